@@ -1,0 +1,1 @@
+//! Read models, reports, alerts, and the worker that feeds them

@@ -1,0 +1,2 @@
+//! Apex.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The event log on PostgreSQL, its tail, and the Kafka relay
