@@ -1,1 +1,29 @@
-//! Aggregates, events, money, prices and usage: pure, without I/O, clock or randomness
+//! The rules of Apex, as values: aggregates, events, money, prices, usage.
+//!
+//! Everything here is pure and total. Time and new ids arrive inside commands, so the same command on the
+//! same state gives the same events on any machine and in any year. Deliberately absent: I/O, async, clocks,
+//! randomness, SQL and GraphQL types.
+
+mod aggregate;
+mod codec;
+mod ids;
+mod money;
+mod text;
+mod usage;
+
+pub mod agent;
+pub mod budget;
+pub mod call;
+pub mod memory;
+pub mod price_book;
+pub mod task;
+
+#[cfg(test)]
+mod testing;
+
+pub use aggregate::{Aggregate, Event, EventTypeInfo};
+pub use codec::{DecodeError, EncodeError, EventCodec, EventType};
+pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
+pub use money::{Currency, Money, MoneyError};
+pub use text::{Body, Labels, Name, TextError};
+pub use usage::{Tokens, TokensError, Usage, UsageError};

@@ -1,0 +1,96 @@
+//! What every aggregate is, and the register of all of them.
+
+use crate::codec::{DecodeError, EventCodec, EventType};
+
+/// A consistency boundary: one stream of events, folded into a state that commands are decided against.
+///
+/// `decide` and `evolve` are pure and total: neither panics on any input, and whatever `decide` accepts
+/// `evolve` can fold.
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+    /// The first part of the stream's name, and the Kafka topic's.
+    const CATEGORY: &'static str;
+    /// What may be asked of it, in the imperative.
+    type Command: Clone + Send + Sync;
+    /// What may have happened to it, in the past tense.
+    type Event: EventCodec + Clone + Send + Sync;
+    /// Why a command is refused, in business words.
+    type Error: std::error::Error + Clone + PartialEq + Send + Sync + 'static;
+
+    /// Decides a command. No events means that what was asked for already holds.
+    ///
+    /// # Errors
+    /// The aggregate's own refusal; the state is unchanged.
+    fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// Folds one event that happened into the state.
+    #[must_use]
+    fn evolve(self, event: &Self::Event) -> Self;
+}
+
+/// An event type with the category whose streams hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTypeInfo {
+    /// The aggregate's category.
+    pub category: &'static str,
+    /// Wire name and current schema version.
+    pub event_type: EventType,
+}
+
+/// Registers the aggregates: one line each gives the event its place in [`Event`].
+macro_rules! register {
+    ($($variant:ident($aggregate:ty)),+ $(,)?) => {
+        /// Any event of any aggregate.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $(#[doc = concat!("An event of [`", stringify!($aggregate), "`].")]
+            $variant(<$aggregate as Aggregate>::Event)),+
+        }
+
+        impl Event {
+            /// Every category, in order of registration.
+            pub const CATEGORIES: &'static [&'static str] = &[$(<$aggregate as Aggregate>::CATEGORY),+];
+
+            /// Decodes an event as it was stored.
+            ///
+            /// # Errors
+            /// [`DecodeError`] for an unknown category or type, a schema version newer than this code, or a
+            /// payload that does not fit its type.
+            pub fn decode(category: &str, name: &str, schema_version: u16, payload: &str) -> Result<Self, DecodeError> {
+                match category {
+                    $(<$aggregate as Aggregate>::CATEGORY => {
+                        <$aggregate as Aggregate>::Event::decode(name, schema_version, payload).map(Self::$variant)
+                    })+
+                    _ => Err(DecodeError::UnknownCategory(category.to_owned())),
+                }
+            }
+
+            /// Every event type this code can write.
+            pub fn types() -> Vec<EventTypeInfo> {
+                let mut types = Vec::new();
+                $(types.extend(<$aggregate as Aggregate>::Event::TYPES.iter().map(|&event_type| EventTypeInfo {
+                    category: <$aggregate as Aggregate>::CATEGORY,
+                    event_type,
+                }));)+
+                types
+            }
+
+            /// Encodes the payload.
+            ///
+            /// # Errors
+            /// [`crate::EncodeError`] when the payload cannot be written as JSON.
+            pub fn encode(&self) -> Result<String, crate::EncodeError> {
+                match self { $(Self::$variant(event) => event.encode()),+ }
+            }
+        }
+    };
+}
+
+register! {
+    Agent(crate::agent::Agent),
+    Task(crate::task::Task),
+    Call(crate::call::Call),
+    PriceBook(crate::price_book::PriceBook),
+    Memory(crate::memory::Memory),
+    Budget(crate::budget::Budget),
+    BudgetPeriod(crate::budget::BudgetPeriod),
+}

@@ -1,0 +1,199 @@
+//! Exact money. There are no floats here, and one place rounds: [`Money::per_million`].
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use thiserror::Error;
+
+/// Digits kept behind the point when a charge is computed: a millionth of a millionth of a dollar.
+const CHARGE_SCALE: u32 = 12;
+/// Digits before the point that an amount may have.
+const MAX_INTEGER_DIGITS: usize = 15;
+
+/// The currency of an amount (ISO 4217). Model prices are quoted in US dollars everywhere, so it is the one known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Currency {
+    /// United States dollar.
+    #[default]
+    #[serde(rename = "USD")]
+    Usd,
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usd => f.write_str("USD"),
+        }
+    }
+}
+
+/// An exact amount of US dollars; on every wire a decimal string such as `"0.009213"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Money(Decimal);
+
+/// Text that is not an amount, or arithmetic that leaves the range.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MoneyError {
+    /// Not digits with an optional sign and fraction. Exponents, separators and symbols are refused.
+    #[error("{0:?} is not an amount: write digits with at most 15 before and 12 after the point, without an exponent")]
+    NotAnAmount(String),
+    /// The result has more digits than can be kept exactly.
+    #[error("the amount is out of range")]
+    OutOfRange,
+}
+
+impl Money {
+    /// No money. Never the cost of an unpriced call: that one has no cost.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// Reads a plain decimal.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotAnAmount`] for exponents, blanks, symbols or too many digits.
+    pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        let refused = || MoneyError::NotAnAmount(text.chars().take(64).collect());
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = match unsigned.split_once('.') {
+            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+            Some(_) => return Err(refused()),
+            None => (unsigned, ""),
+        };
+        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let fits = !whole.is_empty() && whole.len() <= MAX_INTEGER_DIGITS && fraction.len() <= CHARGE_SCALE as usize;
+        if !fits || !digits(whole) || !digits(fraction) {
+            return Err(refused());
+        }
+        text.parse::<Decimal>().map(|amount| Self(amount.normalize())).map_err(|_| refused())
+    }
+
+    /// An amount that is already a decimal.
+    #[must_use]
+    pub fn from_decimal(amount: Decimal) -> Self {
+        Self(amount.normalize())
+    }
+
+    /// The amount as a decimal.
+    #[must_use]
+    pub fn as_decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// What `tokens` cost at `rate` dollars a million. The one place where Apex rounds: half to even, at the
+    /// twelfth digit. Rates are quoted with at most six digits behind the point, so real charges are exact.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] when the product has too many digits.
+    pub fn per_million(rate: Decimal, tokens: u64) -> Result<Self, MoneyError> {
+        let million = Decimal::from(1_000_000_u32);
+        Decimal::from(tokens)
+            .checked_mul(rate)
+            .and_then(|product| product.checked_div(million))
+            .map(|amount| {
+                Self(amount.round_dp_with_strategy(CHARGE_SCALE, RoundingStrategy::MidpointNearestEven).normalize())
+            })
+            .ok_or(MoneyError::OutOfRange)
+    }
+
+    /// The sum.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] when it leaves the range.
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        self.0.checked_add(other.0).map(Self::from_decimal).ok_or(MoneyError::OutOfRange)
+    }
+
+    /// The difference.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] when it leaves the range.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        self.0.checked_sub(other.0).map(Self::from_decimal).ok_or(MoneyError::OutOfRange)
+    }
+
+    /// Whether the amount is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.0.is_sign_negative() && !self.0.is_zero()
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for Money {
+    type Error = MoneyError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Money> for String {
+    fn from(money: Money) -> Self {
+        money.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_decimals_are_read_exactly() {
+        for (text, shown) in
+            [("0", "0"), ("29.136964", "29.136964"), ("-1.50", "-1.5"), ("0.000000000001", "0.000000000001")]
+        {
+            assert_eq!(Money::parse(text).map(|m| m.to_string()), Ok(shown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "1e3",
+            "1E-6",
+            "+1",
+            " 1",
+            "1_000",
+            "$1",
+            "NaN",
+            "1,5",
+            "0x1",
+            "--1",
+            "1234567890123456",
+            "0.0000000000001",
+        ] {
+            assert_eq!(Money::parse(bad), Err(MoneyError::NotAnAmount(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_rate_a_million_is_exact() {
+        let cost = |rate: &str, tokens| Money::per_million(rate.parse().unwrap(), tokens).unwrap().to_string();
+        assert_eq!(cost("3", 3071), "0.009213");
+        assert_eq!(cost("0.075", 1), "0.000000075");
+        assert_eq!(Money::per_million(Decimal::MAX, 2), Err(MoneyError::OutOfRange));
+    }
+
+    proptest! {
+        #[test]
+        fn text_survives_the_round_trip(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..12) {
+            let money = Money::from_decimal(Decimal::new(units, scale));
+            prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in ".*") {
+            let _ = Money::parse(&text).is_ok();
+        }
+    }
+}
