@@ -1,1 +1,16 @@
-//! Executes commands: load, decide, append
+//! Executing commands: load, decide, append, and try again when somebody else was faster.
+//!
+//! A command id makes every retry safe: the log keeps what became of it, and answers a second try with the
+//! positions of the first. Deliberately absent: business rules. Those are the aggregates'; what spans two of them
+//! is a check on a guard stream whose version the append depends on.
+
+mod context;
+mod error;
+mod executor;
+mod observe;
+mod tasks;
+
+pub use context::{Context, current_traceparent};
+pub use error::Error;
+pub use executor::{AsOf, Commands, CommandsConfig, Loaded, Outcome, OutcomeKind};
+pub use tasks::TaskRefusal;

@@ -1,1 +1,23 @@
-//! The event log on PostgreSQL, its tail, and the Kafka relay
+//! The event log on PostgreSQL, its tail, and the relay to Kafka.
+//!
+//! Writers hand [`Append`]s to the [`Log`], which commits those that wait together; readers page through positions
+//! or follow the [`Tail`]. Position order is commit order and positions have no gaps, so a reader needs nothing but
+//! the last position that it has seen. Deliberately absent: sequences, time-outs for gaps, transaction ids in
+//! readers, and any use of a notification other than as a hint to look.
+
+mod append;
+mod appender;
+mod error;
+mod event;
+mod log;
+mod read;
+pub mod relay;
+mod tail;
+
+pub use append::{Append, Appended, Expected, NewEvent, StreamAppend};
+pub use appender::AppenderLimits;
+pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
+pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
+pub use log::{Log, LogConfig};
+pub use read::ReadFilter;
+pub use tail::{Tail, TailConfig};

@@ -1,0 +1,49 @@
+//! On whose behalf a command runs.
+
+use domain::TenantId;
+use opentelemetry::trace::TraceContextExt;
+use streams::Metadata;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
+
+/// Who gives a command, under which id, and in which larger whole.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Whose data it is about.
+    pub tenant: TenantId,
+    /// The person, agent or policy.
+    pub actor: String,
+    /// The command's id; the same for each retry.
+    pub command_id: Uuid,
+    /// What it all belongs to; the command itself where nothing larger is known.
+    pub correlation_id: Uuid,
+    /// The event that it reacts to.
+    pub causation_id: Option<Uuid>,
+}
+
+impl Context {
+    /// A command that belongs to nothing larger.
+    #[must_use]
+    pub fn new(tenant: TenantId, actor: impl Into<String>, command_id: Uuid) -> Self {
+        Self { tenant, actor: actor.into(), command_id, correlation_id: command_id, causation_id: None }
+    }
+
+    pub(crate) fn metadata(&self) -> Metadata {
+        Metadata {
+            actor: self.actor.clone(),
+            command_id: self.command_id,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            traceparent: current_traceparent(),
+        }
+    }
+}
+
+/// The current span in the form of W3C Trace Context, if it is part of a trace.
+#[must_use]
+pub fn current_traceparent() -> Option<String> {
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
+}

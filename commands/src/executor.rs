@@ -1,0 +1,362 @@
+//! Load, decide, append, try again.
+
+use crate::{Context, Error, observe};
+use chrono::{DateTime, Utc};
+use domain::{Aggregate, EventCodec, TenantId};
+use moka::sync::Cache;
+use rand::Rng;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use streams::{
+    Append, AppendError, Appended, Expected, Log, NewEvent, Position, ReadError, RecordedEvent, StreamAppend,
+    StreamKey, Version,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// Settings of the executor.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandsConfig {
+    /// Aggregates kept in memory.
+    pub cached_aggregates: u64,
+    /// How often a command is tried before it is given up as contended or unavailable.
+    pub max_attempts: u32,
+}
+
+impl Default for CommandsConfig {
+    fn default() -> Self {
+        Self { cached_aggregates: 20_000, max_attempts: 12 }
+    }
+}
+
+/// Events read at once when an aggregate is loaded.
+const LOAD_PAGE_EVENTS: usize = 1000;
+/// The pause after a first failure; it doubles, with jitter, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(1000);
+
+/// An aggregate as of a place in the log.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded<A> {
+    /// Its state.
+    pub state: A,
+    /// How many events it has.
+    pub version: Version,
+    /// The position of its last event; zero if it has none.
+    pub position: Position,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// Events were appended.
+    Done,
+    /// What was asked for held already.
+    AlreadyDone,
+    /// The same command was executed before.
+    Duplicate,
+}
+
+/// A command that was not refused.
+#[derive(Debug, Clone)]
+pub struct Outcome<A> {
+    /// What it came to.
+    pub kind: OutcomeKind,
+    /// Where its last event stands; for [`OutcomeKind::AlreadyDone`] where the aggregate's last event stands. A query
+    /// that waits for this position sees the result.
+    pub position: Position,
+    /// The aggregate afterwards.
+    pub aggregate: Arc<Loaded<A>>,
+}
+
+/// As of when an aggregate is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// Up to and including a position.
+    Position(Position),
+    /// Everything recorded up to and including a time.
+    Time(DateTime<Utc>),
+}
+
+/// A stream that an append depends on without changing it.
+pub(crate) struct Guard {
+    pub(crate) category: Arc<str>,
+    pub(crate) id: Uuid,
+    pub(crate) version: Version,
+}
+
+/// Executes commands against the log; cheap to clone.
+#[derive(Clone)]
+pub struct Commands {
+    log: Log,
+    cache: Cache<StreamKey, Arc<dyn Any + Send + Sync>>,
+    config: CommandsConfig,
+}
+
+impl Commands {
+    /// An executor on a log.
+    #[must_use]
+    pub fn new(log: Log, config: CommandsConfig) -> Self {
+        Self { log, cache: Cache::new(config.cached_aggregates), config }
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Executes a command.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing was written unless it is [`AppendError::Indeterminate`].
+    pub async fn execute<A: Aggregate>(
+        &self,
+        context: &Context,
+        id: Uuid,
+        command: A::Command,
+    ) -> Result<Outcome<A>, Error<A::Error>> {
+        self.run(context, id, false, |state: &A| state.decide(command.clone()), async || Ok(Vec::new())).await
+    }
+
+    /// Executes a command on an aggregate that is most likely new, without looking first: the expected version finds
+    /// out. Saves a read for each item of an import.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`].
+    pub async fn execute_on_new<A: Aggregate>(
+        &self,
+        context: &Context,
+        id: Uuid,
+        command: A::Command,
+    ) -> Result<Outcome<A>, Error<A::Error>> {
+        self.run(context, id, true, |state: &A| state.decide(command.clone()), async || Ok(Vec::new())).await
+    }
+
+    /// The aggregate as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Load`] and [`Error::Decode`].
+    pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
+        let key = key::<A>(tenant, id);
+        let known = self.cached::<A>(&key).unwrap_or_default();
+        self.refresh(&key, known).await
+    }
+
+    /// The aggregate as it was.
+    ///
+    /// # Errors
+    /// [`Error::Load`] and [`Error::Decode`].
+    pub async fn load_as_of<A: Aggregate>(
+        &self,
+        tenant: &TenantId,
+        id: Uuid,
+        as_of: AsOf,
+    ) -> Result<Loaded<A>, Error<A::Error>> {
+        let key = key::<A>(tenant, id);
+        let within = |event: &RecordedEvent| match as_of {
+            AsOf::Position(position) => event.position <= position,
+            AsOf::Time(time) => event.recorded_at <= time,
+        };
+        let mut loaded = Loaded::default();
+        loop {
+            let page = self.log.read_stream(&key, loaded.version, LOAD_PAGE_EVENTS).await?;
+            for event in page.iter().take_while(|event| within(event)) {
+                loaded = fold(loaded, event)?;
+            }
+            if page.len() < LOAD_PAGE_EVENTS || !page.last().is_some_and(within) {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    /// The loop. `guards` names further streams that the decision rests on; it is asked before each attempt.
+    pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+        id: Uuid,
+        assume_new: bool,
+        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
+        guards: impl AsyncFn() -> Result<Vec<Guard>, Error<E>>,
+    ) -> Result<Outcome<A>, Error<E>> {
+        let span = tracing::info_span!("command", category = A::CATEGORY, %id, command_id = %context.command_id);
+        async {
+            let key = key::<A>(&context.tenant, id);
+            let cached = self.cached::<A>(&key);
+            // A state from memory may be old. It is good enough to append on, as the expected version finds out, but
+            // not to refuse on.
+            let mut fresh = cached.is_none() && !assume_new;
+            let mut aggregate = cached.unwrap_or_default();
+            if fresh {
+                aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+            }
+            let mut attempt = 0;
+            loop {
+                let decided = match guards().await {
+                    Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
+                    Err(error) => Err(error),
+                };
+                let (guards, events) = match decided {
+                    Ok((guards, events)) if !events.is_empty() => (guards, events),
+                    settled if fresh => return self.settle(context, &aggregate, settled.err()).await,
+                    _ => {
+                        aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+                        fresh = true;
+                        continue;
+                    }
+                };
+                let append = prepare(context, &key, aggregate.version, &events, guards)?;
+                match self.log.append(append).await {
+                    Ok(Appended::New { last, .. }) => {
+                        observe::appended(&aggregate.state, &events);
+                        return Ok(self.advance(key, &aggregate, &events, last));
+                    }
+                    Ok(Appended::Duplicate { last, .. }) => {
+                        let aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+                        return Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate });
+                    }
+                    Err(error) => self.pause(attempt, error).await?,
+                }
+                attempt += 1;
+                aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+                fresh = true;
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Waits before the next attempt, if there is to be one.
+    async fn pause<E: std::error::Error + 'static>(&self, attempt: u32, error: AppendError) -> Result<(), Error<E>> {
+        if attempt + 1 >= self.config.max_attempts {
+            return Err(match error {
+                AppendError::Conflict { .. } => Error::Contended,
+                error => Error::Append(error),
+            });
+        }
+        let longest = match error {
+            AppendError::Busy { retry_after } => retry_after,
+            AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
+                (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
+            }
+            error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
+                return Err(Error::Append(error));
+            }
+        };
+        tokio::time::sleep(longest.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+        Ok(())
+    }
+
+    /// Nothing is to be appended: it is refused, or holds already, unless this very command was executed before.
+    async fn settle<A, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+        aggregate: &Arc<Loaded<A>>,
+        refused: Option<Error<E>>,
+    ) -> Result<Outcome<A>, Error<E>> {
+        let aggregate = aggregate.clone();
+        match (self.log.receipt(&context.tenant, context.command_id).await?, refused) {
+            (Some((_, position)), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position, aggregate }),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
+        }
+    }
+
+    fn advance<A: Aggregate>(
+        &self,
+        key: StreamKey,
+        before: &Loaded<A>,
+        events: &[A::Event],
+        position: Position,
+    ) -> Outcome<A> {
+        let state = events.iter().fold(before.state.clone(), |state, event| state.evolve(event));
+        let version = Version::from(before.version.get() + events.len() as u64);
+        let aggregate = Arc::new(Loaded { state, version, position });
+        self.cache.insert(key, aggregate.clone());
+        Outcome { kind: OutcomeKind::Done, position, aggregate }
+    }
+
+    fn cached<A: Aggregate>(&self, key: &StreamKey) -> Option<Arc<Loaded<A>>> {
+        self.cache.get(key)?.downcast::<Loaded<A>>().ok()
+    }
+
+    /// Reads what was appended since.
+    async fn refresh<A: Aggregate>(
+        &self,
+        key: &StreamKey,
+        known: Arc<Loaded<A>>,
+    ) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
+        let mut page = self.read(key, known.version).await?;
+        if page.is_empty() {
+            return Ok(known);
+        }
+        let mut loaded = Arc::unwrap_or_clone(known);
+        loop {
+            for event in &page {
+                loaded = fold(loaded, event)?;
+            }
+            if page.len() < LOAD_PAGE_EVENTS {
+                break;
+            }
+            page = self.read(key, loaded.version).await?;
+        }
+        let loaded = Arc::new(loaded);
+        self.cache.insert(key.clone(), loaded.clone());
+        Ok(loaded)
+    }
+
+    async fn read(&self, key: &StreamKey, after: Version) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_stream(key, after, LOAD_PAGE_EVENTS).await
+    }
+}
+
+fn key<A: Aggregate>(tenant: &TenantId, id: Uuid) -> StreamKey {
+    StreamKey { tenant: tenant.clone(), category: A::CATEGORY.into(), id }
+}
+
+fn fold<A: Aggregate>(loaded: Loaded<A>, event: &RecordedEvent) -> Result<Loaded<A>, domain::DecodeError> {
+    let decoded = A::Event::decode(&event.name, event.schema_version, &event.payload)?;
+    Ok(Loaded { state: loaded.state.evolve(&decoded), version: event.version, position: event.position })
+}
+
+fn prepare<E: EventCodec, R: std::error::Error + 'static>(
+    context: &Context,
+    key: &StreamKey,
+    expected: Version,
+    events: &[E],
+    guards: Vec<Guard>,
+) -> Result<Append, Error<R>> {
+    let events = events
+        .iter()
+        .enumerate()
+        .map(|(index, event)| {
+            // Derived, so that a retry of the command writes the very same events.
+            let event_id = Uuid::new_v5(&context.command_id, &index.to_be_bytes());
+            NewEvent::encode(event_id, event)
+        })
+        .collect::<Result<_, _>>()?;
+    let own = StreamAppend { category: key.category.clone(), id: key.id, expected: Expected::Exact(expected), events };
+    let guards = guards.into_iter().map(|guard| StreamAppend {
+        category: guard.category,
+        id: guard.id,
+        expected: Expected::Exact(guard.version),
+        events: Vec::new(),
+    });
+    Ok(Append {
+        tenant: context.tenant.clone(),
+        metadata: context.metadata(),
+        streams: std::iter::once(own).chain(guards).collect(),
+    })
+}
+
+/// A load never refuses, so its error fits any refusal.
+fn retype<E: std::error::Error + 'static, F: std::error::Error + 'static>(error: Error<E>) -> Error<F> {
+    match error {
+        Error::Rejected(_) | Error::Contended => Error::Contended,
+        Error::Append(error) => Error::Append(error),
+        Error::Load(error) => Error::Load(error),
+        Error::Decode(error) => Error::Decode(error),
+        Error::Encode(error) => Error::Encode(error),
+    }
+}

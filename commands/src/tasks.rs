@@ -1,0 +1,74 @@
+//! Commands to tasks: an agent that is stopped gets no work.
+
+use crate::executor::Guard;
+use crate::{Commands, Context, Error, Outcome};
+use domain::agent::{Agent, AgentStatus};
+use domain::task::{Task, TaskCommand, TaskError};
+use domain::{AgentId, Aggregate, TaskId};
+use thiserror::Error as ThisError;
+
+/// Why a command to a task is refused.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+pub enum TaskRefusal {
+    /// By the task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// Its agent is not known.
+    #[error("the task's agent {0} is not registered")]
+    UnknownAgent(AgentId),
+    /// Its agent takes no work.
+    #[error("the task's agent is {0} and takes no work")]
+    AgentStopped(AgentStatus),
+}
+
+impl Commands {
+    /// Executes a command to a task. Submitting needs an agent that is not retired, starting one that is active; the
+    /// append depends on the agent's version, so that an agent paused at the same moment is not overlooked.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`].
+    pub async fn execute_task(
+        &self,
+        context: &Context,
+        id: TaskId,
+        command: TaskCommand,
+    ) -> Result<Outcome<Task>, Error<TaskRefusal>> {
+        let agent_id = match &command {
+            TaskCommand::Submit { spec, .. } => Some(spec.agent_id),
+            TaskCommand::Start { .. } => {
+                let task = self.load::<Task>(&context.tenant, id.0).await;
+                let task = task.map_err(|error| error.map_rejected(TaskRefusal::Task))?;
+                task.state.spec.as_ref().map(|spec| spec.agent_id)
+            }
+            TaskCommand::Progress { .. }
+            | TaskCommand::Complete { .. }
+            | TaskCommand::Fail { .. }
+            | TaskCommand::Cancel { .. } => None,
+        };
+        let starts = matches!(command, TaskCommand::Start { .. });
+        let guards = async || match agent_id {
+            Some(agent_id) => self.ready_agent(context, agent_id, starts).await.map(|guard| vec![guard]),
+            None => Ok(Vec::new()),
+        };
+        let decide = |task: &Task| task.decide(command.clone()).map_err(TaskRefusal::Task);
+        self.run(context, id.0, false, decide, guards).await
+    }
+
+    async fn ready_agent(
+        &self,
+        context: &Context,
+        agent_id: AgentId,
+        starts: bool,
+    ) -> Result<Guard, Error<TaskRefusal>> {
+        let agent = self.load::<Agent>(&context.tenant, agent_id.0).await;
+        let agent = agent.map_err(|error| error.map_rejected(|_| TaskRefusal::UnknownAgent(agent_id)))?;
+        match agent.state.status {
+            None => Err(Error::Rejected(TaskRefusal::UnknownAgent(agent_id))),
+            Some(AgentStatus::Retired) => Err(Error::Rejected(TaskRefusal::AgentStopped(AgentStatus::Retired))),
+            Some(status @ (AgentStatus::Paused | AgentStatus::Registered)) if starts => {
+                Err(Error::Rejected(TaskRefusal::AgentStopped(status)))
+            }
+            Some(_) => Ok(Guard { category: Agent::CATEGORY.into(), id: agent_id.0, version: agent.version }),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+-- The event log: one table of events, one head row, one row a stream.
+--
+-- Appends go through apex.append alone. It numbers events under the lock of the head row, which is held until the
+-- commit: position order is commit order, and positions have no gaps. A reader therefore needs
+-- `position > checkpoint order by position` and nothing else.
+--
+-- The application works as the role apex_app, which may read the log and call the functions here; it can neither
+-- insert into nor change a table of the log on its own. A trigger refuses changes by everybody else.
+
+create schema if not exists apex;
+
+do $$
+begin
+    if not exists (select from pg_roles where rolname = 'apex_app') then
+        create role apex_app nologin;
+    end if;
+exception
+    -- Another database of the same cluster is being migrated at this moment.
+    when duplicate_object or unique_violation then null;
+end
+$$;
+
+do $$
+begin
+    if not pg_has_role(current_user, 'apex_app', 'member') then
+        execute format('grant apex_app to %I', current_user);
+    end if;
+end
+$$;
+
+grant usage on schema apex to apex_app;
+
+create table apex.events (
+    position       bigint      not null primary key,
+    tenant_id      text        not null,
+    category       text        not null,
+    stream_id      uuid        not null,
+    version        bigint      not null,
+    event_id       uuid        not null,
+    type           text        not null,
+    schema_version smallint    not null,
+    -- json, not jsonb: the bytes are kept as they were written, so that the content hash can be checked.
+    payload        json        not null,
+    metadata       json        not null,
+    recorded_at    timestamptz not null,
+    content_hash   bytea       not null
+) partition by range (position);
+
+create index events_by_stream on apex.events (stream_id, version);
+
+create table apex.head (
+    singleton   boolean     not null primary key default true check (singleton),
+    position    bigint      not null,
+    recorded_at timestamptz not null
+);
+insert into apex.head values (true, 0, '-infinity');
+
+create table apex.streams (
+    tenant_id text   not null,
+    category  text   not null,
+    stream_id uuid   not null,
+    version   bigint not null,
+    primary key (tenant_id, category, stream_id)
+) with (fillfactor = 80);
+
+-- What became of a command: a retry under the same id gets the original positions.
+create table apex.receipts (
+    tenant_id      text    not null,
+    command_id     uuid    not null,
+    first_position bigint  not null,
+    event_count    integer not null,
+    primary key (tenant_id, command_id)
+);
+
+create table apex.partitions (
+    name          text   not null primary key,
+    from_position bigint not null unique,
+    to_position   bigint not null unique,
+    check (from_position < to_position)
+);
+
+create function apex.refuse_change() returns trigger
+language plpgsql as $$
+begin
+    raise exception 'the event log is append-only: % on %.% is refused', tg_op, tg_table_schema, tg_table_name
+        using errcode = 'insufficient_privilege';
+end
+$$;
+
+create trigger append_only before update or delete or truncate on apex.events
+    for each statement execute function apex.refuse_change();
+
+-- Makes partitions until `ahead` empty ones lie before the head; returns how many it made.
+create function apex.ensure_partitions(ahead integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    partition_size constant bigint := 5000000;
+    head_position bigint;
+    next_from bigint;
+    made integer := 0;
+    partition_name text;
+begin
+    if ahead < 1 or ahead > 100 then
+        raise exception 'ahead is 1 to 100, not %', ahead using errcode = 'invalid_parameter_value';
+    end if;
+    -- One at a time; released at the end of the transaction.
+    perform pg_advisory_xact_lock(hashtext('apex.ensure_partitions'));
+    select position into head_position from apex.head;
+    loop
+        select coalesce(max(to_position), 1) into next_from from apex.partitions;
+        exit when next_from > head_position + ahead * partition_size;
+        partition_name := format('events_%s', to_char(next_from / partition_size, 'FM000000'));
+        execute format('create table apex.%I partition of apex.events for values from (%s) to (%s)',
+                       partition_name, next_from, next_from + partition_size);
+        execute format('create trigger append_only before update or delete or truncate on apex.%I '
+                       'for each statement execute function apex.refuse_change()', partition_name);
+        execute format('grant select on apex.%I to apex_app', partition_name);
+        insert into apex.partitions values (partition_name, next_from, next_from + partition_size);
+        made := made + 1;
+    end loop;
+    return made;
+end
+$$;
+
+-- Appends a batch and says of each append what became of it.
+--
+-- a_*: one entry an append. s_*: one entry a stream that an append touches, with the append's number (from 1), the
+-- version expected (-1: any) and how many events it gets (0: the version is only checked). e_*: one entry an event,
+-- in order, with the number of its stream entry. No stream and no command may occur twice in a batch; the caller
+-- puts the later one into the next batch.
+--
+-- status: 'appended' and 'duplicate' give the positions; 'conflict' gives the stream and its current version.
+-- Locks are taken in key order, the head last, so that batches never wait for each other in a circle.
+create function apex.append(
+    a_tenant text[], a_command uuid[],
+    s_append integer[], s_tenant text[], s_category text[], s_stream uuid[], s_expected bigint[], s_count integer[],
+    e_entry integer[], e_id uuid[], e_type text[], e_schema_version smallint[],
+    e_payload text[], e_metadata text[], e_hash bytea[]
+) returns table (append integer, status text, first_position bigint, event_count integer,
+                 conflict_stream uuid, current_version bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+-- Plans are made while the tables are still empty and are kept: only index look-ups stay right as they grow.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    settled integer[];      -- appends that are duplicates or conflicts
+    base_versions bigint[]; -- current version by stream entry
+    head_position bigint;
+    now_at timestamptz;
+    wanted integer;
+    done integer;
+begin
+    select coalesce(array_agg(a.n::integer), '{}') into settled
+    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command;
+
+    insert into apex.streams (tenant_id, category, stream_id, version)
+    select s.tenant, s.category, s.stream, 0
+    from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
+         as s (append, tenant, category, stream, expected, events)
+    where s.append <> all (settled) and s.expected <= 0 and s.events > 0
+    order by 1, 2, 3
+    on conflict do nothing;
+
+    select array_agg(locked.version order by locked.n) into base_versions
+    from (
+        select s.n, s.tenant, st.version
+        from unnest(s_append, s_tenant, s_category, s_stream) with ordinality
+             as s (append, tenant, category, stream, n)
+        join apex.streams st
+            on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
+        where s.append <> all (settled)
+        order by st.tenant_id, st.category, st.stream_id
+        for update of st
+    ) as locked;
+
+    -- Entries without a row are streams that do not exist: version 0.
+    if coalesce(cardinality(base_versions), 0) < cardinality(s_append) then
+        select array_agg(coalesce(st.version, 0) order by s.n) into base_versions
+        from unnest(s_tenant, s_category, s_stream) with ordinality as s (tenant, category, stream, n)
+        left join apex.streams st
+            on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
+    end if;
+
+    return query
+    select a.n::integer, 'duplicate'::text, r.first_position, r.event_count, null::uuid, null::bigint
+    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command
+    where a.n = any (settled);
+
+    return query
+    select distinct on (s.append) s.append, 'conflict'::text, null::bigint, null::integer, s.stream, s.current
+    from unnest(s_append, s_stream, s_expected, base_versions) with ordinality
+         as s (append, stream, expected, current, n)
+    where s.append <> all (settled) and s.expected >= 0 and s.expected <> s.current
+    order by s.append, s.n;
+
+    select settled || coalesce(array_agg(distinct s.append), '{}') into settled
+    from unnest(s_append, s_expected, base_versions) as s (append, expected, current)
+    where s.append <> all (settled) and s.expected >= 0 and s.expected <> s.current;
+
+    if cardinality(settled) > 0 then
+        -- Rows made above for streams of an append that is refused.
+        delete from apex.streams st
+        using unnest(s_append, s_tenant, s_category, s_stream) as s (append, tenant, category, stream)
+        where s.append = any (settled) and st.version = 0
+          and st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
+    end if;
+
+    wanted := cardinality(a_command) - cardinality(settled);
+    if wanted = 0 then
+        return;
+    end if;
+
+    select h.position, greatest(clock_timestamp(), h.recorded_at) into head_position, now_at
+    from apex.head h for update;
+
+    return query
+    with entry as materialized (
+        select s.n, s.append, s.tenant, s.category, s.stream, s.current
+        from unnest(s_append, s_tenant, s_category, s_stream, base_versions) with ordinality
+             as s (append, tenant, category, stream, current, n)
+        where s.append <> all (settled)
+    ), numbered as materialized (
+        select head_position + row_number() over (order by e.n) as position,
+               entry.append, entry.tenant, entry.category, entry.stream,
+               entry.current + row_number() over (partition by e.entry order by e.n) as version,
+               e.id, e.type, e.schema_version, e.payload, e.metadata, e.hash
+        from unnest(e_entry, e_id, e_type, e_schema_version, e_payload, e_metadata, e_hash) with ordinality
+             as e (entry, id, type, schema_version, payload, metadata, hash, n)
+        join entry on entry.n = e.entry
+    ), inserted as (
+        insert into apex.events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
+                                 payload, metadata, recorded_at, content_hash)
+        select position, tenant, category, stream, version, id, type, schema_version,
+               payload::json, metadata::json, now_at, hash
+        from numbered
+        order by position
+    )
+    select append, 'appended'::text, min(position), count(*)::integer, null::uuid, null::bigint
+    from numbered
+    group by append;
+
+    insert into apex.receipts (tenant_id, command_id, first_position, event_count)
+    select a.tenant, a.command, head_position + 1 + coalesce(sum(c.events) over (order by a.n
+               rows between unbounded preceding and 1 preceding), 0), c.events
+    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+    join lateral (
+        select sum(s.events)::integer as events from unnest(s_append, s_count) as s (append, events) where s.append = a.n
+    ) c on true
+    where a.n <> all (settled)
+    on conflict do nothing;
+    get diagnostics done = row_count;
+    if done <> wanted then
+        -- Two processes sent one command id to different streams at the same moment. Nothing is kept; the retry finds
+        -- the receipt of the one that won.
+        raise exception 'a command was appended by another process at the same moment' using errcode = 'serialization_failure';
+    end if;
+
+    update apex.streams st set version = s.current + s.events
+    from unnest(s_append, s_tenant, s_category, s_stream, base_versions, s_count)
+         as s (append, tenant, category, stream, current, events)
+    where s.append <> all (settled) and s.events > 0
+      and st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
+
+    update apex.head h
+    set position = head_position + (
+            select sum(s.events) from unnest(s_append, s_count) as s (append, events) where s.append <> all (settled)
+        ),
+        recorded_at = now_at
+    returning h.position into head_position;
+
+    -- One a batch; what it misses is found by polling.
+    perform pg_notify('apex_log', head_position::text);
+end
+$$;
+
+-- The first position at or after a time; one past the head if there is none yet. Positions are dense and times do
+-- not fall, so a binary search over the primary key is enough.
+create function apex.position_at(moment timestamptz) returns bigint
+language plpgsql stable as $$
+declare
+    low bigint := 1;
+    high bigint;
+    middle bigint;
+begin
+    select position + 1 into high from apex.head;
+    while low < high loop
+        middle := (low + high) / 2;
+        if (select recorded_at from apex.events where position = middle) < moment then
+            low := middle + 1;
+        else
+            high := middle;
+        end if;
+    end loop;
+    return low;
+end
+$$;
+
+revoke all on function apex.append, apex.ensure_partitions, apex.position_at from public;
+grant execute on function apex.append, apex.ensure_partitions, apex.position_at to apex_app;
+grant select on apex.events, apex.head, apex.streams, apex.receipts, apex.partitions to apex_app;
+
+select apex.ensure_partitions(2);

@@ -1,0 +1,194 @@
+-- Read models: what the log looks like from the side of those who ask. All of it can be built again from the log.
+--
+-- Rows are keyed by tenant first. Money is NUMERIC with trailing zeros trimmed, so that a rebuilt row equals the live
+-- one to the letter whatever the batch sizes were.
+
+create table apex.checkpoints (
+    name       text        not null primary key,
+    position   bigint      not null,
+    updated_at timestamptz not null default now()
+);
+
+-- Events that a projection could not apply, and everything after them on the same stream.
+create table apex.parked_events (
+    projection text        not null,
+    position   bigint      not null,
+    tenant_id  text        not null,
+    category   text        not null,
+    stream_id  uuid        not null,
+    cause      text        not null,
+    parked_at  timestamptz not null default now(),
+    primary key (projection, position)
+);
+
+create table apex.agents (
+    tenant_id     text        not null,
+    agent_id      uuid        not null,
+    name          text        not null,
+    kind          text,
+    model         text,
+    labels        jsonb       not null,
+    status        text        not null,
+    reason        text,
+    registered_at timestamptz not null,
+    changed_at    timestamptz not null,
+    version       bigint      not null,
+    position      bigint      not null,
+    primary key (tenant_id, agent_id)
+);
+create index agents_by_status on apex.agents (tenant_id, status);
+
+create table apex.tasks (
+    tenant_id    text        not null,
+    task_id      uuid        not null,
+    agent_id     uuid        not null,
+    dag_id       uuid,
+    title        text        not null,
+    status       text        not null,
+    percent      smallint    not null,
+    note         text,
+    outcome      text,
+    submitted_at timestamptz not null,
+    started_at   timestamptz,
+    ended_at     timestamptz,
+    version      bigint      not null,
+    position     bigint      not null,
+    primary key (tenant_id, task_id)
+);
+create index tasks_by_status on apex.tasks (tenant_id, status);
+create index tasks_by_agent on apex.tasks (tenant_id, agent_id);
+
+create table apex.calls (
+    tenant_id           text        not null,
+    call_id             uuid        not null,
+    kind                text        not null,
+    agent_id            uuid,
+    task_id             uuid,
+    provider            text,
+    model               text,
+    tool                text,
+    input_tokens        bigint      not null,
+    output_tokens       bigint      not null,
+    cache_read_tokens   bigint      not null,
+    cache_write_tokens  bigint      not null,
+    reasoning_tokens    bigint      not null,
+    started_at          timestamptz not null,
+    latency_ms          bigint,
+    cost                numeric,
+    price_effective_from timestamptz,
+    price_tier          text,
+    price_book_version  bigint,
+    reported_cost       numeric,
+    error               text,
+    source              text        not null,
+    version             bigint      not null,
+    position            bigint      not null,
+    primary key (tenant_id, call_id)
+);
+create index calls_by_time on apex.calls (tenant_id, started_at, call_id);
+create index calls_by_agent on apex.calls (tenant_id, agent_id, started_at);
+create index calls_by_task on apex.calls (tenant_id, task_id, started_at);
+
+create table apex.usage_hourly (
+    tenant_id          text        not null,
+    hour               timestamptz not null,
+    agent_id           uuid,
+    provider           text,
+    model              text,
+    task_id            uuid,
+    calls              bigint      not null,
+    tool_calls         bigint      not null,
+    failed_calls       bigint      not null,
+    unpriced_calls     bigint      not null,
+    input_tokens       numeric     not null,
+    output_tokens      numeric     not null,
+    cache_read_tokens  numeric     not null,
+    cache_write_tokens numeric     not null,
+    reasoning_tokens   numeric     not null,
+    latency_ms         numeric     not null,
+    cost               numeric     not null,
+    reported_cost      numeric     not null
+);
+create unique index usage_hourly_cell on apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id)
+    nulls not distinct;
+
+create table apex.memories (
+    tenant_id    text        not null,
+    memory_id    uuid        not null,
+    agent_id     uuid        not null,
+    content      text        not null,
+    tags         text[]      not null,
+    realm        text        not null,
+    recalls      bigint      not null,
+    stored_at    timestamptz not null,
+    recalled_at  timestamptz,
+    forgotten_at timestamptz,
+    version      bigint      not null,
+    position     bigint      not null,
+    words        tsvector    not null generated always as (to_tsvector('simple', content)) stored,
+    primary key (tenant_id, memory_id)
+);
+create index memories_by_words on apex.memories using gin (words);
+create index memories_by_agent on apex.memories (tenant_id, agent_id);
+
+create table apex.budgets (
+    tenant_id    text        not null,
+    budget_id    uuid        not null,
+    name         text        not null,
+    scope_kind   text        not null,
+    scope_key    text        not null,
+    limit_amount numeric     not null,
+    currency     text        not null,
+    time_zone    text        not null,
+    thresholds   integer[]   not null,
+    closed       boolean     not null,
+    defined_at   timestamptz not null,
+    version      bigint      not null,
+    position     bigint      not null,
+    primary key (tenant_id, budget_id)
+);
+
+-- Spending in quarters of an hour, the largest step that every time zone's months are made of: the start of a budget
+-- that is defined after the money was spent.
+create table apex.budget_spend (
+    tenant_id  text        not null,
+    scope_kind text        not null,
+    scope_key  text        not null,
+    quarter    timestamptz not null,
+    amount     numeric     not null,
+    primary key (tenant_id, scope_kind, scope_key, quarter)
+);
+
+create table apex.budget_months (
+    tenant_id text    not null,
+    budget_id uuid    not null,
+    month     text    not null,
+    starts_at timestamptz not null,
+    ends_at   timestamptz not null,
+    spent     numeric not null,
+    position  bigint  not null,
+    primary key (tenant_id, budget_id, month)
+);
+
+create table apex.budget_crossings (
+    tenant_id           text    not null,
+    budget_id           uuid    not null,
+    month               text    not null,
+    threshold_percent   integer not null,
+    spent               numeric not null,
+    limit_amount        numeric not null,
+    crossed_at_position bigint  not null,
+    crossed_by_event    uuid    not null,
+    correlation_id      uuid    not null,
+    -- The alert's own event, once it is in the log.
+    alert_position      bigint,
+    alerted_at          timestamptz,
+    primary key (tenant_id, budget_id, month, threshold_percent)
+);
+create index budget_crossings_to_alert on apex.budget_crossings (crossed_at_position, threshold_percent)
+    where alert_position is null;
+
+grant select, insert, update, delete on
+    apex.checkpoints, apex.parked_events, apex.agents, apex.tasks, apex.calls, apex.usage_hourly, apex.memories,
+    apex.budgets, apex.budget_spend, apex.budget_months, apex.budget_crossings
+    to apex_app;

@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# Starts and stops the PostgreSQL cluster and the Kafka broker that the tests run against. Both are
+# the real programs, private to one folder, on free loopback ports, so that any number of checkouts
+# can test side by side and nothing that the machine already runs is touched.
+#
+#   scripts/test-services.sh start [DIR]    then: source DIR/env
+#   scripts/test-services.sh stop [DIR]     safe to repeat; keeps DIR/postgres.log and DIR/kafka.log
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ready_timeout_s=60
+
+fail() {
+    echo "test-services: $1" >&2
+    if [[ -n ${2:-} && -s $2 ]]; then
+        tail -n 20 "$2" >&2
+    fi
+    exit 1
+}
+
+# --- processes: known by pid and start time, since a pid alone may be somebody else's by now ---
+
+# Prints when process $1 started; fails if there is none, or only its zombie.
+started_at() {
+    local stat
+    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != Z ]] && echo "${stat[19]}"
+}
+
+remember() { # NAME PID
+    local started
+    started=$(started_at "$2") || fail "$1 ended at once" "$dir/$1.log"
+    echo "$2 $started" >"$dir/$1.pid"
+}
+
+# Prints the pid if the process that was remembered under this name still runs.
+running() { # NAME
+    local pid started
+    [[ -s $dir/$1.pid ]] && read -r pid started <"$dir/$1.pid" || return 1
+    [[ $(started_at "$pid") == "$started" ]] && echo "$pid"
+}
+
+stop_one() { # NAME SIGNAL
+    local pid signal
+    for signal in "$2" KILL; do
+        pid=$(running "$1") || break
+        kill -s "$signal" "$pid" || true # it may have just ended
+        for _ in {1..100}; do
+            running "$1" >/dev/null || break
+            sleep 0.1
+        done
+    done
+    ! running "$1" >/dev/null || fail "$1 (process $pid) does not stop"
+    rm -f "$dir/$1.pid"
+}
+
+stop_all() {
+    rm -f "$dir/env"
+    # The data goes with the servers, so neither needs the time to leave it tidy.
+    stop_one kafka KILL
+    stop_one postgres QUIT
+    if [[ -s $dir/postgres.data ]]; then
+        rm -rf "$(<"$dir/postgres.data")"
+    fi
+    rm -rf "$dir/kafka" "$dir/postgres.data"
+}
+
+# --- ports ---
+
+is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# Below the range that the kernel hands out, so that no client's own port can get in the way.
+free_port() { # FIRST
+    local port
+    for _ in {1..100}; do
+        port=$(($1 + RANDOM % 4000))
+        is_open "$port" || { echo "$port" && return; }
+    done
+    fail "no free port from $1"
+}
+
+wait_until_ready() { # NAME COMMAND…
+    local name=$1 deadline=$((SECONDS + ready_timeout_s))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        running "$name" >/dev/null || fail "$name ended while starting" "$dir/$name.log"
+        ((SECONDS < deadline)) || fail "$name does not answer after $ready_timeout_s s" "$dir/$name.log"
+        sleep 0.1
+    done
+}
+
+# --- PostgreSQL ---
+
+# PostgreSQL refuses to run as root, so root lends it a user that must be able to enter its folder.
+# A checkout under /root is closed to everybody else: then the data lies in /var/tmp.
+prepare_postgres_data() {
+    as_postgres=()
+    data=$dir/postgres
+    mkdir -p "$data"
+    if ((EUID == 0)); then
+        local user=nobody
+        id -u postgres >/dev/null 2>&1 && user=postgres
+        as_postgres=(setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups --)
+        chown "$user" "$data"
+        if ! "${as_postgres[@]}" test -w "$data"; then
+            rmdir "$data"
+            data=$(mktemp -d /var/tmp/apex-postgres.XXXXXXXX)
+            chown "$user" "$data"
+        fi
+    fi
+    chmod 700 "$data"
+    echo "$data" >"$dir/postgres.data"
+}
+
+start_postgres() { # PORT PASSWORD
+    local initdb bin log=$dir/postgres.log
+    initdb=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1) || initdb=$(command -v initdb) \
+        || fail "PostgreSQL's server is not installed (Debian: postgresql)"
+    bin=$(dirname "$(readlink -f "$initdb")")
+    prepare_postgres_data
+    cd / # the lent user may not enter the checkout
+    # shellcheck disable=SC2016 # $1 is for the inner shell, which writes the file as its reader
+    "${as_postgres[@]}" sh -c 'umask 077; cat >"$1"' - "$data/password" <<<"$2"
+    # --no-sync: an empty cluster that will be thrown away. The server itself syncs, see fsync below.
+    "${as_postgres[@]}" "$bin/initdb" --pgdata="$data/cluster" --username=postgres --pwfile="$data/password" \
+        --auth=scram-sha-256 --data-checksums --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$log" 2>&1 \
+        || fail "initdb failed" "$log"
+    setsid "${as_postgres[@]}" "$bin/postgres" -D "$data/cluster" -p "$1" \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections=300 \
+        -c shared_buffers=256MB -c max_wal_size=2GB </dev/null >>"$log" 2>&1 &
+    remember postgres $!
+    export PGPASSWORD=$2
+    wait_until_ready postgres "$bin/psql" -w -h 127.0.0.1 -p "$1" -U postgres -d postgres -qAtc 'SELECT 1'
+}
+
+# --- Kafka ---
+
+# The folder of jars carries the pom that it was filled from: another pom, or none, means fill again.
+fetch_kafka() {
+    local pom=$root/tests/kafka/pom.xml
+    cmp -s "$pom" "$jars/pom.xml" && return
+    rm -rf "$jars"
+    mkdir -p "$jars"
+    mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$jars" \
+        >"$dir/maven.log" 2>&1 || fail "Maven could not fetch Kafka" "$dir/maven.log"
+    cp "$pom" "$jars/pom.xml"
+}
+
+# One node that is broker and controller. Internal topics get few partitions: fifty each, the default,
+# would cost the first consumer seconds.
+write_kafka_config() { # PORT CONTROLLER_PORT
+    cat >"$dir/kafka/server.properties" <<EOF
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$2
+listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
+advertised.listeners=PLAINTEXT://127.0.0.1:$1
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs=$dir/kafka/data
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+min.insync.replicas=1
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+EOF
+    cat >"$dir/kafka/log4j2.properties" <<'EOF'
+appender.stdout.type=Console
+appender.stdout.name=stdout
+appender.stdout.layout.type=PatternLayout
+appender.stdout.layout.pattern=%d %p %m (%c)%n
+rootLogger.level=INFO
+rootLogger.appenderRef.stdout.ref=stdout
+EOF
+}
+
+kafka_answers() { # PORT
+    is_open "$1" && kcat -b "127.0.0.1:$1" -L -m 5 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$1"
+}
+
+start_kafka() { # PORT CONTROLLER_PORT
+    local log=$dir/kafka.log
+    command -v kcat >/dev/null || fail "kcat is not installed"
+    fetch_kafka
+    mkdir -p "$dir/kafka"
+    write_kafka_config "$1" "$2"
+    local java=(java -Xmx512m "-Dlog4j2.configurationFile=$dir/kafka/log4j2.properties" -cp "$jars/*")
+    # Nothing else ever joins this cluster, so one id, any id, serves them all.
+    "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
+        -c "$dir/kafka/server.properties" >"$log" 2>&1 || fail "formatting Kafka's storage failed" "$log"
+    setsid "${java[@]}" kafka.Kafka "$dir/kafka/server.properties" </dev/null >>"$log" 2>&1 &
+    remember kafka $!
+    wait_until_ready kafka kafka_answers "$1"
+}
+
+start_all() {
+    local postgres_port kafka_port controller_port password
+    stop_all # what a run that crashed may have left
+    # Half a pair is of no use. PostgreSQL may be only about to start: stop it once it has.
+    starting_postgres=
+    trap '(($?)) && { wait $starting_postgres || true; stop_all; }' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    postgres_port=$(free_port 20000)
+    kafka_port=$(free_port 24000)
+    controller_port=$(free_port 28000)
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+
+    start_postgres "$postgres_port" "$password" &
+    starting_postgres=$!
+    start_kafka "$kafka_port" "$controller_port"
+    wait "$starting_postgres"
+
+    (umask 077 && cat >"$dir/env") <<EOF
+export APEX_TEST_DATABASE_URL=postgres://postgres:$password@127.0.0.1:$postgres_port/postgres
+export APEX_TEST_KAFKA_BROKERS=127.0.0.1:$kafka_port
+EOF
+}
+
+action=${1:-}
+[[ $action == start || $action == stop ]] || fail "usage: ${0##*/} start|stop [DIR]"
+mkdir -p "${2:-$root/.services}"
+dir=$(cd "${2:-$root/.services}" && pwd)
+jars=$root/target/kafka-jars
+"${action}_all"

@@ -1,0 +1,142 @@
+//! What is appended, and what became of it.
+
+use crate::error::InvalidAppend;
+use crate::{Metadata, Position, StreamKey, Version};
+use domain::{EncodeError, EventCodec, TenantId};
+use std::collections::HashSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The most events in one append.
+pub(crate) const MAX_APPEND_EVENTS: usize = 10_000;
+/// The largest event, payload and metadata together: with headers it stays below Kafka's default of 1 MiB.
+pub(crate) const MAX_EVENT_BYTES: usize = 900_000;
+/// The most bytes in one append.
+pub(crate) const MAX_APPEND_BYTES: usize = 16 * 1024 * 1024;
+
+/// Which version a stream must have for an append to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it has.
+    Any,
+    /// This one; [`Version::ZERO`] for a stream that does not exist yet.
+    Exact(Version),
+}
+
+/// An event to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its id.
+    pub event_id: Uuid,
+    /// Its type.
+    pub name: &'static str,
+    /// The schema version of the payload.
+    pub schema_version: u16,
+    /// The payload as JSON text.
+    pub payload: String,
+}
+
+impl NewEvent {
+    /// Encodes an event under an id.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the payload cannot be written.
+    pub fn encode<E: EventCodec>(event_id: Uuid, event: &E) -> Result<Self, EncodeError> {
+        let event_type = event.event_type();
+        Ok(Self {
+            event_id,
+            name: event_type.name,
+            schema_version: event_type.schema_version,
+            payload: event.encode()?,
+        })
+    }
+}
+
+/// What one append does to one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamAppend {
+    /// The aggregate's category.
+    pub category: Arc<str>,
+    /// Which stream of it.
+    pub id: Uuid,
+    /// The version it must have.
+    pub expected: Expected,
+    /// Its new events; none to make the whole append depend on its version alone.
+    pub events: Vec<NewEvent>,
+}
+
+/// Events of one command for one or more streams: all are written or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Whose streams.
+    pub tenant: TenantId,
+    /// Who caused it, and by what. The command id makes a retry safe.
+    pub metadata: Metadata,
+    /// The streams.
+    pub streams: Vec<StreamAppend>,
+}
+
+impl Append {
+    pub(crate) fn key(&self, stream: &StreamAppend) -> StreamKey {
+        StreamKey { tenant: self.tenant.clone(), category: stream.category.clone(), id: stream.id }
+    }
+
+    pub(crate) fn event_count(&self) -> usize {
+        self.streams.iter().map(|stream| stream.events.len()).sum()
+    }
+
+    pub(crate) fn check(&self, metadata_bytes: usize) -> Result<usize, InvalidAppend> {
+        let found = self.event_count();
+        if found == 0 {
+            return Err(InvalidAppend::Empty);
+        }
+        if found > MAX_APPEND_EVENTS {
+            return Err(InvalidAppend::TooManyEvents { found, limit: MAX_APPEND_EVENTS });
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.streams.iter().find(|stream| !seen.insert((&stream.category, stream.id))) {
+            return Err(InvalidAppend::StreamTwice(self.key(twice)));
+        }
+        let mut total = 0;
+        for event in self.streams.iter().flat_map(|stream| &stream.events) {
+            let bytes = event.payload.len() + metadata_bytes;
+            if bytes > MAX_EVENT_BYTES {
+                return Err(InvalidAppend::EventTooLarge { bytes, limit_bytes: MAX_EVENT_BYTES });
+            }
+            total += bytes;
+        }
+        if total > MAX_APPEND_BYTES {
+            return Err(InvalidAppend::AppendTooLarge { bytes: total, limit_bytes: MAX_APPEND_BYTES });
+        }
+        Ok(total)
+    }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It was written now.
+    New {
+        /// Its first event.
+        first: Position,
+        /// Its last event.
+        last: Position,
+    },
+    /// It was written before, under the same command id.
+    Duplicate {
+        /// Its first event.
+        first: Position,
+        /// Its last event.
+        last: Position,
+    },
+}
+
+impl Appended {
+    /// Its last position.
+    #[must_use]
+    pub fn last(self) -> Position {
+        match self {
+            Self::New { last, .. } | Self::Duplicate { last, .. } => last,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can go wrong with the log.
+
+use crate::{StreamKey, Version};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an append was not done.
+#[derive(Debug, Clone, Error)]
+pub enum AppendError {
+    /// A stream is not at the version that was expected. Nothing was written.
+    #[error("stream {stream} is at version {current}")]
+    Conflict {
+        /// Which stream.
+        stream: StreamKey,
+        /// Where it is.
+        current: Version,
+    },
+    /// Too many appends wait already. Nothing was written; try again after the given time.
+    #[error("the log is busy; try again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The append itself is not acceptable. Nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidAppend),
+    /// The database could not be reached. Nothing was written.
+    #[error("the log's database cannot be reached")]
+    Unavailable(#[source] SharedError),
+    /// The database refused the append. Nothing was written.
+    #[error("the log's database refused the append")]
+    Refused(#[source] SharedError),
+    /// The connection broke after the append was sent: it may or may not be written. The retry with the same
+    /// command id finds out.
+    #[error("it is not known whether the append was written; retry with the same command id")]
+    Indeterminate(#[source] SharedError),
+    /// The log is shutting down. Nothing was written.
+    #[error("the log is shutting down")]
+    Closed,
+}
+
+/// A database error shared by all appends of a batch.
+pub type SharedError = std::sync::Arc<sqlx::Error>;
+
+/// What is wrong with an append.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidAppend {
+    /// No events in any stream.
+    #[error("an append needs at least one event")]
+    Empty,
+    /// One stream occurs twice.
+    #[error("stream {0} occurs twice in one append")]
+    StreamTwice(StreamKey),
+    /// Too many events.
+    #[error("{found} events in one append, {limit} are allowed")]
+    TooManyEvents {
+        /// How many there are.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An event that Kafka would refuse later.
+    #[error("an event has {bytes} bytes, {limit_bytes} are allowed")]
+    EventTooLarge {
+        /// Payload and metadata together.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// All events together.
+    #[error("the events have {bytes} bytes together, {limit_bytes} are allowed")]
+    AppendTooLarge {
+        /// All payloads and metadata.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+}
+
+/// Why the log could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The database failed; reading again later may work.
+    #[error("the log cannot be read")]
+    Database(#[from] sqlx::Error),
+    /// The process is shutting down.
+    #[error("the log is shutting down")]
+    Closed,
+}

@@ -1,0 +1,173 @@
+//! The log's handle.
+
+use crate::appender::{Appender, RETRY_AFTER, Waiting};
+use crate::{
+    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Tail,
+    TailConfig, Version, read,
+};
+use chrono::{DateTime, Utc};
+use domain::TenantId;
+use metrics::{counter, gauge};
+use sqlx::postgres::PgPool;
+use std::future::Future;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// Settings of the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogConfig {
+    /// Of the appender.
+    pub appender: AppenderLimits,
+    /// Of the tail.
+    pub tail: TailConfig,
+}
+
+/// The most events a page may have.
+const MAX_PAGE_EVENTS: usize = 10_000;
+/// Empty partitions kept before the head.
+const PARTITIONS_AHEAD: i32 = 2;
+
+/// A handle to the log; cheap to clone. Its appender ends when the last handle is dropped.
+#[derive(Clone)]
+pub struct Log {
+    pool: PgPool,
+    queue: mpsc::Sender<Waiting>,
+    tail: Tail,
+}
+
+impl Log {
+    /// Opens the log on a migrated database and starts the appender of this process.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the head cannot be read.
+    pub async fn open(pool: PgPool, config: LogConfig) -> Result<Self, ReadError> {
+        let tail = Tail::open(pool.clone(), config.tail).await?;
+        let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
+        let appender = Appender { pool: pool.clone(), limits: config.appender, queue: receiver, tail: tail.clone() };
+        tokio::spawn(appender.run());
+        Ok(Self { pool, queue, tail })
+    }
+
+    /// Appends; answered once the events are durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]; all but [`AppendError::Indeterminate`] mean that nothing was written.
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        // Strings and ids only: this cannot fail, and if it did the append would be refused as too large, not lost.
+        let metadata = serde_json::to_string(&append.metadata).unwrap_or_default();
+        let bytes = append.check(metadata.len())?;
+        let (answer, answered) = oneshot::channel();
+        let span = tracing::Span::current();
+        let waiting = Waiting { append, metadata, bytes, answer, span };
+        self.queue.try_send(waiting).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                counter!("apex_log_busy_total").increment(1);
+                AppendError::Busy { retry_after: RETRY_AFTER }
+            }
+            TrySendError::Closed(_) => AppendError::Closed,
+        })?;
+        gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The tail of this process; somebody must [`Tail::run`] it.
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// The last position of the log, read from the database.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn head(&self) -> Result<Position, ReadError> {
+        read::head(&self.pool).await
+    }
+
+    /// Up to `limit` events after a position.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_after(
+        &self,
+        after: Position,
+        filter: &ReadFilter,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        if *filter == ReadFilter::default() {
+            read::all(&self.pool, after, page(limit)).await
+        } else {
+            read::filtered(&self.pool, after, filter, page(limit)).await
+        }
+    }
+
+    /// Up to `limit` events before a position, the latest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_before(
+        &self,
+        before: Position,
+        filter: &ReadFilter,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        read::before(&self.pool, before, filter, page(limit)).await
+    }
+
+    /// Up to `limit` events of a stream after a version.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_stream(
+        &self,
+        key: &StreamKey,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        read::stream(&self.pool, key, after, page(limit)).await
+    }
+
+    /// The first position at or after a time; one past the head if nothing was appended since.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn position_at(&self, moment: DateTime<Utc>) -> Result<Position, ReadError> {
+        read::position_at(&self.pool, moment).await
+    }
+
+    /// The positions of what a command appended, if it did.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn receipt(
+        &self,
+        tenant: &TenantId,
+        command_id: Uuid,
+    ) -> Result<Option<(Position, Position)>, ReadError> {
+        read::receipt(&self.pool, tenant, command_id).await
+    }
+
+    /// Keeps empty partitions before the head until told to stop.
+    pub async fn keep_partitions(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            match read::ensure_partitions(&self.pool, PARTITIONS_AHEAD).await {
+                Ok(0) => {}
+                Ok(made) => tracing::info!(made, "partitions made ahead of need"),
+                Err(error) => {
+                    counter!("apex_log_partition_errors_total").increment(1);
+                    tracing::error!(error = &error as &dyn std::error::Error, "partitions cannot be made");
+                }
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(std::time::Duration::from_secs(60)) => {}
+            }
+        }
+    }
+}
+
+fn page(limit: usize) -> i64 {
+    i64::try_from(limit.clamp(1, MAX_PAGE_EVENTS)).unwrap_or(i64::MAX)
+}
