@@ -1,0 +1,182 @@
+//! Finding an installed PostgreSQL.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::EmbeddedError;
+use super::user::ServerUser;
+
+/// The oldest major version that is still maintained, and that knows all the options used here.
+pub(super) const OLDEST_MAJOR: u32 = 14;
+
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+
+/// Where packages put the programs: every folder `parent/prefix*/suffix`.
+const USUAL_PLACES: [(&str, &str, &str); 10] = [
+    ("/usr/lib/postgresql", "", "bin"),                          // Debian, Ubuntu
+    ("/usr", "pgsql-", "bin"),                                   // PGDG packages for RPM
+    ("/usr/lib", "postgresql", "bin"),                           // SUSE
+    ("/usr/libexec", "postgresql", ""),                          // Alpine
+    ("/opt/homebrew/opt", "postgresql", "bin"),                  // Homebrew, Apple silicon
+    ("/usr/local/opt", "postgresql", "bin"),                     // Homebrew, Intel
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"),     // Homebrew, Linux
+    ("/Library/PostgreSQL", "", "bin"),                          // EDB installer
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"), // Postgres.app
+    ("/usr/local", "pgsql", "bin"),                              // built from source
+];
+
+/// The programs of one PostgreSQL installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Binaries {
+    dir: PathBuf,
+    major: u32,
+}
+
+impl Binaries {
+    /// Finds the newest installation, or the one that made `data`, which no other can open.
+    pub(super) fn find(user: &ServerUser, pg_bin: Option<&Path>, data: Option<&Path>) -> Result<Self, EmbeddedError> {
+        let found = match pg_bin {
+            Some(dir) => {
+                vec![examine(dir, user).ok_or_else(|| EmbeddedError::BinariesUnusable {
+                    dir: dir.to_owned(),
+                    runner: format!("user id {}", user.uid()),
+                })?]
+            }
+            None => installed(user),
+        };
+        match data {
+            None => newest(found),
+            Some(data) => made_by(found, data),
+        }
+    }
+
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+fn newest(found: Vec<Binaries>) -> Result<Binaries, EmbeddedError> {
+    // Reversed, so that of equals the first found wins.
+    found.into_iter().rev().max_by_key(|b| b.major).ok_or(EmbeddedError::NotInstalled)
+}
+
+fn made_by(found: Vec<Binaries>, data: &Path) -> Result<Binaries, EmbeddedError> {
+    let file = data.join("PG_VERSION");
+    let needs = fs::read_to_string(&file).map_err(|e| EmbeddedError::io("read", &file, e))?;
+    let needs = needs.trim();
+    if found.is_empty() {
+        return Err(EmbeddedError::NotInstalled);
+    }
+    let majors: BTreeSet<String> = found.iter().map(|b| b.major.to_string()).collect();
+    found.into_iter().find(|b| b.major.to_string() == needs).ok_or_else(|| EmbeddedError::VersionMismatch {
+        data: data.to_owned(),
+        needs: needs.to_owned(),
+        found: majors.into_iter().collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn installed(user: &ServerUser) -> Vec<Binaries> {
+    let mut seen = BTreeSet::new();
+    usual_dirs()
+        .into_iter()
+        .chain(path_dirs())
+        .chain(pg_config_dir(user))
+        .filter_map(|dir| dir.canonicalize().ok())
+        .filter(|dir| seen.insert(dir.clone()))
+        .filter_map(|dir| examine(&dir, user))
+        .collect()
+}
+
+fn usual_dirs() -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    for (parent, prefix, suffix) in USUAL_PLACES {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                dirs.push(entry.path().join(suffix));
+            }
+        }
+    }
+    dirs
+}
+
+fn path_dirs() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Not the relative ones: they mean something else in every folder.
+    std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect()
+}
+
+fn pg_config_dir(user: &ServerUser) -> Option<PathBuf> {
+    let output = user.command("pg_config").arg("--bindir").stdin(Stdio::null()).output().ok()?;
+    let dir = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    (output.status.success() && dir.is_absolute()).then_some(dir)
+}
+
+/// `None` unless all programs are there, new enough, and can be run by `user`.
+fn examine(dir: &Path, user: &ServerUser) -> Option<Binaries> {
+    let dir = std::path::absolute(dir).ok()?;
+    if !PROGRAMS.iter().all(|program| dir.join(program).is_file()) {
+        return None;
+    }
+    let output = user.command(dir.join("postgres")).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let major = major_version(&String::from_utf8_lossy(&output.stdout))?;
+    (output.status.success() && major >= OLDEST_MAJOR).then_some(Binaries { dir, major })
+}
+
+/// 15 of `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`, 18 of `… 18beta1`.
+fn major_version(printed: &str) -> Option<u32> {
+    let version = printed.split_whitespace().nth(2)?;
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version[..digits].parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn binaries(dir: &str, major: u32) -> Binaries {
+        Binaries { dir: PathBuf::from(dir), major }
+    }
+
+    #[test]
+    fn reads_major_versions() {
+        assert_eq!(major_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"), Some(15));
+        assert_eq!(major_version("postgres (PostgreSQL) 18beta1\n"), Some(18));
+        assert_eq!(major_version("postgres (PostgreSQL) 9.6.24"), Some(9));
+        assert_eq!(major_version("sh: not found"), None);
+    }
+
+    #[test]
+    fn the_newest_wins_and_of_equals_the_first() {
+        let found = vec![binaries("/a", 15), binaries("/b", 17), binaries("/c", 17)];
+        assert_eq!(newest(found).ok(), Some(binaries("/b", 17)));
+        assert!(matches!(newest(Vec::new()), Err(EmbeddedError::NotInstalled)));
+    }
+
+    #[test]
+    fn a_data_folder_gets_the_version_that_made_it() {
+        let data = tempfile::tempdir().expect("folder");
+        fs::write(data.path().join("PG_VERSION"), "15\n").expect("write");
+        let found = vec![binaries("/a", 17), binaries("/b", 15)];
+        assert_eq!(made_by(found, data.path()).ok(), Some(binaries("/b", 15)));
+
+        let error = made_by(vec![binaries("/a", 16), binaries("/b", 17)], data.path());
+        let text = error.expect_err("no 15").to_string();
+        assert!(text.contains("PostgreSQL 15, but here is 16, 17"), "{text}");
+    }
+
+    #[test]
+    fn not_installed_says_what_to_install() {
+        let text = EmbeddedError::NotInstalled.to_string();
+        for advice in [
+            "apt-get install postgresql",
+            "dnf install postgresql-server",
+            "brew install postgresql",
+            "APEX_DATABASE_URL",
+        ] {
+            assert!(text.contains(advice), "{text}");
+        }
+    }
+}

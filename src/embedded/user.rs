@@ -1,0 +1,113 @@
+//! Who runs PostgreSQL: the caller, or for root a user without its powers.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::EmbeddedError;
+
+/// The users that root runs PostgreSQL as, best first.
+const USERS_FOR_ROOT: [&str; 2] = ["postgres", "nobody"];
+
+/// The user that runs initdb, pg_ctl and with it the server.
+#[derive(Debug)]
+pub(super) enum ServerUser {
+    /// The caller itself, which is not root.
+    Caller { uid: u32 },
+    /// The user that root drops to.
+    Dropped { uid: u32, gid: u32 },
+}
+
+impl ServerUser {
+    /// Chooses the user, which for root is the owner of the data folder if there is one already.
+    pub(super) fn choose(data: Option<&Path>) -> Result<Self, EmbeddedError> {
+        let uid = effective_uid()?;
+        if uid != 0 {
+            return Ok(Self::Caller { uid });
+        }
+        if let Some(data) = data {
+            let owner = fs::metadata(data).map_err(|e| EmbeddedError::io("read", data, e))?;
+            return Ok(Self::Dropped { uid: owner.uid(), gid: owner.gid() });
+        }
+        for name in USERS_FOR_ROOT {
+            if let (Some(uid), Some(gid)) = (id(&["-u", name])?, id(&["-g", name])?) {
+                return Ok(Self::Dropped { uid, gid });
+            }
+        }
+        Err(EmbeddedError::NoServerUser)
+    }
+
+    /// The user and group that files for the server have to be given to; `None` if they are its
+    /// own anyway.
+    pub(super) fn new_owner(&self) -> Option<(u32, u32)> {
+        match *self {
+            Self::Caller { .. } => None,
+            Self::Dropped { uid, gid } => Some((uid, gid)),
+        }
+    }
+
+    pub(super) fn uid(&self) -> u32 {
+        match *self {
+            Self::Caller { uid } | Self::Dropped { uid, .. } => uid,
+        }
+    }
+
+    /// A command run as this user.
+    pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        // The caller's folder may be closed to the user, and PostgreSQL's programs look at it.
+        command.current_dir("/").env("LC_ALL", "C");
+        // PGDATA, PGPORT, PGOPTIONS… are meant for another server.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"PG") {
+                command.env_remove(name);
+            }
+        }
+        if let Some((uid, gid)) = self.new_owner() {
+            // As root, std clears the supplementary groups too.
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// Whether this user can enter `dir`. Asked of the kernel rather than read from the mode bits,
+    /// which know nothing of access control lists.
+    pub(super) fn can_enter(&self, dir: &Path) -> Result<bool, EmbeddedError> {
+        let status = self
+            .command("sh")
+            .args(["-c", r#"cd -- "$0""#])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        Ok(status.map_err(|e| EmbeddedError::command("sh", e))?.success())
+    }
+
+    /// initdb insists on a user with a name.
+    pub(super) fn check_has_name(&self) -> Result<(), EmbeddedError> {
+        let uid = self.uid();
+        let named = self.command("id").arg("-un").stdin(Stdio::null()).output();
+        match named.map_err(|e| EmbeddedError::command("id", e))?.status.success() {
+            true => Ok(()),
+            false => Err(EmbeddedError::NoPasswdEntry { uid }),
+        }
+    }
+}
+
+/// std cannot tell, and `/proc` is not everywhere.
+pub(super) fn effective_uid() -> Result<u32, EmbeddedError> {
+    let unknown = || std::io::Error::other("`id -u` did not print a number");
+    id(&["-u"])?.ok_or_else(|| EmbeddedError::command("id", unknown()))
+}
+
+/// `None` for a name that does not exist.
+fn id(args: &[&str]) -> Result<Option<u32>, EmbeddedError> {
+    let output =
+        Command::new("id").args(args).stdin(Stdio::null()).output().map_err(|e| EmbeddedError::command("id", e))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    Ok(printed.trim().parse().ok().filter(|_| output.status.success()))
+}

@@ -1,0 +1,470 @@
+//! The embedded database on a real PostgreSQL. Guards in one process are as good as processes,
+//! since `flock` belongs to the open file; what takes a process to show runs [`child`] in one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use apex::embedded::{Embedded, EmbeddedError};
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+const CHILD_HOME: &str = "APEX_TEST_EMBEDDED_HOME";
+
+#[tokio::test]
+async fn keeps_data_over_a_restart_and_secrets_to_itself() {
+    let home = TestHome::new();
+    let first = home.start().await;
+    let pid = postmaster(first.data_dir());
+    execute(&first, "CREATE TABLE kept AS SELECT 42 AS answer").await;
+    assert_eq!(query(&first, "SHOW data_checksums").await, "on");
+    assert_eq!(query(&first, "SHOW server_encoding").await, "UTF8");
+    assert_eq!(query(&first, "SHOW listen_addresses").await, "127.0.0.1");
+    assert_eq!(query(&first, "SHOW unix_socket_directories").await, "");
+    assert_eq!(query(&first, "SHOW fsync").await, "on");
+    assert_eq!(query(&first, "SHOW timezone").await, "UTC");
+
+    let password = fs::read_to_string(home.path().join("password")).unwrap();
+    assert!(first.url().contains(&password));
+    assert!(!format!("{first:?}").contains(&password));
+    for secret in ["password", "postgres.log"] {
+        assert_eq!(mode(&home.path().join(secret)), 0o600, "{secret}");
+    }
+    assert_eq!(mode(first.data_dir()), 0o700);
+    assert!(!home.path().join("data.pw").exists());
+    let wrong = first.url().replace(&password, "wrong");
+    assert!(PgConnection::connect(&wrong).await.is_err(), "any password opens it");
+
+    first.stop().await.unwrap();
+    assert_gone(pid);
+    let second = home.start().await;
+    assert_eq!(query(&second, "SELECT answer::text FROM kept").await, "42");
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_the_last_user_stops_the_server() {
+    let home = TestHome::new();
+    // Together, on an empty home: one makes the cluster, the other waits and joins.
+    let (first, second) = tokio::join!(home.start(), home.start());
+    assert_eq!(first.url(), second.url());
+    let pid = postmaster(first.data_dir());
+    first.stop().await.unwrap();
+    assert!(alive(pid));
+    assert_eq!(query(&second, "SELECT 'still here'").await, "still here");
+    drop(second);
+    // Dropping does what stop does.
+    assert_gone(pid);
+}
+
+#[tokio::test]
+async fn users_that_come_and_go_never_miss_the_server() {
+    let home = TestHome::new();
+    home.start().await.stop().await.unwrap();
+    let users: Vec<_> = (0..4)
+        .map(|user| {
+            let path = home.path();
+            tokio::spawn(async move {
+                for turn in 0..4 {
+                    let guard = Embedded::start(&path).await.unwrap();
+                    assert_eq!(query(&guard, "SELECT 'here'").await, "here");
+                    // Out of step, so that starts meet stops.
+                    tokio::time::sleep(Duration::from_millis(40 * ((user + turn) % 3))).await;
+                    guard.stop().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for user in users {
+        user.await.unwrap();
+    }
+    assert!(!home.path().join("data/postmaster.pid").exists());
+}
+
+#[tokio::test]
+async fn processes_share_one_server() {
+    let home = TestHome::new();
+    let mut children = [TestChild::spawn(&home), TestChild::spawn(&home)];
+    let pids = children.each_mut().map(TestChild::wait_ready);
+    assert_eq!(pids[0], pids[1]);
+    let [first, second] = children;
+    first.finish();
+    assert!(alive(pids[0]));
+    second.finish();
+    assert_gone(pids[0]);
+}
+
+#[tokio::test]
+async fn a_killed_user_leaves_a_server_that_the_next_one_adopts() {
+    let home = TestHome::new();
+    let mut child = TestChild::spawn(&home);
+    let pid = child.wait_ready();
+    child.kill();
+    assert!(alive(pid));
+    let next = home.start().await;
+    assert_eq!(postmaster(next.data_dir()), pid);
+    next.stop().await.unwrap();
+    assert_gone(pid);
+}
+
+#[tokio::test]
+async fn a_user_killed_while_it_makes_the_cluster_does_no_harm() {
+    for killed_after_ms in [150, 500, 900] {
+        let home = TestHome::new();
+        let child = TestChild::spawn(&home);
+        sleep(Duration::from_millis(killed_after_ms));
+        child.kill();
+        let next = home.start().await;
+        assert_eq!(query(&next, "SELECT 'whole'").await, "whole");
+        assert!(!home.path().join("data.new").exists());
+        next.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_in_the_terminal_does_not_reach_the_server() {
+    let home = TestHome::new();
+    let mut child = TestChild::spawn(&home);
+    let pid = child.wait_ready();
+    signal("INT", &format!("-{}", child.process.id()));
+    child.process.wait().unwrap();
+    assert!(alive(pid));
+    let next = home.start().await;
+    assert_eq!(postmaster(next.data_dir()), pid);
+    next.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_recovered_where_its_users_look_for_it() {
+    let home = TestHome::new();
+    let living = home.start().await;
+    execute(&living, "CREATE TABLE kept AS SELECT 42 AS answer").await;
+    // A backend that is computing outlives its postmaster, and has to keep the next one out.
+    let mut busy = PgConnection::connect(living.url()).await.unwrap();
+    let orphan = tokio::spawn(async move {
+        let compute = "DO $$ DECLARE t timestamptz := clock_timestamp() + '2 s';
+                       BEGIN WHILE clock_timestamp() < t LOOP END LOOP; END $$";
+        busy.execute(compute).await
+    });
+    let pid = postmaster(living.data_dir());
+    wait_until("the statement runs", || children_of(pid).lines().any(|args| args.trim_end().ends_with(" DO")));
+    signal("KILL", &pid.to_string());
+    assert_gone(pid);
+
+    let killed = Instant::now();
+    let next = home.start().await;
+    assert!(killed.elapsed() > Duration::from_secs(1), "it did not wait for the orphan");
+    assert_ne!(postmaster(next.data_dir()), pid);
+    assert_eq!(living.url(), next.url(), "the port changed under a living user");
+    assert_eq!(query(&living, "SELECT answer::text FROM kept").await, "42");
+    drop(orphan);
+    living.stop().await.unwrap();
+    next.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_does_not_hinder_a_start() {
+    let home = TestHome::new();
+    let guard = home.start().await;
+    let data = guard.data_dir().to_owned();
+    guard.stop().await.unwrap();
+
+    // The id went to another process of the server's user, the port to somebody else.
+    let owner = fs::metadata(&data).unwrap();
+    let mut other = Command::new("sleep");
+    other.arg("60").current_dir("/");
+    if owner.uid() != fs::metadata(home.path()).unwrap().uid() {
+        other.uid(owner.uid()).gid(owner.gid());
+    }
+    let mut other = other.spawn().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for stale in [
+        format!("{}\n{}\n1\n{port}\n\n127.0.0.1\n 1 1\nready\n", other.id(), data.display()),
+        // A power failure can leave it empty.
+        String::new(),
+    ] {
+        fs::write(data.join("postmaster.pid"), stale).unwrap();
+        let guard = home.start().await;
+        assert!(!guard.url().contains(&format!(":{port}/")));
+        assert_eq!(query(&guard, "SELECT 'up'").await, "up");
+        guard.stop().await.unwrap();
+    }
+    assert!(alive(other.id()), "a process that was none of ours was ended");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_out_of_sight_is_not_given_a_rival() {
+    let home = TestHome::new();
+    let guard = home.start().await;
+    let pid_file = guard.data_dir().join("postmaster.pid");
+    // To another container the id in the file means nothing.
+    let whole = fs::read_to_string(&pid_file).unwrap();
+    let (pid, rest) = whole.split_once('\n').unwrap();
+    let hidden = format!("4194305\n{rest}");
+    fs::write(&pid_file, &hidden).unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("it started a second server");
+    assert!(matches!(error, EmbeddedError::ServerOutOfReach { .. }), "{error}");
+    fs::write(&pid_file, &whole).unwrap();
+    assert!(alive(pid.parse().unwrap()));
+    assert_eq!(query(&guard, "SELECT 'unharmed'").await, "unharmed");
+    guard.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn data_goes_where_the_servers_user_can_enter() {
+    let home = TestHome::new();
+    fs::set_permissions(home.dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let is_root = fs::metadata(home.dir.path()).unwrap().uid() == 0;
+    let guard = home.start().await;
+    let data = guard.data_dir().to_owned();
+    execute(&guard, "CREATE TABLE kept AS SELECT 42 AS answer").await;
+    guard.stop().await.unwrap();
+    // Again, to find it where it was put.
+    let guard = home.start().await;
+    assert_eq!(query(&guard, "SELECT answer::text FROM kept").await, "42");
+    guard.stop().await.unwrap();
+
+    assert_eq!(data.starts_with(home.path().canonicalize().unwrap()), !is_root);
+    assert_eq!(mode(&data), 0o700);
+    if is_root {
+        assert_ne!(fs::metadata(&data).unwrap().uid(), 0);
+        assert_eq!(mode(data.parent().unwrap()), 0o711);
+        let location = fs::read_to_string(home.path().join("data-location")).unwrap();
+        assert_eq!(Path::new(&location), data);
+        fs::remove_dir_all(&data).unwrap();
+        let error = Embedded::start(&home.path()).await.expect_err("it began anew in silence");
+        assert!(matches!(error, EmbeddedError::DataMissing { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn says_what_to_do_about_the_programs() {
+    let home = TestHome::new();
+    let empty = tempfile::tempdir().unwrap();
+    let error = Embedded::start_with(&home.path(), Some(empty.path())).await.expect_err("no programs");
+    assert!(matches!(error, EmbeddedError::BinariesUnusable { .. }), "{error}");
+    assert!(error.to_string().contains("APEX_PG_BIN"), "{error}");
+
+    let guard = home.start().await;
+    let version = guard.data_dir().join("PG_VERSION");
+    guard.stop().await.unwrap();
+    fs::write(&version, "9\n").unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("another version");
+    assert!(matches!(error, EmbeddedError::VersionMismatch { .. }), "{error}");
+    assert!(error.to_string().contains("Install PostgreSQL 9"), "{error}");
+}
+
+#[tokio::test]
+async fn the_environment_names_the_programs() {
+    let home = TestHome::new();
+    let mut command = TestChild::command(&home);
+    let output = command.env("APEX_PG_BIN", "/nowhere").stdin(Stdio::null()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(stderr.contains("BinariesUnusable") && stderr.contains("/nowhere"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_failed_start_shows_the_log_and_leaves_nothing_behind() {
+    let home = TestHome::new();
+    let guard = home.start().await;
+    let conf = guard.data_dir().join("postgresql.conf");
+    guard.stop().await.unwrap();
+    let settings = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{settings}\nno_such_setting = 1\n")).unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("a bad setting");
+    assert!(matches!(error, EmbeddedError::StartFailed { .. }), "{error}");
+    assert!(error.to_string().contains("no_such_setting"), "{error}");
+    fs::write(&conf, settings).unwrap();
+    home.start().await.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_or_wrong_password_is_told() {
+    let home = TestHome::new();
+    home.start().await.stop().await.unwrap();
+    let file = home.path().join("password");
+    fs::write(&file, "wrong").unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("a wrong password");
+    assert!(matches!(error, EmbeddedError::PasswordRejected { .. }), "{error}");
+    assert!(!home.path().join("data/postmaster.pid").exists(), "the server was left running");
+    fs::remove_file(&file).unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("no password");
+    assert!(matches!(error, EmbeddedError::PasswordMissing { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_home_that_others_can_write_to_is_refused() {
+    let home = TestHome::new();
+    fs::create_dir(home.path()).unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Embedded::start(&home.path()).await.expect_err("anybody's folder");
+    assert!(matches!(error, EmbeddedError::HomeUnusable { .. }), "{error}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+
+    let odd = home.dir.path().join("a$(touch x)");
+    let error = Embedded::start(&odd).await.expect_err("a path that a shell would run");
+    assert!(matches!(error, EmbeddedError::HomeUnusable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_database_is_made_again() {
+    let home = TestHome::new();
+    let guard = home.start().await;
+    let maintenance = guard.url().replace("/apex?", "/postgres?");
+    let mut connection = PgConnection::connect(&maintenance).await.unwrap();
+    sqlx::query("DROP DATABASE apex").execute(&mut connection).await.unwrap();
+    let again = home.start().await;
+    assert_eq!(query(&again, "SELECT current_database()::text").await, "apex");
+    again.stop().await.unwrap();
+    guard.stop().await.unwrap();
+}
+
+/// Not a test: a user in a process of its own. It stops when its stdin ends.
+#[tokio::test]
+#[ignore = "the tests above run it"]
+async fn child() {
+    let Some(home) = std::env::var_os(CHILD_HOME) else {
+        return;
+    };
+    let guard = Embedded::start(Path::new(&home)).await.unwrap();
+    // Straight to stdout, which the test harness does not capture.
+    writeln!(std::io::stdout(), "ready {}", postmaster(guard.data_dir())).unwrap();
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    guard.stop().await.unwrap();
+}
+
+/// A folder for a home, which a server's user other than the caller can enter.
+struct TestHome {
+    dir: TempDir,
+}
+
+impl TestHome {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    async fn start(&self) -> Embedded {
+        Embedded::start(&self.path()).await.unwrap()
+    }
+}
+
+/// [`child`] in a process group of its own, as a shell starts a command.
+struct TestChild {
+    process: Child,
+}
+
+impl TestChild {
+    fn command(home: &TestHome) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["embedded::child", "--exact", "--ignored", "--nocapture"]);
+        command.env(CHILD_HOME, home.path()).process_group(0);
+        command
+    }
+
+    fn spawn(home: &TestHome) -> Self {
+        let process = Self::command(home).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self { process }
+    }
+
+    /// Waits until it has joined, and returns the postmaster that it sees.
+    fn wait_ready(&mut self) -> u32 {
+        let stdout = self.process.stdout.as_mut().unwrap();
+        for line in BufReader::new(stdout).lines() {
+            if let Some((_, pid)) = line.unwrap().split_once("ready ") {
+                return pid.parse().unwrap();
+            }
+        }
+        panic!("the child ended");
+    }
+
+    fn finish(mut self) {
+        drop(self.process.stdin.take());
+        // It still has the harness's summary to print.
+        let mut rest = String::new();
+        self.process.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+        assert!(self.process.wait().unwrap().success(), "{rest}");
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for TestChild {
+    /// For a test that failed; nothing to do after the others.
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().ok();
+    }
+}
+
+async fn query(guard: &Embedded, sql: &'static str) -> String {
+    let mut connection = PgConnection::connect(guard.url()).await.unwrap();
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
+async fn execute(guard: &Embedded, sql: &'static str) {
+    let mut connection = PgConnection::connect(guard.url()).await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o777
+}
+
+fn postmaster(data: &Path) -> u32 {
+    let file = fs::read_to_string(data.join("postmaster.pid")).unwrap();
+    file.lines().next().unwrap().parse().unwrap()
+}
+
+/// A process that nobody has reaped is dead too.
+fn alive(pid: u32) -> bool {
+    let state = ps(&["-o", "stat=", "-p", &pid.to_string()]);
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+#[track_caller]
+fn assert_gone(pid: u32) {
+    // It has let go of everything, but may still be exiting.
+    wait_until("the postmaster is gone", || !alive(pid));
+}
+
+fn children_of(pid: u32) -> String {
+    ps(&["-o", "args=", "--ppid", &pid.to_string()])
+}
+
+fn ps(args: &[&str]) -> String {
+    let output = Command::new("ps").args(args).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn signal(name: &str, target: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), "--", target]).status().unwrap();
+    assert!(status.success());
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
