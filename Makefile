@@ -1,0 +1,54 @@
+# What a person does with a checkout, and what CI does: CI runs `make ci` and nothing else.
+# Everything that is needed beside Rust is installed or fetched on the way, once.
+
+# Compiling librdkafka takes a C and a C++ compiler. Debian's default Java is 17 or newer from 12 on.
+BUILD_PACKAGES := gcc g++
+DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
+TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat
+
+DENY_VERSION := 0.20.2
+DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo build test fmt lint deny ci graphiql
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The dev profile: a clean release build takes more than twice as long to wait for.
+demo: ## build Apex and run its demo (ARGS=… are handed on)
+	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@exec "$${CARGO_TARGET_DIR:-target}/debug/apex" demo $(ARGS)
+
+build: ## build target/debug/apex
+	@scripts/install-packages.sh $(BUILD_PACKAGES)
+	@scripts/fetch-graphiql.sh || echo "Going on without GraphiQL: its page will be missing." >&2
+	cargo build --locked --bin apex
+
+test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
+	@scripts/install-packages.sh $(TEST_PACKAGES)
+	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## check the format, and clippy with warnings denied
+	@scripts/install-packages.sh $(BUILD_PACKAGES)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Fetching first, for all platforms, is what lets the check itself go without network.
+deny: $(DENY_ROOT)/bin/cargo-deny ## check licenses, bans and sources of all dependencies
+	cargo fetch --locked
+	$< --locked --offline check bans licenses sources
+
+$(DENY_ROOT)/bin/cargo-deny:
+	@scripts/install-packages.sh $(BUILD_PACKAGES)
+	cargo install --quiet --locked cargo-deny --version $(DENY_VERSION) --root $(DENY_ROOT)
+
+graphiql: ## fetch GraphiQL, which the build embeds
+	@scripts/fetch-graphiql.sh
+
+ci: lint deny test ## what CI runs: lint, deny, test
