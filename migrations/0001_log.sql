@@ -29,6 +29,8 @@ end
 $$;
 
 grant usage on schema apex to apex_app;
+-- So that a program that runs as the application can tell whether the schema fits it.
+grant select on _sqlx_migrations to apex_app;
 
 create table apex.events (
     position       bigint      not null primary key,
@@ -154,15 +156,11 @@ declare
     wanted integer;
     done integer;
 begin
-    select coalesce(array_agg(a.n::integer), '{}') into settled
-    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command;
-
     insert into apex.streams (tenant_id, category, stream_id, version)
     select s.tenant, s.category, s.stream, 0
     from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
          as s (append, tenant, category, stream, expected, events)
-    where s.append <> all (settled) and s.expected <= 0 and s.events > 0
+    where s.expected <= 0 and s.events > 0
     order by 1, 2, 3
     on conflict do nothing;
 
@@ -173,7 +171,6 @@ begin
              as s (append, tenant, category, stream, n)
         join apex.streams st
             on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
-        where s.append <> all (settled)
         order by st.tenant_id, st.category, st.stream_id
         for update of st
     ) as locked;
@@ -185,6 +182,11 @@ begin
         left join apex.streams st
             on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
     end if;
+
+    -- Only now, under the locks of its streams, can nobody be appending the same command at this moment.
+    select coalesce(array_agg(a.n::integer), '{}') into settled
+    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command;
 
     return query
     select a.n::integer, 'duplicate'::text, r.first_position, r.event_count, null::uuid, null::bigint

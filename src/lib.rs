@@ -1,1 +1,10 @@
-//! Apex.
+//! Apex: the system of record for fleets of AI agents.
+//!
+//! This package is the composition root. It reads the configuration, opens the database, starts the rooms, and holds
+//! the subcommands; what Apex does is in the rooms.
+
+pub mod config;
+pub mod database;
+pub mod embedded;
+pub mod policies;
+pub mod rooms;

@@ -244,7 +244,8 @@ impl Commands {
                 return Err(Error::Append(error));
             }
         };
-        tokio::time::sleep(longest.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+        let jitter = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(longest.mul_f64(jitter)).await;
         Ok(())
     }
 

@@ -41,6 +41,7 @@ macro_rules! register {
     ($($variant:ident($aggregate:ty)),+ $(,)?) => {
         /// Any event of any aggregate.
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "events are decoded, folded and dropped; a box would only add an allocation")]
         pub enum Event {
             $(#[doc = concat!("An event of [`", stringify!($aggregate), "`].")]
             $variant(<$aggregate as Aggregate>::Event)),+

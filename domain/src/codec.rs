@@ -81,6 +81,7 @@ macro_rules! events {
     ($(#[$meta:meta])* $vis:vis enum $enum:ident { $($(#[$doc:meta])* $name:literal v $version:literal => $variant:ident($payload:ty)),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "events are decoded, folded and dropped; a box would only add an allocation")]
         $vis enum $enum { $($(#[$doc])* $variant($payload)),+ }
 
         impl $crate::EventCodec for $enum {

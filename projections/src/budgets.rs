@@ -61,6 +61,8 @@ impl Projection for Budgets {
     }
 }
 
+/// Tenant, budget, kind and key of its scope, limit, time zone, thresholds.
+type TermsRow = (String, Uuid, String, String, Decimal, String, Vec<i32>);
 type BudgetKey = (String, Uuid);
 type MonthKey = (String, Uuid, Month);
 
@@ -115,7 +117,7 @@ impl Fold {
     async fn load(connection: &mut PgConnection, events: &[Applied]) -> Result<Self, ApplyError> {
         let tenants: BTreeSet<_> = events.iter().map(Applied::tenant).collect();
         let tenants: Vec<_> = tenants.into_iter().collect();
-        let rows: Vec<(String, Uuid, String, String, Decimal, String, Vec<i32>)> = sqlx::query_as(
+        let rows: Vec<TermsRow> = sqlx::query_as(
             "select tenant_id, budget_id, scope_kind, scope_key, limit_amount, time_zone, thresholds
              from apex.budgets where tenant_id = any ($1) and not closed",
         )

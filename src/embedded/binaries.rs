@@ -9,7 +9,7 @@ use super::EmbeddedError;
 use super::user::ServerUser;
 
 /// The oldest major version that is still maintained, and that knows all the options used here.
-pub(super) const OLDEST_MAJOR: u32 = 14;
+pub(super) const OLDEST_MAJOR: u32 = 15;
 
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 

@@ -271,13 +271,16 @@ fn read_answer(
 
 /// An error that the database reported means that the transaction was rolled back, unless it reports its own end.
 fn classify(error: sqlx::Error) -> AppendError {
-    let refused = match &error {
-        // Class 57 (operator intervention) and 08 (connection): the server went away, perhaps after the commit.
-        sqlx::Error::Database(database) => {
-            !database.code().is_some_and(|code| code.starts_with("57") || code.starts_with("08"))
-        }
-        _ => false,
+    let class = match &error {
+        sqlx::Error::Database(database) => database.code().map(|code| code.chars().take(2).collect::<String>()),
+        _ => None,
     };
     let error = Arc::new(error);
-    if refused { AppendError::Refused(error) } else { AppendError::Indeterminate(error) }
+    match class.as_deref() {
+        // Connection exception, operator intervention: the server went away, perhaps after the commit.
+        None | Some("08" | "57") => AppendError::Indeterminate(error),
+        // Transaction rollback, insufficient resources: it may go better the next time.
+        Some("40" | "53") => AppendError::Unavailable(error),
+        Some(_) => AppendError::Refused(error),
+    }
 }

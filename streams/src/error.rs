@@ -24,8 +24,8 @@ pub enum AppendError {
     /// The append itself is not acceptable. Nothing was written.
     #[error(transparent)]
     Invalid(#[from] InvalidAppend),
-    /// The database could not be reached. Nothing was written.
-    #[error("the log's database cannot be reached")]
+    /// The database could not be reached, or could not do it at this moment. Nothing was written.
+    #[error("the log's database is not available at the moment")]
     Unavailable(#[source] SharedError),
     /// The database refused the append. Nothing was written.
     #[error("the log's database refused the append")]

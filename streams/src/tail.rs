@@ -98,7 +98,7 @@ impl Tail {
     /// # Errors
     /// [`ReadError`] when the events are no longer in memory and the table cannot be read.
     pub async fn read_after(&self, after: Position, limit: usize) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        if let Some(events) = self.from_window(after, limit) {
+        if let Some(events) = self.in_window(after, limit) {
             return Ok(events);
         }
         let limit = i64::try_from(limit.min(self.shared.config.page_events)).unwrap_or(i64::MAX);
@@ -129,7 +129,7 @@ impl Tail {
         }
     }
 
-    fn from_window(&self, after: Position, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
+    fn in_window(&self, after: Position, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
         let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
         let skip = after.get().checked_sub(window.base.get())?;
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);

@@ -1,0 +1,121 @@
+//! All settings, read here and nowhere else: flags first, then `APEX_*` variables, then defaults.
+
+use clap::{Args, ValueEnum};
+use domain::TenantId;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A value that never reaches logs, errors or Debug output.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself; for handing it to where it is needed.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        Ok(Self(value.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How logs are written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, with trace ids.
+    Json,
+}
+
+/// What every subcommand needs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// PostgreSQL 15 or newer, as postgres://user:password@host/database. Without it a private cluster is started
+    /// from an installed PostgreSQL and kept in the home folder.
+    #[arg(long, env = "APEX_DATABASE_URL", global = true, hide_env_values = true)]
+    pub database_url: Option<Secret>,
+
+    /// The folder of the private cluster.
+    #[arg(long, env = "APEX_HOME", global = true, default_value = ".apex")]
+    pub home: PathBuf,
+
+    /// The tenant whose data is read and written.
+    #[arg(long, env = "APEX_TENANT", global = true, default_value = "default")]
+    pub tenant: TenantId,
+
+    /// Connections to the database that one process may hold.
+    #[arg(long, env = "APEX_DATABASE_CONNECTIONS", global = true, default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(8..=1000))]
+    pub database_connections: u32,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,sqlx=debug`.
+    #[arg(long, env = "APEX_LOG", global = true, default_value = "warn")]
+    pub log: String,
+
+    /// How to log.
+    #[arg(long, env = "APEX_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Where to send traces: the base URL of an OpenTelemetry collector (OTLP over HTTP). Without it none are sent.
+    #[arg(long, env = "APEX_OTLP_ENDPOINT", global = true)]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// What the relay to Kafka needs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Kafka options")]
+pub struct Kafka {
+    /// Brokers as host:port, separated by commas. Without them nothing is published.
+    #[arg(long, env = "APEX_KAFKA_BROKERS")]
+    pub kafka_brokers: Option<String>,
+
+    /// What topic names begin with: PREFIX.CATEGORY.
+    #[arg(long, env = "APEX_KAFKA_TOPIC_PREFIX", default_value = "apex")]
+    pub kafka_topic_prefix: String,
+
+    /// Partitions of a topic that the relay makes.
+    #[arg(long, env = "APEX_KAFKA_PARTITIONS", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub kafka_partitions: i32,
+
+    /// Replicas of a topic that the relay makes.
+    #[arg(long, env = "APEX_KAFKA_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
+    pub kafka_replication: i32,
+}
+
+/// What the server needs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server options")]
+pub struct Server {
+    /// The address to listen on. Port 0 takes a free one.
+    #[arg(long, env = "APEX_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The bearer token that callers must show. Needed to listen on anything but loopback.
+    #[arg(long, env = "APEX_TOKEN", hide_env_values = true)]
+    pub token: Option<Secret>,
+
+    /// Serve GraphiQL, an explorer for the API, at /graphiql.
+    #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub graphiql: bool,
+}

@@ -1,0 +1,128 @@
+//! The database: where it is, whether its schema fits, and as whom to work on it.
+
+use crate::config::{Common, Secret};
+use crate::embedded::Embedded;
+use anyhow::Context as _;
+use sqlx::ConnectOptions as _;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Every migration, compiled in.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long to wait for a connection from the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open database, and the private cluster that it lives in if no other was named.
+pub struct Database {
+    /// Connections that work as the role `apex_app`.
+    pub pool: PgPool,
+    embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// Opens the database that the settings name, or the private cluster, which is also migrated.
+    ///
+    /// # Errors
+    /// Where no PostgreSQL can be found, started or reached, or its schema does not fit this program.
+    pub async fn open(common: &Common) -> anyhow::Result<Self> {
+        let (url, embedded) = locate(common).await?;
+        if embedded.is_some() {
+            migrate_url(&url).await?;
+        } else {
+            check_schema(&url).await?;
+        }
+        let pool = connect(&url, common.database_connections).await?;
+        Ok(Self { pool, embedded })
+    }
+
+    /// Closes the connections, and stops the private cluster if nobody else uses it.
+    ///
+    /// # Errors
+    /// Where the cluster cannot be stopped.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await.context("the private PostgreSQL cluster could not be stopped")?;
+        }
+        Ok(())
+    }
+}
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// Where the database cannot be reached or refuses.
+pub async fn migrate(common: &Common) -> anyhow::Result<()> {
+    let (url, embedded) = locate(common).await?;
+    migrate_url(&url).await?;
+    if let Some(embedded) = embedded {
+        embedded.stop().await?;
+    }
+    Ok(())
+}
+
+async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Embedded>)> {
+    match &common.database_url {
+        Some(url) => Ok((url.clone(), None)),
+        None => {
+            let embedded = Embedded::start(&common.home).await?;
+            Ok((Secret::from(embedded.url().to_owned()), Some(embedded)))
+        }
+    }
+}
+
+/// A pool whose connections have the application's rights, not the owner's.
+///
+/// # Errors
+/// Where the URL is none or the database cannot be reached.
+pub async fn connect(url: &Secret, connections: u32) -> anyhow::Result<PgPool> {
+    let options = options(url)?;
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::query("set role apex_app").execute(connection).await.map(|_| ()) })
+        })
+        .connect_with(options)
+        .await
+        .context("the database cannot be reached")
+}
+
+fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
+    // The error of the parser may quote the URL, and with it the password.
+    let options = PgConnectOptions::from_str(url.reveal())
+        .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
+    Ok(options.application_name("apex"))
+}
+
+async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {
+    options(url)?.connect().await.context("the database cannot be reached")
+}
+
+async fn migrate_url(url: &Secret) -> anyhow::Result<()> {
+    let mut connection = connect_as_owner(url).await?;
+    MIGRATIONS.run(&mut connection).await.context("the schema cannot be migrated")
+}
+
+async fn check_schema(url: &Secret) -> anyhow::Result<()> {
+    let mut connection = connect_as_owner(url).await?;
+    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let made: Option<String> =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations')::text").fetch_one(&mut connection).await?;
+    let applied: Vec<i64> = match made {
+        Some(_) => {
+            sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut connection).await?
+        }
+        None => Vec::new(),
+    };
+    if let Some(missing) = known.iter().find(|version| !applied.contains(version)) {
+        anyhow::bail!("the database lacks migration {missing}: run `apex migrate` with the same APEX_DATABASE_URL");
+    }
+    if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
+        anyhow::bail!("the database has migration {newer}, which this program does not know: use a newer apex");
+    }
+    Ok(())
+}

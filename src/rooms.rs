@@ -1,0 +1,144 @@
+//! The composition root: opens the log, starts the workers, and ends loudly when one of them dies.
+
+use crate::database::Database;
+use crate::policies;
+use anyhow::Context as _;
+use commands::{Commands, CommandsConfig};
+use domain::TenantId;
+use projections::{Worker, WorkerConfig};
+use sqlx::postgres::PgPool;
+use std::future::Future;
+use std::time::Duration;
+use streams::{Log, LogConfig, Position};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long workers may take to finish what they are at.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The log and the commands, with the workers of this process.
+pub struct Rooms {
+    /// The read models' database.
+    pub pool: PgPool,
+    /// The log.
+    pub log: Log,
+    /// The executor of commands.
+    pub commands: Commands,
+    /// Whose data this process works on.
+    pub tenant: TenantId,
+    shutdown: CancellationToken,
+    workers: JoinSet<anyhow::Result<()>>,
+}
+
+impl Rooms {
+    /// Opens the log; starts the tail and nothing else.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub async fn open(database: &Database, tenant: TenantId) -> anyhow::Result<Self> {
+        Self::on(database.pool.clone(), tenant).await
+    }
+
+    /// As [`Rooms::open`], on a pool.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub async fn on(pool: PgPool, tenant: TenantId) -> anyhow::Result<Self> {
+        let log = Log::open(pool.clone(), LogConfig::default()).await.context("the log cannot be opened")?;
+        let commands = Commands::new(log.clone(), CommandsConfig::default());
+        let shutdown = CancellationToken::new();
+        let mut rooms = Self { pool, log, commands, tenant, shutdown, workers: JoinSet::new() };
+        let (tail, stop) = (rooms.log.tail().clone(), rooms.stop_signal());
+        rooms.spawn("tail", async move {
+            tail.run(stop).await;
+            Ok(())
+        });
+        Ok(rooms)
+    }
+
+    /// Starts the workers of all projections and the policies that react to them.
+    pub fn start_projections(&mut self) {
+        for projection in projections::all() {
+            let worker = Worker {
+                projection,
+                pool: self.pool.clone(),
+                tail: self.log.tail().clone(),
+                config: WorkerConfig::default(),
+            };
+            let stop = self.stop_signal();
+            self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+        }
+        let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
+        let stop = self.stop_signal();
+        self.spawn("budget alerts", async move { Ok(alerts.run(stop).await?) });
+    }
+
+    /// Starts keeping partitions ahead of need.
+    pub fn start_maintenance(&mut self) {
+        let (log, stop) = (self.log.clone(), self.stop_signal());
+        self.spawn("partitions", async move {
+            log.keep_partitions(stop).await;
+            Ok(())
+        });
+    }
+
+    /// Starts a worker under a name. When it ends before it is told to, [`Rooms::run_until`] ends with an error.
+    pub fn spawn(&mut self, name: &'static str, worker: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.workers.spawn(async move {
+            worker.await.with_context(|| format!("worker {name:?} died"))?;
+            anyhow::ensure!(shutdown.is_cancelled(), "worker {name:?} ended on its own");
+            Ok(())
+        });
+    }
+
+    /// Completes when this process is to stop.
+    pub fn stop_signal(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.shutdown.clone().cancelled_owned()
+    }
+
+    /// Waits until the read models stand at a position.
+    ///
+    /// # Errors
+    /// Where they do not get there in time.
+    pub async fn settle(&self, position: Position, patience: Duration) -> anyhow::Result<Position> {
+        let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
+        Ok(projections::wait_for(&self.pool, &names, position, patience).await?)
+    }
+
+    /// Runs until `stop` completes or a worker dies.
+    ///
+    /// # Errors
+    /// The worker's.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let died = tokio::select! {
+            () = stop => Ok(()),
+            ended = self.workers.join_next() => flatten(ended),
+        };
+        let closed = self.close().await;
+        died.and(closed)
+    }
+
+    /// Stops the workers and waits for them.
+    ///
+    /// # Errors
+    /// Where one of them died, or does not stop.
+    pub async fn close(mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(SHUTDOWN_PATIENCE, async {
+            while let Some(ended) = self.workers.join_next().await {
+                flatten(Some(ended))?;
+            }
+            Ok(())
+        });
+        ended.await.context("the workers did not stop in time")?
+    }
+}
+
+fn flatten(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {
+    match ended {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(error).context("a worker panicked"),
+        None => Ok(()),
+    }
+}
