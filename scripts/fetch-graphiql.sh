@@ -37,7 +37,7 @@ mkdir "$work/packages" "$work/files"
 while read -r file package path _; do
     [[ -n $file ]] || continue
     archive=$work/packages/${package/@/-}.tgz
-    [[ -e $archive ]] || npm pack --silent --ignore-scripts --pack-destination "$work/packages" "$package" </dev/null >/dev/null
+    [[ -e $archive ]] || npm pack --loglevel=error --ignore-scripts --pack-destination "$work/packages" "$package" </dev/null >/dev/null
     tar -xzOf "$archive" "package/$path" >"$work/files/$file"
 done <<<"$files"
 verify "$work/files" || { echo "GraphiQL's packages are not the ones this release was made with" >&2 && exit 1; }
