@@ -3,8 +3,16 @@
 //! This package is the composition root. It reads the configuration, opens the database, starts the rooms, and holds
 //! the subcommands; what Apex does is in the rooms.
 
+pub mod cli;
 pub mod config;
 pub mod database;
 pub mod embedded;
+pub mod import;
+pub mod ingest;
 pub mod policies;
+pub mod prices;
+pub mod pricing;
+pub mod readiness;
 pub mod rooms;
+pub mod simulation;
+pub mod telemetry;

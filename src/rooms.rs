@@ -92,6 +92,14 @@ impl Rooms {
         });
     }
 
+    /// Completes when a worker dies, with its error.
+    ///
+    /// # Errors
+    /// The worker's.
+    pub async fn worker_died(&mut self) -> anyhow::Result<()> {
+        flatten(self.workers.join_next().await)
+    }
+
     /// Completes when this process is to stop.
     pub fn stop_signal(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.shutdown.clone().cancelled_owned()

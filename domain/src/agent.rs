@@ -8,7 +8,8 @@ use std::fmt;
 use thiserror::Error;
 
 /// Where an agent is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AgentStatus {
     /// Known, not yet working.
     Registered,
@@ -154,7 +155,7 @@ pub enum AgentError {
 }
 
 /// An agent's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Agent {
     /// What it is, once registered.
     pub profile: Option<Profile>,

@@ -253,7 +253,7 @@ pub enum BudgetError {
 }
 
 /// A budget's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Budget {
     /// What it is, once defined.
     pub terms: Option<BudgetTerms>,
@@ -358,7 +358,7 @@ pub enum BudgetPeriodError {
 }
 
 /// A month of a budget.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct BudgetPeriod {
     /// The thresholds that were said to be crossed.
     pub raised: BTreeSet<Threshold>,

@@ -204,7 +204,7 @@ pub enum CallError {
 }
 
 /// A call's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Call {
     /// What is known and charged, once reported.
     pub charged: Option<Charged>,

@@ -162,7 +162,7 @@ pub enum MemoryError {
 const MAX_TAGS: usize = 32;
 
 /// What is known of a memory that exists.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Remembered {
     /// Who remembers.
     pub owner: AgentId,
@@ -179,7 +179,7 @@ pub struct Remembered {
 }
 
 /// A memory's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Memory {
     /// What is known of it, once stored.
     pub item: Option<Remembered>,

@@ -226,7 +226,7 @@ pub enum PriceBookError {
 type Dated = BTreeMap<DateTime<Utc>, Quote>;
 
 /// A price book's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PriceBook {
     version: u64,
     // Model first: a call may not say who sold it.

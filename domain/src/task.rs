@@ -8,7 +8,8 @@ use std::fmt;
 use thiserror::Error;
 
 /// Where a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// Waiting to be started.
     Submitted,
@@ -200,7 +201,7 @@ pub enum TaskError {
 }
 
 /// A task's state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Task {
     /// What it is, once submitted.
     pub spec: Option<TaskSpec>,

@@ -1,0 +1,123 @@
+//! `apex demo`
+
+use super::import::{import_input, settle};
+use super::{AndThenClose as _, output, report, serve, stop_signal};
+use crate::config::{Common, Kafka, Server};
+use crate::database::Database;
+use crate::import::{Format, Input, Options};
+use crate::ingest::Ingest;
+use crate::pricing;
+use crate::rooms::Rooms;
+use crate::simulation::Simulation;
+use domain::Name;
+use projections::{Dimension, ReportQuery, usage_report};
+use std::io::Cursor;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Imports the sample that comes with Apex, prints its cost report, serves the API, and lets a simulated fleet work
+/// until it is stopped.
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    kafka: Kafka,
+
+    /// Simulated calls a second; 0 for no fleet
+    #[arg(long, default_value_t = 5.0, value_parser = rate)]
+    rate: f64,
+
+    /// Agents in the fleet
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    agents: u32,
+
+    /// Stop after the report instead of serving
+    #[arg(long)]
+    once: bool,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate| (0.0..=1000.0).contains(rate)).ok_or_else(|| "a rate is 0 to 1000".to_owned())
+}
+
+struct Sample {
+    format: Format,
+    name: &'static str,
+    content: &'static [u8],
+    model: Option<&'static str>,
+}
+
+macro_rules! sample {
+    ($format:ident, $name:literal, $model:expr) => {
+        Sample {
+            format: Format::$format,
+            name: concat!("samples/", $name),
+            content: include_bytes!(concat!("../../samples/", $name)),
+            model: $model,
+        }
+    };
+}
+
+const SAMPLES: [Sample; 4] = [
+    sample!(AzureLlm, "azure-llm.csv", Some("gpt-4o")),
+    sample!(Autogpt, "autogpt.jsonl", None),
+    sample!(ClaudeCode, "claude-code.jsonl", None),
+    sample!(Otlp, "otlp.json", None),
+];
+
+impl Demo {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let database = Database::open(common).await?;
+        let shown = async {
+            let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
+            match self.show(&mut rooms).await {
+                Ok(()) if self.once => rooms.close().await,
+                Ok(()) => rooms.run_until(stop_signal()).await,
+                Err(error) => Err(error).and_then_close(rooms.close().await),
+            }
+        };
+        let shown = shown.await;
+        shown.and_then_close(database.close().await)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
+        let address = serve::start(rooms, &self.server, &self.kafka).await?;
+        import_samples(rooms).await?;
+        settle(rooms).await?;
+        let by = vec![Dimension::Provider, Dimension::Model];
+        let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
+        let totals = usage_report(&rooms.pool, &query).await?;
+        report::print(&totals, &by, output::Format::Table)?;
+        eprintln!("The cost report, from position {} of the log.\n", totals.position);
+        if self.once {
+            return Ok(());
+        }
+        if self.rate > 0.0 {
+            let simulation = Simulation::new(rooms.commands.clone(), rooms.tenant.clone(), self.agents, self.rate);
+            let stop = rooms.stop_signal();
+            rooms.spawn("simulation", async move { simulation.run(stop).await });
+            eprintln!("A simulated fleet of {} agents makes {} calls a second.", self.agents, self.rate);
+        }
+        serve::announce(address, &self.server);
+        eprintln!("Stop with Ctrl-C.");
+        Ok(())
+    }
+}
+
+async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
+    let prices = pricing::ensure(&rooms.commands, &rooms.tenant).await?;
+    let mut ingest = Ingest::new(rooms.commands.clone(), rooms.tenant.clone(), "demo", prices);
+    for sample in SAMPLES {
+        let options = Options { model: sample.model.map(Name::new).transpose()?, ..Options::default() };
+        let input = Input {
+            reader: Box::new(Cursor::new(sample.content)),
+            total_bytes: u64::try_from(sample.content.len()).ok(),
+            read_bytes: Arc::new(AtomicU64::new(0)),
+        };
+        import_input(&mut ingest, sample.format, options, sample.name.to_owned(), input).await?;
+    }
+    Ok(())
+}

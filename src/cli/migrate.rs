@@ -1,0 +1,18 @@
+//! `apex migrate`
+
+use crate::config::Common;
+use crate::database;
+use std::process::ExitCode;
+
+/// Needs a role that may create the schema and the role `apex_app`. What runs afterwards may log in as any member of
+/// `apex_app`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Migrate {}
+
+impl Migrate {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        database::migrate(common).await?;
+        eprintln!("The schema is up to date.");
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,208 @@
+//! `apex replay`
+
+use super::report::moment;
+use super::{output, with_rooms};
+use crate::config::Common;
+use crate::rooms::Rooms;
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use commands::AsOf;
+use domain::Aggregate;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::str::FromStr;
+use streams::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
+use uuid::Uuid;
+
+/// Without --as-of: events as NDJSON, in the order of the log, payloads byte for byte. With --stream and --as-of: the
+/// state that the aggregate had then, as one JSON document.
+#[derive(Debug, clap::Args)]
+pub(super) struct Replay {
+    /// Only this stream, as CATEGORY/ID
+    #[arg(long, value_name = "CATEGORY/ID")]
+    stream: Option<StreamName>,
+
+    /// Begin with this position, or with the first event recorded at or after this time
+    #[arg(long, value_name = "POSITION|TIME")]
+    from: Option<Point>,
+
+    /// End with this position, or with the last event recorded before this time
+    #[arg(long, value_name = "POSITION|TIME")]
+    to: Option<Point>,
+
+    /// Show the state of the stream's aggregate as of this position or time, inclusive
+    #[arg(long, value_name = "POSITION|TIME", requires = "stream", conflicts_with_all = ["from", "to"])]
+    as_of: Option<Point>,
+}
+
+#[derive(Debug, Clone)]
+struct StreamName {
+    category: &'static str,
+    id: Uuid,
+}
+
+impl FromStr for StreamName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (category, id) = text.split_once('/').ok_or("write CATEGORY/ID, such as agent/0190…")?;
+        let known = domain::Event::CATEGORIES;
+        let category = known
+            .iter()
+            .find(|known| **known == category)
+            .ok_or_else(|| format!("there is no category {category:?}; there are {}", known.join(", ")))?;
+        Ok(Self { category, id: id.parse().map_err(|_| format!("{id:?} is not a UUID"))? })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Point {
+    Position(Position),
+    Time(DateTime<Utc>),
+}
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(position) = text.parse::<u64>() {
+            return Ok(Self::Position(Position::from(position)));
+        }
+        moment(text).map(Self::Time).map_err(|how| format!("write a position like 42, or {how}"))
+    }
+}
+
+/// Events read at once.
+const PAGE_EVENTS: usize = 1000;
+
+impl Replay {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        with_rooms(common, async |rooms| {
+            match (&self.stream, self.as_of) {
+                (Some(stream), Some(point)) => state(rooms, stream, point).await?,
+                _ => self.events(rooms).await?,
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
+    }
+
+    async fn events(&self, rooms: &Rooms) -> anyhow::Result<()> {
+        let first = match self.from {
+            Some(Point::Position(position)) => position,
+            Some(Point::Time(time)) => rooms.log.position_at(time).await?,
+            None => Position::from(1),
+        };
+        let end = match self.to {
+            Some(Point::Position(position)) => position,
+            Some(Point::Time(time)) => before(rooms.log.position_at(time).await?),
+            None => rooms.log.head().await?,
+        };
+        let mut output = BufWriter::new(io::stdout().lock());
+        let mut after = before(first);
+        let mut version = Version::ZERO;
+        loop {
+            let page = match &self.stream {
+                Some(stream) => {
+                    let key = StreamKey {
+                        tenant: rooms.tenant.clone(),
+                        category: stream.category.into(),
+                        id: stream.id,
+                    };
+                    rooms.log.read_stream(&key, version, PAGE_EVENTS).await?
+                }
+                None => {
+                    let filter = ReadFilter { tenant: Some(rooms.tenant.clone()), ..ReadFilter::default() };
+                    rooms.log.read_after(after, &filter, PAGE_EVENTS).await?
+                }
+            };
+            let Some(last) = page.last() else { break };
+            (after, version) = (last.position, last.version);
+            for event in page.iter().filter(|event| event.position >= first && event.position <= end) {
+                match write_event(&mut output, event) {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                    written => written?,
+                }
+            }
+            if after >= end {
+                break;
+            }
+        }
+        Ok(output::ignore_closed(output.flush())?)
+    }
+}
+
+fn before(position: Position) -> Position {
+    Position::from(position.get().saturating_sub(1))
+}
+
+#[derive(Serialize)]
+struct EventLine<'a> {
+    position: Position,
+    tenant: &'a str,
+    category: &'a str,
+    stream_id: Uuid,
+    version: Version,
+    event_id: Uuid,
+    #[serde(rename = "type")]
+    name: &'a str,
+    schema_version: u16,
+    recorded_at: DateTime<Utc>,
+    content_hash: String,
+    metadata: &'a RawValue,
+    payload: &'a RawValue,
+}
+
+fn write_event(output: &mut impl Write, event: &RecordedEvent) -> io::Result<()> {
+    let line = EventLine {
+        position: event.position,
+        tenant: event.stream.tenant.as_str(),
+        category: &event.stream.category,
+        stream_id: event.stream.id,
+        version: event.version,
+        event_id: event.event_id,
+        name: &event.name,
+        schema_version: event.schema_version,
+        recorded_at: event.recorded_at,
+        content_hash: event.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        metadata: serde_json::from_str(&event.metadata)?,
+        payload: serde_json::from_str(&event.payload)?,
+    };
+    serde_json::to_writer(&mut *output, &line)?;
+    output.write_all(b"\n")
+}
+
+async fn state(rooms: &Rooms, stream: &StreamName, point: Point) -> anyhow::Result<()> {
+    use domain::{agent, budget, call, memory, price_book, task};
+    let as_of = match point {
+        Point::Position(position) => AsOf::Position(position),
+        Point::Time(time) => AsOf::Time(time),
+    };
+    match stream.category {
+        agent::Agent::CATEGORY => show::<agent::Agent>(rooms, stream, as_of).await,
+        task::Task::CATEGORY => show::<task::Task>(rooms, stream, as_of).await,
+        call::Call::CATEGORY => show::<call::Call>(rooms, stream, as_of).await,
+        price_book::PriceBook::CATEGORY => show::<price_book::PriceBook>(rooms, stream, as_of).await,
+        memory::Memory::CATEGORY => show::<memory::Memory>(rooms, stream, as_of).await,
+        budget::Budget::CATEGORY => show::<budget::Budget>(rooms, stream, as_of).await,
+        budget::BudgetPeriod::CATEGORY => show::<budget::BudgetPeriod>(rooms, stream, as_of).await,
+        other => anyhow::bail!("the state of {other:?} cannot be shown"),
+    }
+}
+
+async fn show<A: Aggregate + Serialize>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
+    let loaded = rooms.commands.load_as_of::<A>(&rooms.tenant, stream.id, as_of).await?;
+    if loaded.version == Version::ZERO {
+        anyhow::bail!("the stream {}/{} has no events as of then", stream.category, stream.id);
+    }
+    let document = serde_json::json!({
+        "category": stream.category,
+        "stream_id": stream.id,
+        "version": loaded.version,
+        "position": loaded.position,
+        "state": serde_json::to_value(&loaded.state).context("the state cannot be written")?,
+    });
+    output::json(&document)
+}

@@ -1,0 +1,186 @@
+//! `apex report`
+
+use super::output::{self, Format};
+use super::with_rooms;
+use crate::config::Common;
+use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use projections::{Dimension, Report, ReportQuery, ReportRow, Totals, usage_report};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+/// Reads the read models as they are, and says at which position of the log they stand.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportCommand {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Kind {
+    /// What calls used and cost
+    Cost(Cost),
+}
+
+/// Costs are exact, in US dollars. Calls without a known price are in no cost; they are counted apart.
+#[derive(Debug, clap::Args)]
+struct Cost {
+    /// Break down by these, separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = dimension, value_name = "DIMENSION")]
+    by: Vec<Dimension>,
+
+    /// Only calls that began at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
+    #[arg(long, value_parser = moment)]
+    from: Option<DateTime<Utc>>,
+
+    /// Only calls that began before this day or full hour (UTC)
+    #[arg(long, value_parser = moment)]
+    to: Option<DateTime<Utc>>,
+
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+fn dimension(text: &str) -> Result<Dimension, String> {
+    Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == text).ok_or_else(|| {
+        let names: Vec<_> = Dimension::ALL.iter().map(|dimension| dimension.as_str()).collect();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+/// A day, or a moment in RFC 3339.
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    text.parse().map_err(|_| "write a day like 2023-09-24 or a moment like 2023-09-24T13:00:00Z".to_owned())
+}
+
+impl ReportCommand {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let Kind::Cost(cost) = self.kind;
+        with_rooms(common, async |rooms| {
+            let query =
+                ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
+            let report = usage_report(&rooms.pool, &query).await?;
+            let head = rooms.log.head().await?;
+            print(&report, &cost.by, cost.format)?;
+            eprintln!("Stands at position {} of {head}.", report.position);
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
+    }
+}
+
+/// Prints a report in a form.
+pub(super) fn print(report: &Report, by: &[Dimension], format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(&document(report, by)),
+        Format::Table => {
+            let mut rows: Vec<_> = report.rows.iter().map(|row| line(row, true)).collect();
+            if rows.is_empty() || !by.is_empty() {
+                let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
+                rows.push(keys.chain(columns(&report.total)).collect());
+            }
+            let header = header(by);
+            let numbers = by.len()..header.len();
+            output::table(&header, &rows, numbers).context("the report cannot be written")
+        }
+        Format::Csv => {
+            let mut rows: Vec<_> = report.rows.iter().map(|row| line(row, false)).collect();
+            if by.is_empty() {
+                rows.push(columns(&report.total).to_vec());
+            }
+            output::csv(&header(by), &rows)
+        }
+    }
+}
+
+const COLUMNS: [&str; 11] = [
+    "calls",
+    "tool_calls",
+    "failed_calls",
+    "unpriced_calls",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost",
+    "reported_cost",
+];
+
+fn header(by: &[Dimension]) -> Vec<String> {
+    by.iter().map(|dimension| dimension.as_str()).chain(COLUMNS).map(str::to_owned).collect()
+}
+
+fn columns(totals: &Totals) -> [String; 11] {
+    let cost = match (totals.calls, totals.unpriced_calls) {
+        // Nothing is known of what these cost; 0 would be a claim.
+        (calls, unpriced) if calls > 0 && calls == unpriced => "unpriced".to_owned(),
+        _ => totals.cost.to_string(),
+    };
+    [
+        totals.calls.to_string(),
+        totals.tool_calls.to_string(),
+        totals.failed_calls.to_string(),
+        totals.unpriced_calls.to_string(),
+        totals.input_tokens.to_string(),
+        totals.output_tokens.to_string(),
+        totals.cache_read_tokens.to_string(),
+        totals.cache_write_tokens.to_string(),
+        totals.reasoning_tokens.to_string(),
+        cost,
+        totals.reported_cost.to_string(),
+    ]
+}
+
+fn line(row: &ReportRow, for_people: bool) -> Vec<String> {
+    let keys = row.keys.iter().zip(&row.names).map(|(key, name)| {
+        let known = if for_people { name.as_ref().or(key.as_ref()) } else { key.as_ref() };
+        known.cloned().unwrap_or_else(|| if for_people { "–".to_owned() } else { String::new() })
+    });
+    keys.chain(columns(&row.totals)).collect()
+}
+
+fn document(report: &Report, by: &[Dimension]) -> Value {
+    let rows: Vec<_> = report
+        .rows
+        .iter()
+        .map(|row| {
+            let mut object = Map::new();
+            for ((dimension, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
+                object.insert(dimension.as_str().to_owned(), json!(key));
+                if matches!(dimension, Dimension::Agent | Dimension::Task) {
+                    object.insert(format!("{}_name", dimension.as_str()), json!(name));
+                }
+            }
+            object.extend(totals(&row.totals));
+            Value::Object(object)
+        })
+        .collect();
+    json!({ "rows": rows, "total": totals(&report.total), "position": report.position })
+}
+
+fn totals(totals: &Totals) -> Map<String, Value> {
+    let number = |tokens: rust_decimal::Decimal| {
+        rust_decimal::prelude::ToPrimitive::to_u64(&tokens).map_or_else(|| json!(tokens.to_string()), Value::from)
+    };
+    let unpriced = totals.calls > 0 && totals.calls == totals.unpriced_calls;
+    let entries = [
+        ("calls", json!(totals.calls)),
+        ("tool_calls", json!(totals.tool_calls)),
+        ("failed_calls", json!(totals.failed_calls)),
+        ("unpriced_calls", json!(totals.unpriced_calls)),
+        ("input_tokens", number(totals.input_tokens)),
+        ("output_tokens", number(totals.output_tokens)),
+        ("cache_read_tokens", number(totals.cache_read_tokens)),
+        ("cache_write_tokens", number(totals.cache_write_tokens)),
+        ("reasoning_tokens", number(totals.reasoning_tokens)),
+        ("cost", if unpriced { Value::Null } else { json!(totals.cost) }),
+        ("reported_cost", json!(totals.reported_cost)),
+        ("currency", json!("USD")),
+    ];
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,126 @@
+//! `apex serve`
+
+use super::{AndThenClose as _, stop_signal};
+use crate::config::{Common, Kafka, Server};
+use crate::database::Database;
+use crate::rooms::Rooms;
+use crate::{pricing, telemetry};
+use anyhow::Context as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use streams::relay::{Relay, RelayConfig};
+use tokio::net::TcpListener;
+
+/// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has finished what it is at; ends with an error
+/// when one of its workers dies.
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    kafka: Kafka,
+}
+
+/// How often the gauges that are read from the read models are brought up to date.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Serve {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let database = Database::open(common).await?;
+        let served = async {
+            let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
+            let address = start(&mut rooms, &self.server, &self.kafka).await?;
+            announce(address, &self.server);
+            rooms.run_until(stop_signal()).await
+        };
+        let served = served.await;
+        served.and_then_close(database.close().await)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Starts every room in this process; returns the address that the API listens on.
+pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> anyhow::Result<SocketAddr> {
+    anyhow::ensure!(
+        server.listen.ip().is_loopback() || server.token.is_some(),
+        "to listen on {}, which others can reach, set a token with APEX_TOKEN",
+        server.listen
+    );
+    let listener =
+        TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
+    let address = listener.local_addr()?;
+    let metrics = telemetry::metrics()?;
+    pricing::ensure(&rooms.commands, &rooms.tenant).await?;
+    rooms.start_projections();
+    rooms.start_maintenance();
+    start_gauges(rooms);
+    start_relay(rooms, kafka);
+    let config = api::ApiConfig {
+        token: server.token.as_ref().map(|token| api::Token::new(token.reveal())),
+        graphiql: server.graphiql,
+        ..api::ApiConfig::new(rooms.tenant.clone())
+    };
+    let deps = api::Deps {
+        commands: rooms.commands.clone(),
+        pool: rooms.pool.clone(),
+        metrics: Arc::new(move || metrics.render()),
+        ready: Arc::new(crate::readiness::Readiness { pool: rooms.pool.clone(), log: rooms.log.clone() }),
+    };
+    let stop = rooms.stop_signal();
+    rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
+    Ok(address)
+}
+
+pub(super) fn announce(address: SocketAddr, server: &Server) {
+    eprintln!("Apex listens on http://{address}");
+    eprintln!("  GraphQL        http://{address}/graphql");
+    eprintln!("  subscriptions  ws://{address}/graphql/ws");
+    if server.graphiql {
+        eprintln!("  GraphiQL       http://{address}/graphiql");
+    }
+    eprintln!("  metrics        http://{address}/metrics");
+    eprintln!("  readiness      http://{address}/readyz");
+}
+
+/// Publishes to Kafka where brokers are named.
+pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
+    let Some(brokers) = kafka.kafka_brokers.clone() else { return false };
+    let config = RelayConfig {
+        brokers,
+        topic_prefix: kafka.kafka_topic_prefix.clone(),
+        partitions: kafka.kafka_partitions,
+        replication: kafka.kafka_replication,
+    };
+    let relay = Relay { pool: rooms.pool.clone(), tail: rooms.log.tail().clone(), config };
+    let stop = rooms.stop_signal();
+    rooms.spawn("relay", async move { Ok(relay.run(stop).await?) });
+    true
+}
+
+fn start_gauges(rooms: &mut Rooms) {
+    let pool = rooms.pool.clone();
+    let mut stop = Box::pin(rooms.stop_signal());
+    rooms.spawn("gauges", async move {
+        loop {
+            match projections::gauges(&pool).await {
+                Ok(values) => set_gauges(values),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
+                }
+            }
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                () = tokio::time::sleep(GAUGE_INTERVAL) => {}
+            }
+        }
+    });
+}
+
+fn set_gauges(values: projections::GaugeValues) {
+    metrics::gauge!("apex_active_agents").set(values.active_agents as f64);
+    metrics::gauge!("apex_queue_depth").set(values.queued_tasks as f64);
+    let utilization = values.busy_agents as f64 / values.active_agents.max(1) as f64;
+    metrics::gauge!("apex_worker_utilization").set(utilization.min(1.0));
+}

@@ -1,0 +1,65 @@
+//! Whether this process can do its work.
+
+use sqlx::postgres::PgPool;
+use std::time::Duration;
+use streams::Log;
+
+/// The tail polls twice a second; silence for longer than this means that the database cannot be read.
+const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
+/// A projection may be behind; it may not stand still while it is.
+const MAX_STANDSTILL: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+
+/// Checks the database, the tail, the partitions and the projections.
+pub struct Readiness {
+    /// The database.
+    pub pool: PgPool,
+    /// The log.
+    pub log: Log,
+}
+
+impl api::ReadyChecks for Readiness {
+    fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
+        Box::pin(async move { vec![self.tail(), self.partitions().await, self.projections().await] })
+    }
+}
+
+impl Readiness {
+    fn tail(&self) -> api::ReadyCheck {
+        let age = self.log.tail().age();
+        let detail = format!("the log's end was last seen {} ms ago", age.as_millis());
+        api::ReadyCheck { name: "tail", ok: age < MAX_TAIL_AGE, detail }
+    }
+
+    async fn partitions(&self) -> api::ReadyCheck {
+        let room: Result<i64, _> = sqlx::query_scalar(
+            "select coalesce(max(p.to_position), 0) - 1 - (select position from apex.head) from apex.partitions p",
+        )
+        .fetch_one(&self.pool)
+        .await;
+        let (ok, detail) = match room {
+            Ok(room) => (room > 0, format!("room for {room} more events")),
+            Err(_) => (false, "the database cannot be read".to_owned()),
+        };
+        api::ReadyCheck { name: "partitions", ok, detail }
+    }
+
+    async fn projections(&self) -> api::ReadyCheck {
+        let (ok, detail) = match projections::statuses(&self.pool).await {
+            Ok(statuses) => {
+                let stuck: Vec<_> = statuses
+                    .iter()
+                    .filter(|status| {
+                        let still = status.updated_at.is_some_and(|at| chrono::Utc::now() - at > MAX_STANDSTILL);
+                        status.lag_events > 0 && still
+                    })
+                    .map(|status| format!("{} stands still, {} events behind", status.name, status.lag_events))
+                    .collect();
+                let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
+                let detail = if stuck.is_empty() { format!("at most {lag} events behind") } else { stuck.join("; ") };
+                (stuck.is_empty(), detail)
+            }
+            Err(_) => (false, "the database cannot be read".to_owned()),
+        };
+        api::ReadyCheck { name: "projections", ok, detail }
+    }
+}

@@ -1,0 +1,212 @@
+//! A fleet of agents that do not exist, for looking at Apex while something happens.
+//!
+//! It gives the same commands that real agents give. Everything random is here, in the composition root.
+
+use crate::pricing;
+use chrono::Utc;
+use commands::{Commands, Context};
+use domain::agent::{Agent, AgentCommand, Profile};
+use domain::call::{Call, CallCommand, CallFacts, CallKind};
+use domain::memory::{Memory, MemoryCommand, Realm};
+use domain::price_book::PriceBook;
+use domain::task::{TaskCommand, TaskSpec};
+use domain::{AgentId, Body, Labels, Name, TaskId, TenantId, Tokens, Usage, derived_id};
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{SeedableRng, seq::IndexedRandom};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+
+/// The models of the fleet: provider, model, and one that no price is known for, as there always is.
+const MODELS: [(&str, &str); 4] = [
+    ("openai", "gpt-4o"),
+    ("openai", "gpt-4.1-mini"),
+    ("anthropic", "claude-sonnet-4-20250514"),
+    ("in-house", "prototype-7b"),
+];
+const TITLES: [&str; 6] = [
+    "Triage the open issues",
+    "Summarise yesterday's incidents",
+    "Fix the flaky test",
+    "Draft the release notes",
+    "Review the pull request",
+    "Answer the customer",
+];
+const TOOLS: [&str; 4] = ["search", "read_file", "run_tests", "fetch_page"];
+/// Calls until a task ends.
+const CALLS_A_TASK: u32 = 12;
+
+/// A simulated fleet.
+pub struct Simulation {
+    commands: Commands,
+    tenant: TenantId,
+    agents: Vec<AgentId>,
+    calls_per_second: f64,
+}
+
+/// What an agent is at.
+struct Work {
+    agent_id: AgentId,
+    task: Option<(TaskId, u32)>,
+}
+
+impl Simulation {
+    /// A fleet of `agents` agents that make `calls_per_second` calls together.
+    #[must_use]
+    pub fn new(commands: Commands, tenant: TenantId, agents: u32, calls_per_second: f64) -> Self {
+        let agents = (1..=agents).map(|n| derived_id(&["simulation", "agent", &n.to_string()]).into()).collect();
+        Self { commands, tenant, agents, calls_per_second }
+    }
+
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// Where a command fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut random = StdRng::from_os_rng();
+        let prices = pricing::ensure(&self.commands, &self.tenant).await?;
+        self.register().await?;
+        let mut fleet: Vec<_> = self.agents.iter().map(|&agent_id| Work { agent_id, task: None }).collect();
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / self.calls_per_second));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            let turn = random.random_range(0..fleet.len());
+            if let Some(work) = fleet.get_mut(turn) {
+                self.turn(work, &prices.state, &mut random).await?;
+            }
+        }
+    }
+
+    fn context(&self) -> Context {
+        Context::new(self.tenant.clone(), "simulation", Uuid::now_v7())
+    }
+
+    async fn register(&self) -> anyhow::Result<()> {
+        for (number, &agent_id) in self.agents.iter().enumerate() {
+            let profile = Profile {
+                name: Name::new(format!("simulated-{}", number + 1))?,
+                kind: Some(Name::new("simulated")?),
+                model: None,
+                labels: Labels::default(),
+            };
+            let at = Utc::now();
+            let register = AgentCommand::Register { profile, at };
+            self.commands.execute::<Agent>(&self.context(), agent_id.0, register).await?;
+            let activate = AgentCommand::Activate { at };
+            match self.commands.execute::<Agent>(&self.context(), agent_id.0, activate).await {
+                // Somebody paused or retired it: it stays so.
+                Ok(_) | Err(commands::Error::Rejected(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One agent does one thing. An agent that somebody stopped does nothing.
+    async fn turn(&self, work: &mut Work, prices: &PriceBook, random: &mut StdRng) -> anyhow::Result<()> {
+        match work.task {
+            None => work.task = self.begin(work.agent_id, random).await?,
+            Some((task_id, calls)) if calls >= CALLS_A_TASK => {
+                self.end(task_id, random).await?;
+                work.task = None;
+            }
+            Some((task_id, calls)) => {
+                self.call(work.agent_id, task_id, prices, random).await?;
+                let percent = u8::try_from((calls + 1) * 100 / CALLS_A_TASK).unwrap_or(100).min(100);
+                let progress = TaskCommand::Progress { percent, note: None, at: Utc::now() };
+                match self.commands.execute_task(&self.context(), task_id, progress).await {
+                    Ok(_) => work.task = Some((task_id, calls + 1)),
+                    // Somebody cancelled it.
+                    Err(commands::Error::Rejected(_)) => work.task = None,
+                    Err(error) => return Err(error.into()),
+                }
+                if random.random_ratio(1, 20) {
+                    self.remember(work.agent_id, random).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, agent_id: AgentId, random: &mut StdRng) -> anyhow::Result<Option<(TaskId, u32)>> {
+        let title = TITLES.choose(random).copied().unwrap_or("Work");
+        let task_id = TaskId(Uuid::now_v7());
+        let at = Utc::now();
+        let spec = TaskSpec { title: Name::new(title)?, agent_id, dag_id: None };
+        for command in [TaskCommand::Submit { spec, at }, TaskCommand::Start { at }] {
+            match self.commands.execute_task(&self.context(), task_id, command).await {
+                Ok(_) => {}
+                Err(commands::Error::Rejected(_)) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some((task_id, 0)))
+    }
+
+    async fn end(&self, task_id: TaskId, random: &mut StdRng) -> anyhow::Result<()> {
+        let at = Utc::now();
+        let command = if random.random_ratio(1, 8) {
+            TaskCommand::Fail { error: Body::new("the tests still fail")?, at }
+        } else {
+            TaskCommand::Complete { result: Some(Body::new("done")?), at }
+        };
+        match self.commands.execute_task(&self.context(), task_id, command).await {
+            Ok(_) | Err(commands::Error::Rejected(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn call(
+        &self,
+        agent_id: AgentId,
+        task_id: TaskId,
+        prices: &PriceBook,
+        random: &mut StdRng,
+    ) -> anyhow::Result<()> {
+        let is_tool = random.random_ratio(1, 4);
+        let (provider, model) = MODELS.choose(random).copied().unwrap_or(MODELS[0]);
+        let tool = TOOLS.choose(random).copied().unwrap_or("search");
+        let mut tokens = |most: u64| Tokens::new(if is_tool { 0 } else { random.random_range(1..=most) });
+        let usage =
+            Usage { input: tokens(6000)?, output: tokens(900)?, cache_read: tokens(12_000)?, ..Usage::default() };
+        let facts = CallFacts {
+            kind: if is_tool { CallKind::Tool } else { CallKind::Llm },
+            agent_id: Some(agent_id),
+            task_id: Some(task_id),
+            provider: (!is_tool).then(|| Name::new(provider)).transpose()?,
+            model: (!is_tool).then(|| Name::new(model)).transpose()?,
+            tool: is_tool.then(|| Name::new(tool)).transpose()?,
+            usage,
+            started_at: Utc::now(),
+            latency_ms: Some(random.random_range(80..6000)),
+            reported_cost: None,
+            error: None,
+            source: Name::new("simulation")?,
+        };
+        let quote = prices.quote(Some(provider), model, facts.started_at).filter(|_| !is_tool).cloned();
+        let command = CallCommand::Report { facts, quote };
+        self.commands.execute_on_new::<Call>(&self.context(), Uuid::now_v7(), command).await?;
+        Ok(())
+    }
+
+    async fn remember(&self, agent_id: AgentId, random: &mut StdRng) -> anyhow::Result<()> {
+        let id = Uuid::now_v7();
+        let at = Utc::now();
+        let tool = TOOLS.choose(random).copied().unwrap_or("search");
+        let content = Body::new(format!("{tool} is slow in the morning; try again after the nightly build"))?;
+        let store = MemoryCommand::Store { agent_id, content, tags: vec![Name::new(tool)?], at };
+        self.commands.execute::<Memory>(&self.context(), id, store).await?;
+        if random.random_bool(0.5) {
+            let share = MemoryCommand::Share { realm: Realm::Village, at };
+            self.commands.execute::<Memory>(&self.context(), id, share).await?;
+        }
+        Ok(())
+    }
+}
