@@ -6,7 +6,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dir=$root/.services
+dir=$root/.services/run # not .services itself: that is for servers started by hand
 (($#)) || { echo "usage: ${0##*/} COMMAND…" >&2 && exit 2; }
 
 # One run at a time in a checkout: starting anew would pull the servers from under the other one.
