@@ -2,7 +2,7 @@
 
 use domain::TenantId;
 use opentelemetry::trace::TraceContextExt;
-use streams::Metadata;
+use streams::{Metadata, Version};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
@@ -19,13 +19,22 @@ pub struct Context {
     pub correlation_id: Uuid,
     /// The event that it reacts to.
     pub causation_id: Option<Uuid>,
+    /// The version that the aggregate must have for the command to be decided at all; any if none is given.
+    pub expected_version: Option<Version>,
 }
 
 impl Context {
     /// A command that belongs to nothing larger.
     #[must_use]
     pub fn new(tenant: TenantId, actor: impl Into<String>, command_id: Uuid) -> Self {
-        Self { tenant, actor: actor.into(), command_id, correlation_id: command_id, causation_id: None }
+        Self {
+            tenant,
+            actor: actor.into(),
+            command_id,
+            correlation_id: command_id,
+            causation_id: None,
+            expected_version: None,
+        }
     }
 
     pub(crate) fn metadata(&self) -> Metadata {

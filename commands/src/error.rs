@@ -1,6 +1,6 @@
 //! Why a command was not executed.
 
-use streams::{AppendError, ReadError};
+use streams::{AppendError, ReadError, Version};
 use thiserror::Error;
 
 /// `E` is the aggregate's own refusal.
@@ -9,6 +9,14 @@ pub enum Error<E: std::error::Error + 'static> {
     /// The aggregate refuses. Nothing was written, and trying again will not help.
     #[error(transparent)]
     Rejected(E),
+    /// The aggregate is not at the version that the command was given for. Nothing was written.
+    #[error("the aggregate is at version {current}, not at {expected}")]
+    WrongVersion {
+        /// What the command expects.
+        expected: Version,
+        /// Where the aggregate is.
+        current: Version,
+    },
     /// Others were faster, every time. Nothing was written; trying again may help.
     #[error("the aggregate is changed by others all the time; try again")]
     Contended,
@@ -31,6 +39,7 @@ impl<E: std::error::Error + 'static> Error<E> {
     pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
         match self {
             Self::Rejected(refusal) => Error::Rejected(map(refusal)),
+            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
             Self::Contended => Error::Contended,
             Self::Append(error) => Error::Append(error),
             Self::Load(error) => Error::Load(error),

@@ -193,9 +193,14 @@ impl Commands {
             }
             let mut attempt = 0;
             loop {
-                let decided = match guards().await {
-                    Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
-                    Err(error) => Err(error),
+                let decided = match context.expected_version {
+                    Some(expected) if expected != aggregate.version => {
+                        Err(Error::WrongVersion { expected, current: aggregate.version })
+                    }
+                    _ => match guards().await {
+                        Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
+                        Err(error) => Err(error),
+                    },
                 };
                 let (guards, events) = match decided {
                     Ok((guards, events)) if !events.is_empty() => (guards, events),
@@ -355,6 +360,7 @@ fn prepare<E: EventCodec, R: std::error::Error + 'static>(
 fn retype<E: std::error::Error + 'static, F: std::error::Error + 'static>(error: Error<E>) -> Error<F> {
     match error {
         Error::Rejected(_) | Error::Contended => Error::Contended,
+        Error::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
         Error::Append(error) => Error::Append(error),
         Error::Load(error) => Error::Load(error),
         Error::Decode(error) => Error::Decode(error),

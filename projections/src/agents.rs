@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(crate) struct Agents;
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     tenant_id: String,
     agent_id: Uuid,
     name: String,
@@ -66,7 +66,7 @@ impl Projection for Agents {
     }
 }
 
-fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &AgentEvent) -> Result<(), ApplyError> {
+pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &AgentEvent) -> Result<(), ApplyError> {
     let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
     if let AgentEvent::Registered(registered) = event {
         let profile = &registered.profile;

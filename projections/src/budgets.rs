@@ -89,7 +89,7 @@ struct Fold {
     spend: BTreeMap<(ScopeKey, DateTime<Utc>), Decimal>,
 }
 
-fn scope_of(terms: &BudgetTerms) -> (&'static str, String) {
+pub(crate) fn scope_of(terms: &BudgetTerms) -> (&'static str, String) {
     match &terms.scope {
         BudgetScope::Tenant => ("tenant", String::new()),
         BudgetScope::Agent { agent_id } => ("agent", agent_id.to_string()),

@@ -3,7 +3,7 @@
 use crate::rows::{Rows, save};
 use crate::runtime::{Applied, ApplyError, Projection};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::call::{CallKind, Charged};
+use domain::call::{CallEvent, CallKind, Charged};
 use domain::{Event, Money};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(crate) struct Calls;
 
 #[derive(Serialize)]
-struct Row {
+pub(crate) struct Row {
     tenant_id: String,
     call_id: Uuid,
     kind: &'static str,
@@ -97,8 +97,7 @@ impl Projection for Calls {
                     add(&mut cells, applied.tenant(), before, -1)?;
                 }
                 add(&mut cells, applied.tenant(), after, 1)?;
-                let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
-                rows.insert(key, row(applied, after));
+                fold(&mut rows, applied, event)?;
             }
             save(connection, UPSERT, &rows).await?;
             save_usage(connection, cells).await
@@ -136,6 +135,13 @@ fn row(applied: &Applied, charged: &Charged) -> Row {
         version: applied.version(),
         position: applied.position(),
     }
+}
+
+/// What one event makes of its call's row: all that is known stands in the event.
+pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &CallEvent) -> Result<(), ApplyError> {
+    let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
+    rows.insert(key, row(applied, event.difference().1));
+    Ok(())
 }
 
 fn add(cells: &mut BTreeMap<Cell, Sums>, tenant: &str, charged: &Charged, sign: i64) -> Result<(), ApplyError> {

@@ -7,6 +7,7 @@
 mod agents;
 mod budgets;
 mod calls;
+mod history;
 mod memories;
 mod rebuild;
 
@@ -20,6 +21,7 @@ mod wait;
 pub mod query;
 
 pub use budgets::{PendingAlert, pending_alerts};
+pub use history::{Fold, History, HistoryError, as_of};
 pub use rebuild::{Fingerprint, RebuildError, RebuildProgress, fingerprint, rebuild};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
 pub use runtime::{Applied, ApplyError, Projection, Worker, WorkerConfig, WorkerError};

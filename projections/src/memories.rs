@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(crate) struct Memories;
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     tenant_id: String,
     memory_id: Uuid,
     agent_id: Uuid,
@@ -71,7 +71,7 @@ impl Projection for Memories {
     }
 }
 
-fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &MemoryEvent) -> Result<(), ApplyError> {
+pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &MemoryEvent) -> Result<(), ApplyError> {
     let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
     if let MemoryEvent::Stored(stored) = event {
         let row = Row {

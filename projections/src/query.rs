@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
@@ -36,7 +37,7 @@ impl Page {
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, PartialEq, FromRow, Deserialize)]
 pub struct AgentRow {
     /// Its id.
     pub agent_id: Uuid,
@@ -101,7 +102,7 @@ pub async fn agents(
 }
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, PartialEq, FromRow, Deserialize)]
 pub struct TaskRow {
     /// Its id.
     pub task_id: Uuid,
@@ -178,7 +179,7 @@ pub async fn tasks(
 }
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, PartialEq, FromRow, Deserialize)]
 pub struct CallRow {
     /// Its id.
     pub call_id: Uuid,
@@ -290,7 +291,7 @@ pub async fn calls(
 }
 
 /// A remembered item.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, PartialEq, FromRow, Deserialize)]
 pub struct MemoryRow {
     /// Its id.
     pub memory_id: Uuid,
@@ -502,6 +503,28 @@ pub async fn alerts(
     .bind(budget_id)
     .bind(after_position)
     .bind(limit.clamp(1, MAX_PAGE_ROWS + 1))
+    .fetch_all(pool)
+    .await
+}
+
+/// The alerts of some budgets, by budget in the order in which they were raised.
+///
+/// # Errors
+/// The database's.
+pub async fn alerts_of_budgets(
+    pool: &PgPool,
+    tenant: &TenantId,
+    budget_ids: &[Uuid],
+) -> Result<Vec<AlertRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select budget_id, month, threshold_percent, spent, limit_amount, crossed_at_position, alert_position,
+                alerted_at
+         from apex.budget_crossings
+         where tenant_id = $1 and budget_id = any ($2) and alert_position is not null
+         order by budget_id, alert_position",
+    )
+    .bind(tenant.as_str())
+    .bind(budget_ids)
     .fetch_all(pool)
     .await
 }

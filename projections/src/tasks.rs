@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(crate) struct Tasks;
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     tenant_id: String,
     task_id: Uuid,
     agent_id: Uuid,
@@ -69,7 +69,7 @@ impl Projection for Tasks {
     }
 }
 
-fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &TaskEvent) -> Result<(), ApplyError> {
+pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &TaskEvent) -> Result<(), ApplyError> {
     let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
     if let TaskEvent::Submitted(submitted) = event {
         let row = submitted_row(&key, submitted, applied);
