@@ -6,6 +6,7 @@ use domain::{Aggregate, EventCodec, TenantId};
 use moka::sync::Cache;
 use rand::Rng;
 use std::any::Any;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::{
@@ -117,7 +118,7 @@ impl Commands {
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, false, |state: &A| state.decide(command.clone()), async || Ok(Vec::new())).await
+        self.run(context, id, false, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new()))).await
     }
 
     /// Executes a command on an aggregate that is most likely new, without looking first: the expected version finds
@@ -131,7 +132,7 @@ impl Commands {
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, true, |state: &A| state.decide(command.clone()), async || Ok(Vec::new())).await
+        self.run(context, id, true, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new()))).await
     }
 
     /// The aggregate as it is now.
@@ -172,14 +173,17 @@ impl Commands {
     }
 
     /// The loop. `guards` names further streams that the decision rests on; it is asked before each attempt.
-    pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static>(
+    pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static, G>(
         &self,
         context: &Context,
         id: Uuid,
         assume_new: bool,
         decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
-        guards: impl AsyncFn() -> Result<Vec<Guard>, Error<E>>,
-    ) -> Result<Outcome<A>, Error<E>> {
+        guards: impl Fn() -> G,
+    ) -> Result<Outcome<A>, Error<E>>
+    where
+        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
+    {
         let span = tracing::info_span!("command", category = A::CATEGORY, %id, command_id = %context.command_id);
         async {
             let key = key::<A>(&context.tenant, id);

@@ -46,12 +46,21 @@ impl Commands {
             | TaskCommand::Cancel { .. } => None,
         };
         let starts = matches!(command, TaskCommand::Start { .. });
-        let guards = async || match agent_id {
-            Some(agent_id) => self.ready_agent(context, agent_id, starts).await.map(|guard| vec![guard]),
-            None => Ok(Vec::new()),
-        };
+        let guards = || self.guards(context, agent_id, starts);
         let decide = |task: &Task| task.decide(command.clone()).map_err(TaskRefusal::Task);
         self.run(context, id.0, false, decide, guards).await
+    }
+
+    async fn guards(
+        &self,
+        context: &Context,
+        agent_id: Option<AgentId>,
+        starts: bool,
+    ) -> Result<Vec<Guard>, Error<TaskRefusal>> {
+        match agent_id {
+            Some(agent_id) => Ok(vec![self.ready_agent(context, agent_id, starts).await?]),
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn ready_agent(
