@@ -9,7 +9,6 @@ use crate::pricing;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use domain::Name;
-use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use streams::Position;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Every record goes through a command: a call that several records speak of is charged once, and importing a file
 /// again changes nothing. Files may be gzipped; `-` reads standard input.
@@ -149,17 +149,18 @@ pub(super) async fn import_input(
     let read_bytes = input.read_bytes;
     let mut counts = Counts { file: shown.clone(), ..Counts::default() };
     let mut records = parse(format, options, input.reader);
-    let mut reports = FuturesUnordered::new();
+    // Tasks of their own: a report that is not polled would keep its connection from those that wait for one.
+    let mut reports = JoinSet::new();
     let mut broken = None;
     loop {
         let room = reports.len() < MAX_IN_FLIGHT;
         tokio::select! {
-            Some(given) = reports.next() => count(&mut counts, &bar, given)?,
+            Some(given) = reports.join_next() => count(&mut counts, &bar, given?)?,
             record = records.recv(), if room && broken.is_none() => match record {
                 Some(Ok(record)) => {
                     let place = record.place;
                     let report = ingest.prepare(record).await?;
-                    reports.push(async move { (place, report.give().await) });
+                    reports.spawn(async move { (place, report.give().await) });
                 }
                 Some(Err(Problem::Refused(refusal))) => refuse(&mut counts, &bar, &refusal.to_string()),
                 Some(Err(Problem::Broken(error))) => broken = Some(Some(error)),
