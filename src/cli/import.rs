@@ -120,10 +120,9 @@ impl Counts {
     }
 }
 
-/// Waits until the read models have everything that is in the log now.
+/// Waits for the read models.
 pub(super) async fn settle(rooms: &Rooms) -> anyhow::Result<Position> {
-    let head = rooms.log.head().await?;
-    rooms.settle(head, SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
+    rooms.settle(SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
 }
 
 async fn import_file(
