@@ -16,7 +16,7 @@ use super::input::{Filled, Lines};
 use super::values::{bare_facts, clipped_error, name, named_agent};
 use super::{AgentRef, Format, ImportError, Options, Place, Problem, Record, Records, Refusal, RefusalReason, TaskRef};
 use chrono::{DateTime, Utc};
-use collect::{Collector, Forest, Known, Span, Stop};
+use collect::{Collector, Forest, Known, MAX_HELD_BYTES, Span, Stop};
 use domain::call::{CallFacts, CallKind};
 use domain::{Name, Usage};
 use json::{Guard, Level, ends_inside_string};
@@ -85,7 +85,7 @@ impl Spans {
             Err(error) if !error.is_eof() => Err(ImportError::Json(error)),
             _ => {
                 lines.unread();
-                Ok(Stage::Lines(lines, Box::default()))
+                Ok(Stage::Lines(lines, Box::new(Collector::new(MAX_HELD_BYTES))))
             }
         }
     }
@@ -95,7 +95,7 @@ impl Spans {
         let line_break: &[u8] = if ends_line { b"\n" } else { b"" };
         let whole = Cursor::new(lines.buffer).chain(line_break).chain(lines.reader);
         let mut deserializer = serde_json::Deserializer::from_reader(BufReader::new(Guard::new(whole)));
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(MAX_HELD_BYTES);
         loop {
             let read = Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer);
             read.map_err(|error| whole_file(error, &mut collector))?;
@@ -167,7 +167,7 @@ fn whole_file(error: serde_json::Error, collector: &mut Collector) -> ImportErro
 impl From<Stop> for ImportError {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::TooManySpans { span } => Self::TooManySpans { span, limit_bytes: collect::MAX_HELD_BYTES },
+            Stop::TooManySpans { span, limit_bytes } => Self::TooManySpans { span, limit_bytes },
             Stop::NotTraces(found) => Self::NotTraces { found },
         }
     }
