@@ -68,7 +68,11 @@ impl Row {
 /// # Errors
 /// [`BuiltinError`]; never in a build that passed its tests.
 pub fn builtin() -> Result<Vec<Price>, BuiltinError> {
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(BUILTIN.as_bytes());
+    read_book(BUILTIN)
+}
+
+fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(text.as_bytes());
     let mut prices: Vec<Price> = Vec::new();
     for row in reader.deserialize() {
         let row: Row = row?;
@@ -381,6 +385,21 @@ mod tests {
         assert_eq!(keys.len(), prices.len(), "a price stands twice");
         assert!(prices.len() > 150);
         assert_eq!(book(prices.clone()).quotes().count(), prices.len());
+    }
+
+    #[test]
+    fn a_book_that_does_not_fit_is_refused() {
+        let head = "provider,model,effective_from,above_prompt_tokens,input,output,cache_read,cache_write,reasoning";
+        let read = |rows: &str| read_book(&format!("{head}\n{rows}"));
+        assert_eq!(read("# a comment\nx,m,2026-01-01,,1,2,,,\nx,m,2026-01-01,100,2,4,,,").unwrap()[0].tiers.len(), 1);
+        for rows in ["x,m,2026-01-01,100,2,4,,,", "x,m,2026-01-01,,1,2,,,\nx,m,2026-01-02,100,2,4,,,"] {
+            assert!(matches!(read(rows), Err(BuiltinError::TierWithoutPrice { .. })), "{rows}");
+        }
+        for rows in
+            ["x,m,2026-01-01,,1e3,2,,,", "x,m,2026-01-01,,-1,2,,,", "x,m,today,,1,2,,,", "x,,2026-01-01,,1,2,,,"]
+        {
+            assert!(matches!(read(rows), Err(BuiltinError::Csv(_))), "{rows}");
+        }
     }
 
     #[test]
