@@ -12,9 +12,10 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use thiserror::Error;
 
 const BUILTIN: &str = include_str!("prices/builtin.csv");
@@ -67,7 +68,11 @@ impl Row {
 /// # Errors
 /// [`BuiltinError`]; never in a build that passed its tests.
 pub fn builtin() -> Result<Vec<Price>, BuiltinError> {
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(BUILTIN.as_bytes());
+    read_book(BUILTIN)
+}
+
+fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(text.as_bytes());
     let mut prices: Vec<Price> = Vec::new();
     for row in reader.deserialize() {
         let row: Row = row?;
@@ -116,8 +121,11 @@ pub enum LitellmError {
     #[error("the table is not a JSON object of models")]
     Json(#[from] serde_json::Error),
     /// Over [`MAX_TABLE_BYTES`].
-    #[error("the table is longer than {MAX_TABLE_BYTES} bytes")]
-    TooLarge,
+    #[error("the table is longer than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
 }
 
 /// Why an entry of a table gives no price.
@@ -181,12 +189,7 @@ pub enum SkipReason {
 /// # Errors
 /// [`LitellmError`]; a single bad entry is skipped, with its reason.
 pub fn litellm(input: impl Read, effective_from: DateTime<Utc>) -> Result<LitellmTable, LitellmError> {
-    let mut input = input.take(MAX_TABLE_BYTES + 1);
-    let read = serde_json::from_reader(std::io::BufReader::new(&mut input));
-    if input.limit() == 0 {
-        return Err(LitellmError::TooLarge);
-    }
-    let Entries(entries) = read?;
+    let Entries(entries) = read_at_most(input, MAX_TABLE_BYTES)?;
     let mut table = LitellmTable { prices: Vec::new(), skipped: Vec::new() };
     let mut known: BTreeMap<(Name, Name), (usize, String)> = BTreeMap::new();
     for (key, entry) in entries {
@@ -212,6 +215,15 @@ pub fn litellm(input: impl Read, effective_from: DateTime<Utc>) -> Result<Litell
         }
     }
     Ok(table)
+}
+
+fn read_at_most(input: impl Read, limit_bytes: u64) -> Result<Entries, LitellmError> {
+    let mut input = input.take(limit_bytes + 1);
+    let read = serde_json::from_reader(BufReader::new(&mut input));
+    if input.limit() == 0 {
+        return Err(LitellmError::TooLarge { limit_bytes });
+    }
+    Ok(read?)
 }
 
 /// The entries of a JSON object in their order, duplicates included.
@@ -299,7 +311,7 @@ fn tiers(fields: &Fields, base: &Rates) -> Result<Vec<Tier>, SkipReason> {
         let above = [INPUT, OUTPUT, CACHE_READ, CACHE_WRITE].iter().find_map(|field| key.strip_prefix(field))?;
         above.strip_prefix("_above_")?.strip_suffix("k_tokens")?.parse::<u32>().ok()
     };
-    let sizes: std::collections::BTreeSet<u32> = fields.keys().filter_map(|key| thousands(key)).collect();
+    let sizes: BTreeSet<u32> = fields.keys().filter_map(|key| thousands(key)).collect();
     let tier = |size: u32| {
         let suffix = format!("_above_{size}k_tokens");
         let rates = Rates {
@@ -337,4 +349,212 @@ fn field_rate(fields: &Fields, name: &str, suffix: &str) -> Result<Option<Rate>,
 
 fn negative(field: &str, cause: RateError) -> SkipReason {
     SkipReason::Negative { field: field.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::price_book::{PriceBook, PriceBookCommand};
+    use domain::{Aggregate, Money, Tokens, Usage};
+
+    fn at(date: &str) -> DateTime<Utc> {
+        format!("{date}T00:00:00Z").parse().unwrap()
+    }
+
+    fn book(prices: Vec<Price>) -> PriceBook {
+        let command = PriceBookCommand::Set { prices, source: Name::new("test").unwrap(), at: at("2026-01-01") };
+        let events = PriceBook::default().decide(command).unwrap();
+        events.iter().fold(PriceBook::default(), |book, event| book.evolve(event))
+    }
+
+    /// Input, output, cache read and cache write of a quote; a rate that is not there is `-`.
+    fn shown(rates: &Rates) -> String {
+        let optional = |rate: Option<Rate>| rate.map_or("-".to_owned(), |rate| rate.to_string());
+        let (read, write) = (optional(rates.cache_read), optional(rates.cache_write));
+        format!("{} {} {read} {write}", rates.input, rates.output)
+    }
+
+    fn on(book: &PriceBook, provider: &str, model: &str, date: &str) -> Option<String> {
+        book.quote(Some(provider), model, at(date)).map(|quote| shown(&quote.price.rates))
+    }
+
+    #[test]
+    fn the_shipped_book_is_one_that_a_price_book_takes() {
+        let prices = builtin().unwrap();
+        let keys: BTreeSet<_> = prices.iter().map(|p| (&p.provider, &p.model, p.effective_from)).collect();
+        assert_eq!(keys.len(), prices.len(), "a price stands twice");
+        assert!(prices.len() > 150);
+        assert_eq!(book(prices.clone()).quotes().count(), prices.len());
+    }
+
+    #[test]
+    fn a_book_that_does_not_fit_is_refused() {
+        let head = "provider,model,effective_from,above_prompt_tokens,input,output,cache_read,cache_write,reasoning";
+        let read = |rows: &str| read_book(&format!("{head}\n{rows}"));
+        assert_eq!(read("# a comment\nx,m,2026-01-01,,1,2,,,\nx,m,2026-01-01,100,2,4,,,").unwrap()[0].tiers.len(), 1);
+        for rows in ["x,m,2026-01-01,100,2,4,,,", "x,m,2026-01-01,,1,2,,,\nx,m,2026-01-02,100,2,4,,,"] {
+            assert!(matches!(read(rows), Err(BuiltinError::TierWithoutPrice { .. })), "{rows}");
+        }
+        for rows in
+            ["x,m,2026-01-01,,1e3,2,,,", "x,m,2026-01-01,,-1,2,,,", "x,m,today,,1,2,,,", "x,,2026-01-01,,1,2,,,"]
+        {
+            assert!(matches!(read(rows), Err(BuiltinError::Csv(_))), "{rows}");
+        }
+    }
+
+    #[test]
+    fn the_shipped_book_prices_each_model_under_one_provider() {
+        let prices = builtin().unwrap();
+        let sellers: BTreeSet<_> = prices.iter().map(|price| (&price.model, &price.provider)).collect();
+        let models: BTreeSet<_> = prices.iter().map(|price| &price.model).collect();
+        assert_eq!(sellers.len(), models.len());
+    }
+
+    /// A rate at the wrong power of ten is the likeliest slip: prompts cost less than answers, and more than when
+    /// they come from the cache.
+    #[test]
+    fn the_shipped_rates_stand_in_proportion() {
+        for price in builtin().unwrap() {
+            let tiers = price.tiers.iter().map(|tier| &tier.rates);
+            for rates in std::iter::once(&price.rates).chain(tiers) {
+                let is_embedding = price.model.as_str().contains("embedding");
+                assert!(is_embedding || rates.input <= rates.output, "{}", price.model);
+                assert!(rates.cache_read.is_none_or(|read| read < rates.input), "{}", price.model);
+                assert!(rates.cache_write.is_none_or(|write| write > rates.input), "{}", price.model);
+            }
+            assert!(price.tiers.iter().all(|tier| tier.rates.input > price.rates.input), "{}", price.model);
+        }
+    }
+
+    #[test]
+    fn the_shipped_book_knows_what_models_cost_when() {
+        let book = book(builtin().unwrap());
+        for (provider, model, date, rates) in [
+            ("openai", "gpt-3.5-turbo-16k-0613", "2023-06-12", None),
+            ("openai", "gpt-3.5-turbo-16k-0613", "2023-09-24", Some("3 4 - -")),
+            ("openai", "gpt-4o", "2024-10-01", Some("5 15 - -")),
+            ("openai", "gpt-4o", "2024-10-02", Some("2.5 10 1.25 -")),
+            ("openai", "gpt-4.1-mini-2025-04-14", "2026-04-30", Some("0.4 1.6 0.1 -")),
+            ("openai", "gpt-4-0125-preview", "2024-03-01", Some("10 30 - -")),
+            ("openai", "o3", "2025-06-09", Some("10 40 2.5 -")),
+            ("openai", "o3", "2025-06-10", Some("2 8 0.5 -")),
+            ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75")),
+            ("azure", "gpt-4o", "2025-01-01", Some("2.5 10 1.25 -")),
+            ("openai", "gpt-2", "2025-01-01", None),
+        ] {
+            assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");
+        }
+        let quote = book.quote(Some("anthropic"), "claude-sonnet-4-20250514", at("2025-09-07")).unwrap();
+        let tokens = |count| Tokens::new(count).unwrap();
+        let usage = Usage { input: tokens(200_001), output: tokens(2), ..Usage::default() };
+        let charge = quote.charge(&usage).unwrap();
+        assert_eq!((charge.tier.as_str(), charge.amount), ("above_200000", Money::parse("1.200051").unwrap()));
+    }
+
+    const TABLE: &str = r#"{
+        "sample_spec": {"litellm_provider": "one of", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+        "plain": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 3e-06,
+            "output_cost_per_token": 0.000015, "cache_read_input_token_cost": 3e-07,
+            "cache_creation_input_token_cost": 3.75e-06, "output_cost_per_reasoning_token": 2e-05},
+        "openai/plain": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 0.000003,
+            "output_cost_per_token": 1.5E-5, "cache_read_input_token_cost": 3e-07,
+            "cache_creation_input_token_cost": 3.75e-06, "output_cost_per_reasoning_token": 2e-05},
+        "gemini/large": {"litellm_provider": "gemini", "input_cost_per_token": 1.25e-06,
+            "output_cost_per_token": 1e-05, "cache_read_input_token_cost": 1.25e-07,
+            "input_cost_per_token_above_200k_tokens": 2.5e-06, "output_cost_per_token_above_200k_tokens": 1.5e-05,
+            "input_cost_per_token_above_200k_tokens_batches": 9e-06,
+            "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 9e-06},
+        "vertex_ai/large": {"litellm_provider": "vertex_ai-language-models", "input_cost_per_token": 1e-06,
+            "output_cost_per_token": 1e-05},
+        "embed": {"litellm_provider": "fireworks_ai-embedding-models", "mode": "embedding",
+            "input_cost_per_token": 8e-09},
+        "noisy": {"litellm_provider": "x", "input_cost_per_token": 4.000000000000001e-06,
+            "output_cost_per_token": 3.0000000000000004e-08},
+        "azure/eu/plain": {"litellm_provider": "azure", "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06},
+
+        "image": {"litellm_provider": "openai", "output_cost_per_image": 0.04},
+        "no-output": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06},
+        "free": {"litellm_provider": "ollama", "input_cost_per_token": 0.0, "output_cost_per_token": 0},
+        "minus": {"litellm_provider": "x", "input_cost_per_token": -1e-06, "output_cost_per_token": 1e-06},
+        "per-thousand": {"litellm_provider": "x", "input_cost_per_token": 0.0032, "output_cost_per_token": 0.00971},
+        "text": {"litellm_provider": "x", "input_cost_per_token": "cheap", "output_cost_per_token": 1e-06},
+        "huge": {"litellm_provider": "x", "input_cost_per_token": 1e+40, "output_cost_per_token": 1e-06},
+        "nobody": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+        "list": [1, 2],
+        " ": {"litellm_provider": "x", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+        "x/noisy": {"litellm_provider": "x", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}
+    }"#;
+
+    #[test]
+    fn tables_are_read_exactly_and_in_the_names_of_providers() {
+        let table = litellm(TABLE.as_bytes(), at("2026-01-01")).unwrap();
+        let found: Vec<String> = table
+            .prices
+            .iter()
+            .map(|price| format!("{}/{} {}", price.provider, price.model, shown(&price.rates)))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "openai/plain 3 15 0.3 3.75",
+                "gemini/large 1.25 10 0.125 -",
+                "vertex_ai/large 1 10 - -",
+                "fireworks_ai/embed 0.008 0 - -",
+                "x/noisy 4 0.03 - -",
+                "azure/eu/plain 2 8 - -",
+            ]
+        );
+        assert_eq!(table.prices[0].rates.reasoning.map(|rate| rate.to_string()), Some("20".to_owned()));
+        let tiers: Vec<_> = table.prices[1].tiers.iter().map(|t| (t.above_prompt_tokens, shown(&t.rates))).collect();
+        assert_eq!(tiers, [(200_000, "2.5 15 0.125 -".to_owned())]);
+        assert!(table.prices.iter().all(|price| price.effective_from == at("2026-01-01")));
+        assert_eq!(book(table.prices).quotes().count(), 6);
+    }
+
+    #[test]
+    fn each_entry_that_gives_no_price_is_skipped_with_its_reason() {
+        let table = litellm(TABLE.as_bytes(), at("2026-01-01")).unwrap();
+        let found: Vec<String> = table.skipped.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
+        assert_eq!(
+            found,
+            [
+                "image: it has no input_cost_per_token: it is not billed by token",
+                "no-output: it has no output_cost_per_token: it is not billed by token",
+                "free: it costs 0, which is not told from a price that is not known",
+                "minus: input_cost_per_token: -1 is negative; a rate is 0 or more",
+                "per-thousand: input_cost_per_token comes to 3200.0000 dollars a million tokens, above the 1000 that \
+                 are believed",
+                "text: input_cost_per_token is \"cheap\", which is not a number",
+                "huge: input_cost_per_token is 1e+40, which is not a number",
+                "nobody: it names no provider",
+                "list: it is not an object",
+                " : its name does not fit: the text is empty",
+                "x/noisy: noisy has another price for the same model; the first is kept",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_is_an_error() {
+        for text in ["", "[]", "[{\"modelName\": \"x\"}]", "{", "{\"a\": {}} {}", "7"] {
+            assert!(matches!(litellm(text.as_bytes(), at("2026-01-01")), Err(LitellmError::Json(_))), "{text}");
+        }
+        assert!(matches!(read_at_most(&b"{}   "[..], 4), Err(LitellmError::TooLarge { limit_bytes: 4 })));
+        assert!(read_at_most(&b"{}  "[..], 4).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn tables_of_any_kind_never_panic(number in "-?(0|[1-9][0-9]{0,29})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", key in ".*") {
+            let key = serde_json::to_string(&key).unwrap();
+            let entry = format!("{{\"litellm_provider\":{key},{key}:{number},\"input_cost_per_token\":{number},\
+                \"output_cost_per_token\":{number},\"output_cost_per_token_above_99999999k_tokens\":{number}}}");
+            let table = litellm(format!("{{{key}:{entry}}}").as_bytes(), at("2026-01-01")).unwrap();
+            // What is taken can be written and read again.
+            for price in table.prices {
+                let text = serde_json::to_string(&price).unwrap();
+                proptest::prop_assert_eq!(serde_json::from_str::<Price>(&text).unwrap(), price);
+            }
+        }
+    }
 }

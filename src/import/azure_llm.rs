@@ -76,3 +76,69 @@ fn count(field: &'static str, text: &str) -> Result<Tokens, RefusalReason> {
     let number: i64 = text.parse().map_err(|_| RefusalReason::NotACount { field, found: quoted(text) })?;
     tokens(field, Some(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::testing::{broken, read, records, refusals};
+    use crate::import::{Format::AzureLlm, open};
+
+    fn rows(rows: &str) -> String {
+        format!("{HEADER}\r\n{rows}")
+    }
+
+    #[test]
+    fn a_row_is_a_call_of_the_model_in_the_options() {
+        let found = records(AzureLlm, rows("2023-11-16 18:17:03.9799600,4808,10\r\n\r\n2023-11-16 18:17:04,0,0\r\n"));
+        assert_eq!(found.len(), 2);
+        let (first, second) = (&found[0], &found[1]);
+        assert_eq!((first.place, second.place), (Place::Line(2), Place::Line(4)));
+        assert_eq!(first.facts.started_at.to_rfc3339(), "2023-11-16T18:17:03.979960+00:00");
+        assert_eq!((first.facts.usage.input.get(), first.facts.usage.output.get()), (4808, 10));
+        assert_eq!(first.facts.model.as_ref().map(Name::as_str), Some("gpt-4o"));
+        assert_eq!(first.facts.provider.as_ref().map(Name::as_str), Some("openai"));
+        assert_eq!(first.agent.as_ref().map(|agent| agent.name.as_str()), Some("azure-llm"));
+        assert_eq!(first.task, None);
+    }
+
+    #[test]
+    fn equal_rows_are_different_calls() {
+        let found = records(AzureLlm, rows("2023-11-16 18:17:03,1,2\n2023-11-16 18:17:03,1,2\n"));
+        assert_ne!(found[0].call_id, found[1].call_id);
+    }
+
+    #[test]
+    fn each_bad_row_is_refused_with_its_reason() {
+        let bad = "2023-11-16 18:17:03,1\n2023-11-16T18:17:03,1,2\n2023-11-16 18:17:03,x,2\n\
+                   2023-11-16 18:17:03,1,-2\n2023-11-16 18:17:03,9007199254740992,2\n2023-11-16 18:17:03,1,2";
+        let found = refusals(AzureLlm, rows(bad));
+        assert_eq!(
+            found,
+            [
+                "line 2: 2 columns instead of 3",
+                "line 3: TIMESTAMP is \"2023-11-16T18:17:03\", which is not a time of this format",
+                "line 4: ContextTokens is \"x\", which is not a whole number",
+                "line 5: GeneratedTokens: -2 is negative; a token count is 0 or more",
+                "line 6: ContextTokens: 9007199254740992 is too large for a token count; the limit is \
+                 9007199254740991",
+            ]
+        );
+        assert_eq!(read(AzureLlm, rows(bad)).iter().filter(|item| item.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn another_header_is_named() {
+        for (content, shown) in [("", ""), ("a,b\n1,2", "a,b"), ("{\"id\":1}", "{\"id\":1}")] {
+            let ImportError::Header { found, expected: HEADER } = broken(AzureLlm, content) else { panic!() };
+            assert_eq!(found, shown);
+        }
+        assert!(matches!(broken(AzureLlm, b"\xff\xfe"), ImportError::Header { .. }));
+    }
+
+    #[test]
+    fn the_model_is_needed_and_the_message_says_how() {
+        let error = open(AzureLlm, Options::default(), Box::new(std::io::empty())).err().unwrap();
+        assert!(matches!(error, ImportError::ModelNeeded));
+        assert!(error.to_string().contains("--model"));
+    }
+}

@@ -115,3 +115,81 @@ fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3]
         (None, _, None) => Err(RefusalReason::Missing("message.id")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::Format::ClaudeCode;
+    use crate::import::testing::{calls, records, refusals, totals};
+
+    fn line(message_id: &str, output: i64, more: &str) -> String {
+        format!(
+            r#"{{"type":"assistant","sessionId":"5c0375b4-57a5","requestId":"req_1","uuid":"u-{output}",{more}
+            "timestamp":"2025-09-07T09:52:07.012Z","message":{{"id":"{message_id}","model":"claude-sonnet-4-20250514",
+            "usage":{{"input_tokens":4,"cache_creation_input_tokens":18764,"cache_read_input_tokens":11,
+            "output_tokens":{output}}}}}}}"#
+        )
+        .replace('\n', "")
+    }
+
+    #[test]
+    fn all_lines_of_an_answer_are_reports_of_one_call() {
+        let text =
+            [line("msg_1", 3, ""), line("msg_1", 263, r#""isSidechain":true,"#), line("msg_2", 5, "")].join("\n");
+        let found = records(ClaudeCode, text);
+        let calls = calls(&found);
+        assert_eq!((found.len(), calls.len()), (3, 2));
+        assert_eq!(totals(calls.values()), [8, 268, 22, 37_528, 0]);
+        let record = &found[1];
+        assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("claude-code 5c0375b4"));
+        assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("session 5c0375b4-57a5"));
+        assert!(found.iter().all(|other| other.agent == record.agent && other.task == record.task));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_passed_over() {
+        for text in [
+            r#"{"type":"user","message":{"role":"user","content":"hi"}}"#.to_owned(),
+            r#"{"type":"user","message":"hi"}"#.to_owned(),
+            r#"{"type":"summary","summary":"done"}"#.to_owned(),
+            r#"{"type":"assistant","message":{"id":"m","model":"x","content":[]}}"#.to_owned(),
+            line("msg_1", 0, "").replace("claude-sonnet-4-20250514", SYNTHETIC),
+            "{}".to_owned(),
+        ] {
+            assert_eq!(records(ClaudeCode, &text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_known_by_message_and_request_else_by_its_line() {
+        let id = |line: String| records(ClaudeCode, line)[0].call_id;
+        let without_id = |output| line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
+        assert_ne!(id(line("msg_1", 1, "")), id(line("msg_1", 1, "").replace("req_1", "req_2")));
+        assert_eq!(id(without_id(1)), id(without_id(1)));
+        assert_ne!(id(without_id(1)), id(without_id(2)));
+    }
+
+    #[test]
+    fn the_cost_that_older_clients_wrote_is_kept() {
+        let found = records(ClaudeCode, line("msg_1", 1, r#""costUSD":0.07037100000000001,"#));
+        assert_eq!(found[0].facts.reported_cost.map(|cost| cost.to_string()), Some("0.070371".to_owned()));
+    }
+
+    #[test]
+    fn each_bad_line_is_refused_with_its_reason() {
+        let good = line("msg_1", 1, "");
+        for (text, message) in [
+            (good.replace(r#""output_tokens":1"#, r#""output_tokens":-1"#), "usage.output_tokens: -1 is negative"),
+            (good.replace("2025-09-07T09:52:07.012Z", "yesterday"), "timestamp is \"yesterday\", which is not a time"),
+            (good.replace("timestamp", "time"), "timestamp is missing"),
+            (good.replace("claude-sonnet-4-20250514", ""), "message.model: the text is empty"),
+            (good.replace("\"uuid\"", "\"u\"").replace(r#""id":"msg_1","#, ""), "message.id is missing"),
+            (good.replace("\"input_tokens\":4", "\"input_tokens\":\"4\""), "not the JSON of this format: invalid type"),
+            (good[..50].to_owned(), "not the JSON of this format: EOF while parsing"),
+        ] {
+            let found = refusals(ClaudeCode, &text);
+            let expected = format!("line 1: {message}");
+            assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?} instead of {expected}");
+        }
+    }
+}

@@ -201,3 +201,135 @@ impl<P: FnMut(Place, &str) -> Result<Option<Record>, RefusalReason>> Iterator fo
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::{Cursor, Write};
+
+    fn lines(input: impl Read + Send + 'static) -> Lines {
+        Lines::new(Box::new(input))
+    }
+
+    /// The lines with their numbers, and the messages of those refused.
+    fn all(mut lines: Lines) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Some(line) = lines.next() {
+            found.push(match line {
+                Ok((place, text)) => format!("{place}: {text}"),
+                Err(problem) => problem.to_string(),
+            });
+        }
+        found
+    }
+
+    #[test]
+    fn lines_are_physical_and_blank_ones_are_passed_over() {
+        let text = b"\xef\xbb\xbfone\r\n\r\n  \t\ntwo\n\xef\xbb\xbfthree";
+        assert_eq!(all(lines(&text[..])), ["line 1: one", "line 4: two", "line 5: \u{feff}three"]);
+        assert_eq!(all(lines(io::empty())), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_and_the_rest_goes_on() {
+        let found = all(lines(&b"ab\xff\ncd"[..]));
+        assert_eq!(found, ["line 1: the line is not UTF-8 after its first 2 bytes", "line 2: cd"]);
+    }
+
+    #[test]
+    fn a_line_of_any_length_costs_no_more_than_the_limit() {
+        let long = io::repeat(b'x').take(100 * 1024 * 1024);
+        let mut lines = lines(Cursor::new("first\n").chain(long).chain(Cursor::new("\nlast")));
+        assert!(matches!(lines.next(), Some(Ok((Place::Line(1), "first")))));
+        let refused = lines.next().unwrap().unwrap_err().to_string();
+        assert_eq!(refused, "line 2: the line is longer than 16777216 bytes");
+        assert!(lines.buffer.capacity() <= 2 * MAX_LINE_BYTES + 2);
+        assert!(matches!(lines.next(), Some(Ok((Place::Line(3), "last")))));
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit() {
+        let exact = || io::repeat(b'x').take(MAX_LINE_BYTES as u64);
+        for end in ["", "\n", "\nnext"] {
+            let mut lines = lines(exact().chain(Cursor::new(end)));
+            assert!(matches!(lines.next(), Some(Ok((_, line))) if line.len() == MAX_LINE_BYTES), "{end:?}");
+        }
+        let mut lines = lines(Cursor::new(BYTE_ORDER_MARK).chain(exact()));
+        assert!(matches!(lines.next(), Some(Err(Problem::Refused(_)))));
+    }
+
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is gone"))
+        }
+    }
+
+    #[test]
+    fn an_error_of_reading_ends_the_file() {
+        let records = |_: Place, _: &str| Ok(None);
+        let mut records = PerLine::boxed(lines(Cursor::new("one\ntw").chain(Failing)), records);
+        let error = records.next().unwrap().unwrap_err();
+        assert!(matches!(error, Problem::Broken(crate::import::ImportError::Read(_))), "{error:?}");
+        assert!(records.next().is_none());
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[test]
+    fn gzip_is_told_by_its_bytes_and_progress_counts_packed_ones() {
+        let text = "{}\n".repeat(10_000);
+        // Two members in a row are one stream (RFC 1952, 2.2).
+        let packed = [gzip(&text), gzip(&text)].concat();
+        for (content, unpacked) in [(packed, text.repeat(2)), (text.clone().into_bytes(), text)] {
+            let file = file(&content);
+            let mut input = open_path(file.path()).unwrap();
+            let mut read = String::new();
+            input.reader.read_to_string(&mut read).unwrap();
+            assert_eq!(read, unpacked);
+            assert_eq!(input.total_bytes, Some(content.len() as u64));
+            assert_eq!(input.read_bytes.load(Ordering::Relaxed), content.len() as u64);
+        }
+    }
+
+    #[test]
+    fn short_and_empty_files_are_read_as_they_are() {
+        for content in ["", "x", "\n"] {
+            let file = file(content.as_bytes());
+            let mut read = String::new();
+            open_path(file.path()).unwrap().reader.read_to_string(&mut read).unwrap();
+            assert_eq!(read, content);
+        }
+        assert_eq!(open_path(Path::new("/no/such/file")).err().map(|e| e.kind()), Some(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn a_broken_or_cut_off_gzip_stream_ends_the_file_as_such() {
+        let random: String = (0..5_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let packed = gzip(&random);
+        let cut = packed[..packed.len() / 2].to_vec();
+        let mut damaged = packed.clone();
+        damaged[packed.len() / 2..][..64].fill(0xff);
+        for content in [cut, damaged, vec![0x1f, 0x8b]] {
+            let file = file(&content);
+            let input = open_path(file.path()).unwrap();
+            let mut records = PerLine::boxed(lines(input.reader), |_, _| Ok(None));
+            let error = records.next().unwrap().unwrap_err();
+            assert!(matches!(error, Problem::Broken(crate::import::ImportError::Gzip(_))), "{error:?}");
+            assert!(records.next().is_none());
+        }
+    }
+}

@@ -108,3 +108,50 @@ pub(super) fn reported_cost(field: &'static str, raw: Option<&RawValue>) -> Resu
 pub(crate) fn json_decimal(text: &str) -> Option<Decimal> {
     if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { text.parse().ok() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(json: &str) -> Result<Option<String>, String> {
+        let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+        let cost = reported_cost("cost", Some(&raw));
+        cost.map(|cost| cost.map(|cost| cost.to_string())).map_err(|reason| reason.to_string())
+    }
+
+    #[test]
+    fn recorded_costs_are_read_from_their_digits() {
+        for (json, shown) in [
+            ("0.009796000000000001", "0.009796"),
+            ("9.7e-05", "0.000097"),
+            ("9.700000000000001E-5", "0.000097"),
+            ("1E3", "1000"),
+            ("0.0000000000025", "0.000000000002"),
+            ("0.0000000000035", "0.000000000004"),
+            ("-1.5", "-1.5"),
+            ("0", "0"),
+            ("\"0.25\"", "0.25"),
+        ] {
+            assert_eq!(cost(json), Ok(Some(shown.to_owned())), "{json}");
+        }
+        assert_eq!(cost("null"), Ok(None));
+        assert_eq!(reported_cost("cost", None).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for json in ["\"9.7e-05\"", "\"0.1 USD\"", "\"\"", "1e400", "1e-300", "12345678901234567", "{}", "true"] {
+            assert!(cost(json).is_err_and(|message| message.contains("is not an amount")), "{json}");
+        }
+    }
+
+    #[test]
+    fn names_for_people_are_clipped_between_characters() {
+        let long = "ä".repeat(200);
+        assert_eq!(clipped_name(&long).map(|name| name.as_str().len()), Some(256));
+        assert_eq!(clipped_name("a\nb\u{7}").map(String::from), Some("a b".to_owned()));
+        assert_eq!(clipped_name(" \n "), None);
+        assert_eq!(clipped_error("at\n line\u{0} 3").map(String::from), Some("at\n line 3".to_owned()));
+        assert_eq!(clipped_error(&"é".repeat(5_000)).map(|error| error.as_str().len()), Some(MAX_ERROR_BYTES));
+    }
+}

@@ -57,7 +57,7 @@ pub(super) struct Known {
 /// Why reading stopped inside a JSON value.
 #[derive(Debug)]
 pub(super) enum Stop {
-    TooManySpans { span: u64 },
+    TooManySpans { span: u64, limit_bytes: usize },
     NotTraces(String),
 }
 
@@ -69,8 +69,9 @@ pub(super) struct Mark {
     held_bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Collector {
+    limit_bytes: usize,
     spans: Vec<Span>,
     index: HashMap<SpanKey, usize>,
     services: Vec<Option<String>>,
@@ -82,6 +83,20 @@ pub(super) struct Collector {
 }
 
 impl Collector {
+    /// Holds at most about this many bytes.
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            spans: Vec::new(),
+            index: HashMap::new(),
+            services: Vec::new(),
+            held_bytes: 0,
+            seen: 0,
+            refusals: VecDeque::new(),
+            stop: None,
+        }
+    }
+
     pub(super) fn resource_begins(&mut self) {
         self.services.push(None);
         self.held_bytes += size_of::<Option<String>>();
@@ -114,8 +129,8 @@ impl Collector {
             }
             Err(reason) => self.refuse(Refusal { place, reason }),
         }
-        if self.held_bytes > MAX_HELD_BYTES {
-            self.stop = Some(Stop::TooManySpans { span: self.seen });
+        if self.held_bytes > self.limit_bytes {
+            self.stop = Some(Stop::TooManySpans { span: self.seen, limit_bytes: self.limit_bytes });
             return Err("too many spans");
         }
         Ok(())
