@@ -125,12 +125,7 @@ pub(super) async fn settle(rooms: &Rooms) -> anyhow::Result<Position> {
     rooms.settle(SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
 }
 
-async fn import_file(
-    ingest: &mut Ingest,
-    format: Format,
-    options: Options,
-    file: &Path,
-) -> anyhow::Result<Counts> {
+async fn import_file(ingest: &mut Ingest, format: Format, options: Options, file: &Path) -> anyhow::Result<Counts> {
     let shown = file.display().to_string();
     let input = import::open_path(file).with_context(|| format!("{shown} cannot be opened"))?;
     import_input(ingest, format, options, shown, input).await
@@ -231,10 +226,9 @@ fn refuse(counts: &mut Counts, bar: &ProgressBar, reason: &str) {
 /// A bar on standard error; invisible where that is no terminal.
 fn progress(file: &str, total_bytes: Option<u64>) -> ProgressBar {
     let (bar, template) = match total_bytes {
-        Some(total) => (
-            ProgressBar::new(total),
-            "{prefix} {wide_bar} {percent:>3} % {msg} {elapsed_precise} (ready in {eta})",
-        ),
+        Some(total) => {
+            (ProgressBar::new(total), "{prefix} {wide_bar} {percent:>3} % {msg} {elapsed_precise} (ready in {eta})")
+        }
         None => (ProgressBar::new_spinner(), "{prefix} {spinner} {bytes} {msg} {elapsed_precise}"),
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

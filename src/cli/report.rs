@@ -61,8 +61,7 @@ impl ReportCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
         with_rooms(common, async |rooms| {
-            let query =
-                ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
+            let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
             let report = usage_report(&rooms.pool, &query).await?;
             let head = rooms.log.head().await?;
             print(&report, &cost.by, cost.format)?;
@@ -119,11 +118,7 @@ fn header(by: &[Dimension]) -> Vec<String> {
 const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
 
 /// What no call has is left out of a table for people; CSV and JSON always have every column.
-fn without_empty_columns(
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    keys: usize,
-) -> (Vec<String>, Vec<Vec<String>>) {
+fn without_empty_columns(header: Vec<String>, rows: Vec<Vec<String>>, keys: usize) -> (Vec<String>, Vec<Vec<String>>) {
     let shown: Vec<bool> = header
         .iter()
         .enumerate()
@@ -132,7 +127,8 @@ fn without_empty_columns(
             n < keys || ALWAYS.contains(&name.as_str()) || used()
         })
         .collect();
-    let keep = |line: Vec<String>| line.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect();
+    let keep =
+        |line: Vec<String>| line.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect();
     (keep(header), rows.into_iter().map(keep).collect())
 }
 

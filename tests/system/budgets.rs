@@ -23,11 +23,7 @@ async fn define(database: &TestDatabase, terms: BudgetTerms) -> BudgetId {
     let id = BudgetId(Uuid::now_v7());
     let rooms = database.rooms().await;
     let context = Context::new(tenant(), "test", Uuid::now_v7());
-    rooms
-        .commands
-        .execute::<Budget>(&context, id.0, BudgetCommand::Define { terms, at: at(0) })
-        .await
-        .unwrap();
+    rooms.commands.execute::<Budget>(&context, id.0, BudgetCommand::Define { terms, at: at(0) }).await.unwrap();
     rooms.close().await.unwrap();
     id
 }
@@ -77,7 +73,7 @@ async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
 
     let rows = query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
-    let positions: Vec<_> = rows.iter().map(|row| row.alert_position as u64).collect();
+    let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
     assert_eq!(positions, told.iter().map(|alert| alert.2).collect::<Vec<_>>());
     let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months.len(), 1);

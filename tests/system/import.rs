@@ -69,7 +69,8 @@ async fn gzip_and_standard_input_are_the_same_calls() {
     let head = database.head().await;
     let folder = tempfile::tempdir().unwrap();
     let packed = folder.path().join("calls");
-    let mut encoder = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    let mut encoder =
+        flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
     encoder.write_all(&std::fs::read(sample("autogpt.jsonl")).unwrap()).unwrap();
     encoder.finish().unwrap();
     let ran = database.run(&["import", "autogpt", packed.to_str().unwrap(), "--format", "json"]).await.ok();
@@ -160,11 +161,8 @@ async fn bad_files_change_nothing() {
 #[tokio::test]
 async fn a_line_of_100_mb_is_refused_without_being_held() {
     let database = TestDatabase::new().await;
-    let mut child = database
-        .apex(&["import", "autogpt", "-", "--format", "json"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        database.apex(&["import", "autogpt", "-", "--format", "json"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let pid = child.id().unwrap();
     let feeding = tokio::spawn(async move {
@@ -221,7 +219,10 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
     assert!(database.head().await < CALLS as i64, "the import was killed too late to prove anything");
     database.run(&["import", "autogpt", path]).await.ok();
     let total = database.total().await;
-    assert_total(&total, &json!({"calls": CALLS, "input_tokens": 1000 * CALLS, "output_tokens": CALLS, "cost": "9.012"}));
+    assert_total(
+        &total,
+        &json!({"calls": CALLS, "input_tokens": 1000 * CALLS, "output_tokens": CALLS, "cost": "9.012"}),
+    );
     database.verify_log().await;
     let head = database.head().await;
     database.run(&["import", "autogpt", path]).await.ok();

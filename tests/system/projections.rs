@@ -1,6 +1,7 @@
 //! Projections: rebuilt is live, row for row, and nobody writes who was overtaken.
 
 use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant};
+use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
@@ -8,7 +9,6 @@ use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
 use projections::{Fingerprint, fingerprint, rebuild};
-use apex::rooms::Rooms;
 use uuid::Uuid;
 
 fn context() -> Context {
@@ -23,8 +23,7 @@ fn body(text: &str) -> Body {
 async fn live(rooms: &Rooms) {
     let agents: Vec<_> = (0..3).map(|_| AgentId(Uuid::now_v7())).collect();
     for (n, agent) in agents.iter().enumerate() {
-        let profile =
-            Profile { name: name(&format!("agent {n}")), kind: None, model: None, labels: Labels::default() };
+        let profile = Profile { name: name(&format!("agent {n}")), kind: None, model: None, labels: Labels::default() };
         for command in [
             AgentCommand::Register { profile, at: at(0) },
             AgentCommand::Activate { at: at(1) },
@@ -121,10 +120,12 @@ async fn a_changed_row_changes_the_fingerprint() {
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
     let rooms = database.rooms().await;
     let before = fingerprints(&rooms).await;
-    sqlx::query("update apex.usage_hourly set cost = cost + 0.000001 where ctid = (select min(ctid) from apex.usage_hourly)")
-        .execute(&database.pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update apex.usage_hourly set cost = cost + 0.000001 where ctid = (select min(ctid) from apex.usage_hourly)",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
     let after = fingerprints(&rooms).await;
     assert_ne!(before, after);
     assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);

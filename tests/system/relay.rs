@@ -51,8 +51,16 @@ async fn consume(prefix: &str) -> Vec<Message> {
 
 async fn relay(database: &TestDatabase, prefix: &str) -> crate::harness::Ran {
     let brokers = service("APEX_TEST_KAFKA_BROKERS");
-    let arguments =
-        ["relay", "--until-caught-up", "--kafka-brokers", &brokers, "--kafka-topic-prefix", prefix, "--kafka-partitions", "3"];
+    let arguments = [
+        "relay",
+        "--until-caught-up",
+        "--kafka-brokers",
+        &brokers,
+        "--kafka-topic-prefix",
+        prefix,
+        "--kafka-partitions",
+        "3",
+    ];
     database.run(&arguments).await
 }
 
