@@ -1,0 +1,139 @@
+//! Pages of lists, in the form of Relay connections.
+//!
+//! A cursor is a row's own place in the order of its list, so that pages stay right while rows come and go.
+
+use super::Services;
+use super::errors::bad_input;
+use async_graphql::connection::{Connection, Edge};
+use async_graphql::{Context, OutputType, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use projections::query::{Cursor, Page};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The rows of a page where none are asked for.
+pub(crate) const DEFAULT_PAGE: i32 = 50;
+/// What asking the database costs, in the currency of [`crate::Limits::max_complexity`].
+pub(crate) const STATEMENT_COST: usize = 10;
+
+/// What a list costs: one statement, and each row of the page.
+pub(crate) fn cost(first: Option<i32>, child_complexity: usize) -> usize {
+    let rows = usize::try_from(first.unwrap_or(DEFAULT_PAGE)).unwrap_or(0);
+    rows.saturating_mul(child_complexity).saturating_add(STATEMENT_COST)
+}
+
+/// How many rows are asked for, if it is within the limit.
+pub(crate) fn size(ctx: &Context<'_>, first: Option<i32>) -> Result<usize> {
+    let limit = ctx.data::<Arc<Services>>()?.limits.max_page;
+    check_size(first, limit)
+}
+
+fn check_size(first: Option<i32>, limit: usize) -> Result<usize> {
+    let first = first.unwrap_or(DEFAULT_PAGE);
+    match usize::try_from(first) {
+        Ok(size) if (1..=limit).contains(&size) => Ok(size),
+        _ => Err(bad_input("BAD_PAGE_SIZE", format!("a page has 1 to {limit} rows, not {first}"))),
+    }
+}
+
+/// A page in order of time: one row more than asked for, to know whether there is a next page.
+pub(crate) fn page(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<Page> {
+    let size = size(ctx, first)?;
+    let after = after.map(|cursor| decode(cursor).ok_or_else(|| bad_cursor(cursor))).transpose()?;
+    Ok(Page { after, limit: i64::try_from(size + 1).unwrap_or(i64::MAX) })
+}
+
+/// The error for a cursor that this list never gave.
+pub(crate) fn bad_cursor(cursor: &str) -> async_graphql::Error {
+    let shown: String = cursor.chars().take(64).collect();
+    bad_input("BAD_CURSOR", format!("{shown:?} is not a cursor of this list: give one as it was answered"))
+}
+
+/// Makes a connection of the rows of a page.
+pub(crate) fn connect<R, N>(rows: Vec<R>, page: Page, cursor: impl Fn(&R) -> Cursor) -> Result<Connection<String, N>>
+where
+    N: OutputType + TryFrom<R, Error = async_graphql::Error>,
+{
+    let size = usize::try_from(page.limit).unwrap_or(1).saturating_sub(1);
+    let cursors = |row: &R| encode(cursor(row));
+    connect_by(rows, size, page.after.is_some(), cursors)
+}
+
+/// The same, for a list with cursors of its own.
+pub(crate) fn connect_by<R, N>(
+    rows: Vec<R>,
+    size: usize,
+    has_previous_page: bool,
+    cursor: impl Fn(&R) -> String,
+) -> Result<Connection<String, N>>
+where
+    N: OutputType + TryFrom<R, Error = async_graphql::Error>,
+{
+    let mut connection = Connection::new(has_previous_page, rows.len() > size);
+    for row in rows.into_iter().take(size) {
+        let cursor = cursor(&row);
+        connection.edges.push(Edge::new(cursor, N::try_from(row)?));
+    }
+    Ok(connection)
+}
+
+fn encode((at, id): Cursor) -> String {
+    encode_text(&format!("{}:{id}", at.timestamp_micros()))
+}
+
+fn decode(cursor: &str) -> Option<Cursor> {
+    let text = decode_text(cursor)?;
+    let (micros, id) = text.split_once(':')?;
+    let at = DateTime::<Utc>::from_timestamp_micros(micros.parse().ok()?)?;
+    Some((at, Uuid::try_parse(id).ok()?))
+}
+
+/// Text as an opaque cursor.
+pub(crate) fn encode_text(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+/// The text in an opaque cursor.
+pub(crate) fn decode_text(cursor: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_go_there_and_back_to_the_microsecond() {
+        let at = DateTime::<Utc>::from_timestamp_micros(1_700_000_000_123_456).unwrap();
+        let cursor = (at, Uuid::from_u128(7));
+        assert_eq!(decode(&encode(cursor)), Some(cursor));
+        let early = (DateTime::<Utc>::from_timestamp_micros(-5).unwrap(), Uuid::from_u128(7));
+        assert_eq!(decode(&encode(early)), Some(early));
+    }
+
+    #[test]
+    fn other_text_is_no_cursor() {
+        for bad in ["", "x", "42", &encode_text("a:b"), &encode_text("5"), &encode_text("5:x")] {
+            assert_eq!(decode(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_at_least_one_row_and_at_most_the_limit() {
+        assert_eq!(check_size(None, 500).unwrap(), 50);
+        assert_eq!(check_size(Some(500), 500).unwrap(), 500);
+        for bad in [0, -1, 501] {
+            assert!(check_size(Some(bad), 500).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_costs_what_its_page_costs() {
+        assert_eq!(cost(Some(100), 3), 310);
+        assert_eq!(cost(None, 1), 60);
+        assert_eq!(cost(Some(-5), 7), 10);
+        assert_eq!(cost(Some(i32::MAX), usize::MAX), usize::MAX);
+    }
+}

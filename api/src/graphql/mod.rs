@@ -1,0 +1,114 @@
+//! The GraphQL schema. One file an aggregate; each is registered here with one line in each root.
+
+pub(crate) mod agent;
+pub(crate) mod as_of;
+pub(crate) mod call;
+pub(crate) mod connection;
+pub(crate) mod errors;
+pub(crate) mod events;
+pub(crate) mod follow;
+pub(crate) mod ids;
+pub(crate) mod input;
+pub(crate) mod loaders;
+pub(crate) mod node;
+pub(crate) mod payload;
+pub(crate) mod projections_status;
+pub(crate) mod report;
+pub(crate) mod scalars;
+pub(crate) mod subscription;
+pub(crate) mod task;
+
+use crate::{Deps, Limits};
+use async_graphql::{Context, MergedObject, MergedSubscription, Result, Schema};
+use commands::Commands;
+use projections::Pool;
+use scalars::Position;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What resolvers work with.
+pub(crate) struct Services {
+    pub(crate) commands: Commands,
+    pub(crate) pool: Pool,
+    pub(crate) limits: Limits,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What can be asked.
+#[derive(MergedObject, Default)]
+pub(crate) struct Query(
+    node::NodeQuery,
+    agent::AgentQuery,
+    task::TaskQuery,
+    call::CallQuery,
+    report::ReportQuery,
+    events::EventQuery,
+    projections_status::ProjectionQuery,
+);
+
+/// What can be done.
+#[derive(MergedObject, Default)]
+pub(crate) struct Mutation(agent::AgentMutation, task::TaskMutation, call::CallMutation);
+
+/// What can be followed.
+#[derive(MergedSubscription, Default)]
+pub(crate) struct Subscription(subscription::EventSubscription, subscription::UsageSubscription);
+
+/// The schema with what its resolvers work with.
+pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;
+
+/// The schema on the services of a process.
+pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) -> ApexSchema {
+    let services =
+        Services { commands: deps.commands.clone(), pool: deps.pool.clone(), limits: limits.clone(), shutdown };
+    builder().data(Arc::new(services)).extension(crate::limits::ComplexityLimit(limits.max_complexity)).finish()
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<node::UserError>()
+        // The library's own limit on recursion; what is within ours is within it.
+        .limit_recursive_depth(crate::limits::MAX_NESTING)
+        .disable_suggestions()
+}
+
+/// The schema in GraphQL's own language, as it is committed in `schema.graphql`.
+#[must_use]
+pub fn schema_sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new()
+        .use_space_ident()
+        .include_specified_by()
+        .prefer_single_line_descriptions();
+    builder().finish().sdl_with_options(options)
+}
+
+/// Waits until the read models behind a query have seen a position.
+pub(crate) async fn ready(ctx: &Context<'_>, projections: &[&str], position: Option<Position>) -> Result<()> {
+    let Some(position) = position else { return Ok(()) };
+    let services = ctx.data::<Arc<Services>>()?;
+    let waited = projections::wait_for(&services.pool, projections, position.0, services.limits.projection_wait).await;
+    waited.map(drop).map_err(|error| errors::wait(&error))
+}
+
+/// The value whose wire name stands in a row.
+pub(crate) fn from_wire<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Result<T> {
+    all.iter()
+        .copied()
+        .find(|&value| name(value) == text)
+        .ok_or_else(|| errors::internal(&UnknownName(text.to_owned())))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a row of a read model holds the unknown name {0:?}")]
+struct UnknownName(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_schema_is_the_schema() {
+        let committed = include_str!("../../../schema.graphql");
+        assert!(schema_sdl() == committed, "schema.graphql is old: write it again with `apex schema > schema.graphql`");
+    }
+}

@@ -1,0 +1,270 @@
+//! Scalars that GraphQL does not have: exact decimals, whole numbers beyond 32 bits, positions, times, UUIDs.
+//!
+//! Each says in validation already whether a value is one, so that a request with a bad value executes nothing.
+
+use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::Money;
+use uuid::Uuid;
+
+/// The largest whole number that every JSON reader keeps: 2^53 - 1.
+pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// An exact decimal number, written as a string of digits such as `"0.009213"`. Amounts of money are decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decimal(pub(crate) rust_decimal::Decimal);
+
+/// An exact decimal number, written as a string of digits such as `"0.009213"`: at most 15 digits before and 12 after
+/// the point, without an exponent. Whole numbers are accepted as such; floats are refused, as they are not exact.
+#[Scalar(name = "Decimal")]
+impl ScalarType for Decimal {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let text = match &value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+            Value::Number(number) => {
+                return Err(InputValueError::custom(format!("{number} is not exact; write it as a string")));
+            }
+            _ => return Err(InputValueError::expected_type(value)),
+        };
+        Money::parse(&text).map(|money| Self(money.as_decimal())).map_err(InputValueError::custom)
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.normalize().to_string())
+    }
+}
+
+impl From<Money> for Decimal {
+    fn from(money: Money) -> Self {
+        Self(money.as_decimal())
+    }
+}
+
+impl From<rust_decimal::Decimal> for Decimal {
+    fn from(number: rust_decimal::Decimal) -> Self {
+        Self(number)
+    }
+}
+
+impl From<Decimal> for Money {
+    fn from(number: Decimal) -> Self {
+        Self::from_decimal(number.0)
+    }
+}
+
+/// A whole number of 0 or more and below 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Long(pub(crate) i64);
+
+/// A whole number of 0 or more and below 2^53, written as a number: `Int` ends at 2^31.
+#[Scalar(name = "Long")]
+impl ScalarType for Long {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let number = match &value {
+            Value::Number(number) => number.as_i64(),
+            _ => return Err(InputValueError::expected_type(value)),
+        };
+        match number {
+            Some(number) if (0..=MAX_SAFE_INTEGER).contains(&number) => Ok(Self(number)),
+            _ => Err(InputValueError::custom(format!("{value} is not a whole number from 0 to {MAX_SAFE_INTEGER}"))),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Number(self.0.into())
+    }
+}
+
+impl Long {
+    /// A count that is never negative.
+    pub(crate) fn unsigned(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+}
+
+impl From<i64> for Long {
+    fn from(number: i64) -> Self {
+        Self(number)
+    }
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position(pub(crate) streams::Position);
+
+/// A place in the log: from 1 without gaps; 0 is before the first event. Written as a string of digits, as positions
+/// go beyond what `Int` holds; accepted as a number too.
+#[Scalar(name = "Position")]
+impl ScalarType for Position {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let number = match &value {
+            Value::String(text) => parse_position(text),
+            Value::Number(number) => number.as_u64().filter(|&number| i64::try_from(number).is_ok()),
+            _ => return Err(InputValueError::expected_type(value)),
+        };
+        number
+            .map(|number| Self(number.into()))
+            .ok_or_else(|| InputValueError::custom(format!("{value} is not a position: write digits such as \"42\"")))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+impl From<streams::Position> for Position {
+    fn from(position: streams::Position) -> Self {
+        Self(position)
+    }
+}
+
+impl Position {
+    /// From a column of a read model.
+    pub(crate) fn from_row(position: i64) -> Self {
+        Self(streams::Position::from_i64(position))
+    }
+}
+
+/// A moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
+
+/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`; any offset is accepted, UTC is answered.
+#[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
+impl ScalarType for Timestamp {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.to_utc())).map_err(InputValueError::custom)
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self(moment)
+    }
+}
+
+/// The moment given; now if none is.
+pub(crate) fn or_now(given: Option<Timestamp>) -> DateTime<Utc> {
+    given.map_or_else(Utc::now, |given| given.0)
+}
+
+/// An id as other systems carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Uid(pub(crate) Uuid);
+
+/// A UUID such as `"018bd12c-58b0-7683-8a5b-8752d0e86651"`.
+#[Scalar(name = "UUID", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc9562")]
+impl ScalarType for Uid {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        Uuid::try_parse(text).map(Self).map_err(InputValueError::custom)
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+impl From<Uuid> for Uid {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+/// Digits alone: neither signs nor blanks.
+pub(crate) fn parse_position(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse::<i64>().ok()).flatten().and_then(|number| u64::try_from(number).ok())
+}
+
+/// A sum as a whole number.
+pub(crate) fn whole(number: rust_decimal::Decimal) -> Result<Long, async_graphql::Error> {
+    use rust_decimal::prelude::ToPrimitive;
+    match number.to_i64() {
+        Some(whole) if whole.abs() <= MAX_SAFE_INTEGER => Ok(Long(whole)),
+        _ => Err(super::errors::internal(&TooLarge(number))),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is beyond the whole numbers that can be answered exactly")]
+struct TooLarge(rust_decimal::Decimal);
+
+/// A number as a GraphQL value, for extensions of errors.
+pub(crate) fn number_value(number: u64) -> Value {
+    Value::Number(Number::from(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: f64) -> Value {
+        Value::Number(Number::from_f64(number).unwrap())
+    }
+
+    #[test]
+    fn decimals_are_exact_strings() {
+        let decimal = Decimal::parse(Value::String("0.0092130".into())).unwrap();
+        assert_eq!(decimal.to_value(), Value::String("0.009213".into()));
+        assert_eq!(Decimal::parse(Value::Number(3.into())).unwrap().to_value(), Value::String("3".into()));
+        for bad in [number(0.1), Value::String("1e3".into()), Value::String(String::new()), Value::Boolean(true)] {
+            assert!(Decimal::parse(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_answered_in_utc() {
+        let read = |text: &str| Timestamp::parse(Value::String(text.into()));
+        assert_eq!(read("2023-11-15T00:13:20.5+02:00").unwrap().to_value(), Value::from("2023-11-14T22:13:20.500Z"));
+        for bad in ["2023-11-14", "2023-11-14T22:13:20", "yesterday", ""] {
+            assert!(read(bad).is_err(), "{bad:?}");
+            assert!(!Timestamp::is_valid(&Value::String(bad.into())), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn longs_are_counts_below_2_to_the_53() {
+        assert_eq!(Long::parse(Value::Number(MAX_SAFE_INTEGER.into())).unwrap(), Long(MAX_SAFE_INTEGER));
+        for bad in [Value::Number((-1).into()), Value::Number((1_i64 << 53).into()), number(1.5)] {
+            assert!(Long::parse(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn positions_are_written_as_strings_and_read_as_either() {
+        for good in [Value::String("42".into()), Value::Number(42.into())] {
+            assert_eq!(Position::parse(good).unwrap().to_value(), Value::String("42".into()));
+        }
+        for bad in ["-1", "+1", " 1", "", "x", "99999999999999999999"] {
+            assert!(Position::parse(Value::String(bad.into())).is_err(), "{bad:?}");
+        }
+        assert!(Position::parse(Value::Number((-1).into())).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! GraphQL over HTTP: `GET` for queries, `POST` for queries and mutations.
+
+use super::execute::{self, Parameters};
+use super::negotiate::{self, MediaType};
+use super::{State as Shared, answer, auth, websocket};
+use crate::limits::refusal;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Response as Executed, ServerError};
+use axum::body::Body;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Query, Request, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use std::sync::Arc;
+
+/// A request that is not executed.
+struct Refused {
+    status: StatusCode,
+    error: Box<ServerError>,
+}
+
+impl Refused {
+    fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, error: Box::new(refusal(code, message, None)) }
+    }
+}
+
+/// Answers a GraphQL request, or takes it over to a WebSocket.
+pub(crate) async fn handle(
+    State(state): State<Arc<Shared>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if let Ok(upgrade) = upgrade {
+        return websocket::accept(state, upgrade, request.headers());
+    }
+    let accepted = negotiate::accepted(request.headers());
+    let media_type = accepted.unwrap_or(MediaType::Json);
+    let answered = match accepted {
+        Some(_) => answer(&state, request, media_type).await,
+        None => {
+            let message = "answers are application/graphql-response+json or application/json";
+            Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message))
+        }
+    };
+    answered.unwrap_or_else(|refused| {
+        let mut response = written(refused.status, media_type, &Executed::from_errors(vec![*refused.error]));
+        if refused.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
+        }
+        if refused.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        }
+        response
+    })
+}
+
+async fn answer(state: &Shared, request: Request, media_type: MediaType) -> Result<Response, Refused> {
+    let method = request.method().clone();
+    if method != Method::GET && method != Method::POST {
+        return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GraphQL takes GET and POST"));
+    }
+    authorise(state, request.headers())?;
+    let caller = auth::caller(state, request.headers());
+    let caller = caller.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0))?;
+    let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request).await? };
+    let prepared = execute::prepare(state, caller, parameters).map_err(|error| {
+        // A request that was understood, but is no query that may be executed.
+        let status = if media_type == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        Refused { status, error: Box::new(error) }
+    })?;
+    if method == Method::GET && prepared.operation == OperationType::Mutation {
+        let message = "a mutation takes POST";
+        let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
+        return Err(refused);
+    }
+    if prepared.operation == OperationType::Subscription {
+        let message = "subscriptions take a WebSocket, at /graphql/ws";
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "SUBSCRIPTION_NEEDS_WEBSOCKET", message));
+    }
+    let executed = execute::run(state, prepared).await;
+    Ok(written(status(&executed, media_type), media_type, &executed))
+}
+
+fn authorise(state: &Shared, headers: &HeaderMap) -> Result<(), Refused> {
+    let refused = |message: &str| Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
+    match auth::of_headers(state.config.token.as_ref(), headers) {
+        auth::Credential::Right => Ok(()),
+        auth::Credential::Missing => Err(refused("a token is needed: `Authorization: Bearer …`")),
+        auth::Credential::Wrong => Err(refused("the token is wrong")),
+    }
+}
+
+fn in_url(request: &Request) -> Result<Parameters, Refused> {
+    let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
+        .map_err(|_| bad("the parameters of the URL cannot be read".to_owned()))?;
+    Parameters::of_url(pairs).map_err(bad)
+}
+
+async fn in_body(state: &Shared, request: Request) -> Result<Parameters, Refused> {
+    let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
+    if !negotiate::is_json(request.headers()) {
+        let message = "the body is application/json in UTF-8, and Content-Type says so";
+        return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+    }
+    let body = read_body(state, request.into_body()).await?;
+    let body = serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+    Parameters::of(body).map_err(bad)
+}
+
+async fn read_body(state: &Shared, body: Body) -> Result<Vec<u8>, Refused> {
+    let limits = state.limits();
+    let read = tokio::time::timeout(limits.request_timeout, collect(body, limits.max_body_bytes)).await;
+    read.unwrap_or_else(|_| {
+        Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body took too long to arrive"))
+    })
+}
+
+async fn collect(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refused> {
+    let mut collected = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off"))?;
+        if collected.len() + chunk.len() > limit_bytes {
+            let message = format!("the body has more than {limit_bytes} bytes");
+            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message));
+        }
+        collected.extend_from_slice(&chunk);
+    }
+    Ok(collected)
+}
+
+/// The status of a response: with `application/json`, that of the transport alone.
+fn status(executed: &Executed, media_type: MediaType) -> StatusCode {
+    let timed_out = |error: &ServerError| {
+        error.extensions.as_ref().and_then(|extensions| extensions.get("code")) == Some(&"TIMEOUT".into())
+    };
+    if !answer::is_request_error(executed) {
+        StatusCode::OK
+    } else if executed.errors.iter().any(timed_out) {
+        StatusCode::GATEWAY_TIMEOUT
+    } else if media_type == MediaType::Json {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+fn written(status: StatusCode, media_type: MediaType, executed: &Executed) -> Response {
+    let headers = [(header::CONTENT_TYPE, media_type.as_str()), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, answer::body(executed).to_string()).into_response()
+}

@@ -1,0 +1,124 @@
+//! The HTTP side: routes, what they share, and serving them.
+
+mod answer;
+mod auth;
+mod execute;
+mod graphiql;
+mod graphql;
+mod negotiate;
+mod observe;
+mod probes;
+mod websocket;
+
+use crate::graphql::{ApexSchema, schema};
+use crate::{ApiConfig, Deps, Limits};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+use axum::serve::ListenerExt;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What handlers share.
+pub(crate) struct State {
+    pub(crate) schema: ApexSchema,
+    pub(crate) config: ApiConfig,
+    pub(crate) deps: Deps,
+    /// Cancelled when the server is to stop.
+    pub(crate) shutdown: CancellationToken,
+    /// Connections that outlive their request.
+    pub(crate) connections: TaskTracker,
+    /// Places for WebSockets.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl State {
+    fn new(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
+        let schema = schema(&deps, &config.limits, shutdown.clone());
+        let places = Arc::new(Semaphore::new(config.limits.max_connections));
+        Arc::new(Self { schema, config, deps, shutdown, connections: TaskTracker::new(), places })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+}
+
+/// All routes. When `shutdown` is cancelled, subscriptions end and WebSockets are closed.
+pub fn router(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Router {
+    routes(State::new(config, deps, shutdown))
+}
+
+fn routes(state: Arc<State>) -> Router {
+    let mut router = Router::new()
+        .route("/graphql", any(graphql::handle))
+        .route("/graphql/ws", get(websocket::handle))
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(probes::metrics));
+    if state.config.graphiql {
+        router = router
+            .route("/", get(async || Redirect::to("/graphiql")))
+            .route("/graphiql", get(graphiql::page))
+            .route("/graphiql/{asset}", get(graphiql::asset));
+    }
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(state)
+}
+
+async fn not_found() -> Response {
+    answer::error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; GraphQL is at /graphql").into_response()
+}
+
+async fn method_not_allowed() -> Response {
+    answer::error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this is only to be read, with GET")
+        .into_response()
+}
+
+/// Serves until told to stop: then open requests may finish, WebSockets are closed, and whatever takes longer than
+/// [`Limits::shutdown_timeout`] is cut off.
+///
+/// # Errors
+/// What goes wrong with the listener.
+pub async fn serve(
+    listener: TcpListener,
+    config: ApiConfig,
+    deps: Deps,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let stop = CancellationToken::new();
+    // Whatever ends this function ends the connections that outlive their request.
+    let _guard = stop.clone().drop_guard();
+    let state = State::new(config, deps, stop.clone());
+    let (connections, patience) = (state.connections.clone(), state.limits().shutdown_timeout);
+    let listener = listener.tap_io(|stream| {
+        // Only costs latency where it fails.
+        drop(stream.set_nodelay(true));
+    });
+    let server = axum::serve(listener, routes(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let mut server = std::pin::pin!(async { server.await });
+    tokio::select! {
+        served = &mut server => return served,
+        () = shutdown => {}
+    }
+    stop.cancel();
+    connections.close();
+    let finished = tokio::time::timeout(patience, async {
+        let served = server.await;
+        connections.wait().await;
+        served
+    });
+    finished.await.unwrap_or_else(|_| {
+        tracing::warn!(patience_s = patience.as_secs(), "requests that took too long to finish were cut off");
+        Ok(())
+    })
+}

@@ -1,0 +1,374 @@
+//! Subscriptions over WebSocket, by the protocol `graphql-transport-ws`
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
+//!
+//! One task a connection. It sends one message at a time and pulls the next only then, so that a slow client slows its
+//! own operations and nothing else; a client that does not take a message within a time is cut off.
+
+use super::execute::{self, Parameters};
+use super::{State as Shared, answer, auth};
+use crate::caller::Caller;
+use crate::limits::refusal;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Response as Executed, ServerError, Value};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use futures::future::AbortHandle;
+use futures::stream::{Abortable, BoxStream, SelectAll};
+use metrics::gauge;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+/// The one subprotocol.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// The longest id of an operation, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+/// Takes a connection over to a WebSocket.
+pub(crate) async fn handle(
+    State(state): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    accept(state, upgrade, &headers)
+}
+
+/// The same, wherever the request came in.
+pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Response {
+    let credential = auth::of_headers(state.config.token.as_ref(), headers);
+    if credential == auth::Credential::Wrong {
+        return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the token is wrong").into_response();
+    }
+    let caller = match auth::caller(&state, headers) {
+        Ok(caller) => caller,
+        Err(bad) => return answer::error(StatusCode::BAD_REQUEST, "BAD_HEADER", &bad.0).into_response(),
+    };
+    let Ok(place) = state.places.clone().try_acquire_owned() else {
+        let message = "too many connections are open; try again";
+        return answer::error(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", message).into_response();
+    };
+    let limit = state.limits().max_body_bytes;
+    let connections = state.connections.clone();
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit);
+    upgrade.on_upgrade(move |socket| {
+        let connection = Connection::new(state, socket, caller, credential == auth::Credential::Right, place);
+        connections.track_future(connection.run())
+    })
+}
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    ConnectionInit {
+        #[serde(default)]
+        payload: Option<serde_json::Value>,
+    },
+    Ping {
+        #[serde(default)]
+        payload: Option<serde_json::Value>,
+    },
+    Pong {},
+    Subscribe {
+        id: String,
+        payload: serde_json::Value,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+/// Why a connection ends, in the protocol's codes.
+#[derive(Debug)]
+struct Close {
+    code: u16,
+    reason: String,
+}
+
+impl Close {
+    fn new(code: u16, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    fn bad_message(reason: impl Into<String>) -> Self {
+        Self::new(4400, reason)
+    }
+
+    fn going_away() -> Self {
+        Self::new(1001, "the server shuts down")
+    }
+}
+
+/// How a connection ends.
+enum End {
+    /// With a word.
+    Closed(Close),
+    /// Without one: the other side is gone.
+    Gone,
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Closed(close)
+    }
+}
+
+/// What an operation brings, under the number of the operation.
+enum Step {
+    Next(Box<Executed>),
+    Done,
+}
+
+/// An operation in progress.
+struct Operation {
+    number: u64,
+    abort: AbortHandle,
+    is_subscription: bool,
+    answered: bool,
+}
+
+struct Connection {
+    state: Arc<Shared>,
+    socket: WebSocket,
+    caller: Caller,
+    /// Whether the token came with the upgrade already, or none is needed.
+    authorised: bool,
+    acknowledged: bool,
+    operations: HashMap<String, Operation>,
+    steps: SelectAll<BoxStream<'static, (String, u64, Step)>>,
+    next_number: u64,
+    heard_at: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(
+        state: Arc<Shared>,
+        socket: WebSocket,
+        caller: Caller,
+        authorised: bool,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            state,
+            socket,
+            caller,
+            authorised,
+            acknowledged: false,
+            operations: HashMap::new(),
+            steps: SelectAll::new(),
+            next_number: 0,
+            heard_at: Instant::now(),
+            _place: place,
+        }
+    }
+
+    async fn run(mut self) {
+        gauge!("apex_http_websockets").increment(1.0);
+        let end = if self.socket.protocol().is_some_and(|protocol| protocol == PROTOCOL) {
+            self.serve().await
+        } else {
+            End::Closed(Close::new(4406, "Subprotocol not acceptable"))
+        };
+        gauge!("apex_http_subscriptions").decrement(self.subscriptions() as f64);
+        gauge!("apex_http_websockets").decrement(1.0);
+        if let End::Closed(close) = end {
+            tracing::debug!(code = close.code, reason = close.reason, "a WebSocket is closed");
+            // 123 bytes is what a control frame has room for.
+            let reason: String = close.reason.chars().take(40).collect();
+            let frame = CloseFrame { code: close.code, reason: reason.into() };
+            let closing = async {
+                self.socket.send(Message::Close(Some(frame))).await?;
+                // The client's own close frame ends the connection in order.
+                while let Some(Ok(_)) = self.socket.recv().await {}
+                Ok::<_, axum::Error>(())
+            };
+            // Whoever does not answer is cut off.
+            drop(tokio::time::timeout(std::time::Duration::from_secs(2), closing).await);
+        }
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.operations.values().filter(|operation| operation.is_subscription).count()
+    }
+
+    async fn serve(&mut self) -> End {
+        let limits = self.state.limits().clone();
+        let mut keepalive = every(limits.keepalive);
+        let init_by = Instant::now() + limits.init_timeout;
+        let shutdown = self.state.shutdown.clone();
+        loop {
+            let done = tokio::select! {
+                () = shutdown.cancelled() => return Close::going_away().into(),
+                () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
+                    return Close::new(4408, "Connection initialisation timeout").into();
+                }
+                _ = keepalive.tick() => self.keep_alive().await,
+                message = self.socket.recv() => match message {
+                    Some(Ok(message)) => self.hear(message).await,
+                    Some(Err(_)) | None => Err(End::Gone),
+                },
+                Some((id, number, step)) = self.steps.next(), if !self.steps.is_empty() => {
+                    self.advance(id, number, step).await
+                }
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn keep_alive(&mut self) -> Result<(), End> {
+        if self.heard_at.elapsed() > self.state.limits().keepalive * 2 {
+            return Err(End::Gone);
+        }
+        self.send_raw(Message::Ping(axum::body::Bytes::new())).await
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Close::bad_message("messages are text").into()),
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Gone),
+        };
+        let message = serde_json::from_str(&text).map_err(|_| Close::bad_message("Invalid message received"))?;
+        match message {
+            ClientMessage::ConnectionInit { payload } => self.init(payload.as_ref()).await,
+            ClientMessage::Ping { payload: None } => self.send(&json!({ "type": "pong" })).await,
+            ClientMessage::Ping { payload } => self.send(&json!({ "type": "pong", "payload": payload })).await,
+            ClientMessage::Pong {} => Ok(()),
+            ClientMessage::Subscribe { .. } if !self.acknowledged => Err(Close::new(4401, "Unauthorized").into()),
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            ClientMessage::Complete { id } => {
+                self.forget(&id);
+                Ok(())
+            }
+        }
+    }
+
+    async fn init(&mut self, payload: Option<&serde_json::Value>) -> Result<(), End> {
+        if self.acknowledged {
+            return Err(Close::new(4429, "Too many initialisation requests").into());
+        }
+        if payload.is_some_and(|payload| !payload.is_object() && !payload.is_null()) {
+            return Err(Close::bad_message("the payload of connection_init is not an object").into());
+        }
+        let given = payload.and_then(authorization);
+        let token = self.state.config.token.as_ref();
+        if (!self.authorised || given.is_some()) && auth::check(token, given) != auth::Credential::Right {
+            return Err(Close::new(4403, "Forbidden").into());
+        }
+        self.acknowledged = true;
+        self.send(&json!({ "type": "connection_ack" })).await
+    }
+
+    async fn subscribe(&mut self, id: String, payload: serde_json::Value) -> Result<(), End> {
+        if id.is_empty() || id.len() > MAX_ID_BYTES {
+            return Err(Close::bad_message("the id of an operation has 1 to 256 bytes").into());
+        }
+        if self.operations.contains_key(&id) {
+            return Err(Close::new(4409, format!("Subscriber for {id} already exists")).into());
+        }
+        let parameters = Parameters::of(payload).map_err(Close::bad_message)?;
+        let limit = self.state.limits().max_operations_per_connection;
+        if self.operations.len() >= limit {
+            let message = format!("{limit} operations are open in this connection already");
+            return self.refuse(&id, &[refusal("TOO_MANY_OPERATIONS", message, None)]).await;
+        }
+        let prepared = match execute::prepare(&self.state, self.caller.clone(), parameters) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refuse(&id, &[error]).await,
+        };
+        self.start(id, prepared);
+        Ok(())
+    }
+
+    fn start(&mut self, id: String, prepared: execute::Prepared) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let is_subscription = prepared.operation == OperationType::Subscription;
+        let responses: BoxStream<'static, Executed> = if is_subscription {
+            gauge!("apex_http_subscriptions").increment(1.0);
+            self.state.schema.execute_stream(prepared.request)
+        } else {
+            let state = self.state.clone();
+            futures::stream::once(async move { execute::run(&state, prepared).await }).boxed()
+        };
+        let key = id.clone();
+        let steps = responses
+            .map(|response| Step::Next(Box::new(response)))
+            .chain(futures::stream::once(async { Step::Done }))
+            .map(move |step| (key.clone(), number, step));
+        let (abort, registration) = AbortHandle::new_pair();
+        self.steps.push(Abortable::new(steps, registration).boxed());
+        self.operations.insert(id, Operation { number, abort, is_subscription, answered: false });
+    }
+
+    /// Passes on what an operation brought, unless the client has done with it.
+    async fn advance(&mut self, id: String, number: u64, step: Step) -> Result<(), End> {
+        let Some(operation) = self.operations.get_mut(&id).filter(|operation| operation.number == number) else {
+            return Ok(());
+        };
+        let mut response = match step {
+            Step::Next(response) => response,
+            Step::Done => {
+                self.forget(&id);
+                return self.send(&json!({ "type": "complete", "id": id })).await;
+            }
+        };
+        let is_first = !std::mem::replace(&mut operation.answered, true);
+        let never_began = operation.is_subscription && response.data == Value::Null && !response.errors.is_empty();
+        answer::code_errors(&mut response);
+        if is_first && (never_began || answer::is_request_error(&response)) {
+            self.forget(&id);
+            return self.refuse(&id, &response.errors).await;
+        }
+        self.send(&json!({ "type": "next", "id": id, "payload": answer::body(&response) })).await
+    }
+
+    fn forget(&mut self, id: &str) {
+        if let Some(operation) = self.operations.remove(id) {
+            operation.abort.abort();
+            if operation.is_subscription {
+                gauge!("apex_http_subscriptions").decrement(1.0);
+            }
+        }
+    }
+
+    /// Ends an operation that was not executed.
+    async fn refuse(&mut self, id: &str, errors: &[ServerError]) -> Result<(), End> {
+        self.send(&json!({ "type": "error", "id": id, "payload": errors })).await
+    }
+
+    async fn send(&mut self, message: &serde_json::Value) -> Result<(), End> {
+        self.send_raw(Message::Text(message.to_string().into())).await
+    }
+
+    async fn send_raw(&mut self, message: Message) -> Result<(), End> {
+        let sent = tokio::time::timeout(self.state.limits().send_timeout, self.socket.send(message)).await;
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+}
+
+fn every(period: std::time::Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// The credential in the payload of `connection_init`, however its key is spelt.
+fn authorization(payload: &serde_json::Value) -> Option<&str> {
+    let mut entries = payload.as_object()?.iter();
+    entries.find(|(key, _)| key.eq_ignore_ascii_case("authorization")).and_then(|(_, value)| value.as_str())
+}
