@@ -11,10 +11,10 @@ DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test fmt lint deny ci graphiql
+.PHONY: help demo build test known-answers fmt lint deny ci graphiql
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The dev profile: a clean release build takes more than twice as long to wait for.
 demo: ## build Apex and run its demo (ARGS=… are handed on)
@@ -30,6 +30,13 @@ build: ## build target/debug/apex
 test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
+
+# Public traces that are not part of the project, in folders as tests/known_answers names them.
+APEX_DATA ?= ../shared/data
+known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
+	@scripts/install-packages.sh $(TEST_PACKAGES)
+	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is no folder: name the one that holds the traces" >&2; exit 1; }
+	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers -- --ignored --nocapture
 
 fmt: ## format the code
 	cargo fmt --all

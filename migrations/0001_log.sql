@@ -133,6 +133,10 @@ $$;
 --
 -- status: 'appended' and 'duplicate' give the positions; 'conflict' gives the stream and its current version.
 -- Locks are taken in key order, the head last, so that batches never wait for each other in a circle.
+--
+-- Plans are made while the tables are still empty, and are kept. Look-ups are therefore laterals, which can only be
+-- nested loops, without sequential scans: right for any size. What the planner is told not to do it costs at 1e10,
+-- which looks worth compiling: jit is off. Rows of streams are updated by the place at which they were locked.
 create function apex.append(
     a_tenant text[], a_command uuid[],
     s_append integer[], s_tenant text[], s_category text[], s_stream uuid[], s_expected bigint[], s_count integer[],
@@ -142,15 +146,14 @@ create function apex.append(
                  conflict_stream uuid, current_version bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Plans are made while the tables are still empty and are kept: only index look-ups stay right as they grow.
 set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
     settled integer[];      -- appends that are duplicates or conflicts
     base_versions bigint[]; -- current version by stream entry
+    stream_rows tid[];      -- the locked row by stream entry
     head_position bigint;
     now_at timestamptz;
     wanted integer;
@@ -158,59 +161,67 @@ declare
 begin
     insert into apex.streams (tenant_id, category, stream_id, version)
     select s.tenant, s.category, s.stream, 0
-    from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
-         as s (append, tenant, category, stream, expected, events)
+    from unnest(s_tenant, s_category, s_stream, s_expected, s_count) as s (tenant, category, stream, expected, events)
     where s.expected <= 0 and s.events > 0
     order by 1, 2, 3
     on conflict do nothing;
 
-    select array_agg(locked.version order by locked.n) into base_versions
+    -- An entry without a row is a stream that does not exist: version 0.
+    select array_agg(coalesce(locked.version, 0) order by locked.n), array_agg(locked.place order by locked.n)
+    into base_versions, stream_rows
     from (
-        select s.n, s.tenant, st.version
-        from unnest(s_append, s_tenant, s_category, s_stream) with ordinality
-             as s (append, tenant, category, stream, n)
-        join apex.streams st
-            on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
-        order by st.tenant_id, st.category, st.stream_id
-        for update of st
+        select s.n, row.version, row.place
+        from (
+            select * from unnest(s_tenant, s_category, s_stream) with ordinality as u (tenant, category, stream, n)
+            order by u.tenant, u.category, u.stream
+            offset 0
+        ) as s
+        left join lateral (
+            select st.version, st.ctid as place from apex.streams st
+            where st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
+            for update
+        ) as row on true
     ) as locked;
 
-    -- Entries without a row are streams that do not exist: version 0.
-    if coalesce(cardinality(base_versions), 0) < cardinality(s_append) then
-        select array_agg(coalesce(st.version, 0) order by s.n) into base_versions
-        from unnest(s_tenant, s_category, s_stream) with ordinality as s (tenant, category, stream, n)
-        left join apex.streams st
-            on st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
-    end if;
-
     -- Only now, under the locks of its streams, can nobody be appending the same command at this moment.
-    select coalesce(array_agg(a.n::integer), '{}') into settled
-    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command;
-
     return query
-    select a.n::integer, 'duplicate'::text, r.first_position, r.event_count, null::uuid, null::bigint
+    select a.n::integer, 'duplicate'::text, receipt.first_position, receipt.event_count, null::uuid, null::bigint
     from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    join apex.receipts r on r.tenant_id = a.tenant and r.command_id = a.command
-    where a.n = any (settled);
+    cross join lateral (
+        select r.first_position, r.event_count from apex.receipts r
+        where r.tenant_id = a.tenant and r.command_id = a.command
+        offset 0
+    ) as receipt;
+    get diagnostics done = row_count;
+    settled := '{}';
+    if done > 0 then
+        select array_agg(a.n::integer) into settled
+        from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+        cross join lateral (
+            select 1 from apex.receipts r where r.tenant_id = a.tenant and r.command_id = a.command offset 0
+        ) as receipt;
+    end if;
 
     return query
     select distinct on (s.append) s.append, 'conflict'::text, null::bigint, null::integer, s.stream, s.current
     from unnest(s_append, s_stream, s_expected, base_versions) with ordinality
          as s (append, stream, expected, current, n)
-    where s.append <> all (settled) and s.expected >= 0 and s.expected <> s.current
+    where s.expected >= 0 and s.expected <> s.current and s.append <> all (settled)
     order by s.append, s.n;
-
-    select settled || coalesce(array_agg(distinct s.append), '{}') into settled
-    from unnest(s_append, s_expected, base_versions) as s (append, expected, current)
-    where s.append <> all (settled) and s.expected >= 0 and s.expected <> s.current;
+    get diagnostics done = row_count;
+    if done > 0 then
+        settled := settled || array(
+            select distinct s.append
+            from unnest(s_append, s_expected, base_versions) as s (append, expected, current)
+            where s.expected >= 0 and s.expected <> s.current and s.append <> all (settled)
+        );
+    end if;
 
     if cardinality(settled) > 0 then
         -- Rows made above for streams of an append that is refused.
         delete from apex.streams st
-        using unnest(s_append, s_tenant, s_category, s_stream) as s (append, tenant, category, stream)
-        where s.append = any (settled) and st.version = 0
-          and st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
+        using unnest(s_append, stream_rows) as s (append, place)
+        where s.append = any (settled) and st.ctid = s.place and st.version = 0;
     end if;
 
     wanted := cardinality(a_command) - cardinality(settled);
@@ -248,12 +259,12 @@ begin
     group by append;
 
     insert into apex.receipts (tenant_id, command_id, first_position, event_count)
-    select a.tenant, a.command, head_position + 1 + coalesce(sum(c.events) over (order by a.n
-               rows between unbounded preceding and 1 preceding), 0), c.events
+    select a.tenant, a.command, head_position + 1 + sum(c.events) over (order by a.n) - c.events, c.events
     from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    join lateral (
-        select sum(s.events)::integer as events from unnest(s_append, s_count) as s (append, events) where s.append = a.n
-    ) c on true
+    join (
+        select s.append, sum(s.events)::integer as events from unnest(s_append, s_count) as s (append, events)
+        group by s.append
+    ) as c on c.append = a.n
     where a.n <> all (settled)
     on conflict do nothing;
     get diagnostics done = row_count;
@@ -264,16 +275,17 @@ begin
     end if;
 
     update apex.streams st set version = s.current + s.events
-    from unnest(s_append, s_tenant, s_category, s_stream, base_versions, s_count)
-         as s (append, tenant, category, stream, current, events)
-    where s.append <> all (settled) and s.events > 0
-      and st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream;
+    from unnest(s_append, stream_rows, base_versions, s_count) as s (append, place, current, events)
+    where s.append <> all (settled) and s.events > 0 and st.ctid = s.place;
+    get diagnostics done = row_count;
 
-    update apex.head h
-    set position = head_position + (
-            select sum(s.events) from unnest(s_append, s_count) as s (append, events) where s.append <> all (settled)
-        ),
-        recorded_at = now_at
+    select count(*) filter (where s.events > 0), sum(s.events) into wanted, head_position
+    from unnest(s_append, s_count) as s (append, events) where s.append <> all (settled);
+    if done <> wanted then
+        raise exception 'a stream moved although it was locked' using errcode = 'internal_error';
+    end if;
+
+    update apex.head h set position = h.position + head_position, recorded_at = now_at
     returning h.position into head_position;
 
     -- One a batch; what it misses is found by polling.

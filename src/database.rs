@@ -83,10 +83,8 @@ pub async fn connect(url: &Secret, connections: u32) -> anyhow::Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| {
-            Box::pin(async move { sqlx::query("set role apex_app").execute(connection).await.map(|_| ()) })
-        })
-        .connect_with(options)
+        .acquire_slow_threshold(ACQUIRE_TIMEOUT / 2)
+        .connect_with(options.options([("role", "apex_app")]))
         .await
         .context("the database cannot be reached")
 }
@@ -95,7 +93,8 @@ fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     // The error of the parser may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
-    Ok(options.application_name("apex"))
+    // Not "$user": a login role that happens to be called apex would look for the migrations in the schema apex.
+    Ok(options.application_name("apex").options([("search_path", "public")]))
 }
 
 async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {

@@ -122,8 +122,7 @@ impl Ingest {
         let id = agent.id.0;
         let at = record.facts.started_at;
         let profile = Profile { name: agent.name.clone(), kind: None, model: None, labels: Labels::default() };
-        let steps =
-            [("register", AgentCommand::Register { profile, at }), ("activate", AgentCommand::Activate { at })];
+        let steps = [("register", AgentCommand::Register { profile, at }), ("activate", AgentCommand::Activate { at })];
         for (step, command) in steps {
             let context = self.context(derived_id(&["import", step, &id.to_string()]));
             match self.commands.execute_on_new::<Agent>(&context, id, command).await {

@@ -8,11 +8,13 @@ use domain::TenantId;
 use projections::{Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use streams::{Log, LogConfig, Position};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// How often to look whether everything is settled.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
 /// How long workers may take to finish what they are at.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,13 +107,25 @@ impl Rooms {
         self.shutdown.clone().cancelled_owned()
     }
 
-    /// Waits until the read models stand at a position.
+    /// Waits until the read models have everything that is in the log, and everything that it gave rise to: alerts are
+    /// events too. Returns where they stand.
     ///
     /// # Errors
     /// Where they do not get there in time.
-    pub async fn settle(&self, position: Position, patience: Duration) -> anyhow::Result<Position> {
+    pub async fn settle(&self, patience: Duration) -> anyhow::Result<Position> {
+        let deadline = Instant::now() + patience;
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
-        Ok(projections::wait_for(&self.pool, &names, position, patience).await?)
+        loop {
+            let head = self.log.head().await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reached = projections::wait_for(&self.pool, &names, head, left).await?;
+            let untold = projections::pending_alerts(&self.pool, 1).await?;
+            if untold.is_empty() && self.log.head().await? == head {
+                return Ok(reached);
+            }
+            anyhow::ensure!(Instant::now() < deadline, "the log grows faster than the read models");
+            tokio::time::sleep(SETTLE_INTERVAL).await;
+        }
     }
 
     /// Runs until `stop` completes or a worker dies.

@@ -59,8 +59,7 @@ impl Telemetry {
 }
 
 /// Buckets for everything that is measured in seconds: 1 ms to 5 min.
-const SECONDS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 
 /// Starts counting; the handle renders the counts in Prometheus' text format.
 ///

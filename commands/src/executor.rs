@@ -118,7 +118,8 @@ impl Commands {
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, false, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new()))).await
+        self.run(context, id, false, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new())))
+            .await
     }
 
     /// Executes a command on an aggregate that is most likely new, without looking first: the expected version finds
@@ -132,7 +133,8 @@ impl Commands {
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, true, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new()))).await
+        self.run(context, id, true, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new())))
+            .await
     }
 
     /// The aggregate as it is now.

@@ -22,7 +22,7 @@ pub mod query;
 
 pub use budgets::{PendingAlert, pending_alerts};
 pub use history::{Fold, History, HistoryError, as_of};
-pub use rebuild::{Fingerprint, RebuildError, RebuildProgress, fingerprint, rebuild};
+pub use rebuild::{Fingerprint, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, fingerprint, rebuild};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
 pub use runtime::{Applied, ApplyError, Projection, Worker, WorkerConfig, WorkerError};
 pub use status::{GaugeValues, ParkedEvent, ProjectionStatus, gauges, parked_events, statuses};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use streams::{Log, Position, ReadError, ReadFilter};
 use thiserror::Error;
 
-/// Events applied at once.
-const BATCH_EVENTS: usize = 1000;
+/// Events applied at once, unless told otherwise.
+pub const REBUILD_BATCH_EVENTS: usize = 1000;
 
 /// Why a rebuild was given up; the read model is as it was.
 #[derive(Debug, Error)]
@@ -53,6 +53,7 @@ pub async fn rebuild(
     pool: &PgPool,
     log: &Log,
     projection: &dyn Projection,
+    batch_events: usize,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Position, RebuildError> {
     let mut transaction = pool.begin().await?;
@@ -74,7 +75,7 @@ pub async fn rebuild(
     let head = log.head().await?;
     let mut position = Position::ZERO;
     while position < head {
-        let events = log.read_after(position, &ReadFilter::default(), BATCH_EVENTS).await?;
+        let events = log.read_after(position, &ReadFilter::default(), batch_events).await?;
         let events: Vec<_> = events.into_iter().map(Arc::new).collect();
         let Some(last) = events.last().map(|event| event.position) else { break };
         apply_batch(projection, &mut transaction, &events).await?;

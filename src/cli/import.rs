@@ -9,7 +9,6 @@ use crate::pricing;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use domain::Name;
-use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use streams::Position;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Every record goes through a command: a call that several records speak of is charged once, and importing a file
 /// again changes nothing. Files may be gzipped; `-` reads standard input.
@@ -120,18 +120,12 @@ impl Counts {
     }
 }
 
-/// Waits until the read models have everything that is in the log now.
+/// Waits for the read models.
 pub(super) async fn settle(rooms: &Rooms) -> anyhow::Result<Position> {
-    let head = rooms.log.head().await?;
-    rooms.settle(head, SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
+    rooms.settle(SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
 }
 
-async fn import_file(
-    ingest: &mut Ingest,
-    format: Format,
-    options: Options,
-    file: &Path,
-) -> anyhow::Result<Counts> {
+async fn import_file(ingest: &mut Ingest, format: Format, options: Options, file: &Path) -> anyhow::Result<Counts> {
     let shown = file.display().to_string();
     let input = import::open_path(file).with_context(|| format!("{shown} cannot be opened"))?;
     import_input(ingest, format, options, shown, input).await
@@ -149,17 +143,18 @@ pub(super) async fn import_input(
     let read_bytes = input.read_bytes;
     let mut counts = Counts { file: shown.clone(), ..Counts::default() };
     let mut records = parse(format, options, input.reader);
-    let mut reports = FuturesUnordered::new();
+    // Tasks of their own: a report that is not polled would keep its connection from those that wait for one.
+    let mut reports = JoinSet::new();
     let mut broken = None;
     loop {
         let room = reports.len() < MAX_IN_FLIGHT;
         tokio::select! {
-            Some(given) = reports.next() => count(&mut counts, &bar, given)?,
+            Some(given) = reports.join_next() => count(&mut counts, &bar, given?)?,
             record = records.recv(), if room && broken.is_none() => match record {
                 Some(Ok(record)) => {
                     let place = record.place;
                     let report = ingest.prepare(record).await?;
-                    reports.push(async move { (place, report.give().await) });
+                    reports.spawn(async move { (place, report.give().await) });
                 }
                 Some(Err(Problem::Refused(refusal))) => refuse(&mut counts, &bar, &refusal.to_string()),
                 Some(Err(Problem::Broken(error))) => broken = Some(Some(error)),
@@ -231,10 +226,9 @@ fn refuse(counts: &mut Counts, bar: &ProgressBar, reason: &str) {
 /// A bar on standard error; invisible where that is no terminal.
 fn progress(file: &str, total_bytes: Option<u64>) -> ProgressBar {
     let (bar, template) = match total_bytes {
-        Some(total) => (
-            ProgressBar::new(total),
-            "{prefix} {wide_bar} {percent:>3} % {msg} {elapsed_precise} (ready in {eta})",
-        ),
+        Some(total) => {
+            (ProgressBar::new(total), "{prefix} {wide_bar} {percent:>3} % {msg} {elapsed_precise} (ready in {eta})")
+        }
         None => (ProgressBar::new_spinner(), "{prefix} {spinner} {bytes} {msg} {elapsed_precise}"),
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -88,10 +88,7 @@ impl Cli {
 }
 
 /// Opens the database and the rooms, does something with them, and closes both whatever came of it.
-async fn with_rooms<T>(
-    common: &Common,
-    work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
+async fn with_rooms<T>(common: &Common, work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let database = Database::open(common).await?;
     let worked = match Rooms::open(&database, common.tenant.clone()).await {
         Ok(mut rooms) => {

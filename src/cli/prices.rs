@@ -4,7 +4,7 @@ use super::output::{self, Format};
 use super::report::moment;
 use super::with_rooms;
 use crate::config::Common;
-use crate::{import, pricing, prices};
+use crate::{import, prices, pricing};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use domain::derived_id;

@@ -5,7 +5,7 @@ use super::with_rooms;
 use crate::config::Common;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use projections::{Projection, by_name, fingerprint, rebuild, statuses};
+use projections::{Projection, REBUILD_BATCH_EVENTS, by_name, fingerprint, rebuild, statuses};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -102,7 +102,7 @@ async fn rebuild_one(rooms: &crate::rooms::Rooms, projection: &dyn Projection) -
     let bar = ProgressBar::new(rooms.log.head().await?.get())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(name);
-    let position = rebuild(&rooms.pool, &rooms.log, projection, |progress| {
+    let position = rebuild(&rooms.pool, &rooms.log, projection, REBUILD_BATCH_EVENTS, |progress| {
         bar.set_length(progress.head.get());
         bar.set_position(progress.position.get());
     })

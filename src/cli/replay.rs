@@ -106,11 +106,8 @@ impl Replay {
         loop {
             let page = match &self.stream {
                 Some(stream) => {
-                    let key = StreamKey {
-                        tenant: rooms.tenant.clone(),
-                        category: stream.category.into(),
-                        id: stream.id,
-                    };
+                    let key =
+                        StreamKey { tenant: rooms.tenant.clone(), category: stream.category.into(), id: stream.id };
                     rooms.log.read_stream(&key, version, PAGE_EVENTS).await?
                 }
                 None => {

@@ -61,8 +61,7 @@ impl ReportCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
         with_rooms(common, async |rooms| {
-            let query =
-                ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
+            let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
             let report = usage_report(&rooms.pool, &query).await?;
             let head = rooms.log.head().await?;
             print(&report, &cost.by, cost.format)?;
@@ -83,7 +82,7 @@ pub(super) fn print(report: &Report, by: &[Dimension], format: Format) -> anyhow
                 let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
                 rows.push(keys.chain(columns(&report.total)).collect());
             }
-            let header = header(by);
+            let (header, rows) = without_empty_columns(header(by), rows, by.len());
             let numbers = by.len()..header.len();
             output::table(&header, &rows, numbers).context("the report cannot be written")
         }
@@ -113,6 +112,24 @@ const COLUMNS: [&str; 11] = [
 
 fn header(by: &[Dimension]) -> Vec<String> {
     by.iter().map(|dimension| dimension.as_str()).chain(COLUMNS).map(str::to_owned).collect()
+}
+
+/// Columns that are shown even if they hold nothing but zeros.
+const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
+
+/// What no call has is left out of a table for people; CSV and JSON always have every column.
+fn without_empty_columns(header: Vec<String>, rows: Vec<Vec<String>>, keys: usize) -> (Vec<String>, Vec<Vec<String>>) {
+    let shown: Vec<bool> = header
+        .iter()
+        .enumerate()
+        .map(|(n, name)| {
+            let used = || rows.iter().any(|row| row.get(n).is_some_and(|value| value != "0"));
+            n < keys || ALWAYS.contains(&name.as_str()) || used()
+        })
+        .collect();
+    let keep =
+        |line: Vec<String>| line.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect();
+    (keep(header), rows.into_iter().map(keep).collect())
 }
 
 fn columns(totals: &Totals) -> [String; 11] {

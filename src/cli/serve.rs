@@ -58,7 +58,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     start_gauges(rooms);
     start_relay(rooms, kafka);
     let config = api::ApiConfig {
-        token: server.token.as_ref().map(|token| api::Token::new(token.reveal())),
+        token: server.token.as_ref().map(|token| api::Secret::new(token.reveal())),
         graphiql: server.graphiql,
         ..api::ApiConfig::new(rooms.tenant.clone())
     };

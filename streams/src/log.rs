@@ -8,8 +8,9 @@ use crate::{
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use metrics::{counter, gauge};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
+use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -25,6 +26,10 @@ pub struct LogConfig {
 
 /// The most events a page may have.
 const MAX_PAGE_EVENTS: usize = 10_000;
+/// Connections of the log itself: for the appender, the tail, its notifications and a reserve.
+const OWN_CONNECTIONS: u32 = 4;
+/// How long the log waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Empty partitions kept before the head.
 const PARTITIONS_AHEAD: i32 = 2;
 
@@ -42,9 +47,14 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when the head cannot be read.
     pub async fn open(pool: PgPool, config: LogConfig) -> Result<Self, ReadError> {
-        let tail = Tail::open(pool.clone(), config.tail).await?;
+        // Writers and readers that wait for each other must not wait for the same connections.
+        let own = PgPoolOptions::new()
+            .max_connections(OWN_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with((*pool.connect_options()).clone());
+        let tail = Tail::open(own.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
-        let appender = Appender { pool: pool.clone(), limits: config.appender, queue: receiver, tail: tail.clone() };
+        let appender = Appender { pool: own, limits: config.appender, queue: receiver, tail: tail.clone() };
         tokio::spawn(appender.run());
         Ok(Self { pool, queue, tail })
     }
@@ -162,7 +172,7 @@ impl Log {
             }
             tokio::select! {
                 () = &mut shutdown => return,
-                () = tokio::time::sleep(std::time::Duration::from_secs(60)) => {}
+                () = tokio::time::sleep(Duration::from_secs(60)) => {}
             }
         }
     }

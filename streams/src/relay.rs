@@ -193,10 +193,7 @@ impl Relay {
             match delivery {
                 Ok(_) => acknowledged = event.position,
                 Err((source, _)) => {
-                    return (
-                        acknowledged,
-                        Some(RelayError::NotAcknowledged { position: event.position, source }),
-                    );
+                    return (acknowledged, Some(RelayError::NotAcknowledged { position: event.position, source }));
                 }
             }
         }
@@ -283,14 +280,13 @@ async fn load_checkpoint(connection: &mut PgConnection) -> Result<Position, Rela
 }
 
 async fn save_checkpoint(connection: &mut PgConnection, from: Position, to: Position) -> Result<(), RelayError> {
-    let moved = sqlx::query(
-        "update apex.checkpoints set position = $3, updated_at = now() where name = $1 and position = $2",
-    )
-    .bind(CHECKPOINT)
-    .bind(from.as_i64())
-    .bind(to.as_i64())
-    .execute(connection)
-    .await?;
+    let moved =
+        sqlx::query("update apex.checkpoints set position = $3, updated_at = now() where name = $1 and position = $2")
+            .bind(CHECKPOINT)
+            .bind(from.as_i64())
+            .bind(to.as_i64())
+            .execute(connection)
+            .await?;
     if moved.rows_affected() == 1 { Ok(()) } else { Err(RelayError::Overtaken) }
 }
 

@@ -117,3 +117,70 @@ pub(crate) fn stream(id: Uuid, expected: Expected, events: usize) -> StreamAppen
 pub(crate) fn append(streams: Vec<StreamAppend>) -> Append {
     Append { tenant: tenant(), metadata: metadata(), streams }
 }
+
+/// A run of the program that ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+impl TestDatabase {
+    /// The program on this database, not started yet.
+    pub(crate) fn apex(&self, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_apex"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("APEX_DATABASE_URL", &self.url)
+            .env("APEX_DATABASE_CONNECTIONS", "10")
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.apex(arguments).output().await.unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The total of the cost report.
+    pub(crate) async fn total(&self) -> serde_json::Value {
+        self.run(&["report", "cost", "--format", "json"]).await.ok().json()["total"].clone()
+    }
+
+    /// The last position of the log.
+    pub(crate) async fn head(&self) -> i64 {
+        sqlx::query_scalar("select position from apex.head").fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// That the log is what it promises to be.
+    pub(crate) async fn verify_log(&self) {
+        self.run(&["log", "verify"]).await.ok();
+    }
+}
+
+/// A sample that comes with the project.
+pub(crate) fn sample(name: &str) -> String {
+    format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,7 +1,12 @@
 //! Whole-system tests, against a real PostgreSQL and a real Kafka broker.
 //!
 //! `make test` starts both. Each test has a database of its own, copied from a migrated template.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod budgets;
 mod embedded;
 mod harness;
+mod import;
 mod log;
+mod projections;
+mod relay;

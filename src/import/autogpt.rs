@@ -1,0 +1,155 @@
+//! Calls of Auto-GPT's benchmark runs: JSONL, one answered completion of OpenAI a line.
+//!
+//! Each run of the benchmark works through many challenges. A run becomes an agent, and a challenge within a run
+//! becomes a task. The recorded cost was computed in floats and is kept as a reported cost; what the call is
+//! charged comes from the price book.
+
+use super::input::{Lines, PerLine};
+use super::values::{bare_facts, default_name, name, named_agent, reported_cost, tokens};
+use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
+use chrono::DateTime;
+use domain::call::{CallFacts, CallKind};
+use domain::{Name, Usage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    id: Option<String>,
+    /// Seconds since 1970.
+    created: Option<i64>,
+    model: Option<String>,
+    usage: Option<Counts>,
+    #[serde(borrow)]
+    cost: Option<Cost<'a>>,
+    run: Option<String>,
+    challenge: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Cost<'a> {
+    /// US dollars.
+    #[serde(borrow)]
+    total_cost: Option<&'a RawValue>,
+}
+
+pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
+    let options = Options { provider: default_name(options.provider, "openai"), ..options };
+    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options).map(Some)))
+}
+
+fn parse(place: Place, line: &str, options: &Options) -> Result<Record, RefusalReason> {
+    let line: Line<'_> = serde_json::from_str(line).map_err(RefusalReason::Json)?;
+    let id = line.id.ok_or(RefusalReason::Missing("id"))?;
+    let counts = line.usage.ok_or(RefusalReason::Missing("usage"))?;
+    let created = line.created.ok_or(RefusalReason::Missing("created"))?;
+    let started_at = DateTime::from_timestamp(created, 0)
+        .ok_or_else(|| RefusalReason::Time { field: "created", found: created.to_string() })?;
+    let model = match (&line.model, &options.model) {
+        (Some(model), _) => name("model", model)?,
+        (None, Some(model)) => model.clone(),
+        (None, None) => return Err(RefusalReason::Missing("model")),
+    };
+    let agent = match &line.run {
+        Some(run) => AgentRef::new(Format::Autogpt, run, &format!("auto-gpt {run}")),
+        None => named_agent(Format::Autogpt, options),
+    };
+    let task = line.challenge.and_then(|challenge| {
+        let run = line.run.as_deref().unwrap_or_default();
+        TaskRef::new(Format::Autogpt, &[run, &challenge], &challenge, agent.as_ref())
+    });
+    let facts = CallFacts {
+        provider: options.provider.clone(),
+        model: Some(model),
+        usage: Usage {
+            input: tokens("usage.prompt_tokens", counts.prompt_tokens)?,
+            output: tokens("usage.completion_tokens", counts.completion_tokens)?,
+            ..Usage::default()
+        },
+        reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
+        ..bare_facts(CallKind::Llm, started_at, Format::Autogpt)?
+    };
+    let provider = options.provider.as_ref().map_or("", Name::as_str);
+    Ok(Record::new(place, &[provider, &id], agent, task, facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::testing::{records, refusals};
+    use crate::import::{Format::Autogpt, open};
+
+    const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-1","created":1695554458,
+        "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},
+        "cost":{"prompt_cost":0.009213,"completion_cost":0.000236,"total_cost":0.009448999999999999}}"#;
+
+    /// The line on one line, with a piece replaced.
+    fn with(piece: &str, by: &str) -> String {
+        assert!(LINE.contains(piece), "{piece}");
+        LINE.replace(piece, by).replace('\n', "")
+    }
+
+    #[test]
+    fn a_line_is_a_call_of_a_run_for_a_challenge() {
+        let found = records(Autogpt, with("", ""));
+        let record = &found[0];
+        assert_eq!(record.facts.started_at.to_rfc3339(), "2023-09-24T11:20:58+00:00");
+        assert_eq!((record.facts.usage.input.get(), record.facts.usage.output.get()), (3071, 59));
+        assert_eq!(record.facts.reported_cost.map(|cost| cost.to_string()), Some("0.009449".to_owned()));
+        assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("auto-gpt 2023-09-24_04-20-58"));
+        assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("TestSearch"));
+    }
+
+    #[test]
+    fn runs_keep_their_challenges_apart_and_a_call_stays_one() {
+        let lines = [with("", ""), with("04-20-58", "05-00-00"), with("TestSearch", "TestReadFile")].join("\n");
+        let found = records(Autogpt, lines);
+        let tasks: std::collections::BTreeSet<_> = found.iter().filter_map(|r| r.facts.task_id).collect();
+        assert_eq!(tasks.len(), 3);
+        assert!(found.iter().all(|record| record.call_id == found[0].call_id));
+    }
+
+    #[test]
+    fn options_stand_in_for_what_a_line_does_not_name() {
+        let named = |text| Name::new(text).ok();
+        let options = Options { model: named("m"), provider: named("azure"), agent: named("me") };
+        let line = with(r#""run":"2023-09-24_04-20-58","#, "").replace("\"model\"", "\"other\"");
+        let mut found = open(Autogpt, options, Box::new(std::io::Cursor::new(line))).unwrap();
+        let record = found.next().unwrap().unwrap();
+        assert_eq!(record.facts.model, named("m"));
+        assert_eq!(record.facts.provider, named("azure"));
+        assert_eq!(record.agent.map(|agent| agent.name), named("me"));
+    }
+
+    #[test]
+    fn each_bad_line_is_refused_with_its_reason() {
+        for (line, message) in [
+            (with(r#""id":"chatcmpl-1","#, ""), "line 1: id is missing"),
+            (with(r#""created":1695554458,"#, ""), "line 1: created is missing"),
+            (with("1695554458", "99999999999999"), "line 1: created is \"99999999999999\", which is not a time"),
+            (with("\"usage\"", "\"used\""), "line 1: usage is missing"),
+            (with("3071", "-1"), "line 1: usage.prompt_tokens: -1 is negative"),
+            (with("3071", "1.5"), "line 1: not the JSON of this format: invalid type: floating point `1.5`"),
+            (with("gpt-3.5-turbo-16k-0613", " "), "line 1: model: the text is empty"),
+            (with("0.009448999999999999", "\"9.4e-3\""), "line 1: cost.total_cost: \"9.4e-3\" is not an amount"),
+            (with("", "")[..100].to_owned(), "line 1: not the JSON of this format: EOF while parsing"),
+            ("[1]".to_owned(), "line 1: not the JSON of this format: invalid"),
+        ] {
+            let found = refusals(Autogpt, &line);
+            assert!(found.len() == 1 && found[0].starts_with(message), "{found:?} for {line}");
+        }
+    }
+
+    #[test]
+    fn after_a_line_cut_off_the_rest_goes_on() {
+        let text = [&with("", "")[..60], &with("", "")].join("\n");
+        assert!(refusals(Autogpt, &text)[0].starts_with("line 1: "));
+        assert_eq!(crate::import::testing::read(Autogpt, text).len(), 2);
+    }
+}

@@ -1,0 +1,195 @@
+//! Session logs of Claude Code: JSONL, a line for each block of content of a message.
+//!
+//! All lines of one answer carry its message id and request id, and the counts known when the line was written:
+//! early lines have fewer output tokens than the last. Every line is reported, and the domain keeps the largest
+//! count of each kind. Anthropic counts `input_tokens` without what was read from or written to the cache
+//! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which
+//! is how the domain counts too.
+//!
+//! A session becomes an agent and a task of it; sub-agents (sidechains) belong to their session. Lines of users,
+//! tools, summaries and the client's own messages (model `<synthetic>`) are no calls. Deliberately absent: tool
+//! calls, and the text of anything.
+
+use super::input::{Lines, PerLine};
+use super::values::{bare_facts, clip, default_name, name, named_agent, reported_cost, rfc3339, tokens};
+use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
+use domain::Usage;
+use domain::call::{CallFacts, CallKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The model of messages that the client made up, such as those about an unreachable API.
+const SYNTHETIC: &str = "<synthetic>";
+/// Characters of a session's id in the name of its agent.
+const SHORT_ID_BYTES: usize = 8;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    session_id: Option<String>,
+    request_id: Option<String>,
+    uuid: Option<String>,
+    timestamp: Option<String>,
+    /// Read only where it is an answer: other lines have other messages.
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    /// US dollars; clients of early 2025 wrote it.
+    #[serde(borrow, rename = "costUSD")]
+    cost_usd: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    id: Option<String>,
+    model: Option<String>,
+    usage: Option<Counts>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    cache_creation_input_tokens: Option<i64>,
+    cache_read_input_tokens: Option<i64>,
+}
+
+impl Counts {
+    fn usage(&self) -> Result<Usage, RefusalReason> {
+        Ok(Usage {
+            input: tokens("usage.input_tokens", self.input_tokens)?,
+            output: tokens("usage.output_tokens", self.output_tokens)?,
+            cache_read: tokens("usage.cache_read_input_tokens", self.cache_read_input_tokens)?,
+            cache_write: tokens("usage.cache_creation_input_tokens", self.cache_creation_input_tokens)?,
+            ..Usage::default()
+        })
+    }
+}
+
+pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
+    let options = Options { provider: default_name(options.provider, "anthropic"), ..options };
+    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options)))
+}
+
+fn parse(place: Place, line: &str, options: &Options) -> Result<Option<Record>, RefusalReason> {
+    let line: Line<'_> = serde_json::from_str(line).map_err(RefusalReason::Json)?;
+    let (Some("assistant"), Some(message)) = (line.kind.as_deref(), line.message) else {
+        return Ok(None);
+    };
+    let message: Message = serde_json::from_str(message.get()).map_err(RefusalReason::Json)?;
+    let Some(counts) = message.usage.as_ref().filter(|_| message.model.as_deref() != Some(SYNTHETIC)) else {
+        return Ok(None);
+    };
+    let timestamp = line.timestamp.as_deref().ok_or(RefusalReason::Missing("timestamp"))?;
+    let model = match (&message.model, &options.model) {
+        (Some(model), _) => name("message.model", model)?,
+        (None, Some(model)) => model.clone(),
+        (None, None) => return Err(RefusalReason::Missing("message.model")),
+    };
+    let agent = match line.session_id.as_deref() {
+        Some(id) => AgentRef::new(Format::ClaudeCode, id, &format!("claude-code {}", clip(id, SHORT_ID_BYTES))),
+        None => named_agent(Format::ClaudeCode, options),
+    };
+    let task = line
+        .session_id
+        .as_deref()
+        .and_then(|id| TaskRef::new(Format::ClaudeCode, &[id], &format!("session {id}"), agent.as_ref()));
+    let facts = CallFacts {
+        provider: options.provider.clone(),
+        model: Some(model),
+        usage: counts.usage()?,
+        reported_cost: reported_cost("costUSD", line.cost_usd)?,
+        ..bare_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
+    };
+    Ok(Some(Record::new(place, &call_key(&line, &message)?, agent, task, facts)))
+}
+
+/// The message and the request it answers; where a client wrote no message id, the line itself is the call.
+///
+/// `anthropic` is whoever's ids these are, so that it stays even if the model was served by somebody else.
+fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3], RefusalReason> {
+    match (message.id.as_deref(), line.request_id.as_deref(), line.uuid.as_deref()) {
+        (Some(id), request_id, _) => Ok(["anthropic", id, request_id.unwrap_or_default()]),
+        (None, _, Some(uuid)) => Ok(["anthropic", "line", uuid]),
+        (None, _, None) => Err(RefusalReason::Missing("message.id")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::Format::ClaudeCode;
+    use crate::import::testing::{calls, records, refusals, totals};
+
+    fn line(message_id: &str, output: i64, more: &str) -> String {
+        format!(
+            r#"{{"type":"assistant","sessionId":"5c0375b4-57a5","requestId":"req_1","uuid":"u-{output}",{more}
+            "timestamp":"2025-09-07T09:52:07.012Z","message":{{"id":"{message_id}","model":"claude-sonnet-4-20250514",
+            "usage":{{"input_tokens":4,"cache_creation_input_tokens":18764,"cache_read_input_tokens":11,
+            "output_tokens":{output}}}}}}}"#
+        )
+        .replace('\n', "")
+    }
+
+    #[test]
+    fn all_lines_of_an_answer_are_reports_of_one_call() {
+        let text =
+            [line("msg_1", 3, ""), line("msg_1", 263, r#""isSidechain":true,"#), line("msg_2", 5, "")].join("\n");
+        let found = records(ClaudeCode, text);
+        let calls = calls(&found);
+        assert_eq!((found.len(), calls.len()), (3, 2));
+        assert_eq!(totals(calls.values()), [8, 268, 22, 37_528, 0]);
+        let record = &found[1];
+        assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("claude-code 5c0375b4"));
+        assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("session 5c0375b4-57a5"));
+        assert!(found.iter().all(|other| other.agent == record.agent && other.task == record.task));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_passed_over() {
+        for text in [
+            r#"{"type":"user","message":{"role":"user","content":"hi"}}"#.to_owned(),
+            r#"{"type":"user","message":"hi"}"#.to_owned(),
+            r#"{"type":"summary","summary":"done"}"#.to_owned(),
+            r#"{"type":"assistant","message":{"id":"m","model":"x","content":[]}}"#.to_owned(),
+            line("msg_1", 0, "").replace("claude-sonnet-4-20250514", SYNTHETIC),
+            "{}".to_owned(),
+        ] {
+            assert_eq!(records(ClaudeCode, &text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_known_by_message_and_request_else_by_its_line() {
+        let id = |line: String| records(ClaudeCode, line)[0].call_id;
+        let without_id = |output| line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
+        assert_ne!(id(line("msg_1", 1, "")), id(line("msg_1", 1, "").replace("req_1", "req_2")));
+        assert_eq!(id(without_id(1)), id(without_id(1)));
+        assert_ne!(id(without_id(1)), id(without_id(2)));
+    }
+
+    #[test]
+    fn the_cost_that_older_clients_wrote_is_kept() {
+        let found = records(ClaudeCode, line("msg_1", 1, r#""costUSD":0.07037100000000001,"#));
+        assert_eq!(found[0].facts.reported_cost.map(|cost| cost.to_string()), Some("0.070371".to_owned()));
+    }
+
+    #[test]
+    fn each_bad_line_is_refused_with_its_reason() {
+        let good = line("msg_1", 1, "");
+        for (text, message) in [
+            (good.replace(r#""output_tokens":1"#, r#""output_tokens":-1"#), "usage.output_tokens: -1 is negative"),
+            (good.replace("2025-09-07T09:52:07.012Z", "yesterday"), "timestamp is \"yesterday\", which is not a time"),
+            (good.replace("timestamp", "time"), "timestamp is missing"),
+            (good.replace("claude-sonnet-4-20250514", ""), "message.model: the text is empty"),
+            (good.replace("\"uuid\"", "\"u\"").replace(r#""id":"msg_1","#, ""), "message.id is missing"),
+            (good.replace("\"input_tokens\":4", "\"input_tokens\":\"4\""), "not the JSON of this format: invalid type"),
+            (good[..50].to_owned(), "not the JSON of this format: EOF while parsing"),
+        ] {
+            let found = refusals(ClaudeCode, &text);
+            let expected = format!("line 1: {message}");
+            assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?} instead of {expected}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Public traces whose totals are known from elsewhere, through import, log, projections and report.
+//!
+//! The traces are not part of this project: `make known-answers APEX_DATA=FOLDER` runs this on a folder that has them.
+//! They are ignored by a plain test run, not passed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../system/harness.rs"]
+#[allow(dead_code, reason = "the harness serves other tests too")]
+mod harness;
+
+use commands::Context;
+use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
+use domain::{Currency, Money};
+use harness::{TestDatabase, at, name, tenant};
+use projections::query;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+fn data(path: &str) -> String {
+    let folder = std::env::var("APEX_DATA").expect("APEX_DATA names the folder of the traces");
+    let path = format!("{folder}/{path}");
+    assert!(std::path::Path::new(&path).exists(), "{path} is missing");
+    path
+}
+
+struct Trace {
+    arguments: &'static [&'static str],
+    path: &'static str,
+    known: Value,
+}
+
+fn traces() -> Vec<Trace> {
+    vec![
+        Trace {
+            arguments: &["autogpt"],
+            path: "autogpt-llm-calls/calls.jsonl.gz",
+            // 3 and 4 dollars a million tokens; floats come to 29.136964000000035.
+            known: json!({"calls": 3535, "input_tokens": 9_398_400, "output_tokens": 235_441, "cost": "29.136964",
+                          "reported_cost": "29.136964", "unpriced_calls": 0}),
+        },
+        Trace {
+            arguments: &["azure-llm", "--model", "gpt-4-0613"],
+            path: "azure-llm-code-2023/AzureLLMInferenceTrace_code.csv",
+            // awk -F, 'NR>1 {n++; a+=$2; b+=$3} END {print n, a, b}'
+            known: json!({"calls": 8819, "input_tokens": 18_059_974, "output_tokens": 245_896}),
+        },
+        Trace {
+            arguments: &["claude-code"],
+            path: "claude-code-sessions/5c0375b4-57a5-4f26-b12d-d022ee4e51b7.jsonl",
+            // Adding every line gives 4,031, the first line of each call 2,498; the last line of each is right.
+            known: json!({"calls": 20, "output_tokens": 3629}),
+        },
+        Trace {
+            arguments: &["otlp"],
+            path: "otlp-agentevals/tempo_export_with_batches.json",
+            // Six spans tell of two calls.
+            known: json!({"calls": 2, "input_tokens": 4648, "output_tokens": 129}),
+        },
+    ]
+}
+
+async fn import(database: &TestDatabase, trace: &Trace) {
+    let path = data(trace.path);
+    let arguments: Vec<_> =
+        ["import"].into_iter().chain(trace.arguments.iter().copied()).chain([path.as_str()]).collect();
+    database.run(&arguments).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public traces: make known-answers"]
+async fn public_traces_come_to_what_is_known_of_them_and_twice_is_as_once() {
+    for trace in traces() {
+        let database = TestDatabase::new().await;
+        import(&database, &trace).await;
+        let (total, head) = (database.total().await, database.head().await);
+        println!("{}: {total}", trace.path);
+        for (field, value) in trace.known.as_object().unwrap() {
+            assert_eq!(&total[field], value, "{field} of {}", trace.path);
+        }
+        import(&database, &trace).await;
+        assert_eq!((database.total().await, database.head().await), (total, head), "{} twice", trace.path);
+        database.verify_log().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public traces: make known-answers"]
+async fn ten_dollars_in_september_are_alerted_three_times() {
+    let database = TestDatabase::new().await;
+    let id = Uuid::now_v7();
+    let terms = BudgetTerms {
+        name: name("september"),
+        scope: BudgetScope::Tenant,
+        limit: Money::parse("10").unwrap(),
+        currency: Currency::Usd,
+        time_zone: chrono_tz::UTC,
+        thresholds: [50, 80, 100].into_iter().map(|percent| percent.try_into().unwrap()).collect(),
+    };
+    let rooms = database.rooms().await;
+    let context = Context::new(tenant(), "test", Uuid::now_v7());
+    let define = BudgetCommand::Define { terms, at: at(0) };
+    rooms.commands.execute::<Budget>(&context, id, define).await.unwrap();
+    rooms.close().await.unwrap();
+    let told = async || query::alerts(&database.pool, &tenant(), Some(id), 0, 10).await.unwrap();
+
+    import(&database, &traces()[0]).await;
+    let first = told().await;
+    assert_eq!(first.iter().map(|alert| alert.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
+    assert!(first.iter().all(|alert| alert.month == "2023-09"));
+    database.run(&["projections", "rebuild", "all"]).await.ok();
+    import(&database, &traces()[0]).await;
+    assert_eq!(told().await, first, "still three");
+    let months = query::budget_months(&database.pool, &tenant(), &[id]).await.unwrap();
+    assert_eq!(months[0].spent.to_string(), "29.136964");
+}

@@ -1,0 +1,125 @@
+//! Budgets: every threshold that is crossed is told once.
+
+use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant};
+use commands::Context;
+use domain::budget::{Budget, BudgetCommand, BudgetPeriodEvent, BudgetScope, BudgetTerms, Threshold};
+use domain::{BudgetId, Currency, Event, Money};
+use projections::query;
+use streams::{Position, ReadFilter};
+use uuid::Uuid;
+
+fn terms(limit: &str, scope: BudgetScope) -> BudgetTerms {
+    BudgetTerms {
+        name: name("monthly"),
+        scope,
+        limit: Money::parse(limit).unwrap(),
+        currency: Currency::Usd,
+        time_zone: chrono_tz::UTC,
+        thresholds: [50, 80, 100].into_iter().map(|percent| Threshold::try_from(percent).unwrap()).collect(),
+    }
+}
+
+async fn define(database: &TestDatabase, terms: BudgetTerms) -> BudgetId {
+    let id = BudgetId(Uuid::now_v7());
+    let rooms = database.rooms().await;
+    let context = Context::new(tenant(), "test", Uuid::now_v7());
+    rooms.commands.execute::<Budget>(&context, id.0, BudgetCommand::Define { terms, at: at(0) }).await.unwrap();
+    rooms.close().await.unwrap();
+    id
+}
+
+/// The alerts in the log: threshold, spent, position.
+async fn alerts(database: &TestDatabase) -> Vec<(u16, String, u64)> {
+    let rooms = database.rooms().await;
+    let filter = ReadFilter { category: Some("budget_period".to_owned()), ..ReadFilter::default() };
+    let events = rooms.log.read_after(Position::ZERO, &filter, 100).await.unwrap();
+    let alerts = events
+        .iter()
+        .map(|event| match event.decode().unwrap() {
+            Event::BudgetPeriod(BudgetPeriodEvent::ThresholdCrossed(crossed)) => {
+                (crossed.threshold_percent.percent(), crossed.spent.to_string(), event.position.get())
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    rooms.close().await.unwrap();
+    alerts
+}
+
+fn thresholds(alerts: &[(u16, String, u64)]) -> Vec<u16> {
+    alerts.iter().map(|alert| alert.0).collect()
+}
+
+#[tokio::test]
+async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
+    let database = TestDatabase::new().await;
+    // The sample's calls of October 2023 come to 0.402832 dollars.
+    let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    let import = ["import", "autogpt", &sample("autogpt.jsonl")];
+    database.run(&import).await.ok();
+    let told = alerts(&database).await;
+    assert_eq!(thresholds(&told), [50, 80, 100]);
+    for (percent, spent, _) in &told {
+        let share = rust_decimal::Decimal::new(2 * i64::from(*percent), 3);
+        let spent: rust_decimal::Decimal = spent.parse().unwrap();
+        // A call of the sample costs at most 0.02 dollars: the alert came with the call that crossed.
+        assert!(spent >= share && spent < share + rust_decimal::Decimal::new(2, 2), "{percent} % at {spent}");
+    }
+
+    database.run(&import).await.ok();
+    database.run(&["projections", "rebuild", "budgets"]).await.ok();
+    database.run(&import).await.ok();
+    assert_eq!(alerts(&database).await, told, "importing, rebuilding and starting again tells nothing new");
+
+    let rows = query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
+    let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
+    assert_eq!(positions, told.iter().map(|alert| alert.2).collect::<Vec<_>>());
+    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    assert_eq!(months.len(), 1);
+    assert_eq!((months[0].month.as_str(), months[0].spent.to_string().as_str()), ("2023-10", "0.402832"));
+}
+
+#[tokio::test]
+async fn a_budget_counts_what_is_in_its_scope_alone() {
+    let database = TestDatabase::new().await;
+    let other = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-4o") })).await;
+    let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let count = async |id: BudgetId| query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap().len();
+    assert_eq!((count(other).await, count(own).await), (0, 3));
+}
+
+#[tokio::test]
+async fn a_budget_defined_later_knows_what_was_spent_and_tells_of_its_own_month_alone() {
+    let database = TestDatabase::new().await;
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    // Defined in November 2023: October is history.
+    let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    rooms.settle(PATIENCE).await.unwrap();
+    rooms.close().await.unwrap();
+    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    assert_eq!(months[0].spent.to_string(), "0.402832");
+    assert!(alerts(&database).await.is_empty());
+}
+
+/// Two processes, each with its policy, both see the same crossings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_tell_each_threshold_once() {
+    let database = TestDatabase::new().await;
+    define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    let mut bystanders = Vec::new();
+    for _ in 0..2 {
+        let mut rooms = database.rooms().await;
+        rooms.start_projections();
+        bystanders.push(rooms);
+    }
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    for rooms in bystanders {
+        rooms.settle(PATIENCE).await.unwrap();
+        rooms.close().await.unwrap();
+    }
+    assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
+}

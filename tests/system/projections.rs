@@ -1,0 +1,178 @@
+//! Projections: rebuilt is live, row for row, and nobody writes who was overtaken.
+
+use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant};
+use apex::rooms::Rooms;
+use commands::Context;
+use domain::agent::{Agent, AgentCommand, Profile};
+use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
+use domain::memory::{Memory, MemoryCommand, Realm};
+use domain::task::{TaskCommand, TaskSpec};
+use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
+use projections::{Fingerprint, fingerprint, rebuild};
+use uuid::Uuid;
+
+fn context() -> Context {
+    Context::new(tenant(), "test", Uuid::now_v7())
+}
+
+fn body(text: &str) -> Body {
+    Body::new(text).unwrap()
+}
+
+/// Something of everything.
+async fn live(rooms: &Rooms) {
+    let agents: Vec<_> = (0..3).map(|_| AgentId(Uuid::now_v7())).collect();
+    for (n, agent) in agents.iter().enumerate() {
+        let profile = Profile { name: name(&format!("agent {n}")), kind: None, model: None, labels: Labels::default() };
+        for command in [
+            AgentCommand::Register { profile, at: at(0) },
+            AgentCommand::Activate { at: at(1) },
+            AgentCommand::Pause { reason: Some(body("lunch \"break\"\n\t✓")), at: at(2) },
+            AgentCommand::Resume { at: at(3) },
+        ] {
+            rooms.commands.execute::<Agent>(&context(), agent.0, command).await.unwrap();
+        }
+        let task = TaskId(Uuid::now_v7());
+        let spec = TaskSpec { title: name("work"), agent_id: *agent, dag_id: None };
+        for command in [
+            TaskCommand::Submit { spec, at: at(4) },
+            TaskCommand::Start { at: at(5) },
+            TaskCommand::Progress { percent: 40, note: Some(body("on it")), at: at(6) },
+            TaskCommand::Complete { result: None, at: at(7) },
+        ] {
+            rooms.commands.execute_task(&context(), task, command).await.unwrap();
+        }
+        let memory = Uuid::now_v7();
+        for command in [
+            MemoryCommand::Store { agent_id: *agent, content: body("tea at four"), tags: vec![name("tea")], at: at(8) },
+            MemoryCommand::Share { realm: Realm::Village, at: at(9) },
+            MemoryCommand::Recall { agent_id: agents[0], at: at(10) },
+            MemoryCommand::Forget { reason: None, at: at(11) },
+        ] {
+            let last = matches!(command, MemoryCommand::Forget { .. });
+            if !last || n == 0 {
+                rooms.commands.execute::<Memory>(&context(), memory, command).await.unwrap();
+            }
+        }
+    }
+}
+
+fn terms(limit: &str, zone: chrono_tz::Tz) -> BudgetTerms {
+    BudgetTerms {
+        name: name("all"),
+        scope: BudgetScope::Tenant,
+        limit: Money::parse(limit).unwrap(),
+        currency: Currency::Usd,
+        time_zone: zone,
+        thresholds: [10, 50, 80, 100].into_iter().map(|p| p.try_into().unwrap()).collect(),
+    }
+}
+
+async fn fingerprints(rooms: &Rooms) -> Vec<(&'static str, Vec<Fingerprint>)> {
+    let mut all = Vec::new();
+    for projection in projections::all() {
+        all.push((projection.name(), fingerprint(&rooms.pool, projection).await.unwrap().1));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    let budget = |terms, revise: bool| {
+        if revise { BudgetCommand::Revise { terms, at: at(1) } } else { BudgetCommand::Define { terms, at: at(0) } }
+    };
+    let (early, late) = (Uuid::now_v7(), Uuid::now_v7());
+    let execute = async |id, command| rooms.commands.execute::<Budget>(&context(), id, command).await.unwrap();
+    execute(early, budget(terms("0.5", chrono_tz::UTC), false)).await;
+    live(&rooms).await;
+    for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json")] {
+        database.run(&["import", format, &sample(file)]).await.ok();
+    }
+    execute(late, budget(terms("0.3", chrono_tz::Asia::Kathmandu), false)).await;
+    execute(early, budget(terms("0.7", chrono_tz::America::New_York), true)).await;
+    database.run(&["import", "azure-llm", "--model", "gpt-4o", &sample("azure-llm.csv")]).await.ok();
+    rooms.settle(PATIENCE).await.unwrap();
+
+    let live = fingerprints(&rooms).await;
+    for (_, tables) in &live {
+        for table in tables {
+            assert!(table.rows > 0, "{} is empty: it proves nothing", table.table);
+        }
+    }
+    for batch_events in [1, 7, 1000] {
+        for projection in projections::all() {
+            rebuild(&rooms.pool, &rooms.log, projection, batch_events, |_| {}).await.unwrap();
+        }
+        assert_eq!(fingerprints(&rooms).await, live, "batches of {batch_events}");
+    }
+    rooms.settle(PATIENCE).await.unwrap();
+    assert_eq!(fingerprints(&rooms).await, live, "nothing happened because of the rebuilds");
+    rooms.close().await.unwrap();
+}
+
+/// The control of the test above: a single changed row is found.
+#[tokio::test]
+async fn a_changed_row_changes_the_fingerprint() {
+    let database = TestDatabase::new().await;
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let rooms = database.rooms().await;
+    let before = fingerprints(&rooms).await;
+    sqlx::query(
+        "update apex.usage_hourly set cost = cost + 0.000001 where ctid = (select min(ctid) from apex.usage_hourly)",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let after = fingerprints(&rooms).await;
+    assert_ne!(before, after);
+    assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
+    rooms.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
+    use crate::harness::{append, stream};
+    use streams::Expected;
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    let poisoned = Uuid::now_v7();
+    // Well-formed JSON, but not the payload of its type: started twice over without ever being submitted.
+    rooms.log.append(append(vec![stream(poisoned, Expected::Any, 2)])).await.unwrap();
+    live(&rooms).await;
+    rooms.start_projections();
+    rooms.settle(PATIENCE).await.unwrap();
+    let parked = projections::parked_events(&rooms.pool, None, 10).await.unwrap();
+    assert_eq!(parked.len(), 2, "{parked:?}");
+    assert!(parked.iter().all(|event| event.projection == "tasks" && event.stream_id == poisoned));
+    assert!(parked[0].cause.contains("has no row"), "{}", parked[0].cause);
+    let statuses = projections::statuses(&rooms.pool).await.unwrap();
+    assert!(statuses.iter().all(|status| status.lag_events == 0));
+    let tasks: i64 = sqlx::query_scalar("select count(*) from apex.tasks").fetch_one(&rooms.pool).await.unwrap();
+    assert_eq!(tasks, 3);
+    rooms.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_workers_of_one_projection_apply_each_event_once() {
+    let database = TestDatabase::new().await;
+    let mut processes = Vec::new();
+    for _ in 0..3 {
+        let mut rooms = database.rooms().await;
+        rooms.start_projections();
+        processes.push(rooms);
+    }
+    for (format, file) in [("autogpt", "autogpt.jsonl"), ("otlp", "otlp.json")] {
+        database.run(&["import", "--no-wait", format, &sample(file)]).await.ok();
+    }
+    for rooms in &processes {
+        rooms.settle(PATIENCE).await.unwrap();
+    }
+    assert_eq!(database.total().await["calls"], 37 + 22);
+    assert_eq!(database.total().await["tool_calls"], 16);
+    for rooms in processes {
+        rooms.close().await.unwrap();
+    }
+}

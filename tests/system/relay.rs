@@ -1,0 +1,149 @@
+//! The relay, read by a consumer that is not ours: kcat.
+
+use crate::harness::{TestDatabase, sample, service};
+use std::collections::{BTreeMap, HashMap};
+use tokio::process::Command;
+use uuid::Uuid;
+
+/// A message as kcat shows it.
+struct Message {
+    topic: String,
+    key: String,
+    headers: HashMap<String, String>,
+    payload: String,
+}
+
+impl Message {
+    fn number(&self, header: &str) -> u64 {
+        self.headers[header].parse().unwrap()
+    }
+}
+
+/// Everything in the topics of a prefix, in the order of each partition.
+async fn consume(prefix: &str) -> Vec<Message> {
+    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+    let mut messages = Vec::new();
+    for category in domain::Event::CATEGORIES {
+        let topic = format!("{prefix}.{category}");
+        // Byte 1 between the fields, byte 2 between the messages: neither is in JSON, UUIDs or headers.
+        let output = Command::new("kcat")
+            .args(["-b", &brokers, "-C", "-t", &topic, "-o", "beginning", "-e", "-q"])
+            .args(["-f", "%t\u{1}%k\u{1}%h\u{1}%s\u{2}"])
+            .output()
+            .await
+            .expect("kcat runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        for message in text.split_terminator('\u{2}') {
+            let mut fields = message.split('\u{1}');
+            let mut next = || fields.next().unwrap().to_owned();
+            let (topic, key, headers, payload) = (next(), next(), next(), next());
+            let headers = headers
+                .split(',')
+                .map(|header| header.split_once('=').unwrap())
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            messages.push(Message { topic, key, headers, payload });
+        }
+    }
+    messages
+}
+
+async fn relay(database: &TestDatabase, prefix: &str) -> crate::harness::Ran {
+    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+    let arguments = [
+        "relay",
+        "--until-caught-up",
+        "--kafka-brokers",
+        &brokers,
+        "--kafka-topic-prefix",
+        prefix,
+        "--kafka-partitions",
+        "3",
+    ];
+    database.run(&arguments).await
+}
+
+fn prefix() -> String {
+    format!("test-{}", Uuid::new_v4().simple())
+}
+
+type LogRow = (i64, Uuid, i64, Uuid, String, String, String);
+
+async fn log(database: &TestDatabase) -> Vec<LogRow> {
+    sqlx::query_as(
+        "select position, stream_id, version, event_id, type, category, payload::text from apex.events order by position",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap()
+}
+
+fn assert_is_log(messages: &[Message], log: &[LogRow], prefix: &str) {
+    let mut by_position: BTreeMap<u64, &Message> = BTreeMap::new();
+    let mut last_by_key: HashMap<&str, u64> = HashMap::new();
+    for message in messages {
+        let position = message.number("ce_position");
+        by_position.entry(position).or_insert(message);
+        let last = last_by_key.entry(&message.key).or_default();
+        assert!(*last <= position, "key {} goes back from {last} to {position}", message.key);
+        *last = position;
+    }
+    assert_eq!(by_position.len(), log.len(), "as many positions as the log has");
+    for (position, stream, version, event_id, name, category, payload) in log {
+        let message = by_position[&u64::try_from(*position).unwrap()];
+        assert_eq!(message.key, stream.to_string());
+        assert_eq!(message.topic, format!("{prefix}.{category}"));
+        assert_eq!(message.number("ce_streamversion"), u64::try_from(*version).unwrap());
+        assert_eq!(message.headers["ce_id"], event_id.to_string());
+        assert_eq!(&message.headers["ce_type"], name);
+        assert_eq!(message.headers["ce_specversion"], "1.0");
+        assert_eq!(message.headers["content-type"], "application/json");
+        assert_eq!(&message.payload, payload);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_has_every_event_of_the_log_in_order_per_key() {
+    let (database, prefix) = (TestDatabase::new().await, prefix());
+    for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
+        database.run(&["import", format, &sample(file)]).await.ok();
+    }
+    relay(&database, &prefix).await.ok();
+    let messages = consume(&prefix).await;
+    assert_eq!(messages.len(), log(&database).await.len(), "nothing is sent twice while nothing fails");
+    assert_is_log(&messages, &log(&database).await, &prefix);
+
+    database.run(&["import", "otlp", &sample("otlp.json")]).await.ok();
+    relay(&database, &prefix).await.ok();
+    let messages = consume(&prefix).await;
+    assert_eq!(messages.len(), log(&database).await.len(), "a restart continues at the checkpoint");
+    assert_is_log(&messages, &log(&database).await, &prefix);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_lost_its_checkpoint_repeats_but_loses_nothing() {
+    let (database, prefix) = (TestDatabase::new().await, prefix());
+    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.ok();
+    relay(&database, &prefix).await.ok();
+    // As after a crash between the acknowledgement and the checkpoint.
+    sqlx::query("update apex.checkpoints set position = position - 5 where name = 'relay:kafka'")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    relay(&database, &prefix).await.ok();
+    let messages = consume(&prefix).await;
+    let log = log(&database).await;
+    assert_eq!(messages.len(), log.len() + 5);
+    let mut seen = std::collections::HashSet::new();
+    let fresh: Vec<_> = messages.into_iter().filter(|message| seen.insert(message.number("ce_position"))).collect();
+    assert_is_log(&fresh, &log, &prefix);
+}
+
+#[tokio::test]
+async fn a_relay_without_a_broker_says_so() {
+    let database = TestDatabase::new().await;
+    let ran = database.run(&["relay"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("APEX_KAFKA_BROKERS"), "{}", ran.stderr);
+}
