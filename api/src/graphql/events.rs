@@ -186,7 +186,8 @@ impl EventQuery {
     }
 }
 
-fn cursor(text: &str) -> Result<streams::Position> {
+/// The position that a cursor is.
+pub(crate) fn cursor(text: &str) -> Result<streams::Position> {
     parse_position(text).map(Into::into).ok_or_else(|| connection::bad_cursor(text))
 }
 

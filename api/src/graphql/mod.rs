@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod as_of;
+pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod connection;
 pub(crate) mod errors;
@@ -10,8 +11,10 @@ pub(crate) mod follow;
 pub(crate) mod ids;
 pub(crate) mod input;
 pub(crate) mod loaders;
+pub(crate) mod memory;
 pub(crate) mod node;
 pub(crate) mod payload;
+pub(crate) mod price;
 pub(crate) mod projections_status;
 pub(crate) mod report;
 pub(crate) mod scalars;
@@ -41,6 +44,9 @@ pub(crate) struct Query(
     agent::AgentQuery,
     task::TaskQuery,
     call::CallQuery,
+    memory::MemoryQuery,
+    budget::BudgetQuery,
+    price::PriceQuery,
     report::ReportQuery,
     events::EventQuery,
     projections_status::ProjectionQuery,
@@ -48,11 +54,22 @@ pub(crate) struct Query(
 
 /// What can be done.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(agent::AgentMutation, task::TaskMutation, call::CallMutation);
+pub(crate) struct Mutation(
+    agent::AgentMutation,
+    task::TaskMutation,
+    call::CallMutation,
+    memory::MemoryMutation,
+    budget::BudgetMutation,
+    price::PriceMutation,
+);
 
 /// What can be followed.
 #[derive(MergedSubscription, Default)]
-pub(crate) struct Subscription(subscription::EventSubscription, subscription::UsageSubscription);
+pub(crate) struct Subscription(
+    subscription::EventSubscription,
+    subscription::UsageSubscription,
+    budget::BudgetSubscription,
+);
 
 /// The schema with what its resolvers work with.
 pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;

@@ -1,10 +1,13 @@
 //! What types have in common: Relay's nodes, and refusals.
 
 use super::agent::{self, Agent, AgentCommandError};
+use super::budget::{self, Budget, BudgetCommandError};
 use super::call::{self, Call, CallCommandError};
 use super::connection::STATEMENT_COST;
 use super::events::{self, Event};
 use super::ids::{self, Kind, not_an_id};
+use super::memory::{self, Memory, MemoryCommandError};
+use super::price::PriceCommandError;
 use super::scalars::{Long, parse_position};
 use super::task::{self, Task, TaskCommandError};
 use async_graphql::{Context, ID, Interface, Object, Result};
@@ -20,6 +23,10 @@ pub(crate) enum Node {
     Task(Task),
     /// A call.
     Call(Call),
+    /// A memory.
+    Memory(Memory),
+    /// A budget.
+    Budget(Budget),
     /// An event.
     Event(Event),
 }
@@ -38,6 +45,12 @@ pub(crate) enum UserError {
     Task(TaskCommandError),
     /// By a call.
     Call(CallCommandError),
+    /// By a memory.
+    Memory(MemoryCommandError),
+    /// By a budget.
+    Budget(BudgetCommandError),
+    /// By the price book.
+    Price(PriceCommandError),
 }
 
 /// Looking up anything by its id.
@@ -59,7 +72,9 @@ impl NodeQuery {
             Kind::Agent => agent::by_id(ctx, key).await?.map(Node::Agent),
             Kind::Task => task::by_id(ctx, key).await?.map(Node::Task),
             Kind::Call => call::by_id(ctx, key).await?.map(Node::Call),
-            _ => None,
+            Kind::Memory => memory::by_id(ctx, key).await?.map(Node::Memory),
+            Kind::Budget => budget::by_id(ctx, key).await?.map(Node::Budget),
+            Kind::Dag | Kind::Event => None,
         })
     }
 }

@@ -85,6 +85,11 @@ impl ScalarType for Long {
 }
 
 impl Long {
+    /// From a count; those beyond the limit are never stored.
+    pub(crate) fn from_unsigned(number: u64) -> Self {
+        Self(i64::try_from(number).unwrap_or(MAX_SAFE_INTEGER).min(MAX_SAFE_INTEGER))
+    }
+
     /// A count that is never negative.
     pub(crate) fn unsigned(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0)
