@@ -118,10 +118,18 @@ pub struct Totals {
     pub reasoning_tokens: Decimal,
     /// All latencies together, in milliseconds.
     pub latency_ms: Decimal,
-    /// What the calls were charged, in US dollars.
+    /// What the calls were charged, in US dollars; see [`Totals::known_cost`].
     pub cost: Money,
     /// What the records themselves said they cost, in US dollars, where they did.
     pub reported_cost: Money,
+}
+
+impl Totals {
+    /// The cost, unless nothing is known of it: no LLM call among them had a price. Then it is not 0.
+    #[must_use]
+    pub fn known_cost(&self) -> Option<Money> {
+        (self.calls == 0 || self.unpriced_calls < self.calls).then_some(self.cost)
+    }
 }
 
 impl FromRow<'_, PgRow> for Totals {

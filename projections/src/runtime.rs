@@ -3,18 +3,15 @@
 use domain::Event;
 use futures::future::BoxFuture;
 use metrics::{counter, gauge, histogram};
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TraceContextExt;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Acquire, Row};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{Position, ReadError, RecordedEvent, StreamKey, Tail};
 use thiserror::Error;
 use tracing::Instrument;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// An event that is being applied.
 #[derive(Debug, Clone)]
@@ -192,7 +189,7 @@ impl Worker {
             return Ok(Step::Advanced(checkpoint));
         };
         let span = tracing::info_span!("projection", name = self.projection.name(), events = events.len());
-        link_to_causes(&span, &events);
+        streams::link_to_causes(&span, &events);
         apply_batch(self.projection, &mut transaction, &events).instrument(span).await?;
         advance_checkpoint(&mut transaction, self.projection.name(), checkpoint, last).await?;
         transaction.commit().await.map_err(ApplyError::from)?;
@@ -364,25 +361,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// The most traces that a batch's span is linked to.
-const MAX_LINKS: usize = 16;
-
-/// Makes the batch a part of the trace of the command that caused it; with several, a part of the first and linked to
-/// the others.
-fn link_to_causes(span: &tracing::Span, events: &[Arc<RecordedEvent>]) {
-    let traceparents: BTreeSet<String> =
-        events.iter().filter_map(|event| event.metadata().ok()?.traceparent).take(MAX_LINKS).collect();
-    let propagator = opentelemetry_sdk::propagation::TraceContextPropagator::new();
-    for (index, traceparent) in traceparents.into_iter().enumerate() {
-        let carrier = HashMap::from([("traceparent".to_owned(), traceparent)]);
-        let context = propagator.extract(&carrier);
-        if index == 0 {
-            // Fails only where no OpenTelemetry layer is installed, and then there is no trace to be a part of.
-            drop(span.set_parent(context));
-        } else {
-            span.add_link(context.span().span_context().clone());
-        }
-    }
 }

@@ -51,7 +51,7 @@ pub(super) struct Import {
     no_wait: bool,
 
     /// The form of the counts on standard output
-    #[arg(long = "format", id = "output_format", value_enum, default_value_t = ListFormat::Table)]
+    #[arg(long = "format", id = "output_format", value_name = "FORMAT", value_enum, default_value_t = ListFormat::Table)]
     output: ListFormat,
 }
 

@@ -77,7 +77,7 @@ pub(super) fn print(report: &Report, by: &[Dimension], format: Format) -> anyhow
     match format {
         Format::Json => output::json(&document(report, by)),
         Format::Table => {
-            let mut rows: Vec<_> = report.rows.iter().map(|row| line(row, true)).collect();
+            let mut rows: Vec<_> = report.rows.iter().map(line).collect();
             if rows.is_empty() || !by.is_empty() {
                 let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
                 rows.push(keys.chain(columns(&report.total)).collect());
@@ -87,11 +87,11 @@ pub(super) fn print(report: &Report, by: &[Dimension], format: Format) -> anyhow
             output::table(&header, &rows, numbers).context("the report cannot be written")
         }
         Format::Csv => {
-            let mut rows: Vec<_> = report.rows.iter().map(|row| line(row, false)).collect();
+            let mut rows: Vec<_> = report.rows.iter().map(|row| csv_line(row, by)).collect();
             if by.is_empty() {
                 rows.push(columns(&report.total).to_vec());
             }
-            output::csv(&header(by), &rows)
+            output::csv(&csv_header(by), &rows)
         }
     }
 }
@@ -133,11 +133,7 @@ fn without_empty_columns(header: Vec<String>, rows: Vec<Vec<String>>, keys: usiz
 }
 
 fn columns(totals: &Totals) -> [String; 11] {
-    let cost = match (totals.calls, totals.unpriced_calls) {
-        // Nothing is known of what these cost; 0 would be a claim.
-        (calls, unpriced) if calls > 0 && calls == unpriced => "unpriced".to_owned(),
-        _ => totals.cost.to_string(),
-    };
+    let cost = totals.known_cost().map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string());
     [
         totals.calls.to_string(),
         totals.tool_calls.to_string(),
@@ -153,11 +149,30 @@ fn columns(totals: &Totals) -> [String; 11] {
     ]
 }
 
-fn line(row: &ReportRow, for_people: bool) -> Vec<String> {
-    let keys = row.keys.iter().zip(&row.names).map(|(key, name)| {
-        let known = if for_people { name.as_ref().or(key.as_ref()) } else { key.as_ref() };
-        known.cloned().unwrap_or_else(|| if for_people { "–".to_owned() } else { String::new() })
+fn has_names(dimension: Dimension) -> bool {
+    matches!(dimension, Dimension::Agent | Dimension::Task)
+}
+
+/// As the header, with a column for the names of agents and tasks beside that of their ids.
+fn csv_header(by: &[Dimension]) -> Vec<String> {
+    let keys = by.iter().flat_map(|&dimension| {
+        let name = has_names(dimension).then(|| format!("{}_name", dimension.as_str()));
+        std::iter::once(dimension.as_str().to_owned()).chain(name)
     });
+    keys.chain(COLUMNS.map(str::to_owned)).collect()
+}
+
+fn csv_line(row: &ReportRow, by: &[Dimension]) -> Vec<String> {
+    let keys = by.iter().zip(row.keys.iter().zip(&row.names)).flat_map(|(&dimension, (key, name))| {
+        let name = has_names(dimension).then(|| name.clone().unwrap_or_default());
+        std::iter::once(key.clone().unwrap_or_default()).chain(name)
+    });
+    keys.chain(columns(&row.totals)).collect()
+}
+
+fn line(row: &ReportRow) -> Vec<String> {
+    let keys = row.keys.iter().zip(&row.names);
+    let keys = keys.map(|(key, name)| name.as_ref().or(key.as_ref()).cloned().unwrap_or_else(|| "–".to_owned()));
     keys.chain(columns(&row.totals)).collect()
 }
 
@@ -169,7 +184,7 @@ fn document(report: &Report, by: &[Dimension]) -> Value {
             let mut object = Map::new();
             for ((dimension, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
                 object.insert(dimension.as_str().to_owned(), json!(key));
-                if matches!(dimension, Dimension::Agent | Dimension::Task) {
+                if has_names(*dimension) {
                     object.insert(format!("{}_name", dimension.as_str()), json!(name));
                 }
             }
@@ -184,7 +199,6 @@ fn totals(totals: &Totals) -> Map<String, Value> {
     let number = |tokens: rust_decimal::Decimal| {
         rust_decimal::prelude::ToPrimitive::to_u64(&tokens).map_or_else(|| json!(tokens.to_string()), Value::from)
     };
-    let unpriced = totals.calls > 0 && totals.calls == totals.unpriced_calls;
     let entries = [
         ("calls", json!(totals.calls)),
         ("tool_calls", json!(totals.tool_calls)),
@@ -195,7 +209,7 @@ fn totals(totals: &Totals) -> Map<String, Value> {
         ("cache_read_tokens", number(totals.cache_read_tokens)),
         ("cache_write_tokens", number(totals.cache_write_tokens)),
         ("reasoning_tokens", number(totals.reasoning_tokens)),
-        ("cost", if unpriced { Value::Null } else { json!(totals.cost) }),
+        ("cost", json!(totals.known_cost())),
         ("reported_cost", json!(totals.reported_cost)),
         ("currency", json!("USD")),
     ];

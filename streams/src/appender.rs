@@ -77,8 +77,10 @@ impl Appender {
     async fn commit(&self, batch: Vec<Waiting>) {
         let started = Instant::now();
         let events: usize = batch.iter().map(|waiting| waiting.append.event_count()).sum();
-        let span = tracing::info_span!("log_append", appends = batch.len(), events);
-        for waiting in &batch {
+        // A part of the trace of the first, linked to those of the others.
+        let first = batch.first().map(|waiting| waiting.span.clone()).unwrap_or_else(tracing::Span::none);
+        let span = tracing::info_span!(parent: &first, "log_append", appends = batch.len(), events);
+        for waiting in batch.iter().skip(1) {
             span.follows_from(&waiting.span);
         }
         let outcome = write(&self.pool, &batch).instrument(span).await;

@@ -13,6 +13,7 @@ mod log;
 mod read;
 pub mod relay;
 mod tail;
+mod trace;
 
 pub use append::{Append, Appended, Expected, NewEvent, StreamAppend};
 pub use appender::AppenderLimits;
@@ -21,3 +22,4 @@ pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_h
 pub use log::{Log, LogConfig};
 pub use read::ReadFilter;
 pub use tail::{Tail, TailConfig};
+pub use trace::link_to_causes;

@@ -8,7 +8,7 @@
 //! compare-and-set, and only the process that holds the relay's lock sends. Nothing is in Kafka that PostgreSQL does
 //! not have: only committed events are read.
 
-use crate::{Position, ReadError, RecordedEvent, Tail};
+use crate::{Position, ReadError, RecordedEvent, Tail, link_to_causes};
 use futures::future::join_all;
 use metrics::{counter, gauge};
 use rdkafka::ClientConfig;
@@ -155,6 +155,7 @@ impl Relay {
             gauge!("apex_relay_lag_events").set(lag as f64);
             let events = self.tail.next_after(checkpoint, PAGE_EVENTS).await?;
             let span = tracing::info_span!("relay", events = events.len());
+            link_to_causes(&span, &events);
             let (acknowledged, failure) = self.send(&producer, &events, checkpoint).instrument(span).await;
             if acknowledged > checkpoint {
                 save_checkpoint(&mut connection, checkpoint, acknowledged).await?;

@@ -184,3 +184,65 @@ impl TestDatabase {
 pub(crate) fn sample(name: &str) -> String {
     format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
 }
+
+/// A running server, stopped when dropped.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) child: tokio::process::Child,
+    /// What it says on standard error after its address, for when it fails.
+    said: tokio::task::JoinHandle<String>,
+}
+
+impl TestDatabase {
+    /// Starts `apex serve` on a free port.
+    pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
+        use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+        let mut command = self.apex(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(arguments).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).await.unwrap() > 0, "the server ended: {said}");
+            if let Some(address) = line.trim().strip_prefix("Apex listens on ") {
+                break address.to_owned();
+            }
+            said.push_str(&line);
+        };
+        let said = tokio::spawn(async move {
+            let mut rest = String::new();
+            drop(stderr.read_to_string(&mut rest).await);
+            rest
+        });
+        Server { address, child, said }
+    }
+}
+
+impl Server {
+    /// Asks GraphQL; errors at the top level fail the test.
+    pub(crate) async fn ask(&self, query: &str, variables: serde_json::Value) -> serde_json::Value {
+        let mut answer = self.answer(query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].take()
+    }
+
+    /// Asks GraphQL; the whole answer.
+    pub(crate) async fn answer(&self, query: &str, variables: serde_json::Value) -> serde_json::Value {
+        let body = serde_json::json!({ "query": query, "variables": variables });
+        let request = reqwest::Client::new().post(format!("{}/graphql", self.address)).json(&body);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Asks it to stop, as an operator would; its exit code and what it said.
+    pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        (status.code(), self.said.await.unwrap())
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}

@@ -10,3 +10,4 @@ mod import;
 mod log;
 mod projections;
 mod relay;
+mod serve;

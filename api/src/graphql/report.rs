@@ -77,8 +77,8 @@ pub(crate) struct UsageTotals {
     reasoning_tokens: Long,
     /// All latencies together, in milliseconds.
     latency_ms: Long,
-    /// What the calls were charged.
-    cost: Decimal,
+    /// What they were charged; null where no LLM call among them had a price, which is not the same as free.
+    cost: Option<Decimal>,
     /// What the records themselves said they cost, where they did.
     reported_cost: Decimal,
     /// The currency of both.
@@ -100,7 +100,7 @@ impl TryFrom<models::Totals> for UsageTotals {
             cache_write_tokens: whole(totals.cache_write_tokens)?,
             reasoning_tokens: whole(totals.reasoning_tokens)?,
             latency_ms: whole(totals.latency_ms)?,
-            cost: totals.cost.into(),
+            cost: totals.known_cost().map(Into::into),
             reported_cost: totals.reported_cost.into(),
             currency: Currency::Usd,
         })

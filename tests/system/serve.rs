@@ -1,0 +1,172 @@
+//! The server as a whole: started, killed, doubled, stopped.
+
+use crate::harness::{PATIENCE, TestDatabase, sample, service, tenant};
+use serde_json::json;
+use std::io::Write;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Enough calls that something can happen while they are imported.
+fn many_calls(name: &str, calls: usize) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for n in 0..calls {
+        writeln!(
+            file,
+            r#"{{"run":"{name}","challenge":"c{}","id":"{name}-{n}","created":1695554458,"model":"gpt-3.5-turbo-16k-0613","usage":{{"prompt_tokens":1000,"completion_tokens":250}},"cost":{{"total_cost":0.004}}}}"#,
+            n % 7
+        )
+        .unwrap();
+    }
+    file
+}
+
+const TOTAL: &str = "query ($position: Position) {
+    usageReport(by: [], minPosition: $position) { total { calls inputTokens outputTokens cost currency unpricedCalls } }
+}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_during_an_import_loses_nothing() {
+    const CALLS: usize = 2000;
+    let database = TestDatabase::new().await;
+    let file = many_calls("a", CALLS);
+    let arguments = ["import", "autogpt", file.path().to_str().unwrap()];
+    for target in [300, 900] {
+        let server = database.serve(&[]).await;
+        let mut import = database.apex(&arguments).spawn().unwrap();
+        while database.head().await < target {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        server.kill().await;
+        import.kill().await.unwrap();
+    }
+    assert!(database.head().await < CALLS as i64, "killed too late to prove anything");
+    let server = database.serve(&[]).await;
+    database.run(&arguments).await.ok();
+    let head = database.head().await;
+    let data = server.ask(TOTAL, json!({ "position": head.to_string() })).await;
+    // 1000 × 3 + 250 × 4 dollars a million: 0.004 a call.
+    let known = json!({"calls": CALLS, "inputTokens": 1000 * CALLS, "outputTokens": 250 * CALLS, "cost": "8",
+                       "currency": "USD", "unpricedCalls": 0});
+    assert_eq!(data["usageReport"]["total"], known);
+    database.run(&arguments).await.ok();
+    assert_eq!(database.head().await, head);
+    database.verify_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_share_a_database() {
+    let database = TestDatabase::new().await;
+    let servers = [database.serve(&[]).await, database.serve(&[]).await];
+    let files = [many_calls("a", 700), many_calls("b", 700)];
+    let import = async |file: &tempfile::NamedTempFile| {
+        database.run(&["import", "autogpt", file.path().to_str().unwrap()]).await.ok();
+    };
+    tokio::join!(import(&files[0]), import(&files[1]));
+    let head = database.head().await;
+    for server in &servers {
+        let data = server.ask(TOTAL, json!({ "position": head.to_string() })).await;
+        assert_eq!(data["usageReport"]["total"]["calls"], 1400);
+        assert_eq!(data["usageReport"]["total"]["cost"], "5.6");
+        assert_eq!(server.ask("{ head }", json!({})).await["head"], head.to_string());
+    }
+    database.verify_log().await;
+    for server in servers {
+        let (code, said) = server.terminate().await;
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_says_how_it_is_and_stops_when_told() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(get("/healthz").await.0, 200);
+    let ready = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let (status, body) = get("/readyz").await;
+            if status == 200 {
+                return body;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(ready.await.unwrap().contains("projections"));
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let register = "mutation { registerAgent(input: {name: \"ada\"}) { position } }";
+    server.ask(register, json!({})).await;
+    let metrics = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let (_, text) = get("/metrics").await;
+            if text.contains("apex_active_agents 2") {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let metrics = metrics.await.unwrap();
+    for name in [
+        "apex_queue_depth",
+        "apex_worker_utilization",
+        "apex_log_position",
+        "apex_log_append_seconds",
+        "apex_projection_lag_events",
+        "apex_http_requests_total",
+    ] {
+        assert!(metrics.contains(name), "{name} is not in:\n{metrics}");
+    }
+    let (code, said) = server.terminate().await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_token_keeps_to_loopback() {
+    let database = TestDatabase::new().await;
+    let ran = database.run(&["serve", "--listen", "0.0.0.0:0"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("APEX_TOKEN"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_migrated_is_named() {
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    sqlx::query("delete from _sqlx_migrations where version = 2").execute(&mut owner).await.unwrap();
+    let ran = database.run(&["report", "cost"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("apex migrate"), "{}", ran.stderr);
+}
+
+/// A mutation over GraphQL, then its event as a consumer of Kafka sees it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_kafka_publishes_what_it_is_told() {
+    let database = TestDatabase::new().await;
+    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+    let prefix = format!("test-{}", Uuid::new_v4().simple());
+    let server = database.serve(&["--kafka-brokers", &brokers, "--kafka-topic-prefix", &prefix]).await;
+    let register = "mutation { registerAgent(input: {name: \"ada\"}) { position agent { name } } }";
+    let data = server.ask(register, json!({})).await;
+    let position = data["registerAgent"]["position"].as_str().unwrap().to_owned();
+    let topic = format!("{prefix}.agent");
+    let consumed = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let output = tokio::process::Command::new("kcat")
+                .args(["-b", &brokers, "-C", "-t", &topic, "-o", "beginning", "-e", "-q", "-f", "%h %s\n"])
+                .output()
+                .await
+                .unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            if text.contains("ada") {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let consumed = consumed.await.unwrap();
+    assert!(consumed.contains(&format!("ce_position={position}")), "{consumed}");
+    assert!(consumed.contains(&format!("ce_tenant={}", tenant())));
+    assert_eq!(server.terminate().await.0, Some(0));
+}
