@@ -205,6 +205,9 @@ impl Connection {
         let shutdown = self.state.shutdown.clone();
         loop {
             let done = tokio::select! {
+                // In this order: subscriptions end when the server stops, and a client that is told so by the closing
+                // of its connection subscribes again, while one that is told `complete` does not.
+                biased;
                 () = shutdown.cancelled() => return Close::going_away().into(),
                 () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
                     return Close::new(4408, "Connection initialisation timeout").into();
