@@ -13,4 +13,5 @@ mod log;
 mod projections;
 mod relay;
 mod serve;
+mod statements;
 mod subscriptions;
