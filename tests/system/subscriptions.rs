@@ -82,7 +82,7 @@ impl Client {
     }
 }
 
-const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter! = {}) {
+const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter) {
     events(after: $after, filter: $filter) { position type payload }
 }";
 

@@ -101,9 +101,9 @@ impl Agent {
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)")] first: Option<i32>,
-        after: Option<String>,
-        status: Option<super::task::TaskStatus>,
+        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "With this status.")] status: Option<super::task::TaskStatus>,
     ) -> Result<Connection<String, super::task::Task>> {
         let filter = query::TaskFilter {
             agent_id: Some(self.uuid.0),

@@ -140,13 +140,13 @@ impl EventQuery {
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: EventFilter,
+        #[graphql(desc = "Only these; all if not given.")] filter: Option<EventFilter>,
         #[graphql(desc = "How many; at most 500. 50 if neither `first` nor `last` is given.")] first: Option<i32>,
         #[graphql(desc = "Those after this position.")] after: Option<String>,
         #[graphql(desc = "How many of the last; at most 500.")] last: Option<i32>,
         #[graphql(desc = "Those before this position.")] before: Option<String>,
     ) -> Result<Connection<String, Event>> {
-        let filter = filter.check(&ctx.data::<Caller>()?.tenant)?;
+        let filter = filter.unwrap_or_default().check(&ctx.data::<Caller>()?.tenant)?;
         let after = after.as_deref().map(cursor).transpose()?;
         let before = before.as_deref().map(cursor).transpose()?;
         match (first, last) {

@@ -23,6 +23,7 @@ pub(crate) mod subscription;
 pub(crate) mod task;
 
 use crate::{Deps, Limits};
+use async_graphql::connection::Connection;
 use async_graphql::{Context, MergedObject, MergedSubscription, Result, Schema, SelectionField};
 use commands::Commands;
 use projections::Pool;
@@ -85,10 +86,20 @@ pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) 
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+    macro_rules! describe_pages {
+        ($builder:expr; $($node:ty),+ $(,)?) => {
+            $builder$(.override_output_type_description::<Connection<String, $node>>("A page of a list."))+
+        };
+    }
+    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .register_output_type::<node::UserError>()
         // The library's own limit on recursion; what is within ours is within it.
-        .limit_recursive_depth(crate::limits::MAX_NESTING)
+        .limit_recursive_depth(crate::limits::MAX_NESTING);
+    describe_pages!(
+        builder;
+        agent::Agent, task::Task, call::Call, memory::Memory, budget::Budget, alert::BudgetAlert, price::Price,
+        events::Event,
+    )
 }
 
 /// The schema in GraphQL's own language, as it is committed in `schema.graphql`.

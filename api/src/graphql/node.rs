@@ -61,7 +61,7 @@ pub(crate) struct NodeQuery;
 impl NodeQuery {
     /// The object with a global id; null if there is none.
     #[graphql(complexity = "STATEMENT_COST + child_complexity")]
-    async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Node>> {
         let Some((kind, key)) = ids::split(&id) else { return Err(not_an_id(&id)) };
         if kind == Kind::Event {
             let Some(position) = parse_position(&key) else { return Err(not_an_id(&id)) };

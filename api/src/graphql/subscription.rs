@@ -34,9 +34,9 @@ impl EventSubscription {
         #[graphql(desc = "The last position already seen; 0 for everything, from now on if not given.")] after: Option<
             Position,
         >,
-        #[graphql(default)] filter: EventFilter,
+        #[graphql(desc = "Only these; all if not given.")] filter: Option<EventFilter>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-        let filter = filter.check(&ctx.data::<Caller>()?.tenant)?;
+        let filter = filter.unwrap_or_default().check(&ctx.data::<Caller>()?.tenant)?;
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.map(|event| event.and_then(|event| Event::try_from(&*event))))
     }

@@ -114,8 +114,8 @@ impl Task {
     async fn calls(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)")] first: Option<i32>,
-        after: Option<String>,
+        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<String, super::call::Call>> {
         let filter = query::CallFilter { task_id: Some(self.uuid.0), ..Default::default() };
         super::call::list(ctx, &filter, first, after.as_deref()).await
