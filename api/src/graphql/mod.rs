@@ -22,10 +22,11 @@ pub(crate) mod subscription;
 pub(crate) mod task;
 
 use crate::{Deps, Limits};
-use async_graphql::{Context, MergedObject, MergedSubscription, Result, Schema};
+use async_graphql::{Context, MergedObject, MergedSubscription, Result, Schema, SelectionField};
 use commands::Commands;
 use projections::Pool;
 use scalars::Position;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -99,12 +100,25 @@ pub fn schema_sdl() -> String {
     builder().finish().sdl_with_options(options)
 }
 
-/// Waits until the read models behind a query have seen a position.
-pub(crate) async fn ready(ctx: &Context<'_>, projections: &[&str], position: Option<Position>) -> Result<()> {
+/// Fields that lead from one read model to another, with the projection that feeds what they lead to.
+const RELATIONS: [(&str, &str); 4] = [("agent", "agents"), ("task", "tasks"), ("tasks", "tasks"), ("calls", "calls")];
+
+/// Waits until the read models behind a field, and behind what is asked for inside it, have seen a position.
+pub(crate) async fn ready(ctx: &Context<'_>, own: &[&'static str], position: Option<Position>) -> Result<()> {
     let Some(position) = position else { return Ok(()) };
     let services = ctx.data::<Arc<Services>>()?;
-    let waited = projections::wait_for(&services.pool, projections, position.0, services.limits.projection_wait).await;
+    let mut needed: BTreeSet<&str> = own.iter().copied().collect();
+    follow_relations(ctx.field(), &mut needed);
+    let needed: Vec<_> = needed.into_iter().collect();
+    let waited = projections::wait_for(&services.pool, &needed, position.0, services.limits.projection_wait).await;
     waited.map(drop).map_err(|error| errors::wait(&error))
+}
+
+fn follow_relations(field: SelectionField<'_>, needed: &mut BTreeSet<&'static str>) {
+    for inside in field.selection_set() {
+        needed.extend(RELATIONS.iter().find(|(name, _)| *name == inside.name()).map(|(_, projection)| *projection));
+        follow_relations(inside, needed);
+    }
 }
 
 /// The value whose wire name stands in a row.

@@ -3,7 +3,7 @@
 //! Each says in validation already whether a value is one, so that a request with a bad value executes nothing.
 
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use domain::Money;
 use uuid::Uuid;
 
@@ -147,12 +147,15 @@ impl Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
-/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`; any offset is accepted, UTC is answered.
+/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, to the microsecond; any offset is accepted, UTC
+/// is answered.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for Timestamp {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.to_utc())).map_err(InputValueError::custom)
+        DateTime::parse_from_rfc3339(text)
+            .map(|moment| Self(moment.to_utc().trunc_subsecs(6)))
+            .map_err(InputValueError::custom)
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -160,7 +163,7 @@ impl ScalarType for Timestamp {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        Value::String(self.0.round_subsecs(6).to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
 
@@ -170,9 +173,9 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
-/// The moment given; now if none is.
+/// The moment given; now if none is. To the microsecond, which is what the read models keep.
 pub(crate) fn or_now(given: Option<Timestamp>) -> DateTime<Utc> {
-    given.map_or_else(Utc::now, |given| given.0)
+    given.map_or_else(|| Utc::now().trunc_subsecs(6), |given| given.0)
 }
 
 /// An id as other systems carry it.

@@ -1,0 +1,455 @@
+//! GraphQL: commands, refusals, pages, time travel.
+
+use crate::harness::{PATIENCE, Server, TestDatabase};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Runs a mutation with one input; its payload.
+pub(crate) async fn command(server: &Server, field: &str, input: Value, select: &str) -> Value {
+    let mut kind: Vec<char> = field.chars().collect();
+    kind[0] = kind[0].to_ascii_uppercase();
+    let kind: String = kind.into_iter().collect();
+    // Which command takes which input is in the schema; those that share one are named here.
+    let kind = match kind.as_str() {
+        "ActivateAgent" | "ResumeAgent" => "MoveAgent".to_owned(),
+        "PauseAgent" | "RetireAgent" => "StopAgent".to_owned(),
+        _ => kind,
+    };
+    let query = format!("mutation ($input: {kind}Input!) {{ {field}(input: $input) {{ {select} }} }}");
+    server.ask(&query, json!({ "input": input })).await[field].take()
+}
+
+const SETTLED: &str = "outcome position error { code message field currentVersion }";
+
+async fn agent(server: &Server, name: &str) -> String {
+    let payload = command(server, "registerAgent", json!({ "name": name }), "agent { id }").await;
+    let id = payload["agent"]["id"].as_str().unwrap().to_owned();
+    command(server, "activateAgent", json!({ "id": id }), "outcome").await;
+    id
+}
+
+async fn refusal(server: &Server, field: &str, input: Value) -> String {
+    let payload = command(server, field, input, SETTLED).await;
+    assert_eq!(payload["outcome"], "REFUSED", "{field}: {payload}");
+    assert_eq!(payload["position"], Value::Null, "{field}: {payload}");
+    payload["error"]["code"].as_str().unwrap_or_else(|| panic!("{field}: {payload}")).to_owned()
+}
+
+fn code(answer: &Value) -> &str {
+    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+fn reason(answer: &Value) -> &str {
+    answer["errors"][0]["extensions"]["reason"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_lives_its_life() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let input = json!({ "name": "ada", "kind": "coder", "model": "gpt-4o", "labels": [{ "key": "team", "value": "a" }],
+                        "at": "2023-11-15T00:13:20+02:00" });
+    let select = "commandId outcome position error { code }
+        agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
+    let registered = command(&server, "registerAgent", input, select).await;
+    let known = &registered["agent"];
+    assert_eq!(registered["outcome"], "DONE");
+    let position: u64 = registered["position"].as_str().unwrap().parse().unwrap();
+    let last = (position + 4).to_string();
+    assert_eq!(known["labels"], json!([{ "key": "team", "value": "a" }]));
+    assert_eq!(known["registeredAt"], "2023-11-14T22:13:20Z");
+    assert_eq!((&known["status"], &known["version"]), (&json!("REGISTERED"), &json!(1)));
+    let id = known["id"].clone();
+    let steps = [
+        ("activateAgent", json!({ "id": id }), "DONE", "ACTIVE"),
+        ("activateAgent", json!({ "id": id }), "ALREADY_DONE", "ACTIVE"),
+        ("pauseAgent", json!({ "id": id, "reason": "too dear" }), "DONE", "PAUSED"),
+        ("resumeAgent", json!({ "id": known["uuid"] }), "DONE", "ACTIVE"),
+        ("retireAgent", json!({ "id": id, "reason": "done" }), "DONE", "RETIRED"),
+    ];
+    for (field, input, outcome, status) in steps {
+        let payload = command(&server, field, input, "outcome agent { status }").await;
+        assert_eq!(payload, json!({ "outcome": outcome, "agent": { "status": status } }), "{field}");
+    }
+    // What a query sees is what the payload of the last command said.
+    let query = "query ($id: ID!, $last: Position) { agent(id: $id, minPosition: $last) {
+        name status reason version position } }";
+    let seen = server.ask(query, json!({ "id": id, "last": last })).await;
+    let expected = json!({ "name": "ada", "status": "RETIRED", "reason": "done", "version": 5, "position": last });
+    assert_eq!(seen["agent"], expected);
+    let node = server.ask("query ($id: ID!) { node(id: $id) { __typename id } }", json!({ "id": id })).await;
+    assert_eq!(node["node"], json!({ "__typename": "Agent", "id": id }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_done_and_its_calls_are_charged() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let rates = json!({ "input": "3", "output": 4 });
+    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z", "rates": rates });
+    let priced =
+        command(&server, "setPrices", json!({ "prices": [price] }), "outcome error { message } bookVersion").await;
+    assert_eq!(priced["outcome"], "DONE", "{priced}");
+    let ada = agent(&server, "ada").await;
+    let task = command(&server, "submitTask", json!({ "title": "fix it", "agentId": ada }), "task { id status }").await;
+    let id = task["task"]["id"].clone();
+    for (field, input, status) in [
+        ("startTask", json!({ "id": id }), "RUNNING"),
+        ("progressTask", json!({ "id": id, "percent": 40, "note": "half of it" }), "RUNNING"),
+        ("completeTask", json!({ "id": id, "result": "fixed" }), "COMPLETED"),
+    ] {
+        let payload = command(&server, field, input, "outcome task { status }").await;
+        assert_eq!(payload, json!({ "outcome": "DONE", "task": { "status": status } }), "{field}");
+    }
+    for (field, input) in [("failTask", json!({ "error": "lost" })), ("cancelTask", json!({ "reason": "moot" }))] {
+        let other = command(&server, "submitTask", json!({ "title": "other", "agentId": ada }), "task { id }").await;
+        let mut input = input;
+        input["id"] = other["task"]["id"].clone();
+        assert_eq!(command(&server, field, input, "outcome").await["outcome"], "DONE", "{field}");
+    }
+    let report = json!({
+        "callKey": "answer-1", "provider": "acme", "model": "m", "agentId": ada, "taskId": id, "latencyMs": 1200,
+        "usage": { "input": 1000, "output": 250 }, "startedAt": "2023-09-26T02:34:18Z", "reportedCost": "0.005",
+    });
+    let select = "outcome position call { id cost reportedCost usage { input output } price { tier bookVersion } }";
+    let call = command(&server, "reportCall", report.clone(), select).await;
+    let bought = database_version(&server).await;
+    assert_eq!(call["call"]["cost"], "0.004", "{call}");
+    assert_eq!(call["call"]["reportedCost"], "0.005");
+    assert_eq!(call["call"]["price"], json!({ "tier": "standard", "bookVersion": bought }));
+    assert_eq!(command(&server, "reportCall", report, "outcome").await["outcome"], "ALREADY_DONE");
+    let tool = json!({ "tool": "grep", "agentId": ada, "taskId": id });
+    let last = command(&server, "reportCall", tool, "position call { kind cost }").await;
+    assert_eq!(last["call"], json!({ "kind": "TOOL", "cost": null }));
+
+    let query = "query ($id: ID!, $position: Position) {
+        tasks(minPosition: $position) { nodes { title agent { name } } }
+        task(id: $id, minPosition: $position) { title status percent outcome note calls { nodes { kind task { title } agent { name } } } }
+        usageReport(by: [AGENT, MODEL], minPosition: $position) {
+            rows { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
+        }
+    }";
+    let seen = server.ask(query, json!({ "id": id, "position": last["position"] })).await;
+    let names: Vec<_> = seen["tasks"]["nodes"].as_array().unwrap().iter().map(|node| &node["agent"]["name"]).collect();
+    assert_eq!(names, ["ada", "ada", "ada"]);
+    assert_eq!(seen["task"]["calls"]["nodes"].as_array().unwrap().len(), 2);
+    assert_eq!(seen["task"]["calls"]["nodes"][0]["task"]["title"], "fix it");
+    assert_eq!((&seen["task"]["percent"], &seen["task"]["outcome"]), (&json!(100), &json!("fixed")));
+    assert_eq!(seen["usageReport"]["total"], json!({ "cost": "0.004", "calls": 1 }));
+    let row = &seen["usageReport"]["rows"][0];
+    assert_eq!(row["keys"][0]["name"], "ada");
+    assert_eq!(row["keys"][0]["id"], ada);
+    assert_eq!(row["keys"][1], json!({ "dimension": "MODEL", "value": "m", "id": null, "name": null }));
+}
+
+/// The version of the price book, which may hold the prices that come with Apex.
+async fn database_version(server: &Server) -> Value {
+    let payload = command(server, "setPrices", json!({ "prices": [] }), "bookVersion").await;
+    payload["bookVersion"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memories_are_kept_shared_found_and_forgotten() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let (ada, bob) = (agent(&server, "ada").await, agent(&server, "bob").await);
+    let store = json!({ "agentId": ada, "content": "the build needs green tea", "tags": ["build"] });
+    let stored = command(&server, "storeMemory", store, "outcome memory { id realm }").await;
+    let id = stored["memory"]["id"].clone();
+    let recall = |who: &str| json!({ "id": id, "agentId": who });
+    assert_eq!(refusal(&server, "recallMemory", recall(&bob)).await, "NOT_VISIBLE");
+    command(&server, "shareMemory", json!({ "id": id, "realm": "VILLAGE" }), "outcome").await;
+    let recalled = command(&server, "recallMemory", recall(&bob), "position memory { recalls realm }").await;
+    assert_eq!(recalled["memory"], json!({ "recalls": 1, "realm": "VILLAGE" }));
+    let query = "query ($filter: MemoryFilter, $position: Position) {
+        memories(filter: $filter, minPosition: $position) { nodes { content agent { name } } }
+    }";
+    let mut found = Vec::new();
+    for filter in [
+        json!({ "search": "green tea" }),
+        json!({ "search": "\"tea green\"" }),
+        json!({ "search": "coffee or tea", "tag": "build", "visibleTo": bob }),
+        json!({ "realm": "PRIVATE" }),
+    ] {
+        let seen = server.ask(query, json!({ "filter": filter, "position": recalled["position"] })).await;
+        found.push(seen["memories"]["nodes"].as_array().unwrap().len());
+    }
+    assert_eq!(found, [1, 0, 1, 0]);
+    let forgotten = command(&server, "forgetMemory", json!({ "id": id }), "position memory { content }").await;
+    assert_eq!(forgotten["memory"]["content"], "");
+    let seen = server.ask(query, json!({ "filter": {}, "position": forgotten["position"] })).await;
+    assert_eq!(seen["memories"]["nodes"], json!([]));
+    assert_eq!(refusal(&server, "recallMemory", recall(&ada)).await, "FORGOTTEN");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_counts_and_raises_alerts() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
+                        "rates": { "input": "1", "output": "1" } });
+    command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
+    let terms = json!({ "name": "all of it", "scope": { "tenant": true }, "limit": "10", "timeZone": "Europe/Berlin" });
+    let select = "outcome error { code message } budget { id limit thresholds timeZone scope { kind } }";
+    let defined = command(&server, "defineBudget", json!({ "terms": terms }), select).await;
+    assert_eq!(defined["budget"]["thresholds"], json!([50, 80, 100]), "{defined}");
+    let id = defined["budget"]["id"].clone();
+    let report = json!({ "callKey": "1", "provider": "acme", "model": "m", "usage": { "input": 8_500_000 },
+                         "startedAt": "2023-09-30T22:30:00Z" });
+    let reported = command(&server, "reportCall", report, "position").await;
+    let query = "query ($id: ID!, $position: Position) { budget(id: $id, minPosition: $position) {
+        months { month startsAt endsAt spent remaining } alerts { month thresholdPercent spent limit currency position }
+    } budgetAlerts(budgetId: $id) { nodes { thresholdPercent budgetId } } }";
+    let seen = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let seen = server.ask(query, json!({ "id": id, "position": reported["position"] })).await;
+            if seen["budget"]["alerts"].as_array().unwrap().len() == 2 {
+                return seen;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    let seen = seen.await.unwrap();
+    // Half past midnight in Berlin: the call belongs to October.
+    let month = json!({ "month": "2023-10", "startsAt": "2023-09-30T22:00:00Z", "endsAt": "2023-10-31T23:00:00Z",
+                        "spent": "8.5", "remaining": "1.5" });
+    assert_eq!(seen["budget"]["months"], json!([month]));
+    let alerts = json!([{ "thresholdPercent": 50, "budgetId": id }, { "thresholdPercent": 80, "budgetId": id }]);
+    assert_eq!(seen["budgetAlerts"]["nodes"], alerts);
+    let mut revised = terms.clone();
+    revised["limit"] = json!("20");
+    let payload = command(&server, "reviseBudget", json!({ "id": id, "terms": revised }), "budget { limit }").await;
+    assert_eq!(payload["budget"]["limit"], "20");
+    let payload = command(&server, "closeBudget", json!({ "id": id }), "budget { closed }").await;
+    assert_eq!(payload["budget"]["closed"], true);
+    assert_eq!(refusal(&server, "reviseBudget", json!({ "id": id, "terms": terms })).await, "CLOSED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_typed_and_write_nothing() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let ada = agent(&server, "ada").await;
+    let task = command(&server, "submitTask", json!({ "title": "t", "agentId": ada }), "task { id }").await;
+    let task = task["task"]["id"].clone();
+    let unknown = Uuid::new_v4();
+    let head = server.ask("{ head }", json!({})).await;
+    let long = "x".repeat(257);
+    let scope = json!({ "tenant": true });
+    for (field, input, code) in [
+        ("registerAgent", json!({ "name": " " }), "INVALID_INPUT"),
+        ("registerAgent", json!({ "name": long }), "INVALID_INPUT"),
+        ("registerAgent", json!({ "name": "bob", "id": ada }), "ALREADY_REGISTERED"),
+        ("activateAgent", json!({ "id": unknown }), "NOT_REGISTERED"),
+        ("resumeAgent", json!({ "id": ada, "expectedVersion": 7 }), "WRONG_VERSION"),
+        ("submitTask", json!({ "title": "t", "agentId": unknown }), "UNKNOWN_AGENT"),
+        ("submitTask", json!({ "title": "a\nb", "agentId": ada }), "INVALID_INPUT"),
+        ("submitTask", json!({ "title": "other", "agentId": ada, "id": task }), "ALREADY_SUBMITTED"),
+        ("startTask", json!({ "id": unknown }), "NOT_SUBMITTED"),
+        ("completeTask", json!({ "id": task }), "NOT_POSSIBLE"),
+        ("progressTask", json!({ "id": task, "percent": 1000 }), "BAD_PERCENT"),
+        ("progressTask", json!({ "id": task, "percent": 101 }), "BAD_PERCENT"),
+        ("reportCall", json!({}), "NO_MODEL"),
+        ("reportCall", json!({ "kind": "TOOL" }), "NO_TOOL"),
+        ("reportCall", json!({ "model": "m", "reportedCost": "-1" }), "NEGATIVE_COST"),
+        ("reportCall", json!({ "model": "m", "latencyMs": 9_000_000_000_i64 }), "LATENCY_TOO_LONG"),
+        ("reportCall", json!({ "model": "m", "usage": { "reasoning": 1 } }), "REASONING_EXCEEDS_OUTPUT"),
+        ("setPrices", json!({ "prices": [] }), "EMPTY"),
+        ("storeMemory", json!({ "agentId": ada, "content": "" }), "INVALID_INPUT"),
+        ("storeMemory", json!({ "agentId": ada, "content": "x", "tags": vec!["t"; 33] }), "TOO_MANY_TAGS"),
+        ("forgetMemory", json!({ "id": unknown }), "NOT_STORED"),
+        ("defineBudget", json!({ "terms": { "name": "b", "scope": scope, "limit": 0 } }), "LIMIT_NOT_POSITIVE"),
+        (
+            "defineBudget",
+            json!({ "terms": { "name": "b", "scope": scope, "limit": 1, "thresholds": [0] } }),
+            "BAD_THRESHOLD",
+        ),
+        (
+            "defineBudget",
+            json!({ "terms": { "name": "b", "scope": scope, "limit": 1, "timeZone": "X" } }),
+            "UNKNOWN_TIME_ZONE",
+        ),
+        ("closeBudget", json!({ "id": unknown }), "NOT_DEFINED"),
+    ] {
+        assert_eq!(refusal(&server, field, input.clone()).await, code, "{field}({input})");
+    }
+    command(&server, "pauseAgent", json!({ "id": ada }), "outcome").await;
+    assert_eq!(refusal(&server, "startTask", json!({ "id": task })).await, "AGENT_STOPPED");
+    let moved: i64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let before: i64 = head["head"].as_str().unwrap().parse().unwrap();
+    assert_eq!(moved, before + 1, "only the pause is written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retried_command_is_executed_once() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let input = json!({ "commandId": Uuid::new_v4(), "name": "ada" });
+    let select = "commandId outcome position agent { id name }";
+    let first = command(&server, "registerAgent", input.clone(), select).await;
+    let again = command(&server, "registerAgent", input, select).await;
+    assert_eq!((&first["outcome"], &again["outcome"]), (&json!("DONE"), &json!("DUPLICATE")));
+    for same in ["commandId", "position", "agent"] {
+        assert_eq!(first[same], again[same], "{same}");
+    }
+    // The version has moved on; the retry is still the same command.
+    let id = first["agent"]["id"].clone();
+    let activate = json!({ "commandId": Uuid::new_v4(), "id": id, "expectedVersion": 1 });
+    let mut positions = BTreeSet::new();
+    for outcome in ["DONE", "DUPLICATE"] {
+        let payload = command(&server, "activateAgent", activate.clone(), SETTLED).await;
+        assert_eq!(payload["outcome"], outcome, "{payload}");
+        positions.insert(payload["position"].to_string());
+    }
+    assert_eq!(positions.len(), 1);
+    let stale = json!({ "id": id, "expectedVersion": 1, "reason": "x" });
+    let payload = command(&server, "pauseAgent", stale, SETTLED).await;
+    assert_eq!(payload["error"]["code"], "WRONG_VERSION");
+    assert_eq!(payload["error"]["currentVersion"], 2);
+    let fresh = json!({ "id": id, "expectedVersion": 2 });
+    assert_eq!(command(&server, "pauseAgent", fresh, "outcome").await["outcome"], "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_paged_to_their_end() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut last = Value::Null;
+    for n in 0..7 {
+        // Three of them at the same moment: the id decides.
+        let input = json!({ "name": format!("agent {n}"), "at": format!("2023-11-14T22:13:2{}Z", n / 3) });
+        last = command(&server, "registerAgent", input, "position").await["position"].clone();
+    }
+    let query =
+        "query ($after: String, $position: Position) { agents(first: 3, after: $after, minPosition: $position) {
+        edges { cursor node { id } } nodes { name } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    } }";
+    let (mut after, mut seen, mut sizes) = (Value::Null, BTreeSet::new(), Vec::new());
+    loop {
+        let page = server.ask(query, json!({ "after": after, "position": last })).await["agents"].take();
+        let names = page["nodes"].as_array().unwrap();
+        sizes.push(names.len());
+        seen.extend(names.iter().map(|node| node["name"].as_str().unwrap().to_owned()));
+        assert_eq!(page["pageInfo"]["endCursor"], page["edges"][names.len() - 1]["cursor"]);
+        assert_eq!(page["pageInfo"]["hasPreviousPage"], !after.is_null());
+        after = page["pageInfo"]["endCursor"].clone();
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+    assert_eq!(seen.len(), 7);
+    for (query, why) in [
+        ("{ agents(after: \"x\") { nodes { id } } }", "BAD_CURSOR"),
+        ("{ agents(first: 0) { nodes { id } } }", "BAD_PAGE_SIZE"),
+        ("{ agents(first: 501) { nodes { id } } }", "BAD_PAGE_SIZE"),
+        ("{ events(after: \"-1\") { nodes { id } } }", "BAD_CURSOR"),
+        ("{ events(first: 1, last: 1) { nodes { id } } }", "BOTH_DIRECTIONS"),
+        ("{ streamEvents(category: \"x\", id: \"x\") { nodes { id } } }", "UNKNOWN_CATEGORY"),
+        ("{ agent(id: \"x\") { id } }", "NOT_AN_ID"),
+        ("{ node(id: \"QWdlbnQ6eA\") { id } }", "NOT_AN_ID"),
+    ] {
+        let answer = server.answer(query, json!({})).await;
+        assert_eq!((code(&answer), reason(&answer)), ("BAD_USER_INPUT", why), "{query}");
+    }
+    let id = server.ask("{ agents(first: 1) { nodes { id } } }", json!({})).await["agents"]["nodes"][0]["id"].take();
+    let answer = server.answer("query ($id: ID!) { task(id: $id) { id } }", json!({ "id": id })).await;
+    assert_eq!(reason(&answer), "WRONG_ID_TYPE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_read_in_both_directions() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let head: u64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let ada = agent(&server, "ada").await;
+    command(&server, "pauseAgent", json!({ "id": ada, "reason": "so" }), "position").await;
+    let positions = |page: &Value| -> Vec<u64> {
+        let nodes = page["events"]["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| node["position"].as_str().unwrap().parse::<u64>().unwrap() - head).collect()
+    };
+    let ask = async |arguments: &str| {
+        server
+            .ask(
+                &format!(
+                    "{{ events({arguments}) {{ nodes {{ position }} pageInfo {{ hasNextPage hasPreviousPage }} }} }}"
+                ),
+                json!({}),
+            )
+            .await
+    };
+    assert_eq!(positions(&ask(&format!("first: 2, after: \"{head}\"")).await), [1, 2]);
+    assert_eq!(positions(&ask(&format!("first: 2, after: \"{}\"", head + 2)).await), [3]);
+    let last = ask("last: 2").await;
+    assert_eq!(positions(&last), [2, 3]);
+    assert_eq!(last["events"]["pageInfo"], json!({ "hasNextPage": false, "hasPreviousPage": true }));
+    assert_eq!(positions(&ask(&format!("last: 1, before: \"{}\"", head + 2)).await), [1]);
+    let between = ask(&format!("last: 9, before: \"{}\", after: \"{head}\"", head + 3)).await;
+    assert_eq!(positions(&between), [1, 2]);
+    assert_eq!(positions(&ask("filter: { types: [\"agent.paused\"] }").await), [3]);
+    let stream = "query ($id: ID!) { streamEvents(category: \"agent\", id: $id, first: 2, after: \"1\") {
+        edges { cursor node { id type version payload metadata contentHash recordedAt schemaVersion } } } }";
+    let edges = server.ask(stream, json!({ "id": ada })).await["streamEvents"]["edges"].take();
+    assert_eq!((&edges[0]["cursor"], &edges[0]["node"]["type"]), (&json!("2"), &json!("agent.activated")));
+    assert_eq!(edges[1]["node"]["payload"]["reason"], "so");
+    assert_eq!(edges[1]["node"]["metadata"]["actor"], "api");
+    assert_eq!(edges[1]["node"]["contentHash"].as_str().unwrap().len(), 64);
+    let node = "query ($id: ID!) { node(id: $id) { ... on Event { type } } }";
+    let seen = server.ask(node, json!({ "id": edges[1]["node"]["id"] })).await;
+    assert_eq!(seen["node"]["type"], "agent.paused");
+    // An event that is not there yet: "Event:4000000000".
+    let seen = server.ask(node, json!({ "id": "RXZlbnQ6NDAwMDAwMDAwMA" })).await;
+    assert_eq!(seen["node"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn anything_can_be_seen_as_it_was() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let registered = command(&server, "registerAgent", json!({ "name": "ada" }), "position agent { id }").await;
+    let id = registered["agent"]["id"].clone();
+    let first: u64 = registered["position"].as_str().unwrap().parse().unwrap();
+    command(&server, "activateAgent", json!({ "id": id }), "outcome").await;
+    let between = recorded_at(&server, first + 1).await;
+    command(&server, "pauseAgent", json!({ "id": id, "reason": "so" }), "outcome").await;
+    let query = "query ($id: ID!, $asOf: AsOf!) { agent(id: $id, asOf: $asOf) { status reason version changedAt } }";
+    for (as_of, status) in [
+        (json!({ "position": (first - 1).to_string() }), Value::Null),
+        (json!({ "position": first }), json!("REGISTERED")),
+        (json!({ "position": (first + 1).to_string() }), json!("ACTIVE")),
+        (json!({ "time": between }), json!("ACTIVE")),
+        (json!({ "position": "9999" }), json!("PAUSED")),
+        (json!({ "time": "2001-01-01T00:00:00Z" }), Value::Null),
+    ] {
+        let seen = server.ask(query, json!({ "id": id, "asOf": as_of })).await;
+        assert_eq!(seen["agent"]["status"], status, "{as_of}");
+    }
+    // The present, seen as the past, is the present.
+    let same = "query ($id: ID!) {
+        now: agent(id: $id, minPosition: POSITION) { ...All } then: agent(id: $id, asOf: { position: POSITION }) { ...All }
+    } fragment All on Agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
+    let seen = server.ask(&same.replace("POSITION", &(first + 2).to_string()), json!({ "id": id })).await;
+    assert_eq!(seen["now"], seen["then"]);
+    let both = json!({ "id": id, "asOf": { "position": 1, "time": "2001-01-01T00:00:00Z" } });
+    assert!(server.answer(query, both).await["errors"].is_array());
+}
+
+async fn recorded_at(server: &Server, position: u64) -> Value {
+    let query = format!("{{ events(first: 1, after: \"{}\") {{ nodes {{ recordedAt }} }} }}", position - 1);
+    server.ask(&query, json!({})).await["events"]["nodes"][0]["recordedAt"].take()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let answer = server.answer("{ agents(minPosition: \"4000000000\") { nodes { id } } }", json!({})).await;
+    assert_eq!(code(&answer), "LATE");
+    assert_eq!(answer["errors"][0]["extensions"]["wanted"], "4000000000");
+    let statuses =
+        server.ask("{ projections { name position lagEvents parkedEvents } parkedEvents { cause } }", json!({})).await;
+    let names: Vec<_> = statuses["projections"].as_array().unwrap().iter().map(|status| &status["name"]).collect();
+    assert_eq!(names, ["agents", "tasks", "calls", "memories", "budgets"]);
+    assert_eq!(statuses["parkedEvents"], json!([]));
+}
