@@ -3,11 +3,17 @@
 //! `make bench` starts a PostgreSQL of its own and runs this. Each case alternates between Apex and the baseline, for
 //! several rounds in one run; the medians and their ratio are printed as a table and written to
 //! `target/bench/log.json`. `ROUNDS` and `SECONDS_PER_CASE` change how long it takes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that cannot go on has failed"
+)]
 
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
-use commands::{Commands, CommandsConfig, Context};
+use commands::{Commands, CommandsConfig, Context, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::{Labels, Name, TenantId};
 use serde_json::json;
@@ -43,7 +49,13 @@ fn payload(n: u64) -> String {
 }
 
 fn metadata(command_id: Uuid) -> Metadata {
-    Metadata { actor: "bench".to_owned(), command_id, correlation_id: command_id, causation_id: None, traceparent: None }
+    Metadata {
+        actor: "bench".to_owned(),
+        command_id,
+        correlation_id: command_id,
+        causation_id: None,
+        traceparent: None,
+    }
 }
 
 fn new_stream(events: usize, n: u64) -> Append {
@@ -181,9 +193,8 @@ impl Bench {
     }
 
     async fn read_raw(&self) -> f64 {
-        type Row = (
-            i64, String, String, Uuid, i64, Uuid, String, i16, String, String, chrono::DateTime<chrono::Utc>, Vec<u8>,
-        );
+        type Row =
+            (i64, String, String, Uuid, i64, Uuid, String, i16, String, String, chrono::DateTime<chrono::Utc>, Vec<u8>);
         let started = Instant::now();
         let (mut after, mut count) = (0_i64, 0_u64);
         while started.elapsed() < self.seconds {
@@ -204,7 +215,8 @@ impl Bench {
 
     /// Commands to one agent, many at once: pausing and resuming in turn.
     async fn hot_stream(&self, in_flight: usize) -> f64 {
-        let commands = Commands::new(self.log.clone(), CommandsConfig { max_attempts: 1000, ..CommandsConfig::default() });
+        let commands =
+            Commands::new(self.log.clone(), CommandsConfig { max_attempts: 1000, ..CommandsConfig::default() });
         let id = Uuid::now_v7();
         let context = || Context::new(tenant(), "bench", Uuid::now_v7());
         let at = chrono::Utc::now();
@@ -218,7 +230,9 @@ impl Bench {
                 let context = Context::new(tenant(), "bench", Uuid::now_v7());
                 let command =
                     if task % 2 == 0 { AgentCommand::Pause { reason: None, at } } else { AgentCommand::Resume { at } };
-                u64::from(commands.execute::<Agent>(&context, id, command).await.is_ok())
+                let outcome = commands.execute::<Agent>(&context, id, command).await;
+                // What held already was not written and does not count.
+                u64::from(outcome.is_ok_and(|outcome| outcome.kind == OutcomeKind::Done))
             }
         })
         .await

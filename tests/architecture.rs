@@ -75,7 +75,12 @@ fn root() -> &'static Path {
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().other_options(["--offline".into()]).exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .other_options(["--offline".into()])
+        .exec()
+        .unwrap()
 }
 
 fn rooms_of(package: &str) -> Option<&'static [&'static str]> {
@@ -99,8 +104,10 @@ fn forbidden(package: &str, dependency: &str, kind: DependencyKind) -> Option<St
             return Some(format!("{package} may not use {dependency}: {library} belongs to {}", users.join(", ")));
         }
     }
-    let is_impure = package == "domain" && kind != DependencyKind::Development && !DOMAIN_LIBRARIES.contains(&dependency);
-    is_impure.then(|| format!("domain may not use {dependency}: it is pure, and made of {}", DOMAIN_LIBRARIES.join(", ")))
+    let is_impure =
+        package == "domain" && kind != DependencyKind::Development && !DOMAIN_LIBRARIES.contains(&dependency);
+    is_impure
+        .then(|| format!("domain may not use {dependency}: it is pure, and made of {}", DOMAIN_LIBRARIES.join(", ")))
 }
 
 fn violations(package: &Package) -> Vec<String> {

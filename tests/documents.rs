@@ -165,8 +165,10 @@ fn every_variable_and_option_that_is_named_exists() {
             let options = line.split("apex ").skip(1).flat_map(|rest| words(rest, "--", |c| c == '-' || is_snake(c)));
             for option in options.filter(|option| option.len() > 2) {
                 let field = option.trim_start_matches('-').replace('-', "_");
-                let found = code.contains(&format!("    {field}: ")) || code.contains(&format!("    pub {field}: "))
-                    || code.contains(&format!("long = \"{field}\"")) || field == "help";
+                let found = code.contains(&format!("    {field}: "))
+                    || code.contains(&format!("    pub {field}: "))
+                    || code.contains(&format!("long = \"{field}\""))
+                    || field == "help";
                 assert!(found, "{}: there is no option {option} in {line:?}", path.display());
             }
         }

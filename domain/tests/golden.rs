@@ -104,7 +104,10 @@ fn every_version_of_every_type_has_a_golden_file() {
 fn every_golden_file_is_of_a_known_type() {
     for golden in goldens() {
         let info = known(&golden.name).unwrap_or_else(|| {
-            panic!("{} is of no known type. A type that was ever written must stay readable: bring it back.", golden.file)
+            panic!(
+                "{} is of no known type. A type that was ever written must stay readable: bring it back.",
+                golden.file
+            )
         });
         let newest = info.event_type.schema_version;
         assert!(golden.version <= newest, "{} is newer than version {newest}, which this code writes", golden.file);
