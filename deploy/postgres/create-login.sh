@@ -4,7 +4,7 @@
 set -eu
 
 # On standard input: psql fills in variables there, and not in -c.
-psql -v ON_ERROR_STOP=1 -v password="$APEX_DATABASE_PASSWORD" -U "${POSTGRES_USER:-postgres}" -d "$POSTGRES_DB" <<'SQL'
+psql -v ON_ERROR_STOP=1 -v password="$LOGIN_PASSWORD" -U "${POSTGRES_USER:-postgres}" -d "$POSTGRES_DB" <<'SQL'
 create role apex_app nologin;
 create role apex login password :'password' in role apex_app;
 SQL
