@@ -212,6 +212,20 @@ fn a_source_has_one_subject() {
     }
 }
 
+/// Cargo reads the manifest of every target before it builds one: the image's build needs them all but the tests.
+#[test]
+fn the_image_is_built_from_all_there_is() {
+    let ignored = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let taken: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for package in metadata().workspace_packages() {
+        for target in package.targets.iter().filter(|target| !target.is_test()) {
+            let path = target.src_path.as_std_path().strip_prefix(root()).unwrap();
+            let first = path.iter().next().unwrap().to_string_lossy().into_owned();
+            assert!(taken.contains(&first.as_str()), ".dockerignore leaves out {}: add !{first}", path.display());
+        }
+    }
+}
+
 /// The controls of the tests above: what they look for, they find.
 #[test]
 fn the_checks_can_fail() {
