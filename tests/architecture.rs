@@ -1,5 +1,7 @@
 //! The rules of ARCHITECTURE.md that a compiler does not check: who may depend on whom, and what stays out of where.
 
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! Documents agree with the code: what they link to is there, the tests they name exist, and so do the metrics,
 //! variables, options and headers.
 
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -7,6 +7,8 @@
 //! A file that was released is never edited: logs hold what it holds. Where a shape has to change, the type gets a new
 //! schema version, its reader an upcast from the old one, and this folder a further file.
 
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
 use domain::{Event, EventTypeInfo};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
