@@ -1,4 +1,4 @@
-//! Takes the files of GraphiQL into the binary, where they are there. They are not part of the repository: `make
+//! Takes the files of GraphiQL into the binary, with their licences, where they are there. They are not part of the repository: `make
 //! graphiql` puts them under `target/graphiql`, and `APEX_GRAPHIQL_DIR` names another folder.
 
 use std::env;
@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, by name and media type.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("graphiql.min.js", "text/javascript; charset=utf-8"),
     ("graphiql.min.css", "text/css; charset=utf-8"),
     ("react.production.min.js", "text/javascript; charset=utf-8"),
     ("react-dom.production.min.js", "text/javascript; charset=utf-8"),
+    ("graphiql.LICENSE", "text/plain; charset=utf-8"),
+    ("react.LICENSE", "text/plain; charset=utf-8"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -5,9 +5,13 @@
 
 mod budgets;
 mod embedded;
+mod graphql;
+mod graphql_http;
 mod harness;
 mod import;
 mod log;
 mod projections;
 mod relay;
 mod serve;
+mod statements;
+mod subscriptions;

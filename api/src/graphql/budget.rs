@@ -1,5 +1,6 @@
 //! Budgets, their months and their alerts.
 
+use super::alert::{AlertsOf, BudgetAlert};
 use super::as_of::{self, AsOf};
 use super::errors::{self, command_error};
 use super::ids::Kind;
@@ -7,30 +8,25 @@ use super::input::{self, Invalid};
 use super::payload::{self, Order, payload};
 use super::report::Currency;
 use super::scalars::{Decimal, Long, Position, Timestamp, Uid, or_now};
-use super::{Services, connection, follow, from_wire, loaders, ready};
+use super::{Services, connection, from_wire, loaders, ready};
 use crate::caller::Caller;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
-use async_graphql::{
-    ComplexObject, Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject, Subscription,
-};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono_tz::Tz;
 use domain::budget::{
-    Budget as Aggregate, BudgetCommand, BudgetError, BudgetPeriod, BudgetPeriodEvent, BudgetScope as DomainScope,
-    BudgetTerms, Threshold, ThresholdCrossed,
+    Budget as Aggregate, BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold,
 };
-use domain::{AgentId, Aggregate as _, BudgetId, Money};
-use futures::{Stream, StreamExt};
+use domain::{AgentId, BudgetId, Money};
 use projections::DatabaseError;
-use projections::query::{self, AlertRow, BudgetMonthRow, BudgetRow, Page};
+use projections::query::{self, BudgetMonthRow, BudgetRow, Page};
 use rust_decimal::Decimal as Number;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use streams::{ReadFilter, RecordedEvent};
 use uuid::Uuid;
 
 /// The projections that feed the lists.
-const PROJECTIONS: &[&str] = &["budgets"];
+pub(crate) const PROJECTIONS: &[&str] = &["budgets"];
 /// Where months begin if nobody says so.
 const DEFAULT_TIME_ZONE: &str = "UTC";
 /// When alerts are raised if nobody says so, in percent of the limit.
@@ -85,63 +81,6 @@ pub(crate) struct BudgetMonth {
     remaining: Decimal,
     /// The position of the last event that counted.
     position: Position,
-}
-
-/// A crossed threshold.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct BudgetAlert {
-    /// Whose.
-    budget_id: ID,
-    /// In which month, such as `2023-09`.
-    month: String,
-    /// Which threshold, in percent of the limit.
-    threshold_percent: i32,
-    /// What was spent when it was crossed.
-    spent: Decimal,
-    /// The limit at that time.
-    limit: Decimal,
-    /// The currency of both.
-    currency: Currency,
-    /// The position of the event that crossed it.
-    crossed_at_position: Position,
-    /// The position of the alert itself: what to subscribe after.
-    position: Position,
-    /// When it was raised.
-    raised_at: Timestamp,
-}
-
-impl TryFrom<AlertRow> for BudgetAlert {
-    type Error = Error;
-
-    fn try_from(row: AlertRow) -> Result<Self> {
-        Ok(Self {
-            budget_id: Kind::Budget.id(row.budget_id),
-            month: row.month,
-            threshold_percent: row.threshold_percent,
-            spent: row.spent.into(),
-            limit: row.limit_amount.into(),
-            currency: Currency::Usd,
-            crossed_at_position: Position::from_row(row.crossed_at_position),
-            position: Position::from_row(row.alert_position),
-            raised_at: row.alerted_at.into(),
-        })
-    }
-}
-
-impl BudgetAlert {
-    fn of(event: &RecordedEvent, crossed: ThresholdCrossed) -> Self {
-        Self {
-            budget_id: Kind::Budget.id(crossed.budget_id),
-            month: crossed.month.to_string(),
-            threshold_percent: crossed.threshold_percent.percent().into(),
-            spent: crossed.spent.into(),
-            limit: crossed.limit.into(),
-            currency: crossed.currency.into(),
-            crossed_at_position: Position(crossed.crossed_at_position.into()),
-            position: event.position.into(),
-            raised_at: event.recorded_at.into(),
-        }
-    }
 }
 
 /// A budget: how much may be spent in a month, by whom, and when to say so.
@@ -251,24 +190,6 @@ impl Loader<MonthsOf> for loaders::Rows {
     }
 }
 
-/// The alerts of a budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct AlertsOf(BudgetId);
-
-impl Loader<AlertsOf> for loaders::Rows {
-    type Value = Vec<AlertRow>;
-    type Error = Arc<DatabaseError>;
-
-    async fn load(&self, keys: &[AlertsOf]) -> Result<HashMap<AlertsOf, Self::Value>, Self::Error> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
-        let mut alerts: HashMap<AlertsOf, Self::Value> = HashMap::new();
-        for row in query::alerts_of_budgets(&self.pool, &self.tenant, &ids).await? {
-            alerts.entry(AlertsOf(BudgetId(row.budget_id))).or_default().push(row);
-        }
-        Ok(alerts)
-    }
-}
-
 impl Loader<BudgetId> for loaders::Rows {
     type Value = BudgetRow;
     type Error = Arc<DatabaseError>;
@@ -325,69 +246,6 @@ impl BudgetQuery {
         let rows = query::budgets(&services.pool, &caller.tenant, &[], page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
-    }
-
-    /// Alerts, in the order in which they were raised. A cursor is the position of the alert.
-    #[graphql(complexity = "connection::cost(first, child_complexity)")]
-    async fn budget_alerts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of this budget alone.")] budget_id: Option<ID>,
-        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
-        #[graphql(desc = "Those after this position.")] after: Option<String>,
-        #[graphql(desc = "Wait until everything up to this position is seen.")] min_position: Option<Position>,
-    ) -> Result<Connection<String, BudgetAlert>> {
-        let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
-        let size = connection::size(ctx, first)?;
-        let place = after.as_deref().map(super::events::cursor).transpose()?.unwrap_or_default();
-        ready(ctx, PROJECTIONS, min_position).await?;
-        let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-        let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let rows = query::alerts(&services.pool, &caller.tenant, budget_id, place.as_i64(), limit).await;
-        let rows = rows.map_err(|error| errors::database(&error))?;
-        connection::connect_by(rows, size, after.is_some(), |row| row.alert_position.to_string())
-    }
-}
-
-/// Following alerts.
-#[derive(Default)]
-pub(crate) struct BudgetSubscription;
-
-#[Subscription]
-impl BudgetSubscription {
-    /// Alerts as they are raised: those after a position first, then those that come. Each is told once.
-    async fn budget_alerts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The position of the last alert already seen; 0 for all, from now on if not given.")]
-        after: Option<Position>,
-        #[graphql(desc = "Of this budget alone.")] budget_id: Option<ID>,
-    ) -> Result<impl Stream<Item = Result<BudgetAlert>> + use<>> {
-        let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
-        let filter = ReadFilter {
-            tenant: Some(ctx.data::<Caller>()?.tenant.clone()),
-            category: Some(BudgetPeriod::CATEGORY.to_owned()),
-            types: Vec::new(),
-            stream_id: None,
-        };
-        let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
-        Ok(events.filter_map(move |event| {
-            let alert = event.and_then(|event| alert(&event));
-            let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));
-            std::future::ready(match alert {
-                Ok(alert) => alert.filter(wanted).map(Ok),
-                Err(error) => Some(Err(error)),
-            })
-        }))
-    }
-}
-
-fn alert(event: &RecordedEvent) -> Result<Option<BudgetAlert>> {
-    match event.decode().map_err(|error| errors::internal(&error))? {
-        domain::Event::BudgetPeriod(BudgetPeriodEvent::ThresholdCrossed(crossed)) => {
-            Ok(Some(BudgetAlert::of(event, crossed)))
-        }
-        _ => Ok(None),
     }
 }
 

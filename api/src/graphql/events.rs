@@ -7,7 +7,7 @@ use super::ids::Kind;
 use super::scalars::{Long, Position, Timestamp, Uid, parse_position};
 use crate::caller::Caller;
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject};
+use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Value};
 use domain::TenantId;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -38,10 +38,10 @@ pub(crate) struct Event {
     /// The version of the payload's schema.
     schema_version: i32,
     /// What happened.
-    payload: Json<serde_json::Value>,
+    payload: Json<Value>,
     /// Who caused it, and by what: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and
     /// `traceparent`.
-    metadata: Json<serde_json::Value>,
+    metadata: Json<Value>,
     /// When it was appended, by the database's clock.
     recorded_at: Timestamp,
     /// SHA-256 of its content, in hexadecimal.
@@ -52,6 +52,7 @@ impl TryFrom<&RecordedEvent> for Event {
     type Error = Error;
 
     fn try_from(event: &RecordedEvent) -> Result<Self> {
+        // Not through a map of another kind: members keep the order in which they were written.
         let json = |text: &str| serde_json::from_str(text).map(Json).map_err(|error| errors::internal(&error));
         let mut content_hash = String::with_capacity(64);
         for byte in &event.content_hash {

@@ -1,6 +1,7 @@
 //! The GraphQL schema. One file an aggregate; each is registered here with one line in each root.
 
 pub(crate) mod agent;
+pub(crate) mod alert;
 pub(crate) mod as_of;
 pub(crate) mod budget;
 pub(crate) mod call;
@@ -47,6 +48,7 @@ pub(crate) struct Query(
     call::CallQuery,
     memory::MemoryQuery,
     budget::BudgetQuery,
+    alert::AlertQuery,
     price::PriceQuery,
     report::ReportQuery,
     events::EventQuery,
@@ -69,7 +71,7 @@ pub(crate) struct Mutation(
 pub(crate) struct Subscription(
     subscription::EventSubscription,
     subscription::UsageSubscription,
-    budget::BudgetSubscription,
+    alert::AlertSubscription,
 );
 
 /// The schema with what its resolvers work with.
@@ -87,7 +89,6 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<node::UserError>()
         // The library's own limit on recursion; what is within ours is within it.
         .limit_recursive_depth(crate::limits::MAX_NESTING)
-        .disable_suggestions()
 }
 
 /// The schema in GraphQL's own language, as it is committed in `schema.graphql`.

@@ -4,6 +4,7 @@ use async_graphql::{Response as Executed, ServerError, Value};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use serde::Serialize;
 use serde_json::json;
 
 /// An error outside GraphQL, in the form of a GraphQL response.
@@ -32,16 +33,27 @@ fn code_error(error: &mut ServerError, code: &str) {
     }
 }
 
-/// The response as JSON: without `data` if nothing was executed.
-pub(crate) fn body(response: &Executed) -> serde_json::Value {
-    let mut body = serde_json::Map::new();
-    if !response.errors.is_empty() {
-        body.insert("errors".to_owned(), json!(response.errors));
-    }
-    if !is_request_error(response) {
-        body.insert("data".to_owned(), json!(response.data));
-    }
-    serde_json::Value::Object(body)
+/// The response as it is written: without `data` if nothing was executed, and with the fields in the order in which
+/// they were asked for.
+#[derive(Serialize)]
+pub(crate) struct Body<'a> {
+    #[serde(skip_serializing_if = "<[ServerError]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+}
+
+pub(crate) fn body(response: &Executed) -> Body<'_> {
+    Body { errors: &response.errors, data: (!is_request_error(response)).then_some(&response.data) }
+}
+
+/// Text of JSON. Keys are strings everywhere, so this cannot fail; if it did, the client would get no text rather than
+/// a wrong one.
+pub(crate) fn text(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "an answer cannot be written");
+        String::new()
+    })
 }
 
 #[cfg(test)]
@@ -52,11 +64,16 @@ mod tests {
     #[test]
     fn a_refused_request_has_no_data_and_an_executed_one_has() {
         let refused = Executed::from_errors(vec![ServerError::new("no", None)]);
-        assert_eq!(body(&refused), json!({ "errors": [{ "message": "no" }] }));
+        assert_eq!(text(&body(&refused)), r#"{"errors":[{"message":"no"}]}"#);
         let failed = ServerError::new("no", None).with_path(vec![PathSegment::Field("a".to_owned())]);
         let executed = Executed::from_errors(vec![failed]);
-        assert_eq!(body(&executed)["data"], serde_json::Value::Null);
-        assert!(body(&executed).as_object().unwrap().contains_key("data"));
+        assert_eq!(text(&body(&executed)), r#"{"errors":[{"message":"no","path":["a"]}],"data":null}"#);
+    }
+
+    #[test]
+    fn fields_keep_the_order_in_which_they_were_asked_for() {
+        let executed = Executed::new(async_graphql::value!({ "b": 1, "a": { "d": 2, "c": 3 } }));
+        assert_eq!(text(&body(&executed)), r#"{"data":{"b":1,"a":{"d":2,"c":3}}}"#);
     }
 
     #[test]

@@ -6,12 +6,14 @@ use axum::response::{Html, IntoResponse, Response};
 
 include!(concat!(env!("OUT_DIR"), "/graphiql_assets.rs"));
 
-/// How many files GraphiQL consists of.
-const FILE_COUNT: usize = 4;
+/// What the page cannot do without.
+const NEEDED: [&str; 4] =
+    ["graphiql.min.js", "graphiql.min.css", "react.production.min.js", "react-dom.production.min.js"];
 
 /// The page; where the binary was built without GraphiQL, one that says how to get it.
 pub(crate) async fn page() -> Html<&'static str> {
-    Html(if ASSETS.len() == FILE_COUNT { include_str!("graphiql.html") } else { include_str!("no_graphiql.html") })
+    let is_here = NEEDED.iter().all(|needed| ASSETS.iter().any(|(name, _, _)| name == needed));
+    Html(if is_here { include_str!("graphiql.html") } else { include_str!("no_graphiql.html") })
 }
 
 /// A file of GraphiQL.

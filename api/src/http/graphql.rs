@@ -150,5 +150,5 @@ fn status(executed: &Executed, media_type: MediaType) -> StatusCode {
 
 fn written(status: StatusCode, media_type: MediaType, executed: &Executed) -> Response {
     let headers = [(header::CONTENT_TYPE, media_type.as_str()), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, answer::body(executed).to_string()).into_response()
+    (status, headers, answer::text(&answer::body(executed))).into_response()
 }

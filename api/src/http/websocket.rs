@@ -18,8 +18,7 @@ use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, BoxStream, SelectAll};
 use metrics::gauge;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -81,6 +80,28 @@ enum ClientMessage {
     },
     Complete {
         id: String,
+    },
+}
+
+/// What a client is told.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ServerMessage<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<serde_json::Value>,
+    },
+    Next {
+        id: &'a str,
+        payload: answer::Body<'a>,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
     },
 }
 
@@ -205,6 +226,9 @@ impl Connection {
         let shutdown = self.state.shutdown.clone();
         loop {
             let done = tokio::select! {
+                // In this order: subscriptions end when the server stops, and a client that is told so by the closing
+                // of its connection subscribes again, while one that is told `complete` does not.
+                biased;
                 () = shutdown.cancelled() => return Close::going_away().into(),
                 () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
                     return Close::new(4408, "Connection initialisation timeout").into();
@@ -242,8 +266,7 @@ impl Connection {
         let message = serde_json::from_str(&text).map_err(|_| Close::bad_message("Invalid message received"))?;
         match message {
             ClientMessage::ConnectionInit { payload } => self.init(payload.as_ref()).await,
-            ClientMessage::Ping { payload: None } => self.send(&json!({ "type": "pong" })).await,
-            ClientMessage::Ping { payload } => self.send(&json!({ "type": "pong", "payload": payload })).await,
+            ClientMessage::Ping { payload } => self.send(&ServerMessage::Pong { payload }).await,
             ClientMessage::Pong {} => Ok(()),
             ClientMessage::Subscribe { .. } if !self.acknowledged => Err(Close::new(4401, "Unauthorized").into()),
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
@@ -267,7 +290,7 @@ impl Connection {
             return Err(Close::new(4403, "Forbidden").into());
         }
         self.acknowledged = true;
-        self.send(&json!({ "type": "connection_ack" })).await
+        self.send(&ServerMessage::ConnectionAck).await
     }
 
     async fn subscribe(&mut self, id: String, payload: serde_json::Value) -> Result<(), End> {
@@ -321,7 +344,7 @@ impl Connection {
             Step::Next(response) => response,
             Step::Done => {
                 self.forget(&id);
-                return self.send(&json!({ "type": "complete", "id": id })).await;
+                return self.send(&ServerMessage::Complete { id: &id }).await;
             }
         };
         let is_first = !std::mem::replace(&mut operation.answered, true);
@@ -331,7 +354,7 @@ impl Connection {
             self.forget(&id);
             return self.refuse(&id, &response.errors).await;
         }
-        self.send(&json!({ "type": "next", "id": id, "payload": answer::body(&response) })).await
+        self.send(&ServerMessage::Next { id: &id, payload: answer::body(&response) }).await
     }
 
     fn forget(&mut self, id: &str) {
@@ -345,11 +368,11 @@ impl Connection {
 
     /// Ends an operation that was not executed.
     async fn refuse(&mut self, id: &str, errors: &[ServerError]) -> Result<(), End> {
-        self.send(&json!({ "type": "error", "id": id, "payload": errors })).await
+        self.send(&ServerMessage::Error { id, payload: errors }).await
     }
 
-    async fn send(&mut self, message: &serde_json::Value) -> Result<(), End> {
-        self.send_raw(Message::Text(message.to_string().into())).await
+    async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
+        self.send_raw(Message::Text(answer::text(message).into())).await
     }
 
     async fn send_raw(&mut self, message: Message) -> Result<(), End> {

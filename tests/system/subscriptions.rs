@@ -1,0 +1,325 @@
+//! Subscriptions over graphql-transport-ws: what they bring, and how they end.
+
+use crate::graphql::command;
+use crate::harness::{PATIENCE, Server, TestDatabase};
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A client that says what it is told to, right or wrong.
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect(server: &Server, path: &str, protocol: Option<&str>) -> Self {
+        let url = format!("{}{path}", server.address.replace("http://", "ws://"));
+        let mut request = url.into_client_request().unwrap();
+        if let Some(protocol) = protocol {
+            request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocol).unwrap());
+        }
+        Self(connect_async(request).await.unwrap().0)
+    }
+
+    /// A connection that is acknowledged.
+    async fn ready(server: &Server) -> Self {
+        let mut client = Self::connect(server, "/graphql/ws", Some("graphql-transport-ws")).await;
+        client.say(json!({ "type": "connection_init" })).await;
+        assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+        client
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.say_text(&message.to_string()).await;
+    }
+
+    async fn say_text(&mut self, text: &str) {
+        self.0.send(Message::Text(text.into())).await.unwrap();
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        let payload = json!({ "query": query, "variables": variables });
+        self.say(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+    }
+
+    /// The next message that is not the server's own ping.
+    async fn next(&mut self) -> Message {
+        let next = async {
+            loop {
+                match self.0.next().await.unwrap().unwrap() {
+                    Message::Ping(_) => {}
+                    message => return message,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.unwrap()
+    }
+
+    async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The data of the next answer.
+    async fn data(&mut self, id: &str) -> Value {
+        let mut message = self.hear().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)), "{message}");
+        assert!(message["payload"].get("errors").is_none(), "{message}");
+        message["payload"]["data"].take()
+    }
+
+    /// The code that the server closes with.
+    async fn closed(&mut self) -> u16 {
+        match self.next().await {
+            Message::Close(Some(frame)) => frame.code.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter! = {}) {
+    events(after: $after, filter: $filter) { position type payload }
+}";
+
+/// Events until a position.
+async fn until(client: &mut Client, id: &str, last: u64) -> Vec<Value> {
+    let mut events = Vec::new();
+    loop {
+        let event = client.data(id).await["events"].take();
+        let position: u64 = event["position"].as_str().unwrap().parse().unwrap();
+        events.push(event);
+        if position >= last {
+            return events;
+        }
+    }
+}
+
+async fn register(server: &Server, name: &str) -> u64 {
+    let payload = command(server, "registerAgent", json!({ "name": name }), "position").await;
+    payload["position"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_subscribes_before_during_or_after_sees_the_same() {
+    const AGENTS: usize = 300;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let start: u64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let last = start + AGENTS as u64;
+    let follow = async |after: Option<u64>| {
+        let mut client = Client::ready(&server).await;
+        client.subscribe("s", EVENTS, json!({ "after": after.map(|after| after.to_string()) })).await;
+        client
+    };
+    let mut now = follow(None).await;
+    let mut before = follow(Some(0)).await;
+    // Once it has an event, the one that asked for no past is there too.
+    let first = before.data("s").await["events"]["position"].take();
+    assert_eq!(first, "1");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let write = async {
+        for n in 0..AGENTS {
+            register(&server, &format!("agent {n}")).await;
+        }
+    };
+    let mut during = None;
+    let join = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        during = Some(follow(Some(0)).await);
+    };
+    tokio::join!(write, join);
+    let mut after = follow(Some(0)).await;
+    let after = until(&mut after, "s", last).await;
+    let positions: Vec<u64> = after.iter().map(|event| event["position"].as_str().unwrap().parse().unwrap()).collect();
+    assert_eq!(positions, (1..=last).collect::<Vec<_>>());
+    assert!(until(&mut before, "s", last).await == after[1..], "the one who came before saw something else");
+    assert!(until(&mut during.unwrap(), "s", last).await == after, "the one who came meanwhile saw something else");
+    let start = usize::try_from(start).unwrap();
+    assert!(until(&mut now, "s", last).await == after[start..], "the one who wanted no past saw something else");
+    // A client that lost its connection goes on where it was, and one that filters sees its part.
+    let mut resumed = follow(Some(last - 7)).await;
+    assert!(until(&mut resumed, "s", last).await == after[after.len() - 7..]);
+    let mut filtered = Client::ready(&server).await;
+    let filter = json!({ "after": "0", "filter": { "category": "agent", "types": ["agent.registered"] } });
+    filtered.subscribe("s", EVENTS, filter).await;
+    assert!(until(&mut filtered, "s", last).await == after[start..]);
+    register(&server, "one more").await;
+    assert_eq!(filtered.data("s").await["events"]["position"], (last + 1).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_adds_up_and_alerts_are_told_once() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
+                        "rates": { "input": "1", "output": "1" } });
+    command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
+    let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": "2" });
+    command(&server, "defineBudget", json!({ "terms": terms }), "outcome").await;
+    let mut client = Client::ready(&server).await;
+    let totals = "subscription { usageTotals(by: [MODEL], intervalMs: 100) { total { calls cost } position } }";
+    client.subscribe("usage", totals, json!({})).await;
+    assert_eq!(client.data("usage").await["usageTotals"]["total"], json!({ "calls": 0, "cost": "0" }));
+    let mut alerts = Client::ready(&server).await;
+    let query = "subscription ($after: Position) { budgetAlerts(after: $after) { thresholdPercent spent position } }";
+    alerts.subscribe("alerts", query, json!({ "after": "0" })).await;
+    for n in 1..=3 {
+        let report = json!({ "callKey": n.to_string(), "provider": "acme", "model": "m",
+                             "usage": { "input": 1_000_000 }, "startedAt": "2023-09-10T00:00:00Z" });
+        command(&server, "reportCall", report, "outcome").await;
+    }
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(alerts.data("alerts").await["budgetAlerts"].take());
+    }
+    let thresholds: Vec<_> = told.iter().map(|alert| (&alert["thresholdPercent"], &alert["spent"])).collect();
+    let [half, most, all] = [json!(50), json!(80), json!(100)];
+    assert_eq!(thresholds, [(&half, &json!("1")), (&most, &json!("2")), (&all, &json!("2"))]);
+    let sums = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let totals = client.data("usage").await["usageTotals"]["total"].take();
+            if totals["calls"] == 3 {
+                return totals;
+            }
+        }
+    });
+    assert_eq!(sums.await.unwrap()["cost"], "3");
+    alerts.say(json!({ "type": "complete", "id": "alerts" })).await;
+    alerts.subscribe("again", query, json!({ "after": told[1]["position"] })).await;
+    assert_eq!(alerts.data("again").await["budgetAlerts"], told[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_breaks_the_protocol_is_told_how() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let fresh = async || Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+    let init = json!({ "type": "connection_init" });
+    let subscribe = json!({ "type": "subscribe", "id": "a", "payload": { "query": "subscription { events { id } }" } });
+
+    // Browsers and this client break off by themselves where the server takes none of their protocols.
+    let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
+    let mut old = url.into_client_request().unwrap();
+    old.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-ws"));
+    assert!(connect_async(old).await.is_err());
+    let mut client = Client::connect(&server, "/graphql", None).await;
+    assert_eq!(client.closed().await, 4406);
+    let mut client = fresh().await;
+    client.say(subscribe.clone()).await;
+    assert_eq!(client.closed().await, 4401);
+    for (said, code) in [(vec![init.clone()], 4429), (vec![subscribe.clone(), subscribe.clone()], 4409)] {
+        let mut client = Client::ready(&server).await;
+        for message in said {
+            client.say(message).await;
+        }
+        assert_eq!(client.closed().await, code);
+    }
+    for bad in [
+        "x",
+        "{}",
+        "[]",
+        "{\"type\":\"hello\"}",
+        "{\"type\":\"subscribe\",\"id\":\"a\"}",
+        "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"query\":\"{head}\"}}",
+        "{\"type\":\"subscribe\",\"id\":\"a\",\"payload\":{}}",
+        "{\"type\":\"connection_init\",\"payload\":1}",
+    ] {
+        let mut client = if bad.contains("subscribe") { Client::ready(&server).await } else { fresh().await };
+        client.say_text(bad).await;
+        assert_eq!(client.closed().await, 4400, "{bad}");
+    }
+    let mut client = fresh().await;
+    client.0.send(Message::Binary("x".into())).await.unwrap();
+    assert_eq!(client.closed().await, 4400);
+    // Says nothing at all.
+    let mut client = fresh().await;
+    assert_eq!(client.closed().await, 4408);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_come_and_go_in_one_connection() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut client = Client::connect(&server, "/graphql", Some("graphql-transport-ws")).await;
+    client.say(json!({ "type": "ping" })).await;
+    assert_eq!(client.hear().await, json!({ "type": "pong" }));
+    client.say(json!({ "type": "connection_init", "payload": {} })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+
+    let register = "mutation { registerAgent(input: { name: \"ada\" }) { outcome } }";
+    client.subscribe("m", register, json!({})).await;
+    assert_eq!(client.data("m").await["registerAgent"]["outcome"], "DONE");
+    assert_eq!(client.hear().await, json!({ "type": "complete", "id": "m" }));
+    // An id may be used again once its operation has ended.
+    client.subscribe("m", "{ head }", json!({})).await;
+    assert!(client.data("m").await["head"].is_string());
+    assert_eq!(client.hear().await["type"], "complete");
+
+    let deep = format!("{}x{}", "{ a ".repeat(1000), "}".repeat(1000));
+    for (query, code) in [
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        (deep.as_str(), "TOO_DEEP"),
+        ("subscription { events(after: \"4000000000\") { id } }", "BAD_USER_INPUT"),
+        ("subscription { usageTotals(intervalMs: 1) { position } }", "BAD_USER_INPUT"),
+    ] {
+        client.subscribe("e", query, json!({})).await;
+        let message = client.hear().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("e")), "{query}: {message}");
+        assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
+    }
+    for n in 0..50 {
+        client.subscribe(&n.to_string(), EVENTS, json!({})).await;
+    }
+    client.subscribe("one too many", EVENTS, json!({})).await;
+    let message = client.hear().await;
+    assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS", "{message}");
+    for n in 1..50 {
+        client.say(json!({ "type": "complete", "id": n.to_string() })).await;
+    }
+    client.say(json!({ "type": "ping", "payload": { "n": 1 } })).await;
+    assert_eq!(client.hear().await, json!({ "type": "pong", "payload": { "n": 1 } }));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.ask(register, json!({})).await;
+    // Only the one that is left is told.
+    assert_eq!(client.data("0").await["events"]["type"], "agent.registered");
+    client.say(json!({ "type": "ping" })).await;
+    assert_eq!(client.hear().await, json!({ "type": "pong" }));
+
+    let terminated = server.terminate();
+    let (closed, (code, said)) = tokio::join!(client.closed(), terminated);
+    assert_eq!((closed, code), (1001, Some(0)), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_shows_the_token_when_it_connects() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--token", "tea"]).await;
+    for payload in [json!(null), json!({}), json!({ "authorization": "Bearer coffee" }), json!({ "authorization": 1 })]
+    {
+        let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+        client.say(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(client.closed().await, 4403, "{payload}");
+    }
+    for key in ["authorization", "Authorization"] {
+        let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+        client.say(json!({ "type": "connection_init", "payload": { key: "Bearer tea" } })).await;
+        assert_eq!(client.hear().await["type"], "connection_ack");
+    }
+    let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
+    let with = |token: &'static str| {
+        let mut request = url.as_str().into_client_request().unwrap();
+        request.headers_mut().insert("authorization", HeaderValue::from_static(token));
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+        connect_async(request)
+    };
+    assert!(with("Bearer coffee").await.is_err());
+    let mut client = Client(with("Bearer tea").await.unwrap().0);
+    client.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+}
