@@ -123,8 +123,7 @@ async fn a_retried_creation_gets_the_original_positions() {
     let receipt = logs[0].receipt(&key(id), sent.metadata.command_id).await.unwrap();
     assert_eq!(receipt.map(|(first, last)| (first.get(), last.get())), Some((4, 5)));
     assert_eq!(logs[0].receipt(&key(id), Uuid::new_v4()).await.unwrap(), None);
-    let rows: i64 =
-        sqlx::query_scalar("select count(*) from apex.receipts").fetch_one(&database.pool).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from apex.receipts").fetch_one(&database.pool).await.unwrap();
     assert_eq!(rows, 1, "only what did not create its stream needs a row of its own");
     assert_dense(&all(&logs[0]).await);
 }
