@@ -11,7 +11,7 @@ DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test known-answers fmt lint deny ci graphiql
+.PHONY: help demo build test bench known-answers fmt lint deny ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,10 @@ build: ## build target/debug/apex
 test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
+
+bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
+	@scripts/install-packages.sh $(TEST_PACKAGES)
+	scripts/with-services.sh cargo bench --locked $(if $(BENCH),--bench $(BENCH),--benches)
 
 # Public traces that are not part of the project, in folders as tests/known_answers names them.
 APEX_DATA ?= ../shared/data

@@ -62,10 +62,14 @@ create table apex.streams (
     category  text   not null,
     stream_id uuid   not null,
     version   bigint not null,
+    -- The receipt of the command that created the stream and did nothing else: most commands are of this kind, and
+    -- need no row of their own. Its events are the first ones of the stream.
+    first_command uuid,
+    first_count   integer,
     primary key (tenant_id, category, stream_id)
 ) with (fillfactor = 80);
 
--- What became of a command: a retry under the same id gets the original positions.
+-- What became of every other command: a retry under the same id gets the original positions.
 create table apex.receipts (
     tenant_id      text    not null,
     command_id     uuid    not null,
@@ -126,19 +130,19 @@ $$;
 
 -- Appends a batch and says of each append what became of it.
 --
--- a_*: one entry an append. s_*: one entry a stream that an append touches, with the append's number (from 1), the
--- version expected (-1: any) and how many events it gets (0: the version is only checked). e_*: one entry an event,
--- in order, with the number of its stream entry. No stream and no command may occur twice in a batch; the caller
--- puts the later one into the next batch.
+-- a_*: one entry an append; a_creates says that all it does is to create one stream. s_*: one entry a stream that an
+-- append touches, with the append's number (from 1), the version expected (-1: any) and how many events it gets
+-- (0: the version is only checked). e_*: one entry an event, in order, with the number of its stream entry. No stream
+-- and no command may occur twice in a batch; the caller puts the later one into the next batch.
 --
 -- status: 'appended' and 'duplicate' give the positions; 'conflict' gives the stream and its current version.
 -- Locks are taken in key order, the head last, so that batches never wait for each other in a circle.
 --
 -- Plans are made while the tables are still empty, and are kept. Look-ups are therefore laterals, which can only be
 -- nested loops, without sequential scans: right for any size. What the planner is told not to do it costs at 1e10,
--- which looks worth compiling: jit is off. Rows of streams are updated by the place at which they were locked.
+-- which looks worth compiling: jit is off. Rows of streams are written by the place at which they were locked.
 create function apex.append(
-    a_tenant text[], a_command uuid[],
+    a_tenant text[], a_command uuid[], a_creates boolean[],
     s_append integer[], s_tenant text[], s_category text[], s_stream uuid[], s_expected bigint[], s_count integer[],
     e_entry integer[], e_id uuid[], e_type text[], e_schema_version smallint[],
     e_payload text[], e_metadata text[], e_hash bytea[]
@@ -151,36 +155,48 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    settled integer[];      -- appends that are duplicates or conflicts
-    base_versions bigint[]; -- current version by stream entry
-    stream_rows tid[];      -- the locked row by stream entry
+    this_transaction constant xid := pg_current_xact_id()::xid;
+    settled integer[] := '{}'; -- appends that are duplicates or conflicts
+    base_versions bigint[];    -- by stream entry: the version before this batch
+    stream_rows tid[];         -- by stream entry: the place of its row
+    is_created boolean[];      -- by stream entry: whether the row was made here
+    known_counts integer[];    -- by stream entry: the events of this very command, if it created the stream before
     head_position bigint;
     now_at timestamptz;
-    wanted integer;
+    accepted integer;
     done integer;
 begin
-    insert into apex.streams (tenant_id, category, stream_id, version)
-    select s.tenant, s.category, s.stream, 0
-    from unnest(s_tenant, s_category, s_stream, s_expected, s_count) as s (tenant, category, stream, expected, events)
+    -- New streams come with their final version, and with their receipt.
+    insert into apex.streams (tenant_id, category, stream_id, version, first_command, first_count)
+    select s.tenant, s.category, s.stream, s.events, a.command, s.events
+    from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
+         as s (append, tenant, category, stream, expected, events)
+    left join unnest(a_command, a_creates) with ordinality as a (command, creates, n) on a.n = s.append and a.creates
     where s.expected <= 0 and s.events > 0
     order by 1, 2, 3
     on conflict do nothing;
 
     -- An entry without a row is a stream that does not exist: version 0.
-    select array_agg(coalesce(locked.version, 0) order by locked.n), array_agg(locked.place order by locked.n)
-    into base_versions, stream_rows
+    select array_agg(locked.version order by locked.n), array_agg(locked.place order by locked.n),
+           array_agg(locked.created order by locked.n), array_agg(locked.known order by locked.n)
+    into base_versions, stream_rows, is_created, known_counts
     from (
-        select s.n, row.version, row.place
+        select s.n, row.place, coalesce(row.created, false) as created,
+               case when row.created then 0 else coalesce(row.version, 0) end as version,
+               case when not row.created and row.first_command = a.command then row.first_count end as known
         from (
-            select * from unnest(s_tenant, s_category, s_stream) with ordinality as u (tenant, category, stream, n)
+            select * from unnest(s_append, s_tenant, s_category, s_stream) with ordinality
+                          as u (append, tenant, category, stream, n)
             order by u.tenant, u.category, u.stream
             offset 0
         ) as s
         left join lateral (
-            select st.version, st.ctid as place from apex.streams st
+            select st.version, st.ctid as place, st.xmin = this_transaction as created, st.first_command, st.first_count
+            from apex.streams st
             where st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
             for update
         ) as row on true
+        join unnest(a_command) with ordinality as a (command, n) on a.n = s.append
     ) as locked;
 
     -- Only now, under the locks of its streams, can nobody be appending the same command at this moment.
@@ -193,13 +209,33 @@ begin
         offset 0
     ) as receipt;
     get diagnostics done = row_count;
-    settled := '{}';
     if done > 0 then
-        select array_agg(a.n::integer) into settled
-        from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-        cross join lateral (
-            select 1 from apex.receipts r where r.tenant_id = a.tenant and r.command_id = a.command offset 0
-        ) as receipt;
+        settled := array(
+            select a.n::integer
+            from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+            cross join lateral (
+                select 1 from apex.receipts r where r.tenant_id = a.tenant and r.command_id = a.command offset 0
+            ) as receipt
+        );
+    end if;
+
+    return query
+    select distinct on (s.append) s.append, 'duplicate'::text, first.position, s.known, null::uuid, null::bigint
+    from unnest(s_append, s_tenant, s_category, s_stream, known_counts)
+         as s (append, tenant, category, stream, known)
+    cross join lateral (
+        select e.position from apex.events e
+        where e.stream_id = s.stream and e.version = 1 and e.tenant_id = s.tenant and e.category = s.category
+        offset 0
+    ) as first
+    where s.known is not null and s.append <> all (settled)
+    order by s.append;
+    get diagnostics done = row_count;
+    if done > 0 then
+        settled := settled || array(
+            select distinct s.append from unnest(s_append, known_counts) as s (append, known)
+            where s.known is not null and s.append <> all (settled)
+        );
     end if;
 
     return query
@@ -218,15 +254,29 @@ begin
     end if;
 
     if cardinality(settled) > 0 then
-        -- Rows made above for streams of an append that is refused.
+        -- Rows made above for an append that is refused. Nobody has seen them yet.
         delete from apex.streams st
-        using unnest(s_append, stream_rows) as s (append, place)
-        where s.append = any (settled) and st.ctid = s.place and st.version = 0;
+        using unnest(s_append, stream_rows, is_created) as s (append, place, created)
+        where s.append = any (settled) and s.created and st.ctid = s.place;
     end if;
 
-    wanted := cardinality(a_command) - cardinality(settled);
-    if wanted = 0 then
+    accepted := cardinality(a_command) - cardinality(settled);
+    if accepted = 0 then
         return;
+    end if;
+
+    if false = any (is_created) then
+        update apex.streams st set version = s.current + s.events
+        from unnest(s_append, stream_rows, is_created, base_versions, s_count)
+             as s (append, place, created, current, events)
+        where not s.created and s.events > 0 and s.append <> all (settled) and st.ctid = s.place;
+        get diagnostics done = row_count;
+        if done <> (
+            select count(*) from unnest(s_append, is_created, s_count) as s (append, created, events)
+            where not s.created and s.events > 0 and s.append <> all (settled)
+        ) then
+            raise exception 'a stream moved although it was locked' using errcode = 'internal_error';
+        end if;
     end if;
 
     select h.position, greatest(clock_timestamp(), h.recorded_at) into head_position, now_at
@@ -258,34 +308,39 @@ begin
     from numbered
     group by append;
 
-    insert into apex.receipts (tenant_id, command_id, first_position, event_count)
-    select a.tenant, a.command, head_position + 1 + sum(c.events) over (order by a.n) - c.events, c.events
-    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    join (
-        select s.append, sum(s.events)::integer as events from unnest(s_append, s_count) as s (append, events)
-        group by s.append
-    ) as c on c.append = a.n
-    where a.n <> all (settled)
-    on conflict do nothing;
-    get diagnostics done = row_count;
-    if done <> wanted then
-        -- Two processes sent one command id to different streams at the same moment. Nothing is kept; the retry finds
-        -- the receipt of the one that won.
-        raise exception 'a command was appended by another process at the same moment' using errcode = 'serialization_failure';
+    if false = any (a_creates) then
+        insert into apex.receipts (tenant_id, command_id, first_position, event_count)
+        select placed.tenant, placed.command, placed.first_position, placed.events
+        from (
+            select a.tenant, a.command, a.creates, c.events,
+                   head_position + 1 + sum(c.events) over (order by a.n) - c.events as first_position
+            from unnest(a_tenant, a_command, a_creates) with ordinality as a (tenant, command, creates, n)
+            join (
+                select s.append, sum(s.events)::integer as events
+                from unnest(s_append, s_count) as s (append, events)
+                group by s.append
+            ) as c on c.append = a.n
+            where a.n <> all (settled)
+        ) as placed
+        where not placed.creates
+        on conflict do nothing;
+        get diagnostics done = row_count;
+        if done <> (
+            select count(*) from unnest(a_creates) with ordinality as a (creates, n)
+            where not a.creates and a.n <> all (settled)
+        ) then
+            -- Two processes sent one command id to different streams at the same moment. Nothing is kept; the retry
+            -- finds the receipt of the one that won.
+            raise exception 'a command was appended by another process at the same moment'
+                using errcode = 'serialization_failure';
+        end if;
     end if;
 
-    update apex.streams st set version = s.current + s.events
-    from unnest(s_append, stream_rows, base_versions, s_count) as s (append, place, current, events)
-    where s.append <> all (settled) and s.events > 0 and st.ctid = s.place;
-    get diagnostics done = row_count;
-
-    select count(*) filter (where s.events > 0), sum(s.events) into wanted, head_position
-    from unnest(s_append, s_count) as s (append, events) where s.append <> all (settled);
-    if done <> wanted then
-        raise exception 'a stream moved although it was locked' using errcode = 'internal_error';
-    end if;
-
-    update apex.head h set position = h.position + head_position, recorded_at = now_at
+    update apex.head h
+    set position = h.position + (
+            select sum(s.events) from unnest(s_append, s_count) as s (append, events) where s.append <> all (settled)
+        ),
+        recorded_at = now_at
     returning h.position into head_position;
 
     -- One a batch; what it misses is found by polling.

@@ -210,7 +210,7 @@ impl Commands {
                 };
                 let (guards, events) = match decided {
                     Ok((guards, events)) if !events.is_empty() => (guards, events),
-                    settled if fresh => return self.settle(context, &aggregate, settled.err()).await,
+                    settled if fresh => return self.settle(context, &key, &aggregate, settled.err()).await,
                     _ => {
                         aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
                         fresh = true;
@@ -264,11 +264,12 @@ impl Commands {
     async fn settle<A, E: std::error::Error + 'static>(
         &self,
         context: &Context,
+        key: &StreamKey,
         aggregate: &Arc<Loaded<A>>,
         refused: Option<Error<E>>,
     ) -> Result<Outcome<A>, Error<E>> {
         let aggregate = aggregate.clone();
-        match (self.log.receipt(&context.tenant, context.command_id).await?, refused) {
+        match (self.log.receipt(key, context.command_id).await?, refused) {
             (Some((_, position)), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position, aggregate }),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),

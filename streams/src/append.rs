@@ -85,6 +85,13 @@ impl Append {
         self.streams.iter().map(|stream| stream.events.len()).sum()
     }
 
+    /// Whether all it does is to create one stream: then the stream itself is its receipt.
+    pub(crate) fn creates_one_stream(&self) -> bool {
+        let mut written = self.streams.iter().filter(|stream| !stream.events.is_empty());
+        let creates = written.next().is_some_and(|stream| stream.expected == Expected::Exact(Version::ZERO));
+        creates && written.next().is_none()
+    }
+
     pub(crate) fn check(&self, metadata_bytes: usize) -> Result<usize, InvalidAppend> {
         let found = self.event_count();
         if found == 0 {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -22,6 +22,9 @@ use uuid::Uuid;
 pub struct AppenderLimits {
     /// Appends that may wait; one more is refused as busy.
     pub max_waiting: usize,
+    /// Batches committed at the same time, each on a connection of its own: while one is flushed to disk, the next is
+    /// already checked. They do not wait for each other's streams unless they share some.
+    pub connections: usize,
     /// Events in one batch.
     pub max_batch_events: usize,
     /// Bytes of payload and metadata in one batch.
@@ -30,7 +33,7 @@ pub struct AppenderLimits {
 
 impl Default for AppenderLimits {
     fn default() -> Self {
-        Self { max_waiting: 4096, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
+        Self { max_waiting: 4096, connections: 2, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
     }
 }
 
@@ -46,34 +49,48 @@ pub(crate) struct Waiting {
 }
 
 pub(crate) struct Appender {
-    pub(crate) pool: PgPool,
     pub(crate) limits: AppenderLimits,
     pub(crate) queue: mpsc::Receiver<Waiting>,
+    pub(crate) committer: Committer,
+}
+
+pub(crate) struct Committer {
+    pub(crate) pool: PgPool,
     pub(crate) tail: Tail,
 }
 
 impl Appender {
     /// Commits batches until every [`crate::Log`] handle is gone and the queue is empty.
     pub(crate) async fn run(mut self) {
-        let mut deferred = VecDeque::new();
+        let shared = Arc::new(self.committer);
+        let connections = Arc::new(Semaphore::new(self.limits.connections));
+        let mut waiting = VecDeque::new();
         loop {
-            if deferred.is_empty() {
+            // A batch is cut when a connection is free to commit it, and not before.
+            let Ok(connection) = connections.clone().acquire_owned().await else { return };
+            if waiting.is_empty() {
                 match self.queue.recv().await {
-                    Some(waiting) => deferred.push_back(waiting),
+                    Some(next) => waiting.push_back(next),
                     None => return,
                 }
             }
-            while deferred.len() < self.limits.max_waiting {
+            while waiting.len() < self.limits.max_waiting {
                 match self.queue.try_recv() {
-                    Ok(waiting) => deferred.push_back(waiting),
+                    Ok(next) => waiting.push_back(next),
                     Err(_) => break,
                 }
             }
-            let batch = take_batch(&mut deferred, &self.limits);
-            self.commit(batch).await;
+            let batch = take_batch(&mut waiting, &self.limits);
+            let committer = shared.clone();
+            tokio::spawn(async move {
+                committer.commit(batch).await;
+                drop(connection);
+            });
         }
     }
+}
 
+impl Committer {
     async fn commit(&self, batch: Vec<Waiting>) {
         let started = Instant::now();
         let events: usize = batch.iter().map(|waiting| waiting.append.event_count()).sum();
@@ -157,6 +174,7 @@ fn take_batch(deferred: &mut VecDeque<Waiting>, limits: &AppenderLimits) -> Vec<
 struct Columns {
     a_tenant: Vec<String>,
     a_command: Vec<Uuid>,
+    a_creates: Vec<bool>,
     s_append: Vec<i32>,
     s_tenant: Vec<String>,
     s_category: Vec<String>,
@@ -178,6 +196,7 @@ impl Columns {
         for (index, Waiting { append, metadata, .. }) in batch.iter().enumerate() {
             columns.a_tenant.push(append.tenant.as_str().to_owned());
             columns.a_command.push(append.metadata.command_id);
+            columns.a_creates.push(append.creates_one_stream());
             for stream in &append.streams {
                 columns.s_append.push(number(index + 1));
                 columns.s_tenant.push(append.tenant.as_str().to_owned());
@@ -213,7 +232,7 @@ fn number(count: usize) -> i32 {
 }
 
 const APPEND: &str = "select append, status, first_position, event_count, conflict_stream, current_version
-    from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
     let mut connection = pool.acquire().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
@@ -221,6 +240,7 @@ async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Result<Appended, 
     let rows = sqlx::query(AssertSqlSafe(APPEND))
         .bind(&columns.a_tenant)
         .bind(&columns.a_command)
+        .bind(&columns.a_creates)
         .bind(&columns.s_append)
         .bind(&columns.s_tenant)
         .bind(&columns.s_category)

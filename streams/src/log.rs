@@ -1,12 +1,11 @@
 //! The log's handle.
 
-use crate::appender::{Appender, RETRY_AFTER, Waiting};
+use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
     Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Tail,
     TailConfig, Version, read,
 };
 use chrono::{DateTime, Utc};
-use domain::TenantId;
 use metrics::{counter, gauge};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
@@ -26,8 +25,8 @@ pub struct LogConfig {
 
 /// The most events a page may have.
 const MAX_PAGE_EVENTS: usize = 10_000;
-/// Connections of the log itself: for the appender, the tail, its notifications and a reserve.
-const OWN_CONNECTIONS: u32 = 4;
+/// Connections of the tail: for reading and for notifications.
+const TAIL_CONNECTIONS: u32 = 2;
 /// How long the log waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Empty partitions kept before the head.
@@ -49,12 +48,13 @@ impl Log {
     pub async fn open(pool: PgPool, config: LogConfig) -> Result<Self, ReadError> {
         // Writers and readers that wait for each other must not wait for the same connections.
         let own = PgPoolOptions::new()
-            .max_connections(OWN_CONNECTIONS)
+            .max_connections(u32::try_from(config.appender.connections).unwrap_or(1) + TAIL_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with((*pool.connect_options()).clone());
         let tail = Tail::open(own.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
-        let appender = Appender { pool: own, limits: config.appender, queue: receiver, tail: tail.clone() };
+        let committer = Committer { pool: own, tail: tail.clone() };
+        let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
         Ok(Self { pool, queue, tail })
     }
@@ -146,16 +146,17 @@ impl Log {
         read::position_at(&self.pool, moment).await
     }
 
-    /// The positions of what a command appended, if it did.
+    /// The positions of what a command appended, if it did. A command that created a stream and did nothing else is
+    /// found by that stream alone.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn receipt(
         &self,
-        tenant: &TenantId,
+        stream: &StreamKey,
         command_id: Uuid,
     ) -> Result<Option<(Position, Position)>, ReadError> {
-        read::receipt(&self.pool, tenant, command_id).await
+        read::receipt(&self.pool, stream, command_id).await
     }
 
     /// Keeps empty partitions before the head until told to stop.

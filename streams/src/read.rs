@@ -129,15 +129,24 @@ pub(crate) async fn position_at(pool: &PgPool, moment: DateTime<Utc>) -> Result<
 
 pub(crate) async fn receipt(
     pool: &PgPool,
-    tenant: &TenantId,
+    stream: &StreamKey,
     command_id: Uuid,
 ) -> Result<Option<(Position, Position)>, ReadError> {
-    let row =
-        sqlx::query("select first_position, event_count from apex.receipts where tenant_id = $1 and command_id = $2")
-            .bind(tenant.as_str())
-            .bind(command_id)
-            .fetch_optional(pool)
-            .await?;
+    let row = sqlx::query(
+        "select first_position, event_count from apex.receipts where tenant_id = $1 and command_id = $2
+         union all
+         select e.position, s.first_count from apex.streams s
+         join apex.events e on e.stream_id = s.stream_id and e.version = 1
+             and e.tenant_id = s.tenant_id and e.category = s.category
+         where s.tenant_id = $1 and s.category = $3 and s.stream_id = $4 and s.first_command = $2
+         limit 1",
+    )
+    .bind(stream.tenant.as_str())
+    .bind(command_id)
+    .bind(&*stream.category)
+    .bind(stream.id)
+    .fetch_optional(pool)
+    .await?;
     row.map(|row| {
         let first: i64 = row.try_get("first_position")?;
         let count: i32 = row.try_get("event_count")?;

@@ -100,9 +100,32 @@ async fn a_retry_gets_the_original_positions() {
     let again = log.append(sent.clone()).await.unwrap();
     assert!(matches!(again, Appended::Duplicate { .. }));
     assert_eq!(positions(&again), positions(&first));
-    let receipt = log.receipt(&tenant(), sent.metadata.command_id).await.unwrap();
+    let receipt = log.receipt(&key(sent.streams[0].id), sent.metadata.command_id).await.unwrap();
     assert_eq!(receipt.map(|(first, last)| (first.get(), last.get())), Some(positions(&first)));
     assert_eq!(log.head().await.unwrap().get(), 8);
+}
+
+/// Its receipt is the stream itself, however far the stream has come since.
+#[tokio::test]
+async fn a_retried_creation_gets_the_original_positions() {
+    let database = TestDatabase::new().await;
+    let logs = [open(&database).await, open(&database).await];
+    logs[0].append(append(vec![stream(Uuid::new_v4(), NEW, 3)])).await.unwrap();
+    let id = Uuid::new_v4();
+    let sent = append(vec![stream(id, NEW, 2)]);
+    let twins: FuturesUnordered<_> = (0..8).map(|n| logs[n % 2].append(sent.clone())).collect();
+    let outcomes: Vec<_> = twins.map(Result::unwrap).collect().await;
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Appended::New { .. })).count(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| positions(outcome) == (4, 5)), "{outcomes:?}");
+    logs[0].append(append(vec![stream(id, at_version(2), 4)])).await.unwrap();
+    let again = logs[1].append(sent.clone()).await.unwrap();
+    assert!(matches!(again, Appended::Duplicate { .. }) && positions(&again) == (4, 5), "{again:?}");
+    let receipt = logs[0].receipt(&key(id), sent.metadata.command_id).await.unwrap();
+    assert_eq!(receipt.map(|(first, last)| (first.get(), last.get())), Some((4, 5)));
+    assert_eq!(logs[0].receipt(&key(id), Uuid::new_v4()).await.unwrap(), None);
+    let rows: i64 = sqlx::query_scalar("select count(*) from apex.receipts").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(rows, 1, "only what did not create its stream needs a row of its own");
+    assert_dense(&all(&logs[0]).await);
 }
 
 #[tokio::test]

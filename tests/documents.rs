@@ -1,0 +1,200 @@
+//! Documents agree with the code: what they link to is there, the tests they name exist, and so do the metrics,
+//! variables, options and headers.
+
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below the root with one of these endings.
+fn files(endings: &[&str]) -> Vec<(PathBuf, String)> {
+    fn collect(folder: &Path, endings: &[&str], found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", "node_modules"].contains(&name.as_str()) && !name.starts_with('.') {
+                    collect(&path, endings, found);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(root(), endings, &mut found);
+    found.sort();
+    found
+}
+
+fn documents() -> Vec<(PathBuf, String)> {
+    let documents = files(&[".md"]);
+    assert!(documents.len() > 5, "only {} documents were found: it proves nothing", documents.len());
+    documents
+}
+
+/// What runs Apex somewhere, and what is written about it.
+fn documents_and_deployment() -> Vec<(PathBuf, String)> {
+    let deployment = files(&[".yml", ".yaml", ".json", "Dockerfile"]);
+    documents().into_iter().chain(deployment.into_iter().filter(|(path, _)| path.starts_with("deploy"))).collect()
+}
+
+/// The code outside of tests, as one text.
+fn code() -> String {
+    let rust = files(&[".rs"]).into_iter().filter(|(path, _)| !path.starts_with("tests"));
+    rust.map(|(_, text)| text).collect::<Vec<_>>().join("\n")
+}
+
+/// The links of a document: text and target.
+fn links(text: &str) -> Vec<(&str, &str)> {
+    let mut links = Vec::new();
+    for (place, _) in text.match_indices("](") {
+        let target = text[place + 2..].split([')', '\n']).next().unwrap_or_default();
+        let label = text[..place].rsplit('[').next().unwrap_or_default();
+        links.push((label, target));
+    }
+    links
+}
+
+/// The function that a link names: its label is code and its target a source.
+fn named_function<'a>(label: &'a str, target: &str) -> Option<&'a str> {
+    let name = label.strip_prefix('`')?.strip_suffix('`')?;
+    let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    (is_name && target.ends_with(".rs")).then_some(name)
+}
+
+/// Whether a source has a test of this name, by attribute or inside `proptest!`.
+fn has_test(source: &str, name: &str) -> bool {
+    let Some(place) = source.find(&format!("fn {name}(")) else { return false };
+    let above: Vec<_> = source[..place].lines().rev().take(4).collect();
+    above.iter().any(|line| line.trim_start().starts_with("#[test]") || line.trim_start().starts_with("#[tokio::test"))
+}
+
+/// Words of a form such as `apex_log_position` or `APEX_HOME`.
+fn words<'a>(text: &'a str, prefix: &str, is_part: fn(char) -> bool) -> BTreeSet<&'a str> {
+    let starts = text.match_indices(prefix).map(|(place, _)| place);
+    starts
+        .filter(|&place| !text[..place].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        .map(|place| {
+            let rest = &text[place..];
+            rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())].trim_end_matches(['_', '.', '-'])
+        })
+        .collect()
+}
+
+fn is_snake(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+fn is_shouted(c: char) -> bool {
+    c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
+}
+
+/// The name under which the code counts what Prometheus calls this.
+fn metric(word: &str) -> &str {
+    ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix)).unwrap_or(word)
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (path, text) in documents() {
+        for (label, target) in links(&text) {
+            let local = target.split('#').next().unwrap_or_default();
+            if local.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let file = root().join(path.parent().unwrap()).join(local);
+            assert!(file.exists(), "{}: [{label}]({target}) leads nowhere", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut named = 0;
+    for (path, text) in documents() {
+        for (label, target) in links(&text) {
+            let Some(name) = named_function(label, target) else { continue };
+            let source = std::fs::read_to_string(root().join(path.parent().unwrap()).join(target)).unwrap();
+            assert!(has_test(&source, name), "{}: {target} has no test {name}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} tests are named: it proves nothing");
+}
+
+#[test]
+fn every_invariant_names_a_test() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("Invariants")).unwrap();
+    let invariants: Vec<_> = section.split("\n- ").skip(1).collect();
+    assert!(invariants.len() > 10);
+    for invariant in invariants {
+        let names_a_test = links(invariant).iter().any(|(label, target)| named_function(label, target).is_some());
+        assert!(names_a_test, "this invariant names no test: {invariant}");
+    }
+}
+
+#[test]
+fn every_metric_that_is_named_is_counted() {
+    let code = code();
+    for (path, text) in documents_and_deployment() {
+        for word in words(&text, "apex_", is_snake) {
+            // The role, which is no metric, and families such as `apex_http_*`.
+            if word == "apex_app" || text.contains(&format!("{word}_*")) {
+                continue;
+            }
+            let metric = metric(word);
+            assert!(code.contains(&format!("!(\"{metric}\"")), "{}: nothing counts {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_variable_and_option_that_is_named_exists() {
+    let code = code();
+    for (path, text) in documents_and_deployment() {
+        for word in words(&text, "APEX_", is_shouted) {
+            let found = word == "APEX" || code.contains(&format!("\"{word}\""));
+            assert!(found || word.starts_with("APEX_TEST"), "{}: nothing reads {word}", path.display());
+        }
+        for line in text.lines().filter(|line| line.contains("apex ")) {
+            let options = line.split("apex ").skip(1).flat_map(|rest| words(rest, "--", |c| c == '-' || is_snake(c)));
+            for option in options.filter(|option| option.len() > 2) {
+                let field = option.trim_start_matches('-').replace('-', "_");
+                let found = code.contains(&format!("    {field}: "))
+                    || code.contains(&format!("    pub {field}: "))
+                    || code.contains(&format!("long = \"{field}\""))
+                    || field == "help";
+                assert!(found, "{}: there is no option {option} in {line:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_on_kafka_has_the_headers_of_the_relay() {
+    let relay = std::fs::read_to_string(root().join("streams/src/relay.rs")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/kafka.md")).unwrap();
+    let sent: BTreeSet<_> = words(&relay, "ce_", is_snake);
+    assert!(sent.len() > 8);
+    assert_eq!(words(&page, "ce_", is_snake), sent);
+}
+
+/// The controls of the tests above: what they look for, they find.
+#[test]
+fn the_checks_can_fail() {
+    let text = "see [a](b.md), [`is_so`](x.rs) and [`Type`](x.rs)";
+    assert_eq!(links(text), [("a", "b.md"), ("`is_so`", "x.rs"), ("`Type`", "x.rs")]);
+    let named: Vec<_> = links(text).into_iter().filter_map(|(label, target)| named_function(label, target)).collect();
+    assert_eq!(named, ["is_so"]);
+    let source = "#[test]\nfn is_so() {}\n\n\n\n\nfn helper() {}";
+    assert!(has_test(source, "is_so") && !has_test(source, "helper") && !has_test(source, "is_not"));
+    assert_eq!(words("xapex_no apex_a_b_total{x} `apex_c`.", "apex_", is_snake), ["apex_a_b_total", "apex_c"].into());
+    assert_eq!(metric("apex_a_seconds_bucket"), "apex_a_seconds");
+}
