@@ -116,7 +116,11 @@ begin
         select coalesce(max(to_position), 1) into next_from from apex.partitions;
         exit when next_from > head_position + ahead * partition_size;
         partition_name := format('events_%s', to_char(next_from / partition_size, 'FM000000'));
-        execute format('create table apex.%I partition of apex.events for values from (%s) to (%s)',
+        -- Made apart and attached: that hinders neither readers nor appends, while "partition of" would wait for every
+        -- open transaction that has read the log, and everybody else behind it.
+        execute format('create table apex.%I (like apex.events including defaults, check (position >= %s and position < %s))',
+                       partition_name, next_from, next_from + partition_size);
+        execute format('alter table apex.events attach partition apex.%I for values from (%s) to (%s)',
                        partition_name, next_from, next_from + partition_size);
         execute format('create trigger append_only before update or delete or truncate on apex.%I '
                        'for each statement execute function apex.refuse_change()', partition_name);
@@ -155,10 +159,10 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    this_transaction constant xid := pg_current_xact_id()::xid;
     settled integer[] := '{}'; -- appends that are duplicates or conflicts
     base_versions bigint[];    -- by stream entry: the version before this batch
     stream_rows tid[];         -- by stream entry: the place of its row
+    made_rows tid[];           -- the rows of streams that were made here
     is_created boolean[];      -- by stream entry: whether the row was made here
     known_counts integer[];    -- by stream entry: the events of this very command, if it created the stream before
     head_position bigint;
@@ -167,23 +171,28 @@ declare
     done integer;
 begin
     -- New streams come with their final version, and with their receipt.
-    insert into apex.streams (tenant_id, category, stream_id, version, first_command, first_count)
-    select s.tenant, s.category, s.stream, s.events, a.command, s.events
-    from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
-         as s (append, tenant, category, stream, expected, events)
-    left join unnest(a_command, a_creates) with ordinality as a (command, creates, n) on a.n = s.append and a.creates
-    where s.expected <= 0 and s.events > 0
-    order by 1, 2, 3
-    on conflict do nothing;
+    with made as (
+        insert into apex.streams (tenant_id, category, stream_id, version, first_command, first_count)
+        select s.tenant, s.category, s.stream, s.events, a.command, s.events
+        from unnest(s_append, s_tenant, s_category, s_stream, s_expected, s_count)
+             as s (append, tenant, category, stream, expected, events)
+        left join unnest(a_command, a_creates) with ordinality as a (command, creates, n)
+            on a.n = s.append and a.creates
+        where s.expected <= 0 and s.events > 0
+        order by 1, 2, 3
+        on conflict do nothing
+        returning ctid
+    )
+    select coalesce(array_agg(ctid), '{}') into made_rows from made;
 
     -- An entry without a row is a stream that does not exist: version 0.
     select array_agg(locked.version order by locked.n), array_agg(locked.place order by locked.n),
            array_agg(locked.created order by locked.n), array_agg(locked.known order by locked.n)
     into base_versions, stream_rows, is_created, known_counts
     from (
-        select s.n, row.place, coalesce(row.created, false) as created,
-               case when row.created then 0 else coalesce(row.version, 0) end as version,
-               case when not row.created and row.first_command = a.command then row.first_count end as known
+        select s.n, row.place, made.place is not null as created,
+               case when made.place is null then coalesce(row.version, 0) else 0 end as version,
+               case when made.place is null and row.first_command = a.command then row.first_count end as known
         from (
             select * from unnest(s_append, s_tenant, s_category, s_stream) with ordinality
                           as u (append, tenant, category, stream, n)
@@ -191,32 +200,33 @@ begin
             offset 0
         ) as s
         left join lateral (
-            select st.version, st.ctid as place, st.xmin = this_transaction as created, st.first_command, st.first_count
+            select st.version, st.ctid as place, st.first_command, st.first_count
             from apex.streams st
             where st.tenant_id = s.tenant and st.category = s.category and st.stream_id = s.stream
             for update
         ) as row on true
         join unnest(a_command) with ordinality as a (command, n) on a.n = s.append
+        left join unnest(made_rows) as made (place) on made.place = row.place
     ) as locked;
 
     -- Only now, under the locks of its streams, can nobody be appending the same command at this moment.
-    return query
-    select a.n::integer, 'duplicate'::text, receipt.first_position, receipt.event_count, null::uuid, null::bigint
-    from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-    cross join lateral (
-        select r.first_position, r.event_count from apex.receipts r
-        where r.tenant_id = a.tenant and r.command_id = a.command
-        offset 0
-    ) as receipt;
-    get diagnostics done = row_count;
-    if done > 0 then
-        settled := array(
-            select a.n::integer
-            from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
-            cross join lateral (
-                select 1 from apex.receipts r where r.tenant_id = a.tenant and r.command_id = a.command offset 0
-            ) as receipt
-        );
+    settled := array(
+        select a.n::integer
+        from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+        cross join lateral (
+            select 1 from apex.receipts r where r.tenant_id = a.tenant and r.command_id = a.command offset 0
+        ) as receipt
+    );
+    if cardinality(settled) > 0 then
+        return query
+        select a.n::integer, 'duplicate'::text, receipt.first_position, receipt.event_count, null::uuid, null::bigint
+        from unnest(a_tenant, a_command) with ordinality as a (tenant, command, n)
+        cross join lateral (
+            select r.first_position, r.event_count from apex.receipts r
+            where r.tenant_id = a.tenant and r.command_id = a.command
+            offset 0
+        ) as receipt
+        where a.n = any (settled);
     end if;
 
     return query

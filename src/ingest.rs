@@ -82,8 +82,10 @@ impl Ingest {
     /// Makes the record's agent and task known, and prepares its report.
     ///
     /// # Errors
-    /// [`IngestError::Agent`] and [`IngestError::Task`] when the log fails.
+    /// [`IngestError::Refused`] for a record that makes no call, [`IngestError::Agent`] and [`IngestError::Task`] when the
+    /// log fails.
     pub async fn prepare(&mut self, record: Record) -> Result<Report, IngestError> {
+        record.facts.check().map_err(IngestError::Refused)?;
         if self.known.len() > MAX_KNOWN {
             self.known.clear();
         }

@@ -15,7 +15,7 @@ use thiserror::Error as ThisError;
 
 /// How long the policy waits for the budgets' read model before it looks again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after a failure.
+/// The pause after a failure, or while the read model is behind.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Alerts raised in one go.
 const MAX_ALERTS: i64 = 100;
@@ -50,33 +50,37 @@ impl BudgetAlerts {
         loop {
             // Read before looking: what comes later wakes the next round.
             let head = self.commands.log().tail().head();
-            let pause = match self.raise_pending(head).await {
-                Ok(()) => Duration::ZERO,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "alerts wait");
-                    RETRY_PAUSE
-                }
-            };
+            let is_settled = self.raise_pending(head).await.unwrap_or_else(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "alerts wait");
+                false
+            });
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                moved = async {
-                    tokio::time::sleep(pause).await;
-                    self.commands.log().tail().wait_beyond(head).await
-                } => moved?,
+                // Only when everything up to the head was seen and told may the next event be waited for.
+                moved = self.commands.log().tail().wait_beyond(head), if is_settled => moved?,
+                () = tokio::time::sleep(RETRY_PAUSE), if !is_settled => {}
             }
         }
     }
 
-    async fn raise_pending(&self, head: Position) -> Result<(), AlertError> {
-        match projections::wait_for(&self.pool, &["budgets"], head, PATIENCE).await {
-            // Late is no failure: what is there already can be told.
-            Ok(_) | Err(projections::WaitError::Late { .. }) => {}
+    /// Raises what is pending; returns whether that was everything up to `head`.
+    async fn raise_pending(&self, head: Position) -> Result<bool, AlertError> {
+        let caught_up = match projections::wait_for(&self.pool, &["budgets"], head, PATIENCE).await {
+            Ok(_) => true,
+            // What is there already can be told.
+            Err(projections::WaitError::Late { .. }) => false,
             Err(projections::WaitError::Database(error)) => return Err(error.into()),
+        };
+        let pending = projections::pending_alerts(&self.pool, MAX_ALERTS).await?;
+        let all = i64::try_from(pending.len()).unwrap_or(MAX_ALERTS) < MAX_ALERTS;
+        let mut raised = Ok(caught_up && all);
+        for pending in pending {
+            // One that cannot be raised does not keep the others waiting.
+            if let Err(error) = self.raise(&pending).await {
+                raised = Err(error);
+            }
         }
-        for pending in projections::pending_alerts(&self.pool, MAX_ALERTS).await? {
-            self.raise(&pending).await?;
-        }
-        Ok(())
+        raised
     }
 
     async fn raise(&self, pending: &PendingAlert) -> Result<(), AlertError> {

@@ -23,7 +23,7 @@ impl Secret {
         for (place, byte) in guess.iter().enumerate() {
             difference |= byte ^ secret.get(place).copied().unwrap_or(0);
         }
-        std::hint::black_box(difference) == 0
+        !self.0.is_empty() && std::hint::black_box(difference) == 0
     }
 }
 

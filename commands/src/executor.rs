@@ -187,55 +187,74 @@ impl Commands {
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
         let span = tracing::info_span!("command", category = A::CATEGORY, %id, command_id = %context.command_id);
-        async {
-            let key = key::<A>(&context.tenant, id);
-            let cached = self.cached::<A>(&key);
-            // A state from memory may be old. It is good enough to append on, as the expected version finds out, but
-            // not to refuse on.
-            let mut fresh = cached.is_none() && !assume_new;
-            let mut aggregate = cached.unwrap_or_default();
-            if fresh {
-                aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-            }
-            let mut attempt = 0;
-            loop {
-                let decided = match context.expected_version {
-                    Some(expected) if expected != aggregate.version => {
-                        Err(Error::WrongVersion { expected, current: aggregate.version })
-                    }
-                    _ => match guards().await {
-                        Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
-                        Err(error) => Err(error),
-                    },
-                };
-                let (guards, events) = match decided {
-                    Ok((guards, events)) if !events.is_empty() => (guards, events),
-                    settled if fresh => return self.settle(context, &key, &aggregate, settled.err()).await,
-                    _ => {
-                        aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-                        fresh = true;
-                        continue;
-                    }
-                };
-                let append = prepare(context, &key, aggregate.version, &events, guards)?;
-                match self.log.append(append).await {
-                    Ok(Appended::New { last, .. }) => {
-                        observe::appended(&aggregate.state, &events);
-                        return Ok(self.advance(key, &aggregate, &events, last));
-                    }
-                    Ok(Appended::Duplicate { last, .. }) => {
-                        let aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-                        return Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate });
-                    }
-                    Err(error) => self.pause(attempt, error).await?,
-                }
-                attempt += 1;
-                aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-                fresh = true;
-            }
+        let mut unknown = None;
+        let key = key::<A>(&context.tenant, id);
+        let done = self.attempts(context, key, assume_new, decide, guards, &mut unknown).instrument(span).await;
+        // Once it is not known whether an attempt was written, no later failure may say that nothing was.
+        done.map_err(|error| unknown.map_or(error, Error::Append))
+    }
+
+    async fn attempts<A: Aggregate, E: std::error::Error + 'static, G>(
+        &self,
+        context: &Context,
+        key: StreamKey,
+        assume_new: bool,
+        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
+        guards: impl Fn() -> G,
+        unknown: &mut Option<AppendError>,
+    ) -> Result<Outcome<A>, Error<E>>
+    where
+        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
+    {
+        let cached = self.cached::<A>(&key);
+        // A state from memory may be old. It is good enough to append on, as the expected version finds out, but
+        // not to refuse on.
+        let mut fresh = cached.is_none() && !assume_new;
+        let mut aggregate = cached.unwrap_or_default();
+        if fresh {
+            aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
         }
-        .instrument(span)
-        .await
+        let mut attempt = 0;
+        loop {
+            let decided = match context.expected_version {
+                Some(expected) if expected != aggregate.version => {
+                    Err(Error::WrongVersion { expected, current: aggregate.version })
+                }
+                _ => match guards().await {
+                    Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
+                    Err(error) => Err(error),
+                },
+            };
+            let (guards, events) = match decided {
+                Ok((guards, events)) if !events.is_empty() => (guards, events),
+                settled if fresh => return self.settle(context, &key, &aggregate, settled.err()).await,
+                _ => {
+                    aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+                    fresh = true;
+                    continue;
+                }
+            };
+            let append = prepare(context, &key, aggregate.version, &events, guards)?;
+            match self.log.append(append).await {
+                Ok(Appended::New { last, .. }) => {
+                    observe::appended(&aggregate.state, &events);
+                    return Ok(self.advance(key, &aggregate, &events, last));
+                }
+                Ok(Appended::Duplicate { last, .. }) => {
+                    let aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+                    return Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate });
+                }
+                Err(error) => {
+                    if let AppendError::Indeterminate(_) = &error {
+                        *unknown = Some(error.clone());
+                    }
+                    self.pause(attempt, error).await?;
+                }
+            }
+            attempt += 1;
+            aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
+            fresh = true;
+        }
     }
 
     /// Waits before the next attempt, if there is to be one.
@@ -345,7 +364,7 @@ fn prepare<E: EventCodec, R: std::error::Error + 'static>(
         .enumerate()
         .map(|(index, event)| {
             // Derived, so that a retry of the command writes the very same events.
-            let event_id = Uuid::new_v5(&context.command_id, &index.to_be_bytes());
+            let event_id = Uuid::new_v5(&context.command_id, &(index as u64).to_be_bytes());
             NewEvent::encode(event_id, event)
         })
         .collect::<Result<_, _>>()?;

@@ -47,7 +47,13 @@ impl Commands {
         };
         let starts = matches!(command, TaskCommand::Start { .. });
         let guards = || self.guards(context, agent_id, starts);
-        let decide = |task: &Task| task.decide(command.clone()).map_err(TaskRefusal::Task);
+        let decide = |task: &Task| {
+            // Submitted only after its agent was looked up: begin again rather than start it unasked.
+            if starts && task.spec.as_ref().map(|spec| spec.agent_id) != agent_id {
+                return Err(TaskRefusal::Task(TaskError::NotSubmitted));
+            }
+            task.decide(command.clone()).map_err(TaskRefusal::Task)
+        };
         self.run(context, id.0, false, decide, guards).await
     }
 

@@ -8,7 +8,7 @@
 use crate::codec::events;
 use crate::price_book::{Charge, Quote};
 use crate::{AgentId, Aggregate, Body, Money, MoneyError, Name, TaskId, Usage, UsageError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -74,12 +74,19 @@ pub struct CallFacts {
 }
 
 impl CallFacts {
-    fn check(&self) -> Result<(), CallError> {
+    /// Whether a report of this can be accepted at all.
+    ///
+    /// # Errors
+    /// What [`Call`] would refuse it for, whatever its state.
+    pub fn check(&self) -> Result<(), CallError> {
         self.usage.check()?;
         match self.kind {
             CallKind::Llm if self.model.is_none() => return Err(CallError::NoModel),
             CallKind::Tool if self.tool.is_none() => return Err(CallError::NoTool),
             CallKind::Llm | CallKind::Tool => {}
+        }
+        if !(1970..2200).contains(&self.started_at.year()) {
+            return Err(CallError::StartOutOfRange(self.started_at));
         }
         match self.latency_ms {
             Some(ms) if ms > MAX_LATENCY_MS => Err(CallError::LatencyTooLong(ms)),
@@ -189,6 +196,9 @@ pub enum CallError {
     /// A call cannot change what it is.
     #[error("the call is known as a call of another kind")]
     OtherKind,
+    /// Before 1970 or after 2199: a clock that is wrong, or another unit.
+    #[error("the call began at {0}, which is not between 1970 and 2199")]
+    StartOutOfRange(DateTime<Utc>),
     /// Over 30 days.
     #[error("a latency of {0} ms is longer than 30 days")]
     LatencyTooLong(u64),
@@ -354,6 +364,8 @@ mod tests {
         refuse(CallFacts { model: None, ..facts(1, 1) }, CallError::NoModel);
         refuse(CallFacts { kind: CallKind::Tool, ..facts(1, 1) }, CallError::NoTool);
         refuse(CallFacts { latency_ms: Some(u64::MAX), ..facts(1, 1) }, CallError::LatencyTooLong(u64::MAX));
+        let far = at(0).with_year(2300).unwrap();
+        refuse(CallFacts { started_at: far, ..facts(1, 1) }, CallError::StartOutOfRange(far));
         let minus = Money::parse("-1").unwrap();
         refuse(CallFacts { reported_cost: Some(minus), ..facts(1, 1) }, CallError::NegativeCost(minus));
         let usage = Usage { reasoning: Tokens::new(2).unwrap(), ..usage(1, 1) };

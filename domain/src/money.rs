@@ -86,13 +86,11 @@ impl Money {
     /// [`MoneyError::OutOfRange`] when the product has too many digits.
     pub fn per_million(rate: Decimal, tokens: u64) -> Result<Self, MoneyError> {
         let million = Decimal::from(1_000_000_u32);
-        Decimal::from(tokens)
-            .checked_mul(rate)
-            .and_then(|product| product.checked_div(million))
-            .map(|amount| {
-                Self(amount.round_dp_with_strategy(CHARGE_SCALE, RoundingStrategy::MidpointNearestEven).normalize())
-            })
+        let amount = Decimal::from(tokens).checked_mul(rate).and_then(|product| product.checked_div(million));
+        amount
+            .map(|amount| amount.round_dp_with_strategy(CHARGE_SCALE, RoundingStrategy::MidpointNearestEven))
             .ok_or(MoneyError::OutOfRange)
+            .and_then(Self::in_range)
     }
 
     /// The sum.
@@ -100,7 +98,7 @@ impl Money {
     /// # Errors
     /// [`MoneyError::OutOfRange`] when it leaves the range.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
-        self.0.checked_add(other.0).map(Self::from_decimal).ok_or(MoneyError::OutOfRange)
+        self.0.checked_add(other.0).ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
     }
 
     /// The difference.
@@ -108,7 +106,14 @@ impl Money {
     /// # Errors
     /// [`MoneyError::OutOfRange`] when it leaves the range.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
-        self.0.checked_sub(other.0).map(Self::from_decimal).ok_or(MoneyError::OutOfRange)
+        self.0.checked_sub(other.0).ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
+    }
+
+    /// What is computed must be readable again when it comes back from the log.
+    fn in_range(amount: Decimal) -> Result<Self, MoneyError> {
+        let amount = amount.normalize();
+        let limit = Decimal::from(10_u64.pow(15));
+        if amount.abs() < limit && amount.scale() <= CHARGE_SCALE { Ok(Self(amount)) } else { Err(MoneyError::OutOfRange) }
     }
 
     /// Whether the amount is below zero.
@@ -182,6 +187,7 @@ mod tests {
         assert_eq!(cost("3", 3071), "0.009213");
         assert_eq!(cost("0.075", 1), "0.000000075");
         assert_eq!(Money::per_million(Decimal::MAX, 2), Err(MoneyError::OutOfRange));
+        assert_eq!(Money::per_million(Decimal::from(999_999_999_999_999_u64), 2_000_000), Err(MoneyError::OutOfRange));
     }
 
     proptest! {
@@ -189,6 +195,13 @@ mod tests {
         fn text_survives_the_round_trip(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..12) {
             let money = Money::from_decimal(Decimal::new(units, scale));
             prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
+        }
+
+        #[test]
+        fn what_is_computed_can_be_read_again(rate in 0_u64..2_000_000_000_000_000, scale in 0_u32..13, tokens in 0_u64..1 << 53) {
+            if let Ok(money) = Money::per_million(Decimal::from(rate) / Decimal::from(10_u64.pow(scale)), tokens) {
+                prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
+            }
         }
 
         #[test]

@@ -242,13 +242,13 @@ impl PriceBook {
 
     /// The price of a model at a time.
     ///
-    /// Without a provider, or with one that does not sell the model, the model is priced if all who sell it agree
-    /// on who they are: exactly one provider lists it. Otherwise there is no price, and none is guessed.
+    /// Without a provider the model is priced if exactly one provider lists it. With a provider that does not sell it
+    /// there is no price: what somebody else charges is a guess.
     #[must_use]
     pub fn quote(&self, provider: Option<&str>, model: &str, at: DateTime<Utc>) -> Option<&Quote> {
         let sellers = self.by_model.get(model)?;
-        let dated = match provider.and_then(|provider| sellers.get(provider)) {
-            Some(dated) => dated,
+        let dated = match provider {
+            Some(provider) => sellers.get(provider)?,
             None if sellers.len() == 1 => sellers.values().next()?,
             None => return None,
         };
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn no_price_is_guessed_between_sellers() {
-        assert!(book(&[price("openai", 0, "3")]).quote(Some("gemini"), "m", at(1)).is_some());
+        assert!(book(&[price("openai", 0, "3")]).quote(Some("gemini"), "m", at(1)).is_none());
         assert!(book(&[price("openai", 0, "3")]).quote(None, "m", at(1)).is_some());
         let two = book(&[price("openai", 0, "3"), price("azure", 0, "5")]);
         assert!(two.quote(None, "m", at(1)).is_none());

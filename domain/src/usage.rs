@@ -115,15 +115,21 @@ impl Usage {
         Ok(())
     }
 
-    /// What two records of the same call say together: the larger count of each kind. Records of one call are
-    /// partial views of growing counts, so the largest is the final one, in whatever order they arrive.
+    /// What two records of the same call say together. Records of one call are partial views of growing counts, so the
+    /// larger is the final one, in whatever order they arrive. The three kinds of prompt tokens are one count that is
+    /// split up: they are taken together, from the record that saw the larger prompt and knows more of the cache.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
+        let knowledge = |usage: &Self| {
+            let cached = usage.cache_read.0.saturating_add(usage.cache_write.0);
+            (usage.prompt(), cached, usage.cache_read)
+        };
+        let prompt = if knowledge(other) > knowledge(self) { other } else { self };
         Self {
-            input: self.input.max(other.input),
+            input: prompt.input,
+            cache_read: prompt.cache_read,
+            cache_write: prompt.cache_write,
             output: self.output.max(other.output),
-            cache_read: self.cache_read.max(other.cache_read),
-            cache_write: self.cache_write.max(other.cache_write),
             reasoning: self.reasoning.max(other.reasoning),
         }
     }
@@ -132,5 +138,38 @@ impl Usage {
     #[must_use]
     pub fn prompt(&self) -> u64 {
         self.input.0.saturating_add(self.cache_read.0).saturating_add(self.cache_write.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn usage([input, output, cache_read, cache_write, reasoning]: [u64; 5]) -> Usage {
+        let [input, output, cache_read, cache_write, reasoning] =
+            [input, output, cache_read, cache_write, reasoning].map(Tokens);
+        Usage { input, output, cache_read, cache_write, reasoning }
+    }
+
+    #[test]
+    fn a_prompt_that_two_records_split_differently_is_counted_once() {
+        let whole = usage([1000, 5, 0, 0, 0]);
+        let split = usage([200, 5, 800, 0, 0]);
+        assert_eq!(whole.join(&split), split);
+        assert_eq!(split.join(&whole), split);
+    }
+
+    proptest! {
+        #[test]
+        fn joining_is_the_same_in_any_order_and_never_adds(
+            a in prop::array::uniform5(0_u64..5), b in prop::array::uniform5(0_u64..5), c in prop::array::uniform5(0_u64..5),
+        ) {
+            let (a, b, c) = (usage(a), usage(b), usage(c));
+            prop_assert_eq!(a.join(&b), b.join(&a));
+            prop_assert_eq!(a.join(&b).join(&c), a.join(&b.join(&c)));
+            prop_assert_eq!(a.join(&a), a);
+            prop_assert_eq!(a.join(&b).prompt(), a.prompt().max(b.prompt()));
+        }
     }
 }

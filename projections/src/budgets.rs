@@ -105,6 +105,12 @@ fn scopes(charged: &Charged) -> Vec<(&'static str, String)> {
     [Some(("tenant", String::new())), agent, model].into_iter().flatten().collect()
 }
 
+fn add<K: Ord>(sums: &mut BTreeMap<K, Decimal>, key: K, amount: Decimal) -> Result<(), ApplyError> {
+    let sum = sums.entry(key).or_default();
+    *sum = sum.checked_add(amount).ok_or(domain::MoneyError::OutOfRange)?;
+    Ok(())
+}
+
 fn known_scope(kind: &str) -> Result<&'static str, ApplyError> {
     ["tenant", "agent", "model"]
         .into_iter()
@@ -165,33 +171,28 @@ impl Fold {
         applied: &Applied,
         event: &CallEvent,
     ) -> Result<(), ApplyError> {
-        // Before and after, added up by month and scope first: an amendment that moves nothing crosses nothing.
+        // Before and after are netted by budget and month first: an amendment that moves nothing crosses nothing.
         let (before, after) = event.difference();
-        let mut moved: BTreeMap<((&'static str, String), DateTime<Utc>), Decimal> = BTreeMap::new();
+        let mut moved: BTreeMap<MonthKey, Decimal> = BTreeMap::new();
         for (charged, sign) in before.map(|before| (before, -1)).into_iter().chain([(after, 1)]) {
             let Some(cost) = charged.cost() else { continue };
             let amount = cost.as_decimal() * Decimal::from(sign);
-            for scope in scopes(charged) {
-                let sum = moved.entry((scope, charged.facts.started_at)).or_default();
-                *sum = sum.checked_add(amount).ok_or(domain::MoneyError::OutOfRange)?;
-            }
-        }
-        for ((scope, at), amount) in moved {
+            let at = charged.facts.started_at;
             let quarter = at
                 .duration_trunc(TimeDelta::minutes(15))
                 .map_err(|_| ApplyError::Row(format!("{at} has no quarter of an hour")))?;
-            let key = ((applied.tenant().to_owned(), scope.0, scope.1.clone()), quarter);
-            let sum = self.spend.entry(key).or_default();
-            *sum = sum.checked_add(amount).ok_or(domain::MoneyError::OutOfRange)?;
-            let counting: Vec<_> = self
-                .budgets
-                .iter()
-                .filter(|((tenant, _), known)| tenant == applied.tenant() && known.scope == scope)
-                .map(|(key, known)| (key.clone(), Month::containing(at, known.zone)))
-                .collect();
-            for ((tenant, id), month) in counting {
-                self.spend_in((tenant, id, month), Money::from_decimal(amount), connection, applied).await?;
+            let scopes = scopes(charged);
+            for (kind, key) in &scopes {
+                add(&mut self.spend, ((applied.tenant().to_owned(), *kind, key.clone()), quarter), amount)?;
             }
+            for ((tenant, id), known) in &self.budgets {
+                if tenant == applied.tenant() && scopes.contains(&known.scope) {
+                    add(&mut moved, (tenant.clone(), *id, Month::containing(at, known.zone)), amount)?;
+                }
+            }
+        }
+        for (key, amount) in moved.into_iter().filter(|(_, amount)| !amount.is_zero()) {
+            self.spend_in(key, Money::from_decimal(amount), connection, applied).await?;
         }
         Ok(())
     }
@@ -227,9 +228,9 @@ impl Fold {
         let defined = match event {
             BudgetEvent::Defined(defined) | BudgetEvent::Revised(defined) => defined,
             BudgetEvent::Closed(_) => {
-                self.budgets.remove(&key);
                 // A budget that is closed counts no more, but what it had counted stays.
                 self.flush_months(connection).await?;
+                self.budgets.remove(&key);
                 let close = "update apex.budgets set closed = true, version = $3, position = $4
                      where tenant_id = $1 and budget_id = $2";
                 let close = sqlx::query(close).bind(&key.0).bind(key.1);

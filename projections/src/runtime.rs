@@ -2,7 +2,7 @@
 
 use domain::Event;
 use futures::future::BoxFuture;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Acquire, Row};
 use std::collections::HashSet;
@@ -153,8 +153,6 @@ impl Worker {
                 Ok(Step::Advanced(position)) => {
                     failures = 0;
                     checkpoint = position;
-                    gauge!("apex_projection_lag_events", "projection" => name)
-                        .set(self.tail.head().get().saturating_sub(position.get()) as f64);
                     continue;
                 }
                 Ok(Step::Elsewhere) => self.config.retry_pause,

@@ -80,6 +80,7 @@ impl Import {
             if !self.no_wait {
                 rooms.start_projections();
             }
+            rooms.start_maintenance();
             let counts = self.import(rooms).await?;
             let rows: Vec<_> = counts.iter().map(Counts::row).collect();
             match self.output {
@@ -153,8 +154,12 @@ pub(super) async fn import_input(
             record = records.recv(), if room && broken.is_none() => match record {
                 Some(Ok(record)) => {
                     let place = record.place;
-                    let report = ingest.prepare(record).await?;
-                    reports.spawn(async move { (place, report.give().await) });
+                    match ingest.prepare(record).await {
+                        Ok(report) => {
+                            reports.spawn(async move { (place, report.give().await) });
+                        }
+                        Err(error) => count(&mut counts, &bar, (place, Err(error)))?,
+                    }
                 }
                 Some(Err(Problem::Refused(refusal))) => refuse(&mut counts, &bar, &refusal.to_string()),
                 Some(Err(Problem::Broken(error))) => broken = Some(Some(error)),

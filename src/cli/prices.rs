@@ -7,11 +7,11 @@ use crate::config::Common;
 use crate::{import, prices, pricing};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use domain::derived_id;
 use domain::price_book::Quote;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use uuid::Uuid;
 
 /// Prices hold from a date on, until the next one for the same provider and model. Setting one never touches what was
 /// charged.
@@ -62,8 +62,8 @@ impl Prices {
                     if let Some(more) = table.skipped.len().checked_sub(MAX_SKIPPED).filter(|more| *more > 0) {
                         eprintln!("left out: {more} more");
                     }
-                    let content = serde_json::to_string(&table.prices)?;
-                    let command_id = derived_id(&["prices", &content]);
+                    // A command of its own each time: setting back a price is not a repetition of having set it.
+                    let command_id = Uuid::now_v7();
                     let given = table.prices.len();
                     let set = pricing::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
                     eprintln!(

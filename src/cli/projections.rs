@@ -97,7 +97,7 @@ fn named(name: &str) -> anyhow::Result<Vec<&'static dyn Projection>> {
 
 async fn rebuild_one(rooms: &crate::rooms::Rooms, projection: &dyn Projection) -> anyhow::Result<()> {
     let name = projection.name();
-    let (_, before) = fingerprint(&rooms.pool, projection).await?;
+    let (stood, before) = fingerprint(&rooms.pool, projection).await?;
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} events, {per_sec}, ready in {eta}");
     let bar = ProgressBar::new(rooms.log.head().await?.get())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -109,9 +109,13 @@ async fn rebuild_one(rooms: &crate::rooms::Rooms, projection: &dyn Projection) -
     .await
     .with_context(|| format!("{name} is as it was"))?;
     bar.finish_and_clear();
-    let (_, after) = fingerprint(&rooms.pool, projection).await?;
+    let (stands, after) = fingerprint(&rooms.pool, projection).await?;
     for (before, after) in before.iter().zip(&after) {
-        let verdict = if before == after { "the same rows as before" } else { "other rows than before" };
+        let verdict = match (stood == stands, before == after) {
+            (true, true) => "the same rows as before",
+            (true, false) => "other rows than before",
+            (false, _) => "not compared with before, as events came in the meantime",
+        };
         eprintln!("{name}: {}: {} rows up to position {position}, {verdict}.", after.table, after.rows);
     }
     Ok(())

@@ -48,6 +48,9 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         "to listen on {}, which others can reach, set a token with APEX_TOKEN",
         server.listen
     );
+    if server.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
+        anyhow::bail!("APEX_TOKEN is empty: set a token, or leave the variable out");
+    }
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
@@ -104,11 +107,8 @@ fn start_gauges(rooms: &mut Rooms) {
     let mut stop = Box::pin(rooms.stop_signal());
     rooms.spawn("gauges", async move {
         loop {
-            match projections::gauges(&pool).await {
-                Ok(values) => set_gauges(values),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
-                }
+            if let Err(error) = read_gauges(&pool).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
             }
             tokio::select! {
                 () = &mut stop => return Ok(()),
@@ -116,6 +116,15 @@ fn start_gauges(rooms: &mut Rooms) {
             }
         }
     });
+}
+
+/// Lags are read here, not where the work is done: a worker that is stuck sets nothing.
+async fn read_gauges(pool: &projections::Pool) -> Result<(), projections::DatabaseError> {
+    set_gauges(projections::gauges(pool).await?);
+    for status in projections::statuses(pool).await? {
+        metrics::gauge!("apex_projection_lag_events", "projection" => status.name).set(status.lag_events as f64);
+    }
+    Ok(())
 }
 
 fn set_gauges(values: projections::GaugeValues) {

@@ -31,11 +31,7 @@ pub(super) fn open(mut lines: Lines, options: Options) -> Result<Records, Import
         provider: default_name(options.provider, "openai"),
         agent: AgentRef::new(Format::AzureLlm, agent_name, agent_name),
     };
-    let mut row = 0_u64;
-    Ok(PerLine::boxed(lines, move |place, line| {
-        row += 1;
-        parse(place, line, row, &common).map(Some)
-    }))
+    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &common).map(Some)))
 }
 
 fn check_header(lines: &mut Lines) -> Result<(), ImportError> {
@@ -49,7 +45,7 @@ fn check_header(lines: &mut Lines) -> Result<(), ImportError> {
     Err(ImportError::Header { expected: HEADER, found })
 }
 
-fn parse(place: Place, line: &str, row: u64, common: &Common) -> Result<Record, RefusalReason> {
+fn parse(place: Place, line: &str, common: &Common) -> Result<Record, RefusalReason> {
     let columns: Vec<&str> = line.split(',').collect();
     let [time, input, output] = columns[..] else {
         return Err(RefusalReason::Columns { found: columns.len(), expected: COLUMNS });
@@ -68,7 +64,7 @@ fn parse(place: Place, line: &str, row: u64, common: &Common) -> Result<Record, 
         ..bare_facts(CallKind::Llm, started_at, Format::AzureLlm)?
     };
     let provider = common.provider.as_ref().map_or("", Name::as_str);
-    let key = [provider, common.model.as_str(), &row.to_string(), time, input, output];
+    let key = [provider, common.model.as_str(), &place.to_string(), time, input, output];
     Ok(Record::new(place, &key, common.agent.clone(), None, facts))
 }
 

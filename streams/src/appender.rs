@@ -22,8 +22,8 @@ use uuid::Uuid;
 pub struct AppenderLimits {
     /// Appends that may wait; one more is refused as busy.
     pub max_waiting: usize,
-    /// Batches committed at the same time, each on a connection of its own: while one is flushed to disk, the next is
-    /// already checked. They do not wait for each other's streams unless they share some.
+    /// Batches committed at the same time, each on a connection of its own. With more than one, appends of one process
+    /// to one stream may overtake each other; those that expect a version find out.
     pub connections: usize,
     /// Events in one batch.
     pub max_batch_events: usize,
@@ -33,7 +33,7 @@ pub struct AppenderLimits {
 
 impl Default for AppenderLimits {
     fn default() -> Self {
-        Self { max_waiting: 4096, connections: 2, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
+        Self { max_waiting: 4096, connections: 1, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Tail,
+    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, SharedError, StreamKey, Tail,
     TailConfig, Version, read,
 };
 use chrono::{DateTime, Utc};
@@ -51,7 +51,7 @@ impl Log {
             .max_connections(u32::try_from(config.appender.connections).unwrap_or(1) + TAIL_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with((*pool.connect_options()).clone());
-        let tail = Tail::open(own.clone(), config.tail).await?;
+        let tail = Tail::open(own.clone(), pool.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
         let committer = Committer { pool: own, tail: tail.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
@@ -78,7 +78,8 @@ impl Log {
             TrySendError::Closed(_) => AppendError::Closed,
         })?;
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
-        answered.await.unwrap_or(Err(AppendError::Closed))
+        // Without an answer the appender died at it, before or after the commit.
+        answered.await.unwrap_or_else(|_| Err(AppendError::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))))
     }
 
     /// The tail of this process; somebody must [`Tail::run`] it.

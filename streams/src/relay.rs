@@ -33,6 +33,8 @@ const LOCK_KEY: i64 = 0x6170_6578_7265_6c79;
 const PAGE_EVENTS: usize = 1000;
 /// How often a relay that is not active tries to become it.
 const TAKEOVER_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an idle relay looks at its checkpoint.
+const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long a message may take until it counts as failed.
@@ -153,7 +155,13 @@ impl Relay {
         loop {
             let lag = self.tail.head().get().saturating_sub(checkpoint.get());
             gauge!("apex_relay_lag_events").set(lag as f64);
-            let events = self.tail.next_after(checkpoint, PAGE_EVENTS).await?;
+            let Ok(events) = tokio::time::timeout(IDLE_INTERVAL, self.tail.next_after(checkpoint, PAGE_EVENTS)).await
+            else {
+                // Somebody may have set it back to fill a broker again, or the connection and with it the lock is gone.
+                checkpoint = load_checkpoint(&mut connection).await?;
+                continue;
+            };
+            let events = events?;
             let span = tracing::info_span!("relay", events = events.len());
             link_to_causes(&span, &events);
             let (acknowledged, failure) = self.send(&producer, &events, checkpoint).instrument(span).await;
@@ -239,6 +247,8 @@ fn client(config: &RelayConfig) -> ClientConfig {
 fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayError> {
     client(config)
         .set("enable.idempotence", "true")
+        // A message that fails for good fails those behind it: none overtakes it.
+        .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
         .set("linger.ms", "5")

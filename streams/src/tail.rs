@@ -44,7 +44,10 @@ pub struct Tail {
 }
 
 struct Shared {
+    /// For the tailer itself.
     pool: PgPool,
+    /// For readers who are behind the window.
+    readers: PgPool,
     config: TailConfig,
     window: RwLock<Window>,
     head: watch::Sender<Position>,
@@ -60,12 +63,13 @@ struct Window {
 }
 
 impl Tail {
-    pub(crate) async fn open(pool: PgPool, config: TailConfig) -> Result<Self, ReadError> {
+    pub(crate) async fn open(pool: PgPool, readers: PgPool, config: TailConfig) -> Result<Self, ReadError> {
         let base = read::head(&pool).await?;
         let (head, _) = watch::channel(base);
         Ok(Self {
             shared: Arc::new(Shared {
                 pool,
+                readers,
                 config,
                 window: RwLock::new(Window { base, events: VecDeque::new(), bytes: 0 }),
                 head,
@@ -102,7 +106,7 @@ impl Tail {
             return Ok(events);
         }
         let limit = i64::try_from(limit.min(self.shared.config.page_events)).unwrap_or(i64::MAX);
-        let events = read::all(&self.shared.pool, after, limit).await?;
+        let events = read::all(&self.shared.readers, after, limit).await?;
         Ok(events.into_iter().map(Arc::new).collect())
     }
 

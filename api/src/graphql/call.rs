@@ -284,6 +284,8 @@ command_error! {
         OtherKind,
         /// The latency is longer than 30 days.
         LatencyTooLong,
+        /// The call began before 1970 or after 2199.
+        StartOutOfRange,
         /// The reported cost is negative.
         NegativeCost,
         /// There are more reasoning tokens than output tokens, which they are a part of.
@@ -299,6 +301,7 @@ impl From<CallError> for CallCommandError {
             CallError::NoModel => CallErrorCode::NoModel,
             CallError::NoTool => CallErrorCode::NoTool,
             CallError::OtherKind => CallErrorCode::OtherKind,
+            CallError::StartOutOfRange(_) => CallErrorCode::StartOutOfRange,
             CallError::LatencyTooLong(_) => CallErrorCode::LatencyTooLong,
             CallError::NegativeCost(_) => CallErrorCode::NegativeCost,
             CallError::Usage(UsageError::ReasoningExceedsOutput { .. }) => CallErrorCode::ReasoningExceedsOutput,

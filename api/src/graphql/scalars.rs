@@ -3,7 +3,7 @@
 //! Each says in validation already whether a value is one, so that a request with a bad value executes nothing.
 
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use domain::Money;
 use uuid::Uuid;
 
@@ -147,15 +147,17 @@ impl Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
-/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, to the microsecond; any offset is accepted, UTC
-/// is answered.
+/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, to the microsecond, between 1970 and 2199; any
+/// offset is accepted, UTC is answered.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for Timestamp {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        DateTime::parse_from_rfc3339(text)
-            .map(|moment| Self(moment.to_utc().trunc_subsecs(6)))
-            .map_err(InputValueError::custom)
+        let moment = DateTime::parse_from_rfc3339(text).map_err(InputValueError::custom)?.to_utc();
+        if !(1970..2200).contains(&moment.year()) {
+            return Err(InputValueError::custom("a moment is between 1970 and 2199"));
+        }
+        Ok(Self(moment.trunc_subsecs(6)))
     }
 
     fn is_valid(value: &Value) -> bool {

@@ -7,6 +7,7 @@ mod graphiql;
 mod graphql;
 mod negotiate;
 mod observe;
+mod origin;
 mod probes;
 mod websocket;
 
@@ -59,6 +60,7 @@ fn routes(state: Arc<State>) -> Router {
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
+        .route_layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics));
