@@ -2,7 +2,7 @@
 //!
 //! A call is logged on several records by real agents: a line a content block, a span a layer, a retry of the
 //! exporter. Each record reports what it knows; the state is the join of all of them, so that order and
-//! repetition do not matter. An amendment carries the facts before and after: a reader of the log subtracts the
+//! repetition do not matter to what is known. The price is that of the first record that had one. An amendment carries the facts before and after: a reader of the log subtracts the
 //! one and adds the other, and needs no memory of the call.
 
 use crate::codec::events;

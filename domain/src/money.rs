@@ -113,7 +113,11 @@ impl Money {
     fn in_range(amount: Decimal) -> Result<Self, MoneyError> {
         let amount = amount.normalize();
         let limit = Decimal::from(10_u64.pow(15));
-        if amount.abs() < limit && amount.scale() <= CHARGE_SCALE { Ok(Self(amount)) } else { Err(MoneyError::OutOfRange) }
+        if amount.abs() < limit && amount.scale() <= CHARGE_SCALE {
+            Ok(Self(amount))
+        } else {
+            Err(MoneyError::OutOfRange)
+        }
     }
 
     /// Whether the amount is below zero.

@@ -2,8 +2,8 @@
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, SharedError, StreamKey, Tail,
-    TailConfig, Version, read,
+    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, SharedError,
+    StreamKey, Tail, TailConfig, Version, read,
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};

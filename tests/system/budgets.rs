@@ -123,3 +123,75 @@ async fn several_processes_tell_each_threshold_once() {
     }
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
+
+/// A later record that only corrects when a call began costs nothing more, and crosses nothing.
+#[tokio::test]
+async fn an_amendment_that_moves_no_money_tells_nothing() {
+    use domain::call::{Call, CallCommand, CallFacts, CallKind};
+    use domain::price_book::{Price, Quote, Rates, rate};
+    use domain::{Tokens, Usage};
+    let database = TestDatabase::new().await;
+    let id = define(&database, terms("10", BudgetScope::Tenant)).await;
+    let mut rooms = database.rooms().await;
+    let facts = |second| CallFacts {
+        kind: CallKind::Llm,
+        agent_id: None,
+        task_id: None,
+        provider: Some(name("p")),
+        model: Some(name("m")),
+        tool: None,
+        usage: Usage { input: Tokens::new(3_000_000).unwrap(), ..Usage::default() },
+        started_at: at(second),
+        latency_ms: None,
+        reported_cost: None,
+        error: None,
+        source: name("test"),
+    };
+    let dollar = rate(1.into()).unwrap();
+    let rates = Rates { input: dollar, output: dollar, cache_read: None, cache_write: None, reasoning: None };
+    let price = Price {
+        provider: name("p"),
+        model: name("m"),
+        effective_from: at(-9),
+        currency: Currency::Usd,
+        rates,
+        tiers: vec![],
+    };
+    let quote = Quote { price, book_version: 1 };
+    // Three dollars, told twice: the second record knows an earlier start, in another quarter of an hour.
+    let call = Uuid::now_v7();
+    for second in [2000, 0] {
+        let command = CallCommand::Report { facts: facts(second), quote: Some(quote.clone()) };
+        let context = Context::new(tenant(), "test", Uuid::now_v7());
+        rooms.commands.execute::<Call>(&context, call, command).await.unwrap();
+    }
+    rooms.start_projections();
+    rooms.settle(PATIENCE).await.unwrap();
+    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    assert_eq!(months[0].spent.to_string(), "3");
+    rooms.close().await.unwrap();
+    assert!(alerts(&database).await.is_empty(), "six dollars of ten would have been told");
+}
+
+/// The read model was late, then the log went quiet: the alert is told all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_does_not_wait_for_the_next_event() {
+    let database = TestDatabase::new().await;
+    define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    // Somebody holds the budgets' checkpoint for longer than the policy waits for it.
+    let mut holder = database.owner().await;
+    sqlx::query("insert into apex.checkpoints values ('budgets', 0) on conflict do nothing")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    sqlx::query("begin").execute(&mut holder).await.unwrap();
+    sqlx::query("select 1 from apex.checkpoints where name = 'budgets' for update").execute(&mut holder).await.unwrap();
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    rooms.settle(PATIENCE).await.unwrap();
+    rooms.close().await.unwrap();
+    assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
+}

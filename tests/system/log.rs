@@ -414,3 +414,58 @@ async fn an_idle_transaction_hinders_nobody() {
     tokio::time::timeout(Duration::from_secs(10), appending).await.unwrap().unwrap();
     assert_eq!(all(&log).await.len(), 5);
 }
+
+/// Making a partition takes no lock that a reader holds, nor one that an append needs.
+#[tokio::test]
+async fn partitions_are_made_while_somebody_reads() {
+    let database = TestDatabase::new().await;
+    let log = open(&database).await;
+    log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
+    let mut reader = database.owner().await;
+    sqlx::query("begin").execute(&mut reader).await.unwrap();
+    sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
+    let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions(5)").fetch_one(&database.pool);
+    let made = tokio::time::timeout(Duration::from_secs(10), made).await.expect("no waiting for the reader").unwrap();
+    assert!(made > 0);
+    log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
+    // What lies in a new partition is as immutable as the rest, and is found by its stream.
+    let mut owner = database.owner().await;
+    sqlx::query("update apex.head set position = 9999999").execute(&mut owner).await.unwrap();
+    let id = Uuid::new_v4();
+    log.append(append(vec![stream(id, NEW, 2)])).await.unwrap();
+    assert_eq!(log.read_stream(&key(id), Version::ZERO, 10).await.unwrap().len(), 2);
+    let refused = sqlx::query("delete from apex.events_000002").execute(&mut owner).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+}
+
+/// The function is the log's only entrance: it must hold however it is called.
+#[tokio::test]
+async fn appending_twice_in_one_transaction_keeps_versions_dense() {
+    let database = TestDatabase::new().await;
+    let call = |command: Uuid, stream: Uuid, expected: i64| {
+        format!(
+            "select status from apex.append(array['default'], array['{command}'::uuid], array[{}], array[1],
+                 array['default'], array['task'], array['{stream}'::uuid], array[{expected}::bigint], array[1],
+                 array[1], array[gen_random_uuid()], array['task.started'], array[1::smallint],
+                 array['{{}}'], array['{{}}'], array['\\x00'::bytea])",
+            expected == 0
+        )
+    };
+    let id = Uuid::new_v4();
+    let mut transaction = database.pool.begin().await.unwrap();
+    for (savepoint, expected, status) in [(false, 0, "appended"), (true, 1, "appended"), (true, 1, "conflict")] {
+        if savepoint {
+            sqlx::query("savepoint s").execute(&mut *transaction).await.unwrap();
+        }
+        let sql = sqlx::AssertSqlSafe(call(Uuid::new_v4(), id, expected));
+        let answered: String = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await.unwrap();
+        assert_eq!(answered, status);
+    }
+    transaction.commit().await.unwrap();
+    let versions: Vec<i64> = sqlx::query_scalar("select version from apex.events order by position")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    let version: i64 = sqlx::query_scalar("select version from apex.streams").fetch_one(&database.pool).await.unwrap();
+    assert_eq!((versions, version), (vec![1, 2], 2));
+}

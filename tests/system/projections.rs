@@ -88,12 +88,17 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     let execute = async |id, command| rooms.commands.execute::<Budget>(&context(), id, command).await.unwrap();
     execute(early, budget(terms("0.5", chrono_tz::UTC), false)).await;
     live(&rooms).await;
-    for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json")] {
+    for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
         database.run(&["import", format, &sample(file)]).await.ok();
     }
     execute(late, budget(terms("0.3", chrono_tz::Asia::Kathmandu), false)).await;
     execute(early, budget(terms("0.7", chrono_tz::America::New_York), true)).await;
     database.run(&["import", "azure-llm", "--model", "gpt-4o", &sample("azure-llm.csv")]).await.ok();
+    // Closed right behind what it counts.
+    let closing = Uuid::now_v7();
+    execute(closing, budget(terms("9", chrono_tz::UTC), false)).await;
+    database.run(&["import", "--no-wait", "otlp", &sample("otlp.json")]).await.ok();
+    execute(closing, BudgetCommand::Close { at: at(2) }).await;
     rooms.settle(PATIENCE).await.unwrap();
 
     let live = fingerprints(&rooms).await;
