@@ -59,6 +59,20 @@ fn traces() -> Vec<Trace> {
     ]
 }
 
+const TOTAL: &str = "query ($position: Position) {
+    usageReport(by: [], minPosition: $position) { total { calls inputTokens outputTokens cost reportedCost unpricedCalls } }
+}";
+
+/// The fields of the report, and what GraphQL calls them.
+const GRAPHQL_NAMES: [(&str, &str); 6] = [
+    ("calls", "calls"),
+    ("input_tokens", "inputTokens"),
+    ("output_tokens", "outputTokens"),
+    ("cost", "cost"),
+    ("reported_cost", "reportedCost"),
+    ("unpriced_calls", "unpricedCalls"),
+];
+
 async fn import(database: &TestDatabase, trace: &Trace) {
     let path = data(trace.path);
     let arguments: Vec<_> =
@@ -80,6 +94,14 @@ async fn public_traces_come_to_what_is_known_of_them_and_twice_is_as_once() {
         import(&database, &trace).await;
         assert_eq!((database.total().await, database.head().await), (total, head), "{} twice", trace.path);
         database.verify_log().await;
+        let server = database.serve(&[]).await;
+        let asked = server.ask(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
+        for (field, name) in GRAPHQL_NAMES {
+            if let Some(value) = trace.known.get(field) {
+                assert_eq!(&asked[name], value, "{name} of {} over GraphQL", trace.path);
+            }
+        }
+        server.kill().await;
     }
 }
 
@@ -110,6 +132,12 @@ async fn ten_dollars_in_september_are_alerted_three_times() {
     database.run(&["projections", "rebuild", "all"]).await.ok();
     import(&database, &traces()[0]).await;
     assert_eq!(told().await, first, "still three");
+    let server = database.serve(&[]).await;
+    let alerts = "{ budgetAlerts { nodes { month thresholdPercent } } }";
+    let asked = server.ask(alerts, json!({})).await;
+    let alert = |percent| json!({ "month": "2023-09", "thresholdPercent": percent });
+    assert_eq!(asked["budgetAlerts"]["nodes"], json!([alert(50), alert(80), alert(100)]));
+    server.kill().await;
     let months = query::budget_months(&database.pool, &tenant(), &[id]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "29.136964");
 }

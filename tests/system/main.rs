@@ -12,6 +12,7 @@ mod import;
 mod log;
 mod projections;
 mod relay;
+mod replay;
 mod serve;
 mod statements;
 mod subscriptions;
