@@ -1,13 +1,16 @@
 //! Whether this process can do its work.
 
+use projections::ProjectionStatus;
 use sqlx::postgres::PgPool;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use streams::Log;
 
 /// The tail polls twice a second; silence for longer than this means that the database cannot be read.
 const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
 /// A projection may be behind; it may not stand still while it is.
-const MAX_STANDSTILL: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+const MAX_STANDSTILL: Duration = Duration::from_secs(60);
 
 /// Checks the database, the tail, the partitions and the projections.
 pub struct Readiness {
@@ -15,7 +18,12 @@ pub struct Readiness {
     pub pool: PgPool,
     /// The log.
     pub log: Log,
+    /// Where each projection that is behind was seen first at its present position, and when.
+    pub standing: Standing,
 }
+
+/// Positions of projections that are behind, and since when they have not moved.
+pub type Standing = Mutex<HashMap<String, (i64, Instant)>>;
 
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
@@ -48,10 +56,7 @@ impl Readiness {
             Ok(statuses) => {
                 let stuck: Vec<_> = statuses
                     .iter()
-                    .filter(|status| {
-                        let still = status.updated_at.is_some_and(|at| chrono::Utc::now() - at > MAX_STANDSTILL);
-                        status.lag_events > 0 && still
-                    })
+                    .filter(|status| self.stands_still(status))
                     .map(|status| format!("{} stands still, {} events behind", status.name, status.lag_events))
                     .collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
@@ -61,5 +66,20 @@ impl Readiness {
             Err(_) => (false, "the database cannot be read".to_owned()),
         };
         api::ReadyCheck { name: "projections", ok, detail }
+    }
+
+    /// Whether a projection has been behind at one position for too long, as far as this process has seen.
+    fn stands_still(&self, status: &ProjectionStatus) -> bool {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.lag_events == 0 {
+            standing.remove(&status.name);
+            return false;
+        }
+        let (position, since) =
+            standing.entry(status.name.clone()).or_insert_with(|| (status.position, Instant::now()));
+        if *position != status.position {
+            (*position, *since) = (status.position, Instant::now());
+        }
+        since.elapsed() > MAX_STANDSTILL
     }
 }

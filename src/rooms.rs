@@ -107,23 +107,22 @@ impl Rooms {
         self.shutdown.clone().cancelled_owned()
     }
 
-    /// Waits until the read models have everything that is in the log, and everything that it gave rise to: alerts are
-    /// events too. Returns where they stand.
+    /// Waits until the read models have everything that is in the log now, and what it gave rise to: alerts are events
+    /// too. Returns where they stand. What others append in the meantime is not waited for.
     ///
     /// # Errors
     /// Where they do not get there in time.
     pub async fn settle(&self, patience: Duration) -> anyhow::Result<Position> {
         let deadline = Instant::now() + patience;
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
+        let head = self.log.head().await?;
+        let reached = projections::wait_for(&self.pool, &names, head, patience).await?;
         loop {
-            let head = self.log.head().await?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            let reached = projections::wait_for(&self.pool, &names, head, left).await?;
             let untold = projections::pending_alerts(&self.pool, 1).await?;
-            if untold.is_empty() && self.log.head().await? == head {
+            if untold.first().is_none_or(|alert| alert.crossed_at_position > head.as_i64()) {
                 return Ok(reached);
             }
-            anyhow::ensure!(Instant::now() < deadline, "the log grows faster than the read models");
+            anyhow::ensure!(Instant::now() < deadline, "an alert that is due is not raised; the log says why");
             tokio::time::sleep(SETTLE_INTERVAL).await;
         }
     }

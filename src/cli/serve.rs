@@ -3,6 +3,7 @@
 use super::{AndThenClose as _, stop_signal};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
+use crate::readiness::{Readiness, Standing};
 use crate::rooms::Rooms;
 use crate::{pricing, telemetry};
 use anyhow::Context as _;
@@ -69,7 +70,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         commands: rooms.commands.clone(),
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(crate::readiness::Readiness { pool: rooms.pool.clone(), log: rooms.log.clone() }),
+        ready: Arc::new(Readiness { pool: rooms.pool.clone(), log: rooms.log.clone(), standing: Standing::default() }),
     };
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
