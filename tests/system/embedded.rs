@@ -372,7 +372,9 @@ struct TestChild {
 
 impl TestChild {
     fn command(home: &TestHome) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // A run in the background ignores SIGINT, and hands that on; a shell in a terminal does not.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(std::env::current_exe().unwrap());
         command.args(["embedded::child", "--exact", "--ignored", "--nocapture"]);
         command.env(CHILD_HOME, home.path()).process_group(0);
         command
