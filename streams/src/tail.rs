@@ -158,7 +158,7 @@ impl Tail {
                     failures.saturating_add(1)
                 }
             };
-            let pause = self.shared.config.poll_interval * (1 << failures.min(5));
+            let pause = self.shared.config.poll_interval * (1 << failures.min(3));
             tokio::select! {
                 () = &mut shutdown => return,
                 () = self.shared.wake.notified(), if failures == 0 => {}
