@@ -115,7 +115,12 @@ impl Replay {
                     rooms.log.read_after(after, &filter, PAGE_EVENTS).await?
                 }
             };
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else {
+                if let (Some(stream), Version::ZERO) = (&self.stream, version) {
+                    anyhow::bail!("the stream {}/{} has no events", stream.category, stream.id);
+                }
+                break;
+            };
             (after, version) = (last.position, last.version);
             for event in page.iter().filter(|event| event.position >= first && event.position <= end) {
                 match write_event(&mut output, event) {

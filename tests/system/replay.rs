@@ -141,4 +141,8 @@ async fn the_log_is_printed_as_it_is() {
         assert_eq!(ran.code, Some(2));
         assert!(ran.stderr.contains(reason), "{}", ran.stderr);
     }
+    let unknown = format!("agent/{}", Uuid::nil());
+    let ran = database.run(&["replay", "--stream", &unknown]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("has no events"), "{}", ran.stderr);
 }
