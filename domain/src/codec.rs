@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct EventType {
     /// Dotted name in the past tense, such as `task.completed`.
     pub name: &'static str,
-    /// The version that this code writes; older ones are upcast when read.
+    /// The version that this code writes. Every type is at its first; reading an older one comes with the first second.
     pub schema_version: u16,
 }
 
@@ -69,7 +69,7 @@ pub trait EventCodec: Sized {
     /// [`EncodeError`] when serde refuses.
     fn encode(&self) -> Result<String, EncodeError>;
 
-    /// Reads a stored payload, of this version or an older one.
+    /// Reads a stored payload of the version written today.
     ///
     /// # Errors
     /// [`DecodeError`], saying what does not fit.
