@@ -228,14 +228,8 @@ pub(crate) async fn advance_checkpoint(
     from: Position,
     to: Position,
 ) -> Result<(), ApplyError> {
-    let moved =
-        sqlx::query("update apex.checkpoints set position = $3, updated_at = now() where name = $1 and position = $2")
-            .bind(name)
-            .bind(from.as_i64())
-            .bind(to.as_i64())
-            .execute(connection)
-            .await?;
-    if moved.rows_affected() == 1 { Ok(()) } else { Err(ApplyError::Database(sqlx::Error::RowNotFound)) }
+    let is_moved = streams::advance_checkpoint(connection, name, from, to).await?;
+    if is_moved { Ok(()) } else { Err(ApplyError::Database(sqlx::Error::RowNotFound)) }
 }
 
 /// Applies a batch, parking the streams of events that cannot be applied.

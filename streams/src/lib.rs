@@ -7,6 +7,7 @@
 
 mod append;
 mod appender;
+mod checkpoint;
 mod error;
 mod event;
 mod log;
@@ -17,6 +18,7 @@ mod trace;
 
 pub use append::{Append, Appended, Expected, NewEvent, StreamAppend};
 pub use appender::AppenderLimits;
+pub use checkpoint::advance_checkpoint;
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig};

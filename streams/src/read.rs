@@ -9,11 +9,11 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "select position, tenant_id, category, stream_id, version, event_id, type, schema_version, ",
             "payload::text as payload, metadata::text as metadata, recorded_at, content_hash from apex.events ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -56,28 +56,29 @@ pub(crate) async fn all(pool: &PgPool, after: Position, limit: i64) -> Result<Ve
     decode(&rows)
 }
 
-/// Events up to a position, newest first: for people who look at what just happened.
+/// What a filter leaves beyond a position, in one direction.
+macro_rules! select_filtered {
+    ($beyond:literal, $order:literal) => {
+        select!(
+            "where position ",
+            $beyond,
+            " $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or category = $3)
+               and ($4::uuid is null or stream_id = $4) and (cardinality($5::text[]) = 0 or type = any ($5))
+             order by position ",
+            $order,
+            " limit $6"
+        )
+    };
+}
+
+/// Events before a position, newest first: for people who look at what just happened.
 pub(crate) async fn before(
     pool: &PgPool,
     before: Position,
     filter: &ReadFilter,
     limit: i64,
 ) -> Result<Vec<RecordedEvent>, ReadError> {
-    let rows = sqlx::query(select!(
-        "where position < $1
-           and ($2::text is null or tenant_id = $2) and ($3::text is null or category = $3)
-           and ($4::uuid is null or stream_id = $4) and (cardinality($5::text[]) = 0 or type = any ($5))
-         order by position desc limit $6"
-    ))
-    .bind(before.as_i64())
-    .bind(filter.tenant.as_ref().map(TenantId::as_str))
-    .bind(filter.category.as_deref())
-    .bind(filter.stream_id)
-    .bind(&filter.types)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
-    decode(&rows)
+    beyond(pool, select_filtered!("<", "desc"), before, filter, limit).await
 }
 
 pub(crate) async fn filtered(
@@ -86,20 +87,25 @@ pub(crate) async fn filtered(
     filter: &ReadFilter,
     limit: i64,
 ) -> Result<Vec<RecordedEvent>, ReadError> {
-    let rows = sqlx::query(select!(
-        "where position > $1
-           and ($2::text is null or tenant_id = $2) and ($3::text is null or category = $3)
-           and ($4::uuid is null or stream_id = $4) and (cardinality($5::text[]) = 0 or type = any ($5))
-         order by position limit $6"
-    ))
-    .bind(after.as_i64())
-    .bind(filter.tenant.as_ref().map(TenantId::as_str))
-    .bind(filter.category.as_deref())
-    .bind(filter.stream_id)
-    .bind(&filter.types)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
+    beyond(pool, select_filtered!(">", "asc"), after, filter, limit).await
+}
+
+async fn beyond(
+    pool: &PgPool,
+    select: &'static str,
+    position: Position,
+    filter: &ReadFilter,
+    limit: i64,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    let rows = sqlx::query(select)
+        .bind(position.as_i64())
+        .bind(filter.tenant.as_ref().map(TenantId::as_str))
+        .bind(filter.category.as_deref())
+        .bind(filter.stream_id)
+        .bind(&filter.types)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
     decode(&rows)
 }
 

@@ -8,7 +8,7 @@
 //! compare-and-set, and only the process that holds the relay's lock sends. Nothing is in Kafka that PostgreSQL does
 //! not have: only committed events are read.
 
-use crate::{Position, ReadError, RecordedEvent, Tail, link_to_causes};
+use crate::{Position, ReadError, RecordedEvent, Tail, advance_checkpoint, link_to_causes};
 use futures::future::join_all;
 use metrics::{counter, gauge};
 use rdkafka::ClientConfig;
@@ -291,14 +291,7 @@ async fn load_checkpoint(connection: &mut PgConnection) -> Result<Position, Rela
 }
 
 async fn save_checkpoint(connection: &mut PgConnection, from: Position, to: Position) -> Result<(), RelayError> {
-    let moved =
-        sqlx::query("update apex.checkpoints set position = $3, updated_at = now() where name = $1 and position = $2")
-            .bind(CHECKPOINT)
-            .bind(from.as_i64())
-            .bind(to.as_i64())
-            .execute(connection)
-            .await?;
-    if moved.rows_affected() == 1 { Ok(()) } else { Err(RelayError::Overtaken) }
+    if advance_checkpoint(connection, CHECKPOINT, from, to).await? { Ok(()) } else { Err(RelayError::Overtaken) }
 }
 
 /// Where the relay stands; zero before it ever ran.
