@@ -10,6 +10,7 @@ mod graphql_http;
 mod harness;
 mod import;
 mod log;
+mod model;
 mod projections;
 mod relay;
 mod replay;
