@@ -81,6 +81,7 @@ impl Appender {
                 }
             }
             let batch = take_batch(&mut waiting, &self.limits);
+            fail::fail_point!("log_append_batch_cut");
             let committer = shared.clone();
             tokio::spawn(async move {
                 committer.commit(batch).await;
@@ -104,6 +105,7 @@ impl Committer {
         histogram!("apex_log_append_seconds").record(started.elapsed().as_secs_f64());
         match outcome {
             Ok(answers) => {
+                fail::fail_point!("log_append_answered");
                 counter!("apex_log_batches_total").increment(1);
                 if answers.iter().any(|answer| matches!(answer, Ok(Appended::New { .. }))) {
                     self.tail.wake();
@@ -113,6 +115,7 @@ impl Committer {
                         counter!("apex_log_events_total").increment(waiting.append.event_count() as u64);
                     }
                     respond(waiting, answer);
+                    fail::fail_point!("log_append_handed_out");
                 }
             }
             // The database refused one of them; the others must not suffer for it.
@@ -237,6 +240,7 @@ const APPEND: &str = "select append, status, first_position, event_count, confli
 async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
     let mut connection = pool.acquire().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
     let columns = Columns::of(batch);
+    fail::fail_point!("log_append_before_send");
     let rows = sqlx::query(AssertSqlSafe(APPEND))
         .bind(&columns.a_tenant)
         .bind(&columns.a_command)

@@ -77,6 +77,7 @@ impl Log {
             }
             TrySendError::Closed(_) => AppendError::Closed,
         })?;
+        fail::fail_point!("log_append_queued");
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
         // Without an answer the appender died at it, before or after the commit.
         answered.await.unwrap_or_else(|_| Err(AppendError::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))))
