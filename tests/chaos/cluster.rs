@@ -2,6 +2,7 @@
 //!
 //! The server is a child of this process and in its process group: whoever ends the group, ends it too.
 
+use crate::storage::{Strikes, WalRoom};
 use apex::database::{MIGRATIONS, connect};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -32,7 +33,23 @@ const SETTINGS: &[&str] = &[
     "log_min_messages=warning",
 ];
 
+/// What is special about a cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Setup {
+    /// Further settings, of the form `name=value`.
+    pub(crate) settings: &'static [&'static str],
+    /// Whether its storage and its clock can be struck.
+    pub(crate) has_strikes: bool,
+    /// Whether its WAL has a room of its own, which can get too small.
+    pub(crate) has_wal_room: bool,
+    /// A bug, as the owner plants it.
+    pub(crate) bug: Option<&'static str>,
+}
+
 pub(crate) struct Cluster {
+    /// Before the folder, which it lies in.
+    room: Option<WalRoom>,
+    strikes: Option<Strikes>,
     folder: TempDir,
     binaries: PathBuf,
     /// Whom root lends the server to; PostgreSQL refuses to run as root.
@@ -44,9 +61,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A running cluster with a migrated database and a second one that is empty. Further settings are of the form
-    /// `name=value`.
-    pub(crate) async fn start(settings: &[&str]) -> Self {
+    /// A running cluster with a migrated database and a second one that is empty.
+    pub(crate) async fn start(setup: Setup) -> Self {
         let binaries = binaries();
         let user = lent_user();
         let folder = tempfile::Builder::new().prefix("apex-chaos-").tempdir().unwrap();
@@ -57,33 +73,58 @@ impl Cluster {
             chown(&password_file, Some(uid), Some(gid)).unwrap();
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
-        let cluster = Self { folder, binaries, user, port: free_port(), password, settings, server: Mutex::new(None) };
-        let initdb = cluster
-            .program("initdb")
-            .arg("-D")
-            .arg(cluster.data())
-            .arg("--pwfile")
-            .arg(&password_file)
-            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .args(["--data-checksums", "--no-sync", "--no-instructions"])
-            .output()
-            .unwrap();
-        assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+        let settings = SETTINGS.iter().chain(setup.settings).map(|setting| (*setting).to_owned()).collect();
+        let room = setup.has_wal_room.then(|| WalRoom::make(folder.path(), user));
+        let strikes = setup.has_strikes.then(|| Strikes::prepare(folder.path(), user));
+        let server = Mutex::new(None);
+        let port = free_port();
+        let cluster = Self { room, strikes, folder, binaries, user, port, password, settings, server };
+        cluster.initialize(&password_file);
         cluster.start_server().await;
         for database in ["chaos", "other"] {
             let create = AssertSqlSafe(format!("create database {database}"));
             sqlx::query(create).execute(&mut cluster.owner_of("postgres").await).await.unwrap();
         }
         MIGRATIONS.run(&mut cluster.owner().await).await.unwrap();
+        if let Some(bug) = setup.bug {
+            sqlx::raw_sql(bug).execute(&mut cluster.owner().await).await.unwrap();
+        }
         cluster
+    }
+
+    fn initialize(&self, password_file: &Path) {
+        let mut initdb = self.program("initdb");
+        if let Some(room) = &self.room {
+            // Small files, so that they are often new.
+            initdb.arg("--wal-segsize=1").arg("--waldir").arg(room.folder());
+        }
+        let initdb = initdb
+            .arg("-D")
+            .arg(self.data())
+            .arg("--pwfile")
+            .arg(password_file)
+            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--data-checksums", "--no-sync", "--no-instructions"])
+            .output()
+            .unwrap();
+        assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+    }
+
+    /// What strikes its storage and its clock.
+    pub(crate) fn strikes(&self) -> &Strikes {
+        self.strikes.as_ref().expect("a cluster that was set up for it")
+    }
+
+    pub(crate) fn room(&self) -> &WalRoom {
+        self.room.as_ref().expect("a cluster that was set up for it")
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn program(&self, name: &str) -> Command {
+    /// A program of PostgreSQL, as the user who owns the cluster.
+    pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.binaries.join(name));
         // The lent user may not enter the checkout.
         command.current_dir("/").env_clear().env("LC_ALL", "C").stdin(Stdio::null());
@@ -141,6 +182,9 @@ impl Cluster {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
+        if let Some(strikes) = &self.strikes {
+            command.envs(strikes.environment());
+        }
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         *self.server.lock().unwrap() = Some(child);
         self.owner_of("postgres").await.close().await.unwrap();
@@ -154,6 +198,29 @@ impl Cluster {
         assert!(stopped.success(), "pg_ctl stop failed\n{}", self.said());
         let server = self.server.lock().unwrap().take();
         server.unwrap().wait().unwrap();
+    }
+
+    /// Waits until the server answers again, and starts it anew if it has given up.
+    pub(crate) async fn revive(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let options = PgConnectOptions::from_str(&self.url()).unwrap().database("postgres");
+        loop {
+            let has_ended =
+                self.server.lock().unwrap().as_mut().is_some_and(|server| server.try_wait().unwrap().is_some());
+            if has_ended {
+                return self.start_server().await;
+            }
+            if options.connect().await.is_ok() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the server does not recover\n{}", self.said());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// How often the server has said something.
+    pub(crate) fn count_said(&self, what: &str) -> usize {
+        std::fs::read_to_string(self.file("postgres.log")).unwrap_or_default().matches(what).count()
     }
 
     /// The last lines that the server said.

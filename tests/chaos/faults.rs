@@ -1,11 +1,12 @@
 //! What strikes, and one trial for each.
 
 use crate::clients::Load;
-use crate::cluster::{PATIENCE, send};
+use crate::cluster::{PATIENCE, Setup, send};
 use crate::dice::Dice;
 use crate::history::{Outcome, Part};
 use crate::proxy::Mode;
 use crate::stage::{BOUND, Stage};
+use crate::storage;
 use crate::worker::Death;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
@@ -28,10 +29,14 @@ pub(crate) enum Fault {
     Races,
     Batches,
     Tampering,
+    WalSyncFails,
+    DataSyncFails,
+    DiskFull,
+    ClockSteps,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::ProcessKilledAtStep,
         Self::ProcessKilled,
         Self::BackendKilled,
@@ -46,6 +51,10 @@ impl Fault {
         Self::Races,
         Self::Batches,
         Self::Tampering,
+        Self::WalSyncFails,
+        Self::DataSyncFails,
+        Self::DiskFull,
+        Self::ClockSteps,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -64,6 +73,10 @@ impl Fault {
             Self::Races => "races for one version, processes killed",
             Self::Batches => "batches of many streams in any order",
             Self::Tampering => "update, delete, truncate",
+            Self::WalSyncFails => "fsync of WAL fails",
+            Self::DataSyncFails => "fsync of tables fails",
+            Self::DiskFull => "disk of WAL full",
+            Self::ClockSteps => "clock of the server steps",
         }
     }
 
@@ -73,6 +86,17 @@ impl Fault {
             Self::Batches => Load::Batches,
             Self::CommitInversion => Load::Apart,
             _ => Load::Mixed,
+        }
+    }
+
+    /// The cluster that it takes.
+    pub(crate) fn setup(self) -> Setup {
+        match self {
+            Self::WalSyncFails | Self::DataSyncFails | Self::ClockSteps => {
+                Setup { has_strikes: true, ..Setup::default() }
+            }
+            Self::DiskFull => storage::SMALL_DISK,
+            _ => Setup::default(),
         }
     }
 
@@ -92,6 +116,10 @@ impl Fault {
             Self::IdleTransaction => idle(stage, round, dice).await,
             Self::Batches => no_deadlock(stage).await,
             Self::Tampering => tamper(stage).await,
+            Self::WalSyncFails => storage::fail_wal_sync(stage).await,
+            Self::DataSyncFails => storage::fail_data_sync(stage).await,
+            Self::DiskFull => storage::fill_disk(stage, dice).await,
+            Self::ClockSteps => storage::step_clock(stage, dice).await,
         }
     }
 }
@@ -228,7 +256,8 @@ async fn invert_commits(stage: &Stage, dice: &mut Dice) {
     let (early, late) = (dice.command(vec![part]), dice.command_on_new_stream());
     let overtaking = async {
         waits_for(&mut owner).await;
-        let end = tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
+        let end =
+            tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
         assert!(stage.readers.wait_beyond(last_of(&end), BOUND).await, "readers wait for an append that waits");
         sqlx::query("commit").execute(&mut owner).await.unwrap();
         end

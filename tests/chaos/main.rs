@@ -16,6 +16,7 @@ mod planted;
 mod proxy;
 mod readers;
 mod stage;
+mod storage;
 mod worker;
 
 use faults::Fault;
@@ -54,6 +55,7 @@ pub(crate) fn brief(fault: Fault) -> Tally {
     let tally = runtime().block_on(stage::run(fault, BRIEF, seed));
     let report = &tally.report;
     assert!(report.violations.is_empty(), "seed {seed}: {}", matrix::first(&report.violations));
+    assert_eq!(tally.falls, 0, "seed {seed}: time fell while positions rose");
     assert!(report.acknowledged > 0, "nothing was acknowledged: it proves nothing");
     tally
 }
@@ -67,7 +69,7 @@ fn main() {
         std::process::exit(i32::from(!matrix::run(Duration::from_secs(seconds), *SEED)));
     }
     eprintln!("chaos: seed {}", *SEED);
-    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS];
+    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS, storage::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();

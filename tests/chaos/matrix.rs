@@ -47,6 +47,9 @@ pub(crate) fn run(duration: Duration, seed: u64) -> bool {
                 if !tally.report.violations.is_empty() {
                     row.failures.push(format!("{} (seed {seed}): {}", fault.name(), first(&tally.report.violations)));
                 }
+                if tally.falls > 0 {
+                    row.failures.push(format!("{} (seed {seed}): time fell {} times", fault.name(), tally.falls));
+                }
                 row.tally.injected += tally.injected;
                 row.tally.report.add(tally.report);
             }

@@ -2,12 +2,13 @@
 
 use crate::checker::{Report, check};
 use crate::clients::Clients;
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder};
 use crate::proxy::{Mode, Proxy};
 use crate::readers::Readers;
+use crate::storage;
 use crate::worker::Slot;
 use rustix::process::Signal;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub(crate) struct Stage {
 pub(crate) struct Tally {
     pub(crate) injected: u64,
     pub(crate) sightings: u64,
+    /// Events with an earlier time than the one before.
+    pub(crate) falls: u64,
     pub(crate) report: Report,
 }
 
@@ -51,8 +54,13 @@ pub(crate) struct Tally {
 /// When something that must happen did not: an outcome that stays unknown, a reader that stops, a process that ends by
 /// itself. Broken promises are in the report.
 pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
+    run_on(fault.setup(), fault, duration, seed).await
+}
+
+/// The same, on a cluster of another setup.
+pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed: u64) -> Tally {
     let start = Instant::now();
-    let stage = Arc::new(Stage::open(start).await);
+    let stage = Arc::new(Stage::open(start, setup).await);
     stage.readers.start(&stage.cluster, start, seed).await;
     let clients = Clients::start(&stage, fault.load(), start, seed);
     let mut dice = Dice::new(seed, "faults");
@@ -71,12 +79,13 @@ pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
     let readers = stage.readers.finish(head).await;
     let report = check(&histories, &log, &readers);
     assert_eq!(report.unresolved, 0, "every outcome becomes known");
-    Tally { injected, sightings: stage.sightings.load(Ordering::SeqCst), report }
+    let falls = storage::falls(&mut stage.cluster.owner().await).await;
+    Tally { injected, sightings: stage.sightings.load(Ordering::SeqCst), falls, report }
 }
 
 impl Stage {
-    async fn open(start: Instant) -> Self {
-        let cluster = Cluster::start(&[]).await;
+    async fn open(start: Instant, setup: Setup) -> Self {
+        let cluster = Cluster::start(setup).await;
         let (mut slots, mut proxies) = (Vec::new(), Vec::new());
         for connections in CONNECTIONS {
             let proxy = Proxy::start(cluster.port()).await;

@@ -126,7 +126,8 @@ fn tenant() -> TenantId {
 /// Payloads of very different sizes, each told by the id.
 fn new_event(id: &Uuid) -> NewEvent {
     let size = usize::from(id.as_bytes()[0]).pow(2) / 16;
-    let payload = format!("{{\"id\":  \"{id}\", \"note\": \"{}\"}}", "x".repeat(size));
+    let payload =
+        format!("{{\"id\":  \"{id}\", \"at\": \"2023-11-16T18:17:03Z\", \"text\": \"{}\"}}", "x".repeat(size));
     NewEvent { event_id: *id, name: "task.started", schema_version: 1, payload }
 }
 

@@ -1,0 +1,331 @@
+//! Storage and clock that fail under the server: syncs, a full disk, a clock that steps.
+//!
+//! A library of our own, `preload.c`, stands between PostgreSQL and the system and does what a small file says.
+
+use crate::cluster::{PATIENCE, Setup};
+use crate::dice::Dice;
+use crate::faults::Fault;
+use crate::stage::{Stage, run_on};
+use crate::{BRIEF, SEED, brief, runtime};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Connection, PgConnection};
+use std::fs::File;
+use std::os::unix::fs::{FileExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// WAL in a room of its own that nothing is removed from: no checkpoints, and no file is used twice.
+pub(crate) const SMALL_DISK: Setup = Setup {
+    settings: &["min_wal_size=2MB", "max_wal_size=10GB", "checkpoint_timeout=1h", "wal_recycle=off"],
+    has_strikes: true,
+    has_wal_room: true,
+    bug: None,
+};
+/// Answers before what it answers is on the disk.
+const ANSWERS_TOO_EARLY: &str = "synchronous_commit=off";
+/// Takes the time as the clock says it.
+const TRUSTS_THE_CLOCK: &str = "do $plant$
+    declare
+        safe constant text := 'greatest(clock_timestamp(), h.recorded_at)';
+        definition text := pg_get_functiondef('apex.append'::regproc);
+    begin
+        if strpos(definition, safe) = 0 then
+            raise exception 'apex.append has no % to be replaced', safe;
+        end if;
+        execute replace(definition, safe, 'clock_timestamp()');
+    end
+    $plant$";
+
+/// Where `preload.c` expects its orders.
+const CLOCK_OFFSET_US: u64 = 0;
+const WAL_SYNCS_TO_FAIL: u64 = 8;
+const DATA_SYNCS_TO_FAIL: u64 = 12;
+const WAL_IS_FULL: u64 = 16;
+const ORDERS_BYTES: usize = 64;
+
+/// The library and its orders.
+pub(crate) struct Strikes {
+    library: PathBuf,
+    path: PathBuf,
+    orders: File,
+}
+
+impl Strikes {
+    /// Compiles the library into a folder of the cluster, which its user may enter in any case.
+    pub(crate) fn prepare(folder: &Path, user: Option<(u32, u32)>) -> Self {
+        let (library, path) = (folder.join("preload.so"), folder.join("strikes"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/preload.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(source);
+        let compiled = compiler.output().expect("strikes at storage take a C compiler, cc (Debian: gcc)");
+        assert!(compiled.status.success(), "cc: {}", said(&compiled));
+        std::fs::write(&path, [0; ORDERS_BYTES]).unwrap();
+        if let Some((uid, gid)) = user {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        // Not written as a whole: the server has mapped it.
+        let orders = File::options().read(true).write(true).open(&path).unwrap();
+        Self { library, path, orders }
+    }
+
+    pub(crate) fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("LD_PRELOAD", &self.library), ("APEX_TEST_STRIKES", &self.path)]
+    }
+
+    fn order(&self, place: u64, value: i32) {
+        self.orders.write_all_at(&value.to_ne_bytes(), place).unwrap();
+    }
+
+    fn left(&self, place: u64) -> i32 {
+        let mut bytes = [0; 4];
+        self.orders.read_exact_at(&mut bytes, place).unwrap();
+        i32::from_ne_bytes(bytes)
+    }
+
+    fn set_clock(&self, offset: TimeDelta) {
+        let offset_us = offset.num_microseconds().unwrap();
+        self.orders.write_all_at(&offset_us.to_ne_bytes(), CLOCK_OFFSET_US).unwrap();
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// Where the WAL lies: a disk in memory, or a folder where none can be mounted.
+pub(crate) struct WalRoom {
+    folder: PathBuf,
+    is_disk: bool,
+}
+
+/// Room that is enough for a run.
+const LARGE_KIB: u64 = 512 * 1024;
+
+impl WalRoom {
+    pub(crate) fn make(folder: &Path, user: Option<(u32, u32)>) -> Self {
+        // `preload.c` knows it by this name.
+        let folder = folder.join("pg_wal");
+        std::fs::create_dir(&folder).unwrap();
+        let options = user.map_or("mode=700".to_owned(), |(uid, gid)| format!("mode=700,uid={uid},gid={gid}"));
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "apex-chaos"]).arg(&folder).output();
+        let mounted = mounted.expect("mount is a program of every Linux");
+        if !mounted.status.success() {
+            eprintln!(
+                "No tmpfs can be mounted here ({}), which takes root or CAP_SYS_ADMIN: the disk only seems to be full.",
+                said(&mounted)
+            );
+        }
+        let room = Self { folder, is_disk: mounted.status.success() };
+        if room.is_disk {
+            room.resize(LARGE_KIB);
+        } else if let Some((uid, gid)) = user {
+            chown(&room.folder, Some(uid), Some(gid)).unwrap();
+        }
+        room
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn resize(&self, kib: u64) {
+        let option = format!("remount,size={kib}k");
+        let resized = Command::new("mount").args(["-o", &option]).arg(&self.folder).output().unwrap();
+        assert!(resized.status.success(), "mount: {}", said(&resized));
+    }
+
+    fn used_kib(&self) -> u64 {
+        let output = Command::new("df").args(["--output=used", "-k"]).arg(&self.folder).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).and_then(|line| line.trim().parse().ok()).unwrap_or_else(|| panic!("df: {text}"))
+    }
+
+    /// Leaves so much room, and no more.
+    fn narrow(&self, strikes: &Strikes, left_kib: u64) {
+        if self.is_disk { self.resize(self.used_kib() + left_kib) } else { strikes.order(WAL_IS_FULL, 1) }
+    }
+
+    fn widen(&self, strikes: &Strikes) {
+        if self.is_disk { self.resize(LARGE_KIB) } else { strikes.order(WAL_IS_FULL, 0) }
+    }
+}
+
+impl Drop for WalRoom {
+    fn drop(&mut self) {
+        if self.is_disk {
+            // Lazily, should a process of the server still be ending.
+            let unmounted = Command::new("umount").arg("--lazy").arg(&self.folder).status();
+            assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "umount failed");
+        }
+    }
+}
+
+/// Waits until the server has said something once more than before.
+async fn wait_until_said(stage: &Stage, what: &str, before: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while stage.cluster.count_said(what) == before {
+        assert!(Instant::now() < deadline, "the server does not say {what:?}\n{}", stage.cluster.said());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.sightings.fetch_add(1, Ordering::SeqCst);
+}
+
+/// What the server says when it may no longer trust what it has not synced: it starts anew from what is on the disk.
+const PANIC: &str = "PANIC:  could not ";
+
+pub(crate) async fn fail_wal_sync(stage: &Stage) {
+    let before = stage.cluster.count_said(PANIC);
+    stage.cluster.strikes().order(WAL_SYNCS_TO_FAIL, 1);
+    wait_until_struck(stage, WAL_SYNCS_TO_FAIL, before).await;
+}
+
+pub(crate) async fn fail_data_sync(stage: &Stage) {
+    let before = stage.cluster.count_said(PANIC);
+    let mut owner = stage.cluster.owner().await;
+    stage.cluster.strikes().order(DATA_SYNCS_TO_FAIL, 1);
+    // It does not come to its end.
+    drop(sqlx::query("checkpoint").execute(&mut owner).await);
+    wait_until_struck(stage, DATA_SYNCS_TO_FAIL, before).await;
+}
+
+/// Waits until a sync has failed, and for the server to be there again. Where the sync was none that anything depends
+/// on, such as that of a file made ahead of need, the server goes on; it counts as seen if it did not.
+async fn wait_until_struck(stage: &Stage, order: u64, before: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while stage.cluster.strikes().left(order) > 0 {
+        assert!(Instant::now() < deadline, "nothing was synced\n{}", stage.cluster.said());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while stage.cluster.count_said(PANIC) == before && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let has_panicked = stage.cluster.count_said(PANIC) > before;
+    stage.sightings.fetch_add(u64::from(has_panicked), Ordering::SeqCst);
+    stage.cluster.revive().await;
+}
+
+pub(crate) async fn fill_disk(stage: &Stage, dice: &mut Dice) {
+    const FULL: &str = "No space left on device";
+    let (cluster, before) = (&stage.cluster, stage.cluster.count_said(FULL));
+    cluster.room().narrow(cluster.strikes(), 1024 + dice.below(1024));
+    wait_until_said(stage, FULL, before).await;
+    // Long enough for the server to try again in vain, or short enough for it not to have noticed.
+    tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
+    cluster.room().widen(cluster.strikes());
+    cluster.revive().await;
+}
+
+/// Hours or moments, forth or back.
+pub(crate) async fn step_clock(stage: &Stage, dice: &mut Dice) {
+    let longest_ms = dice.pick(&[2, 1000, 3 * 3_600_000]);
+    let offset_ms = i64::try_from(dice.below(2 * longest_ms)).unwrap() - i64::try_from(longest_ms).unwrap();
+    stage.cluster.strikes().set_clock(TimeDelta::milliseconds(offset_ms));
+    tokio::time::sleep(Duration::from_millis(50 + dice.below(100))).await;
+    let mut owner = stage.cluster.owner().await;
+    let is_behind: bool = sqlx::query_scalar("select clock_timestamp() < recorded_at from apex.head")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    stage.sightings.fetch_add(u64::from(is_behind), Ordering::SeqCst);
+    check_position_at(&mut owner, dice).await;
+    owner.close().await.unwrap();
+}
+
+/// That the search finds what a look at every event finds, at moments of events and just beside them.
+async fn check_position_at(owner: &mut PgConnection, dice: &mut Dice) {
+    let mut snapshot = owner.begin().await.unwrap();
+    sqlx::query("set transaction isolation level repeatable read").execute(&mut *snapshot).await.unwrap();
+    // Where time falls, which is told in the end, there is nothing to search for.
+    let is_rising = falls(&mut snapshot).await == 0;
+    let moments: Vec<DateTime<Utc>> = sqlx::query_scalar("select distinct recorded_at from apex.events order by 1")
+        .fetch_all(&mut *snapshot)
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        let Some(place) = dice.below(moments.len() as u64 + 1).checked_sub(1) else { continue };
+        let beside = TimeDelta::microseconds(dice.pick(&[-1, 0, 1]));
+        let moment = moments[usize::try_from(place).unwrap()] + beside;
+        let (found, right): (i64, i64) = sqlx::query_as(
+            "select apex.position_at($1), coalesce(
+                 (select min(position) from apex.events where recorded_at >= $1), (select position + 1 from apex.head))",
+        )
+        .bind(moment)
+        .fetch_one(&mut *snapshot)
+        .await
+        .unwrap();
+        assert!(!is_rising || found == right, "the first position at {moment} is {right}, not {found}");
+    }
+    snapshot.commit().await.unwrap();
+}
+
+/// Events with an earlier time than the one before.
+pub(crate) async fn falls(owner: &mut PgConnection) -> u64 {
+    let query = "select count(*) from (
+                     select recorded_at < lag(recorded_at) over (order by position) as fell from apex.events
+                 ) as steps where fell";
+    let falls: i64 = sqlx::query_scalar(query).fetch_one(owner).await.unwrap();
+    u64::try_from(falls).unwrap()
+}
+
+pub(crate) const TRIALS: crate::Trials = crate::trials![
+    what_was_acknowledged_survives_a_failed_sync_of_wal,
+    what_was_acknowledged_survives_a_failed_sync_of_tables,
+    what_was_acknowledged_survives_a_full_disk,
+    time_does_not_fall_though_the_clock_does,
+    planted_answers_before_the_sync_are_lost_when_it_fails,
+    planted_answers_before_the_sync_are_lost_when_the_disk_is_full,
+    planted_trust_in_the_clock_lets_time_fall,
+];
+
+fn seen(fault: Fault) {
+    let tally = brief(fault);
+    assert!(tally.sightings > 0, "the server met nothing of it: it proves nothing");
+}
+
+fn what_was_acknowledged_survives_a_failed_sync_of_wal() {
+    seen(Fault::WalSyncFails);
+}
+
+fn what_was_acknowledged_survives_a_failed_sync_of_tables() {
+    seen(Fault::DataSyncFails);
+}
+
+fn what_was_acknowledged_survives_a_full_disk() {
+    seen(Fault::DiskFull);
+}
+
+fn time_does_not_fall_though_the_clock_does() {
+    seen(Fault::ClockSteps);
+}
+
+/// The controls: a server that answers too early loses something each time that its storage fails.
+fn loses_when_it_answers_too_early(fault: Fault, setup: Setup) {
+    let tally = runtime().block_on(run_on(setup, fault, BRIEF, *SEED));
+    assert!(tally.report.lost > 0, "seed {}: nothing was lost", *SEED);
+}
+
+fn planted_answers_before_the_sync_are_lost_when_it_fails() {
+    let setup = Setup { settings: &[ANSWERS_TOO_EARLY], ..Fault::WalSyncFails.setup() };
+    loses_when_it_answers_too_early(Fault::WalSyncFails, setup);
+}
+
+fn planted_answers_before_the_sync_are_lost_when_the_disk_is_full() {
+    const SETTINGS: &[&str] = &[
+        SMALL_DISK.settings[0],
+        SMALL_DISK.settings[1],
+        SMALL_DISK.settings[2],
+        SMALL_DISK.settings[3],
+        ANSWERS_TOO_EARLY,
+    ];
+    loses_when_it_answers_too_early(Fault::DiskFull, Setup { settings: SETTINGS, ..SMALL_DISK });
+}
+
+/// Appends that trust the clock, and the one that is struck: time falls, and that is found.
+fn planted_trust_in_the_clock_lets_time_fall() {
+    let setup = Setup { bug: Some(TRUSTS_THE_CLOCK), ..Fault::ClockSteps.setup() };
+    let tally = runtime().block_on(run_on(setup, Fault::ClockSteps, BRIEF, *SEED));
+    assert!(tally.falls > 0, "seed {}: time did not fall", *SEED);
+}
