@@ -270,9 +270,7 @@ impl Commands {
             AppendError::Conflict { .. }
             | AppendError::Undone
             | AppendError::Unavailable(_)
-            | AppendError::Indeterminate(_) => {
-                (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
-            }
+            | AppendError::Indeterminate(_) => (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE),
             error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
                 return Err(Error::Append(error));
             }

@@ -76,6 +76,11 @@ impl Fault {
         }
     }
 
+    /// How often it must strike at least to have done what it says.
+    pub(crate) fn least(self) -> u64 {
+        if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
+    }
+
     /// Strikes once, and sets right again what does not recover by itself. Rounds count from 0.
     pub(crate) async fn inject(self, stage: &Stage, round: u64, dice: &mut Dice) {
         match self {
@@ -228,7 +233,8 @@ async fn invert_commits(stage: &Stage, dice: &mut Dice) {
     let (early, late) = (dice.command(vec![part]), dice.command_on_new_stream());
     let overtaking = async {
         waits_for(&mut owner).await;
-        let end = tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
+        let end =
+            tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
         assert!(stage.readers.wait_beyond(last_of(&end), BOUND).await, "readers wait for an append that waits");
         sqlx::query("commit").execute(&mut owner).await.unwrap();
         end
@@ -316,8 +322,7 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
 ];
 
 fn a_process_killed_at_any_step_loses_and_repeats_nothing() {
-    let tally = crate::brief(Fault::ProcessKilledAtStep);
-    assert!(tally.injected >= STEPS.len() as u64, "only {} of {} steps", tally.injected, STEPS.len());
+    crate::brief(Fault::ProcessKilledAtStep);
 }
 
 fn a_process_killed_at_any_moment_loses_and_repeats_nothing() {

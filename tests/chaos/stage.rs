@@ -58,7 +58,7 @@ pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
     let mut dice = Dice::new(seed, "faults");
     let mut injected = 0;
     let begun = Instant::now();
-    while injected == 0 || begun.elapsed() < duration {
+    while injected < fault.least() || begun.elapsed() < duration {
         tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
