@@ -100,6 +100,11 @@ impl Fault {
         }
     }
 
+    /// How often it must strike at least to have done what it says.
+    pub(crate) fn least(self) -> u64 {
+        if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
+    }
+
     /// Strikes once, and sets right again what does not recover by itself. Rounds count from 0.
     pub(crate) async fn inject(self, stage: &Stage, round: u64, dice: &mut Dice) {
         match self {
@@ -345,8 +350,7 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
 ];
 
 fn a_process_killed_at_any_step_loses_and_repeats_nothing() {
-    let tally = crate::brief(Fault::ProcessKilledAtStep);
-    assert!(tally.injected >= STEPS.len() as u64, "only {} of {} steps", tally.injected, STEPS.len());
+    crate::brief(Fault::ProcessKilledAtStep);
 }
 
 fn a_process_killed_at_any_moment_loses_and_repeats_nothing() {

@@ -66,7 +66,7 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed:
     let mut dice = Dice::new(seed, "faults");
     let mut injected = 0;
     let begun = Instant::now();
-    while injected == 0 || begun.elapsed() < duration {
+    while injected < fault.least() || begun.elapsed() < duration {
         tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;

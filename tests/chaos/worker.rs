@@ -147,7 +147,7 @@ pub(crate) fn outcome(result: Result<Appended, AppendError>) -> Outcome {
         AppendError::Unavailable(cause) | AppendError::Refused(cause) => {
             Outcome::Fail { cause: format!("{error}: {}", with_code(cause)) }
         }
-        AppendError::Busy { .. } | AppendError::Invalid(_) | AppendError::Closed => {
+        AppendError::Busy { .. } | AppendError::Invalid(_) | AppendError::Undone | AppendError::Closed => {
             Outcome::Fail { cause: error.to_string() }
         }
     }
