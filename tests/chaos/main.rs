@@ -15,6 +15,7 @@ mod matrix;
 mod planted;
 mod proxy;
 mod readers;
+mod restore;
 mod stage;
 mod storage;
 mod worker;
@@ -69,7 +70,7 @@ fn main() {
         std::process::exit(i32::from(!matrix::run(Duration::from_secs(seconds), *SEED)));
     }
     eprintln!("chaos: seed {}", *SEED);
-    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS, storage::TRIALS];
+    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS, storage::TRIALS, restore::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();

@@ -1,0 +1,167 @@
+//! A dump that is taken while the log is written to, restored into another cluster, and gone on with there. The steps
+//! are those of docs/backup.md.
+
+use crate::cluster::{Cluster, Setup};
+use crate::dice::Dice;
+use crate::history::{Command, Outcome};
+use crate::worker::{append, outcome};
+use crate::{SEED, runtime};
+use sqlx::{Connection, PgConnection};
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use streams::{Log, LogConfig};
+use tokio::task::JoinHandle;
+
+const WRITERS: usize = 4;
+
+/// Commands in the order in which a writer was answered, each with its positions.
+type Written = Vec<(Command, u64, u64)>;
+
+struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Written>>,
+}
+
+impl Writers {
+    async fn start(cluster: &Cluster) -> Self {
+        let log = Log::open(cluster.application().await, LogConfig::default()).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = |number: usize| write(log.clone(), Dice::new(*SEED, &format!("writer {number}")), stop.clone());
+        let tasks = (0..WRITERS).map(|number| tokio::spawn(writer(number))).collect();
+        Self { stop, tasks }
+    }
+
+    async fn finish(self) -> Written {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut written = Written::new();
+        for task in self.tasks {
+            written.extend(task.await.unwrap());
+        }
+        written.sort_unstable_by_key(|(_, first, _)| *first);
+        written
+    }
+}
+
+/// New streams, and now and then a stream of its own, so that there are receipts of both kinds.
+async fn write(log: Log, mut dice: Dice, stop: Arc<AtomicBool>) -> Written {
+    let mut written = Written::new();
+    let own = dice.id();
+    while !stop.load(Ordering::SeqCst) {
+        let part = dice.part(own, None);
+        let command = if dice.one_in(3) { dice.command(vec![part]) } else { dice.command_on_new_stream() };
+        let Outcome::Ok { first, last, duplicate: false } = outcome(log.append(append(&command)).await) else {
+            panic!("nothing strikes here")
+        };
+        written.push((command, first, last));
+    }
+    written
+}
+
+#[track_caller]
+fn succeeded(output: &Output) {
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{failed}");
+}
+
+async fn program(cluster: &Cluster, name: &str, url: &str, arguments: &[&str], file: &Path) -> Output {
+    let mut program = cluster.program(name);
+    program.args(["--dbname", url]).args(arguments).arg(file);
+    tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap()
+}
+
+async fn dump(cluster: &Cluster, arguments: &[&str], file: &Path) {
+    let arguments: Vec<_> =
+        ["--format=custom"].into_iter().chain(arguments.iter().copied()).chain(["--file"]).collect();
+    succeeded(&program(cluster, "pg_dump", &cluster.url(), &arguments, file).await);
+}
+
+/// A cluster that knows nothing of Apex but its role, and what a dump restores there.
+async fn restore(files: &[&Path], from: &Cluster) -> Cluster {
+    let cluster = Cluster::start(Setup::default()).await;
+    let mut server = cluster.owner_of("postgres").await;
+    for statement in
+        ["drop database chaos", "drop role apex_app", "create role apex_app nologin", "create database chaos"]
+    {
+        sqlx::query(statement).execute(&mut server).await.unwrap();
+    }
+    server.close().await.unwrap();
+    for file in files {
+        succeeded(&program(from, "pg_restore", &cluster.url(), &["--no-owner", "--exit-on-error"], file).await);
+    }
+    cluster
+}
+
+async fn apex(cluster: &Cluster, arguments: &[&str]) -> Output {
+    let mut apex = tokio::process::Command::new(env!("CARGO_BIN_EXE_apex"));
+    apex.env_clear().env("APEX_DATABASE_URL", cluster.url()).args(arguments).output().await.unwrap()
+}
+
+async fn head(owner: &mut PgConnection) -> u64 {
+    let head: i64 = sqlx::query_scalar("select position from apex.head").fetch_one(owner).await.unwrap();
+    u64::try_from(head).unwrap()
+}
+
+pub(crate) const TRIALS: crate::Trials =
+    crate::trials![a_restored_dump_goes_on_where_it_was_taken, planted_dumps_of_two_moments_are_found];
+
+fn a_restored_dump_goes_on_where_it_was_taken() {
+    runtime().block_on(async {
+        let old = Cluster::start(Setup::default()).await;
+        let writers = Writers::start(&old).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let file = old.file("apex.dump");
+        dump(&old, &[], &file).await;
+        let written = writers.finish().await;
+
+        let new = restore(&[&file], &old).await;
+        succeeded(&apex(&new, &["log", "verify"]).await);
+        let restored = head(&mut new.owner().await).await;
+        check_retries(&new, &written, restored).await;
+        succeeded(&apex(&new, &["log", "verify"]).await);
+        succeeded(&apex(&new, &["projections", "rebuild", "all"]).await);
+        let mut owner = new.owner().await;
+        let refused = sqlx::query("delete from apex.events").execute(&mut owner).await.unwrap_err();
+        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
+    });
+}
+
+/// Every command is asked for again. What the dump has is where it was; what it has not is written after it, densely.
+async fn check_retries(new: &Cluster, written: &Written, restored: u64) {
+    let (before, after): (Vec<_>, Vec<_>) = written.iter().partition(|(_, _, last)| *last <= restored);
+    assert!(!before.is_empty() && !after.is_empty(), "the dump was not taken under load");
+    assert_eq!(before.last().map(|(_, _, last)| *last), Some(restored), "the dump is the log up to a position");
+    let log = Log::open(new.application().await, LogConfig::default()).await.unwrap();
+    let mut next = restored + 1;
+    for (command, first, last) in before.into_iter().chain(after) {
+        let told = outcome(log.append(append(command)).await);
+        let right = if *last <= restored {
+            Outcome::Ok { first: *first, last: *last, duplicate: true }
+        } else {
+            let first = next;
+            next += command.events().count() as u64;
+            Outcome::Ok { first, last: next - 1, duplicate: false }
+        };
+        assert_eq!(told, right, "the retry of {command:?}");
+    }
+}
+
+/// The control: a dump whose tables are of different moments does not pass for a log.
+fn planted_dumps_of_two_moments_are_found() {
+    runtime().block_on(async {
+        let old = Cluster::start(Setup::default()).await;
+        let writers = Writers::start(&old).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (most, rest) = (old.file("most.dump"), old.file("rest.dump"));
+        dump(&old, &["--exclude-table-data=apex.head"], &most).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        dump(&old, &["--data-only", "--table=apex.head"], &rest).await;
+        writers.finish().await;
+        let new = restore(&[&most, &rest], &old).await;
+        let verified = apex(&new, &["log", "verify"]).await;
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.code() == Some(1) && said.contains("its head is at"), "{said}");
+    });
+}
