@@ -49,10 +49,12 @@ known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
 
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path benches/peers/Cargo.toml
 
 lint: ## check the format, and clippy with warnings denied
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/peers/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Fetching first, for all platforms, is what lets the check itself go without network.

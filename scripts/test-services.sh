@@ -228,8 +228,9 @@ EOF
 
 action=${1:-}
 without_kafka=${3:-}
-[[ $action == start || $action == stop ]] && [[ -z $without_kafka || $without_kafka == --without-kafka ]] \
-    || fail "usage: ${0##*/} start|stop [DIR [--without-kafka]]"
+usage="usage: ${0##*/} start|stop [DIR [--without-kafka]]"
+[[ $action == start || $action == stop ]] || fail "$usage"
+[[ -z $without_kafka || $without_kafka == --without-kafka ]] || fail "$usage"
 mkdir -p "${2:-$root/.services}"
 dir=$(cd "${2:-$root/.services}" && pwd)
 jars=$root/target/kafka-jars
