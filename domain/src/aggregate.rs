@@ -75,6 +75,13 @@ macro_rules! register {
                 types
             }
 
+            /// The shape of every version of every event type that was ever written.
+            pub fn schemas() -> Vec<crate::EventSchema> {
+                let mut schemas = Vec::new();
+                $(schemas.extend(<$aggregate as Aggregate>::Event::schemas());)+
+                schemas
+            }
+
             /// Encodes the payload.
             ///
             /// # Errors

@@ -8,6 +8,7 @@ mod aggregate;
 mod codec;
 mod ids;
 mod money;
+mod schema;
 mod text;
 mod usage;
 
@@ -22,8 +23,9 @@ pub mod task;
 mod testing;
 
 pub use aggregate::{Aggregate, Event, EventTypeInfo};
-pub use codec::{DecodeError, EncodeError, EventCodec, EventType};
+pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};
+pub use schema::{EventSchema, Kept, ShapeChanged};
 pub use text::{Body, Labels, Name, TextError};
 pub use usage::{Tokens, TokensError, Usage, UsageError};
