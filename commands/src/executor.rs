@@ -261,13 +261,16 @@ impl Commands {
     async fn pause<E: std::error::Error + 'static>(&self, attempt: u32, error: AppendError) -> Result<(), Error<E>> {
         if attempt + 1 >= self.config.max_attempts {
             return Err(match error {
-                AppendError::Conflict { .. } => Error::Contended,
+                AppendError::Conflict { .. } | AppendError::Undone => Error::Contended,
                 error => Error::Append(error),
             });
         }
         let longest = match error {
             AppendError::Busy { retry_after } => retry_after,
-            AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
+            AppendError::Conflict { .. }
+            | AppendError::Undone
+            | AppendError::Unavailable(_)
+            | AppendError::Indeterminate(_) => {
                 (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
             }
             error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {

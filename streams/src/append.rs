@@ -5,6 +5,7 @@ use crate::{Metadata, Position, StreamKey, Version};
 use domain::{EncodeError, EventCodec, TenantId};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// The most events in one append.
@@ -74,6 +75,26 @@ pub struct Append {
     pub metadata: Metadata,
     /// The streams.
     pub streams: Vec<StreamAppend>,
+}
+
+/// Appends of one process that build on each other before the first of them is committed.
+///
+/// When one of them is not written, for whatever reason, those handed in after it are refused as
+/// [`crate::AppendError::Undone`]: what they were decided on did not come to be. A chain that was undone stays so; what
+/// comes next begins another. All appends of a chain touch one stream in common, which keeps them in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Arc<AtomicBool>);
+
+impl Chain {
+    /// Whether an append of it was not written.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn undo(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl Append {

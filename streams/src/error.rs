@@ -34,6 +34,9 @@ pub enum AppendError {
     /// command id finds out.
     #[error("it is not known whether the append was written; retry with the same command id")]
     Indeterminate(#[source] SharedError),
+    /// An earlier append of its [`crate::Chain`] was not written, so neither was this one. Decide again.
+    #[error("an append that this one builds on was not written")]
+    Undone,
     /// The log is shutting down. Nothing was written.
     #[error("the log is shutting down")]
     Closed,

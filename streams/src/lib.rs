@@ -7,7 +7,9 @@
 
 mod append;
 mod appender;
+mod batch;
 mod checkpoint;
+mod commit;
 mod error;
 mod event;
 mod log;
@@ -16,12 +18,12 @@ pub mod relay;
 mod tail;
 mod trace;
 
-pub use append::{Append, Appended, Expected, NewEvent, StreamAppend};
+pub use append::{Append, Appended, Chain, Expected, NewEvent, StreamAppend};
 pub use appender::AppenderLimits;
 pub use checkpoint::advance_checkpoint;
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
-pub use log::{Log, LogConfig};
+pub use log::{Log, LogConfig, Submitted};
 pub use read::ReadFilter;
 pub use tail::{Tail, TailConfig};
 pub use trace::link_to_causes;

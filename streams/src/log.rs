@@ -2,8 +2,8 @@
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Position, ReadError, ReadFilter, RecordedEvent, SharedError,
-    StreamKey, Tail, TailConfig, Version, read,
+    Append, AppendError, Appended, AppenderLimits, Chain, Position, ReadError, ReadFilter, RecordedEvent, SharedError,
+    StreamKey, Tail, TailConfig, Version, content_hash, read,
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
@@ -64,22 +64,60 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; all but [`AppendError::Indeterminate`] mean that nothing was written.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        // Strings and ids only: this cannot fail, and if it did the append would be refused as too large, not lost.
-        let metadata = serde_json::to_string(&append.metadata).unwrap_or_default();
-        let bytes = append.check(metadata.len())?;
-        let (answer, answered) = oneshot::channel();
-        let span = tracing::Span::current();
-        let waiting = Waiting { append, metadata, bytes, answer, span };
-        self.queue.try_send(waiting).map_err(|error| match error {
-            TrySendError::Full(_) => {
+        self.submit(append, None)?.answer().await
+    }
+
+    /// Hands an append in without waiting for its answer. Appends to one stream are written in the order in which this
+    /// process has handed them in; those of one chain fall together.
+    ///
+    /// # Errors
+    /// [`AppendError::Invalid`], [`AppendError::Busy`] and [`AppendError::Closed`]: it was not even taken. Nothing was
+    /// written, and the chain is undone.
+    pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
+        let taken = prepare(append, chain).and_then(|(waiting, submitted)| match self.queue.try_send(waiting) {
+            Ok(()) => Ok(submitted),
+            Err(TrySendError::Full(_)) => {
                 counter!("apex_log_busy_total").increment(1);
-                AppendError::Busy { retry_after: RETRY_AFTER }
+                Err(AppendError::Busy { retry_after: RETRY_AFTER })
             }
-            TrySendError::Closed(_) => AppendError::Closed,
-        })?;
+            Err(TrySendError::Closed(_)) => Err(AppendError::Closed),
+        });
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
-        // Without an answer the appender died at it, before or after the commit.
-        answered.await.unwrap_or_else(|_| Err(AppendError::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))))
+        if let (Some(chain), Err(_)) = (chain, &taken) {
+            chain.undo();
+        }
+        taken
+    }
+
+    /// Appends many at once, each for itself, with as many in a transaction as the limits of a batch allow: for imports.
+    /// Waits where the queue is full. One answer for each, in their order; the last one comes when all are settled.
+    pub async fn append_many(
+        &self,
+        appends: impl IntoIterator<Item = Append, IntoIter: Send> + Send,
+    ) -> Vec<Result<Appended, AppendError>> {
+        let mut submitted = Vec::new();
+        for append in appends {
+            submitted.push(match prepare(append, None) {
+                Ok((waiting, answer)) => {
+                    self.queue.send(waiting).await.map(|()| answer).map_err(|_| AppendError::Closed)
+                }
+                Err(error) => Err(error),
+            });
+        }
+        let mut answers = Vec::with_capacity(submitted.len());
+        for answer in submitted {
+            answers.push(match answer {
+                Ok(answer) => answer.answer().await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    /// Completes when the appender of this process has ended while there are still handles like this: it panicked.
+    /// Nothing can be appended any more.
+    pub async fn stopped(&self) {
+        self.queue.closed().await;
     }
 
     /// The tail of this process; somebody must [`Tail::run`] it.
@@ -178,6 +216,39 @@ impl Log {
             }
         }
     }
+}
+
+/// An append that was handed in; dropping it does not take it back.
+#[derive(Debug)]
+pub struct Submitted(oneshot::Receiver<Result<Appended, AppendError>>);
+
+impl Submitted {
+    /// What became of it, once that is durable.
+    ///
+    /// # Errors
+    /// As for [`Log::append`].
+    pub async fn answer(self) -> Result<Appended, AppendError> {
+        // Without an answer the appender died at it, before or after the commit.
+        self.0.await.unwrap_or_else(|_| Err(AppendError::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))))
+    }
+}
+
+/// All that can be done before an append waits is done here, by its caller: the appender is one for all.
+fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted), AppendError> {
+    // Strings and ids only: this cannot fail, and if it did the append would be refused as no JSON, not lost.
+    let metadata = serde_json::to_string(&append.metadata).unwrap_or_default();
+    let bytes = append.check(metadata.len())?;
+    let keys: Vec<_> = append.streams.iter().map(|stream| append.key(stream)).collect();
+    let streams = keys.iter().zip(&append.streams);
+    let hashes = streams.flat_map(|(key, stream)| stream.events.iter().map(move |event| (key, event)));
+    let hashes = hashes
+        .map(|(key, event)| {
+            content_hash(key, event.event_id, event.name, event.schema_version, &event.payload, &metadata)
+        })
+        .collect();
+    let (answer, answered) = oneshot::channel();
+    let (span, chain) = (tracing::Span::current(), chain.cloned());
+    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span }, Submitted(answered)))
 }
 
 fn page(limit: usize) -> i64 {

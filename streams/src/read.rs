@@ -141,8 +141,8 @@ pub(crate) async fn receipt(
     let row = sqlx::query(
         "select first_position, event_count from apex.receipts where tenant_id = $1 and command_id = $2
          union all
-         select e.position, s.first_count from apex.streams s
-         join apex.events e on e.stream_id = s.stream_id and e.version = 1
+         select coalesce(s.first_position, e.position), s.first_count from apex.streams s
+         left join apex.events e on e.stream_id = s.stream_id and e.version = 1
              and e.tenant_id = s.tenant_id and e.category = s.category
          where s.tenant_id = $1 and s.category = $3 and s.stream_id = $4 and s.first_command = $2
          limit 1",

@@ -444,10 +444,11 @@ async fn appending_twice_in_one_transaction_keeps_versions_dense() {
     let database = TestDatabase::new().await;
     let call = |command: Uuid, stream: Uuid, expected: i64| {
         format!(
-            "select status from apex.append(array['default'], array['{command}'::uuid], array[{}], array[1],
-                 array['default'], array['task'], array['{stream}'::uuid], array[{expected}::bigint], array[1],
-                 array[1], array[gen_random_uuid()], array['task.started'], array[1::smallint],
-                 array['{{}}'], array['{{}}'], array['\\x00'::bytea])",
+            "select status from apex.append(array['default'], array['{command}'::uuid], array[{}], array[1], array['{{}}'],
+                 array['default'], array['task'], array['{stream}'::uuid], array[1::bigint], array[1],
+                 array[1], array[1], array[{expected}::bigint], array[1::bigint], array[0::bigint],
+                 array[1], array[1], array[1::bigint], array[gen_random_uuid()], array['task.started'],
+                 array[1::smallint], array['{{}}'], array['\\x00'::bytea])",
             expected == 0
         )
     };
