@@ -1,7 +1,7 @@
 //! Load, decide, append, try again.
 
-use crate::{Context, Error, observe};
-use chrono::{DateTime, Utc};
+use crate::snapshots::Snapshots;
+use crate::{AsOf, Context, Error, Loaded, load, observe};
 use domain::{Aggregate, EventCodec, TenantId};
 use moka::sync::Cache;
 use rand::Rng;
@@ -9,10 +9,7 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::{
-    Append, AppendError, Appended, Expected, Log, NewEvent, Position, ReadError, RecordedEvent, StreamAppend,
-    StreamKey, Version,
-};
+use streams::{Append, AppendError, Appended, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Version};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -23,30 +20,22 @@ pub struct CommandsConfig {
     pub cached_aggregates: u64,
     /// How often a command is tried before it is given up as contended or unavailable.
     pub max_attempts: u32,
+    /// A snapshot is taken of a stream each time that it has grown by so many events; 0 for none, which also ignores
+    /// those that are there.
+    pub snapshot_every_events: u64,
 }
 
 impl Default for CommandsConfig {
     fn default() -> Self {
-        Self { cached_aggregates: 20_000, max_attempts: 12 }
+        Self { cached_aggregates: 20_000, max_attempts: 12, snapshot_every_events: SNAPSHOT_EVERY_EVENTS }
     }
 }
 
-/// Events read at once when an aggregate is loaded.
-const LOAD_PAGE_EVENTS: usize = 1000;
+/// Reading and folding so many events takes milliseconds.
+const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 /// The pause after a first failure; it doubles, with jitter, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(1000);
-
-/// An aggregate as of a place in the log.
-#[derive(Debug, Clone, Default)]
-pub struct Loaded<A> {
-    /// Its state.
-    pub state: A,
-    /// How many events it has.
-    pub version: Version,
-    /// The position of its last event; zero if it has none.
-    pub position: Position,
-}
 
 /// What a command came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,15 +60,6 @@ pub struct Outcome<A> {
     pub aggregate: Arc<Loaded<A>>,
 }
 
-/// As of when an aggregate is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AsOf {
-    /// Up to and including a position.
-    Position(Position),
-    /// Everything recorded up to and including a time.
-    Time(DateTime<Utc>),
-}
-
 /// A stream that an append depends on without changing it.
 pub(crate) struct Guard {
     pub(crate) category: Arc<str>,
@@ -92,14 +72,16 @@ pub(crate) struct Guard {
 pub struct Commands {
     log: Log,
     cache: Cache<StreamKey, Arc<dyn Any + Send + Sync>>,
+    snapshots: Snapshots,
     config: CommandsConfig,
 }
 
 impl Commands {
-    /// An executor on a log.
+    /// An executor on a log, with a task that takes snapshots and ends with the last handle.
     #[must_use]
     pub fn new(log: Log, config: CommandsConfig) -> Self {
-        Self { log, cache: Cache::new(config.cached_aggregates), config }
+        let snapshots = Snapshots::start(log.clone(), config.snapshot_every_events);
+        Self { log, cache: Cache::new(config.cached_aggregates), snapshots, config }
     }
 
     /// The log.
@@ -158,20 +140,8 @@ impl Commands {
         as_of: AsOf,
     ) -> Result<Loaded<A>, Error<A::Error>> {
         let key = key::<A>(tenant, id);
-        let within = |event: &RecordedEvent| match as_of {
-            AsOf::Position(position) => event.position <= position,
-            AsOf::Time(time) => event.recorded_at <= time,
-        };
-        let mut loaded = Loaded::default();
-        loop {
-            let page = self.log.read_stream(&key, loaded.version, LOAD_PAGE_EVENTS).await?;
-            for event in page.iter().take_while(|event| within(event)) {
-                loaded = fold(loaded, event)?;
-            }
-            if page.len() < LOAD_PAGE_EVENTS || !page.last().is_some_and(within) {
-                return Ok(loaded);
-            }
-        }
+        let folded = load::fold(&self.log, &self.snapshots, &key, Arc::default(), Some(as_of)).await?;
+        Ok(Arc::unwrap_or_clone(folded.loaded))
     }
 
     /// The loop. `guards` names further streams that the decision rests on; it is asked before each attempt.
@@ -270,9 +240,7 @@ impl Commands {
             AppendError::Conflict { .. }
             | AppendError::Undone
             | AppendError::Unavailable(_)
-            | AppendError::Indeterminate(_) => {
-                (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
-            }
+            | AppendError::Indeterminate(_) => (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE),
             error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
                 return Err(Error::Append(error));
             }
@@ -308,6 +276,7 @@ impl Commands {
         let state = events.iter().fold(before.state.clone(), |state, event| state.evolve(event));
         let version = Version::from(before.version.get() + events.len() as u64);
         let aggregate = Arc::new(Loaded { state, version, position });
+        self.snapshots.offer(&key, before.version, &aggregate);
         self.cache.insert(key, aggregate.clone());
         Outcome { kind: OutcomeKind::Done, position, aggregate }
     }
@@ -322,37 +291,18 @@ impl Commands {
         key: &StreamKey,
         known: Arc<Loaded<A>>,
     ) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        let mut page = self.read(key, known.version).await?;
-        if page.is_empty() {
-            return Ok(known);
+        let before = known.version;
+        let load::Folded { loaded, from } = load::fold(&self.log, &self.snapshots, key, known, None).await?;
+        if loaded.version > before {
+            self.cache.insert(key.clone(), loaded.clone());
+            self.snapshots.offer(key, from, &loaded);
         }
-        let mut loaded = Arc::unwrap_or_clone(known);
-        loop {
-            for event in &page {
-                loaded = fold(loaded, event)?;
-            }
-            if page.len() < LOAD_PAGE_EVENTS {
-                break;
-            }
-            page = self.read(key, loaded.version).await?;
-        }
-        let loaded = Arc::new(loaded);
-        self.cache.insert(key.clone(), loaded.clone());
         Ok(loaded)
-    }
-
-    async fn read(&self, key: &StreamKey, after: Version) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_stream(key, after, LOAD_PAGE_EVENTS).await
     }
 }
 
 fn key<A: Aggregate>(tenant: &TenantId, id: Uuid) -> StreamKey {
     StreamKey { tenant: tenant.clone(), category: A::CATEGORY.into(), id }
-}
-
-fn fold<A: Aggregate>(loaded: Loaded<A>, event: &RecordedEvent) -> Result<Loaded<A>, domain::DecodeError> {
-    let decoded = A::Event::decode(&event.name, event.schema_version, &event.payload)?;
-    Ok(Loaded { state: loaded.state.evolve(&decoded), version: event.version, position: event.position })
 }
 
 fn prepare<E: EventCodec, R: std::error::Error + 'static>(

@@ -22,7 +22,7 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 
-pub use aggregate::{Aggregate, Event, EventTypeInfo};
+pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};

@@ -157,7 +157,9 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
             coded("INDETERMINATE", error.to_string())
         }
         commands::Error::Append(AppendError::Unavailable(cause)) => unavailable(&**cause),
-        commands::Error::Append(AppendError::Conflict { .. } | AppendError::Undone) => coded("CONTENDED", "others were faster; try again"),
+        commands::Error::Append(AppendError::Conflict { .. } | AppendError::Undone) => {
+            coded("CONTENDED", "others were faster; try again")
+        }
         commands::Error::Append(AppendError::Closed) | commands::Error::Load(ReadError::Closed) => {
             coded("UNAVAILABLE", "Apex is shutting down; try again")
         }
