@@ -2,6 +2,7 @@
 
 use crate::known::{Known, KnownAggregates, Slot};
 use crate::load::{Loaded, key};
+use crate::snapshots::Snapshots;
 use crate::{Context, Error, observe};
 use domain::{Aggregate, EventCodec};
 use rand::Rng;
@@ -22,14 +23,19 @@ pub struct CommandsConfig {
     pub cached_aggregates: u64,
     /// How often a command is tried before it is given up as contended or unavailable.
     pub max_attempts: u32,
+    /// A snapshot is taken of a stream each time that it has grown by so many events; 0 for none, which also ignores
+    /// those that are there.
+    pub snapshot_every_events: u64,
 }
 
 impl Default for CommandsConfig {
     fn default() -> Self {
-        Self { cached_aggregates: 20_000, max_attempts: 12 }
+        Self { cached_aggregates: 20_000, max_attempts: 12, snapshot_every_events: SNAPSHOT_EVERY_EVENTS }
     }
 }
 
+/// Reading and folding so many events takes milliseconds.
+const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 /// The pause after a first failure; it doubles, with jitter, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(1000);
@@ -69,14 +75,16 @@ pub(crate) struct Guard {
 pub struct Commands {
     pub(crate) log: Log,
     pub(crate) known: KnownAggregates,
+    pub(crate) snapshots: Snapshots,
     config: CommandsConfig,
 }
 
 impl Commands {
-    /// An executor on a log.
+    /// An executor on a log, with a task that takes snapshots and ends with the last handle.
     #[must_use]
     pub fn new(log: Log, config: CommandsConfig) -> Self {
-        Self { log, known: KnownAggregates::new(config.cached_aggregates), config }
+        let snapshots = Snapshots::start(log.clone(), config.snapshot_every_events);
+        Self { log, known: KnownAggregates::new(config.cached_aggregates), snapshots, config }
     }
 
     /// The log.
@@ -215,6 +223,7 @@ impl Commands {
             Ok(Appended::New { last, .. }) => {
                 let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
                 slot.lock().learn(&aggregate);
+                self.snapshots.offer(key, before.version, &aggregate);
                 written.send_replace(Some(last));
                 observe::appended(&*before.state, &events);
                 Ok(Outcome { kind: OutcomeKind::Done, position: last, aggregate })

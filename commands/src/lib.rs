@@ -10,6 +10,7 @@ mod executor;
 mod known;
 mod load;
 mod observe;
+mod snapshots;
 mod tasks;
 
 pub use context::{Context, current_traceparent};

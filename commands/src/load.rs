@@ -8,7 +8,9 @@ use domain::{Aggregate, EventCodec, TenantId};
 use std::sync::Arc;
 use streams::{Position, RecordedEvent, StreamKey, Version};
 
-/// Events read at once when an aggregate is loaded.
+/// Events read at first. Most streams have fewer; where there are more, a snapshot is looked for.
+const FIRST_PAGE_EVENTS: usize = 100;
+/// Events read at once from then on.
 const LOAD_PAGE_EVENTS: usize = 1000;
 
 /// An aggregate as of a place in the log.
@@ -29,6 +31,22 @@ pub enum AsOf {
     Position(Position),
     /// Everything recorded up to and including a time.
     Time(DateTime<Utc>),
+}
+
+impl AsOf {
+    /// Whether an event at a position, recorded at a time, had happened by then.
+    pub(crate) fn includes(self, position: Position, recorded_at: DateTime<Utc>) -> bool {
+        match self {
+            Self::Position(last) => position <= last,
+            Self::Time(last) => recorded_at <= last,
+        }
+    }
+}
+
+/// What a stream came to, and from which version on its events were folded one by one.
+struct Folded<A> {
+    loaded: Loaded<A>,
+    from: Version,
 }
 
 impl Commands {
@@ -56,20 +74,7 @@ impl Commands {
         as_of: AsOf,
     ) -> Result<Loaded<A>, Error<A::Error>> {
         let key = key::<A>(tenant, id);
-        let within = |event: &RecordedEvent| match as_of {
-            AsOf::Position(position) => event.position <= position,
-            AsOf::Time(time) => event.recorded_at <= time,
-        };
-        let mut loaded = Loaded::default();
-        loop {
-            let page = self.log.read_stream(&key, loaded.version, LOAD_PAGE_EVENTS).await?;
-            for event in page.iter().take_while(|event| within(event)) {
-                loaded = fold(loaded, event)?;
-            }
-            if page.len() < LOAD_PAGE_EVENTS || !page.last().is_some_and(within) {
-                return Ok(loaded);
-            }
-        }
+        Ok(self.fold(&key, Loaded::default(), Some(as_of)).await?.loaded)
     }
 
     /// Reads what was appended since.
@@ -79,20 +84,38 @@ impl Commands {
         slot: &Slot<A>,
     ) -> Result<Arc<Loaded<A>>, Error<E>> {
         let known = slot.lock().committed();
-        let mut page = self.log.read_stream(key, known.version, LOAD_PAGE_EVENTS).await?;
-        let mut loaded = Loaded::clone(&known);
-        while !page.is_empty() {
-            for event in &page {
-                loaded = fold(loaded, event)?;
-            }
-            if page.len() < LOAD_PAGE_EVENTS {
-                break;
-            }
-            page = self.log.read_stream(key, loaded.version, LOAD_PAGE_EVENTS).await?;
-        }
+        let Folded { loaded, from } = self.fold(key, Loaded::clone(&known), None).await?;
         let loaded = if loaded.version == known.version { known } else { Arc::new(loaded) };
+        self.snapshots.offer(key, from, &loaded);
         slot.lock().learn_all(&loaded);
         Ok(loaded)
+    }
+
+    /// Folds what follows on what is known: all of it, or all that had happened by a place or time.
+    async fn fold<A: Aggregate, E: std::error::Error + 'static>(
+        &self,
+        key: &StreamKey,
+        known: Loaded<A>,
+        as_of: Option<AsOf>,
+    ) -> Result<Folded<A>, Error<E>> {
+        let is_within =
+            |event: &&RecordedEvent| as_of.is_none_or(|as_of| as_of.includes(event.position, event.recorded_at));
+        let mut folded = Folded { from: known.version, loaded: known };
+        let mut limit = FIRST_PAGE_EVENTS;
+        loop {
+            let page = self.log.read_stream(key, folded.loaded.version, limit).await?;
+            let within = page.iter().take_while(is_within).count();
+            folded.loaded = page[..within].iter().try_fold(folded.loaded, fold)?;
+            if within < limit {
+                return Ok(folded);
+            }
+            if limit == FIRST_PAGE_EVENTS {
+                limit = LOAD_PAGE_EVENTS;
+                if let Some(later) = self.snapshots.later_than(&self.log, key, folded.loaded.version, as_of).await {
+                    folded = Folded { from: later.version, loaded: later };
+                }
+            }
+        }
     }
 
     /// Reads what was appended since, if nobody did after it became necessary.

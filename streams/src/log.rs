@@ -2,8 +2,8 @@
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Chain, Position, ReadError, ReadFilter, RecordedEvent, SharedError,
-    StreamKey, Tail, TailConfig, Version, content_hash, read,
+    Append, AppendError, Appended, AppenderLimits, Chain, NewSnapshot, Position, ReadError, ReadFilter, RecordedEvent,
+    SharedError, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, read, snapshots,
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
@@ -193,6 +193,31 @@ impl Log {
         command_id: Uuid,
     ) -> Result<Option<(Position, Position)>, ReadError> {
         read::receipt(&self.pool, stream, command_id).await
+    }
+
+    /// The snapshot of a stream, if there is one that this code can read and that is of the stream's history.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_snapshot(&self, key: &StreamKey, format: &str) -> Result<Option<Snapshot>, ReadError> {
+        snapshots::read(&self.pool, key, format).await
+    }
+
+    /// Up to `limit` snapshots after that of a stream, in the order of their keys, of any format and history.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_snapshots(&self, after: Option<&StreamKey>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        snapshots::page(&self.pool, after, page(limit)).await
+    }
+
+    /// Keeps a snapshot in place of an earlier one, and says whether it was kept: one that the log does not bear out
+    /// is not.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn write_snapshot(&self, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
+        snapshots::write(&self.pool, snapshot).await
     }
 
     /// Keeps empty partitions before the head until told to stop.

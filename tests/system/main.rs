@@ -15,5 +15,6 @@ mod projections;
 mod relay;
 mod replay;
 mod serve;
+mod snapshots;
 mod statements;
 mod subscriptions;
