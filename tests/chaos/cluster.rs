@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -38,44 +38,69 @@ pub(crate) struct Cluster {
     /// Whom root lends the server to; PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
     port: u16,
-    password: String,
     settings: Vec<String>,
     server: Mutex<Option<Child>>,
 }
 
+/// The password of all clusters of this process.
+static PASSWORD: LazyLock<String> = LazyLock::new(|| Uuid::new_v4().simple().to_string());
+/// A stopped cluster with a migrated database, which the others are copies of; none once the process is about to end.
+static TEMPLATE: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
+
+/// Removes what all runs had in common.
+pub(crate) fn clean_up() {
+    if let Some(template) = TEMPLATE.get() {
+        drop(template.lock().unwrap().take());
+    }
+}
+
 impl Cluster {
-    /// A running cluster with a migrated database and a second one that is empty. Further settings are of the form
-    /// `name=value`.
+    /// A running cluster with a migrated database `chaos`, and others. Further settings are of the form `name=value`.
     pub(crate) async fn start(settings: &[&str]) -> Self {
-        let binaries = binaries();
-        let user = lent_user();
+        let cluster = Self::prepare(settings);
+        let template = TEMPLATE.get_or_init(|| {
+            let made = std::thread::spawn(|| crate::runtime().block_on(Self::make_template()));
+            Mutex::new(Some(made.join().expect("a cluster can be made")))
+        });
+        let copied = {
+            let template = template.lock().unwrap();
+            Command::new("cp").arg("-a").arg(template.as_ref().unwrap().data()).arg(cluster.data()).status()
+        };
+        assert!(copied.unwrap().success());
+        cluster.start_server().await;
+        cluster
+    }
+
+    /// Without data and server.
+    fn prepare(settings: &[&str]) -> Self {
+        let (binaries, user) = (binaries(), lent_user());
         let folder = tempfile::Builder::new().prefix("apex-chaos-").tempdir().unwrap();
-        let password = Uuid::new_v4().simple().to_string();
-        let password_file = folder.path().join("password");
-        std::fs::write(&password_file, &password).unwrap();
         if let Some((uid, gid)) = user {
-            chown(&password_file, Some(uid), Some(gid)).unwrap();
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
-        let cluster = Self { folder, binaries, user, port: free_port(), password, settings, server: Mutex::new(None) };
-        let initdb = cluster
-            .program("initdb")
-            .arg("-D")
-            .arg(cluster.data())
-            .arg("--pwfile")
-            .arg(&password_file)
-            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .args(["--data-checksums", "--no-sync", "--no-instructions"])
-            .output()
-            .unwrap();
-        assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+        Self { folder, binaries, user, port: free_port(), settings, server: Mutex::new(None) }
+    }
+
+    async fn make_template() -> Self {
+        let cluster = Self::prepare(&[]);
+        let password = cluster.file("password");
+        std::fs::write(&password, &*PASSWORD).unwrap();
+        if let Some((uid, gid)) = cluster.user {
+            chown(&password, Some(uid), Some(gid)).unwrap();
+        }
+        let mut initdb = cluster.program("initdb");
+        initdb.arg("-D").arg(cluster.data()).arg("--pwfile").arg(&password);
+        initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        let made = initdb.args(["--data-checksums", "--no-sync", "--no-instructions"]).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         cluster.start_server().await;
         for database in ["chaos", "other"] {
             let create = AssertSqlSafe(format!("create database {database}"));
             sqlx::query(create).execute(&mut cluster.owner_of("postgres").await).await.unwrap();
         }
         MIGRATIONS.run(&mut cluster.owner().await).await.unwrap();
+        cluster.stop("fast").await;
         cluster
     }
 
@@ -104,7 +129,7 @@ impl Cluster {
 
     /// The URL of the log's database, by way of a port.
     pub(crate) fn url_by(&self, port: u16) -> String {
-        format!("postgres://postgres:{}@127.0.0.1:{port}/chaos?sslmode=disable", self.password)
+        format!("postgres://postgres:{}@127.0.0.1:{port}/chaos?sslmode=disable", *PASSWORD)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -148,8 +173,12 @@ impl Cluster {
 
     /// `pg_ctl stop -m immediate`: every process ends where it is, and nothing is written down.
     pub(crate) async fn stop_immediately(&self) {
+        self.stop("immediate").await;
+    }
+
+    async fn stop(&self, mode: &str) {
         let mut stop = self.program("pg_ctl");
-        stop.args(["stop", "-m", "immediate", "-D"]).arg(self.data()).stdout(Stdio::null());
+        stop.args(["stop", "-m", mode, "-D"]).arg(self.data()).stdout(Stdio::null());
         let stopped = tokio::task::spawn_blocking(move || stop.status().unwrap()).await.unwrap();
         assert!(stopped.success(), "pg_ctl stop failed\n{}", self.said());
         let server = self.server.lock().unwrap().take();

@@ -235,7 +235,7 @@ async fn invert_commits(stage: &Stage, dice: &mut Dice) {
         waits_for(&mut owner).await;
         let end =
             tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
-        assert!(stage.readers.wait_beyond(last_of(&end), BOUND).await, "readers wait for an append that waits");
+        assert!(stage.readers.all_reach(last_of(&end), BOUND).await, "readers wait for an append that waits");
         sqlx::query("commit").execute(&mut owner).await.unwrap();
         end
     };

@@ -12,6 +12,7 @@ mod dice;
 mod faults;
 mod history;
 mod matrix;
+mod naive;
 mod planted;
 mod proxy;
 mod readers;
@@ -64,15 +65,19 @@ fn main() {
         return runtime().block_on(worker::serve(connections.parse().unwrap(), url.to_owned()));
     }
     if let Some(seconds) = setting("APEX_TEST_CHAOS_S") {
-        std::process::exit(i32::from(!matrix::run(Duration::from_secs(seconds), *SEED)));
+        let holds = matrix::run(Duration::from_secs(seconds), *SEED);
+        cluster::clean_up();
+        std::process::exit(i32::from(!holds));
     }
     eprintln!("chaos: seed {}", *SEED);
-    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS];
+    let lists = [planted::TRIALS, proxy::TRIALS, naive::TRIALS, faults::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();
             Ok(())
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    cluster::clean_up();
+    conclusion.exit();
 }

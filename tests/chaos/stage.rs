@@ -24,6 +24,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(10);
 /// Two processes with a log, each with a proxy before its database: one with larger batches, one whose batches overtake
 /// each other.
 const CONNECTIONS: [usize; 2] = [1, 2];
+/// The most events by which the log grows before the next strike.
+const GROWTH: u64 = 150;
 /// The client number of [`Stage::probe`].
 const PROBE: u32 = 99;
 
@@ -51,15 +53,21 @@ pub(crate) struct Tally {
 /// When something that must happen did not: an outcome that stays unknown, a reader that stops, a process that ends by
 /// itself. Broken promises are in the report.
 pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
+    run_with(fault, duration, seed, &[]).await
+}
+
+/// As [`run`], with settings of the server of the form `name=value`.
+pub(crate) async fn run_with(fault: Fault, duration: Duration, seed: u64, settings: &[&str]) -> Tally {
     let start = Instant::now();
-    let stage = Arc::new(Stage::open(start).await);
+    let stage = Arc::new(Stage::open(start, settings).await);
     stage.readers.start(&stage.cluster, start, seed).await;
     let clients = Clients::start(&stage, fault.load(), start, seed);
     let mut dice = Dice::new(seed, "faults");
     let mut injected = 0;
     let begun = Instant::now();
     while injected < fault.least() || begun.elapsed() < duration {
-        tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
+        let goal = stage.readers.furthest() + dice.below(GROWTH);
+        assert!(stage.readers.one_reaches(goal, PATIENCE).await, "the log does not grow");
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
     }
@@ -75,8 +83,8 @@ pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
 }
 
 impl Stage {
-    async fn open(start: Instant) -> Self {
-        let cluster = Cluster::start(&[]).await;
+    async fn open(start: Instant, settings: &[&str]) -> Self {
+        let cluster = Cluster::start(settings).await;
         let (mut slots, mut proxies) = (Vec::new(), Vec::new());
         for connections in CONNECTIONS {
             let proxy = Proxy::start(cluster.port()).await;
@@ -118,7 +126,7 @@ impl Stage {
         let end = tokio::time::timeout(BOUND, self.probe(slot, &command)).await;
         let end = end.unwrap_or_else(|_| panic!("no answer within the bound of {BOUND:?}"));
         let Outcome::Ok { last, .. } = end else { panic!("a new stream has no conflicts: {end:?}") };
-        let passed = self.readers.wait_beyond(last, BOUND.saturating_sub(begun.elapsed())).await;
+        let passed = self.readers.all_reach(last, BOUND.saturating_sub(begun.elapsed())).await;
         assert!(passed, "readers stand still for longer than the bound of {BOUND:?}");
     }
 
