@@ -76,6 +76,11 @@ impl Fault {
         }
     }
 
+    /// By how many events at most the log grows before the next strike.
+    pub(crate) fn growth(self) -> u64 {
+        if self == Self::Races { 20 } else { 100 }
+    }
+
     /// How often it must strike at least to have done what it says.
     pub(crate) fn least(self) -> u64 {
         if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }

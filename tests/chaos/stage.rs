@@ -5,12 +5,12 @@ use crate::clients::Clients;
 use crate::cluster::{Cluster, PATIENCE};
 use crate::dice::Dice;
 use crate::faults::Fault;
-use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder};
+use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder, write_log};
 use crate::proxy::{Mode, Proxy};
 use crate::readers::Readers;
 use crate::worker::Slot;
 use rustix::process::Signal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +24,6 @@ pub(crate) const BOUND: Duration = Duration::from_secs(10);
 /// Two processes with a log, each with a proxy before its database: one with larger batches, one whose batches overtake
 /// each other.
 const CONNECTIONS: [usize; 2] = [1, 2];
-/// The most events by which the log grows before the next strike.
-const GROWTH: u64 = 150;
 /// The client number of [`Stage::probe`].
 const PROBE: u32 = 99;
 
@@ -66,7 +64,7 @@ pub(crate) async fn run_with(fault: Fault, duration: Duration, seed: u64, settin
     let mut injected = 0;
     let begun = Instant::now();
     while injected < fault.least() || begun.elapsed() < duration {
-        let goal = stage.readers.furthest() + dice.below(GROWTH);
+        let goal = stage.readers.furthest() + dice.below(fault.growth());
         assert!(stage.readers.one_reaches(goal, PATIENCE).await, "the log does not grow");
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
@@ -78,6 +76,10 @@ pub(crate) async fn run_with(fault: Fault, duration: Duration, seed: u64, settin
     let head = log.last().map_or(0, |event| event.position);
     let readers = stage.readers.finish(head).await;
     let report = check(&histories, &log, &readers);
+    // What is planted breaks promises on purpose.
+    if !report.violations.is_empty() && settings.is_empty() {
+        stage.keep(&log, seed);
+    }
     assert_eq!(report.unresolved, 0, "every outcome becomes known");
     Tally { injected, sightings: stage.sightings.load(Ordering::SeqCst), report }
 }
@@ -93,6 +95,20 @@ impl Stage {
         }
         let probe = Mutex::new(Recorder::create(&cluster.file("probe.ndjson"), PROBE, start));
         Self { cluster, slots, proxies, readers: Readers::default(), probe, sightings: AtomicU64::new(0) }
+    }
+
+    /// Keeps what a run that broke a promise has written, for whoever looks into it.
+    fn keep(&self, log: &[LogEvent], seed: u64) {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
+        std::fs::create_dir_all(&kept).unwrap();
+        write_log(&kept.join("log.ndjson"), log);
+        for entry in std::fs::read_dir(self.cluster.file(".")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "ndjson") {
+                std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        eprintln!("the histories are in {}", kept.display());
     }
 
     /// Takes back what a fault may have left.
