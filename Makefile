@@ -12,7 +12,7 @@ DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test bench bench-peers known-answers fmt lint deny ci graphiql
+.PHONY: help demo build test chaos bench bench-peers known-answers fmt lint deny ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,10 @@ build: ## build target/debug/apex
 test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
+
+chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run
+	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
 
 bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(TEST_PACKAGES)

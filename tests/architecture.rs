@@ -215,7 +215,8 @@ fn a_source_has_one_subject() {
     }
 }
 
-/// Cargo reads the manifest of every target before it builds one: the image's build needs them all but the tests.
+/// Cargo looks for every target before it builds one: the image's build needs them all but the tests that no manifest
+/// names.
 #[test]
 fn the_image_is_built_from_all_there_is() {
     let ignored = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
@@ -226,6 +227,11 @@ fn the_image_is_built_from_all_there_is() {
             let first = path.iter().next().unwrap().to_string_lossy().into_owned();
             assert!(taken.contains(&first.as_str()), ".dockerignore leaves out {}: add !{first}", path.display());
         }
+    }
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for test in manifest.split("[[test]]\nname = \"").skip(1) {
+        let folder = format!("tests/{}", test.split('"').next().unwrap());
+        assert!(taken.contains(&folder.as_str()), ".dockerignore leaves out a test that is declared: add !{folder}");
     }
 }
 
