@@ -5,13 +5,14 @@
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat
+PEER_PACKAGES := $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
 DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test chaos bench known-answers fmt lint deny ci graphiql
+.PHONY: help demo build test chaos bench bench-peers known-answers fmt lint deny ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +40,10 @@ bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo bench --locked $(if $(BENCH),--bench $(BENCH),--benches)
 
+bench-peers: ## measure peer libraries beside Apex; PEERS=Emmett,UmaDB for some, ROUNDS=, SECONDS_PER_CASE=
+	@scripts/install-packages.sh $(PEER_PACKAGES)
+	benches/peers/run.sh
+
 # Public traces that are not part of the project, in folders as tests/known_answers names them.
 APEX_DATA ?= ../shared/data
 known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
@@ -48,10 +53,12 @@ known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
 
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path benches/peers/Cargo.toml
 
 lint: ## check the format, and clippy with warnings denied
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/peers/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Fetching first, for all platforms, is what lets the check itself go without network.
