@@ -183,6 +183,18 @@ fn arrows_between_rooms_point_one_way_and_libraries_stay_in_their_rooms() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
+/// Places at which a process can be made to die are there in tests alone.
+#[test]
+fn failpoints_are_switched_on_in_tests_alone() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let fail: Vec<_> = packages.iter().flat_map(|package| &package.dependencies).filter(|d| d.name == "fail").collect();
+    let is_on = |kind| fail.iter().any(|d| d.kind == kind && d.features.iter().any(|feature| feature == "failpoints"));
+    assert!(is_on(DependencyKind::Development) && !is_on(DependencyKind::Normal));
+    let features = packages.iter().flat_map(|package| package.features.values().flatten());
+    assert_eq!(features.filter(|feature| feature.contains("failpoints")).count(), 0);
+}
+
 #[test]
 fn the_domain_reads_no_clock_and_rolls_no_dice() {
     for source in sources().iter().filter(|source| source.path.starts_with("domain")) {

@@ -4,6 +4,7 @@
 //! As a test it strikes briefly with each fault. With `APEX_TEST_CHAOS_S` (`make chaos`) it goes through all of them
 //! for so many seconds and prints a table. `APEX_TEST_CHAOS_SEED` repeats the dice of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "the table is what a long run is for")]
 
 mod checker;
 mod clients;
