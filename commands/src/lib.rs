@@ -7,10 +7,14 @@
 mod context;
 mod error;
 mod executor;
+mod known;
+mod load;
 mod observe;
+mod snapshots;
 mod tasks;
 
 pub use context::{Context, current_traceparent};
 pub use error::Error;
-pub use executor::{AsOf, Commands, CommandsConfig, Loaded, Outcome, OutcomeKind};
+pub use executor::{Commands, CommandsConfig, Outcome, OutcomeKind};
+pub use load::{AsOf, Loaded};
 pub use tasks::TaskRefusal;

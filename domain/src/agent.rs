@@ -3,12 +3,13 @@
 use crate::codec::events;
 use crate::{Aggregate, Body, Labels, Name};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
 /// Where an agent is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentStatus {
     /// Known, not yet working.
@@ -41,7 +42,7 @@ impl fmt::Display for AgentStatus {
 }
 
 /// What an agent is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     /// Its name, as people call it.
     pub name: Name,
@@ -93,7 +94,7 @@ pub enum AgentCommand {
 }
 
 /// `agent.registered`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentRegistered {
     /// What it is.
     #[serde(flatten)]
@@ -103,14 +104,14 @@ pub struct AgentRegistered {
 }
 
 /// `agent.activated`, `agent.resumed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentMoved {
     /// When.
     pub at: DateTime<Utc>,
 }
 
 /// `agent.paused`, `agent.retired`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStopped {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,7 +156,7 @@ pub enum AgentError {
 }
 
 /// An agent's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agent {
     /// What it is, once registered.
     pub profile: Option<Profile>,

@@ -1,12 +1,20 @@
 //! What every aggregate is, and the register of all of them.
 
 use crate::codec::{DecodeError, EventCodec, EventType};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a snapshot of a state says of itself: the code that folded it. It is another one after any change of the code
+/// of this crate, so a state of other code is never taken for one of this code's.
+pub const SNAPSHOT_FORMAT: &str = env!("APEX_DOMAIN_CODE");
 
 /// A consistency boundary: one stream of events, folded into a state that commands are decided against.
 ///
 /// `decide` and `evolve` are pure and total: neither panics on any input, and whatever `decide` accepts
 /// `evolve` can fold.
-pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+///
+/// A state can be written as JSON and read back as itself.
+pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The first part of the stream's name, and the Kafka topic's.
     const CATEGORY: &'static str;
     /// What may be asked of it, in the imperative.
@@ -75,12 +83,48 @@ macro_rules! register {
                 types
             }
 
+            /// The shape of every version of every event type that was ever written.
+            pub fn schemas() -> Vec<crate::EventSchema> {
+                let mut schemas = Vec::new();
+                $(schemas.extend(<$aggregate as Aggregate>::Event::schemas());)+
+                schemas
+            }
+
             /// Encodes the payload.
             ///
             /// # Errors
             /// [`crate::EncodeError`] when the payload cannot be written as JSON.
             pub fn encode(&self) -> Result<String, crate::EncodeError> {
                 match self { $(Self::$variant(event) => event.encode()),+ }
+            }
+        }
+
+        /// The state of any aggregate: for those who fold streams of every category.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
+        #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+        pub enum State {
+            $(#[doc = concat!("A [`", stringify!($aggregate), "`].")]
+            $variant($aggregate)),+
+        }
+
+        impl State {
+            /// What every stream of a category begins with; none if there is no such category.
+            #[must_use]
+            pub fn of_category(category: &str) -> Option<Self> {
+                match category {
+                    $(<$aggregate as Aggregate>::CATEGORY => Some(Self::$variant(Default::default())),)+
+                    _ => None,
+                }
+            }
+
+            /// Folds an event. One of another category changes nothing.
+            #[must_use]
+            pub fn evolve(self, event: &Event) -> Self {
+                match (self, event) {
+                    $((Self::$variant(state), Event::$variant(event)) => Self::$variant(state.evolve(event)),)+
+                    (state, _) => state,
+                }
             }
         }
     };

@@ -7,6 +7,7 @@ use crate::codec::events;
 use crate::{AgentId, Aggregate, BudgetId, Currency, Money, Name, derived_id};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 /// Whose spending a budget counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum BudgetScope {
     /// All of the tenant's.
@@ -33,8 +34,9 @@ pub enum BudgetScope {
 }
 
 /// A share of the limit at which an alert is raised: 1 to 1000 percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u16", into = "u16")]
+#[schemars(extend("minimum" = 1, "maximum" = 1000))]
 pub struct Threshold(u16);
 
 impl Threshold {
@@ -71,8 +73,9 @@ impl From<Threshold> for u16 {
 }
 
 /// A calendar month, such as `2023-09`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[+-]?[0-9]{4,6}-(0[1-9]|1[0-2])$"))]
 pub struct Month {
     first: NaiveDate,
 }
@@ -138,7 +141,7 @@ impl From<Month> for String {
 }
 
 /// What a budget is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetTerms {
     /// Its name.
     pub name: Name,
@@ -150,6 +153,7 @@ pub struct BudgetTerms {
     #[serde(default)]
     pub currency: Currency,
     /// Where the month begins, as an IANA time zone name.
+    #[schemars(with = "String")]
     pub time_zone: Tz,
     /// When to raise alerts; at most 16.
     pub thresholds: BTreeSet<Threshold>,
@@ -195,7 +199,7 @@ pub enum BudgetCommand {
 }
 
 /// `budget.defined`, `budget.revised`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetDefined {
     /// What it is.
     #[serde(flatten)]
@@ -205,7 +209,7 @@ pub struct BudgetDefined {
 }
 
 /// `budget.closed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetClosed {
     /// When.
     pub at: DateTime<Utc>,
@@ -253,7 +257,7 @@ pub enum BudgetError {
 }
 
 /// A budget's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// What it is, once defined.
     pub terms: Option<BudgetTerms>,
@@ -307,7 +311,7 @@ impl Aggregate for Budget {
 }
 
 /// A crossed threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThresholdCrossed {
     /// Whose.
     pub budget_id: BudgetId,
@@ -358,7 +362,7 @@ pub enum BudgetPeriodError {
 }
 
 /// A month of a budget.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BudgetPeriod {
     /// The thresholds that were said to be crossed.
     pub raised: BTreeSet<Threshold>,

@@ -9,11 +9,12 @@ use crate::codec::events;
 use crate::price_book::{Charge, Quote};
 use crate::{AgentId, Aggregate, Body, Money, MoneyError, Name, TaskId, Usage, UsageError};
 use chrono::{DateTime, Datelike, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
     /// A language model.
@@ -37,7 +38,7 @@ impl CallKind {
 const MAX_LATENCY_MS: u64 = 30 * 24 * 3_600_000;
 
 /// What is known of a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallFacts {
     /// Model or tool.
     pub kind: CallKind,
@@ -130,7 +131,7 @@ pub enum CallCommand {
 }
 
 /// A call with what it was charged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Charged {
     /// The facts.
     #[serde(flatten)]
@@ -155,7 +156,7 @@ impl Charged {
 }
 
 /// `call.amended`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallAmended {
     /// What was known and charged until now.
     pub before: Charged,
@@ -214,7 +215,7 @@ pub enum CallError {
 }
 
 /// A call's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// What is known and charged, once reported.
     pub charged: Option<Charged>,

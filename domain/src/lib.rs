@@ -8,6 +8,7 @@ mod aggregate;
 mod codec;
 mod ids;
 mod money;
+mod schema;
 mod text;
 mod usage;
 
@@ -21,9 +22,10 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 
-pub use aggregate::{Aggregate, Event, EventTypeInfo};
-pub use codec::{DecodeError, EncodeError, EventCodec, EventType};
+pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
+pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};
+pub use schema::{EventSchema, Kept, ShapeChanged};
 pub use text::{Body, Labels, Name, TextError};
 pub use usage::{Tokens, TokensError, Usage, UsageError};

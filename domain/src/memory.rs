@@ -3,12 +3,13 @@
 use crate::codec::events;
 use crate::{AgentId, Aggregate, Body, Name};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
 /// Who may see a remembered item. Each realm holds the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Realm {
     /// Its owner alone.
@@ -75,7 +76,7 @@ pub enum MemoryCommand {
 }
 
 /// `memory.stored`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryStored {
     /// Who remembers.
     pub agent_id: AgentId,
@@ -89,7 +90,7 @@ pub struct MemoryStored {
 }
 
 /// `memory.shared`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryShared {
     /// Who may see it now.
     pub realm: Realm,
@@ -98,7 +99,7 @@ pub struct MemoryShared {
 }
 
 /// `memory.recalled`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryRecalled {
     /// Who recalled it.
     pub agent_id: AgentId,
@@ -107,7 +108,7 @@ pub struct MemoryRecalled {
 }
 
 /// `memory.forgotten`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryForgotten {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +163,7 @@ pub enum MemoryError {
 const MAX_TAGS: usize = 32;
 
 /// What is known of a memory that exists.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Remembered {
     /// Who remembers.
     pub owner: AgentId,
@@ -179,7 +180,7 @@ pub struct Remembered {
 }
 
 /// A memory's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// What is known of it, once stored.
     pub item: Option<Remembered>,

@@ -1,6 +1,7 @@
 //! Exact money. There are no floats here, and one place rounds: [`Money::per_million`].
 
 use rust_decimal::{Decimal, RoundingStrategy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -11,7 +12,7 @@ const CHARGE_SCALE: u32 = 12;
 const MAX_INTEGER_DIGITS: usize = 15;
 
 /// The currency of an amount (ISO 4217). Model prices are quoted in US dollars everywhere, so it is the one known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Currency {
     /// United States dollar.
     #[default]
@@ -28,8 +29,9 @@ impl fmt::Display for Currency {
 }
 
 /// An exact amount of US dollars; on every wire a decimal string such as `"0.009213"`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$"))]
 pub struct Money(Decimal);
 
 /// Text that is not an amount, or arithmetic that leaves the range.

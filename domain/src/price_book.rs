@@ -7,6 +7,7 @@ use crate::codec::events;
 use crate::{Aggregate, Currency, Money, MoneyError, Name, Usage, derived_id};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,8 +15,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 /// Dollars a million tokens, as providers quote them; a decimal string on every wire, never negative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Money", into = "Money")]
+#[schemars(extend("pattern" = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"))]
 pub struct Rate(Money);
 
 /// A rate that is none.
@@ -60,7 +62,7 @@ impl fmt::Display for Rate {
 
 /// Rates by kind of token. A kind without a rate of its own is billed as what it is a part of: cached tokens as
 /// input, reasoning as output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rates {
     /// Prompt tokens that came from no cache.
     pub input: Rate,
@@ -96,7 +98,7 @@ impl Rates {
 }
 
 /// Other rates for the whole call, from a size of prompt on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tier {
     /// Holds when the prompt, cached or not, has more tokens than this.
     pub above_prompt_tokens: u64,
@@ -105,7 +107,7 @@ pub struct Tier {
 }
 
 /// A price: what one model of one provider costs from a date on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// Who sells it, such as `openai`.
     pub provider: Name,
@@ -139,7 +141,7 @@ impl Price {
 }
 
 /// A price as it stood in the book when it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quote {
     /// The price.
     pub price: Price,
@@ -148,7 +150,7 @@ pub struct Quote {
 }
 
 /// What a call was charged, with all that a receipt needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Charge {
     /// The cost.
     pub amount: Money,
@@ -185,7 +187,7 @@ pub enum PriceBookCommand {
 }
 
 /// `price.set`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PriceSet {
     /// The price.
     #[serde(flatten)]
@@ -226,7 +228,7 @@ pub enum PriceBookError {
 type Dated = BTreeMap<DateTime<Utc>, Quote>;
 
 /// A price book's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PriceBook {
     version: u64,
     // Model first: a call may not say who sold it.

@@ -3,12 +3,13 @@
 use crate::codec::events;
 use crate::{AgentId, Aggregate, Body, DagId, Name};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
 /// Where a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// Waiting to be started.
@@ -44,7 +45,7 @@ impl fmt::Display for TaskStatus {
 }
 
 /// What a task is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskSpec {
     /// What is to be done, in a line.
     pub title: Name,
@@ -103,7 +104,7 @@ pub enum TaskCommand {
 }
 
 /// `task.submitted`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskSubmitted {
     /// What it is.
     #[serde(flatten)]
@@ -113,16 +114,17 @@ pub struct TaskSubmitted {
 }
 
 /// `task.started`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskStarted {
     /// When.
     pub at: DateTime<Utc>,
 }
 
 /// `task.progressed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskProgressed {
     /// 0 to 100.
+    #[schemars(range(max = 100))]
     pub percent: u8,
     /// What was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +134,7 @@ pub struct TaskProgressed {
 }
 
 /// `task.completed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCompleted {
     /// What came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +144,7 @@ pub struct TaskCompleted {
 }
 
 /// `task.failed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskFailed {
     /// What went wrong.
     pub error: Body,
@@ -151,7 +153,7 @@ pub struct TaskFailed {
 }
 
 /// `task.cancelled`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCancelled {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,7 +203,7 @@ pub enum TaskError {
 }
 
 /// A task's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// What it is, once submitted.
     pub spec: Option<TaskSpec>,

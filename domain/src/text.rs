@@ -1,5 +1,6 @@
 //! Bounded text: names, bodies and labels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,10 +34,12 @@ pub enum TextError {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $limit:expr, $control_allowed:expr) => {
+    ($(#[$doc:meta])* $name:ident, $limit:expr, $control_allowed:expr, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        // JSON Schema counts characters: the bound holds, but it is not the whole one.
+        #[schemars(extend("minLength" = 1, "maxLength" = $limit, "pattern" = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -84,16 +87,17 @@ macro_rules! text {
 
 text! {
     /// A name on one line: of an agent, a task, a model, a provider, a tool. At most 256 bytes.
-    Name, 256, |_| false
+    Name, 256, |_| false, r"^[^\x00-\x1F\x7F-\x9F]*$"
 }
 text! {
     /// Free text: a reason, a result, an error, something remembered. At most 64 KiB; line breaks and tabs are fine.
-    Body, 65_536, |c| matches!(c, '\n' | '\r' | '\t')
+    Body, 65_536, |c| matches!(c, '\n' | '\r' | '\t'), r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
 }
 
 /// Labels of an agent: at most 32, ordered by key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "BTreeMap<Name, Name>", into = "BTreeMap<Name, Name>")]
+#[schemars(extend("maxProperties" = 32))]
 pub struct Labels(BTreeMap<Name, Name>);
 
 impl Labels {

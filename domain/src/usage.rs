@@ -1,11 +1,12 @@
 //! Tokens and how they were used.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
 /// A count of tokens below 2^53, so that it survives every JSON reader.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Tokens(u64);
 
@@ -73,7 +74,7 @@ impl fmt::Display for Tokens {
 ///
 /// `input`, `cache_read` and `cache_write` are disjoint: providers that report cached tokens inside the prompt
 /// count (OpenAI) are normalised when they are read. `reasoning` is the part of `output` that was not shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Prompt tokens that came from no cache.
     pub input: Tokens,

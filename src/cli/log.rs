@@ -2,9 +2,10 @@
 
 use super::with_rooms;
 use crate::config::Common;
+use domain::{SNAPSHOT_FORMAT, State};
 use std::collections::HashMap;
 use std::process::ExitCode;
-use streams::{Log, Position, ReadFilter, StreamKey};
+use streams::{Log, Position, ReadFilter, Snapshot, StreamKey, Version};
 
 /// The log is the truth; everything else is derived from it.
 #[derive(Debug, clap::Args)]
@@ -16,20 +17,32 @@ pub(super) struct LogCommand {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Read all of it and check positions, versions, times, contents and types. Exits with 1 if anything is wrong
-    Verify,
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// Also fold every stream that has a snapshot, and compare
+    #[arg(long)]
+    snapshots: bool,
 }
 
 /// Events read at once.
 const PAGE_EVENTS: usize = 1000;
 /// Problems shown; the rest is only counted.
 const MAX_PROBLEMS: u64 = 20;
+/// Snapshots read at once; some are large.
+const PAGE_SNAPSHOTS: usize = 20;
 
 impl LogCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let Command::Verify = self.command;
+        let Command::Verify(Verify { snapshots }) = self.command;
         with_rooms(common, async |rooms| {
-            let (events, problems) = verify(&rooms.log).await?;
+            let (events, mut problems) = verify(&rooms.log).await?;
             eprintln!("{events} events checked, {problems} problems found.");
+            if snapshots {
+                problems += verify_snapshots(&rooms.log).await?;
+            }
             Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
         .await
@@ -77,4 +90,64 @@ async fn verify(log: &Log) -> anyhow::Result<(u64, u64)> {
         report(last, &format!("the log ends here, but its head is at {head}"));
     }
     Ok((last.get(), problems))
+}
+
+/// What a snapshot is worth.
+enum Worth {
+    /// It is what its events come to.
+    Right,
+    /// It is something else.
+    Wrong,
+    /// Nobody who runs this code reads it: other code wrote it, or the log is not the one that it was taken of.
+    Unused,
+}
+
+async fn verify_snapshots(log: &Log) -> anyhow::Result<u64> {
+    let (mut checked, mut unused, mut wrong) = (0_u64, 0_u64, 0);
+    let mut last: Option<StreamKey> = None;
+    loop {
+        let page = log.read_snapshots(last.as_ref(), PAGE_SNAPSHOTS).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.stream.clone());
+        for snapshot in &page {
+            match worth(log, snapshot).await? {
+                Worth::Right => checked += 1,
+                Worth::Unused => unused += 1,
+                Worth::Wrong => {
+                    (checked, wrong) = (checked + 1, wrong + 1);
+                    if wrong <= MAX_PROBLEMS {
+                        let (stream, version) = (&snapshot.stream, snapshot.version);
+                        eprintln!("snapshot of {stream} at version {version}: it is not what the events come to");
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{checked} snapshots checked, {unused} are not used, {wrong} problems found.");
+    Ok(wrong)
+}
+
+/// Folds the stream from its first event on, up to where the snapshot was taken, and compares.
+async fn worth(log: &Log, snapshot: &Snapshot) -> anyhow::Result<Worth> {
+    let Some(mut state) = State::of_category(&snapshot.stream.category) else { return Ok(Worth::Unused) };
+    if snapshot.format != SNAPSHOT_FORMAT {
+        return Ok(Worth::Unused);
+    }
+    let (mut version, mut position) = (Version::ZERO, Position::ZERO);
+    while version < snapshot.version {
+        let page = log.read_stream(&snapshot.stream, version, PAGE_EVENTS).await?;
+        let before = version;
+        for event in page.iter().take_while(|event| event.version <= snapshot.version) {
+            state = state.evolve(&event.decode()?);
+            (version, position) = (event.version, event.position);
+        }
+        if version == before {
+            break;
+        }
+    }
+    if (version, position) != (snapshot.version, snapshot.position) {
+        return Ok(Worth::Unused);
+    }
+    let kept: Option<serde_json::Value> = serde_json::from_str(&snapshot.state).ok();
+    Ok(if kept == Some(serde_json::to_value(&state)?) { Worth::Right } else { Worth::Wrong })
 }

@@ -58,7 +58,7 @@ enum Command {
     Log(log::LogCommand),
     /// Bring the database's schema up to date
     Migrate(migrate::Migrate),
-    /// Print the GraphQL schema
+    /// Print the GraphQL schema, or write the JSON Schemas of all events
     Schema(schema::Schema),
 }
 

@@ -1,15 +1,120 @@
 //! `apex schema`
 
 use super::output;
+use anyhow::Context as _;
+use domain::{EventSchema, Kept};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// In the GraphQL schema definition language.
+/// Without a subcommand: GraphQL's, in the schema definition language.
 #[derive(Debug, clap::Args)]
-pub(super) struct Schema {}
+pub(super) struct Schema {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Write the JSON Schema of every version of every event type, one file each
+    Events(Events),
+}
+
+/// Writes what is missing. A file of another shape stays, and nothing is written then: the event type needs a new
+/// version.
+#[derive(Debug, clap::Args)]
+struct Events {
+    /// The folder to write to; it is made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
 
 impl Schema {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        output::write(&api::schema_sdl())?;
+        match self.command {
+            Some(Command::Events(events)) => events.run(&domain::Event::schemas()),
+            None => {
+                output::write(&api::schema_sdl())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Events {
+    fn run(&self, schemas: &[EventSchema]) -> anyhow::Result<ExitCode> {
+        let mut to_write = Vec::new();
+        let mut refused = 0;
+        for schema in schemas {
+            let path = self.out.join(schema.file_name());
+            match read(&path)?.map(|kept| schema.compare(&kept)) {
+                Some(Ok(Kept::Same)) => {}
+                Some(Ok(Kept::OtherWords)) | None => to_write.push((path, schema.text())),
+                Some(Err(changed)) => {
+                    eprintln!("{}: {changed}", path.display());
+                    refused += 1;
+                }
+            }
+        }
+        if refused > 0 {
+            eprintln!("{refused} of {} event schemas have changed; nothing was written.", schemas.len());
+            return Ok(ExitCode::FAILURE);
+        }
+        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
+        for (path, text) in &to_write {
+            fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        eprintln!("{} of {} event schemas written, the others are there.", to_write.len(), schemas.len());
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<(String, String)> {
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn what_is_missing_is_written_and_what_differs_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("events");
+        let command = Events { out: out.clone() };
+        let schemas = domain::Event::schemas();
+        assert_eq!(command.run(&schemas).unwrap(), ExitCode::SUCCESS);
+        let written = files(&out);
+        assert_eq!(written.len(), schemas.len());
+        assert_eq!(written, files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/events")));
+
+        // One is missing, one says the same in other words.
+        let (first, last) = (out.join(&written[0].0), out.join(&written[written.len() - 1].0));
+        fs::remove_file(&first).unwrap();
+        fs::write(&last, written[written.len() - 1].1.replace("\"title\": \"", "\"title\": \"the ")).unwrap();
+        assert_eq!(command.run(&schemas).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(files(&out), written);
+
+        // One is missing, one was of another shape: both stay as they are.
+        fs::remove_file(&first).unwrap();
+        fs::write(&last, written[written.len() - 1].1.replace("uuid", "uri").replace("date-time", "date")).unwrap();
+        let before = files(&out);
+        assert_eq!(command.run(&schemas).unwrap(), ExitCode::FAILURE);
+        assert_eq!(files(&out), before);
     }
 }

@@ -15,6 +15,7 @@ mod event;
 mod log;
 mod read;
 pub mod relay;
+mod snapshots;
 mod tail;
 mod trace;
 
@@ -25,5 +26,6 @@ pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig, Submitted};
 pub use read::ReadFilter;
+pub use snapshots::{NewSnapshot, Snapshot};
 pub use tail::{Tail, TailConfig};
 pub use trace::link_to_causes;

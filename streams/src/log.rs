@@ -2,8 +2,8 @@
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Chain, Position, ReadError, ReadFilter, RecordedEvent, SharedError,
-    StreamKey, Tail, TailConfig, Version, content_hash, read,
+    Append, AppendError, Appended, AppenderLimits, Chain, NewSnapshot, Position, ReadError, ReadFilter, RecordedEvent,
+    SharedError, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, read, snapshots,
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
@@ -72,22 +72,19 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError::Invalid`], [`AppendError::Busy`] and [`AppendError::Closed`]: it was not even taken. Nothing was
-    /// written, and the chain is undone.
+    /// written, and what was handed in before goes on.
     pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
-        let taken = prepare(append, chain).and_then(|(waiting, submitted)| match self.queue.try_send(waiting) {
-            Ok(()) => Ok(submitted),
-            Err(TrySendError::Full(_)) => {
+        let (waiting, submitted) = prepare(append, chain)?;
+        self.queue.try_send(waiting).map_err(|error| match error {
+            TrySendError::Full(_) => {
                 counter!("apex_log_busy_total").increment(1);
-                Err(AppendError::Busy { retry_after: RETRY_AFTER })
+                AppendError::Busy { retry_after: RETRY_AFTER }
             }
-            Err(TrySendError::Closed(_)) => Err(AppendError::Closed),
-        });
+            TrySendError::Closed(_) => AppendError::Closed,
+        })?;
         fail::fail_point!("log_append_queued");
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
-        if let (Some(chain), Err(_)) = (chain, &taken) {
-            chain.undo();
-        }
-        taken
+        Ok(submitted)
     }
 
     /// Appends many at once, each for itself, with as many in a transaction as the limits of a batch allow: for imports.
@@ -197,6 +194,31 @@ impl Log {
         command_id: Uuid,
     ) -> Result<Option<(Position, Position)>, ReadError> {
         read::receipt(&self.pool, stream, command_id).await
+    }
+
+    /// The snapshot of a stream, if there is one that this code can read and that is of the stream's history.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_snapshot(&self, key: &StreamKey, format: &str) -> Result<Option<Snapshot>, ReadError> {
+        snapshots::read(&self.pool, key, format).await
+    }
+
+    /// Up to `limit` snapshots after that of a stream, in the order of their keys, of any format and history.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_snapshots(&self, after: Option<&StreamKey>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        snapshots::page(&self.pool, after, page(limit)).await
+    }
+
+    /// Keeps a snapshot in place of an earlier one, and says whether it was kept: one that the log does not bear out
+    /// is not.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn write_snapshot(&self, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
+        snapshots::write(&self.pool, snapshot).await
     }
 
     /// Keeps empty partitions before the head until told to stop.

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// What is special about a cluster.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Setup {
     /// Further settings, of the form `name=value`.
     pub(crate) settings: &'static [&'static str],
@@ -55,59 +55,93 @@ pub(crate) struct Cluster {
     /// Whom root lends the server to; PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
     port: u16,
-    password: String,
     settings: Vec<String>,
     server: Mutex<Option<Child>>,
 }
 
+/// The password of all clusters of this process.
+static PASSWORD: LazyLock<String> = LazyLock::new(|| Uuid::new_v4().simple().to_string());
+/// A stopped cluster with a migrated database, which the others are copies of; none once the process is about to end.
+static TEMPLATE: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
+
+/// Removes what all runs had in common.
+pub(crate) fn clean_up() {
+    if let Some(template) = TEMPLATE.get() {
+        drop(template.lock().unwrap().take());
+    }
+}
+
 impl Cluster {
-    /// A running cluster with a migrated database and a second one that is empty.
+    /// A running cluster with a migrated database `chaos`, and others.
     pub(crate) async fn start(setup: Setup) -> Self {
-        let binaries = binaries();
-        let user = lent_user();
-        let folder = tempfile::Builder::new().prefix("apex-chaos-").tempdir().unwrap();
-        let password = Uuid::new_v4().simple().to_string();
-        let password_file = folder.path().join("password");
-        std::fs::write(&password_file, &password).unwrap();
-        if let Some((uid, gid)) = user {
-            chown(&password_file, Some(uid), Some(gid)).unwrap();
-            chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        let cluster = Self::prepare(setup);
+        if cluster.room.is_some() {
+            cluster.initialize().await;
+        } else {
+            cluster.copy_template();
+            cluster.start_server().await;
         }
-        let settings = SETTINGS.iter().chain(setup.settings).map(|setting| (*setting).to_owned()).collect();
-        let room = setup.has_wal_room.then(|| WalRoom::make(folder.path(), user));
-        let strikes = setup.has_strikes.then(|| Strikes::prepare(folder.path(), user));
-        let server = Mutex::new(None);
-        let port = free_port();
-        let cluster = Self { room, strikes, folder, binaries, user, port, password, settings, server };
-        cluster.initialize(&password_file);
-        cluster.start_server().await;
-        for database in ["chaos", "other"] {
-            let create = AssertSqlSafe(format!("create database {database}"));
-            sqlx::query(create).execute(&mut cluster.owner_of("postgres").await).await.unwrap();
-        }
-        MIGRATIONS.run(&mut cluster.owner().await).await.unwrap();
         if let Some(bug) = setup.bug {
             sqlx::raw_sql(bug).execute(&mut cluster.owner().await).await.unwrap();
         }
         cluster
     }
 
-    fn initialize(&self, password_file: &Path) {
+    fn copy_template(&self) {
+        let template = TEMPLATE.get_or_init(|| {
+            let made = std::thread::spawn(|| crate::runtime().block_on(Self::make_template()));
+            Mutex::new(Some(made.join().expect("a cluster can be made")))
+        });
+        let copied = {
+            let template = template.lock().unwrap();
+            Command::new("cp").arg("-a").arg(template.as_ref().unwrap().data()).arg(self.data()).status()
+        };
+        assert!(copied.unwrap().success());
+    }
+
+    /// Without data and server.
+    fn prepare(setup: Setup) -> Self {
+        let (binaries, user) = (binaries(), lent_user());
+        let folder = tempfile::Builder::new().prefix("apex-chaos-").tempdir().unwrap();
+        if let Some((uid, gid)) = user {
+            chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let settings = SETTINGS.iter().chain(setup.settings).map(|setting| (*setting).to_owned()).collect();
+        let room = setup.has_wal_room.then(|| WalRoom::make(folder.path(), user));
+        let strikes = setup.has_strikes.then(|| Strikes::prepare(folder.path(), user));
+        let (port, server) = (free_port(), Mutex::new(None));
+        Self { room, strikes, folder, binaries, user, port, settings, server }
+    }
+
+    async fn make_template() -> Self {
+        let cluster = Self::prepare(Setup::default());
+        cluster.initialize().await;
+        cluster.stop("fast").await;
+        cluster
+    }
+
+    /// Makes its data, and starts it.
+    async fn initialize(&self) {
+        let password = self.file("password");
+        std::fs::write(&password, &*PASSWORD).unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(&password, Some(uid), Some(gid)).unwrap();
+        }
         let mut initdb = self.program("initdb");
         if let Some(room) = &self.room {
             // Small files, so that they are often new.
             initdb.arg("--wal-segsize=1").arg("--waldir").arg(room.folder());
         }
-        let initdb = initdb
-            .arg("-D")
-            .arg(self.data())
-            .arg("--pwfile")
-            .arg(password_file)
-            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .args(["--data-checksums", "--no-sync", "--no-instructions"])
-            .output()
-            .unwrap();
-        assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+        initdb.arg("-D").arg(self.data()).arg("--pwfile").arg(&password);
+        initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        let made = initdb.args(["--data-checksums", "--no-sync", "--no-instructions"]).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        self.start_server().await;
+        for database in ["chaos", "other"] {
+            let create = AssertSqlSafe(format!("create database {database}"));
+            sqlx::query(create).execute(&mut self.owner_of("postgres").await).await.unwrap();
+        }
+        MIGRATIONS.run(&mut self.owner().await).await.unwrap();
     }
 
     /// What strikes its storage and its clock.
@@ -145,7 +179,7 @@ impl Cluster {
 
     /// The URL of the log's database, by way of a port.
     pub(crate) fn url_by(&self, port: u16) -> String {
-        format!("postgres://postgres:{}@127.0.0.1:{port}/chaos?sslmode=disable", self.password)
+        format!("postgres://postgres:{}@127.0.0.1:{port}/chaos?sslmode=disable", *PASSWORD)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -192,8 +226,12 @@ impl Cluster {
 
     /// `pg_ctl stop -m immediate`: every process ends where it is, and nothing is written down.
     pub(crate) async fn stop_immediately(&self) {
+        self.stop("immediate").await;
+    }
+
+    async fn stop(&self, mode: &str) {
         let mut stop = self.program("pg_ctl");
-        stop.args(["stop", "-m", "immediate", "-D"]).arg(self.data()).stdout(Stdio::null());
+        stop.args(["stop", "-m", mode, "-D"]).arg(self.data()).stdout(Stdio::null());
         let stopped = tokio::task::spawn_blocking(move || stop.status().unwrap()).await.unwrap();
         assert!(stopped.success(), "pg_ctl stop failed\n{}", self.said());
         let server = self.server.lock().unwrap().take();

@@ -100,6 +100,11 @@ impl Fault {
         }
     }
 
+    /// By how many events at most the log grows before the next strike.
+    pub(crate) fn growth(self) -> u64 {
+        if self == Self::Races { 20 } else { 100 }
+    }
+
     /// How often it must strike at least to have done what it says.
     pub(crate) fn least(self) -> u64 {
         if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
@@ -263,7 +268,7 @@ async fn invert_commits(stage: &Stage, dice: &mut Dice) {
         waits_for(&mut owner).await;
         let end =
             tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
-        assert!(stage.readers.wait_beyond(last_of(&end), BOUND).await, "readers wait for an append that waits");
+        assert!(stage.readers.all_reach(last_of(&end), BOUND).await, "readers wait for an append that waits");
         sqlx::query("commit").execute(&mut owner).await.unwrap();
         end
     };

@@ -122,7 +122,7 @@ impl History {
 }
 
 /// An event as it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEvent {
     pub(crate) position: u64,
     pub(crate) stream: Uuid,
@@ -177,6 +177,12 @@ impl ReaderHistory {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Self { name, pages: read_lines(path) }
     }
+}
+
+/// Writes the log as the checker saw it.
+pub(crate) fn write_log(path: &Path, log: &[LogEvent]) {
+    let mut file = File::create(path).unwrap();
+    log.iter().for_each(|event| write_line(&mut file, event));
 }
 
 fn micros(start: Instant) -> u64 {

@@ -4,6 +4,7 @@
 //! As a test it strikes briefly with each fault. With `APEX_TEST_CHAOS_S` (`make chaos`) it goes through all of them
 //! for so many seconds and prints a table. `APEX_TEST_CHAOS_SEED` repeats the dice of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "the table is what a long run is for")]
 
 mod checker;
 mod clients;
@@ -12,6 +13,7 @@ mod dice;
 mod faults;
 mod history;
 mod matrix;
+mod naive;
 mod planted;
 mod proxy;
 mod readers;
@@ -67,15 +69,19 @@ fn main() {
         return runtime().block_on(worker::serve(connections.parse().unwrap(), url.to_owned()));
     }
     if let Some(seconds) = setting("APEX_TEST_CHAOS_S") {
-        std::process::exit(i32::from(!matrix::run(Duration::from_secs(seconds), *SEED)));
+        let holds = matrix::run(Duration::from_secs(seconds), *SEED);
+        cluster::clean_up();
+        std::process::exit(i32::from(!holds));
     }
     eprintln!("chaos: seed {}", *SEED);
-    let lists = [planted::TRIALS, proxy::TRIALS, faults::TRIALS, storage::TRIALS, restore::TRIALS];
+    let lists = [planted::TRIALS, proxy::TRIALS, naive::TRIALS, faults::TRIALS, storage::TRIALS, restore::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();
             Ok(())
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    cluster::clean_up();
+    conclusion.exit();
 }

@@ -2,6 +2,7 @@
 
 use crate::checker::Violation;
 use crate::faults::Fault;
+use crate::naive::Plant;
 use crate::runtime;
 use crate::stage::{Tally, run as strike};
 use comfy_table::Table;
@@ -56,7 +57,30 @@ pub(crate) fn run(duration: Duration, seed: u64) -> bool {
             Err(_) => row.failures.push(format!("{} (seed {seed}): it came to no end, see above", fault.name())),
         }
     }
-    print(&rows)
+    let holds = print(&rows);
+    catch_plants(seed) && holds
+}
+
+/// The controls: what is wrong on purpose is found.
+fn catch_plants(seed: u64) -> bool {
+    let mut caught = 0;
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["planted bug", "acknowledged", "lost", "skipped", "duplicated", "caught"]);
+    for plant in Plant::ALL {
+        let ended = std::thread::spawn(move || runtime().block_on(plant.run(seed))).join();
+        let is_found = ended.as_ref().is_ok_and(|report| plant.is_found(report));
+        caught += usize::from(is_found);
+        let report = ended.unwrap_or_default();
+        let numbers = [report.acknowledged, report.lost, report.skipped, report.duplicated];
+        let cells = numbers.map(|number| number.to_string());
+        let verdict = if is_found { "yes" } else { "NO" }.to_owned();
+        table.add_row(std::iter::once(plant.name().to_owned()).chain(cells).chain([verdict]));
+    }
+    let (found, all) = crate::planted::caught();
+    println!("{table}");
+    println!("planted bugs caught: {caught} of {} systems, {found} of {all} histories", Plant::ALL.len());
+    caught == Plant::ALL.len() && found == all
 }
 
 fn print(rows: &BTreeMap<usize, Row>) -> bool {

@@ -38,23 +38,28 @@ impl Readers {
         }
     }
 
+    fn reached(&self) -> Vec<u64> {
+        self.running.lock().unwrap().iter().map(|reader| reader.reached.load(Ordering::SeqCst)).collect()
+    }
+
+    /// The last position that any reader has been given.
+    pub(crate) fn furthest(&self) -> u64 {
+        self.reached().into_iter().max().unwrap_or(0)
+    }
+
+    /// Waits until some reader has been given this position; whether it was in time.
+    pub(crate) async fn one_reaches(&self, position: u64, patience: Duration) -> bool {
+        happens(|| self.furthest() >= position, patience).await
+    }
+
     /// Waits until every reader has been given this position; whether it was in time.
-    pub(crate) async fn wait_beyond(&self, position: u64, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        let is_behind =
-            || self.running.lock().unwrap().iter().any(|reader| reader.reached.load(Ordering::SeqCst) < position);
-        while is_behind() {
-            if Instant::now() > deadline {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        true
+    pub(crate) async fn all_reach(&self, position: u64, patience: Duration) -> bool {
+        happens(|| self.reached().into_iter().all(|reached| reached >= position), patience).await
     }
 
     /// Lets every reader come to the end of the log.
     pub(crate) async fn finish(&self, head: u64) -> Vec<ReaderHistory> {
-        assert!(self.wait_beyond(head, PATIENCE).await, "a reader does not come to the end of the log");
+        assert!(self.all_reach(head, PATIENCE).await, "a reader does not come to the end of the log");
         let running = std::mem::take(&mut *self.running.lock().unwrap());
         for reader in &running {
             assert!(!reader.task.is_finished(), "readers do not end by themselves");
@@ -63,6 +68,17 @@ impl Readers {
         let files: Vec<_> = running.into_iter().map(|reader| reader.file).collect();
         reader_histories(&files)
     }
+}
+
+async fn happens(it: impl Fn() -> bool, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while !it() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
 }
 
 struct Reader {

@@ -5,13 +5,13 @@ use crate::clients::Clients;
 use crate::cluster::{Cluster, PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::faults::Fault;
-use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder};
+use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder, write_log};
 use crate::proxy::{Mode, Proxy};
 use crate::readers::Readers;
 use crate::storage;
 use crate::worker::Slot;
 use rustix::process::Signal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,7 +67,8 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed:
     let mut injected = 0;
     let begun = Instant::now();
     while injected < fault.least() || begun.elapsed() < duration {
-        tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
+        let goal = stage.readers.furthest() + dice.below(fault.growth());
+        assert!(stage.readers.one_reaches(goal, PATIENCE).await, "the log does not grow");
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
     }
@@ -78,6 +79,10 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed:
     let head = log.last().map_or(0, |event| event.position);
     let readers = stage.readers.finish(head).await;
     let report = check(&histories, &log, &readers);
+    // What is planted breaks promises on purpose.
+    if !report.violations.is_empty() && setup == fault.setup() {
+        stage.keep(&log, seed);
+    }
     assert_eq!(report.unresolved, 0, "every outcome becomes known");
     let falls = storage::falls(&mut stage.cluster.owner().await).await;
     Tally { injected, sightings: stage.sightings.load(Ordering::SeqCst), falls, report }
@@ -94,6 +99,20 @@ impl Stage {
         }
         let probe = Mutex::new(Recorder::create(&cluster.file("probe.ndjson"), PROBE, start));
         Self { cluster, slots, proxies, readers: Readers::default(), probe, sightings: AtomicU64::new(0) }
+    }
+
+    /// Keeps what a run that broke a promise has written, for whoever looks into it.
+    fn keep(&self, log: &[LogEvent], seed: u64) {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
+        std::fs::create_dir_all(&kept).unwrap();
+        write_log(&kept.join("log.ndjson"), log);
+        for entry in std::fs::read_dir(self.cluster.file(".")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "ndjson") {
+                std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        eprintln!("the histories are in {}", kept.display());
     }
 
     /// Takes back what a fault may have left.
@@ -127,7 +146,7 @@ impl Stage {
         let end = tokio::time::timeout(BOUND, self.probe(slot, &command)).await;
         let end = end.unwrap_or_else(|_| panic!("no answer within the bound of {BOUND:?}"));
         let Outcome::Ok { last, .. } = end else { panic!("a new stream has no conflicts: {end:?}") };
-        let passed = self.readers.wait_beyond(last, BOUND.saturating_sub(begun.elapsed())).await;
+        let passed = self.readers.all_reach(last, BOUND.saturating_sub(begun.elapsed())).await;
         assert!(passed, "readers stand still for longer than the bound of {BOUND:?}");
     }
 

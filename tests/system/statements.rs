@@ -1,4 +1,4 @@
-//! How many statements a query takes: counted on the wire, between the server and PostgreSQL.
+//! How many statements a query takes, and how many rows it gets: counted on the wire, before PostgreSQL.
 
 use crate::graphql::command;
 use crate::harness::{Server, TestDatabase};
@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A proxy in front of PostgreSQL that counts what is executed.
-struct Counter {
-    url: String,
+/// A proxy in front of PostgreSQL that counts what is executed, and the rows that come back.
+pub(crate) struct Counter {
+    pub(crate) url: String,
     statements: Arc<AtomicUsize>,
+    rows: Arc<AtomicUsize>,
 }
 
 impl Counter {
-    async fn before(database: &TestDatabase) -> Self {
+    pub(crate) async fn before(database: &TestDatabase) -> Self {
         let (start, rest) = database.url.rsplit_once('@').unwrap();
         let (target, name) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{start}@{}/{name}?sslmode=disable", listener.local_addr().unwrap());
-        let statements = Arc::new(AtomicUsize::new(0));
-        let (target, counted) = (target.to_owned(), statements.clone());
+        let (statements, rows) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (target, counted) = (target.to_owned(), (statements.clone(), rows.clone()));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&target).await.unwrap();
@@ -31,7 +33,12 @@ impl Counter {
                 tokio::spawn(pass_on(client, server, counted.clone()));
             }
         });
-        Self { url, statements }
+        Self { url, statements, rows }
+    }
+
+    /// Statements and rows so far.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.statements.load(Ordering::SeqCst), self.rows.load(Ordering::SeqCst))
     }
 
     /// How many statements a query takes, with what workers do in the meantime.
@@ -44,34 +51,45 @@ impl Counter {
     }
 }
 
-/// Counts the messages that execute something: `Execute`, and `Query` for what is not prepared.
-async fn pass_on(client: TcpStream, server: TcpStream, statements: Arc<AtomicUsize>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let answers = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let mut is_first = true;
+/// Counts the messages that execute something, `Execute`, and `Query` for what is not prepared, and those that are rows.
+async fn pass_on(client: TcpStream, server: TcpStream, (statements, rows): (Arc<AtomicUsize>, Arc<AtomicUsize>)) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let answers = tokio::spawn(count(from_server, to_client, b"D", rows, false));
+    // The first message of a client has no type.
+    count(from_client, to_server, b"EQ", statements, true).await;
+    answers.abort();
+}
+
+async fn count(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    kinds: &'static [u8],
+    counted: Arc<AtomicUsize>,
+    mut is_untyped: bool,
+) {
     loop {
-        // The first message has no type.
         let mut kind = [0];
-        if !is_first && from_client.read_exact(&mut kind).await.is_err() {
+        if !is_untyped && from.read_exact(&mut kind).await.is_err() {
             break;
         }
         let mut length = [0; 4];
-        if from_client.read_exact(&mut length).await.is_err() {
+        if from.read_exact(&mut length).await.is_err() {
             break;
         }
         let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
-        from_client.read_exact(&mut body).await.unwrap();
-        if matches!(kind, [b'E' | b'Q']) {
-            statements.fetch_add(1, Ordering::SeqCst);
-        }
-        let message = [if is_first { &[][..] } else { &kind[..] }, &length, &body].concat();
-        if to_server.write_all(&message).await.is_err() {
+        if from.read_exact(&mut body).await.is_err() {
             break;
         }
-        is_first = false;
+        if kinds.contains(&kind[0]) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        let message = [if is_untyped { &[][..] } else { &kind[..] }, &length, &body].concat();
+        if to.write_all(&message).await.is_err() {
+            break;
+        }
+        is_untyped = false;
     }
-    answers.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

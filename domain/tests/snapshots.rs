@@ -1,0 +1,316 @@
+//! A state that was written as JSON and read back is the state, and folding goes on from it as if nothing had happened.
+
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
+use chrono::{DateTime, TimeZone, Utc};
+use domain::agent::{Agent, AgentEvent, AgentMoved, AgentRegistered, AgentStopped, Profile};
+use domain::budget::{
+    Budget, BudgetClosed, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent, BudgetScope, BudgetTerms,
+    ThresholdCrossed,
+};
+use domain::call::{Call, CallAmended, CallEvent, CallFacts, CallKind, Charged};
+use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
+use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceSet, Quote, Rate, Rates, Tier};
+use domain::task::{
+    Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
+    TaskStarted, TaskSubmitted,
+};
+use domain::{
+    AgentId, Aggregate, Body, BudgetId, Currency, DagId, Labels, Money, Name, SNAPSHOT_FORMAT, Tokens, Usage,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What makes the fingerprint of the code.
+#[allow(dead_code, clippy::print_stdout, reason = "its main function is for the build alone")]
+#[path = "../build.rs"]
+mod build;
+
+fn fold<A: Aggregate>(state: A, events: &[A::Event]) -> A {
+    events.iter().fold(state, |state, event| state.evolve(event))
+}
+
+/// Whether a snapshot taken after `cut` events stands for them.
+fn stands_for_its_events<A: Aggregate + PartialEq>(events: &[A::Event], cut: usize) -> bool {
+    let (first, rest) = events.split_at(cut.min(events.len()));
+    let state = fold(A::default(), first);
+    let written = serde_json::to_string(&state).unwrap();
+    let restored: A = serde_json::from_str(&written).unwrap();
+    restored == state
+        && serde_json::to_string(&restored).unwrap() == written
+        && fold(restored, rest) == fold(A::default(), events)
+}
+
+fn at() -> impl Strategy<Value = DateTime<Utc>> {
+    (0_i64..7_258_118_400, 0_u32..1_000_000_000).prop_map(|(second, nano)| Utc.timestamp_opt(second, nano).unwrap())
+}
+fn id() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+fn name() -> impl Strategy<Value = Name> {
+    "[^\\p{Cc}\\s]{1,8}".prop_map(|text| Name::new(text).unwrap())
+}
+fn body() -> impl Strategy<Value = Body> {
+    "[^\\p{Cc}\\s][\\t\\n\"\\\\ü☃]{0,5}".prop_map(|text| Body::new(text).unwrap())
+}
+fn money() -> impl Strategy<Value = Money> {
+    "[0-9]{1,15}(\\.[0-9]{1,12})?".prop_map(|text| Money::parse(&text).unwrap())
+}
+fn rate() -> impl Strategy<Value = Rate> {
+    money().prop_map(|money| Rate::try_from(money).unwrap())
+}
+fn labels() -> impl Strategy<Value = Labels> {
+    btree_map(name(), name(), 0..4).prop_map(|labels| Labels::try_from(labels).unwrap())
+}
+
+fn agent() -> impl Strategy<Value = AgentEvent> {
+    let profile = (name(), option::of(name()), option::of(name()), labels())
+        .prop_map(|(name, kind, model, labels)| Profile { name, kind, model, labels });
+    prop_oneof![
+        (profile, at()).prop_map(|(profile, at)| AgentEvent::Registered(AgentRegistered { profile, at })),
+        at().prop_map(|at| AgentEvent::Activated(AgentMoved { at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Paused(AgentStopped { reason, at })),
+        at().prop_map(|at| AgentEvent::Resumed(AgentMoved { at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Retired(AgentStopped { reason, at })),
+    ]
+}
+
+fn task() -> impl Strategy<Value = TaskEvent> {
+    let spec = (name(), id(), option::of(id())).prop_map(|(title, agent, dag)| TaskSpec {
+        title,
+        agent_id: AgentId(agent),
+        dag_id: dag.map(DagId),
+    });
+    prop_oneof![
+        (spec, at()).prop_map(|(spec, at)| TaskEvent::Submitted(TaskSubmitted { spec, at })),
+        at().prop_map(|at| TaskEvent::Started(TaskStarted { at })),
+        (0_u8..=100, option::of(body()), at()).prop_map(|(percent, note, at)| TaskEvent::Progressed(TaskProgressed {
+            percent,
+            note,
+            at
+        })),
+        (option::of(body()), at()).prop_map(|(result, at)| TaskEvent::Completed(TaskCompleted { result, at })),
+        (body(), at()).prop_map(|(error, at)| TaskEvent::Failed(TaskFailed { error, at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| TaskEvent::Cancelled(TaskCancelled { reason, at })),
+    ]
+}
+
+fn memory() -> impl Strategy<Value = MemoryEvent> {
+    let realm = prop_oneof![Just(Realm::Private), Just(Realm::Village), Just(Realm::Bridge)];
+    prop_oneof![
+        (id(), body(), vec(name(), 0..4), at()).prop_map(|(agent, content, tags, at)| {
+            MemoryEvent::Stored(MemoryStored { agent_id: AgentId(agent), content, tags, at })
+        }),
+        (realm, at()).prop_map(|(realm, at)| MemoryEvent::Shared(MemoryShared { realm, at })),
+        (id(), at()).prop_map(|(agent, at)| MemoryEvent::Recalled(MemoryRecalled { agent_id: AgentId(agent), at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| MemoryEvent::Forgotten(MemoryForgotten { reason, at })),
+    ]
+}
+
+fn rates() -> impl Strategy<Value = Rates> {
+    (rate(), rate(), option::of(rate()), option::of(rate()), option::of(rate())).prop_map(
+        |(input, output, cache_read, cache_write, reasoning)| Rates {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            reasoning,
+        },
+    )
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    let tier = (any::<u32>(), rates()).prop_map(|(above, rates)| Tier { above_prompt_tokens: u64::from(above), rates });
+    // Few providers and models, so that prices follow each other.
+    ("[ab]", "[mn]", at(), rates(), vec(tier, 0..3)).prop_map(|(provider, model, effective_from, rates, tiers)| Price {
+        provider: Name::new(provider).unwrap(),
+        model: Name::new(model).unwrap(),
+        effective_from,
+        currency: Currency::Usd,
+        rates,
+        tiers,
+    })
+}
+
+fn price_book() -> impl Strategy<Value = PriceBookEvent> {
+    (price(), name(), at()).prop_map(|(price, source, at)| PriceBookEvent::Set(PriceSet { price, source, at }))
+}
+
+fn call() -> impl Strategy<Value = CallEvent> {
+    let facts = (
+        (option::of(id()), option::of(name()), name(), option::of(name()), at()),
+        (any::<bool>(), 0_u64..1 << 53, option::of(0_u64..1 << 40), option::of(money()), option::of(body())),
+    )
+        .prop_map(
+            |((agent, provider, model, tool, started_at), (is_tool, tokens, latency_ms, reported, error))| CallFacts {
+                kind: if is_tool { CallKind::Tool } else { CallKind::Llm },
+                agent_id: agent.map(AgentId),
+                task_id: None,
+                provider,
+                source: model.clone(),
+                model: Some(model),
+                tool,
+                usage: Usage { input: Tokens::new(tokens).unwrap(), ..Usage::default() },
+                started_at,
+                latency_ms,
+                reported_cost: reported,
+                error,
+            },
+        );
+    let charged = (facts, option::of((price(), any::<u32>()))).prop_map(|(facts, priced)| {
+        // Where a charge leaves the range there is none, as for a call that is refused.
+        let charge = priced
+            .and_then(|(price, version)| Quote { price, book_version: u64::from(version) }.charge(&facts.usage).ok());
+        Charged { facts, charge }
+    });
+    (charged, any::<bool>()).prop_map(|(charged, is_amended)| match is_amended {
+        true => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
+        false => CallEvent::Recorded(charged),
+    })
+}
+
+fn budget() -> impl Strategy<Value = BudgetEvent> {
+    let scope = prop_oneof![
+        Just(BudgetScope::Tenant),
+        id().prop_map(|agent| BudgetScope::Agent { agent_id: AgentId(agent) }),
+        name().prop_map(|model| BudgetScope::Model { model }),
+    ];
+    let terms =
+        (name(), scope, money(), vec(1_u16..=1000, 0..4)).prop_map(|(name, scope, limit, thresholds)| BudgetTerms {
+            name,
+            scope,
+            limit,
+            currency: Currency::Usd,
+            time_zone: "Europe/Berlin".parse().unwrap(),
+            thresholds: thresholds.into_iter().map(|percent| percent.try_into().unwrap()).collect(),
+        });
+    prop_oneof![
+        3 => (terms, at(), any::<bool>()).prop_map(|(terms, at, is_first)| {
+            let defined = BudgetDefined { terms, at };
+            if is_first { BudgetEvent::Defined(defined) } else { BudgetEvent::Revised(defined) }
+        }),
+        1 => at().prop_map(|at| BudgetEvent::Closed(BudgetClosed { at })),
+    ]
+}
+
+fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
+    (id(), 1_u16..=1000, money(), any::<u32>()).prop_map(|(budget, percent, spent, position)| {
+        BudgetPeriodEvent::ThresholdCrossed(ThresholdCrossed {
+            budget_id: BudgetId(budget),
+            month: "2023-09".parse().unwrap(),
+            threshold_percent: percent.try_into().unwrap(),
+            spent,
+            limit: spent,
+            currency: Currency::Usd,
+            crossed_at_position: u64::from(position),
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_snapshot_of_an_agent_stands_for_its_events(events in vec(agent(), 0..20), cut in 0_usize..20) {
+        prop_assert!(stands_for_its_events::<Agent>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_task_stands_for_its_events(events in vec(task(), 0..20), cut in 0_usize..20) {
+        prop_assert!(stands_for_its_events::<Task>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_call_stands_for_its_events(events in vec(call(), 0..8), cut in 0_usize..8) {
+        prop_assert!(stands_for_its_events::<Call>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_price_book_stands_for_its_events(events in vec(price_book(), 0..12), cut in 0_usize..12) {
+        prop_assert!(stands_for_its_events::<PriceBook>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_memory_stands_for_its_events(events in vec(memory(), 0..20), cut in 0_usize..20) {
+        prop_assert!(stands_for_its_events::<Memory>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_budget_stands_for_its_events(events in vec(budget(), 0..20), cut in 0_usize..20) {
+        prop_assert!(stands_for_its_events::<Budget>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_month_stands_for_its_events(events in vec(budget_period(), 0..20), cut in 0_usize..20) {
+        prop_assert!(stands_for_its_events::<BudgetPeriod>(&events, cut));
+    }
+}
+
+/// Every category has a test above: a new aggregate is missed here.
+#[test]
+fn every_aggregate_is_tested() {
+    let tested = [
+        Agent::CATEGORY,
+        Task::CATEGORY,
+        Call::CATEGORY,
+        PriceBook::CATEGORY,
+        Memory::CATEGORY,
+        Budget::CATEGORY,
+        BudgetPeriod::CATEGORY,
+    ];
+    assert_eq!(domain::Event::CATEGORIES, tested);
+}
+
+/// A planted bug: a state that leaves a part of itself out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Forgetful {
+    status: String,
+    #[serde(skip)]
+    started: u32,
+}
+
+impl Aggregate for Forgetful {
+    const CATEGORY: &'static str = "forgetful";
+    type Command = TaskCommand;
+    type Event = TaskEvent;
+    type Error = TaskError;
+
+    fn decide(&self, _: TaskCommand) -> Result<Vec<TaskEvent>, TaskError> {
+        Ok(Vec::new())
+    }
+
+    fn evolve(mut self, event: &TaskEvent) -> Self {
+        self.started += u32::from(matches!(event, TaskEvent::Started(_)));
+        self
+    }
+}
+
+#[test]
+fn the_checks_can_fail() {
+    let started = TaskEvent::Started(TaskStarted { at: Utc.timestamp_opt(1_700_000_000, 0).unwrap() });
+    let events = vec![started; 3];
+    assert!(stands_for_its_events::<Forgetful>(&events, 0));
+    assert!(!stands_for_its_events::<Forgetful>(&events, 1));
+    assert!(stands_for_its_events::<Task>(&events, 1));
+}
+
+/// A snapshot is read by the code that took it, and by no other.
+#[test]
+fn other_code_has_another_fingerprint() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    build::sources(&folder.join("src"), &mut paths).unwrap();
+    paths.sort();
+    let mut files: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    assert_eq!(build::fingerprint(&files), SNAPSHOT_FORMAT);
+
+    let task = files.iter().position(|(name, _)| name.ends_with("task.rs")).unwrap();
+    let text = files[task].1.clone();
+    files[task].1 = text.replace("self.percent = 100;", "self.percent = 99;");
+    assert_ne!(build::fingerprint(&files), SNAPSHOT_FORMAT, "the same shape, folded otherwise");
+    files[task].1 = text.replace("//! Tasks: what is to be done.", "//! Tasks.") + "// The end.\n";
+    assert_eq!(build::fingerprint(&files), SNAPSHOT_FORMAT, "other words");
+}
