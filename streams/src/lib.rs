@@ -7,10 +7,13 @@
 
 mod append;
 mod appender;
+mod archive;
 mod checkpoint;
 mod error;
 mod event;
 mod log;
+mod pages;
+mod partitions;
 mod read;
 pub mod relay;
 mod tail;
@@ -18,10 +21,16 @@ mod trace;
 
 pub use append::{Append, Appended, Expected, NewEvent, StreamAppend};
 pub use appender::AppenderLimits;
+pub use archive::{
+    ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, Archived, Archiver, ArchiverError,
+    Manifest, archives,
+};
 pub use checkpoint::advance_checkpoint;
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig};
+pub use pages::Pages;
+pub use partitions::Headroom;
 pub use read::ReadFilter;
 pub use tail::{Tail, TailConfig};
 pub use trace::link_to_causes;
