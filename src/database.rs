@@ -113,7 +113,8 @@ fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
     // Not "$user": a login role that happens to be called apex would look for the migrations in the schema apex.
-    Ok(options.application_name("apex").options([("search_path", "public")]))
+    // Over many partitions a short statement looks costly enough to compile, which then takes seconds: no jit.
+    Ok(options.application_name("apex").options([("search_path", "public"), ("jit", "off")]))
 }
 
 async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {

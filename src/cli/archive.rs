@@ -17,7 +17,7 @@ use streams::{ArchiveLimit, ArchivePlan, Archiver, Position};
 /// Takes whole partitions, oldest first, that lie wholly before the limit and that every read model and the relay have
 /// passed. Needs the login that migrated the database. Without --yes it only says what it would do.
 #[derive(Debug, clap::Args)]
-#[group(id = "limit", required = true, multiple = true, args = ["before", "older_than"])]
+#[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(["before", "older_than"]))]
 pub(super) struct Archive {
     /// Archive events before this position
     #[arg(long, value_name = "POSITION")]

@@ -108,9 +108,8 @@ impl Archiver {
         .bind(followers)
         .fetch_all(pool)
         .await?;
-        let partitions: Vec<(String, i64, i64, DateTime<Utc>)> = sqlx::query_as(
-            "select p.name, p.from_position, p.to_position - 1,
-                    (select e.recorded_at from apex.events e where e.position = p.to_position - 1)
+        let partitions: Vec<(String, i64, i64)> = sqlx::query_as(
+            "select p.name, p.from_position, p.to_position - 1
              from apex.partitions p join apex.head h on p.to_position <= h.position
              where p.to_position <= $1
              order by p.from_position",
@@ -118,20 +117,23 @@ impl Archiver {
         .bind(limit.before.map_or(i64::MAX, Position::as_i64))
         .fetch_all(pool)
         .await?;
-        let is_old = |at: DateTime<Utc>| limit.recorded_before.is_none_or(|before| at < before);
-        let plan =
-            partitions.into_iter().take_while(|(.., at)| is_old(*at)).map(|(name, first, last, at)| ArchivePlan {
-                name,
-                first: Position::from_i64(first),
-                last: Position::from_i64(last),
-                last_recorded_at: at,
-                behind: checkpoints
-                    .iter()
-                    .filter(|(_, position)| *position < last)
-                    .map(|(name, position)| (name.clone(), Position::from_i64(*position)))
-                    .collect(),
-            });
-        Ok(plan.collect())
+        let mut plan = Vec::new();
+        for (name, first, last) in partitions {
+            // One by one: each finds its partition by the position that it is given.
+            let find = "select recorded_at from apex.events where position = $1";
+            let last_recorded_at: DateTime<Utc> = sqlx::query_scalar(find).bind(last).fetch_one(pool).await?;
+            if limit.recorded_before.is_some_and(|before| last_recorded_at >= before) {
+                break;
+            }
+            let behind = checkpoints
+                .iter()
+                .filter(|(_, position)| *position < last)
+                .map(|(name, position)| (name.clone(), Position::from_i64(*position)))
+                .collect();
+            let (first, last) = (Position::from_i64(first), Position::from_i64(last));
+            plan.push(ArchivePlan { name, first, last, last_recorded_at, behind });
+        }
+        Ok(plan)
     }
 
     /// Prepares the folder, and keeps others from archiving on this database until it is dropped.
