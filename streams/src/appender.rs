@@ -10,7 +10,8 @@ use crate::commit::{Settled, write};
 use crate::error::{AppendError, SharedError};
 use crate::{Append, Appended, StreamKey, Tail};
 use metrics::{counter, histogram};
-use sqlx::postgres::PgPool;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgPool, PgSeverity};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -219,15 +220,20 @@ impl Committer {
     }
 }
 
-/// Whether a batch met another one at a primary key of the log.
+/// Whether a batch met another one at a new stream or command.
 fn is_meeting(error: &SharedError) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| matches!(&*code, "23505" | "40001"))
 }
 
-/// An error that the database reported means that the transaction was rolled back, unless it reports its own end.
+/// An error that the database reported means that the transaction was rolled back, unless it reports its own end: a
+/// commit that could not be synced may still be there when the server is back.
 pub(crate) fn classify(error: sqlx::Error) -> AppendError {
+    let is_end = |database: &dyn DatabaseError| {
+        let severity = database.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+        matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+    };
     let code = match &error {
-        sqlx::Error::Database(database) => database.code().map(std::borrow::Cow::into_owned),
+        sqlx::Error::Database(database) if !is_end(&**database) => database.code().map(std::borrow::Cow::into_owned),
         _ => None,
     };
     let error = Arc::new(error);

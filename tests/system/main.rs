@@ -3,6 +3,7 @@
 //! `make test` starts both. Each test has a database of its own, copied from a migrated template.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod archive;
 mod budgets;
 mod embedded;
 mod graphql;
@@ -11,6 +12,7 @@ mod group_commit;
 mod harness;
 mod import;
 mod log;
+mod partitions;
 mod projections;
 mod relay;
 mod replay;
