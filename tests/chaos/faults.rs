@@ -27,11 +27,12 @@ pub(crate) enum Fault {
     IdleTransaction,
     Races,
     Batches,
+    Guards,
     Tampering,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ProcessKilledAtStep,
         Self::ProcessKilled,
         Self::BackendKilled,
@@ -45,6 +46,7 @@ impl Fault {
         Self::IdleTransaction,
         Self::Races,
         Self::Batches,
+        Self::Guards,
         Self::Tampering,
     ];
 
@@ -62,6 +64,7 @@ impl Fault {
             Self::CommitInversion => "commits forced out of their order",
             Self::IdleTransaction => "idle transactions",
             Self::Races => "races for one version, processes killed",
+            Self::Guards => "guards on streams that are not there",
             Self::Batches => "batches of many streams in any order",
             Self::Tampering => "update, delete, truncate",
         }
@@ -72,6 +75,7 @@ impl Fault {
             Self::Races => Load::Races,
             Self::Batches => Load::Batches,
             Self::CommitInversion => Load::Apart,
+            Self::Guards => Load::Guards,
             _ => Load::Mixed,
         }
     }
@@ -100,7 +104,7 @@ impl Fault {
             Self::AppenderStopped => stop_appender(stage, dice).await,
             Self::CommitInversion => invert_commits(stage, dice).await,
             Self::IdleTransaction => idle(stage, round, dice).await,
-            Self::Batches => no_deadlock(stage).await,
+            Self::Batches | Self::Guards => no_deadlock(stage).await,
             Self::Tampering => tamper(stage).await,
         }
     }
@@ -323,6 +327,7 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
     idle_transactions_in_any_database_hinder_nobody,
     of_racers_one_wins_whoever_is_killed,
     batches_of_many_streams_never_deadlock,
+    nobody_depends_on_the_absence_of_what_was_there,
     nobody_changes_the_log_under_load,
 ];
 
@@ -383,4 +388,8 @@ fn batches_of_many_streams_never_deadlock() {
 
 fn nobody_changes_the_log_under_load() {
     crate::brief(Fault::Tampering);
+}
+
+fn nobody_depends_on_the_absence_of_what_was_there() {
+    crate::brief(Fault::Guards);
 }
