@@ -1,15 +1,18 @@
 //! Load, decide, append, try again.
 
+use crate::known::{Known, KnownAggregates, Slot};
+use crate::load::{Loaded, key};
 use crate::snapshots::Snapshots;
-use crate::{AsOf, Context, Error, Loaded, load, observe};
-use domain::{Aggregate, EventCodec, TenantId};
-use moka::sync::Cache;
+use crate::{Context, Error, observe};
+use domain::{Aggregate, EventCodec};
 use rand::Rng;
-use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::{Append, AppendError, Appended, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Version};
+use streams::{
+    Append, AppendError, Appended, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Submitted, Version,
+};
+use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -70,9 +73,9 @@ pub(crate) struct Guard {
 /// Executes commands against the log; cheap to clone.
 #[derive(Clone)]
 pub struct Commands {
-    log: Log,
-    cache: Cache<StreamKey, Arc<dyn Any + Send + Sync>>,
-    snapshots: Snapshots,
+    pub(crate) log: Log,
+    pub(crate) known: KnownAggregates,
+    pub(crate) snapshots: Snapshots,
     config: CommandsConfig,
 }
 
@@ -81,7 +84,7 @@ impl Commands {
     #[must_use]
     pub fn new(log: Log, config: CommandsConfig) -> Self {
         let snapshots = Snapshots::start(log.clone(), config.snapshot_every_events);
-        Self { log, cache: Cache::new(config.cached_aggregates), snapshots, config }
+        Self { log, known: KnownAggregates::new(config.cached_aggregates), snapshots, config }
     }
 
     /// The log.
@@ -119,31 +122,6 @@ impl Commands {
             .await
     }
 
-    /// The aggregate as it is now.
-    ///
-    /// # Errors
-    /// [`Error::Load`] and [`Error::Decode`].
-    pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        let key = key::<A>(tenant, id);
-        let known = self.cached::<A>(&key).unwrap_or_default();
-        self.refresh(&key, known).await
-    }
-
-    /// The aggregate as it was.
-    ///
-    /// # Errors
-    /// [`Error::Load`] and [`Error::Decode`].
-    pub async fn load_as_of<A: Aggregate>(
-        &self,
-        tenant: &TenantId,
-        id: Uuid,
-        as_of: AsOf,
-    ) -> Result<Loaded<A>, Error<A::Error>> {
-        let key = key::<A>(tenant, id);
-        let folded = load::fold(&self.log, &self.snapshots, &key, Arc::default(), Some(as_of)).await?;
-        Ok(Arc::unwrap_or_clone(folded.loaded))
-    }
-
     /// The loop. `guards` names further streams that the decision rests on; it is asked before each attempt.
     pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static, G>(
         &self,
@@ -176,55 +154,118 @@ impl Commands {
     where
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
-        let cached = self.cached::<A>(&key);
-        // A state from memory may be old. It is good enough to append on, as the expected version finds out, but
-        // not to refuse on.
-        let mut fresh = cached.is_none() && !assume_new;
-        let mut aggregate = cached.unwrap_or_default();
-        if fresh {
-            aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-        }
-        let mut attempt = 0;
-        loop {
-            let decided = match context.expected_version {
-                Some(expected) if expected != aggregate.version => {
-                    Err(Error::WrongVersion { expected, current: aggregate.version })
-                }
-                _ => match guards().await {
-                    Ok(guards) => decide(&aggregate.state).map(|events| (guards, events)).map_err(Error::Rejected),
-                    Err(error) => Err(error),
-                },
-            };
-            let (guards, events) = match decided {
-                Ok((guards, events)) if !events.is_empty() => (guards, events),
-                settled if fresh => return self.settle(context, &key, &aggregate, settled.err()).await,
-                _ => {
-                    aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-                    fresh = true;
-                    continue;
-                }
-            };
-            let append = prepare(context, &key, aggregate.version, &events, guards)?;
-            match self.log.append(append).await {
-                Ok(Appended::New { last, .. }) => {
-                    observe::appended(&aggregate.state, &events);
-                    return Ok(self.advance(key, &aggregate, &events, last));
-                }
-                Ok(Appended::Duplicate { last, .. }) => {
-                    let aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-                    return Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate });
-                }
-                Err(error) => {
-                    if let AppendError::Indeterminate(_) = &error {
-                        *unknown = Some(error.clone());
-                    }
-                    self.pause(attempt, error).await?;
-                }
+        let slot = self.known.slot::<A>(&key);
+        for attempt in 0.. {
+            if attempt > 0 || !assume_new {
+                self.make_sure::<A, E>(&key, &slot).await?;
             }
-            attempt += 1;
-            aggregate = self.refresh(&key, aggregate).await.map_err(retype)?;
-            fresh = true;
+            let decided = match guards().await {
+                Ok(guards) => self.decide(context, &key, &mut slot.lock(), guards, &decide),
+                Err(_) => Ok(Decision::Nothing(None)),
+            };
+            let error = match decided {
+                Ok(Decision::Events(handed_in)) => match self.conclude(&key, &slot, handed_in).await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(Error::Append(error)) => error,
+                    Err(error) => return Err(error),
+                },
+                Ok(Decision::Nothing(written)) => {
+                    if let Some(outcome) = self.nothing(context, &key, &slot, &decide, &guards, written).await? {
+                        return Ok(outcome);
+                    }
+                    // By now it is not nothing any more: others were faster.
+                    AppendError::Undone
+                }
+                Err(Error::Append(error)) => error,
+                Err(error) => return Err(error),
+            };
+            if let AppendError::Indeterminate(_) = &error {
+                *unknown = Some(error.clone());
+            }
+            self.pause(attempt, error).await?;
         }
+        Err(Error::Contended)
+    }
+
+    /// Decides on the newest state, and hands in what comes of it before anybody else may decide.
+    fn decide<A: Aggregate, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+        key: &StreamKey,
+        known: &mut Known<A>,
+        guards: Vec<Guard>,
+        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
+    ) -> Result<Decision<A>, Error<E>> {
+        let before = known.newest();
+        let events = match check(context, &before, decide) {
+            Ok(events) if !events.is_empty() => events,
+            _ => return Ok(Decision::Nothing(known.written())),
+        };
+        let append = prepare(context, key, before.version, &events, guards)?;
+        let chain = known.chain();
+        let submitted = self.log.submit(append, Some(&chain))?;
+        let state = events.iter().fold(A::clone(&before.state), |state, event| state.evolve(event));
+        let version = Version::from(before.version.get() + events.len() as u64);
+        let after = Arc::new(Loaded { state: Arc::new(state), version, position: before.position });
+        let written = known.decided(after.clone(), chain);
+        Ok(Decision::Events(HandedIn { before, events, after, submitted, written }))
+    }
+
+    /// Waits for what became of a decision.
+    async fn conclude<A: Aggregate, E: std::error::Error + 'static>(
+        &self,
+        key: &StreamKey,
+        slot: &Slot<A>,
+        handed_in: HandedIn<A>,
+    ) -> Result<Outcome<A>, Error<E>> {
+        let HandedIn { before, events, after, submitted, written } = handed_in;
+        match submitted.answer().await {
+            Ok(Appended::New { last, .. }) => {
+                let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
+                slot.lock().learn(&aggregate);
+                self.snapshots.offer(key, before.version, &aggregate);
+                written.send_replace(Some(last));
+                observe::appended(&*before.state, &events);
+                Ok(Outcome { kind: OutcomeKind::Done, position: last, aggregate })
+            }
+            Ok(Appended::Duplicate { last, .. }) => {
+                let aggregate = self.refresh(key, slot).await?;
+                Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate })
+            }
+            Err(error) => Err(Error::Append(error)),
+        }
+    }
+
+    /// Nothing is to be appended. That rests on what may be old, or may not come to be: good enough to append on, as the
+    /// expected version finds out, but not to refuse on. So it is decided once more on what is committed now; none when
+    /// that is not nothing.
+    async fn nothing<A: Aggregate, E: std::error::Error + 'static, G>(
+        &self,
+        context: &Context,
+        key: &StreamKey,
+        slot: &Slot<A>,
+        decide: &impl Fn(&A) -> Result<Vec<A::Event>, E>,
+        guards: &impl Fn() -> G,
+        written: Option<watch::Receiver<Option<Position>>>,
+    ) -> Result<Option<Outcome<A>>, Error<E>>
+    where
+        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
+    {
+        if let Some(mut written) = written {
+            // Whether it was written or not, the stream tells.
+            drop(written.wait_for(Option::is_some).await);
+        }
+        let aggregate = self.refresh(key, slot).await?;
+        let decided = match guards().await {
+            Ok(_) => check(context, &aggregate, decide),
+            Err(error) => Err(error),
+        };
+        let refused = match decided {
+            Ok(events) if events.is_empty() => None,
+            Ok(_) => return Ok(None),
+            Err(error) => Some(error),
+        };
+        self.settle(context, key, aggregate, refused).await.map(Some)
     }
 
     /// Waits before the next attempt, if there is to be one.
@@ -236,11 +277,11 @@ impl Commands {
             });
         }
         let longest = match error {
+            AppendError::Undone => return Ok(()),
             AppendError::Busy { retry_after } => retry_after,
-            AppendError::Conflict { .. }
-            | AppendError::Undone
-            | AppendError::Unavailable(_)
-            | AppendError::Indeterminate(_) => (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE),
+            AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
+                (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
+            }
             error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
                 return Err(Error::Append(error));
             }
@@ -255,54 +296,44 @@ impl Commands {
         &self,
         context: &Context,
         key: &StreamKey,
-        aggregate: &Arc<Loaded<A>>,
+        aggregate: Arc<Loaded<A>>,
         refused: Option<Error<E>>,
     ) -> Result<Outcome<A>, Error<E>> {
-        let aggregate = aggregate.clone();
         match (self.log.receipt(key, context.command_id).await?, refused) {
             (Some((_, position)), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position, aggregate }),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
         }
     }
-
-    fn advance<A: Aggregate>(
-        &self,
-        key: StreamKey,
-        before: &Loaded<A>,
-        events: &[A::Event],
-        position: Position,
-    ) -> Outcome<A> {
-        let state = events.iter().fold(before.state.clone(), |state, event| state.evolve(event));
-        let version = Version::from(before.version.get() + events.len() as u64);
-        let aggregate = Arc::new(Loaded { state, version, position });
-        self.snapshots.offer(&key, before.version, &aggregate);
-        self.cache.insert(key, aggregate.clone());
-        Outcome { kind: OutcomeKind::Done, position, aggregate }
-    }
-
-    fn cached<A: Aggregate>(&self, key: &StreamKey) -> Option<Arc<Loaded<A>>> {
-        self.cache.get(key)?.downcast::<Loaded<A>>().ok()
-    }
-
-    /// Reads what was appended since.
-    async fn refresh<A: Aggregate>(
-        &self,
-        key: &StreamKey,
-        known: Arc<Loaded<A>>,
-    ) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        let before = known.version;
-        let load::Folded { loaded, from } = load::fold(&self.log, &self.snapshots, key, known, None).await?;
-        if loaded.version > before {
-            self.cache.insert(key.clone(), loaded.clone());
-            self.snapshots.offer(key, from, &loaded);
-        }
-        Ok(loaded)
-    }
 }
 
-fn key<A: Aggregate>(tenant: &TenantId, id: Uuid) -> StreamKey {
-    StreamKey { tenant: tenant.clone(), category: A::CATEGORY.into(), id }
+/// What was decided.
+enum Decision<A: Aggregate> {
+    /// Events, and they are on their way.
+    Events(HandedIn<A>),
+    /// Nothing is to be appended, on the strength of what is still to be committed, if anything.
+    Nothing(Option<watch::Receiver<Option<Position>>>),
+}
+
+struct HandedIn<A: Aggregate> {
+    before: Arc<Loaded<A>>,
+    events: Vec<A::Event>,
+    after: Arc<Loaded<A>>,
+    submitted: Submitted,
+    written: watch::Sender<Option<Position>>,
+}
+
+fn check<A: Aggregate, E: std::error::Error + 'static>(
+    context: &Context,
+    aggregate: &Loaded<A>,
+    decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
+) -> Result<Vec<A::Event>, Error<E>> {
+    match context.expected_version {
+        Some(expected) if expected != aggregate.version => {
+            Err(Error::WrongVersion { expected, current: aggregate.version })
+        }
+        _ => decide(&aggregate.state).map_err(Error::Rejected),
+    }
 }
 
 fn prepare<E: EventCodec, R: std::error::Error + 'static>(
@@ -333,16 +364,4 @@ fn prepare<E: EventCodec, R: std::error::Error + 'static>(
         metadata: context.metadata(),
         streams: std::iter::once(own).chain(guards).collect(),
     })
-}
-
-/// A load never refuses, so its error fits any refusal.
-fn retype<E: std::error::Error + 'static, F: std::error::Error + 'static>(error: Error<E>) -> Error<F> {
-    match error {
-        Error::Rejected(_) | Error::Contended => Error::Contended,
-        Error::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
-        Error::Append(error) => Error::Append(error),
-        Error::Load(error) => Error::Load(error),
-        Error::Decode(error) => Error::Decode(error),
-        Error::Encode(error) => Error::Encode(error),
-    }
 }

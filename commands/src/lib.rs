@@ -7,6 +7,7 @@
 mod context;
 mod error;
 mod executor;
+mod known;
 mod load;
 mod observe;
 mod snapshots;

@@ -46,7 +46,7 @@ impl Snapshots {
         }
         let loaded = loaded.clone();
         let (version, position) = (loaded.version, loaded.position);
-        let encode = Box::new(move || serde_json::to_string(&loaded.state));
+        let encode = Box::new(move || serde_json::to_string(&*loaded.state));
         if self.queue.try_send(Waiting { stream: key.clone(), version, position, encode }).is_err() {
             count("left_out");
         }
@@ -80,7 +80,7 @@ impl Snapshots {
         if state.is_none() {
             tracing::warn!(stream = %key, version = %snapshot.version, "a snapshot is damaged, and is not used");
         }
-        Some(Loaded { state: state?, version: snapshot.version, position: snapshot.position })
+        Some(Loaded { state: Arc::new(state?), version: snapshot.version, position: snapshot.position })
     }
 }
 

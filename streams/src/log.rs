@@ -72,21 +72,18 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError::Invalid`], [`AppendError::Busy`] and [`AppendError::Closed`]: it was not even taken. Nothing was
-    /// written, and the chain is undone.
+    /// written, and what was handed in before goes on.
     pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
-        let taken = prepare(append, chain).and_then(|(waiting, submitted)| match self.queue.try_send(waiting) {
-            Ok(()) => Ok(submitted),
-            Err(TrySendError::Full(_)) => {
+        let (waiting, submitted) = prepare(append, chain)?;
+        self.queue.try_send(waiting).map_err(|error| match error {
+            TrySendError::Full(_) => {
                 counter!("apex_log_busy_total").increment(1);
-                Err(AppendError::Busy { retry_after: RETRY_AFTER })
+                AppendError::Busy { retry_after: RETRY_AFTER }
             }
-            Err(TrySendError::Closed(_)) => Err(AppendError::Closed),
-        });
+            TrySendError::Closed(_) => AppendError::Closed,
+        })?;
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
-        if let (Some(chain), Err(_)) = (chain, &taken) {
-            chain.undo();
-        }
-        taken
+        Ok(submitted)
     }
 
     /// Appends many at once, each for itself, with as many in a transaction as the limits of a batch allow: for imports.

@@ -66,7 +66,7 @@ async fn snapshot(log: &Log, id: Uuid) -> Option<(u64, Task)> {
 /// Waits until the snapshot of a task is this.
 async fn taken(log: &Log, id: Uuid, loaded: &Loaded<Task>) {
     let deadline = Instant::now() + PATIENCE;
-    let wanted = Some((loaded.version.get(), loaded.state.clone()));
+    let wanted = Some((loaded.version.get(), Task::clone(&loaded.state)));
     loop {
         let found = snapshot(log, id).await;
         if found == wanted {

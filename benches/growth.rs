@@ -1,0 +1,71 @@
+//! Whether appending becomes slower as the log grows: one log of 10^5 events, and one of 10^7 as the one to compare.
+//!
+//! `EVENTS=1000000` grows the second one less far. Both are filled through `apex.append`, one event a stream; then the
+//! same appends go to each in turn. A ratio of 1 is no loss.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that cannot go on has failed"
+)]
+
+mod support;
+
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use support::{Bench, Table, setting};
+
+/// Streams of one event each, 2000 in a transaction, made where they are kept.
+const FILL: &str = r#"do $$
+declare
+    made bigint := 0;
+    size constant int := 2000;
+    ids uuid[]; now_ms bigint;
+    ones int[] := array_fill(1, array[size]); bigs bigint[] := array_fill(1::bigint, array[size]);
+    each int[] := array(select generate_series(1, size));
+    tenants text[] := array_fill('default'::text, array[size]); categories text[] := array_fill('call'::text, array[size]);
+    metadata text[] := array_fill('{"actor":"bench","command_id":"00000000-0000-0000-0000-000000000001","correlation_id":"00000000-0000-0000-0000-000000000001"}'::text, array[size]);
+    payloads text[] := array_fill('{"kind":"llm","note":"' || repeat('x', 360) || '"}', array[size]);
+begin
+    while made < :events loop
+        -- As a UUID of version 7 is: the time first, then chance.
+        now_ms := extract(epoch from clock_timestamp()) * 1000;
+        ids := array(select (lpad(to_hex(now_ms), 12, '0') || '7' || lpad(to_hex(n), 3, '0') || '8'
+                            || substr(md5(random()::text), 1, 15))::uuid from generate_series(1, size) n);
+        perform apex.append(tenants, ids, array_fill(true, array[size]), ones, metadata,
+            tenants, categories, ids, bigs, each, each, each, array_fill(0::bigint, array[size]), bigs,
+            array_fill(0::bigint, array[size]), each, each, bigs, ids, array_fill('call.recorded'::text, array[size]),
+            array_fill(1::smallint, array[size]), payloads, array_fill(sha256('x'), array[size]));
+        made := made + size;
+        if made % 1000000 = 0 then
+            perform apex.ensure_partitions(2);
+        end if;
+        commit;
+    end loop;
+end $$"#;
+
+async fn filled(events: u64) -> Bench {
+    let bench = Bench::new().await;
+    let mut owner = bench.owner.connect().await.unwrap();
+    println!("filling a log with {events} events");
+    sqlx::raw_sql(AssertSqlSafe(FILL.replace(":events", &events.to_string()))).execute(&mut owner).await.unwrap();
+    sqlx::raw_sql("checkpoint").execute(&mut owner).await.unwrap();
+    bench
+}
+
+#[tokio::main]
+async fn main() {
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let (small, large) = (100_000, setting("EVENTS", 10_000_000));
+    let (young, old) = (filled(small).await, filled(large).await);
+    let mut table = Table::new();
+    for (in_flight, events) in [(64, 1), (64, 100)] {
+        let case = format!("{in_flight} in flight, {events} events each, at {large} events; at {small}");
+        table.case(&old, &case, "events/s", || old.ours(in_flight, events), || young.ours(in_flight, events)).await;
+    }
+    table.write("growth");
+    // A log of this size is not left lying about.
+    old.drop_database().await;
+}

@@ -1,0 +1,293 @@
+//! What the benchmarks share: a database of the run, the baseline, and the table.
+#![allow(dead_code, unreachable_pub, reason = "each benchmark is a program of its own and uses a part of this")]
+
+use apex::config::Secret;
+use apex::database::{MIGRATIONS, connect};
+use domain::TenantId;
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::future::Future;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use streams::{
+    Append, AppendError, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, StreamKey, Version, content_hash,
+};
+use uuid::Uuid;
+
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+pub fn tenant() -> TenantId {
+    "default".parse().unwrap()
+}
+
+/// About 400 bytes, as a recorded call has.
+pub fn payload(n: u64) -> String {
+    format!(
+        "{{\"kind\":\"llm\",\"agent_id\":\"{}\",\"model\":\"gpt-4o\",\"usage\":{{\"input\":{},\"output\":59,\"cache_read\":0}},\"note\":\"{}\"}}",
+        Uuid::from_u128(u128::from(n)),
+        n % 10_000,
+        "x".repeat(250)
+    )
+}
+
+pub fn metadata(command_id: Uuid) -> Metadata {
+    Metadata {
+        actor: "bench".to_owned(),
+        command_id,
+        correlation_id: command_id,
+        causation_id: None,
+        traceparent: None,
+    }
+}
+
+pub fn new_stream(events: usize, n: u64) -> Append {
+    let events = (0..events)
+        .map(|_| NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload: payload(n) })
+        .collect();
+    let expected = Expected::Exact(Version::ZERO);
+    Append {
+        tenant: tenant(),
+        metadata: metadata(Uuid::now_v7()),
+        streams: vec![StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected, events }],
+    }
+}
+
+/// A database of this run.
+pub struct Bench {
+    pub log: Log,
+    pub pool: PgPool,
+    pub raw: PgPool,
+    /// With all rights.
+    pub owner: PgConnectOptions,
+    position: Arc<AtomicI64>,
+    counter: Arc<AtomicU64>,
+    pub seconds: Duration,
+    pub rounds: u64,
+}
+
+/// The rows of the log without the log: what PostgreSQL can do at all.
+const RAW_TABLE: &str = "create table raw_events (
+    position bigint not null primary key, tenant_id text not null, category text not null, stream_id uuid not null,
+    version bigint not null, event_id uuid not null, type text not null, schema_version smallint not null,
+    payload json not null, metadata json not null, recorded_at timestamptz not null, content_hash bytea not null)";
+const RAW_INDEX: &str = "create index on raw_events (stream_id, version)";
+
+impl Bench {
+    pub async fn new() -> Self {
+        let url = std::env::var("APEX_TEST_DATABASE_URL").expect("APEX_TEST_DATABASE_URL is set: run `make bench`");
+        let name = format!("bench_{}", Uuid::new_v4().simple());
+        let mut server: PgConnection = PgConnectOptions::from_str(&url).unwrap().connect().await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut server).await.unwrap();
+        let url = format!("{}/{name}", url.rsplit_once('/').unwrap().0);
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        let mut owner = options.connect().await.unwrap();
+        MIGRATIONS.run(&mut owner).await.unwrap();
+        for statement in [RAW_TABLE, RAW_INDEX] {
+            sqlx::query(statement).execute(&mut owner).await.unwrap();
+        }
+        owner.close().await.unwrap();
+        let pool = connect(&Secret::from(url), 16).await.unwrap();
+        let raw = PgPoolOptions::new().max_connections(64).connect_with(options.clone()).await.unwrap();
+        let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
+        Self {
+            log,
+            pool,
+            raw,
+            owner: options,
+            position: Arc::default(),
+            counter: Arc::default(),
+            seconds: Duration::from_millis(setting("SECONDS_PER_CASE", 2) * 1000),
+            rounds: setting("ROUNDS", 3),
+        }
+    }
+
+    /// Gives the space back.
+    pub async fn drop_database(self) {
+        let name = self.owner.get_database().unwrap().to_owned();
+        let mut server = self.owner.clone().database("postgres").connect().await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&mut server).await.unwrap();
+    }
+
+    /// Runs a step over and over in `in_flight` tasks; returns what it counted, a second.
+    pub async fn rate<F>(&self, in_flight: usize, step: impl Fn(usize) -> F + Clone + Send + 'static) -> f64
+    where
+        F: Future<Output = u64> + Send + 'static,
+    {
+        let started = Instant::now();
+        let deadline = started + self.seconds;
+        let tasks: Vec<_> = (0..in_flight)
+            .map(|task| {
+                let step = step.clone();
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while Instant::now() < deadline {
+                        done += step(task).await;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += task.await.unwrap();
+        }
+        done as f64 / started.elapsed().as_secs_f64()
+    }
+
+    pub async fn ours(&self, in_flight: usize, events: usize) -> f64 {
+        let (log, counter) = (self.log.clone(), self.counter.clone());
+        self.rate(in_flight, move |_| {
+            let (log, n) = (log.clone(), counter.fetch_add(1, Ordering::Relaxed));
+            async move {
+                match log.append(new_stream(events, n)).await {
+                    Ok(_) => events as u64,
+                    Err(AppendError::Busy { retry_after }) => {
+                        tokio::time::sleep(retry_after).await;
+                        0
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Appends of one event each, so many at a time.
+    pub async fn bulk(&self, appends: usize) -> f64 {
+        let (log, counter) = (self.log.clone(), self.counter.clone());
+        self.rate(2, move |_| {
+            let (log, n) = (log.clone(), counter.fetch_add(1, Ordering::Relaxed));
+            async move {
+                let answers = log.append_many((0..appends).map(|_| new_stream(1, n))).await;
+                answers.into_iter().map(|answer| u64::from(answer.is_ok())).sum()
+            }
+        })
+        .await
+    }
+
+    /// `rows` a transaction by UNNEST, over as many connections; with one row it is a plain INSERT in effect.
+    pub async fn raw(&self, connections: usize, rows: usize) -> f64 {
+        let (raw, position, counter) = (self.raw.clone(), self.position.clone(), self.counter.clone());
+        self.rate(connections, move |_| {
+            let n = counter.fetch_add(1, Ordering::Relaxed);
+            let first = position.fetch_add(i64::try_from(rows).unwrap(), Ordering::Relaxed);
+            insert_raw(raw.clone(), rows, first, n)
+        })
+        .await
+    }
+
+    /// The best of several concurrencies.
+    pub async fn best_raw(&self, connections: &[usize], rows: usize) -> f64 {
+        let mut best: f64 = 0.0;
+        for &connections in connections {
+            best = best.max(self.raw(connections, rows).await);
+        }
+        best
+    }
+}
+
+async fn insert_raw(raw: PgPool, rows: usize, first: i64, n: u64) -> u64 {
+    let (mut positions, mut tenants, mut categories, mut streams) = (vec![], vec![], vec![], vec![]);
+    let (mut versions, mut ids, mut types, mut schemas) = (vec![], vec![], vec![], vec![]);
+    let (mut payloads, mut metadatas, mut hashes) = (vec![], vec![], vec![]);
+    let stream = StreamKey { tenant: tenant(), category: "call".into(), id: Uuid::now_v7() };
+    let written = serde_json::to_string(&metadata(Uuid::now_v7())).unwrap();
+    for row in 0..rows {
+        let (id, payload) = (Uuid::now_v7(), payload(n));
+        hashes.push(content_hash(&stream, id, "call.recorded", 1, &payload, &written).to_vec());
+        positions.push(first + i64::try_from(row).unwrap());
+        tenants.push("default");
+        categories.push("call");
+        streams.push(stream.id);
+        versions.push(i64::try_from(row).unwrap() + 1);
+        ids.push(id);
+        types.push("call.recorded");
+        schemas.push(1_i16);
+        payloads.push(payload);
+        metadatas.push(written.clone());
+    }
+    sqlx::query(
+        "insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
+                                 payload, metadata, recorded_at, content_hash)
+         select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
+                     $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)",
+    )
+    .bind(positions)
+    .bind(tenants)
+    .bind(categories)
+    .bind(streams)
+    .bind(versions)
+    .bind(ids)
+    .bind(types)
+    .bind(schemas)
+    .bind(payloads)
+    .bind(metadatas)
+    .bind(hashes)
+    .execute(&raw)
+    .await
+    .unwrap();
+    rows as u64
+}
+
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Collects the rows of the report.
+pub struct Table {
+    rows: Vec<serde_json::Value>,
+}
+
+impl Table {
+    /// Prints the heading.
+    pub fn new() -> Self {
+        println!("{:<66} {:>10} {:>10} {:>7}", "case", "ours", "baseline", "ratio");
+        Self { rows: Vec::new() }
+    }
+
+    /// Whether a case was asked for.
+    pub fn wants(case: &str) -> bool {
+        case.contains(&std::env::var("CASE").unwrap_or_default())
+    }
+
+    /// Writes `target/bench/NAME.json`; a run of some of the cases leaves it alone.
+    pub fn write(self, name: &str) {
+        if std::env::var_os("CASE").is_some() {
+            return;
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{name}.json"));
+        std::fs::write(&path, serde_json::to_string_pretty(&self.rows).unwrap()).unwrap();
+        println!("written to {}", path.display());
+    }
+
+    /// One case: both in turn, for several rounds; their medians.
+    pub async fn case<O, B>(&mut self, bench: &Bench, case: &str, unit: &str, ours: O, baseline: B)
+    where
+        O: AsyncFn() -> f64,
+        B: AsyncFn() -> f64,
+    {
+        if !Self::wants(case) {
+            return;
+        }
+        let (mut mine, mut raw) = (Vec::new(), Vec::new());
+        for _ in 0..bench.rounds {
+            raw.push(baseline().await);
+            mine.push(ours().await);
+        }
+        let (mine, raw) = (median(&mut mine), median(&mut raw));
+        println!("{case:<66} {mine:>10.0} {raw:>10.0} {:>7.2}  {unit}", mine / raw);
+        self.rows.push(json!({
+            "case": case, "unit": unit, "rounds": bench.rounds,
+            "ours": mine.round(), "baseline": raw.round(), "ratio": (mine / raw * 1000.0).round() / 1000.0,
+        }));
+    }
+}
