@@ -5,13 +5,14 @@
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat
+PEER_PACKAGES := $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
 DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test bench known-answers fmt lint deny ci graphiql
+.PHONY: help demo build test chaos bench bench-peers known-answers fmt lint deny ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,9 +32,17 @@ test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
+chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run
+	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
+
 bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo bench --locked $(if $(BENCH),--bench $(BENCH),--benches)
+
+bench-peers: ## measure peer libraries beside Apex; PEERS=Emmett,UmaDB for some, ROUNDS=, SECONDS_PER_CASE=
+	@scripts/install-packages.sh $(PEER_PACKAGES)
+	benches/peers/run.sh
 
 # Public traces that are not part of the project, in folders as tests/known_answers names them.
 APEX_DATA ?= ../shared/data
@@ -44,10 +53,12 @@ known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
 
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path benches/peers/Cargo.toml
 
 lint: ## check the format, and clippy with warnings denied
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/peers/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Fetching first, for all platforms, is what lets the check itself go without network.

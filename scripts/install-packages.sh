@@ -16,6 +16,9 @@ is_present() {
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
         *-jre-headless) java_is_recent ;;
         maven) command -v mvn >/dev/null ;;
+        nodejs) command -v node >/dev/null ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        protobuf-compiler) command -v protoc >/dev/null ;;
         zlib1g-dev) [[ -e /usr/include/zlib.h ]] ;;
         *) command -v "$1" >/dev/null || dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed' ;;
     esac

@@ -4,6 +4,7 @@
 # can test side by side and nothing that the machine already runs is touched.
 #
 #   scripts/test-services.sh start [DIR]    then: source DIR/env
+#   scripts/test-services.sh start DIR --without-kafka
 #   scripts/test-services.sh stop [DIR]     safe to repeat; keeps DIR/postgres.log and DIR/kafka.log
 set -euo pipefail
 
@@ -216,17 +217,20 @@ start_all() {
 
     start_postgres "$postgres_port" "$password" &
     starting_postgres=$!
-    start_kafka "$kafka_port" "$controller_port"
+    [[ -n $without_kafka ]] || start_kafka "$kafka_port" "$controller_port"
     wait "$starting_postgres"
 
     (umask 077 && cat >"$dir/env") <<EOF
 export APEX_TEST_DATABASE_URL=postgres://postgres:$password@127.0.0.1:$postgres_port/postgres
-export APEX_TEST_KAFKA_BROKERS=127.0.0.1:$kafka_port
 EOF
+    [[ -n $without_kafka ]] || echo "export APEX_TEST_KAFKA_BROKERS=127.0.0.1:$kafka_port" >>"$dir/env"
 }
 
 action=${1:-}
-[[ $action == start || $action == stop ]] || fail "usage: ${0##*/} start|stop [DIR]"
+without_kafka=${3:-}
+usage="usage: ${0##*/} start|stop [DIR [--without-kafka]]"
+[[ $action == start || $action == stop ]] || fail "$usage"
+[[ -z $without_kafka || $without_kafka == --without-kafka ]] || fail "$usage"
 mkdir -p "${2:-$root/.services}"
 dir=$(cd "${2:-$root/.services}" && pwd)
 jars=$root/target/kafka-jars

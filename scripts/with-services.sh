@@ -3,11 +3,14 @@
 # the command: a failing test, Ctrl-C, or a CI job that is cancelled.
 #
 #   scripts/with-services.sh cargo test --workspace
+#   scripts/with-services.sh --without-kafka COMMAND…    PostgreSQL alone
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=$root/.services/run # not .services itself: that is for servers started by hand
-(($#)) || { echo "usage: ${0##*/} COMMAND…" >&2 && exit 2; }
+without=()
+[[ ${1:-} != --without-kafka ]] || { without=("$1") && shift; }
+(($#)) || { echo "usage: ${0##*/} [--without-kafka] COMMAND…" >&2 && exit 2; }
 
 # One run at a time in a checkout: starting anew would pull the servers from under the other one.
 # Nobody else inherits the lock (9>&-), so it ends with this process, however that ends.
@@ -34,7 +37,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-"$root/scripts/test-services.sh" start "$dir" 9>&-
+"$root/scripts/test-services.sh" start "$dir" "${without[@]}" 9>&-
 # shellcheck disable=SC1091 # written by the line above
 source "$dir/env"
 

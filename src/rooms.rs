@@ -55,6 +55,13 @@ impl Rooms {
             tail.run(stop).await;
             Ok(())
         });
+        let (log, stop) = (rooms.log.clone(), rooms.stop_signal());
+        rooms.spawn("appender", async move {
+            tokio::select! {
+                () = stop => Ok(()),
+                () = log.stopped() => anyhow::bail!("appending panicked; nothing can be appended any more"),
+            }
+        });
         Ok(rooms)
     }
 

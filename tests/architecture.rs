@@ -183,6 +183,18 @@ fn arrows_between_rooms_point_one_way_and_libraries_stay_in_their_rooms() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
+/// Places at which a process can be made to die are there in tests alone.
+#[test]
+fn failpoints_are_switched_on_in_tests_alone() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let fail: Vec<_> = packages.iter().flat_map(|package| &package.dependencies).filter(|d| d.name == "fail").collect();
+    let is_on = |kind| fail.iter().any(|d| d.kind == kind && d.features.iter().any(|feature| feature == "failpoints"));
+    assert!(is_on(DependencyKind::Development) && !is_on(DependencyKind::Normal));
+    let features = packages.iter().flat_map(|package| package.features.values().flatten());
+    assert_eq!(features.filter(|feature| feature.contains("failpoints")).count(), 0);
+}
+
 #[test]
 fn the_domain_reads_no_clock_and_rolls_no_dice() {
     for source in sources().iter().filter(|source| source.path.starts_with("domain")) {
@@ -215,7 +227,8 @@ fn a_source_has_one_subject() {
     }
 }
 
-/// Cargo reads the manifest of every target before it builds one: the image's build needs them all but the tests.
+/// Cargo looks for every target before it builds one: the image's build needs them all but the tests that no manifest
+/// names.
 #[test]
 fn the_image_is_built_from_all_there_is() {
     let ignored = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
@@ -226,6 +239,11 @@ fn the_image_is_built_from_all_there_is() {
             let first = path.iter().next().unwrap().to_string_lossy().into_owned();
             assert!(taken.contains(&first.as_str()), ".dockerignore leaves out {}: add !{first}", path.display());
         }
+    }
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for test in manifest.split("[[test]]\nname = \"").skip(1) {
+        let folder = format!("tests/{}", test.split('"').next().unwrap());
+        assert!(taken.contains(&folder.as_str()), ".dockerignore leaves out a test that is declared: add !{folder}");
     }
 }
 

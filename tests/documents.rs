@@ -68,9 +68,13 @@ fn named_function<'a>(label: &'a str, target: &str) -> Option<&'a str> {
     (is_name && target.ends_with(".rs")).then_some(name)
 }
 
-/// Whether a source has a test of this name, by attribute or inside `proptest!`.
+/// Whether a source has a test of this name, by attribute, inside `proptest!`, or in a list of `trials!`.
 fn has_test(source: &str, name: &str) -> bool {
     let Some(place) = source.find(&format!("fn {name}(")) else { return false };
+    let trials = source.split("trials![").skip(1).filter_map(|rest| rest.split(']').next());
+    if trials.flat_map(|list| list.split(',')).any(|trial| trial.trim() == name) {
+        return true;
+    }
     let above: Vec<_> = source[..place].lines().rev().take(4).collect();
     above.iter().any(|line| line.trim_start().starts_with("#[test]") || line.trim_start().starts_with("#[tokio::test"))
 }
@@ -195,6 +199,8 @@ fn the_checks_can_fail() {
     assert_eq!(named, ["is_so"]);
     let source = "#[test]\nfn is_so() {}\n\n\n\n\nfn helper() {}";
     assert!(has_test(source, "is_so") && !has_test(source, "helper") && !has_test(source, "is_not"));
+    let trials = "const TRIALS: Trials = trials![is_one, is_listed,];\nfn is_one() {}\nfn is_none() {}";
+    assert!(has_test(trials, "is_one") && !has_test(trials, "is_none") && !has_test(trials, "is_listed"));
     assert_eq!(words("xapex_no apex_a_b_total{x} `apex_c`.", "apex_", is_snake), ["apex_a_b_total", "apex_c"].into());
     assert_eq!(metric("apex_a_seconds_bucket"), "apex_a_seconds");
 }

@@ -121,6 +121,7 @@ impl Appender {
                 if batch.is_empty() {
                     break;
                 }
+                fail::fail_point!("log_append_batch_cut");
                 busy.extend(streams.iter().cloned());
                 let committer = self.committer.clone();
                 batches.spawn(async move { Done { again: committer.commit(batch).await, streams } });
@@ -196,6 +197,7 @@ impl Committer {
     }
 
     fn answer(&self, batch: Vec<Waiting>, settled: Vec<Settled>) -> Vec<Waiting> {
+        fail::fail_point!("log_append_answered");
         counter!("apex_log_batches_total").increment(1);
         if settled.iter().any(|settled| matches!(settled, Settled::Answer(Ok(Appended::New { .. })))) {
             self.tail.wake();
@@ -209,6 +211,7 @@ impl Committer {
                         counter!("apex_log_events_total").increment(waiting.append.event_count() as u64);
                     }
                     waiting.respond(answer);
+                    fail::fail_point!("log_append_handed_out");
                 }
             }
         }

@@ -122,6 +122,7 @@ const APPEND: &str = "select append, status, first_position, event_count, confli
 pub(crate) async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Settled>, AppendError> {
     let mut connection = pool.acquire().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
     let columns = Columns::of(batch);
+    fail::fail_point!("log_append_before_send");
     let rows = sqlx::query(AssertSqlSafe(APPEND))
         .bind(&columns.a_tenant)
         .bind(&columns.a_command)

@@ -82,6 +82,7 @@ impl Log {
             }
             TrySendError::Closed(_) => AppendError::Closed,
         })?;
+        fail::fail_point!("log_append_queued");
         gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
         Ok(submitted)
     }

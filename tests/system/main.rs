@@ -7,6 +7,7 @@ mod budgets;
 mod embedded;
 mod graphql;
 mod graphql_http;
+mod group_commit;
 mod harness;
 mod import;
 mod log;

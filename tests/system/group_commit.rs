@@ -1,0 +1,279 @@
+//! Many appends in one transaction: what the ones that build on each other may rely on.
+
+use crate::harness::{TestDatabase, append, at, name, stream, tenant};
+use commands::{Commands, CommandsConfig, Context, Error, OutcomeKind};
+use domain::agent::{Agent, AgentCommand, Profile};
+use domain::task::{Task, TaskCommand, TaskSpec};
+use domain::{AgentId, Body, Labels};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use std::collections::BTreeSet;
+use streams::{
+    AppendError, Appended, AppenderLimits, Chain, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
+    StreamKey, Version,
+};
+use uuid::Uuid;
+
+fn version(version: u64) -> Expected {
+    Expected::Exact(Version::from(version))
+}
+
+async fn open(database: &TestDatabase) -> Log {
+    Log::open(database.pool.clone(), LogConfig::default()).await.unwrap()
+}
+
+async fn of_stream(log: &Log, category: &str, id: Uuid) -> Vec<RecordedEvent> {
+    let key = StreamKey { tenant: tenant(), category: category.into(), id };
+    log.read_stream(&key, Version::ZERO, 10_000).await.unwrap()
+}
+
+/// All events of one transaction have one time.
+fn transactions(events: &[RecordedEvent]) -> usize {
+    events.iter().map(|event| event.recorded_at).collect::<BTreeSet<_>>().len()
+}
+
+#[tokio::test]
+async fn appends_that_build_on_each_other_are_written_together_and_in_order() {
+    let database = TestDatabase::new().await;
+    let log = open(&database).await;
+    let id = Uuid::new_v4();
+    let chain = Chain::default();
+    let submitted: Vec<_> =
+        (0..50).map(|n| log.submit(append(vec![stream(id, version(n * 2), 2)]), Some(&chain)).unwrap()).collect();
+    let mut last = 0;
+    for submitted in submitted {
+        let Appended::New { first, last: end } = submitted.answer().await.unwrap() else { panic!("is new") };
+        assert_eq!((first.get(), end.get()), (last + 1, last + 2));
+        last = end.get();
+    }
+    let events = of_stream(&log, "task", id).await;
+    assert_eq!(events.len(), 100);
+    assert!(transactions(&events) <= 3, "{} transactions", transactions(&events));
+    database.verify_log().await;
+}
+
+/// The second append expects version 1, and version 1 it is: but not the one that it was decided on.
+#[tokio::test]
+async fn what_builds_on_an_append_that_was_not_written_is_undone() {
+    for chained in [true, false] {
+        let database = TestDatabase::new().await;
+        let (ours, theirs) = (open(&database).await, open(&database).await);
+        let id = Uuid::new_v4();
+        theirs.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
+        let chain = Chain::default();
+        let link = chained.then_some(&chain);
+        let first = ours.submit(append(vec![stream(id, version(0), 1)]), link).unwrap();
+        let second = ours.submit(append(vec![stream(id, version(1), 1)]), link).unwrap();
+        let third = ours.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None).unwrap();
+        assert!(matches!(first.answer().await, Err(AppendError::Conflict { .. })));
+        let second = second.answer().await;
+        if chained {
+            assert!(matches!(second, Err(AppendError::Undone)), "{second:?}");
+            assert!(chain.is_undone());
+            let late = ours.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().answer().await;
+            assert!(matches!(late, Err(AppendError::Undone)), "{late:?}");
+        } else {
+            // Without a chain nothing tells the two apart: this is what the chain is for.
+            assert!(matches!(second, Ok(Appended::New { .. })), "{second:?}");
+        }
+        assert!(matches!(third.answer().await, Ok(Appended::New { .. })));
+        database.verify_log().await;
+    }
+}
+
+/// A conflict or a duplicate in the batch delays those that follow others, and fails none of them.
+#[tokio::test]
+async fn a_refusal_in_the_batch_does_not_fail_those_that_build_on_others() {
+    let database = TestDatabase::new().await;
+    let log = open(&database).await;
+    let (known, hot, both) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    let before = append(vec![stream(known, version(0), 1)]);
+    log.append(before.clone()).await.unwrap();
+    let submit = |append| log.submit(append, None).unwrap();
+    let wrong = submit(append(vec![stream(known, version(7), 1)]));
+    let again = submit(before);
+    let good: Vec<_> = (0..5).map(|n| submit(append(vec![stream(hot, version(n), 1)]))).collect();
+    let two = submit(append(vec![stream(hot, version(5), 1), stream(both, version(0), 3)]));
+    let any = submit(append(vec![stream(both, Expected::Any, 1)]));
+    assert!(matches!(wrong.answer().await, Err(AppendError::Conflict { current, .. }) if current.get() == 1));
+    assert!(matches!(again.answer().await, Ok(Appended::Duplicate { first, .. }) if first.get() == 1));
+    for good in good.into_iter().chain([two, any]) {
+        assert!(matches!(good.answer().await, Ok(Appended::New { .. })));
+    }
+    assert_eq!((of_stream(&log, "task", hot).await.len(), of_stream(&log, "task", both).await.len()), (6, 4));
+    database.verify_log().await;
+}
+
+/// A retry that comes while its first try is in the same queue is no second command.
+#[tokio::test]
+async fn a_retry_beside_its_first_try_gets_the_same_positions() {
+    let database = TestDatabase::new().await;
+    let log = open(&database).await;
+    let id = Uuid::new_v4();
+    log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
+    let sent = append(vec![stream(id, Expected::Any, 2)]);
+    let tries: Vec<_> = (0..4).map(|_| log.submit(sent.clone(), None).unwrap()).collect();
+    let mut answers = Vec::new();
+    for one in tries {
+        answers.push(one.answer().await.unwrap());
+    }
+    assert!(matches!(answers[0], Appended::New { first, .. } if first.get() == 2), "{answers:?}");
+    assert!(
+        answers[1..]
+            .iter()
+            .all(|answer| matches!(answer, Appended::Duplicate { first, last } if (first.get(), last.get()) == (2, 3)))
+    );
+    assert_eq!(of_stream(&log, "task", id).await.len(), 3);
+}
+
+/// Two processes make the same streams in batches of many: each append is settled for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_that_make_the_same_streams_settle_each_append() {
+    let database = TestDatabase::new().await;
+    let logs = [open(&database).await, open(&database).await];
+    let ids: Vec<Uuid> = (0..300).map(|_| Uuid::new_v4()).collect();
+    let of = |log: Log| {
+        let appends: Vec<_> = ids.iter().map(|id| append(vec![stream(*id, version(0), 1)])).collect();
+        tokio::spawn(async move { log.append_many(appends).await })
+    };
+    let (one, other) = (of(logs[0].clone()), of(logs[1].clone()));
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    for (one, other) in one.iter().zip(&other) {
+        let won = [one, other].iter().filter(|answer| matches!(answer, Ok(Appended::New { .. }))).count();
+        let lost = [one, other].iter().filter(|answer| matches!(answer, Err(AppendError::Conflict { .. }))).count();
+        assert_eq!((won, lost), (1, 1), "{one:?} {other:?}");
+    }
+    assert_eq!(database.head().await, 300);
+    database.verify_log().await;
+}
+
+/// More than may wait: a bulk waits for room where a single append would be told to come again.
+#[tokio::test]
+async fn a_bulk_is_answered_one_by_one_and_waits_for_room() {
+    let database = TestDatabase::new().await;
+    let limits = AppenderLimits { max_waiting: 64, ..AppenderLimits::default() };
+    let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
+    let taken = Uuid::new_v4();
+    let first = append(vec![stream(taken, version(0), 1)]);
+    log.append(first.clone()).await.unwrap();
+    let mut appends: Vec<_> = (0..1000).map(|_| append(vec![stream(Uuid::new_v4(), version(0), 1)])).collect();
+    appends[10] = append(vec![stream(taken, version(0), 1)]);
+    appends[500] = first;
+    appends[900] = append(vec![]);
+    let answers = log.append_many(appends).await;
+    for (n, answer) in answers.iter().enumerate() {
+        let fits = match n {
+            10 => matches!(answer, Err(AppendError::Conflict { .. })),
+            500 => matches!(answer, Ok(Appended::Duplicate { .. })),
+            900 => matches!(answer, Err(AppendError::Invalid(_))),
+            _ => matches!(answer, Ok(Appended::New { .. })),
+        };
+        assert!(fits, "{n}: {answer:?}");
+    }
+    let events = log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap();
+    assert_eq!(events.len(), 998);
+    assert!(transactions(&events) < 100, "{} transactions", transactions(&events));
+    database.verify_log().await;
+}
+
+fn context() -> Context {
+    Context::new(tenant(), "test", Uuid::new_v4())
+}
+
+async fn running_task(commands: &Commands) -> (Uuid, Uuid) {
+    let (agent, task) = (Uuid::new_v4(), Uuid::new_v4());
+    let profile = Profile { name: name("hot"), kind: None, model: None, labels: Labels::default() };
+    for command in [AgentCommand::Register { profile, at: at(0) }, AgentCommand::Activate { at: at(1) }] {
+        commands.execute::<Agent>(&context(), agent, command).await.unwrap();
+    }
+    let spec = TaskSpec { title: name("hot"), agent_id: AgentId(agent), dag_id: None };
+    for command in [TaskCommand::Submit { spec, at: at(2) }, TaskCommand::Start { at: at(3) }] {
+        commands.execute::<Task>(&context(), task, command).await.unwrap();
+    }
+    (agent, task)
+}
+
+/// No storm of conflicts: each is decided on what the one before it leaves behind, and few transactions hold them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_commands_to_one_aggregate_are_committed_together() {
+    let database = TestDatabase::new().await;
+    let commands =
+        Commands::new(open(&database).await, CommandsConfig { max_attempts: 1, ..CommandsConfig::default() });
+    let (_, task) = running_task(&commands).await;
+    let progress = (0..500).map(|n| {
+        let commands = commands.clone();
+        async move {
+            // With a note, each one is an event.
+            let note = Body::new(format!("step {n}")).ok();
+            let command = TaskCommand::Progress { percent: 50, note, at: at(10) };
+            commands.execute::<Task>(&context(), task, command).await
+        }
+    });
+    let outcomes: Vec<_> = futures::future::join_all(progress.map(tokio::spawn)).await;
+    let versions: BTreeSet<u64> =
+        outcomes.into_iter().map(|outcome| outcome.unwrap().unwrap().aggregate.version.get()).collect();
+    assert_eq!(versions, (3..503).collect());
+    let events = of_stream(commands.log(), "task", task).await;
+    assert_eq!(events.len(), 502);
+    assert!(transactions(&events) < 100, "{} transactions", transactions(&events));
+    database.verify_log().await;
+}
+
+/// Two processes on one aggregate: what is refused or held already is so by the log, and the log alternates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn commands_of_two_processes_to_one_aggregate_never_rest_on_what_did_not_come_to_be() {
+    let database = TestDatabase::new().await;
+    let config = CommandsConfig { max_attempts: 1000, ..CommandsConfig::default() };
+    let both = [Commands::new(open(&database).await, config), Commands::new(open(&database).await, config)];
+    let (agent, _) = running_task(&both[0]).await;
+    let tasks: FuturesUnordered<_> = (0..200)
+        .map(|n: usize| {
+            let commands = both[n % 2].clone();
+            tokio::spawn(async move {
+                let command = if n % 4 < 2 {
+                    AgentCommand::Pause { reason: None, at: at(5) }
+                } else {
+                    AgentCommand::Resume { at: at(5) }
+                };
+                commands.execute::<Agent>(&context(), agent, command).await.unwrap().kind
+            })
+        })
+        .collect();
+    let kinds: Vec<_> = tasks.map(Result::unwrap).collect().await;
+    let events = of_stream(both[0].log(), "agent", agent).await;
+    let done = kinds.iter().filter(|kind| **kind == OutcomeKind::Done).count();
+    assert_eq!(events.len(), 2 + done);
+    for pair in events[1..].windows(2) {
+        assert_ne!(pair[0].name, pair[1].name, "an agent is not paused twice, nor resumed twice");
+    }
+    database.verify_log().await;
+}
+
+/// A command that was decided on an uncommitted state is refused only once that state is committed.
+#[tokio::test]
+async fn a_refusal_rests_on_what_is_committed() {
+    let database = TestDatabase::new().await;
+    let commands = Commands::new(open(&database).await, CommandsConfig::default());
+    let (agent, task) = running_task(&commands).await;
+    // Another session holds the stream, so that the completion waits.
+    let mut owner = database.owner().await;
+    sqlx::query("begin").execute(&mut owner).await.unwrap();
+    sqlx::query("select from apex.streams where stream_id = $1 for update")
+        .bind(task)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let run = |command: TaskCommand| {
+        let commands = commands.clone();
+        tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
+    };
+    let completion = run(TaskCommand::Complete { result: None, at: at(20) });
+    tokio::task::yield_now().await;
+    let progress = run(TaskCommand::Progress { percent: 1, note: None, at: at(21) });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(!completion.is_finished() && !progress.is_finished(), "nobody is told what is not committed");
+    sqlx::query("rollback").execute(&mut owner).await.unwrap();
+    assert_eq!(completion.await.unwrap().unwrap().kind, OutcomeKind::Done);
+    assert!(matches!(progress.await.unwrap(), Err(Error::Rejected(_))));
+    assert_eq!(of_stream(commands.log(), "agent", agent).await.len(), 2);
+}
