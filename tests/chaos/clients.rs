@@ -131,7 +131,7 @@ impl Client {
                     Part { stream: own, expected: None, events: vec![event] },
                     Part { stream, expected: Some(0), events: Vec::new() },
                 ];
-                let parts = if self.number % 2 == 0 { creates } else { depends };
+                let parts = if self.number.is_multiple_of(2) { creates } else { depends };
                 let command = self.dice.command(parts);
                 self.carry_out(&command, false).await;
                 continue;
