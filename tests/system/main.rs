@@ -12,6 +12,7 @@ mod group_commit;
 mod harness;
 mod import;
 mod log;
+mod model;
 mod partitions;
 mod projections;
 mod relay;
