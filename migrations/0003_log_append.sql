@@ -153,6 +153,20 @@ begin
     set position = h.position + cardinality(e_id), recorded_at = greatest(clock_timestamp(), h.recorded_at)
     returning h.position - cardinality(e_id), h.recorded_at into base, now_at;
 
+    -- A stream that did not exist had no row to lock. Who depends on its absence looks again, now that nobody else can
+    -- commit, and begins anew where it was made in the meantime.
+    if exists (
+        select from generate_subscripts(k_stream, 1) as k
+        join lateral (
+            select from apex.streams st
+            where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
+            offset 0
+        ) as made on true
+        where k_version[k] is null and k_events[k] = 0
+    ) then
+        raise exception 'a stream was made by another process at the same moment' using errcode = 'serialization_failure';
+    end if;
+
     insert into apex.events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
                              payload, metadata, recorded_at, content_hash)
     select base + e, k_tenant[e_key[e]], k_category[e_key[e]], k_stream[e_key[e]],

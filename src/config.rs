@@ -69,6 +69,10 @@ pub struct Common {
           value_parser = clap::value_parser!(u32).range(8..=1000))]
     pub database_connections: u32,
 
+    /// The folder of archive files: what is archived is read from it as if it were still in the database.
+    #[arg(long, env = "APEX_ARCHIVE", global = true, value_name = "FOLDER")]
+    pub archive: Option<PathBuf>,
+
     /// What to log: error, warn, info, debug, trace, or a filter such as `info,sqlx=debug`.
     #[arg(long, env = "APEX_LOG", global = true, default_value = "warn")]
     pub log: String,

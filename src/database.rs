@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open database, and the private cluster that it lives in if no other was named.
 pub struct Database {
-    /// Connections that work as the role `apex_app`.
+    /// Connections that work as the role `apex_app`, unless they were asked for as the owner's.
     pub pool: PgPool,
+    /// The folder to read archived events from.
+    pub archive: Option<PathBuf>,
     embedded: Option<Embedded>,
 }
 
@@ -28,14 +31,26 @@ impl Database {
     /// # Errors
     /// Where no PostgreSQL can be found, started or reached, or its schema does not fit this program.
     pub async fn open(common: &Common) -> anyhow::Result<Self> {
+        Self::open_with(common, &[("role", "apex_app")]).await
+    }
+
+    /// As [`Database::open`], with all the rights of the login.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_as_owner(common: &Common) -> anyhow::Result<Self> {
+        Self::open_with(common, &[]).await
+    }
+
+    async fn open_with(common: &Common, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (url, embedded) = locate(common).await?;
         if embedded.is_some() {
             migrate_url(&url).await?;
         } else {
             check_schema(&url).await?;
         }
-        let pool = connect(&url, common.database_connections).await?;
-        Ok(Self { pool, embedded })
+        let pool = connect_with(&url, common.database_connections, settings).await?;
+        Ok(Self { pool, archive: common.archive.clone(), embedded })
     }
 
     /// Closes the connections, and stops the private cluster if nobody else uses it.
@@ -79,12 +94,16 @@ async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Embedded>)> {
 /// # Errors
 /// Where the URL is none or the database cannot be reached.
 pub async fn connect(url: &Secret, connections: u32) -> anyhow::Result<PgPool> {
+    connect_with(url, connections, &[("role", "apex_app")]).await
+}
+
+async fn connect_with(url: &Secret, connections: u32, settings: &[(&str, &str)]) -> anyhow::Result<PgPool> {
     let options = options(url)?;
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .acquire_slow_threshold(ACQUIRE_TIMEOUT / 2)
-        .connect_with(options.options([("role", "apex_app")]))
+        .connect_with(options.options(settings.iter().copied()))
         .await
         .context("the database cannot be reached")
 }
@@ -94,7 +113,8 @@ fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
     // Not "$user": a login role that happens to be called apex would look for the migrations in the schema apex.
-    Ok(options.application_name("apex").options([("search_path", "public")]))
+    // Over many partitions a short statement looks costly enough to compile, which then takes seconds: no jit.
+    Ok(options.application_name("apex").options([("search_path", "public"), ("jit", "off")]))
 }
 
 async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {

@@ -38,7 +38,8 @@ impl Rooms {
     /// # Errors
     /// Where the log cannot be read.
     pub async fn open(database: &Database, tenant: TenantId) -> anyhow::Result<Self> {
-        Self::on(database.pool.clone(), tenant).await
+        let config = LogConfig { archive: database.archive.clone(), ..LogConfig::default() };
+        Self::with(database.pool.clone(), tenant, config).await
     }
 
     /// As [`Rooms::open`], on a pool.
@@ -46,7 +47,11 @@ impl Rooms {
     /// # Errors
     /// Where the log cannot be read.
     pub async fn on(pool: PgPool, tenant: TenantId) -> anyhow::Result<Self> {
-        let log = Log::open(pool.clone(), LogConfig::default()).await.context("the log cannot be opened")?;
+        Self::with(pool, tenant, LogConfig::default()).await
+    }
+
+    async fn with(pool: PgPool, tenant: TenantId, config: LogConfig) -> anyhow::Result<Self> {
+        let log = Log::open(pool.clone(), config).await.context("the log cannot be opened")?;
         let commands = Commands::new(log.clone(), CommandsConfig::default());
         let shutdown = CancellationToken::new();
         let mut rooms = Self { pool, log, commands, tenant, shutdown, workers: JoinSet::new() };

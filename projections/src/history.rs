@@ -70,22 +70,17 @@ pub async fn as_of<R: History>(
     within: impl Fn(&RecordedEvent) -> bool + Send + Sync,
 ) -> Result<Option<R>, HistoryError> {
     let mut row = R::begin();
-    let mut version = Version::ZERO;
-    loop {
-        let page = log.read_stream(stream, version, PAGE_EVENTS).await?;
-        let full = page.len() == PAGE_EVENTS;
+    let mut pages = log.stream_pages(stream.clone(), Version::ZERO, PAGE_EVENTS);
+    while let Some(page) = pages.next_page().await? {
         for recorded in page {
             if !within(&recorded) {
                 return Ok(row.finish()?);
             }
-            version = recorded.version;
             let event = recorded.decode()?;
             row.fold(&Applied { recorded: Arc::new(recorded), event })?;
         }
-        if !full {
-            return Ok(row.finish()?);
-        }
     }
+    Ok(row.finish()?)
 }
 
 /// The one row of a fold, in the form that queries give.

@@ -74,8 +74,9 @@ pub async fn rebuild(
         .await?;
     let head = log.head().await?;
     let mut position = Position::ZERO;
+    let mut pages = log.pages(position, ReadFilter::default(), batch_events);
     while position < head {
-        let events = log.read_after(position, &ReadFilter::default(), batch_events).await?;
+        let events = pages.next_page().await?.unwrap_or_default();
         let events: Vec<_> = events.into_iter().map(Arc::new).collect();
         let Some(last) = events.last().map(|event| event.position) else { break };
         apply_batch(projection, &mut transaction, &events).await?;

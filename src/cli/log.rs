@@ -1,11 +1,16 @@
 //! `apex log`
 
-use super::with_rooms;
+use super::archive::{self, Archive};
+use super::output::ListFormat;
+use super::{AndThenClose as _, with_rooms};
 use crate::config::Common;
+use crate::database::Database;
 use domain::{SNAPSHOT_FORMAT, State};
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::ExitCode;
-use streams::{Log, Position, ReadFilter, Snapshot, StreamKey, Version};
+use std::sync::Arc;
+use streams::{ArchiveFolder, Archived, Log, Position, ReadFilter, Snapshot, StreamKey, Version};
 
 /// The log is the truth; everything else is derived from it.
 #[derive(Debug, clap::Args)]
@@ -16,8 +21,17 @@ pub(super) struct LogCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Read all of it and check positions, versions, times, contents and types. Exits with 1 if anything is wrong
+    /// Read all of it, with the archive if its folder is named, and check positions, versions, times, contents and
+    /// types. Exits with 1 if anything is wrong
     Verify(Verify),
+    /// Move old partitions to Parquet files
+    Archive(Archive),
+    /// What is archived
+    Archives {
+        /// The form of the list
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,39 +50,71 @@ const PAGE_SNAPSHOTS: usize = 20;
 
 impl LogCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let Command::Verify(Verify { snapshots }) = self.command;
-        with_rooms(common, async |rooms| {
-            let (events, mut problems) = verify(&rooms.log).await?;
-            eprintln!("{events} events checked, {problems} problems found.");
-            if snapshots {
-                problems += verify_snapshots(&rooms.log).await?;
+        match self.command {
+            Command::Verify(Verify { snapshots }) => {
+                with_rooms(common, async |rooms| {
+                    let archives = streams::archives(&rooms.pool).await?;
+                    let (after, damaged) = verify_archives(archives, common.archive.as_deref()).await?;
+                    let (events, problems) = verify(&rooms.log, after).await?;
+                    let mut problems = problems + damaged;
+                    eprintln!("{events} events checked, {problems} problems found.");
+                    if snapshots {
+                        problems += verify_snapshots(&rooms.log).await?;
+                    }
+                    Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                })
+                .await
             }
-            Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        })
-        .await
+            Command::Archive(archive) => archive.run(common).await,
+            Command::Archives { format } => {
+                let database = Database::open(common).await?;
+                let listed = archive::list(&database, format).await;
+                listed.and_then_close(database.close().await)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 }
 
-async fn verify(log: &Log) -> anyhow::Result<(u64, u64)> {
+/// Checks the files of the archive; returns after which position the log can be read, and how many files are damaged.
+async fn verify_archives(archives: Vec<Archived>, folder: Option<&Path>) -> anyhow::Result<(Position, u64)> {
+    let Some(last) = archives.last().map(|archived| archived.last) else { return Ok((Position::ZERO, 0)) };
+    let Some(folder) = folder else {
+        eprintln!("Positions 1 to {last} are archived and not checked: name the folder with --archive.");
+        return Ok((last.into(), 0));
+    };
+    let folder = Arc::new(ArchiveFolder::new(folder.to_owned()));
+    let mut damaged = 0;
+    for archived in archives {
+        let (folder, name) = (folder.clone(), archived.name.clone());
+        if let Err(error) = tokio::task::spawn_blocking(move || folder.verify(&archived)).await? {
+            damaged += 1;
+            eprintln!("archive {name}: {:#}", anyhow::Error::from(error));
+        }
+    }
+    Ok((if damaged == 0 { Position::ZERO } else { last.into() }, damaged))
+}
+
+/// Checks all events after a position; returns how many, and how many problems there are.
+async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
     let head = log.head().await?;
     let mut versions: HashMap<StreamKey, u64> = HashMap::new();
-    let (mut last, mut last_time, mut problems) = (Position::ZERO, None, 0);
+    let (mut last, mut last_time, mut problems) = (after, None, 0);
     let mut report = |position: Position, problem: &str| {
         problems += 1;
         if problems <= MAX_PROBLEMS {
             eprintln!("position {position}: {problem}");
         }
     };
-    loop {
-        let page = log.read_after(last, &ReadFilter::default(), PAGE_EVENTS).await?;
-        if page.is_empty() {
-            break;
-        }
+    let mut pages = log.pages(after, ReadFilter::default(), PAGE_EVENTS);
+    while let Some(page) = pages.next_page().await? {
         for event in page {
             if event.position.get() != last.get() + 1 {
                 report(event.position, &format!("it follows position {last}"));
             }
-            let version = versions.entry(event.stream.clone()).or_default();
+            // What the earlier events of a stream were is not known where they are archived.
+            let known = if after == Position::ZERO { 0 } else { event.version.get().saturating_sub(1) };
+            let version = versions.entry(event.stream.clone()).or_insert(known);
             *version += 1;
             if event.version.get() != *version {
                 report(event.position, &format!("version {} of its stream instead of {version}", event.version));
@@ -89,7 +135,7 @@ async fn verify(log: &Log) -> anyhow::Result<(u64, u64)> {
     if last < head {
         report(last, &format!("the log ends here, but its head is at {head}"));
     }
-    Ok((last.get(), problems))
+    Ok((last.get() - after.get(), problems))
 }
 
 /// What a snapshot is worth.

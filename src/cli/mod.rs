@@ -1,5 +1,6 @@
 //! The subcommands, one file each. Data goes to standard output, all else to standard error.
 
+mod archive;
 mod demo;
 mod import;
 mod log;
@@ -54,7 +55,7 @@ enum Command {
     Projections(projections::Projections),
     /// Publish the log to Kafka
     Relay(relay::Relay),
-    /// Check the log itself
+    /// Check the log itself, and archive old parts of it
     Log(log::LogCommand),
     /// Bring the database's schema up to date
     Migrate(migrate::Migrate),

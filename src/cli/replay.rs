@@ -101,36 +101,32 @@ impl Replay {
             None => rooms.log.head().await?,
         };
         let mut output = BufWriter::new(io::stdout().lock());
-        let mut after = before(first);
-        let mut version = Version::ZERO;
-        loop {
-            let page = match &self.stream {
-                Some(stream) => {
-                    let key =
-                        StreamKey { tenant: rooms.tenant.clone(), category: stream.category.into(), id: stream.id };
-                    rooms.log.read_stream(&key, version, PAGE_EVENTS).await?
-                }
-                None => {
-                    let filter = ReadFilter { tenant: Some(rooms.tenant.clone()), ..ReadFilter::default() };
-                    rooms.log.read_after(after, &filter, PAGE_EVENTS).await?
-                }
-            };
-            let Some(last) = page.last() else {
-                if let (Some(stream), Version::ZERO) = (&self.stream, version) {
-                    anyhow::bail!("the stream {}/{} has no events", stream.category, stream.id);
-                }
-                break;
-            };
-            (after, version) = (last.position, last.version);
+        let tenant = rooms.tenant.clone();
+        let mut pages = match &self.stream {
+            Some(stream) => {
+                let key = StreamKey { tenant, category: stream.category.into(), id: stream.id };
+                rooms.log.stream_pages(key, Version::ZERO, PAGE_EVENTS)
+            }
+            None => {
+                let filter = ReadFilter { tenant: Some(tenant), ..ReadFilter::default() };
+                rooms.log.pages(before(first), filter, PAGE_EVENTS)
+            }
+        };
+        let mut is_empty = true;
+        while let Some(page) = pages.next_page().await? {
+            is_empty = false;
             for event in page.iter().filter(|event| event.position >= first && event.position <= end) {
                 match write_event(&mut output, event) {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                     written => written?,
                 }
             }
-            if after >= end {
+            if page.last().is_some_and(|last| last.position >= end) {
                 break;
             }
+        }
+        if let (Some(stream), true) = (&self.stream, is_empty) {
+            anyhow::bail!("the stream {}/{} has no events", stream.category, stream.id);
         }
         Ok(output::ignore_closed(output.flush())?)
     }

@@ -104,12 +104,16 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
 }
 
 fn start_gauges(rooms: &mut Rooms) {
-    let pool = rooms.pool.clone();
+    let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
     let mut stop = Box::pin(rooms.stop_signal());
     rooms.spawn("gauges", async move {
         loop {
             if let Err(error) = read_gauges(&pool).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
+            }
+            if let Ok(room) = log.headroom().await {
+                metrics::gauge!("apex_log_partition_headroom").set(room.positions as f64);
+                metrics::gauge!("apex_log_partition_size").set(room.partition as f64);
             }
             tokio::select! {
                 () = &mut stop => return Ok(()),

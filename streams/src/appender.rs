@@ -220,9 +220,9 @@ impl Committer {
     }
 }
 
-/// Whether a batch met another one at a primary key of the log.
+/// Whether a batch met another one at a new stream or command.
 fn is_meeting(error: &SharedError) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| matches!(&*code, "23505" | "40001"))
 }
 
 /// An error that the database reported means that the transaction was rolled back, unless it reports its own end: a

@@ -1,6 +1,7 @@
 //! What can go wrong with the log.
 
-use crate::{StreamKey, Version};
+use crate::{ArchiveError, Position, StreamKey, Version};
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -89,4 +90,27 @@ pub enum ReadError {
     /// The process is shutting down.
     #[error("the log is shutting down")]
     Closed,
+    /// What was asked for is no longer in the database.
+    #[error(
+        "positions {from} to {to} are archived, from {} on: name the folder that holds the archive files with \
+         APEX_ARCHIVE or --archive",
+        location.display()
+    )]
+    Archived {
+        /// The first position that would have been read.
+        from: Position,
+        /// The last one that may have been.
+        to: Position,
+        /// Where the first of the files was written to.
+        location: PathBuf,
+    },
+    /// The archive is not what it should be.
+    #[error("the archive cannot be read")]
+    Archive(#[from] ArchiveError),
+    /// Versions of a stream are neither in the database nor in the archives.
+    #[error("versions of the stream {stream} are missing")]
+    Gap {
+        /// Which stream.
+        stream: StreamKey,
+    },
 }

@@ -7,12 +7,15 @@
 
 mod append;
 mod appender;
+mod archive;
 mod batch;
 mod checkpoint;
 mod commit;
 mod error;
 mod event;
 mod log;
+mod pages;
+mod partitions;
 mod read;
 pub mod relay;
 mod snapshots;
@@ -21,10 +24,16 @@ mod trace;
 
 pub use append::{Append, Appended, Chain, Expected, NewEvent, StreamAppend};
 pub use appender::AppenderLimits;
+pub use archive::{
+    ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, Archived, Archiver, ArchiverError,
+    Manifest, archives,
+};
 pub use checkpoint::advance_checkpoint;
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig, Submitted};
+pub use pages::Pages;
+pub use partitions::Headroom;
 pub use read::ReadFilter;
 pub use snapshots::{NewSnapshot, Snapshot};
 pub use tail::{Tail, TailConfig};

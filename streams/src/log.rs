@@ -1,41 +1,42 @@
 //! The log's handle.
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
+use crate::read::{Limit, Reader};
 use crate::{
-    Append, AppendError, Appended, AppenderLimits, Chain, NewSnapshot, Position, ReadError, ReadFilter, RecordedEvent,
-    SharedError, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, read, snapshots,
+    Append, AppendError, Appended, AppenderLimits, Chain, Headroom, NewSnapshot, Pages, Position, ReadError,
+    ReadFilter, RecordedEvent, SharedError, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions,
+    read, snapshots,
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 /// Settings of the log.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LogConfig {
     /// Of the appender.
     pub appender: AppenderLimits,
     /// Of the tail.
     pub tail: TailConfig,
+    /// The folder to read from what is archived; without it, reading that is an error.
+    pub archive: Option<PathBuf>,
 }
 
-/// The most events a page may have.
-const MAX_PAGE_EVENTS: usize = 10_000;
 /// Connections of the tail: for reading and for notifications.
 const TAIL_CONNECTIONS: u32 = 2;
 /// How long the log waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Empty partitions kept before the head.
-const PARTITIONS_AHEAD: i32 = 2;
 
 /// A handle to the log; cheap to clone. Its appender ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Log {
-    pool: PgPool,
+    reader: Reader,
     queue: mpsc::Sender<Waiting>,
     tail: Tail,
 }
@@ -51,12 +52,13 @@ impl Log {
             .max_connections(u32::try_from(config.appender.connections).unwrap_or(1) + TAIL_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with((*pool.connect_options()).clone());
-        let tail = Tail::open(own.clone(), pool.clone(), config.tail).await?;
+        let reader = Reader::new(pool, config.archive);
+        let tail = Tail::open(reader.on(own.clone()), reader.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
         let committer = Committer { pool: own, tail: tail.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
-        Ok(Self { pool, queue, tail })
+        Ok(Self { reader, queue, tail })
     }
 
     /// Appends; answered once the events are durable.
@@ -129,7 +131,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub async fn head(&self) -> Result<Position, ReadError> {
-        read::head(&self.pool).await
+        read::head(self.reader.pool()).await
     }
 
     /// Up to `limit` events after a position.
@@ -142,11 +144,19 @@ impl Log {
         filter: &ReadFilter,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        if *filter == ReadFilter::default() {
-            read::all(&self.pool, after, page(limit)).await
-        } else {
-            read::filtered(&self.pool, after, filter, page(limit)).await
-        }
+        Ok(self.reader.after(after, filter, Limit::events(limit)).await?.events)
+    }
+
+    /// All events after a position that a filter leaves, in pages of up to so many events.
+    #[must_use]
+    pub fn pages(&self, after: Position, filter: ReadFilter, page_events: usize) -> Pages {
+        Pages::of_log(self.reader.clone(), after, filter, page_events)
+    }
+
+    /// All events of a stream after a version, in pages of up to so many events.
+    #[must_use]
+    pub fn stream_pages(&self, key: StreamKey, after: Version, page_events: usize) -> Pages {
+        Pages::of_stream(self.reader.clone(), key, after, page_events)
     }
 
     /// Up to `limit` events before a position, the latest first.
@@ -159,7 +169,7 @@ impl Log {
         filter: &ReadFilter,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        read::before(&self.pool, before, filter, page(limit)).await
+        Ok(self.reader.before(before, filter, Limit::events(limit)).await?.events)
     }
 
     /// Up to `limit` events of a stream after a version.
@@ -172,7 +182,7 @@ impl Log {
         after: Version,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        read::stream(&self.pool, key, after, page(limit)).await
+        Ok(self.reader.stream(key, after, Limit::events(limit)).await?.events)
     }
 
     /// The first position at or after a time; one past the head if nothing was appended since.
@@ -180,7 +190,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub async fn position_at(&self, moment: DateTime<Utc>) -> Result<Position, ReadError> {
-        read::position_at(&self.pool, moment).await
+        self.reader.position_at(moment).await
     }
 
     /// The positions of what a command appended, if it did. A command that created a stream and did nothing else is
@@ -193,7 +203,7 @@ impl Log {
         stream: &StreamKey,
         command_id: Uuid,
     ) -> Result<Option<(Position, Position)>, ReadError> {
-        read::receipt(&self.pool, stream, command_id).await
+        read::receipt(self.reader.pool(), stream, command_id).await
     }
 
     /// The snapshot of a stream, if there is one that this code can read and that is of the stream's history.
@@ -201,7 +211,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub async fn read_snapshot(&self, key: &StreamKey, format: &str) -> Result<Option<Snapshot>, ReadError> {
-        snapshots::read(&self.pool, key, format).await
+        snapshots::read(self.reader.pool(), key, format).await
     }
 
     /// Up to `limit` snapshots after that of a stream, in the order of their keys, of any format and history.
@@ -209,7 +219,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub async fn read_snapshots(&self, after: Option<&StreamKey>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
-        snapshots::page(&self.pool, after, page(limit)).await
+        snapshots::page(self.reader.pool(), after, i64::try_from(limit).unwrap_or(i64::MAX)).await
     }
 
     /// Keeps a snapshot in place of an earlier one, and says whether it was kept: one that the log does not bear out
@@ -218,26 +228,20 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub async fn write_snapshot(&self, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
-        snapshots::write(&self.pool, snapshot).await
+        snapshots::write(self.reader.pool(), snapshot).await
     }
 
-    /// Keeps empty partitions before the head until told to stop.
+    /// How much room there is before the head.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn headroom(&self) -> Result<Headroom, ReadError> {
+        partitions::headroom(self.reader.pool()).await
+    }
+
+    /// Keeps empty partitions before the head, and indexes complete ones, until told to stop.
     pub async fn keep_partitions(self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            match read::ensure_partitions(&self.pool, PARTITIONS_AHEAD).await {
-                Ok(0) => {}
-                Ok(made) => tracing::info!(made, "partitions made ahead of need"),
-                Err(error) => {
-                    counter!("apex_log_partition_errors_total").increment(1);
-                    tracing::error!(error = &error as &dyn std::error::Error, "partitions cannot be made");
-                }
-            }
-            tokio::select! {
-                () = &mut shutdown => return,
-                () = tokio::time::sleep(Duration::from_secs(60)) => {}
-            }
-        }
+        partitions::keep(self.reader.pool(), shutdown).await;
     }
 }
 
@@ -272,8 +276,4 @@ fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted)
     let (answer, answered) = oneshot::channel();
     let (span, chain) = (tracing::Span::current(), chain.cloned());
     Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span }, Submitted(answered)))
-}
-
-fn page(limit: usize) -> i64 {
-    i64::try_from(limit.clamp(1, MAX_PAGE_EVENTS)).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,8 @@
 //! It is woken by local appends at once, by a notification a batch from other processes, and by a poll that catches
 //! what both miss. Readers pull: whoever falls behind the window reads from the table again, so nobody is skipped.
 
-use crate::{Position, ReadError, RecordedEvent, read};
+use crate::read::{Limit, Reader};
+use crate::{Position, ReadError, ReadFilter, RecordedEvent, read};
 use metrics::{counter, gauge};
 use sqlx::postgres::{PgListener, PgPool};
 use std::collections::VecDeque;
@@ -45,9 +46,9 @@ pub struct Tail {
 
 struct Shared {
     /// For the tailer itself.
-    pool: PgPool,
+    own: Reader,
     /// For readers who are behind the window.
-    readers: PgPool,
+    readers: Reader,
     config: TailConfig,
     window: RwLock<Window>,
     head: watch::Sender<Position>,
@@ -63,12 +64,12 @@ struct Window {
 }
 
 impl Tail {
-    pub(crate) async fn open(pool: PgPool, readers: PgPool, config: TailConfig) -> Result<Self, ReadError> {
-        let base = read::head(&pool).await?;
+    pub(crate) async fn open(own: Reader, readers: Reader, config: TailConfig) -> Result<Self, ReadError> {
+        let base = read::head(own.pool()).await?;
         let (head, _) = watch::channel(base);
         Ok(Self {
             shared: Arc::new(Shared {
-                pool,
+                own,
                 readers,
                 config,
                 window: RwLock::new(Window { base, events: VecDeque::new(), bytes: 0 }),
@@ -105,9 +106,9 @@ impl Tail {
         if let Some(events) = self.in_window(after, limit) {
             return Ok(events);
         }
-        let limit = i64::try_from(limit.min(self.shared.config.page_events)).unwrap_or(i64::MAX);
-        let events = read::all(&self.shared.readers, after, limit).await?;
-        Ok(events.into_iter().map(Arc::new).collect())
+        let limit = Limit::events(limit.min(self.shared.config.page_events));
+        let page = self.shared.readers.after(after, &ReadFilter::default(), limit).await?;
+        Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
     /// Waits until there is something after a position.
@@ -162,7 +163,7 @@ impl Tail {
             tokio::select! {
                 () = &mut shutdown => return,
                 () = self.shared.wake.notified(), if failures == 0 => {}
-                () = notified(&self.shared.pool, &mut listener), if failures == 0 => {}
+                () = notified(self.shared.own.pool(), &mut listener), if failures == 0 => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -171,8 +172,8 @@ impl Tail {
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
             let after = self.head();
-            let limit = i64::try_from(self.shared.config.page_events).unwrap_or(i64::MAX);
-            let events = read::all(&self.shared.pool, after, limit).await?;
+            let limit = Limit::events(self.shared.config.page_events);
+            let events = self.shared.own.after(after, &ReadFilter::default(), limit).await?.events;
             *self.shared.healthy_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             let Some(last) = events.last().map(|event| event.position) else { return Ok(()) };
             self.push(events);

@@ -27,6 +27,8 @@ pub(crate) enum Load {
     Batches,
     /// Everybody expects the same version of the same stream at the same moment.
     Races,
+    /// A new stream a round, which one half creates, while the other half depends on it not being there.
+    Guards,
     /// Everybody has streams of his own.
     Apart,
 }
@@ -58,6 +60,7 @@ impl Clients {
         let clients = (0..CLIENTS).map(|number| {
             let file = stage.cluster.file(&format!("client-{number}.ndjson"));
             let client = Client {
+                number,
                 stage: stage.clone(),
                 shared: shared.clone(),
                 dice: Dice::new(seed, &format!("client {number}")),
@@ -86,6 +89,7 @@ impl Clients {
 }
 
 struct Client {
+    number: u32,
     stage: Arc<Stage>,
     shared: Arc<Shared>,
     dice: Dice,
@@ -95,8 +99,8 @@ struct Client {
 
 impl Client {
     async fn run(mut self, load: Load) {
-        if load == Load::Races {
-            return self.race().await;
+        if load == Load::Races || load == Load::Guards {
+            return self.race(load).await;
         }
         while !self.shared.stop.load(Ordering::SeqCst) {
             let command = self.invent(load);
@@ -105,8 +109,8 @@ impl Client {
     }
 
     /// Rounds in which all clients expect one version of one stream. Exactly one may win.
-    async fn race(&mut self) {
-        for round in 0.. {
+    async fn race(&mut self, load: Load) {
+        for round in 0_usize.. {
             let leads = self.shared.barrier.wait().await.is_leader();
             if leads {
                 let stop = self.shared.stop.load(Ordering::SeqCst);
@@ -118,6 +122,19 @@ impl Client {
             }
             if leads {
                 self.stage.sightings.fetch_add(1, Ordering::SeqCst);
+            }
+            if load == Load::Guards {
+                let stream = Uuid::new_v5(&self.shared.streams[0], &round.to_be_bytes());
+                let (event, own) = (self.dice.id(), self.dice.pick(&self.own));
+                let creates = vec![Part { stream, expected: Some(0), events: vec![event] }];
+                let depends = vec![
+                    Part { stream: own, expected: None, events: vec![event] },
+                    Part { stream, expected: Some(0), events: Vec::new() },
+                ];
+                let parts = if self.number.is_multiple_of(2) { creates } else { depends };
+                let command = self.dice.command(parts);
+                self.carry_out(&command, false).await;
+                continue;
             }
             // One event a round, so the version is the number of rounds that were won on this stream.
             let streams = &self.shared.streams;

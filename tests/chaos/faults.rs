@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     IdleTransaction,
     Races,
     Batches,
+    Guards,
     Tampering,
     WalSyncFails,
     DataSyncFails,
@@ -36,7 +37,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::ProcessKilledAtStep,
         Self::ProcessKilled,
         Self::BackendKilled,
@@ -50,6 +51,7 @@ impl Fault {
         Self::IdleTransaction,
         Self::Races,
         Self::Batches,
+        Self::Guards,
         Self::Tampering,
         Self::WalSyncFails,
         Self::DataSyncFails,
@@ -71,6 +73,7 @@ impl Fault {
             Self::CommitInversion => "commits forced out of their order",
             Self::IdleTransaction => "idle transactions",
             Self::Races => "races for one version, processes killed",
+            Self::Guards => "guards on streams that are not there",
             Self::Batches => "batches of many streams in any order",
             Self::Tampering => "update, delete, truncate",
             Self::WalSyncFails => "fsync of WAL fails",
@@ -85,6 +88,7 @@ impl Fault {
             Self::Races => Load::Races,
             Self::Batches => Load::Batches,
             Self::CommitInversion => Load::Apart,
+            Self::Guards => Load::Guards,
             _ => Load::Mixed,
         }
     }
@@ -124,7 +128,7 @@ impl Fault {
             Self::AppenderStopped => stop_appender(stage, dice).await,
             Self::CommitInversion => invert_commits(stage, dice).await,
             Self::IdleTransaction => idle(stage, round, dice).await,
-            Self::Batches => no_deadlock(stage).await,
+            Self::Batches | Self::Guards => no_deadlock(stage).await,
             Self::Tampering => tamper(stage).await,
             Self::WalSyncFails => storage::fail_wal_sync(stage).await,
             Self::DataSyncFails => storage::fail_data_sync(stage).await,
@@ -351,6 +355,7 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
     idle_transactions_in_any_database_hinder_nobody,
     of_racers_one_wins_whoever_is_killed,
     batches_of_many_streams_never_deadlock,
+    nobody_depends_on_the_absence_of_what_was_there,
     nobody_changes_the_log_under_load,
 ];
 
@@ -411,4 +416,8 @@ fn batches_of_many_streams_never_deadlock() {
 
 fn nobody_changes_the_log_under_load() {
     crate::brief(Fault::Tampering);
+}
+
+fn nobody_depends_on_the_absence_of_what_was_there() {
+    crate::brief(Fault::Guards);
 }

@@ -90,7 +90,7 @@ async fn open(url: String, config: LogConfig) -> Log {
     loop {
         let pool = apex::database::connect(&url.clone().into(), 4).await;
         let error = match pool {
-            Ok(pool) => match Log::open(pool, config).await {
+            Ok(pool) => match Log::open(pool, config.clone()).await {
                 Ok(log) => return log,
                 Err(error) => anyhow::Error::from(error),
             },

@@ -3,6 +3,7 @@
 //! `make test` starts both. Each test has a database of its own, copied from a migrated template.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod archive;
 mod budgets;
 mod embedded;
 mod graphql;
@@ -12,6 +13,7 @@ mod harness;
 mod import;
 mod log;
 mod model;
+mod partitions;
 mod projections;
 mod relay;
 mod replay;

@@ -81,6 +81,12 @@ pub(crate) fn read(error: &ReadError) -> Error {
     match error {
         ReadError::Database(error) => database(error),
         ReadError::Closed => coded("UNAVAILABLE", "Apex is shutting down; try again"),
+        ReadError::Archived { from, to, .. } => {
+            // Where the files are is the operator's business.
+            tracing::warn!(error = error as &dyn StdError, "somebody asked for archived events");
+            coded("ARCHIVED", format!("positions {from} to {to} are archived, and this server has no archive"))
+        }
+        ReadError::Archive(_) | ReadError::Gap { .. } => internal(error),
     }
 }
 

@@ -127,6 +127,7 @@ async fn follow(log: Log, seen: Seen) {
             Err(ReadError::Closed) => return,
             // Its connection was ended; the next one will do.
             Err(ReadError::Database(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => panic!("{error}"),
         }
     }
 }

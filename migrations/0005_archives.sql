@@ -1,0 +1,113 @@
+-- Archiving: sealed partitions leave the database, oldest first, once a file holds what they held.
+--
+-- What is archived is always a beginning of the log: positions 1 to the last one of the newest archive. A reader
+-- therefore needs one number to tell whether something that it asks for is archived, and never skips any of it.
+
+create table apex.archives (
+    -- Of the partition, and of the file: NAME.parquet.
+    name              text        not null primary key,
+    first_position    bigint      not null unique,
+    last_position     bigint      not null unique,
+    first_recorded_at timestamptz not null,
+    last_recorded_at  timestamptz not null,
+    -- The folder that the file was written to.
+    folder            text        not null,
+    bytes             bigint      not null,
+    -- Of the file.
+    sha256            bytea       not null,
+    -- Over the content hashes of the events in order.
+    content_sha256    bytea       not null,
+    archived_at       timestamptz not null default now(),
+    check (first_position <= last_position)
+);
+create trigger append_only before update or delete or truncate on apex.archives
+    for each statement execute function apex.refuse_change();
+grant select on apex.archives to apex_app;
+
+-- Whether the streams which begin in the partition say where they begin.
+alter table apex.partitions add column receipts_kept boolean not null default false;
+
+-- A command that created a stream has its receipt in the row of the stream, and its position in the first event. That
+-- event is about to leave: a retry would not find where it stood. So the row of the stream says it from now on.
+create function apex.keep_receipts(partition_name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    update apex.streams s set first_position = e.position
+    from apex.partitions p
+    join apex.events e on e.position >= p.from_position and e.position < p.to_position and e.version = 1
+    where p.name = partition_name and s.first_command is not null and s.first_position is null
+        and s.tenant_id = e.tenant_id and s.category = e.category and s.stream_id = e.stream_id;
+    update apex.partitions p set receipts_kept = true
+    where p.name = partition_name and p.to_position <= (select h.position from apex.head h);
+end
+$$;
+
+-- Records an archive and drops the partition that it holds, both or neither. The only way in which events leave the
+-- database. Detaching waits for everybody who reads the log at this moment, and they for it: set lock_timeout.
+create function apex.archive_partition(
+    partition_name text, first_at timestamptz, last_at timestamptz,
+    to_folder text, file_bytes bigint, file_sha256 bytea, events_sha256 bytea
+) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    part apex.partitions;
+    behind text;
+begin
+    select * into part from apex.partitions p where p.name = partition_name;
+    if not found then
+        raise exception 'there is no partition %', partition_name using errcode = 'undefined_table';
+    end if;
+    if part.from_position <> (select coalesce(max(a.last_position), 0) + 1 from apex.archives a) then
+        raise exception 'partition % is not the oldest', partition_name using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    if part.to_position > (select h.position from apex.head h) then
+        raise exception 'partition % is not complete', partition_name using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    if not part.receipts_kept then
+        raise exception 'receipts of partition % are not kept', partition_name
+            using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    select string_agg(c.name, ', ' order by c.name) into behind
+    from apex.checkpoints c where c.position < part.to_position - 1;
+    if behind is not null then
+        raise exception 'partition % is not passed by: %', partition_name, behind
+            using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    insert into apex.archives (name, first_position, last_position, first_recorded_at, last_recorded_at, folder, bytes,
+                               sha256, content_sha256)
+    values (part.name, part.from_position, part.to_position - 1, first_at, last_at, to_folder, file_bytes,
+            file_sha256, events_sha256);
+    delete from apex.partitions p where p.name = part.name;
+    execute format('alter table apex.events detach partition apex.%I', part.name);
+    execute format('drop table apex.%I', part.name);
+end
+$$;
+
+-- As before, over what is not archived: the first position there if all of it is later.
+create or replace function apex.position_at(moment timestamptz) returns bigint
+language plpgsql stable as $$
+declare
+    low bigint;
+    high bigint;
+    middle bigint;
+    at timestamptz;
+begin
+    select coalesce(max(last_position), 0) + 1 into low from apex.archives;
+    select position + 1 into high from apex.head;
+    while low < high loop
+        middle := (low + high) / 2;
+        select recorded_at into at from apex.events where position = middle;
+        if at is null then
+            raise exception 'position % is being archived; try again', middle using errcode = 'serialization_failure';
+        end if;
+        if at < moment then
+            low := middle + 1;
+        else
+            high := middle;
+        end if;
+    end loop;
+    return low;
+end
+$$;
+
+revoke all on function apex.keep_receipts, apex.archive_partition from public;

@@ -1,0 +1,300 @@
+//! Partitions: of the size that is set, ahead of need, and read through indexes however long the log is.
+
+use crate::harness::{TestDatabase, append, event, metadata, stream, tenant};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Row};
+use std::time::Duration;
+use streams::{
+    Append, Expected, Log, LogConfig, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend, StreamKey, Version,
+};
+use uuid::Uuid;
+
+const NEW: Expected = Expected::Exact(Version::ZERO);
+
+impl TestDatabase {
+    /// Partitions of a few events, so that there are many.
+    pub(crate) async fn with_partitions_of(events: i64) -> Self {
+        Self::with_partitions(events, 100).await
+    }
+
+    async fn with_partitions(events: i64, ahead: i32) -> Self {
+        let database = Self::new().await;
+        let mut owner = database.owner().await;
+        sqlx::query("select apex.set_partition_size($1)").bind(events).execute(&mut owner).await.unwrap();
+        sqlx::query("select apex.ensure_partitions($1)").bind(ahead).execute(&mut owner).await.unwrap();
+        database
+    }
+}
+
+pub(crate) fn of_category(category: &str, events: usize) -> Append {
+    let name = match category {
+        "memory" => "memory.forgotten",
+        "agent" => "agent.activated",
+        _ => "task.started",
+    };
+    let events = (0..events).map(|n| NewEvent { name, ..event(&n.to_string()) }).collect();
+    append(vec![StreamAppend { category: category.into(), id: Uuid::new_v4(), expected: NEW, events }])
+}
+
+async fn partitions(connection: &mut PgConnection) -> Vec<(String, i64, i64)> {
+    let all = "select name, from_position, to_position from apex.partitions order by from_position";
+    sqlx::query_as(all).fetch_all(connection).await.unwrap()
+}
+
+async fn index_all(pool: &PgPool) -> Vec<String> {
+    let mut indexed = Vec::new();
+    let index = "select apex.index_sealed_partition()";
+    while let Some(name) = sqlx::query_scalar::<_, Option<String>>(index).fetch_one(pool).await.unwrap() {
+        indexed.push(name);
+    }
+    indexed
+}
+
+#[tokio::test]
+async fn partitions_yet_to_be_made_are_of_the_size_that_is_set() {
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
+    let made = |n: usize, from, to| (format!("events_{n:06}"), from, to);
+    let default = 5_000_000;
+    assert_eq!(partitions(&mut owner).await, [made(0, 1, default + 1), made(1, default + 1, 2 * default + 1)]);
+    sqlx::query("select apex.set_partition_size(10)").execute(&mut owner).await.unwrap();
+    assert_eq!(partitions(&mut owner).await, [made(0, 1, 11), made(1, 11, 21)]);
+    log.append(of_category("task", 13)).await.unwrap();
+    // What has begun stays; what is empty is made again.
+    sqlx::query("select apex.set_partition_size(7)").execute(&mut owner).await.unwrap();
+    let expected = [made(0, 1, 11), made(1, 11, 21), made(2, 21, 28)];
+    assert_eq!(partitions(&mut owner).await, expected, "room for two partitions of the new size");
+    log.append(of_category("task", 14)).await.unwrap();
+    let made_again: i32 =
+        sqlx::query_scalar("select apex.ensure_partitions(2)").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(made_again, 2);
+    assert_eq!(partitions(&mut owner).await[3..], [made(3, 28, 35), made(4, 35, 42)]);
+    assert_eq!(log.read_after(Position::ZERO, &ReadFilter::default(), 100).await.unwrap().len(), 27);
+    for size in ["0", "-5", "1000000001"] {
+        let sql = AssertSqlSafe(format!("select apex.set_partition_size({size})"));
+        assert!(sqlx::query(sql).execute(&mut owner).await.is_err(), "{size}");
+    }
+    let refused = sqlx::query("select apex.set_partition_size(99)").execute(&database.pool).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+}
+
+/// Building an index takes no lock that a reader or an append needs.
+#[tokio::test]
+async fn a_complete_partition_is_indexed_while_others_read_and_append() {
+    let database = TestDatabase::with_partitions_of(10).await;
+    let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
+    log.append(of_category("task", 10)).await.unwrap();
+    assert_eq!(index_all(&database.pool).await, [""; 0], "full, but the head is not beyond it");
+    log.append(of_category("task", 15)).await.unwrap();
+    let mut reader = database.owner().await;
+    sqlx::query("begin isolation level repeatable read").execute(&mut reader).await.unwrap();
+    sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
+    let mut indexing = database.owner().await;
+    sqlx::query("begin").execute(&mut indexing).await.unwrap();
+    let index = sqlx::query_scalar::<_, String>("select apex.index_sealed_partition()").fetch_one(&mut indexing);
+    let name = tokio::time::timeout(Duration::from_secs(10), index).await.expect("no waiting for a reader").unwrap();
+    assert_eq!(name, "events_000000");
+    // With all its locks still held, everybody else goes on; another process finds nothing to do.
+    let appending = log.append(of_category("task", 3));
+    tokio::time::timeout(Duration::from_secs(10), appending).await.expect("no append waits").unwrap();
+    let everything = ReadFilter::default();
+    let reading = log.read_after(Position::ZERO, &everything, 100);
+    let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("no reader waits").unwrap();
+    assert_eq!(read.len(), 28);
+    assert_eq!(index_all(&database.pool).await, [""; 0]);
+    sqlx::query("commit").execute(&mut indexing).await.unwrap();
+    assert_eq!(index_all(&database.pool).await, ["events_000001"]);
+    let columns: Vec<String> = sqlx::query_scalar(
+        "select pg_get_indexdef(indexrelid) from pg_index where indrelid = 'apex.events_000001'::regclass",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    for wanted in ["(category, \"position\")", "(tenant_id, category, \"position\")"] {
+        assert!(columns.iter().any(|definition| definition.ends_with(wanted)), "{columns:#?}");
+    }
+}
+
+/// A log on one connection, and what was last sent over it.
+struct Watched {
+    log: Log,
+    pid: i32,
+    owner: PgConnection,
+}
+
+impl Watched {
+    async fn new(database: &TestDatabase) -> Self {
+        let pool = apex::database::connect(&apex::config::Secret::from(database.url.clone()), 1).await.unwrap();
+        let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();
+        let log = Log::open(pool, LogConfig::default()).await.unwrap();
+        Self { log, pid, owner: database.owner().await }
+    }
+
+    /// How PostgreSQL runs the statement that was sent last, for these values: the plan for them, or any.
+    async fn plan(&mut self, values: &str, mode: &str) -> String {
+        let sent: String = sqlx::query_scalar("select query from pg_stat_activity where pid = $1")
+            .bind(self.pid)
+            .fetch_one(&mut self.owner)
+            .await
+            .unwrap();
+        assert!(sent.contains("apex.events"), "{sent}");
+        for sql in [format!("set plan_cache_mode = {mode}"), format!("prepare watched as {sent}")] {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.owner).await.unwrap();
+        }
+        let explain = format!("explain (analyze, costs off, timing off, summary off) execute watched({values})");
+        let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut self.owner).await.unwrap();
+        sqlx::raw_sql("deallocate watched").execute(&mut self.owner).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// How many rows were read and thrown away.
+fn removed(plan: &str) -> u64 {
+    let lines = plan.lines().filter_map(|line| line.trim().strip_prefix("Rows Removed by Filter: "));
+    lines.map(|rows| rows.parse::<u64>().unwrap()).sum()
+}
+
+/// Five complete partitions of 1000 events, nearly all tasks, and one that is open.
+async fn long_log(database: &TestDatabase, log: &Log) -> Vec<RecordedEvent> {
+    for round in 0..27 {
+        for _ in 0..4 {
+            log.append(of_category("task", 49)).await.unwrap();
+        }
+        let rare = if round % 5 == 0 { "memory" } else { "task" };
+        log.append(of_category(rare, 3)).await.unwrap();
+    }
+    sqlx::query("analyze apex.events").execute(&mut database.owner().await).await.unwrap();
+    let mut events = Vec::new();
+    let mut pages = log.pages(Position::ZERO, ReadFilter::default(), 10_000);
+    while let Some(page) = pages.next_page().await.unwrap() {
+        events.extend(page);
+    }
+    assert_eq!(events.len(), 27 * 199);
+    events
+}
+
+#[tokio::test]
+async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
+    let database = TestDatabase::with_partitions(1000, 6).await;
+    let mut watched = Watched::new(&database).await;
+    let events = long_log(&database, &watched.log.clone()).await;
+    let after = Position::from(3500);
+
+    // All: only the partitions from there on, also in the plan that is kept for any position.
+    let page = watched.log.read_after(after, &ReadFilter::default(), 100).await.unwrap();
+    assert_eq!(page, events[3500..3600]);
+    let plan = watched.plan("3500, 100", "force_generic_plan").await;
+    assert!(plan.contains("Subplans Removed: 3") && plan.contains("events_000003"), "{plan}");
+    assert!(!plan.contains("events_000002") && !plan.contains("Seq Scan on events_00000"), "{plan}");
+
+    // By category: the control first. Without the index, whatever lies between is read and thrown away.
+    let category = ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() };
+    let tenants = ReadFilter { tenant: Some(tenant()), ..category.clone() };
+    let wanted: Vec<_> = events.iter().filter(|event| category.wants(event) && event.position > after).collect();
+    assert!(wanted.len() > 3);
+    watched.log.read_after(after, &category, 100).await.unwrap();
+    let plan = watched.plan("3500, 'memory', 100", "auto").await;
+    assert!(removed(&plan) > 1500 && !plan.contains("by_category"), "{plan}");
+    assert_eq!(index_all(&database.pool).await.len(), 5);
+    for (filter, values, index) in
+        [(&category, "3500, 'memory', 100", "by_category"), (&tenants, "3500, 'default', 'memory', 100", "by_")]
+    {
+        let page = watched.log.read_after(after, filter, 100).await.unwrap();
+        assert_eq!(page.iter().collect::<Vec<_>>(), wanted);
+        let plan = watched.plan(values, "auto").await;
+        for partition in ["events_000003", "events_000004"] {
+            assert!(plan.contains(&format!("using {partition}_{index}")), "{plan}");
+        }
+        assert!(!plan.contains("events_000002"), "{plan}");
+        // The open partition alone is searched; it has less than 400 events.
+        assert!(removed(&plan) < 400, "{plan}");
+    }
+    let before = watched.log.read_before(Position::from(3000), &category, 2).await.unwrap();
+    let expected: Vec<_> = events[..2999].iter().rev().filter(|event| category.wants(event)).take(2).collect();
+    assert_eq!(before.iter().collect::<Vec<_>>(), expected);
+
+    // By stream: the index of each partition, and no row that is not of the stream.
+    let key = events[2100].stream.clone();
+    let page = watched.log.read_stream(&key, Version::ZERO, 100).await.unwrap();
+    assert!(!page.is_empty() && page.iter().all(|event| event.stream == key));
+    let values = format!("'{}', 0, 'default', 'task', 100", key.id);
+    for mode in ["force_generic_plan", "force_custom_plan"] {
+        let plan = watched.plan(&values, mode).await;
+        assert!(plan.contains("stream_id_version_idx") && !plan.contains("Seq Scan on events_0"), "{plan}");
+        assert!(!plan.contains("Rows Removed by Filter"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn pages_have_as_much_as_fits_in_memory_and_miss_nothing() {
+    let database = TestDatabase::with_partitions_of(10).await;
+    let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
+    let id = Uuid::new_v4();
+    let large = || NewEvent { payload: format!("\"{}\"", "x".repeat(800_000)), ..event("large") };
+    for version in 0..25 {
+        let expected = Expected::Exact(Version::from(version));
+        let streams = vec![StreamAppend { category: "task".into(), id, expected, events: vec![large()] }];
+        log.append(Append { tenant: tenant(), metadata: metadata(), streams }).await.unwrap();
+        log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
+    }
+    let key = StreamKey { tenant: tenant(), category: "task".into(), id };
+    let tasks = ReadFilter { category: Some("task".to_owned()), ..ReadFilter::default() };
+    for (mut pages, expected) in [
+        (log.pages(Position::ZERO, ReadFilter::default(), 1000), 50),
+        (log.pages(Position::ZERO, tasks, 1000), 50),
+        (log.stream_pages(key, Version::ZERO, 1000), 25),
+    ] {
+        let (mut seen, mut count) = (Vec::new(), 0);
+        while let Some(page) = pages.next_page().await.unwrap() {
+            let bytes: usize = page.iter().map(|event| event.payload.len() + event.metadata.len()).sum();
+            assert!(bytes < 9_500_000, "{bytes}");
+            seen.extend(page.iter().map(|event| event.position));
+            count += 1;
+        }
+        assert_eq!((seen.len(), count), (expected, 3));
+        assert!(seen.is_sorted());
+    }
+}
+
+#[tokio::test]
+async fn readiness_warns_when_partitions_fall_behind_and_ends_before_appends_fail() {
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    // Nobody can make further ones.
+    sqlx::query("revoke execute on function apex.ensure_partitions from apex_app").execute(&mut owner).await.unwrap();
+    let server = database.serve(&[]).await;
+    sqlx::query("select apex.set_partition_size(100)").execute(&mut owner).await.unwrap();
+    let room: i64 =
+        sqlx::query_scalar("select max(to_position) - 1 - (select position from apex.head) from apex.partitions")
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (left, status, warns) in
+        [(room, 200, false), (100, 200, false), (99, 200, true), (25, 200, true), (24, 503, true)]
+    {
+        sqlx::query("update apex.head set position = (select max(to_position) - 1 - $1 from apex.partitions)")
+            .bind(left)
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        let (found, body) = get("/readyz").await;
+        assert_eq!(found, status, "{body}");
+        assert_eq!(body.contains("WARNING: partitions are not made ahead"), warns, "{body}");
+        assert!(body.contains(&format!("room for {left} more events")), "{body}");
+    }
+    let gauges = tokio::time::timeout(crate::harness::PATIENCE, async {
+        loop {
+            let (_, text) = get("/metrics").await;
+            if text.contains("apex_log_partition_headroom 24\n") {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    assert!(gauges.await.unwrap().contains("apex_log_partition_size 100\n"));
+}
