@@ -103,6 +103,10 @@ async fn main() {
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&many, 1)).await;
     let case = "64 in flight, 1 event each; UNNEST of 64 at its best";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&few, 64)).await;
+    let case = "64 in flight, 1 event each; UNNEST of 64, one after another";
+    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw(1, 64)).await;
+    let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";
+    table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.raw(4, 64)).await;
     let case = "256 in flight, 1 event each; UNNEST of 256 at its best";
     table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.best_raw(&few, 256)).await;
     for (in_flight, events) in [(64, 10), (64, 100), (8, 1000)] {

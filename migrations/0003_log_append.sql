@@ -28,9 +28,9 @@ drop function apex.append;
 -- one that the other leaves behind.
 --
 -- Returns a row for each append that is not written: 'duplicate' with the positions of the first time, 'conflict' with
--- the stream and its version, 'again' for one that follows others on a stream while something in the batch was refused:
--- whether its turn came is for the next batch to find out. Last, if anything is written, a row 'appended' of append 0
--- with the first position and the number of events: they stand in the order of e_*.
+-- the place of the stream in k_* and its version, 'again' for one that follows others on a stream while something in the
+-- batch was refused: whether its turn came is for the next batch to find out. Last, if anything is written, a row
+-- 'appended' of append 0 with the first position and the number of events: they stand in the order of e_*.
 --
 -- Streams are locked in key order, then new ones are inserted in key order, the head comes last: batches never wait for
 -- each other in a circle. Two processes that create one stream at the same moment, or use one command id for two
@@ -45,7 +45,7 @@ create function apex.append(
     e_append integer[], e_key integer[], e_place bigint[], e_id uuid[], e_type text[], e_schema_version smallint[],
     e_payload text[], e_hash bytea[]
 ) returns table (append integer, status text, first_position bigint, event_count integer,
-                 conflict_stream uuid, current_version bigint)
+                 conflict_key integer, current_version bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -82,12 +82,12 @@ begin
     from generate_subscripts(s_key, 1) as s;
 
     if refused then
-        for append, status, first_position, event_count, conflict_stream, current_version in
+        for append, status, first_position, event_count, conflict_key, current_version in
             select distinct on (verdict.append) verdict.append, verdict.status, verdict.first_position,
-                   verdict.event_count, verdict.conflict_stream, verdict.current_version
+                   verdict.event_count, verdict.conflict_key, verdict.current_version
             from (
                 select a as append, 'duplicate' as status, r.first_position, r.event_count,
-                       null::uuid as conflict_stream, null::bigint as current_version, 0 as s
+                       null::integer as conflict_key, null::bigint as current_version, 0 as s
                 from generate_subscripts(a_command, 1) as a
                 join apex.receipts r on r.command_id = a_command[a] and r.tenant_id = a_tenant[a]
                 where not a_creates[a]
@@ -100,7 +100,7 @@ begin
                     and e.category = st.category and e.tenant_id = st.tenant_id
                 where k_command[s_key[s]] = a_command[s_append[s]]
                 union all
-                select s_append[s], 'conflict', null, null, k_stream[s_key[s]], coalesce(k_version[s_key[s]], 0), s
+                select s_append[s], 'conflict', null, null, s_key[s], coalesce(k_version[s_key[s]], 0), s
                 from generate_subscripts(s_key, 1) as s
                 where s_expected[s] >= 0 and s_before[s] = 0 and s_expected[s] <> coalesce(k_version[s_key[s]], 0)
             ) as verdict
@@ -110,8 +110,8 @@ begin
             return next;
         end loop;
 
-        for append, status, first_position, event_count, conflict_stream, current_version in
-            select distinct s_append[s], 'again', null::bigint, null::integer, null::uuid, null::bigint
+        for append, status, first_position, event_count, conflict_key, current_version in
+            select distinct s_append[s], 'again', null::bigint, null::integer, null::integer, null::bigint
             from generate_subscripts(s_key, 1) as s
             where s_before[s] > 0 and a_events[s_append[s]] > 0
         loop
@@ -144,10 +144,12 @@ begin
         from generate_subscripts(k_stream, 1) as k
         where k_version[k] is null and k_events[k] > 0;
     end if;
-    update apex.streams st set version = k_version[k] + k_events[k]
-    from generate_subscripts(k_stream, 1) as k
-    where k_version[k] is not null and k_events[k] > 0
-        and st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k];
+    if array_remove(k_version, null) <> '{}' then
+        update apex.streams st set version = k_version[k] + k_events[k]
+        from generate_subscripts(k_stream, 1) as k
+        where k_version[k] is not null and k_events[k] > 0
+            and st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k];
+    end if;
 
     update apex.head h
     set position = h.position + cardinality(e_id), recorded_at = greatest(clock_timestamp(), h.recorded_at)
@@ -155,7 +157,7 @@ begin
 
     -- A stream that did not exist had no row to lock. Who depends on its absence looks again, now that nobody else can
     -- commit, and begins anew where it was made in the meantime.
-    if exists (
+    if 0 = any (k_events) and exists (
         select from generate_subscripts(k_stream, 1) as k
         join lateral (
             select from apex.streams st
@@ -191,7 +193,7 @@ begin
     status := 'appended';
     first_position := base + 1;
     event_count := cardinality(e_id);
-    conflict_stream := null;
+    conflict_key := null;
     current_version := null;
     return next;
 end

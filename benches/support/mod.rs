@@ -92,8 +92,22 @@ impl Bench {
         }
         owner.close().await.unwrap();
         let pool = connect(&Secret::from(url), 16).await.unwrap();
-        let raw = PgPoolOptions::new().max_connections(64).connect_with(options.clone()).await.unwrap();
-        let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
+        let raw = PgPoolOptions::new()
+            .max_connections(64)
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await
+            .unwrap();
+        let mut config = LogConfig::default();
+        let connections = setting("APPENDER_CONNECTIONS", config.appender.connections as u64);
+        config.appender.connections = usize::try_from(connections).unwrap();
+        let log = Log::open(pool.clone(), {
+            let mut c = LogConfig::default();
+            c.appender.connections = setting("APPENDERS", 2) as usize;
+            c
+        })
+        .await
+        .unwrap();
         Self {
             log,
             pool,

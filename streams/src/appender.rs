@@ -16,7 +16,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tracing::Instrument;
 
 /// Limits of the appender of one process.
@@ -24,8 +24,9 @@ use tracing::Instrument;
 pub struct AppenderLimits {
     /// Appends that may wait; one more is refused as busy.
     pub max_waiting: usize,
-    /// Batches on their way at the same time, each on a connection of its own. The head lets one commit at a time; a
-    /// second one is prepared meanwhile.
+    /// Batches on their way at the same time, each on a connection of its own. The head lets one commit at a time; the
+    /// next is on its way meanwhile, once as many appends wait as are on theirs. Two small batches cost more than a
+    /// large one, so a second connection pays only where the database is far away.
     pub connections: usize,
     /// Events in one batch.
     pub max_batch_events: usize,
@@ -35,7 +36,7 @@ pub struct AppenderLimits {
 
 impl Default for AppenderLimits {
     fn default() -> Self {
-        Self { max_waiting: 4096, connections: 2, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
+        Self { max_waiting: 4096, connections: 1, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
     }
 }
 
@@ -60,13 +61,30 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// What was built on it falls with it. That is known before anybody is told.
-    pub(crate) fn respond(self, answer: Result<Appended, AppendError>) {
+    fn settle(self, answer: Result<Appended, AppendError>) -> Settlement {
         match (&self.chain, &answer) {
             (None, _) | (Some(_), Ok(Appended::New { .. })) => {}
             (Some(chain), _) => chain.undo(),
         }
+        Settlement { caller: self.answer, answer }
+    }
+
+    pub(crate) fn respond(self, answer: Result<Appended, AppendError>) {
+        self.settle(answer).tell();
+    }
+}
+
+/// An answer that is not told yet.
+struct Settlement {
+    caller: oneshot::Sender<Result<Appended, AppendError>>,
+    answer: Result<Appended, AppendError>,
+}
+
+impl Settlement {
+    fn tell(self) {
         // A caller that stopped waiting finds out by its command id.
-        drop(self.answer.send(answer));
+        drop(self.caller.send(self.answer));
+        fail::fail_point!("log_append_handed_out");
     }
 }
 
@@ -83,11 +101,18 @@ pub(crate) struct Committer {
 }
 
 /// A batch that came back.
+#[derive(Default)]
 struct Done {
-    /// Its streams are free again.
-    streams: Vec<StreamKey>,
+    settled: Vec<Settlement>,
     /// Those whose turn did not come.
     again: Vec<Waiting>,
+}
+
+/// A batch under way.
+struct UnderWay {
+    appends: usize,
+    streams: Vec<StreamKey>,
+    done: Done,
 }
 
 impl Appender {
@@ -99,13 +124,21 @@ impl Appender {
     pub(crate) async fn run(mut self) {
         let mut waiting = VecDeque::new();
         let mut busy: HashSet<StreamKey> = HashSet::new();
-        let mut batches: JoinSet<Done> = JoinSet::new();
-        let mut open = true;
+        let mut batches: JoinSet<UnderWay> = JoinSet::new();
+        let (mut open, mut under_way) = (true, 0);
         while open || !waiting.is_empty() || !batches.is_empty() {
             tokio::select! {
-                Some(done) = batches.join_next() => {
-                    self.put_back(done, &mut waiting, &mut busy);
-                    // Those who were just answered may have more to say: they are ready to run, and go first.
+                Some(back) = batches.join_next() => {
+                    let back = back.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                    under_way -= back.appends;
+                    for stream in &back.streams {
+                        busy.remove(stream);
+                    }
+                    for again in back.done.again.into_iter().rev() {
+                        waiting.push_front(again);
+                    }
+                    // Told from here, the callers come before this task: what they say next goes into the next batch.
+                    back.done.settled.into_iter().for_each(Settlement::tell);
                     tokio::task::yield_now().await;
                 }
                 next = self.queue.recv(), if open && waiting.len() < self.limits.max_waiting => match next {
@@ -117,37 +150,26 @@ impl Appender {
                 let Ok(next) = self.queue.try_recv() else { break };
                 waiting.push_back(next);
             }
-            while batches.len() < self.limits.connections {
+            while batches.len() < self.limits.connections && waiting.len() >= under_way {
                 let Taken { batch, streams } = take(&mut waiting, &busy, &self.limits);
                 if batch.is_empty() {
                     break;
                 }
                 fail::fail_point!("log_append_batch_cut");
                 busy.extend(streams.iter().cloned());
+                under_way += batch.len();
                 let committer = self.committer.clone();
-                batches.spawn(async move { Done { again: committer.commit(batch).await, streams } });
+                batches.spawn(async move {
+                    UnderWay { appends: batch.len(), done: committer.commit(batch).await, streams }
+                });
             }
-        }
-    }
-
-    fn put_back(&self, done: Result<Done, JoinError>, waiting: &mut VecDeque<Waiting>, busy: &mut HashSet<StreamKey>) {
-        match done {
-            Ok(done) => {
-                for stream in &done.streams {
-                    busy.remove(stream);
-                }
-                for again in done.again.into_iter().rev() {
-                    waiting.push_front(again);
-                }
-            }
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 }
 
 impl Committer {
-    /// Commits a batch and answers it, but for those that must come again.
-    async fn commit(&self, mut batch: Vec<Waiting>) -> Vec<Waiting> {
+    /// Commits a batch.
+    async fn commit(&self, batch: Vec<Waiting>) -> Done {
         let started = Instant::now();
         let events: usize = batch.iter().map(|waiting| waiting.append.event_count()).sum();
         // A part of the trace of the first, linked to those of the others.
@@ -159,29 +181,31 @@ impl Committer {
         let outcome = self.try_write(&batch).instrument(span).await;
         histogram!("apex_log_append_seconds").record(started.elapsed().as_secs_f64());
         match outcome {
-            Ok(settled) => self.answer(batch, settled),
+            Ok(settled) => self.settle(batch, settled),
             // The database refused one of them; the others must not suffer for it.
-            Err(AppendError::Refused(_)) if batch.len() > 1 => {
-                let mut again = Vec::new();
-                for (index, waiting) in std::mem::take(&mut batch).into_iter().enumerate() {
-                    if waiting.chain.as_ref().is_some_and(Chain::is_undone) {
-                        waiting.respond(Err(AppendError::Undone));
-                        continue;
-                    }
-                    tracing::debug!(index, "a refused batch is tried one by one");
-                    again.extend(Box::pin(self.commit(vec![waiting])).await);
-                }
-                again
-            }
+            Err(AppendError::Refused(_)) if batch.len() > 1 => self.commit_each(batch).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, appends = batch.len(), "a batch failed");
                 counter!("apex_log_failed_batches_total").increment(1);
-                for waiting in batch {
-                    waiting.respond(Err(error.clone()));
-                }
-                Vec::new()
+                let settled = batch.into_iter().map(|waiting| waiting.settle(Err(error.clone()))).collect();
+                Done { settled, again: Vec::new() }
             }
         }
+    }
+
+    async fn commit_each(&self, batch: Vec<Waiting>) -> Done {
+        let mut done = Done::default();
+        for (index, waiting) in batch.into_iter().enumerate() {
+            if waiting.chain.as_ref().is_some_and(Chain::is_undone) {
+                done.settled.push(waiting.settle(Err(AppendError::Undone)));
+                continue;
+            }
+            tracing::debug!(index, "a refused batch is tried one by one");
+            let mut one = Box::pin(self.commit(vec![waiting])).await;
+            done.settled.append(&mut one.settled);
+            done.again.append(&mut one.again);
+        }
+        done
     }
 
     async fn try_write(&self, batch: &[Waiting]) -> Result<Vec<Settled>, AppendError> {
@@ -197,26 +221,25 @@ impl Committer {
         }
     }
 
-    fn answer(&self, batch: Vec<Waiting>, settled: Vec<Settled>) -> Vec<Waiting> {
+    fn settle(&self, batch: Vec<Waiting>, settled: Vec<Settled>) -> Done {
         fail::fail_point!("log_append_answered");
         counter!("apex_log_batches_total").increment(1);
         if settled.iter().any(|settled| matches!(settled, Settled::Answer(Ok(Appended::New { .. })))) {
             self.tail.wake();
         }
-        let mut again = Vec::new();
+        let mut done = Done::default();
         for (waiting, settled) in batch.into_iter().zip(settled) {
             match settled {
-                Settled::Again => again.push(waiting),
+                Settled::Again => done.again.push(waiting),
                 Settled::Answer(answer) => {
                     if let Ok(Appended::New { .. }) = answer {
                         counter!("apex_log_events_total").increment(waiting.append.event_count() as u64);
                     }
-                    waiting.respond(answer);
-                    fail::fail_point!("log_append_handed_out");
+                    done.settled.push(waiting.settle(answer));
                 }
             }
         }
-        again
+        done
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Settled {
 /// The arguments of `apex.append`, column by column; migrations/0003_log_append.sql says what they mean.
 #[derive(Default)]
 struct Columns<'a> {
+    /// The streams of k_*, in that order.
+    keys: Vec<&'a StreamKey>,
     a_tenant: Vec<&'a str>,
     a_command: Vec<Uuid>,
     a_creates: Vec<bool>,
@@ -68,7 +70,8 @@ impl<'a> Columns<'a> {
             self.k_events.push(0);
             self.k_creator.push(None);
         }
-        keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect()
+        self.keys = keys;
+        self.keys.iter().enumerate().map(|(place, key)| (*key, place)).collect()
     }
 
     fn append(&mut self, index: i32, waiting: &'a Waiting, places: &HashMap<&StreamKey, usize>) {
@@ -115,7 +118,7 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-const APPEND: &str = "select append, status, first_position, event_count, conflict_stream, current_version
+const APPEND: &str = "select append, status, first_position, event_count, conflict_key, current_version
     from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 /// Writes a batch in one round trip; one entry in the answer for each append.
@@ -151,11 +154,11 @@ pub(crate) async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Settle
         .await
         .map_err(classify)?;
     drop(connection);
-    read_answers(&rows, batch).map_err(classify)
+    read_answers(&rows, batch, &columns.keys).map_err(classify)
 }
 
 /// The function names those that were not written; all others follow each other from the first position.
-fn read_answers(rows: &[PgRow], batch: &[Waiting]) -> Result<Vec<Settled>, sqlx::Error> {
+fn read_answers(rows: &[PgRow], batch: &[Waiting], keys: &[&StreamKey]) -> Result<Vec<Settled>, sqlx::Error> {
     let mut answers: Vec<Option<Settled>> = batch.iter().map(|_| None).collect();
     let mut next = None;
     for row in rows {
@@ -166,7 +169,7 @@ fn read_answers(rows: &[PgRow], batch: &[Waiting]) -> Result<Vec<Settled>, sqlx:
         }
         let index = usize::try_from(append - 1).ok().filter(|index| *index < batch.len());
         let index = index.ok_or(sqlx::Error::RowNotFound)?;
-        answers[index] = Some(read_settled(row, &batch[index])?);
+        answers[index] = Some(read_settled(row, keys)?);
     }
     batch
         .iter()
@@ -184,13 +187,14 @@ fn read_answers(rows: &[PgRow], batch: &[Waiting]) -> Result<Vec<Settled>, sqlx:
         .collect()
 }
 
-fn read_settled(row: &PgRow, waiting: &Waiting) -> Result<Settled, sqlx::Error> {
+fn read_settled(row: &PgRow, keys: &[&StreamKey]) -> Result<Settled, sqlx::Error> {
     Ok(match row.try_get("status")? {
         "again" => Settled::Again,
         "conflict" => {
-            let id: Uuid = row.try_get("conflict_stream")?;
+            let place: i32 = row.try_get("conflict_key")?;
             let current = Version::from_i64(row.try_get("current_version")?);
-            let stream = waiting.keys.iter().find(|key| key.id == id).ok_or(sqlx::Error::RowNotFound)?.clone();
+            let stream = usize::try_from(place - 1).ok().and_then(|place| keys.get(place));
+            let stream = (*stream.ok_or(sqlx::Error::RowNotFound)?).clone();
             Settled::Answer(Err(AppendError::Conflict { stream, current }))
         }
         _ => {

@@ -9,6 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
+use sqlx::Connection;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
 use std::path::PathBuf;
@@ -29,7 +30,9 @@ pub struct LogConfig {
 }
 
 /// Connections of the tail: for reading and for notifications.
-const TAIL_CONNECTIONS: u32 = 2;
+const TAIL_CONNECTIONS: usize = 2;
+/// A connection that was used a moment ago is taken to be alive.
+const PING_AFTER: Duration = Duration::from_secs(1);
 /// How long the log waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,15 +50,28 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when the head cannot be read.
     pub async fn open(pool: PgPool, config: LogConfig) -> Result<Self, ReadError> {
-        // Writers and readers that wait for each other must not wait for the same connections.
-        let own = PgPoolOptions::new()
-            .max_connections(u32::try_from(config.appender.connections).unwrap_or(1) + TAIL_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with((*pool.connect_options()).clone());
+        // Appends, the tail and whoever else reads must not wait for each other's connections.
+        let options = (*pool.connect_options()).clone();
+        let own = |connections: usize| {
+            PgPoolOptions::new()
+                .max_connections(u32::try_from(connections).unwrap_or(1).max(1))
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A ping would double the round trips of a busy log.
+                .test_before_acquire(false)
+                .before_acquire(|connection, of| {
+                    Box::pin(async move {
+                        if of.idle_for >= PING_AFTER {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .connect_lazy_with(options.clone())
+        };
         let reader = Reader::new(pool, config.archive);
-        let tail = Tail::open(reader.on(own.clone()), reader.clone(), config.tail).await?;
+        let tail = Tail::open(reader.on(own(TAIL_CONNECTIONS)), reader.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
-        let committer = Committer { pool: own, tail: tail.clone() };
+        let committer = Committer { pool: own(config.appender.connections), tail: tail.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
         Ok(Self { reader, queue, tail })

@@ -287,9 +287,6 @@ impl<'a> Machine<'a> {
                 Expectation::Off(by) => Expected::Exact(current.saturating_add_signed(by.into()).into()),
                 Expectation::New => Expected::Exact(Version::ZERO),
             };
-            // Nothing is locked of a stream that does not exist, so that it may be created at the same moment.
-            let is_guard_of_nothing = entry.notes.is_empty() && expected == Expected::Exact(Version::ZERO);
-            let expected = if is_guard_of_nothing { Expected::Any } else { expected };
             let event = |(number, note): (usize, &String)| event(TYPES[entry.stream % 2][number % 2], note);
             let events = entry.notes.iter().enumerate().map(event).collect();
             StreamAppend { category, id, expected, events }

@@ -171,11 +171,10 @@ impl Reference {
             }
             Err(AppendError::Conflict { stream, current }) => {
                 ensure!(!was_written, "{append:?} was written before, but: {told:?}");
-                // Of streams that share an id the answer may name the other one.
                 let is_reason = |entry: &StreamAppend| {
                     let key = key(append, entry);
                     let is_possible = |versions: &Versions| versions.get(&key).copied().unwrap_or(0) == current.get();
-                    key.id == stream.id && !fits(entry.expected, current.get()) && points.iter().any(is_possible)
+                    key == *stream && !fits(entry.expected, current.get()) && points.iter().any(is_possible)
                 };
                 ensure!(append.streams.iter().any(is_reason), "no conflict with {append:?} at {points:?}: {told:?}");
             }
