@@ -8,7 +8,7 @@ use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
-use projections::{Fingerprint, fingerprint, rebuild};
+use projections::{Circumstances, Fingerprint, REBUILD_BATCH_EVENTS, build, fingerprint, switch, verify};
 use uuid::Uuid;
 
 fn context() -> Context {
@@ -109,10 +109,16 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     }
     for batch_events in [1, 7, 1000] {
         for projection in projections::all() {
-            rebuild(&rooms.pool, &rooms.log, projection, batch_events, |_| {}).await.unwrap();
+            let circumstances = Circumstances::foreign(batch_events);
+            let comparison = verify(&rooms.pool, &rooms.log, projection, &circumstances).await.unwrap();
+            assert!(comparison.is_same(), "batches of {batch_events}: {comparison:#?}");
         }
-        assert_eq!(fingerprints(&rooms).await, live, "batches of {batch_events}");
     }
+    build(&rooms.pool, &rooms.log, &projections::all(), REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
+    for projection in projections::all() {
+        switch(&rooms.pool, &rooms.log, projection).await.unwrap();
+    }
+    assert_eq!(fingerprints(&rooms).await, live);
     rooms.settle(PATIENCE).await.unwrap();
     assert_eq!(fingerprints(&rooms).await, live, "nothing happened because of the rebuilds");
     rooms.close().await.unwrap();
@@ -134,6 +140,10 @@ async fn a_changed_row_changes_the_fingerprint() {
     let after = fingerprints(&rooms).await;
     assert_ne!(before, after);
     assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
+    let ran = database.run(&["projections", "verify"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.stderr.matches("other rows than").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("  built ").count(), 1, "{}", ran.stderr);
     rooms.close().await.unwrap();
 }
 
