@@ -479,8 +479,8 @@ async fn operators_rebuild_compare_switch_and_drop() {
     let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion oldVersion } }";
     let switched = &server.ask(switch, name.clone()).await["switchProjection"];
     assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "oldVersion": 1 }));
-    let drop = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: OLD) { oldVersion } }";
-    assert_eq!(server.ask(drop, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
+    let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: OLD) { oldVersion } }";
+    assert_eq!(server.ask(dropping, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
     let unknown = server.answer("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
     assert_eq!(unknown["errors"][0]["extensions"]["reason"], "UNKNOWN_PROJECTION");
     let resume = "mutation { resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" }) { parked } }";
