@@ -98,27 +98,29 @@ async fn main() {
     for in_flight in [1, 8, 64, 256] {
         let connections = in_flight.min(64);
         let case = format!("{in_flight} in flight, 1 event each; single INSERTs, {connections} at a time");
-        table.case(&bench, &case, "events/s", || bench.ours(in_flight, 1), || bench.raw(connections, 1)).await;
+        table.case(&bench, &case, "events/s", || bench.ours(in_flight, 1), || bench.raw(connections, 1, 1)).await;
     }
     let case = "64 in flight, 1 event each; single INSERTs at their best";
-    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&many, 1)).await;
+    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&many, 1, 1)).await;
     let case = "64 in flight, 1 event each; UNNEST of 64 at its best";
-    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&few, 64)).await;
+    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&few, 64, 1)).await;
     let case = "64 in flight, 1 event each; UNNEST of 64, one after another";
-    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw(1, 64)).await;
+    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw(1, 64, 1)).await;
     let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";
-    table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.raw(4, 64)).await;
+    table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.raw(4, 64, 1)).await;
     let case = "256 in flight, 1 event each; UNNEST of 256 at its best";
-    table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.best_raw(&few, 256)).await;
+    table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.best_raw(&few, 256, 1)).await;
     for (in_flight, events) in [(64, 10), (64, 100), (8, 1000)] {
         let case = format!("{in_flight} in flight, {events} events each; UNNEST of {events} at its best");
-        table.case(&bench, &case, "events/s", || bench.ours(in_flight, events), || bench.best_raw(&few, events)).await;
+        table
+            .case(&bench, &case, "events/s", || bench.ours(in_flight, events), || bench.best_raw(&few, events, events))
+            .await;
     }
     let case = "2000 appends of 1 event in bulk; UNNEST of 1000 at its best";
-    table.case(&bench, case, "events/s", || bench.bulk(2000), || bench.best_raw(&few, 1000)).await;
+    table.case(&bench, case, "events/s", || bench.bulk(2000), || bench.best_raw(&few, 1000, 1)).await;
     let case = "reading all in pages of 1000; the same scan of the raw table";
     table.case(&bench, case, "events/s", || read_log(&bench), || read_raw(&bench)).await;
     let case = "one hot stream, 64 commands in flight; single INSERTs at their best";
-    table.case(&bench, case, "commands/s", || hot_stream(&bench, 64), || bench.best_raw(&many, 1)).await;
+    table.case(&bench, case, "commands/s", || hot_stream(&bench, 64), || bench.best_raw(&many, 1, 1)).await;
     table.write("log");
 }

@@ -1,7 +1,7 @@
 //! How rows get into PostgreSQL: the ways of sending them, the types of the payload, and what each index costs.
 //!
 //! What is compared with is what the log does: UNNEST, the payload as json, the primary key and the index by stream.
-//! One connection writes a transaction after another, 64 rows each and 1000 rows each, with every event in a stream of
+//! One transaction is written after another, 64 rows each and 1000 rows each, with every event in a stream of
 //! its own. docs/adr/0007-how-events-are-written.md draws the conclusions.
 #![allow(
     clippy::unwrap_used,

@@ -178,41 +178,63 @@ impl Bench {
         .await
     }
 
-    /// `rows` a transaction by UNNEST, over as many connections; with one row it is a plain INSERT in effect.
-    pub async fn raw(&self, connections: usize, rows: usize) -> f64 {
-        let (raw, position, counter) = (self.raw.clone(), self.position.clone(), self.counter.clone());
-        self.rate(connections, move |_| {
-            let n = counter.fetch_add(1, Ordering::Relaxed);
-            let first = position.fetch_add(i64::try_from(rows).unwrap(), Ordering::Relaxed);
-            insert_raw(raw.clone(), rows, first, n)
-        })
-        .await
+    /// `rows` a transaction by UNNEST, over as many connections; with one row it is a plain INSERT in effect. So many
+    /// rows in a row are of one stream, as the appends are that they stand beside.
+    pub async fn raw(&self, connections: usize, rows: usize, of_a_stream: usize) -> f64 {
+        let started = Instant::now();
+        let deadline = started + self.seconds;
+        let tasks: Vec<_> = (0..connections)
+            .map(|_| {
+                let (raw, position, counter) = (self.raw.clone(), self.position.clone(), self.counter.clone());
+                tokio::spawn(async move {
+                    // Held: a pool asks a connection whether it lives each time that it comes back.
+                    let mut connection = raw.acquire().await.unwrap();
+                    let mut done = 0;
+                    while Instant::now() < deadline {
+                        let n = counter.fetch_add(1, Ordering::Relaxed);
+                        let first = position.fetch_add(i64::try_from(rows).unwrap(), Ordering::Relaxed);
+                        insert_raw(&mut connection, rows, of_a_stream, first, n).await;
+                        done += rows as u64;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += task.await.unwrap();
+        }
+        done as f64 / started.elapsed().as_secs_f64()
     }
 
     /// The best of several concurrencies.
-    pub async fn best_raw(&self, connections: &[usize], rows: usize) -> f64 {
+    pub async fn best_raw(&self, connections: &[usize], rows: usize, of_a_stream: usize) -> f64 {
         let mut best: f64 = 0.0;
         for &connections in connections {
-            best = best.max(self.raw(connections, rows).await);
+            best = best.max(self.raw(connections, rows, of_a_stream).await);
         }
         best
     }
 }
 
-async fn insert_raw(raw: PgPool, rows: usize, first: i64, n: u64) -> u64 {
+async fn insert_raw(raw: &mut PgConnection, rows: usize, of_a_stream: usize, first: i64, n: u64) {
     let (mut positions, mut tenants, mut categories, mut streams) = (vec![], vec![], vec![], vec![]);
     let (mut versions, mut ids, mut types, mut schemas) = (vec![], vec![], vec![], vec![]);
     let (mut payloads, mut metadatas, mut hashes) = (vec![], vec![], vec![]);
-    let stream = StreamKey { tenant: tenant(), category: "call".into(), id: Uuid::now_v7() };
-    let written = serde_json::to_string(&metadata(Uuid::now_v7())).unwrap();
+    let mut stream = StreamKey { tenant: tenant(), category: "call".into(), id: Uuid::now_v7() };
+    let mut written = serde_json::to_string(&metadata(Uuid::now_v7())).unwrap();
     for row in 0..rows {
+        if row > 0 && row % of_a_stream == 0 {
+            stream.id = Uuid::now_v7();
+            written = serde_json::to_string(&metadata(Uuid::now_v7())).unwrap();
+        }
         let (id, payload) = (Uuid::now_v7(), payload(n));
         hashes.push(content_hash(&stream, id, "call.recorded", 1, &payload, &written).to_vec());
         positions.push(first + i64::try_from(row).unwrap());
         tenants.push("default");
         categories.push("call");
         streams.push(stream.id);
-        versions.push(i64::try_from(row).unwrap() + 1);
+        versions.push(i64::try_from(row % of_a_stream).unwrap() + 1);
         ids.push(id);
         types.push("call.recorded");
         schemas.push(1_i16);
@@ -237,10 +259,9 @@ async fn insert_raw(raw: PgPool, rows: usize, first: i64, n: u64) -> u64 {
     .bind(payloads)
     .bind(metadatas)
     .bind(hashes)
-    .execute(&raw)
+    .execute(raw)
     .await
     .unwrap();
-    rows as u64
 }
 
 pub fn median(values: &mut [f64]) -> f64 {
