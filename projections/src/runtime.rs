@@ -106,8 +106,8 @@ enum Turn {
 trait Turns: Sync {
     fn name(&self) -> &'static str;
     fn config(&self) -> &WorkerConfig;
-    /// Waits for something after a position, and deals with it.
-    fn turn(&self, seen: Position) -> impl Future<Output = Result<Turn, TurnError>> + Send;
+    /// Waits for something after the position that it saw last, and deals with it.
+    fn turn(&self, seen: Option<Position>) -> impl Future<Output = Result<Turn, TurnError>> + Send;
 }
 
 /// Takes turns until told to stop.
@@ -115,7 +115,7 @@ async fn take_turns(follower: &impl Turns, shutdown: impl Future<Output = ()> + 
     let (name, config) = (follower.name(), follower.config());
     let mut shutdown = std::pin::pin!(shutdown);
     let mut failures: u32 = 0;
-    let mut checkpoint = Position::ZERO;
+    let mut checkpoint = None;
     let mut was_told = false;
     loop {
         let turn = tokio::select! {
@@ -125,7 +125,7 @@ async fn take_turns(follower: &impl Turns, shutdown: impl Future<Output = ()> + 
         let pause = match turn {
             Ok(Turn::Advanced(position)) => {
                 (failures, was_told) = (0, false);
-                checkpoint = position;
+                checkpoint = Some(position);
                 continue;
             }
             Ok(Turn::Elsewhere) => config.retry_pause,
@@ -178,9 +178,14 @@ impl Turns for Worker {
         &self.config
     }
 
-    async fn turn(&self, seen: Position) -> Result<Turn, TurnError> {
+    async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
         // What was seen last is only a hint; the checkpoint in the database decides.
-        self.source.wait_beyond(seen).await?;
+        self.source.wait_beyond(seen.unwrap_or(Position::ZERO)).await?;
+        // Read before a connection is held: reading may need one too.
+        let early = match seen {
+            Some(seen) => Some((seen, self.source.read_after(seen, self.config.batch_events).await?)),
+            None => None,
+        };
         let started = Instant::now();
         let name = self.projection.name();
         let target = Target { projection: self.projection, slot: Slot::Live, part: self.part };
@@ -190,7 +195,11 @@ impl Turns for Worker {
             Lock::Elsewhere => return Ok(Turn::Elsewhere),
             Lock::OtherVersion => return Ok(Turn::OtherVersion),
         };
-        let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
+        let batch = match early {
+            Some((seen, batch)) if seen == checkpoint => batch,
+            _ => self.source.read_after(checkpoint, self.config.batch_events).await?,
+        };
+        let Some(batch) = batch else {
             // A checkpoint that was made just now is kept.
             transaction.commit().await.map_err(ApplyError::from)?;
             return Ok(Turn::Advanced(checkpoint));
@@ -227,7 +236,7 @@ pub fn policy_checkpoint(name: &str) -> String {
     format!("policy:{name}")
 }
 
-/// Lets a policy react, in one process at a time.
+/// Lets a policy react. Several processes may: one of them moves the checkpoint.
 pub struct Reactor {
     /// The policy.
     pub reaction: Arc<dyn Reaction>,
@@ -258,28 +267,30 @@ impl Turns for Reactor {
         &self.config
     }
 
-    async fn turn(&self, seen: Position) -> Result<Turn, TurnError> {
-        self.source.wait_beyond(seen).await?;
+    async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
+        self.source.wait_beyond(seen.unwrap_or(Position::ZERO)).await?;
         let name = policy_checkpoint(self.reaction.name());
-        let mut transaction = self.pool.begin().await.map_err(ApplyError::from)?;
-        enter(&mut transaction, Slot::Live, Some(self.config.turn)).await?;
-        let (names, code) = ([name.clone()], None);
-        let Lock::Taken(checkpoint) = lock(&mut transaction, &name, &names, &name, code).await? else {
-            return Ok(Turn::Elsewhere);
-        };
+        let checkpoint = checkpoint_of(&self.pool, &name).await.map_err(ApplyError::from)?;
         let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
-            transaction.commit().await.map_err(ApplyError::from)?;
             return Ok(Turn::Advanced(checkpoint));
         };
+        // Nothing is held meanwhile: where two processes react to the same events, the log takes the commands once.
         self.reaction.react(&batch).await.map_err(TurnError::Reaction)?;
         fail::fail_point!("policy_reacted");
-        let is_moved = streams::advance_checkpoint(&mut transaction, &name, checkpoint, batch.through).await;
-        if !is_moved.map_err(ApplyError::from)? {
-            return Err(ApplyError::Overtaken.into());
-        }
-        transaction.commit().await.map_err(ApplyError::from)?;
-        Ok(Turn::Advanced(batch.through))
+        let mut connection = self.pool.acquire().await.map_err(ApplyError::from)?;
+        let is_moved = streams::advance_checkpoint(&mut connection, &name, checkpoint, batch.through).await;
+        let is_moved = is_moved.map_err(ApplyError::from)?;
+        Ok(if is_moved { Turn::Advanced(batch.through) } else { Turn::Elsewhere })
     }
+}
+
+async fn checkpoint_of(pool: &PgPool, name: &str) -> Result<Position, sqlx::Error> {
+    sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
+        .bind(name)
+        .execute(pool)
+        .await?;
+    let find = "select position from apex.checkpoints where name = $1";
+    sqlx::query_scalar(find).bind(name).fetch_one(pool).await.map(Position::from_i64)
 }
 
 #[derive(Debug, Error)]
@@ -330,7 +341,7 @@ pub(crate) enum Lock {
 pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, target: &Target) -> Result<Lock, ApplyError> {
     // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
     let names: Vec<_> = Target::all(target.projection, target.slot).iter().map(Target::checkpoint).collect();
-    let code = Some(target.projection.version());
+    let code = target.projection.version();
     lock(connection, &target.checkpoint(), &names, &target.follower(), code).await
 }
 
@@ -340,12 +351,12 @@ async fn lock(
     name: &str,
     names: &[String],
     follower: &str,
-    code: Option<i32>,
+    code: i32,
 ) -> Result<Lock, ApplyError> {
     let find = "select position, version from apex.checkpoints where name = $1 for update skip locked";
     let found: Option<(i64, Option<i32>)> = sqlx::query_as(find).bind(name).fetch_optional(&mut *connection).await?;
     if let Some((position, version)) = found {
-        let is_own = version.is_none() || version == code;
+        let is_own = version.is_none_or(|version| version == code);
         return Ok(if is_own { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
     }
     let made = sqlx::query(
