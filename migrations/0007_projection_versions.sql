@@ -33,6 +33,10 @@ alter table apex.checkpoints
     add column version integer;
 update apex.checkpoints set version = 1 where name in (select projection from apex.projection_tables);
 
+-- Policies follow the log with a checkpoint of their own, policy:NAME. What this one has not told yet stands
+-- in its table, and is told with the next event.
+insert into apex.checkpoints (name, position) select 'policy:budget-alerts', position from apex.head where position > 0;
+
 create table apex.old_projections (
     projection  text        not null primary key,
     version     integer     not null,

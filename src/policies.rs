@@ -1,22 +1,21 @@
 //! Policies: what happens is answered by commands.
 //!
-//! A policy acts on what a read model found, under a command id derived from what it reacts to. However often it runs,
-//! and in however many processes, the log takes each reaction once; a rebuild of the read model does not act at all.
+//! A policy follows the log with a checkpoint of its own, on the runtime of the projections. It acts on events or on
+//! what a read model found in them, under a command id that is derived from the policy and the event: however often it
+//! runs, and in however many processes, the log takes each reaction once. A rebuild calls no policy.
 
 use commands::{Commands, Context, Error};
 use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, ThresholdCrossed};
 use domain::{BudgetId, Currency, Money, derived_id};
-use projections::PendingAlert;
+use futures::future::BoxFuture;
+use projections::{Batch, PendingAlert, Reaction, ReactionError, WaitError};
 use sqlx::postgres::PgPool;
-use std::future::Future;
 use std::time::Duration;
-use streams::{Position, ReadError};
+use streams::Position;
 use thiserror::Error as ThisError;
 
-/// How long the policy waits for the budgets' read model before it looks again.
+/// How long the policy waits for the budgets' read model to see its alerts.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after a failure, or while the read model is behind.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Alerts raised in one go.
 const MAX_ALERTS: i64 = 100;
 
@@ -35,55 +34,53 @@ enum AlertError {
     Database(#[from] sqlx::Error),
     #[error("a crossing cannot be read: {0}")]
     Row(String),
+    #[error(transparent)]
+    Wait(#[from] WaitError),
     #[error("the alert cannot be raised")]
     Command(#[from] Error<BudgetPeriodError>),
 }
 
+/// The name of [`BudgetAlerts`], which their actor and their checkpoint are called by.
+pub const BUDGET_ALERTS: &str = "budget-alerts";
+
+/// The read model that says what was crossed.
+pub const BUDGETS: &str = "budgets";
+
+impl Reaction for BudgetAlerts {
+    fn name(&self) -> &'static str {
+        BUDGET_ALERTS
+    }
+
+    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>> {
+        Box::pin(async move { Ok(self.raise_until(batch.through).await?) })
+    }
+}
+
 impl BudgetAlerts {
-    /// Raises alerts until told to stop. Failures are tried again: a crossing waits in its table until its alert is in
-    /// the log.
-    ///
-    /// # Errors
-    /// When the log closes.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
-        let mut shutdown = std::pin::pin!(shutdown);
+    /// Raises what was crossed up to a position, which the read model has reached. A crossing waits in its table until
+    /// its alert is in the log.
+    async fn raise_until(&self, position: Position) -> Result<(), AlertError> {
         loop {
-            // Read before looking: what comes later wakes the next round.
-            let head = self.commands.log().tail().head();
-            let is_settled = self.raise_pending(head).await.unwrap_or_else(|error| {
-                tracing::warn!(error = &error as &dyn std::error::Error, "alerts wait");
-                false
-            });
-            tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                // Only when everything up to the head was seen and told may the next event be waited for.
-                moved = self.commands.log().tail().wait_beyond(head), if is_settled => moved?,
-                () = tokio::time::sleep(RETRY_PAUSE), if !is_settled => {}
+            let pending = projections::pending_alerts(&self.pool, position, MAX_ALERTS).await?;
+            let mut raised = Ok(position);
+            for pending in &pending {
+                // One that cannot be raised does not keep the others waiting.
+                match self.raise(pending).await {
+                    Ok(told) => raised = raised.map(|last: Position| last.max(told)),
+                    Err(error) => raised = Err(error),
+                }
             }
+            let raised = raised?;
+            if i64::try_from(pending.len()).unwrap_or(MAX_ALERTS) < MAX_ALERTS {
+                return Ok(());
+            }
+            // An alert marks its crossing when the read model has seen it; then the next ones are found.
+            projections::wait_for(&self.pool, &[BUDGETS], raised, PATIENCE).await?;
         }
     }
 
-    /// Raises what is pending; returns whether that was everything up to `head`.
-    async fn raise_pending(&self, head: Position) -> Result<bool, AlertError> {
-        let caught_up = match projections::wait_for(&self.pool, &["budgets"], head, PATIENCE).await {
-            Ok(_) => true,
-            // What is there already can be told.
-            Err(projections::WaitError::Late { .. }) => false,
-            Err(projections::WaitError::Database(error)) => return Err(error.into()),
-        };
-        let pending = projections::pending_alerts(&self.pool, MAX_ALERTS).await?;
-        let all = i64::try_from(pending.len()).unwrap_or(MAX_ALERTS) < MAX_ALERTS;
-        let mut raised = Ok(caught_up && all);
-        for pending in pending {
-            // One that cannot be raised does not keep the others waiting.
-            if let Err(error) = self.raise(&pending).await {
-                raised = Err(error);
-            }
-        }
-        raised
-    }
-
-    async fn raise(&self, pending: &PendingAlert) -> Result<(), AlertError> {
+    /// Raises one alert; returns where it stands in the log.
+    async fn raise(&self, pending: &PendingAlert) -> Result<Position, AlertError> {
         let row = |error: &dyn std::fmt::Display| AlertError::Row(error.to_string());
         let tenant = pending.tenant_id.parse().map_err(|error| row(&error))?;
         let percent = u16::try_from(pending.threshold_percent).map_err(|error| row(&error))?;
@@ -97,13 +94,15 @@ impl BudgetAlerts {
             crossed_at_position: u64::try_from(pending.crossed_at_position).map_err(|error| row(&error))?,
         };
         let id = BudgetPeriod::id(crossed.budget_id, crossed.month);
-        let command_id = derived_id(&["budget_alert", &id.to_string(), &percent.to_string()]);
+        // From the policy and the event, and what the event crossed: one may cross thresholds of several budgets.
+        let event = pending.crossed_by_event.to_string();
+        let command_id = derived_id(&[BUDGET_ALERTS, &event, &id.to_string(), &percent.to_string()]);
         let context = Context {
             correlation_id: pending.correlation_id,
             causation_id: Some(pending.crossed_by_event),
             ..Context::new(tenant, "policy:budget-alerts", command_id)
         };
-        self.commands.execute::<BudgetPeriod>(&context, id, BudgetPeriodCommand::RaiseAlert { crossed }).await?;
-        Ok(())
+        let raise = BudgetPeriodCommand::RaiseAlert { crossed };
+        Ok(self.commands.execute::<BudgetPeriod>(&context, id, raise).await?.position)
     }
 }

@@ -75,7 +75,12 @@ impl Readiness {
             Ok(statuses) => {
                 let stuck: Vec<_> = statuses.iter().filter_map(|status| self.trouble(status)).collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
-                let detail = if stuck.is_empty() { format!("at most {lag} events behind") } else { stuck.join("; ") };
+                let mut detail: Vec<_> = statuses.iter().filter_map(other_version).collect();
+                detail.extend(stuck.iter().cloned());
+                if stuck.is_empty() {
+                    detail.push(format!("at most {lag} events behind"));
+                }
+                let detail = detail.join("; ");
                 (stuck.is_empty(), detail)
             }
             Err(_) => (false, "the database cannot be read".to_owned()),
@@ -85,12 +90,15 @@ impl Readiness {
 
     /// What is wrong with a projection.
     fn trouble(&self, status: &ProjectionStatus) -> Option<String> {
-        let ProjectionStatus { name, lag_events, code_version, version, .. } = status;
-        if !status.is_current() {
-            let live = version.unwrap_or(0);
-            return Some(format!("{name} is live in version {live}, this server's code is version {code_version}"));
-        }
         (self.standing.look(status) > MAX_STANDSTILL)
-            .then(|| format!("{name} stands still, {lag_events} events behind"))
+            .then(|| format!("{} stands still, {} events behind", status.name, status.lag_events))
     }
+}
+
+/// Whose tables are of another version than this server's code. Queries are answered all the same, and servers of that
+/// version write them: where there is none, the read model stands still.
+fn other_version(status: &ProjectionStatus) -> Option<String> {
+    let (name, code, live) = (&status.name, status.code_version, status.version.unwrap_or(0));
+    (!status.is_current())
+        .then(|| format!("WARNING: {name} is live in version {live}, this server writes version {code}"))
 }

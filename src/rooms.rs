@@ -5,16 +5,15 @@ use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{Worker, WorkerConfig};
+use projections::{Applying, Reactor, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{Log, LogConfig, Position};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How often to look whether everything is settled.
-const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
 /// How long workers may take to finish what they are at.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -79,8 +78,14 @@ impl Rooms {
             }
         }
         let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
+        let policy = Reactor {
+            reaction: Arc::new(alerts),
+            pool: self.pool.clone(),
+            source: Arc::new(Applying::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS)),
+            config: WorkerConfig::default(),
+        };
         let stop = self.stop_signal();
-        self.spawn("budget alerts", async move { Ok(alerts.run(stop).await?) });
+        self.spawn(policies::BUDGET_ALERTS, async move { Ok(policy.run(stop).await?) });
     }
 
     /// Starts keeping partitions ahead of need.
@@ -121,18 +126,15 @@ impl Rooms {
     /// # Errors
     /// Where they do not get there in time.
     pub async fn settle(&self, patience: Duration) -> anyhow::Result<Position> {
-        let deadline = Instant::now() + patience;
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
-        let head = self.log.head().await?;
-        let reached = projections::wait_for(&self.pool, &names, head, patience).await?;
-        loop {
-            let untold = projections::pending_alerts(&self.pool, 1).await?;
-            if untold.first().is_none_or(|alert| alert.crossed_at_position > head.as_i64()) {
-                return Ok(reached);
-            }
-            anyhow::ensure!(Instant::now() < deadline, "an alert that is due is not raised; the log says why");
-            tokio::time::sleep(SETTLE_INTERVAL).await;
-        }
+        let alerts = projections::policy_checkpoint(policies::BUDGET_ALERTS);
+        let deadline = Instant::now() + patience;
+        let mut head = self.log.head().await?;
+        // What the policy gave rise to stands after the head that it had seen.
+        projections::wait_for(&self.pool, &[&alerts], head, patience).await?;
+        head = self.log.head().await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        Ok(projections::wait_for(&self.pool, &names, head, left).await?)
     }
 
     /// Runs until `stop` completes or a worker dies.

@@ -15,6 +15,7 @@ use rust_decimal::Decimal;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::{BTreeMap, BTreeSet};
+use streams::Position;
 use uuid::Uuid;
 
 pub(crate) struct Budgets;
@@ -470,17 +471,18 @@ pub struct PendingAlert {
     pub correlation_id: Uuid,
 }
 
-/// The crossings to be told, in the order in which they happened.
+/// The crossings up to a position that are to be told, in the order in which they happened.
 ///
 /// # Errors
 /// The database's.
-pub async fn pending_alerts(pool: &PgPool, limit: i64) -> Result<Vec<PendingAlert>, sqlx::Error> {
+pub async fn pending_alerts(pool: &PgPool, until: Position, limit: i64) -> Result<Vec<PendingAlert>, sqlx::Error> {
     sqlx::query_as(
         "select tenant_id, budget_id, month, threshold_percent, spent, limit_amount, crossed_at_position,
                 crossed_by_event, correlation_id
-         from apex.budget_crossings where alert_position is null
-         order by crossed_at_position, budget_id, threshold_percent limit $1",
+         from apex.budget_crossings where alert_position is null and crossed_at_position <= $1
+         order by crossed_at_position, budget_id, threshold_percent limit $2",
     )
+    .bind(until.as_i64())
     .bind(limit)
     .fetch_all(pool)
     .await

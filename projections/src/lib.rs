@@ -5,6 +5,7 @@
 //! Deliberately absent: commands. What a read model gives rise to is decided elsewhere, so that a rebuild never acts.
 
 mod agents;
+mod applying;
 mod batch;
 mod budgets;
 mod calls;
@@ -24,13 +25,16 @@ mod wait;
 
 pub mod query;
 
+pub use applying::Applying;
 pub use budgets::{PendingAlert, pending_alerts};
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
 pub use parking::{Decision, Order, ParkedEvent, ParkingError, Resumed, parked_events, resume};
 pub use projection::{Applied, ApplyError, Partitioning, Projection};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
-pub use runtime::{Batch, Source, Worker, WorkerConfig, WorkerError};
+pub use runtime::{
+    Batch, Reaction, ReactionError, Reactor, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
+};
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
 pub use verify::{Circumstances, verify};
 pub use versions::{REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, switch};

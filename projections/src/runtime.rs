@@ -102,6 +102,56 @@ enum Turn {
     OtherVersion,
 }
 
+/// Whoever follows a source with a checkpoint, turn by turn.
+trait Turns: Sync {
+    fn name(&self) -> &'static str;
+    fn config(&self) -> &WorkerConfig;
+    /// Waits for something after the position that it saw last, and deals with it.
+    fn turn(&self, seen: Option<Position>) -> impl Future<Output = Result<Turn, TurnError>> + Send;
+}
+
+/// Takes turns until told to stop.
+async fn take_turns(follower: &impl Turns, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
+    let (name, config) = (follower.name(), follower.config());
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut failures: u32 = 0;
+    let mut checkpoint = None;
+    let mut was_told = false;
+    loop {
+        let turn = tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            turn = follower.turn(checkpoint) => turn,
+        };
+        let pause = match turn {
+            Ok(Turn::Advanced(position)) => {
+                (failures, was_told) = (0, false);
+                checkpoint = Some(position);
+                continue;
+            }
+            Ok(Turn::Elsewhere) => config.retry_pause,
+            Ok(Turn::OtherVersion) => {
+                if !std::mem::replace(&mut was_told, true) {
+                    tracing::warn!(projection = name, "the tables are of another version; nothing is written");
+                }
+                config.retry_pause * 10
+            }
+            Err(TurnError::Read(ReadError::Closed)) => {
+                return Err(WorkerError::Log { projection: name, source: ReadError::Closed });
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                counter!("apex_projection_errors_total", "projection" => name).increment(1);
+                tracing::warn!(projection = name, error = &error as &dyn std::error::Error, "a batch failed");
+                config.retry_pause * (1 << failures.min(7)).min(100)
+            }
+        };
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
 impl Worker {
     /// The workers of all parts of a projection.
     #[must_use]
@@ -115,56 +165,27 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`] when the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
-        let name = self.projection.name();
-        let mut shutdown = std::pin::pin!(shutdown);
-        let mut failures: u32 = 0;
-        let mut checkpoint = Position::ZERO;
-        let mut was_told = false;
-        loop {
-            let turn = tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                turn = self.turn(checkpoint) => turn,
-            };
-            let pause = match turn {
-                Ok(Turn::Advanced(position)) => {
-                    failures = 0;
-                    was_told = false;
-                    checkpoint = position;
-                    continue;
-                }
-                Ok(Turn::Elsewhere) => self.config.retry_pause,
-                Ok(Turn::OtherVersion) => {
-                    if !std::mem::replace(&mut was_told, true) {
-                        let code = self.projection.version();
-                        tracing::warn!(
-                            projection = name,
-                            code,
-                            "the tables are of another version; nothing is written"
-                        );
-                    }
-                    self.config.retry_pause * 10
-                }
-                Err(TurnError::Read(ReadError::Closed)) => {
-                    return Err(WorkerError::Log { projection: name, source: ReadError::Closed });
-                }
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    counter!("apex_projection_errors_total", "projection" => name).increment(1);
-                    tracing::warn!(projection = name, error = &error as &dyn std::error::Error, "a batch failed");
-                    self.config.retry_pause * (1 << failures.min(7)).min(100)
-                }
-            };
-            tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        take_turns(&self, shutdown).await
+    }
+}
+
+impl Turns for Worker {
+    fn name(&self) -> &'static str {
+        self.projection.name()
     }
 
-    /// Waits for something after the checkpoint and applies it.
-    async fn turn(&self, seen: Position) -> Result<Turn, TurnError> {
+    fn config(&self) -> &WorkerConfig {
+        &self.config
+    }
+
+    async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
         // What was seen last is only a hint; the checkpoint in the database decides.
-        self.source.wait_beyond(seen).await?;
+        self.source.wait_beyond(seen.unwrap_or(Position::ZERO)).await?;
+        // Read before a connection is held: reading may need one too.
+        let early = match seen {
+            Some(seen) => Some((seen, self.source.read_after(seen, self.config.batch_events).await?)),
+            None => None,
+        };
         let started = Instant::now();
         let name = self.projection.name();
         let target = Target { projection: self.projection, slot: Slot::Live, part: self.part };
@@ -174,7 +195,11 @@ impl Worker {
             Lock::Elsewhere => return Ok(Turn::Elsewhere),
             Lock::OtherVersion => return Ok(Turn::OtherVersion),
         };
-        let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
+        let batch = match early {
+            Some((seen, batch)) if seen == checkpoint => batch,
+            _ => self.source.read_after(checkpoint, self.config.batch_events).await?,
+        };
+        let Some(batch) = batch else {
             // A checkpoint that was made just now is kept.
             transaction.commit().await.map_err(ApplyError::from)?;
             return Ok(Turn::Advanced(checkpoint));
@@ -193,12 +218,89 @@ impl Worker {
     }
 }
 
+/// What a policy does about events. A rebuild never calls it: it follows the log with a checkpoint of its own.
+pub trait Reaction: Send + Sync {
+    /// Its name; that of its checkpoint is `policy:NAME`.
+    fn name(&self) -> &'static str;
+    /// Reacts to events in order, all of them up to a position. It may be called again for the same events: what it does
+    /// must be the same thing then, such as a command under an id that is derived from the event.
+    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>>;
+}
+
+/// Why a policy could not react; it is tried again.
+pub type ReactionError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The name of a policy's checkpoint.
+#[must_use]
+pub fn policy_checkpoint(name: &str) -> String {
+    format!("policy:{name}")
+}
+
+/// Lets a policy react. Several processes may: one of them moves the checkpoint.
+pub struct Reactor {
+    /// The policy.
+    pub reaction: Arc<dyn Reaction>,
+    /// The database, as the application's role.
+    pub pool: PgPool,
+    /// Where the events come from.
+    pub source: Arc<dyn Source>,
+    /// Settings.
+    pub config: WorkerConfig,
+}
+
+impl Reactor {
+    /// Reacts until told to stop. Failures are retried with growing pauses.
+    ///
+    /// # Errors
+    /// [`WorkerError`] when the log closes.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
+        take_turns(&self, shutdown).await
+    }
+}
+
+impl Turns for Reactor {
+    fn name(&self) -> &'static str {
+        self.reaction.name()
+    }
+
+    fn config(&self) -> &WorkerConfig {
+        &self.config
+    }
+
+    async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
+        self.source.wait_beyond(seen.unwrap_or(Position::ZERO)).await?;
+        let name = policy_checkpoint(self.reaction.name());
+        let checkpoint = checkpoint_of(&self.pool, &name).await.map_err(ApplyError::from)?;
+        let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
+            return Ok(Turn::Advanced(checkpoint));
+        };
+        // Nothing is held meanwhile: where two processes react to the same events, the log takes the commands once.
+        self.reaction.react(&batch).await.map_err(TurnError::Reaction)?;
+        fail::fail_point!("policy_reacted");
+        let mut connection = self.pool.acquire().await.map_err(ApplyError::from)?;
+        let is_moved = streams::advance_checkpoint(&mut connection, &name, checkpoint, batch.through).await;
+        let is_moved = is_moved.map_err(ApplyError::from)?;
+        Ok(if is_moved { Turn::Advanced(batch.through) } else { Turn::Elsewhere })
+    }
+}
+
+async fn checkpoint_of(pool: &PgPool, name: &str) -> Result<Position, sqlx::Error> {
+    sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
+        .bind(name)
+        .execute(pool)
+        .await?;
+    let find = "select position from apex.checkpoints where name = $1";
+    sqlx::query_scalar(find).bind(name).fetch_one(pool).await.map(Position::from_i64)
+}
+
 #[derive(Debug, Error)]
 enum TurnError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error("a policy could not react")]
+    Reaction(#[source] ReactionError),
 }
 
 /// Begins a transaction in which statements find the tables of the target.
@@ -237,22 +339,33 @@ pub(crate) enum Lock {
 
 /// Takes the checkpoint for this transaction, if nobody else has it.
 pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, target: &Target) -> Result<Lock, ApplyError> {
-    let code = target.projection.version();
-    let find = "select position, coalesce(version, $2) from apex.checkpoints where name = $1 for update skip locked";
-    let found: Option<(i64, i32)> =
-        sqlx::query_as(find).bind(target.checkpoint()).bind(code).fetch_optional(&mut *connection).await?;
-    if let Some((position, version)) = found {
-        return Ok(if version == code { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
-    }
     // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
     let names: Vec<_> = Target::all(target.projection, target.slot).iter().map(Target::checkpoint).collect();
+    let code = target.projection.version();
+    lock(connection, &target.checkpoint(), &names, &target.follower(), code).await
+}
+
+/// Takes a checkpoint, or makes all those of a follower if it has none at all.
+async fn lock(
+    connection: &mut PgConnection,
+    name: &str,
+    names: &[String],
+    follower: &str,
+    code: i32,
+) -> Result<Lock, ApplyError> {
+    let find = "select position, version from apex.checkpoints where name = $1 for update skip locked";
+    let found: Option<(i64, Option<i32>)> = sqlx::query_as(find).bind(name).fetch_optional(&mut *connection).await?;
+    if let Some((position, version)) = found {
+        let is_own = version.is_none_or(|version| version == code);
+        return Ok(if is_own { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
+    }
     let made = sqlx::query(
         "insert into apex.checkpoints (name, position, version) select n, 0, $2 from unnest($1::text[]) as n
          where not exists (select from apex.checkpoints where follower = $3) on conflict do nothing",
     )
-    .bind(&names)
+    .bind(names)
     .bind(code)
-    .bind(target.follower())
+    .bind(follower)
     .execute(&mut *connection)
     .await?;
     Ok(if made.rows_affected() == names.len() as u64 { Lock::Taken(Position::ZERO) } else { Lock::Elsewhere })

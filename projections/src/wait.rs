@@ -38,14 +38,7 @@ pub async fn wait_for(
     let deadline = tokio::time::Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
     loop {
-        let (count, slowest): (i64, Option<i64>) = sqlx::query_as(
-            "select count(distinct follower), min(position) from apex.checkpoints where follower = any ($1)",
-        )
-        .bind(projections)
-        .fetch_one(pool)
-        .await?;
-        let missing = usize::try_from(count).unwrap_or(0) < projections.len();
-        let reached = if missing { Position::ZERO } else { Position::from_i64(slowest.unwrap_or(0)) };
+        let reached = reached(pool, projections).await?;
         if reached >= position {
             return Ok(reached);
         }
@@ -55,4 +48,16 @@ pub async fn wait_for(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
+}
+
+/// Where the slowest of the named projections stands; zero if one has not begun.
+pub(crate) async fn reached(pool: &PgPool, projections: &[&str]) -> Result<Position, sqlx::Error> {
+    let (count, slowest): (i64, Option<i64>) = sqlx::query_as(
+        "select count(distinct follower), min(position) from apex.checkpoints where follower = any ($1)",
+    )
+    .bind(projections)
+    .fetch_one(pool)
+    .await?;
+    let missing = usize::try_from(count).unwrap_or(0) < projections.len();
+    Ok(if missing { Position::ZERO } else { Position::from_i64(slowest.unwrap_or(0)) })
 }

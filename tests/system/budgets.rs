@@ -195,3 +195,24 @@ async fn an_alert_does_not_wait_for_the_next_event() {
     rooms.close().await.unwrap();
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
+
+/// The policy sees every event again, and every crossing as one to be told: the command ids are those of the first time.
+#[tokio::test]
+async fn a_policy_that_forgot_everything_acts_once_in_effect() {
+    let database = TestDatabase::new().await.unverified();
+    define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    let import = ["import", "autogpt", &sample("autogpt.jsonl")];
+    database.run(&import).await.ok();
+    let (told, head) = (alerts(&database).await, database.head().await);
+    assert_eq!(thresholds(&told), [50, 80, 100]);
+    sqlx::query("update apex.checkpoints set position = 0 where name = 'policy:budget-alerts'")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    sqlx::query("update apex.budget_crossings set alert_position = null, alerted_at = null")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    database.run(&import).await.ok();
+    assert_eq!((alerts(&database).await, database.head().await), (told, head));
+}
