@@ -5,7 +5,7 @@ use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{Worker, WorkerConfig};
+use projections::{Projection, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -73,18 +73,23 @@ impl Rooms {
     /// Starts the workers of all projections and the policies that react to them.
     pub fn start_projections(&mut self) {
         for projection in projections::all() {
-            let worker = Worker {
-                projection,
-                pool: self.pool.clone(),
-                tail: self.log.tail().clone(),
-                config: WorkerConfig::default(),
-            };
-            let stop = self.stop_signal();
-            self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+            self.start_projection(projection);
         }
         let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
         let stop = self.stop_signal();
         self.spawn("budget alerts", async move { Ok(alerts.run(stop).await?) });
+    }
+
+    /// Starts the worker of one projection.
+    pub fn start_projection(&mut self, projection: &'static dyn Projection) {
+        let worker = Worker {
+            projection,
+            pool: self.pool.clone(),
+            tail: self.log.tail().clone(),
+            config: WorkerConfig::default(),
+        };
+        let stop = self.stop_signal();
+        self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
     }
 
     /// Starts keeping partitions ahead of need.

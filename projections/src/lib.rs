@@ -9,6 +9,7 @@ mod budgets;
 mod calls;
 mod history;
 mod memories;
+mod partitioned;
 mod rebuild;
 
 mod report;
@@ -22,6 +23,7 @@ pub mod query;
 
 pub use budgets::{PendingAlert, pending_alerts};
 pub use history::{Fold, History, HistoryError, as_of};
+pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
 pub use rebuild::{Fingerprint, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, fingerprint, rebuild};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
 pub use runtime::{Applied, ApplyError, Projection, Worker, WorkerConfig, WorkerError};

@@ -74,6 +74,10 @@ impl ApplyError {
 pub trait Projection: Send + Sync {
     /// Its name, and that of its checkpoint.
     fn name(&self) -> &'static str;
+    /// Whether it needs the events of different streams in the order of the log, rather than of each stream alone.
+    fn needs_log_order(&self) -> bool {
+        true
+    }
     /// The categories it wants events of.
     fn categories(&self) -> &'static [&'static str];
     /// Its tables, each with the columns that order its rows.
@@ -210,7 +214,7 @@ enum ApplyOrRead {
 async fn lock_checkpoint(connection: &mut PgConnection, name: &str) -> Result<Option<Position>, ApplyError> {
     // The tables and the checkpoint are lost or kept together, and the log has everything: no flush is needed.
     sqlx::query("set local synchronous_commit = off").execute(&mut *connection).await?;
-    let find = "select position from apex.checkpoints where name = $1 for update skip locked";
+    let find = "select position from apex.checkpoints where name = $1 and source = 'log' for update skip locked";
     if let Some(position) = sqlx::query_scalar(find).bind(name).fetch_optional(&mut *connection).await? {
         return Ok(Some(Position::from_i64(position)));
     }

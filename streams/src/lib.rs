@@ -11,6 +11,7 @@ mod archive;
 mod batch;
 mod checkpoint;
 mod commit;
+mod consumer;
 mod error;
 mod event;
 mod log;
@@ -29,6 +30,7 @@ pub use archive::{
     Manifest, archives,
 };
 pub use checkpoint::advance_checkpoint;
+pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig, Submitted};

@@ -12,12 +12,14 @@
 //! relay sends from a checkpoint on, and an idempotent producer leaves out nothing in the middle of a partition.
 
 mod message;
+mod partition;
 mod seat;
 mod state;
 mod topics;
 mod window;
 
 pub use message::{MessageError, decode};
+pub use partition::partition_of;
 pub use state::{StateRelay, StateTable};
 
 use crate::{Position, ReadError, RecordedEvent, Tail, link_to_causes};

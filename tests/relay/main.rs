@@ -12,6 +12,7 @@ mod harness;
 mod stage;
 mod topics;
 mod worker;
+mod workers;
 
 use libtest_mimic::{Arguments, Trial};
 use std::future::Future;
@@ -36,7 +37,7 @@ fn main() {
     if let Ok(argument) = std::env::var(worker::WORKER) {
         return block_on(worker::serve(&argument));
     }
-    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS];
+    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();

@@ -5,6 +5,7 @@ use crate::harness::{PATIENCE, TestDatabase, append, event, service};
 use crate::worker::Job;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::OwnedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,18 +151,41 @@ pub(crate) fn consumer(brokers: &str) -> BaseConsumer {
     ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "nobody").create().unwrap()
 }
 
-/// Everything in the topics, partition by partition.
+/// Everything in the topics of the log, partition by partition.
 pub(crate) fn consume(brokers: &str, prefix: &str) -> Vec<Message> {
+    let topics: Vec<_> = domain::Event::CATEGORIES.iter().map(|category| format!("{prefix}.{category}")).collect();
+    let messages = read(brokers, &topics);
+    messages
+        .iter()
+        .map(|message| Message {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            key: message.key().map(|key| String::from_utf8_lossy(key).into_owned()),
+            event: decode(message).unwrap(),
+        })
+        .collect()
+}
+
+/// Partition, key and payload of everything in some topics.
+pub(crate) fn consume_topics(brokers: &str, topics: &[String]) -> Vec<(i32, String, Vec<u8>)> {
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let messages = read(brokers, topics);
+    messages
+        .iter()
+        .map(|message| (message.partition(), text(message.key()), message.payload().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
     let consumer = consumer(brokers);
     let mut left = Vec::new();
     let mut from = TopicPartitionList::new();
-    for category in domain::Event::CATEGORIES {
-        let topic = format!("{prefix}.{category}");
-        let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).unwrap();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
         for partition in metadata.topics()[0].partitions() {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition.id(), PATIENCE).unwrap();
+            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE).unwrap();
             if high > low {
-                from.add_partition_offset(&topic, partition.id(), Offset::Beginning).unwrap();
+                from.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
                 left.push((topic.clone(), partition.id(), high));
             }
         }
@@ -172,10 +196,9 @@ pub(crate) fn consume(brokers: &str, prefix: &str) -> Vec<Message> {
         assert!(Instant::now() < deadline, "no more messages, though there are some in {left:?}");
         let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };
         let message = message.unwrap();
-        let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
-        left.retain(|(name, id, high)| *name != topic || *id != partition || offset + 1 < *high);
-        let key = message.key().map(|key| String::from_utf8_lossy(key).into_owned());
-        messages.push(Message { topic, partition, key, event: decode(&message).unwrap() });
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        left.retain(|(name, id, high)| name != topic || *id != partition || offset + 1 < *high);
+        messages.push(message.detach());
     }
     messages
 }
