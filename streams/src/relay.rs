@@ -18,7 +18,7 @@ mod state;
 mod topics;
 mod window;
 
-pub use message::{MessageError, decode};
+pub use message::{MessageError, decode, header_schema};
 pub use partition::partition_of;
 pub use state::{StateRelay, StateTable};
 

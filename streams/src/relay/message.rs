@@ -3,6 +3,7 @@
 use crate::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 use chrono::{DateTime, Utc};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use thiserror::Error;
 
@@ -12,31 +13,69 @@ pub(super) fn key(event: &RecordedEvent) -> String {
 }
 
 /// The headers of CloudEvents' binary mode; all but the first six and the content type are extensions, of which
-/// `traceparent` has its own specification.
+/// `traceparent` has its own specification. Each with whether it is always there, the format of its text, and what it
+/// says.
+const HEADERS: [(&str, bool, Option<&str>, &str); 16] = [
+    ("ce_specversion", true, None, "The version of CloudEvents, 1.0."),
+    ("ce_id", true, Some("uuid"), "The event's id."),
+    ("ce_source", true, Some("uri-reference"), "/apex/TENANT/CATEGORY"),
+    ("ce_type", true, None, "The event type, such as `call.recorded`."),
+    ("ce_subject", true, Some("uuid"), "The id of the stream, as in the key."),
+    ("ce_time", true, Some("date-time"), "When the event was appended."),
+    ("content-type", true, None, "application/json"),
+    ("ce_position", true, None, "Its place in the log, from 1 without gaps over all topics."),
+    ("ce_streamversion", true, None, "Its place in its stream, from 1 without gaps."),
+    ("ce_schemaversion", true, None, "The version of the payload's schema."),
+    ("ce_tenant", true, None, "Whose stream it is."),
+    ("ce_actor", true, None, "The person, agent or policy that gave the command."),
+    ("ce_commandid", true, Some("uuid"), "The command."),
+    ("ce_correlationid", true, Some("uuid"), "What the command belonged to."),
+    ("ce_causationid", false, Some("uuid"), "The event that the command reacted to."),
+    ("ce_traceparent", false, None, "The trace that the command was a part of, W3C Trace Context."),
+];
+
+/// The JSON Schema of the headers. All values are text.
+#[must_use]
+pub fn header_schema() -> Value {
+    let field = |(name, _, format, says): &(&str, bool, Option<&str>, &str)| {
+        let mut field = json!({ "type": "string", "description": says });
+        if let Some(format) = format {
+            field["format"] = json!(format);
+        }
+        ((*name).to_owned(), field)
+    };
+    let properties: Map<_, _> = HEADERS.iter().map(field).collect();
+    let required: Vec<_> = HEADERS.iter().filter(|header| header.1).map(|header| header.0).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+/// The headers of an event.
 pub(super) fn headers(event: &RecordedEvent) -> OwnedHeaders {
     let source = format!("/apex/{}/{}", event.stream.tenant, event.stream.category);
-    let mut values = vec![
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", event.event_id.to_string()),
-        ("ce_source", source),
-        ("ce_type", event.name.clone()),
-        ("ce_subject", event.stream.id.to_string()),
-        ("ce_time", event.recorded_at.to_rfc3339()),
-        ("content-type", "application/json".to_owned()),
-        ("ce_position", event.position.to_string()),
-        ("ce_streamversion", event.version.to_string()),
-        ("ce_schemaversion", event.schema_version.to_string()),
-        ("ce_tenant", event.stream.tenant.to_string()),
+    let metadata = event.metadata().ok();
+    let metadata = metadata.as_ref();
+    let values = [
+        Some("1.0".to_owned()),
+        Some(event.event_id.to_string()),
+        Some(source),
+        Some(event.name.clone()),
+        Some(event.stream.id.to_string()),
+        Some(event.recorded_at.to_rfc3339()),
+        Some("application/json".to_owned()),
+        Some(event.position.to_string()),
+        Some(event.version.to_string()),
+        Some(event.schema_version.to_string()),
+        Some(event.stream.tenant.to_string()),
+        metadata.map(|metadata| metadata.actor.clone()),
+        metadata.map(|metadata| metadata.command_id.to_string()),
+        metadata.map(|metadata| metadata.correlation_id.to_string()),
+        metadata.and_then(|metadata| metadata.causation_id).map(|id| id.to_string()),
+        metadata.and_then(|metadata| metadata.traceparent.clone()),
     ];
-    if let Ok(metadata) = event.metadata() {
-        values.push(("ce_actor", metadata.actor));
-        values.push(("ce_commandid", metadata.command_id.to_string()));
-        values.push(("ce_correlationid", metadata.correlation_id.to_string()));
-        values.extend(metadata.causation_id.map(|id| ("ce_causationid", id.to_string())));
-        values.extend(metadata.traceparent.map(|traceparent| ("ce_traceparent", traceparent)));
-    }
-    values.iter().fold(OwnedHeaders::new_with_capacity(values.len()), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
+    let named = HEADERS.iter().map(|header| header.0).zip(&values);
+    named.fold(OwnedHeaders::new_with_capacity(HEADERS.len()), |headers, (key, value)| match value {
+        Some(value) => headers.insert(Header { key, value: Some(value) }),
+        None => headers,
     })
 }
 
