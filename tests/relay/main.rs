@@ -5,6 +5,7 @@
 
 mod broker;
 mod checker;
+mod examples;
 mod faults;
 #[path = "../system/harness.rs"]
 #[allow(dead_code, reason = "it serves other tests too")]
@@ -37,7 +38,7 @@ fn main() {
     if let Ok(argument) = std::env::var(worker::WORKER) {
         return block_on(worker::serve(&argument));
     }
-    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS];
+    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS, examples::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();
