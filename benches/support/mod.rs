@@ -101,13 +101,7 @@ impl Bench {
         let mut config = LogConfig::default();
         let connections = setting("APPENDER_CONNECTIONS", config.appender.connections as u64);
         config.appender.connections = usize::try_from(connections).unwrap();
-        let log = Log::open(pool.clone(), {
-            let mut c = LogConfig::default();
-            c.appender.connections = setting("APPENDERS", 2) as usize;
-            c
-        })
-        .await
-        .unwrap();
+        let log = Log::open(pool.clone(), config).await.unwrap();
         Self {
             log,
             pool,
