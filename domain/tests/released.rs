@@ -8,8 +8,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The newest released version of each type, and every file.
-fn released() -> (BTreeMap<String, (u16, Value)>, Vec<(String, String)>) {
+/// The newest released version of each type.
+type Newest = BTreeMap<String, (u16, Value)>;
+/// What a bug that is planted does to a schema.
+type Change = fn(&mut Value);
+
+/// The newest versions, and the name and text of every file.
+fn released() -> (Newest, Vec<(String, String)>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/released");
     let (mut newest, mut files) = (BTreeMap::new(), Vec::new());
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -26,7 +31,7 @@ fn released() -> (BTreeMap<String, (u16, Value)>, Vec<(String, String)>) {
     (newest, files)
 }
 
-fn problems(schemas: &[EventSchema], released: &BTreeMap<String, (u16, Value)>) -> Vec<String> {
+fn problems(schemas: &[EventSchema], released: &Newest) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, (version, schema)) in released {
         let now = schemas.iter().filter(|schema| schema.name == name).max_by_key(|schema| schema.version);
@@ -70,7 +75,7 @@ fn the_checks_can_fail() {
     let sound = now[0].schema.clone();
     assert_eq!(problems(&now, &released), Vec::<String>::new());
     assert_eq!(problems(&[], &released), ["task.submitted: nothing writes it any more"]);
-    let breaking: [(&str, fn(&mut Value)); 8] = [
+    let breaking: [(&str, Change); 8] = [
         ("the field is gone", |schema| drop(schema["properties"].as_object_mut().unwrap().remove("title"))),
         ("must be there now", |schema| {
             schema["properties"]["urgency"] = json!({ "type": "integer" });
@@ -89,7 +94,7 @@ fn the_checks_can_fail() {
         let found = problems(&now, &released);
         assert!(found.len() == 1 && found[0].contains(told), "{told}: {found:?}");
     }
-    let harmless: [fn(&mut Value); 4] = [
+    let harmless: [Change; 4] = [
         |schema| schema["properties"]["urgency"] = json!({ "type": "integer" }),
         |schema| schema["properties"]["title"]["maxLength"] = json!(100_000),
         |schema| schema["properties"]["title"]["description"] = json!("other words"),

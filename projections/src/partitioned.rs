@@ -201,16 +201,18 @@ impl PartitionedFeed {
         .bind(SETTLE_EVENTS)
         .fetch_all(&mut *transaction)
         .await?;
-        let awaited = events.iter().find_map(|(position, category, stream)| {
+        let place = |category: &str, stream: Uuid| {
             let (topic, _) = self.partitions.iter().find(|(topic, _)| category_of(topic) == category)?;
-            let number = self.number(topic, *stream);
-            let reached = applied.get(&(&**topic, number)).is_some_and(|reached| position <= reached);
-            let partition = TopicPartition { topic: topic.clone(), number };
-            (!reached).then_some(Awaited { partition, position: Position::from_i64(*position) })
+            Some(TopicPartition { topic: topic.clone(), number: self.number(topic, stream) })
+        };
+        let missing = events.iter().find_map(|(position, category, stream)| {
+            let partition = place(category, *stream);
+            let reached = partition.as_ref().and_then(|partition| applied.get(&(&*partition.topic, partition.number)));
+            reached.is_none_or(|reached| position > reached).then_some((*position, partition))
         });
         let is_all = i64::try_from(events.len()).is_ok_and(|found| found < SETTLE_EVENTS);
-        let to = match &awaited {
-            Some(awaited) => awaited.position.as_i64() - 1,
+        let to = match &missing {
+            Some((position, _)) => position - 1,
             None if is_all => head,
             None => events.last().map_or(from, |(position, ..)| *position),
         };
@@ -222,7 +224,9 @@ impl PartitionedFeed {
                 .await?;
         }
         transaction.commit().await?;
-        Ok(awaited)
+        Ok(missing.and_then(|(position, partition)| {
+            Some(Awaited { partition: partition?, position: Position::from_i64(position) })
+        }))
     }
 
     /// The checkpoint of a partition, held for this transaction: what is applied of it, by whatever way. Holds off

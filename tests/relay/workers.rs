@@ -3,14 +3,16 @@
 use crate::harness::{PATIENCE, TestDatabase, sample};
 use crate::stage::Stage;
 use crate::{Trials, block_on, trials};
+use projections::{PartitionedFeed, give_back};
 use sqlx::AssertSqlSafe;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use streams::relay::publish_again_from;
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
     workers_share_partitions_and_what_comes_again_changes_nothing,
     what_kafka_does_not_have_is_read_from_the_log,
+    what_is_taken_over_and_given_back_misses_nothing,
     a_projection_that_needs_the_order_of_the_log_is_refused,
 ];
 
@@ -130,6 +132,35 @@ fn what_kafka_does_not_have_is_read_from_the_log() {
         let _worker = stage.start_worker("log", &stage.prefix);
         stage.wait_for_projections().await;
         assert_ne!(before, fingerprints(&stage.database).await);
+    });
+}
+
+fn what_is_taken_over_and_given_back_misses_nothing() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let worker = stage.start_worker("log", &stage.prefix);
+        stage.import("claude-code", "claude-code.jsonl").await;
+        stage.wait_for_projections().await;
+        // Kafka gives nothing of what comes meanwhile.
+        for name in PROJECTIONS {
+            let projection = projections::by_name(name).unwrap();
+            let (pool, log) = (stage.database.pool.clone(), stage.log.clone());
+            let feed = PartitionedFeed { projection, pool, log, partitions: HashMap::new() };
+            feed.take_over().await.unwrap();
+            feed.settle().await.unwrap();
+        }
+        let before = fingerprints(&stage.database).await;
+        stage.import("otlp", "otlp.json").await;
+        assert_eq!(before, fingerprints(&stage.database).await, "the worker of the log does not stand by");
+        for name in PROJECTIONS {
+            let projection = projections::by_name(name).unwrap();
+            give_back(projection, &stage.database.pool, &stage.log).await.unwrap();
+        }
+        drop(worker);
+        let _worker = stage.start_worker("log", &stage.prefix);
+        stage.wait_for_projections().await;
+        assert_ne!(before, fingerprints(&stage.database).await);
+        assert_is_rebuilt(&stage.database).await;
     });
 }
 
