@@ -1,7 +1,7 @@
 //! How fast the relay publishes, beside Kafka's own producer performance tool with the same payloads, acknowledgements
 //! and idempotence.
 //!
-//! Ours reads the events from PostgreSQL and sends seventeen headers with each; the tool reads payloads from memory and
+//! Ours reads the events from PostgreSQL and sends up to sixteen headers with each; the tool reads payloads from memory and
 //! sends nothing else. `EVENTS=200000` for another number.
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Read models that are fed from Kafka, held against the same read models folded from the log.
 
 use crate::harness::{PATIENCE, TestDatabase, sample};
-use crate::stage::Stage;
+use crate::stage::{Stage, until};
 use crate::{Trials, block_on, trials};
 use projections::{PartitionedFeed, give_back};
 use sqlx::AssertSqlSafe;
@@ -149,16 +149,17 @@ fn what_is_taken_over_and_given_back_misses_nothing() {
             feed.take_over().await.unwrap();
             feed.settle().await.unwrap();
         }
-        let before = fingerprints(&stage.database).await;
-        stage.import("otlp", "otlp.json").await;
+        let (before, head) = (fingerprints(&stage.database).await, stage.log.head().await.unwrap());
+        // It ends once the read models have what it imported.
+        let mut import = stage.database.apex(&["import", "otlp", &sample("otlp.json")]).spawn().unwrap();
+        until("something is imported", async || stage.log.head().await.unwrap() > head).await;
         assert_eq!(before, fingerprints(&stage.database).await, "the worker of the log does not stand by");
         for name in PROJECTIONS {
             let projection = projections::by_name(name).unwrap();
             give_back(projection, &stage.database.pool, &stage.log).await.unwrap();
         }
+        assert!(tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap().success());
         drop(worker);
-        let _worker = stage.start_worker("log", &stage.prefix);
-        stage.wait_for_projections().await;
         assert_ne!(before, fingerprints(&stage.database).await);
         assert_is_rebuilt(&stage.database).await;
     });
