@@ -24,21 +24,42 @@ create trigger append_only before update or delete or truncate on apex.archives
     for each statement execute function apex.refuse_change();
 grant select on apex.archives to apex_app;
 
--- Whether the streams which begin in the partition say where they begin.
-alter table apex.partitions add column receipts_kept boolean not null default false;
+-- Streams which begin in the partition below this position say where they begin.
+alter table apex.partitions add column receipts_kept_below bigint not null default 0;
 
 -- A command that created a stream has its receipt in the row of the stream, and its position in the first event. That
 -- event is about to leave: a retry would not find where it stood. So the row of the stream says it from now on.
-create function apex.keep_receipts(partition_name text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+--
+-- Does so for the next 1000 positions of a partition that is complete, and returns whether there are more. Appends lock
+-- the same rows: in the same order, and not for long, so that neither waits for the other in a circle or for minutes.
+create function apex.keep_receipts(partition_name text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
+declare
+    part apex.partitions;
+    first bigint;
+    beyond bigint;
 begin
-    update apex.streams s set first_position = e.position
-    from apex.partitions p
-    join apex.events e on e.position >= p.from_position and e.position < p.to_position and e.version = 1
-    where p.name = partition_name and s.first_command is not null and s.first_position is null
-        and s.tenant_id = e.tenant_id and s.category = e.category and s.stream_id = e.stream_id;
-    update apex.partitions p set receipts_kept = true
+    select * into part from apex.partitions p
     where p.name = partition_name and p.to_position <= (select h.position from apex.head h);
+    first := greatest(part.from_position, part.receipts_kept_below);
+    beyond := least(part.to_position, first + 1000);
+    if part is null or first >= beyond then
+        return false;
+    end if;
+    with born as (
+        select s.stream_id, s.category, s.tenant_id, e.position
+        from apex.events e
+        join apex.streams s
+            on s.stream_id = e.stream_id and s.category = e.category and s.tenant_id = e.tenant_id
+        where e.position >= first and e.position < beyond and e.version = 1
+            and s.first_command is not null and s.first_position is null
+        order by s.stream_id, s.category, s.tenant_id
+        for no key update of s
+    )
+    update apex.streams s set first_position = born.position from born
+    where s.stream_id = born.stream_id and s.category = born.category and s.tenant_id = born.tenant_id;
+    update apex.partitions p set receipts_kept_below = beyond where p.name = partition_name;
+    return beyond < part.to_position;
 end
 $$;
 
@@ -63,7 +84,7 @@ begin
     if part.to_position > (select h.position from apex.head h) then
         raise exception 'partition % is not complete', partition_name using errcode = 'object_not_in_prerequisite_state';
     end if;
-    if not part.receipts_kept then
+    if part.receipts_kept_below < part.to_position then
         raise exception 'receipts of partition % are not kept', partition_name
             using errcode = 'object_not_in_prerequisite_state';
     end if;

@@ -80,16 +80,12 @@ impl Rooms {
         self.spawn("budget alerts", async move { Ok(alerts.run(stop).await?) });
     }
 
-    /// Starts the worker of one projection.
+    /// Starts the workers of one projection.
     pub fn start_projection(&mut self, projection: &'static dyn Projection) {
-        let worker = Worker {
-            projection,
-            pool: self.pool.clone(),
-            tail: self.log.tail().clone(),
-            config: WorkerConfig::default(),
-        };
-        let stop = self.stop_signal();
-        self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+        for worker in Worker::all(projection, &self.pool, self.log.tail(), WorkerConfig::default()) {
+            let stop = self.stop_signal();
+            self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+        }
     }
 
     /// Starts keeping partitions ahead of need.

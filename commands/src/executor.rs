@@ -215,20 +215,29 @@ impl Commands {
     async fn conclude<A: Aggregate, E: std::error::Error + 'static>(
         &self,
         key: &StreamKey,
-        slot: &Slot<A>,
+        slot: &Arc<Slot<A>>,
         handed_in: HandedIn<A>,
     ) -> Result<Outcome<A>, Error<E>> {
         let HandedIn { before, events, after, submitted, written } = handed_in;
-        match submitted.answer().await {
-            Ok(Appended::New { last, .. }) => {
-                let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
-                slot.lock().learn(&aggregate);
-                self.snapshots.offer(key, before.version, &aggregate);
+        let known = slot.clone();
+        // A task of its own: others have built on this decision, and need to know even if its caller goes away.
+        let concluded = tokio::spawn(async move {
+            let appended = submitted.answer().await?;
+            let last = appended.last();
+            let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
+            if let Appended::New { .. } = appended {
+                known.lock().learn(&aggregate);
                 written.send_replace(Some(last));
+            }
+            Ok((appended, aggregate))
+        });
+        match concluded.await.unwrap_or_else(|_| Err(AppendError::unknown())) {
+            Ok((Appended::New { last, .. }, aggregate)) => {
+                self.snapshots.offer(key, before.version, &aggregate);
                 observe::appended(&*before.state, &events);
                 Ok(Outcome { kind: OutcomeKind::Done, position: last, aggregate })
             }
-            Ok(Appended::Duplicate { last, .. }) => {
+            Ok((Appended::Duplicate { last, .. }, _)) => {
                 let aggregate = self.refresh(key, slot).await?;
                 Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate })
             }
@@ -252,7 +261,7 @@ impl Commands {
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
         if let Some(mut written) = written {
-            // Whether it was written or not, the stream tells.
+            // Closed if it was not written. The stream tells what there is instead.
             drop(written.wait_for(Option::is_some).await);
         }
         let aggregate = self.refresh(key, slot).await?;

@@ -64,7 +64,7 @@ pub(crate) struct Known<A> {
 struct Tip<A> {
     after: Arc<Loaded<A>>,
     chain: Chain,
-    /// The position of its last event, once it is committed. Closed without one when nobody waits for it any more.
+    /// The position of its last event, once it is committed. Closed without one when it was not written.
     written: watch::Receiver<Option<Position>>,
 }
 

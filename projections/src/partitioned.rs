@@ -12,7 +12,9 @@
 //! moves the projection's own checkpoint up to the position before which everything is applied, so that queries that
 //! wait for a position, archiving and status work as ever.
 
-use crate::runtime::{ApplyError, Projection, apply_batch};
+use crate::batch::{apply_batch, decode};
+use crate::projection::{ApplyError, Projection, Slot, Target};
+use crate::runtime::enter;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,10 +101,17 @@ impl PartitionedFeed {
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("update apex.checkpoints set source = 'kafka' where name = $1 and source <> 'kafka'")
+        let taken = sqlx::query("update apex.checkpoints set source = 'kafka' where name = $1 and source <> 'kafka'")
             .bind(name)
             .execute(&mut *transaction)
             .await?;
+        if taken.rows_affected() == 1 {
+            // A rebuild gives a projection to the log, too, and leaves what was said of other tables.
+            sqlx::query("delete from apex.partition_checkpoints where projection = $1")
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
@@ -132,7 +141,7 @@ impl PartitionedFeed {
             }
         }
         if !fresh.is_empty() {
-            apply_batch(self.projection, &mut transaction, &fresh).await?;
+            self.write(&mut transaction, &fresh).await?;
             self.advance(&mut transaction, partition, last).await?;
             metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
                 .increment(fresh.len() as u64);
@@ -163,7 +172,7 @@ impl PartitionedFeed {
                 .filter(|event| self.number(&partition.topic, event.stream.id) == partition.number)
                 .map(Arc::new)
                 .collect();
-            apply_batch(self.projection, &mut transaction, &missing).await?;
+            self.write(&mut transaction, &missing).await?;
             checkpoint = checkpoint.max(through);
             self.advance(&mut transaction, partition, checkpoint).await?;
             transaction.commit().await?;
@@ -237,7 +246,7 @@ impl PartitionedFeed {
         partition: &TopicPartition,
     ) -> Result<Position, PartitionedError> {
         let name = self.projection.name();
-        sqlx::query("set local synchronous_commit = off").execute(&mut *connection).await?;
+        enter(connection, Slot::Live, None).await?;
         let of_all: Option<i64> = sqlx::query_scalar(
             "select position from apex.checkpoints where name = $1 and source = 'kafka' for key share",
         )
@@ -268,6 +277,11 @@ impl PartitionedFeed {
             return Err(PartitionedError::OtherPartitions { projection: name, topic, found, known });
         }
         Ok(Position::from_i64(position.max(of_all)))
+    }
+
+    async fn write(&self, connection: &mut PgConnection, events: &[Arc<RecordedEvent>]) -> Result<(), ApplyError> {
+        let target = Target { projection: self.projection, slot: Slot::Live, part: 0 };
+        apply_batch(&target, connection, &decode(&target, events)).await
     }
 
     async fn advance(

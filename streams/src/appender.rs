@@ -7,15 +7,16 @@
 use crate::append::Chain;
 use crate::batch::{Taken, take};
 use crate::commit::{Settled, write};
+use crate::connections::Connections;
 use crate::error::{AppendError, SharedError};
 use crate::{Append, Appended, StreamKey, Tail};
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgDatabaseError, PgPool, PgSeverity};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -32,11 +33,20 @@ pub struct AppenderLimits {
     pub max_batch_events: usize,
     /// Bytes of payload and metadata in one batch.
     pub max_batch_bytes: usize,
+    /// How long a batch may take. After that its connection is given up, and what became of it is unknown: a server that
+    /// vanished without a word must not hold up what comes later.
+    pub patience: Duration,
 }
 
 impl Default for AppenderLimits {
     fn default() -> Self {
-        Self { max_waiting: 4096, connections: 1, max_batch_events: 2000, max_batch_bytes: 8 * 1024 * 1024 }
+        Self {
+            max_waiting: 4096,
+            connections: 1,
+            max_batch_events: 2000,
+            max_batch_bytes: 8 * 1024 * 1024,
+            patience: Duration::from_secs(30),
+        }
     }
 }
 
@@ -57,6 +67,8 @@ pub(crate) struct Waiting {
     pub(crate) chain: Option<Chain>,
     pub(crate) answer: oneshot::Sender<Result<Appended, AppendError>>,
     pub(crate) span: tracing::Span,
+    /// Its place among those that may wait, until it is in a batch.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 impl Waiting {
@@ -90,13 +102,14 @@ impl Settlement {
 
 pub(crate) struct Appender {
     pub(crate) limits: AppenderLimits,
-    pub(crate) queue: mpsc::Receiver<Waiting>,
+    pub(crate) queue: mpsc::UnboundedReceiver<Waiting>,
     pub(crate) committer: Committer,
 }
 
 #[derive(Clone)]
 pub(crate) struct Committer {
-    pub(crate) pool: PgPool,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) patience: Duration,
     pub(crate) tail: Tail,
 }
 
@@ -141,13 +154,12 @@ impl Appender {
                     back.done.settled.into_iter().for_each(Settlement::tell);
                     tokio::task::yield_now().await;
                 }
-                next = self.queue.recv(), if open && waiting.len() < self.limits.max_waiting => match next {
+                next = self.queue.recv(), if open => match next {
                     Some(next) => waiting.push_back(next),
                     None => open = false,
                 },
             }
-            while waiting.len() < self.limits.max_waiting {
-                let Ok(next) = self.queue.try_recv() else { break };
+            while let Ok(next) = self.queue.try_recv() {
                 waiting.push_back(next);
             }
             while batches.len() < self.limits.connections && waiting.len() >= under_way {
@@ -155,6 +167,7 @@ impl Appender {
                 if batch.is_empty() {
                     break;
                 }
+                gauge!("apex_log_append_queue").set(waiting.len() as f64);
                 fail::fail_point!("log_append_batch_cut");
                 busy.extend(streams.iter().cloned());
                 under_way += batch.len();
@@ -197,12 +210,13 @@ impl Committer {
         let mut done = Done::default();
         for (index, waiting) in batch.into_iter().enumerate() {
             if waiting.chain.as_ref().is_some_and(Chain::is_undone) {
-                done.settled.push(waiting.settle(Err(AppendError::Undone)));
+                waiting.respond(Err(AppendError::Undone));
                 continue;
             }
             tracing::debug!(index, "a refused batch is tried one by one");
             let mut one = Box::pin(self.commit(vec![waiting])).await;
-            done.settled.append(&mut one.settled);
+            // This takes long: nobody waits for the others.
+            one.settled.into_iter().for_each(Settlement::tell);
             done.again.append(&mut one.again);
         }
         done
@@ -212,7 +226,7 @@ impl Committer {
         let mut tries = 0;
         loop {
             tries += 1;
-            match write(&self.pool, batch).await {
+            match write(&self.connections, self.patience, batch).await {
                 Err(AppendError::Unavailable(error)) if tries < MAX_TRIES && is_meeting(&error) => {
                     tracing::debug!(tries, "another process was at the same stream or command");
                 }
@@ -243,9 +257,12 @@ impl Committer {
     }
 }
 
-/// Whether a batch met another one at a new stream or command.
+/// Whether a batch met another one at a new stream or command, or somebody who takes his locks in another order.
 fn is_meeting(error: &SharedError) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| matches!(&*code, "23505" | "40001"))
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01"))
 }
 
 /// An error that the database reported means that the transaction was rolled back, unless it reports its own end: a

@@ -26,7 +26,7 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, busy: &HashSet<StreamKey>, l
     let mut batch = Vec::new();
     let mut later = VecDeque::new();
     let (mut events, mut bytes) = (0, 0);
-    while let Some(next) = waiting.pop_front() {
+    while let Some(mut next) = waiting.pop_front() {
         if next.chain.as_ref().is_some_and(crate::append::Chain::is_undone) {
             next.respond(Err(AppendError::Undone));
             continue;
@@ -40,6 +40,7 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, busy: &HashSet<StreamKey>, l
         }
         if plan.admits(&next, busy) {
             plan.add(&next);
+            next.room = None;
             events += next.append.event_count();
             bytes += next.bytes;
             batch.push(next);

@@ -2,10 +2,12 @@
 
 use crate::append::Expected;
 use crate::appender::{Waiting, classify};
+use crate::connections::Connections;
 use crate::{AppendError, Appended, Position, SharedError, StreamKey, Version};
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::HashMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What became of an append of a batch.
@@ -122,11 +124,15 @@ const APPEND: &str = "select append, status, first_position, event_count, confli
     from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 /// Writes a batch in one round trip; one entry in the answer for each append.
-pub(crate) async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Settled>, AppendError> {
-    let mut connection = pool.acquire().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
+pub(crate) async fn write(
+    connections: &Connections,
+    patience: Duration,
+    batch: &[Waiting],
+) -> Result<Vec<Settled>, AppendError> {
+    let mut connection = connections.take().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
     let columns = Columns::of(batch);
     fail::fail_point!("log_append_before_send");
-    let rows = sqlx::query(AssertSqlSafe(APPEND))
+    let query = sqlx::query(AssertSqlSafe(APPEND))
         .bind(&columns.a_tenant)
         .bind(&columns.a_command)
         .bind(&columns.a_creates)
@@ -150,10 +156,10 @@ pub(crate) async fn write(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Settle
         .bind(&columns.e_schema_version)
         .bind(&columns.e_payload)
         .bind(&columns.e_hash)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(classify)?;
-    drop(connection);
+        .fetch_all(&mut connection);
+    let rows = tokio::time::timeout(patience, query).await.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())));
+    let rows = rows.map_err(classify)?;
+    connections.give_back(connection);
     read_answers(&rows, batch, &columns.keys).map_err(classify)
 }
 

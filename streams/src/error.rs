@@ -46,6 +46,14 @@ pub enum AppendError {
 /// A database error shared by all appends of a batch.
 pub type SharedError = std::sync::Arc<sqlx::Error>;
 
+impl AppendError {
+    /// For who waited for an answer that nobody is left to give.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))
+    }
+}
+
 /// What is wrong with an append.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidAppend {

@@ -11,6 +11,7 @@ mod archive;
 mod batch;
 mod checkpoint;
 mod commit;
+mod connections;
 mod consumer;
 mod error;
 mod event;

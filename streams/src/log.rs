@@ -1,21 +1,21 @@
 //! The log's handle.
 
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
+use crate::connections::Connections;
 use crate::read::{Limit, Reader};
 use crate::{
     Append, AppendError, Appended, AppenderLimits, Chain, Headroom, NewSnapshot, Pages, Position, ReadError,
-    ReadFilter, RecordedEvent, SharedError, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions,
-    read, snapshots,
+    ReadFilter, RecordedEvent, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions, read,
+    snapshots,
 };
 use chrono::{DateTime, Utc};
-use metrics::{counter, gauge};
-use sqlx::Connection;
+use metrics::counter;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 /// Settings of the log.
@@ -30,18 +30,17 @@ pub struct LogConfig {
 }
 
 /// Connections of the tail: for reading and for notifications.
-const TAIL_CONNECTIONS: usize = 2;
-/// A connection that rested for so long is asked whether it still lives, before it gets an append whose outcome would
-/// else be unknown. Those of a busy log never rest, and pay nothing.
-const PING_AFTER: Duration = Duration::from_millis(10);
-/// How long the log waits for a connection.
+const TAIL_CONNECTIONS: u32 = 2;
+/// How long the tail waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A handle to the log; cheap to clone. Its appender ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Log {
     reader: Reader,
-    queue: mpsc::Sender<Waiting>,
+    /// Bounded by `room`.
+    queue: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
     tail: Tail,
 }
 
@@ -53,29 +52,19 @@ impl Log {
     pub async fn open(pool: PgPool, config: LogConfig) -> Result<Self, ReadError> {
         // Appends, the tail and whoever else reads must not wait for each other's connections.
         let options = (*pool.connect_options()).clone();
-        let own = |connections: usize| {
-            PgPoolOptions::new()
-                .max_connections(u32::try_from(connections).unwrap_or(1).max(1))
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // A ping would double the round trips of a busy log.
-                .test_before_acquire(false)
-                .before_acquire(|connection, of| {
-                    Box::pin(async move {
-                        if of.idle_for >= PING_AFTER {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(options.clone())
-        };
+        let own = PgPoolOptions::new()
+            .max_connections(TAIL_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options.clone());
         let reader = Reader::new(pool, config.archive);
-        let tail = Tail::open(reader.on(own(TAIL_CONNECTIONS)), reader.clone(), config.tail).await?;
-        let (queue, receiver) = mpsc::channel(config.appender.max_waiting);
-        let committer = Committer { pool: own(config.appender.connections), tail: tail.clone() };
+        let tail = Tail::open(reader.on(own), reader.clone(), config.tail).await?;
+        let (queue, receiver) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(config.appender.max_waiting));
+        let connections = Arc::new(Connections::new(options));
+        let committer = Committer { connections, patience: config.appender.patience, tail: tail.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
-        Ok(Self { reader, queue, tail })
+        Ok(Self { reader, queue, room, tail })
     }
 
     /// Appends; answered once the events are durable.
@@ -93,16 +82,14 @@ impl Log {
     /// [`AppendError::Invalid`], [`AppendError::Busy`] and [`AppendError::Closed`]: it was not even taken. Nothing was
     /// written, and what was handed in before goes on.
     pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
-        let (waiting, submitted) = prepare(append, chain)?;
-        self.queue.try_send(waiting).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                counter!("apex_log_busy_total").increment(1);
-                AppendError::Busy { retry_after: RETRY_AFTER }
-            }
-            TrySendError::Closed(_) => AppendError::Closed,
-        })?;
+        let (mut waiting, submitted) = prepare(append, chain)?;
+        waiting.room = self.room.clone().try_acquire_owned().ok();
+        if waiting.room.is_none() {
+            counter!("apex_log_busy_total").increment(1);
+            return Err(AppendError::Busy { retry_after: RETRY_AFTER });
+        }
+        self.queue.send(waiting).map_err(|_| AppendError::Closed)?;
         fail::fail_point!("log_append_queued");
-        gauge!("apex_log_append_queue").set((self.queue.max_capacity() - self.queue.capacity()) as f64);
         Ok(submitted)
     }
 
@@ -115,8 +102,9 @@ impl Log {
         let mut submitted = Vec::new();
         for append in appends {
             submitted.push(match prepare(append, None) {
-                Ok((waiting, answer)) => {
-                    self.queue.send(waiting).await.map(|()| answer).map_err(|_| AppendError::Closed)
+                Ok((mut waiting, answer)) => {
+                    waiting.room = self.room.clone().acquire_owned().await.ok();
+                    self.queue.send(waiting).map(|()| answer).map_err(|_| AppendError::Closed)
                 }
                 Err(error) => Err(error),
             });
@@ -273,7 +261,7 @@ impl Submitted {
     /// As for [`Log::append`].
     pub async fn answer(self) -> Result<Appended, AppendError> {
         // Without an answer the appender died at it, before or after the commit.
-        self.0.await.unwrap_or_else(|_| Err(AppendError::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))))
+        self.0.await.unwrap_or_else(|_| Err(AppendError::unknown()))
     }
 }
 
@@ -292,5 +280,5 @@ fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted)
         .collect();
     let (answer, answered) = oneshot::channel();
     let (span, chain) = (tracing::Span::current(), chain.cloned());
-    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span }, Submitted(answered)))
+    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span, room: None }, Submitted(answered)))
 }

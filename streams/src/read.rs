@@ -195,11 +195,12 @@ impl Reader {
         let last = first.map_or(floor(&known).get(), |(position, _)| position.get().saturating_sub(1));
         let archived = self.archived(&known, 1, last.min(floor(&known).get()))?;
         let wanted = key.clone();
-        let mut whole = blocking(move || archived.stream(&known, &wanted, after, limit)).await?;
-        // What was archived since the table was read is on both.
+        let archived = blocking(move || archived.stream(&known, &wanted, after, limit)).await?;
+        // What was archived since the table was read is in both.
         let first_version = first.map_or(u64::MAX, |(_, version)| version.get());
-        whole.events.retain(|event| event.version.get() < first_version);
-        for event in page.events {
+        let earlier = archived.events.into_iter().filter(|event| event.version.get() < first_version);
+        let mut whole = Page::new(limit);
+        for event in earlier.chain(page.events) {
             if !whole.has_room() || !whole.push(event) {
                 break;
             }

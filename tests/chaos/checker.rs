@@ -115,8 +115,10 @@ impl<'a> Story<'a> {
         let ends = self.attempts.iter().filter_map(|attempt| attempt.ended.as_ref());
         ends.filter_map(|(_, outcome)| match outcome {
             Outcome::Conflict { stream, current } => {
-                let part = self.command.parts.iter().find(|part| part.stream == *stream)?;
-                Some((*stream, part.expected?, *current))
+                let part = self.command.parts.iter().find(|part| part.stream == *stream);
+                // One that was not asked about, or of which nothing was expected, is no reason to refuse: it counts as
+                // refused for the version that it has.
+                Some((*stream, part.and_then(|part| part.expected).unwrap_or(*current), *current))
             }
             Outcome::Ok { .. } | Outcome::Fail { .. } | Outcome::Unknown { .. } => None,
         })

@@ -249,20 +249,88 @@ async fn commands_of_two_processes_to_one_aggregate_never_rest_on_what_did_not_c
     database.verify_log().await;
 }
 
+/// Another session holds a stream, so that appends to it wait.
+async fn hold(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
+    let mut owner = database.owner().await;
+    sqlx::query("begin").execute(&mut owner).await.unwrap();
+    let lock = "select from apex.streams where stream_id = $1 for update";
+    sqlx::query(lock).bind(stream).execute(&mut owner).await.unwrap();
+    owner
+}
+
+/// A batch that never ends is given up, and what comes later goes on. What became of it is found out by a retry.
+#[tokio::test]
+async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody() {
+    let database = TestDatabase::new().await;
+    let patience = std::time::Duration::from_millis(500);
+    let limits = AppenderLimits { patience, ..AppenderLimits::default() };
+    let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
+    let id = Uuid::new_v4();
+    log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
+    let mut holder = hold(&database, id).await;
+    let stuck = append(vec![stream(id, version(1), 1)]);
+    let answer = log.append(stuck.clone()).await;
+    assert!(matches!(answer, Err(AppendError::Indeterminate(_))), "{answer:?}");
+    let other = log.append(append(vec![stream(Uuid::new_v4(), version(0), 1)])).await;
+    assert!(matches!(other, Ok(Appended::New { .. })), "{other:?}");
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    assert!(log.append(stuck).await.is_ok());
+    assert_eq!(of_stream(&log, "task", id).await.len(), 2);
+    database.verify_log().await;
+}
+
+/// As many wait as the limit says, whether the appender has seen them or not; one more is told to come again.
+#[tokio::test]
+async fn no_more_wait_than_may() {
+    let database = TestDatabase::new().await;
+    let limits = AppenderLimits { max_waiting: 20, ..AppenderLimits::default() };
+    let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
+    let id = Uuid::new_v4();
+    log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
+    let mut holder = hold(&database, id).await;
+    let first = log.submit(append(vec![stream(id, version(1), 1)]), None).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let submit = |_| log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None);
+    let mut waiting: Vec<_> = (0..10).map(submit).collect::<Result<_, _>>().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    waiting.extend((0..10).map(submit).collect::<Result<Vec<_>, _>>().unwrap());
+    assert!(matches!(submit(0), Err(AppendError::Busy { .. })));
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    assert!(matches!(first.answer().await, Ok(Appended::New { .. })));
+    for one in waiting {
+        assert!(matches!(one.answer().await, Ok(Appended::New { .. })));
+    }
+    assert!(submit(0).unwrap().answer().await.is_ok());
+}
+
+/// Its caller goes away while it waits: what was decided on it waits for it all the same.
+#[tokio::test]
+async fn a_command_whose_caller_left_does_not_trouble_those_after_it() {
+    let database = TestDatabase::new().await;
+    let commands = Commands::new(open(&database).await, CommandsConfig::default());
+    let (_, task) = running_task(&commands).await;
+    let mut holder = hold(&database, task).await;
+    let run = |command: TaskCommand| {
+        let commands = commands.clone();
+        tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
+    };
+    let left = run(TaskCommand::Complete { result: None, at: at(20) });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    left.abort();
+    let later = run(TaskCommand::Complete { result: None, at: at(20) });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!later.is_finished(), "it waits for what it rests on");
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    assert_eq!(later.await.unwrap().unwrap().kind, OutcomeKind::AlreadyDone);
+}
+
 /// A command that was decided on an uncommitted state is refused only once that state is committed.
 #[tokio::test]
 async fn a_refusal_rests_on_what_is_committed() {
     let database = TestDatabase::new().await;
     let commands = Commands::new(open(&database).await, CommandsConfig::default());
     let (agent, task) = running_task(&commands).await;
-    // Another session holds the stream, so that the completion waits.
-    let mut owner = database.owner().await;
-    sqlx::query("begin").execute(&mut owner).await.unwrap();
-    sqlx::query("select from apex.streams where stream_id = $1 for update")
-        .bind(task)
-        .execute(&mut owner)
-        .await
-        .unwrap();
+    let mut holder = hold(&database, task).await;
     let run = |command: TaskCommand| {
         let commands = commands.clone();
         tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
@@ -272,7 +340,7 @@ async fn a_refusal_rests_on_what_is_committed() {
     let progress = run(TaskCommand::Progress { percent: 1, note: None, at: at(21) });
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert!(!completion.is_finished() && !progress.is_finished(), "nobody is told what is not committed");
-    sqlx::query("rollback").execute(&mut owner).await.unwrap();
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
     assert_eq!(completion.await.unwrap().unwrap().kind, OutcomeKind::Done);
     assert!(matches!(progress.await.unwrap(), Err(Error::Rejected(_))));
     assert_eq!(of_stream(commands.log(), "agent", agent).await.len(), 2);

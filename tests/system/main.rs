@@ -21,3 +21,4 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod versions;

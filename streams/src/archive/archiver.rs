@@ -156,13 +156,13 @@ impl Archiver {
     /// plan tells.
     pub async fn archive(&self, plan: &ArchivePlan, progress: ArchiveProgress) -> Result<Manifest, ArchiverError> {
         // Long, harmless to repeat, and therefore no part of the transaction that drops the partition.
-        sqlx::query("select apex.keep_receipts($1)").bind(&plan.name).execute(&self.pool).await?;
+        while self.patiently(async || self.keep_receipts(plan).await).await? {}
         let log_id: Uuid = sqlx::query_scalar("select log_id from apex.settings").fetch_one(&self.pool).await?;
         let written = self.write(plan, &progress).await?;
         let (folder, name) = (self.folder.clone(), plan.name.clone());
         let install = move || install(&folder, &name, log_id, &written, &progress);
         let manifest = tokio::task::spawn_blocking(install).await.map_err(ArchiveError::from)??;
-        self.drop_partition(plan, &manifest).await?;
+        self.patiently(async || self.try_drop(plan, &manifest).await).await?;
         Ok(manifest)
     }
 
@@ -191,10 +191,15 @@ impl Archiver {
         sums.ok_or_else(|| ArchiverError::Damaged(format!("it does not hold {} to {}", plan.first, plan.last)))
     }
 
-    /// Records the archive and drops the partition, when nobody is in the way.
-    async fn drop_partition(&self, plan: &ArchivePlan, manifest: &Manifest) -> Result<(), ArchiverError> {
+    /// Keeps some more receipts; whether there are others.
+    async fn keep_receipts(&self, plan: &ArchivePlan) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select apex.keep_receipts($1)").bind(&plan.name).fetch_one(&self.pool).await
+    }
+
+    /// Does what needs locks, when nobody is in the way.
+    async fn patiently<T>(&self, what: impl AsyncFn() -> Result<T, sqlx::Error>) -> Result<T, ArchiverError> {
         for _ in 0..LOCK_ATTEMPTS {
-            match self.try_drop(plan, manifest).await {
+            match what().await {
                 Err(sqlx::Error::Database(refusal))
                     if refusal.code().is_some_and(|code| LOCK_CODES.contains(&&*code)) =>
                 {
