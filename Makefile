@@ -4,7 +4,7 @@
 # Compiling librdkafka takes a C and a C++ compiler. Debian's default Java is 17 or newer from 12 on.
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
-TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat
+TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv
 PEER_PACKAGES := $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
@@ -30,6 +30,7 @@ build: ## build target/debug/apex
 
 test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
+	@scripts/python-for-examples.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
 chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run

@@ -5,6 +5,7 @@ use domain::TenantId;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use streams::relay::RelayConfig;
 
 /// A value that never reaches logs, errors or Debug output.
 #[derive(Clone)]
@@ -105,6 +106,24 @@ pub struct Kafka {
     /// Replicas of a topic that the relay makes.
     #[arg(long, env = "APEX_KAFKA_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
     pub kafka_replication: i32,
+
+    /// Publish the rows of the read models too, one message a row, to compacted topics: PREFIX.state.READ_MODEL.
+    #[arg(long, env = "APEX_KAFKA_STATE_TOPICS", default_value_t = false, action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub kafka_state_topics: bool,
+}
+
+impl Kafka {
+    /// The relay's settings, where brokers are named.
+    #[must_use]
+    pub fn relay(&self) -> Option<RelayConfig> {
+        Some(RelayConfig {
+            topic_prefix: self.kafka_topic_prefix.clone(),
+            partitions: self.kafka_partitions,
+            replication: self.kafka_replication,
+            ..RelayConfig::new(self.kafka_brokers.clone()?)
+        })
+    }
 }
 
 /// What the server needs.

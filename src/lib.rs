@@ -3,6 +3,7 @@
 //! This package is the composition root. It reads the configuration, opens the database, starts the rooms, and holds
 //! the subcommands; what Apex does is in the rooms.
 
+pub mod asyncapi;
 pub mod cli;
 pub mod config;
 pub mod database;

@@ -5,7 +5,7 @@ use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{Applying, Reactor, Worker, WorkerConfig};
+use projections::{Applying, Projection, Reactor, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
@@ -72,10 +72,7 @@ impl Rooms {
     /// Starts the workers of all projections and the policies that react to them.
     pub fn start_projections(&mut self) {
         for projection in projections::all() {
-            for worker in Worker::all(projection, &self.pool, self.log.tail(), WorkerConfig::default()) {
-                let stop = self.stop_signal();
-                self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
-            }
+            self.start_projection(projection);
         }
         let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
         let policy = Reactor {
@@ -86,6 +83,14 @@ impl Rooms {
         };
         let stop = self.stop_signal();
         self.spawn(policies::BUDGET_ALERTS, async move { Ok(policy.run(stop).await?) });
+    }
+
+    /// Starts the workers of one projection.
+    pub fn start_projection(&mut self, projection: &'static dyn Projection) {
+        for worker in Worker::all(projection, &self.pool, self.log.tail(), WorkerConfig::default()) {
+            let stop = self.stop_signal();
+            self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+        }
     }
 
     /// Starts keeping partitions ahead of need.

@@ -183,7 +183,7 @@ fn every_variable_and_option_that_is_named_exists() {
 
 #[test]
 fn the_page_on_kafka_has_the_headers_of_the_relay() {
-    let relay = std::fs::read_to_string(root().join("streams/src/relay.rs")).unwrap();
+    let relay = std::fs::read_to_string(root().join("streams/src/relay/message.rs")).unwrap();
     let page = std::fs::read_to_string(root().join("docs/kafka.md")).unwrap();
     let sent: BTreeSet<_> = words(&relay, "ce_", is_snake);
     assert!(sent.len() > 8);

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod codec;
+mod compatibility;
 mod ids;
 mod money;
 mod schema;
@@ -24,6 +25,7 @@ mod testing;
 
 pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
+pub use compatibility::breaking_changes;
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};
 pub use schema::{EventSchema, Kept, ShapeChanged};

@@ -41,6 +41,10 @@ impl Projection for Agents {
         "agents"
     }
 
+    fn needs_log_order(&self) -> bool {
+        false
+    }
+
     fn categories(&self) -> &'static [&'static str] {
         &["agent"]
     }

@@ -71,6 +71,10 @@ impl Projection for Calls {
         "calls"
     }
 
+    fn needs_log_order(&self) -> bool {
+        false
+    }
+
     fn categories(&self) -> &'static [&'static str] {
         &["call"]
     }

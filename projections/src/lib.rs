@@ -13,6 +13,7 @@ mod compare;
 mod history;
 mod memories;
 mod parking;
+mod partitioned;
 mod projection;
 mod report;
 mod rows;
@@ -30,6 +31,7 @@ pub use budgets::{PendingAlert, pending_alerts};
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
 pub use parking::{Decision, Order, ParkedEvent, ParkingError, Resumed, parked_events, resume};
+pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
 pub use projection::{Applied, ApplyError, Partitioning, Projection};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
 pub use runtime::{

@@ -46,6 +46,10 @@ impl Projection for Memories {
         "memories"
     }
 
+    fn needs_log_order(&self) -> bool {
+        false
+    }
+
     fn categories(&self) -> &'static [&'static str] {
         &["memory"]
     }

@@ -113,6 +113,10 @@ pub trait Projection: Send + Sync {
     fn partitioning(&self) -> Partitioning {
         Partitioning::Whole
     }
+    /// Whether it needs the events of different streams in the order of the log, rather than of each stream alone.
+    fn needs_log_order(&self) -> bool {
+        true
+    }
     /// The categories it wants events of.
     fn categories(&self) -> &'static [&'static str];
     /// Its tables, without a schema, each with the columns that order its rows.

@@ -353,7 +353,8 @@ async fn lock(
     follower: &str,
     code: i32,
 ) -> Result<Lock, ApplyError> {
-    let find = "select position, version from apex.checkpoints where name = $1 for update skip locked";
+    let find =
+        "select position, version from apex.checkpoints where name = $1 and source = 'log' for update skip locked";
     let found: Option<(i64, Option<i32>)> = sqlx::query_as(find).bind(name).fetch_optional(&mut *connection).await?;
     if let Some((position, version)) = found {
         let is_own = version.is_none_or(|version| version == code);

@@ -44,6 +44,10 @@ impl Projection for Tasks {
         "tasks"
     }
 
+    fn needs_log_order(&self) -> bool {
+        false
+    }
+
     fn categories(&self) -> &'static [&'static str] {
         &["task"]
     }

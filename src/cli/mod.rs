@@ -13,6 +13,7 @@ mod replay;
 mod report;
 mod schema;
 mod serve;
+mod worker;
 
 use crate::config::Common;
 use crate::database::Database;
@@ -55,6 +56,8 @@ enum Command {
     Projections(projections::Projections),
     /// Publish the log to Kafka
     Relay(relay::Relay),
+    /// Feed read models, from the log or from Kafka
+    Worker(worker::WorkerCommand),
     /// Check the log itself, and archive old parts of it
     Log(log::LogCommand),
     /// Bring the database's schema up to date
@@ -79,6 +82,7 @@ impl Cli {
             Command::Prices(command) => command.run(&self.common).await,
             Command::Projections(command) => command.run(&self.common).await,
             Command::Relay(command) => command.run(&self.common).await,
+            Command::Worker(command) => command.run(&self.common).await,
             Command::Log(command) => command.run(&self.common).await,
             Command::Migrate(command) => command.run(&self.common).await,
             Command::Schema(command) => command.run(),

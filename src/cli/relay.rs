@@ -5,7 +5,7 @@ use crate::config::{Common, Kafka};
 use anyhow::Context as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use streams::relay::relayed;
+use streams::relay::{publish_again_from, relayed};
 
 /// Runs until it is stopped. Where several run, one publishes and the others stand by.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,10 @@ pub(super) struct Relay {
     /// Stop once everything that is in the log now is published
     #[arg(long)]
     until_caught_up: bool,
+
+    /// Publish again from this position on, whichever relay is active: for a broker that lost its data
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
+    from: Option<u64>,
 }
 
 /// How often to look whether the relay has caught up.
@@ -24,6 +28,12 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 impl Relay {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_rooms(common, async |rooms| {
+            if let Some(from) = self.from {
+                let again =
+                    publish_again_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
+                anyhow::ensure!(again, "the relay has not come to position {from} yet: it would skip what is before");
+                eprintln!("What is from position {from} on is published again.");
+            }
             if !serve::start_relay(rooms, &self.kafka) {
                 anyhow::bail!("no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers");
             }

@@ -19,6 +19,8 @@ pub(super) struct Schema {
 enum Command {
     /// Write the JSON Schema of every version of every event type, one file each
     Events(Events),
+    /// Print the AsyncAPI document of the topics
+    Asyncapi,
 }
 
 /// Writes what is missing. A file of another shape stays, and nothing is written then: the event type needs a new
@@ -34,6 +36,10 @@ impl Schema {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Some(Command::Events(events)) => events.run(&domain::Event::schemas()),
+            Some(Command::Asyncapi) => {
+                output::write(&crate::asyncapi::document())?;
+                Ok(ExitCode::SUCCESS)
+            }
             None => {
                 output::write(&api::schema_sdl())?;
                 Ok(ExitCode::SUCCESS)

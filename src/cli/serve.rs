@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::relay::{Relay, RelayConfig};
+use streams::relay::{Relay, StateRelay, StateTable};
 use tokio::net::TcpListener;
 
 /// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has finished what it is at; ends with an error
@@ -90,17 +90,38 @@ pub(super) fn announce(address: SocketAddr, server: &Server) {
 
 /// Publishes to Kafka where brokers are named.
 pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
-    let Some(brokers) = kafka.kafka_brokers.clone() else { return false };
-    let config = RelayConfig {
-        brokers,
-        topic_prefix: kafka.kafka_topic_prefix.clone(),
-        partitions: kafka.kafka_partitions,
-        replication: kafka.kafka_replication,
-    };
+    let Some(config) = kafka.relay() else { return false };
+    if kafka.kafka_state_topics {
+        for table in STATE_TABLES {
+            let (pool, tail, config) = (rooms.pool.clone(), rooms.log.tail().clone(), config.clone());
+            let (relay, stop) = (StateRelay { pool, tail, config, table }, rooms.stop_signal());
+            rooms.spawn(table.checkpoint, async move { Ok(relay.run(stop).await?) });
+        }
+    }
     let relay = Relay { pool: rooms.pool.clone(), tail: rooms.log.tail().clone(), config };
     let stop = rooms.stop_signal();
     rooms.spawn("relay", async move { Ok(relay.run(stop).await?) });
     true
+}
+
+/// The read models that have one row a stream.
+const STATE_TABLES: [StateTable; 4] = [
+    state("agents", "state:agents", "agent", "apex.agents", "agent_id", &[]),
+    state("tasks", "state:tasks", "task", "apex.tasks", "task_id", &[]),
+    state("calls", "state:calls", "call", "apex.calls", "call_id", &[]),
+    // What the search looks in is generated from the rest.
+    state("memories", "state:memories", "memory", "apex.memories", "memory_id", &["words"]),
+];
+
+const fn state(
+    name: &'static str,
+    checkpoint: &'static str,
+    category: &'static str,
+    table: &'static str,
+    id: &'static str,
+    hidden: &'static [&'static str],
+) -> StateTable {
+    StateTable { name, checkpoint, category, table, id, hidden }
 }
 
 fn start_gauges(rooms: &mut Rooms) {

@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod connections;
+mod consumer;
 mod error;
 mod event;
 mod log;
@@ -30,6 +31,7 @@ pub use archive::{
     Manifest, archives,
 };
 pub use checkpoint::advance_checkpoint;
+pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
 pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 pub use log::{Log, LogConfig, Submitted};

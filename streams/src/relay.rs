@@ -4,43 +4,52 @@
 //! in binary mode (CloudEvents 1.0.2, Kafka protocol binding): the payload is the message, all else are headers.
 //!
 //! At least once: after a crash some events are sent again. A consumer drops what it has by the header `ce_position`.
-//! The checkpoint is the last position before which everything is acknowledged by all in-sync replicas; it moves by
-//! compare-and-set, and only the process that holds the relay's lock sends. Nothing is in Kafka that PostgreSQL does
-//! not have: only committed events are read.
+//! The checkpoint is the last position before which everything is acknowledged by all in-sync replicas. Only the relay
+//! that holds the [`Seat`] sends, and it moves the checkpoint on the seat's own connection: whoever lost the seat moves
+//! nothing. Nothing is in Kafka that PostgreSQL does not have: only committed events are read.
+//!
+//! However often a relay fails, the first occurrences of events in a partition stand in the order of the log: every
+//! relay sends from a checkpoint on, and an idempotent producer leaves out nothing in the middle of a partition.
 
-use crate::{Position, ReadError, RecordedEvent, Tail, advance_checkpoint, link_to_causes};
-use futures::future::join_all;
+mod message;
+mod partition;
+mod seat;
+mod state;
+mod topics;
+mod window;
+
+pub use message::{MessageError, decode, header_schema};
+pub use partition::partition_of;
+pub use state::{StateRelay, StateTable};
+
+use crate::{Position, ReadError, RecordedEvent, Tail, link_to_causes};
+use futures::{Stream, StreamExt};
 use metrics::{counter, gauge};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
-use sqlx::postgres::{PgConnection, PgPool};
+use seat::Seat;
+use sqlx::postgres::PgPool;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
-use tracing::Instrument;
+use tokio::time::MissedTickBehavior;
+use window::Window;
 
 /// The checkpoint's name.
 const CHECKPOINT: &str = "relay:kafka";
 /// Held by the active relay's connection for as long as it lives: "apexrely" as a number.
 const LOCK_KEY: i64 = 0x6170_6578_7265_6c79;
-/// Events in flight at once.
+/// Events read at once.
 const PAGE_EVENTS: usize = 1000;
-/// How often a relay that is not active tries to become it.
-const TAKEOVER_INTERVAL: Duration = Duration::from_secs(1);
-/// How often an idle relay looks at its checkpoint.
-const IDLE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the checkpoint is moved, at most.
+const SAVE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a relay that moves no checkpoint looks at it, and shows the database that it is there.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long a message may take until it counts as failed.
-const DELIVERY_TIMEOUT_MS: &str = "30000";
-/// How long the broker may take to make topics.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a relay that is told to stop waits for what is in flight.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings of the relay.
 #[derive(Debug, Clone)]
@@ -53,13 +62,33 @@ pub struct RelayConfig {
     pub partitions: i32,
     /// Replicas of a topic that the relay makes.
     pub replication: i32,
+    /// How long a message may wait for its acknowledgement until it counts as failed and is sent anew.
+    pub delivery_timeout: Duration,
 }
 
 impl RelayConfig {
+    /// For brokers, as host:port, separated by commas; all else as the program's options have it by default.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            topic_prefix: "apex".to_owned(),
+            partitions: 6,
+            replication: 1,
+            delivery_timeout: Duration::from_secs(30),
+        }
+    }
+
     /// The topic of a category.
     #[must_use]
     pub fn topic(&self, category: &str) -> String {
         format!("{}.{category}", self.topic_prefix)
+    }
+
+    /// The compacted topic of a read model.
+    #[must_use]
+    pub fn state_topic(&self, read_model: &str) -> String {
+        format!("{}.state.{read_model}", self.topic_prefix)
     }
 }
 
@@ -69,13 +98,25 @@ pub enum RelayError {
     /// The client cannot be set up.
     #[error("the Kafka client cannot be set up")]
     Client(#[source] KafkaError),
-    /// The broker did not make a topic.
-    #[error("topic {topic} cannot be made: {code}")]
+    /// The broker did not make a topic, or does not tell its settings.
+    #[error("topic {topic} cannot be made ready: {code}")]
     Topic {
         /// Which topic.
         topic: String,
         /// What the broker said.
         code: RDKafkaErrorCode,
+    },
+    /// A topic that somebody made is not fit for what is to be in it.
+    #[error("topic {topic} has {setting}={found}, needed is {needed}: change the topic, the relay goes on then")]
+    Misconfigured {
+        /// Which topic.
+        topic: String,
+        /// Which of its settings.
+        setting: &'static str,
+        /// What it has.
+        found: String,
+        /// What it must have.
+        needed: String,
     },
     /// The broker did not answer.
     #[error("the Kafka broker cannot be reached")]
@@ -92,17 +133,17 @@ pub enum RelayError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The checkpoint cannot be kept.
+    /// The checkpoint cannot be kept, or the seat is lost.
     #[error("the relay's checkpoint cannot be kept")]
     Database(#[from] sqlx::Error),
-    /// Another relay moved the checkpoint: this one was overtaken.
-    #[error("another relay moved the checkpoint")]
-    Overtaken,
+    /// Somebody set the checkpoint elsewhere.
+    #[error("the relay's checkpoint was moved")]
+    Moved,
 }
 
 /// Publishes the log to Kafka.
 pub struct Relay {
-    /// The database, for the lock and the checkpoint.
+    /// The database, for the seat and the checkpoint.
     pub pool: PgPool,
     /// The end of the log.
     pub tail: Tail,
@@ -118,180 +159,123 @@ impl Relay {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
-            let ended = tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                ended = self.publish() => ended,
-            };
+            let ended = self.publish(shutdown.as_mut()).await;
             gauge!("apex_relay_active").set(0.0);
-            let pause = match ended {
-                Ok(()) => TAKEOVER_INTERVAL,
+            match ended {
+                Ok(()) => return Ok(()),
                 Err(RelayError::Read(ReadError::Closed)) => return Err(ReadError::Closed),
+                Err(RelayError::Moved) => tracing::info!("the relay begins at another checkpoint"),
                 Err(error) => {
                     counter!("apex_relay_errors_total").increment(1);
                     tracing::warn!(error = &error as &dyn std::error::Error, "the relay tries again");
-                    RETRY_PAUSE
+                    if let Ok(position) = relayed(&self.pool).await {
+                        self.show_lag(position);
+                    }
+                    tokio::select! {
+                        () = &mut shutdown => return Ok(()),
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
                 }
-            };
-            tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Publishes for as long as this process is the active one; returns at once where another is.
-    async fn publish(&self) -> Result<(), RelayError> {
-        // A connection of its own, closed when this returns: that is what gives up the lock.
-        let mut connection = self.pool.acquire().await?.detach();
-        let active: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK_KEY).fetch_one(&mut connection).await?;
-        if !active {
-            return Ok(());
-        }
+    /// Waits for the seat and publishes for as long as it is kept; ends well only when told to stop.
+    async fn publish(&self, mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>) -> Result<(), RelayError> {
+        let seated = async {
+            // First, so that only a relay that has reached the broker takes the seat.
+            let made = topics::prepare(&self.config).await?;
+            Ok::<_, RelayError>((made, Seat::take(&self.pool, LOCK_KEY, CHECKPOINT).await?))
+        };
+        let (made, mut seat) = tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            seated = seated => seated?,
+        };
         gauge!("apex_relay_active").set(1.0);
-        make_topics(&self.config).await?;
-        let producer = producer(&self.config)?;
-        let mut checkpoint = load_checkpoint(&mut connection).await?;
+        warn_of_new_topics(&made, seat.position());
+        let mut window = Window::open(&self.config, seat.position())?;
+        let ended = tokio::select! {
+            () = &mut shutdown => Ok(()),
+            ended = self.fill(&mut window, &mut seat) => ended,
+        };
+        if ended.is_ok() {
+            // What is not acknowledged by then is sent again by the next relay.
+            drop(tokio::time::timeout(DRAIN_PATIENCE, window.drain()).await);
+            seat.advance(window.acknowledged()).await?;
+        }
+        ended
+    }
+
+    async fn fill(&self, window: &mut Window, seat: &mut Seat) -> Result<(), RelayError> {
+        let mut pages = std::pin::pin!(pages(&self.tail, seat.position()));
+        let mut ticks = tokio::time::interval(SAVE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen_at = Instant::now();
         loop {
-            let lag = self.tail.head().get().saturating_sub(checkpoint.get());
-            gauge!("apex_relay_lag_events").set(lag as f64);
-            let Ok(events) = tokio::time::timeout(IDLE_INTERVAL, self.tail.next_after(checkpoint, PAGE_EVENTS)).await
-            else {
-                // Somebody may have set it back to fill a broker again, or the connection and with it the lock is gone.
-                checkpoint = load_checkpoint(&mut connection).await?;
-                continue;
-            };
-            let events = events?;
-            let span = tracing::info_span!("relay", events = events.len());
-            link_to_causes(&span, &events);
-            let (acknowledged, failure) = self.send(&producer, &events, checkpoint).instrument(span).await;
-            if acknowledged > checkpoint {
-                save_checkpoint(&mut connection, checkpoint, acknowledged).await?;
-                counter!("apex_relay_events_total").increment(acknowledged.get() - checkpoint.get());
-                checkpoint = acknowledged;
-            }
-            if let Some(failure) = failure {
-                return Err(failure);
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => {
+                    if window.acknowledged() > seat.position() || seen_at.elapsed() > HEARTBEAT_INTERVAL {
+                        self.save(window, seat).await?;
+                        seen_at = Instant::now();
+                    }
+                }
+                acknowledged = window.next_acknowledged(), if !window.is_empty() => acknowledged?,
+                Some(events) = pages.next(), if window.has_room() => {
+                    let events = events?;
+                    let span = tracing::info_span!("relay", events = events.len());
+                    link_to_causes(&span, &events);
+                    span.in_scope(|| window.send(&events))?;
+                    fail::fail_point!("relay_sent");
+                }
             }
         }
     }
 
-    /// Sends a page; returns the last position before which everything was acknowledged.
-    async fn send(
-        &self,
-        producer: &FutureProducer,
-        events: &[Arc<RecordedEvent>],
-        from: Position,
-    ) -> (Position, Option<RelayError>) {
-        let topics: Vec<_> = events.iter().map(|event| self.config.topic(&event.stream.category)).collect();
-        let keys: Vec<_> = events.iter().map(|event| event.stream.id.to_string()).collect();
-        let deliveries: Vec<_> = events
-            .iter()
-            .zip(topics.iter().zip(&keys))
-            .map(|(event, (topic, key))| {
-                let record = FutureRecord::to(topic)
-                    .key(key)
-                    .payload(&event.payload)
-                    .headers(headers(event))
-                    .timestamp(event.recorded_at.timestamp_millis());
-                producer.send(record, Timeout::Never)
-            })
-            .collect();
-        let mut acknowledged = from;
-        for (event, delivery) in events.iter().zip(join_all(deliveries).await) {
-            match delivery {
-                Ok(_) => acknowledged = event.position,
-                Err((source, _)) => {
-                    return (acknowledged, Some(RelayError::NotAcknowledged { position: event.position, source }));
-                }
-            }
+    async fn save(&self, window: &Window, seat: &mut Seat) -> Result<(), RelayError> {
+        let (from, to) = (seat.position(), window.acknowledged());
+        if to > from {
+            fail::fail_point!("relay_acknowledged");
         }
-        (acknowledged, None)
+        seat.advance(to).await?;
+        if to > from {
+            fail::fail_point!("relay_saved");
+        }
+        counter!("apex_relay_events_total").increment(to.get() - from.get());
+        self.show_lag(to);
+        Ok(())
+    }
+
+    fn show_lag(&self, position: Position) {
+        gauge!("apex_relay_lag_events").set(self.tail.head().get().saturating_sub(position.get()) as f64);
     }
 }
 
-/// The headers of CloudEvents' binary mode; the extensions are `position`, `streamversion`, `schemaversion`,
-/// `tenant` and, from its own specification, `traceparent`.
-fn headers(event: &RecordedEvent) -> OwnedHeaders {
-    let metadata = event.metadata().ok();
-    let source = format!("/apex/{}/{}", event.stream.tenant, event.stream.category);
-    let mut values = vec![
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", event.event_id.to_string()),
-        ("ce_source", source),
-        ("ce_type", event.name.clone()),
-        ("ce_subject", event.stream.id.to_string()),
-        ("ce_time", event.recorded_at.to_rfc3339()),
-        ("content-type", "application/json".to_owned()),
-        ("ce_position", event.position.to_string()),
-        ("ce_streamversion", event.version.to_string()),
-        ("ce_schemaversion", event.schema_version.to_string()),
-        ("ce_tenant", event.stream.tenant.to_string()),
-    ];
-    if let Some(metadata) = metadata {
-        values.push(("ce_correlationid", metadata.correlation_id.to_string()));
-        values.extend(metadata.causation_id.map(|id| ("ce_causationid", id.to_string())));
-        values.extend(metadata.traceparent.map(|traceparent| ("ce_traceparent", traceparent)));
-    }
-    values.iter().fold(OwnedHeaders::new_with_capacity(values.len()), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
+/// The log after a position, page by page, for as long as it is open. Waiting for a page may be given up at any time.
+fn pages(
+    tail: &Tail,
+    after: Position,
+) -> impl Stream<Item = Result<Vec<Arc<RecordedEvent>>, ReadError>> + Send + use<'_> {
+    futures::stream::unfold(Some(after), async |after| {
+        let events = match tail.next_after(after?, PAGE_EVENTS).await {
+            Ok(events) => events,
+            Err(error) => return Some((Err(error), None)),
+        };
+        let last = events.last()?.position;
+        Some((Ok(events), Some(last)))
     })
 }
 
-fn client(config: &RelayConfig) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", &config.brokers).set("client.id", "apex-relay");
-    client
-}
-
-fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayError> {
-    client(config)
-        .set("enable.idempotence", "true")
-        // A message that fails for good fails those behind it: none overtakes it.
-        .set("enable.gapless.guarantee", "true")
-        .set("acks", "all")
-        .set("compression.type", "lz4")
-        .set("linger.ms", "5")
-        .set("delivery.timeout.ms", DELIVERY_TIMEOUT_MS)
-        .create()
-        .map_err(RelayError::Client)
-}
-
-/// Makes the topics of all categories where they are missing.
-async fn make_topics(config: &RelayConfig) -> Result<(), RelayError> {
-    let admin: AdminClient<DefaultClientContext> = client(config).create().map_err(RelayError::Client)?;
-    let names: Vec<_> = domain::Event::CATEGORIES.iter().map(|category| config.topic(category)).collect();
-    let topics: Vec<_> = names
-        .iter()
-        .map(|name| {
-            NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication))
-                .set("cleanup.policy", "delete")
-        })
-        .collect();
-    let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
-    for made in admin.create_topics(&topics, &options).await.map_err(RelayError::Broker)? {
-        match made {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(RelayError::Topic { topic, code }),
-        }
+fn warn_of_new_topics(made: &[String], position: Position) {
+    if position > Position::ZERO && !made.is_empty() {
+        let (topics, from) = (made.join(", "), position.get() + 1);
+        tracing::warn!(
+            topics,
+            from,
+            "topics were missing and are made anew: they have nothing before the checkpoint until the relay is told to \
+             publish again with --from 1"
+        );
     }
-    Ok(())
-}
-
-async fn load_checkpoint(connection: &mut PgConnection) -> Result<Position, RelayError> {
-    sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
-        .bind(CHECKPOINT)
-        .execute(&mut *connection)
-        .await?;
-    let position: i64 = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
-        .bind(CHECKPOINT)
-        .fetch_one(connection)
-        .await?;
-    Ok(Position::from_i64(position))
-}
-
-async fn save_checkpoint(connection: &mut PgConnection, from: Position, to: Position) -> Result<(), RelayError> {
-    if advance_checkpoint(connection, CHECKPOINT, from, to).await? { Ok(()) } else { Err(RelayError::Overtaken) }
 }
 
 /// Where the relay stands; zero before it ever ran.
@@ -304,4 +288,23 @@ pub async fn relayed(pool: &PgPool) -> Result<Position, sqlx::Error> {
         .fetch_optional(pool)
         .await?;
     Ok(Position::from_i64(position.unwrap_or(0)))
+}
+
+/// Has everything from a position on published again, by whichever relay is active: for a broker that lost its data.
+/// Returns whether that is so; a relay that has not come that far stays where it is, since nothing may be skipped.
+///
+/// # Errors
+/// The database's.
+pub async fn publish_again_from(pool: &PgPool, from: Position) -> Result<bool, sqlx::Error> {
+    let before = i64::max(from.as_i64() - 1, 0);
+    if relayed(pool).await?.as_i64() < before {
+        return Ok(false);
+    }
+    let moved =
+        sqlx::query("update apex.checkpoints set position = $2, updated_at = now() where name = $1 and position >= $2")
+            .bind(CHECKPOINT)
+            .bind(before)
+            .execute(pool)
+            .await?;
+    Ok(moved.rows_affected() == 1 || before == 0)
 }

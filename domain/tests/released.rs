@@ -1,0 +1,114 @@
+//! Those who read events elsewhere have code for what was released: `schemas/released` holds it, and a release copies
+//! `schemas/events` there. What is written now must be readable for them.
+
+#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+
+use domain::{Event, EventSchema, breaking_changes};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The newest released version of each type.
+type Newest = BTreeMap<String, (u16, Value)>;
+/// What a bug that is planted does to a schema.
+type Change = fn(&mut Value);
+
+/// The newest versions, and the name and text of every file.
+fn released() -> (Newest, Vec<(String, String)>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/released");
+    let (mut newest, mut files) = (BTreeMap::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (name, version) = path.file_stem().unwrap().to_str().unwrap().rsplit_once(".v").unwrap();
+        let version: u16 = version.parse().unwrap();
+        let known = newest.entry(name.to_owned()).or_insert((0, Value::Null));
+        if version > known.0 {
+            *known = (version, serde_json::from_str(&text).unwrap());
+        }
+        files.push((format!("{name}.v{version}.json"), text));
+    }
+    (newest, files)
+}
+
+fn problems(schemas: &[EventSchema], released: &Newest) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, (version, schema)) in released {
+        let now = schemas.iter().filter(|schema| schema.name == name).max_by_key(|schema| schema.version);
+        match now {
+            None => problems.push(format!("{name}: nothing writes it any more")),
+            Some(now) => {
+                let changes = breaking_changes(schema, &now.schema);
+                problems.extend(changes.iter().map(|change| {
+                    format!("{name}, version {} breaks readers of version {version}: {change}", now.version)
+                }));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn readers_of_what_was_released_can_read_what_is_written_now() {
+    let (released, _) = released();
+    assert!(released.len() > 20, "only {} types were released: it proves nothing", released.len());
+    assert_eq!(problems(&Event::schemas(), &released), Vec::<String>::new());
+}
+
+#[test]
+fn every_released_version_is_as_it_was() {
+    let schemas = Event::schemas();
+    for (file, text) in released().1 {
+        let schema = schemas.iter().find(|schema| schema.file_name() == file);
+        let schema = schema.unwrap_or_else(|| panic!("{file}: nothing reads this version any more"));
+        assert!(schema.compare(&text).is_ok(), "{file} was released in another shape");
+    }
+}
+
+/// The controls of the tests above: each breaking change is found, and what breaks nobody is not.
+#[test]
+fn the_checks_can_fail() {
+    let (mut released, _) = released();
+    released.retain(|name, _| name == "task.submitted");
+    let schemas = Event::schemas();
+    let mut now: Vec<_> = schemas.into_iter().filter(|schema| schema.name == "task.submitted").collect();
+    let sound = now[0].schema.clone();
+    assert_eq!(problems(&now, &released), Vec::<String>::new());
+    assert_eq!(problems(&[], &released), ["task.submitted: nothing writes it any more"]);
+    let breaking: [(&str, Change); 8] = [
+        ("the field is gone", |schema| drop(schema["properties"].as_object_mut().unwrap().remove("title"))),
+        ("must be there now", |schema| {
+            schema["properties"]["urgency"] = json!({ "type": "integer" });
+            schema["required"].as_array_mut().unwrap().push(json!("urgency"));
+        }),
+        ("must be there now", |schema| schema["required"].as_array_mut().unwrap().push(json!("dag_id"))),
+        ("may be absent now", |schema| schema["required"].as_array_mut().unwrap().retain(|name| name != "title")),
+        ("type was \"string\", is \"integer\"", |schema| schema["properties"]["title"]["type"] = json!("integer")),
+        ("maxLength was", |schema| schema["properties"]["title"]["maxLength"] = json!(10)),
+        ("minLength was", |schema| schema["properties"]["title"]["minLength"] = json!(10)),
+        ("format was", |schema| schema["properties"]["agent_id"]["format"] = json!("uri")),
+    ];
+    for (told, change) in breaking {
+        now[0].schema = sound.clone();
+        change(&mut now[0].schema);
+        let found = problems(&now, &released);
+        assert!(found.len() == 1 && found[0].contains(told), "{told}: {found:?}");
+    }
+    let harmless: [Change; 4] = [
+        |schema| schema["properties"]["urgency"] = json!({ "type": "integer" }),
+        |schema| schema["properties"]["title"]["maxLength"] = json!(100_000),
+        |schema| schema["properties"]["title"]["description"] = json!("other words"),
+        |schema| schema["properties"]["title"]["type"] = json!(["string", "integer"]),
+    ];
+    for change in harmless {
+        now[0].schema = sound.clone();
+        change(&mut now[0].schema);
+        assert_eq!(problems(&now, &released), Vec::<String>::new());
+    }
+    let variants = json!({ "oneOf": [{ "const": "a" }, { "const": "b" }] });
+    let fewer = json!({ "oneOf": [{ "const": "a" }] });
+    assert_eq!(breaking_changes(&fewer, &variants), Vec::<String>::new());
+    assert_eq!(breaking_changes(&variants, &fewer).len(), 1);
+    let nested = |bound: u32| json!({ "type": "array", "items": { "type": "string", "maxLength": bound } });
+    assert_eq!(breaking_changes(&nested(5), &nested(4)), ["/items: maxLength was 5, is 4"]);
+}

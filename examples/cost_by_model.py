@@ -1,0 +1,49 @@
+"""What the calls in Kafka cost, by model: cost_by_model.py localhost:9092 apex
+
+A call that is priced or corrected later is amended: the event has the call before and after, so a sum takes the one away
+and adds the other. Amounts are decimal strings, and Decimal keeps them exact. Kafka may have an event twice: its position
+in the log is the same each time.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from decimal import Decimal
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+brokers, prefix = sys.argv[1:]
+consumer = Consumer({"bootstrap.servers": brokers, "group.id": "unused", "enable.partition.eof": True})
+topic = f"{prefix}.call"
+partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+
+
+def amount(call):
+    return Decimal(call["charge"]["amount"]) if "charge" in call else Decimal(0)
+
+
+seen, costs = set(), defaultdict(Decimal)
+while partitions:
+    message = consumer.poll(30)
+    if message is None:
+        sys.exit("the broker does not answer")
+    if message.error():
+        if message.error().code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(message.error())
+        del partitions[message.partition()]
+        continue
+    headers = dict(message.headers())
+    if headers["ce_position"] in seen:
+        continue
+    seen.add(headers["ce_position"])
+    event = json.loads(message.value())
+    if headers["ce_type"] == b"call.amended":
+        costs[event["before"].get("model", "")] -= amount(event["before"])
+        event = event["after"]
+    costs[event.get("model", "")] += amount(event)
+consumer.close()
+
+for model, cost in sorted(costs.items()):
+    if model:
+        print(f"{model}\t{cost.normalize():f}")

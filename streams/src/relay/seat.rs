@@ -1,0 +1,75 @@
+//! The place that one relay at a time has.
+//!
+//! A lock of the database session, and a time limit on the session's silence: the server itself takes the seat from a
+//! relay that has stopped, hangs, or is on a machine that nobody reaches any more. Whoever is woken later finds its
+//! session closed. The checkpoint is moved by that session alone.
+
+use super::RelayError;
+use crate::{Position, advance_checkpoint};
+use sqlx::postgres::{PgConnection, PgPool};
+use std::time::Duration;
+
+/// How often a relay that stands by looks whether the seat is free.
+const TAKEOVER_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the one in the seat may be silent. It speaks several times within this.
+const SILENCE: &str = "set idle_session_timeout = '10s'";
+
+pub(super) struct Seat {
+    // Of its own, closed when this is dropped: that is what gives up the lock.
+    connection: PgConnection,
+    checkpoint: &'static str,
+    position: Position,
+}
+
+impl Seat {
+    /// Waits until the seat is free.
+    pub(super) async fn take(pool: &PgPool, lock: i64, checkpoint: &'static str) -> Result<Self, RelayError> {
+        let mut connection = pool.acquire().await?.detach();
+        // Not by waiting for the lock: a statement that waits for hours keeps the server from cleaning up.
+        while !sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1)")
+            .bind(lock)
+            .fetch_one(&mut connection)
+            .await?
+        {
+            tokio::time::sleep(TAKEOVER_INTERVAL).await;
+        }
+        // A checkpoint that is lost with the server's last moments is one that repeats: no flush is needed.
+        for setting in [SILENCE, "set synchronous_commit = off"] {
+            sqlx::query(setting).execute(&mut connection).await?;
+        }
+        sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
+            .bind(checkpoint)
+            .execute(&mut connection)
+            .await?;
+        let mut seat = Self { connection, checkpoint, position: Position::ZERO };
+        seat.position = seat.stored().await?;
+        Ok(seat)
+    }
+
+    /// The checkpoint, as this relay knows it.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Moves the checkpoint; to where it is, to see that it still is there.
+    pub(super) async fn advance(&mut self, to: Position) -> Result<(), RelayError> {
+        let kept = if to == self.position {
+            self.stored().await? == to
+        } else {
+            advance_checkpoint(&mut self.connection, self.checkpoint, self.position, to).await?
+        };
+        if !kept {
+            return Err(RelayError::Moved);
+        }
+        self.position = to;
+        Ok(())
+    }
+
+    async fn stored(&mut self) -> Result<Position, sqlx::Error> {
+        let position: i64 = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
+            .bind(self.checkpoint)
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(Position::from_i64(position))
+    }
+}

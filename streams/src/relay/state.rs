@@ -1,0 +1,148 @@
+//! State topics: the rows of a read model, one message a row as it is now, in a topic that is compacted.
+//!
+//! The log says which rows may have changed; the read model says what they are, once it has come as far. So the last
+//! message of a key is never older than what an earlier one said, and a repetition says the same or something newer.
+
+use super::seat::Seat;
+use super::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_PAUSE, RelayConfig, RelayError, topics, window};
+use crate::{Position, ReadError, RecordedEvent, Tail};
+use futures::future::try_join_all;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPool;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often to look whether the read model has come as far as the log.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A read model of one row a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct StateTable {
+    /// Its name, which the topic has too: `PREFIX.state.NAME`.
+    pub name: &'static str,
+    /// The name of the checkpoint that says how far this topic is.
+    pub checkpoint: &'static str,
+    /// The category of the streams.
+    pub category: &'static str,
+    /// Its table.
+    pub table: &'static str,
+    /// The column with the id of the stream.
+    pub id: &'static str,
+    /// Columns that are nobody's business.
+    pub hidden: &'static [&'static str],
+}
+
+/// Publishes the rows of one read model.
+pub struct StateRelay {
+    /// The database.
+    pub pool: PgPool,
+    /// The end of the log.
+    pub tail: Tail,
+    /// Settings.
+    pub config: RelayConfig,
+    /// Which read model.
+    pub table: StateTable,
+}
+
+impl StateRelay {
+    /// Publishes until told to stop. Failures are tried again from the checkpoint.
+    ///
+    /// # Errors
+    /// When the log closes.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let ended = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                ended = self.publish() => ended,
+            };
+            match ended {
+                Ok(()) => {}
+                Err(RelayError::Read(ReadError::Closed)) => return Err(ReadError::Closed),
+                Err(error) => {
+                    metrics::counter!("apex_relay_errors_total").increment(1);
+                    let (name, error) = (self.table.name, &error as &dyn std::error::Error);
+                    tracing::warn!(name, error, "the relay of a state topic tries again");
+                }
+            }
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+        }
+    }
+
+    async fn publish(&self) -> Result<(), RelayError> {
+        topics::prepare_compacted(&self.config, self.topic()).await?;
+        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint).await?;
+        let producer = window::producer(&self.config)?;
+        loop {
+            let after = seat.position();
+            let next = self.tail.next_after(after, PAGE_EVENTS);
+            let Ok(events) = tokio::time::timeout(HEARTBEAT_INTERVAL, next).await else {
+                seat.advance(after).await?;
+                continue;
+            };
+            let events = events?;
+            let Some(last) = events.last().map(|event| event.position) else { continue };
+            while self.read_model().await? < last {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                seat.advance(after).await?;
+            }
+            self.send(&producer, &events, last).await?;
+            seat.advance(last).await?;
+        }
+    }
+
+    /// How far the read model is.
+    async fn read_model(&self) -> Result<Position, sqlx::Error> {
+        let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
+            .bind(self.table.name)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(Position::from_i64(position.unwrap_or(0)))
+    }
+
+    async fn send(
+        &self,
+        producer: &FutureProducer,
+        events: &[Arc<RecordedEvent>],
+        last: Position,
+    ) -> Result<(), RelayError> {
+        let touched: BTreeSet<(&str, Uuid)> = events
+            .iter()
+            .filter(|event| *event.stream.category == *self.table.category)
+            .map(|event| (event.stream.tenant.as_str(), event.stream.id))
+            .collect();
+        let (tenants, ids): (Vec<_>, Vec<_>) = touched.into_iter().unzip();
+        let StateTable { table, id, hidden, .. } = self.table;
+        let sql = format!(
+            "select t.tenant_id || '/' || t.{id}, (to_jsonb(t) - $3::text[])::text from {table} t
+             where (t.tenant_id, t.{id}) in (select * from unnest($1::text[], $2::uuid[]))"
+        );
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(hidden).fetch_all(&self.pool).await?;
+        let topic = self.topic();
+        let deliveries = rows.iter().map(|(key, row)| async {
+            let record = FutureRecord::to(&topic).key(key).payload(row);
+            producer.send(record, Timeout::Never).await
+        });
+        let delivered = try_join_all(deliveries).await;
+        delivered.map_err(|(source, _)| RelayError::NotAcknowledged { position: last, source })?;
+        Ok(())
+    }
+
+    fn topic(&self) -> String {
+        self.config.state_topic(self.table.name)
+    }
+
+    /// One a table, apart from the relay's own.
+    fn lock_key(&self) -> i64 {
+        self.table.name.bytes().fold(LOCK_KEY, |key, byte| key.wrapping_mul(31).wrapping_add(i64::from(byte)))
+    }
+}

@@ -1,0 +1,138 @@
+//! What is sent and not yet acknowledged: bounded, and acknowledged in the order of the log.
+
+use super::message::{headers, key};
+use super::topics::client;
+use super::{RelayConfig, RelayError};
+use crate::{Position, RecordedEvent};
+use futures::FutureExt;
+use rdkafka::error::KafkaError;
+use rdkafka::message::OwnedMessage;
+use rdkafka::producer::future_producer::{Delivery, DeliveryFuture};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Events in flight, at which no further page is read.
+const MAX_IN_FLIGHT_EVENTS: usize = 10_000;
+/// Bytes of payload in flight, at which no further page is read.
+const MAX_IN_FLIGHT_BYTES: usize = 32 * 1024 * 1024;
+/// The client's own queue: what fits into the window, a page more, and headers.
+const QUEUE_MESSAGES: &str = "20000";
+const QUEUE_KBYTES: &str = "131072";
+
+/// The largest message that the client sends: [`crate::append::MAX_EVENT_BYTES`] and headers.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_000_000;
+// The headers say in other words what the metadata says, which is counted already; 16 KiB are for all else.
+const _: () = assert!(crate::append::MAX_EVENT_BYTES + 16 * 1024 < MAX_MESSAGE_BYTES);
+
+pub(super) struct Window {
+    producer: FutureProducer,
+    config: RelayConfig,
+    /// Everything up to here is acknowledged.
+    acknowledged: Position,
+    /// What comes after it, in order.
+    in_flight: VecDeque<InFlight>,
+    bytes: usize,
+}
+
+struct InFlight {
+    position: Position,
+    bytes: usize,
+    delivery: DeliveryFuture,
+}
+
+impl Window {
+    pub(super) fn open(config: &RelayConfig, after: Position) -> Result<Self, RelayError> {
+        let producer = producer(config)?;
+        Ok(Self { producer, config: config.clone(), acknowledged: after, in_flight: VecDeque::new(), bytes: 0 })
+    }
+
+    /// The last position before which everything is acknowledged.
+    pub(super) fn acknowledged(&self) -> Position {
+        // A bug that the tests plant: what was handed to the client counts as published.
+        fail::fail_point!("relay_trusts_what_was_sent", |_| {
+            self.in_flight.back().map_or(self.acknowledged, |last| last.position)
+        });
+        self.acknowledged
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight.len() < MAX_IN_FLIGHT_EVENTS && self.bytes < MAX_IN_FLIGHT_BYTES
+    }
+
+    /// Hands events to the client.
+    pub(super) fn send(&mut self, events: &[Arc<RecordedEvent>]) -> Result<(), RelayError> {
+        for event in events {
+            let (topic, key) = (self.config.topic(&event.stream.category), key(event));
+            let record = FutureRecord::to(&topic)
+                .key(&key)
+                .payload(&event.payload)
+                .headers(headers(event))
+                .timestamp(event.recorded_at.timestamp_millis());
+            let delivery = self
+                .producer
+                .send_result(record)
+                .map_err(|(source, _)| RelayError::NotAcknowledged { position: event.position, source })?;
+            let bytes = event.payload.len();
+            self.bytes += bytes;
+            self.in_flight.push_back(InFlight { position: event.position, bytes, delivery });
+        }
+        Ok(())
+    }
+
+    /// Waits until the first one in flight is acknowledged, and takes those behind it that are too. May be given up at
+    /// any time.
+    pub(super) async fn next_acknowledged(&mut self) -> Result<(), RelayError> {
+        let Some(first) = self.in_flight.front_mut() else { return Ok(()) };
+        let mut delivered = (&mut first.delivery).await;
+        loop {
+            let Some(first) = self.in_flight.pop_front() else { return Ok(()) };
+            self.bytes -= first.bytes;
+            if let Some(source) = failure(delivered) {
+                return Err(RelayError::NotAcknowledged { position: first.position, source });
+            }
+            self.acknowledged = first.position;
+            let Some(next) = self.in_flight.front_mut() else { return Ok(()) };
+            match (&mut next.delivery).now_or_never() {
+                Some(ready) => delivered = ready,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits until all that is in flight is acknowledged, or one of them fails.
+    pub(super) async fn drain(&mut self) {
+        while !self.is_empty() && self.next_acknowledged().await.is_ok() {}
+    }
+}
+
+/// Why a message was not delivered. The client's thread ends with the client, which lives as long as the window.
+fn failure<E>(delivered: Result<Result<Delivery, (KafkaError, OwnedMessage)>, E>) -> Option<KafkaError> {
+    match delivered {
+        Ok(Ok(_)) => None,
+        Ok(Err((error, _))) => Some(error),
+        Err(_) => Some(KafkaError::Canceled),
+    }
+}
+
+pub(super) fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayError> {
+    client(config)
+        .set("enable.idempotence", "true")
+        // A message that fails for good fails those behind it: none overtakes it.
+        .set("enable.gapless.guarantee", "true")
+        .set("acks", "all")
+        // As Kafka's own clients choose the partition of a key.
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "5")
+        .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("queue.buffering.max.messages", QUEUE_MESSAGES)
+        .set("queue.buffering.max.kbytes", QUEUE_KBYTES)
+        .set("delivery.timeout.ms", config.delivery_timeout.as_millis().to_string())
+        .create()
+        .map_err(RelayError::Client)
+}

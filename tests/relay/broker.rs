@@ -1,0 +1,138 @@
+//! A Kafka broker of this test's own, which may be stopped, paused and emptied.
+
+use crate::harness::PATIENCE;
+use crate::stage::consumer;
+use rdkafka::consumer::Consumer;
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) struct Broker {
+    folder: TempDir,
+    port: u16,
+    server: Option<Child>,
+}
+
+static BROKER: Mutex<Option<Broker>> = Mutex::new(None);
+
+/// Takes the broker, which one trial at a time may strike; a running one, whatever was done to it before.
+pub(crate) fn take() -> MutexGuard<'static, Option<Broker>> {
+    let mut broker = BROKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let broker_or_new = broker.get_or_insert_with(Broker::prepare);
+    broker_or_new.signal(Signal::CONT);
+    broker_or_new.start();
+    broker
+}
+
+/// Stops it for good.
+pub(crate) fn clean_up() {
+    drop(BROKER.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+impl Broker {
+    fn prepare() -> Self {
+        let folder = tempfile::Builder::new().prefix("apex-kafka-").tempdir().unwrap();
+        let (port, controller) = (free_port(), free_port());
+        let data = folder.path().join("data");
+        let settings = format!(
+            "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+",
+            data.display()
+        );
+        std::fs::write(folder.path().join("server.properties"), settings).unwrap();
+        let broker = Self { folder, port, server: None };
+        let formatted = broker
+            .java()
+            .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
+            .arg(broker.file("server.properties"))
+            .output()
+            .unwrap();
+        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
+        copy(&data, &broker.file("empty"));
+        broker
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn java(&self) -> Command {
+        let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kafka-jars/*");
+        let mut java = Command::new("java");
+        java.args(["-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(jars).stdin(Stdio::null());
+        java
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it if it does not run, and waits until it answers.
+    pub(crate) fn start(&mut self) {
+        if self.server.is_none() {
+            let log = std::fs::File::options().create(true).append(true).open(self.file("kafka.log")).unwrap();
+            let mut java = self.java();
+            java.arg("kafka.Kafka").arg(self.file("server.properties"));
+            self.server = Some(java.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let client = consumer(&self.address());
+        while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
+            let said = std::fs::read_to_string(self.file("kafka.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the broker does not answer: {said}");
+        }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Takes away all it had while it is stopped.
+    pub(crate) fn wipe(&mut self) {
+        assert!(self.server.is_none());
+        std::fs::remove_dir_all(self.file("data")).unwrap();
+        copy(&self.file("empty"), &self.file("data"));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            let pid = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
+            kill_process(pid, signal).unwrap();
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+/// Below the range that the kernel hands out to clients, so that it is still free after a restart.
+fn free_port() -> u16 {
+    let ports = std::iter::repeat_with(|| rand::random_range(16_000..19_900));
+    let is_free = |port: &u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.take(100).find(is_free).expect("a free port")
+}

@@ -1,0 +1,115 @@
+//! Topics and messages: what does not fit is named, and all that is accepted fits.
+
+use crate::harness::{PATIENCE, append, event, sample};
+use crate::stage::{Stage, consume_topics, until};
+use crate::{Trials, block_on, trials};
+use rand::distr::{Alphanumeric, SampleString};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeMap;
+use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use uuid::Uuid;
+
+pub(crate) const TRIALS: Trials = trials![
+    topics_that_do_not_fit_are_named,
+    the_largest_event_is_published_and_a_larger_one_refused,
+    state_topics_have_the_rows_of_the_read_models,
+];
+
+fn topics_that_do_not_fit_are_named() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &stage.brokers).create().unwrap();
+        let (task, call) = (format!("{}.task", stage.prefix), format!("{}.call", stage.prefix));
+        let topics = [
+            NewTopic::new(&task, 2, TopicReplication::Fixed(1)).set("cleanup.policy", "compact"),
+            NewTopic::new(&call, 2, TopicReplication::Fixed(1)).set("max.message.bytes", "900000"),
+        ];
+        for made in admin.create_topics(&topics, &AdminOptions::new()).await.unwrap() {
+            made.unwrap();
+        }
+        let arguments = ["relay", "--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
+        let mut relay = stage.database.apex(&arguments).spawn().unwrap();
+        let mut said = BufReader::new(relay.stderr.take().unwrap()).lines();
+        for (topic, setting, found, change) in
+            [(&task, "cleanup.policy", "compact", "delete"), (&call, "max.message.bytes", "900000", "1048588")]
+        {
+            let told = format!("topic {topic} has {setting}={found}, needed is");
+            tokio::time::timeout(PATIENCE, async {
+                while !said.next_line().await.unwrap().expect("it still runs").contains(&told) {}
+            })
+            .await
+            .unwrap_or_else(|_| panic!("it does not say: {told}"));
+            let fitting = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(setting, change);
+            admin.alter_configs([&fitting], &AdminOptions::new()).await.unwrap();
+        }
+        stage.append(1).await;
+        stage.verify().await;
+    });
+}
+
+fn the_largest_event_is_published_and_a_larger_one_refused() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let of_size = |bytes: usize| {
+            let mut large = append(vec![]);
+            let metadata = serde_json::to_string(&large.metadata).unwrap().len();
+            // Random, so that no compression makes it smaller than it is to the broker.
+            let room = bytes - metadata - event("").payload.len();
+            let text = Alphanumeric.sample_string(&mut rand::rng(), room);
+            let events = vec![event(&text)];
+            large.streams =
+                vec![StreamAppend { category: "task".into(), id: Uuid::new_v4(), expected: Expected::Any, events }];
+            large
+        };
+        let refused = stage.log.append(of_size(900_001)).await;
+        assert!(
+            matches!(refused, Err(AppendError::Invalid(InvalidAppend::EventTooLarge { limit_bytes: 900_000, .. }))),
+            "{refused:?}"
+        );
+        for _ in 0..3 {
+            stage.log.append(of_size(900_000)).await.unwrap();
+        }
+        let _relay = stage.job().start();
+        until("the relay begins", async || stage.relayed().await.get() > 0).await;
+        assert_eq!(stage.verify().await, 3);
+    });
+}
+
+fn state_topics_have_the_rows_of_the_read_models() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let arguments = ["--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
+        let _server = stage.database.serve(&[&arguments[..], &["--kafka-state-topics"]].concat()).await;
+        for (format, file) in [("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json")] {
+            stage.database.run(&["import", format, &sample(file)]).await.ok();
+        }
+        let head = stage.log.head().await.unwrap().as_i64();
+        let reached = "select count(*) = 4 from apex.checkpoints where name like 'state:%' and position >= $1";
+        until("all states are published", async || {
+            sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
+        })
+        .await;
+        for (name, id) in
+            [("agents", "agent_id"), ("tasks", "task_id"), ("calls", "call_id"), ("memories", "memory_id")]
+        {
+            let topic = format!("{}.state.{name}", stage.prefix);
+            let brokers = stage.brokers.clone();
+            let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
+            let last: BTreeMap<String, Value> = messages
+                .iter()
+                .map(|(_, key, payload)| (key.clone(), serde_json::from_slice(payload).unwrap()))
+                .collect();
+            let sql = format!("select tenant_id || '/' || {id}, to_jsonb(t) - 'words' from apex.{name} t");
+            let rows: Vec<(String, Value)> =
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&stage.database.pool).await.unwrap();
+            assert!(name == "memories" || name == "tasks" || !rows.is_empty(), "no {name}: it proves nothing");
+            assert_eq!(last, rows.into_iter().collect(), "{name}");
+        }
+    });
+}

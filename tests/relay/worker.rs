@@ -1,0 +1,67 @@
+//! A process with a relay, which can be made to die at a step or to have a bug.
+
+use apex::config::Secret;
+use apex::database::connect;
+use serde::{Deserialize, Serialize};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use streams::relay::{Relay, RelayConfig};
+use streams::{Log, LogConfig};
+use tokio::process::Child;
+
+/// Says to this binary that it is such a process, and what for.
+pub(crate) const WORKER: &str = "APEX_TEST_RELAY_WORKER";
+/// So short that a test need not wait long for a failure.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) url: String,
+    pub(crate) brokers: String,
+    pub(crate) prefix: String,
+    /// The failpoint at which it dies, and how often that is passed before.
+    pub(crate) death: Option<(String, u64)>,
+    /// Whether it takes for published what it has only sent.
+    pub(crate) has_bug: bool,
+}
+
+/// Runs a relay until it is killed.
+pub(crate) async fn serve(job: &str) {
+    let job: Job = serde_json::from_str(job).unwrap();
+    if job.has_bug {
+        fail::cfg("relay_trusts_what_was_sent", "return").unwrap();
+    }
+    if let Some((step, spared)) = job.death {
+        let passed = AtomicU64::new(0);
+        let die = move || {
+            if passed.fetch_add(1, Ordering::SeqCst) == spared {
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+            }
+        };
+        fail::cfg_callback(step, die).unwrap();
+    }
+    let pool = connect(&Secret::from(job.url), 8).await.unwrap();
+    let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
+    let tail = log.tail().clone();
+    tokio::spawn(tail.clone().run(std::future::pending()));
+    let config = RelayConfig {
+        topic_prefix: job.prefix,
+        partitions: 3,
+        delivery_timeout: DELIVERY_TIMEOUT,
+        ..RelayConfig::new(job.brokers)
+    };
+    Relay { pool, tail, config }.run(std::future::pending()).await.unwrap();
+}
+
+impl Job {
+    pub(crate) fn start(&self) -> Child {
+        tokio::process::Command::new(std::env::current_exe().unwrap())
+            .env(WORKER, serde_json::to_string(self).unwrap())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
