@@ -101,13 +101,7 @@ impl Bench {
         let mut config = LogConfig::default();
         let connections = setting("APPENDER_CONNECTIONS", config.appender.connections as u64);
         config.appender.connections = usize::try_from(connections).unwrap();
-        let log = Log::open(pool.clone(), {
-            let mut c = LogConfig::default();
-            c.appender.connections = setting("APPENDERS", 2) as usize;
-            c
-        })
-        .await
-        .unwrap();
+        let log = Log::open(pool.clone(), config).await.unwrap();
         Self {
             log,
             pool,
@@ -118,6 +112,12 @@ impl Bench {
             seconds: Duration::from_millis(setting("SECONDS_PER_CASE", 2) * 1000),
             rounds: setting("ROUNDS", 3),
         }
+    }
+
+    /// Where the database is, for another process.
+    pub fn url(&self) -> String {
+        let url = std::env::var("APEX_TEST_DATABASE_URL").unwrap();
+        format!("{}/{}", url.rsplit_once('/').unwrap().0, self.owner.get_database().unwrap())
     }
 
     /// Gives the space back.
@@ -281,6 +281,15 @@ impl Table {
         let path = folder.join(format!("{name}.json"));
         std::fs::write(&path, serde_json::to_string_pretty(&self.rows).unwrap()).unwrap();
         println!("written to {}", path.display());
+    }
+
+    /// A figure that was measured once, beside another.
+    pub fn figure(&mut self, case: &str, unit: &str, mine: f64, other: f64) {
+        println!("{case:<66} {mine:>10.1} {other:>10.1} {:>7.2}  {unit}", mine / other);
+        self.rows.push(json!({
+            "case": case, "unit": unit, "rounds": 1, "ours": mine.round(), "baseline": other.round(),
+            "ratio": (mine / other * 1000.0).round() / 1000.0,
+        }));
     }
 
     /// One case: both in turn, for several rounds; their medians.

@@ -169,12 +169,7 @@ impl Tail {
     ///
     /// # Errors
     /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
-    pub async fn find_after(
-        &self,
-        after: Position,
-        filter: &ReadFilter,
-        limit: PageLimit,
-    ) -> Result<Found, ReadError> {
+    pub async fn find_after(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
         self.wait_beyond(after).await?;
         if let Some(found) = self.find_in_window(after, filter, limit) {
             return Ok(found);
@@ -183,12 +178,7 @@ impl Tail {
         Box::pin(self.find_in_table(after, filter, limit)).await
     }
 
-    async fn find_in_table(
-        &self,
-        after: Position,
-        filter: &ReadFilter,
-        limit: PageLimit,
-    ) -> Result<Found, ReadError> {
+    async fn find_in_table(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
         let head = self.head();
         let limit = Limit { bytes: limit.bytes, ..Limit::events(limit.events) };
         let page = self.shared.readers.after(after, filter, limit).await?;

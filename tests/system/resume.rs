@@ -156,7 +156,8 @@ impl Sse {
                 other => panic!("{other:?}"),
             }
         }
-        message.data = data.map(|data| if data.is_empty() { Value::Null } else { serde_json::from_str(&data).unwrap() });
+        message.data =
+            data.map(|data| if data.is_empty() { Value::Null } else { serde_json::from_str(&data).unwrap() });
         message
     }
 }
@@ -234,7 +235,10 @@ async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, 
     let server = database.serve(&["--keepalive-ms", "50"]).await;
     let (stop, start) = (Arc::new(AtomicBool::new(false)), client.cursor);
     let read = async {
-        for _ in 0..kills {
+        let mut left = kills;
+        // The control goes on until there is something to be wrong about.
+        while left > 0 || (client.skew != 0 && client.seen.len() < 40) {
+            left = left.saturating_sub(1);
             // At any moment: while it connects, between messages, in the middle of one.
             let (events, after) = (rand::rng().random_range(1..12), rand::rng().random_range(0..15_000));
             drop(tokio::time::timeout(Duration::from_micros(after), client.follow(&server, events)).await);
@@ -285,13 +289,52 @@ async fn a_resume_from_a_wrong_cursor_is_found() {
     }
 }
 
-/// Events of 64 KiB, more than the buffers of a connection hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let start = u64::try_from(database.head().await).unwrap();
+    let mut clients = [Transport::WebSocket, Transport::Feed].map(|transport| Subscriber::new(transport, "", start));
+    let ended = async {
+        let mut owner = database.owner().await;
+        let rooms = database.rooms().await;
+        // By name, which the connections of this process share: they are ended too, and the appends repeated.
+        let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        for _ in 0..40 {
+            let append = append(vec![stream(Uuid::new_v4(), Expected::Any, 3)]);
+            while rooms.log.append(append.clone()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            sqlx::query(end).execute(&mut owner).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        rooms.close().await.unwrap();
+    };
+    let [websocket, feed] = &mut clients;
+    // One connection each: nobody asks again.
+    let both = async { tokio::join!(ended, websocket.follow(&server, 120), feed.follow(&server, 120)) };
+    let ((), websocket, feed) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert_eq!((websocket, feed), (Some(()), Some(())), "a subscription ended");
+    let query = sqlx::query_as("select position, event_id from apex.events where position > $1 order by position");
+    let query = query.bind(i64::try_from(start).unwrap());
+    let rows: Vec<(i64, Uuid)> = query.fetch_all(&mut database.owner().await).await.unwrap();
+    let log: Vec<_> = rows.into_iter().map(|(position, id)| (u64::try_from(position).unwrap(), id)).collect();
+    for client in clients {
+        client.compare(&log).unwrap();
+    }
+}
+
+/// Events of 128 KiB, more than the buffers of a connection hold.
 async fn large(database: &TestDatabase, events: usize) -> u64 {
     let rooms = database.rooms().await;
     let id = Uuid::new_v4();
     let mut streams = stream(id, Expected::Any, 0);
     for _ in 0..events {
-        let large = NewEvent { payload: json!({ "at": "2023-11-16T18:17:03Z", "note": "x".repeat(1 << 16) }).to_string(), ..event("") };
+        let large = NewEvent {
+            payload: json!({ "at": "2023-11-16T18:17:03Z", "note": "x".repeat(1 << 17) }).to_string(),
+            ..event("")
+        };
         streams.events = vec![large];
         rooms.log.append(append(vec![streams.clone()])).await.unwrap();
     }
@@ -308,7 +351,12 @@ async fn metric(server: &Server, name: &str) -> u64 {
 async fn until(server: &Server, what: &str, is_so: impl Fn(u64) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so(metric(server, what).await) {
-        assert!(Instant::now() < deadline, "{what} is {}", metric(server, what).await);
+        if Instant::now() >= deadline {
+            let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+            let http: Vec<_> =
+                text.lines().filter(|line| line.starts_with("apex_http") && !line.contains('{')).collect();
+            panic!("{what} is not what it should be: {http:#?}");
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -323,7 +371,7 @@ fn resident_kib(server: &Server) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody() {
     const SLOW: usize = 30;
-    const LARGE: usize = 250;
+    const LARGE: usize = 128;
     let database = TestDatabase::new().await;
     let server = database.serve(&["--send-timeout-ms", "3000"]).await;
     let query = "subscription ($after: Position) { events(after: $after) { position eventId payload } }";
@@ -352,14 +400,15 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
         // Others do not wait: nobody who is slow was let go yet, or all are by now.
         client
     };
-    let (last, quick) = tokio::time::timeout(PATIENCE, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
+    let (last, quick) =
+        tokio::time::timeout(PATIENCE, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
     let log = log(&database, start, "").await;
     quick.compare(&log).unwrap();
     until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
     let grown_kib = resident_kib(&server).saturating_sub(before_kib);
     // What waits for them is 16 MiB each.
     assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers cost {grown_kib} KiB");
-    println!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 64 / 1024);
+    println!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 128 / 1024);
 
     let socket = &mut slow[0];
     let mut client = Subscriber::new(Transport::WebSocket, "", start);
@@ -450,7 +499,8 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
             read.push(rows_read(&database).await - before);
         }
         println!("{transport:?}: {read:?} rows read after the heartbeat, and from the beginning");
-        assert!(read[0] < 100, "{transport:?}: {} rows were read again", read[0]);
+        // A server that starts reads the prices that it knows, and little else.
+        assert!(read[0] < EVENTS as i64 / 4, "{transport:?}: {} rows were read again", read[0]);
         // That this is seen at all.
         assert!(read[1] >= EVENTS as i64, "{transport:?}: {} rows were read from the beginning", read[1]);
     }

@@ -10,7 +10,11 @@ use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
+
+/// How long a follower waits after a failure at first; the pause doubles up to 64 times as long.
+const FIRST_RETRY: Duration = Duration::from_millis(25);
 
 /// How far a subscription has come: what a client that was cut off asks again after. Its transport puts one into the
 /// request, to tell it.
@@ -83,7 +87,8 @@ pub(crate) async fn open(
     after: Option<Position>,
     place: Place,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
-    let head = services.commands.log().head().await.map_err(|error| errors::read(&error))?;
+    // In a box, since what this function needs at most is kept for each subscriber as long as it follows.
+    let head = Box::pin(services.commands.log().head()).await.map_err(|error| errors::read(&error))?;
     let cursor = after.unwrap_or(head);
     if cursor > head {
         let message = format!("position {cursor} is not in the log yet, which ends at {head}");
@@ -108,15 +113,25 @@ impl Follower {
         let limit = PageLimit { events: limits.subscription_page, bytes: limits.subscription_page_bytes };
         // Whoever asks for the next has done with the one before.
         self.place.sent();
+        let mut failures: u32 = 0;
         while self.pending.is_empty() {
             self.place.pass(self.cursor);
             tokio::select! {
                 () = self.services.shutdown.cancelled() => return Ok(None),
-                found = tail.find_after(self.cursor, &self.filter, limit) => {
-                    let found = found?;
-                    self.cursor = found.up_to;
-                    self.pending = found.events;
-                }
+                found = tail.find_after(self.cursor, &self.filter, limit) => match found {
+                    Ok(found) => {
+                        self.cursor = found.up_to;
+                        self.pending = found.events;
+                        failures = 0;
+                    }
+                    // Nothing is lost by waiting for a database that is away.
+                    Err(ReadError::Database(error)) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log");
+                        tokio::time::sleep(FIRST_RETRY * (1 << failures.min(6))).await;
+                        failures += 1;
+                    }
+                    Err(error) => return Err(error),
+                },
             }
         }
         let event = self.pending.pop_front();
