@@ -59,6 +59,8 @@ lint: ## check the format, and clippy with warnings denied
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	cargo fmt --all --check
 	cargo fmt --manifest-path benches/peers/Cargo.toml --check
+	@cargo update --quiet --workspace --locked --manifest-path benches/peers/Cargo.toml \
+		|| { echo "benches/peers/Cargo.lock is stale: run cargo metadata there" >&2; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Fetching first, for all platforms, is what lets the check itself go without network.

@@ -22,8 +22,27 @@ pub struct Readiness {
     pub standing: Standing,
 }
 
-/// Positions of projections that are behind, and since when they have not moved.
-pub type Standing = Mutex<HashMap<String, (i64, Instant)>>;
+/// Positions of projections that are behind, and since when they have not moved, as far as this process has seen.
+#[derive(Default)]
+pub struct Standing(Mutex<HashMap<String, (i64, Instant)>>);
+
+impl Standing {
+    /// For how long a projection has been behind at one position; zero for one that moves or has nothing to do.
+    #[must_use]
+    pub fn look(&self, status: &ProjectionStatus) -> Duration {
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.lag_events == 0 {
+            standing.remove(&status.name);
+            return Duration::ZERO;
+        }
+        let (position, since) =
+            standing.entry(status.name.clone()).or_insert_with(|| (status.position, Instant::now()));
+        if *position != status.position {
+            (*position, *since) = (status.position, Instant::now());
+        }
+        since.elapsed()
+    }
+}
 
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
@@ -54,11 +73,7 @@ impl Readiness {
     async fn projections(&self) -> api::ReadyCheck {
         let (ok, detail) = match projections::statuses(&self.pool).await {
             Ok(statuses) => {
-                let stuck: Vec<_> = statuses
-                    .iter()
-                    .filter(|status| self.stands_still(status))
-                    .map(|status| format!("{} stands still, {} events behind", status.name, status.lag_events))
-                    .collect();
+                let stuck: Vec<_> = statuses.iter().filter_map(|status| self.trouble(status)).collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
                 let detail = if stuck.is_empty() { format!("at most {lag} events behind") } else { stuck.join("; ") };
                 (stuck.is_empty(), detail)
@@ -68,18 +83,14 @@ impl Readiness {
         api::ReadyCheck { name: "projections", ok, detail }
     }
 
-    /// Whether a projection has been behind at one position for too long, as far as this process has seen.
-    fn stands_still(&self, status: &ProjectionStatus) -> bool {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.lag_events == 0 {
-            standing.remove(&status.name);
-            return false;
+    /// What is wrong with a projection.
+    fn trouble(&self, status: &ProjectionStatus) -> Option<String> {
+        let ProjectionStatus { name, lag_events, code_version, version, .. } = status;
+        if !status.is_current() {
+            let live = version.unwrap_or(0);
+            return Some(format!("{name} is live in version {live}, this server's code is version {code_version}"));
         }
-        let (position, since) =
-            standing.entry(status.name.clone()).or_insert_with(|| (status.position, Instant::now()));
-        if *position != status.position {
-            (*position, *since) = (status.position, Instant::now());
-        }
-        since.elapsed() > MAX_STANDSTILL
+        (self.standing.look(status) > MAX_STANDSTILL)
+            .then(|| format!("{name} stands still, {lag_events} events behind"))
     }
 }

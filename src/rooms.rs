@@ -73,14 +73,10 @@ impl Rooms {
     /// Starts the workers of all projections and the policies that react to them.
     pub fn start_projections(&mut self) {
         for projection in projections::all() {
-            let worker = Worker {
-                projection,
-                pool: self.pool.clone(),
-                tail: self.log.tail().clone(),
-                config: WorkerConfig::default(),
-            };
-            let stop = self.stop_signal();
-            self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+            for worker in Worker::all(projection, &self.pool, self.log.tail(), WorkerConfig::default()) {
+                let stop = self.stop_signal();
+                self.spawn(projection.name(), async move { Ok(worker.run(stop).await?) });
+            }
         }
         let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
         let stop = self.stop_signal();

@@ -86,5 +86,6 @@ fn describe() {
     counter!("apex_log_batches_total", "Batches that this process committed.");
     histogram!("apex_log_append_seconds", "How long a batch took to commit.");
     gauge!("apex_projection_lag_events", "How far a projection is behind the log.");
+    gauge!("apex_projection_standstill_seconds", "How long a projection that is behind has not moved.");
     gauge!("apex_relay_lag_events", "How far Kafka is behind the log.");
 }

@@ -1,7 +1,7 @@
 //! The read model of agents.
 
+use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Rows, load, save};
-use crate::runtime::{Applied, ApplyError, Projection};
 use chrono::{DateTime, Utc};
 use domain::Event;
 use domain::agent::AgentEvent;
@@ -28,10 +28,10 @@ pub(crate) struct Row {
     position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.agent_id, to_jsonb(t) from apex.agents t
+const SELECT: &str = "select t.tenant_id, t.agent_id, to_jsonb(t) from agents t
     where (t.tenant_id, t.agent_id) in (select * from unnest($1::text[], $2::uuid[]))";
-const UPSERT: &str = "insert into apex.agents
-    select * from jsonb_populate_recordset(null::apex.agents, $1)
+const UPSERT: &str = "insert into agents
+    select * from jsonb_populate_recordset(null::agents, $1)
     on conflict (tenant_id, agent_id) do update set
         status = excluded.status, reason = excluded.reason, changed_at = excluded.changed_at,
         version = excluded.version, position = excluded.position";
@@ -46,7 +46,7 @@ impl Projection for Agents {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        &[("apex.agents", "tenant_id, agent_id")]
+        &[("agents", "tenant_id, agent_id")]
     }
 
     fn apply<'a>(
@@ -57,7 +57,7 @@ impl Projection for Agents {
         Box::pin(async move {
             let mut rows = load(connection, SELECT, events).await?;
             for applied in events {
-                if let Event::Agent(event) = &applied.event {
+                if let Event::Agent(event) = &*applied.event {
                     fold(&mut rows, applied, event)?;
                 }
             }

@@ -4,7 +4,7 @@
 //! were cut into batches. A crossing becomes an alert by a command, given elsewhere; the alert's own event then marks
 //! the crossing as told.
 
-use crate::runtime::{Applied, ApplyError, Projection};
+use crate::projection::{Applied, ApplyError, Projection};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetEvent, BudgetPeriodEvent, BudgetScope, BudgetTerms, Month, Threshold};
@@ -30,10 +30,10 @@ impl Projection for Budgets {
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("apex.budgets", "tenant_id, budget_id"),
-            ("apex.budget_spend", "tenant_id, scope_kind, scope_key, quarter"),
-            ("apex.budget_months", "tenant_id, budget_id, month"),
-            ("apex.budget_crossings", "tenant_id, budget_id, month, threshold_percent"),
+            ("budgets", "tenant_id, budget_id"),
+            ("budget_spend", "tenant_id, scope_kind, scope_key, quarter"),
+            ("budget_months", "tenant_id, budget_id, month"),
+            ("budget_crossings", "tenant_id, budget_id, month, threshold_percent"),
         ]
     }
 
@@ -45,7 +45,7 @@ impl Projection for Budgets {
         Box::pin(async move {
             let mut fold = Fold::load(connection, events).await?;
             for applied in events {
-                match &applied.event {
+                match &*applied.event {
                     Event::Call(event) => fold.call(connection, applied, event).await?,
                     Event::Budget(event) => {
                         fold.flush_spend(connection).await?;
@@ -125,7 +125,7 @@ impl Fold {
         let tenants: Vec<_> = tenants.into_iter().collect();
         let rows: Vec<TermsRow> = sqlx::query_as(
             "select tenant_id, budget_id, scope_kind, scope_key, limit_amount, time_zone, thresholds
-             from apex.budgets where tenant_id = any ($1) and not closed",
+             from budgets where tenant_id = any ($1) and not closed",
         )
         .bind(&tenants)
         .fetch_all(&mut *connection)
@@ -149,7 +149,7 @@ impl Fold {
         }
         let ids: Vec<_> = budgets.keys().map(|(_, id)| *id).collect();
         let rows: Vec<(String, Uuid, String, Decimal, i64)> = sqlx::query_as(
-            "select tenant_id, budget_id, month, spent, position from apex.budget_months
+            "select tenant_id, budget_id, month, spent, position from budget_months
              where tenant_id = any ($1) and budget_id = any ($2)",
         )
         .bind(&tenants)
@@ -231,7 +231,7 @@ impl Fold {
                 // A budget that is closed counts no more, but what it had counted stays.
                 self.flush_months(connection).await?;
                 self.budgets.remove(&key);
-                let close = "update apex.budgets set closed = true, version = $3, position = $4
+                let close = "update budgets set closed = true, version = $3, position = $4
                      where tenant_id = $1 and budget_id = $2";
                 let close = sqlx::query(close).bind(&key.0).bind(key.1);
                 close.bind(applied.version()).bind(applied.position()).execute(connection).await?;
@@ -266,7 +266,7 @@ impl Fold {
         known: &Known,
     ) -> Result<(), ApplyError> {
         let quarters: Vec<(DateTime<Utc>, Decimal)> = sqlx::query_as(
-            "select quarter, amount from apex.budget_spend
+            "select quarter, amount from budget_spend
              where tenant_id = $1 and scope_kind = $2 and scope_key = $3 order by quarter",
         )
         .bind(&key.0)
@@ -274,7 +274,7 @@ impl Fold {
         .bind(&known.scope.1)
         .fetch_all(&mut *connection)
         .await?;
-        sqlx::query("delete from apex.budget_months where tenant_id = $1 and budget_id = $2")
+        sqlx::query("delete from budget_months where tenant_id = $1 and budget_id = $2")
             .bind(&key.0)
             .bind(key.1)
             .execute(connection)
@@ -300,7 +300,7 @@ impl Fold {
     ) -> Result<(), ApplyError> {
         let BudgetPeriodEvent::ThresholdCrossed(crossed) = event;
         sqlx::query(
-            "update apex.budget_crossings set alert_position = $5, alerted_at = $6
+            "update budget_crossings set alert_position = $5, alerted_at = $6
              where tenant_id = $1 and budget_id = $2 and month = $3 and threshold_percent = $4",
         )
         .bind(applied.tenant())
@@ -328,7 +328,7 @@ impl Fold {
             amounts.push(amount);
         }
         sqlx::query(
-            "insert into apex.budget_spend as s (tenant_id, scope_kind, scope_key, quarter, amount)
+            "insert into budget_spend as s (tenant_id, scope_kind, scope_key, quarter, amount)
              select tenant, kind, key, quarter, trim_scale(amount)
              from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::numeric[])
                   as n (tenant, kind, key, quarter, amount)
@@ -364,7 +364,7 @@ impl Fold {
             return Ok(());
         }
         sqlx::query(
-            "insert into apex.budget_months (tenant_id, budget_id, month, starts_at, ends_at, spent, position)
+            "insert into budget_months (tenant_id, budget_id, month, starts_at, ends_at, spent, position)
              select * from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                                   $6::numeric[], $7::bigint[])
              on conflict (tenant_id, budget_id, month) do update set
@@ -393,7 +393,7 @@ async fn save_terms(
     let (kind, key) = scope_of(terms);
     let thresholds: Vec<_> = terms.thresholds.iter().map(|threshold| i32::from(threshold.percent())).collect();
     sqlx::query(
-        "insert into apex.budgets (tenant_id, budget_id, name, scope_kind, scope_key, limit_amount, currency,
+        "insert into budgets (tenant_id, budget_id, name, scope_kind, scope_key, limit_amount, currency,
                                    time_zone, thresholds, closed, defined_at, version, position)
          values ($1, $2, $3, $4, $5, trim_scale($6), $7, $8, $9, false, $10, $11, $12)
          on conflict (tenant_id, budget_id) do update set
@@ -429,7 +429,7 @@ async fn cross(
 ) -> Result<(), ApplyError> {
     let correlation_id = applied.recorded.metadata().map_or(applied.recorded.event_id, |m| m.correlation_id);
     sqlx::query(
-        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
+        "insert into budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
                                             crossed_at_position, crossed_by_event, correlation_id)
          values ($1, $2, $3, $4, trim_scale($5), trim_scale($6), $7, $8, $9) on conflict do nothing",
     )

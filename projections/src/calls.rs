@@ -1,7 +1,7 @@
 //! The read models of calls: one row a call, and usage and cost by hour × agent × provider × model × task.
 
+use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Rows, save};
-use crate::runtime::{Applied, ApplyError, Projection};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::call::{CallEvent, CallKind, Charged};
 use domain::{Event, Money};
@@ -43,8 +43,8 @@ pub(crate) struct Row {
     position: i64,
 }
 
-const UPSERT: &str = "insert into apex.calls
-    select * from jsonb_populate_recordset(null::apex.calls, $1)
+const UPSERT: &str = "insert into calls
+    select * from jsonb_populate_recordset(null::calls, $1)
     on conflict (tenant_id, call_id) do update set
         agent_id = excluded.agent_id, task_id = excluded.task_id, provider = excluded.provider,
         model = excluded.model, tool = excluded.tool, input_tokens = excluded.input_tokens,
@@ -76,10 +76,7 @@ impl Projection for Calls {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("apex.calls", "tenant_id, call_id"),
-            ("apex.usage_hourly", "tenant_id, hour, agent_id, provider, model, task_id"),
-        ]
+        &[("calls", "tenant_id, call_id"), ("usage_hourly", "tenant_id, hour, agent_id, provider, model, task_id")]
     }
 
     fn apply<'a>(
@@ -91,7 +88,7 @@ impl Projection for Calls {
             let mut rows: Rows<Row> = BTreeMap::new();
             let mut cells: BTreeMap<Cell, Sums> = BTreeMap::new();
             for applied in events {
-                let Event::Call(event) = &applied.event else { continue };
+                let Event::Call(event) = &*applied.event else { continue };
                 let (before, after) = event.difference();
                 if let Some(before) = before {
                     add(&mut cells, applied.tenant(), before, -1)?;

@@ -3,9 +3,9 @@
 //! Time travel and the answer to a command are the same rows as a query gives, made by the same code, and depend on no
 //! worker having kept up. What is summed over other streams, such as the spending of a budget, has no history here.
 
+use crate::projection::{Applied, ApplyError};
 use crate::query::{AgentRow, BudgetRow, CallRow, MemoryRow, TaskRow};
 use crate::rows::Rows;
-use crate::runtime::{Applied, ApplyError};
 use crate::{agents, budgets, calls, memories, tasks};
 use domain::agent::Agent;
 use domain::budget::{Budget, BudgetEvent};
@@ -77,7 +77,7 @@ pub async fn as_of<R: History>(
                 return Ok(row.finish()?);
             }
             let event = recorded.decode()?;
-            row.fold(&Applied { recorded: Arc::new(recorded), event })?;
+            row.fold(&Applied { recorded: Arc::new(recorded), event: Arc::new(event) })?;
         }
     }
     Ok(row.finish()?)
@@ -115,7 +115,7 @@ macro_rules! history {
             fn begin() -> Box<dyn Fold<Self>> {
                 Box::new(Folded {
                     rows: Rows::<$module::Row>::new(),
-                    fold: |rows, applied| match &applied.event {
+                    fold: |rows, applied| match &*applied.event {
                         Event::$variant(event) => $module::fold(rows, applied, event),
                         _ => Ok(()),
                     },
@@ -145,7 +145,7 @@ struct Terms(Option<BudgetRow>);
 
 impl Fold<BudgetRow> for Terms {
     fn fold(&mut self, applied: &Applied) -> Result<(), ApplyError> {
-        let Event::Budget(event) = &applied.event else { return Ok(()) };
+        let Event::Budget(event) = &*applied.event else { return Ok(()) };
         match (event, &mut self.0) {
             (BudgetEvent::Defined(defined) | BudgetEvent::Revised(defined), known) => {
                 let terms = &defined.terms;

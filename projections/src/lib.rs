@@ -5,27 +5,35 @@
 //! Deliberately absent: commands. What a read model gives rise to is decided elsewhere, so that a rebuild never acts.
 
 mod agents;
+mod batch;
 mod budgets;
 mod calls;
+mod compare;
 mod history;
 mod memories;
-mod rebuild;
-
+mod parking;
+mod projection;
 mod report;
 mod rows;
 mod runtime;
 mod status;
 mod tasks;
+mod verify;
+mod versions;
 mod wait;
 
 pub mod query;
 
 pub use budgets::{PendingAlert, pending_alerts};
+pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
-pub use rebuild::{Fingerprint, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, fingerprint, rebuild};
+pub use parking::{Decision, Order, ParkedEvent, ParkingError, Resumed, parked_events, resume};
+pub use projection::{Applied, ApplyError, Partitioning, Projection};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
-pub use runtime::{Applied, ApplyError, Projection, Worker, WorkerConfig, WorkerError};
-pub use status::{GaugeValues, ParkedEvent, ProjectionStatus, gauges, parked_events, statuses};
+pub use runtime::{Batch, Source, Worker, WorkerConfig, WorkerError};
+pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
+pub use verify::{Circumstances, verify};
+pub use versions::{REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, switch};
 pub use wait::{WaitError, wait_for};
 
 /// The database of the read models, for rooms that ask them questions and name no database library.

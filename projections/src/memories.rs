@@ -1,7 +1,7 @@
 //! The read model of memory.
 
+use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Rows, load, save};
-use crate::runtime::{Applied, ApplyError, Projection};
 use chrono::{DateTime, Utc};
 use domain::Event;
 use domain::memory::MemoryEvent;
@@ -28,14 +28,14 @@ pub(crate) struct Row {
     position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.memory_id, to_jsonb(t) from apex.memories t
+const SELECT: &str = "select t.tenant_id, t.memory_id, to_jsonb(t) from memories t
     where (t.tenant_id, t.memory_id) in (select * from unnest($1::text[], $2::uuid[]))";
 // Not `select *`: the words are generated.
-const UPSERT: &str = "insert into apex.memories (tenant_id, memory_id, agent_id, content, tags, realm, recalls,
+const UPSERT: &str = "insert into memories (tenant_id, memory_id, agent_id, content, tags, realm, recalls,
         stored_at, recalled_at, forgotten_at, version, position)
     select tenant_id, memory_id, agent_id, content, tags, realm, recalls,
         stored_at, recalled_at, forgotten_at, version, position
-    from jsonb_populate_recordset(null::apex.memories, $1)
+    from jsonb_populate_recordset(null::memories, $1)
     on conflict (tenant_id, memory_id) do update set
         content = excluded.content, tags = excluded.tags,
         realm = excluded.realm, recalls = excluded.recalls, recalled_at = excluded.recalled_at,
@@ -51,7 +51,7 @@ impl Projection for Memories {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        &[("apex.memories", "tenant_id, memory_id")]
+        &[("memories", "tenant_id, memory_id")]
     }
 
     fn apply<'a>(
@@ -62,7 +62,7 @@ impl Projection for Memories {
         Box::pin(async move {
             let mut rows = load(connection, SELECT, events).await?;
             for applied in events {
-                if let Event::Memory(event) = &applied.event {
+                if let Event::Memory(event) = &*applied.event {
                     fold(&mut rows, applied, event)?;
                 }
             }

@@ -193,9 +193,10 @@ pub async fn usage_report(pool: &PgPool, query: &ReportQuery) -> Result<Report, 
     check(query)?;
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
-    let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = 'calls'")
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let position: Option<i64> =
+        sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")
+            .fetch_optional(&mut *transaction)
+            .await?;
     let total = sqlx::query_as(AssertSqlSafe(format!("select {SUMS} {RANGE}")))
         .bind(query.tenant.as_str())
         .bind(query.from)

@@ -2,7 +2,7 @@
 //!
 //! Rows travel as JSON: one statement reads and one writes a batch, whatever the columns.
 
-use crate::runtime::{Applied, ApplyError};
+use crate::projection::{Applied, ApplyError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgConnection;

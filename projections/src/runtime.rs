@@ -1,90 +1,21 @@
-//! The worker that feeds one projection.
+//! The worker that feeds one part of one projection from a source of events.
+//!
+//! A turn is one transaction: it takes the checkpoint, applies what follows it, and moves the checkpoint from where it
+//! found it. Whoever does not get the checkpoint waits for the next turn. A worker that stands still past its turn loses
+//! its connection, and with it the checkpoint: a successor goes on, and what the first one had done is not there.
 
-use domain::Event;
+use crate::batch::{apply_batch, decode};
+use crate::projection::{ApplyError, Projection, Slot, Target};
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Acquire, Row};
-use std::collections::HashSet;
+use sqlx::{Postgres, Transaction};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use streams::{Position, ReadError, RecordedEvent, StreamKey, Tail};
+use streams::{Position, ReadError, RecordedEvent, Tail};
 use thiserror::Error;
 use tracing::Instrument;
-
-/// An event that is being applied.
-#[derive(Debug, Clone)]
-pub struct Applied {
-    /// As it stands in the log.
-    pub recorded: Arc<RecordedEvent>,
-    /// As the domain knows it.
-    pub event: Event,
-}
-
-impl Applied {
-    /// The tenant.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        self.recorded.stream.tenant.as_str()
-    }
-
-    /// The position in the form of the tables.
-    #[must_use]
-    pub fn position(&self) -> i64 {
-        self.recorded.position.as_i64()
-    }
-
-    /// The version in the form of the tables.
-    #[must_use]
-    pub fn version(&self) -> i64 {
-        self.recorded.version.as_i64()
-    }
-}
-
-/// Why a batch could not be applied.
-#[derive(Debug, Error)]
-pub enum ApplyError {
-    /// The database failed or refused.
-    #[error("the read model cannot be written")]
-    Database(#[from] sqlx::Error),
-    /// An amount leaves the range.
-    #[error(transparent)]
-    Money(#[from] domain::MoneyError),
-    /// A stored row is not one that this code wrote.
-    #[error("a row of the read model cannot be read: {0}")]
-    Row(String),
-}
-
-impl ApplyError {
-    /// Whether the events are to blame, rather than the moment.
-    fn is_permanent(&self) -> bool {
-        match self {
-            Self::Money(_) | Self::Row(_) => true,
-            // Classes 22 (data exception) and 23 (integrity constraint violation).
-            Self::Database(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-            }
-            Self::Database(_) => false,
-        }
-    }
-}
-
-/// A read model: which events it wants, and what they do to its tables.
-pub trait Projection: Send + Sync {
-    /// Its name, and that of its checkpoint.
-    fn name(&self) -> &'static str;
-    /// The categories it wants events of.
-    fn categories(&self) -> &'static [&'static str];
-    /// Its tables, each with the columns that order its rows.
-    fn tables(&self) -> &'static [(&'static str, &'static str)];
-    /// Applies events in order, on one transaction. The result must not depend on how events are cut into batches.
-    fn apply<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        events: &'a [Applied],
-    ) -> BoxFuture<'a, Result<(), ApplyError>>;
-}
 
 /// Settings of a worker.
 #[derive(Debug, Clone, Copy)]
@@ -93,11 +24,13 @@ pub struct WorkerConfig {
     pub batch_events: usize,
     /// The pause before a failed batch is tried again; it doubles up to a hundredfold.
     pub retry_pause: Duration,
+    /// How long a worker may stand still within a turn before the server takes the turn from it.
+    pub turn: Duration,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { batch_events: 1000, retry_pause: Duration::from_millis(100) }
+        Self { batch_events: 1000, retry_pause: Duration::from_millis(100), turn: Duration::from_secs(10) }
     }
 }
 
@@ -115,26 +48,68 @@ pub enum WorkerError {
     },
 }
 
-/// Feeds one projection from the tail.
+/// What follows a position.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Events in the order of their positions; some may be of no interest.
+    pub events: Vec<Arc<RecordedEvent>>,
+    /// Up to here nothing is missing from `events` that the reader may want.
+    pub through: Position,
+}
+
+/// Where a worker has its events from. The checkpoint is a position of the log, whatever the source.
+pub trait Source: Send + Sync {
+    /// Waits until there may be something after a position.
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, Result<(), ReadError>>;
+    /// Up to `limit` events after a position; none if there are none yet. Called with the checkpoint taken: it does
+    /// not wait for events.
+    fn read_after(&self, position: Position, limit: usize) -> BoxFuture<'_, Result<Option<Batch>, ReadError>>;
+}
+
+impl Source for Tail {
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(Self::wait_beyond(self, position))
+    }
+
+    fn read_after(&self, position: Position, limit: usize) -> BoxFuture<'_, Result<Option<Batch>, ReadError>> {
+        Box::pin(async move {
+            let events = Self::read_after(self, position, limit).await?;
+            Ok(events.last().map(|last| last.position).map(|through| Batch { events, through }))
+        })
+    }
+}
+
+/// Feeds one part of a projection.
 pub struct Worker {
     /// The projection.
     pub projection: &'static dyn Projection,
+    /// Which of its parts; 0 for one that is not divided.
+    pub part: u16,
     /// The database, as the application's role.
     pub pool: PgPool,
-    /// The end of the log.
-    pub tail: Tail,
+    /// Where the events come from.
+    pub source: Arc<dyn Source>,
     /// Settings.
     pub config: WorkerConfig,
 }
 
-/// What one step came to.
-enum Step {
+/// What one turn came to.
+enum Turn {
     Advanced(Position),
     /// Another worker holds the checkpoint.
     Elsewhere,
+    /// The tables are of another version.
+    OtherVersion,
 }
 
 impl Worker {
+    /// The workers of all parts of a projection.
+    #[must_use]
+    pub fn all(projection: &'static dyn Projection, pool: &PgPool, tail: &Tail, config: WorkerConfig) -> Vec<Self> {
+        let worker = |part| Self { projection, part, pool: pool.clone(), source: Arc::new(tail.clone()), config };
+        (0..projection.partitioning().parts()).map(worker).collect()
+    }
+
     /// Applies batches until told to stop. Failures are retried with growing pauses and show in the lag.
     ///
     /// # Errors
@@ -144,19 +119,32 @@ impl Worker {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut failures: u32 = 0;
         let mut checkpoint = Position::ZERO;
+        let mut was_told = false;
         loop {
-            let step = tokio::select! {
+            let turn = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                step = self.step(checkpoint) => step,
+                turn = self.turn(checkpoint) => turn,
             };
-            let pause = match step {
-                Ok(Step::Advanced(position)) => {
+            let pause = match turn {
+                Ok(Turn::Advanced(position)) => {
                     failures = 0;
+                    was_told = false;
                     checkpoint = position;
                     continue;
                 }
-                Ok(Step::Elsewhere) => self.config.retry_pause,
-                Err(ApplyOrRead::Read(ReadError::Closed)) => {
+                Ok(Turn::Elsewhere) => self.config.retry_pause,
+                Ok(Turn::OtherVersion) => {
+                    if !std::mem::replace(&mut was_told, true) {
+                        let code = self.projection.version();
+                        tracing::warn!(
+                            projection = name,
+                            code,
+                            "the tables are of another version; nothing is written"
+                        );
+                    }
+                    self.config.retry_pause * 10
+                }
+                Err(TurnError::Read(ReadError::Closed)) => {
                     return Err(WorkerError::Log { projection: name, source: ReadError::Closed });
                 }
                 Err(error) => {
@@ -174,183 +162,123 @@ impl Worker {
     }
 
     /// Waits for something after the checkpoint and applies it.
-    async fn step(&self, seen: Position) -> Result<Step, ApplyOrRead> {
+    async fn turn(&self, seen: Position) -> Result<Turn, TurnError> {
         // What was seen last is only a hint; the checkpoint in the database decides.
-        self.tail.wait_beyond(seen).await?;
+        self.source.wait_beyond(seen).await?;
         let started = Instant::now();
-        let mut transaction = self.pool.begin().await.map_err(ApplyError::from)?;
-        let Some(checkpoint) = lock_checkpoint(&mut transaction, self.projection.name()).await? else {
-            return Ok(Step::Elsewhere);
+        let name = self.projection.name();
+        let target = Target { projection: self.projection, slot: Slot::Live, part: self.part };
+        let mut transaction = begin(&self.pool, &target, Some(self.config.turn)).await?;
+        let checkpoint = match lock_checkpoint(&mut transaction, &target).await? {
+            Lock::Taken(position) => position,
+            Lock::Elsewhere => return Ok(Turn::Elsewhere),
+            Lock::OtherVersion => return Ok(Turn::OtherVersion),
         };
-        let events = self.tail.read_after(checkpoint, self.config.batch_events).await?;
-        let Some(last) = events.last().map(|event| event.position) else {
-            return Ok(Step::Advanced(checkpoint));
+        let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
+            // A checkpoint that was made just now is kept.
+            transaction.commit().await.map_err(ApplyError::from)?;
+            return Ok(Turn::Advanced(checkpoint));
         };
-        let span = tracing::info_span!("projection", name = self.projection.name(), events = events.len());
-        streams::link_to_causes(&span, &events);
-        apply_batch(self.projection, &mut transaction, &events).instrument(span).await?;
-        advance_checkpoint(&mut transaction, self.projection.name(), checkpoint, last).await?;
+        let span = tracing::info_span!("projection", name, events = batch.events.len());
+        streams::link_to_causes(&span, &batch.events);
+        let events = decode(&target, &batch.events);
+        apply_batch(&target, &mut transaction, &events).instrument(span).await?;
+        advance(&mut transaction, &target, checkpoint, batch.through).await?;
+        fail::fail_point!("projection_folded");
         transaction.commit().await.map_err(ApplyError::from)?;
-        histogram!("apex_projection_batch_seconds", "projection" => self.projection.name())
-            .record(started.elapsed().as_secs_f64());
-        counter!("apex_projection_events_total", "projection" => self.projection.name()).increment(events.len() as u64);
-        Ok(Step::Advanced(last))
+        fail::fail_point!("projection_committed");
+        histogram!("apex_projection_batch_seconds", "projection" => name).record(started.elapsed().as_secs_f64());
+        counter!("apex_projection_events_total", "projection" => name).increment(batch.events.len() as u64);
+        Ok(Turn::Advanced(batch.through))
     }
 }
 
 #[derive(Debug, Error)]
-enum ApplyOrRead {
+enum TurnError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(transparent)]
     Read(#[from] ReadError),
 }
 
-/// Takes the checkpoint for this transaction; nothing if another worker has it.
-async fn lock_checkpoint(connection: &mut PgConnection, name: &str) -> Result<Option<Position>, ApplyError> {
+/// Begins a transaction in which statements find the tables of the target.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    target: &Target,
+    turn: Option<Duration>,
+) -> Result<Transaction<'static, Postgres>, ApplyError> {
+    let mut transaction = pool.begin().await?;
+    enter(&mut transaction, target.slot, turn).await?;
+    Ok(transaction)
+}
+
+/// Makes statements of this transaction find the tables of a slot. It may stand still for a turn, or as long as it likes.
+pub(crate) async fn enter(connection: &mut PgConnection, slot: Slot, turn: Option<Duration>) -> Result<(), ApplyError> {
     // The tables and the checkpoint are lost or kept together, and the log has everything: no flush is needed.
-    sqlx::query("set local synchronous_commit = off").execute(&mut *connection).await?;
-    let find = "select position from apex.checkpoints where name = $1 for update skip locked";
-    if let Some(position) = sqlx::query_scalar(find).bind(name).fetch_optional(&mut *connection).await? {
-        return Ok(Some(Position::from_i64(position)));
-    }
-    let made = sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
-        .bind(name)
-        .execute(&mut *connection)
-        .await?;
-    Ok((made.rows_affected() == 1).then_some(Position::ZERO))
-}
-
-/// Moves the checkpoint, if it still is where this transaction found it: a worker that was overtaken writes nothing.
-pub(crate) async fn advance_checkpoint(
-    connection: &mut PgConnection,
-    name: &str,
-    from: Position,
-    to: Position,
-) -> Result<(), ApplyError> {
-    let is_moved = streams::advance_checkpoint(connection, name, from, to).await?;
-    if is_moved { Ok(()) } else { Err(ApplyError::Database(sqlx::Error::RowNotFound)) }
-}
-
-/// Applies a batch, parking the streams of events that cannot be applied.
-pub(crate) async fn apply_batch(
-    projection: &dyn Projection,
-    connection: &mut PgConnection,
-    events: &[Arc<RecordedEvent>],
-) -> Result<(), ApplyError> {
-    let wanted: Vec<_> =
-        events.iter().filter(|event| projection.categories().contains(&&*event.stream.category)).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let mut parked = parked_streams(projection.name(), connection, &wanted).await?;
-    let mut batch = Vec::with_capacity(wanted.len());
-    for recorded in wanted {
-        if parked.contains(&recorded.stream) {
-            park(projection.name(), connection, recorded, "an earlier event of the stream is parked").await?;
-            continue;
-        }
-        match recorded.decode() {
-            Ok(event) => batch.push(Applied { recorded: recorded.clone(), event }),
-            Err(error) => {
-                park(projection.name(), connection, recorded, &chain(&error)).await?;
-                parked.insert(recorded.stream.clone());
-            }
-        }
-    }
-    let mut savepoint = connection.begin().await?;
-    match projection.apply(&mut savepoint, &batch).await {
-        Ok(()) => Ok(savepoint.commit().await?),
-        Err(error) if error.is_permanent() => {
-            savepoint.rollback().await?;
-            apply_singly(projection, connection, &batch).await
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// One event at a time, to find the one that is to blame.
-async fn apply_singly(
-    projection: &dyn Projection,
-    connection: &mut PgConnection,
-    batch: &[Applied],
-) -> Result<(), ApplyError> {
-    let mut parked = HashSet::new();
-    for applied in batch {
-        if parked.contains(&applied.recorded.stream) {
-            park(projection.name(), connection, &applied.recorded, "an earlier event of the stream is parked").await?;
-            continue;
-        }
-        let mut savepoint = connection.begin().await?;
-        match projection.apply(&mut savepoint, std::slice::from_ref(applied)).await {
-            Ok(()) => savepoint.commit().await?,
-            Err(error) if error.is_permanent() => {
-                savepoint.rollback().await?;
-                park(projection.name(), connection, &applied.recorded, &chain(&error)).await?;
-                parked.insert(applied.recorded.stream.clone());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn parked_streams(
-    projection: &str,
-    connection: &mut PgConnection,
-    events: &[&Arc<RecordedEvent>],
-) -> Result<HashSet<StreamKey>, ApplyError> {
-    let ids: Vec<_> = events.iter().map(|event| event.stream.id).collect();
-    let rows = sqlx::query(
-        "select distinct tenant_id, category, stream_id from apex.parked_events
-         where projection = $1 and stream_id = any ($2)",
-    )
-    .bind(projection)
-    .bind(ids)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let tenant: String = row.try_get("tenant_id")?;
-            Ok(StreamKey {
-                tenant: tenant.try_into().map_err(|error| ApplyError::Row(format!("{error}")))?,
-                category: row.try_get::<&str, _>("category")?.into(),
-                id: row.try_get("stream_id")?,
-            })
-        })
-        .collect()
-}
-
-async fn park(
-    projection: &'static str,
-    connection: &mut PgConnection,
-    event: &RecordedEvent,
-    cause: &str,
-) -> Result<(), ApplyError> {
-    tracing::error!(projection, position = %event.position, stream = %event.stream, cause, "an event is parked");
-    counter!("apex_projection_parked_total", "projection" => projection).increment(1);
     sqlx::query(
-        "insert into apex.parked_events (projection, position, tenant_id, category, stream_id, cause)
-         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+        "select set_config('search_path', $1, true), set_config('synchronous_commit', 'off', true),
+                set_config('idle_in_transaction_session_timeout', $2, true)",
     )
-    .bind(projection)
-    .bind(event.position.as_i64())
-    .bind(event.stream.tenant.as_str())
-    .bind(&*event.stream.category)
-    .bind(event.stream.id)
-    .bind(cause)
+    .bind(slot.schema())
+    .bind(turn.unwrap_or(Duration::ZERO).as_millis().to_string())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+/// What became of the wish for a checkpoint.
+pub(crate) enum Lock {
+    Taken(Position),
+    /// Another transaction has it.
+    Elsewhere,
+    /// The tables are written by other code.
+    OtherVersion,
+}
+
+/// Takes the checkpoint for this transaction, if nobody else has it.
+pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, target: &Target) -> Result<Lock, ApplyError> {
+    let code = target.projection.version();
+    let find = "select position, coalesce(version, $2) from apex.checkpoints where name = $1 for update skip locked";
+    let found: Option<(i64, i32)> =
+        sqlx::query_as(find).bind(target.checkpoint()).bind(code).fetch_optional(&mut *connection).await?;
+    if let Some((position, version)) = found {
+        return Ok(if version == code { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
     }
-    text
+    // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
+    let names: Vec<_> = Target::all(target.projection, target.slot).iter().map(Target::checkpoint).collect();
+    let made = sqlx::query(
+        "insert into apex.checkpoints (name, position, version) select n, 0, $2 from unnest($1::text[]) as n
+         where not exists (select from apex.checkpoints where follower = $3) on conflict do nothing",
+    )
+    .bind(&names)
+    .bind(code)
+    .bind(target.follower())
+    .execute(&mut *connection)
+    .await?;
+    Ok(if made.rows_affected() == names.len() as u64 { Lock::Taken(Position::ZERO) } else { Lock::Elsewhere })
+}
+
+/// Takes the checkpoints of all parts, waiting for whoever has them; whether they are this code's.
+pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, targets: &[Target]) -> Result<bool, ApplyError> {
+    let Some(first) = targets.first() else { return Ok(false) };
+    enter(connection, first.slot, None).await?;
+    let names: Vec<_> = targets.iter().map(Target::checkpoint).collect();
+    let versions: Vec<Option<i32>> =
+        sqlx::query_scalar("select version from apex.checkpoints where name = any ($1) order by name for update")
+            .bind(&names)
+            .fetch_all(connection)
+            .await?;
+    let is_own = |version: &Option<i32>| version.is_none_or(|version| version == first.projection.version());
+    Ok(versions.len() == names.len() && versions.iter().all(is_own))
+}
+
+/// Moves the checkpoint, if it still is where this transaction found it: a worker that was overtaken writes nothing.
+pub(crate) async fn advance(
+    connection: &mut PgConnection,
+    target: &Target,
+    from: Position,
+    to: Position,
+) -> Result<(), ApplyError> {
+    let is_moved = streams::advance_checkpoint(connection, &target.checkpoint(), from, to).await?;
+    if is_moved { Ok(()) } else { Err(ApplyError::Overtaken) }
 }

@@ -3,21 +3,38 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
-use uuid::Uuid;
 
 /// Where a projection stands.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ProjectionStatus {
     /// Its name.
     pub name: String,
-    /// The last position it applied.
+    /// The last position that all of its parts have applied.
     pub position: i64,
     /// How many events it is behind.
     pub lag_events: i64,
-    /// When it last moved; none before its first batch.
+    /// When a part last moved; none before its first batch.
     pub updated_at: Option<DateTime<Utc>>,
     /// How many events are parked.
     pub parked_events: i64,
+    /// The version of this program's code.
+    pub code_version: i32,
+    /// The version of the live tables; none before the first batch.
+    pub version: Option<i32>,
+    /// The version under construction, if there is one.
+    pub next_version: Option<i32>,
+    /// How far that one is built.
+    pub next_position: Option<i64>,
+    /// The version that was live before, if it is kept.
+    pub old_version: Option<i32>,
+}
+
+impl ProjectionStatus {
+    /// Whether the live tables are those of this program's code. Where they are not, it writes nothing.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.version.is_none_or(|version| version == self.code_version)
+    }
 }
 
 /// The status of every projection.
@@ -26,52 +43,25 @@ pub struct ProjectionStatus {
 /// The database's.
 pub async fn statuses(pool: &PgPool) -> Result<Vec<ProjectionStatus>, sqlx::Error> {
     let names: Vec<_> = crate::all().iter().map(|projection| projection.name()).collect();
+    let versions: Vec<_> = crate::all().iter().map(|projection| projection.version()).collect();
     sqlx::query_as(
-        "select n.name, coalesce(c.position, 0) as position, h.position - coalesce(c.position, 0) as lag_events,
-                c.updated_at, (select count(*) from apex.parked_events p where p.projection = n.name) as parked_events
-         from unnest($1::text[]) with ordinality as n (name, place)
-         cross join apex.head h left join apex.checkpoints c on c.name = n.name
+        "with followers as (
+             select follower, min(position) as position, max(updated_at) as updated_at, max(version) as version
+             from apex.checkpoints group by follower
+         )
+         select n.name, coalesce(c.position, 0) as position, h.position - coalesce(c.position, 0) as lag_events,
+                c.updated_at, (select count(*) from apex.parked_events p where p.projection = n.name) as parked_events,
+                n.version as code_version, c.version, b.version as next_version, b.position as next_position,
+                o.version as old_version
+         from unnest($1::text[], $2::int[]) with ordinality as n (name, version, place)
+         cross join apex.head h
+         left join followers c on c.follower = n.name
+         left join followers b on b.follower = n.name || '@next'
+         left join apex.old_projections o on o.projection = n.name
          order by n.place",
     )
     .bind(names)
-    .fetch_all(pool)
-    .await
-}
-
-/// An event that a projection could not apply.
-#[derive(Debug, Clone, PartialEq, FromRow)]
-pub struct ParkedEvent {
-    /// Which projection.
-    pub projection: String,
-    /// Which event.
-    pub position: i64,
-    /// The stream's tenant.
-    pub tenant_id: String,
-    /// The stream's category.
-    pub category: String,
-    /// The stream, all of which waits.
-    pub stream_id: Uuid,
-    /// Why.
-    pub cause: String,
-    /// Since when.
-    pub parked_at: DateTime<Utc>,
-}
-
-/// The parked events of a projection, or of all.
-///
-/// # Errors
-/// The database's.
-pub async fn parked_events(
-    pool: &PgPool,
-    projection: Option<&str>,
-    limit: i64,
-) -> Result<Vec<ParkedEvent>, sqlx::Error> {
-    sqlx::query_as(
-        "select projection, position, tenant_id, category, stream_id, cause, parked_at from apex.parked_events
-         where $1::text is null or projection = $1 order by projection, position limit $2",
-    )
-    .bind(projection)
-    .bind(limit)
+    .bind(versions)
     .fetch_all(pool)
     .await
 }

@@ -1,7 +1,7 @@
 //! The read model of tasks.
 
+use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Rows, load, save};
-use crate::runtime::{Applied, ApplyError, Projection};
 use chrono::{DateTime, Utc};
 use domain::Event;
 use domain::task::{TaskEvent, TaskSubmitted};
@@ -30,10 +30,10 @@ pub(crate) struct Row {
     position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.task_id, to_jsonb(t) from apex.tasks t
+const SELECT: &str = "select t.tenant_id, t.task_id, to_jsonb(t) from tasks t
     where (t.tenant_id, t.task_id) in (select * from unnest($1::text[], $2::uuid[]))";
-const UPSERT: &str = "insert into apex.tasks
-    select * from jsonb_populate_recordset(null::apex.tasks, $1)
+const UPSERT: &str = "insert into tasks
+    select * from jsonb_populate_recordset(null::tasks, $1)
     on conflict (tenant_id, task_id) do update set
         status = excluded.status, percent = excluded.percent, note = excluded.note, outcome = excluded.outcome,
         started_at = excluded.started_at, ended_at = excluded.ended_at,
@@ -49,7 +49,7 @@ impl Projection for Tasks {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        &[("apex.tasks", "tenant_id, task_id")]
+        &[("tasks", "tenant_id, task_id")]
     }
 
     fn apply<'a>(
@@ -60,7 +60,7 @@ impl Projection for Tasks {
         Box::pin(async move {
             let mut rows = load(connection, SELECT, events).await?;
             for applied in events {
-                if let Event::Task(event) = &applied.event {
+                if let Event::Task(event) = &*applied.event {
                     fold(&mut rows, applied, event)?;
                 }
             }

@@ -38,11 +38,12 @@ pub async fn wait_for(
     let deadline = tokio::time::Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
     loop {
-        let (count, slowest): (i64, Option<i64>) =
-            sqlx::query_as("select count(*), min(position) from apex.checkpoints where name = any ($1)")
-                .bind(projections)
-                .fetch_one(pool)
-                .await?;
+        let (count, slowest): (i64, Option<i64>) = sqlx::query_as(
+            "select count(distinct follower), min(position) from apex.checkpoints where follower = any ($1)",
+        )
+        .bind(projections)
+        .fetch_one(pool)
+        .await?;
         let missing = usize::try_from(count).unwrap_or(0) < projections.len();
         let reached = if missing { Position::ZERO } else { Position::from_i64(slowest.unwrap_or(0)) };
         if reached >= position {

@@ -3,11 +3,15 @@
 use super::output::{self, ListFormat};
 use super::with_rooms;
 use crate::config::Common;
+use crate::rooms::Rooms;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use projections::{Projection, REBUILD_BATCH_EVENTS, by_name, fingerprint, rebuild, statuses};
+use projections::{
+    Circumstances, Comparison, Decision, Order, Projection, REBUILD_BATCH_EVENTS, Spare, by_name, statuses,
+};
 use serde_json::json;
 use std::process::ExitCode;
+use streams::Position;
 
 /// Read models are derived: each can be built again from the log.
 #[derive(Debug, clap::Args)]
@@ -18,7 +22,7 @@ pub(super) struct Projections {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Where each read model stands
+    /// Where each read model stands, and in which versions
     List {
         /// The form of the list
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
@@ -33,11 +37,59 @@ enum Command {
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
-    /// Build a read model again from the log. Readers see the old rows until the new ones are complete
+    /// Try the stream of a parked event again, because its cause was removed
+    Retry(Parked),
+    /// Leave a parked event out for good, and go on with its stream. A rebuild leaves it out too
+    Skip(Parked),
+    /// Build a read model again beside the live one, and compare them. An interrupted build goes on where it was
     Rebuild {
         /// Which one, or `all`
         name: String,
+        /// Switch to what was built when it is complete
+        #[arg(long)]
+        switch: bool,
     },
+    /// Compare what was built with what is live, at the same position. Exits with 1 if they differ
+    Compare {
+        /// Which one, or `all`
+        name: String,
+    },
+    /// Put what was built in the place of what is live, which is kept until the next switch
+    Switch {
+        /// Which one, or `all`
+        name: String,
+    },
+    /// Drop what was live before the last switch
+    Drop {
+        /// Which one, or `all`
+        name: String,
+        /// Drop what is under construction instead
+        #[arg(long)]
+        next: bool,
+    },
+    /// Fold the log once more and compare with what is live. Nothing is changed. Exits with 1 if they differ
+    Verify {
+        /// Which one, or `all`
+        #[arg(default_value = "all")]
+        name: String,
+        /// Events folded at once; several sizes make several checks
+        #[arg(long, value_name = "EVENTS", value_delimiter = ',', default_values_t = [REBUILD_BATCH_EVENTS])]
+        batch_events: Vec<usize>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Parked {
+    /// Of which read model
+    name: String,
+    /// The position of the event
+    position: u64,
+    /// Why; kept with who did it and when
+    #[arg(long)]
+    reason: String,
+    /// Who does it
+    #[arg(long, default_value = "command line")]
+    actor: String,
 }
 
 /// Parked events listed at once.
@@ -46,40 +98,18 @@ const MAX_PARKED: i64 = 1000;
 impl Projections {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_rooms(common, async |rooms| {
-            match self.command {
-                Command::List { format } => {
-                    let statuses = statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
-                    let rows: Vec<Vec<String>> = statuses
-                        .iter()
-                        .map(|status| {
-                            let updated = status.updated_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
-                            let numbers = [status.position, status.lag_events, status.parked_events];
-                            std::iter::once(status.name.clone())
-                                .chain(numbers.map(|number| number.to_string()))
-                                .chain([updated])
-                                .collect()
-                        })
-                        .collect();
-                    print(&["name", "position", "lag_events", "parked_events", "updated_at"], rows, format)?;
-                }
-                Command::Parked { projection, format } => {
-                    let parked = projections::parked_events(&rooms.pool, projection.as_deref(), MAX_PARKED).await?;
-                    let rows: Vec<Vec<String>> = parked
-                        .into_iter()
-                        .map(|event| {
-                            let stream = format!("{}/{}", event.category, event.stream_id);
-                            vec![event.projection, event.position.to_string(), stream, event.cause]
-                        })
-                        .collect();
-                    print(&["projection", "position", "stream", "cause"], rows, format)?;
-                }
-                Command::Rebuild { name } => {
-                    for projection in named(&name)? {
-                        rebuild_one(rooms, projection).await?;
-                    }
-                }
-            }
-            Ok(ExitCode::SUCCESS)
+            let is_well = match self.command {
+                Command::List { format } => list(rooms, format).await?,
+                Command::Parked { projection, format } => parked(rooms, projection.as_deref(), format).await?,
+                Command::Retry(event) => decide(rooms, &event, Decision::Retry).await?,
+                Command::Skip(event) => decide(rooms, &event, Decision::Skip).await?,
+                Command::Rebuild { name, switch } => rebuild(rooms, &named(&name)?, switch).await?,
+                Command::Compare { name } => compare(rooms, &named(&name)?).await?,
+                Command::Switch { name } => switch(rooms, &named(&name)?).await?,
+                Command::Drop { name, next } => drop(rooms, &named(&name)?, next).await?,
+                Command::Verify { name, batch_events } => verify(rooms, &named(&name)?, &batch_events).await?,
+            };
+            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
         .await
     }
@@ -95,30 +125,133 @@ fn named(name: &str) -> anyhow::Result<Vec<&'static dyn Projection>> {
     })
 }
 
-async fn rebuild_one(rooms: &crate::rooms::Rooms, projection: &dyn Projection) -> anyhow::Result<()> {
-    let name = projection.name();
-    let (stood, before) = fingerprint(&rooms.pool, projection).await?;
+async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
+    let statuses = statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
+    let version = |version: Option<i32>| version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+    let rows = statuses.into_iter().map(|status| {
+        let next = match (status.next_version, status.next_position) {
+            (Some(version), Some(position)) => format!("{version} at {position}"),
+            _ => "-".to_owned(),
+        };
+        vec![
+            status.name,
+            status.position.to_string(),
+            status.lag_events.to_string(),
+            status.parked_events.to_string(),
+            status.updated_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339()),
+            version(status.version),
+            next,
+            version(status.old_version),
+        ]
+    });
+    let header = ["name", "position", "lag_events", "parked_events", "updated_at", "version", "next", "old"];
+    print(&header, rows.collect(), format)?;
+    Ok(true)
+}
+
+async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
+    let parked = projections::parked_events(&rooms.pool, projection, MAX_PARKED).await?;
+    let rows = parked.into_iter().map(|event| {
+        let stream = format!("{}/{}", event.category, event.stream_id);
+        vec![event.projection, event.position.to_string(), stream, event.attempts.to_string(), event.cause]
+    });
+    print(&["projection", "position", "stream", "attempts", "cause"], rows.collect(), format)?;
+    Ok(true)
+}
+
+async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Result<bool> {
+    let projection = by_name(&event.name).with_context(|| format!("there is no read model {:?}", event.name))?;
+    let (position, actor, reason) = (Position::from(event.position), &event.actor, &event.reason);
+    let order = Order { decision, position, tenant: None, actor, reason };
+    let resumed = projections::resume(&rooms.pool, &rooms.log, projection, &order).await?;
+    eprintln!("{} events of the stream were applied, {} are still parked.", resumed.applied, resumed.parked);
+    Ok(resumed.parked == 0)
+}
+
+async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_switched: bool) -> anyhow::Result<bool> {
+    let names: Vec<_> = projections.iter().map(|projection| projection.name()).collect();
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} events, {per_sec}, ready in {eta}");
     let bar = ProgressBar::new(rooms.log.head().await?.get())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(name);
-    let position = rebuild(&rooms.pool, &rooms.log, projection, REBUILD_BATCH_EVENTS, |progress| {
+        .with_prefix(names.join(", "));
+    let mut begun = false;
+    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, |progress| {
         bar.set_length(progress.head.get());
+        if !std::mem::replace(&mut begun, true) {
+            // What an earlier build did is not part of this one's rate.
+            bar.set_position(progress.position.get());
+            bar.reset_eta();
+        }
         bar.set_position(progress.position.get());
-    })
-    .await
-    .with_context(|| format!("{name} is as it was"))?;
+    });
+    built.await.context("what is live is as it was; the same command goes on from here")?;
     bar.finish_and_clear();
-    let (stands, after) = fingerprint(&rooms.pool, projection).await?;
-    for (before, after) in before.iter().zip(&after) {
-        let verdict = match (stood == stands, before == after) {
-            (true, true) => "the same rows as before",
-            (true, false) => "other rows than before",
-            (false, _) => "not compared with before, as events came in the meantime",
-        };
-        eprintln!("{name}: {}: {} rows up to position {position}, {verdict}.", after.table, after.rows);
+    compare(rooms, projections).await?;
+    if is_switched { switch(rooms, projections).await } else { Ok(true) }
+}
+
+async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
+    let mut is_same = true;
+    for projection in projections {
+        let comparison = projections::compare(&rooms.pool, &rooms.log, *projection).await?;
+        is_same &= tell(projection.name(), &comparison);
     }
-    Ok(())
+    Ok(is_same)
+}
+
+async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
+    for projection in projections {
+        let position = projections::switch(&rooms.pool, &rooms.log, *projection).await?;
+        eprintln!("{}: switched at position {position}; what was live is kept until `drop`.", projection.name());
+    }
+    Ok(true)
+}
+
+async fn drop(rooms: &Rooms, projections: &[&'static dyn Projection], next: bool) -> anyhow::Result<bool> {
+    let spare = if next { Spare::Next } else { Spare::Old };
+    for projection in projections {
+        projections::drop_version(&rooms.pool, *projection, spare).await?;
+    }
+    Ok(true)
+}
+
+async fn verify(rooms: &Rooms, projections: &[&'static dyn Projection], sizes: &[usize]) -> anyhow::Result<bool> {
+    let mut is_same = true;
+    for projection in projections {
+        for &size in sizes {
+            let circumstances = Circumstances::foreign(size.max(1));
+            let comparison = projections::verify(&rooms.pool, &rooms.log, *projection, &circumstances).await?;
+            is_same &= tell(projection.name(), &comparison);
+        }
+    }
+    Ok(is_same)
+}
+
+/// Says how two versions compare; whether they are the same.
+fn tell(name: &str, comparison: &Comparison) -> bool {
+    for (live, other) in comparison.live.iter().zip(&comparison.other) {
+        let (table, rows, position) = (live.table, other.rows, comparison.position);
+        if live == other {
+            eprintln!("{name}: {table}: {rows} rows up to position {position}, the same rows as live.");
+        } else {
+            eprintln!(
+                "{name}: {table}: {rows} rows up to position {position}, other rows than the {} live.",
+                live.rows
+            );
+        }
+    }
+    for column in &comparison.columns {
+        eprintln!("{name}: one version alone has {column}; it is not compared.");
+    }
+    for difference in &comparison.differences {
+        let side = |row: &Option<String>| row.clone().unwrap_or_else(|| "missing".to_owned());
+        let (live, other) = (side(&difference.live), side(&difference.other));
+        eprintln!("{name}: {} {}:\n  live  {live}\n  built {other}", difference.table, difference.key);
+    }
+    if comparison.parked.0 != comparison.parked.1 {
+        eprintln!("{name}: {} events are parked live, {} were here.", comparison.parked.0, comparison.parked.1);
+    }
+    comparison.is_same()
 }
 
 fn print(header: &[&str], rows: Vec<Vec<String>>, format: ListFormat) -> anyhow::Result<()> {

@@ -136,9 +136,10 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
 fn start_gauges(rooms: &mut Rooms) {
     let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
     let mut stop = Box::pin(rooms.stop_signal());
+    let standing = Standing::default();
     rooms.spawn("gauges", async move {
         loop {
-            if let Err(error) = read_gauges(&pool).await {
+            if let Err(error) = read_gauges(&pool, &standing).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
             }
             if let Ok(room) = log.headroom().await {
@@ -154,9 +155,11 @@ fn start_gauges(rooms: &mut Rooms) {
 }
 
 /// Lags are read here, not where the work is done: a worker that is stuck sets nothing.
-async fn read_gauges(pool: &projections::Pool) -> Result<(), projections::DatabaseError> {
+async fn read_gauges(pool: &projections::Pool, standing: &Standing) -> Result<(), projections::DatabaseError> {
     set_gauges(projections::gauges(pool).await?);
     for status in projections::statuses(pool).await? {
+        let stood = standing.look(&status).as_secs_f64();
+        metrics::gauge!("apex_projection_standstill_seconds", "projection" => status.name.clone()).set(stood);
         metrics::gauge!("apex_projection_lag_events", "projection" => status.name).set(status.lag_events as f64);
     }
     Ok(())

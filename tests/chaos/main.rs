@@ -20,6 +20,7 @@ mod readers;
 mod restore;
 mod stage;
 mod storage;
+mod turns;
 mod worker;
 
 use faults::Fault;
@@ -68,13 +69,24 @@ fn main() {
         let (connections, url) = argument.split_once(' ').unwrap();
         return runtime().block_on(worker::serve(connections.parse().unwrap(), url.to_owned()));
     }
+    if let Ok(argument) = std::env::var(turns::WORKER) {
+        return runtime().block_on(turns::work(argument));
+    }
     if let Some(seconds) = setting("APEX_TEST_CHAOS_S") {
         let holds = matrix::run(Duration::from_secs(seconds), *SEED);
         cluster::clean_up();
         std::process::exit(i32::from(!holds));
     }
     eprintln!("chaos: seed {}", *SEED);
-    let lists = [planted::TRIALS, proxy::TRIALS, naive::TRIALS, faults::TRIALS, storage::TRIALS, restore::TRIALS];
+    let lists = [
+        planted::TRIALS,
+        proxy::TRIALS,
+        naive::TRIALS,
+        faults::TRIALS,
+        turns::TRIALS,
+        storage::TRIALS,
+        restore::TRIALS,
+    ];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();

@@ -129,7 +129,7 @@ async fn ten_dollars_in_september_are_alerted_three_times() {
     let first = told().await;
     assert_eq!(first.iter().map(|alert| alert.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     assert!(first.iter().all(|alert| alert.month == "2023-09"));
-    database.run(&["projections", "rebuild", "all"]).await.ok();
+    database.run(&["projections", "rebuild", "all", "--switch"]).await.ok();
     import(&database, &traces()[0]).await;
     assert_eq!(told().await, first, "still three");
     let server = database.serve(&[]).await;

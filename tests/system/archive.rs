@@ -29,7 +29,7 @@ struct Case {
 impl Case {
     /// 330 events: six complete partitions, and one that is open. Everybody has read them.
     async fn new() -> Self {
-        let database = TestDatabase::with_partitions_of(50).await;
+        let database = TestDatabase::with_partitions_of(50).await.unverified();
         let log = open(&database.pool, None).await;
         let long = StreamKey { tenant: tenant(), category: "task".into(), id: Uuid::new_v4() };
         for round in 0..33 {
@@ -229,7 +229,7 @@ async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_wo
 
 #[tokio::test]
 async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
-    let database = TestDatabase::with_partitions_of(50).await;
+    let database = TestDatabase::with_partitions_of(50).await.unverified();
     let log = open(&database.pool, None).await;
     let sent: Vec<_> = (0..20)
         .map(|n| append(vec![stream(Uuid::new_v4(), if n % 2 == 0 { NEW } else { Expected::Any }, 3)]))
@@ -499,9 +499,9 @@ async fn read_models_are_built_again_over_what_is_archived() {
     let ran = database.run(&["projections", "rebuild", "all"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains(&format!("positions 1 to {archived} are archived")), "{}", ran.stderr);
-    let ran = database.run(&["projections", "rebuild", "all", "--archive", path]).await.ok();
-    assert!(!ran.stderr.contains("other rows") && !ran.stderr.contains("not compared"), "{}", ran.stderr);
-    assert!(ran.stderr.matches("the same rows as before").count() >= 5, "{}", ran.stderr);
+    let ran = database.run(&["projections", "rebuild", "all", "--switch", "--archive", path]).await.ok();
+    assert!(!ran.stderr.contains("other rows"), "{}", ran.stderr);
+    assert!(ran.stderr.matches("the same rows as live").count() >= 5, "{}", ran.stderr);
     assert_eq!(database.total().await, total);
     // Aggregates are folded from it too: the same records again are the same calls.
     let again = ["import", "autogpt", &sample("autogpt.jsonl"), "--format", "json", "--archive", path];

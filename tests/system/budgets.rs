@@ -67,7 +67,7 @@ async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
     }
 
     database.run(&import).await.ok();
-    database.run(&["projections", "rebuild", "budgets"]).await.ok();
+    database.run(&["projections", "rebuild", "budgets", "--switch"]).await.ok();
     database.run(&import).await.ok();
     assert_eq!(alerts(&database).await, told, "importing, rebuilding and starting again tells nothing new");
 

@@ -1,6 +1,6 @@
 //! GraphQL: commands, refusals, pages, time travel.
 
-use crate::harness::{PATIENCE, Server, TestDatabase};
+use crate::harness::{PATIENCE, Server, TestDatabase, sample};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -454,4 +454,36 @@ async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
     let names: Vec<_> = statuses["projections"].as_array().unwrap().iter().map(|status| &status["name"]).collect();
     assert_eq!(names, ["agents", "tasks", "calls", "memories", "budgets"]);
     assert_eq!(statuses["parkedEvents"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_rebuild_compare_switch_and_drop() {
+    let database = TestDatabase::new().await;
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let server = database.serve(&[]).await;
+    let name = json!({ "name": "calls" });
+    let refused = server.answer("mutation ($name: String!) { switchProjection(name: $name) { name } }", name.clone());
+    assert_eq!(refused.await["errors"][0]["extensions"]["reason"], "NOT_BUILT");
+    server.ask("mutation ($name: String!) { rebuildProjection(name: $name) { name } }", name.clone()).await;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let head = database.head().await.to_string();
+    let built = "{ projections { name nextVersion nextPosition } }";
+    while server.ask(built, json!({})).await["projections"][2]["nextPosition"] != head.as_str() {
+        assert!(std::time::Instant::now() < deadline, "it is not built");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let compare = "mutation ($name: String!) { compareProjection(name: $name) {
+        same columns differences { key } tables { table liveRows nextRows same } } }";
+    let compared = &server.ask(compare, name.clone()).await["compareProjection"];
+    assert_eq!((&compared["same"], &compared["tables"][0]["nextRows"]), (&json!(true), &json!(37)), "{compared}");
+    let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion oldVersion } }";
+    let switched = &server.ask(switch, name.clone()).await["switchProjection"];
+    assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "oldVersion": 1 }));
+    let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: OLD) { oldVersion } }";
+    assert_eq!(server.ask(dropping, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
+    let unknown = server.answer("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
+    assert_eq!(unknown["errors"][0]["extensions"]["reason"], "UNKNOWN_PROJECTION");
+    let resume = "mutation { resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" }) { parked } }";
+    assert_eq!(server.answer(resume, json!({})).await["errors"][0]["extensions"]["reason"], "NOT_PARKED");
+    drop(server.terminate().await);
 }

@@ -25,6 +25,50 @@ pub(crate) fn service(name: &str) -> String {
 pub(crate) struct TestDatabase {
     pub(crate) url: String,
     pub(crate) pool: PgPool,
+    /// Whether the read models are to be those of the log when the test ends.
+    is_verified: bool,
+}
+
+/// Rebuilt is live after every test, whatever it did.
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if !self.is_verified || std::thread::panicking() {
+            return;
+        }
+        let url = self.url.clone();
+        // A thread of its own: the test's runtime may be at its end.
+        let verified = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(verify(url));
+        });
+        if let Err(panic) = verified.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+async fn verify(url: String) {
+    let pool = connect(&Secret::from(url), 4).await.unwrap();
+    let archived: i64 = sqlx::query_scalar("select count(*) from apex.archives").fetch_one(&pool).await.unwrap();
+    if archived > 0 {
+        // Where the files are only the test knows.
+        return;
+    }
+    let log = streams::Log::open(pool.clone(), streams::LogConfig::default()).await.unwrap();
+    for status in projections::statuses(&pool).await.unwrap() {
+        let projection = projections::by_name(&status.name).unwrap();
+        // One event at a time takes its time.
+        let sizes: &[usize] = match status.position {
+            0 => &[],
+            1..=300 => &[1, 7, 1000],
+            _ => &[1000],
+        };
+        for &batch_events in sizes.iter().filter(|_| status.is_current()) {
+            let circumstances = projections::Circumstances::foreign(batch_events);
+            let comparison = projections::verify(&pool, &log, projection, &circumstances).await.unwrap();
+            assert!(comparison.is_same(), "{} in batches of {batch_events}: {comparison:#?}", status.name);
+        }
+    }
 }
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
@@ -70,7 +114,13 @@ impl TestDatabase {
         server.close().await.unwrap();
         let url = with_database(&name);
         let pool = connect(&Secret::from(url.clone()), 8).await.unwrap();
-        Self { url, pool }
+        Self { url, pool, is_verified: true }
+    }
+
+    /// For tests that damage the read models or make up checkpoints.
+    pub(crate) fn unverified(mut self) -> Self {
+        self.is_verified = false;
+        self
     }
 
     /// A connection with all rights.

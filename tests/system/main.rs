@@ -22,3 +22,4 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod versions;

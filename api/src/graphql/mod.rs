@@ -65,6 +65,7 @@ pub(crate) struct Mutation(
     memory::MemoryMutation,
     budget::BudgetMutation,
     price::PriceMutation,
+    projections_status::ProjectionMutation,
 );
 
 /// What can be followed.

@@ -1,0 +1,119 @@
+//! Applying a batch to the tables of one version, on the transaction of the caller.
+
+use crate::parking::{PARKED_BEFORE, held_streams, park};
+use crate::projection::{Applied, ApplyError, Target};
+use domain::Event;
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use std::collections::HashSet;
+use std::sync::Arc;
+use streams::RecordedEvent;
+
+/// An event that was read, with what the domain makes of it. Decoded once for all that apply it.
+#[derive(Clone)]
+pub(crate) struct Incoming {
+    pub(crate) recorded: Arc<RecordedEvent>,
+    /// Or why it cannot be read.
+    pub(crate) event: Result<Arc<Event>, Arc<str>>,
+}
+
+impl Incoming {
+    pub(crate) fn decode(recorded: Arc<RecordedEvent>) -> Self {
+        let event = recorded.decode().map(Arc::new).map_err(|error| chain(&error).into());
+        Self { recorded, event }
+    }
+}
+
+/// Decodes the events that a target wants.
+pub(crate) fn decode(target: &Target, events: &[Arc<RecordedEvent>]) -> Vec<Incoming> {
+    events.iter().filter(|event| target.wants(event)).map(|event| Incoming::decode(event.clone())).collect()
+}
+
+/// Applies a batch of events that the target wants, parking the streams of those that cannot be applied.
+pub(crate) async fn apply_batch(
+    target: &Target,
+    connection: &mut PgConnection,
+    events: &[Incoming],
+) -> Result<(), ApplyError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut held = held_streams(target, connection, events).await?;
+    let mut batch = Vec::with_capacity(events.len());
+    for Incoming { recorded, event } in events {
+        if held.is_skipped(recorded) {
+            continue;
+        }
+        if held.parked.contains(&recorded.stream) {
+            park(target, connection, recorded, PARKED_BEFORE).await?;
+            continue;
+        }
+        match event {
+            Ok(event) => batch.push(Applied { recorded: recorded.clone(), event: event.clone() }),
+            Err(cause) => {
+                park(target, connection, recorded, cause).await?;
+                held.parked.insert(recorded.stream.clone());
+            }
+        }
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut savepoint = connection.begin().await?;
+    match target.projection.apply(&mut savepoint, &batch).await {
+        Ok(()) => Ok(savepoint.commit().await?),
+        Err(error) if error.is_permanent() => {
+            savepoint.rollback().await?;
+            apply_singly(target, connection, &batch).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One event at a time, to find the one that is to blame.
+async fn apply_singly(target: &Target, connection: &mut PgConnection, batch: &[Applied]) -> Result<(), ApplyError> {
+    let mut parked = HashSet::new();
+    for applied in batch {
+        if parked.contains(&applied.recorded.stream) {
+            park(target, connection, &applied.recorded, PARKED_BEFORE).await?;
+            continue;
+        }
+        if let Err(cause) = try_one(target, connection, applied).await? {
+            park(target, connection, &applied.recorded, &cause).await?;
+            parked.insert(applied.recorded.stream.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Applies one event, or says why it cannot be; then nothing of it is left.
+pub(crate) async fn try_one(
+    target: &Target,
+    connection: &mut PgConnection,
+    applied: &Applied,
+) -> Result<Result<(), String>, ApplyError> {
+    let mut savepoint = connection.begin().await?;
+    match target.projection.apply(&mut savepoint, std::slice::from_ref(applied)).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(Ok(()))
+        }
+        Err(error) if error.is_permanent() => {
+            savepoint.rollback().await?;
+            Ok(Err(chain(&error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An error with its causes, for people.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! Telling whether two versions of a read model hold the same rows, and where they differ.
+
+use crate::projection::{ApplyError, Projection, Slot, Target};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgPool};
+use streams::Position;
+
+/// What a table holds: as many rows, and a hash of all of them in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The table.
+    pub table: &'static str,
+    /// How many rows.
+    pub rows: i64,
+    /// MD5 over the rows as text, in the order of their keys; empty for an empty table.
+    pub hash: String,
+}
+
+/// A row that is not the same in two versions of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The table.
+    pub table: &'static str,
+    /// The row's key.
+    pub key: String,
+    /// The row in the live version; none if it is missing there.
+    pub live: Option<String>,
+    /// The row in the other version; none if it is missing there.
+    pub other: Option<String>,
+}
+
+/// Two versions of a read model at one position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Where both stand.
+    pub position: Position,
+    /// The live tables, in the columns that both versions have.
+    pub live: Vec<Fingerprint>,
+    /// The tables of the other version, in the same order and columns.
+    pub other: Vec<Fingerprint>,
+    /// Columns that one version alone has, as `table.column`.
+    pub columns: Vec<String>,
+    /// Rows that differ; at most [`MAX_DIFFERENCES`] a table.
+    pub differences: Vec<Difference>,
+    /// How many events each has parked: of the live version, then of the other.
+    pub parked: (i64, i64),
+}
+
+/// Rows that differ, listed for each table.
+pub const MAX_DIFFERENCES: i64 = 20;
+
+impl Comparison {
+    /// Whether both hold the same rows, and the same events are parked.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.live == self.other && self.parked.0 == self.parked.1
+    }
+}
+
+/// The fingerprints of a projection's live tables, all of one moment, with the checkpoint that they stand at.
+///
+/// # Errors
+/// The database's.
+pub async fn fingerprint(
+    pool: &PgPool,
+    projection: &dyn Projection,
+) -> Result<(Position, Vec<Fingerprint>), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
+    let position: Option<i64> = sqlx::query_scalar("select min(position) from apex.checkpoints where follower = $1")
+        .bind(projection.name())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let mut fingerprints = Vec::new();
+    for &(table, order) in projection.tables() {
+        fingerprints.push(fingerprint_of(&mut transaction, Slot::Live, table, order, "t").await?);
+    }
+    transaction.commit().await?;
+    Ok((Position::from_i64(position.unwrap_or(0)), fingerprints))
+}
+
+/// Compares the live tables with those of another slot, as this transaction sees them. The caller sees to it that both
+/// stand at the same position.
+pub(crate) async fn compare_slots(
+    connection: &mut PgConnection,
+    projection: &'static dyn Projection,
+    slot: Slot,
+    position: Position,
+) -> Result<Comparison, ApplyError> {
+    let parked = (parked(connection, projection, Slot::Live).await?, parked(connection, projection, slot).await?);
+    let (live, other, columns, differences) = (vec![], vec![], vec![], vec![]);
+    let mut comparison = Comparison { position, live, other, columns, differences, parked };
+    for &(table, order) in projection.tables() {
+        let (common, single) = columns_of(connection, slot, table).await?;
+        comparison.columns.extend(single.into_iter().map(|column| format!("{table}.{column}")));
+        let row = format!("row({common})");
+        let live = fingerprint_of(connection, Slot::Live, table, order, &row).await?;
+        let other = fingerprint_of(connection, slot, table, order, &row).await?;
+        if live != other {
+            comparison.differences.extend(differences_of(connection, slot, table, order, &row).await?);
+        }
+        comparison.live.push(live);
+        comparison.other.push(other);
+    }
+    Ok(comparison)
+}
+
+/// How the text of values depends on the session; set before rows are made into text.
+async fn plain_text(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "select set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true),
+                set_config('intervalstyle', 'postgres', true), set_config('bytea_output', 'hex', true),
+                set_config('extra_float_digits', '1', true), set_config('lc_monetary', 'C', true)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The order of keys, whatever the collation.
+fn bytewise(order: &str) -> String {
+    order.split(", ").map(|column| format!("t.{column}::text collate \"C\"")).collect::<Vec<_>>().join(", ")
+}
+
+async fn fingerprint_of(
+    connection: &mut PgConnection,
+    slot: Slot,
+    table: &'static str,
+    order: &str,
+    row: &str,
+) -> Result<Fingerprint, sqlx::Error> {
+    plain_text(connection).await?;
+    let (schema, order) = (slot.schema(), bytewise(order));
+    let sql = format!(
+        "select count(*), coalesce(md5(string_agg(md5(({row})::text), '' order by {order})), '') from {schema}.{table} t"
+    );
+    let (rows, hash) = sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_one(connection).await?;
+    Ok(Fingerprint { table, rows, hash })
+}
+
+/// The columns that both versions of a table have, quoted, and those that one of them has.
+async fn columns_of(
+    connection: &mut PgConnection,
+    slot: Slot,
+    table: &str,
+) -> Result<(String, Vec<String>), sqlx::Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select quote_ident(column_name), count(*) from information_schema.columns
+         where table_schema in ('apex', $1) and table_name = $2 group by 1 order by 1",
+    )
+    .bind(slot.schema())
+    .bind(table)
+    .fetch_all(connection)
+    .await?;
+    let (common, single): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, versions)| *versions == 2);
+    let common = common.into_iter().map(|(column, _)| format!("t.{column}")).collect::<Vec<_>>().join(", ");
+    Ok((common, single.into_iter().map(|(column, _)| column).collect()))
+}
+
+async fn differences_of(
+    connection: &mut PgConnection,
+    slot: Slot,
+    table: &'static str,
+    order: &str,
+    row: &str,
+) -> Result<Vec<Difference>, sqlx::Error> {
+    let key: String = order.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
+    let side = |slot: Slot| {
+        let schema = slot.schema();
+        format!("(select row({key})::text as key, ({row})::text as content from {schema}.{table} t)")
+    };
+    let sql = format!(
+        "select coalesce(a.key, b.key), a.content, b.content from {} a full join {} b using (key)
+         where a.content is distinct from b.content order by 1 limit {MAX_DIFFERENCES}",
+        side(Slot::Live),
+        side(slot)
+    );
+    let rows: Vec<(String, Option<String>, Option<String>)> =
+        sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(key, live, other)| Difference { table, key, live, other }).collect())
+}
+
+async fn parked(
+    connection: &mut PgConnection,
+    projection: &'static dyn Projection,
+    slot: Slot,
+) -> Result<i64, sqlx::Error> {
+    let target = Target { projection, slot, part: 0 };
+    sqlx::query_scalar("select count(*) from apex.parked_events where projection = $1")
+        .bind(target.follower())
+        .fetch_one(connection)
+        .await
+}

@@ -1,0 +1,185 @@
+//! What a read model is to the runtime: the events it wants, how they are divided, and what they do to its tables.
+
+use domain::Event;
+use futures::future::BoxFuture;
+use sqlx::postgres::PgConnection;
+use std::sync::Arc;
+use streams::{RecordedEvent, StreamKey};
+use thiserror::Error;
+
+/// An event that is being applied.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// As it stands in the log.
+    pub recorded: Arc<RecordedEvent>,
+    /// As the domain knows it.
+    pub event: Arc<Event>,
+}
+
+impl Applied {
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.recorded.stream.tenant.as_str()
+    }
+
+    /// The position in the form of the tables.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.recorded.position.as_i64()
+    }
+
+    /// The version in the form of the tables.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.recorded.version.as_i64()
+    }
+}
+
+/// Why a batch could not be applied.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// The database failed or refused.
+    #[error("the read model cannot be written")]
+    Database(#[from] sqlx::Error),
+    /// An amount leaves the range.
+    #[error(transparent)]
+    Money(#[from] domain::MoneyError),
+    /// A stored row is not one that this code wrote.
+    #[error("a row of the read model cannot be read: {0}")]
+    Row(String),
+    /// Another worker moved the checkpoint in the meantime; nothing was written.
+    #[error("another worker has overtaken this one")]
+    Overtaken,
+}
+
+impl ApplyError {
+    /// Whether the events are to blame, rather than the moment.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Money(_) | Self::Row(_) => true,
+            // Classes 22 (data exception) and 23 (integrity constraint violation).
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            Self::Database(_) | Self::Overtaken => false,
+        }
+    }
+}
+
+/// What keeps events together when a projection is worked on in parts at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partitioning {
+    /// One part: what an event does may depend on any other.
+    Whole,
+    /// Events of a stream stay in order, in so many parts.
+    ByStream(u16),
+    /// Events of a tenant stay in order, in so many parts.
+    ByTenant(u16),
+}
+
+impl Partitioning {
+    /// How many parts there are; at least one.
+    #[must_use]
+    pub fn parts(self) -> u16 {
+        match self {
+            Self::Whole => 1,
+            Self::ByStream(parts) | Self::ByTenant(parts) => parts.max(1),
+        }
+    }
+
+    /// The part that a stream belongs to. The same in every process and for as long as the version lives.
+    #[must_use]
+    pub fn part_of(self, stream: &StreamKey) -> u16 {
+        let hash = match self {
+            Self::Whole => return 0,
+            // The end of an id is chance in all versions that are in use.
+            Self::ByStream(_) => stream.id.as_u64_pair().1,
+            Self::ByTenant(_) => domain::derived_id(&[stream.tenant.as_str()]).as_u64_pair().1,
+        };
+        u16::try_from(hash % u64::from(self.parts())).unwrap_or(0)
+    }
+}
+
+/// A read model: which events it wants, and what they do to its tables.
+pub trait Projection: Send + Sync {
+    /// Its name, and that of its checkpoint.
+    fn name(&self) -> &'static str;
+    /// The version of its code: raised when the same events come to other rows, or are divided in another way.
+    fn version(&self) -> i32 {
+        1
+    }
+    /// How its events may be divided.
+    fn partitioning(&self) -> Partitioning {
+        Partitioning::Whole
+    }
+    /// The categories it wants events of.
+    fn categories(&self) -> &'static [&'static str];
+    /// Its tables, without a schema, each with the columns that order its rows.
+    fn tables(&self) -> &'static [(&'static str, &'static str)];
+    /// Applies events in order, on one transaction. Statements name tables without a schema: the transaction says
+    /// whether the live ones are meant. The result must not depend on how events are cut into batches.
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        events: &'a [Applied],
+    ) -> BoxFuture<'a, Result<(), ApplyError>>;
+}
+
+/// Which of its versions a projection is applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// What queries read.
+    Live,
+    /// What is under construction.
+    Next,
+    /// What verifying builds and drops again.
+    Check,
+}
+
+impl Slot {
+    pub(crate) fn schema(self) -> &'static str {
+        match self {
+            Self::Live => "apex",
+            Self::Next => "apex_next",
+            Self::Check => "apex_check",
+        }
+    }
+}
+
+/// One part of one version of a projection: what a worker works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) projection: &'static dyn Projection,
+    pub(crate) slot: Slot,
+    pub(crate) part: u16,
+}
+
+impl Target {
+    /// All parts of a version.
+    pub(crate) fn all(projection: &'static dyn Projection, slot: Slot) -> Vec<Self> {
+        (0..projection.partitioning().parts()).map(|part| Self { projection, slot, part }).collect()
+    }
+
+    /// What its checkpoints have in common, and what its parked events are kept under.
+    pub(crate) fn follower(&self) -> String {
+        let name = self.projection.name();
+        match self.slot {
+            Slot::Live => name.to_owned(),
+            Slot::Next => format!("{name}@next"),
+            Slot::Check => format!("{name}@check"),
+        }
+    }
+
+    /// The name of its checkpoint.
+    pub(crate) fn checkpoint(&self) -> String {
+        let follower = self.follower();
+        if self.projection.partitioning().parts() == 1 { follower } else { format!("{follower}/{}", self.part) }
+    }
+
+    /// Whether it is the one to apply an event.
+    pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
+        self.projection.categories().contains(&&*event.stream.category)
+            && self.projection.partitioning().part_of(&event.stream) == self.part
+    }
+}

@@ -1,0 +1,112 @@
+//! Rebuilt is live: the log is folded once more, beside what is live and up to where that stands, and both are compared.
+//!
+//! All of it is one transaction that is rolled back. It takes no lock that anybody else waits for, and leaves nothing
+//! behind whenever it is interrupted.
+
+use crate::batch::{apply_batch, decode};
+use crate::compare::{Comparison, compare_slots};
+use crate::projection::{Projection, Slot, Target};
+use crate::runtime::enter;
+use crate::versions::RebuildError;
+use sqlx::postgres::{PgConnection, PgPool};
+use std::sync::Arc;
+use streams::{Log, Position, ReadFilter};
+
+/// How to fold for a check.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// Events applied at once.
+    pub batch_events: usize,
+    /// The session's time zone; what is written may not depend on it.
+    pub time_zone: &'static str,
+    /// The session's style of dates.
+    pub date_style: &'static str,
+}
+
+impl Circumstances {
+    /// Unlike those of workers in all that may differ.
+    #[must_use]
+    pub fn foreign(batch_events: usize) -> Self {
+        Self { batch_events, time_zone: "Asia/Kathmandu", date_style: "SQL, DMY" }
+    }
+}
+
+/// Folds the log up to where the live tables of a projection stand, and compares.
+///
+/// # Errors
+/// [`RebuildError`], among them that the live tables are of another version.
+pub async fn verify(
+    pool: &PgPool,
+    log: &Log,
+    projection: &'static dyn Projection,
+    circumstances: &Circumstances,
+) -> Result<Comparison, RebuildError> {
+    let mut transaction = pool.begin().await?;
+    // One moment for the checkpoints and the tables, however long the folding takes.
+    sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
+    let live = positions(&mut transaction, projection).await?;
+    sqlx::query("select apex.make_projection($1, $2)")
+        .bind(projection.name())
+        .bind(Slot::Check.schema())
+        .execute(&mut *transaction)
+        .await?;
+    enter(&mut transaction, Slot::Check, None).await?;
+    abroad(&mut transaction, circumstances).await?;
+    let last = live.iter().map(|(_, position)| *position).max().unwrap_or(Position::ZERO);
+    let mut pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
+    let mut reached = Position::ZERO;
+    while reached < last {
+        let Some(page) = pages.next_page().await? else { break };
+        reached = page.last().map_or(last, |event| event.position);
+        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
+        for (target, through) in &live {
+            let mut events = decode(target, &events);
+            events.retain(|event| event.recorded.position <= *through);
+            apply_batch(target, &mut transaction, &events).await?;
+        }
+    }
+    let comparison = compare_slots(&mut transaction, projection, Slot::Check, last).await?;
+    transaction.rollback().await?;
+    Ok(comparison)
+}
+
+/// Where each part of the live tables stands, as what is to be folded for the check.
+async fn positions(
+    connection: &mut PgConnection,
+    projection: &'static dyn Projection,
+) -> Result<Vec<(Target, Position)>, RebuildError> {
+    let rows: Vec<(String, i64, Option<i32>)> =
+        sqlx::query_as("select name, position, version from apex.checkpoints where follower = $1")
+            .bind(projection.name())
+            .fetch_all(connection)
+            .await?;
+    let code = projection.version();
+    if let Some(live) = rows.iter().filter_map(|row| row.2).find(|version| *version != code) {
+        return Err(RebuildError::OtherVersion { projection: projection.name(), live, code });
+    }
+    let position_of = |name: String| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
+    let part =
+        |live: Target| (Target { slot: Slot::Check, ..live }, Position::from_i64(position_of(live.checkpoint())));
+    Ok(Target::all(projection, Slot::Live).into_iter().map(part).collect())
+}
+
+/// Makes the session one of another place. The locale is the first of the system's that is not the plain one.
+async fn abroad(connection: &mut PgConnection, circumstances: &Circumstances) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with abroad as (
+             select coalesce((select collcollate from pg_collation
+                              where collprovider = 'c' and collcollate not in ('C', 'POSIX') and collcollate <> ''
+                                  and collencoding in (-1, pg_char_to_encoding(getdatabaseencoding()))
+                              order by collcollate limit 1), 'C') as locale
+         )
+         select set_config('timezone', $1, true), set_config('datestyle', $2, true),
+                set_config('lc_numeric', locale, true), set_config('lc_time', locale, true),
+                set_config('lc_monetary', locale, true), set_config('bytea_output', 'escape', true)
+         from abroad",
+    )
+    .bind(circumstances.time_zone)
+    .bind(circumstances.date_style)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

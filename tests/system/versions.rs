@@ -1,0 +1,190 @@
+//! Another version of a read model: built beside the live one, compared, switched to, while everything goes on.
+
+use crate::harness::{PATIENCE, TestDatabase, at, name, tenant};
+use apex::rooms::Rooms;
+use commands::Context;
+use domain::agent::{Agent, AgentCommand, Profile};
+use domain::task::{TaskCommand, TaskSpec};
+use domain::{AgentId, Labels, TaskId};
+use futures::future::BoxFuture;
+use projections::{
+    Applied, ApplyError, Circumstances, Partitioning, Projection, Spare, Worker, WorkerConfig, build, by_name, compare,
+    drop_version, switch, verify,
+};
+use sqlx::postgres::PgConnection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The tasks of a later program: another note on every row, in three parts.
+struct NextTasks;
+
+impl Projection for NextTasks {
+    fn name(&self) -> &'static str {
+        "tasks"
+    }
+    fn version(&self) -> i32 {
+        2
+    }
+    fn partitioning(&self) -> Partitioning {
+        Partitioning::ByStream(3)
+    }
+    fn categories(&self) -> &'static [&'static str] {
+        &["task"]
+    }
+    fn tables(&self) -> &'static [(&'static str, &'static str)] {
+        &[("tasks", "tenant_id, task_id")]
+    }
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        events: &'a [Applied],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        Box::pin(async move {
+            by_name("tasks").unwrap().apply(connection, events).await?;
+            let ids: Vec<_> = events.iter().map(|applied| applied.recorded.stream.id).collect();
+            sqlx::query("update tasks set note = 'of version 2' where task_id = any ($1)")
+                .bind(ids)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+}
+
+fn context() -> Context {
+    Context::new(tenant(), "test", Uuid::now_v7())
+}
+
+async fn agent(rooms: &Rooms) -> AgentId {
+    let agent = AgentId(Uuid::now_v7());
+    let profile = Profile { name: name("agent"), kind: None, model: None, labels: Labels::default() };
+    for command in [AgentCommand::Register { profile, at: at(0) }, AgentCommand::Activate { at: at(1) }] {
+        rooms.commands.execute::<Agent>(&context(), agent.0, command).await.unwrap();
+    }
+    agent
+}
+
+async fn task(rooms: &Rooms, agent_id: AgentId) {
+    let task = TaskId(Uuid::now_v7());
+    let spec = TaskSpec { title: name("work"), agent_id, dag_id: None };
+    for command in [TaskCommand::Submit { spec, at: at(4) }, TaskCommand::Start { at: at(5) }] {
+        rooms.commands.execute_task(&context(), task, command).await.unwrap();
+    }
+}
+
+/// What goes on all the time.
+struct Load {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(rooms: &Arc<Rooms>, agent: AgentId) -> Self {
+        let (stop, asked, failed) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::default());
+        let mut load = Self { stop, asked, failed, tasks: Vec::new() };
+        let (stop, of) = (load.stop.clone(), rooms.clone());
+        load.tasks.push(tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                task(&of, agent).await;
+            }
+        }));
+        // Prepared once and asked again and again, on connections that they share with everybody.
+        for sql in [
+            "select task_id, agent_id, title, status, percent, note, position from apex.tasks where tenant_id = $1",
+            "select t.task_id, a.agent_id, a.name, to_jsonb(t) from apex.tasks t join apex.agents a using (tenant_id, agent_id)
+             where tenant_id = $1 order by t.submitted_at limit 10",
+            "select status, count(*) from apex.tasks where tenant_id = $1 group by status",
+        ] {
+            let (stop, pool) = (load.stop.clone(), rooms.pool.clone());
+            let (asked, failed) = (load.asked.clone(), load.failed.clone());
+            load.tasks.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let rows = sqlx::query(sql).bind("default").fetch_all(&pool).await;
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if !rows.is_ok_and(|rows| !rows.is_empty()) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }));
+        }
+        load
+    }
+
+    async fn pass(&self, queries: u64) {
+        let until = self.asked.load(Ordering::Relaxed) + queries;
+        while self.asked.load(Ordering::Relaxed) < until {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn finish(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        (self.asked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_query_fails() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    let agent = agent(&rooms).await;
+    for _ in 0..50 {
+        task(&rooms, agent).await;
+    }
+    rooms.settle(PATIENCE).await.unwrap();
+    let rooms = Arc::new(rooms);
+    let load = Load::start(&rooms, agent);
+    load.pass(50).await;
+
+    // In small batches, so that what is written meanwhile is more than one of them.
+    build(&rooms.pool, &rooms.log, &[&NextTasks], 7, |_| {}).await.unwrap();
+    let comparison = compare(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+    assert!(!comparison.is_same());
+    assert_eq!(comparison.live[0].rows, comparison.other[0].rows);
+    let difference = &comparison.differences[0];
+    assert!(difference.other.as_deref().unwrap().contains("of version 2"), "{difference:?}");
+    assert!(!difference.live.as_deref().unwrap().contains("of version 2"), "{difference:?}");
+
+    let position = switch(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+    load.pass(50).await;
+    // The code of version 1 still runs, and leaves the tables alone.
+    let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
+    assert_eq!((status.code_version, status.version, status.old_version), (1, Some(2), Some(1)));
+    assert!(!status.is_current());
+    assert!(verify(&rooms.pool, &rooms.log, by_name("tasks").unwrap(), &Circumstances::foreign(100)).await.is_err());
+    let stop = CancellationToken::new();
+    let workers: Vec<_> = Worker::all(&NextTasks, &rooms.pool, rooms.log.tail(), WorkerConfig::default())
+        .into_iter()
+        .map(|worker| tokio::spawn(worker.run(stop.clone().cancelled_owned())))
+        .collect();
+    assert_eq!(workers.len(), 3);
+    load.pass(50).await;
+    let (asked, failed) = load.finish().await;
+    assert_eq!(failed, 0, "of {asked} queries");
+
+    let head = rooms.log.head().await.unwrap();
+    assert!(head > position, "nothing was written after the switch: it proves little");
+    projections::wait_for(&rooms.pool, &["tasks"], head, PATIENCE).await.unwrap();
+    let tasks = "select count(*), count(*) filter (where note = 'of version 2') from apex.tasks";
+    let (tasks, changed): (i64, i64) = sqlx::query_as(tasks).fetch_one(&rooms.pool).await.unwrap();
+    assert!(tasks > 50 && tasks == changed, "{changed} of {tasks}");
+    let comparison = verify(&rooms.pool, &rooms.log, &NextTasks, &Circumstances::foreign(7)).await.unwrap();
+    assert!(comparison.is_same(), "{comparison:#?}");
+
+    drop_version(&rooms.pool, &NextTasks, Spare::Old).await.unwrap();
+    let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
+    assert_eq!(status.old_version, None);
+    stop.cancel();
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    Arc::into_inner(rooms).unwrap().close().await.unwrap();
+}
