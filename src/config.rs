@@ -141,4 +141,17 @@ pub struct Server {
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
+
+    /// Subscribers at the same time, over WebSocket and streams of events. The process raises its limit of open files
+    /// for them, and does not start where it may not.
+    #[arg(long, env = "APEX_MAX_CONNECTIONS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// How often a subscriber gets a sign of life that says how far it has come, in milliseconds.
+    #[arg(long, env = "APEX_KEEPALIVE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+    pub keepalive_ms: u64,
+
+    /// How long a subscriber may take for one message, in milliseconds; then it is told where to go on, and let go.
+    #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+    pub send_timeout_ms: u64,
 }

@@ -76,18 +76,22 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long a query with `minPosition` waits for the read models. Default 10 s.
     pub projection_wait: Duration,
-    /// Connections over WebSocket at the same time. Default 1,000.
+    /// Connections over WebSocket and streams of events at the same time. Default 1,000.
     pub max_connections: usize,
     /// Operations at the same time in one connection. Default 50.
     pub max_operations_per_connection: usize,
     /// How long a WebSocket may take to send `connection_init`. Default 10 s.
     pub init_timeout: Duration,
-    /// How often a WebSocket is pinged; one that is silent for twice as long is closed. Default 20 s.
+    /// How often a subscriber gets a sign of life, which says how far it has come. A WebSocket that is silent for twice
+    /// as long is closed. Default 20 s.
     pub keepalive: Duration,
-    /// How long one message to a WebSocket may take. Default 30 s.
+    /// How long one message to a subscriber may take; then it is told where to go on, and let go. Default 30 s.
     pub send_timeout: Duration,
     /// Events that a subscription reads at once. Default 500.
     pub subscription_page: usize,
+    /// And no event more once they have so many bytes: what a subscriber costs at most, beside one event. Default
+    /// 256 KiB.
+    pub subscription_page_bytes: usize,
     /// How long open requests may take when the server shuts down. Default 10 s.
     pub shutdown_timeout: Duration,
 }
@@ -115,6 +119,7 @@ impl Default for Limits {
             keepalive: Duration::from_secs(20),
             send_timeout: Duration::from_secs(30),
             subscription_page: 500,
+            subscription_page_bytes: 256 * 1024,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

@@ -114,6 +114,12 @@ impl Bench {
         }
     }
 
+    /// Where the database is, for another process.
+    pub fn url(&self) -> String {
+        let url = std::env::var("APEX_TEST_DATABASE_URL").unwrap();
+        format!("{}/{}", url.rsplit_once('/').unwrap().0, self.owner.get_database().unwrap())
+    }
+
     /// Gives the space back.
     pub async fn drop_database(self) {
         let name = self.owner.get_database().unwrap().to_owned();
@@ -296,6 +302,15 @@ impl Table {
         let path = folder.join(format!("{name}.json"));
         std::fs::write(&path, serde_json::to_string_pretty(&self.rows).unwrap()).unwrap();
         println!("written to {}", path.display());
+    }
+
+    /// A figure that was measured once, beside another.
+    pub fn figure(&mut self, case: &str, unit: &str, mine: f64, other: f64) {
+        println!("{case:<66} {mine:>10.1} {other:>10.1} {:>7.2}  {unit}", mine / other);
+        self.rows.push(json!({
+            "case": case, "unit": unit, "rounds": 1, "ours": mine.round(), "baseline": other.round(),
+            "ratio": (mine / other * 1000.0).round() / 1000.0,
+        }));
     }
 
     /// One case: both in turn, for several rounds; their medians.

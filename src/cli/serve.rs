@@ -27,6 +27,9 @@ pub(super) struct Serve {
 /// How often the gauges that are read from the read models are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Files of the process that are no subscribers: the database, Kafka, requests.
+const OTHER_FILES: u64 = 1000;
+
 impl Serve {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let database = Database::open(common).await?;
@@ -52,6 +55,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     if server.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
         anyhow::bail!("APEX_TOKEN is empty: set a token, or leave the variable out");
     }
+    allow_files(u64::from(server.max_connections) + OTHER_FILES)?;
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
@@ -61,9 +65,16 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka);
+    let limits = api::Limits {
+        max_connections: usize::try_from(server.max_connections)?,
+        keepalive: Duration::from_millis(server.keepalive_ms),
+        send_timeout: Duration::from_millis(server.send_timeout_ms),
+        ..api::Limits::default()
+    };
     let config = api::ApiConfig {
         token: server.token.as_ref().map(|token| api::Secret::new(token.reveal())),
         graphiql: server.graphiql,
+        limits,
         ..api::ApiConfig::new(rooms.tenant.clone())
     };
     let deps = api::Deps {
@@ -77,6 +88,24 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     Ok(address)
 }
 
+/// Lets this process open so many files, of which each connection is one.
+fn allow_files(needed: u64) -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    // As root the hard limit can be raised too.
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).with_context(|| {
+        let allowed = limit.maximum.map_or_else(|| "unlimited".to_owned(), |maximum| maximum.to_string());
+        format!(
+            "{needed} open files are needed and {allowed} are allowed: raise the limit (ulimit -n, LimitNOFILE=) or \
+             lower APEX_MAX_CONNECTIONS"
+        )
+    })
+}
+
 pub(super) fn announce(address: SocketAddr, server: &Server) {
     eprintln!("Apex listens on http://{address}");
     eprintln!("  GraphQL        http://{address}/graphql");
@@ -84,6 +113,7 @@ pub(super) fn announce(address: SocketAddr, server: &Server) {
     if server.graphiql {
         eprintln!("  GraphiQL       http://{address}/graphiql");
     }
+    eprintln!("  events         http://{address}/events");
     eprintln!("  metrics        http://{address}/metrics");
     eprintln!("  readiness      http://{address}/readyz");
 }

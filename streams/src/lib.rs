@@ -39,5 +39,5 @@ pub use pages::Pages;
 pub use partitions::Headroom;
 pub use read::ReadFilter;
 pub use snapshots::{NewSnapshot, Snapshot};
-pub use tail::{Tail, TailConfig};
+pub use tail::{Found, PageLimit, Tail, TailConfig};
 pub use trace::link_to_causes;

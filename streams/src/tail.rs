@@ -7,12 +7,15 @@
 use crate::read::{Limit, Reader};
 use crate::{Position, ReadError, ReadFilter, RecordedEvent, read};
 use metrics::{counter, gauge};
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::postgres::PgListener;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
+
+/// How long the tailer waits after a failure at first; the pause doubles up to 64 times as long.
+const FIRST_RETRY: Duration = Duration::from_millis(25);
 
 /// Limits of the tail.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,32 @@ struct Window {
     base: Position,
     events: VecDeque<Arc<RecordedEvent>>,
     bytes: usize,
+}
+
+impl Window {
+    /// Where the events after a position begin; none if some of them are no longer here.
+    fn place_after(&self, after: Position) -> Option<usize> {
+        let skip = after.get().checked_sub(self.base.get())?;
+        Some(usize::try_from(skip).unwrap_or(usize::MAX))
+    }
+}
+
+/// How much a reader takes at once.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimit {
+    /// This many events.
+    pub events: usize,
+    /// And no event more once their payloads and metadata have this many bytes.
+    pub bytes: usize,
+}
+
+/// What a filter left of some events.
+#[derive(Debug)]
+pub struct Found {
+    /// Those that are wanted, in order.
+    pub events: VecDeque<Arc<RecordedEvent>>,
+    /// How far was looked.
+    pub up_to: Position,
 }
 
 impl Tail {
@@ -134,36 +163,84 @@ impl Tail {
         }
     }
 
+    /// What a filter leaves of the next events after a position: waits for events, and looks through as many as are in
+    /// memory, or searches the table for whoever is behind those. Nothing after `after` is left out up to
+    /// [`Found::up_to`], which is always beyond it; there may be nothing that is wanted.
+    ///
+    /// # Errors
+    /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
+    pub async fn find_after(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
+        self.wait_beyond(after).await?;
+        if let Some(found) = self.find_in_window(after, filter, limit) {
+            return Ok(found);
+        }
+        // In a box: whoever waits, as most do most of the time, has no room for it.
+        Box::pin(self.find_in_table(after, filter, limit)).await
+    }
+
+    async fn find_in_table(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
+        let head = self.head();
+        let limit = Limit { bytes: limit.bytes, ..Limit::events(limit.events) };
+        let page = self.shared.readers.after(after, filter, limit).await?;
+        let last = page.events.last().map_or(after, |event| event.position);
+        let up_to = if page.has_room() { last.max(head) } else { last };
+        Ok(Found { events: page.events.into_iter().map(Arc::new).collect(), up_to })
+    }
+
+    fn find_in_window(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Option<Found> {
+        let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
+        let skip = window.place_after(after)?;
+        let mut found = Found { events: VecDeque::new(), up_to: after };
+        let mut bytes = 0;
+        for event in window.events.iter().skip(skip) {
+            found.up_to = event.position;
+            if filter.wants(event) {
+                found.events.push_back(event.clone());
+                bytes += size(event);
+                if found.events.len() >= limit.events || bytes >= limit.bytes {
+                    break;
+                }
+            }
+        }
+        Some(found)
+    }
+
     fn in_window(&self, after: Position, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
         let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
-        let skip = after.get().checked_sub(window.base.get())?;
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let skip = window.place_after(after)?;
         Some(window.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
     /// Follows the log until told to stop. Failures are retried with growing pauses and show in [`Tail::age`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = std::pin::pin!(shutdown);
-        let mut listener = None;
+        // Side by side, so that neither interrupts the other: a listener that is still connecting goes on connecting
+        // however often there is something to read.
+        tokio::select! {
+            () = shutdown => {}
+            () = self.look() => {}
+            () = self.listen() => {}
+        }
+    }
+
+    /// Reads what is new whenever it is woken, and now and then without.
+    async fn look(&self) {
         let mut failures: u32 = 0;
         loop {
-            let looked = tokio::select! {
-                () = &mut shutdown => return,
-                looked = self.catch_up() => looked,
-            };
-            failures = match looked {
-                Ok(()) => 0,
+            let pause = match self.catch_up().await {
+                Ok(()) => {
+                    failures = 0;
+                    self.shared.config.poll_interval
+                }
                 Err(error) => {
                     counter!("apex_log_tail_errors_total").increment(1);
                     tracing::warn!(error = &error as &dyn std::error::Error, "the tail cannot read the log");
-                    failures.saturating_add(1)
+                    failures = failures.saturating_add(1);
+                    // A connection that was ended is replaced at once; a server that is away is not pressed.
+                    FIRST_RETRY * (1 << (failures - 1).min(6))
                 }
             };
-            let pause = self.shared.config.poll_interval * (1 << failures.min(3));
             tokio::select! {
-                () = &mut shutdown => return,
                 () = self.shared.wake.notified(), if failures == 0 => {}
-                () = notified(self.shared.own.pool(), &mut listener), if failures == 0 => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -171,14 +248,44 @@ impl Tail {
 
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
-            let after = self.head();
             let limit = Limit::events(self.shared.config.page_events);
-            let events = self.shared.own.after(after, &ReadFilter::default(), limit).await?.events;
+            let page = self.shared.own.after(self.head(), &ReadFilter::default(), limit).await?;
             *self.shared.healthy_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            let Some(last) = events.last().map(|event| event.position) else { return Ok(()) };
-            self.push(events);
-            gauge!("apex_log_position").set(last.get() as f64);
-            self.shared.head.send_replace(last);
+            // With room for more it was the end of the log. Whatever was appended since then has left a wake-up.
+            let is_end = page.has_room();
+            if let Some(last) = page.events.last().map(|event| event.position) {
+                self.push(page.events);
+                gauge!("apex_log_position").set(last.get() as f64);
+                self.shared.head.send_replace(last);
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes notifications on to the tailer. While the connection is away the poll goes on.
+    async fn listen(&self) {
+        loop {
+            if let Err(error) = self.hear().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "notifications are not heard");
+            }
+            tokio::time::sleep(self.shared.config.poll_interval).await;
+        }
+    }
+
+    async fn hear(&self) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(self.shared.own.pool()).await?;
+        listener.listen("apex_log").await?;
+        loop {
+            // What came while nobody listened.
+            self.wake();
+            // It says how far the log goes. What this process appended itself it has mostly seen before it hears of it.
+            while let Some(heard) = listener.try_recv().await? {
+                if heard.payload().parse().map_or(true, |last: u64| Position::from(last) > self.head()) {
+                    self.wake();
+                }
+            }
         }
     }
 
@@ -199,25 +306,4 @@ impl Tail {
 
 fn size(event: &RecordedEvent) -> usize {
     event.payload.len() + event.metadata.len()
-}
-
-/// Waits for a notification. Without a listening connection it never returns: the poll goes on, and the next call
-/// tries to connect again.
-async fn notified(pool: &PgPool, listener: &mut Option<PgListener>) {
-    if listener.is_none() {
-        *listener = connect(pool).await;
-    }
-    let heard = match listener {
-        Some(listener) => listener.recv().await.is_ok(),
-        None => std::future::pending().await,
-    };
-    if !heard {
-        *listener = None;
-    }
-}
-
-async fn connect(pool: &PgPool) -> Option<PgListener> {
-    let mut listener = PgListener::connect_with(pool).await.ok()?;
-    listener.listen("apex_log").await.ok()?;
-    Some(listener)
 }

@@ -204,3 +204,52 @@ async fn a_mutation_is_part_of_its_clients_trace_and_done_in_its_name() {
     let (status, _, body) = read(bad.send().await.unwrap()).await;
     assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "BAD_HEADER"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_are_streamed_to_whoever_takes_a_stream() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let stream = async |accept: &str, body: &str| {
+        let request = request(&server, Method::POST).header("accept", accept).header("content-type", JSON);
+        let response = request.body(query(body)).send().await.unwrap();
+        let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (response.status().as_u16(), media_type, response)
+    };
+    let event_stream = "text/event-stream";
+    // What is refused is refused in the stream, as what is executed is answered in it.
+    for (body, begins) in [
+        ("{ agents { nodes { id } } }", "event: next\ndata: {\"data\":{\"agents\":{\"nodes\":[]}}}\n\n"),
+        ("mutation { registerAgent(input: { name: \"x\" }) { outcome } }", "event: next\ndata: {\"data\":"),
+        ("{", "event: next\ndata: {\"errors\":[{\"message\":"),
+        ("{ nothing }", "event: next\ndata: {\"errors\":[{\"message\":"),
+        ("subscription { events(after: \"4000000000\") { id } }", "event: next\ndata: {\"errors\":[{\"message\":"),
+    ] {
+        let (status, media_type, response) = stream(event_stream, body).await;
+        assert_eq!((status, media_type.as_str()), (200, event_stream), "{body}");
+        let text = response.text().await.unwrap();
+        assert!(text.starts_with(begins) && text.ends_with("\n\nevent: complete\ndata: \n\n"), "{body}: {text}");
+        assert_eq!(text.matches("event: ").count(), 2, "{text}");
+    }
+    // Whoever takes JSON as well gets it, unless it is no single answer.
+    let both = "application/json, text/event-stream";
+    assert!(stream(both, "{ head }").await.1.starts_with(JSON));
+    let (_, media_type, mut response) = stream(both, "subscription { events(after: \"0\") { position } }").await;
+    assert_eq!(media_type, event_stream);
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let first = "event: next\ndata: {\"data\":{\"events\":{\"position\":\"1\"}}}\nid: 1\n\n";
+    assert!(text.starts_with(first), "{text}");
+    for (path, header, status) in [
+        ("/events?after=x", "", 400),
+        ("/events?after=99999", "", 400),
+        ("/events?nothing=1", "", 400),
+        ("/events?streamId=x", "", 400),
+        ("/events?after=0", "x", 400),
+        ("/events?after=99999", "1", 200),
+    ] {
+        let request = reqwest::Client::new().get(format!("{}{path}", server.address)).header("last-event-id", header);
+        assert_eq!(request.send().await.unwrap().status(), status, "{path}, {header:?}");
+    }
+}

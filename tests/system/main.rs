@@ -17,6 +17,7 @@ mod partitions;
 mod projections;
 mod relay;
 mod replay;
+mod resume;
 mod serve;
 mod snapshots;
 mod statements;

@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// A client that says what it is told to, right or wrong.
@@ -62,6 +64,15 @@ impl Client {
         match self.next().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
+        }
+    }
+
+    async fn hear_but_pings(&mut self) -> Value {
+        loop {
+            let message = self.hear().await;
+            if message["type"] != "ping" {
+                return message;
+            }
         }
     }
 
@@ -228,11 +239,33 @@ async fn a_client_that_breaks_the_protocol_is_told_how() {
         "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"query\":\"{head}\"}}",
         "{\"type\":\"subscribe\",\"id\":\"a\",\"payload\":{}}",
         "{\"type\":\"connection_init\",\"payload\":1}",
+        "{\"type\":\"ping\",\"payload\":1}",
+        "{\"type\":\"pong\",\"payload\":[]}",
+        "{\"type\":\"complete\"}",
+        "{\"type\":\"next\",\"id\":\"a\",\"payload\":{}}",
+        "{\"type\":\"subscribe\",\"id\":\"\",\"payload\":{\"query\":\"{head}\"}}",
+        "{\"type\":\"subscribe\",\"id\":\"a\",\"payload\":{\"query\":\"{head}\",\"variables\":[]}}",
     ] {
         let mut client = if bad.contains("subscribe") { Client::ready(&server).await } else { fresh().await };
         client.say_text(bad).await;
         assert_eq!(client.closed().await, 4400, "{bad}");
     }
+    // The reason names the operation, as much of it as a close frame has room for.
+    for (id, room) in [("a".repeat(20), 20), ("ä".repeat(100), 104)] {
+        let mut client = Client::ready(&server).await;
+        for _ in 0..2 {
+            client.subscribe(&id, EVENTS, json!({})).await;
+        }
+        let Message::Close(Some(frame)) = client.next().await else { panic!("it is not closed") };
+        let said = format!("Subscriber for {id} already exists");
+        assert_eq!(u16::from(frame.code), 4409);
+        assert!(said.starts_with(frame.reason.as_str()) && frame.reason.len() >= room, "{}", frame.reason);
+    }
+    // Whoever leaves in order is answered in order.
+    let mut client = Client::ready(&server).await;
+    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    client.0.send(Message::Close(Some(frame))).await.unwrap();
+    assert_eq!(client.closed().await, 1000);
     let mut client = fresh().await;
     client.0.send(Message::Binary("x".into())).await.unwrap();
     assert_eq!(client.closed().await, 4400);
@@ -259,6 +292,17 @@ async fn operations_come_and_go_in_one_connection() {
     client.subscribe("m", "{ head }", json!({})).await;
     assert!(client.data("m").await["head"].is_string());
     assert_eq!(client.hear().await["type"], "complete");
+
+    // Or once its client has done with it; what has ended already may be ended again.
+    for id in ["m", "m", "never seen"] {
+        client.say(json!({ "type": "complete", "id": id })).await;
+    }
+    client.subscribe("m", EVENTS, json!({})).await;
+    client.say(json!({ "type": "complete", "id": "m" })).await;
+    client.subscribe("m", "{ head }", json!({})).await;
+    assert!(client.data("m").await["head"].is_string());
+    assert_eq!(client.hear().await, json!({ "type": "complete", "id": "m" }));
+    client.say(json!({ "type": "pong" })).await;
 
     let deep = format!("{}x{}", "{ a ".repeat(1000), "}".repeat(1000));
     for (query, code) in [
@@ -322,4 +366,32 @@ async fn a_websocket_shows_the_token_when_it_connects() {
     let mut client = Client(with("Bearer tea").await.unwrap().0);
     client.say(json!({ "type": "connection_init" })).await;
     assert_eq!(client.hear().await["type"], "connection_ack");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_ends_its_operation_and_no_other() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--keepalive-ms", "2000"]).await;
+    let mut client = Client::ready(&server).await;
+    client.subscribe("s", EVENTS, json!({})).await;
+    for id in ["s2", "s2"] {
+        // The same id again: an error ends an operation too.
+        client.subscribe(id, "{ nothing }", json!({})).await;
+        let message = client.hear_but_pings().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!(id)), "{message}");
+    }
+    let position = register(&server, "ada").await.to_string();
+    let message = client.hear_but_pings().await;
+    assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!("s")), "{message}");
+    // The heartbeat says how far that is.
+    let reached = async {
+        loop {
+            let message = client.hear().await;
+            assert_eq!(message["type"], "ping", "{message}");
+            if message["payload"]["positions"]["s"].as_str() == Some(&*position) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap();
 }

@@ -87,11 +87,11 @@ impl TryFrom<RecordedEvent> for Event {
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct EventFilter {
     /// That happened to this kind of aggregate, such as `task`.
-    category: Option<String>,
+    pub(crate) category: Option<String>,
     /// Of these types, such as `task.completed`; at most 100.
-    types: Option<Vec<String>>,
+    pub(crate) types: Option<Vec<String>>,
     /// Of this stream: the id or UUID of an agent, a task, a call, a memory or a budget.
-    stream_id: Option<ID>,
+    pub(crate) stream_id: Option<ID>,
 }
 
 impl EventFilter {

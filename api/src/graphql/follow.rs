@@ -9,17 +9,64 @@ use async_graphql::{Context, Result};
 use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use streams::{Position, ReadError, ReadFilter, RecordedEvent};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
 
-/// One follower's place in the log.
+/// How long a follower waits after a failure at first; the pause doubles up to 64 times as long.
+const FIRST_RETRY: Duration = Duration::from_millis(25);
+
+/// How far a subscription has come: what a client that was cut off asks again after. Its transport puts one into the
+/// request, to tell it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place(Arc<Marks>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    followers: AtomicU64,
+    handed: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl Place {
+    /// Everything that was wanted up to here was sent. None where nobody follows the log, or several do under one
+    /// operation, whose places differ.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let only = self.0.followers.load(Ordering::Relaxed) == 1;
+        only.then(|| self.0.passed.load(Ordering::Relaxed).into())
+    }
+
+    /// The transport has sent what it was handed last.
+    pub(crate) fn sent(&self) {
+        self.pass(self.0.handed.load(Ordering::Relaxed).into());
+    }
+
+    fn enter(&self, after: Position) {
+        self.0.followers.fetch_add(1, Ordering::Relaxed);
+        self.pass(after);
+    }
+
+    fn hand(&self, position: Position) {
+        self.0.handed.store(position.get(), Ordering::Relaxed);
+    }
+
+    fn pass(&self, position: Position) {
+        self.0.passed.fetch_max(position.get(), Ordering::Relaxed);
+    }
+}
+
+/// Where a client that was cut off goes on, whatever its operation says: `Last-Event-ID`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResumeAfter(pub(crate) Position);
+
+/// One follower's way through the log.
 struct Follower {
     services: Arc<Services>,
     filter: ReadFilter,
     /// Everything wanted up to here is sent or in `pending`.
     cursor: Position,
     pending: VecDeque<Arc<RecordedEvent>>,
-    /// Whether the tail is followed; before that, the table is searched for what is wanted.
-    live: bool,
+    place: Place,
 }
 
 /// Events after a position, or from now on.
@@ -28,14 +75,27 @@ pub(crate) async fn events(
     filter: ReadFilter,
     after: Option<Position>,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
-    let services = ctx.data::<Arc<Services>>()?.clone();
-    let head = services.commands.log().head().await.map_err(|error| errors::read(&error))?;
+    let after = ctx.data_opt::<ResumeAfter>().map(|resume| resume.0).or(after);
+    let place = ctx.data_opt::<Place>().cloned().unwrap_or_default();
+    open(ctx.data::<Arc<Services>>()?.clone(), filter, after, place).await
+}
+
+/// The same, for whoever does not ask in GraphQL.
+pub(crate) async fn open(
+    services: Arc<Services>,
+    filter: ReadFilter,
+    after: Option<Position>,
+    place: Place,
+) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
+    // In a box, since what this function needs at most is kept for each subscriber as long as it follows.
+    let head = Box::pin(services.commands.log().head()).await.map_err(|error| errors::read(&error))?;
     let cursor = after.unwrap_or(head);
     if cursor > head {
         let message = format!("position {cursor} is not in the log yet, which ends at {head}");
         return Err(bad_input("POSITION_AHEAD", message));
     }
-    let follower = Follower { services, filter, cursor, pending: VecDeque::new(), live: false };
+    place.enter(cursor);
+    let follower = Follower { services, filter, cursor, pending: VecDeque::new(), place };
     Ok(futures::stream::unfold(Some(follower), |follower| async move {
         let mut follower = follower?;
         match follower.next().await {
@@ -49,47 +109,39 @@ pub(crate) async fn events(
 impl Follower {
     /// The next event; none when the server shuts down.
     async fn next(&mut self) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        let shutdown = self.services.shutdown.clone();
-        loop {
-            if let Some(event) = self.pending.pop_front() {
-                return Ok(Some(event));
-            }
+        let (tail, limits) = (self.services.commands.log().tail(), &self.services.limits);
+        let limit = PageLimit { events: limits.subscription_page, bytes: limits.subscription_page_bytes };
+        // Whoever asks for the next has done with the one before.
+        self.place.sent();
+        let mut failures: u32 = 0;
+        while self.pending.is_empty() {
+            self.place.pass(self.cursor);
             tokio::select! {
-                () = shutdown.cancelled() => return Ok(None),
-                filled = self.fill() => filled?,
+                () = self.services.shutdown.cancelled() => return Ok(None),
+                found = tail.find_after(self.cursor, &self.filter, limit) => match found {
+                    Ok(found) => {
+                        self.cursor = found.up_to;
+                        self.pending = found.events;
+                        failures = 0;
+                    }
+                    // Nothing is lost by waiting for a database that is away.
+                    Err(ReadError::Database(error)) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log");
+                        tokio::time::sleep(FIRST_RETRY * (1 << failures.min(6))).await;
+                        failures += 1;
+                    }
+                    Err(error) => return Err(error),
+                },
             }
         }
-    }
-
-    async fn fill(&mut self) -> Result<(), ReadError> {
-        if self.live { self.fill_live().await } else { self.fill_replay().await }
-    }
-
-    /// Searches the table. What the head was before the search is all seen when a page is not full.
-    async fn fill_replay(&mut self) -> Result<(), ReadError> {
-        let log = self.services.commands.log();
-        let page = self.services.limits.subscription_page;
-        let head = log.tail().head();
-        let events = log.read_after(self.cursor, &self.filter, page).await?;
-        self.live = events.len() < page;
-        if let Some(last) = events.last() {
-            self.cursor = last.position;
+        let event = self.pending.pop_front();
+        if self.pending.is_empty() {
+            // Whoever waits for long keeps no page for it.
+            self.pending = VecDeque::new();
         }
-        if self.live {
-            self.cursor = self.cursor.max(head);
+        if let Some(event) = &event {
+            self.place.hand(event.position);
         }
-        self.pending.extend(events.into_iter().map(Arc::new));
-        Ok(())
-    }
-
-    async fn fill_live(&mut self) -> Result<(), ReadError> {
-        let events =
-            self.services.commands.log().tail().next_after(self.cursor, self.services.limits.subscription_page);
-        let events = events.await?;
-        if let Some(last) = events.last() {
-            self.cursor = last.position;
-        }
-        self.pending.extend(events.into_iter().filter(|event| self.filter.wants(event)));
-        Ok(())
+        Ok(event)
     }
 }

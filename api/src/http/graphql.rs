@@ -1,8 +1,9 @@
-//! GraphQL over HTTP: `GET` for queries, `POST` for queries and mutations.
+//! GraphQL over HTTP: `GET` for queries, `POST` for queries and mutations, and streams of events for subscriptions and
+//! for whoever accepts nothing else.
 
 use super::execute::{self, Parameters};
 use super::negotiate::{self, MediaType};
-use super::{State as Shared, answer, auth, websocket};
+use super::{State as Shared, answer, auth, sse, websocket};
 use crate::limits::refusal;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError};
@@ -37,12 +38,12 @@ pub(crate) async fn handle(
     }
     let accepted = negotiate::accepted(request.headers());
     let media_type = accepted.unwrap_or(MediaType::Json);
-    let answered = match accepted {
-        Some(_) => answer(&state, request, media_type).await,
-        None => {
-            let message = "answers are application/graphql-response+json or application/json";
-            Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message))
-        }
+    let accepts = Accepts { json: accepted, stream: negotiate::accepts_event_stream(request.headers()) };
+    let answered = if accepted.is_some() || accepts.stream {
+        answer(&state, request, accepts).await
+    } else {
+        let message = "answers are application/graphql-response+json, application/json or text/event-stream";
+        Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message))
     };
     answered.unwrap_or_else(|refused| {
         let mut response = written(refused.status, media_type, &Executed::from_errors(vec![*refused.error]));
@@ -56,7 +57,14 @@ pub(crate) async fn handle(
     })
 }
 
-async fn answer(state: &Shared, request: Request, media_type: MediaType) -> Result<Response, Refused> {
+/// What a client takes.
+#[derive(Clone, Copy)]
+struct Accepts {
+    json: Option<MediaType>,
+    stream: bool,
+}
+
+async fn answer(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Result<Response, Refused> {
     let method = request.method().clone();
     if method != Method::GET && method != Method::POST {
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GraphQL takes GET and POST"));
@@ -64,23 +72,34 @@ async fn answer(state: &Shared, request: Request, media_type: MediaType) -> Resu
     authorise(state, request.headers())?;
     let caller = auth::caller(state, request.headers());
     let caller = caller.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0))?;
+    let resume = sse::last_event_id(request.headers());
+    let resume = resume.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
     let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request).await? };
-    let prepared = execute::prepare(state, caller, parameters).map_err(|error| {
+    let prepared = match (execute::prepare(state, caller, parameters), accepts.json) {
+        (Ok(prepared), _) => prepared,
+        (Err(error), None) => return Ok(sse::refused(error)),
         // A request that was understood, but is no query that may be executed.
-        let status = if media_type == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        Refused { status, error: Box::new(error) }
-    })?;
+        (Err(error), Some(json)) => {
+            let status = if json == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+            return Err(Refused { status, error: Box::new(error) });
+        }
+    };
     if method == Method::GET && prepared.operation == OperationType::Mutation {
         let message = "a mutation takes POST";
         let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
         return Err(refused);
     }
-    if prepared.operation == OperationType::Subscription {
-        let message = "subscriptions take a WebSocket, at /graphql/ws";
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "SUBSCRIPTION_NEEDS_WEBSOCKET", message));
+    match accepts.json {
+        Some(json) if prepared.operation != OperationType::Subscription => {
+            let executed = execute::run(state, prepared).await;
+            Ok(written(status(&executed, json), json, &executed))
+        }
+        _ if accepts.stream => Ok(sse::operation(state, prepared, resume)),
+        _ => {
+            let message = "subscriptions take a WebSocket, at /graphql/ws, or `Accept: text/event-stream`";
+            Err(Refused::new(StatusCode::BAD_REQUEST, "SUBSCRIPTION_NEEDS_WEBSOCKET", message))
+        }
     }
-    let executed = execute::run(state, prepared).await;
-    Ok(written(status(&executed, media_type), media_type, &executed))
 }
 
 fn authorise(state: &Shared, headers: &HeaderMap) -> Result<(), Refused> {

@@ -3,12 +3,14 @@
 mod answer;
 mod auth;
 mod execute;
+mod feed;
 mod graphiql;
 mod graphql;
 mod negotiate;
 mod observe;
 mod origin;
 mod probes;
+mod sse;
 mod websocket;
 
 use crate::graphql::{ApexSchema, schema};
@@ -35,7 +37,7 @@ pub(crate) struct State {
     pub(crate) shutdown: CancellationToken,
     /// Connections that outlive their request.
     pub(crate) connections: TaskTracker,
-    /// Places for WebSockets.
+    /// Places for WebSockets and streams of events.
     pub(crate) places: Arc<Semaphore>,
 }
 
@@ -60,6 +62,7 @@ fn routes(state: Arc<State>) -> Router {
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
+        .route("/events", get(feed::handle))
         .route_layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

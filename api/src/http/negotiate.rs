@@ -37,6 +37,14 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     (preferred.1.thousandths > 0).then_some(preferred.0)
 }
 
+/// Whether a client takes a stream of events, and says so by name.
+pub(crate) fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    ranges
+        .flat_map(|value| value.split(',').filter_map(Range::parse))
+        .any(|range| range.kind == "text" && range.subtype == "event-stream" && range.thousandths > 0)
+}
+
 /// How welcome a media type is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Quality {

@@ -2,11 +2,14 @@
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
 //!
 //! One task a connection. It sends one message at a time and pulls the next only then, so that a slow client slows its
-//! own operations and nothing else; a client that does not take a message within a time is cut off.
+//! own operations and nothing else, and costs no more than a page of events. The subscriptions of one that does not take
+//! a message within a time end with an error that says how far each came, for it to go on from there; one that does not
+//! take that either is cut off. A ping now and then says how far each has come, also past what its filter leaves out.
 
 use super::execute::{self, Parameters};
 use super::{State as Shared, answer, auth};
 use crate::caller::Caller;
+use crate::graphql::follow::Place;
 use crate::limits::refusal;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError, Value};
@@ -17,10 +20,11 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, BoxStream, SelectAll};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -28,6 +32,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 const PROTOCOL: &str = "graphql-transport-ws";
 /// The longest id of an operation, in bytes.
 const MAX_ID_BYTES: usize = 256;
+/// The longest reason that a close frame has room for, in bytes.
+const MAX_REASON_BYTES: usize = 123;
+/// What is read at once, in bytes. It is kept for each connection, and clients say little.
+const READ_BUFFER_BYTES: usize = 1024;
+/// How long a client may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes a connection over to a WebSocket.
 pub(crate) async fn handle(
@@ -55,6 +65,7 @@ pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &He
     let limit = state.limits().max_body_bytes;
     let connections = state.connections.clone();
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| {
         let connection = Connection::new(state, socket, caller, credential == auth::Credential::Right, place);
         connections.track_future(connection.run())
@@ -67,13 +78,16 @@ pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &He
 enum ClientMessage {
     ConnectionInit {
         #[serde(default)]
-        payload: Option<serde_json::Value>,
+        payload: Option<Payload>,
     },
     Ping {
         #[serde(default)]
-        payload: Option<serde_json::Value>,
+        payload: Option<Payload>,
     },
-    Pong {},
+    Pong {
+        #[serde(default, rename = "payload")]
+        _payload: Option<Payload>,
+    },
     Subscribe {
         id: String,
         payload: serde_json::Value,
@@ -83,14 +97,26 @@ enum ClientMessage {
     },
 }
 
+/// What accompanies messages that need nothing: an object, if there is one.
+type Payload = serde_json::Map<String, serde_json::Value>;
+
+/// How far each operation that follows the log has come, by its id.
+#[derive(Serialize)]
+struct Heartbeat<'a> {
+    positions: BTreeMap<&'a str, String>,
+}
+
 /// What a client is told.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ServerMessage<'a> {
     ConnectionAck,
+    Ping {
+        payload: Heartbeat<'a>,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<serde_json::Value>,
+        payload: Option<Payload>,
     },
     Next {
         id: &'a str,
@@ -132,6 +158,10 @@ enum End {
     Closed(Close),
     /// Without one: the other side is gone.
     Gone,
+    /// With the word of the other side, which is answered.
+    Left,
+    /// Not yet: the other side does not take what it is sent.
+    Slow,
 }
 
 impl From<Close> for End {
@@ -152,6 +182,7 @@ struct Operation {
     abort: AbortHandle,
     is_subscription: bool,
     answered: bool,
+    place: Place,
 }
 
 struct Connection {
@@ -199,20 +230,25 @@ impl Connection {
         };
         gauge!("apex_http_subscriptions").decrement(self.subscriptions() as f64);
         gauge!("apex_http_websockets").decrement(1.0);
-        if let End::Closed(close) = end {
-            tracing::debug!(code = close.code, reason = close.reason, "a WebSocket is closed");
-            // 123 bytes is what a control frame has room for.
-            let reason: String = close.reason.chars().take(40).collect();
-            let frame = CloseFrame { code: close.code, reason: reason.into() };
-            let closing = async {
+        let frame = match end {
+            End::Gone | End::Slow => return,
+            End::Left => None,
+            End::Closed(Close { code, reason }) => {
+                tracing::debug!(code, reason, "a WebSocket is closed");
+                let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
+                Some(CloseFrame { code, reason: reason.into() })
+            }
+        };
+        let closing = async {
+            if let Some(frame) = frame {
                 self.socket.send(Message::Close(Some(frame))).await?;
-                // The client's own close frame ends the connection in order.
-                while let Some(Ok(_)) = self.socket.recv().await {}
-                Ok::<_, axum::Error>(())
-            };
-            // Whoever does not answer is cut off.
-            drop(tokio::time::timeout(std::time::Duration::from_secs(2), closing).await);
-        }
+            }
+            // The client's own close frame ends the connection in order, or the answer to it that is on its way.
+            while let Some(Ok(_)) = self.socket.recv().await {}
+            Ok::<_, axum::Error>(())
+        };
+        // Whoever does not answer is cut off.
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, closing).await);
     }
 
     fn subscriptions(&self) -> usize {
@@ -242,6 +278,10 @@ impl Connection {
                     self.advance(id, number, step).await
                 }
             };
+            let done = match done {
+                Err(End::Slow) => self.let_go().await,
+                done => done,
+            };
             if let Err(end) = done {
                 return end;
             }
@@ -252,7 +292,31 @@ impl Connection {
         if self.heard_at.elapsed() > self.state.limits().keepalive * 2 {
             return Err(End::Gone);
         }
-        self.send_raw(Message::Ping(axum::body::Bytes::new())).await
+        self.send_raw(Message::Ping(axum::body::Bytes::new())).await?;
+        let place = |(id, operation): (&String, &Operation)| Some((id.clone(), operation.place.position()?));
+        let places: Vec<_> = self.operations.iter().filter_map(place).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let positions = places.iter().map(|(id, position)| (id.as_str(), position.to_string())).collect();
+        self.send(&ServerMessage::Ping { payload: Heartbeat { positions } }).await
+    }
+
+    /// Ends the subscriptions of a client that does not take what it is sent. It hears how far each came behind what is
+    /// on its way to it; if it does not take that either, it is cut off.
+    async fn let_go(&mut self) -> Result<(), End> {
+        let is_open = |(id, operation): (&String, &Operation)| {
+            operation.is_subscription.then(|| (id.clone(), operation.place.position()))
+        };
+        let slow: Vec<_> = self.operations.iter().filter_map(is_open).collect();
+        counter!("apex_http_slow_subscribers_total").increment(slow.len() as u64);
+        for (id, _) in &slow {
+            self.forget(id);
+        }
+        for (id, position) in slow {
+            self.refuse(&id, &[too_slow(position)]).await.map_err(|_| End::Gone)?;
+        }
+        Ok(())
     }
 
     async fn hear(&mut self, message: Message) -> Result<(), End> {
@@ -261,13 +325,13 @@ impl Connection {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Close::bad_message("messages are text").into()),
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Gone),
+            Message::Close(_) => return Err(End::Left),
         };
         let message = serde_json::from_str(&text).map_err(|_| Close::bad_message("Invalid message received"))?;
         match message {
             ClientMessage::ConnectionInit { payload } => self.init(payload.as_ref()).await,
             ClientMessage::Ping { payload } => self.send(&ServerMessage::Pong { payload }).await,
-            ClientMessage::Pong {} => Ok(()),
+            ClientMessage::Pong { .. } => Ok(()),
             ClientMessage::Subscribe { .. } if !self.acknowledged => Err(Close::new(4401, "Unauthorized").into()),
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
             ClientMessage::Complete { id } => {
@@ -277,12 +341,9 @@ impl Connection {
         }
     }
 
-    async fn init(&mut self, payload: Option<&serde_json::Value>) -> Result<(), End> {
+    async fn init(&mut self, payload: Option<&Payload>) -> Result<(), End> {
         if self.acknowledged {
             return Err(Close::new(4429, "Too many initialisation requests").into());
-        }
-        if payload.is_some_and(|payload| !payload.is_object() && !payload.is_null()) {
-            return Err(Close::bad_message("the payload of connection_init is not an object").into());
         }
         let given = payload.and_then(authorization);
         let token = self.state.config.token.as_ref();
@@ -314,10 +375,12 @@ impl Connection {
         Ok(())
     }
 
-    fn start(&mut self, id: String, prepared: execute::Prepared) {
+    fn start(&mut self, id: String, mut prepared: execute::Prepared) {
         let number = self.next_number;
         self.next_number += 1;
         let is_subscription = prepared.operation == OperationType::Subscription;
+        let place = Place::default();
+        prepared.request = prepared.request.data(place.clone());
         let responses: BoxStream<'static, Executed> = if is_subscription {
             gauge!("apex_http_subscriptions").increment(1.0);
             self.state.schema.execute_stream(prepared.request)
@@ -332,7 +395,7 @@ impl Connection {
             .map(move |step| (key.clone(), number, step));
         let (abort, registration) = AbortHandle::new_pair();
         self.steps.push(Abortable::new(steps, registration).boxed());
-        self.operations.insert(id, Operation { number, abort, is_subscription, answered: false });
+        self.operations.insert(id, Operation { number, abort, is_subscription, answered: false, place });
     }
 
     /// Passes on what an operation brought, unless the client has done with it.
@@ -348,13 +411,17 @@ impl Connection {
             }
         };
         let is_first = !std::mem::replace(&mut operation.answered, true);
+        let place = operation.place.clone();
         let never_began = operation.is_subscription && response.data == Value::Null && !response.errors.is_empty();
         answer::code_errors(&mut response);
         if is_first && (never_began || answer::is_request_error(&response)) {
             self.forget(&id);
             return self.refuse(&id, &response.errors).await;
         }
-        self.send(&ServerMessage::Next { id: &id, payload: answer::body(&response) }).await
+        let sent = self.send(&ServerMessage::Next { id: &id, payload: answer::body(&response) }).await;
+        // Sent, or at least on its way ahead of whatever comes later.
+        place.sent();
+        sent
     }
 
     fn forget(&mut self, id: &str) {
@@ -379,19 +446,30 @@ impl Connection {
         let sent = tokio::time::timeout(self.state.limits().send_timeout, self.socket.send(message)).await;
         match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Slow),
         }
     }
 }
 
-fn every(period: std::time::Duration) -> Interval {
+/// What a subscription ends with whose client does not keep up.
+pub(super) fn too_slow(position: Option<streams::Position>) -> ServerError {
+    let message = "the client does not take what it is sent; subscribe again after the last position seen";
+    let mut error = refusal("TOO_SLOW", message, None);
+    if let Some(position) = position {
+        error.extensions.get_or_insert_default().set("position", position.to_string());
+    }
+    error
+}
+
+pub(super) fn every(period: Duration) -> Interval {
     let mut interval = tokio::time::interval_at(Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
 
 /// The credential in the payload of `connection_init`, however its key is spelt.
-fn authorization(payload: &serde_json::Value) -> Option<&str> {
-    let mut entries = payload.as_object()?.iter();
+fn authorization(payload: &Payload) -> Option<&str> {
+    let mut entries = payload.iter();
     entries.find(|(key, _)| key.eq_ignore_ascii_case("authorization")).and_then(|(_, value)| value.as_str())
 }

@@ -116,13 +116,17 @@ fn config(is_small: bool) -> LogConfig {
     config
 }
 
-/// Notes what comes after what was seen before.
+/// Notes what comes after what was seen before. For a moment two processes are in one place, the one that crashes and
+/// the one that comes after it: what the other has noted meanwhile is not noted again.
 async fn follow(log: Log, seen: Seen) {
     loop {
         let after = seen.lock().unwrap().last().map_or(0, |(position, _)| *position);
         match log.tail().next_after(Position::from(after), 7).await {
             Ok(events) => {
-                seen.lock().unwrap().extend(events.iter().map(|event| (event.position.get(), event.event_id)));
+                let mut seen = seen.lock().unwrap();
+                if seen.last().map_or(0, |(position, _)| *position) == after {
+                    seen.extend(events.iter().map(|event| (event.position.get(), event.event_id)));
+                }
             }
             Err(ReadError::Closed) => return,
             // Its connection was ended; the next one will do.

@@ -1,0 +1,514 @@
+//! Subscriptions that are cut off and go on: over each transport, exactly what the log has, whatever happens.
+
+use crate::harness::{PATIENCE, Server, TestDatabase, append, event, name, stream, tenant};
+use commands::Context;
+use domain::Labels;
+use domain::agent::{Agent, AgentCommand, Profile};
+use futures::{SinkExt, StreamExt};
+use rand::Rng;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use streams::{Expected, NewEvent};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use uuid::Uuid;
+
+type WebSocket = tokio_tungstenite::WebSocketStream<TcpStream>;
+
+const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter) {
+    events(after: $after, filter: $filter) { position eventId }
+}";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    WebSocket,
+    GraphqlSse,
+    Feed,
+}
+
+/// What one client has seen over all its connections, and from where it asks again.
+struct Subscriber {
+    transport: Transport,
+    /// Of this type alone; all if empty.
+    event_type: &'static str,
+    cursor: u64,
+    seen: Vec<(u64, Uuid)>,
+    /// What is wrong with it: it asks again from so far beside its cursor.
+    skew: i64,
+    heartbeats: usize,
+}
+
+impl Subscriber {
+    fn new(transport: Transport, event_type: &'static str, after: u64) -> Self {
+        Self { transport, event_type, cursor: after, seen: Vec::new(), skew: 0, heartbeats: 0 }
+    }
+
+    fn see(&mut self, event: &Value) {
+        let position = number(&event["position"]);
+        self.seen.push((position, event["eventId"].as_str().unwrap().parse().unwrap()));
+        self.cursor = position;
+    }
+
+    fn advance(&mut self, position: u64) {
+        self.heartbeats += 1;
+        self.cursor = self.cursor.max(position);
+    }
+
+    /// One connection: follows until so many events more are there, or it is refused or cut off.
+    async fn follow(&mut self, server: &Server, events: usize) -> Option<()> {
+        let wanted = self.seen.len() + events;
+        let after = self.cursor.saturating_add_signed(self.skew);
+        let mut filter = json!({});
+        if !self.event_type.is_empty() {
+            filter["types"] = json!([self.event_type]);
+        }
+        let asked = json!({ "query": EVENTS, "variables": { "after": after.to_string(), "filter": filter } });
+        match self.transport {
+            Transport::WebSocket => {
+                let mut socket = connect(server, None).await?;
+                say(&mut socket, json!({ "type": "subscribe", "id": "s", "payload": asked })).await?;
+                while self.seen.len() < wanted {
+                    self.take(&hear(&mut socket).await?)?;
+                }
+            }
+            Transport::GraphqlSse | Transport::Feed => {
+                let url = &server.address;
+                let client = reqwest::Client::builder().no_proxy().build().unwrap();
+                let request = if self.transport == Transport::Feed {
+                    let kind = if self.event_type.is_empty() { vec![] } else { vec![("type", self.event_type)] };
+                    client.get(format!("{url}/events")).query(&kind)
+                } else {
+                    client.post(format!("{url}/graphql")).json(&asked)
+                };
+                let request = request.header("accept", "text/event-stream").header("last-event-id", after.to_string());
+                let mut response = request.send().await.ok()?;
+                let mut text = Vec::new();
+                while self.seen.len() < wanted {
+                    text.extend_from_slice(&response.chunk().await.ok()??);
+                    while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
+                        let message: Vec<u8> = text.drain(..end + 2).collect();
+                        self.take_sse(&Sse::parse(std::str::from_utf8(&message).unwrap()))?;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn take(&mut self, message: &Value) -> Option<()> {
+        match message["type"].as_str().unwrap() {
+            "next" => self.see(&message["payload"]["data"]["events"]),
+            "ping" => self.advance(number(&message["payload"]["positions"]["s"])),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn take_sse(&mut self, message: &Sse) -> Option<()> {
+        match (message.event.as_str(), &message.data) {
+            ("", None) => self.advance(message.id.unwrap_or(0)),
+            ("", Some(data)) => self.see(data),
+            ("next", Some(data)) if data.get("errors").is_none() => self.see(&data["data"]["events"]),
+            _ => return None,
+        }
+        assert!(message.data.is_none() || message.id == Some(self.cursor), "the id is not the position");
+        Some(())
+    }
+
+    /// Whether it has seen what the log has.
+    fn compare(&self, log: &[(u64, Uuid)]) -> Result<(), String> {
+        if let Some((place, (seen, wanted))) =
+            self.seen.iter().zip(log).enumerate().find(|(_, (seen, wanted))| seen != wanted)
+        {
+            return Err(format!("event {place} is the one at {}, not the one at {}", seen.0, wanted.0));
+        }
+        let (seen, wanted) = (self.seen.len(), log.len());
+        if seen == wanted { Ok(()) } else { Err(format!("{seen} events were seen, not {wanted}")) }
+    }
+}
+
+fn number(text: &Value) -> u64 {
+    text.as_str().unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+/// A message of a stream of events.
+struct Sse {
+    event: String,
+    id: Option<u64>,
+    data: Option<Value>,
+}
+
+impl Sse {
+    fn parse(text: &str) -> Self {
+        let mut message = Self { event: String::new(), id: None, data: None };
+        let mut data = None;
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with(':')) {
+            match line.split_once(": ").unwrap() {
+                ("event", value) => message.event = value.to_owned(),
+                ("id", value) => message.id = Some(value.parse().unwrap()),
+                ("data", value) => data.get_or_insert_with(String::new).push_str(value),
+                other => panic!("{other:?}"),
+            }
+        }
+        message.data =
+            data.map(|data| if data.is_empty() { Value::Null } else { serde_json::from_str(&data).unwrap() });
+        message
+    }
+}
+
+async fn tcp(server: &Server, receive_bytes: Option<u32>) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes).unwrap();
+    }
+    socket.connect(server.address.trim_start_matches("http://").parse().unwrap()).await.ok()
+}
+
+/// An acknowledged connection.
+async fn connect(server: &Server, receive_bytes: Option<u32>) -> Option<WebSocket> {
+    let mut request =
+        format!("{}/graphql/ws", server.address.replace("http://", "ws://")).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let mut socket = client_async(request, tcp(server, receive_bytes).await?).await.ok()?.0;
+    say(&mut socket, json!({ "type": "connection_init" })).await?;
+    (hear(&mut socket).await?["type"] == "connection_ack").then_some(socket)
+}
+
+async fn say(socket: &mut WebSocket, message: Value) -> Option<()> {
+    socket.send(Message::Text(message.to_string().into())).await.ok()
+}
+
+async fn hear(socket: &mut WebSocket) -> Option<Value> {
+    loop {
+        match socket.next().await?.ok()? {
+            Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+            Message::Ping(_) | Message::Pong(_) => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Agents that are paused and resumed until told to stop.
+async fn write(database: &TestDatabase, stop: Arc<AtomicBool>) {
+    let rooms = database.rooms().await;
+    let agents = (0..3).map(|_| {
+        let (commands, stop) = (rooms.commands.clone(), stop.clone());
+        async move {
+            let context = || Context::new(tenant(), "test", Uuid::new_v4());
+            let (agent, at) = (Uuid::new_v4(), chrono::Utc::now());
+            let profile = Profile { name: name("busy"), kind: None, model: None, labels: Labels::default() };
+            let mut command = AgentCommand::Register { profile, at };
+            for next in [AgentCommand::Activate { at }, AgentCommand::Pause { reason: None, at }] {
+                commands.execute::<Agent>(&context(), agent, command).await.unwrap();
+                command = next;
+            }
+            while !stop.load(Ordering::Relaxed) {
+                for next in [AgentCommand::Pause { reason: None, at }, AgentCommand::Resume { at }] {
+                    commands.execute::<Agent>(&context(), agent, next).await.unwrap();
+                    let pause = rand::rng().random_range(0..6);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+            }
+        }
+    });
+    futures::future::join_all(agents).await;
+    rooms.close().await.unwrap();
+}
+
+async fn log(database: &TestDatabase, after: u64, event_type: &str) -> Vec<(u64, Uuid)> {
+    let query = "select position, event_id from apex.events
+                 where position > $1 and ($2 = '' or type = $2) order by position";
+    let query = sqlx::query_as(query).bind(i64::try_from(after).unwrap()).bind(event_type);
+    let rows: Vec<(i64, Uuid)> = query.fetch_all(&database.pool).await.unwrap();
+    rows.into_iter().map(|(position, id)| (u64::try_from(position).unwrap(), id)).collect()
+}
+
+/// A client that is killed so often while others write; the log, for comparison.
+async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, Uuid)>) {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--keepalive-ms", "50"]).await;
+    let (stop, start) = (Arc::new(AtomicBool::new(false)), client.cursor);
+    let read = async {
+        let mut left = kills;
+        // The control goes on until there is something to be wrong about.
+        while left > 0 || (client.skew != 0 && client.seen.len() < 40) {
+            left = left.saturating_sub(1);
+            // At any moment: while it connects, between messages, in the middle of one.
+            let (events, after) = (rand::rng().random_range(1..12), rand::rng().random_range(0..15_000));
+            drop(tokio::time::timeout(Duration::from_micros(after), client.follow(&server, events)).await);
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(read, write(&database, stop.clone()));
+    let log = log(&database, start, client.event_type).await;
+    let deadline = Instant::now() + PATIENCE;
+    while client.seen.len() < log.len() && Instant::now() < deadline && client.skew == 0 {
+        let missing = log.len() - client.seen.len();
+        drop(tokio::time::timeout(PATIENCE, client.follow(&server, missing)).await);
+    }
+    (client, log)
+}
+
+async fn is_exact(transport: Transport, event_type: &'static str, kills: usize) {
+    let (client, log) = killed(kills, Subscriber::new(transport, event_type, 0)).await;
+    assert!(log.len() > kills / 4, "only {} events: it proves nothing", log.len());
+    eprintln!("{transport:?} {event_type:?}: {} events, {} heartbeats, {kills} kills", log.len(), client.heartbeats);
+    client.compare(&log).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_killed_a_thousand_times_sees_the_exact_sequence() {
+    is_exact(Transport::WebSocket, "agent.paused", 1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_stream_killed_a_thousand_times_sees_the_exact_sequence() {
+    is_exact(Transport::GraphqlSse, "agent.paused", 1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_killed_again_and_again_is_the_exact_log() {
+    is_exact(Transport::Feed, "", 200).await;
+}
+
+/// The control of the tests above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_from_a_wrong_cursor_is_found() {
+    for (transport, skew) in [(Transport::WebSocket, 1), (Transport::Feed, 1), (Transport::GraphqlSse, -1)] {
+        let client = Subscriber { skew, ..Subscriber::new(transport, "", 0) };
+        let (client, log) = killed(60, client).await;
+        let wrong = client.compare(&log).unwrap_err();
+        // Not because it is behind: what it saw is another sequence.
+        assert!(wrong.contains("not the one at"), "{transport:?}, {skew}: {wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let start = u64::try_from(database.head().await).unwrap();
+    let mut clients = [Transport::WebSocket, Transport::Feed].map(|transport| Subscriber::new(transport, "", start));
+    let ended = async {
+        let mut owner = database.owner().await;
+        let rooms = database.rooms().await;
+        // By name, which the connections of this process share: they are ended too, and the appends repeated.
+        let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        for _ in 0..40 {
+            let append = append(vec![stream(Uuid::new_v4(), Expected::Any, 3)]);
+            while rooms.log.append(append.clone()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            sqlx::query(end).execute(&mut owner).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        rooms.close().await.unwrap();
+    };
+    let [websocket, feed] = &mut clients;
+    // One connection each: nobody asks again.
+    let both = async { tokio::join!(ended, websocket.follow(&server, 120), feed.follow(&server, 120)) };
+    let ((), websocket, feed) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert_eq!((websocket, feed), (Some(()), Some(())), "a subscription ended");
+    let query = sqlx::query_as("select position, event_id from apex.events where position > $1 order by position");
+    let query = query.bind(i64::try_from(start).unwrap());
+    let rows: Vec<(i64, Uuid)> = query.fetch_all(&mut database.owner().await).await.unwrap();
+    let log: Vec<_> = rows.into_iter().map(|(position, id)| (u64::try_from(position).unwrap(), id)).collect();
+    for client in clients {
+        client.compare(&log).unwrap();
+    }
+}
+
+/// Events of 128 KiB, more than the buffers of a connection hold.
+async fn large(database: &TestDatabase, events: usize) -> u64 {
+    let rooms = database.rooms().await;
+    let id = Uuid::new_v4();
+    let mut streams = stream(id, Expected::Any, 0);
+    for _ in 0..events {
+        let large = NewEvent {
+            payload: json!({ "at": "2023-11-16T18:17:03Z", "note": "x".repeat(1 << 17) }).to_string(),
+            ..event("")
+        };
+        streams.events = vec![large];
+        rooms.log.append(append(vec![streams.clone()])).await.unwrap();
+    }
+    rooms.close().await.unwrap();
+    u64::try_from(database.head().await).unwrap()
+}
+
+async fn metric(server: &Server, name: &str) -> u64 {
+    let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+async fn until(server: &Server, what: &str, is_so: impl Fn(u64) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so(metric(server, what).await) {
+        if Instant::now() >= deadline {
+            let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+            let http: Vec<_> =
+                text.lines().filter(|line| line.starts_with("apex_http") && !line.contains('{')).collect();
+            panic!("{what} is not what it should be: {http:#?}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Memory of the server's process, in KiB.
+fn resident_kib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// A stream that was too slow ends with where it came to, from where it goes on.
+async fn told_over_the_feed(server: &Server, mut feed: TcpStream, start: u64, log: &[(u64, Uuid)]) -> u64 {
+    let mut text = String::new();
+    tokio::time::timeout(PATIENCE, feed.read_to_string(&mut text)).await.unwrap().unwrap();
+    let mut client = Subscriber::new(Transport::Feed, "", start);
+    let mut messages = text.split_once("\r\n\r\n").unwrap().1.split_inclusive("\n\n").map(Sse::parse);
+    let slow = messages.find(|message| client.take_sse(message).is_none()).unwrap();
+    assert_eq!((slow.event.as_str(), slow.id), ("slow", Some(client.cursor)));
+    assert_eq!(number(&slow.data.unwrap()["extensions"]["position"]), client.cursor);
+    assert!(messages.next().is_none());
+    let told = client.cursor;
+    let missing = log.len() - client.seen.len();
+    tokio::time::timeout(PATIENCE, client.follow(server, missing)).await.unwrap().unwrap();
+    client.compare(log).unwrap();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody() {
+    const SLOW: usize = 30;
+    const LARGE: usize = 128;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--send-timeout-ms", "3000"]).await;
+    let query = "subscription ($after: Position) { events(after: $after) { position eventId payload } }";
+    let asked = |after: u64| json!({ "query": query, "variables": { "after": after.to_string() } });
+    let subscribe = |id: &str, after: u64| json!({ "type": "subscribe", "id": id, "payload": asked(after) });
+    let start = u64::try_from(database.head().await).unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        let mut socket = connect(&server, Some(4096)).await.unwrap();
+        say(&mut socket, subscribe("s", start)).await.unwrap();
+        slow.push(socket);
+    }
+    let mut quick = connect(&server, None).await.unwrap();
+    say(&mut quick, subscribe("s", start)).await.unwrap();
+    let mut feed = tcp(&server, Some(4096)).await.unwrap();
+    // Of HTTP 1.0, so that the body comes as it is.
+    let request = format!("GET /events?after={start} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    feed.write_all(request.as_bytes()).await.unwrap();
+    let before_kib = resident_kib(&server);
+
+    let all = async {
+        let mut client = Subscriber::new(Transport::WebSocket, "", start);
+        while client.seen.len() < LARGE {
+            client.take(&hear(&mut quick).await.unwrap()).unwrap();
+        }
+        // Others do not wait: nobody who is slow was let go yet, or all are by now.
+        client
+    };
+    let (last, quick) =
+        tokio::time::timeout(PATIENCE, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
+    let log = log(&database, start, "").await;
+    quick.compare(&log).unwrap();
+    until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
+    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
+    // What waits for them is 16 MiB each.
+    assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers cost {grown_kib} KiB");
+    eprintln!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 128 / 1024);
+
+    let socket = &mut slow[0];
+    let mut client = Subscriber::new(Transport::WebSocket, "", start);
+    let told = loop {
+        let message = tokio::time::timeout(PATIENCE, hear(socket)).await.unwrap().unwrap();
+        if client.take(&message).is_none() {
+            break message;
+        }
+    };
+    assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("s")), "{told}");
+    let extensions = &told["payload"][0]["extensions"];
+    assert_eq!((&extensions["code"], number(&extensions["position"])), (&json!("TOO_SLOW"), client.cursor), "{told}");
+    assert!(client.cursor < last, "it was not slow");
+    // The error ends the operation, not the connection.
+    say(socket, subscribe("s", client.cursor)).await.unwrap();
+    while client.seen.len() < LARGE {
+        client.take(&tokio::time::timeout(PATIENCE, hear(socket)).await.unwrap().unwrap()).unwrap();
+    }
+    client.compare(&log).unwrap();
+
+    assert!(told_over_the_feed(&server, feed, start, &log).await < last);
+    // Whoever does not take that either is cut off.
+    until(&server, "apex_http_websockets", |open| open <= 2).await;
+}
+
+/// Rows of the log that the server has read so far; it is counted when its connections end.
+async fn rows_read(database: &TestDatabase) -> i64 {
+    let deadline = Instant::now() + PATIENCE;
+    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    let mut owner = database.owner().await;
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut owner).await.unwrap() > database.pool.size().into() {
+        assert!(Instant::now() < deadline, "the server's connections stay");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let read = "select coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint from pg_stat_user_tables
+                where schemaname = 'apex' and relname like 'events%'";
+    sqlx::query_scalar(read).fetch_one(&mut owner).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_again() {
+    const EVENTS: usize = 2000;
+    let database = TestDatabase::new().await;
+    for transport in [Transport::WebSocket, Transport::GraphqlSse, Transport::Feed] {
+        let server = database.serve(&["--keepalive-ms", "50"]).await;
+        let mut client = Subscriber::new(transport, "agent.retired", 0);
+        let rooms = database.rooms().await;
+        let filled = async {
+            for _ in 0..EVENTS / 100 {
+                rooms.log.append(append(vec![stream(Uuid::new_v4(), Expected::Any, 100)])).await.unwrap();
+            }
+            u64::try_from(database.head().await).unwrap()
+        };
+        let head = filled.await;
+        let reached = async {
+            while client.cursor < head {
+                drop(tokio::time::timeout(Duration::from_millis(200), client.follow(&server, 1)).await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+        assert_eq!((client.cursor, client.seen.len()), (head, 0));
+        rooms.settle(PATIENCE).await.unwrap();
+        rooms.close().await.unwrap();
+        server.terminate().await;
+        // A server that starts anew has nothing in memory.
+        let mut read = Vec::new();
+        for after in [head, 0] {
+            let before = rows_read(&database).await;
+            let server = database.serve(&["--keepalive-ms", "50"]).await;
+            let mut client = Subscriber::new(transport, "agent.retired", after);
+            let heard = async {
+                while client.heartbeats < 2 || client.cursor < head {
+                    drop(tokio::time::timeout(Duration::from_secs(1), client.follow(&server, 1)).await);
+                }
+            };
+            tokio::time::timeout(PATIENCE, heard).await.unwrap();
+            server.terminate().await;
+            read.push(rows_read(&database).await - before);
+        }
+        eprintln!("{transport:?}: {read:?} rows read after the heartbeat, and from the beginning");
+        // A server that starts reads the prices that it knows, and little else.
+        assert!(read[0] < EVENTS as i64 / 4, "{transport:?}: {} rows were read again", read[0]);
+        // That this is seen at all.
+        assert!(read[1] >= EVENTS as i64, "{transport:?}: {} rows were read from the beginning", read[1]);
+    }
+}
