@@ -62,7 +62,7 @@ pub(crate) struct Report {
     pub(crate) lost: u64,
     pub(crate) skipped: u64,
     pub(crate) duplicated: u64,
-    /// Commands of which nobody knows to the end what became of them. Allowed, but then nothing is proved of them.
+    /// Commands of which nobody was ever told anything certain. Allowed, but then nothing is proved of them.
     pub(crate) unresolved: u64,
     pub(crate) violations: Vec<Violation>,
 }
@@ -205,7 +205,7 @@ fn check_command(command: Uuid, story: &Story, found: &[&LogEvent], report: &mut
         if !missing.is_empty() {
             violations.push(Violation::Lost { command, events: missing.len() as u64 });
         }
-    } else if story.attempts.iter().any(|attempt| Story::is_open(attempt)) && !story.is_refused() {
+    } else if story.attempts.iter().any(|attempt| Story::is_open(attempt)) && story.conflicts().next().is_none() {
         report.unresolved += 1;
     }
     let extra = (found.len() - first_copies.len()) as u64;
