@@ -195,7 +195,7 @@ pub async fn usage_report(pool: &PgPool, query: &ReportQuery) -> Result<Report, 
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")
-            .fetch_optional(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
     let total = sqlx::query_as(AssertSqlSafe(format!("select {SUMS} {RANGE}")))
         .bind(query.tenant.as_str())
