@@ -1,6 +1,6 @@
 //! Ordered group commit: appends that wait while a batch commits go together in the next one.
 //!
-//! There is no timer. An idle log answers an append in one round trip and one flush; a busy one commits as many as
+//! There is no timer. An idle log answers an append in one flush; a busy one commits as many as
 //! came in the meantime. A stream is in one batch at a time, so appends of one process to one stream are written in the
 //! order in which they were handed in.
 
