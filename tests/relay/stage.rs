@@ -176,6 +176,18 @@ pub(crate) fn consume_topics(brokers: &str, topics: &[String]) -> Vec<(i32, Stri
         .collect()
 }
 
+/// A topic that was made a moment ago may have no leader yet.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Ok(watermarks) => return watermarks,
+            Err(error) => assert!(Instant::now() < deadline, "{topic}/{partition}: {error}"),
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
 fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
     let consumer = consumer(brokers);
     let mut left = Vec::new();
@@ -183,7 +195,7 @@ fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
         for partition in metadata.topics()[0].partitions() {
-            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE).unwrap();
+            let (low, high) = watermarks(&consumer, topic, partition.id());
             if high > low {
                 from.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
                 left.push((topic.clone(), partition.id(), high));
