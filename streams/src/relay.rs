@@ -9,7 +9,8 @@
 //! nothing. Nothing is in Kafka that PostgreSQL does not have: only committed events are read.
 //!
 //! However often a relay fails, the first occurrences of events in a partition stand in the order of the log: every
-//! relay sends from a checkpoint on, and an idempotent producer leaves out nothing in the middle of a partition.
+//! relay sends from a checkpoint on, and its producer leaves out nothing in the middle of a partition, since messages
+//! are given up together or not at all.
 
 mod message;
 mod partition;
@@ -62,7 +63,8 @@ pub struct RelayConfig {
     pub partitions: i32,
     /// Replicas of a topic that the relay makes.
     pub replication: i32,
-    /// How long a message may wait for its acknowledgement until it counts as failed and is sent anew.
+    /// How long the broker may acknowledge nothing until the relay drops what is in flight and begins anew from its
+    /// checkpoint.
     pub delivery_timeout: Duration,
 }
 
@@ -129,6 +131,14 @@ pub enum RelayError {
         /// What happened.
         #[source]
         source: KafkaError,
+    },
+    /// The broker acknowledges nothing.
+    #[error("the broker has acknowledged nothing for {waited:?}; the event at position {position} waits")]
+    Unanswered {
+        /// The first event that waits.
+        position: Position,
+        /// For how long.
+        waited: Duration,
     },
     /// The log cannot be read.
     #[error(transparent)]
@@ -200,10 +210,12 @@ impl Relay {
         };
         if ended.is_ok() {
             // What is not acknowledged by then is sent again by the next relay.
-            drop(tokio::time::timeout(DRAIN_PATIENCE, window.drain()).await);
-            seat.advance(window.acknowledged()).await?;
+            window.drain(DRAIN_PATIENCE).await;
         }
-        ended
+        let acknowledged = window.acknowledged();
+        window.close().await;
+        ended?;
+        Ok(seat.advance(acknowledged).await?)
     }
 
     async fn fill(&self, window: &mut Window, seat: &mut Seat) -> Result<(), RelayError> {
@@ -215,6 +227,7 @@ impl Relay {
             tokio::select! {
                 biased;
                 _ = ticks.tick() => {
+                    window.check_answers()?;
                     if window.acknowledged() > seat.position() || seen_at.elapsed() > HEARTBEAT_INTERVAL {
                         self.save(window, seat).await?;
                         seen_at = Instant::now();

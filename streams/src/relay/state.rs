@@ -132,7 +132,9 @@ impl StateRelay {
             let record = FutureRecord::to(&topic).key(key).payload(row);
             producer.send(record, Timeout::Never).await
         });
-        let delivered = try_join_all(deliveries).await;
+        let waited = self.config.delivery_timeout;
+        let delivered = tokio::time::timeout(waited, try_join_all(deliveries)).await;
+        let delivered = delivered.map_err(|_| RelayError::Unanswered { position: last, waited })?;
         delivered.map_err(|(source, _)| RelayError::NotAcknowledged { position: last, source })?;
         Ok(())
     }

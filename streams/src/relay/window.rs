@@ -11,6 +11,7 @@ use rdkafka::producer::future_producer::{Delivery, DeliveryFuture};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Events in flight, at which no further page is read.
 const MAX_IN_FLIGHT_EVENTS: usize = 10_000;
@@ -33,6 +34,8 @@ pub(super) struct Window {
     /// What comes after it, in order.
     in_flight: VecDeque<InFlight>,
     bytes: usize,
+    /// Since when the first one in flight has waited for its turn to be acknowledged.
+    waiting_since: Instant,
 }
 
 struct InFlight {
@@ -44,7 +47,14 @@ struct InFlight {
 impl Window {
     pub(super) fn open(config: &RelayConfig, after: Position) -> Result<Self, RelayError> {
         let producer = producer(config)?;
-        Ok(Self { producer, config: config.clone(), acknowledged: after, in_flight: VecDeque::new(), bytes: 0 })
+        Ok(Self {
+            producer,
+            config: config.clone(),
+            acknowledged: after,
+            in_flight: VecDeque::new(),
+            bytes: 0,
+            waiting_since: Instant::now(),
+        })
     }
 
     /// The last position before which everything is acknowledged.
@@ -64,8 +74,22 @@ impl Window {
         self.in_flight.len() < MAX_IN_FLIGHT_EVENTS && self.bytes < MAX_IN_FLIGHT_BYTES
     }
 
+    /// Fails once the broker has acknowledged nothing for as long as it may.
+    pub(super) fn check_answers(&self) -> Result<(), RelayError> {
+        match self.in_flight.front() {
+            Some(first) if self.waiting_since.elapsed() > self.config.delivery_timeout => {
+                let waited = self.config.delivery_timeout;
+                Err(RelayError::Unanswered { position: first.position, waited })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Hands events to the client.
     pub(super) fn send(&mut self, events: &[Arc<RecordedEvent>]) -> Result<(), RelayError> {
+        if self.is_empty() {
+            self.waiting_since = Instant::now();
+        }
         for event in events {
             let (topic, key) = (self.config.topic(&event.stream.category), key(event));
             let record = FutureRecord::to(&topic)
@@ -96,6 +120,7 @@ impl Window {
                 return Err(RelayError::NotAcknowledged { position: first.position, source });
             }
             self.acknowledged = first.position;
+            self.waiting_since = Instant::now();
             let Some(next) = self.in_flight.front_mut() else { return Ok(()) };
             match (&mut next.delivery).now_or_never() {
                 Some(ready) => delivered = ready,
@@ -104,9 +129,16 @@ impl Window {
         }
     }
 
-    /// Waits until all that is in flight is acknowledged, or one of them fails.
-    pub(super) async fn drain(&mut self) {
-        while !self.is_empty() && self.next_acknowledged().await.is_ok() {}
+    /// Waits until all that is in flight is acknowledged, or one of them fails; no longer than the patience.
+    pub(super) async fn drain(&mut self, patience: Duration) {
+        let drained = async { while !self.is_empty() && self.next_acknowledged().await.is_ok() {} };
+        drop(tokio::time::timeout(patience, drained).await);
+    }
+
+    /// Takes back what was not sent yet. The client takes a moment for that, which would hold up a thread of the
+    /// runtime.
+    pub(super) async fn close(self) {
+        drop(tokio::task::spawn_blocking(move || drop(self)).await);
     }
 }
 
@@ -119,10 +151,12 @@ fn failure<E>(delivered: Result<Result<Delivery, (KafkaError, OwnedMessage)>, E>
     }
 }
 
+/// A client in which nothing overtakes what failed. Each partition has a contiguous piece of what was handed over, from
+/// the first message on, however the client ends: that is what the order of first occurrences rests on.
 pub(super) fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayError> {
     client(config)
         .set("enable.idempotence", "true")
-        // A message that fails for good fails those behind it: none overtakes it.
+        // A message that the broker refuses for good fails those behind it.
         .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
         // As Kafka's own clients choose the partition of a key.
@@ -132,7 +166,9 @@ pub(super) fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayErro
         .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
         .set("queue.buffering.max.messages", QUEUE_MESSAGES)
         .set("queue.buffering.max.kbytes", QUEUE_KBYTES)
-        .set("delivery.timeout.ms", config.delivery_timeout.as_millis().to_string())
+        // Never. A message that the client gives up lets those behind it pass: who has waited long enough drops the
+        // whole client instead.
+        .set("message.timeout.ms", "0")
         .create()
         .map_err(RelayError::Client)
 }
