@@ -26,8 +26,8 @@ pub struct AppenderLimits {
     /// Appends that may wait; one more is refused as busy.
     pub max_waiting: usize,
     /// Batches on their way at the same time, each on a connection of its own. The head lets one commit at a time; the
-    /// next is on its way meanwhile, once as many appends wait as are on theirs. Two small batches cost more than a
-    /// large one, so a second connection pays only where the database is far away.
+    /// next is encoded, sent and parsed meanwhile, once as many appends wait as are on theirs: two small batches cost
+    /// more than a large one. More than two pay only where the database is far away.
     pub connections: usize,
     /// Events in one batch.
     pub max_batch_events: usize,
@@ -42,7 +42,7 @@ impl Default for AppenderLimits {
     fn default() -> Self {
         Self {
             max_waiting: 4096,
-            connections: 1,
+            connections: 2,
             max_batch_events: 2000,
             max_batch_bytes: 8 * 1024 * 1024,
             patience: Duration::from_secs(30),
