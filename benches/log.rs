@@ -106,6 +106,18 @@ async fn main() {
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&few, 64, 1)).await;
     let case = "64 in flight, 1 event each; UNNEST of 64, one after another";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw(1, 64, 1)).await;
+    let case = "64 in flight, 1 event each; UNNEST of 64 events and streams, in turn";
+    table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw_with_streams(1, 64)).await;
+    let case = "64 in flight, 1 event each; the same at its best";
+    table
+        .case(
+            &bench,
+            case,
+            "events/s",
+            || bench.ours(64, 1),
+            async || bench.raw_with_streams(4, 64).await.max(bench.raw_with_streams(8, 64).await),
+        )
+        .await;
     let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";
     table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.raw(4, 64, 1)).await;
     let case = "256 in flight, 1 event each; UNNEST of 256 at its best";

@@ -12,6 +12,7 @@
 
 mod support;
 
+use chrono::{DateTime, SecondsFormat, TimeDelta};
 use futures::TryStreamExt;
 use projections::{REBUILD_BATCH_EVENTS, Spare, build, drop_version};
 use sqlx::Row;
@@ -20,13 +21,15 @@ use streams::{Append, Expected, NewEvent, StreamAppend};
 use support::{Bench, Table, metadata, setting, tenant};
 use uuid::Uuid;
 
-/// A call of one of 100 agents and 5 models, within a month.
+/// A call of one of 100 agents and 5 models. Each agent makes one every half a minute.
 fn call(n: u64) -> String {
-    let (agent, model, day, hour) = (Uuid::from_u128(u128::from(n % 100)), n % 5, n / 24 % 28 + 1, n % 24);
+    let (agent, model) = (Uuid::from_u128(u128::from(n % 100)), n % 5);
+    let at = TimeDelta::milliseconds(i64::try_from(n).unwrap() * 300);
+    let at = (DateTime::UNIX_EPOCH + at).to_rfc3339_opts(SecondsFormat::Micros, true);
     format!(
         r#"{{"kind":"llm","agent_id":"{agent}","provider":"openai","model":"model-{model}",
         "usage":{{"input":{n},"output":59,"cache_read":0,"cache_write":0,"reasoning":0}},
-        "started_at":"2025-11-{day:02}T{hour:02}:30:00.123456Z","latency_ms":4210,"source":"otlp",
+        "started_at":"{at}","latency_ms":4210,"source":"otlp",
         "charge":{{"amount":"0.0{n}","tier":"standard","price":{{"provider":"openai","model":"model-{model}",
         "effective_from":"2025-05-22T00:00:00Z","currency":"USD",
         "rates":{{"input":"3","output":"15","cache_read":"0.3","cache_write":"3.75","reasoning":"15"}},"tiers":[]}},

@@ -20,6 +20,16 @@ pub struct Readiness {
     pub log: Log,
     /// Where each projection that is behind was seen first at its present position, and when.
     pub standing: Standing,
+    /// For how long a projection that is behind may stand still.
+    pub max_standstill: Duration,
+}
+
+impl Readiness {
+    /// With a minute for projections that stand still.
+    #[must_use]
+    pub fn new(pool: PgPool, log: Log) -> Self {
+        Self { pool, log, standing: Standing::default(), max_standstill: MAX_STANDSTILL }
+    }
 }
 
 /// Positions of projections that are behind, and since when they have not moved, as far as this process has seen.
@@ -90,7 +100,7 @@ impl Readiness {
 
     /// What is wrong with a projection.
     fn trouble(&self, status: &ProjectionStatus) -> Option<String> {
-        (self.standing.look(status) > MAX_STANDSTILL)
+        (self.standing.look(status) > self.max_standstill)
             .then(|| format!("{} stands still, {} events behind", status.name, status.lag_events))
     }
 }

@@ -75,6 +75,11 @@ const RAW_TABLE: &str = "create table raw_events (
     position bigint not null primary key, tenant_id text not null, category text not null, stream_id uuid not null,
     version bigint not null, event_id uuid not null, type text not null, schema_version smallint not null,
     payload json not null, metadata json not null, recorded_at timestamptz not null, content_hash bytea not null)";
+/// And those of its streams.
+const RAW_STREAMS: &str = "create table raw_streams (
+    tenant_id text not null, category text not null, stream_id uuid not null, version bigint not null,
+    first_command uuid, first_count integer, first_position bigint, primary key (stream_id, category, tenant_id)
+) with (fillfactor = 80)";
 const RAW_INDEX: &str = "create index on raw_events (stream_id, version)";
 
 impl Bench {
@@ -87,7 +92,7 @@ impl Bench {
         let options = PgConnectOptions::from_str(&url).unwrap();
         let mut owner = options.connect().await.unwrap();
         MIGRATIONS.run(&mut owner).await.unwrap();
-        for statement in [RAW_TABLE, RAW_INDEX] {
+        for statement in [RAW_TABLE, RAW_STREAMS, RAW_INDEX] {
             sqlx::query(statement).execute(&mut owner).await.unwrap();
         }
         owner.close().await.unwrap();
@@ -187,6 +192,15 @@ impl Bench {
     /// `rows` a transaction by UNNEST, over as many connections; with one row it is a plain INSERT in effect. So many
     /// rows in a row are of one stream, as the appends are that they stand beside.
     pub async fn raw(&self, connections: usize, rows: usize, of_a_stream: usize) -> f64 {
+        self.write(INSERT_EVENTS, connections, rows, of_a_stream).await
+    }
+
+    /// The same with a stream for each row, which gets a row too: all the rows that the log writes.
+    pub async fn raw_with_streams(&self, connections: usize, rows: usize) -> f64 {
+        self.write(INSERT_BOTH, connections, rows, 1).await
+    }
+
+    async fn write(&self, statement: &'static str, connections: usize, rows: usize, of_a_stream: usize) -> f64 {
         let started = Instant::now();
         let deadline = started + self.seconds;
         let tasks: Vec<_> = (0..connections)
@@ -199,7 +213,7 @@ impl Bench {
                     while Instant::now() < deadline {
                         let n = counter.fetch_add(1, Ordering::Relaxed);
                         let first = position.fetch_add(i64::try_from(rows).unwrap(), Ordering::Relaxed);
-                        insert_raw(&mut connection, rows, of_a_stream, first, n).await;
+                        insert_raw(&mut connection, statement, rows, of_a_stream, first, n).await;
                         done += rows as u64;
                     }
                     done
@@ -223,7 +237,32 @@ impl Bench {
     }
 }
 
-async fn insert_raw(raw: &mut PgConnection, rows: usize, of_a_stream: usize, first: i64, n: u64) {
+/// The rows of events.
+const INSERT_EVENTS: &str =
+    "insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
+                             payload, metadata, recorded_at, content_hash)
+     select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
+     from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
+                 $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)";
+/// The same, and a row for the stream of each.
+const INSERT_BOTH: &str =
+    "with made as (
+         insert into raw_streams select t, c, s, v, e, 1, p
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[]) as u (p, t, c, s, v, e))
+     insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
+                             payload, metadata, recorded_at, content_hash)
+     select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
+     from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
+                 $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)";
+
+async fn insert_raw(
+    raw: &mut PgConnection,
+    statement: &'static str,
+    rows: usize,
+    of_a_stream: usize,
+    first: i64,
+    n: u64,
+) {
     let (mut positions, mut tenants, mut categories, mut streams) = (vec![], vec![], vec![], vec![]);
     let (mut versions, mut ids, mut types, mut schemas) = (vec![], vec![], vec![], vec![]);
     let (mut payloads, mut metadatas, mut hashes) = (vec![], vec![], vec![]);
@@ -247,27 +286,21 @@ async fn insert_raw(raw: &mut PgConnection, rows: usize, of_a_stream: usize, fir
         payloads.push(payload);
         metadatas.push(written.clone());
     }
-    sqlx::query(
-        "insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
-                                 payload, metadata, recorded_at, content_hash)
-         select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
-                     $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)",
-    )
-    .bind(positions)
-    .bind(tenants)
-    .bind(categories)
-    .bind(streams)
-    .bind(versions)
-    .bind(ids)
-    .bind(types)
-    .bind(schemas)
-    .bind(payloads)
-    .bind(metadatas)
-    .bind(hashes)
-    .execute(raw)
-    .await
-    .unwrap();
+    sqlx::query(statement)
+        .bind(positions)
+        .bind(tenants)
+        .bind(categories)
+        .bind(streams)
+        .bind(versions)
+        .bind(ids)
+        .bind(types)
+        .bind(schemas)
+        .bind(payloads)
+        .bind(metadatas)
+        .bind(hashes)
+        .execute(raw)
+        .await
+        .unwrap();
 }
 
 pub fn median(values: &mut [f64]) -> f64 {

@@ -36,6 +36,19 @@ pub enum PartitionedError {
          stream alone: feed it from the log"
     )]
     NeedsLogOrder(&'static str),
+    /// It has checkpoints for parts of its own.
+    #[error("projection {0} is divided already: feed it from the log")]
+    Divided(&'static str),
+    /// The live tables are written by other code.
+    #[error("the live version of {projection} is {live}, this program's is {code}: nothing is written")]
+    OtherVersion {
+        /// Which projection.
+        projection: &'static str,
+        /// The version of the live tables.
+        live: i32,
+        /// The version of this program.
+        code: i32,
+    },
     /// Somebody gave it back to the log.
     #[error("projection {0} is fed from the log")]
     FedFromLog(&'static str),
@@ -90,15 +103,19 @@ impl PartitionedFeed {
     /// Takes the projection over from the workers that feed it from the log; they stand by from then on.
     ///
     /// # Errors
-    /// [`PartitionedError::NeedsLogOrder`] where that cannot be, and the database's.
+    /// [`PartitionedError::NeedsLogOrder`] and [`PartitionedError::Divided`] where that cannot be, and the database's.
     pub async fn take_over(&self) -> Result<(), PartitionedError> {
         let name = self.projection.name();
         if self.projection.needs_log_order() {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
+        if self.projection.partitioning().parts() > 1 {
+            return Err(PartitionedError::Divided(name));
+        }
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
+        sqlx::query("insert into apex.checkpoints (name, position, version) values ($1, 0, $2) on conflict do nothing")
             .bind(name)
+            .bind(self.projection.version())
             .execute(&mut *transaction)
             .await?;
         let taken = sqlx::query("update apex.checkpoints set source = 'kafka' where name = $1 and source <> 'kafka'")
@@ -247,13 +264,17 @@ impl PartitionedFeed {
     ) -> Result<Position, PartitionedError> {
         let name = self.projection.name();
         enter(connection, Slot::Live, None).await?;
-        let of_all: Option<i64> = sqlx::query_scalar(
-            "select position from apex.checkpoints where name = $1 and source = 'kafka' for key share",
+        let of_all: Option<(i64, Option<i32>)> = sqlx::query_as(
+            "select position, version from apex.checkpoints where name = $1 and source = 'kafka' for key share",
         )
         .bind(name)
         .fetch_optional(&mut *connection)
         .await?;
-        let of_all = of_all.ok_or(PartitionedError::FedFromLog(name))?;
+        let (of_all, version) = of_all.ok_or(PartitionedError::FedFromLog(name))?;
+        let code = self.projection.version();
+        if let Some(live) = version.filter(|live| *live != code) {
+            return Err(PartitionedError::OtherVersion { projection: name, live, code });
+        }
         let found = self.partitions.get(&partition.topic).copied().unwrap_or(1);
         sqlx::query("insert into apex.partition_checkpoints values ($1, $2, $3, $4, $5) on conflict do nothing")
             .bind(name)

@@ -1,6 +1,7 @@
 //! Read models of one row an entity: load the rows that a batch touches, fold the batch, write them back.
 //!
-//! Rows travel as JSON: one statement reads and one writes a batch, whatever the columns.
+//! Rows travel as JSON: one statement reads and one writes a batch, whatever the columns. Where there are many of both,
+//! [`bind_columns`] sends arrays.
 
 use crate::projection::{Applied, ApplyError};
 use serde::Serialize;
@@ -46,3 +47,11 @@ pub(crate) async fn save<R: Serialize>(
     sqlx::query(upsert).bind(rows).execute(connection).await?;
     Ok(())
 }
+
+/// Binds columns of rows, each as an array.
+macro_rules! bind_columns {
+    ($query:expr, $rows:expr, |$row:ident| { $($column:expr),+ $(,)? }) => {
+        $query$(.bind($rows.map(|$row| $column).collect::<Vec<_>>()))+
+    };
+}
+pub(crate) use bind_columns;

@@ -81,7 +81,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         commands: rooms.commands.clone(),
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(Readiness { pool: rooms.pool.clone(), log: rooms.log.clone(), standing: Standing::default() }),
+        ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone())),
     };
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });

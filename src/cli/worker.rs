@@ -195,12 +195,17 @@ async fn apply(feed: &PartitionedFeed, consumer: &Consumer, batches: Vec<Partiti
 /// Waits a while after what may pass; what does not ends the worker.
 async fn pass_over(error: PartitionedError) -> anyhow::Result<()> {
     match error {
-        PartitionedError::Apply(_) | PartitionedError::Read(_) | PartitionedError::Database(_) => {
+        PartitionedError::Apply(_)
+        | PartitionedError::Read(_)
+        | PartitionedError::Database(_)
+        // A worker of the new code takes over, or this one is replaced.
+        | PartitionedError::OtherVersion { .. } => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a batch from Kafka failed");
             tokio::time::sleep(RETRY_PAUSE).await;
             Ok(())
         }
         PartitionedError::NeedsLogOrder(_)
+        | PartitionedError::Divided(_)
         | PartitionedError::FedFromLog(_)
         | PartitionedError::OtherPartitions { .. } => Err(error.into()),
     }

@@ -2,7 +2,7 @@
 //!
 //! The server is a child of this process and in its process group: whoever ends the group, ends it too.
 
-use crate::storage::{Strikes, WalRoom};
+use crate::strikes::{Strikes, WalRoom};
 use apex::database::{MIGRATIONS, connect};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};

@@ -20,6 +20,7 @@ mod readers;
 mod restore;
 mod stage;
 mod storage;
+mod strikes;
 mod turns;
 mod worker;
 

@@ -4,7 +4,11 @@
 use crate::cluster::{Cluster, PATIENCE, Setup, send};
 use crate::runtime;
 use apex::database::connect;
-use projections::{Applied, Circumstances, Comparison, Projection, Worker, WorkerConfig, by_name, verify};
+use futures::future::BoxFuture;
+use projections::{
+    Applied, Batch, Circumstances, Comparison, Projection, Reaction, ReactionError, Reactor, Worker, WorkerConfig,
+    by_name, verify,
+};
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
 use std::os::unix::process::ExitStatusExt;
@@ -22,6 +26,8 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
     a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives,
     a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on,
     planted_trust_in_the_checkpoint_applies_a_batch_twice,
+    a_policy_killed_after_it_acted_acts_once,
+    planted_command_ids_by_chance_let_a_policy_act_twice,
 ];
 
 /// How long a worker may stand still in these tests.
@@ -57,6 +63,11 @@ pub(crate) async fn work(argument: String) {
         return trust(&pool, &log).await;
     }
     let config = WorkerConfig { batch_events: BATCH_EVENTS, turn: TURN, ..WorkerConfig::default() };
+    if let Some(by_chance) = manner.strip_prefix("echo") {
+        let reaction = Arc::new(Echo { log: log.clone(), is_by_chance: !by_chance.is_empty() });
+        let reactor = Reactor { reaction, pool, source: Arc::new(log.tail().clone()), config };
+        return reactor.run(std::future::pending()).await.unwrap();
+    }
     for worker in Worker::all(projection(), &pool, log.tail(), config) {
         tokio::spawn(worker.run(std::future::pending()));
     }
@@ -89,6 +100,45 @@ async fn trust(pool: &PgPool, log: &Log) {
     }
 }
 
+/// A policy that remembers each call.
+struct Echo {
+    log: Log,
+    /// The planted bug: the command's id has nothing to do with the event.
+    is_by_chance: bool,
+}
+
+impl Reaction for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>> {
+        Box::pin(async move {
+            for call in batch.events.iter().filter(|event| &*event.stream.category == "call") {
+                let derived = domain::derived_id(&["echo", &call.event_id.to_string()]);
+                let command_id = if self.is_by_chance { Uuid::new_v4() } else { derived };
+                let payload = include_str!("../../domain/tests/golden/memory.stored.v1.json");
+                self.log.append(append("memory", derived, "memory.stored", payload, command_id)).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// One more event of a stream.
+fn append(category: &'static str, id: Uuid, name: &'static str, payload: &str, command_id: Uuid) -> Append {
+    let metadata = Metadata {
+        actor: "chaos".to_owned(),
+        command_id,
+        correlation_id: command_id,
+        causation_id: None,
+        traceparent: None,
+    };
+    let event = NewEvent { event_id: Uuid::now_v7(), name, schema_version: 1, payload: payload.to_owned() };
+    let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
+    Append { tenant: "default".parse().unwrap(), metadata, streams: vec![stream] }
+}
+
 // --- in the test ---
 
 struct Case {
@@ -114,17 +164,7 @@ impl Case {
         let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json");
         let appends = (0..calls).map(|_| {
             let id = Uuid::now_v7();
-            let metadata = Metadata {
-                actor: "chaos".to_owned(),
-                command_id: id,
-                correlation_id: id,
-                causation_id: None,
-                traceparent: None,
-            };
-            let event =
-                NewEvent { event_id: id, name: "call.recorded", schema_version: 1, payload: payload.to_owned() };
-            let stream = StreamAppend { category: "call".into(), id, expected: Expected::Any, events: vec![event] };
-            Append { tenant: "default".parse().unwrap(), metadata, streams: vec![stream] }
+            append("call", id, "call.recorded", payload, id)
         });
         for answer in self.log.append_many(appends.collect::<Vec<_>>()).await {
             answer.unwrap();
@@ -225,5 +265,32 @@ fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
         let comparison = case.compared().await;
         assert!(!comparison.is_same(), "a batch was applied twice and nobody noticed");
         assert_eq!(comparison.differences[0].table, "usage_hourly", "{comparison:#?}");
+    });
+}
+
+/// How often a policy remembered a call that was killed after it had done so for a batch, and then had a successor.
+async fn remembered(case: &Case, manner: &str) -> i64 {
+    let mut killed = case.worker("kill", "policy_reacted", manner);
+    let status = tokio::time::timeout(PATIENCE, killed.wait()).await.expect("it dies").unwrap();
+    assert_eq!(status.signal(), Some(9), "{status}");
+    let _successor = case.worker("none", "policy_reacted", manner);
+    let sql = "select coalesce((select position from apex.checkpoints where name = 'policy:echo'), 0)
+                   >= (select max(position) from apex.events where category = 'call')";
+    case.until("the policy catches up", sql).await;
+    let count = "select count(*) from apex.events where category = 'memory'";
+    sqlx::query_scalar(count).fetch_one(&case.pool).await.unwrap()
+}
+
+fn a_policy_killed_after_it_acted_acts_once() {
+    runtime().block_on(async {
+        let case = Case::new().await;
+        assert_eq!(remembered(&case, "echo").await, case.calls);
+    });
+}
+
+fn planted_command_ids_by_chance_let_a_policy_act_twice() {
+    runtime().block_on(async {
+        let case = Case::new().await;
+        assert!(remembered(&case, "echo-by-chance").await > case.calls, "nobody noticed");
     });
 }

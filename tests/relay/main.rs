@@ -5,12 +5,19 @@
 
 mod broker;
 mod checker;
+#[path = "../chaos/cluster.rs"]
+#[allow(dead_code, reason = "it serves other tests too")]
+mod cluster;
 mod examples;
 mod faults;
 #[path = "../system/harness.rs"]
 #[allow(dead_code, reason = "it serves other tests too")]
 mod harness;
+mod restarts;
 mod stage;
+#[path = "../chaos/strikes.rs"]
+#[allow(dead_code, reason = "it serves other tests too")]
+mod strikes;
 mod topics;
 mod worker;
 mod workers;
@@ -27,18 +34,22 @@ macro_rules! trials {
 }
 pub(crate) use trials;
 
-pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     });
-    RUNTIME.block_on(work)
+    &RUNTIME
+}
+
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
 }
 
 fn main() {
     if let Ok(argument) = std::env::var(worker::WORKER) {
         return block_on(worker::serve(&argument));
     }
-    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS, examples::TRIALS];
+    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS, examples::TRIALS, restarts::TRIALS];
     let trials = lists.into_iter().flatten().map(|(name, trial)| {
         Trial::test(*name, move || {
             trial();
@@ -47,5 +58,6 @@ fn main() {
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
     broker::clean_up();
+    cluster::clean_up();
     conclusion.exit();
 }

@@ -34,7 +34,10 @@ impl Stage {
     }
 
     pub(crate) async fn new(brokers: String) -> Self {
-        let database = TestDatabase::new().await;
+        Self::on(TestDatabase::new().await, brokers).await
+    }
+
+    pub(crate) async fn on(database: TestDatabase, brokers: String) -> Self {
         let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
         let streams = (0..STREAMS).map(|_| Uuid::new_v4()).collect();
         Self { database, log, brokers, prefix: format!("relay-{}", Uuid::new_v4().simple()), streams }

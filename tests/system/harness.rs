@@ -112,9 +112,15 @@ impl TestDatabase {
             .await
             .unwrap();
         server.close().await.unwrap();
-        let url = with_database(&name);
+        let mut database = Self::at(with_database(&name)).await;
+        database.is_verified = true;
+        database
+    }
+
+    /// A database on another server.
+    pub(crate) async fn at(url: String) -> Self {
         let pool = connect(&Secret::from(url.clone()), 8).await.unwrap();
-        Self { url, pool, is_verified: true }
+        Self { url, pool, is_verified: false }
     }
 
     /// For tests that damage the read models or make up checkpoints.

@@ -23,3 +23,4 @@ mod snapshots;
 mod statements;
 mod subscriptions;
 mod versions;
+mod workers;

@@ -24,7 +24,7 @@ fn body(text: &str) -> Body {
 }
 
 /// Something of everything.
-async fn live(rooms: &Rooms) {
+pub(crate) async fn live(rooms: &Rooms) {
     let agents: Vec<_> = (0..3).map(|_| AgentId(Uuid::now_v7())).collect();
     for (n, agent) in agents.iter().enumerate() {
         let profile = Profile { name: name(&format!("agent {n}")), kind: None, model: None, labels: Labels::default() };

@@ -1,0 +1,103 @@
+//! The database restarted under load, with all of Apex on it: a server with its workers and its relay, and a subscriber.
+
+use crate::cluster::{Cluster, Setup};
+use crate::harness::{PATIENCE, TestDatabase, metadata, service, tenant};
+use crate::stage::{Stage, until};
+use crate::{Trials, block_on, trials};
+use projections::{Circumstances, verify, wait_for};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use streams::{Append, Expected, Log, NewEvent, StreamAppend};
+use uuid::Uuid;
+
+pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
+
+const RESTARTS: usize = 4;
+/// Events between two restarts.
+const EVENTS: u64 = 300;
+
+fn call() -> Append {
+    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
+    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
+    let stream =
+        StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };
+    Append { tenant: tenant(), metadata: metadata(), streams: vec![stream] }
+}
+
+/// Appends until told to stop, whatever the answers are; the number of those that were acknowledged.
+async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {
+    let mut acknowledged = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let answers = log.append_many((0..10).map(|_| call())).await;
+        acknowledged += answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    acknowledged
+}
+
+/// Follows the feed until it has seen a position, and asks again from the last one where it is cut off.
+async fn follow(address: String, end: Arc<AtomicU64>) -> Vec<u64> {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut seen: Vec<u64> = Vec::new();
+    let is_done = |seen: &[u64]| seen.last().is_some_and(|last| *last >= end.load(Ordering::Relaxed));
+    while !is_done(&seen) {
+        let after = seen.last().copied().unwrap_or(0).to_string();
+        let request = client.get(format!("{address}/events")).header("accept", "text/event-stream");
+        let Ok(mut response) = request.header("last-event-id", after).send().await else { continue };
+        let mut text = String::new();
+        while let Ok(Some(bytes)) = response.chunk().await {
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+            while let Some((message, rest)) = text.split_once("\n\n") {
+                if message.contains("data: {") {
+                    let id = message.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+                    seen.push(id.parse().unwrap());
+                }
+                text = rest.to_owned();
+            }
+            if is_done(&seen) {
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    seen
+}
+
+fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
+    block_on(async {
+        let cluster = Cluster::start(Setup::default()).await;
+        let stage = Stage::on(TestDatabase::at(cluster.url()).await, service("APEX_TEST_KAFKA_BROKERS")).await;
+        let kafka = ["--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
+        let server = stage.database.serve(&kafka).await;
+        let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
+        let appending = tokio::spawn(append(stage.log.clone(), stop.clone()));
+        let following = tokio::spawn(follow(server.address.clone(), end.clone()));
+        for _ in 0..RESTARTS {
+            let before = stage.log.head().await.unwrap().get();
+            until("appends go on", async || stage.log.head().await.unwrap().get() > before + EVENTS).await;
+            cluster.stop_immediately().await;
+            cluster.start_server().await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let acknowledged = appending.await.unwrap();
+        let head = stage.log.head().await.unwrap();
+        end.store(head.get(), Ordering::Relaxed);
+        // Something must come for a subscriber that has seen the last one already.
+        stage.log.append(call()).await.unwrap();
+
+        let models = projections::all();
+        let names: Vec<_> = models.iter().map(|model| model.name()).collect();
+        wait_for(&stage.database.pool, &names, head, PATIENCE).await.unwrap();
+        for model in models {
+            let circumstances = Circumstances::foreign(1000);
+            let comparison = verify(&stage.database.pool, &stage.log, model, &circumstances).await.unwrap();
+            assert!(comparison.is_same(), "{}: {comparison:#?}", model.name());
+        }
+        stage.verify().await;
+        let log: Vec<_> = stage.events().await.iter().map(|event| event.position.get()).collect();
+        let seen = tokio::time::timeout(PATIENCE, following).await.unwrap().unwrap();
+        assert_eq!(seen, log[..seen.len()], "the subscriber saw another sequence");
+        assert!(seen.len() as u64 >= head.get() && head.get() >= acknowledged, "{} {head} {acknowledged}", seen.len());
+    });
+}

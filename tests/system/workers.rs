@@ -1,0 +1,228 @@
+//! Workers of projections: what is delivered in any order, builds that are interrupted, read models that stand still.
+
+use crate::harness::{PATIENCE, TestDatabase, append, metadata};
+use crate::projections::live;
+use apex::readiness::Readiness;
+use api::ReadyChecks;
+use projections::{
+    Circumstances, PartitionedError, PartitionedFeed, build, by_name, compare, statuses, verify, wait_for,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sqlx::Connection;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use streams::relay::partition_of;
+use streams::{Append, Expected, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend, TopicPartition};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+/// What Kafka may feed.
+const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
+const PARTITIONS: i32 = 3;
+
+fn call() -> Append {
+    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
+    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
+    let stream =
+        StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };
+    Append { metadata: metadata(), ..append(vec![stream]) }
+}
+
+/// What a partition has, and how far it is delivered.
+#[derive(Default)]
+struct Queue {
+    events: Vec<Arc<RecordedEvent>>,
+    next: usize,
+    /// Where the last delivery ended.
+    delivered: usize,
+}
+
+/// Delivers everything: in the order of each partition, again and again, and across partitions by chance. A worker that
+/// `lies` skips some and says that it does not.
+async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: bool) {
+    let dice = &mut StdRng::seed_from_u64(seed);
+    let log = database.rooms().await.log;
+    let projection = by_name(projection).unwrap();
+    let topic = |category: &str| -> Arc<str> { format!("apex.{category}").into() };
+    let partitions: HashMap<_, _> =
+        projection.categories().iter().map(|category| (topic(category), PARTITIONS)).collect();
+    let feed = PartitionedFeed { projection, pool: database.pool.clone(), log: log.clone(), partitions };
+    feed.take_over().await.unwrap();
+    let mut queues: BTreeMap<(Arc<str>, i32), Queue> = BTreeMap::new();
+    for event in log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap() {
+        if projection.categories().contains(&&*event.stream.category) {
+            let key = (topic(&event.stream.category), partition_of(event.stream.id, PARTITIONS));
+            queues.entry(key).or_default().events.push(Arc::new(event));
+        }
+    }
+    let mut queues: Vec<_> = queues.into_iter().collect();
+    while queues.iter().any(|(_, queue)| queue.next < queue.events.len()) {
+        let chosen = dice.random_range(0..queues.len());
+        let ((topic, number), queue) = &mut queues[chosen];
+        let begin = match dice.random_range(0..10) {
+            // Everything from somewhere on comes again.
+            0..3 => dice.random_range(0..=queue.next),
+            // Something never comes.
+            3 => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
+            _ => queue.next,
+        };
+        let end = (begin + dice.random_range(1..6)).min(queue.events.len());
+        let partition = TopicPartition { topic: topic.clone(), number: *number };
+        let follows = lies || (begin == queue.delivered && begin <= queue.next);
+        feed.apply(&partition, follows, &queue.events[begin..end]).await.unwrap();
+        (queue.next, queue.delivered) = (queue.next.max(end), end);
+        if dice.random_bool(0.3) {
+            feed.settle().await.unwrap();
+        }
+    }
+    while let Some(awaited) = feed.settle().await.unwrap() {
+        feed.fill(&awaited.partition, awaited.position).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_in_any_order_across_keys_and_again_is_what_the_log_is() {
+    let mut caught = 0;
+    for (seed, lies) in [(1, false), (2, false), (3, false), (4, false), (5, true), (6, true)] {
+        let mut database = TestDatabase::new().await;
+        if lies {
+            database = database.unverified();
+        }
+        let rooms = database.rooms().await;
+        live(&rooms).await;
+        for answer in rooms.log.append_many((0..30).map(|_| call())).await {
+            answer.unwrap();
+        }
+        for name in FED {
+            deliver(&database, name, seed, lies).await;
+            let head = rooms.log.head().await.unwrap();
+            wait_for(&rooms.pool, &[name], head, PATIENCE).await.unwrap();
+            let compared = verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &Circumstances::foreign(7)).await;
+            let compared = compared.unwrap();
+            assert!(lies || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
+            caught += usize::from(!compared.is_same());
+        }
+    }
+    assert!(caught > 0, "a worker that skips events is not noticed: it proves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_build_that_is_interrupted_goes_on_where_it_was() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    live(&rooms).await;
+    rooms.start_projections();
+    rooms.settle(PATIENCE).await.unwrap();
+    let models = [by_name("tasks").unwrap()];
+    let head = rooms.log.head().await.unwrap();
+    let stopped = Cell::new(false);
+    {
+        let progress = |at: projections::RebuildProgress| stopped.set(at.position.get() > head.get() / 2);
+        let mut building = std::pin::pin!(build(&rooms.pool, &rooms.log, &models, 3, progress));
+        while !stopped.get() {
+            // Given up between two pages.
+            let waited = tokio::time::timeout(Duration::from_millis(1), &mut building).await;
+            assert!(waited.is_err(), "it was done before it was interrupted: it proves nothing");
+        }
+    }
+    let next = async || {
+        let statuses = statuses(&rooms.pool).await.unwrap();
+        statuses.into_iter().find(|status| status.name == "tasks").unwrap().next_position
+    };
+    let left_at = next().await.unwrap();
+    assert!(left_at > 0 && left_at < head.as_i64(), "{left_at} of {head}");
+    let first = Cell::new(None);
+    let progress = |at: projections::RebuildProgress| first.set(first.get().or(Some(at.position)));
+    let reached = build(&rooms.pool, &rooms.log, &models, 3, progress).await.unwrap();
+    assert!(reached >= head && first.get().unwrap().as_i64() > left_at, "it began anew: {:?}", first.get());
+    // Nothing was applied twice or left out.
+    let compared = compare(&rooms.pool, &rooms.log, models[0]).await.unwrap();
+    assert!(compared.is_same(), "{compared:#?}");
+    rooms.close().await.unwrap();
+}
+
+/// What `/readyz` says of the read models.
+async fn readiness(readiness: &Readiness) -> api::ReadyCheck {
+    readiness.check().await.into_iter().find(|check| check.name == "projections").unwrap()
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let rooms = database.rooms().await;
+    live(&rooms).await;
+    rooms.settle(PATIENCE).await.unwrap();
+    let ready = Readiness {
+        max_standstill: Duration::from_secs(2),
+        ..Readiness::new(database.pool.clone(), rooms.log.clone())
+    };
+    assert!(readiness(&ready).await.ok);
+
+    let mut owner = database.owner().await;
+    let mut held = owner.begin().await.unwrap();
+    sqlx::query("select from apex.checkpoints where name = 'tasks' for update").execute(&mut *held).await.unwrap();
+    live(&rooms).await;
+    until("it is noticed", async || !readiness(&ready).await.ok).await;
+    let said = readiness(&ready).await.detail;
+    assert!(said.contains("tasks stands still, ") && !said.contains("agents"), "{said}");
+    until("it is measured", async || {
+        let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+        let gauge = |name: &str| {
+            let line = format!("apex_projection_standstill_seconds{{projection=\"{name}\"}} ");
+            metrics.lines().find_map(|text| text.strip_prefix(&line)?.parse::<f64>().ok())
+        };
+        gauge("tasks").is_some_and(|seconds| seconds > 0.0) && gauge("agents") == Some(0.0)
+    })
+    .await;
+    held.rollback().await.unwrap();
+    until("it is well again", async || readiness(&ready).await.ok).await;
+
+    // Tables of another version are answered from, and named.
+    sqlx::query("update apex.checkpoints set version = 99 where name = 'agents'").execute(&mut owner).await.unwrap();
+    let check = readiness(&ready).await;
+    assert!(check.ok && check.detail.contains("WARNING: agents is live in version 99"), "{check:?}");
+    live(&rooms).await;
+    until("nobody writes them", async || !readiness(&ready).await.ok).await;
+    sqlx::query("update apex.checkpoints set version = 1 where name = 'agents'").execute(&mut owner).await.unwrap();
+    until("somebody does", async || readiness(&ready).await.ok).await;
+    rooms.settle(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let answer = rooms.log.append(call()).await.unwrap();
+    let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
+    assert_eq!(answer.last(), event.position);
+    let topic: Arc<str> = "apex.call".into();
+    let partition = TopicPartition { topic: topic.clone(), number: partition_of(event.stream.id, PARTITIONS) };
+    let partitions = HashMap::from([(topic, PARTITIONS)]);
+    let projection = by_name("calls").unwrap();
+    let feed = PartitionedFeed { projection, pool: rooms.pool.clone(), log: rooms.log.clone(), partitions };
+    feed.take_over().await.unwrap();
+    let set = async |version: i32| {
+        let set = "update apex.checkpoints set version = $1 where name = 'calls'";
+        sqlx::query(set).bind(version).execute(&rooms.pool).await.unwrap();
+    };
+    set(2).await;
+    let events = [Arc::new(event)];
+    let refused = feed.apply(&partition, false, &events).await.unwrap_err();
+    assert!(matches!(refused, PartitionedError::OtherVersion { live: 2, code: 1, .. }), "{refused}");
+    set(1).await;
+    feed.apply(&partition, false, &events).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap();
+    assert_eq!(rows, 1);
+}
