@@ -89,7 +89,7 @@ async fn rebuild(bench: &Bench, names: &[&str]) -> f64 {
     let started = Instant::now();
     let position = build(&bench.pool, &bench.log, &models, REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
     let rate = position.get() as f64 / started.elapsed().as_secs_f64();
-    let parked = projections::parked_events(&bench.pool, None, 1).await.unwrap();
+    let parked = projections::parked_events(&bench.pool, None, None, 1).await.unwrap();
     assert!(parked.is_empty(), "{parked:?}");
     rate
 }

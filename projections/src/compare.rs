@@ -21,6 +21,8 @@ pub struct Fingerprint {
 pub struct Difference {
     /// The table.
     pub table: &'static str,
+    /// Whose row it is.
+    pub tenant_id: String,
     /// The row's key.
     pub key: String,
     /// The row in the live version; none if it is missing there.
@@ -167,17 +169,18 @@ async fn differences_of(
     let key: String = order.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
     let side = |slot: Slot| {
         let schema = slot.schema();
-        format!("(select row({key})::text as key, ({row})::text as content from {schema}.{table} t)")
+        format!("(select t.tenant_id, row({key})::text as key, ({row})::text as content from {schema}.{table} t)")
     };
     let sql = format!(
-        "select coalesce(a.key, b.key), a.content, b.content from {} a full join {} b using (key)
-         where a.content is distinct from b.content order by 1 limit {MAX_DIFFERENCES}",
+        "select tenant_id, key, a.content, b.content from {} a full join {} b using (tenant_id, key)
+         where a.content is distinct from b.content order by 1, 2 limit {MAX_DIFFERENCES}",
         side(Slot::Live),
         side(slot)
     );
-    let rows: Vec<(String, Option<String>, Option<String>)> =
+    let rows: Vec<(String, String, Option<String>, Option<String>)> =
         sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(key, live, other)| Difference { table, key, live, other }).collect())
+    let difference = |(tenant_id, key, live, other)| Difference { table, tenant_id, key, live, other };
+    Ok(rows.into_iter().map(difference).collect())
 }
 
 async fn parked(

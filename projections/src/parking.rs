@@ -47,14 +47,17 @@ pub struct ParkedEvent {
 pub async fn parked_events(
     pool: &PgPool,
     projection: Option<&str>,
+    tenant: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ParkedEvent>, sqlx::Error> {
     sqlx::query_as(
         "select projection, position, tenant_id, category, stream_id, cause, attempts, parked_at, last_attempt_at
          from apex.parked_events
-         where $1::text is null or projection = $1 order by projection, position limit $2",
+         where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
+         order by projection, position limit $3",
     )
     .bind(projection)
+    .bind(tenant)
     .bind(limit)
     .fetch_all(pool)
     .await
@@ -111,6 +114,9 @@ pub enum ParkingError {
     /// A stream begins with its oldest parked event: skipping another would change the order.
     #[error("position {0} waits for position {1} of its stream: that one is to be skipped first")]
     NotFirst(Position, Position),
+    /// The version under construction has applied what is to be left out.
+    #[error("a version of {0} is under construction that has applied position {1}: switch to it or drop it first")]
+    Built(&'static str, Position),
     /// Other code writes the tables.
     #[error("the tables are of another version than this program's code")]
     OtherVersion,
@@ -155,12 +161,36 @@ pub async fn resume(
     .execute(&mut *connection)
     .await?;
     if order.decision == Decision::Skip {
+        check_built(connection, projection.name(), order.position).await?;
         unpark(connection, projection.name(), order.position).await?;
     }
     let part = projection.partitioning().part_of(&stream);
     let resumed = try_stream(connection, log, &Target { projection, slot: Slot::Live, part }, &stream).await?;
+    // Its state topic has not seen the row that this makes.
+    sqlx::query("update apex.checkpoints set position = least(position, $2) where name = 'state:' || $1")
+        .bind(projection.name())
+        .bind(order.position.as_i64() - 1)
+        .execute(&mut *connection)
+        .await?;
     transaction.commit().await?;
     Ok(resumed)
+}
+
+/// That no version is under construction which would go live with an event that every later one leaves out.
+async fn check_built(
+    connection: &mut PgConnection,
+    projection: &'static str,
+    position: Position,
+) -> Result<(), ParkingError> {
+    let is_built: bool = sqlx::query_scalar(
+        "select exists (select from apex.checkpoints where follower = $1 || '@next' and position >= $2)
+             and not exists (select from apex.parked_events where projection = $1 || '@next' and position = $2)",
+    )
+    .bind(projection)
+    .bind(position.as_i64())
+    .fetch_one(connection)
+    .await?;
+    if is_built { Err(ParkingError::Built(projection, position)) } else { Ok(()) }
 }
 
 /// The stream of a parked event; for skipping it must be the stream's first.

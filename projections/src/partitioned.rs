@@ -14,7 +14,7 @@
 
 use crate::batch::{apply_batch, decode};
 use crate::projection::{ApplyError, Projection, Slot, Target};
-use crate::runtime::enter;
+use crate::runtime::{TURN, enter};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -143,12 +143,24 @@ impl PartitionedFeed {
         follows: bool,
         events: &[Arc<RecordedEvent>],
     ) -> Result<(), PartitionedError> {
-        if !follows && let Some(first) = events.first() {
-            self.fill(partition, Position::from(first.position.get().saturating_sub(1))).await?;
+        let Some(first) = events.first() else { return Ok(()) };
+        if events.iter().any(|event| self.number(&partition.topic, event.stream.id) != partition.number) {
+            return Err(self.other_partitions(&partition.topic, partition.number + 1));
+        }
+        let before = Position::from(first.position.get().saturating_sub(1));
+        if !follows {
+            self.fill(partition, before).await?;
         }
         let mut transaction = self.pool.begin().await?;
-        let checkpoint = self.lock(&mut transaction, partition).await?;
-        let mut last = checkpoint;
+        let mut held = self.lock(&mut transaction, partition).await?;
+        if follows && held.is_new {
+            // Somebody has put in other tables, or begun anew: what this worker had applied is not in them.
+            transaction.rollback().await?;
+            self.fill(partition, before).await?;
+            transaction = self.pool.begin().await?;
+            held = self.lock(&mut transaction, partition).await?;
+        }
+        let mut last = held.checkpoint;
         let mut fresh = Vec::with_capacity(events.len());
         for event in events {
             // The first time that a partition has an event, it stands behind all earlier ones.
@@ -173,16 +185,24 @@ impl PartitionedFeed {
     /// [`PartitionedError`]; what is applied by then stays so.
     pub async fn fill(&self, partition: &TopicPartition, to: Position) -> Result<(), PartitionedError> {
         let mut transaction = self.pool.begin().await?;
-        let mut checkpoint = self.lock(&mut transaction, partition).await?;
+        let mut checkpoint = self.lock(&mut transaction, partition).await?.checkpoint;
         transaction.commit().await?;
         let filter = ReadFilter { category: Some(category_of(&partition.topic).to_owned()), ..ReadFilter::default() };
-        let mut pages: Pages = self.log.pages(checkpoint, filter, PAGE_EVENTS);
+        let mut pages: Pages = self.log.pages(checkpoint, filter.clone(), PAGE_EVENTS);
         while checkpoint < to {
             let page = pages.next_page().await?.unwrap_or_default();
             // Behind the last page there is nothing up to the position that was asked for.
             let through = page.last().map_or(to, |last| last.position).min(to);
             let mut transaction = self.pool.begin().await?;
-            checkpoint = self.lock(&mut transaction, partition).await?;
+            let held = self.lock(&mut transaction, partition).await?;
+            if held.checkpoint < checkpoint {
+                // Other tables, which have less.
+                transaction.commit().await?;
+                checkpoint = held.checkpoint;
+                pages = self.log.pages(checkpoint, filter.clone(), PAGE_EVENTS);
+                continue;
+            }
+            checkpoint = held.checkpoint;
             let missing: Vec<_> = page
                 .into_iter()
                 .filter(|event| event.position > checkpoint && event.position <= through)
@@ -257,13 +277,9 @@ impl PartitionedFeed {
 
     /// The checkpoint of a partition, held for this transaction: what is applied of it, by whatever way. Holds off
     /// whoever rebuilds the projection, too.
-    async fn lock(
-        &self,
-        connection: &mut PgConnection,
-        partition: &TopicPartition,
-    ) -> Result<Position, PartitionedError> {
+    async fn lock(&self, connection: &mut PgConnection, partition: &TopicPartition) -> Result<Held, PartitionedError> {
         let name = self.projection.name();
-        enter(connection, Slot::Live, None).await?;
+        enter(connection, Slot::Live, Some(TURN)).await?;
         let of_all: Option<(i64, Option<i32>)> = sqlx::query_as(
             "select position, version from apex.checkpoints where name = $1 and source = 'kafka' for key share",
         )
@@ -276,28 +292,47 @@ impl PartitionedFeed {
             return Err(PartitionedError::OtherVersion { projection: name, live, code });
         }
         let found = self.partitions.get(&partition.topic).copied().unwrap_or(1);
-        sqlx::query("insert into apex.partition_checkpoints values ($1, $2, $3, $4, $5) on conflict do nothing")
-            .bind(name)
-            .bind(&*partition.topic)
-            .bind(partition.number)
-            .bind(found)
-            .bind(of_all)
-            .execute(&mut *connection)
-            .await?;
-        let (known, position): (i32, i64) = sqlx::query_as(
-            "select partitions, position from apex.partition_checkpoints
+        let made =
+            sqlx::query("insert into apex.partition_checkpoints values ($1, $2, $3, $4, $5) on conflict do nothing")
+                .bind(name)
+                .bind(&*partition.topic)
+                .bind(partition.number)
+                .bind(found)
+                .bind(of_all)
+                .execute(&mut *connection)
+                .await?;
+        let position: i64 = sqlx::query_scalar(
+            "select position from apex.partition_checkpoints
              where projection = $1 and topic = $2 and partition = $3 for update",
         )
         .bind(name)
         .bind(&*partition.topic)
         .bind(partition.number)
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
-        if known != found {
+        // Of the whole topic: a partition that was added has no row that could tell.
+        let other: Option<i32> = sqlx::query_scalar(
+            "select partitions from apex.partition_checkpoints
+             where projection = $1 and topic = $2 and partitions <> $3 limit 1",
+        )
+        .bind(name)
+        .bind(&*partition.topic)
+        .bind(found)
+        .fetch_optional(connection)
+        .await?;
+        if let Some(known) = other {
             let topic = partition.topic.clone();
             return Err(PartitionedError::OtherPartitions { projection: name, topic, found, known });
         }
-        Ok(Position::from_i64(position.max(of_all)))
+        let checkpoint = Position::from_i64(position.max(of_all));
+        Ok(Held { checkpoint, is_new: made.rows_affected() == 1 })
+    }
+
+    /// The topic has partitions that this worker did not find when it began.
+    fn other_partitions(&self, topic: &Arc<str>, at_least: i32) -> PartitionedError {
+        let known = self.partitions.get(topic).copied().unwrap_or(1);
+        let (projection, topic) = (self.projection.name(), topic.clone());
+        PartitionedError::OtherPartitions { projection, topic, found: at_least.max(known), known }
     }
 
     async fn write(&self, connection: &mut PgConnection, events: &[Arc<RecordedEvent>]) -> Result<(), ApplyError> {
@@ -326,6 +361,45 @@ impl PartitionedFeed {
 
     fn number(&self, topic: &Arc<str>, stream: Uuid) -> i32 {
         partition_of(stream, self.partitions.get(topic).copied().unwrap_or(1))
+    }
+}
+
+/// The checkpoint of a partition, as a transaction holds it.
+struct Held {
+    checkpoint: Position,
+    /// Nobody had one before.
+    is_new: bool,
+}
+
+/// How far the partitions of a projection are that is fed from Kafka; some may be ahead of its own checkpoint.
+pub(crate) struct Ahead(HashMap<String, (i32, HashMap<i32, Position>)>);
+
+impl Ahead {
+    pub(crate) async fn of(connection: &mut PgConnection, projection: &str) -> Result<Self, sqlx::Error> {
+        let rows: Vec<(String, i32, i32, i64)> = sqlx::query_as(
+            "select topic, partitions, partition, position from apex.partition_checkpoints where projection = $1",
+        )
+        .bind(projection)
+        .fetch_all(connection)
+        .await?;
+        let mut topics: HashMap<String, (i32, HashMap<i32, Position>)> = HashMap::new();
+        for (topic, count, number, position) in rows {
+            let of_topic = topics.entry(category_of(&topic).to_owned()).or_default();
+            of_topic.0 = count;
+            of_topic.1.insert(number, Position::from_i64(position));
+        }
+        Ok(Self(topics))
+    }
+
+    /// Whether the partition of an event has applied it.
+    pub(crate) fn has(&self, event: &RecordedEvent) -> bool {
+        let Some((count, reached)) = self.0.get(&*event.stream.category) else { return false };
+        reached.get(&partition_of(event.stream.id, *count)).is_some_and(|position| event.position <= *position)
+    }
+
+    /// The furthest position of any.
+    pub(crate) fn furthest(&self) -> Option<Position> {
+        self.0.values().flat_map(|(_, reached)| reached.values()).copied().max()
     }
 }
 

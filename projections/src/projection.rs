@@ -187,3 +187,39 @@ impl Target {
             && self.projection.partitioning().part_of(&event.stream) == self.part
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use uuid::Uuid;
+
+    fn stream(tenant: &str, id: u128) -> StreamKey {
+        StreamKey { tenant: tenant.parse().unwrap(), category: "call".into(), id: Uuid::from_u128(id) }
+    }
+
+    #[test]
+    fn what_belongs_together_is_in_one_part() {
+        let parts = |by: Partitioning, streams: &[StreamKey]| -> BTreeSet<u16> {
+            streams.iter().map(|stream| by.part_of(stream)).collect()
+        };
+        let of_one: Vec<_> = (0..100).map(|id| stream("ada", id)).collect();
+        assert_eq!(parts(Partitioning::Whole, &of_one), BTreeSet::from([0]));
+        assert_eq!(parts(Partitioning::ByTenant(5), &of_one).len(), 1);
+        assert_eq!(parts(Partitioning::ByStream(5), &of_one), (0..5).collect());
+        let of_many: Vec<_> = (0..100).map(|tenant| stream(&format!("tenant-{tenant}"), 7)).collect();
+        assert_eq!(parts(Partitioning::ByTenant(5), &of_many), (0..5).collect());
+        assert_eq!(parts(Partitioning::ByStream(5), &of_many).len(), 1);
+    }
+
+    /// Checkpoints are kept by part: what changes this moves events behind the checkpoint of another part.
+    #[test]
+    fn the_part_of_a_stream_never_changes() {
+        let stream = stream("default", 0x0190_d5a2_7c3e_7a41_9b52_3f6d_1c8e_2a01);
+        assert_eq!(Partitioning::ByStream(16).part_of(&stream), 1);
+        assert_eq!(Partitioning::ByTenant(16).part_of(&stream), BY_TENANT);
+    }
+
+    /// Of the tenant "default".
+    const BY_TENANT: u16 = 0;
+}

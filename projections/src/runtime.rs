@@ -28,9 +28,12 @@ pub struct WorkerConfig {
     pub turn: Duration,
 }
 
+/// How long whoever holds a checkpoint may stand still, unless told otherwise.
+pub(crate) const TURN: Duration = Duration::from_secs(10);
+
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { batch_events: 1000, retry_pause: Duration::from_millis(100), turn: Duration::from_secs(10) }
+        Self { batch_events: 1000, retry_pause: Duration::from_millis(100), turn: TURN }
     }
 }
 
@@ -375,7 +378,7 @@ async fn lock(
 /// Takes the checkpoints of all parts, waiting for whoever has them; whether they are this code's.
 pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, targets: &[Target]) -> Result<bool, ApplyError> {
     let Some(first) = targets.first() else { return Ok(false) };
-    enter(connection, first.slot, None).await?;
+    enter(connection, first.slot, Some(TURN)).await?;
     let names: Vec<_> = targets.iter().map(Target::checkpoint).collect();
     let versions: Vec<Option<i32>> =
         sqlx::query_scalar("select version from apex.checkpoints where name = any ($1) order by name for update")

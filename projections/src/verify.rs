@@ -5,6 +5,7 @@
 
 use crate::batch::{apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
+use crate::partitioned::Ahead;
 use crate::projection::{Projection, Slot, Target};
 use crate::runtime::enter;
 use crate::versions::RebuildError;
@@ -45,6 +46,7 @@ pub async fn verify(
     // One moment for the checkpoints and the tables, however long the folding takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
     let live = positions(&mut transaction, projection).await?;
+    let ahead = Ahead::of(&mut transaction, projection.name()).await?;
     sqlx::query("select apex.make_projection($1, $2)")
         .bind(projection.name())
         .bind(Slot::Check.schema())
@@ -52,7 +54,7 @@ pub async fn verify(
         .await?;
     enter(&mut transaction, Slot::Check, None).await?;
     abroad(&mut transaction, circumstances).await?;
-    let last = live.iter().map(|(_, position)| *position).max().unwrap_or(Position::ZERO);
+    let last = live.iter().map(|(_, position)| *position).chain(ahead.furthest()).max().unwrap_or(Position::ZERO);
     let mut pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
     let mut reached = Position::ZERO;
     while reached < last {
@@ -61,7 +63,7 @@ pub async fn verify(
         let events: Vec<_> = page.into_iter().map(Arc::new).collect();
         for (target, through) in &live {
             let mut events = decode(target, &events);
-            events.retain(|event| event.recorded.position <= *through);
+            events.retain(|event| event.recorded.position <= *through || ahead.has(&event.recorded));
             apply_batch(target, &mut transaction, &events).await?;
         }
     }

@@ -150,7 +150,7 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
 }
 
 async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
-    let parked = projections::parked_events(&rooms.pool, projection, MAX_PARKED).await?;
+    let parked = projections::parked_events(&rooms.pool, projection, None, MAX_PARKED).await?;
     let rows = parked.into_iter().map(|event| {
         let stream = format!("{}/{}", event.category, event.stream_id);
         vec![event.projection, event.position.to_string(), stream, event.attempts.to_string(), event.cause]

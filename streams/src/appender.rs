@@ -9,6 +9,7 @@ use crate::batch::{Taken, take};
 use crate::commit::{Settled, write};
 use crate::connections::Connections;
 use crate::error::{AppendError, SharedError};
+use crate::room::Place;
 use crate::{Append, Appended, StreamKey, Tail};
 use metrics::{counter, gauge, histogram};
 use sqlx::error::DatabaseError;
@@ -16,7 +17,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -25,6 +26,8 @@ use tracing::Instrument;
 pub struct AppenderLimits {
     /// Appends that may wait; one more is refused as busy.
     pub max_waiting: usize,
+    /// Bytes of payload and metadata that may wait; an append that would be more is refused as busy, unless none waits.
+    pub max_waiting_bytes: usize,
     /// Batches on their way at the same time, each on a connection of its own. The head lets one commit at a time; the
     /// next is encoded, sent and parsed meanwhile, once as many appends wait as are on theirs: two small batches cost
     /// more than a large one. More than two pay only where the database is far away.
@@ -42,6 +45,7 @@ impl Default for AppenderLimits {
     fn default() -> Self {
         Self {
             max_waiting: 4096,
+            max_waiting_bytes: 64 * 1024 * 1024,
             connections: 2,
             max_batch_events: 2000,
             max_batch_bytes: 8 * 1024 * 1024,
@@ -68,7 +72,7 @@ pub(crate) struct Waiting {
     pub(crate) answer: oneshot::Sender<Result<Appended, AppendError>>,
     pub(crate) span: tracing::Span,
     /// Its place among those that may wait, until it is in a batch.
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Option<Place>,
 }
 
 impl Waiting {

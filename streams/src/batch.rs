@@ -40,7 +40,7 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, busy: &HashSet<StreamKey>, l
         }
         if plan.admits(&next, busy) {
             plan.add(&next);
-            next.room = None;
+            next.place = None;
             events += next.append.event_count();
             bytes += next.bytes;
             batch.push(next);

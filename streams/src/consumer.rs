@@ -127,12 +127,11 @@ impl Consumer {
     /// [`ConsumerError::Kafka`]; asking again is all that can be done.
     pub async fn next(&self, limit: usize) -> Result<Vec<PartitionBatch>, ConsumerError> {
         let mut batches = Vec::new();
-        let mut message = Some(self.consumer.recv().await?);
-        for _ in 0..limit {
-            let Some(received) = message else { break };
-            self.take(&received, &mut batches);
+        self.take(&self.consumer.recv().await?, &mut batches);
+        for _ in 1..limit {
             // An error that comes now is another's than what is in hand, and comes again if it matters.
-            message = self.consumer.recv().now_or_never().and_then(Result::ok);
+            let Some(Ok(received)) = self.consumer.recv().now_or_never() else { break };
+            self.take(&received, &mut batches);
         }
         Ok(batches)
     }

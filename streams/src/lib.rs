@@ -20,6 +20,7 @@ mod pages;
 mod partitions;
 mod read;
 pub mod relay;
+mod room;
 mod snapshots;
 mod tail;
 mod trace;

@@ -3,6 +3,7 @@
 use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
 use crate::connections::Connections;
 use crate::read::{Limit, Reader};
+use crate::room::Room;
 use crate::{
     Append, AppendError, Appended, AppenderLimits, Chain, Headroom, NewSnapshot, Pages, Position, ReadError,
     ReadFilter, RecordedEvent, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions, read,
@@ -15,7 +16,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 /// Settings of the log.
@@ -40,7 +41,7 @@ pub struct Log {
     reader: Reader,
     /// Bounded by `room`.
     queue: mpsc::UnboundedSender<Waiting>,
-    room: Arc<Semaphore>,
+    room: Room,
     tail: Tail,
 }
 
@@ -59,7 +60,7 @@ impl Log {
         let reader = Reader::new(pool, config.archive);
         let tail = Tail::open(reader.on(own), reader.clone(), config.tail).await?;
         let (queue, receiver) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(config.appender.max_waiting));
+        let room = Room::new(config.appender.max_waiting, config.appender.max_waiting_bytes);
         let connections = Arc::new(Connections::new(options));
         let committer = Committer { connections, patience: config.appender.patience, tail: tail.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
@@ -83,8 +84,8 @@ impl Log {
     /// written, and what was handed in before goes on.
     pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
         let (mut waiting, submitted) = prepare(append, chain)?;
-        waiting.room = self.room.clone().try_acquire_owned().ok();
-        if waiting.room.is_none() {
+        waiting.place = self.room.try_take(waiting.bytes);
+        if waiting.place.is_none() {
             counter!("apex_log_busy_total").increment(1);
             return Err(AppendError::Busy { retry_after: RETRY_AFTER });
         }
@@ -103,7 +104,7 @@ impl Log {
         for append in appends {
             submitted.push(match prepare(append, None) {
                 Ok((mut waiting, answer)) => {
-                    waiting.room = self.room.clone().acquire_owned().await.ok();
+                    waiting.place = self.room.take(waiting.bytes).await;
                     self.queue.send(waiting).map(|()| answer).map_err(|_| AppendError::Closed)
                 }
                 Err(error) => Err(error),
@@ -280,5 +281,5 @@ fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted)
         .collect();
     let (answer, answered) = oneshot::channel();
     let (span, chain) = (tracing::Span::current(), chain.cloned());
-    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span, room: None }, Submitted(answered)))
+    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span, place: None }, Submitted(answered)))
 }

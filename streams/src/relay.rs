@@ -215,7 +215,7 @@ impl Relay {
         let acknowledged = window.acknowledged();
         window.close().await;
         ended?;
-        Ok(seat.advance(acknowledged).await?)
+        seat.advance(acknowledged).await
     }
 
     async fn fill(&self, window: &mut Window, seat: &mut Seat) -> Result<(), RelayError> {

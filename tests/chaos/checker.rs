@@ -29,7 +29,8 @@ pub(crate) enum Violation {
     RefusedButWritten { command: Uuid },
     /// Several commands that expected one version of a stream were all acknowledged.
     SeveralWinners { stream: Uuid, expected: u64, commands: Vec<Uuid> },
-    /// Acknowledged on a version that the stream did not have, or refused for one that it never had or just had.
+    /// Acknowledged on a version that the stream did not have, or refused for one that it never had, just had, or had
+    /// left behind before it was asked.
     WrongVersion { command: Uuid, stream: Uuid, expected: u64, found: u64 },
     /// In the log, and no client asked for it.
     Stranger { command: Uuid, position: u64 },
@@ -111,14 +112,15 @@ impl<'a> Story<'a> {
         .collect()
     }
 
-    fn conflicts(&self) -> impl Iterator<Item = (Uuid, u64, u64)> {
-        let ends = self.attempts.iter().filter_map(|attempt| attempt.ended.as_ref());
-        ends.filter_map(|(_, outcome)| match outcome {
+    /// Stream, the version that was expected and the one that was met, and when that was asked.
+    fn conflicts(&self) -> impl Iterator<Item = (Uuid, u64, u64, u64)> {
+        let ends = self.attempts.iter().filter_map(|attempt| Some((attempt.invoked_us, attempt.ended.as_ref()?)));
+        ends.filter_map(|(invoked_us, (_, outcome))| match outcome {
             Outcome::Conflict { stream, current } => {
                 let part = self.command.parts.iter().find(|part| part.stream == *stream);
                 // One that was not asked about, or of which nothing was expected, is no reason to refuse: it counts as
                 // refused for the version that it has.
-                Some((*stream, part.and_then(|part| part.expected).unwrap_or(*current), *current))
+                Some((*stream, part.and_then(|part| part.expected).unwrap_or(*current), *current, invoked_us))
             }
             Outcome::Ok { .. } | Outcome::Fail { .. } | Outcome::Unknown { .. } => None,
         })
@@ -131,7 +133,7 @@ impl<'a> Story<'a> {
     /// Whether nothing can have been written: every attempt was told so, or one met a version that its stream had
     /// left behind, which no attempt comes back from.
     fn is_refused(&self) -> bool {
-        self.conflicts().any(|(_, expected, current)| current > expected)
+        self.conflicts().any(|(_, expected, current, _)| current > expected)
             || !self.attempts.iter().any(|attempt| Self::is_open(attempt) || is_ok(attempt))
     }
 
@@ -248,6 +250,7 @@ fn check_command(command: Uuid, story: &Story, found: &[&LogEvent], report: &mut
 
 /// Who expected a version got it, alone; who was refused met another one that was there.
 fn check_races(stories: &BTreeMap<Uuid, Story>, log: &[LogEvent], report: &mut Report) {
+    let acknowledged = acknowledgements(stories);
     let mut places: HashMap<Uuid, Vec<u64>> = HashMap::new();
     for event in log {
         places.entry(event.stream).or_default().push(event.position);
@@ -266,9 +269,12 @@ fn check_races(stories: &BTreeMap<Uuid, Story>, log: &[LogEvent], report: &mut R
                 report.violations.push(Violation::WrongVersion { command: *command, stream, expected, found });
             }
         }
-        for (stream, expected, current) in story.conflicts() {
-            let reached = places.get(&stream).map_or(0, |places| places.len() as u64);
-            if current == expected || current > reached {
+        for (stream, expected, current, invoked_us) in story.conflicts() {
+            let furthest = acknowledged_before(&acknowledged, invoked_us).map_or(0, |(position, _)| position);
+            let places = places.get(&stream).map(Vec::as_slice).unwrap_or_default();
+            // Positions are the order of commits: all up to one that was acknowledged were there.
+            let left_behind = places.partition_point(|place| *place <= furthest) as u64;
+            if current == expected || current < left_behind || current > places.len() as u64 {
                 let found = current;
                 report.violations.push(Violation::WrongVersion { command: *command, stream, expected, found });
             }

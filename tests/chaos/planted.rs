@@ -192,6 +192,11 @@ const PLANTS: &[Plant] = &[
         |report| has(report, |v| matches!(v, Violation::WrongVersion { found: 9, .. })),
     ),
     (
+        "a conflict with a version that was left behind",
+        |run| run.history.operations[2].ended = Some((60, Outcome::Conflict { stream: id(STREAM), current: 1 })),
+        |report| has(report, |v| matches!(v, Violation::WrongVersion { found: 1, .. })),
+    ),
+    (
         "an event of nobody",
         |run| run.log.push(event(6, STREAM, 4, 99, 999)),
         |report| has(report, |v| matches!(v, Violation::Stranger { position: 6, .. })),

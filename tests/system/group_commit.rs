@@ -283,7 +283,7 @@ async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody(
 #[tokio::test]
 async fn no_more_wait_than_may() {
     let database = TestDatabase::new().await;
-    let limits = AppenderLimits { max_waiting: 20, ..AppenderLimits::default() };
+    let limits = AppenderLimits { max_waiting: 20, connections: 1, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();

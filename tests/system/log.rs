@@ -361,28 +361,32 @@ async fn whoever_falls_behind_the_window_reads_the_table() {
 
 #[tokio::test]
 async fn a_full_queue_is_a_retryable_refusal() {
-    let database = TestDatabase::new().await;
-    let limits = AppenderLimits { max_waiting: 4, ..AppenderLimits::default() };
-    let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
-    let mut blocker = database.owner().await;
-    sqlx::query("begin").execute(&mut blocker).await.unwrap();
-    sqlx::query("select position from apex.head for update").execute(&mut blocker).await.unwrap();
-    let waiting: Vec<_> = (0..40)
-        .map(|_| {
-            let log = log.clone();
-            tokio::spawn(async move { log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    sqlx::query("rollback").execute(&mut blocker).await.unwrap();
-    let mut outcomes = Vec::new();
-    for append in waiting {
-        outcomes.push(append.await.unwrap());
+    let by_count = AppenderLimits { max_waiting: 4, ..AppenderLimits::default() };
+    let by_bytes = AppenderLimits { max_waiting_bytes: 4096, ..AppenderLimits::default() };
+    for limits in [by_count, by_bytes] {
+        let database = TestDatabase::new().await;
+        let config = LogConfig { appender: limits, ..LogConfig::default() };
+        let log = Log::open(database.pool.clone(), config).await.unwrap();
+        let mut blocker = database.owner().await;
+        sqlx::query("begin").execute(&mut blocker).await.unwrap();
+        sqlx::query("select position from apex.head for update").execute(&mut blocker).await.unwrap();
+        let waiting: Vec<_> = (0..40)
+            .map(|_| {
+                let log = log.clone();
+                tokio::spawn(async move { log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sqlx::query("rollback").execute(&mut blocker).await.unwrap();
+        let mut outcomes = Vec::new();
+        for append in waiting {
+            outcomes.push(append.await.unwrap());
+        }
+        let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(AppendError::Busy { .. }))).count();
+        assert!(busy > 0 && written > 0 && busy + written == 40, "{written} written, {busy} busy: {outcomes:?}");
+        assert_eq!(log.head().await.unwrap().get(), written as u64);
     }
-    let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(AppendError::Busy { .. }))).count();
-    assert!(busy > 0 && written > 0 && busy + written == 40, "{written} written, {busy} busy: {outcomes:?}");
-    assert_eq!(log.head().await.unwrap().get(), written as u64);
 }
 
 #[tokio::test]

@@ -512,3 +512,25 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
         assert!(read[1] >= EVENTS as i64, "{transport:?}: {} rows were read from the beginning", read[1]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_gives_its_place_back() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--max-connections", "1", "--send-timeout-ms", "200"]).await;
+    large(&database, 128).await;
+    let mut silent = tcp(&server, Some(4096)).await.unwrap();
+    silent.write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let status = async || reqwest::get(format!("{}/events?after=0", server.address)).await.unwrap().status().as_u16();
+    let answered = async |wanted: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        while status().await != wanted {
+            assert!(Instant::now() < deadline, "nobody answers {wanted}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    until(&server, "apex_http_event_streams", |streams| streams == 1).await;
+    answered(503).await;
+    answered(200).await;
+    // It is still there, and has not read a thing.
+    drop(silent);
+}

@@ -60,20 +60,24 @@ impl Client {
         tokio::time::timeout(PATIENCE, next).await.unwrap()
     }
 
-    async fn hear(&mut self) -> Value {
+    async fn hear_any(&mut self) -> Value {
         match self.next().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn hear_but_pings(&mut self) -> Value {
-        loop {
-            let message = self.hear().await;
-            if message["type"] != "ping" {
-                return message;
+    /// The next message that is no heartbeat.
+    async fn hear(&mut self) -> Value {
+        let heard = async {
+            loop {
+                let message = self.hear_any().await;
+                if message["type"] != "ping" {
+                    return message;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.unwrap()
     }
 
     /// The data of the next answer.
@@ -374,19 +378,21 @@ async fn an_error_ends_its_operation_and_no_other() {
     let server = database.serve(&["--keepalive-ms", "2000"]).await;
     let mut client = Client::ready(&server).await;
     client.subscribe("s", EVENTS, json!({})).await;
+    // It follows the log once it says where it stands.
+    assert!(client.hear_any().await["payload"]["positions"]["s"].is_string());
     for id in ["s2", "s2"] {
         // The same id again: an error ends an operation too.
         client.subscribe(id, "{ nothing }", json!({})).await;
-        let message = client.hear_but_pings().await;
+        let message = client.hear().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!(id)), "{message}");
     }
     let position = register(&server, "ada").await.to_string();
-    let message = client.hear_but_pings().await;
+    let message = client.hear().await;
     assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!("s")), "{message}");
     // The heartbeat says how far that is.
     let reached = async {
         loop {
-            let message = client.hear().await;
+            let message = client.hear_any().await;
             assert_eq!(message["type"], "ping", "{message}");
             if message["payload"]["positions"]["s"].as_str() == Some(&*position) {
                 return;

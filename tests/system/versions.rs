@@ -153,7 +153,12 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
     assert!(difference.other.as_deref().unwrap().contains("of version 2"), "{difference:?}");
     assert!(!difference.live.as_deref().unwrap().contains("of version 2"), "{difference:?}");
 
+    let published = "insert into apex.checkpoints (name, position) values ('state:tasks', 5)";
+    sqlx::query(published).execute(&rooms.pool).await.unwrap();
     let position = switch(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+    // The state topic has the rows of version 1, and gets all of them again.
+    let published = "select position from apex.checkpoints where name = 'state:tasks'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(published).fetch_one(&rooms.pool).await.unwrap(), 0);
     load.pass(50).await;
     // The code of version 1 still runs, and leaves the tables alone.
     let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);

@@ -59,6 +59,7 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
         }
     }
     let mut queues: Vec<_> = queues.into_iter().collect();
+    let skips = 3..if lies { 8 } else { 4 };
     while queues.iter().any(|(_, queue)| queue.next < queue.events.len()) {
         let chosen = dice.random_range(0..queues.len());
         let ((topic, number), queue) = &mut queues[chosen];
@@ -66,7 +67,7 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
             // Everything from somewhere on comes again.
             0..3 => dice.random_range(0..=queue.next),
             // Something never comes.
-            3 => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
+            chance if skips.contains(&chance) => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
             _ => queue.next,
         };
         let end = (begin + dice.random_range(1..6)).min(queue.events.len());
@@ -225,4 +226,33 @@ async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
     feed.apply(&partition, false, &events).await.unwrap();
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap();
     assert_eq!(rows, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_moved_to_other_partitions_are_refused() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    for answer in rooms.log.append_many((0..30).map(|_| call())).await {
+        answer.unwrap();
+    }
+    let events = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 30).await.unwrap();
+    let topic: Arc<str> = "apex.call".into();
+    let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
+    let feed = |count| {
+        let partitions = HashMap::from([(topic.clone(), count)]);
+        PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions }
+    };
+    let (before, after) = (feed(PARTITIONS), feed(2 * PARTITIONS));
+    before.take_over().await.unwrap();
+    let deliver = async |feed: &PartitionedFeed, event: &RecordedEvent, count| {
+        let partition = TopicPartition { topic: topic.clone(), number: partition_of(event.stream.id, count) };
+        feed.apply(&partition, false, &[Arc::new(event.clone())]).await
+    };
+    deliver(&before, &events[0], PARTITIONS).await.unwrap();
+    let moved = events[1..].iter().find(|event| partition_of(event.stream.id, 2 * PARTITIONS) >= PARTITIONS).unwrap();
+    // By a worker that does not know of it, and by one that begins with it.
+    for feed in [&before, &after] {
+        let refused = deliver(feed, moved, 2 * PARTITIONS).await.unwrap_err();
+        assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
+    }
 }

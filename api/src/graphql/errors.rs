@@ -36,6 +36,14 @@ pub(crate) fn with(mut error: Error, name: &str, value: impl Into<Value>) -> Err
     error
 }
 
+/// The code of an error that was made here.
+pub(crate) fn code(error: &Error) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
+}
+
 /// An argument that is not what it should be.
 pub(crate) fn bad_input(reason: &str, message: impl Into<String>) -> Error {
     with(coded("BAD_USER_INPUT", message), "reason", reason)

@@ -9,7 +9,7 @@ use async_graphql::{Context, Result};
 use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
 
@@ -23,17 +23,16 @@ pub(crate) struct Place(Arc<Marks>);
 
 #[derive(Debug, Default)]
 struct Marks {
-    followers: AtomicU64,
+    is_followed: AtomicBool,
     handed: AtomicU64,
     passed: AtomicU64,
 }
 
 impl Place {
-    /// Everything that was wanted up to here was sent. None where nobody follows the log, or several do under one
-    /// operation, whose places differ.
+    /// Everything that was wanted up to here was sent. None where nobody follows the log.
     pub(crate) fn position(&self) -> Option<Position> {
-        let only = self.0.followers.load(Ordering::Relaxed) == 1;
-        only.then(|| self.0.passed.load(Ordering::Relaxed).into())
+        let is_followed = self.0.is_followed.load(Ordering::Relaxed);
+        is_followed.then(|| self.0.passed.load(Ordering::Relaxed).into())
     }
 
     /// The transport has sent what it was handed last.
@@ -42,8 +41,8 @@ impl Place {
     }
 
     fn enter(&self, after: Position) {
-        self.0.followers.fetch_add(1, Ordering::Relaxed);
         self.pass(after);
+        self.0.is_followed.store(true, Ordering::Relaxed);
     }
 
     fn hand(&self, position: Position) {

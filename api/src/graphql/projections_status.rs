@@ -5,7 +5,9 @@ use super::scalars::{Long, Position, Timestamp, Uid};
 use super::{Services, errors};
 use crate::caller::Caller;
 use async_graphql::{Context, Enum, Error, InputObject, Object, Result, SimpleObject};
+use domain::TenantId;
 use projections::{ParkingError, REBUILD_BATCH_EVENTS, RebuildError, Spare};
+use std::future::Future;
 use std::sync::Arc;
 
 /// The most parked events that are answered.
@@ -96,7 +98,8 @@ impl ProjectionQuery {
         #[graphql(desc = "Of this projection alone.")] projection: Option<String>,
     ) -> Result<Vec<ParkedEvent>> {
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-        let events = projections::parked_events(&services.pool, projection.as_deref(), MAX_PARKED).await;
+        let (projection, tenant) = (projection.as_deref(), Some(caller.tenant.as_str()));
+        let events = projections::parked_events(&services.pool, projection, tenant, MAX_PARKED).await;
         let events = events.map_err(|error| errors::database(&error))?;
         let parked = |event: projections::ParkedEvent| ParkedEvent {
             projection: event.projection,
@@ -108,7 +111,7 @@ impl ProjectionQuery {
             parked_at: event.parked_at.into(),
             last_attempt_at: event.last_attempt_at.into(),
         };
-        Ok(events.into_iter().filter(|event| event.tenant_id == caller.tenant.as_str()).map(parked).collect())
+        Ok(events.into_iter().map(parked).collect())
     }
 }
 
@@ -181,12 +184,13 @@ pub(crate) struct ProjectionComparison {
     tables: Vec<TableComparison>,
     /// Columns that one version alone has; they are not compared.
     columns: Vec<String>,
-    /// Rows that differ; at most 20 a table.
+    /// Rows of this tenant among the first 20 of each table that differ.
     differences: Vec<RowDifference>,
 }
 
-impl From<projections::Comparison> for ProjectionComparison {
-    fn from(comparison: projections::Comparison) -> Self {
+impl ProjectionComparison {
+    /// As one tenant may see it.
+    fn of(comparison: projections::Comparison, tenant: &TenantId) -> Self {
         let same = comparison.is_same();
         let tables = comparison.live.iter().zip(&comparison.other).map(|(live, next)| TableComparison {
             table: live.table.to_owned(),
@@ -200,12 +204,13 @@ impl From<projections::Comparison> for ProjectionComparison {
             live: difference.live,
             next: difference.other,
         };
+        let own = |difference: &projections::Difference| difference.tenant_id == tenant.as_str();
         Self {
             position: Position(comparison.position),
             same,
             tables: tables.collect(),
             columns: comparison.columns,
-            differences: comparison.differences.into_iter().map(difference).collect(),
+            differences: comparison.differences.into_iter().filter(own).map(difference).collect(),
         }
     }
 }
@@ -270,16 +275,17 @@ impl ProjectionMutation {
 
     /// Compares the version under construction with the live one. The live one is not written meanwhile.
     async fn compare_projection(&self, ctx: &Context<'_>, name: String) -> Result<ProjectionComparison> {
-        let services = ctx.data::<Arc<Services>>()?;
-        let compared = projections::compare(&services.pool, services.commands.log(), named(&name)?).await;
-        Ok(compared.map_err(|error| rebuilding(&error))?.into())
+        let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
+        let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
+        let compared = to_its_end(async move { projections::compare(&pool, &log, projection).await }).await?;
+        Ok(ProjectionComparison::of(compared, &caller.tenant))
     }
 
     /// Puts the version under construction in the place of the live one. Queries wait for a moment; none fails.
     async fn switch_projection(&self, ctx: &Context<'_>, name: String) -> Result<Projection> {
         let services = ctx.data::<Arc<Services>>()?;
-        let switched = projections::switch(&services.pool, services.commands.log(), named(&name)?).await;
-        switched.map_err(|error| rebuilding(&error))?;
+        let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
+        to_its_end(async move { projections::switch(&pool, &log, projection).await }).await?;
         status(services, &name).await
     }
 
@@ -301,6 +307,14 @@ impl ProjectionMutation {
     }
 }
 
+/// Does something whose request may be given up sooner: what is half done would hold up the live worker.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RebuildError>> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::spawn(work).await.unwrap_or(Err(RebuildError::Panicked));
+    done.map_err(|error| rebuilding(&error))
+}
+
 fn named(name: &str) -> Result<&'static dyn projections::Projection> {
     let unknown = || errors::bad_input("UNKNOWN_PROJECTION", format!("there is no projection {name:?}"));
     projections::by_name(name).ok_or_else(unknown)
@@ -316,6 +330,7 @@ fn parking(error: &ParkingError) -> Error {
     match error {
         ParkingError::NotParked(_) => errors::bad_input("NOT_PARKED", error.to_string()),
         ParkingError::NotFirst(_, _) => errors::bad_input("NOT_FIRST", error.to_string()),
+        ParkingError::Built(_, _) => errors::bad_input("UNDER_CONSTRUCTION", error.to_string()),
         ParkingError::OtherVersion => errors::bad_input("OTHER_VERSION", error.to_string()),
         ParkingError::Read(error) => errors::read(error),
         ParkingError::Database(error) => errors::database(error),

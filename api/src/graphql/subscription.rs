@@ -114,7 +114,14 @@ impl UsageTotals {
                 }
             }
             let due = Instant::now() + self.interval;
-            let report = UsageReport::of(&self.services, &self.tenant, &self.asked).await?;
+            let report = match UsageReport::of(&self.services, &self.tenant, &self.asked).await {
+                // Whoever has been answered once waits for a database that is away.
+                Err(error) if self.last.is_some() && errors::code(&error) == Some("UNAVAILABLE") => {
+                    self.last = self.last.map(|(seen, _)| (seen, due));
+                    continue;
+                }
+                report => report?,
+            };
             // The log may be ahead of the read model: then it is looked at again after the interval.
             let is_news = self.last.is_none_or(|(seen, _)| report.stands_at() > seen);
             self.last = Some((report.stands_at(), due));

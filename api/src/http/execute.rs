@@ -5,7 +5,9 @@ use crate::caller::Caller;
 use crate::graphql::loaders;
 use crate::limits::{check_document, check_text, refusal};
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
+};
 use async_graphql::{Positioned, Request, Response, ServerError, Variables};
 use serde_json::Value;
 use tracing::Instrument;
@@ -91,6 +93,7 @@ pub(crate) fn prepare(state: &State, caller: Caller, parameters: Parameters) -> 
     check_document(&document, limits)?;
     let operation = selected(&document, parameters.operation_name.as_deref())?;
     check_variables(&operation.node, &parameters.variables)?;
+    check_root(operation)?;
     let operation = operation.node.ty;
     let variables = Variables::from_json(Value::Object(parameters.variables));
     let loader = loaders::loader(state.deps.pool.clone(), caller.tenant.clone());
@@ -137,6 +140,18 @@ fn check_variables(
             let message = format!("the variable ${name} of type {} needs a value", variable.var_type.node);
             return Err(refusal("GRAPHQL_VALIDATION_FAILED", message, Some(definition.pos)));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a subscription without exactly one root field (GraphQL, October 2021, section 5.2.3.1): the places of several
+/// could not be told in one number. The library finds none in a fragment.
+fn check_root(operation: &Positioned<OperationDefinition>) -> Result<(), ServerError> {
+    let roots = &operation.node.selection_set.node.items;
+    let is_one_field = matches!(roots.as_slice(), [root] if matches!(root.node, Selection::Field(_)));
+    if operation.node.ty == OperationType::Subscription && !is_one_field {
+        let message = "a subscription has exactly one field at its root, outside of any fragment";
+        return Err(refusal("GRAPHQL_VALIDATION_FAILED", message, Some(operation.pos)));
     }
     Ok(())
 }
@@ -212,6 +227,17 @@ mod tests {
         assert!(select("query A { a } mutation B { b }", None).is_err());
         assert!(select("query A { a }", Some("B")).is_err());
         assert!(select("{ a }", Some("B")).is_err());
+    }
+
+    #[test]
+    fn a_subscription_has_one_root_field() {
+        let check = |query: &str| {
+            let document = parse_query(query).unwrap();
+            check_root(selected(&document, None).unwrap()).is_ok()
+        };
+        assert!(check("{ a b }") && check("mutation { a b }") && check("subscription { a }"));
+        assert!(!check("subscription { a b }") && !check("subscription { a: b(c: 1) d: b(c: 2) }"));
+        assert!(!check("subscription { ...F } fragment F on S { a }") && !check("subscription { ... { a } }"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::sse::{self, EventStream, Message};
 use super::{State as Shared, answer, auth};
 use crate::graphql::Services;
+use crate::graphql::errors;
 use crate::graphql::events::EventFilter;
 use crate::graphql::follow::{self, Place};
 use crate::graphql::scalars::parse_position;
@@ -52,12 +53,21 @@ async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &Hea
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
     let place = Place::default();
-    let events = follow::open(services, filter, after, place.clone()).await.map_err(|error| bad(error.message))?;
+    let events = follow::open(services, filter, after, place.clone()).await.map_err(refused)?;
     // The stream ends with the first event that cannot be read: the client asks again.
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
     let messages = messages.filter_map(|event| std::future::ready(event.ok().and_then(|event| message(&event))));
     let farewell = |error: &async_graphql::ServerError| Message::new(Some("slow"), &answer::text(error));
     Ok(EventStream { messages: messages.boxed(), place, farewell }.respond(state))
+}
+
+/// A position beyond the log is the client's mistake; anything else passes, and browsers ask again after a 503.
+fn refused(error: async_graphql::Error) -> Refused {
+    if errors::code(&error) == Some("BAD_USER_INPUT") {
+        (StatusCode::BAD_REQUEST, "BAD_REQUEST", error.message)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.message)
+    }
 }
 
 impl Asked {

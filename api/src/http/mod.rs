@@ -105,9 +105,15 @@ pub async fn serve(
     let _guard = stop.clone().drop_guard();
     let state = State::new(config, deps, stop.clone());
     let (connections, patience) = (state.connections.clone(), state.limits().shutdown_timeout);
-    let listener = listener.tap_io(|stream| {
+    // Time for the last word of a stream, and for the client to take it.
+    let user_timeout = u32::try_from(state.limits().send_timeout.as_millis() * 4).unwrap_or(u32::MAX);
+    let listener = listener.tap_io(move |stream| {
         // Only costs latency where it fails.
         drop(stream.set_nodelay(true));
+        // Whoever reads nothing is cut off by the system: nobody here sees a write that does not end.
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&*stream, user_timeout) {
+            tracing::debug!(%error, "a connection keeps the system's own timeout");
+        }
     });
     let server = axum::serve(listener, routes(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut server = std::pin::pin!(async { server.await });

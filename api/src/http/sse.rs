@@ -7,7 +7,7 @@
 //! a client that does not take it within a time is told how far it came, and its stream ends.
 
 use super::execute::{self, Prepared};
-use super::websocket::{every, too_slow};
+use super::websocket::{FIRST_HEARTBEAT, every, too_slow};
 use super::{State, answer};
 use crate::graphql::follow::{Place, ResumeAfter};
 use crate::graphql::scalars::parse_position;
@@ -119,13 +119,22 @@ impl<S: Stream<Item = Message> + Send + Unpin + 'static> EventStream<S> {
     /// Sends everything, until that ends or the client is gone.
     async fn send_all(&mut self, state: &State, sender: &mpsc::Sender<Bytes>) -> Result<(), Slow> {
         let mut keepalive = every(state.limits().keepalive);
+        // Soon for the first time: a client that is cut off before it has seen anything must know from where to ask.
+        let mut is_soon = true;
+        keepalive.reset_after(FIRST_HEARTBEAT.min(state.limits().keepalive));
         loop {
             let message = tokio::select! {
                 biased;
                 // A stream that ends without a word is asked for again.
                 () = state.shutdown.cancelled() => return Ok(()),
                 () = sender.closed() => return Ok(()),
-                _ = keepalive.tick() => None,
+                _ = keepalive.tick() => {
+                    // Who is not told where it stands needs no sign of life so soon.
+                    if std::mem::take(&mut is_soon) && self.place.position().is_none() {
+                        continue;
+                    }
+                    None
+                }
                 message = self.messages.next() => match message {
                     Some(message) => Some(message),
                     None => return Ok(()),

@@ -38,6 +38,8 @@ const MAX_REASON_BYTES: usize = 123;
 const READ_BUFFER_BYTES: usize = 1024;
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How soon a new subscriber hears where it stands.
+pub(super) const FIRST_HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// Takes a connection over to a WebSocket.
 pub(crate) async fn handle(
@@ -196,6 +198,7 @@ struct Connection {
     steps: SelectAll<BoxStream<'static, (String, u64, Step)>>,
     next_number: u64,
     heard_at: Instant,
+    keepalive: Interval,
     _place: OwnedSemaphorePermit,
 }
 
@@ -207,6 +210,7 @@ impl Connection {
         authorised: bool,
         place: OwnedSemaphorePermit,
     ) -> Self {
+        let keepalive = every(state.limits().keepalive);
         Self {
             state,
             socket,
@@ -217,6 +221,7 @@ impl Connection {
             steps: SelectAll::new(),
             next_number: 0,
             heard_at: Instant::now(),
+            keepalive,
             _place: place,
         }
     }
@@ -257,7 +262,6 @@ impl Connection {
 
     async fn serve(&mut self) -> End {
         let limits = self.state.limits().clone();
-        let mut keepalive = every(limits.keepalive);
         let init_by = Instant::now() + limits.init_timeout;
         let shutdown = self.state.shutdown.clone();
         loop {
@@ -269,7 +273,7 @@ impl Connection {
                 () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
                     return Close::new(4408, "Connection initialisation timeout").into();
                 }
-                _ = keepalive.tick() => self.keep_alive().await,
+                _ = self.keepalive.tick() => self.keep_alive().await,
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.hear(message).await,
                     Some(Err(_)) | None => Err(End::Gone),
@@ -309,6 +313,10 @@ impl Connection {
             operation.is_subscription.then(|| (id.clone(), operation.place.position()))
         };
         let slow: Vec<_> = self.operations.iter().filter_map(is_open).collect();
+        if slow.is_empty() {
+            // An answer that is not taken can be told to nobody either.
+            return Err(End::Gone);
+        }
         counter!("apex_http_slow_subscribers_total").increment(slow.len() as u64);
         for (id, _) in &slow {
             self.forget(id);
@@ -383,6 +391,8 @@ impl Connection {
         prepared.request = prepared.request.data(place.clone());
         let responses: BoxStream<'static, Executed> = if is_subscription {
             gauge!("apex_http_subscriptions").increment(1.0);
+            // A client that is cut off before it has seen anything must know from where to ask.
+            self.keepalive.reset_after(FIRST_HEARTBEAT.min(self.state.limits().keepalive));
             self.state.schema.execute_stream(prepared.request)
         } else {
             let state = self.state.clone();
@@ -405,6 +415,8 @@ impl Connection {
         };
         let mut response = match step {
             Step::Next(response) => response,
+            // It ended because the server stops, which its client is told by the closing of the connection.
+            Step::Done if self.state.shutdown.is_cancelled() => return Err(Close::going_away().into()),
             Step::Done => {
                 self.forget(&id);
                 return self.send(&ServerMessage::Complete { id: &id }).await;
@@ -443,7 +455,10 @@ impl Connection {
     }
 
     async fn send_raw(&mut self, message: Message) -> Result<(), End> {
+        let began = Instant::now();
         let sent = tokio::time::timeout(self.state.limits().send_timeout, self.socket.send(message)).await;
+        // Nobody listened meanwhile: what the client said is not heard yet.
+        self.heard_at += began.elapsed();
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),

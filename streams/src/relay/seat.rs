@@ -7,12 +7,15 @@
 use super::RelayError;
 use crate::{Position, advance_checkpoint};
 use sqlx::postgres::{PgConnection, PgPool};
+use std::future::Future;
 use std::time::Duration;
 
 /// How often a relay that stands by looks whether the seat is free.
 const TAKEOVER_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the one in the seat may be silent. It speaks several times within this.
 const SILENCE: &str = "set idle_session_timeout = '10s'";
+/// How long the database may take to answer.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Seat {
     // Of its own, closed when this is dropped: that is what gives up the lock.
@@ -26,11 +29,8 @@ impl Seat {
     pub(super) async fn take(pool: &PgPool, lock: i64, checkpoint: &'static str) -> Result<Self, RelayError> {
         let mut connection = pool.acquire().await?.detach();
         // Not by waiting for the lock: a statement that waits for hours keeps the server from cleaning up.
-        while !sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1)")
-            .bind(lock)
-            .fetch_one(&mut connection)
-            .await?
-        {
+        let take = "select pg_try_advisory_lock($1)";
+        while !patiently(sqlx::query_scalar::<_, bool>(take).bind(lock).fetch_one(&mut connection)).await? {
             tokio::time::sleep(TAKEOVER_INTERVAL).await;
         }
         // A checkpoint that is lost with the server's last moments is one that repeats: no flush is needed.
@@ -53,12 +53,13 @@ impl Seat {
 
     /// Moves the checkpoint; to where it is, to see that it still is there.
     pub(super) async fn advance(&mut self, to: Position) -> Result<(), RelayError> {
-        let kept = if to == self.position {
-            self.stored().await? == to
-        } else {
-            advance_checkpoint(&mut self.connection, self.checkpoint, self.position, to).await?
+        let kept = async {
+            if to == self.position {
+                return Ok(self.stored().await? == to);
+            }
+            advance_checkpoint(&mut self.connection, self.checkpoint, self.position, to).await
         };
-        if !kept {
+        if !patiently(kept).await? {
             return Err(RelayError::Moved);
         }
         self.position = to;
@@ -72,4 +73,10 @@ impl Seat {
             .await?;
         Ok(Position::from_i64(position))
     }
+}
+
+/// A server that vanished without a word must not hold up a relay for longer than it holds the seat for it.
+async fn patiently<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(DATABASE_PATIENCE, asked).await.map_err(late)?
 }

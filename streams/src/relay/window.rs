@@ -42,6 +42,8 @@ struct InFlight {
     position: Position,
     bytes: usize,
     delivery: DeliveryFuture,
+    /// It came before those ahead of it: they are of other partitions.
+    is_acknowledged: bool,
 }
 
 impl Window {
@@ -74,8 +76,13 @@ impl Window {
         self.in_flight.len() < MAX_IN_FLIGHT_EVENTS && self.bytes < MAX_IN_FLIGHT_BYTES
     }
 
-    /// Fails once the broker has acknowledged nothing for as long as it may.
-    pub(super) fn check_answers(&self) -> Result<(), RelayError> {
+    /// Fails where anything in flight did, or once the broker has acknowledged nothing for as long as it may.
+    pub(super) fn check_answers(&mut self) -> Result<(), RelayError> {
+        for waiting in &mut self.in_flight {
+            if !waiting.is_acknowledged && waiting.look()? {
+                self.waiting_since = Instant::now();
+            }
+        }
         match self.in_flight.front() {
             Some(first) if self.waiting_since.elapsed() > self.config.delivery_timeout => {
                 let waited = self.config.delivery_timeout;
@@ -85,8 +92,9 @@ impl Window {
         }
     }
 
-    /// Hands events to the client.
+    /// Hands events to the client, unless one before them has failed: in its partition they would come first.
     pub(super) fn send(&mut self, events: &[Arc<RecordedEvent>]) -> Result<(), RelayError> {
+        self.check_answers()?;
         if self.is_empty() {
             self.waiting_since = Instant::now();
         }
@@ -103,7 +111,7 @@ impl Window {
                 .map_err(|(source, _)| RelayError::NotAcknowledged { position: event.position, source })?;
             let bytes = event.payload.len();
             self.bytes += bytes;
-            self.in_flight.push_back(InFlight { position: event.position, bytes, delivery });
+            self.in_flight.push_back(InFlight { position: event.position, bytes, delivery, is_acknowledged: false });
         }
         Ok(())
     }
@@ -112,21 +120,20 @@ impl Window {
     /// any time.
     pub(super) async fn next_acknowledged(&mut self) -> Result<(), RelayError> {
         let Some(first) = self.in_flight.front_mut() else { return Ok(()) };
-        let mut delivered = (&mut first.delivery).await;
-        loop {
-            let Some(first) = self.in_flight.pop_front() else { return Ok(()) };
-            self.bytes -= first.bytes;
-            if let Some(source) = failure(delivered) {
-                return Err(RelayError::NotAcknowledged { position: first.position, source });
-            }
-            self.acknowledged = first.position;
-            self.waiting_since = Instant::now();
-            let Some(next) = self.in_flight.front_mut() else { return Ok(()) };
-            match (&mut next.delivery).now_or_never() {
-                Some(ready) => delivered = ready,
-                None => return Ok(()),
-            }
+        if !first.is_acknowledged {
+            let delivered = (&mut first.delivery).await;
+            first.settle(delivered)?;
         }
+        self.waiting_since = Instant::now();
+        while let Some(first) = self.in_flight.front_mut() {
+            if !first.is_acknowledged && !first.look()? {
+                break;
+            }
+            self.bytes -= first.bytes;
+            self.acknowledged = first.position;
+            self.in_flight.pop_front();
+        }
+        Ok(())
     }
 
     /// Waits until all that is in flight is acknowledged, or one of them fails; no longer than the patience.
@@ -142,12 +149,28 @@ impl Window {
     }
 }
 
-/// Why a message was not delivered. The client's thread ends with the client, which lives as long as the window.
-fn failure<E>(delivered: Result<Result<Delivery, (KafkaError, OwnedMessage)>, E>) -> Option<KafkaError> {
-    match delivered {
-        Ok(Ok(_)) => None,
-        Ok(Err((error, _))) => Some(error),
-        Err(_) => Some(KafkaError::Canceled),
+impl InFlight {
+    /// Whether it is acknowledged by now.
+    fn look(&mut self) -> Result<bool, RelayError> {
+        let Some(delivered) = (&mut self.delivery).now_or_never() else { return Ok(false) };
+        self.settle(delivered)?;
+        Ok(true)
+    }
+
+    /// The client's thread ends with the client, which lives as long as the window.
+    fn settle<E>(
+        &mut self,
+        delivered: Result<Result<Delivery, (KafkaError, OwnedMessage)>, E>,
+    ) -> Result<(), RelayError> {
+        let source = match delivered {
+            Ok(Ok(_)) => {
+                self.is_acknowledged = true;
+                return Ok(());
+            }
+            Ok(Err((error, _))) => error,
+            Err(_) => KafkaError::Canceled,
+        };
+        Err(RelayError::NotAcknowledged { position: self.position, source })
     }
 }
 
@@ -159,6 +182,9 @@ pub(super) fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayErro
         // A message that the broker refuses for good fails those behind it.
         .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
+        // The broker takes any batch as the first one of a client that a partition does not know. Were there two on
+        // their way and the first one refused, the second would be taken in its place.
+        .set("max.in.flight.requests.per.connection", "1")
         // As Kafka's own clients choose the partition of a key.
         .set("partitioner", "murmur2_random")
         .set("compression.type", "lz4")
