@@ -175,7 +175,9 @@ impl PartitionedFeed {
             metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
                 .increment(fresh.len() as u64);
         }
+        fail::fail_point!("projection_folded");
         transaction.commit().await?;
+        fail::fail_point!("projection_committed");
         Ok(())
     }
 

@@ -6,16 +6,18 @@ use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
 use projections::{
-    Applied, Batch, Circumstances, Comparison, Projection, Reaction, ReactionError, Reactor, Worker, WorkerConfig,
-    by_name, verify,
+    Applied, Batch, Circumstances, Comparison, PartitionedFeed, Projection, Reaction, ReactionError, Reactor, Worker,
+    WorkerConfig, by_name, verify,
 };
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
+use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend};
+use streams::relay::partition_of;
+use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend, TopicPartition};
 use tokio::process::Child;
 use uuid::Uuid;
 
@@ -33,6 +35,7 @@ pub(crate) const TRIALS: crate::Trials = crate::trials![
 /// How long a worker may stand still in these tests.
 const TURN: Duration = Duration::from_millis(700);
 const BATCH_EVENTS: usize = 5;
+const PARTITIONS: i32 = 3;
 /// Turns that are spared.
 const SPARED: u64 = 2;
 
@@ -68,6 +71,9 @@ pub(crate) async fn work(argument: String) {
         let reactor = Reactor { reaction, pool, source: Arc::new(log.tail().clone()), config };
         return reactor.run(std::future::pending()).await.unwrap();
     }
+    if manner == "fed" {
+        return feed(pool, log).await;
+    }
     for worker in Worker::all(projection(), &pool, log.tail(), config) {
         tokio::spawn(worker.run(std::future::pending()));
     }
@@ -97,6 +103,30 @@ async fn trust(pool: &PgPool, log: &Log) {
         sqlx::query(moved).bind(last).execute(&mut *transaction).await.unwrap();
         fail::fail_point!("projection_folded");
         transaction.commit().await.unwrap();
+    }
+}
+
+/// Applies what comes as if Kafka had brought it, partition by partition.
+async fn feed(pool: PgPool, log: Log) {
+    let topic: Arc<str> = "apex.call".into();
+    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
+    let feed = PartitionedFeed { projection: projection(), pool, log: log.clone(), partitions };
+    feed.take_over().await.unwrap();
+    let mut after = Position::ZERO;
+    loop {
+        let events = log.tail().next_after(after, BATCH_EVENTS).await.unwrap();
+        after = events.last().unwrap().position;
+        for number in 0..PARTITIONS {
+            let own = events.iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
+            let own: Vec<_> = own.cloned().collect();
+            let partition = TopicPartition { topic: topic.clone(), number };
+            // A turn that was lost is taken again.
+            while let Err(error) = feed.apply(&partition, false, &own).await {
+                eprintln!("a batch failed: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        feed.settle().await.unwrap();
     }
 }
 
@@ -220,11 +250,13 @@ async fn stopped(child: &Child) {
 fn a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives() {
     runtime().block_on(async {
         let mut case = Case::new().await;
-        for step in ["projection_folded", "projection_committed"] {
-            let mut killed = case.worker("kill", step, "honest");
+        let steps = ["projection_folded", "projection_committed"];
+        // From the log first: what is fed from Kafka is taken over.
+        for (manner, step) in ["honest", "fed"].into_iter().flat_map(|manner| steps.map(|step| (manner, step))) {
+            let mut killed = case.worker("kill", step, manner);
             let status = tokio::time::timeout(PATIENCE, killed.wait()).await.expect("it dies").unwrap();
             assert_eq!(status.signal(), Some(9), "{status}");
-            let mut successor = case.worker("none", step, "honest");
+            let mut successor = case.worker("none", step, manner);
             case.append(20).await;
             case.caught_up().await;
             successor.kill().await.unwrap();
@@ -236,11 +268,12 @@ fn a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives() {
 
 fn a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on() {
     runtime().block_on(async {
-        for step in ["projection_folded", "projection_committed"] {
+        let folded = "projection_folded";
+        for (manner, step) in [("honest", folded), ("honest", "projection_committed"), ("fed", folded)] {
             let mut case = Case::new().await;
-            let zombie = case.worker("stop", step, "honest");
+            let zombie = case.worker("stop", step, manner);
             stopped(&zombie).await;
-            let _successor = case.worker("none", step, "honest");
+            let _successor = case.worker("none", step, manner);
             // Past the turn: the successor gets the checkpoint although its holder never let go of it.
             case.caught_up().await;
             send(zombie.id().unwrap(), Signal::CONT);
