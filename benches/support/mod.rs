@@ -237,23 +237,25 @@ impl Bench {
     }
 }
 
+macro_rules! insert_events {
+    () => {
+        "insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
+                                 payload, metadata, recorded_at, content_hash)
+         select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
+                     $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)"
+    };
+}
 /// The rows of events.
-const INSERT_EVENTS: &str =
-    "insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
-                             payload, metadata, recorded_at, content_hash)
-     select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
-     from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
-                 $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)";
+const INSERT_EVENTS: &str = insert_events!();
 /// The same, and a row for the stream of each.
-const INSERT_BOTH: &str =
+const INSERT_BOTH: &str = concat!(
     "with made as (
          insert into raw_streams select t, c, s, v, e, 1, p
          from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[]) as u (p, t, c, s, v, e))
-     insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version,
-                             payload, metadata, recorded_at, content_hash)
-     select p, t, c, s, v, e, y, m, l::json, d::json, now(), h
-     from unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[],
-                 $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)";
+     ",
+    insert_events!()
+);
 
 async fn insert_raw(
     raw: &mut PgConnection,

@@ -4,7 +4,7 @@
 
 use crate::batch::{Incoming, try_one};
 use crate::projection::{Applied, ApplyError, Projection, Slot, Target};
-use crate::runtime::lock_checkpoints;
+use crate::runtime::{lock_checkpoints, publish_again_after};
 use chrono::{DateTime, Utc};
 use metrics::counter;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -166,12 +166,7 @@ pub async fn resume(
     }
     let part = projection.partitioning().part_of(&stream);
     let resumed = try_stream(connection, log, &Target { projection, slot: Slot::Live, part }, &stream).await?;
-    // Its state topic has not seen the row that this makes.
-    sqlx::query("update apex.checkpoints set position = least(position, $2) where name = 'state:' || $1")
-        .bind(projection.name())
-        .bind(order.position.as_i64() - 1)
-        .execute(&mut *connection)
-        .await?;
+    publish_again_after(connection, projection.name(), order.position.as_i64() - 1).await?;
     transaction.commit().await?;
     Ok(resumed)
 }

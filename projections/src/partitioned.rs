@@ -293,7 +293,7 @@ impl PartitionedFeed {
         if let Some(live) = version.filter(|live| *live != code) {
             return Err(PartitionedError::OtherVersion { projection: name, live, code });
         }
-        let found = self.partitions.get(&partition.topic).copied().unwrap_or(1);
+        let found = self.count(&partition.topic);
         let made =
             sqlx::query("insert into apex.partition_checkpoints values ($1, $2, $3, $4, $5) on conflict do nothing")
                 .bind(name)
@@ -332,7 +332,7 @@ impl PartitionedFeed {
 
     /// The topic has partitions that this worker did not find when it began.
     fn other_partitions(&self, topic: &Arc<str>, at_least: i32) -> PartitionedError {
-        let known = self.partitions.get(topic).copied().unwrap_or(1);
+        let known = self.count(topic);
         let (projection, topic) = (self.projection.name(), topic.clone());
         PartitionedError::OtherPartitions { projection, topic, found: at_least.max(known), known }
     }
@@ -362,7 +362,12 @@ impl PartitionedFeed {
     }
 
     fn number(&self, topic: &Arc<str>, stream: Uuid) -> i32 {
-        partition_of(stream, self.partitions.get(topic).copied().unwrap_or(1))
+        partition_of(stream, self.count(topic))
+    }
+
+    /// How many partitions the topic has, as far as this worker knows.
+    fn count(&self, topic: &Arc<str>) -> i32 {
+        self.partitions.get(topic).copied().unwrap_or(1)
     }
 }
 

@@ -389,6 +389,21 @@ pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, targets: &[T
     Ok(versions.len() == names.len() && versions.iter().all(is_own))
 }
 
+/// Has the state topic of a read model published again from behind a position on: rows have changed there that its relay
+/// takes for published. Nothing happens where there is none.
+pub(crate) async fn publish_again_after(
+    connection: &mut PgConnection,
+    projection: &str,
+    position: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update apex.checkpoints set position = least(position, $2) where name = 'state:' || $1")
+        .bind(projection)
+        .bind(position)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Moves the checkpoint, if it still is where this transaction found it: a worker that was overtaken writes nothing.
 pub(crate) async fn advance(
     connection: &mut PgConnection,

@@ -6,7 +6,7 @@
 use crate::batch::{Incoming, apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
 use crate::projection::{ApplyError, Projection, Slot, Target};
-use crate::runtime::{Lock, TURN, advance, begin, enter, lock_checkpoint, lock_checkpoints};
+use crate::runtime::{Lock, TURN, advance, begin, enter, lock_checkpoint, lock_checkpoints, publish_again_after};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -316,11 +316,8 @@ async fn try_switch(
     meet(connection, log, projection).await?;
     sqlx::query("select set_config('lock_timeout', $1, true)").bind(TABLE_PATIENCE).execute(&mut *connection).await?;
     sqlx::query("select apex.switch_projection($1)").bind(projection.name()).execute(&mut *connection).await?;
-    // Its state topic has the rows as the version before had them.
-    sqlx::query("update apex.checkpoints set position = 0 where name = 'state:' || $1")
-        .bind(projection.name())
-        .execute(&mut *connection)
-        .await?;
+    // The topic has the rows as the version before had them.
+    publish_again_after(connection, projection.name(), 0).await?;
     let position: i64 = sqlx::query_scalar("select min(position) from apex.checkpoints where follower = $1")
         .bind(projection.name())
         .fetch_one(connection)

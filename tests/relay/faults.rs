@@ -2,7 +2,8 @@
 
 use crate::block_on;
 use crate::broker::{self, Broker};
-use crate::stage::{Stage, until};
+use crate::harness::until;
+use crate::stage::Stage;
 use crate::worker::Job;
 use crate::{Trials, trials};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,29 +1,20 @@
 //! The database restarted under load, with all of Apex on it: a server with its workers and its relay, and a subscriber.
 
 use crate::cluster::{Cluster, Setup};
-use crate::harness::{PATIENCE, TestDatabase, metadata, service, tenant};
-use crate::stage::{Stage, until};
+use crate::harness::{PATIENCE, TestDatabase, call, service, until};
+use crate::stage::Stage;
 use crate::{Trials, block_on, trials};
 use projections::{Circumstances, verify, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use streams::{Append, Expected, Log, NewEvent, StreamAppend};
-use uuid::Uuid;
+use streams::Log;
 
 pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
 
 const RESTARTS: usize = 4;
 /// Events between two restarts.
 const EVENTS: u64 = 300;
-
-fn call() -> Append {
-    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
-    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
-    let stream =
-        StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };
-    Append { tenant: tenant(), metadata: metadata(), streams: vec![stream] }
-}
 
 /// Appends until told to stop, whatever the answers are; the number of those that were acknowledged.
 async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {

@@ -1,7 +1,7 @@
 //! A log, its topics, and who appends meanwhile.
 
 use crate::checker::{self, Message};
-use crate::harness::{PATIENCE, TestDatabase, append, event, service};
+use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, append, event, service, until};
 use crate::worker::Job;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -15,7 +15,6 @@ use streams::{Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent, Str
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// As many streams as are written to in turn.
 const STREAMS: usize = 40;
 
@@ -139,14 +138,6 @@ impl Appending {
     pub(crate) async fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
-    }
-}
-
-pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 

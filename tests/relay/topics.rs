@@ -1,7 +1,7 @@
 //! Topics and messages: what does not fit is named, and all that is accepted fits.
 
-use crate::harness::{PATIENCE, append, event, sample};
-use crate::stage::{Stage, consume_topics, until};
+use crate::harness::{PATIENCE, append, event, sample, until};
+use crate::stage::{Stage, consume_topics};
 use crate::{Trials, block_on, trials};
 use rand::distr::{Alphanumeric, SampleString};
 use rdkafka::ClientConfig;

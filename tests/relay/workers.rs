@@ -1,7 +1,7 @@
 //! Read models that are fed from Kafka, held against the same read models folded from the log.
 
-use crate::harness::{PATIENCE, TestDatabase, sample};
-use crate::stage::{Stage, until};
+use crate::harness::{PATIENCE, TestDatabase, sample, until};
+use crate::stage::Stage;
 use crate::{Trials, block_on, trials};
 use projections::{PartitionedFeed, give_back};
 use sqlx::AssertSqlSafe;

@@ -8,13 +8,15 @@ use domain::{Name, TenantId};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use streams::{Append, Expected, Metadata, NewEvent, StreamAppend};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// How long a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks whether it has.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A setting of the test services; without them no test may pass.
 pub(crate) fn service(name: &str) -> String {
@@ -172,6 +174,24 @@ pub(crate) fn stream(id: Uuid, expected: Expected, events: usize) -> StreamAppen
 
 pub(crate) fn append(streams: Vec<StreamAppend>) -> Append {
     Append { tenant: tenant(), metadata: metadata(), streams }
+}
+
+/// A call that nobody has recorded yet, with a cost.
+pub(crate) fn call() -> Append {
+    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
+    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
+    let stream =
+        StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };
+    append(vec![stream])
+}
+
+/// Waits for something that must happen.
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// A run of the program that ended.

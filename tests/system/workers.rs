@@ -1,6 +1,6 @@
 //! Workers of projections: what is delivered in any order, builds that are interrupted, read models that stand still.
 
-use crate::harness::{PATIENCE, TestDatabase, append, metadata};
+use crate::harness::{PATIENCE, TestDatabase, call, until};
 use crate::projections::live;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
@@ -13,23 +13,13 @@ use sqlx::Connection;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use streams::relay::partition_of;
-use streams::{Append, Expected, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend, TopicPartition};
-use tokio::time::sleep;
-use uuid::Uuid;
+use streams::{Position, ReadFilter, RecordedEvent, TopicPartition};
 
 /// What Kafka may feed.
 const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
 const PARTITIONS: i32 = 3;
-
-fn call() -> Append {
-    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
-    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
-    let stream =
-        StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };
-    Append { metadata: metadata(), ..append(vec![stream]) }
-}
 
 /// What a partition has, and how far it is delivered.
 #[derive(Default)]
@@ -148,14 +138,6 @@ async fn a_build_that_is_interrupted_goes_on_where_it_was() {
 /// What `/readyz` says of the read models.
 async fn readiness(readiness: &Readiness) -> api::ReadyCheck {
     readiness.check().await.into_iter().find(|check| check.name == "projections").unwrap()
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
