@@ -138,6 +138,11 @@ pub struct Server {
     #[arg(long, env = "APEX_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,
 
+    /// The bearer token of operators, who may rebuild and switch read models and decide about parked events. Without
+    /// one everybody who may ask is an operator.
+    #[arg(long, env = "APEX_OPERATOR_TOKEN", hide_env_values = true)]
+    pub operator_token: Option<Secret>,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,

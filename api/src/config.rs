@@ -40,6 +40,8 @@ pub struct ApiConfig {
     pub tenant: TenantId,
     /// The bearer token that GraphQL asks for; without one anybody who reaches the port may ask.
     pub token: Option<Secret>,
+    /// The bearer token of operators; it opens what the other does, too. Without one everybody is an operator.
+    pub operator_token: Option<Secret>,
     /// Whether `/graphiql` is served.
     pub graphiql: bool,
     /// How much may be asked at once.
@@ -50,7 +52,7 @@ impl ApiConfig {
     /// Open to everybody who reaches the port, with the default limits.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant, token: None, graphiql: true, limits: Limits::default() }
+        Self { tenant, token: None, operator_token: None, graphiql: true, limits: Limits::default() }
     }
 }
 

@@ -456,6 +456,40 @@ async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
     assert_eq!(statuses["parkedEvents"], json!([]));
 }
 
+/// What they show over HTTP; over a WebSocket, [`crate::subscriptions`].
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_operators_have_a_token_nobody_else_touches_read_models() {
+    let database = TestDatabase::new().await;
+    for wrong in [&["--operator-token", " "][..], &["--token", "tea", "--operator-token", "tea"]] {
+        let ran = database.run(&[&["serve", "--listen", "127.0.0.1:0"], wrong].concat()).await;
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains("APEX_OPERATOR_TOKEN"), "{}", ran.stderr);
+    }
+    let server = database.serve(&["--token", "tea", "--operator-token", "rum"]).await;
+    let ask = async |token: &str, query: &str| -> Value {
+        let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(token);
+        request.json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap()
+    };
+    let skip = "resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" })";
+    for (mutation, answers) in [
+        (format!("{skip} {{ parked }}"), "NOT_PARKED"),
+        ("rebuildProjection(name: \"x\") { name }".to_owned(), "UNKNOWN_PROJECTION"),
+        ("compareProjection(name: \"x\") { same }".to_owned(), "UNKNOWN_PROJECTION"),
+        ("switchProjection(name: \"x\") { name }".to_owned(), "UNKNOWN_PROJECTION"),
+        ("dropProjectionVersion(name: \"x\", version: OLD) { name }".to_owned(), "UNKNOWN_PROJECTION"),
+    ] {
+        let mutation = format!("mutation {{ {mutation} }}");
+        assert_eq!(code(&ask("tea", &mutation).await), "FORBIDDEN", "{mutation}");
+        assert_eq!(ask("rum", &mutation).await["errors"][0]["extensions"]["reason"], answers);
+    }
+    // All else is open to both, and nothing to others.
+    for token in ["tea", "rum"] {
+        assert_eq!(ask(token, "{ projections { name } }").await["data"]["projections"][0]["name"], "agents");
+    }
+    assert_eq!(code(&ask("coffee", "{ projections { name } }").await), "UNAUTHENTICATED");
+    drop(server.terminate().await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_rebuild_compare_switch_and_drop() {
     let database = TestDatabase::new().await;

@@ -10,7 +10,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// A client that says what it is told to, right or wrong.
@@ -279,6 +280,28 @@ async fn a_client_that_breaks_the_protocol_is_told_how() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_messages_cannot_be_read_is_told_why() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let fresh = async || Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+    // What cannot be read to its end, however much of it there is.
+    for bytes in [1024 * 1024 + 1, 20 * 1024 * 1024] {
+        let (mut speak, mut hear) = fresh().await.0.split();
+        // The end of it may find the connection closed.
+        let said = tokio::spawn(async move { speak.send("x".repeat(bytes).into()).await });
+        let closed = tokio::time::timeout(PATIENCE, hear.next()).await.unwrap().unwrap();
+        assert!(matches!(&closed, Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Size), "{closed:?}");
+        drop(said.await.unwrap());
+    }
+    for (kind, payload, code) in [(Data::Text, vec![0xff], 1007), (Data::Continue, vec![], 1002)] {
+        let mut client = fresh().await;
+        let frame = Frame::message(payload, OpCode::Data(kind), true);
+        client.0.send(Message::Frame(frame)).await.unwrap();
+        assert_eq!(client.closed().await, code);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operations_come_and_go_in_one_connection() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
@@ -370,6 +393,17 @@ async fn a_websocket_shows_the_token_when_it_connects() {
     let mut client = Client(with("Bearer tea").await.unwrap().0);
     client.say(json!({ "type": "connection_init" })).await;
     assert_eq!(client.hear().await["type"], "connection_ack");
+
+    // The token of operators opens more, wherever it is shown.
+    let server = database.serve(&["--token", "tea", "--operator-token", "rum"]).await;
+    for (token, reason) in [("tea", "FORBIDDEN"), ("rum", "BAD_USER_INPUT")] {
+        let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        client.say(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(client.hear().await["type"], "connection_ack");
+        client.subscribe("a", "mutation { switchProjection(name: \"x\") { name } }", json!({})).await;
+        assert_eq!(client.hear().await["payload"]["errors"][0]["extensions"]["code"], reason);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@
 //! | code | meaning | further extensions |
 //! |---|---|---|
 //! | `BAD_USER_INPUT` | an argument is not what it should be | `reason` |
+//! | `FORBIDDEN` | it is for operators, and the token is not one of theirs | |
 //! | `LATE` | the read models did not reach `minPosition` in time; try again | `reached`, `wanted` |
 //! | `BUSY` | too many writes wait; try again | `retryAfterMs` |
 //! | `CONTENDED` | others changed the same thing all the time; try again | |

@@ -3,8 +3,8 @@
 use super::connection::STATEMENT_COST;
 use super::scalars::{Long, Position, Timestamp, Uid};
 use super::{Services, errors};
-use crate::caller::Caller;
-use async_graphql::{Context, Enum, Error, InputObject, Object, Result, SimpleObject};
+use crate::caller::{Caller, Role};
+use async_graphql::{Context, Enum, Error, Guard, InputObject, Object, Result, SimpleObject};
 use domain::TenantId;
 use projections::{ParkingError, REBUILD_BATCH_EVENTS, RebuildError, Spare};
 use std::future::Future;
@@ -224,13 +224,26 @@ pub(crate) enum SpareVersion {
     Old,
 }
 
+/// Lets nobody but operators in.
+struct Operators;
+
+impl Guard for Operators {
+    async fn check(&self, ctx: &Context<'_>) -> Result<()> {
+        match ctx.data::<Caller>()?.role {
+            Role::Operator => Ok(()),
+            Role::User => Err(errors::coded("FORBIDDEN", "this is for operators, who show a token of their own")),
+        }
+    }
+}
+
 /// What operators do about read models.
 #[derive(Default)]
 pub(crate) struct ProjectionMutation;
 
 #[Object]
 impl ProjectionMutation {
-    /// Tries a parked event again, or skips it.
+    /// Tries a parked event again, or skips it. For operators.
+    #[graphql(guard = "Operators")]
     async fn resume_parked_event(
         &self,
         ctx: &Context<'_>,
@@ -251,7 +264,8 @@ impl ProjectionMutation {
     }
 
     /// Starts building another version of a read model beside the live one, or goes on with it. Answers at once:
-    /// `nextPosition` says how far it is. A server that ends leaves it where it is; ask again to go on.
+    /// `nextPosition` says how far it is. A server that ends leaves it where it is; ask again to go on. For operators.
+    #[graphql(guard = "Operators")]
     async fn rebuild_projection(&self, ctx: &Context<'_>, name: String) -> Result<Projection> {
         let services = ctx.data::<Arc<Services>>()?;
         let projection = named(&name)?;
@@ -273,7 +287,9 @@ impl ProjectionMutation {
         status(services, &name).await
     }
 
-    /// Compares the version under construction with the live one. The live one is not written meanwhile.
+    /// Compares the version under construction with the live one. Both go on meanwhile. For
+    /// operators.
+    #[graphql(guard = "Operators")]
     async fn compare_projection(&self, ctx: &Context<'_>, name: String) -> Result<ProjectionComparison> {
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
         let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
@@ -282,6 +298,8 @@ impl ProjectionMutation {
     }
 
     /// Puts the version under construction in the place of the live one. Queries wait for a moment; none fails.
+    /// For operators.
+    #[graphql(guard = "Operators")]
     async fn switch_projection(&self, ctx: &Context<'_>, name: String) -> Result<Projection> {
         let services = ctx.data::<Arc<Services>>()?;
         let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
@@ -289,7 +307,8 @@ impl ProjectionMutation {
         status(services, &name).await
     }
 
-    /// Drops a version that is not live.
+    /// Drops a version that is not live. For operators.
+    #[graphql(guard = "Operators")]
     async fn drop_projection_version(
         &self,
         ctx: &Context<'_>,
@@ -342,7 +361,7 @@ fn rebuilding(error: &RebuildError) -> Error {
     match error {
         RebuildError::NotBuilt(_) | RebuildError::OtherBuilt(_) => errors::bad_input("NOT_BUILT", error.to_string()),
         RebuildError::OtherVersion { .. } => errors::bad_input("OTHER_VERSION", error.to_string()),
-        RebuildError::Elsewhere(_) | RebuildError::Uneven(_) | RebuildError::Busy(_) => {
+        RebuildError::Elsewhere(_) | RebuildError::Behind(_) | RebuildError::Busy(_) => {
             errors::coded("CONTENDED", error.to_string())
         }
         RebuildError::Read(error) => errors::read(error),

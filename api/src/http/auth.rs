@@ -1,8 +1,8 @@
 //! Who may ask, and in whose name.
 
 use super::State;
-use crate::Secret;
-use crate::caller::Caller;
+use crate::caller::{Caller, Role};
+use crate::{ApiConfig, Secret};
 use axum::http::{HeaderMap, header};
 use domain::Name;
 use uuid::Uuid;
@@ -17,8 +17,8 @@ const DEFAULT_ACTOR: &str = "api";
 /// What a credential proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential {
-    /// The token, or none is needed.
-    Right,
+    /// That its bearer has a role.
+    Proves(Role),
     /// None was given.
     Missing,
     /// One was given, and it is wrong.
@@ -26,21 +26,30 @@ pub(crate) enum Credential {
 }
 
 /// Looks at the `Authorization` header.
-pub(crate) fn of_headers(token: Option<&Secret>, headers: &HeaderMap) -> Credential {
+pub(crate) fn of_headers(config: &ApiConfig, headers: &HeaderMap) -> Credential {
     match headers.get(header::AUTHORIZATION) {
-        Some(value) => check(token, value.to_str().ok()),
-        None => check(token, None).or_missing(),
+        Some(value) => check(config, value.to_str().ok()),
+        None => check(config, None).or_missing(),
     }
 }
 
 /// Looks at the value of an `Authorization` header, wherever it came in.
-pub(crate) fn check(token: Option<&Secret>, value: Option<&str>) -> Credential {
-    let Some(token) = token else { return Credential::Right };
+pub(crate) fn check(config: &ApiConfig, value: Option<&str>) -> Credential {
     let bearer =
         value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match bearer {
-        Some((_, guess)) if token.matches(guess.trim()) => Credential::Right,
-        _ => Credential::Wrong,
+    let shows =
+        |token: Option<&Secret>| token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()));
+    let (token, operator_token) = (config.token.as_ref(), config.operator_token.as_ref());
+    if shows(operator_token) {
+        return Credential::Proves(Role::Operator);
+    }
+    let role = if operator_token.is_none() { Role::Operator } else { Role::User };
+    match token {
+        Some(_) if shows(token) => Credential::Proves(role),
+        Some(_) => Credential::Wrong,
+        // Whoever shows a token means to be an operator.
+        None if operator_token.is_some() && value.is_some() => Credential::Wrong,
+        None => Credential::Proves(role),
     }
 }
 
@@ -55,8 +64,9 @@ impl Credential {
 pub(crate) struct BadHeader(pub(crate) String);
 
 /// In whose name a request is made.
-pub(crate) fn caller(state: &State, headers: &HeaderMap) -> Result<Caller, BadHeader> {
-    Ok(Caller { tenant: state.config.tenant.clone(), actor: actor(headers)?, correlation_id: correlation(headers)? })
+pub(crate) fn caller(state: &State, headers: &HeaderMap, role: Role) -> Result<Caller, BadHeader> {
+    let (tenant, actor, correlation_id) = (state.config.tenant.clone(), actor(headers)?, correlation(headers)?);
+    Ok(Caller { tenant, role, actor, correlation_id })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHeader> {
@@ -83,17 +93,41 @@ mod tests {
         HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_str(value).unwrap())])
     }
 
+    fn config(token: Option<&str>, operator_token: Option<&str>) -> ApiConfig {
+        let (token, operator_token) = (token.map(Secret::new), operator_token.map(Secret::new));
+        ApiConfig { token, operator_token, ..ApiConfig::new("default".parse().unwrap()) }
+    }
+
+    fn shown(config: &ApiConfig, value: &str) -> Credential {
+        of_headers(config, &headers("authorization", value))
+    }
+
     #[test]
     fn a_token_is_asked_for_only_where_there_is_one() {
-        assert_eq!(of_headers(None, &HeaderMap::new()), Credential::Right);
-        let token = Secret::new("tea");
-        assert_eq!(of_headers(Some(&token), &HeaderMap::new()), Credential::Missing);
+        let operator = Credential::Proves(Role::Operator);
+        assert_eq!(of_headers(&config(None, None), &HeaderMap::new()), operator);
+        let config = config(Some("tea"), None);
+        assert_eq!(of_headers(&config, &HeaderMap::new()), Credential::Missing);
         for right in ["Bearer tea", "bearer tea", "BEARER  tea"] {
-            assert_eq!(of_headers(Some(&token), &headers("authorization", right)), Credential::Right, "{right:?}");
+            assert_eq!(shown(&config, right), operator, "{right:?}");
         }
         for wrong in ["Bearer coffee", "Bearer", "tea", "Basic tea", ""] {
-            assert_eq!(of_headers(Some(&token), &headers("authorization", wrong)), Credential::Wrong, "{wrong:?}");
+            assert_eq!(shown(&config, wrong), Credential::Wrong, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn where_operators_have_a_token_nobody_else_is_one() {
+        let (user, operator) = (Credential::Proves(Role::User), Credential::Proves(Role::Operator));
+        let both = config(Some("tea"), Some("rum"));
+        assert_eq!(shown(&both, "Bearer tea"), user);
+        assert_eq!(shown(&both, "Bearer rum"), operator);
+        assert_eq!(shown(&both, "Bearer coffee"), Credential::Wrong);
+        assert_eq!(of_headers(&both, &HeaderMap::new()), Credential::Missing);
+        let open = config(None, Some("rum"));
+        assert_eq!(of_headers(&open, &HeaderMap::new()), user);
+        assert_eq!(shown(&open, "Bearer rum"), operator);
+        assert_eq!(shown(&open, "Bearer tea"), Credential::Wrong);
     }
 
     #[test]

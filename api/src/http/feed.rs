@@ -42,11 +42,11 @@ pub(crate) async fn handle(
 
 async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Refused> {
     let bad = |message: String| (StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
-    if auth::of_headers(state.config.token.as_ref(), headers) != auth::Credential::Right {
+    let auth::Credential::Proves(role) = auth::of_headers(&state.config, headers) else {
         let message = "a token is needed: `Authorization: Bearer …`".to_owned();
         return Err((StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message));
-    }
-    let caller = auth::caller(state, headers).map_err(|header| bad(header.0))?;
+    };
+    let caller = auth::caller(state, headers, role).map_err(|header| bad(header.0))?;
     let asked = Asked::of_url(pairs).map_err(bad)?;
     let after = sse::last_event_id(headers).map_err(bad)?.or(asked.after);
     let filter = asked.filter.check(&caller.tenant).map_err(|error| bad(error.message))?;

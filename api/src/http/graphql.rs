@@ -4,6 +4,7 @@
 use super::execute::{self, Parameters};
 use super::negotiate::{self, MediaType};
 use super::{State as Shared, answer, auth, sse, websocket};
+use crate::caller::Role;
 use crate::limits::refusal;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError};
@@ -69,8 +70,8 @@ async fn answer(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Resu
     if method != Method::GET && method != Method::POST {
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GraphQL takes GET and POST"));
     }
-    authorise(state, request.headers())?;
-    let caller = auth::caller(state, request.headers());
+    let role = authorise(state, request.headers())?;
+    let caller = auth::caller(state, request.headers(), role);
     let caller = caller.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0))?;
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
@@ -102,10 +103,10 @@ async fn answer(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Resu
     }
 }
 
-fn authorise(state: &Shared, headers: &HeaderMap) -> Result<(), Refused> {
+fn authorise(state: &Shared, headers: &HeaderMap) -> Result<Role, Refused> {
     let refused = |message: &str| Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
-    match auth::of_headers(state.config.token.as_ref(), headers) {
-        auth::Credential::Right => Ok(()),
+    match auth::of_headers(&state.config, headers) {
+        auth::Credential::Proves(role) => Ok(role),
         auth::Credential::Missing => Err(refused("a token is needed: `Authorization: Bearer …`")),
         auth::Credential::Wrong => Err(refused("the token is wrong")),
     }

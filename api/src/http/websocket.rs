@@ -6,9 +6,10 @@
 //! a message within a time end with an error that says how far each came, for it to go on from there; one that does not
 //! take that either is cut off. A ping now and then says how far each has come, also past what its filter leaves out.
 
+use super::auth::{self, Credential};
 use super::execute::{self, Parameters};
-use super::{State as Shared, answer, auth};
-use crate::caller::Caller;
+use super::{State as Shared, answer};
+use crate::caller::{Caller, Role};
 use crate::graphql::follow::Place;
 use crate::limits::refusal;
 use async_graphql::parser::types::OperationType;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::Error as FrameError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 /// The one subprotocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -52,11 +55,15 @@ pub(crate) async fn handle(
 
 /// The same, wherever the request came in.
 pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Response {
-    let credential = auth::of_headers(state.config.token.as_ref(), headers);
-    if credential == auth::Credential::Wrong {
-        return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the token is wrong").into_response();
-    }
-    let caller = match auth::caller(&state, headers) {
+    let (role, authorised) = match auth::of_headers(&state.config, headers) {
+        Credential::Proves(role) => (role, true),
+        // It may come with `connection_init`.
+        Credential::Missing => (Role::User, false),
+        Credential::Wrong => {
+            return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the token is wrong").into_response();
+        }
+    };
+    let caller = match auth::caller(&state, headers, role) {
         Ok(caller) => caller,
         Err(bad) => return answer::error(StatusCode::BAD_REQUEST, "BAD_HEADER", &bad.0).into_response(),
     };
@@ -69,7 +76,7 @@ pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &He
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit);
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| {
-        let connection = Connection::new(state, socket, caller, credential == auth::Credential::Right, place);
+        let connection = Connection::new(state, socket, caller, authorised, place);
         connections.track_future(connection.run())
     })
 }
@@ -158,6 +165,8 @@ impl Close {
 enum End {
     /// With a word.
     Closed(Close),
+    /// The same, where the other side sent what is not read to its end, and nothing behind it can be.
+    Unreadable(Close),
     /// Without one: the other side is gone.
     Gone,
     /// With the word of the other side, which is answered.
@@ -169,6 +178,21 @@ enum End {
 impl From<Close> for End {
     fn from(close: Close) -> Self {
         Self::Closed(close)
+    }
+}
+
+impl End {
+    /// In the codes of RFC 6455, section 7.4.1.
+    fn of(error: axum::Error) -> Self {
+        let error = error.into_inner();
+        let (code, reason) = match error.downcast_ref() {
+            Some(FrameError::Capacity(_)) => (1009, "the message is too large"),
+            Some(FrameError::Utf8(_)) => (1007, "the message is not UTF-8"),
+            Some(FrameError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) | None => return Self::Gone,
+            Some(FrameError::Protocol(_)) => (1002, "this is not a WebSocket any more"),
+            Some(_) => return Self::Gone,
+        };
+        Self::Unreadable(Close::new(code, reason))
     }
 }
 
@@ -235,10 +259,11 @@ impl Connection {
         };
         gauge!("apex_http_subscriptions").decrement(self.subscriptions() as f64);
         gauge!("apex_http_websockets").decrement(1.0);
+        let is_unreadable = matches!(end, End::Unreadable(_));
         let frame = match end {
             End::Gone | End::Slow => return,
             End::Left => None,
-            End::Closed(Close { code, reason }) => {
+            End::Closed(Close { code, reason }) | End::Unreadable(Close { code, reason }) => {
                 tracing::debug!(code, reason, "a WebSocket is closed");
                 let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
                 Some(CloseFrame { code, reason: reason.into() })
@@ -250,6 +275,10 @@ impl Connection {
             }
             // The client's own close frame ends the connection in order, or the answer to it that is on its way.
             while let Some(Ok(_)) = self.socket.recv().await {}
+            if is_unreadable {
+                // A connection that is dropped with bytes in it is reset, and the reset overtakes the close frame.
+                std::future::pending::<()>().await;
+            }
             Ok::<_, axum::Error>(())
         };
         // Whoever does not answer is cut off.
@@ -276,7 +305,8 @@ impl Connection {
                 _ = self.keepalive.tick() => self.keep_alive().await,
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.hear(message).await,
-                    Some(Err(_)) | None => Err(End::Gone),
+                    Some(Err(error)) => Err(End::of(error)),
+                    None => Err(End::Gone),
                 },
                 Some((id, number, step)) = self.steps.next(), if !self.steps.is_empty() => {
                     self.advance(id, number, step).await
@@ -354,9 +384,11 @@ impl Connection {
             return Err(Close::new(4429, "Too many initialisation requests").into());
         }
         let given = payload.and_then(authorization);
-        let token = self.state.config.token.as_ref();
-        if (!self.authorised || given.is_some()) && auth::check(token, given) != auth::Credential::Right {
-            return Err(Close::new(4403, "Forbidden").into());
+        if !self.authorised || given.is_some() {
+            let Credential::Proves(role) = auth::check(&self.state.config, given) else {
+                return Err(Close::new(4403, "Forbidden").into());
+            };
+            self.caller.role = role;
         }
         self.acknowledged = true;
         self.send(&ServerMessage::ConnectionAck).await
