@@ -31,6 +31,7 @@ build: ## build target/debug/apex
 test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-for-examples.sh
+	@scripts/fetch-asyncapi-schema.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
 chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run

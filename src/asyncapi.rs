@@ -1,6 +1,7 @@
-//! The AsyncAPI document of what the relay publishes, made from the event types.
+//! The AsyncAPI document of what the relay publishes, made from the types of events and rows.
 
 use domain::Event;
+use projections::{StateTopic, state_topics};
 use serde_json::{Map, Value, json};
 
 /// The topics, messages, headers and payloads, as AsyncAPI 3.0 in JSON. Payloads are the files of `schemas/events`,
@@ -20,11 +21,15 @@ pub fn document() -> String {
                 messages.insert(id, message(schema.name, schema.version, &schema.file_name()));
             }
         }
-        channels.insert((*category).to_owned(), channel(category, own));
-        operations.insert(
-            format!("publish.{category}"),
-            json!({ "action": "send", "channel": { "$ref": format!("#/channels/{category}") } }),
-        );
+        channels.insert((*category).to_owned(), channel(category, &own, "delete"));
+        operations.insert(format!("publish.{category}"), operation(category));
+    }
+    for topic in state_topics() {
+        let id = format!("state.{}", topic.table.name);
+        let own = json!({ id.clone(): { "$ref": format!("#/components/messages/{id}") } });
+        channels.insert(id.clone(), channel(&id, own.as_object().unwrap_or(&Map::new()), "compact"));
+        operations.insert(format!("publish.{id}"), operation(&id));
+        messages.insert(id, state(&topic));
     }
     let document = json!({
         "asyncapi": "3.0.0",
@@ -32,7 +37,8 @@ pub fn document() -> String {
             "title": "Apex events",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Every event of the log, as the relay publishes it to Kafka: at least once, in order per key. \
-                            Messages are CloudEvents 1.0 in binary mode.",
+                            These messages are CloudEvents 1.0 in binary mode. Where state topics are turned on, the \
+                            rows of read models as well.",
             "license": { "name": "Apache-2.0" }
         },
         "defaultContentType": "application/json",
@@ -47,13 +53,37 @@ pub fn document() -> String {
     format!("{document:#}\n")
 }
 
-fn channel(category: &str, messages: Map<String, Value>) -> Value {
+fn channel(address: &str, messages: &Map<String, Value>, cleanup: &str) -> Value {
     json!({
-        "address": format!("{{prefix}}.{category}"),
+        "address": format!("{{prefix}}.{address}"),
         "parameters": { "prefix": { "default": "apex", "description": "APEX_KAFKA_TOPIC_PREFIX" } },
         "messages": messages,
         "bindings": {
-            "kafka": { "topicConfiguration": { "cleanup.policy": ["delete"] }, "bindingVersion": "0.5.0" }
+            "kafka": { "topicConfiguration": { "cleanup.policy": [cleanup] }, "bindingVersion": "0.5.0" }
+        }
+    })
+}
+
+fn operation(channel: &str) -> Value {
+    json!({ "action": "send", "channel": { "$ref": format!("#/channels/{channel}") } })
+}
+
+/// A row of a read model.
+fn state(topic: &StateTopic) -> Value {
+    let name = topic.table.name;
+    json!({
+        "name": format!("state.{name}"),
+        "title": format!("a row of {name}, as it is now"),
+        "contentType": "application/json",
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": topic.schema
+        },
+        "bindings": {
+            "kafka": {
+                "key": { "type": "string", "description": format!("TENANT/{}", topic.table.id) },
+                "bindingVersion": "0.5.0"
+            }
         }
     })
 }
@@ -118,6 +148,23 @@ mod tests {
             };
             assert!(leads, "{reference} leads nowhere");
         }
-        assert_eq!(document["components"]["messages"].as_object().unwrap().len(), Event::schemas().len());
+        let messages = document["components"]["messages"].as_object().unwrap();
+        assert_eq!(messages.len(), Event::schemas().len() + state_topics().len());
+    }
+
+    #[test]
+    fn the_document_is_one_by_the_official_schema() {
+        let official = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/asyncapi/3.0.0.json");
+        let official = std::fs::read_to_string(official).expect("run scripts/fetch-asyncapi-schema.sh first");
+        let official: Value = serde_json::from_str(&official).unwrap();
+        let validator = jsonschema::validator_for(&official).unwrap();
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        for (place, wrong) in [("/operations/publish.call/action", json!("shout")), ("/asyncapi", json!("4.0.0"))] {
+            let mut document = document.clone();
+            *document.pointer_mut(place).unwrap() = wrong;
+            assert!(!validator.is_valid(&document), "{place} may be anything: it proves nothing");
+        }
     }
 }

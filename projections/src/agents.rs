@@ -3,22 +3,24 @@
 use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Rows, load, save};
 use chrono::{DateTime, Utc};
-use domain::Event;
 use domain::agent::AgentEvent;
+use domain::{Event, Labels};
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 pub(crate) struct Agents;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Row {
     tenant_id: String,
     agent_id: Uuid,
     name: String,
     kind: Option<String>,
     model: Option<String>,
+    #[schemars(with = "Labels")]
     labels: serde_json::Value,
     status: String,
     reason: Option<String>,

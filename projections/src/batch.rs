@@ -24,9 +24,9 @@ impl Incoming {
     }
 }
 
-/// Decodes the events that a target wants.
-pub(crate) fn decode(target: &Target, events: &[Arc<RecordedEvent>]) -> Vec<Incoming> {
-    events.iter().filter(|event| target.wants(event)).map(|event| Incoming::decode(event.clone())).collect()
+/// Decodes the events that are wanted.
+pub(crate) fn decode(events: &[Arc<RecordedEvent>], wanted: impl Fn(&RecordedEvent) -> bool) -> Vec<Incoming> {
+    events.iter().filter(|event| wanted(event)).map(|event| Incoming::decode(event.clone())).collect()
 }
 
 /// Applies a batch of events that the target wants, parking the streams of those that cannot be applied.

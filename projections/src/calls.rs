@@ -1,12 +1,13 @@
 //! The read models of calls: one row a call, and usage and cost by hour × agent × provider × model × task.
 
-use crate::projection::{Applied, ApplyError, Projection};
+use crate::projection::{Applied, ApplyError, Partitioning, Projection};
 use crate::rows::{Rows, bind_columns};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::call::{CallEvent, CallKind, Charged};
 use domain::{Event, Money};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) struct Calls;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Row {
     tenant_id: String,
     call_id: Uuid,
@@ -59,6 +60,12 @@ struct Sums {
 impl Projection for Calls {
     fn name(&self) -> &'static str {
         "calls"
+    }
+
+    /// Most events of most logs are calls. Two workers build this a third faster than one on two cores; more parts meet
+    /// in the rows of usage by the hour.
+    fn partitioning(&self) -> Partitioning {
+        Partitioning::ByStream(2)
     }
 
     fn needs_log_order(&self) -> bool {

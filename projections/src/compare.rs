@@ -188,7 +188,7 @@ async fn parked(
     projection: &'static dyn Projection,
     slot: Slot,
 ) -> Result<i64, sqlx::Error> {
-    let target = Target { projection, slot, part: 0 };
+    let target = Target { projection, slot };
     sqlx::query_scalar("select count(*) from apex.parked_events where projection = $1")
         .bind(target.follower())
         .fetch_one(connection)

@@ -15,9 +15,11 @@ mod memories;
 mod parking;
 mod partitioned;
 mod projection;
+mod reach;
 mod report;
 mod rows;
 mod runtime;
+mod state;
 mod status;
 mod tasks;
 mod verify;
@@ -37,6 +39,7 @@ pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals,
 pub use runtime::{
     Batch, Reaction, ReactionError, Reactor, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
 };
+pub use state::{StateTopic, state_topics};
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
 pub use verify::{Circumstances, verify};
 pub use versions::{REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, switch};

@@ -144,11 +144,12 @@ pub async fn resume(
 ) -> Result<Resumed, ParkingError> {
     let mut transaction = pool.begin().await?;
     let connection: &mut PgConnection = &mut transaction;
-    let targets = Target::all(projection, Slot::Live);
-    if !lock_checkpoints(connection, &targets).await? {
+    let target = Target { projection, slot: Slot::Live };
+    let is_own = lock_checkpoints(connection, &target).await?;
+    let stream = parked_stream(connection, projection.name(), order).await?;
+    if !is_own {
         return Err(ParkingError::OtherVersion);
     }
-    let stream = parked_stream(connection, projection.name(), order).await?;
     sqlx::query(
         "insert into apex.parking_decisions (projection, position, decision, actor, reason)
          values ($1, $2, $3, $4, $5)",
@@ -164,8 +165,7 @@ pub async fn resume(
         check_built(connection, projection.name(), order.position).await?;
         unpark(connection, projection.name(), order.position).await?;
     }
-    let part = projection.partitioning().part_of(&stream);
-    let resumed = try_stream(connection, log, &Target { projection, slot: Slot::Live, part }, &stream).await?;
+    let resumed = try_stream(connection, log, &target, &stream).await?;
     publish_again_after(connection, projection.name(), order.position.as_i64() - 1).await?;
     transaction.commit().await?;
     Ok(resumed)

@@ -2,19 +2,21 @@
 //!
 //! A topic holds a category, and a partition of it the streams whose ids have a certain hash. What Kafka keeps is the
 //! order within a partition, and so within a stream; the order of the log as a whole is lost. So only projections that
-//! need no more than that can be fed so, and the checkpoint is a position of the log for each partition.
+//! need no more than that can be fed so, and the checkpoint is a position of the log for each partition. Into how many
+//! parts the workers of the log divide the projection is of no concern here.
 //!
 //! Kafka is never believed to be complete. Where an event does not follow what this worker had before it, what lies
 //! between the checkpoint and the event is read from the log. Where it does, offsets without gaps prove that nothing
 //! does. What is at or before the checkpoint is a repetition and is dropped.
 //!
-//! Projection and partition checkpoints move in the transaction that changes the tables. [`PartitionedFeed::settle`]
-//! moves the projection's own checkpoint up to the position before which everything is applied, so that queries that
-//! wait for a position, archiving and status work as ever.
+//! The checkpoint of a partition moves in the transaction that changes the tables. [`PartitionedFeed::settle`] moves the
+//! projection's own checkpoints up to the position before which everything is applied, so that queries that wait for a
+//! position, archiving and status work as ever.
 
 use crate::batch::{apply_batch, decode};
 use crate::projection::{ApplyError, Projection, Slot, Target};
-use crate::runtime::{TURN, enter};
+use crate::reach::Reach;
+use crate::runtime::{TURN, enter, make_checkpoints};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,9 +38,6 @@ pub enum PartitionedError {
          stream alone: feed it from the log"
     )]
     NeedsLogOrder(&'static str),
-    /// It has checkpoints for parts of its own.
-    #[error("projection {0} is divided already: feed it from the log")]
-    Divided(&'static str),
     /// The live tables are written by other code.
     #[error("the live version of {projection} is {live}, this program's is {code}: nothing is written")]
     OtherVersion {
@@ -52,20 +51,39 @@ pub enum PartitionedError {
     /// Somebody gave it back to the log.
     #[error("projection {0} is fed from the log")]
     FedFromLog(&'static str),
-    /// The number of partitions changed.
+    /// The number of partitions changed, or it is another topic.
     #[error(
-        "topic {topic} has {found} partitions and had {known}: streams have moved between them; give projection \
-         {projection} back to the log with `apex worker --source log`, then feed it from Kafka again"
+        "projection {projection} was fed from topic {known_topic} with {known} partitions, and not from topic {topic} \
+         with {found}: streams have moved between partitions; give it back to the log with `apex worker --source log`, \
+         then feed it from Kafka again"
     )]
     OtherPartitions {
         /// Which projection.
         projection: &'static str,
         /// Which topic.
         topic: Arc<str>,
-        /// How many it has.
+        /// How many partitions it has, as far as this worker has found.
         found: i32,
-        /// How many it had.
+        /// Which topic it was.
+        known_topic: String,
+        /// How many partitions that had.
         known: i32,
+    },
+    /// A stream is not in the partition that it belongs to.
+    #[error(
+        "partition {} of topic {} has a stream that belongs to partition {belongs} of {partitions}, which is how many \
+         there were when this worker began; if partitions were added, give projection {projection} back to the log with \
+         `apex worker --source log`, then feed it from Kafka again", partition.number, partition.topic
+    )]
+    Misplaced {
+        /// Which projection.
+        projection: &'static str,
+        /// Where the stream is.
+        partition: TopicPartition,
+        /// Where it belongs.
+        belongs: i32,
+        /// How many partitions the topic has, as far as this worker knows.
+        partitions: i32,
     },
     /// The events could not be applied.
     #[error(transparent)]
@@ -103,32 +121,18 @@ impl PartitionedFeed {
     /// Takes the projection over from the workers that feed it from the log; they stand by from then on.
     ///
     /// # Errors
-    /// [`PartitionedError::NeedsLogOrder`] and [`PartitionedError::Divided`] where that cannot be, and the database's.
+    /// [`PartitionedError::NeedsLogOrder`] where that cannot be, and the database's.
     pub async fn take_over(&self) -> Result<(), PartitionedError> {
         let name = self.projection.name();
         if self.projection.needs_log_order() {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
-        if self.projection.partitioning().parts() > 1 {
-            return Err(PartitionedError::Divided(name));
-        }
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("insert into apex.checkpoints (name, position, version) values ($1, 0, $2) on conflict do nothing")
-            .bind(name)
-            .bind(self.projection.version())
-            .execute(&mut *transaction)
-            .await?;
-        let taken = sqlx::query("update apex.checkpoints set source = 'kafka' where name = $1 and source <> 'kafka'")
+        make_checkpoints(&mut transaction, &self.target()).await?;
+        sqlx::query("update apex.checkpoints set source = 'kafka' where follower = $1 and source <> 'kafka'")
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        if taken.rows_affected() == 1 {
-            // A rebuild gives a projection to the log, too, and leaves what was said of other tables.
-            sqlx::query("delete from apex.partition_checkpoints where projection = $1")
-                .bind(name)
-                .execute(&mut *transaction)
-                .await?;
-        }
         transaction.commit().await?;
         Ok(())
     }
@@ -144,8 +148,9 @@ impl PartitionedFeed {
         events: &[Arc<RecordedEvent>],
     ) -> Result<(), PartitionedError> {
         let Some(first) = events.first() else { return Ok(()) };
-        if events.iter().any(|event| self.number(&partition.topic, event.stream.id) != partition.number) {
-            return Err(self.other_partitions(&partition.topic, partition.number + 1));
+        let belongs = |event: &Arc<RecordedEvent>| self.number(&partition.topic, event.stream.id);
+        if let Some(other) = events.iter().map(belongs).find(|belongs| *belongs != partition.number) {
+            return Err(self.misplaced(partition, other));
         }
         let before = Position::from(first.position.get().saturating_sub(1));
         if !follows {
@@ -166,10 +171,12 @@ impl PartitionedFeed {
             // The first time that a partition has an event, it stands behind all earlier ones.
             if event.position > last {
                 last = event.position;
-                fresh.push(event.clone());
+                if !held.reach.has(event) {
+                    fresh.push(event.clone());
+                }
             }
         }
-        if !fresh.is_empty() {
+        if last > held.checkpoint {
             self.write(&mut transaction, &fresh).await?;
             self.advance(&mut transaction, partition, last).await?;
             metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
@@ -207,7 +214,7 @@ impl PartitionedFeed {
             checkpoint = held.checkpoint;
             let missing: Vec<_> = page
                 .into_iter()
-                .filter(|event| event.position > checkpoint && event.position <= through)
+                .filter(|event| event.position > checkpoint && event.position <= through && !held.reach.has(event))
                 .filter(|event| self.number(&partition.topic, event.stream.id) == partition.number)
                 .map(Arc::new)
                 .collect();
@@ -219,7 +226,7 @@ impl PartitionedFeed {
         Ok(())
     }
 
-    /// Moves the projection's checkpoint to where everything before is applied; returns the event that keeps it from
+    /// Moves the projection's checkpoints to where everything before is applied; returns the event that keeps them from
     /// moving on. Nothing happens where another worker is at it.
     ///
     /// # Errors
@@ -227,20 +234,22 @@ impl PartitionedFeed {
     pub async fn settle(&self) -> Result<Option<Awaited>, PartitionedError> {
         let name = self.projection.name();
         let mut transaction = self.pool.begin().await?;
-        let find = "select position from apex.checkpoints where name = $1 and source = 'kafka'
-                    for no key update skip locked";
-        let from: Option<i64> = sqlx::query_scalar(find).bind(name).fetch_optional(&mut *transaction).await?;
-        let Some(from) = from else { return Ok(None) };
+        let is_free: Option<bool> = sqlx::query_scalar(
+            "select true from (select from apex.checkpoints where follower = $1 and source = 'kafka'
+                               for no key update skip locked) as free
+             having count(*) = (select count(*) from apex.checkpoints where follower = $1)",
+        )
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if is_free.is_none() {
+            return Ok(None);
+        }
+        let reach = Reach::of(&mut transaction, name).await?;
+        let from = reach.least().as_i64();
         let head: i64 = sqlx::query_scalar("select position from apex.head").fetch_one(&mut *transaction).await?;
-        let rows: Vec<(String, i32, i64)> =
-            sqlx::query_as("select topic, partition, position from apex.partition_checkpoints where projection = $1")
-                .bind(name)
-                .fetch_all(&mut *transaction)
-                .await?;
-        let applied: HashMap<_, _> =
-            rows.iter().map(|(topic, number, position)| ((&**topic, *number), *position)).collect();
-        let events: Vec<(i64, String, Uuid)> = sqlx::query_as(
-            "select position, category, stream_id from apex.events
+        let events: Vec<(i64, String, String, Uuid)> = sqlx::query_as(
+            "select position, tenant_id, category, stream_id from apex.events
              where position > $1 and position <= $2 and category = any ($3) order by position limit $4",
         )
         .bind(from)
@@ -249,97 +258,105 @@ impl PartitionedFeed {
         .bind(SETTLE_EVENTS)
         .fetch_all(&mut *transaction)
         .await?;
-        let place = |category: &str, stream: Uuid| {
-            let (topic, _) = self.partitions.iter().find(|(topic, _)| category_of(topic) == category)?;
-            Some(TopicPartition { topic: topic.clone(), number: self.number(topic, stream) })
-        };
-        let missing = events.iter().find_map(|(position, category, stream)| {
-            let partition = place(category, *stream);
-            let reached = partition.as_ref().and_then(|partition| applied.get(&(&*partition.topic, partition.number)));
-            reached.is_none_or(|reached| position > reached).then_some((*position, partition))
+        let missing = events.iter().find(|(position, tenant, category, stream)| {
+            !reach.has_at(tenant, category, *stream, Position::from_i64(*position))
         });
         let is_all = i64::try_from(events.len()).is_ok_and(|found| found < SETTLE_EVENTS);
-        let to = match &missing {
-            Some((position, _)) => position - 1,
+        let to = match missing {
+            Some((position, ..)) => position - 1,
             None if is_all => head,
             None => events.last().map_or(from, |(position, ..)| *position),
         };
         if to > from {
-            sqlx::query("update apex.checkpoints set position = $2, updated_at = now() where name = $1")
-                .bind(name)
-                .bind(to)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "update apex.checkpoints set position = greatest(position, $2), updated_at = now() where follower = $1",
+            )
+            .bind(name)
+            .bind(to)
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
-        Ok(missing.and_then(|(position, partition)| {
-            Some(Awaited { partition: partition?, position: Position::from_i64(position) })
+        Ok(missing.and_then(|(position, _, category, stream)| {
+            let (topic, _) = self.partitions.iter().find(|(topic, _)| category_of(topic) == category)?;
+            let partition = TopicPartition { topic: topic.clone(), number: self.number(topic, *stream) };
+            Some(Awaited { partition, position: Position::from_i64(*position) })
         }))
     }
 
-    /// The checkpoint of a partition, held for this transaction: what is applied of it, by whatever way. Holds off
-    /// whoever rebuilds the projection, too.
+    /// The checkpoint of a partition, held for this transaction. Holds off whoever switches to other tables, too.
     async fn lock(&self, connection: &mut PgConnection, partition: &TopicPartition) -> Result<Held, PartitionedError> {
         let name = self.projection.name();
         enter(connection, Slot::Live, Some(TURN)).await?;
-        let of_all: Option<(i64, Option<i32>)> = sqlx::query_as(
-            "select position, version from apex.checkpoints where name = $1 and source = 'kafka' for key share",
+        let versions: Vec<Option<i32>> = sqlx::query_scalar(
+            "select version from apex.checkpoints where follower = $1 and source = 'kafka' for key share",
         )
         .bind(name)
-        .fetch_optional(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-        let (of_all, version) = of_all.ok_or(PartitionedError::FedFromLog(name))?;
+        if versions.is_empty() {
+            return Err(PartitionedError::FedFromLog(name));
+        }
         let code = self.projection.version();
-        if let Some(live) = version.filter(|live| *live != code) {
+        if let Some(live) = versions.into_iter().flatten().find(|live| *live != code) {
             return Err(PartitionedError::OtherVersion { projection: name, live, code });
         }
-        let found = self.count(&partition.topic);
-        let made =
-            sqlx::query("insert into apex.partition_checkpoints values ($1, $2, $3, $4, $5) on conflict do nothing")
-                .bind(name)
-                .bind(&*partition.topic)
-                .bind(partition.number)
-                .bind(found)
-                .bind(of_all)
-                .execute(&mut *connection)
-                .await?;
-        let position: i64 = sqlx::query_scalar(
-            "select position from apex.partition_checkpoints
-             where projection = $1 and topic = $2 and partition = $3 for update",
+        let (topic, category) = (&partition.topic, category_of(&partition.topic));
+        let found = self.count(topic);
+        let made = sqlx::query(
+            "insert into apex.partition_checkpoints (projection, category, partition, topic, partitions, position)
+             select $1, $2, $3, $4, $5, min(position) from apex.checkpoints where follower = $1
+             on conflict do nothing",
         )
         .bind(name)
-        .bind(&*partition.topic)
+        .bind(category)
+        .bind(partition.number)
+        .bind(&**topic)
+        .bind(found)
+        .execute(&mut *connection)
+        .await?;
+        let position: i64 = sqlx::query_scalar(
+            "select position from apex.partition_checkpoints
+             where projection = $1 and category = $2 and partition = $3 for update",
+        )
+        .bind(name)
+        .bind(category)
         .bind(partition.number)
         .fetch_one(&mut *connection)
         .await?;
         // Of the whole topic: a partition that was added has no row that could tell.
-        let other: Option<i32> = sqlx::query_scalar(
-            "select partitions from apex.partition_checkpoints
-             where projection = $1 and topic = $2 and partitions <> $3 limit 1",
-        )
-        .bind(name)
-        .bind(&*partition.topic)
-        .bind(found)
-        .fetch_optional(connection)
-        .await?;
-        if let Some(known) = other {
-            let topic = partition.topic.clone();
-            return Err(PartitionedError::OtherPartitions { projection: name, topic, found, known });
+        let reach = Reach::of(connection, name).await?;
+        if let Some(other) = self.other(&reach, topic, found) {
+            return Err(other);
         }
-        let checkpoint = Position::from_i64(position.max(of_all));
-        Ok(Held { checkpoint, is_new: made.rows_affected() == 1 })
+        let checkpoint = Position::from_i64(position).max(reach.least());
+        Ok(Held { checkpoint, is_new: made.rows_affected() == 1, reach })
     }
 
-    /// The topic has partitions that this worker did not find when it began.
-    fn other_partitions(&self, topic: &Arc<str>, at_least: i32) -> PartitionedError {
-        let known = self.count(topic);
-        let (projection, topic) = (self.projection.name(), topic.clone());
-        PartitionedError::OtherPartitions { projection, topic, found: at_least.max(known), known }
+    /// What is wrong where the category was fed from another topic, or from one with another number of partitions.
+    fn other(&self, reach: &Reach, topic: &Arc<str>, found: i32) -> Option<PartitionedError> {
+        let is_other = |known: &&crate::reach::Topic| {
+            known.category == category_of(topic) && (known.name != **topic || known.partitions != found)
+        };
+        let known = reach.topics().iter().find(is_other)?;
+        let (projection, known_topic) = (self.projection.name(), known.name.clone());
+        Some(PartitionedError::OtherPartitions {
+            projection,
+            topic: topic.clone(),
+            found,
+            known_topic,
+            known: known.partitions,
+        })
+    }
+
+    fn misplaced(&self, partition: &TopicPartition, belongs: i32) -> PartitionedError {
+        let (projection, partitions) = (self.projection.name(), self.count(&partition.topic));
+        PartitionedError::Misplaced { projection, partition: partition.clone(), belongs, partitions }
     }
 
     async fn write(&self, connection: &mut PgConnection, events: &[Arc<RecordedEvent>]) -> Result<(), ApplyError> {
-        let target = Target { projection: self.projection, slot: Slot::Live, part: 0 };
-        apply_batch(&target, connection, &decode(&target, events)).await
+        let target = self.target();
+        apply_batch(&target, connection, &decode(events, |event| target.wants(event))).await
     }
 
     async fn advance(
@@ -350,15 +367,19 @@ impl PartitionedFeed {
     ) -> Result<(), PartitionedError> {
         sqlx::query(
             "update apex.partition_checkpoints set position = $4
-             where projection = $1 and topic = $2 and partition = $3",
+             where projection = $1 and category = $2 and partition = $3",
         )
         .bind(self.projection.name())
-        .bind(&*partition.topic)
+        .bind(category_of(&partition.topic))
         .bind(partition.number)
         .bind(to.as_i64())
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    fn target(&self) -> Target {
+        Target { projection: self.projection, slot: Slot::Live }
     }
 
     fn number(&self, topic: &Arc<str>, stream: Uuid) -> i32 {
@@ -376,38 +397,8 @@ struct Held {
     checkpoint: Position,
     /// Nobody had one before.
     is_new: bool,
-}
-
-/// How far the partitions of a projection are that is fed from Kafka; some may be ahead of its own checkpoint.
-pub(crate) struct Ahead(HashMap<String, (i32, HashMap<i32, Position>)>);
-
-impl Ahead {
-    pub(crate) async fn of(connection: &mut PgConnection, projection: &str) -> Result<Self, sqlx::Error> {
-        let rows: Vec<(String, i32, i32, i64)> = sqlx::query_as(
-            "select topic, partitions, partition, position from apex.partition_checkpoints where projection = $1",
-        )
-        .bind(projection)
-        .fetch_all(connection)
-        .await?;
-        let mut topics: HashMap<String, (i32, HashMap<i32, Position>)> = HashMap::new();
-        for (topic, count, number, position) in rows {
-            let of_topic = topics.entry(category_of(&topic).to_owned()).or_default();
-            of_topic.0 = count;
-            of_topic.1.insert(number, Position::from_i64(position));
-        }
-        Ok(Self(topics))
-    }
-
-    /// Whether the partition of an event has applied it.
-    pub(crate) fn has(&self, event: &RecordedEvent) -> bool {
-        let Some((count, reached)) = self.0.get(&*event.stream.category) else { return false };
-        reached.get(&partition_of(event.stream.id, *count)).is_some_and(|position| event.position <= *position)
-    }
-
-    /// The furthest position of any.
-    pub(crate) fn furthest(&self) -> Option<Position> {
-        self.0.values().flat_map(|(_, reached)| reached.values()).copied().max()
-    }
+    /// What is applied, by whatever way.
+    reach: Reach,
 }
 
 /// The category that a topic holds: what is behind the last point of its name.
@@ -421,19 +412,18 @@ fn category_of(topic: &str) -> &str {
 /// [`PartitionedError`]; Kafka's workers can go on then, and this can be tried again.
 pub async fn give_back(projection: &'static dyn Projection, pool: &PgPool, log: &Log) -> Result<(), PartitionedError> {
     let name = projection.name();
-    let source: Option<String> = sqlx::query_scalar("select source from apex.checkpoints where name = $1")
-        .bind(name)
-        .fetch_optional(pool)
-        .await?;
-    if source.as_deref() != Some("kafka") {
+    let is_fed: bool =
+        sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and source = 'kafka')")
+            .bind(name)
+            .fetch_one(pool)
+            .await?;
+    if !is_fed {
         return Ok(());
     }
-    let rows: Vec<(String, i32)> =
-        sqlx::query_as("select distinct topic, partitions from apex.partition_checkpoints where projection = $1")
-            .bind(name)
-            .fetch_all(pool)
-            .await?;
-    let partitions = rows.into_iter().map(|(topic, count)| (topic.into(), count)).collect();
+    let mut connection = pool.acquire().await?;
+    let reach = Reach::of(&mut connection, name).await?;
+    drop(connection);
+    let partitions = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions)).collect();
     let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
     while !feed.hand_over().await? {}
     Ok(())
@@ -450,24 +440,25 @@ impl PartitionedFeed {
         }
         self.settle().await?;
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("select from apex.checkpoints where name = $1 for update")
+        sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
             .bind(name)
             .execute(&mut *transaction)
             .await?;
         let given = sqlx::query(
-            "update apex.checkpoints c set source = 'log' where name = $1 and not exists (
-                 select from apex.partition_checkpoints p where p.projection = c.name and p.position > c.position)",
+            "update apex.checkpoints set source = 'log' where follower = $1 and not exists (
+                 select from apex.partition_checkpoints where projection = $1 and position > (
+                     select min(position) from apex.checkpoints where follower = $1))",
         )
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-        if given.rows_affected() == 1 {
+        if given.rows_affected() > 0 {
             sqlx::query("delete from apex.partition_checkpoints where projection = $1")
                 .bind(name)
                 .execute(&mut *transaction)
                 .await?;
         }
         transaction.commit().await?;
-        Ok(given.rows_affected() == 1)
+        Ok(given.rows_affected() > 0)
     }
 }

@@ -4,8 +4,9 @@ use domain::Event;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
-use streams::{RecordedEvent, StreamKey};
+use streams::RecordedEvent;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// An event that is being applied.
 #[derive(Debug, Clone)]
@@ -88,16 +89,34 @@ impl Partitioning {
         }
     }
 
-    /// The part that a stream belongs to. The same in every process and for as long as the version lives.
+    /// The part that a tenant's stream belongs to. The same in every process and for as long as the version lives.
     #[must_use]
-    pub fn part_of(self, stream: &StreamKey) -> u16 {
+    pub fn part_of(self, tenant: &str, stream: Uuid) -> u16 {
         let hash = match self {
             Self::Whole => return 0,
             // The end of an id is chance in all versions that are in use.
-            Self::ByStream(_) => stream.id.as_u64_pair().1,
-            Self::ByTenant(_) => domain::derived_id(&[stream.tenant.as_str()]).as_u64_pair().1,
+            Self::ByStream(_) => stream.as_u64_pair().1,
+            Self::ByTenant(_) => domain::derived_id(&[tenant]).as_u64_pair().1,
         };
         u16::try_from(hash % u64::from(self.parts())).unwrap_or(0)
+    }
+
+    /// What the checkpoints of several parts say of how they are divided.
+    pub(crate) fn key(self) -> Option<&'static str> {
+        match self {
+            Self::ByStream(2..) => Some("stream"),
+            Self::ByTenant(2..) => Some("tenant"),
+            Self::Whole | Self::ByStream(_) | Self::ByTenant(_) => None,
+        }
+    }
+
+    /// What so many checkpoints with such a key mean.
+    pub(crate) fn of_key(key: Option<&str>, parts: u16) -> Self {
+        match key {
+            Some("stream") => Self::ByStream(parts),
+            Some("tenant") => Self::ByTenant(parts),
+            _ => Self::Whole,
+        }
     }
 }
 
@@ -105,7 +124,8 @@ impl Partitioning {
 pub trait Projection: Send + Sync {
     /// Its name, and that of its checkpoint.
     fn name(&self) -> &'static str;
-    /// The version of its code: raised when the same events come to other rows, or are divided in another way.
+    /// The version of its code: raised when the same events come to other rows, or are divided in another way, unless
+    /// a migration divides the checkpoints.
     fn version(&self) -> i32 {
         1
     }
@@ -151,20 +171,14 @@ impl Slot {
     }
 }
 
-/// One part of one version of a projection: what a worker works on.
+/// One version of a projection.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) projection: &'static dyn Projection,
     pub(crate) slot: Slot,
-    pub(crate) part: u16,
 }
 
 impl Target {
-    /// All parts of a version.
-    pub(crate) fn all(projection: &'static dyn Projection, slot: Slot) -> Vec<Self> {
-        (0..projection.partitioning().parts()).map(|part| Self { projection, slot, part }).collect()
-    }
-
     /// What its checkpoints have in common, and what its parked events are kept under.
     pub(crate) fn follower(&self) -> String {
         let name = self.projection.name();
@@ -175,16 +189,36 @@ impl Target {
         }
     }
 
+    /// What it is worked on in at the same time.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        (0..self.projection.partitioning().parts()).map(|number| Part { target: *self, number }).collect()
+    }
+
+    /// Whether it applies an event.
+    pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
+        self.projection.categories().contains(&&*event.stream.category)
+    }
+}
+
+/// One part of one version of a projection: what a worker works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) target: Target,
+    pub(crate) number: u16,
+}
+
+impl Part {
     /// The name of its checkpoint.
     pub(crate) fn checkpoint(&self) -> String {
-        let follower = self.follower();
-        if self.projection.partitioning().parts() == 1 { follower } else { format!("{follower}/{}", self.part) }
+        let follower = self.target.follower();
+        let is_divided = self.target.projection.partitioning().parts() > 1;
+        if is_divided { format!("{follower}/{}", self.number) } else { follower }
     }
 
     /// Whether it is the one to apply an event.
     pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
-        self.projection.categories().contains(&&*event.stream.category)
-            && self.projection.partitioning().part_of(&event.stream) == self.part
+        let (by, stream) = (self.target.projection.partitioning(), &event.stream);
+        self.target.wants(event) && by.part_of(stream.tenant.as_str(), stream.id) == self.number
     }
 }
 
@@ -192,22 +226,17 @@ impl Target {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
-    use uuid::Uuid;
-
-    fn stream(tenant: &str, id: u128) -> StreamKey {
-        StreamKey { tenant: tenant.parse().unwrap(), category: "call".into(), id: Uuid::from_u128(id) }
-    }
 
     #[test]
     fn what_belongs_together_is_in_one_part() {
-        let parts = |by: Partitioning, streams: &[StreamKey]| -> BTreeSet<u16> {
-            streams.iter().map(|stream| by.part_of(stream)).collect()
+        let parts = |by: Partitioning, streams: &[(String, Uuid)]| -> BTreeSet<u16> {
+            streams.iter().map(|(tenant, id)| by.part_of(tenant, *id)).collect()
         };
-        let of_one: Vec<_> = (0..100).map(|id| stream("ada", id)).collect();
+        let of_one: Vec<_> = (0..100).map(|id| ("ada".to_owned(), Uuid::from_u128(id))).collect();
         assert_eq!(parts(Partitioning::Whole, &of_one), BTreeSet::from([0]));
         assert_eq!(parts(Partitioning::ByTenant(5), &of_one).len(), 1);
         assert_eq!(parts(Partitioning::ByStream(5), &of_one), (0..5).collect());
-        let of_many: Vec<_> = (0..100).map(|tenant| stream(&format!("tenant-{tenant}"), 7)).collect();
+        let of_many: Vec<_> = (0..100).map(|tenant| (format!("tenant-{tenant}"), Uuid::from_u128(7))).collect();
         assert_eq!(parts(Partitioning::ByTenant(5), &of_many), (0..5).collect());
         assert_eq!(parts(Partitioning::ByStream(5), &of_many).len(), 1);
     }
@@ -215,8 +244,16 @@ mod tests {
     /// Checkpoints are kept by part: what changes this moves events behind the checkpoint of another part.
     #[test]
     fn the_part_of_a_stream_never_changes() {
-        let stream = stream("default", 0x0190_d5a2_7c3e_7a41_9b52_3f6d_1c8e_2a01);
-        assert_eq!(Partitioning::ByStream(16).part_of(&stream), 1);
-        assert_eq!(Partitioning::ByTenant(16).part_of(&stream), 10);
+        let stream = Uuid::from_u128(0x0190_d5a2_7c3e_7a41_9b52_3f6d_1c8e_2a01);
+        assert_eq!(Partitioning::ByStream(16).part_of("default", stream), 1);
+        assert_eq!(Partitioning::ByTenant(16).part_of("default", stream), 10);
+    }
+
+    #[test]
+    fn what_checkpoints_say_of_parts_is_what_they_are_divided_by() {
+        for by in [Partitioning::Whole, Partitioning::ByStream(2), Partitioning::ByTenant(7)] {
+            assert_eq!(Partitioning::of_key(by.key(), by.parts()), by);
+        }
+        assert_eq!(Partitioning::ByStream(1).key(), None);
     }
 }

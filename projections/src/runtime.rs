@@ -5,7 +5,7 @@
 //! its connection, and with it the checkpoint: a successor goes on, and what the first one had done is not there.
 
 use crate::batch::{apply_batch, decode};
-use crate::projection::{ApplyError, Projection, Slot, Target};
+use crate::projection::{ApplyError, Part, Projection, Slot, Target};
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -191,9 +191,10 @@ impl Turns for Worker {
         };
         let started = Instant::now();
         let name = self.projection.name();
-        let target = Target { projection: self.projection, slot: Slot::Live, part: self.part };
+        let target = Target { projection: self.projection, slot: Slot::Live };
+        let part = Part { target, number: self.part };
         let mut transaction = begin(&self.pool, &target, Some(self.config.turn)).await?;
-        let checkpoint = match lock_checkpoint(&mut transaction, &target).await? {
+        let checkpoint = match lock_checkpoint(&mut transaction, &part).await? {
             Lock::Taken(position) => position,
             Lock::Elsewhere => return Ok(Turn::Elsewhere),
             Lock::OtherVersion => return Ok(Turn::OtherVersion),
@@ -209,9 +210,9 @@ impl Turns for Worker {
         };
         let span = tracing::info_span!("projection", name, events = batch.events.len());
         streams::link_to_causes(&span, &batch.events);
-        let events = decode(&target, &batch.events);
+        let events = decode(&batch.events, |event| part.wants(event));
         apply_batch(&target, &mut transaction, &events).instrument(span).await?;
-        advance(&mut transaction, &target, checkpoint, batch.through).await?;
+        advance(&mut transaction, &part, checkpoint, batch.through).await?;
         fail::fail_point!("projection_folded");
         transaction.commit().await.map_err(ApplyError::from)?;
         fail::fail_point!("projection_committed");
@@ -340,52 +341,58 @@ pub(crate) enum Lock {
     OtherVersion,
 }
 
-/// Takes the checkpoint for this transaction, if nobody else has it.
-pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, target: &Target) -> Result<Lock, ApplyError> {
-    // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
-    let names: Vec<_> = Target::all(target.projection, target.slot).iter().map(Target::checkpoint).collect();
-    let code = target.projection.version();
-    lock(connection, &target.checkpoint(), &names, &target.follower(), code).await
-}
-
-/// Takes a checkpoint, or makes all those of a follower if it has none at all.
-async fn lock(
-    connection: &mut PgConnection,
-    name: &str,
-    names: &[String],
-    follower: &str,
-    code: i32,
-) -> Result<Lock, ApplyError> {
+/// Takes the checkpoint for this transaction, if nobody else has it. Makes those of all parts if there is none at all.
+pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, part: &Part) -> Result<Lock, ApplyError> {
     let find =
         "select position, version from apex.checkpoints where name = $1 and source = 'log' for update skip locked";
-    let found: Option<(i64, Option<i32>)> = sqlx::query_as(find).bind(name).fetch_optional(&mut *connection).await?;
+    let found: Option<(i64, Option<i32>)> =
+        sqlx::query_as(find).bind(part.checkpoint()).fetch_optional(&mut *connection).await?;
+    let code = part.target.projection.version();
     if let Some((position, version)) = found {
         let is_own = version.is_none_or(|version| version == code);
         return Ok(if is_own { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
     }
+    if make_checkpoints(connection, &part.target).await? {
+        return Ok(Lock::Taken(Position::ZERO));
+    }
+    // Other code may have other parts, and this one none of their checkpoints.
+    let is_other: bool =
+        sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and version <> $2)")
+            .bind(part.target.follower())
+            .bind(code)
+            .fetch_one(connection)
+            .await?;
+    Ok(if is_other { Lock::OtherVersion } else { Lock::Elsewhere })
+}
+
+/// Makes the checkpoints of all parts, at the beginning of the log, unless there is one already; whether it did.
+pub(crate) async fn make_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, sqlx::Error> {
+    // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
+    let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
     let made = sqlx::query(
-        "insert into apex.checkpoints (name, position, version) select n, 0, $2 from unnest($1::text[]) as n
-         where not exists (select from apex.checkpoints where follower = $3) on conflict do nothing",
+        "insert into apex.checkpoints (name, position, version, partitioned_by)
+         select n, 0, $2, $3 from unnest($1::text[]) as n
+         where not exists (select from apex.checkpoints where follower = $4) on conflict do nothing",
     )
-    .bind(names)
-    .bind(code)
-    .bind(follower)
-    .execute(&mut *connection)
+    .bind(&names)
+    .bind(target.projection.version())
+    .bind(target.projection.partitioning().key())
+    .bind(target.follower())
+    .execute(connection)
     .await?;
-    Ok(if made.rows_affected() == names.len() as u64 { Lock::Taken(Position::ZERO) } else { Lock::Elsewhere })
+    Ok(made.rows_affected() == names.len() as u64)
 }
 
 /// Takes the checkpoints of all parts, waiting for whoever has them; whether they are this code's.
-pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, targets: &[Target]) -> Result<bool, ApplyError> {
-    let Some(first) = targets.first() else { return Ok(false) };
-    enter(connection, first.slot, Some(TURN)).await?;
-    let names: Vec<_> = targets.iter().map(Target::checkpoint).collect();
+pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, ApplyError> {
+    enter(connection, target.slot, Some(TURN)).await?;
+    let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
     let versions: Vec<Option<i32>> =
         sqlx::query_scalar("select version from apex.checkpoints where name = any ($1) order by name for update")
             .bind(&names)
             .fetch_all(connection)
             .await?;
-    let is_own = |version: &Option<i32>| version.is_none_or(|version| version == first.projection.version());
+    let is_own = |version: &Option<i32>| version.is_none_or(|version| version == target.projection.version());
     Ok(versions.len() == names.len() && versions.iter().all(is_own))
 }
 
@@ -407,10 +414,10 @@ pub(crate) async fn publish_again_after(
 /// Moves the checkpoint, if it still is where this transaction found it: a worker that was overtaken writes nothing.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    target: &Target,
+    part: &Part,
     from: Position,
     to: Position,
 ) -> Result<(), ApplyError> {
-    let is_moved = streams::advance_checkpoint(connection, &target.checkpoint(), from, to).await?;
+    let is_moved = streams::advance_checkpoint(connection, &part.checkpoint(), from, to).await?;
     if is_moved { Ok(()) } else { Err(ApplyError::Overtaken) }
 }

@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use domain::Event;
 use domain::task::{TaskEvent, TaskSubmitted};
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 pub(crate) struct Tasks;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Row {
     tenant_id: String,
     task_id: Uuid,

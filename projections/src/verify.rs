@@ -5,8 +5,8 @@
 
 use crate::batch::{apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
-use crate::partitioned::Ahead;
 use crate::projection::{Projection, Slot, Target};
+use crate::reach::Reach;
 use crate::runtime::enter;
 use crate::versions::RebuildError;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -45,8 +45,11 @@ pub async fn verify(
     let mut transaction = pool.begin().await?;
     // One moment for the checkpoints and the tables, however long the folding takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
-    let live = positions(&mut transaction, projection).await?;
-    let ahead = Ahead::of(&mut transaction, projection.name()).await?;
+    let live = Reach::of(&mut transaction, projection.name()).await?;
+    let code = projection.version();
+    if let Some(live) = live.version.filter(|live| *live != code) {
+        return Err(RebuildError::OtherVersion { projection: projection.name(), live, code });
+    }
     sqlx::query("select apex.make_projection($1, $2)")
         .bind(projection.name())
         .bind(Slot::Check.schema())
@@ -54,42 +57,20 @@ pub async fn verify(
         .await?;
     enter(&mut transaction, Slot::Check, None).await?;
     abroad(&mut transaction, circumstances).await?;
-    let last = live.iter().map(|(_, position)| *position).chain(ahead.furthest()).max().unwrap_or(Position::ZERO);
+    let target = Target { projection, slot: Slot::Check };
+    let last = live.furthest();
     let mut pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
     let mut reached = Position::ZERO;
     while reached < last {
         let Some(page) = pages.next_page().await? else { break };
         reached = page.last().map_or(last, |event| event.position);
         let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        for (target, through) in &live {
-            let mut events = decode(target, &events);
-            events.retain(|event| event.recorded.position <= *through || ahead.has(&event.recorded));
-            apply_batch(target, &mut transaction, &events).await?;
-        }
+        let events = decode(&events, |event| target.wants(event) && live.has(event));
+        apply_batch(&target, &mut transaction, &events).await?;
     }
     let comparison = compare_slots(&mut transaction, projection, Slot::Check, last).await?;
     transaction.rollback().await?;
     Ok(comparison)
-}
-
-/// Where each part of the live tables stands, as what is to be folded for the check.
-async fn positions(
-    connection: &mut PgConnection,
-    projection: &'static dyn Projection,
-) -> Result<Vec<(Target, Position)>, RebuildError> {
-    let rows: Vec<(String, i64, Option<i32>)> =
-        sqlx::query_as("select name, position, version from apex.checkpoints where follower = $1")
-            .bind(projection.name())
-            .fetch_all(connection)
-            .await?;
-    let code = projection.version();
-    if let Some(live) = rows.iter().filter_map(|row| row.2).find(|version| *version != code) {
-        return Err(RebuildError::OtherVersion { projection: projection.name(), live, code });
-    }
-    let position_of = |name: String| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-    let part =
-        |live: Target| (Target { slot: Slot::Check, ..live }, Position::from_i64(position_of(live.checkpoint())));
-    Ok(Target::all(projection, Slot::Live).into_iter().map(part).collect())
 }
 
 /// Makes the session one of another place. The locale is the first of the system's that is not the plain one.

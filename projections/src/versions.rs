@@ -5,13 +5,14 @@
 
 use crate::batch::{Incoming, apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
-use crate::projection::{ApplyError, Projection, Slot, Target};
-use crate::runtime::{Lock, TURN, advance, begin, enter, lock_checkpoint, lock_checkpoints, publish_again_after};
+use crate::projection::{ApplyError, Part, Projection, Slot, Target};
+use crate::reach::Reach;
+use crate::runtime::{Lock, advance, begin, lock_checkpoint, lock_checkpoints, make_checkpoints, publish_again_after};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::{Log, Position, ReadError, ReadFilter};
+use streams::{Log, Position, ReadError, ReadFilter, RecordedEvent};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -63,9 +64,9 @@ pub enum RebuildError {
         /// The version of this program.
         code: i32,
     },
-    /// The parts of the live version did not come to stand at one position.
-    #[error("the parts of {0} do not stand at one position; try again when less is going on")]
-    Uneven(&'static str),
+    /// The live version did not come as far as the one that was built.
+    #[error("the live version of {0} does not come as far as the one that is built: somebody must feed it")]
+    Behind(&'static str),
     /// Queries held the tables all the time.
     #[error("queries hold the tables of {0} without a gap; try again when less is going on")]
     Busy(&'static str),
@@ -92,22 +93,23 @@ pub async fn build(
     batch_events: usize,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Position, RebuildError> {
-    let mut targets = Vec::new();
+    let mut parts = Vec::new();
     for &projection in projections {
-        prepare(pool, projection).await?;
-        for target in Target::all(projection, Slot::Next) {
-            let position = position_of(pool, &target).await?;
-            targets.push((target, position));
+        let target = Target { projection, slot: Slot::Next };
+        prepare(pool, &target).await?;
+        for part in target.parts() {
+            let position = position_of(pool, &part).await?;
+            parts.push((part, position));
         }
     }
-    let Some(first) = targets.iter().map(|(_, position)| *position).min() else { return Ok(Position::ZERO) };
+    let Some(first) = parts.iter().map(|(_, position)| *position).min() else { return Ok(Position::ZERO) };
     let wanted: BTreeSet<_> = projections.iter().flat_map(|projection| projection.categories()).copied().collect();
     let mut builders = JoinSet::new();
     let mut queues = Vec::new();
-    for (target, position) in targets {
+    for (part, position) in parts {
         let (queue, pages) = mpsc::channel(READ_AHEAD);
         queues.push(queue);
-        builders.spawn(build_one(pool.clone(), target, position, pages));
+        builders.spawn(build_one(pool.clone(), part, position, pages));
     }
     let head = log.head().await?;
     let mut pages = log.pages(first, ReadFilter::default(), batch_events);
@@ -138,39 +140,33 @@ struct Page {
 }
 
 /// Makes the tables and checkpoints, unless they are there already, of this version.
-async fn prepare(pool: &PgPool, projection: &'static dyn Projection) -> Result<(), RebuildError> {
+async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
     let mut transaction = pool.begin().await?;
-    let targets = Target::all(projection, Slot::Next);
-    if !lock_checkpoints(&mut transaction, &targets).await? {
-        sqlx::query("select apex.drop_projection($1, $2)")
-            .bind(projection.name())
-            .bind(Slot::Next.schema())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("select apex.make_projection($1, $2)")
-            .bind(projection.name())
-            .bind(Slot::Next.schema())
-            .execute(&mut *transaction)
-            .await?;
-        for target in &targets {
-            lock_checkpoint(&mut transaction, target).await?;
+    if !lock_checkpoints(&mut transaction, target).await? {
+        for change in ["select apex.drop_projection($1, $2)", "select apex.make_projection($1, $2)"] {
+            sqlx::query(change)
+                .bind(target.projection.name())
+                .bind(target.slot.schema())
+                .execute(&mut *transaction)
+                .await?;
         }
+        make_checkpoints(&mut transaction, target).await?;
     }
     Ok(transaction.commit().await?)
 }
 
-async fn position_of(pool: &PgPool, target: &Target) -> Result<Position, RebuildError> {
+async fn position_of(pool: &PgPool, part: &Part) -> Result<Position, RebuildError> {
     let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
-        .bind(target.checkpoint())
+        .bind(part.checkpoint())
         .fetch_optional(pool)
         .await?;
-    Ok(Position::from_i64(position.ok_or(RebuildError::NotBuilt(target.projection.name()))?))
+    Ok(Position::from_i64(position.ok_or(RebuildError::NotBuilt(part.target.projection.name()))?))
 }
 
 /// Applies pages to one part of a version, each in a transaction with its checkpoint.
 async fn build_one(
     pool: PgPool,
-    target: Target,
+    part: Part,
     mut position: Position,
     mut pages: mpsc::Receiver<Arc<Page>>,
 ) -> Result<(), RebuildError> {
@@ -178,12 +174,12 @@ async fn build_one(
         if page.through <= position {
             continue;
         }
-        let wanted = |event: &&Incoming| event.recorded.position > position && target.wants(&event.recorded);
+        let wanted = |event: &&Incoming| event.recorded.position > position && part.wants(&event.recorded);
         let events: Vec<_> = page.events.iter().filter(wanted).cloned().collect();
-        let mut transaction = begin(&pool, &target, None).await?;
-        apply_batch(&target, &mut transaction, &events).await?;
-        advance(&mut transaction, &target, position, page.through).await.map_err(|error| match error {
-            ApplyError::Overtaken => RebuildError::Elsewhere(target.projection.name()),
+        let mut transaction = begin(&pool, &part.target, None).await?;
+        apply_batch(&part.target, &mut transaction, &events).await?;
+        advance(&mut transaction, &part, position, page.through).await.map_err(|error| match error {
+            ApplyError::Overtaken => RebuildError::Elsewhere(part.target.projection.name()),
             error => error.into(),
         })?;
         fail::fail_point!("projection_built");
@@ -193,8 +189,8 @@ async fn build_one(
     Ok(())
 }
 
-/// Compares the version under construction with the live one at the same position. The live worker waits meanwhile;
-/// queries do not.
+/// Compares the version under construction with the live one at the same position. Neither workers nor queries wait
+/// for it.
 ///
 /// # Errors
 /// [`RebuildError`].
@@ -206,79 +202,50 @@ pub async fn compare(
     build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     for _ in 0..SWITCH_ATTEMPTS {
         let mut transaction = pool.begin().await?;
-        let standing = meet(&mut transaction, log, projection).await?;
-        if let Standing::Even(position) = standing {
-            let comparison = compare_slots(&mut transaction, projection, Slot::Next, position).await?;
-            transaction.commit().await?;
-            return Ok(comparison);
+        match try_compare(&mut transaction, log, projection).await {
+            Ok(Some(comparison)) => {
+                transaction.rollback().await?;
+                return Ok(comparison);
+            }
+            // What was built further on than the live one is met when that has come there.
+            Ok(None) => transaction.rollback().await?,
+            Err(error) if is_contention(&error) => transaction.rollback().await?,
+            Err(error) => return Err(error),
         }
-        // What was built further on than the live one is met when that has come there.
-        transaction.commit().await?;
         tokio::time::sleep(SWITCH_PAUSE).await;
     }
-    Err(RebuildError::Uneven(projection.name()))
+    Err(RebuildError::Behind(projection.name()))
 }
 
-/// How the live version and the one under construction stand to each other.
-enum Standing {
-    /// All parts of both stand here.
-    Even(Position),
-    /// They do not.
-    Uneven,
-}
-
-/// Takes the checkpoints of both versions, and brings the one under construction to where the live one stands.
-async fn meet(
+/// Brings the version under construction to where the live one stands, as this transaction sees it, and compares; not
+/// where it is further on. The caller rolls back.
+async fn try_compare(
     connection: &mut PgConnection,
     log: &Log,
     projection: &'static dyn Projection,
-) -> Result<Standing, RebuildError> {
-    sqlx::query("select set_config('lock_timeout', $1, true)").bind(TURN_PATIENCE).execute(&mut *connection).await?;
-    let live: Vec<i64> =
-        sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
-            .bind(projection.name())
-            .fetch_all(&mut *connection)
-            .await?;
-    let targets = Target::all(projection, Slot::Next);
-    if !lock_checkpoints(connection, &targets).await? {
+) -> Result<Option<Comparison>, RebuildError> {
+    // One moment for the checkpoints and the tables of both.
+    sqlx::query("set transaction isolation level repeatable read").execute(&mut *connection).await?;
+    let target = Target { projection, slot: Slot::Next };
+    if !lock_checkpoints(connection, &target).await? {
         return Err(RebuildError::OtherBuilt(projection.name()));
     }
-    let stands = Position::from_i64(live.iter().copied().max().unwrap_or(0));
-    // Fed from Kafka, single partitions may be ahead.
-    let ahead = "select exists (select from apex.partition_checkpoints where projection = $1 and position > $2)";
-    let is_ahead: bool =
-        sqlx::query_scalar(ahead).bind(projection.name()).bind(stands.as_i64()).fetch_one(&mut *connection).await?;
-    let mut is_even = !is_ahead && live.iter().all(|position| *position == stands.as_i64());
-    for target in &targets {
-        is_even &= level(connection, log, target, stands).await? == stands;
+    let live = Reach::of(connection, projection.name()).await?;
+    let built = Reach::of(connection, &target.follower()).await?;
+    if built.furthest() > live.least() {
+        return Ok(None);
     }
-    Ok(if is_even { Standing::Even(stands) } else { Standing::Uneven })
-}
-
-/// Applies what a part lacks up to a position, on this transaction; returns where it stands then.
-async fn level(
-    connection: &mut PgConnection,
-    log: &Log,
-    target: &Target,
-    to: Position,
-) -> Result<Position, RebuildError> {
-    enter(connection, target.slot, Some(TURN)).await?;
-    let Lock::Taken(from) = lock_checkpoint(connection, target).await? else {
-        return Err(RebuildError::Elsewhere(target.projection.name()));
-    };
-    let mut position = from;
-    let mut pages = log.pages(from, ReadFilter::default(), REBUILD_BATCH_EVENTS);
-    while position < to {
-        let Some(mut page) = pages.next_page().await? else { break };
-        page.retain(|event| event.position <= to);
-        position = page.last().map_or(to, |event| event.position);
+    let last = live.furthest();
+    let mut reached = built.least();
+    let mut pages = log.pages(reached, ReadFilter::default(), REBUILD_BATCH_EVENTS);
+    while reached < last {
+        let Some(page) = pages.next_page().await? else { break };
+        reached = page.last().map_or(last, |event| event.position);
         let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        apply_batch(target, connection, &decode(target, &events)).await?;
+        let is_missing = |event: &RecordedEvent| target.wants(event) && live.has(event) && !built.has(event);
+        apply_batch(&target, connection, &decode(&events, is_missing)).await?;
     }
-    if position > from {
-        advance(connection, target, from, position).await?;
-    }
-    Ok(position)
+    Ok(Some(compare_slots(connection, projection, Slot::Next, last).await?))
 }
 
 /// Puts the version under construction in the place of the live one, which is kept beside until the next switch or
@@ -289,8 +256,9 @@ async fn level(
 /// [`RebuildError`]; then the live version is as it was.
 pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> Result<Position, RebuildError> {
     let name = projection.name();
-    let target = Target { projection, slot: Slot::Next, part: 0 };
-    position_of(pool, &target).await?;
+    for part in (Target { projection, slot: Slot::Next }).parts() {
+        position_of(pool, &part).await?;
+    }
     build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     sqlx::query("select apex.analyze_projection($1)").bind(name).execute(pool).await?;
     for _ in 0..SWITCH_ATTEMPTS {
@@ -313,7 +281,7 @@ async fn try_switch(
     log: &Log,
     projection: &'static dyn Projection,
 ) -> Result<Position, RebuildError> {
-    meet(connection, log, projection).await?;
+    catch_up(connection, log, projection).await?;
     sqlx::query("select set_config('lock_timeout', $1, true)").bind(TABLE_PATIENCE).execute(&mut *connection).await?;
     sqlx::query("select apex.switch_projection($1)").bind(projection.name()).execute(&mut *connection).await?;
     // The topic has the rows as the version before had them.
@@ -325,13 +293,57 @@ async fn try_switch(
     Ok(Position::from_i64(position))
 }
 
-/// Whether somebody held what was wanted: a lock was not available, or would have been a deadlock.
+/// Takes the checkpoints of both versions, and brings the one under construction to where the live one stands.
+async fn catch_up(
+    connection: &mut PgConnection,
+    log: &Log,
+    projection: &'static dyn Projection,
+) -> Result<(), RebuildError> {
+    sqlx::query("select set_config('lock_timeout', $1, true)").bind(TURN_PATIENCE).execute(&mut *connection).await?;
+    let live: Vec<i64> =
+        sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
+            .bind(projection.name())
+            .fetch_all(&mut *connection)
+            .await?;
+    let target = Target { projection, slot: Slot::Next };
+    if !lock_checkpoints(connection, &target).await? {
+        return Err(RebuildError::OtherBuilt(projection.name()));
+    }
+    let stands = Position::from_i64(live.iter().copied().max().unwrap_or(0));
+    for part in target.parts() {
+        level(connection, log, &part, stands).await?;
+    }
+    Ok(())
+}
+
+/// Applies what a part lacks up to a position, on this transaction.
+async fn level(connection: &mut PgConnection, log: &Log, part: &Part, to: Position) -> Result<(), RebuildError> {
+    let Lock::Taken(from) = lock_checkpoint(connection, part).await? else {
+        return Err(RebuildError::Elsewhere(part.target.projection.name()));
+    };
+    let mut position = from;
+    let mut pages = log.pages(from, ReadFilter::default(), REBUILD_BATCH_EVENTS);
+    while position < to {
+        let Some(mut page) = pages.next_page().await? else { break };
+        page.retain(|event| event.position <= to);
+        position = page.last().map_or(to, |event| event.position);
+        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
+        apply_batch(&part.target, connection, &decode(&events, |event| part.wants(event))).await?;
+    }
+    if position > from {
+        advance(connection, part, from, position).await?;
+    }
+    Ok(())
+}
+
+/// Whether somebody held what was wanted: a lock was not available, or would have been a deadlock, or the row is another
+/// one than this transaction may see.
 fn is_contention(error: &RebuildError) -> bool {
     let (RebuildError::Database(error) | RebuildError::Apply(ApplyError::Database(error))) = error else {
         return false;
     };
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == "55P03" || code == "40P01")
+    code.is_some_and(|code| ["55P03", "40P01", "40001"].contains(&&*code))
 }
 
 /// A version that is not live.

@@ -1,17 +1,18 @@
 //! `apex serve`
 
 use super::{AndThenClose as _, stop_signal};
-use crate::config::{Common, Kafka, Server};
+use crate::config::{Common, Kafka, Secret, Server};
 use crate::database::Database;
 use crate::readiness::{Readiness, Standing};
 use crate::rooms::Rooms;
 use crate::{pricing, telemetry};
 use anyhow::Context as _;
+use projections::StateTopic;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::relay::{Relay, StateRelay, StateTable};
+use streams::relay::{Relay, StateRelay};
 use tokio::net::TcpListener;
 
 /// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has finished what it is at; ends with an error
@@ -52,9 +53,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         "to listen on {}, which others can reach, set a token with APEX_TOKEN",
         server.listen
     );
-    if server.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
-        anyhow::bail!("APEX_TOKEN is empty: set a token, or leave the variable out");
-    }
+    check_tokens(server)?;
     allow_files(u64::from(server.max_connections) + OTHER_FILES)?;
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
@@ -71,8 +70,10 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
+    let secret = |token: &Option<Secret>| token.as_ref().map(|token| api::Secret::new(token.reveal()));
     let config = api::ApiConfig {
-        token: server.token.as_ref().map(|token| api::Secret::new(token.reveal())),
+        token: secret(&server.token),
+        operator_token: secret(&server.operator_token),
         graphiql: server.graphiql,
         limits,
         ..api::ApiConfig::new(rooms.tenant.clone())
@@ -86,6 +87,19 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
     Ok(address)
+}
+
+fn check_tokens(server: &Server) -> anyhow::Result<()> {
+    let text = |token: &Option<Secret>| token.as_ref().map(|token| token.reveal().trim().to_owned());
+    let (token, operator_token) = (text(&server.token), text(&server.operator_token));
+    for (name, token) in [("APEX_TOKEN", &token), ("APEX_OPERATOR_TOKEN", &operator_token)] {
+        anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or leave the variable out");
+    }
+    anyhow::ensure!(
+        token.is_none() || token != operator_token,
+        "APEX_TOKEN and APEX_OPERATOR_TOKEN are the same: everybody would be an operator"
+    );
+    Ok(())
 }
 
 /// Lets this process open so many files, of which each connection is one.
@@ -122,7 +136,7 @@ pub(super) fn announce(address: SocketAddr, server: &Server) {
 pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
     let Some(config) = kafka.relay() else { return false };
     if kafka.kafka_state_topics {
-        for table in STATE_TABLES {
+        for StateTopic { table, .. } in projections::state_topics() {
             let (pool, tail, config) = (rooms.pool.clone(), rooms.log.tail().clone(), config.clone());
             let (relay, stop) = (StateRelay { pool, tail, config, table }, rooms.stop_signal());
             rooms.spawn(table.checkpoint, async move { Ok(relay.run(stop).await?) });
@@ -132,26 +146,6 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
     let stop = rooms.stop_signal();
     rooms.spawn("relay", async move { Ok(relay.run(stop).await?) });
     true
-}
-
-/// The read models that have one row a stream.
-const STATE_TABLES: [StateTable; 4] = [
-    state("agents", "state:agents", "agent", "apex.agents", "agent_id", &[]),
-    state("tasks", "state:tasks", "task", "apex.tasks", "task_id", &[]),
-    state("calls", "state:calls", "call", "apex.calls", "call_id", &[]),
-    // What the search looks in is generated from the rest.
-    state("memories", "state:memories", "memory", "apex.memories", "memory_id", &["words"]),
-];
-
-const fn state(
-    name: &'static str,
-    checkpoint: &'static str,
-    category: &'static str,
-    table: &'static str,
-    id: &'static str,
-    hidden: &'static [&'static str],
-) -> StateTable {
-    StateTable { name, checkpoint, category, table, id, hidden }
 }
 
 fn start_gauges(rooms: &mut Rooms) {

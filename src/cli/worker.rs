@@ -205,8 +205,8 @@ async fn pass_over(error: PartitionedError) -> anyhow::Result<()> {
             Ok(())
         }
         PartitionedError::NeedsLogOrder(_)
-        | PartitionedError::Divided(_)
         | PartitionedError::FedFromLog(_)
-        | PartitionedError::OtherPartitions { .. } => Err(error.into()),
+        | PartitionedError::OtherPartitions { .. }
+        | PartitionedError::Misplaced { .. } => Err(error.into()),
     }
 }

@@ -83,10 +83,11 @@ pub(crate) async fn work(argument: String) {
 /// The planted bug: the checkpoint is read without being taken, and moved without being compared.
 async fn trust(pool: &PgPool, log: &Log) {
     loop {
-        let checkpoint: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = 'calls'")
-            .fetch_optional(pool)
-            .await
-            .unwrap();
+        let checkpoint: Option<i64> =
+            sqlx::query_scalar("select position from apex.checkpoints where follower = 'calls'")
+                .fetch_optional(pool)
+                .await
+                .unwrap();
         let after = Position::from_i64(checkpoint.unwrap_or(0));
         let events = log.tail().next_after(after, BATCH_EVENTS).await.unwrap();
         let mut transaction = pool.begin().await.unwrap();
@@ -219,7 +220,8 @@ impl Case {
     }
 
     async fn caught_up(&self) {
-        let sql = "select coalesce((select position from apex.checkpoints where name = 'calls'), 0) >= position
+        let sql =
+            "select coalesce((select min(position) from apex.checkpoints where follower = 'calls'), 0) >= position
              from apex.head";
         self.until("the read model catches up", sql).await;
     }

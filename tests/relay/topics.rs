@@ -3,6 +3,7 @@
 use crate::harness::{PATIENCE, append, event, sample, until};
 use crate::stage::{Stage, consume_topics};
 use crate::{Trials, block_on, trials};
+use projections::StateTopic;
 use rand::distr::{Alphanumeric, SampleString};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
@@ -10,6 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
+use streams::relay::StateTable;
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use uuid::Uuid;
@@ -95,9 +97,8 @@ fn state_topics_have_the_rows_of_the_read_models() {
             sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
         })
         .await;
-        for (name, id) in
-            [("agents", "agent_id"), ("tasks", "task_id"), ("calls", "call_id"), ("memories", "memory_id")]
-        {
+        for StateTopic { table: StateTable { name, id, .. }, schema } in projections::state_topics() {
+            let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
             let topic = format!("{}.state.{name}", stage.prefix);
             let brokers = stage.brokers.clone();
             let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
@@ -106,10 +107,28 @@ fn state_topics_have_the_rows_of_the_read_models() {
                 .map(|(_, key, payload)| (key.clone(), serde_json::from_slice(payload).unwrap()))
                 .collect();
             let sql = format!("select tenant_id || '/' || {id}, to_jsonb(t) - 'words' from apex.{name} t");
-            let rows: Vec<(String, Value)> =
-                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&stage.database.pool).await.unwrap();
+            let mut rows: BTreeMap<String, Value> =
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&stage.database.pool).await.unwrap().into_iter().collect();
+            if name == "calls" {
+                let sql = "select tenant_id || '/' || call_id, cost::text, reported_cost::text from apex.calls";
+                let costs: Vec<(String, Option<String>, Option<String>)> =
+                    sqlx::query_as(sql).fetch_all(&stage.database.pool).await.unwrap();
+                assert!(costs.iter().any(|(_, cost, _)| cost.is_some()), "no call has a cost: it proves nothing");
+                for (key, cost, reported_cost) in costs {
+                    let row = rows.get_mut(&key).unwrap();
+                    (row["cost"], row["reported_cost"]) = (cost.into(), reported_cost.into());
+                }
+            }
             assert!(name == "memories" || name == "tasks" || !rows.is_empty(), "no {name}: it proves nothing");
-            assert_eq!(last, rows.into_iter().collect(), "{name}");
+            assert_eq!(last, rows, "{name}");
+            // The schema that consumers have of it, and no wider one.
+            for row in last.values() {
+                let errors: Vec<_> = schema.iter_errors(row).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{name}: {errors:#?}");
+                let mut other = row.clone();
+                other["more"] = 1.into();
+                assert!(!schema.is_valid(&other), "{name}");
+            }
         }
     });
 }

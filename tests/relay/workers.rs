@@ -13,6 +13,7 @@ pub(crate) const TRIALS: Trials = trials![
     workers_share_partitions_and_what_comes_again_changes_nothing,
     what_kafka_does_not_have_is_read_from_the_log,
     what_is_taken_over_and_given_back_misses_nothing,
+    a_switch_leaves_a_read_model_to_the_workers_that_feed_it,
     a_projection_that_needs_the_order_of_the_log_is_refused,
 ];
 
@@ -126,7 +127,7 @@ fn what_kafka_does_not_have_is_read_from_the_log() {
         stage.database = stage.database.unverified();
         let before = fingerprints(&stage.database).await;
         drop(worker);
-        sqlx::query("update apex.checkpoints set position = 0 where name = 'calls'")
+        sqlx::query("update apex.checkpoints set position = 0 where follower = 'calls'")
             .execute(&stage.database.pool)
             .await
             .unwrap();
@@ -162,6 +163,35 @@ fn what_is_taken_over_and_given_back_misses_nothing() {
         assert!(tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap().success());
         drop(worker);
         assert_ne!(before, fingerprints(&stage.database).await);
+        assert_is_rebuilt(&stage.database).await;
+    });
+}
+
+fn a_switch_leaves_a_read_model_to_the_workers_that_feed_it() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let _relay = stage.job().start();
+        let mut worker = stage.start_worker("kafka", &stage.prefix);
+        // Stands by, and would take whatever is given to the log.
+        let _server = stage.database.serve(&[]).await;
+        stage.import("claude-code", "claude-code.jsonl").await;
+        stage.wait_for_projections().await;
+        for name in PROJECTIONS {
+            stage.database.run(&["projections", "rebuild", name]).await.ok();
+            stage.database.run(&["projections", "compare", name]).await.ok();
+            stage.import("otlp", "otlp.json").await;
+            stage.database.run(&["projections", "switch", name]).await.ok();
+        }
+        stage.import("autogpt", "autogpt.jsonl").await;
+        stage.wait_for_projections().await;
+        assert!(worker.try_wait().unwrap().is_none(), "the worker has ended");
+        let fed = "select count(distinct follower) from apex.checkpoints where source = 'kafka'";
+        let fed: i64 = sqlx::query_scalar(fed).fetch_one(&stage.database.pool).await.unwrap();
+        assert_eq!(fed, 4);
+        // Of memories there was nothing new.
+        let partitions = "select distinct projection from apex.partition_checkpoints order by 1";
+        let partitions: Vec<String> = sqlx::query_scalar(partitions).fetch_all(&stage.database.pool).await.unwrap();
+        assert_eq!(partitions, ["agents", "calls", "tasks"], "not all were fed from Kafka after the switch");
         assert_is_rebuilt(&stage.database).await;
     });
 }

@@ -5,7 +5,8 @@ use crate::projections::live;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
 use projections::{
-    Circumstances, PartitionedError, PartitionedFeed, build, by_name, compare, statuses, verify, wait_for,
+    Circumstances, PartitionedError, PartitionedFeed, Worker, WorkerConfig, build, by_name, compare, statuses, switch,
+    verify, wait_for,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -197,7 +198,7 @@ async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
     let feed = PartitionedFeed { projection, pool: rooms.pool.clone(), log: rooms.log.clone(), partitions };
     feed.take_over().await.unwrap();
     let set = async |version: i32| {
-        let set = "update apex.checkpoints set version = $1 where name = 'calls'";
+        let set = "update apex.checkpoints set version = $1 where follower = 'calls'";
         sqlx::query(set).bind(version).execute(&rooms.pool).await.unwrap();
     };
     set(2).await;
@@ -233,8 +234,81 @@ async fn streams_that_moved_to_other_partitions_are_refused() {
     deliver(&before, &events[0], PARTITIONS).await.unwrap();
     let moved = events[1..].iter().find(|event| partition_of(event.stream.id, 2 * PARTITIONS) >= PARTITIONS).unwrap();
     // By a worker that does not know of it, and by one that begins with it.
-    for feed in [&before, &after] {
-        let refused = deliver(feed, moved, 2 * PARTITIONS).await.unwrap_err();
-        assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
+    let refused = deliver(&before, moved, 2 * PARTITIONS).await.unwrap_err();
+    assert!(matches!(refused, PartitionedError::Misplaced { partitions: PARTITIONS, .. }), "{refused}");
+    let refused = deliver(&after, moved, 2 * PARTITIONS).await.unwrap_err();
+    assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
+    // Nor does the category come from two topics, which would each have a count of their own.
+    let topic: Arc<str> = "elsewhere.call".into();
+    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
+    let elsewhere = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
+    let partition = TopicPartition { topic, number: partition_of(events[0].stream.id, PARTITIONS) };
+    let refused = elsewhere.apply(&partition, false, &[Arc::new(events[0].clone())]).await.unwrap_err();
+    assert!(refused.to_string().contains("fed from topic apex.call with 3 partitions"), "{refused}");
+}
+
+/// A part of the read model stands behind the others when Kafka takes over, single partitions run ahead, and other
+/// tables are put in the place of these.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
+    for answer in rooms.log.append_many((0..60).map(|_| call())).await {
+        answer.unwrap();
     }
+    let mut workers = Worker::all(projection, &pool, log.tail(), WorkerConfig::default());
+    assert_eq!(workers.len(), 2);
+    let worker = tokio::spawn(workers.remove(0).run(std::future::pending()));
+    let parts = async || -> Vec<i64> {
+        let parts = "select position from apex.checkpoints where follower = 'calls' order by name";
+        sqlx::query_scalar(parts).fetch_all(&pool).await.unwrap()
+    };
+    until("one part is done", async || parts().await == [60, 0]).await;
+    worker.abort();
+    let circumstances = Circumstances::foreign(7);
+    let is_right = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+    assert!(is_right().await);
+
+    let topic: Arc<str> = "apex.call".into();
+    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
+    let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
+    feed.take_over().await.unwrap();
+    let partition = |number| TopicPartition { topic: topic.clone(), number };
+    let all = log.read_after(Position::ZERO, &ReadFilter::default(), 100).await.unwrap();
+    let of = |number: i32| -> Vec<_> {
+        let own = all.iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
+        own.cloned().map(Arc::new).collect()
+    };
+    feed.apply(&partition(0), false, &of(0)).await.unwrap();
+    assert!(is_right().await);
+    build(&pool, &log, &[projection], 1000, |_| {}).await.unwrap();
+    // What was built has more than the live one, which is waited for.
+    let waited = tokio::time::timeout(Duration::from_secs(1), compare(&pool, &log, projection)).await;
+    assert!(waited.is_err(), "{waited:?}");
+    let awaited = feed.settle().await.unwrap().unwrap();
+    assert!(awaited.partition.number != 0);
+    switch(&pool, &log, projection).await.unwrap();
+    assert_eq!(parts().await, [60, 60]);
+    // As if nothing had happened, in another order.
+    for number in (0..PARTITIONS).rev() {
+        feed.apply(&partition(number), true, &of(number)).await.unwrap();
+    }
+    for answer in rooms.log.append_many((0..30).map(|_| call())).await {
+        answer.unwrap();
+    }
+    feed.fill(&partition(1), Position::from(90)).await.unwrap();
+    // Compared where one partition is ahead, while nobody waits for it.
+    build(&pool, &log, &[projection], 7, |_| {}).await.unwrap();
+    assert!(is_right().await);
+    assert_eq!(feed.settle().await.unwrap().map(|awaited| awaited.partition.number == 1), Some(false));
+    for number in [2, 0] {
+        feed.fill(&partition(number), Position::from(90)).await.unwrap();
+    }
+    assert_eq!(feed.settle().await.unwrap(), None);
+    assert_eq!(parts().await, [90, 90]);
+    let compared = compare(&pool, &log, projection).await.unwrap();
+    assert!(compared.is_same() && compared.position.get() == 90, "{compared:#?}");
+    projections::give_back(projection, &pool, &log).await.unwrap();
+    assert!(is_right().await);
 }

@@ -102,7 +102,7 @@ impl Archiver {
         let checkpoints: Vec<(String, i64)> = sqlx::query_as(
             "select name, position from apex.checkpoints
              union all
-             select name, 0 from unnest($1::text[]) as name where name not in (select name from apex.checkpoints)
+             select name, 0 from unnest($1::text[]) as name where name not in (select follower from apex.checkpoints)
              order by 1",
         )
         .bind(followers)

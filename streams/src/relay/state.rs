@@ -35,6 +35,8 @@ pub struct StateTable {
     pub id: &'static str,
     /// Columns that are nobody's business.
     pub hidden: &'static [&'static str],
+    /// Columns of decimals, which become strings.
+    pub decimals: &'static [&'static str],
 }
 
 /// Publishes the rows of one read model.
@@ -101,10 +103,8 @@ impl StateRelay {
 
     /// How far the read model is.
     async fn read_model(&self) -> Result<Position, sqlx::Error> {
-        let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
-            .bind(self.table.name)
-            .fetch_optional(&self.pool)
-            .await?;
+        let all_parts = "select min(position) from apex.checkpoints where follower = $1";
+        let position: Option<i64> = sqlx::query_scalar(all_parts).bind(self.table.name).fetch_one(&self.pool).await?;
         Ok(Position::from_i64(position.unwrap_or(0)))
     }
 
@@ -120,10 +120,12 @@ impl StateRelay {
             .map(|event| (event.stream.tenant.as_str(), event.stream.id))
             .collect();
         let (tenants, ids): (Vec<_>, Vec<_>) = touched.into_iter().unzip();
-        let StateTable { table, id, hidden, .. } = self.table;
+        let StateTable { table, id, hidden, decimals, .. } = self.table;
+        let strings: Vec<_> = decimals.iter().map(|column| format!("'{column}', t.{column}::text")).collect();
         let sql = format!(
-            "select t.tenant_id || '/' || t.{id}, (to_jsonb(t) - $3::text[])::text from {table} t
-             where (t.tenant_id, t.{id}) in (select * from unnest($1::text[], $2::uuid[]))"
+            "select t.tenant_id || '/' || t.{id}, (to_jsonb(t) - $3::text[] || jsonb_build_object({}))::text from {table} t
+             where (t.tenant_id, t.{id}) in (select * from unnest($1::text[], $2::uuid[]))",
+            strings.join(", ")
         );
         let rows: Vec<(String, String)> =
             sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(hidden).fetch_all(&self.pool).await?;

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Puts files of published npm packages into a folder, held to their checksums; what is there already is
+# not fetched again. No package's scripts are run, and nothing is installed.
+#
+#   scripts/fetch-from-npm.sh FOLDER <<<'FILE  PACKAGE@VERSION  PATH IN THE PACKAGE  SHA-256'
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${1:?usage: ${0##*/} FOLDER, with a list of files on standard input}
+files=$(cat)
+
+verify() { # FOLDER
+    local file sum
+    while read -r file _ _ sum; do
+        [[ -z $file ]] || echo "$sum  $1/$file"
+    done <<<"$files" | sha256sum --check --quiet
+}
+
+verify "$target" >/dev/null 2>&1 && exit 0
+
+"$root/scripts/install-packages.sh" npm
+mkdir -p "$(dirname "$target")"
+work=$(mktemp -d "$target.XXXXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/packages" "$work/files"
+while read -r file package path _; do
+    [[ -n $file ]] || continue
+    folder=$work/packages/$package
+    if [[ ! -d $folder ]]; then
+        mkdir -p "$folder"
+        npm pack --loglevel=error --ignore-scripts --pack-destination "$folder" "$package" </dev/null >/dev/null
+    fi
+    tar -xzOf "$folder"/*.tgz "package/$path" >"$work/files/$file"
+done <<<"$files"
+verify "$work/files" || { echo "The packages are not the ones that were pinned for $target" >&2 && exit 1; }
+
+# Only whole and only what was verified: whoever reads meanwhile sees the old folder or the new.
+rm -rf "$target"
+mv "$work/files" "$target"
