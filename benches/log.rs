@@ -115,7 +115,7 @@ async fn main() {
             case,
             "events/s",
             || bench.ours(64, 1),
-            async || bench.raw_with_streams(4, 64).await.max(bench.raw_with_streams(8, 64).await),
+            || support::best(&few, async |connections| bench.raw_with_streams(connections, 64).await),
         )
         .await;
     let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";

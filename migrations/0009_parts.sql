@@ -18,10 +18,31 @@ delete from apex.partition_checkpoints p
 where not exists (select from apex.checkpoints c where c.follower = p.projection and c.source = 'kafka');
 alter table apex.partition_checkpoints add column category text;
 update apex.partition_checkpoints set category = regexp_replace(topic, '^.*\.', '');
+-- Of two topics, the later one began where everything was applied.
+delete from apex.partition_checkpoints p using apex.partition_checkpoints later
+where (later.projection, later.category, later.partition, later.partitions)
+        = (p.projection, p.category, p.partition, p.partitions)
+    and (later.position, later.topic) > (p.position, p.topic);
+do $$
+begin
+    if exists (select from apex.partition_checkpoints group by projection, category having count(distinct partitions) > 1)
+    then
+        raise exception 'a read model is fed from topics with other numbers of partitions'
+            using hint = 'Give it back with `apex worker --source log` of the release before this one.';
+    end if;
+end
+$$;
 alter table apex.partition_checkpoints
     alter column category set not null,
     drop constraint partition_checkpoints_pkey,
     add primary key (projection, category, partition);
+
+-- Whose stream it was, so that tenants see the decisions about their own.
+alter table apex.parking_decisions add column tenant_id text;
+update apex.parking_decisions d set tenant_id = e.tenant_id from apex.events e where e.position = d.position;
+
+-- Amounts of money in this state topic are strings from here on: all rows are published again.
+update apex.checkpoints set position = 0 where name = 'state:calls';
 
 -- Puts what was built in the place of what is live, with its checkpoints and parked events, and leaves it to whoever
 -- fed the one before: from Kafka, partitions that were ahead have not been so in these tables, and begin where these

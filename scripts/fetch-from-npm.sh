@@ -34,6 +34,8 @@ while read -r file package path _; do
 done <<<"$files"
 verify "$work/files" || { echo "The packages are not the ones that were pinned for $target" >&2 && exit 1; }
 
-# Only whole and only what was verified: whoever reads meanwhile sees the old folder or the new.
-rm -rf "$target"
-mv "$work/files" "$target"
+# Only whole and only what was verified. Where two do this at once, one of them finds the other's folder there.
+if [[ -e $target ]]; then
+    mv -T "$target" "$work/old"
+fi
+mv -T "$work/files" "$target" 2>/dev/null || verify "$target"

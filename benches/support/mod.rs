@@ -229,12 +229,17 @@ impl Bench {
 
     /// The best of several concurrencies.
     pub async fn best_raw(&self, connections: &[usize], rows: usize, of_a_stream: usize) -> f64 {
-        let mut best: f64 = 0.0;
-        for &connections in connections {
-            best = best.max(self.raw(connections, rows, of_a_stream).await);
-        }
-        best
+        best(connections, async |connections| self.raw(connections, rows, of_a_stream).await).await
     }
+}
+
+/// The best rate of several concurrencies.
+pub async fn best(connections: &[usize], rate: impl AsyncFn(usize) -> f64) -> f64 {
+    let mut best: f64 = 0.0;
+    for &connections in connections {
+        best = best.max(rate(connections).await);
+    }
+    best
 }
 
 macro_rules! insert_events {

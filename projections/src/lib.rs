@@ -32,7 +32,9 @@ pub use applying::Applying;
 pub use budgets::{PendingAlert, pending_alerts};
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
-pub use parking::{Decision, Order, ParkedEvent, ParkingError, Resumed, parked_events, resume};
+pub use parking::{
+    Decision, Order, ParkedEvent, ParkingDecision, ParkingError, Resumed, parked_events, parking_decisions, resume,
+};
 pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
 pub use projection::{Applied, ApplyError, Partitioning, Projection};
 pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
@@ -41,8 +43,10 @@ pub use runtime::{
 };
 pub use state::{StateTopic, state_topics};
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
-pub use verify::{Circumstances, verify};
-pub use versions::{REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, switch};
+pub use verify::{Circumstances, verify, verify_telling};
+pub use versions::{
+    REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, go_on, switch,
+};
 pub use wait::{WaitError, wait_for};
 
 /// The database of the read models, for rooms that ask them questions and name no database library.

@@ -73,11 +73,22 @@ pub enum Decision {
 }
 
 impl Decision {
-    fn as_str(self) -> &'static str {
+    /// As the database and the command line have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::Skip => "skip",
         }
+    }
+}
+
+impl TryFrom<String> for Decision {
+    type Error = ApplyError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let known = [Self::Retry, Self::Skip].into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| ApplyError::Row(format!("{text:?} is no decision")))
     }
 }
 
@@ -94,6 +105,46 @@ pub struct Order<'a> {
     pub actor: &'a str,
     /// Why.
     pub reason: &'a str,
+}
+
+/// A decision that was carried out.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct ParkingDecision {
+    /// Of which projection.
+    pub projection: String,
+    /// Which event.
+    pub position: i64,
+    /// What was decided.
+    #[sqlx(try_from = "String")]
+    pub decision: Decision,
+    /// Who decided.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub decided_at: DateTime<Utc>,
+}
+
+/// The decisions about the parked events of a projection, or of all, the latest first.
+///
+/// # Errors
+/// The database's.
+pub async fn parking_decisions(
+    pool: &PgPool,
+    projection: Option<&str>,
+    tenant: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ParkingDecision>, sqlx::Error> {
+    sqlx::query_as(
+        "select projection, position, decision, actor, reason, decided_at from apex.parking_decisions
+         where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
+         order by id desc limit $3",
+    )
+    .bind(projection)
+    .bind(tenant)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
 }
 
 /// What a decision came to.
@@ -151,14 +202,15 @@ pub async fn resume(
         return Err(ParkingError::OtherVersion);
     }
     sqlx::query(
-        "insert into apex.parking_decisions (projection, position, decision, actor, reason)
-         values ($1, $2, $3, $4, $5)",
+        "insert into apex.parking_decisions (projection, position, decision, actor, reason, tenant_id)
+         values ($1, $2, $3, $4, $5, $6)",
     )
     .bind(projection.name())
     .bind(order.position.as_i64())
     .bind(order.decision.as_str())
     .bind(order.actor)
     .bind(order.reason)
+    .bind(stream.tenant.as_str())
     .execute(&mut *connection)
     .await?;
     if order.decision == Decision::Skip {

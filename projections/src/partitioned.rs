@@ -5,9 +5,10 @@
 //! need no more than that can be fed so, and the checkpoint is a position of the log for each partition. Into how many
 //! parts the workers of the log divide the projection is of no concern here.
 //!
-//! Kafka is never believed to be complete. Where an event does not follow what this worker had before it, what lies
-//! between the checkpoint and the event is read from the log. Where it does, offsets without gaps prove that nothing
-//! does. What is at or before the checkpoint is a repetition and is dropped.
+//! Kafka is never believed to be complete, nor the worker's own memory. Offsets without gaps prove that nothing lies
+//! between what a worker had and what it gets next; that it was applied, and still is, the checkpoint alone says: a server
+//! that crashed may have lost it, or somebody put other tables in its place. Whatever lies between the checkpoint and
+//! what the events follow is read from the log. What is at or before the checkpoint is a repetition and is dropped.
 //!
 //! The checkpoint of a partition moves in the transaction that changes the tables. [`PartitionedFeed::settle`] moves the
 //! projection's own checkpoints up to the position before which everything is applied, so that queries that wait for a
@@ -20,6 +21,7 @@ use crate::runtime::{TURN, enter, make_checkpoints};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use streams::relay::partition_of;
 use streams::{Log, Pages, Position, ReadError, ReadFilter, RecordedEvent, TopicPartition};
 use thiserror::Error;
@@ -28,6 +30,8 @@ use uuid::Uuid;
 /// Events that are read from the log at once, and ids that are looked at.
 const PAGE_EVENTS: usize = 1000;
 const SETTLE_EVENTS: i64 = 20_000;
+/// The pause before a projection that could not be given back is tried again.
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a projection cannot be fed from Kafka, or was not at this time.
 #[derive(Debug, Error)]
@@ -127,24 +131,32 @@ impl PartitionedFeed {
         if self.projection.needs_log_order() {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
-        let mut transaction = self.pool.begin().await?;
-        make_checkpoints(&mut transaction, &self.target()).await?;
-        sqlx::query("update apex.checkpoints set source = 'kafka' where follower = $1 and source <> 'kafka'")
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        loop {
+            let mut transaction = self.pool.begin().await?;
+            enter(&mut transaction, Slot::Live, Some(TURN)).await?;
+            make_checkpoints(&mut transaction, &self.target()).await?;
+            lock_sources(&mut transaction, name).await?;
+            // A switch that this waited for has put in others, which only the next statement sees.
+            let taken = sqlx::query("update apex.checkpoints set source = 'kafka' where follower = $1")
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            if taken.rows_affected() > 0 {
+                return Ok(());
+            }
+        }
     }
 
-    /// Applies what Kafka delivered of a partition, whatever of it was delivered before.
+    /// Applies what Kafka delivered of a partition, whatever of it was delivered before. Nothing of the partition lies
+    /// between the events up to `after` and the first of these; none says that nobody can tell what does.
     ///
     /// # Errors
     /// [`PartitionedError`]; nothing of the batch is applied then, and it can be handed in again.
     pub async fn apply(
         &self,
         partition: &TopicPartition,
-        follows: bool,
+        after: Option<Position>,
         events: &[Arc<RecordedEvent>],
     ) -> Result<(), PartitionedError> {
         let Some(first) = events.first() else { return Ok(()) };
@@ -152,19 +164,16 @@ impl PartitionedFeed {
         if let Some(other) = events.iter().map(belongs).find(|belongs| *belongs != partition.number) {
             return Err(self.misplaced(partition, other));
         }
-        let before = Position::from(first.position.get().saturating_sub(1));
-        if !follows {
-            self.fill(partition, before).await?;
-        }
-        let mut transaction = self.pool.begin().await?;
-        let mut held = self.lock(&mut transaction, partition).await?;
-        if follows && held.is_new {
-            // Somebody has put in other tables, or begun anew: what this worker had applied is not in them.
+        let needed = after.unwrap_or_else(|| Position::from(first.position.get().saturating_sub(1)));
+        let (mut transaction, held) = loop {
+            let mut transaction = self.pool.begin().await?;
+            let held = self.lock(&mut transaction, partition).await?;
+            if held.checkpoint >= needed {
+                break (transaction, held);
+            }
             transaction.rollback().await?;
-            self.fill(partition, before).await?;
-            transaction = self.pool.begin().await?;
-            held = self.lock(&mut transaction, partition).await?;
-        }
+            self.fill(partition, needed).await?;
+        };
         let mut last = held.checkpoint;
         let mut fresh = Vec::with_capacity(events.len());
         for event in events {
@@ -226,6 +235,20 @@ impl PartitionedFeed {
         Ok(())
     }
 
+    /// Applies all that the log has and that is not applied yet: where Kafka is away.
+    ///
+    /// # Errors
+    /// [`PartitionedError`]; what is applied by then stays so.
+    pub async fn fill_all(&self) -> Result<(), PartitionedError> {
+        let head = self.log.head().await?;
+        for (topic, count) in &self.partitions {
+            for number in 0..*count {
+                self.fill(&TopicPartition { topic: topic.clone(), number }, head).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Moves the projection's checkpoints to where everything before is applied; returns the event that keeps them from
     /// moving on. Nothing happens where another worker is at it.
     ///
@@ -234,8 +257,9 @@ impl PartitionedFeed {
     pub async fn settle(&self) -> Result<Option<Awaited>, PartitionedError> {
         let name = self.projection.name();
         let mut transaction = self.pool.begin().await?;
+        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
         let is_free: Option<bool> = sqlx::query_scalar(
-            "select true from (select from apex.checkpoints where follower = $1 and source = 'kafka'
+            "select true from (select from apex.checkpoints where follower = $1 and source = 'kafka' order by name
                                for no key update skip locked) as free
              having count(*) = (select count(*) from apex.checkpoints where follower = $1)",
         )
@@ -246,28 +270,13 @@ impl PartitionedFeed {
             return Ok(None);
         }
         let reach = Reach::of(&mut transaction, name).await?;
-        let from = reach.least().as_i64();
-        let head: i64 = sqlx::query_scalar("select position from apex.head").fetch_one(&mut *transaction).await?;
-        let events: Vec<(i64, String, String, Uuid)> = sqlx::query_as(
-            "select position, tenant_id, category, stream_id from apex.events
-             where position > $1 and position <= $2 and category = any ($3) order by position limit $4",
-        )
-        .bind(from)
-        .bind(head)
-        .bind(self.projection.categories())
-        .bind(SETTLE_EVENTS)
-        .fetch_all(&mut *transaction)
-        .await?;
+        let from = reach.least();
+        let (events, through) = self.events_after(&mut transaction, from).await?;
         let missing = events.iter().find(|(position, tenant, category, stream)| {
             !reach.has_at(tenant, category, *stream, Position::from_i64(*position))
         });
-        let is_all = i64::try_from(events.len()).is_ok_and(|found| found < SETTLE_EVENTS);
-        let to = match missing {
-            Some((position, ..)) => position - 1,
-            None if is_all => head,
-            None => events.last().map_or(from, |(position, ..)| *position),
-        };
-        if to > from {
+        let to = missing.map_or(through.as_i64(), |(position, ..)| position - 1);
+        if to > from.as_i64() {
             sqlx::query(
                 "update apex.checkpoints set position = greatest(position, $2), updated_at = now() where follower = $1",
             )
@@ -284,18 +293,56 @@ impl PartitionedFeed {
         }))
     }
 
+    /// Where the events after a position belong, as many as are looked at, and up to where these are all.
+    async fn events_after(
+        &self,
+        connection: &mut PgConnection,
+        from: Position,
+    ) -> Result<(Vec<Place>, Position), PartitionedError> {
+        let (head, archived): (i64, i64) = sqlx::query_as(
+            "select position, coalesce((select max(last_position) from apex.archives), 0) from apex.head",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let categories = self.projection.categories();
+        if from.as_i64() < archived {
+            let page = self.log.read_after(from, &ReadFilter::default(), PAGE_EVENTS).await?;
+            let through = page.last().map_or(from, |last| last.position);
+            let wanted = page.into_iter().filter(|event| categories.contains(&&*event.stream.category));
+            let place = |event: RecordedEvent| {
+                let stream = event.stream;
+                (event.position.as_i64(), stream.tenant.to_string(), stream.category.to_string(), stream.id)
+            };
+            return Ok((wanted.map(place).collect(), through));
+        }
+        let places: Vec<Place> = sqlx::query_as(
+            "select position, tenant_id, category, stream_id from apex.events
+             where position > $1 and position <= $2 and category = any ($3) order by position limit $4",
+        )
+        .bind(from.as_i64())
+        .bind(head)
+        .bind(categories)
+        .bind(SETTLE_EVENTS)
+        .fetch_all(connection)
+        .await?;
+        let is_all = i64::try_from(places.len()).is_ok_and(|found| found < SETTLE_EVENTS);
+        let last = places.last().map_or(from.as_i64(), |(position, ..)| *position);
+        Ok((places, Position::from_i64(if is_all { head } else { last })))
+    }
+
     /// The checkpoint of a partition, held for this transaction. Holds off whoever switches to other tables, too.
     async fn lock(&self, connection: &mut PgConnection, partition: &TopicPartition) -> Result<Held, PartitionedError> {
         let name = self.projection.name();
         enter(connection, Slot::Live, Some(TURN)).await?;
-        let versions: Vec<Option<i32>> = sqlx::query_scalar(
-            "select version from apex.checkpoints where follower = $1 and source = 'kafka' for key share",
-        )
-        .bind(name)
-        .fetch_all(&mut *connection)
-        .await?;
-        if versions.is_empty() {
-            return Err(PartitionedError::FedFromLog(name));
+        let held = "select version from apex.checkpoints where follower = $1 and source = 'kafka' order by name
+                    for key share";
+        let mut versions: Vec<Option<i32>> = vec![];
+        while versions.is_empty() {
+            if !is_fed_from_kafka(connection, name).await? {
+                return Err(PartitionedError::FedFromLog(name));
+            }
+            // A switch that this waited for has put in others, which only the next statement sees.
+            versions = sqlx::query_scalar(held).bind(name).fetch_all(&mut *connection).await?;
         }
         let code = self.projection.version();
         if let Some(live) = versions.into_iter().flatten().find(|live| *live != code) {
@@ -303,7 +350,7 @@ impl PartitionedFeed {
         }
         let (topic, category) = (&partition.topic, category_of(&partition.topic));
         let found = self.count(topic);
-        let made = sqlx::query(
+        sqlx::query(
             "insert into apex.partition_checkpoints (projection, category, partition, topic, partitions, position)
              select $1, $2, $3, $4, $5, min(position) from apex.checkpoints where follower = $1
              on conflict do nothing",
@@ -330,7 +377,7 @@ impl PartitionedFeed {
             return Err(other);
         }
         let checkpoint = Position::from_i64(position).max(reach.least());
-        Ok(Held { checkpoint, is_new: made.rows_affected() == 1, reach })
+        Ok(Held { checkpoint, reach })
     }
 
     /// What is wrong where the category was fed from another topic, or from one with another number of partitions.
@@ -392,11 +439,12 @@ impl PartitionedFeed {
     }
 }
 
+/// An event's position, tenant, category and stream.
+type Place = (i64, String, String, Uuid);
+
 /// The checkpoint of a partition, as a transaction holds it.
 struct Held {
     checkpoint: Position,
-    /// Nobody had one before.
-    is_new: bool,
     /// What is applied, by whatever way.
     reach: Reach,
 }
@@ -411,39 +459,46 @@ fn category_of(topic: &str) -> &str {
 /// # Errors
 /// [`PartitionedError`]; Kafka's workers can go on then, and this can be tried again.
 pub async fn give_back(projection: &'static dyn Projection, pool: &PgPool, log: &Log) -> Result<(), PartitionedError> {
-    let name = projection.name();
-    let is_fed: bool =
-        sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and source = 'kafka')")
-            .bind(name)
-            .fetch_one(pool)
-            .await?;
-    if !is_fed {
-        return Ok(());
+    while is_fed_from_kafka(&mut *pool.acquire().await?, projection.name()).await? {
+        // Anew each time: workers that still feed it may begin with partitions that had no checkpoint.
+        let reach = Reach::of(&mut *pool.acquire().await?, projection.name()).await?;
+        let topics = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions));
+        let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions: topics.collect() };
+        match feed.hand_over().await {
+            // Somebody else was faster.
+            Ok(()) | Err(PartitionedError::FedFromLog(_)) => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(HAND_OVER_PAUSE).await;
     }
-    let mut connection = pool.acquire().await?;
-    let reach = Reach::of(&mut connection, name).await?;
-    drop(connection);
-    let partitions = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions)).collect();
-    let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
-    while !feed.hand_over().await? {}
+    Ok(())
+}
+
+async fn is_fed_from_kafka(connection: &mut PgConnection, projection: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and source = 'kafka')")
+        .bind(projection)
+        .fetch_one(connection)
+        .await
+}
+
+/// Takes the checkpoints of all parts, to say who feeds them.
+async fn lock_sources(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
+        .bind(projection)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 impl PartitionedFeed {
     /// Applies what partitions lack, and gives the projection to the log if that leaves none ahead of the others.
-    async fn hand_over(&self) -> Result<bool, PartitionedError> {
-        let (name, head) = (self.projection.name(), self.log.head().await?);
-        for (topic, count) in &self.partitions {
-            for number in 0..*count {
-                self.fill(&TopicPartition { topic: topic.clone(), number }, head).await?;
-            }
-        }
+    async fn hand_over(&self) -> Result<(), PartitionedError> {
+        let name = self.projection.name();
+        self.fill_all().await?;
         self.settle().await?;
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?;
+        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
+        lock_sources(&mut transaction, name).await?;
         let given = sqlx::query(
             "update apex.checkpoints set source = 'log' where follower = $1 and not exists (
                  select from apex.partition_checkpoints where projection = $1 and position > (
@@ -459,6 +514,6 @@ impl PartitionedFeed {
                 .await?;
         }
         transaction.commit().await?;
-        Ok(given.rows_affected() > 0)
+        Ok(())
     }
 }

@@ -101,6 +101,11 @@ impl Partitioning {
         u16::try_from(hash % u64::from(self.parts())).unwrap_or(0)
     }
 
+    /// The name of the checkpoint of a part.
+    pub(crate) fn checkpoint(self, follower: &str, part: u16) -> String {
+        if self.parts() > 1 { format!("{follower}/{part}") } else { follower.to_owned() }
+    }
+
     /// What the checkpoints of several parts say of how they are divided.
     pub(crate) fn key(self) -> Option<&'static str> {
         match self {
@@ -210,9 +215,7 @@ pub(crate) struct Part {
 impl Part {
     /// The name of its checkpoint.
     pub(crate) fn checkpoint(&self) -> String {
-        let follower = self.target.follower();
-        let is_divided = self.target.projection.partitioning().parts() > 1;
-        if is_divided { format!("{follower}/{}", self.number) } else { follower }
+        self.target.projection.partitioning().checkpoint(&self.target.follower(), self.number)
     }
 
     /// Whether it is the one to apply an event.

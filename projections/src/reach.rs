@@ -1,6 +1,6 @@
 //! How far a read model has come: each part of it, and where it is fed from Kafka, each partition of a topic.
 
-use crate::projection::Partitioning;
+use crate::projection::{ApplyError, Partitioning};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use streams::relay::partition_of;
@@ -26,22 +26,28 @@ pub(crate) struct Topic {
 }
 
 impl Reach {
-    /// Reads it, as this transaction sees it.
-    pub(crate) async fn of(connection: &mut PgConnection, follower: &str) -> Result<Self, sqlx::Error> {
+    /// Reads it, as this transaction sees it. Fails where the checkpoints are not those of one division: nobody could
+    /// tell what they mean.
+    pub(crate) async fn of(connection: &mut PgConnection, follower: &str) -> Result<Self, ApplyError> {
         let rows: Vec<(String, i64, Option<i32>, Option<String>)> =
             sqlx::query_as("select name, position, version, partitioned_by from apex.checkpoints where follower = $1")
                 .bind(follower)
                 .fetch_all(&mut *connection)
                 .await?;
-        let number = |name: &str| name.rsplit_once('/').and_then(|(_, part)| part.parse().ok()).unwrap_or(0);
-        let partitioned_by = rows.first().and_then(|row| row.3.as_deref());
+        let key = rows.first().and_then(|row| row.3.as_deref());
         let count = u16::try_from(rows.len()).unwrap_or(u16::MAX);
-        Ok(Self {
-            version: rows.iter().filter_map(|row| row.2).max(),
-            partitioning: Partitioning::of_key(partitioned_by, count),
-            parts: rows.iter().map(|row| (number(&row.0), Position::from_i64(row.1))).collect(),
-            topics: topics(connection, follower).await?,
-        })
+        let partitioning = Partitioning::of_key(key, count);
+        let mut parts = HashMap::new();
+        for number in (0..count).filter(|_| rows.iter().all(|row| row.3.as_deref() == key)) {
+            let name = partitioning.checkpoint(follower, number);
+            parts.extend(rows.iter().find(|row| row.0 == name).map(|row| (number, Position::from_i64(row.1))));
+        }
+        if parts.len() != rows.len() {
+            let names: Vec<_> = rows.iter().map(|row| row.0.as_str()).collect();
+            return Err(ApplyError::Row(format!("checkpoints of several divisions: {}", names.join(", "))));
+        }
+        let version = rows.iter().filter_map(|row| row.2).max();
+        Ok(Self { version, partitioning, parts, topics: topics(connection, follower).await? })
     }
 
     /// Whether the event is applied, or parked.

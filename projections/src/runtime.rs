@@ -355,13 +355,15 @@ pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, part: &Part) 
     if make_checkpoints(connection, &part.target).await? {
         return Ok(Lock::Taken(Position::ZERO));
     }
-    // Other code may have other parts, and this one none of their checkpoints.
-    let is_other: bool =
-        sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and version <> $2)")
-            .bind(part.target.follower())
-            .bind(code)
-            .fetch_one(connection)
-            .await?;
+    // Other code may have other parts, and this part no checkpoint among theirs.
+    let is_other: bool = sqlx::query_scalar(
+        "select bool_or(version <> $2) or not bool_or(name = $3) from apex.checkpoints where follower = $1",
+    )
+    .bind(part.target.follower())
+    .bind(code)
+    .bind(part.checkpoint())
+    .fetch_one(connection)
+    .await?;
     Ok(if is_other { Lock::OtherVersion } else { Lock::Elsewhere })
 }
 
@@ -387,11 +389,12 @@ pub(crate) async fn make_checkpoints(connection: &mut PgConnection, target: &Tar
 pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, ApplyError> {
     enter(connection, target.slot, Some(TURN)).await?;
     let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
-    let versions: Vec<Option<i32>> =
-        sqlx::query_scalar("select version from apex.checkpoints where name = any ($1) order by name for update")
-            .bind(&names)
-            .fetch_all(connection)
-            .await?;
+    let take = "select version from apex.checkpoints where name = any ($1) order by name for update";
+    let mut versions: Vec<Option<i32>> = sqlx::query_scalar(take).bind(&names).fetch_all(&mut *connection).await?;
+    if versions.is_empty() {
+        // A switch that this waited for has put in others, which only the next statement sees.
+        versions = sqlx::query_scalar(take).bind(&names).fetch_all(connection).await?;
+    }
     let is_own = |version: &Option<i32>| version.is_none_or(|version| version == target.projection.version());
     Ok(versions.len() == names.len() && versions.iter().all(is_own))
 }

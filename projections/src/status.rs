@@ -17,6 +17,8 @@ pub struct ProjectionStatus {
     pub updated_at: Option<DateTime<Utc>>,
     /// How many events are parked.
     pub parked_events: i64,
+    /// Where its events come from: `log` or `kafka`.
+    pub source: String,
     /// The version of this program's code.
     pub code_version: i32,
     /// The version of the live tables; none before the first batch.
@@ -46,12 +48,13 @@ pub async fn statuses(pool: &PgPool) -> Result<Vec<ProjectionStatus>, sqlx::Erro
     let versions: Vec<_> = crate::all().iter().map(|projection| projection.version()).collect();
     sqlx::query_as(
         "with followers as (
-             select follower, min(position) as position, max(updated_at) as updated_at, max(version) as version
+             select follower, min(position) as position, max(updated_at) as updated_at, max(version) as version,
+                    max(source) as source
              from apex.checkpoints group by follower
          )
          select n.name, coalesce(c.position, 0) as position, h.position - coalesce(c.position, 0) as lag_events,
                 c.updated_at, (select count(*) from apex.parked_events p where p.projection = n.name) as parked_events,
-                n.version as code_version, c.version, b.version as next_version, b.position as next_position,
+                coalesce(c.source, 'log') as source, n.version as code_version, c.version, b.version as next_version, b.position as next_position,
                 o.version as old_version
          from unnest($1::text[], $2::int[]) with ordinality as n (name, version, place)
          cross join apex.head h

@@ -1,14 +1,14 @@
 //! Rebuilt is live: the log is folded once more, beside what is live and up to where that stands, and both are compared.
 //!
-//! All of it is one transaction that is rolled back. It takes no lock that anybody else waits for, and leaves nothing
-//! behind whenever it is interrupted.
+//! All of it is one transaction that is rolled back. Neither workers nor queries wait for it, but a switch does. It leaves
+//! nothing behind whenever it is interrupted.
 
 use crate::batch::{apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
 use crate::projection::{Projection, Slot, Target};
 use crate::reach::Reach;
 use crate::runtime::enter;
-use crate::versions::RebuildError;
+use crate::versions::{RebuildError, RebuildProgress};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::sync::Arc;
 use streams::{Log, Position, ReadFilter};
@@ -42,6 +42,20 @@ pub async fn verify(
     projection: &'static dyn Projection,
     circumstances: &Circumstances,
 ) -> Result<Comparison, RebuildError> {
+    verify_telling(pool, log, projection, circumstances, |_| {}).await
+}
+
+/// The same, telling how far it is.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_telling(
+    pool: &PgPool,
+    log: &Log,
+    projection: &'static dyn Projection,
+    circumstances: &Circumstances,
+    mut progress: impl FnMut(RebuildProgress),
+) -> Result<Comparison, RebuildError> {
     let mut transaction = pool.begin().await?;
     // One moment for the checkpoints and the tables, however long the folding takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
@@ -67,6 +81,7 @@ pub async fn verify(
         let events: Vec<_> = page.into_iter().map(Arc::new).collect();
         let events = decode(&events, |event| target.wants(event) && live.has(event));
         apply_batch(&target, &mut transaction, &events).await?;
+        progress(RebuildProgress { position: reached, head: last });
     }
     let comparison = compare_slots(&mut transaction, projection, Slot::Check, last).await?;
     transaction.rollback().await?;

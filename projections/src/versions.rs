@@ -51,7 +51,7 @@ pub enum RebuildError {
     /// There is no version under construction.
     #[error("no version of {0} is under construction: rebuild it first")]
     NotBuilt(&'static str),
-    /// The version under construction is of other code.
+    /// The version under construction is of other code, which alone can go on with it.
     #[error("the version of {0} under construction is of other code: rebuild it first")]
     OtherBuilt(&'static str),
     /// The live tables are of other code, which alone can fold for a check.
@@ -91,12 +91,29 @@ pub async fn build(
     log: &Log,
     projections: &[&'static dyn Projection],
     batch_events: usize,
+    progress: impl FnMut(RebuildProgress),
+) -> Result<Position, RebuildError> {
+    for &projection in projections {
+        prepare(pool, &Target { projection, slot: Slot::Next }).await?;
+    }
+    go_on(pool, log, projections, batch_events, progress).await
+}
+
+/// Builds on where a build of this version left off, up to the end of the log.
+///
+/// # Errors
+/// [`RebuildError`], among them that nothing was begun, or by other code.
+pub async fn go_on(
+    pool: &PgPool,
+    log: &Log,
+    projections: &[&'static dyn Projection],
+    batch_events: usize,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Position, RebuildError> {
     let mut parts = Vec::new();
     for &projection in projections {
         let target = Target { projection, slot: Slot::Next };
-        prepare(pool, &target).await?;
+        check_built(pool, &target).await?;
         for part in target.parts() {
             let position = position_of(pool, &part).await?;
             parts.push((part, position));
@@ -155,6 +172,20 @@ async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
     Ok(transaction.commit().await?)
 }
 
+/// That what is under construction is of this code.
+async fn check_built(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
+    let versions: Vec<Option<i32>> = sqlx::query_scalar("select version from apex.checkpoints where follower = $1")
+        .bind(target.follower())
+        .fetch_all(pool)
+        .await?;
+    let (name, code) = (target.projection.name(), target.projection.version());
+    match versions.as_slice() {
+        [] => Err(RebuildError::NotBuilt(name)),
+        built if built.len() == target.parts().len() && built.iter().all(|version| *version == Some(code)) => Ok(()),
+        _ => Err(RebuildError::OtherBuilt(name)),
+    }
+}
+
 async fn position_of(pool: &PgPool, part: &Part) -> Result<Position, RebuildError> {
     let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
         .bind(part.checkpoint())
@@ -199,7 +230,7 @@ pub async fn compare(
     log: &Log,
     projection: &'static dyn Projection,
 ) -> Result<Comparison, RebuildError> {
-    build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     for _ in 0..SWITCH_ATTEMPTS {
         let mut transaction = pool.begin().await?;
         match try_compare(&mut transaction, log, projection).await {
@@ -256,10 +287,7 @@ async fn try_compare(
 /// [`RebuildError`]; then the live version is as it was.
 pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> Result<Position, RebuildError> {
     let name = projection.name();
-    for part in (Target { projection, slot: Slot::Next }).parts() {
-        position_of(pool, &part).await?;
-    }
-    build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     sqlx::query("select apex.analyze_projection($1)").bind(name).execute(pool).await?;
     for _ in 0..SWITCH_ATTEMPTS {
         let mut transaction = pool.begin().await?;
@@ -293,22 +321,23 @@ async fn try_switch(
     Ok(Position::from_i64(position))
 }
 
-/// Takes the checkpoints of both versions, and brings the one under construction to where the live one stands.
+/// Takes the checkpoints of both versions, and brings the one under construction to where the live one stands. Its own
+/// first: whoever compares it has them for longer than a live worker can wait.
 async fn catch_up(
     connection: &mut PgConnection,
     log: &Log,
     projection: &'static dyn Projection,
 ) -> Result<(), RebuildError> {
     sqlx::query("select set_config('lock_timeout', $1, true)").bind(TURN_PATIENCE).execute(&mut *connection).await?;
+    let target = Target { projection, slot: Slot::Next };
+    if !lock_checkpoints(connection, &target).await? {
+        return Err(RebuildError::OtherBuilt(projection.name()));
+    }
     let live: Vec<i64> =
         sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
             .bind(projection.name())
             .fetch_all(&mut *connection)
             .await?;
-    let target = Target { projection, slot: Slot::Next };
-    if !lock_checkpoints(connection, &target).await? {
-        return Err(RebuildError::OtherBuilt(projection.name()));
-    }
     let stands = Position::from_i64(live.iter().copied().max().unwrap_or(0));
     for part in target.parts() {
         level(connection, log, &part, stands).await?;

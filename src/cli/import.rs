@@ -123,6 +123,12 @@ impl Counts {
 
 /// Waits for the read models.
 pub(super) async fn settle(rooms: &Rooms) -> anyhow::Result<Position> {
+    let statuses = projections::statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
+    let fed: Vec<_> =
+        statuses.into_iter().filter(|status| status.source == "kafka").map(|status| status.name).collect();
+    if !fed.is_empty() {
+        eprintln!("Waiting for the workers that feed {} from Kafka; --no-wait does not.", fed.join(", "));
+    }
     rooms.settle(SETTLE_PATIENCE).await.context("the events are in the log, but the read models are behind")
 }
 

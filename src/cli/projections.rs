@@ -7,7 +7,8 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{
-    Circumstances, Comparison, Decision, Order, Projection, REBUILD_BATCH_EVENTS, Spare, by_name, statuses,
+    Circumstances, Comparison, Decision, Order, Projection, REBUILD_BATCH_EVENTS, RebuildProgress, Spare, by_name,
+    statuses,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -30,6 +31,15 @@ enum Command {
     },
     /// Events that could not be applied; their streams wait
     Parked {
+        /// Only of this read model
+        #[arg(value_name = "NAME")]
+        projection: Option<String>,
+        /// The form of the list
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
+    /// What was decided about parked events, by whom and why, the latest first
+    Decisions {
         /// Only of this read model
         #[arg(value_name = "NAME")]
         projection: Option<String>,
@@ -92,7 +102,7 @@ struct Parked {
     actor: String,
 }
 
-/// Parked events listed at once.
+/// Parked events, or decisions about them, listed at once.
 const MAX_PARKED: i64 = 1000;
 
 impl Projections {
@@ -101,6 +111,7 @@ impl Projections {
             let is_well = match self.command {
                 Command::List { format } => list(rooms, format).await?,
                 Command::Parked { projection, format } => parked(rooms, projection.as_deref(), format).await?,
+                Command::Decisions { projection, format } => decisions(rooms, projection.as_deref(), format).await?,
                 Command::Retry(event) => decide(rooms, &event, Decision::Retry).await?,
                 Command::Skip(event) => decide(rooms, &event, Decision::Skip).await?,
                 Command::Rebuild { name, switch } => rebuild(rooms, &named(&name)?, switch).await?,
@@ -138,13 +149,14 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
             status.position.to_string(),
             status.lag_events.to_string(),
             status.parked_events.to_string(),
+            status.source,
             status.updated_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339()),
             version(status.version),
             next,
             version(status.old_version),
         ]
     });
-    let header = ["name", "position", "lag_events", "parked_events", "updated_at", "version", "next", "old"];
+    let header = ["name", "position", "lag_events", "parked_events", "source", "updated_at", "version", "next", "old"];
     print(&header, rows.collect(), format)?;
     Ok(true)
 }
@@ -159,6 +171,16 @@ async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> 
     Ok(true)
 }
 
+async fn decisions(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
+    let decisions = projections::parking_decisions(&rooms.pool, projection, None, MAX_PARKED).await?;
+    let rows = decisions.into_iter().map(|made| {
+        let (position, at) = (made.position.to_string(), made.decided_at.to_rfc3339());
+        vec![at, made.projection, position, made.decision.as_str().to_owned(), made.actor, made.reason]
+    });
+    print(&["decided_at", "projection", "position", "decision", "actor", "reason"], rows.collect(), format)?;
+    Ok(true)
+}
+
 async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Result<bool> {
     let projection = by_name(&event.name).with_context(|| format!("there is no read model {:?}", event.name))?;
     let (position, actor, reason) = (Position::from(event.position), &event.actor, &event.reason);
@@ -169,28 +191,56 @@ async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Re
 }
 
 async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_switched: bool) -> anyhow::Result<bool> {
-    let names: Vec<_> = projections.iter().map(|projection| projection.name()).collect();
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} events, {per_sec}, ready in {eta}");
-    let bar = ProgressBar::new(rooms.log.head().await?.get())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(names.join(", "));
-    let mut begun = false;
-    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, |progress| {
-        bar.set_length(progress.head.get());
-        if !std::mem::replace(&mut begun, true) {
-            // What an earlier build did is not part of this one's rate.
-            bar.set_position(progress.position.get());
-            bar.reset_eta();
-        }
-        bar.set_position(progress.position.get());
-    });
-    built.await.context("what is live is as it was; the same command goes on from here")?;
-    bar.finish_and_clear();
+    let mut bar = Bar::of(projections);
+    let telling = |progress| bar.tell(progress);
+    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await;
+    std::mem::drop(bar);
+    built.context("what is live is as it was; the same command goes on from here")?;
     compare(rooms, projections).await?;
     if is_switched { switch(rooms, projections).await } else { Ok(true) }
 }
 
+/// Brings what was built to the end of the log: where that was long ago, it takes its time.
+async fn go_on(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<()> {
+    let mut bar = Bar::of(projections);
+    let telling = |progress| bar.tell(progress);
+    projections::go_on(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await?;
+    Ok(())
+}
+
+/// How far a fold of the log is; gone when dropped.
+struct Bar {
+    bar: ProgressBar,
+    has_begun: bool,
+}
+
+impl Bar {
+    fn of(projections: &[&'static dyn Projection]) -> Self {
+        let names: Vec<_> = projections.iter().map(|projection| projection.name()).collect();
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} events, {per_sec}, ready in {eta}");
+        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar: bar.with_prefix(names.join(", ")), has_begun: false }
+    }
+
+    fn tell(&mut self, progress: RebuildProgress) {
+        self.bar.set_length(progress.head.get());
+        if !std::mem::replace(&mut self.has_begun, true) {
+            // What an earlier build did is not part of this one's rate.
+            self.bar.set_position(progress.position.get());
+            self.bar.reset_eta();
+        }
+        self.bar.set_position(progress.position.get());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
+    go_on(rooms, projections).await?;
     let mut is_same = true;
     for projection in projections {
         let comparison = projections::compare(&rooms.pool, &rooms.log, *projection).await?;
@@ -200,6 +250,7 @@ async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyh
 }
 
 async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
+    go_on(rooms, projections).await?;
     for projection in projections {
         let position = projections::switch(&rooms.pool, &rooms.log, *projection).await?;
         eprintln!("{}: switched at position {position}; what was live is kept until `drop`.", projection.name());
@@ -220,7 +271,10 @@ async fn verify(rooms: &Rooms, projections: &[&'static dyn Projection], sizes: &
     for projection in projections {
         for &size in sizes {
             let circumstances = Circumstances::foreign(size.max(1));
-            let comparison = projections::verify(&rooms.pool, &rooms.log, *projection, &circumstances).await?;
+            let mut bar = Bar::of(&[*projection]);
+            let (pool, log, telling) = (&rooms.pool, &rooms.log, |progress| bar.tell(progress));
+            let comparison = projections::verify_telling(pool, log, *projection, &circumstances, telling).await?;
+            std::mem::drop(bar);
             is_same &= tell(projection.name(), &comparison);
         }
     }

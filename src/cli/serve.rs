@@ -70,7 +70,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
-    let secret = |token: &Option<Secret>| token.as_ref().map(|token| api::Secret::new(token.reveal()));
+    let secret = |token: &Option<Secret>| token.as_ref().map(|token| api::Secret::new(token.reveal().trim()));
     let config = api::ApiConfig {
         token: secret(&server.token),
         operator_token: secret(&server.operator_token),

@@ -49,6 +49,10 @@ const BATCH_EVENTS: usize = 1000;
 const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
 /// How long Kafka may take to bring an event.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
+/// The same, once it did not bring one and as long as it brings none.
+const AWAY_PATIENCE: Duration = Duration::from_secs(1);
+/// How often a failure that goes on is told.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(30);
 /// The pause after a failure that may pass.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -118,7 +122,7 @@ async fn feed(
     };
     let feed = PartitionedFeed { projection, pool, log, partitions };
     feed.take_over().await?;
-    let mut stall = Stall::default();
+    let (mut stall, mut complaint) = (Stall::default(), Complaint::default());
     let mut ticks = tokio::time::interval(SETTLE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -131,13 +135,14 @@ async fn feed(
             }
             batches = consumer.next(BATCH_EVENTS) => match batches {
                 Ok(batches) => {
+                    stall.is_away = false;
                     tokio::select! {
                         () = &mut stop => return Ok(()),
                         applied = apply(&feed, &consumer, batches) => applied?,
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "Kafka is asked again");
+                    complaint.make(&error);
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             },
@@ -145,20 +150,47 @@ async fn feed(
     }
 }
 
-/// What the projection waits for, and since when.
+/// What is told now and then for as long as it goes on.
 #[derive(Default)]
-struct Stall(Option<(Awaited, Instant)>);
+struct Complaint {
+    made: Option<Instant>,
+    since: u32,
+}
+
+impl Complaint {
+    fn make(&mut self, error: &ConsumerError) {
+        self.since += 1;
+        if self.made.is_none_or(|made| made.elapsed() > COMPLAINT_INTERVAL) {
+            let (times, error) = (self.since, error as &dyn std::error::Error);
+            tracing::warn!(times, error, "Kafka cannot be read, and is asked again");
+            *self = Self { made: Some(Instant::now()), since: 0 };
+        }
+    }
+}
+
+/// What the projection waits for.
+#[derive(Default)]
+struct Stall {
+    /// And since when.
+    awaited: Option<(Awaited, Instant)>,
+    /// Kafka did not bring it in time, and has brought nothing since.
+    is_away: bool,
+}
 
 impl Stall {
     /// Brings the projection's own checkpoint up to the partitions'. What Kafka does not bring in time is read from the
     /// log: it has lost it, or is away.
     async fn settle(&mut self, feed: &PartitionedFeed) -> Result<(), PartitionedError> {
         let awaited = feed.settle().await?;
-        self.0 = match (self.0.take(), awaited) {
+        self.awaited = match (self.awaited.take(), awaited) {
             (Some((before, since)), Some(awaited)) if before == awaited => {
-                if since.elapsed() > KAFKA_PATIENCE {
-                    tracing::warn!(?awaited, "Kafka does not bring an event; the log is read");
-                    feed.fill(&awaited.partition, feed.log.head().await?).await?;
+                if since.elapsed() > if self.is_away { AWAY_PATIENCE } else { KAFKA_PATIENCE } {
+                    if !std::mem::replace(&mut self.is_away, true) {
+                        let (projection, topic) = (feed.projection.name(), &*awaited.partition.topic);
+                        let (partition, position) = (awaited.partition.number, awaited.position.get());
+                        tracing::warn!(projection, topic, partition, position, "Kafka is away; the log is read");
+                    }
+                    feed.fill_all().await?;
                 }
                 Some((awaited, since))
             }
@@ -184,7 +216,7 @@ async fn partitions(consumer: &Arc<Consumer>) -> anyhow::Result<std::collections
 /// Applies each batch, however often it takes.
 async fn apply(feed: &PartitionedFeed, consumer: &Consumer, batches: Vec<PartitionBatch>) -> anyhow::Result<()> {
     for batch in batches {
-        while let Err(error) = feed.apply(&batch.partition, batch.follows, &batch.events).await {
+        while let Err(error) = feed.apply(&batch.partition, batch.after, &batch.events).await {
             pass_over(error).await?;
         }
         consumer.applied(&batch);

@@ -1,10 +1,11 @@
 //! The events of topics that the relay fills, shared out among the members of a consumer group.
 //!
-//! Offsets are hints: they say where to begin, and what was applied is somebody else's knowledge. So each event says
-//! whether it follows the one before it in its partition; where it does not, the reader has to look what lies between.
+//! Offsets are hints: they say where to begin, and what was applied is somebody else's knowledge. So each piece of a
+//! partition says what it follows, by position; where the reader has not applied that, or where it is not known, the
+//! reader has to look what lies between.
 
-use crate::RecordedEvent;
 use crate::relay::{RelayConfig, decode};
+use crate::{Position, RecordedEvent};
 use futures::FutureExt;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -46,8 +47,9 @@ pub struct TopicPartition {
 pub struct PartitionBatch {
     /// Which partition.
     pub partition: TopicPartition,
-    /// Whether the first event stands right behind what this member had last; if not, others may lie between.
-    pub follows: bool,
+    /// Nothing lies between the events up to here and the first of these; of a partition that this member has just got,
+    /// or with a gap in its offsets, nobody can tell.
+    pub after: Option<Position>,
     /// The events.
     pub events: Vec<Arc<RecordedEvent>>,
     /// The offset behind the last of them.
@@ -63,16 +65,28 @@ pub struct Consumer {
 /// What this member expects next in each of its partitions; forgotten whenever they are shared out anew.
 #[derive(Default)]
 struct Context {
-    expected: Mutex<HashMap<TopicPartition, i64>>,
+    expected: Mutex<HashMap<TopicPartition, Expected>>,
+}
+
+/// Where a partition goes on.
+struct Expected {
+    offset: i64,
+    /// The greatest position that was handed out.
+    position: Position,
 }
 
 impl Context {
-    fn expected(&self) -> MutexGuard<'_, HashMap<TopicPartition, i64>> {
+    fn expected(&self) -> MutexGuard<'_, HashMap<TopicPartition, Expected>> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    /// Whoever reads gets it too.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = &error as &dyn std::error::Error, reason, "the Kafka client reports");
+    }
+}
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
@@ -148,13 +162,17 @@ impl Consumer {
             }
         };
         let (partition, next_offset) = (TopicPartition { topic: topic.into(), number }, offset + 1);
-        let follows = self.consumer.context().expected().insert(partition.clone(), next_offset) == Some(offset);
+        let mut expected = self.consumer.context().expected();
+        let before = expected.get(&partition).filter(|before| before.offset == offset);
+        let after = before.map(|before| before.position);
+        let position = after.map_or(event.position, |after| after.max(event.position));
+        expected.insert(partition.clone(), Expected { offset: next_offset, position });
         match batches.iter_mut().rev().find(|batch: &&mut PartitionBatch| batch.partition == partition) {
-            Some(batch) if follows => {
+            Some(batch) if after.is_some() => {
                 batch.events.push(event);
                 batch.next_offset = next_offset;
             }
-            _ => batches.push(PartitionBatch { partition, follows, events: vec![event], next_offset }),
+            _ => batches.push(PartitionBatch { partition, after, events: vec![event], next_offset }),
         }
     }
 

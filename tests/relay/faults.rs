@@ -2,13 +2,14 @@
 
 use crate::block_on;
 use crate::broker::{self, Broker};
-use crate::harness::until;
+use crate::harness::{call, until};
 use crate::stage::Stage;
 use crate::worker::Job;
+use crate::workers::assert_is_rebuilt;
 use crate::{Trials, trials};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -16,11 +17,16 @@ pub(crate) const TRIALS: Trials = trials![
     of_two_relays_one_publishes_and_the_other_takes_over,
     a_relay_that_hangs_loses_its_seat,
     a_broker_that_stops_or_hangs_loses_nothing,
+    an_outage_of_minutes_holds_up_nobody_and_is_made_up_for,
     a_wiped_broker_is_filled_again_from_any_position,
     planted_checkpoints_before_the_acknowledgement_are_caught,
 ];
 
-fn signal(child: &Child, signal: Signal) {
+/// Longer than several times the relay waits for an acknowledgement, and than the client's own patience was by default
+/// for its connections, its batches and what it knows of topics.
+const OUTAGE: Duration = Duration::from_secs(150);
+
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
@@ -123,6 +129,46 @@ fn a_broker_that_stops_or_hangs_loses_nothing() {
 
         appending.stop().await;
         stage.verify().await;
+    });
+}
+
+/// With the program as it is run, and its own settings.
+fn an_outage_of_minutes_holds_up_nobody_and_is_made_up_for() {
+    with_broker(async |broker| {
+        let stage = Stage::new(broker.address()).await;
+        let arguments = ["relay", "--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
+        let mut relay = stage.database.apex(&arguments).spawn().unwrap();
+        let mut worker = stage.start_worker("kafka", &stage.prefix);
+        stage.import("claude-code", "claude-code.jsonl").await;
+        stage.wait_for_projections().await;
+        stage.wait_for_relay().await;
+
+        broker.stop();
+        let (stopped, published) = (Instant::now(), stage.relayed().await);
+        let mut slowest = Duration::ZERO;
+        while stopped.elapsed() < OUTAGE {
+            let began = Instant::now();
+            for answer in stage.log.append_many((0..20).map(|_| call())).await {
+                answer.unwrap();
+            }
+            slowest = slowest.max(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        assert!(slowest < Duration::from_secs(10), "appends waited {slowest:?} for a broker that is away");
+        // The read models have it from the log.
+        stage.import("otlp", "otlp.json").await;
+        stage.wait_for_projections().await;
+        assert_eq!(stage.relayed().await, published, "something is published that no broker has");
+
+        broker.start();
+        stage.wait_for_relay().await;
+        stage.import("autogpt", "autogpt.jsonl").await;
+        stage.wait_for_projections().await;
+        for child in [&mut relay, &mut worker] {
+            assert!(child.try_wait().unwrap().is_none(), "a process has ended");
+        }
+        stage.verify().await;
+        assert_is_rebuilt(&stage.database).await;
     });
 }
 

@@ -12,7 +12,7 @@ use streams::Log;
 
 pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
 
-const RESTARTS: usize = 4;
+const RESTARTS: usize = 6;
 /// Events between two restarts.
 const EVENTS: u64 = 300;
 
@@ -64,12 +64,22 @@ fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
         let appending = tokio::spawn(append(stage.log.clone(), stop.clone()));
         let following = tokio::spawn(follow(server.address.clone(), end.clone()));
-        for _ in 0..RESTARTS {
+        let mut worker = None;
+        for round in 0..RESTARTS {
+            if round == RESTARTS / 2 {
+                // From here on, read models are fed from Kafka: what a worker has applied is lost under it.
+                worker = Some(stage.start_worker("kafka", &stage.prefix));
+                let taken = "select count(distinct projection) > 0 from apex.partition_checkpoints";
+                let pool = &stage.database.pool;
+                until("Kafka feeds", async || sqlx::query_scalar(taken).fetch_one(pool).await.unwrap()).await;
+            }
             let before = stage.log.head().await.unwrap().get();
             until("appends go on", async || stage.log.head().await.unwrap().get() > before + EVENTS).await;
             cluster.stop_immediately().await;
             cluster.start_server().await;
         }
+        let mut worker = worker.unwrap();
+        assert!(worker.try_wait().unwrap().is_none(), "the worker has ended");
         stop.store(true, Ordering::Relaxed);
         let acknowledged = appending.await.unwrap();
         let head = stage.log.head().await.unwrap();

@@ -1,16 +1,20 @@
 //! Topics and messages: what does not fit is named, and all that is accepted fits.
 
+use crate::faults::signal;
 use crate::harness::{PATIENCE, append, event, sample, until};
 use crate::stage::{Stage, consume_topics};
+use crate::worker::Job;
 use crate::{Trials, block_on, trials};
 use projections::StateTopic;
 use rand::distr::{Alphanumeric, SampleString};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use serde_json::Value;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use streams::relay::StateTable;
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -20,6 +24,8 @@ pub(crate) const TRIALS: Trials = trials![
     topics_that_do_not_fit_are_named,
     the_largest_event_is_published_and_a_larger_one_refused,
     state_topics_have_the_rows_of_the_read_models,
+    a_state_relay_that_stood_still_sends_no_older_row,
+    planted_state_relays_without_a_fence_are_caught,
 ];
 
 fn topics_that_do_not_fit_are_named() {
@@ -131,4 +137,42 @@ fn state_topics_have_the_rows_of_the_read_models() {
             }
         }
     });
+}
+
+/// Whether the topic has an older row than the read model, after a relay was stopped between reading a row and sending
+/// it, and woken when its successor had sent a newer one.
+async fn sends_an_older_row(has_bug: bool) -> bool {
+    let stage = Stage::shared().await;
+    let server = stage.database.serve(&[]).await;
+    let register = "mutation { registerAgent(input: { name: \"reader\" }) { agent { id } } }";
+    let id = server.ask(register, json!({})).await["registerAgent"]["agent"]["id"].take();
+    let job = Job { is_of_state: true, has_bug, ..stage.job() };
+    let first = Job { halt: Some("state_read".to_owned()), ..job.clone() }.start();
+    let stat = format!("/proc/{}/stat", first.id().unwrap());
+    until("the first one stands still", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
+
+    let activate = "mutation ($id: ID!) { activateAgent(input: { id: $id }) { outcome } }";
+    server.ask(activate, json!({ "id": id })).await;
+    let head = stage.log.head().await.unwrap().as_i64();
+    let _second = job.start();
+    let reached = "select position >= $1 from apex.checkpoints where name = 'state:agents'";
+    until("the second one publishes", async || {
+        sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
+    })
+    .await;
+    signal(&first, Signal::CONT);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (topic, brokers) = (format!("{}.state.agents", stage.prefix), stage.brokers.clone());
+    let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
+    let rows: Vec<Value> = messages.iter().map(|(_, _, row)| serde_json::from_slice(row).unwrap()).collect();
+    assert!(rows.iter().any(|row| row["status"] == "active"), "the newer row was not sent: it proves nothing");
+    rows.last().unwrap()["status"] == "registered"
+}
+
+fn a_state_relay_that_stood_still_sends_no_older_row() {
+    assert!(!block_on(sends_an_older_row(false)));
+}
+
+fn planted_state_relays_without_a_fence_are_caught() {
+    assert!(block_on(sends_an_older_row(true)));
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use streams::relay::{Relay, RelayConfig};
+use streams::relay::{Relay, RelayConfig, StateRelay};
 use streams::{Log, LogConfig};
 use tokio::process::Child;
 
@@ -22,8 +22,12 @@ pub(crate) struct Job {
     pub(crate) prefix: String,
     /// The failpoint at which it dies, and how often that is passed before.
     pub(crate) death: Option<(String, u64)>,
-    /// Whether it takes for published what it has only sent.
+    /// Whether it takes for published what it has only sent, or is not fenced where it should be.
     pub(crate) has_bug: bool,
+    /// Whether it publishes the rows of agents instead of the log.
+    pub(crate) is_of_state: bool,
+    /// The failpoint at which it stops, for somebody to wake it.
+    pub(crate) halt: Option<String>,
 }
 
 /// Runs a relay until it is killed.
@@ -31,6 +35,7 @@ pub(crate) async fn serve(job: &str) {
     let job: Job = serde_json::from_str(job).unwrap();
     if job.has_bug {
         fail::cfg("relay_trusts_what_was_sent", "return").unwrap();
+        fail::cfg("state_relay_is_not_fenced", "return").unwrap();
     }
     if let Some((step, spared)) = job.death {
         let passed = AtomicU64::new(0);
@@ -40,6 +45,15 @@ pub(crate) async fn serve(job: &str) {
             }
         };
         fail::cfg_callback(step, die).unwrap();
+    }
+    if let Some(step) = job.halt {
+        let passed = AtomicU64::new(0);
+        let halt = move || {
+            if passed.fetch_add(1, Ordering::SeqCst) == 0 {
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).unwrap();
+            }
+        };
+        fail::cfg_callback(step, halt).unwrap();
     }
     let pool = connect(&Secret::from(job.url), 8).await.unwrap();
     let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
@@ -51,6 +65,10 @@ pub(crate) async fn serve(job: &str) {
         delivery_timeout: DELIVERY_TIMEOUT,
         ..RelayConfig::new(job.brokers)
     };
+    if job.is_of_state {
+        let table = projections::state_topics()[0].table;
+        return StateRelay { pool, tail, config, table }.run(std::future::pending()).await.unwrap();
+    }
     Relay { pool, tail, config }.run(std::future::pending()).await.unwrap();
 }
 

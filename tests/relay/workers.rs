@@ -22,13 +22,13 @@ const PROJECTIONS: [&str; 4] = ["agents", "tasks", "calls", "memories"];
 const TABLES: [&str; 5] = ["agents", "tasks", "calls", "usage_hourly", "memories"];
 
 impl Stage {
-    async fn import(&self, format: &str, file: &str) {
+    pub(crate) async fn import(&self, format: &str, file: &str) {
         let sample = sample(file);
         let model: &[&str] = if format == "azure-llm" { &["--model", "gpt-4o"] } else { &[] };
         self.database.run(&[&["import", format, &sample], model].concat()).await.ok();
     }
 
-    fn start_worker(&self, source: &str, group: &str) -> Child {
+    pub(crate) fn start_worker(&self, source: &str, group: &str) -> Child {
         let arguments = ["worker", "--source", source, "--kafka-brokers", &self.brokers, "--kafka-group", group];
         let arguments = arguments.into_iter().chain(["--kafka-topic-prefix", &self.prefix]);
         let named = PROJECTIONS.iter().flat_map(|name| ["--projection", name]);
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     /// Waits until every projection has everything that is in the log now.
-    async fn wait_for_projections(&self) {
+    pub(crate) async fn wait_for_projections(&self) {
         let head = self.log.head().await.unwrap();
         let names: Vec<_> = PROJECTIONS.to_vec();
         projections::wait_for(&self.database.pool, &names, head, PATIENCE).await.unwrap();
@@ -55,7 +55,7 @@ async fn fingerprints(database: &TestDatabase) -> BTreeMap<&'static str, (i64, O
     found
 }
 
-async fn assert_is_rebuilt(database: &TestDatabase) {
+pub(crate) async fn assert_is_rebuilt(database: &TestDatabase) {
     let fed = fingerprints(database).await;
     for name in PROJECTIONS {
         database.run(&["projections", "rebuild", name]).await.ok();

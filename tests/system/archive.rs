@@ -45,7 +45,12 @@ impl Case {
     }
 
     async fn everybody_is_at(&self, position: i64) {
-        let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
+        let names = projections::all().into_iter().flat_map(|projection| {
+            let parts = projection.partitioning().parts();
+            let name = projection.name();
+            (0..parts).map(move |part| if parts > 1 { format!("{name}/{part}") } else { name.to_owned() })
+        });
+        let names: Vec<_> = names.collect();
         sqlx::query(
             "insert into apex.checkpoints (name, position) select name, $2 from unnest($1::text[]) as name
              on conflict (name) do update set position = $2",
@@ -258,13 +263,13 @@ fn key(append: &streams::Append) -> StreamKey {
 #[tokio::test]
 async fn nothing_is_archived_that_somebody_has_not_read() {
     let case = Case::new().await;
-    sqlx::query("update apex.checkpoints set position = 120 where name = 'calls'")
+    sqlx::query("update apex.checkpoints set position = 120 where name = 'calls/1'")
         .execute(&case.database.pool)
         .await
         .unwrap();
     let ran = case.archive("230").await;
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("calls (at 120)") && !ran.stderr.contains("tasks"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("calls/1 (at 120)") && !ran.stderr.contains("tasks"), "{}", ran.stderr);
     assert_eq!(case.places().await.0, [0; 0]);
     // One that has never begun, as a new one would; and the relay, which counts where there is one.
     case.everybody_is_at(330).await;

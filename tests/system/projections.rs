@@ -12,6 +12,7 @@ use projections::{
     Circumstances, Decision, Fingerprint, Order, ParkingError, REBUILD_BATCH_EVENTS, Resumed, Spare, build,
     drop_version, fingerprint, switch, verify,
 };
+use serde_json::json;
 use streams::Position;
 use uuid::Uuid;
 
@@ -207,18 +208,33 @@ async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
     let number = (position + 1).to_string();
     database.run(&["projections", "skip", "tasks", &number, "--reason", "so is this", "--actor", "me"]).await.ok();
     assert_eq!(projections::parked_events(&rooms.pool, None, None, 10).await.unwrap(), []);
-    let decisions: Vec<(i64, String, String, String)> =
-        sqlx::query_as("select position, decision, actor, reason from apex.parking_decisions order by id")
-            .fetch_all(&rooms.pool)
-            .await
-            .unwrap();
-    let told: Vec<_> = decisions.iter().map(|(at, what, who, why)| (*at, &**what, &**who, &**why)).collect();
-    let (first, second, why) = (parked[0].position, parked[1].position, "it was never submitted");
-    let expected =
-        [(first, "retry", "tester", why), (first, "skip", "tester", why), (second, "skip", "me", "so is this")];
-    assert_eq!(told, expected);
+    assert_decided(&database, &rooms, parked[0].position, parked[1].position).await;
     // A rebuild leaves out what was skipped: see the check at the end of every test.
     rooms.close().await.unwrap();
+}
+
+/// Who decided what, and why, the latest first; not told to other tenants.
+async fn assert_decided(database: &TestDatabase, rooms: &Rooms, first: i64, second: i64) {
+    let decisions = projections::parking_decisions(&rooms.pool, Some("tasks"), Some("default"), 10).await.unwrap();
+    let told = decisions.iter().map(|made| (made.position, made.decision, &*made.actor, &*made.reason));
+    let why = "it was never submitted";
+    let expected = [
+        (second, Decision::Skip, "me", "so is this"),
+        (first, Decision::Skip, "tester", why),
+        (first, Decision::Retry, "tester", why),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(projections::parking_decisions(&rooms.pool, None, Some("other"), 10).await.unwrap(), []);
+    assert_eq!(projections::parking_decisions(&rooms.pool, Some("calls"), None, 10).await.unwrap(), []);
+    let ran = database.run(&["projections", "decisions", "--format", "json"]).await.ok();
+    let listed = ran.json();
+    assert_eq!((&listed[0]["decision"], &listed[0]["actor"]), (&json!("skip"), &json!("me")), "{listed}");
+    assert_eq!((&listed[0]["position"], &listed[0]["reason"]), (&json!(second.to_string()), &json!("so is this")));
+    let server = database.serve(&[]).await;
+    let asked = server.ask("{ parkingDecisions { projection position decision actor reason } }", json!({})).await;
+    let latest = json!({ "projection": "tasks", "position": second.to_string(), "decision": "SKIP", "actor": "me",
+                         "reason": "so is this" });
+    assert_eq!(asked["parkingDecisions"][0], latest);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

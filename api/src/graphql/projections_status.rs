@@ -13,6 +13,15 @@ use std::sync::Arc;
 /// The most parked events that are answered.
 const MAX_PARKED: i64 = 500;
 
+/// Where a read model has its events from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum ProjectionSource {
+    /// The log.
+    Log,
+    /// The topics that the relay fills.
+    Kafka,
+}
+
 /// A read model, and how far it is behind the log.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Projection {
@@ -26,6 +35,8 @@ pub(crate) struct Projection {
     updated_at: Option<Timestamp>,
     /// How many events are parked because they could not be applied.
     parked_events: Long,
+    /// Where its events come from.
+    source: ProjectionSource,
     /// The version of this server's code; it writes no tables of another version.
     code_version: i32,
     /// The version that queries read; null before the first batch.
@@ -46,6 +57,7 @@ impl From<projections::ProjectionStatus> for Projection {
             lag_events: status.lag_events.into(),
             updated_at: status.updated_at.map(Into::into),
             parked_events: status.parked_events.into(),
+            source: if status.source == "kafka" { ProjectionSource::Kafka } else { ProjectionSource::Log },
             code_version: status.code_version,
             version: status.version,
             next_version: status.next_version,
@@ -74,6 +86,23 @@ pub(crate) struct ParkedEvent {
     parked_at: Timestamp,
     /// When it was tried last.
     last_attempt_at: Timestamp,
+}
+
+/// A decision about a parked event that was carried out.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ParkingDecision {
+    /// Of which projection.
+    projection: String,
+    /// Which event.
+    position: Position,
+    /// What was decided.
+    decision: Decision,
+    /// Who decided.
+    actor: String,
+    /// Why.
+    reason: String,
+    /// When.
+    decided_at: Timestamp,
 }
 
 /// Queries about the read models.
@@ -112,6 +141,31 @@ impl ProjectionQuery {
             last_attempt_at: event.last_attempt_at.into(),
         };
         Ok(events.into_iter().map(parked).collect())
+    }
+
+    /// What was decided about parked events, by whom and why, the latest first; at most 500.
+    #[graphql(complexity = "STATEMENT_COST + 50 * child_complexity")]
+    async fn parking_decisions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of this projection alone.")] projection: Option<String>,
+    ) -> Result<Vec<ParkingDecision>> {
+        let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
+        let (projection, tenant) = (projection.as_deref(), Some(caller.tenant.as_str()));
+        let decisions = projections::parking_decisions(&services.pool, projection, tenant, MAX_PARKED).await;
+        let decisions = decisions.map_err(|error| errors::database(&error))?;
+        let decision = |made: projections::ParkingDecision| ParkingDecision {
+            projection: made.projection,
+            position: Position::from_row(made.position),
+            decision: match made.decision {
+                projections::Decision::Retry => Decision::Retry,
+                projections::Decision::Skip => Decision::Skip,
+            },
+            actor: made.actor,
+            reason: made.reason,
+            decided_at: made.decided_at.into(),
+        };
+        Ok(decisions.into_iter().map(decision).collect())
     }
 }
 
@@ -287,8 +341,7 @@ impl ProjectionMutation {
         status(services, &name).await
     }
 
-    /// Compares the version under construction with the live one. Both go on meanwhile. For
-    /// operators.
+    /// Compares the version under construction with the live one. Both go on meanwhile. For operators.
     #[graphql(guard = "Operators")]
     async fn compare_projection(&self, ctx: &Context<'_>, name: String) -> Result<ProjectionComparison> {
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
@@ -326,7 +379,7 @@ impl ProjectionMutation {
     }
 }
 
-/// Does something whose request may be given up sooner: what is half done would hold up the live worker.
+/// Does something whose request may be given up sooner: what was done would have to be done again.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, RebuildError>> + Send + 'static,
 ) -> Result<T> {

@@ -33,17 +33,20 @@ impl Seat {
         while !patiently(sqlx::query_scalar::<_, bool>(take).bind(lock).fetch_one(&mut connection)).await? {
             tokio::time::sleep(TAKEOVER_INTERVAL).await;
         }
-        // A checkpoint that is lost with the server's last moments is one that repeats: no flush is needed.
-        for setting in [SILENCE, "set synchronous_commit = off"] {
-            sqlx::query(setting).execute(&mut connection).await?;
-        }
-        sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
-            .bind(checkpoint)
-            .execute(&mut connection)
-            .await?;
-        let mut seat = Self { connection, checkpoint, position: Position::ZERO };
-        seat.position = seat.stored().await?;
-        Ok(seat)
+        let seated = async {
+            // A checkpoint that is lost with the server's last moments is one that repeats: no flush is needed.
+            for setting in [SILENCE, "set synchronous_commit = off"] {
+                sqlx::query(setting).execute(&mut connection).await?;
+            }
+            sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
+                .bind(checkpoint)
+                .execute(&mut connection)
+                .await?;
+            let mut seat = Self { connection, checkpoint, position: Position::ZERO };
+            seat.position = seat.stored().await?;
+            Ok(seat)
+        };
+        Ok(patiently(seated).await?)
     }
 
     /// The checkpoint, as this relay knows it.

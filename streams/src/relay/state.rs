@@ -2,12 +2,15 @@
 //!
 //! The log says which rows may have changed; the read model says what they are, once it has come as far. So the last
 //! message of a key is never older than what an earlier one said, and a repetition says the same or something newer.
+//! That holds for a relay that stood still meanwhile, too: its successor has taken its transactional id, and the broker
+//! takes nothing more from it.
 
 use super::seat::Seat;
 use super::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_PAUSE, RelayConfig, RelayError, topics, window};
 use crate::{Position, ReadError, RecordedEvent, Tail};
 use futures::future::try_join_all;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -82,7 +85,9 @@ impl StateRelay {
     async fn publish(&self) -> Result<(), RelayError> {
         topics::prepare_compacted(&self.config, self.topic()).await?;
         let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint).await?;
-        let producer = window::producer(&self.config)?;
+        let producer = window::fenced_producer(&self.config, &self.topic())?;
+        let patience = self.config.delivery_timeout;
+        blocking(&producer, move |producer| producer.init_transactions(patience)).await?;
         loop {
             let after = seat.position();
             let next = self.tail.next_after(after, PAGE_EVENTS);
@@ -96,7 +101,13 @@ impl StateRelay {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 seat.advance(after).await?;
             }
-            self.send(&producer, &events, last).await?;
+            let rows = self.rows(&events).await?;
+            fail::fail_point!("state_read");
+            if !rows.is_empty() {
+                producer.begin_transaction().map_err(RelayError::Client)?;
+                self.send(&producer, &rows, last).await?;
+                blocking(&producer, move |producer| producer.commit_transaction(patience)).await?;
+            }
             seat.advance(last).await?;
         }
     }
@@ -108,12 +119,8 @@ impl StateRelay {
         Ok(Position::from_i64(position.unwrap_or(0)))
     }
 
-    async fn send(
-        &self,
-        producer: &FutureProducer,
-        events: &[Arc<RecordedEvent>],
-        last: Position,
-    ) -> Result<(), RelayError> {
+    /// The keys and rows of what events have touched, as they are now.
+    async fn rows(&self, events: &[Arc<RecordedEvent>]) -> Result<Vec<(String, String)>, RelayError> {
         let touched: BTreeSet<(&str, Uuid)> = events
             .iter()
             .filter(|event| *event.stream.category == *self.table.category)
@@ -127,8 +134,16 @@ impl StateRelay {
              where (t.tenant_id, t.{id}) in (select * from unnest($1::text[], $2::uuid[]))",
             strings.join(", ")
         );
-        let rows: Vec<(String, String)> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(hidden).fetch_all(&self.pool).await?;
+        let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(hidden);
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    async fn send(
+        &self,
+        producer: &FutureProducer,
+        rows: &[(String, String)],
+        last: Position,
+    ) -> Result<(), RelayError> {
         let topic = self.topic();
         let deliveries = rows.iter().map(|(key, row)| async {
             let record = FutureRecord::to(&topic).key(key).payload(row);
@@ -141,6 +156,7 @@ impl StateRelay {
         Ok(())
     }
 
+    /// Its transactional id, too.
     fn topic(&self) -> String {
         self.config.state_topic(self.table.name)
     }
@@ -149,4 +165,14 @@ impl StateRelay {
     fn lock_key(&self) -> i64 {
         self.table.name.bytes().fold(LOCK_KEY, |key, byte| key.wrapping_mul(31).wrapping_add(i64::from(byte)))
     }
+}
+
+/// The client waits for the broker in these.
+async fn blocking(
+    producer: &FutureProducer,
+    call: impl FnOnce(&FutureProducer) -> Result<(), KafkaError> + Send + 'static,
+) -> Result<(), RelayError> {
+    let producer = producer.clone();
+    let called = tokio::task::spawn_blocking(move || call(&producer)).await;
+    called.unwrap_or(Err(KafkaError::Canceled)).map_err(RelayError::Broker)
 }

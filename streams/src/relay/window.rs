@@ -174,6 +174,19 @@ impl InFlight {
     }
 }
 
+/// A client that the broker takes messages from until another one has begun under the same transactional id. What it
+/// sends and does not commit, it has not sent.
+pub(super) fn fenced_producer(config: &RelayConfig, transactional_id: &str) -> Result<FutureProducer, RelayError> {
+    let mut client = client(config);
+    client.set("partitioner", "murmur2_random").set("compression.type", "lz4").set("linger.ms", "5");
+    // A bug that the tests plant.
+    fail::fail_point!("state_relay_is_not_fenced", |_| {
+        let chance = uuid::Uuid::new_v4().to_string();
+        client.clone().set("transactional.id", chance).create().map_err(RelayError::Client)
+    });
+    client.set("transactional.id", transactional_id).create().map_err(RelayError::Client)
+}
+
 /// A client in which nothing overtakes what failed. Each partition has a contiguous piece of what was handed over, from
 /// the first message on, however the client ends: that is what the order of first occurrences rests on.
 pub(super) fn producer(config: &RelayConfig) -> Result<FutureProducer, RelayError> {
