@@ -91,9 +91,13 @@ impl Client {
 
     /// The code that the server closes with.
     async fn closed(&mut self) -> u16 {
-        match self.next().await {
-            Message::Close(Some(frame)) => frame.code.into(),
-            other => panic!("{other:?}"),
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                // A heartbeat may have been on its way.
+                Message::Text(text) if text.contains("\"ping\"") => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 }
