@@ -196,6 +196,11 @@ pub async fn resume(
     let mut transaction = pool.begin().await?;
     let connection: &mut PgConnection = &mut transaction;
     let target = Target { projection, slot: Slot::Live };
+    // What is under construction stands still, too, until it is known which events are left out.
+    sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
+        .bind(Target { projection, slot: Slot::Next }.follower())
+        .execute(&mut *connection)
+        .await?;
     let is_own = lock_checkpoints(connection, &target).await?;
     let stream = parked_stream(connection, projection.name(), order).await?;
     if !is_own {

@@ -5,10 +5,10 @@
 //! need no more than that can be fed so, and the checkpoint is a position of the log for each partition. Into how many
 //! parts the workers of the log divide the projection is of no concern here.
 //!
-//! Kafka is never believed to be complete, nor the worker's own memory. Offsets without gaps prove that nothing lies
-//! between what a worker had and what it gets next; that it was applied, and still is, the checkpoint alone says: a server
-//! that crashed may have lost it, or somebody put other tables in its place. Whatever lies between the checkpoint and
-//! what the events follow is read from the log. What is at or before the checkpoint is a repetition and is dropped.
+//! Kafka brings payloads and no more: which events a partition has up to a position, the log says, before they are
+//! applied. What Kafka did not bring of them is read from the log. What it brings beside them is left out: repetitions,
+//! streams that belong elsewhere, messages of another log. So no loss on the side of Kafka, and no memory of a worker, can
+//! make a checkpoint pass over an event.
 //!
 //! The checkpoint of a partition moves in the transaction that changes the tables. [`PartitionedFeed::settle`] moves the
 //! projection's own checkpoints up to the position before which everything is applied, so that queries that wait for a
@@ -17,11 +17,10 @@
 use crate::batch::{apply_batch, decode};
 use crate::projection::{ApplyError, Projection, Slot, Target};
 use crate::reach::Reach;
-use crate::runtime::{TURN, enter, make_checkpoints};
+use crate::runtime::{TURN, enter, gate, gate_shared, make_checkpoints, without_flush};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use streams::relay::partition_of;
 use streams::{Log, Pages, Position, ReadError, ReadFilter, RecordedEvent, TopicPartition};
 use thiserror::Error;
@@ -30,8 +29,8 @@ use uuid::Uuid;
 /// Events that are read from the log at once, and ids that are looked at.
 const PAGE_EVENTS: usize = 1000;
 const SETTLE_EVENTS: i64 = 20_000;
-/// The pause before a projection that could not be given back is tried again.
-const HAND_OVER_PAUSE: Duration = Duration::from_millis(100);
+/// Positions between a checkpoint and a batch at which the log is read rather than asked what is due.
+const MAX_DUE: u64 = 200_000;
 
 /// Why a projection cannot be fed from Kafka, or was not at this time.
 #[derive(Debug, Error)]
@@ -73,20 +72,17 @@ pub enum PartitionedError {
         /// How many partitions that had.
         known: i32,
     },
-    /// A stream is not in the partition that it belongs to.
+    /// The topic had fewer partitions when this worker began.
     #[error(
-        "partition {} of topic {} has a stream that belongs to partition {belongs} of {partitions}, which is how many \
-         there were when this worker began; if partitions were added, give projection {projection} back to the log with \
-         `apex worker --source log`, then feed it from Kafka again", partition.number, partition.topic
+        "topic {} has a partition {} and had {partitions} when this worker began: give projection {projection} back to \
+         the log with `apex worker --source log`, then feed it from Kafka again", partition.topic, partition.number
     )]
-    Misplaced {
+    AddedPartition {
         /// Which projection.
         projection: &'static str,
-        /// Where the stream is.
+        /// The partition that there was not.
         partition: TopicPartition,
-        /// Where it belongs.
-        belongs: i32,
-        /// How many partitions the topic has, as far as this worker knows.
+        /// How many there were.
         partitions: i32,
     },
     /// The events could not be applied.
@@ -131,70 +127,94 @@ impl PartitionedFeed {
         if self.projection.needs_log_order() {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
-        loop {
-            let mut transaction = self.pool.begin().await?;
-            enter(&mut transaction, Slot::Live, Some(TURN)).await?;
-            make_checkpoints(&mut transaction, &self.target()).await?;
-            lock_sources(&mut transaction, name).await?;
-            // A switch that this waited for has put in others, which only the next statement sees.
-            let taken = sqlx::query("update apex.checkpoints set source = 'kafka' where follower = $1")
+        let mut transaction = self.pool.begin().await?;
+        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
+        gate(&mut transaction, name).await?;
+        make_checkpoints(&mut transaction, &self.target()).await?;
+        let versions: Vec<Option<i32>> =
+            sqlx::query_scalar("select version from apex.checkpoints where follower = $1 order by name for update")
                 .bind(name)
-                .execute(&mut *transaction)
+                .fetch_all(&mut *transaction)
                 .await?;
-            transaction.commit().await?;
-            if taken.rows_affected() > 0 {
-                return Ok(());
-            }
-        }
+        self.check_version(versions)?;
+        sqlx::query("update apex.checkpoints set source = 'kafka' where follower = $1 and source <> 'kafka'")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
-    /// Applies what Kafka delivered of a partition, whatever of it was delivered before. Nothing of the partition lies
-    /// between the events up to `after` and the first of these; none says that nobody can tell what does.
+    /// Applies what Kafka delivered of a partition, whatever of it was delivered before, and whatever is missing.
     ///
     /// # Errors
     /// [`PartitionedError`]; nothing of the batch is applied then, and it can be handed in again.
     pub async fn apply(
         &self,
         partition: &TopicPartition,
-        after: Option<Position>,
         events: &[Arc<RecordedEvent>],
     ) -> Result<(), PartitionedError> {
-        let Some(first) = events.first() else { return Ok(()) };
-        let belongs = |event: &Arc<RecordedEvent>| self.number(&partition.topic, event.stream.id);
-        if let Some(other) = events.iter().map(belongs).find(|belongs| *belongs != partition.number) {
-            return Err(self.misplaced(partition, other));
+        let Some(last) = events.iter().map(|event| event.position).max() else { return Ok(()) };
+        let partitions = self.count(&partition.topic);
+        if partition.number >= partitions {
+            let (projection, partition) = (self.projection.name(), partition.clone());
+            return Err(PartitionedError::AddedPartition { projection, partition, partitions });
         }
-        let needed = after.unwrap_or_else(|| Position::from(first.position.get().saturating_sub(1)));
-        let (mut transaction, held) = loop {
-            let mut transaction = self.pool.begin().await?;
-            let held = self.lock(&mut transaction, partition).await?;
-            if held.checkpoint >= needed {
-                break (transaction, held);
-            }
+        let mut transaction = self.pool.begin().await?;
+        let held = self.lock(&mut transaction, partition).await?;
+        if last <= held.checkpoint {
+            return Ok(transaction.rollback().await?);
+        }
+        let brought: HashMap<_, _> = events.iter().map(|event| ((event.position, event.event_id), event)).collect();
+        let due = self.due(&mut transaction, partition, &held, last).await?;
+        let fresh = due.as_ref().and_then(|due| {
+            due.events.iter().map(|due| brought.get(due).map(|event| Arc::clone(event))).collect::<Option<Vec<_>>>()
+        });
+        let (Some(due), Some(fresh)) = (due, fresh) else {
             transaction.rollback().await?;
-            self.fill(partition, needed).await?;
+            return self.fill(partition, last).await;
         };
-        let mut last = held.checkpoint;
-        let mut fresh = Vec::with_capacity(events.len());
-        for event in events {
-            // The first time that a partition has an event, it stands behind all earlier ones.
-            if event.position > last {
-                last = event.position;
-                if !held.reach.has(event) {
-                    fresh.push(event.clone());
-                }
-            }
-        }
-        if last > held.checkpoint {
-            self.write(&mut transaction, &fresh).await?;
-            self.advance(&mut transaction, partition, last).await?;
-            metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
-                .increment(fresh.len() as u64);
-        }
+        self.write(&mut transaction, &fresh).await?;
+        self.advance(&mut transaction, partition, due.through).await?;
+        metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
+            .increment(fresh.len() as u64);
         fail::fail_point!("projection_folded");
         transaction.commit().await?;
         fail::fail_point!("projection_committed");
         Ok(())
+    }
+
+    /// What the log has of a partition up to a position and is not applied yet; none where that is better read as a
+    /// whole.
+    async fn due(
+        &self,
+        connection: &mut PgConnection,
+        partition: &TopicPartition,
+        held: &Held,
+        to: Position,
+    ) -> Result<Option<Due>, PartitionedError> {
+        let (head, archived) = ends(connection).await?;
+        let (from, through) = (held.checkpoint, to.min(head));
+        if from < archived || through.get().saturating_sub(from.get()) > MAX_DUE {
+            return Ok(None);
+        }
+        let rows: Vec<(i64, Uuid, String, Uuid)> = sqlx::query_as(
+            "select position, event_id, tenant_id, stream_id from apex.events
+             where position > $1 and position <= $2 and category = $3 order by position",
+        )
+        .bind(from.as_i64())
+        .bind(through.as_i64())
+        .bind(category_of(&partition.topic))
+        .fetch_all(connection)
+        .await?;
+        let is_due = |(position, _, tenant, stream): &(i64, Uuid, String, Uuid)| {
+            let (category, position) = (category_of(&partition.topic), Position::from_i64(*position));
+            self.number(&partition.topic, *stream) == partition.number
+                && !held.reach.has_at(tenant, category, *stream, position)
+        };
+        let due = rows.into_iter().filter(is_due);
+        let events = due.map(|(position, event_id, ..)| (Position::from_i64(position), event_id)).collect();
+        Ok(Some(Due { events, through }))
     }
 
     /// Applies what the log has of a partition up to a position and is not applied yet: where Kafka does not have it.
@@ -202,6 +222,7 @@ impl PartitionedFeed {
     /// # Errors
     /// [`PartitionedError`]; what is applied by then stays so.
     pub async fn fill(&self, partition: &TopicPartition, to: Position) -> Result<(), PartitionedError> {
+        let to = to.min(self.log.head().await?);
         let mut transaction = self.pool.begin().await?;
         let mut checkpoint = self.lock(&mut transaction, partition).await?.checkpoint;
         transaction.commit().await?;
@@ -250,7 +271,7 @@ impl PartitionedFeed {
     }
 
     /// Moves the projection's checkpoints to where everything before is applied; returns the event that keeps them from
-    /// moving on. Nothing happens where another worker is at it.
+    /// moving on. Nothing happens where somebody else feeds it.
     ///
     /// # Errors
     /// [`PartitionedError`].
@@ -258,18 +279,14 @@ impl PartitionedFeed {
         let name = self.projection.name();
         let mut transaction = self.pool.begin().await?;
         enter(&mut transaction, Slot::Live, Some(TURN)).await?;
-        let is_free: Option<bool> = sqlx::query_scalar(
-            "select true from (select from apex.checkpoints where follower = $1 and source = 'kafka' order by name
-                               for no key update skip locked) as free
-             having count(*) = (select count(*) from apex.checkpoints where follower = $1)",
-        )
-        .bind(name)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if is_free.is_none() {
+        let held = "select from apex.checkpoints where follower = $1 and source = 'kafka' order by name
+                    for no key update";
+        sqlx::query(held).bind(name).execute(&mut *transaction).await?;
+        let reach = Reach::of(&mut transaction, name).await?;
+        if reach.version.is_some_and(|live| live != self.projection.version()) {
+            // What other code wants, this one does not know.
             return Ok(None);
         }
-        let reach = Reach::of(&mut transaction, name).await?;
         let from = reach.least();
         let (events, through) = self.events_after(&mut transaction, from).await?;
         let missing = events.iter().find(|(position, tenant, category, stream)| {
@@ -278,7 +295,8 @@ impl PartitionedFeed {
         let to = missing.map_or(through.as_i64(), |(position, ..)| position - 1);
         if to > from.as_i64() {
             sqlx::query(
-                "update apex.checkpoints set position = greatest(position, $2), updated_at = now() where follower = $1",
+                "update apex.checkpoints set position = greatest(position, $2), updated_at = now()
+                 where follower = $1 and source = 'kafka'",
             )
             .bind(name)
             .bind(to)
@@ -299,13 +317,9 @@ impl PartitionedFeed {
         connection: &mut PgConnection,
         from: Position,
     ) -> Result<(Vec<Place>, Position), PartitionedError> {
-        let (head, archived): (i64, i64) = sqlx::query_as(
-            "select position, coalesce((select max(last_position) from apex.archives), 0) from apex.head",
-        )
-        .fetch_one(&mut *connection)
-        .await?;
+        let (head, archived) = ends(connection).await?;
         let categories = self.projection.categories();
-        if from.as_i64() < archived {
+        if from < archived {
             let page = self.log.read_after(from, &ReadFilter::default(), PAGE_EVENTS).await?;
             let through = page.last().map_or(from, |last| last.position);
             let wanted = page.into_iter().filter(|event| categories.contains(&&*event.stream.category));
@@ -320,34 +334,29 @@ impl PartitionedFeed {
              where position > $1 and position <= $2 and category = any ($3) order by position limit $4",
         )
         .bind(from.as_i64())
-        .bind(head)
+        .bind(head.as_i64())
         .bind(categories)
         .bind(SETTLE_EVENTS)
         .fetch_all(connection)
         .await?;
         let is_all = i64::try_from(places.len()).is_ok_and(|found| found < SETTLE_EVENTS);
-        let last = places.last().map_or(from.as_i64(), |(position, ..)| *position);
-        Ok((places, Position::from_i64(if is_all { head } else { last })))
+        let last = places.last().map_or(from, |(position, ..)| Position::from_i64(*position));
+        Ok((places, if is_all { head } else { last }))
     }
 
     /// The checkpoint of a partition, held for this transaction. Holds off whoever switches to other tables, too.
     async fn lock(&self, connection: &mut PgConnection, partition: &TopicPartition) -> Result<Held, PartitionedError> {
         let name = self.projection.name();
         enter(connection, Slot::Live, Some(TURN)).await?;
+        without_flush(connection).await?;
+        gate_shared(connection, name).await?;
         let held = "select version from apex.checkpoints where follower = $1 and source = 'kafka' order by name
                     for key share";
-        let mut versions: Vec<Option<i32>> = vec![];
-        while versions.is_empty() {
-            if !is_fed_from_kafka(connection, name).await? {
-                return Err(PartitionedError::FedFromLog(name));
-            }
-            // A switch that this waited for has put in others, which only the next statement sees.
-            versions = sqlx::query_scalar(held).bind(name).fetch_all(&mut *connection).await?;
+        let versions: Vec<Option<i32>> = sqlx::query_scalar(held).bind(name).fetch_all(&mut *connection).await?;
+        if versions.is_empty() {
+            return Err(PartitionedError::FedFromLog(name));
         }
-        let code = self.projection.version();
-        if let Some(live) = versions.into_iter().flatten().find(|live| *live != code) {
-            return Err(PartitionedError::OtherVersion { projection: name, live, code });
-        }
+        self.check_version(versions)?;
         let (topic, category) = (&partition.topic, category_of(&partition.topic));
         let found = self.count(topic);
         sqlx::query(
@@ -396,9 +405,12 @@ impl PartitionedFeed {
         })
     }
 
-    fn misplaced(&self, partition: &TopicPartition, belongs: i32) -> PartitionedError {
-        let (projection, partitions) = (self.projection.name(), self.count(&partition.topic));
-        PartitionedError::Misplaced { projection, partition: partition.clone(), belongs, partitions }
+    fn check_version(&self, versions: Vec<Option<i32>>) -> Result<(), PartitionedError> {
+        let (projection, code) = (self.projection.name(), self.projection.version());
+        match versions.into_iter().flatten().find(|live| *live != code) {
+            Some(live) => Err(PartitionedError::OtherVersion { projection, live, code }),
+            None => Ok(()),
+        }
     }
 
     async fn write(&self, connection: &mut PgConnection, events: &[Arc<RecordedEvent>]) -> Result<(), ApplyError> {
@@ -442,6 +454,14 @@ impl PartitionedFeed {
 /// An event's position, tenant, category and stream.
 type Place = (i64, String, String, Uuid);
 
+/// What of a partition is to be applied.
+struct Due {
+    /// Positions and ids, in order.
+    events: Vec<(Position, Uuid)>,
+    /// Up to here that is all.
+    through: Position,
+}
+
 /// The checkpoint of a partition, as a transaction holds it.
 struct Held {
     checkpoint: Position,
@@ -454,65 +474,70 @@ fn category_of(topic: &str) -> &str {
     topic.rsplit('.').next().unwrap_or(topic)
 }
 
+/// The end of the log, and of what is archived of it.
+async fn ends(connection: &mut PgConnection) -> Result<(Position, Position), sqlx::Error> {
+    let (head, archived): (i64, i64) =
+        sqlx::query_as("select position, coalesce((select max(last_position) from apex.archives), 0) from apex.head")
+            .fetch_one(connection)
+            .await?;
+    Ok((Position::from_i64(head), Position::from_i64(archived)))
+}
+
 /// Gives a projection back to the workers that feed it from the log: what some partitions lack is applied first.
 ///
 /// # Errors
 /// [`PartitionedError`]; Kafka's workers can go on then, and this can be tried again.
 pub async fn give_back(projection: &'static dyn Projection, pool: &PgPool, log: &Log) -> Result<(), PartitionedError> {
-    while is_fed_from_kafka(&mut *pool.acquire().await?, projection.name()).await? {
-        // Anew each time: workers that still feed it may begin with partitions that had no checkpoint.
-        let reach = Reach::of(&mut *pool.acquire().await?, projection.name()).await?;
-        let topics = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions));
-        let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions: topics.collect() };
-        match feed.hand_over().await {
-            // Somebody else was faster.
-            Ok(()) | Err(PartitionedError::FedFromLog(_)) => {}
-            Err(error) => return Err(error),
-        }
-        tokio::time::sleep(HAND_OVER_PAUSE).await;
+    let reach = Reach::of(&mut *pool.acquire().await?, projection.name()).await?;
+    let topics = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions));
+    let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions: topics.collect() };
+    match feed.fill_all().await {
+        Ok(()) | Err(PartitionedError::FedFromLog(_)) => feed.hand_over().await,
+        Err(error) => Err(error),
     }
-    Ok(())
-}
-
-async fn is_fed_from_kafka(connection: &mut PgConnection, projection: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select exists (select from apex.checkpoints where follower = $1 and source = 'kafka')")
-        .bind(projection)
-        .fetch_one(connection)
-        .await
-}
-
-/// Takes the checkpoints of all parts, to say who feeds them.
-async fn lock_sources(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
-        .bind(projection)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 impl PartitionedFeed {
-    /// Applies what partitions lack, and gives the projection to the log if that leaves none ahead of the others.
+    /// Applies what the partitions that are behind lack, while nobody else applies anything, and gives the projection to
+    /// the log.
     async fn hand_over(&self) -> Result<(), PartitionedError> {
         let name = self.projection.name();
-        self.fill_all().await?;
-        self.settle().await?;
         let mut transaction = self.pool.begin().await?;
         enter(&mut transaction, Slot::Live, Some(TURN)).await?;
-        lock_sources(&mut transaction, name).await?;
-        let given = sqlx::query(
-            "update apex.checkpoints set source = 'log' where follower = $1 and not exists (
-                 select from apex.partition_checkpoints where projection = $1 and position > (
-                     select min(position) from apex.checkpoints where follower = $1))",
+        gate(&mut transaction, name).await?;
+        let fed: Vec<Option<i32>> = sqlx::query_scalar(
+            "select version from apex.checkpoints where follower = $1 and source = 'kafka' order by name for update",
         )
         .bind(name)
+        .fetch_all(&mut *transaction)
+        .await?;
+        if fed.is_empty() {
+            return Ok(());
+        }
+        self.check_version(fed)?;
+        let reach = Reach::of(&mut transaction, name).await?;
+        let (last, target) = (reach.furthest(), self.target());
+        let mut pages = self.log.pages(reach.least(), ReadFilter::default(), PAGE_EVENTS);
+        let mut reached = reach.least();
+        while reached < last {
+            let Some(page) = pages.next_page().await? else { break };
+            reached = page.last().map_or(last, |event| event.position);
+            let events: Vec<_> = page.into_iter().map(Arc::new).collect();
+            let is_missing = |event: &RecordedEvent| event.position <= last && target.wants(event) && !reach.has(event);
+            apply_batch(&target, &mut transaction, &decode(&events, is_missing)).await?;
+        }
+        sqlx::query(
+            "update apex.checkpoints set source = 'log', position = greatest(position, $2), updated_at = now()
+             where follower = $1",
+        )
+        .bind(name)
+        .bind(last.as_i64())
         .execute(&mut *transaction)
         .await?;
-        if given.rows_affected() > 0 {
-            sqlx::query("delete from apex.partition_checkpoints where projection = $1")
-                .bind(name)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        sqlx::query("delete from apex.partition_checkpoints where projection = $1")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -315,20 +315,46 @@ pub(crate) async fn begin(
 ) -> Result<Transaction<'static, Postgres>, ApplyError> {
     let mut transaction = pool.begin().await?;
     enter(&mut transaction, target.slot, turn).await?;
+    without_flush(&mut transaction).await?;
     Ok(transaction)
 }
 
 /// Makes statements of this transaction find the tables of a slot. It may stand still for a turn, or as long as it likes.
 pub(crate) async fn enter(connection: &mut PgConnection, slot: Slot, turn: Option<Duration>) -> Result<(), ApplyError> {
-    // The tables and the checkpoint are lost or kept together, and the log has everything: no flush is needed.
     sqlx::query(
-        "select set_config('search_path', $1, true), set_config('synchronous_commit', 'off', true),
-                set_config('idle_in_transaction_session_timeout', $2, true)",
+        "select set_config('search_path', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)",
     )
     .bind(slot.schema())
     .bind(turn.unwrap_or(Duration::ZERO).as_millis().to_string())
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Lets this transaction be lost in a crash, tables and checkpoint together: the log has everything. Not for what the log
+/// does not say, such as a decision, a switch, or who feeds a read model.
+pub(crate) async fn without_flush(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("set local synchronous_commit = off").execute(connection).await?;
+    Ok(())
+}
+
+/// Waits until nobody who feeds the projection from Kafka is in a transaction, and keeps them from beginning one. They
+/// share the checkpoints and come and go, so that there may never be a moment without one of them; those who wait for this
+/// lock have their turn.
+pub(crate) async fn gate(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('apex.feed.' || $1, 0))")
+        .bind(projection)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Goes through the gate to feed the projection from Kafka.
+pub(crate) async fn gate_shared(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('apex.feed.' || $1, 0))")
+        .bind(projection)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -388,6 +414,9 @@ pub(crate) async fn make_checkpoints(connection: &mut PgConnection, target: &Tar
 /// Takes the checkpoints of all parts, waiting for whoever has them; whether they are this code's.
 pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, ApplyError> {
     enter(connection, target.slot, Some(TURN)).await?;
+    if target.slot == Slot::Live {
+        gate(connection, target.projection.name()).await?;
+    }
     let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
     let take = "select version from apex.checkpoints where name = any ($1) order by name for update";
     let mut versions: Vec<Option<i32>> = sqlx::query_scalar(take).bind(&names).fetch_all(&mut *connection).await?;

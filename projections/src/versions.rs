@@ -7,7 +7,9 @@ use crate::batch::{Incoming, apply_batch, decode};
 use crate::compare::{Comparison, compare_slots};
 use crate::projection::{ApplyError, Part, Projection, Slot, Target};
 use crate::reach::Reach;
-use crate::runtime::{Lock, advance, begin, lock_checkpoint, lock_checkpoints, make_checkpoints, publish_again_after};
+use crate::runtime::{
+    Lock, advance, begin, gate, lock_checkpoint, lock_checkpoints, make_checkpoints, publish_again_after,
+};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -208,6 +210,7 @@ async fn build_one(
         let wanted = |event: &&Incoming| event.recorded.position > position && part.wants(&event.recorded);
         let events: Vec<_> = page.events.iter().filter(wanted).cloned().collect();
         let mut transaction = begin(&pool, &part.target, None).await?;
+        check_part(&mut transaction, &part).await?;
         apply_batch(&part.target, &mut transaction, &events).await?;
         advance(&mut transaction, &part, position, page.through).await.map_err(|error| match error {
             ApplyError::Overtaken => RebuildError::Elsewhere(part.target.projection.name()),
@@ -218,6 +221,18 @@ async fn build_one(
         position = page.through;
     }
     Ok(())
+}
+
+/// That a part under construction is still of this code; waits for whoever compares it.
+async fn check_part(connection: &mut PgConnection, part: &Part) -> Result<(), RebuildError> {
+    let version: Option<Option<i32>> =
+        sqlx::query_scalar("select version from apex.checkpoints where name = $1 for update")
+            .bind(part.checkpoint())
+            .fetch_optional(connection)
+            .await?;
+    let projection = part.target.projection;
+    let is_own = version.flatten() == Some(projection.version());
+    if is_own { Ok(()) } else { Err(RebuildError::OtherBuilt(projection.name())) }
 }
 
 /// Compares the version under construction with the live one at the same position. Neither workers nor queries wait
@@ -333,6 +348,7 @@ async fn catch_up(
     if !lock_checkpoints(connection, &target).await? {
         return Err(RebuildError::OtherBuilt(projection.name()));
     }
+    gate(connection, projection.name()).await?;
     let live: Vec<i64> =
         sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
             .bind(projection.name())

@@ -196,7 +196,11 @@ async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_swit
     let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await;
     std::mem::drop(bar);
     built.context("what is live is as it was; the same command goes on from here")?;
-    compare(rooms, projections).await?;
+    if let Err(error) = compare(rooms, projections).await {
+        // Where the live version is of other code, maybe nobody feeds it any more.
+        anyhow::ensure!(is_switched, error);
+        eprintln!("What was built is not compared: {error:#}");
+    }
     if is_switched { switch(rooms, projections).await } else { Ok(true) }
 }
 

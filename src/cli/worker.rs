@@ -55,6 +55,8 @@ const AWAY_PATIENCE: Duration = Duration::from_secs(1);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(30);
 /// The pause after a failure that may pass.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The pause where it is for others to feed the projection.
+const STANDBY_PAUSE: Duration = Duration::from_secs(5);
 
 impl WorkerCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
@@ -121,7 +123,12 @@ async fn feed(
         partitions = partitions(&consumer) => partitions?,
     };
     let feed = PartitionedFeed { projection, pool, log, partitions };
-    feed.take_over().await?;
+    while let Err(error) = feed.take_over().await {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            passed = pass_over(error) => passed?,
+        }
+    }
     let (mut stall, mut complaint) = (Stall::default(), Complaint::default());
     let mut ticks = tokio::time::interval(SETTLE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -216,7 +223,7 @@ async fn partitions(consumer: &Arc<Consumer>) -> anyhow::Result<std::collections
 /// Applies each batch, however often it takes.
 async fn apply(feed: &PartitionedFeed, consumer: &Consumer, batches: Vec<PartitionBatch>) -> anyhow::Result<()> {
     for batch in batches {
-        while let Err(error) = feed.apply(&batch.partition, batch.after, &batch.events).await {
+        while let Err(error) = feed.apply(&batch.partition, &batch.events).await {
             pass_over(error).await?;
         }
         consumer.applied(&batch);
@@ -226,19 +233,17 @@ async fn apply(feed: &PartitionedFeed, consumer: &Consumer, batches: Vec<Partiti
 
 /// Waits a while after what may pass; what does not ends the worker.
 async fn pass_over(error: PartitionedError) -> anyhow::Result<()> {
-    match error {
-        PartitionedError::Apply(_)
-        | PartitionedError::Read(_)
-        | PartitionedError::Database(_)
+    let pause = match error {
+        PartitionedError::Apply(_) | PartitionedError::Read(_) | PartitionedError::Database(_) => RETRY_PAUSE,
         // A worker of the new code takes over, or this one is replaced.
-        | PartitionedError::OtherVersion { .. } => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a batch from Kafka failed");
-            tokio::time::sleep(RETRY_PAUSE).await;
-            Ok(())
-        }
+        PartitionedError::OtherVersion { .. }
+        // Until somebody feeds it from Kafka again.
+        | PartitionedError::FedFromLog(_) => STANDBY_PAUSE,
         PartitionedError::NeedsLogOrder(_)
-        | PartitionedError::FedFromLog(_)
         | PartitionedError::OtherPartitions { .. }
-        | PartitionedError::Misplaced { .. } => Err(error.into()),
-    }
+        | PartitionedError::AddedPartition { .. } => return Err(error.into()),
+    };
+    tracing::warn!(error = &error as &dyn std::error::Error, "a batch from Kafka waits");
+    tokio::time::sleep(pause).await;
+    Ok(())
 }

@@ -1,19 +1,18 @@
 //! The events of topics that the relay fills, shared out among the members of a consumer group.
 //!
-//! Offsets are hints: they say where to begin, and what was applied is somebody else's knowledge. So each piece of a
-//! partition says what it follows, by position; where the reader has not applied that, or where it is not known, the
-//! reader has to look what lies between.
+//! Offsets are hints: they say where to begin. What was applied is somebody else's knowledge, and what there is to apply
+//! the log's: nothing here promises to be complete.
 
+use crate::RecordedEvent;
 use crate::relay::{RelayConfig, decode};
-use crate::{Position, RecordedEvent};
 use futures::FutureExt;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -47,9 +46,6 @@ pub struct TopicPartition {
 pub struct PartitionBatch {
     /// Which partition.
     pub partition: TopicPartition,
-    /// Nothing lies between the events up to here and the first of these; of a partition that this member has just got,
-    /// or with a gap in its offsets, nobody can tell.
-    pub after: Option<Position>,
     /// The events.
     pub events: Vec<Arc<RecordedEvent>>,
     /// The offset behind the last of them.
@@ -62,24 +58,7 @@ pub struct Consumer {
     topics: Vec<Arc<str>>,
 }
 
-/// What this member expects next in each of its partitions; forgotten whenever they are shared out anew.
-#[derive(Default)]
-struct Context {
-    expected: Mutex<HashMap<TopicPartition, Expected>>,
-}
-
-/// Where a partition goes on.
-struct Expected {
-    offset: i64,
-    /// The greatest position that was handed out.
-    position: Position,
-}
-
-impl Context {
-    fn expected(&self) -> MutexGuard<'_, HashMap<TopicPartition, Expected>> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+struct Context;
 
 impl ClientContext for Context {
     /// Whoever reads gets it too.
@@ -88,11 +67,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
-        self.expected().clear();
-    }
-}
+impl ConsumerContext for Context {}
 
 impl Consumer {
     /// Joins a group that reads the topics of some categories.
@@ -112,7 +87,7 @@ impl Consumer {
             .set("heartbeat.interval.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "1000");
-        let consumer: StreamConsumer<Context> = client.create_with_context(Context::default())?;
+        let consumer: StreamConsumer<Context> = client.create_with_context(Context)?;
         let topics: Vec<Arc<str>> = categories.iter().map(|category| config.topic(category).into()).collect();
         consumer.subscribe(&topics.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
         Ok(Self { consumer, topics })
@@ -141,38 +116,33 @@ impl Consumer {
     /// [`ConsumerError::Kafka`]; asking again is all that can be done.
     pub async fn next(&self, limit: usize) -> Result<Vec<PartitionBatch>, ConsumerError> {
         let mut batches = Vec::new();
-        self.take(&self.consumer.recv().await?, &mut batches);
+        Self::take(&self.consumer.recv().await?, &mut batches);
         for _ in 1..limit {
             // An error that comes now is another's than what is in hand, and comes again if it matters.
             let Some(Ok(received)) = self.consumer.recv().now_or_never() else { break };
-            self.take(&received, &mut batches);
+            Self::take(&received, &mut batches);
         }
         Ok(batches)
     }
 
-    fn take(&self, message: &BorrowedMessage<'_>, batches: &mut Vec<PartitionBatch>) {
+    fn take(message: &BorrowedMessage<'_>, batches: &mut Vec<PartitionBatch>) {
         let (topic, number, offset) = (message.topic(), message.partition(), message.offset());
         let event = match decode(message) {
             Ok(event) => Arc::new(event),
             Err(error) => {
-                // What comes after it does not follow what came before: the reader looks into the log.
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(topic, number, offset, error, "a message that is not the relay's is left out");
                 return;
             }
         };
-        let (partition, next_offset) = (TopicPartition { topic: topic.into(), number }, offset + 1);
-        let mut expected = self.consumer.context().expected();
-        let before = expected.get(&partition).filter(|before| before.offset == offset);
-        let after = before.map(|before| before.position);
-        let position = after.map_or(event.position, |after| after.max(event.position));
-        expected.insert(partition.clone(), Expected { offset: next_offset, position });
-        match batches.iter_mut().rev().find(|batch: &&mut PartitionBatch| batch.partition == partition) {
-            Some(batch) if after.is_some() => {
-                batch.events.push(event);
-                batch.next_offset = next_offset;
-            }
-            _ => batches.push(PartitionBatch { partition, after, events: vec![event], next_offset }),
+        let is_same =
+            |batch: &&mut PartitionBatch| batch.partition.number == number && *batch.partition.topic == *topic;
+        if let Some(batch) = batches.iter_mut().find(is_same) {
+            batch.events.push(event);
+            batch.next_offset = offset + 1;
+        } else {
+            let partition = TopicPartition { topic: topic.into(), number };
+            batches.push(PartitionBatch { partition, events: vec![event], next_offset: offset + 1 });
         }
     }
 

@@ -122,7 +122,7 @@ async fn feed(pool: PgPool, log: Log) {
             let own: Vec<_> = own.cloned().collect();
             let partition = TopicPartition { topic: topic.clone(), number };
             // A turn that was lost is taken again.
-            while let Err(error) = feed.apply(&partition, None, &own).await {
+            while let Err(error) = feed.apply(&partition, &own).await {
                 eprintln!("a batch failed: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

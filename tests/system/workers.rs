@@ -33,12 +33,10 @@ async fn append(log: &Log, calls: usize) {
 struct Queue {
     events: Vec<Arc<RecordedEvent>>,
     next: usize,
-    /// Where the last delivery ended.
-    delivered: usize,
 }
 
-/// Delivers everything: in the order of each partition, again and again, and across partitions by chance. A worker that
-/// `lies` skips some and says that it does not.
+/// Delivers everything: in the order of each partition, again and again, with gaps, and across partitions by chance. A
+/// worker that `lies` says of some events that they are applied.
 async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: bool) {
     let dice = &mut StdRng::seed_from_u64(seed);
     let log = database.rooms().await.log;
@@ -56,7 +54,6 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
         }
     }
     let mut queues: Vec<_> = queues.into_iter().collect();
-    let skips = 3..if lies { 8 } else { 4 };
     while queues.iter().any(|(_, queue)| queue.next < queue.events.len()) {
         let chosen = dice.random_range(0..queues.len());
         let ((topic, number), queue) = &mut queues[chosen];
@@ -64,15 +61,21 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
             // Everything from somewhere on comes again.
             0..3 => dice.random_range(0..=queue.next),
             // Something never comes.
-            chance if skips.contains(&chance) => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
+            3..5 => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
             _ => queue.next,
         };
         let end = (begin + dice.random_range(1..6)).min(queue.events.len());
         let partition = TopicPartition { topic: topic.clone(), number: *number };
-        let follows = lies || (begin == queue.delivered && begin <= queue.next);
-        let had = queue.next.checked_sub(1).map(|last| queue.events[last].position);
-        feed.apply(&partition, had.filter(|_| follows), &queue.events[begin..end]).await.unwrap();
-        (queue.next, queue.delivered) = (queue.next.max(end), end);
+        if lies && begin < end && dice.random_bool(0.3) {
+            let lie = "update apex.partition_checkpoints set position = greatest(position, $3)
+                       where projection = $1 and partition = $2";
+            let reached = queue.events[end - 1].position.as_i64();
+            let lie = sqlx::query(lie).bind(projection.name()).bind(*number).bind(reached);
+            lie.execute(&database.pool).await.unwrap();
+        } else {
+            feed.apply(&partition, &queue.events[begin..end]).await.unwrap();
+        }
+        queue.next = queue.next.max(end);
         if dice.random_bool(0.3) {
             feed.settle().await.unwrap();
         }
@@ -209,46 +212,75 @@ async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
     };
     set(2).await;
     let events = [Arc::new(event)];
-    let refused = feed.apply(&partition, None, &events).await.unwrap_err();
+    let refused = feed.apply(&partition, &events).await.unwrap_err();
     assert!(matches!(refused, PartitionedError::OtherVersion { live: 2, code: 1, .. }), "{refused}");
     set(1).await;
-    feed.apply(&partition, None, &events).await.unwrap();
+    feed.apply(&partition, &events).await.unwrap();
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap();
     assert_eq!(rows, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_moved_to_other_partitions_are_refused() {
+async fn what_kafka_brings_is_held_against_the_log() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
-    append(&rooms.log, 30).await;
-    let events = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 30).await.unwrap();
+    append(&rooms.log, 40).await;
+    let events = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 40).await.unwrap();
     let topic: Arc<str> = "apex.call".into();
     let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
-    let feed = |count| {
+    let feed = |topic: &Arc<str>, count| {
         let partitions = HashMap::from([(topic.clone(), count)]);
         PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions }
     };
-    let (before, after) = (feed(PARTITIONS), feed(2 * PARTITIONS));
+    let (before, after) = (feed(&topic, PARTITIONS), feed(&topic, 2 * PARTITIONS));
     before.take_over().await.unwrap();
-    let deliver = async |feed: &PartitionedFeed, event: &RecordedEvent, count| {
-        let partition = TopicPartition { topic: topic.clone(), number: partition_of(event.stream.id, count) };
-        feed.apply(&partition, None, &[Arc::new(event.clone())]).await
+    let place = |event: &RecordedEvent, count| TopicPartition {
+        topic: topic.clone(),
+        number: partition_of(event.stream.id, count),
     };
-    deliver(&before, &events[0], PARTITIONS).await.unwrap();
-    let moved = events[1..].iter().find(|event| partition_of(event.stream.id, 2 * PARTITIONS) >= PARTITIONS).unwrap();
-    // By a worker that does not know of it, and by one that begins with it.
-    let refused = deliver(&before, moved, 2 * PARTITIONS).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::Misplaced { partitions: PARTITIONS, .. }), "{refused}");
-    let refused = deliver(&after, moved, 2 * PARTITIONS).await.unwrap_err();
+    let circumstances = Circumstances::foreign(7);
+    let is_right = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+
+    // Partitions were added: streams come from elsewhere, and a partition has later ones of other streams.
+    let of_first = |event: &&RecordedEvent| place(event, PARTITIONS).number == 0;
+    let last = events.iter().rfind(of_first).unwrap();
+    before.apply(&place(last, PARTITIONS), &[Arc::new(last.clone())]).await.unwrap();
+    assert!(is_right().await);
+    let added = events.iter().find(|event| place(event, 2 * PARTITIONS).number >= PARTITIONS).unwrap();
+    let refused = before.apply(&place(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
+    assert!(matches!(refused, PartitionedError::AddedPartition { partitions: PARTITIONS, .. }), "{refused}");
+    // By one that begins with them. And the category does not come from two topics, each with checkpoints of its own.
+    let refused = after.apply(&place(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
     assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
-    // Nor does the category come from two topics, which would each have a count of their own.
     let topic: Arc<str> = "elsewhere.call".into();
-    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
-    let elsewhere = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
-    let partition = TopicPartition { topic, number: partition_of(events[0].stream.id, PARTITIONS) };
-    let refused = elsewhere.apply(&partition, None, &[Arc::new(events[0].clone())]).await.unwrap_err();
+    let partition = TopicPartition { topic: topic.clone(), number: place(last, PARTITIONS).number };
+    let refused = feed(&topic, PARTITIONS).apply(&partition, &[Arc::new(last.clone())]).await.unwrap_err();
     assert!(refused.to_string().contains("fed from topic apex.call with 3 partitions"), "{refused}");
+
+    // Of another log: at a position that this one has not come to, or that it has another event at.
+    let ghost = |position: u64| {
+        let event = RecordedEvent { position: position.into(), event_id: uuid::Uuid::new_v4(), ..last.clone() };
+        Arc::new(event)
+    };
+    before.apply(&place(last, PARTITIONS), &[ghost(1000)]).await.unwrap();
+    append(&log, 40).await;
+    let more = log.read_after(Position::from(40), &ReadFilter::default(), 40).await.unwrap();
+    let last = more.iter().rfind(of_first).unwrap();
+    before.apply(&place(last, PARTITIONS), &[ghost(last.position.get())]).await.unwrap();
+    assert!(is_right().await);
+    // Given back and fed again, with the partitions that there are now.
+    projections::give_back(projection, &pool, &log).await.unwrap();
+    after.take_over().await.unwrap();
+    for event in events.into_iter().chain(more) {
+        // Where they were before, and where they are now.
+        for count in [PARTITIONS, 2 * PARTITIONS] {
+            after.apply(&place(&event, count), &[Arc::new(event.clone())]).await.unwrap();
+        }
+    }
+    after.fill_all().await.unwrap();
+    assert_eq!(after.settle().await.unwrap(), None);
+    let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&pool).await.unwrap();
+    assert!(is_right().await && rows == 80, "{rows}");
 }
 
 /// A part of the read model stands behind the others when Kafka takes over, single partitions run ahead, and other
@@ -282,7 +314,7 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
         let own = events.into_iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
         own.filter(|event| event.position.get() <= to).map(Arc::new).collect()
     };
-    feed.apply(&partition(0), None, &of(0, 0, 60).await).await.unwrap();
+    feed.apply(&partition(0), &of(0, 0, 60).await).await.unwrap();
     assert!(is_right().await);
     build(&pool, &log, &[projection], 1000, |_| {}).await.unwrap();
     // What was built has more than the live one, which is waited for.
@@ -292,20 +324,19 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
     assert!(awaited.partition.number != 0);
 
     append(&log, 30).await;
-    feed.apply(&partition(1), None, &of(1, 0, 90).await).await.unwrap();
+    feed.apply(&partition(1), &of(1, 0, 90).await).await.unwrap();
     assert!(is_right().await);
     // Tables that have less than this worker had applied, without a word to it.
     sqlx::query("select apex.switch_projection('calls')").execute(&pool).await.unwrap();
     assert_eq!(parts().await, [60, 60]);
     append(&log, 30).await;
-    let had = async |number| of(number, 0, 90).await.last().map(|last| last.position);
-    feed.apply(&partition(1), had(1).await, &of(1, 90, 120).await).await.unwrap();
+    feed.apply(&partition(1), &of(1, 90, 120).await).await.unwrap();
     // As a fill leaves it that was given up, or a server that crashed.
     feed.fill(&partition(2), Position::from(70)).await.unwrap();
-    feed.apply(&partition(2), had(2).await, &of(2, 90, 120).await).await.unwrap();
+    feed.apply(&partition(2), &of(2, 90, 120).await).await.unwrap();
     assert!(is_right().await);
     assert_eq!(feed.settle().await.unwrap().map(|awaited| awaited.partition.number), Some(0));
-    feed.apply(&partition(0), None, &of(0, 0, 120).await).await.unwrap();
+    feed.apply(&partition(0), &of(0, 0, 120).await).await.unwrap();
     assert_eq!(feed.settle().await.unwrap(), None);
     assert_eq!(parts().await, [120, 120]);
     projections::give_back(projection, &pool, &log).await.unwrap();
@@ -323,20 +354,22 @@ async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
     feed.take_over().await.unwrap();
     append(&log, 60).await;
     build(&pool, &log, &[projection], 7, |_| {}).await.unwrap();
+    // Which it builds first, and then waits for the live one to have.
+    append(&log, 30).await;
     let comparing = tokio::spawn({
         let (pool, log) = (pool.clone(), log.clone());
         async move { compare(&pool, &log, projection).await }
     });
-    let next = "select min(position) = 60 from apex.checkpoints where follower = 'calls@next'";
+    let next = "select min(position) = 90 from apex.checkpoints where follower = 'calls@next'";
     until("it is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
     append(&log, 30).await;
-    // The last one first: none is compared before all are at 60.
-    for (number, to) in [(2, 90), (1, 75), (0, 60)] {
+    // The last one first: none is compared before all are at 90.
+    for (number, to) in [(2, 120), (1, 105), (0, 90)] {
         feed.fill(&TopicPartition { topic: topic.clone(), number }, Position::from(to)).await.unwrap();
     }
     feed.settle().await.unwrap();
     let compared = comparing.await.unwrap().unwrap();
-    assert!(compared.is_same() && compared.position.get() == 90, "{compared:#?}");
+    assert!(compared.is_same() && compared.position.get() == 120, "{compared:#?}");
     switch(&pool, &log, projection).await.unwrap();
     feed.fill_all().await.unwrap();
     feed.settle().await.unwrap();
