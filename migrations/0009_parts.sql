@@ -41,6 +41,9 @@ alter table apex.partition_checkpoints
 alter table apex.parking_decisions add column tenant_id text;
 update apex.parking_decisions d set tenant_id = e.tenant_id from apex.events e where e.position = d.position;
 
+-- An order to publish again may leave a relay's position what it was, and must be noticed all the same.
+alter table apex.checkpoints add column generation bigint not null default 0;
+
 -- Amounts of money in this state topic are strings from here on: all rows are published again.
 update apex.checkpoints set position = 0 where name = 'state:calls';
 

@@ -54,6 +54,10 @@ impl Reaction for BudgetAlerts {
     fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>> {
         Box::pin(async move { Ok(self.raise_until(batch.through).await?) })
     }
+
+    fn look(&self, reacted: Position) -> BoxFuture<'_, Result<(), ReactionError>> {
+        Box::pin(async move { Ok(self.raise_until(reacted).await?) })
+    }
 }
 
 impl BudgetAlerts {

@@ -14,8 +14,8 @@ use streams::{Log, LogConfig, Position};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long workers may take to finish what they are at.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long workers may take to finish what they are at; the server takes up to 10 s for its open requests.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {

@@ -61,7 +61,9 @@ fn compare_type(place: &str, released: &Value, now: &Value, found: &mut Vec<Stri
     for key in ["type", "enum", "const", "pattern", "format"] {
         let (before, after) = (set(&released[key]), set(&now[key]));
         let is_narrower = !after.is_empty() && (before.is_empty() || !before.is_subset(&after));
-        if is_narrower {
+        // Who reads one kind of value cannot read another.
+        let is_wider = key == "type" && !before.is_empty() && !after.is_subset(&before);
+        if is_narrower || is_wider {
             found.push(format!("{place}: {key} was {}, is {}", released[key], now[key]));
         }
     }

@@ -229,7 +229,15 @@ pub trait Reaction: Send + Sync {
     /// Reacts to events in order, all of them up to a position. It may be called again for the same events: what it does
     /// must be the same thing then, such as a command under an id that is derived from the event.
     fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>>;
+    /// Looks now and then while nothing is appended, for one that acts on what a read model found: that may change without
+    /// an event, by a decision about a parked one or by a switch. It has reacted to everything up to the position.
+    fn look(&self, _reacted: Position) -> BoxFuture<'_, Result<(), ReactionError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
+
+/// How often a policy looks while nothing is appended.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a policy could not react; it is tried again.
 pub type ReactionError = Box<dyn std::error::Error + Send + Sync>;
@@ -272,10 +280,14 @@ impl Turns for Reactor {
     }
 
     async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
-        self.source.wait_beyond(seen.unwrap_or(Position::ZERO)).await?;
+        let waited = self.source.wait_beyond(seen.unwrap_or(Position::ZERO));
+        if let Ok(waited) = tokio::time::timeout(LOOK_INTERVAL, waited).await {
+            waited?;
+        }
         let name = policy_checkpoint(self.reaction.name());
         let checkpoint = checkpoint_of(&self.pool, &name).await.map_err(ApplyError::from)?;
         let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
+            self.reaction.look(checkpoint).await.map_err(TurnError::Reaction)?;
             return Ok(Turn::Advanced(checkpoint));
         };
         // Nothing is held meanwhile: where two processes react to the same events, the log takes the commands once.
@@ -435,11 +447,14 @@ pub(crate) async fn publish_again_after(
     projection: &str,
     position: i64,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("update apex.checkpoints set position = least(position, $2) where name = 'state:' || $1")
-        .bind(projection)
-        .bind(position)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "update apex.checkpoints set position = least(position, $2), generation = generation + 1
+                 where name = 'state:' || $1",
+    )
+    .bind(projection)
+    .bind(position)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -28,15 +28,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 impl Relay {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_rooms(common, async |rooms| {
+            anyhow::ensure!(
+                self.kafka.kafka_brokers.is_some(),
+                "no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers"
+            );
             if let Some(from) = self.from {
                 let again =
                     publish_again_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
                 anyhow::ensure!(again, "the relay has not come to position {from} yet: it would skip what is before");
                 eprintln!("What is from position {from} on is published again.");
             }
-            if !serve::start_relay(rooms, &self.kafka) {
-                anyhow::bail!("no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers");
-            }
+            serve::start_relay(rooms, &self.kafka);
             let head = rooms.log.head().await?;
             let mut stop = std::pin::pin!(stop_signal());
             loop {

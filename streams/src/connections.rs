@@ -22,7 +22,16 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(options: PgConnectOptions) -> Self {
-        let maker = PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT).connect_lazy_with(options);
+        let maker = PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT);
+        // What is answered is durable, whatever the server or the role has for a default.
+        let maker = maker.after_connect(|connection, _| {
+            Box::pin(async move {
+                let flush = "select set_config('synchronous_commit', 'on', false)
+                             where current_setting('synchronous_commit') = 'off'";
+                sqlx::query(flush).execute(connection).await.map(|_| ())
+            })
+        });
+        let maker = maker.connect_lazy_with(options);
         Self { resting: Mutex::default(), maker }
     }
 

@@ -4,7 +4,7 @@ use crate::read::{Limit, Page, Reader};
 use crate::{Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Version};
 
 /// Bytes of payload and metadata after which a page ends, whatever number of events was asked for.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Pages of events, one after the other; see [`Log::pages`](crate::Log::pages) and
 /// [`Log::stream_pages`](crate::Log::stream_pages). However long the log is, and however large its events, a page is in

@@ -47,8 +47,11 @@ const PAGE_EVENTS: usize = 1000;
 const SAVE_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a relay that moves no checkpoint looks at it, and shows the database that it is there.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// The pause after a failure.
+/// How long a relay may be silent to the database; it speaks several times within this.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The pause after a failure; it doubles up to a minute's where a reachable broker acknowledges nothing new.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const MAX_DOUBLINGS: u32 = 6;
 /// How long a relay that is told to stop waits for what is in flight.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -168,6 +171,7 @@ impl Relay {
     /// When the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut stuck = Stuck::default();
         loop {
             let ended = self.publish(shutdown.as_mut()).await;
             gauge!("apex_relay_active").set(0.0);
@@ -183,7 +187,7 @@ impl Relay {
                     }
                     tokio::select! {
                         () = &mut shutdown => return Ok(()),
-                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                        () = tokio::time::sleep(stuck.pause(&error)) => {}
                     }
                 }
             }
@@ -195,7 +199,10 @@ impl Relay {
         let seated = async {
             // First, so that only a relay that has reached the broker takes the seat.
             let made = topics::prepare(&self.config).await?;
-            Ok::<_, RelayError>((made, Seat::take(&self.pool, LOCK_KEY, CHECKPOINT).await?))
+            let seat = Seat::take(&self.pool, LOCK_KEY, CHECKPOINT, SILENCE).await?;
+            // Who waited for weeks has looked at other topics than there are now.
+            let made = [made, topics::prepare(&self.config).await?].concat();
+            Ok::<_, RelayError>((made, seat))
         };
         let (made, mut seat) = tokio::select! {
             () = &mut shutdown => return Ok(()),
@@ -264,6 +271,26 @@ impl Relay {
     }
 }
 
+/// An event that the broker does not acknowledge, though it can be reached: what comes after it is sent again each time.
+#[derive(Default)]
+struct Stuck {
+    at: Position,
+    times: u32,
+}
+
+impl Stuck {
+    fn pause(&mut self, error: &RelayError) -> Duration {
+        match error {
+            RelayError::NotAcknowledged { position, .. } | RelayError::Unanswered { position, .. } => {
+                self.times = if *position == self.at { self.times.saturating_add(1) } else { 0 };
+                self.at = *position;
+                RETRY_PAUSE * (1 << self.times.min(MAX_DOUBLINGS))
+            }
+            _ => RETRY_PAUSE,
+        }
+    }
+}
+
 /// The log after a position, page by page, for as long as it is open. Waiting for a page may be given up at any time.
 fn pages(
     tail: &Tail,
@@ -303,7 +330,8 @@ pub async fn relayed(pool: &PgPool) -> Result<Position, sqlx::Error> {
     Ok(Position::from_i64(position.unwrap_or(0)))
 }
 
-/// Has everything from a position on published again, by whichever relay is active: for a broker that lost its data.
+/// Has everything from a position on published again, by whichever relay is active, and the rows on state topics that have
+/// changed since: for a broker that lost its data.
 /// Returns whether that is so; a relay that has not come that far stays where it is, since nothing may be skipped.
 ///
 /// # Errors
@@ -313,11 +341,13 @@ pub async fn publish_again_from(pool: &PgPool, from: Position) -> Result<bool, s
     if relayed(pool).await?.as_i64() < before {
         return Ok(false);
     }
-    let moved =
-        sqlx::query("update apex.checkpoints set position = $2, updated_at = now() where name = $1 and position >= $2")
-            .bind(CHECKPOINT)
-            .bind(before)
-            .execute(pool)
-            .await?;
-    Ok(moved.rows_affected() == 1 || before == 0)
+    let moved = sqlx::query(
+        "update apex.checkpoints set position = least(position, $2), generation = generation + 1, updated_at = now()
+         where (name = $1 and position >= $2) or name like 'state:%'",
+    )
+    .bind(CHECKPOINT)
+    .bind(before)
+    .execute(pool)
+    .await?;
+    Ok(moved.rows_affected() > 0 || before == 0)
 }

@@ -4,6 +4,7 @@
 //! It is woken by local appends at once, by a notification a batch from other processes, and by a poll that catches
 //! what both miss. Readers pull: whoever falls behind the window reads from the table again, so nobody is skipped.
 
+use crate::pages::PAGE_BYTES;
 use crate::read::{Limit, Reader};
 use crate::{Position, ReadError, ReadFilter, RecordedEvent, read};
 use metrics::{counter, gauge};
@@ -135,7 +136,7 @@ impl Tail {
         if let Some(events) = self.in_window(after, limit) {
             return Ok(events);
         }
-        let limit = Limit::events(limit.min(self.shared.config.page_events));
+        let limit = Limit { bytes: PAGE_BYTES, ..Limit::events(limit.min(self.shared.config.page_events)) };
         let page = self.shared.readers.after(after, &ReadFilter::default(), limit).await?;
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
@@ -248,7 +249,7 @@ impl Tail {
 
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
-            let limit = Limit::events(self.shared.config.page_events);
+            let limit = Limit { bytes: PAGE_BYTES, ..Limit::events(self.shared.config.page_events) };
             let page = self.shared.own.after(self.head(), &ReadFilter::default(), limit).await?;
             *self.shared.healthy_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             // With room for more it was the end of the log. Whatever was appended since then has left a wake-up.

@@ -1,7 +1,7 @@
 //! Topics and messages: what does not fit is named, and all that is accepted fits.
 
 use crate::faults::signal;
-use crate::harness::{PATIENCE, append, event, sample, until};
+use crate::harness::{PATIENCE, Server, append, event, sample, until};
 use crate::stage::{Stage, consume_topics};
 use crate::worker::Job;
 use crate::{Trials, block_on, trials};
@@ -13,17 +13,20 @@ use rdkafka::client::DefaultClientContext;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use streams::relay::StateTable;
+use streams::relay::{StateTable, publish_again_from};
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
 use uuid::Uuid;
 
 pub(crate) const TRIALS: Trials = trials![
     topics_that_do_not_fit_are_named,
     the_largest_event_is_published_and_a_larger_one_refused,
     state_topics_have_the_rows_of_the_read_models,
+    a_state_topic_that_is_gone_is_filled_again,
+    a_row_that_changes_while_it_is_sent_is_sent_again,
     a_state_relay_that_stood_still_sends_no_older_row,
     planted_state_relays_without_a_fence_are_caught,
 ];
@@ -139,32 +142,93 @@ fn state_topics_have_the_rows_of_the_read_models() {
     });
 }
 
+async fn register(server: &Server, name: &str) -> Value {
+    let register = "mutation ($name: String!) { registerAgent(input: { name: $name }) { agent { id } } }";
+    server.ask(register, json!({ "name": name })).await["registerAgent"]["agent"]["id"].take()
+}
+
+/// The rows of agents in the order of the messages.
+async fn agents(stage: &Stage) -> Vec<Value> {
+    let (topic, brokers) = (format!("{}.state.agents", stage.prefix), stage.brokers.clone());
+    let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
+    messages.iter().map(|(_, _, row)| serde_json::from_slice(row).unwrap()).collect()
+}
+
+async fn wait_for_state(stage: &Stage) {
+    let head = stage.log.head().await.unwrap().as_i64();
+    let reached = "select count(*) = 1 from apex.checkpoints where name = 'state:agents' and position >= $1";
+    until("the rows are published", async || {
+        sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
+    })
+    .await;
+}
+
+fn a_state_topic_that_is_gone_is_filled_again() {
+    block_on(async {
+        let stage = Stage::shared().await;
+        let server = stage.database.serve(&[]).await;
+        let _relay = Job { is_of_state: true, ..stage.job() }.start();
+        register(&server, "first").await;
+        wait_for_state(&stage).await;
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &stage.brokers).create().unwrap();
+        let topic = format!("{}.state.agents", stage.prefix);
+        admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        register(&server, "second").await;
+        wait_for_state(&stage).await;
+        let rows = agents(&stage).await;
+        let names: BTreeSet<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, BTreeSet::from(["first", "second"]));
+    });
+}
+
+/// It changes without an event, as by a decision about a parked one, and the order to publish it again leaves the relay
+/// where it is.
+fn a_row_that_changes_while_it_is_sent_is_sent_again() {
+    block_on(async {
+        let mut stage = Stage::shared().await;
+        stage.database = stage.database.unverified();
+        let server = stage.database.serve(&[]).await;
+        let job = Job { is_of_state: true, halt: Some("state_read".to_owned()), ..stage.job() };
+        let relay = job.start();
+        register(&server, "before").await;
+        stands_still(&relay).await;
+        let pool = &stage.database.pool;
+        sqlx::query("update apex.agents set name = 'after'").execute(pool).await.unwrap();
+        assert!(publish_again_from(pool, 1.into()).await.unwrap());
+        signal(&relay, Signal::CONT);
+        until("it is sent again", async || agents(&stage).await.last().is_some_and(|row| row["name"] == "after")).await;
+        wait_for_state(&stage).await;
+    });
+}
+
+async fn stands_still(relay: &Child) {
+    let stat = format!("/proc/{}/stat", relay.id().unwrap());
+    until("the relay stands still", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
+}
+
 /// Whether the topic has an older row than the read model, after a relay was stopped between reading a row and sending
 /// it, and woken when its successor had sent a newer one.
 async fn sends_an_older_row(has_bug: bool) -> bool {
     let stage = Stage::shared().await;
     let server = stage.database.serve(&[]).await;
-    let register = "mutation { registerAgent(input: { name: \"reader\" }) { agent { id } } }";
-    let id = server.ask(register, json!({})).await["registerAgent"]["agent"]["id"].take();
+    let id = register(&server, "reader").await;
     let job = Job { is_of_state: true, has_bug, ..stage.job() };
     let first = Job { halt: Some("state_read".to_owned()), ..job.clone() }.start();
-    let stat = format!("/proc/{}/stat", first.id().unwrap());
-    until("the first one stands still", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
+    stands_still(&first).await;
 
     let activate = "mutation ($id: ID!) { activateAgent(input: { id: $id }) { outcome } }";
     server.ask(activate, json!({ "id": id })).await;
-    let head = stage.log.head().await.unwrap().as_i64();
+    // The first one holds the seat for as long as its session lives.
+    let end = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
+               and database = (select oid from pg_database where datname = current_database())";
+    let mut owner = stage.database.owner().await;
     let _second = job.start();
-    let reached = "select position >= $1 from apex.checkpoints where name = 'state:agents'";
-    until("the second one publishes", async || {
-        sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
-    })
-    .await;
+    sqlx::query(end).execute(&mut owner).await.unwrap();
+    wait_for_state(&stage).await;
     signal(&first, Signal::CONT);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (topic, brokers) = (format!("{}.state.agents", stage.prefix), stage.brokers.clone());
-    let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
-    let rows: Vec<Value> = messages.iter().map(|(_, _, row)| serde_json::from_slice(row).unwrap()).collect();
+    let rows = agents(&stage).await;
     assert!(rows.iter().any(|row| row["status"] == "active"), "the newer row was not sent: it proves nothing");
     rows.last().unwrap()["status"] == "registered"
 }

@@ -1,6 +1,6 @@
 //! Budgets: every threshold that is crossed is told once.
 
-use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant};
+use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant, until};
 use commands::Context;
 use domain::budget::{Budget, BudgetCommand, BudgetPeriodEvent, BudgetScope, BudgetTerms, Threshold};
 use domain::{BudgetId, Currency, Event, Money};
@@ -194,6 +194,30 @@ async fn an_alert_does_not_wait_for_the_next_event() {
     rooms.settle(PATIENCE).await.unwrap();
     rooms.close().await.unwrap();
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
+}
+
+/// A crossing of long ago that the read model found only now: by a parked event that was tried again, or in a version that
+/// was switched to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_told_though_no_event_brings_it() {
+    let database = TestDatabase::new().await.unverified();
+    define(&database, terms("0.2", BudgetScope::Tenant)).await;
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    rooms.settle(PATIENCE).await.unwrap();
+    sqlx::query(
+        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
+             crossed_at_position, crossed_by_event, correlation_id)
+         select tenant_id, budget_id, month, 90, spent, limit_amount, crossed_at_position, crossed_by_event, correlation_id
+         from apex.budget_crossings where threshold_percent = 100",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    until("it is told", async || thresholds(&alerts(&database).await) == [50, 80, 100, 90]).await;
+    rooms.close().await.unwrap();
 }
 
 /// The policy sees every event again, and every crossing as one to be told: the command ids are those of the first time.

@@ -18,9 +18,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 use futures::future::AbortHandle;
 use futures::stream::{Abortable, BoxStream, SelectAll};
+use futures::{SinkExt, StreamExt};
 use metrics::{counter, gauge};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -362,7 +362,8 @@ impl Connection {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Close::bad_message("messages are text").into()),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) => return self.flush().await,
+            Message::Pong(_) => return Ok(()),
             Message::Close(_) => return Err(End::Left),
         };
         let message = serde_json::from_str(&text).map_err(|_| Close::bad_message("Invalid message received"))?;
@@ -484,6 +485,14 @@ impl Connection {
 
     async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
         self.send_raw(Message::Text(answer::text(message).into())).await
+    }
+
+    /// Waits until the answer to a ping is on its way: whoever pings and reads nothing would fill the memory with them.
+    async fn flush(&mut self) -> Result<(), End> {
+        match tokio::time::timeout(self.state.limits().send_timeout, self.socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
     }
 
     async fn send_raw(&mut self, message: Message) -> Result<(), End> {

@@ -5,15 +5,13 @@
 //! session closed. The checkpoint is moved by that session alone.
 
 use super::RelayError;
-use crate::{Position, advance_checkpoint};
+use crate::Position;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::future::Future;
 use std::time::Duration;
 
 /// How often a relay that stands by looks whether the seat is free.
 const TAKEOVER_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the one in the seat may be silent. It speaks several times within this.
-const SILENCE: &str = "set idle_session_timeout = '10s'";
 /// How long the database may take to answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,11 +20,18 @@ pub(super) struct Seat {
     connection: PgConnection,
     checkpoint: &'static str,
     position: Position,
+    /// Changes with each order to publish again, which may leave the position what it was.
+    generation: i64,
 }
 
 impl Seat {
-    /// Waits until the seat is free.
-    pub(super) async fn take(pool: &PgPool, lock: i64, checkpoint: &'static str) -> Result<Self, RelayError> {
+    /// Waits until the seat is free. Whoever has it may be silent for so long.
+    pub(super) async fn take(
+        pool: &PgPool,
+        lock: i64,
+        checkpoint: &'static str,
+        silence: Duration,
+    ) -> Result<Self, RelayError> {
         let mut connection = pool.acquire().await?.detach();
         // Not by waiting for the lock: a statement that waits for hours keeps the server from cleaning up.
         let take = "select pg_try_advisory_lock($1)";
@@ -35,15 +40,18 @@ impl Seat {
         }
         let seated = async {
             // A checkpoint that is lost with the server's last moments is one that repeats: no flush is needed.
-            for setting in [SILENCE, "set synchronous_commit = off"] {
-                sqlx::query(setting).execute(&mut connection).await?;
-            }
+            sqlx::query(
+                "select set_config('idle_session_timeout', $1, false), set_config('synchronous_commit', 'off', false)",
+            )
+            .bind(silence.as_millis().to_string())
+            .execute(&mut connection)
+            .await?;
             sqlx::query("insert into apex.checkpoints (name, position) values ($1, 0) on conflict do nothing")
                 .bind(checkpoint)
                 .execute(&mut connection)
                 .await?;
-            let mut seat = Self { connection, checkpoint, position: Position::ZERO };
-            seat.position = seat.stored().await?;
+            let mut seat = Self { connection, checkpoint, position: Position::ZERO, generation: 0 };
+            (seat.position, seat.generation) = seat.stored().await?;
             Ok(seat)
         };
         Ok(patiently(seated).await?)
@@ -58,9 +66,19 @@ impl Seat {
     pub(super) async fn advance(&mut self, to: Position) -> Result<(), RelayError> {
         let kept = async {
             if to == self.position {
-                return Ok(self.stored().await? == to);
+                return Ok(self.stored().await? == (to, self.generation));
             }
-            advance_checkpoint(&mut self.connection, self.checkpoint, self.position, to).await
+            let moved = sqlx::query(
+                "update apex.checkpoints set position = $3, updated_at = now()
+                 where name = $1 and position = $2 and generation = $4",
+            )
+            .bind(self.checkpoint)
+            .bind(self.position.as_i64())
+            .bind(to.as_i64())
+            .bind(self.generation)
+            .execute(&mut self.connection)
+            .await?;
+            Ok(moved.rows_affected() == 1)
         };
         if !patiently(kept).await? {
             return Err(RelayError::Moved);
@@ -69,12 +87,13 @@ impl Seat {
         Ok(())
     }
 
-    async fn stored(&mut self) -> Result<Position, sqlx::Error> {
-        let position: i64 = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
-            .bind(self.checkpoint)
-            .fetch_one(&mut self.connection)
-            .await?;
-        Ok(Position::from_i64(position))
+    async fn stored(&mut self) -> Result<(Position, i64), sqlx::Error> {
+        let (position, generation): (i64, i64) =
+            sqlx::query_as("select position, generation from apex.checkpoints where name = $1")
+                .bind(self.checkpoint)
+                .fetch_one(&mut self.connection)
+                .await?;
+        Ok((Position::from_i64(position), generation))
     }
 }
 

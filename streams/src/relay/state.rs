@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// How long a relay may be silent to the database: as long as a page may take. One that is silent for longer is fenced by
+/// its successor, whatever it sends.
+const SILENCE: Duration = Duration::from_secs(120);
 /// How often to look whether the read model has come as far as the log.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -61,13 +64,16 @@ impl StateRelay {
     /// When the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
+        // Whatever fails after that: what was in the topic is gone.
+        let mut is_made = false;
         loop {
             let ended = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                ended = self.publish() => ended,
+                ended = self.publish(&mut is_made) => ended,
             };
             match ended {
                 Ok(()) => {}
+                Err(RelayError::Moved) => tracing::info!(name = self.table.name, "rows are published again"),
                 Err(RelayError::Read(ReadError::Closed)) => return Err(ReadError::Closed),
                 Err(error) => {
                     metrics::counter!("apex_relay_errors_total").increment(1);
@@ -82,9 +88,18 @@ impl StateRelay {
         }
     }
 
-    async fn publish(&self) -> Result<(), RelayError> {
-        topics::prepare_compacted(&self.config, self.topic()).await?;
-        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint).await?;
+    async fn publish(&self, is_made: &mut bool) -> Result<(), RelayError> {
+        *is_made |= topics::prepare_compacted(&self.config, self.topic()).await?;
+        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint, SILENCE).await?;
+        *is_made |= topics::prepare_compacted(&self.config, self.topic()).await?;
+        if *is_made && seat.position() > Position::ZERO {
+            tracing::warn!(
+                topic = self.topic(),
+                "the topic was missing and is made anew: all rows are published again"
+            );
+            seat.advance(Position::ZERO).await?;
+        }
+        *is_made = false;
         let producer = window::fenced_producer(&self.config, &self.topic())?;
         let patience = self.config.delivery_timeout;
         blocking(&producer, move |producer| producer.init_transactions(patience)).await?;

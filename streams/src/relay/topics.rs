@@ -20,6 +20,8 @@ pub(crate) fn client(config: &RelayConfig) -> ClientConfig {
     client
         .set("bootstrap.servers", &config.brokers)
         .set("client.id", "apex")
+        // The client would make a topic that is gone anew, with the broker's settings, and nobody would notice.
+        .set("allow.auto.create.topics", "false")
         // A broker that comes back is to be noticed soon.
         .set("reconnect.backoff.max.ms", "1000");
     client
@@ -37,15 +39,15 @@ pub(super) async fn prepare(config: &RelayConfig) -> Result<Vec<String>, RelayEr
     Ok(made)
 }
 
-/// Makes a compacted topic where it is missing, and checks that it is one.
-pub(super) async fn prepare_compacted(config: &RelayConfig, name: String) -> Result<(), RelayError> {
+/// Makes a compacted topic where it is missing, and checks that it is one. Returns whether it made it.
+pub(super) async fn prepare_compacted(config: &RelayConfig, name: String) -> Result<bool, RelayError> {
     let admin: AdminClient<DefaultClientContext> = client(config).create().map_err(RelayError::Client)?;
     let names = [name];
-    make(&admin, config, &names, "compact").await?;
+    let made = make(&admin, config, &names, "compact").await?;
     for resource in describe(&admin, &names).await? {
         check(&resource, "cleanup.policy", "compact", |policy| policy == "compact")?;
     }
-    Ok(())
+    Ok(!made.is_empty())
 }
 
 async fn make(
