@@ -167,6 +167,22 @@ impl Reader {
         Ok(page)
     }
 
+    /// As [`Reader::after`], up to a position; none where something of that is archived.
+    pub(crate) async fn after_until(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &ReadFilter,
+        limit: Limit,
+    ) -> Result<Option<Page>, ReadError> {
+        let mut page = Page::new(limit);
+        let mut query = filtered("where position > ", after, filter);
+        query.push(" and position <= ").push_bind(until.as_i64());
+        query.push(" order by position limit ").push_bind(limit.as_i64());
+        let table_floor = fill_filtered(&self.pool, &mut page, query).await?;
+        Ok((after >= table_floor).then_some(page))
+    }
+
     /// What a filter leaves before a position, the latest first.
     pub(crate) async fn before(&self, before: Position, filter: &ReadFilter, limit: Limit) -> Result<Page, ReadError> {
         let (mut page, table_floor) = before_in_table(&self.pool, before, filter, limit).await?;

@@ -17,6 +17,9 @@ use tokio::sync::{Notify, watch};
 
 /// How long the tailer waits after a failure at first; the pause doubles up to 64 times as long.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
+/// Positions that one search of the table goes through at most: one that finds little must not hold a connection for as
+/// long as the log is, and whoever waits for it hears how far it is.
+const SEARCH_POSITIONS: u64 = 50_000;
 
 /// Limits of the tail.
 #[derive(Debug, Clone, Copy)]
@@ -182,9 +185,13 @@ impl Tail {
     async fn find_in_table(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
         let head = self.head();
         let limit = Limit { bytes: limit.bytes, ..Limit::events(limit.events) };
-        let page = self.shared.readers.after(after, filter, limit).await?;
+        let (readers, until) = (&self.shared.readers, head.min(Position::from(after.get() + SEARCH_POSITIONS)));
+        let (page, until) = match readers.after_until(after, until, filter, limit).await? {
+            Some(page) => (page, until),
+            None => (readers.after(after, filter, limit).await?, head),
+        };
         let last = page.events.last().map_or(after, |event| event.position);
-        let up_to = if page.has_room() { last.max(head) } else { last };
+        let up_to = if page.has_room() { last.max(until) } else { last };
         Ok(Found { events: page.events.into_iter().map(Arc::new).collect(), up_to })
     }
 

@@ -534,3 +534,26 @@ async fn a_client_that_never_reads_gives_its_place_back() {
     // It is still there, and has not read a thing.
     drop(silent);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_pings_and_never_reads_costs_no_memory() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut silent = tcp(&server, Some(4096)).await.unwrap();
+    let upgrade = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n";
+    silent.write_all(upgrade.as_bytes()).await.unwrap();
+    until(&server, "apex_http_websockets", |sockets| sockets == 1).await;
+    let before_kib = resident_kib(&server);
+    // A ping of 125 bytes, masked with zeros.
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    let pings = ping.repeat(1000);
+    let mut sent = 0;
+    while let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(1), silent.write_all(&pings)).await {
+        sent += pings.len();
+        assert!(sent < 100 << 20, "nothing holds it up");
+    }
+    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
+    assert!(grown_kib < 8 * 1024, "{grown_kib} KiB for {sent} bytes of pings");
+}
