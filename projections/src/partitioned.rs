@@ -359,33 +359,31 @@ impl PartitionedFeed {
         self.check_version(versions)?;
         let (topic, category) = (&partition.topic, category_of(&partition.topic));
         let found = self.count(topic);
-        sqlx::query(
-            "insert into apex.partition_checkpoints (projection, category, partition, topic, partitions, position)
-             select $1, $2, $3, $4, $5, min(position) from apex.checkpoints where follower = $1
-             on conflict do nothing",
-        )
-        .bind(name)
-        .bind(category)
-        .bind(partition.number)
-        .bind(&**topic)
-        .bind(found)
-        .execute(&mut *connection)
-        .await?;
-        let position: i64 = sqlx::query_scalar(
-            "select position from apex.partition_checkpoints
-             where projection = $1 and category = $2 and partition = $3 for update",
-        )
-        .bind(name)
-        .bind(category)
-        .bind(partition.number)
-        .fetch_one(&mut *connection)
-        .await?;
+        let take = "select position from apex.partition_checkpoints
+                    where projection = $1 and category = $2 and partition = $3 for update";
+        let taken = || sqlx::query_scalar(take).bind(name).bind(category).bind(partition.number);
+        let mut position: Option<i64> = taken().fetch_optional(&mut *connection).await?;
+        if position.is_none() {
+            // Those of all partitions: of two workers that know of other numbers of them, the second finds the first's.
+            sqlx::query(
+                "insert into apex.partition_checkpoints (projection, category, partition, topic, partitions, position)
+                 select $1, $2, number, $3, $4, (select min(position) from apex.checkpoints where follower = $1)
+                 from generate_series(0, $4 - 1) as number on conflict do nothing",
+            )
+            .bind(name)
+            .bind(category)
+            .bind(&**topic)
+            .bind(found)
+            .execute(&mut *connection)
+            .await?;
+            position = taken().fetch_optional(&mut *connection).await?;
+        }
         // Of the whole topic: a partition that was added has no row that could tell.
         let reach = Reach::of(connection, name).await?;
         if let Some(other) = self.other(&reach, topic, found) {
             return Err(other);
         }
-        let checkpoint = Position::from_i64(position).max(reach.least());
+        let checkpoint = position.map_or(Position::ZERO, Position::from_i64).max(reach.least());
         Ok(Held { checkpoint, reach })
     }
 
@@ -492,7 +490,10 @@ pub async fn give_back(projection: &'static dyn Projection, pool: &PgPool, log: 
     let topics = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions));
     let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions: topics.collect() };
     match feed.fill_all().await {
-        Ok(()) | Err(PartitionedError::FedFromLog(_)) => feed.hand_over().await,
+        // Whatever the numbers of partitions are, what is applied can be told.
+        Ok(()) | Err(PartitionedError::FedFromLog(_) | PartitionedError::OtherPartitions { .. }) => {
+            feed.hand_over().await
+        }
         Err(error) => Err(error),
     }
 }

@@ -236,10 +236,10 @@ async fn pass_over(error: PartitionedError) -> anyhow::Result<()> {
     let pause = match error {
         PartitionedError::Apply(_) | PartitionedError::Read(_) | PartitionedError::Database(_) => RETRY_PAUSE,
         // A worker of the new code takes over, or this one is replaced.
-        PartitionedError::OtherVersion { .. }
-        // Until somebody feeds it from Kafka again.
-        | PartitionedError::FedFromLog(_) => STANDBY_PAUSE,
+        PartitionedError::OtherVersion { .. } => STANDBY_PAUSE,
         PartitionedError::NeedsLogOrder(_)
+        // Who takes it over again may know of other topics.
+        | PartitionedError::FedFromLog(_)
         | PartitionedError::OtherPartitions { .. }
         | PartitionedError::AddedPartition { .. } => return Err(error.into()),
     };

@@ -18,8 +18,15 @@ pub(crate) const SMALL_DISK: Setup = Setup {
     has_wal_room: true,
     bug: None,
 };
-/// Answers before what it answers is on the disk.
-const ANSWERS_TOO_EARLY: &str = "synchronous_commit=off";
+/// Answers before what it answers is on the disk. An appender would not let the server do so by its settings.
+pub(crate) const ANSWERS_TOO_EARLY: &str = "
+    create function apex.plant() returns trigger language plpgsql as $plant$
+    begin
+        perform set_config('synchronous_commit', 'off', true);
+        return new;
+    end
+    $plant$;
+    create trigger plant before update on apex.head for each row execute function apex.plant()";
 /// Takes the time as the clock says it.
 const TRUSTS_THE_CLOCK: &str = "do $plant$
     declare
@@ -179,19 +186,13 @@ fn loses_when_it_answers_too_early(fault: Fault, setup: Setup) {
 }
 
 fn planted_answers_before_the_sync_are_lost_when_it_fails() {
-    let setup = Setup { settings: &[ANSWERS_TOO_EARLY], ..Fault::WalSyncFails.setup() };
+    let setup = Setup { bug: Some(ANSWERS_TOO_EARLY), ..Fault::WalSyncFails.setup() };
     loses_when_it_answers_too_early(Fault::WalSyncFails, setup);
 }
 
 fn planted_answers_before_the_sync_are_lost_when_the_disk_is_full() {
-    const SETTINGS: &[&str] = &[
-        SMALL_DISK.settings[0],
-        SMALL_DISK.settings[1],
-        SMALL_DISK.settings[2],
-        SMALL_DISK.settings[3],
-        ANSWERS_TOO_EARLY,
-    ];
-    loses_when_it_answers_too_early(Fault::DiskFull, Setup { settings: SETTINGS, ..SMALL_DISK });
+    let setup = Setup { bug: Some(ANSWERS_TOO_EARLY), ..SMALL_DISK };
+    loses_when_it_answers_too_early(Fault::DiskFull, setup);
 }
 
 /// Appends that trust the clock, and the one that is struck: time falls, and that is found.

@@ -489,9 +489,13 @@ impl Connection {
 
     /// Waits until the answer to a ping is on its way: whoever pings and reads nothing would fill the memory with them.
     async fn flush(&mut self) -> Result<(), End> {
-        match tokio::time::timeout(self.state.limits().send_timeout, self.socket.flush()).await {
+        let began = Instant::now();
+        let flushed = tokio::time::timeout(self.state.limits().send_timeout, self.socket.flush()).await;
+        self.heard_at += began.elapsed();
+        match flushed {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Slow),
         }
     }
 

@@ -64,12 +64,10 @@ impl StateRelay {
     /// When the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
-        // Whatever fails after that: what was in the topic is gone.
-        let mut is_made = false;
         loop {
             let ended = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                ended = self.publish(&mut is_made) => ended,
+                ended = self.publish() => ended,
             };
             match ended {
                 Ok(()) => {}
@@ -88,18 +86,11 @@ impl StateRelay {
         }
     }
 
-    async fn publish(&self, is_made: &mut bool) -> Result<(), RelayError> {
-        *is_made |= topics::prepare_compacted(&self.config, self.topic()).await?;
-        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint, SILENCE).await?;
-        *is_made |= topics::prepare_compacted(&self.config, self.topic()).await?;
-        if *is_made && seat.position() > Position::ZERO {
-            tracing::warn!(
-                topic = self.topic(),
-                "the topic was missing and is made anew: all rows are published again"
-            );
-            seat.advance(Position::ZERO).await?;
+    async fn publish(&self) -> Result<(), RelayError> {
+        if topics::prepare_compacted(&self.config, self.topic()).await? {
+            self.publish_all_again().await?;
         }
-        *is_made = false;
+        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint, SILENCE).await?;
         let producer = window::fenced_producer(&self.config, &self.topic())?;
         let patience = self.config.delivery_timeout;
         blocking(&producer, move |producer| producer.init_transactions(patience)).await?;
@@ -125,6 +116,20 @@ impl StateRelay {
             }
             seat.advance(last).await?;
         }
+    }
+
+    /// The topic was made just now. Whoever has the seat may have published into the one before it.
+    async fn publish_all_again(&self) -> Result<(), sqlx::Error> {
+        let again = "update apex.checkpoints set position = 0, generation = generation + 1
+                     where name = $1 and position > 0";
+        let begun = sqlx::query(again).bind(self.table.checkpoint).execute(&self.pool).await?;
+        if begun.rows_affected() > 0 {
+            tracing::warn!(
+                topic = self.topic(),
+                "the topic was missing and is made anew: all rows are published again"
+            );
+        }
+        Ok(())
     }
 
     /// How far the read model is.
