@@ -7,7 +7,7 @@ use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, Page, PageRecorder, ReaderHistory, Recorder};
 use crate::stage;
-use crate::storage::ANSWERS_TOO_EARLY;
+use crate::storage::{ANSWERS_TOO_EARLY, FLUSHES_FOR_NOBODY};
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl Plant {
             Self::AnswerBeforeCommit => answer_before_commit(seed).await,
             Self::NoFlush => {
                 // Whatever is younger than the writer's delay is not on disk.
-                let (settings, bug) = (&["wal_writer_delay=10s"], Some(ANSWERS_TOO_EARLY));
+                let (settings, bug) = (&[FLUSHES_FOR_NOBODY, "wal_writer_delay=10s"], Some(ANSWERS_TOO_EARLY));
                 let mut report = Report::default();
                 // The strike may come right behind a flush that something else asked for.
                 for seed in (0..5).map(|again| seed.wrapping_add(again)) {
