@@ -7,7 +7,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use std::collections::HashSet;
 use std::sync::Arc;
-use streams::RecordedEvent;
+use streams::{Pages, Position, ReadError, RecordedEvent};
 
 /// An event that was read, with what the domain makes of it. Decoded once for all that apply it.
 #[derive(Clone)]
@@ -68,6 +68,28 @@ pub(crate) async fn apply_batch(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Applies what is wanted of the log after one position and up to another, on one transaction, saying after each page where
+/// it stands; returns where it came to, which is less where the log is shorter.
+pub(crate) async fn apply_log<E: From<ApplyError> + From<ReadError>>(
+    target: &Target,
+    connection: &mut PgConnection,
+    mut pages: Pages,
+    (after, to): (Position, Position),
+    wanted: impl Fn(&RecordedEvent) -> bool,
+    mut progress: impl FnMut(Position),
+) -> Result<Position, E> {
+    let mut reached = after;
+    while reached < to {
+        let Some(page) = pages.next_page().await? else { break };
+        reached = page.last().map_or(to, |event| event.position);
+        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
+        let is_wanted = |event: &RecordedEvent| event.position <= to && target.wants(event) && wanted(event);
+        apply_batch(target, connection, &decode(&events, is_wanted)).await?;
+        progress(reached);
+    }
+    Ok(reached.min(to))
 }
 
 /// One event at a time, to find the one that is to blame.

@@ -14,7 +14,7 @@
 //! projection's own checkpoints up to the position before which everything is applied, so that queries that wait for a
 //! position, archiving and status work as ever.
 
-use crate::batch::{apply_batch, decode};
+use crate::batch::{apply_batch, apply_log, decode};
 use crate::projection::{ApplyError, Projection, Slot, Target};
 use crate::reach::Reach;
 use crate::runtime::{TURN, enter, gate, gate_shared, make_checkpoints, without_flush};
@@ -518,15 +518,9 @@ impl PartitionedFeed {
         self.check_version(fed)?;
         let reach = Reach::of(&mut transaction, name).await?;
         let (last, target) = (reach.furthest(), self.target());
-        let mut pages = self.log.pages(reach.least(), ReadFilter::default(), PAGE_EVENTS);
-        let mut reached = reach.least();
-        while reached < last {
-            let Some(page) = pages.next_page().await? else { break };
-            reached = page.last().map_or(last, |event| event.position);
-            let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-            let is_missing = |event: &RecordedEvent| event.position <= last && target.wants(event) && !reach.has(event);
-            apply_batch(&target, &mut transaction, &decode(&events, is_missing)).await?;
-        }
+        let pages = self.log.pages(reach.least(), ReadFilter::default(), PAGE_EVENTS);
+        let (range, is_missing) = ((reach.least(), last), |event: &RecordedEvent| !reach.has(event));
+        apply_log::<PartitionedError>(&target, &mut transaction, pages, range, is_missing, |_| {}).await?;
         sqlx::query(
             "update apex.checkpoints set source = 'log', position = greatest(position, $2), updated_at = now()
              where follower = $1",

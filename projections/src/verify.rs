@@ -3,15 +3,14 @@
 //! All of it is one transaction that is rolled back. Neither workers nor queries wait for it, but a switch does. It leaves
 //! nothing behind whenever it is interrupted.
 
-use crate::batch::{apply_batch, decode};
+use crate::batch::apply_log;
 use crate::compare::{Comparison, compare_slots};
 use crate::projection::{Projection, Slot, Target};
 use crate::reach::Reach;
 use crate::runtime::enter;
 use crate::versions::{RebuildError, RebuildProgress};
 use sqlx::postgres::{PgConnection, PgPool};
-use std::sync::Arc;
-use streams::{Log, Position, ReadFilter};
+use streams::{Log, Position, ReadFilter, RecordedEvent};
 
 /// How to fold for a check.
 #[derive(Debug, Clone, Copy)]
@@ -73,16 +72,10 @@ pub async fn verify_telling(
     abroad(&mut transaction, circumstances).await?;
     let target = Target { projection, slot: Slot::Check };
     let last = live.furthest();
-    let mut pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
-    let mut reached = Position::ZERO;
-    while reached < last {
-        let Some(page) = pages.next_page().await? else { break };
-        reached = page.last().map_or(last, |event| event.position);
-        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        let events = decode(&events, |event| target.wants(event) && live.has(event));
-        apply_batch(&target, &mut transaction, &events).await?;
-        progress(RebuildProgress { position: reached, head: last });
-    }
+    let pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
+    let (range, is_live) = ((Position::ZERO, last), |event: &RecordedEvent| live.has(event));
+    let telling = |position| progress(RebuildProgress { position, head: last });
+    apply_log::<RebuildError>(&target, &mut transaction, pages, range, is_live, telling).await?;
     let comparison = compare_slots(&mut transaction, projection, Slot::Check, last).await?;
     transaction.rollback().await?;
     Ok(comparison)

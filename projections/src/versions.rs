@@ -3,7 +3,7 @@
 //! A version under construction has tables and checkpoints of its own and is built in ordinary batches, so that it can
 //! be interrupted and goes on. Nothing outside its tables happens: what reacts to events reads the live tables.
 
-use crate::batch::{Incoming, apply_batch, decode};
+use crate::batch::{Incoming, apply_batch, apply_log};
 use crate::compare::{Comparison, compare_slots};
 use crate::projection::{ApplyError, Part, Projection, Slot, Target};
 use crate::reach::Reach;
@@ -115,11 +115,7 @@ pub async fn go_on(
     let mut parts = Vec::new();
     for &projection in projections {
         let target = Target { projection, slot: Slot::Next };
-        check_built(pool, &target).await?;
-        for part in target.parts() {
-            let position = position_of(pool, &part).await?;
-            parts.push((part, position));
-        }
+        parts.extend(built(pool, &target).await?);
     }
     let Some(first) = parts.iter().map(|(_, position)| *position).min() else { return Ok(Position::ZERO) };
     let wanted: BTreeSet<_> = projections.iter().flat_map(|projection| projection.categories()).copied().collect();
@@ -174,26 +170,23 @@ async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
     Ok(transaction.commit().await?)
 }
 
-/// That what is under construction is of this code.
-async fn check_built(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
-    let versions: Vec<Option<i32>> = sqlx::query_scalar("select version from apex.checkpoints where follower = $1")
-        .bind(target.follower())
-        .fetch_all(pool)
-        .await?;
+/// The parts of what is under construction, all of this code, and where each stands.
+async fn built(pool: &PgPool, target: &Target) -> Result<Vec<(Part, Position)>, RebuildError> {
+    let rows: Vec<(String, i64, Option<i32>)> =
+        sqlx::query_as("select name, position, version from apex.checkpoints where follower = $1")
+            .bind(target.follower())
+            .fetch_all(pool)
+            .await?;
     let (name, code) = (target.projection.name(), target.projection.version());
-    match versions.as_slice() {
-        [] => Err(RebuildError::NotBuilt(name)),
-        built if built.len() == target.parts().len() && built.iter().all(|version| *version == Some(code)) => Ok(()),
-        _ => Err(RebuildError::OtherBuilt(name)),
+    if rows.is_empty() {
+        return Err(RebuildError::NotBuilt(name));
     }
-}
-
-async fn position_of(pool: &PgPool, part: &Part) -> Result<Position, RebuildError> {
-    let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
-        .bind(part.checkpoint())
-        .fetch_optional(pool)
-        .await?;
-    Ok(Position::from_i64(position.ok_or(RebuildError::NotBuilt(part.target.projection.name()))?))
+    let stands = |part: Part| {
+        let row = rows.iter().find(|row| row.0 == part.checkpoint() && row.2 == Some(code))?;
+        Some((part, Position::from_i64(row.1)))
+    };
+    let parts: Option<Vec<_>> = target.parts().into_iter().map(stands).collect();
+    parts.filter(|parts| parts.len() == rows.len()).ok_or(RebuildError::OtherBuilt(name))
 }
 
 /// Applies pages to one part of a version, each in a transaction with its checkpoint.
@@ -282,15 +275,9 @@ async fn try_compare(
         return Ok(None);
     }
     let last = live.furthest();
-    let mut reached = built.least();
-    let mut pages = log.pages(reached, ReadFilter::default(), REBUILD_BATCH_EVENTS);
-    while reached < last {
-        let Some(page) = pages.next_page().await? else { break };
-        reached = page.last().map_or(last, |event| event.position);
-        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        let is_missing = |event: &RecordedEvent| target.wants(event) && live.has(event) && !built.has(event);
-        apply_batch(&target, connection, &decode(&events, is_missing)).await?;
-    }
+    let pages = log.pages(built.least(), ReadFilter::default(), REBUILD_BATCH_EVENTS);
+    let is_missing = |event: &RecordedEvent| live.has(event) && !built.has(event);
+    apply_log::<RebuildError>(&target, connection, pages, (built.least(), last), is_missing, |_| {}).await?;
     Ok(Some(compare_slots(connection, projection, Slot::Next, last).await?))
 }
 
@@ -366,15 +353,9 @@ async fn level(connection: &mut PgConnection, log: &Log, part: &Part, to: Positi
     let Lock::Taken(from) = lock_checkpoint(connection, part).await? else {
         return Err(RebuildError::Elsewhere(part.target.projection.name()));
     };
-    let mut position = from;
-    let mut pages = log.pages(from, ReadFilter::default(), REBUILD_BATCH_EVENTS);
-    while position < to {
-        let Some(mut page) = pages.next_page().await? else { break };
-        page.retain(|event| event.position <= to);
-        position = page.last().map_or(to, |event| event.position);
-        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        apply_batch(&part.target, connection, &decode(&events, |event| part.wants(event))).await?;
-    }
+    let pages = log.pages(from, ReadFilter::default(), REBUILD_BATCH_EVENTS);
+    let (range, is_own) = ((from, to), |event: &RecordedEvent| part.wants(event));
+    let position = apply_log::<RebuildError>(&part.target, connection, pages, range, is_own, |_| {}).await?;
     if position > from {
         advance(connection, part, from, position).await?;
     }

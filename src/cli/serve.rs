@@ -133,8 +133,8 @@ pub(super) fn announce(address: SocketAddr, server: &Server) {
 }
 
 /// Publishes to Kafka where brokers are named.
-pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
-    let Some(config) = kafka.relay() else { return false };
+pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) {
+    let Some(config) = kafka.relay() else { return };
     if kafka.kafka_state_topics {
         for StateTopic { table, .. } in projections::state_topics() {
             let (pool, tail, config) = (rooms.pool.clone(), rooms.log.tail().clone(), config.clone());
@@ -145,7 +145,6 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> bool {
     let relay = Relay { pool: rooms.pool.clone(), tail: rooms.log.tail().clone(), config };
     let stop = rooms.stop_signal();
     rooms.spawn("relay", async move { Ok(relay.run(stop).await?) });
-    true
 }
 
 fn start_gauges(rooms: &mut Rooms) {

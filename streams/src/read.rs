@@ -152,7 +152,7 @@ impl Reader {
             place = floor(&known);
         }
         while page.has_room() {
-            let (rest, is_archived) = after_in_table(&self.pool, place, filter, page.left).await?;
+            let (rest, is_archived) = after_in_table(&self.pool, place, None, filter, page.left).await?;
             if is_archived {
                 let known = self.refresh().await?;
                 if place < floor(&known) {
@@ -175,12 +175,8 @@ impl Reader {
         filter: &ReadFilter,
         limit: Limit,
     ) -> Result<Option<Page>, ReadError> {
-        let mut page = Page::new(limit);
-        let mut query = filtered("where position > ", after, filter);
-        query.push(" and position <= ").push_bind(until.as_i64());
-        query.push(" order by position limit ").push_bind(limit.as_i64());
-        let table_floor = fill_filtered(&self.pool, &mut page, query).await?;
-        Ok((after >= table_floor).then_some(page))
+        let (page, is_archived) = after_in_table(&self.pool, after, Some(until), filter, limit).await?;
+        Ok((!is_archived).then_some(page))
     }
 
     /// What a filter leaves before a position, the latest first.
@@ -292,15 +288,16 @@ async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(read).await.map_err(ArchiveError::from)??)
 }
 
-/// A page of the table, and whether it leaves out what is archived.
+/// A page of the table, up to a position if one is given, and whether it leaves out what is archived.
 async fn after_in_table(
     pool: &PgPool,
     after: Position,
+    until: Option<Position>,
     filter: &ReadFilter,
     limit: Limit,
 ) -> Result<(Page, bool), ReadError> {
     let mut page = Page::new(limit);
-    if *filter == ReadFilter::default() {
+    if until.is_none() && *filter == ReadFilter::default() {
         let query = sqlx::query(select!("", "where position > $1 order by position limit $2"));
         page.fill(query.bind(after.as_i64()).bind(limit.as_i64()).fetch(pool)).await?;
         // There always is an event after what is archived, so that an empty page is the end of the log.
@@ -308,6 +305,9 @@ async fn after_in_table(
         return Ok((page, is_archived));
     }
     let mut query = filtered("where position > ", after, filter);
+    if let Some(until) = until {
+        query.push(" and position <= ").push_bind(until.as_i64());
+    }
     query.push(" order by position limit ").push_bind(limit.as_i64());
     let table_floor = fill_filtered(pool, &mut page, query).await?;
     Ok((page, after < table_floor))

@@ -2,6 +2,7 @@
 
 use apex::config::Secret;
 use apex::database::connect;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,22 +39,10 @@ pub(crate) async fn serve(job: &str) {
         fail::cfg("state_relay_is_not_fenced", "return").unwrap();
     }
     if let Some((step, spared)) = job.death {
-        let passed = AtomicU64::new(0);
-        let die = move || {
-            if passed.fetch_add(1, Ordering::SeqCst) == spared {
-                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
-            }
-        };
-        fail::cfg_callback(step, die).unwrap();
+        signal_at(step, spared, Signal::KILL);
     }
     if let Some(step) = job.halt {
-        let passed = AtomicU64::new(0);
-        let halt = move || {
-            if passed.fetch_add(1, Ordering::SeqCst) == 0 {
-                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).unwrap();
-            }
-        };
-        fail::cfg_callback(step, halt).unwrap();
+        signal_at(step, 0, Signal::STOP);
     }
     let pool = connect(&Secret::from(job.url), 8).await.unwrap();
     let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
@@ -70,6 +59,17 @@ pub(crate) async fn serve(job: &str) {
         return StateRelay { pool, tail, config, table }.run(std::future::pending()).await.unwrap();
     }
     Relay { pool, tail, config }.run(std::future::pending()).await.unwrap();
+}
+
+/// Has this process struck by a signal at a failpoint, once that was passed so often.
+fn signal_at(step: String, spared: u64, signal: Signal) {
+    let passed = AtomicU64::new(0);
+    let strike = move || {
+        if passed.fetch_add(1, Ordering::SeqCst) == spared {
+            rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
+        }
+    };
+    fail::cfg_callback(step, strike).unwrap();
 }
 
 impl Job {

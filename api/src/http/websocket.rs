@@ -489,26 +489,28 @@ impl Connection {
 
     /// Waits until the answer to a ping is on its way: whoever pings and reads nothing would fill the memory with them.
     async fn flush(&mut self) -> Result<(), End> {
-        let began = Instant::now();
-        let flushed = tokio::time::timeout(self.state.limits().send_timeout, self.socket.flush()).await;
-        self.heard_at += began.elapsed();
-        match flushed {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Slow),
-        }
+        in_time(self.state.limits().send_timeout, &mut self.heard_at, self.socket.flush()).await
     }
 
     async fn send_raw(&mut self, message: Message) -> Result<(), End> {
-        let began = Instant::now();
-        let sent = tokio::time::timeout(self.state.limits().send_timeout, self.socket.send(message)).await;
-        // Nobody listened meanwhile: what the client said is not heard yet.
-        self.heard_at += began.elapsed();
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Slow),
-        }
+        in_time(self.state.limits().send_timeout, &mut self.heard_at, self.socket.send(message)).await
+    }
+}
+
+/// Waits for what the client must take, no longer than the limit.
+async fn in_time(
+    limit: Duration,
+    heard_at: &mut Instant,
+    sending: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    let began = Instant::now();
+    let sent = tokio::time::timeout(limit, sending).await;
+    // Nobody listened meanwhile: what the client said is not heard yet.
+    *heard_at += began.elapsed();
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Slow),
     }
 }
 
