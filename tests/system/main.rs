@@ -5,6 +5,7 @@
 
 mod archive;
 mod budgets;
+mod connections;
 mod embedded;
 mod graphql;
 mod graphql_http;
@@ -12,9 +13,12 @@ mod group_commit;
 mod harness;
 mod import;
 mod log;
+mod metrics;
 mod model;
 mod partitions;
+mod private_cluster;
 mod projections;
+mod readiness;
 mod relay;
 mod replay;
 mod resume;
