@@ -22,5 +22,6 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod sums;
 mod versions;
 mod workers;
