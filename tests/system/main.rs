@@ -26,5 +26,6 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod sums;
 mod versions;
 mod workers;
