@@ -1,10 +1,14 @@
 //! Connections: how many there are, how long they may take, and what an answer to an upgrade says.
 
 use crate::harness::{PATIENCE, Server, TestDatabase};
+use futures::{SinkExt as _, StreamExt as _};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap()
@@ -142,4 +146,28 @@ async fn the_python_example_follows_the_log_over_a_websocket() {
     assert!(ran.status.success(), "{complained}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("position"), "{said}");
+}
+
+/// A WebSocket has no body to explain itself in: the reason of the close frame is all that a developer sees.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_without_the_token_is_told_where_it_goes() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--token", "test-token-of-a-user"]).await;
+    let mut request =
+        format!("{}/graphql/ws", server.address.replace("http://", "ws://")).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    socket.send(Message::Text(r#"{"type":"connection_init"}"#.into())).await.unwrap();
+    let closed = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+                return frame.unwrap();
+            }
+        }
+    });
+    let closed = closed.await.unwrap();
+    assert_eq!(u16::from(closed.code), 4403);
+    for needed in ["Forbidden", "connection_init", "\"authorization\": \"Bearer TOKEN\""] {
+        assert!(closed.reason.contains(needed), "{}", closed.reason);
+    }
 }

@@ -29,6 +29,16 @@ impl TestHome {
         command
     }
 
+    /// The last position of the log, if there is one to ask for.
+    async fn head(&self) -> Option<i64> {
+        let home = self.0.path().join("home");
+        let password = std::fs::read_to_string(home.join("password")).ok()?;
+        let file = std::fs::read_to_string(home.join("data/postmaster.pid")).ok()?;
+        let url = format!("postgres://apex:{}@127.0.0.1:{}/apex", password.trim(), file.lines().nth(3)?.trim());
+        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.ok()?;
+        sqlx::query_scalar("select position from apex.head").fetch_one(&mut connection).await.ok()
+    }
+
     /// The postmaster, if one is named.
     fn postmaster(&self) -> Option<String> {
         let file: PathBuf = self.0.path().join("home/data/postmaster.pid");
@@ -100,10 +110,7 @@ async fn an_interrupted_import_leaves_no_cluster_running() {
         let mut input = import.stdin.take().unwrap();
         let line = r#"{"run":"a","challenge":"c","id":"1","created":1695554458,"model":"gpt-4","usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
         input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-        until("the cluster is there", async || {
-            home.postmaster().is_some_and(|pid| is_alive(&pid)) && !home.0.path().join("home/data.new").exists()
-        })
-        .await;
+        until("the import is at work", async || home.head().await > Some(0)).await;
         let postmaster = home.postmaster().unwrap();
         signal(name, &import.id().unwrap().to_string());
         let status = tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap();

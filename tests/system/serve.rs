@@ -170,3 +170,26 @@ async fn a_server_with_kafka_publishes_what_it_is_told() {
     assert!(consumed.contains(&format!("ce_tenant={}", tenant())));
     assert_eq!(server.terminate().await.0, Some(0));
 }
+
+/// Brokers that are not there stop nothing, and the message says what to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_that_are_down_at_the_start_are_named_with_what_to_do() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let database = TestDatabase::new().await;
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--kafka-brokers", "127.0.0.1:1"];
+    let mut server = database.apex(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let told = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the server ended");
+            if line.contains("events are not published to Kafka") {
+                return line;
+            }
+        }
+    });
+    let told = told.await.unwrap();
+    for needed in ["127.0.0.1:1", "none is lost", "cannot be reached: check that they run", "APEX_KAFKA_BROKERS"] {
+        assert!(told.contains(needed), "{told}");
+    }
+    server.kill().await.unwrap();
+}
