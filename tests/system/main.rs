@@ -5,6 +5,7 @@
 
 mod archive;
 mod budgets;
+mod doors;
 mod embedded;
 mod graphql;
 mod graphql_http;
@@ -17,6 +18,7 @@ mod partitions;
 mod projections;
 mod relay;
 mod replay;
+mod report;
 mod resume;
 mod serve;
 mod snapshots;
