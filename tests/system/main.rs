@@ -5,6 +5,7 @@
 
 mod archive;
 mod budgets;
+mod connections;
 mod doors;
 mod embedded;
 mod graphql;
@@ -13,9 +14,12 @@ mod group_commit;
 mod harness;
 mod import;
 mod log;
+mod metrics;
 mod model;
 mod partitions;
+mod private_cluster;
 mod projections;
+mod readiness;
 mod relay;
 mod replay;
 mod report;
