@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::price_book::{Price, Rates, rate};
     use crate::testing::{at, given, name, uuid};
-    use crate::{Currency, Tokens};
+    use crate::{Currency, EventCodec, Tokens};
     use proptest::prelude::*;
 
     fn usage(input: u64, output: u64) -> Usage {
