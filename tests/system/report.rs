@@ -51,7 +51,7 @@ async fn fill(database: &TestDatabase, cells: &[Cell]) {
                  failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                  reasoning_tokens, latency_ms, cost, reported_cost)
              values ('default', $1, $2, $3, $4, $5, $6, 0, 0, 0, $7::text::numeric, 0, 0, 0, 0, 0,
-                     trim_scale($8::text::numeric / 1000000000000), 0)",
+                     trim_scale($8::text::numeric * 0.000000000001), 0)",
         )
         .bind(cell.hour)
         .bind(cell.agent)
