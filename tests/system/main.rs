@@ -6,6 +6,7 @@
 mod archive;
 mod budgets;
 mod connections;
+mod doors;
 mod embedded;
 mod graphql;
 mod graphql_http;
@@ -21,6 +22,7 @@ mod projections;
 mod readiness;
 mod relay;
 mod replay;
+mod report;
 mod resume;
 mod serve;
 mod snapshots;
