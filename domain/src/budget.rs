@@ -184,7 +184,7 @@ pub enum BudgetCommand {
         /// When.
         at: DateTime<Utc>,
     },
-    /// Change its terms. What was raised stays raised.
+    /// Change its terms. A threshold that the new terms leave unreached is armed again.
     Revise {
         /// What it is from now on.
         terms: BudgetTerms,
@@ -319,6 +319,8 @@ pub struct ThresholdCrossed {
     pub month: Month,
     /// Which share of the limit.
     pub threshold_percent: Threshold,
+    /// The version of the budget that set the terms under which it was crossed.
+    pub terms_version: u64,
     /// What was spent when it was crossed.
     pub spent: Money,
     /// The limit at that time.
@@ -333,7 +335,8 @@ pub struct ThresholdCrossed {
 /// What may be asked of a month of a budget.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BudgetPeriodCommand {
-    /// Say that a threshold was crossed; said once, however often it is asked for.
+    /// Raise an alert for a threshold that was crossed: once under each version of the terms, however often it is asked
+    /// for.
     RaiseAlert {
         /// Which.
         crossed: ThresholdCrossed,
@@ -364,8 +367,8 @@ pub enum BudgetPeriodError {
 /// A month of a budget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BudgetPeriod {
-    /// The thresholds that were said to be crossed.
-    pub raised: BTreeSet<Threshold>,
+    /// The thresholds that alerts were raised for, each with the version of the terms under which it was crossed.
+    pub raised: BTreeSet<(Threshold, u64)>,
 }
 
 impl BudgetPeriod {
@@ -387,7 +390,7 @@ impl Aggregate for BudgetPeriod {
         if !crossed.threshold_percent.is_reached(crossed.spent, crossed.limit) {
             return Err(BudgetPeriodError::NotCrossed { spent: crossed.spent, limit: crossed.limit });
         }
-        if self.raised.contains(&crossed.threshold_percent) {
+        if self.raised.contains(&(crossed.threshold_percent, crossed.terms_version)) {
             return Ok(Vec::new());
         }
         Ok(vec![BudgetPeriodEvent::ThresholdCrossed(crossed)])
@@ -395,7 +398,7 @@ impl Aggregate for BudgetPeriod {
 
     fn evolve(mut self, event: &BudgetPeriodEvent) -> Self {
         let BudgetPeriodEvent::ThresholdCrossed(crossed) = event;
-        self.raised.insert(crossed.threshold_percent);
+        self.raised.insert((crossed.threshold_percent, crossed.terms_version));
         self
     }
 }
@@ -476,22 +479,25 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_raised_once() {
-        let crossed = |percent, spent| ThresholdCrossed {
+    fn an_alert_is_raised_once_under_each_version_of_the_terms() {
+        let crossed = |percent, terms_version, spent| ThresholdCrossed {
             budget_id: BudgetId(uuid(1)),
             month: "2023-09".parse().unwrap(),
             threshold_percent: Threshold::try_from(percent).unwrap(),
+            terms_version,
             spent: money(spent),
             limit: money("10"),
             currency: Currency::Usd,
             crossed_at_position: 4,
         };
         let raise = |crossed| BudgetPeriodCommand::RaiseAlert { crossed };
-        let event = BudgetPeriodEvent::ThresholdCrossed(crossed(50, "5"));
-        given::<BudgetPeriod>([]).when(raise(crossed(50, "5"))).then([event.clone()]);
-        given::<BudgetPeriod>([event]).when(raise(crossed(50, "6"))).then([]);
+        let event = BudgetPeriodEvent::ThresholdCrossed(crossed(50, 1, "5"));
+        given::<BudgetPeriod>([]).when(raise(crossed(50, 1, "5"))).then([event.clone()]);
+        given::<BudgetPeriod>([event.clone()]).when(raise(crossed(50, 1, "6"))).then([]);
+        let again = BudgetPeriodEvent::ThresholdCrossed(crossed(50, 2, "6"));
+        given::<BudgetPeriod>([event]).when(raise(crossed(50, 2, "6"))).then([again]);
         given::<BudgetPeriod>([])
-            .when(raise(crossed(80, "5")))
+            .when(raise(crossed(80, 1, "5")))
             .then_refused(BudgetPeriodError::NotCrossed { spent: money("5"), limit: money("10") });
     }
 

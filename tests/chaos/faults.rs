@@ -109,6 +109,19 @@ impl Fault {
         if self == Self::Races { 20 } else { 100 }
     }
 
+    /// Whether its sightings say that the server met it, which takes luck: it strikes until there is one.
+    pub(crate) fn counts_sightings(self) -> bool {
+        matches!(
+            self,
+            Self::BackendKilled
+                | Self::Races
+                | Self::WalSyncFails
+                | Self::DataSyncFails
+                | Self::DiskFull
+                | Self::ClockSteps
+        )
+    }
+
     /// How often it must strike at least to have done what it says.
     pub(crate) fn least(self) -> u64 {
         if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
@@ -133,7 +146,7 @@ impl Fault {
             Self::WalSyncFails => storage::fail_wal_sync(stage).await,
             Self::DataSyncFails => storage::fail_data_sync(stage).await,
             Self::DiskFull => storage::fill_disk(stage, dice).await,
-            Self::ClockSteps => storage::step_clock(stage, dice).await,
+            Self::ClockSteps => storage::step_clock(stage, round, dice).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod archive;
+mod budget_model;
 mod budgets;
 mod embedded;
 mod graphql;

@@ -376,7 +376,8 @@ impl BudgetMutation {
         execute(ctx, id, Order::new(input.command_id), terms.map(|terms| BudgetCommand::Define { terms, at })).await
     }
 
-    /// Changes the terms of a budget. Alerts that were raised stay raised.
+    /// Changes the terms of a budget. Thresholds that they leave reached raise no alert again; those that they leave
+    /// unreached may be crossed once more.
     async fn revise_budget(&self, ctx: &Context<'_>, input: ReviseBudgetInput) -> Result<BudgetPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
