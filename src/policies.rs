@@ -141,7 +141,7 @@ impl BudgetAlerts {
             month: pending.month.parse().map_err(|error| row(&error))?,
             threshold_percent: percent.try_into().map_err(|error| row(&error))?,
             terms_version,
-            spent: Money::from_decimal(pending.spent),
+            spent: pending.spent.clone(),
             limit: Money::from_decimal(pending.limit_amount),
             currency: Currency::Usd,
             crossed_at_position: u64::try_from(pending.crossed_at_position).map_err(|error| row(&error))?,

@@ -203,7 +203,7 @@ fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
             month: "2023-09".parse().unwrap(),
             threshold_percent: percent.try_into().unwrap(),
             terms_version: u64::from(position % 3),
-            spent,
+            spent: spent.into(),
             limit: spent,
             currency: Currency::Usd,
             crossed_at_position: u64::from(position),

@@ -1,7 +1,8 @@
 //! Thresholds that were crossed, as the policy that raises alerts and those who ask for crossings read them.
 
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
-use domain::TenantId;
+use domain::{Sum, TenantId};
 use rust_decimal::Decimal;
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
@@ -35,7 +36,8 @@ pub struct CrossingRow {
     /// The version of the budget that set the terms under which it was crossed.
     pub terms_version: i64,
     /// The amount spent when it was crossed.
-    pub spent: Decimal,
+    #[sqlx(try_from = "BigDecimal")]
+    pub spent: Sum,
     /// The limit when it was crossed.
     pub limit_amount: Decimal,
     /// The position of the event that crossed it.

@@ -8,6 +8,7 @@ mod agents;
 mod alerts;
 mod applying;
 mod batch;
+mod budget_rows;
 mod budgets;
 mod calls;
 mod compare;

@@ -12,7 +12,6 @@ use domain::{Currency, Event, EventCodec as _, Money, TenantId, Tokens, Usage};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 use streams::{Append, Expected, Log, Metadata, NewEvent, StreamAppend};
 use uuid::Uuid;
@@ -307,11 +306,18 @@ impl Tenant {
 
     /// What the read model has recorded.
     async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Told> {
-        let whole = |amount: Decimal| i64::try_from(amount).unwrap();
+        let whole = |amount: String| amount.parse::<i64>().unwrap();
         let rows = projections::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
         let told = |row: projections::CrossingRow| {
             let percent = u16::try_from(row.threshold_percent).unwrap();
-            (row.month, percent, row.terms_version, whole(row.spent), whole(row.limit_amount), row.is_delivered)
+            (
+                row.month,
+                percent,
+                row.terms_version,
+                whole(row.spent.to_string()),
+                whole(row.limit_amount.to_string()),
+                row.is_delivered,
+            )
         };
         rows.into_iter().map(told).collect()
     }

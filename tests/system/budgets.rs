@@ -335,7 +335,7 @@ async fn a_crossing_that_is_younger_than_its_alert_is_told() {
         month,
         threshold_percent: Threshold::try_from(50).unwrap(),
         terms_version: 1,
-        spent: Money::parse("5").unwrap(),
+        spent: Money::parse("5").unwrap().into(),
         limit: Money::parse("10").unwrap(),
         currency: Currency::Usd,
         crossed_at_position: 1,

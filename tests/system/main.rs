@@ -23,5 +23,6 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod sums;
 mod versions;
 mod workers;
