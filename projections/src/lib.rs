@@ -14,6 +14,7 @@ mod calls;
 mod compare;
 mod history;
 mod memories;
+mod observe;
 mod parking;
 mod partitioned;
 mod projection;
@@ -34,6 +35,7 @@ pub use alerts::{CrossingCursor, CrossingRow, crossings, pending_alerts};
 pub use applying::Applying;
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
+pub use observe::register_metrics;
 pub use parking::{
     Decision, Order, ParkedEvent, ParkingDecision, ParkingError, Resumed, parked_events, parking_decisions, resume,
 };
