@@ -5,7 +5,9 @@
 
 mod archive;
 mod budgets;
+mod command_ids;
 mod embedded;
+mod entrance;
 mod graphql;
 mod graphql_http;
 mod group_commit;
