@@ -16,9 +16,10 @@ mod snapshots;
 mod tasks;
 
 pub use budgets::BudgetRefusal;
-pub use context::{Context, current_traceparent};
+pub use context::{Context, current_traceparent, is_reserved_actor};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig, Outcome, OutcomeKind};
 pub use guards::AgentRefusal;
 pub use load::{AsOf, Loaded};
+pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use tasks::TaskRefusal;

@@ -2,7 +2,7 @@
 //! meet what they cannot decode.
 
 use crate::harness::{PATIENCE, TestDatabase, call, until};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Postgres};
 use std::collections::BTreeSet;
