@@ -39,7 +39,9 @@ pub use parking::{
 };
 pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
 pub use projection::{Applied, ApplyError, Partitioning, Projection};
-pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
+pub use report::{
+    Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
+};
 pub use runtime::{
     Batch, Reaction, ReactionError, Reactor, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
 };

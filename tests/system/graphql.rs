@@ -127,7 +127,7 @@ async fn a_task_is_done_and_its_calls_are_charged() {
         tasks(minPosition: $position) { nodes { title agent { name } } }
         task(id: $id, minPosition: $position) { title status percent outcome note calls { nodes { kind task { title } agent { name } } } }
         usageReport(by: [AGENT, MODEL], minPosition: $position) {
-            rows { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
+            nodes { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
         }
     }";
     let seen = server.ask(query, json!({ "id": id, "position": last["position"] })).await;
@@ -137,7 +137,7 @@ async fn a_task_is_done_and_its_calls_are_charged() {
     assert_eq!(seen["task"]["calls"]["nodes"][0]["task"]["title"], "fix it");
     assert_eq!((&seen["task"]["percent"], &seen["task"]["outcome"]), (&json!(100), &json!("fixed")));
     assert_eq!(seen["usageReport"]["total"], json!({ "cost": "0.004", "calls": 1 }));
-    let row = &seen["usageReport"]["rows"][0];
+    let row = &seen["usageReport"]["nodes"][0];
     assert_eq!(row["keys"][0]["name"], "ada");
     assert_eq!(row["keys"][0]["id"], ada);
     assert_eq!(row["keys"][1], json!({ "dimension": "MODEL", "value": "m", "id": null, "name": null }));

@@ -132,6 +132,7 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::Twice(_) => bad_input("DIMENSION_TWICE", error.to_string()),
+        ReportError::BadCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }
 }

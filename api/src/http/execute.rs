@@ -168,6 +168,7 @@ pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
         };
         Response::from_errors(vec![refusal("TIMEOUT", message, None)])
     });
+    answer::bound(&mut response, state.limits().max_answer_bytes);
     answer::code_errors(&mut response);
     response
 }

@@ -177,7 +177,9 @@ pub(crate) fn operation(state: &Arc<State>, mut prepared: Prepared, resume: Opti
         let state = state.clone();
         futures::stream::once(async move { execute::run(&state, prepared).await }).boxed()
     };
-    let results = responses.map(|mut response| {
+    let max_bytes = state.limits().max_answer_bytes;
+    let results = responses.map(move |mut response| {
+        answer::bound(&mut response, max_bytes);
         answer::code_errors(&mut response);
         next(&response)
     });
