@@ -273,6 +273,8 @@ impl Aggregate for Budget {
                 terms.check()?;
                 Ok(vec![BudgetEvent::Defined(BudgetDefined { terms, at })])
             }
+            // That it is defined would be no answer to who wants it to count.
+            (BudgetCommand::Define { .. }, Some(_)) if self.closed => Err(BudgetError::Closed),
             (BudgetCommand::Define { terms, .. }, Some(known)) => {
                 if *known == terms {
                     Ok(Vec::new())
@@ -514,6 +516,9 @@ mod tests {
     fn a_closed_budget_stays_closed() {
         given::<Budget>([defined()]).when(BudgetCommand::Close { at: at(1) }).then([closed()]);
         given::<Budget>([defined(), closed()]).when(BudgetCommand::Close { at: at(1) }).then([]);
+        given::<Budget>([defined(), closed()])
+            .when(BudgetCommand::Define { terms: terms(), at: at(2) })
+            .then_refused(BudgetError::Closed);
         given::<Budget>([defined(), closed()])
             .when(BudgetCommand::Revise { terms: terms(), at: at(2) })
             .then_refused(BudgetError::Closed);

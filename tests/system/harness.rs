@@ -173,7 +173,7 @@ pub(crate) fn stream(id: Uuid, expected: Expected, events: usize) -> StreamAppen
 }
 
 pub(crate) fn append(streams: Vec<StreamAppend>) -> Append {
-    Append { tenant: tenant(), metadata: metadata(), streams }
+    Append { tenant: tenant(), metadata: metadata(), request: None, streams }
 }
 
 /// A call that nobody has recorded yet, with a cost.

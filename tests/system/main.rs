@@ -6,9 +6,11 @@
 mod archive;
 mod budget_model;
 mod budgets;
+mod command_ids;
 mod connections;
 mod doors;
 mod embedded;
+mod entrance;
 mod graphql;
 mod graphql_http;
 mod group_commit;

@@ -231,22 +231,27 @@ impl AlertSubscription {
         };
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.filter_map(move |event| {
-            let alert = event.and_then(|event| alert(&event));
             let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));
-            std::future::ready(match alert {
-                Ok(alert) => alert.filter(wanted).map(Ok),
+            std::future::ready(match event {
+                Ok(event) => alert(&event).filter(wanted).map(Ok),
                 Err(error) => Some(Err(error)),
             })
         }))
     }
 }
 
-fn alert(event: &RecordedEvent) -> Result<Option<BudgetAlert>> {
-    match event.decode().map_err(|error| errors::internal(&error))? {
-        domain::Event::BudgetPeriod(BudgetPeriodEvent::ThresholdCrossed(crossed)) => {
-            Ok(Some(BudgetAlert::of(event, crossed)))
+fn alert(event: &RecordedEvent) -> Option<BudgetAlert> {
+    match event.decode() {
+        Ok(domain::Event::BudgetPeriod(BudgetPeriodEvent::ThresholdCrossed(crossed))) => {
+            Some(BudgetAlert::of(event, crossed))
         }
-        _ => Ok(None),
+        Ok(_) => None,
+        Err(error) => {
+            // The read model has parked it, which is where operators see it; whoever follows goes on.
+            let (position, error) = (event.position, &error as &dyn std::error::Error);
+            tracing::warn!(%position, error, "an event of a budget cannot be read and is left out of alerts");
+            None
+        }
     }
 }
 
