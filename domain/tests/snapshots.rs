@@ -202,6 +202,7 @@ fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
             budget_id: BudgetId(budget),
             month: "2023-09".parse().unwrap(),
             threshold_percent: percent.try_into().unwrap(),
+            terms_version: u64::from(position % 3),
             spent: spent.into(),
             limit: spent,
             currency: Currency::Usd,
