@@ -20,6 +20,7 @@ pub mod budget;
 pub mod call;
 pub mod memory;
 pub mod price_book;
+pub mod spending;
 pub mod task;
 
 #[cfg(test)]

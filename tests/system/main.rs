@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod archive;
+mod budget_model;
 mod budgets;
+mod command_ids;
 mod connections;
 mod doors;
 mod embedded;
+mod entrance;
 mod graphql;
 mod graphql_http;
 mod group_commit;
