@@ -51,7 +51,7 @@ fn id() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 fn name() -> impl Strategy<Value = Name> {
-    "[^\\p{Cc}\\s]{1,8}".prop_map(|text| Name::new(text).unwrap())
+    "[^\\p{Cc}\\s]{1,8}".prop_map(|text| Name::try_from(text).unwrap())
 }
 fn body() -> impl Strategy<Value = Body> {
     "[^\\p{Cc}\\s][\\t\\n\"\\\\ü☃]{0,5}".prop_map(|text| Body::new(text).unwrap())
