@@ -185,11 +185,16 @@ impl ReportQuery {
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Broken down by these, in this order; the total alone if none.")] by: Vec<Dimension>,
+        #[graphql(
+            default_with = "Some(Vec::new())",
+            desc = "Broken down by these, in this order; the total alone if none."
+        )]
+        by: Option<Vec<Dimension>>,
         #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
         #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
         #[graphql(desc = "Wait until everything up to this position is seen.")] min_position: Option<Position>,
     ) -> Result<UsageReport> {
+        let by = by.unwrap_or_default();
         ready(ctx, &sources(&by), min_position).await?;
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
         UsageReport::of(services, &caller.tenant, &Asked { by, from, to }).await

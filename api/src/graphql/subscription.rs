@@ -53,7 +53,11 @@ impl UsageSubscription {
     async fn usage_totals(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Broken down by these, in this order; the total alone if none.")] by: Vec<Dimension>,
+        #[graphql(
+            default_with = "Some(Vec::new())",
+            desc = "Broken down by these, in this order; the total alone if none."
+        )]
+        by: Option<Vec<Dimension>>,
         #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
         #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
         #[graphql(
@@ -73,7 +77,7 @@ impl UsageSubscription {
         let totals = UsageTotals {
             services: ctx.data::<Arc<Services>>()?.clone(),
             tenant: ctx.data::<Caller>()?.tenant.clone(),
-            asked: Asked { by, from, to },
+            asked: Asked { by: by.unwrap_or_default(), from, to },
             interval,
             last: None,
         };

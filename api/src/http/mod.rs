@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod computing;
 mod execute;
 mod feed;
 mod graphiql;
@@ -13,6 +14,7 @@ mod probes;
 mod sse;
 mod websocket;
 
+use crate::document::order::Interfaces;
 use crate::graphql::{ApexSchema, schema};
 use crate::{ApiConfig, Deps, Limits};
 use axum::Router;
@@ -21,6 +23,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use axum::serve::ListenerExt;
+use computing::Computing;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -39,13 +42,19 @@ pub(crate) struct State {
     pub(crate) connections: TaskTracker,
     /// Places for WebSockets and streams of events.
     pub(crate) places: Arc<Semaphore>,
+    /// Work that takes long without waiting.
+    pub(crate) computing: Computing,
+    /// Which fragments apply to which objects.
+    pub(crate) interfaces: Arc<Interfaces>,
 }
 
 impl State {
     fn new(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
         let schema = schema(&deps, &config.limits, shutdown.clone());
         let places = Arc::new(Semaphore::new(config.limits.max_connections));
-        Arc::new(Self { schema, config, deps, shutdown, connections: TaskTracker::new(), places })
+        let (connections, computing) = (TaskTracker::new(), Computing::new());
+        let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
+        Arc::new(Self { schema, config, deps, shutdown, connections, places, computing, interfaces })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -63,7 +72,6 @@ fn routes(state: Arc<State>) -> Router {
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
         .route("/events", get(feed::handle))
-        .route_layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics));
@@ -76,6 +84,8 @@ fn routes(state: Arc<State>) -> Router {
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        // Around every route, so that none is forgotten.
+        .layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)
 }
