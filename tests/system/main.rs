@@ -6,10 +6,12 @@
 mod archive;
 mod budgets;
 mod embedded;
+mod fuzz;
 mod graphql;
 mod graphql_http;
 mod group_commit;
 mod harness;
+mod hostile;
 mod import;
 mod log;
 mod model;
@@ -24,3 +26,4 @@ mod statements;
 mod subscriptions;
 mod versions;
 mod workers;
+mod worst_values;
