@@ -44,7 +44,7 @@ fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 se
 	cargo build --locked --release --bin apex
 	APEX_TEST_FUZZ_S=$(or $(DURATION_S),60) APEX_TEST_FUZZ_SEED=$(SEED) \
 		APEX_TEST_FUZZ_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
-		scripts/with-services.sh cargo test --locked --test system fuzz:: -- --nocapture
+		scripts/with-services.sh --without-kafka cargo test --locked --test system fuzz:: -- --nocapture
 
 bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(TEST_PACKAGES)

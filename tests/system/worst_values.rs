@@ -345,19 +345,20 @@ const NUMBERS: [&str; 17] = [
 ];
 const OTHERS: [&str; 6] = ["null", "true", "[]", "{}", "[[\"x\"]]", "{\"a\": {\"b\": 1}}"];
 
-/// What is put into the place for a scalar.
+/// What is put into the place for a scalar: all texts where any text is taken, and elsewhere those that are near.
 fn worst(template: &Template) -> Vec<String> {
     let mut values: Vec<String> = OTHERS.map(str::to_owned).to_vec();
-    let is_text = !matches!(template.scalar.as_str(), "Int" | "Long" | "Boolean");
-    if is_text && !template.path.contains("minPosition") {
-        values.extend(TEXTS.iter().cloned());
-    }
-    if template.scalar != "String" && !template.path.contains("minPosition") {
-        values.extend(NUMBERS.map(str::to_owned));
-    }
-    if template.path.contains("minPosition") {
+    let short = TEXTS.iter().filter(|text| text.len() < 100).cloned();
+    match template.scalar.as_str() {
         // A position that is far away is waited for.
-        values.extend(["-1", "\"\"", "\"\\u0000\"", "\"9223372036854775808\"", "1e400"].map(str::to_owned));
+        "Position" if template.path.contains("minPosition") => {
+            values.extend(["-1", "\"\"", "\"\\u0000\"", "\"9223372036854775808\"", "1e400"].map(str::to_owned));
+        }
+        "String" => values.extend(TEXTS.iter().cloned()),
+        "ID" => values.extend(TEXTS.iter().cloned().chain(NUMBERS.map(str::to_owned))),
+        "Decimal" | "Position" | "DateTime" => values.extend(short.chain(NUMBERS.map(str::to_owned))),
+        "Int" | "Long" | "Float" => values.extend(NUMBERS.map(str::to_owned).into_iter().chain(short.take(3))),
+        _ => values.extend(["0", "1e400"].map(str::to_owned).into_iter().chain(short.take(8))),
     }
     values
 }
