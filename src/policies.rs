@@ -92,7 +92,7 @@ impl BudgetAlerts {
             budget_id: BudgetId(pending.budget_id),
             month: pending.month.parse().map_err(|error| row(&error))?,
             threshold_percent: percent.try_into().map_err(|error| row(&error))?,
-            spent: Money::from_decimal(pending.spent),
+            spent: pending.spent.clone(),
             limit: Money::from_decimal(pending.limit_amount),
             currency: Currency::Usd,
             crossed_at_position: u64::try_from(pending.crossed_at_position).map_err(|error| row(&error))?,

@@ -4,7 +4,8 @@
 //! new stream and nothing is ever set back to zero.
 
 use crate::codec::events;
-use crate::{AgentId, Aggregate, BudgetId, Currency, Money, Name, derived_id};
+use crate::{AgentId, Aggregate, BudgetId, Currency, Money, Name, Sum, UpcastError, derived_id};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use schemars::JsonSchema;
@@ -48,13 +49,8 @@ impl Threshold {
 
     /// Whether `spent` has reached this share of `limit`.
     #[must_use]
-    pub fn is_reached(self, spent: Money, limit: Money) -> bool {
-        let hundredfold = |money: Money, factor: u16| money.as_decimal().checked_mul(factor.into());
-        match (hundredfold(spent, 100), hundredfold(limit, self.0)) {
-            (Some(spent), Some(share)) => spent >= share,
-            // Only an absurd amount overflows; to say so too early is the safe side.
-            _ => true,
-        }
+    pub fn is_reached(self, spent: &Sum, limit: Money) -> bool {
+        spent.as_number() * BigDecimal::from(100) >= limit.as_number() * BigDecimal::from(self.0)
     }
 }
 
@@ -320,7 +316,7 @@ pub struct ThresholdCrossed {
     /// Which share of the limit.
     pub threshold_percent: Threshold,
     /// What was spent when it was crossed.
-    pub spent: Money,
+    pub spent: Sum,
     /// The limit at that time.
     pub limit: Money,
     /// The currency of both.
@@ -328,6 +324,41 @@ pub struct ThresholdCrossed {
     pub currency: Currency,
     /// The position of the event that crossed it.
     pub crossed_at_position: u64,
+}
+
+/// A crossed threshold as it was written first: what was spent had the bounds of a single amount.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThresholdCrossedV1 {
+    /// Whose.
+    pub budget_id: BudgetId,
+    /// In which month.
+    pub month: Month,
+    /// Which share of the limit.
+    pub threshold_percent: Threshold,
+    /// What was spent when it was crossed.
+    // Larger sums were written, too, and can be read.
+    #[schemars(with = "Money")]
+    pub spent: Sum,
+    /// The limit at that time.
+    pub limit: Money,
+    /// The currency of both.
+    #[serde(default)]
+    pub currency: Currency,
+    /// The position of the event that crossed it.
+    pub crossed_at_position: u64,
+}
+
+/// A sum of amounts does not always fit into one amount.
+fn crossed_upcast_v1(old: ThresholdCrossedV1) -> Result<ThresholdCrossed, UpcastError> {
+    Ok(ThresholdCrossed {
+        budget_id: old.budget_id,
+        month: old.month,
+        threshold_percent: old.threshold_percent,
+        spent: old.spent,
+        limit: old.limit,
+        currency: old.currency,
+        crossed_at_position: old.crossed_at_position,
+    })
 }
 
 /// What may be asked of a month of a budget.
@@ -344,7 +375,8 @@ events! {
     /// What may have happened in a month of a budget.
     pub enum BudgetPeriodEvent {
         /// A threshold was crossed.
-        "budget.threshold_crossed" v 1 => ThresholdCrossed(ThresholdCrossed),
+        "budget.threshold_crossed" v 2 => ThresholdCrossed(ThresholdCrossed),
+            from v 1 (ThresholdCrossedV1) by crossed_upcast_v1,
     }
 }
 
@@ -355,7 +387,7 @@ pub enum BudgetPeriodError {
     #[error("{spent} of {limit} does not reach the threshold")]
     NotCrossed {
         /// What was spent.
-        spent: Money,
+        spent: Sum,
         /// The limit.
         limit: Money,
     },
@@ -384,7 +416,7 @@ impl Aggregate for BudgetPeriod {
 
     fn decide(&self, command: BudgetPeriodCommand) -> Result<Vec<BudgetPeriodEvent>, BudgetPeriodError> {
         let BudgetPeriodCommand::RaiseAlert { crossed } = command;
-        if !crossed.threshold_percent.is_reached(crossed.spent, crossed.limit) {
+        if !crossed.threshold_percent.is_reached(&crossed.spent, crossed.limit) {
             return Err(BudgetPeriodError::NotCrossed { spent: crossed.spent, limit: crossed.limit });
         }
         if self.raised.contains(&crossed.threshold_percent) {
@@ -408,6 +440,9 @@ mod tests {
 
     fn money(text: &str) -> Money {
         Money::parse(text).unwrap()
+    }
+    fn sum(text: &str) -> Sum {
+        Sum::parse(text).unwrap()
     }
     fn terms() -> BudgetTerms {
         BudgetTerms {
@@ -469,8 +504,12 @@ mod tests {
     #[test]
     fn thresholds_are_reached_at_their_share_exactly() {
         let fifty = Threshold::try_from(50).unwrap();
-        assert!(!fifty.is_reached(money("4.999999"), money("10")));
-        assert!(fifty.is_reached(money("5"), money("10")));
+        assert!(!fifty.is_reached(&sum("4.999999"), money("10")));
+        assert!(fifty.is_reached(&sum("5"), money("10")));
+        // Hundredfold, neither of these has a place in the digits of a decimal of fixed size.
+        let (limit, ten_times) = (money("999999999999999.999999999999"), Threshold::try_from(1000).unwrap());
+        assert!(!ten_times.is_reached(&sum("9999999999999999.999999999989"), limit));
+        assert!(ten_times.is_reached(&sum("9999999999999999.99999999999"), limit));
         assert_eq!(Threshold::try_from(0), Err(BudgetError::BadThreshold(0)));
         assert_eq!(Threshold::try_from(1001), Err(BudgetError::BadThreshold(1001)));
     }
@@ -481,7 +520,7 @@ mod tests {
             budget_id: BudgetId(uuid(1)),
             month: "2023-09".parse().unwrap(),
             threshold_percent: Threshold::try_from(percent).unwrap(),
-            spent: money(spent),
+            spent: sum(spent),
             limit: money("10"),
             currency: Currency::Usd,
             crossed_at_position: 4,
@@ -492,7 +531,7 @@ mod tests {
         given::<BudgetPeriod>([event]).when(raise(crossed(50, "6"))).then([]);
         given::<BudgetPeriod>([])
             .when(raise(crossed(80, "5")))
-            .then_refused(BudgetPeriodError::NotCrossed { spent: money("5"), limit: money("10") });
+            .then_refused(BudgetPeriodError::NotCrossed { spent: sum("5"), limit: money("10") });
     }
 
     #[test]

@@ -60,13 +60,31 @@ fn set(value: &Value) -> BTreeSet<String> {
 fn compare_type(place: &str, released: &Value, now: &Value, found: &mut Vec<String>) {
     for key in ["type", "enum", "const", "pattern", "format"] {
         let (before, after) = (set(&released[key]), set(&now[key]));
-        let is_narrower = !after.is_empty() && (before.is_empty() || !before.is_subset(&after));
+        let has_more_digits = key == "pattern" && allows_more_digits(&released[key], &now[key]);
+        let is_narrower = !after.is_empty() && (before.is_empty() || !before.is_subset(&after)) && !has_more_digits;
         // Who reads one kind of value cannot read another.
         let is_wider = key == "type" && !before.is_empty() && !after.is_subset(&before);
         if is_narrower || is_wider {
             found.push(format!("{place}: {key} was {}, is {}", released[key], now[key]));
         }
     }
+}
+
+/// Whether a pattern is another one with the same or more repetitions allowed, as in `[0-9]{1,15}` and `[0-9]{1,35}`: a
+/// bound that was raised.
+fn allows_more_digits(released: &Value, now: &Value) -> bool {
+    let (Some(released), Some(now)) = (released.as_str(), now.as_str()) else { return false };
+    let (mut before, mut after) = (released.split("{1,"), now.split("{1,"));
+    if before.next() != after.next() || released.matches("{1,").count() != now.matches("{1,").count() {
+        return false;
+    }
+    before.zip(after).all(|(before, after)| match (before.split_once('}'), after.split_once('}')) {
+        (Some((before, rest)), Some((after, same))) => {
+            let bounds = before.parse::<u32>().ok().zip(after.parse::<u32>().ok());
+            rest == same && bounds.is_some_and(|(before, after)| after >= before)
+        }
+        _ => false,
+    })
 }
 
 fn compare_bounds(place: &str, released: &Value, now: &Value, found: &mut Vec<String>) {

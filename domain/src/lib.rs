@@ -10,6 +10,7 @@ mod compatibility;
 mod ids;
 mod money;
 mod schema;
+mod sum;
 mod text;
 mod usage;
 
@@ -29,5 +30,6 @@ pub use compatibility::breaking_changes;
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};
 pub use schema::{EventSchema, Kept, ShapeChanged};
+pub use sum::Sum;
 pub use text::{Body, Labels, Name, TextError};
 pub use usage::{Tokens, TokensError, Usage, UsageError};

@@ -1,6 +1,8 @@
 //! Exact money. There are no floats here, and one place rounds: [`Money::per_million`].
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use bigdecimal::num_bigint::BigInt;
+use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,6 +42,9 @@ pub enum MoneyError {
     /// Not digits with an optional sign and fraction. Exponents, separators and symbols are refused.
     #[error("{0:?} is not an amount: write digits with at most 15 before and 12 after the point, without an exponent")]
     NotAnAmount(String),
+    /// The same of a sum of amounts, which may be larger.
+    #[error("{0:?} is not a sum: write digits with at most 35 before and 12 after the point, without an exponent")]
+    NotASum(String),
     /// The result has more digits than can be kept exactly.
     #[error("the amount is out of range")]
     OutOfRange,
@@ -55,15 +60,7 @@ impl Money {
     /// [`MoneyError::NotAnAmount`] for exponents, blanks, symbols or too many digits.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
         let refused = || MoneyError::NotAnAmount(text.chars().take(64).collect());
-        let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = match unsigned.split_once('.') {
-            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
-            Some(_) => return Err(refused()),
-            None => (unsigned, ""),
-        };
-        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        let fits = !whole.is_empty() && whole.len() <= MAX_INTEGER_DIGITS && fraction.len() <= CHARGE_SCALE as usize;
-        if !fits || !digits(whole) || !digits(fraction) {
+        if !is_plain_decimal(text, MAX_INTEGER_DIGITS) {
             return Err(refused());
         }
         text.parse::<Decimal>().map(|amount| Self(amount.normalize())).map_err(|_| refused())
@@ -87,12 +84,21 @@ impl Money {
     /// # Errors
     /// [`MoneyError::OutOfRange`] when the product has too many digits.
     pub fn per_million(rate: Decimal, tokens: u64) -> Result<Self, MoneyError> {
-        let million = Decimal::from(1_000_000_u32);
-        let amount = Decimal::from(tokens).checked_mul(rate).and_then(|product| product.checked_div(million));
+        // The product may have more digits than `Decimal` keeps, which would round it a first time.
+        let exact = BigDecimal::new(BigInt::from(rate.mantissa()) * tokens, i64::from(rate.scale()) + 6);
+        let (units, scale) =
+            exact.with_scale_round(i64::from(CHARGE_SCALE), RoundingMode::HalfEven).into_bigint_and_scale();
+        let amount = units.to_i128().zip(u32::try_from(scale).ok());
         amount
-            .map(|amount| amount.round_dp_with_strategy(CHARGE_SCALE, RoundingStrategy::MidpointNearestEven))
+            .and_then(|(units, scale)| Decimal::try_from_i128_with_scale(units, scale).ok())
             .ok_or(MoneyError::OutOfRange)
             .and_then(Self::in_range)
+    }
+
+    /// The amount as a number without a bound, to sum up.
+    #[must_use]
+    pub(crate) fn as_number(self) -> BigDecimal {
+        BigDecimal::new(self.0.mantissa().into(), self.0.scale().into())
     }
 
     /// The sum.
@@ -127,6 +133,19 @@ impl Money {
     pub fn is_negative(self) -> bool {
         self.0.is_sign_negative() && !self.0.is_zero()
     }
+}
+
+/// Whether it is digits with an optional sign and fraction, and not too many of them.
+pub(crate) fn is_plain_decimal(text: &str, max_integer_digits: usize) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = match unsigned.split_once('.') {
+        Some((_, "")) => return false,
+        Some(parts) => parts,
+        None => (unsigned, ""),
+    };
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let fits = (1..=max_integer_digits).contains(&whole.len()) && fraction.len() <= CHARGE_SCALE as usize;
+    fits && digits(whole) && digits(fraction)
 }
 
 impl fmt::Display for Money {
@@ -192,6 +211,8 @@ mod tests {
         let cost = |rate: &str, tokens| Money::per_million(rate.parse().unwrap(), tokens).unwrap().to_string();
         assert_eq!(cost("3", 3071), "0.009213");
         assert_eq!(cost("0.075", 1), "0.000000075");
+        // 28 digits are not enough for this product: rounded twice, it would end in 6.
+        assert_eq!(cost("24275.350163107661", 8_143_745_752_315_142), "197692279776770.703788508147");
         assert_eq!(Money::per_million(Decimal::MAX, 2), Err(MoneyError::OutOfRange));
         assert_eq!(Money::per_million(Decimal::from(999_999_999_999_999_u64), 2_000_000), Err(MoneyError::OutOfRange));
     }

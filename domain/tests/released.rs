@@ -107,6 +107,11 @@ fn the_checks_can_fail() {
         change(&mut now[0].schema);
         assert_eq!(problems(&now, &released), Vec::<String>::new());
     }
+    let digits =
+        |bound: u32| json!({ "type": "string", "pattern": format!("^-?[0-9]{{1,{bound}}}(\\.[0-9]{{1,12}})?$") });
+    assert_eq!(breaking_changes(&digits(15), &digits(35)), Vec::<String>::new());
+    assert_eq!(breaking_changes(&digits(35), &digits(15)).len(), 1);
+    assert_eq!(breaking_changes(&digits(15), &json!({ "type": "string", "pattern": "^[0-9]{1,35}$" })).len(), 1);
     let variants = json!({ "oneOf": [{ "const": "a" }, { "const": "b" }] });
     let fewer = json!({ "oneOf": [{ "const": "a" }] });
     assert_eq!(breaking_changes(&fewer, &variants), Vec::<String>::new());

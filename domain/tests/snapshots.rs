@@ -202,7 +202,7 @@ fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
             budget_id: BudgetId(budget),
             month: "2023-09".parse().unwrap(),
             threshold_percent: percent.try_into().unwrap(),
-            spent,
+            spent: spent.into(),
             limit: spent,
             currency: Currency::Usd,
             crossed_at_position: u64::from(position),

@@ -5,11 +5,12 @@
 //! the crossing as told.
 
 use crate::projection::{Applied, ApplyError, Projection};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetEvent, BudgetPeriodEvent, BudgetScope, BudgetTerms, Month, Threshold};
 use domain::call::{CallEvent, Charged};
-use domain::{Event, Money};
+use domain::{Event, Money, Sum};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use sqlx::FromRow;
@@ -78,7 +79,7 @@ struct Known {
 }
 
 struct MonthRow {
-    spent: Money,
+    spent: Sum,
     position: i64,
     changed: bool,
 }
@@ -87,7 +88,7 @@ struct MonthRow {
 struct Fold {
     budgets: BTreeMap<BudgetKey, Known>,
     months: BTreeMap<MonthKey, MonthRow>,
-    spend: BTreeMap<(ScopeKey, DateTime<Utc>), Decimal>,
+    spend: BTreeMap<(ScopeKey, DateTime<Utc>), Sum>,
 }
 
 pub(crate) fn scope_of(terms: &BudgetTerms) -> (&'static str, String) {
@@ -104,12 +105,6 @@ fn scopes(charged: &Charged) -> Vec<(&'static str, String)> {
     let agent = facts.agent_id.map(|agent| ("agent", agent.to_string()));
     let model = facts.model.as_ref().map(|model| ("model", model.to_string()));
     [Some(("tenant", String::new())), agent, model].into_iter().flatten().collect()
-}
-
-fn add<K: Ord>(sums: &mut BTreeMap<K, Decimal>, key: K, amount: Decimal) -> Result<(), ApplyError> {
-    let sum = sums.entry(key).or_default();
-    *sum = sum.checked_add(amount).ok_or(domain::MoneyError::OutOfRange)?;
-    Ok(())
 }
 
 fn known_scope(kind: &str) -> Result<&'static str, ApplyError> {
@@ -149,7 +144,7 @@ impl Fold {
             budgets.insert((tenant, id), known);
         }
         let ids: Vec<_> = budgets.keys().map(|(_, id)| *id).collect();
-        let rows: Vec<(String, Uuid, String, Decimal, i64)> = sqlx::query_as(
+        let rows: Vec<(String, Uuid, String, BigDecimal, i64)> = sqlx::query_as(
             "select tenant_id, budget_id, month, spent, position from budget_months
              where tenant_id = any ($1) and budget_id = any ($2)",
         )
@@ -160,8 +155,7 @@ impl Fold {
         let mut months = BTreeMap::new();
         for (tenant, id, month, spent, position) in rows {
             let month = month.parse().map_err(|error| bad(&error))?;
-            months
-                .insert((tenant, id, month), MonthRow { spent: Money::from_decimal(spent), position, changed: false });
+            months.insert((tenant, id, month), MonthRow { spent: spent.into(), position, changed: false });
         }
         Ok(Self { budgets, months, spend: BTreeMap::new() })
     }
@@ -174,26 +168,27 @@ impl Fold {
     ) -> Result<(), ApplyError> {
         // Before and after are netted by budget and month first: an amendment that moves nothing crosses nothing.
         let (before, after) = event.difference();
-        let mut moved: BTreeMap<MonthKey, Decimal> = BTreeMap::new();
-        for (charged, sign) in before.map(|before| (before, -1)).into_iter().chain([(after, 1)]) {
+        let mut moved: BTreeMap<MonthKey, Sum> = BTreeMap::new();
+        for (charged, is_added) in before.map(|before| (before, false)).into_iter().chain([(after, true)]) {
             let Some(cost) = charged.cost() else { continue };
-            let amount = cost.as_decimal() * Decimal::from(sign);
+            let count = |sum: &mut Sum| if is_added { *sum += cost } else { *sum -= cost };
             let at = charged.facts.started_at;
             let quarter = at
                 .duration_trunc(TimeDelta::minutes(15))
                 .map_err(|_| ApplyError::Row(format!("{at} has no quarter of an hour")))?;
             let scopes = scopes(charged);
             for (kind, key) in &scopes {
-                add(&mut self.spend, ((applied.tenant().to_owned(), *kind, key.clone()), quarter), amount)?;
+                let scope = (applied.tenant().to_owned(), *kind, key.clone());
+                count(self.spend.entry((scope, quarter)).or_default());
             }
             for ((tenant, id), known) in &self.budgets {
                 if tenant == applied.tenant() && scopes.contains(&known.scope) {
-                    add(&mut moved, (tenant.clone(), *id, Month::containing(at, known.zone)), amount)?;
+                    count(moved.entry((tenant.clone(), *id, Month::containing(at, known.zone))).or_default());
                 }
             }
         }
         for (key, amount) in moved.into_iter().filter(|(_, amount)| !amount.is_zero()) {
-            self.spend_in(key, Money::from_decimal(amount), connection, applied).await?;
+            self.spend_in(key, &amount, connection, applied).await?;
         }
         Ok(())
     }
@@ -201,19 +196,20 @@ impl Fold {
     async fn spend_in(
         &mut self,
         key: MonthKey,
-        amount: Money,
+        amount: &Sum,
         connection: &mut PgConnection,
         applied: &Applied,
     ) -> Result<(), ApplyError> {
         let Some(known) = self.budgets.get(&(key.0.clone(), key.1)) else { return Ok(()) };
-        let row = self.months.entry(key.clone()).or_insert(MonthRow { spent: Money::ZERO, position: 0, changed: true });
-        let before = row.spent;
-        row.spent = row.spent.checked_add(amount)?;
+        let row =
+            self.months.entry(key.clone()).or_insert(MonthRow { spent: Sum::default(), position: 0, changed: true });
+        let before = row.spent.clone();
+        row.spent += amount;
         row.position = applied.position();
         row.changed = true;
         for threshold in &known.thresholds {
-            if !threshold.is_reached(before, known.limit) && threshold.is_reached(row.spent, known.limit) {
-                cross(connection, &key, *threshold, row.spent, known.limit, applied).await?;
+            if !threshold.is_reached(&before, known.limit) && threshold.is_reached(&row.spent, known.limit) {
+                cross(connection, &key, *threshold, &row.spent, known.limit, applied).await?;
             }
         }
         Ok(())
@@ -250,8 +246,8 @@ impl Fold {
         // Only the month in which the terms were set may be over already; older ones are history.
         let month = Month::containing(defined.at, known.zone);
         if let Some(row) = self.months.get(&(key.0.clone(), key.1, month)) {
-            for threshold in known.thresholds.iter().filter(|threshold| threshold.is_reached(row.spent, known.limit)) {
-                cross(connection, &(key.0.clone(), key.1, month), *threshold, row.spent, known.limit, applied).await?;
+            for threshold in known.thresholds.iter().filter(|threshold| threshold.is_reached(&row.spent, known.limit)) {
+                cross(connection, &(key.0.clone(), key.1, month), *threshold, &row.spent, known.limit, applied).await?;
             }
         }
         self.budgets.insert(key, known);
@@ -266,7 +262,7 @@ impl Fold {
         key: &BudgetKey,
         known: &Known,
     ) -> Result<(), ApplyError> {
-        let quarters: Vec<(DateTime<Utc>, Decimal)> = sqlx::query_as(
+        let quarters: Vec<(DateTime<Utc>, BigDecimal)> = sqlx::query_as(
             "select quarter, amount from budget_spend
              where tenant_id = $1 and scope_kind = $2 and scope_key = $3 order by quarter",
         )
@@ -284,11 +280,11 @@ impl Fold {
         for (quarter, amount) in quarters {
             let month = Month::containing(quarter, known.zone);
             let row = self.months.entry((key.0.clone(), key.1, month)).or_insert(MonthRow {
-                spent: Money::ZERO,
+                spent: Sum::default(),
                 position: applied.position(),
                 changed: true,
             });
-            row.spent = row.spent.checked_add(Money::from_decimal(amount))?;
+            row.spent += &Sum::from(amount);
         }
         Ok(())
     }
@@ -326,7 +322,7 @@ impl Fold {
             kinds.push(kind);
             keys.push(key);
             quarters.push(quarter);
-            amounts.push(amount);
+            amounts.push(amount.into_number());
         }
         sqlx::query(
             "insert into budget_spend as s (tenant_id, scope_kind, scope_key, quarter, amount)
@@ -358,7 +354,7 @@ impl Fold {
             months.push(month.to_string());
             starts.push(start);
             ends.push(end);
-            spent.push(row.spent.as_decimal());
+            spent.push(row.spent.as_number().clone());
             positions.push(row.position);
         }
         if tenants.is_empty() {
@@ -366,8 +362,10 @@ impl Fold {
         }
         sqlx::query(
             "insert into budget_months (tenant_id, budget_id, month, starts_at, ends_at, spent, position)
-             select * from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                                  $6::numeric[], $7::bigint[])
+             select tenant_id, budget_id, month, starts_at, ends_at, trim_scale(spent), position
+             from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                         $6::numeric[], $7::bigint[])
+                  as n (tenant_id, budget_id, month, starts_at, ends_at, spent, position)
              on conflict (tenant_id, budget_id, month) do update set
                  starts_at = excluded.starts_at, ends_at = excluded.ends_at,
                  spent = excluded.spent, position = excluded.position",
@@ -424,7 +422,7 @@ async fn cross(
     connection: &mut PgConnection,
     (tenant, budget_id, month): &MonthKey,
     threshold: Threshold,
-    spent: Money,
+    spent: &Sum,
     limit: Money,
     applied: &Applied,
 ) -> Result<(), ApplyError> {
@@ -438,7 +436,7 @@ async fn cross(
     .bind(budget_id)
     .bind(month.to_string())
     .bind(i32::from(threshold.percent()))
-    .bind(spent.as_decimal())
+    .bind(spent.as_number())
     .bind(limit.as_decimal())
     .bind(applied.position())
     .bind(applied.recorded.event_id)
@@ -460,7 +458,8 @@ pub struct PendingAlert {
     /// Which threshold.
     pub threshold_percent: i32,
     /// What was spent when it was crossed.
-    pub spent: Decimal,
+    #[sqlx(try_from = "BigDecimal")]
+    pub spent: Sum,
     /// The limit at that time.
     pub limit_amount: Decimal,
     /// The event that crossed it.

@@ -2,11 +2,11 @@
 
 use crate::projection::{Applied, ApplyError, Partitioning, Projection};
 use crate::rows::{Rows, bind_columns};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::call::{CallEvent, CallKind, Charged};
-use domain::{Event, Money};
+use domain::{Event, Money, Sum};
 use futures::future::BoxFuture;
-use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
@@ -49,12 +49,15 @@ const UPSERT: &str = include_str!("upsert_calls.sql");
 /// A cell of the usage table: tenant, hour, agent, provider, model, task.
 type Cell = (String, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<Uuid>);
 
-/// What a batch adds to a cell: the counters in the order of [`UPSERT_USAGE`], then the two amounts.
+/// What a batch adds to a cell, in the order of [`UPSERT_USAGE`]. It is exact: events are fewer than 2^63 and a token
+/// count is below 2^53, so that no sum of them reaches 2^127; and sums of amounts have no bound.
 #[derive(Default)]
 struct Sums {
-    counters: [i64; 10],
-    cost: Decimal,
-    reported_cost: Decimal,
+    calls: [i64; 4],
+    /// Tokens by kind, and milliseconds.
+    amounts: [i128; 6],
+    cost: Sum,
+    reported_cost: Sum,
 }
 
 impl Projection for Calls {
@@ -92,9 +95,9 @@ impl Projection for Calls {
                 let Event::Call(event) = &*applied.event else { continue };
                 let (before, after) = event.difference();
                 if let Some(before) = before {
-                    add(&mut cells, applied.tenant(), before, -1)?;
+                    add(&mut cells, applied.tenant(), before, Sign::Minus)?;
                 }
-                add(&mut cells, applied.tenant(), after, 1)?;
+                add(&mut cells, applied.tenant(), after, Sign::Plus)?;
                 fold(&mut rows, applied, event)?;
             }
             save_calls(connection, &rows).await?;
@@ -179,7 +182,14 @@ async fn save_calls(connection: &mut PgConnection, rows: &Rows<Row>) -> Result<(
     Ok(())
 }
 
-fn add(cells: &mut BTreeMap<Cell, Sums>, tenant: &str, charged: &Charged, sign: i64) -> Result<(), ApplyError> {
+/// Whether a call is added to its cell or taken from it.
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus,
+}
+
+fn add(cells: &mut BTreeMap<Cell, Sums>, tenant: &str, charged: &Charged, sign: Sign) -> Result<(), ApplyError> {
     let facts = &charged.facts;
     let hour = facts
         .started_at
@@ -194,27 +204,31 @@ fn add(cells: &mut BTreeMap<Cell, Sums>, tenant: &str, charged: &Charged, sign: 
         text(&facts.model),
         facts.task_id.map(Into::into),
     );
-    let tokens = |tokens: domain::Tokens| i64::try_from(tokens.get()).unwrap_or(i64::MAX);
-    let added = [
+    let calls = [
         i64::from(facts.kind == CallKind::Llm),
         i64::from(facts.kind == CallKind::Tool),
         i64::from(facts.error.is_some()),
         i64::from(charged.is_unpriced()),
-        tokens(facts.usage.input),
-        tokens(facts.usage.output),
-        tokens(facts.usage.cache_read),
-        tokens(facts.usage.cache_write),
-        tokens(facts.usage.reasoning),
-        facts.latency_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0),
     ];
+    let usage = &facts.usage;
+    let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning].map(|t| t.get());
+    let amounts = tokens.into_iter().chain([facts.latency_ms.unwrap_or(0)]).map(i128::from);
+    let costs = (charged.cost().unwrap_or(Money::ZERO), facts.reported_cost.unwrap_or(Money::ZERO));
     let sums = cells.entry(cell).or_default();
-    for (counter, added) in sums.counters.iter_mut().zip(added) {
-        *counter = counter.saturating_add(sign * added);
+    match sign {
+        Sign::Plus => {
+            sums.calls.iter_mut().zip(calls).for_each(|(sum, added)| *sum += added);
+            sums.amounts.iter_mut().zip(amounts).for_each(|(sum, added)| *sum += added);
+            sums.cost += costs.0;
+            sums.reported_cost += costs.1;
+        }
+        Sign::Minus => {
+            sums.calls.iter_mut().zip(calls).for_each(|(sum, taken)| *sum -= taken);
+            sums.amounts.iter_mut().zip(amounts).for_each(|(sum, taken)| *sum -= taken);
+            sums.cost -= costs.0;
+            sums.reported_cost -= costs.1;
+        }
     }
-    let amount = |money: Option<Money>| money.unwrap_or(Money::ZERO).as_decimal() * Decimal::from(sign);
-    sums.cost = sums.cost.checked_add(amount(charged.cost())).ok_or(domain::MoneyError::OutOfRange)?;
-    sums.reported_cost =
-        sums.reported_cost.checked_add(amount(facts.reported_cost)).ok_or(domain::MoneyError::OutOfRange)?;
     Ok(())
 }
 
@@ -232,10 +246,15 @@ async fn save_usage(connection: &mut PgConnection, cells: &BTreeMap<Cell, Sums>)
         cell.4.as_deref(),
         cell.5,
     });
-    let query = (0..10).fold(query, |query, counter| {
-        query.bind(cells.values().map(|sums| sums.counters[counter]).collect::<Vec<_>>())
+    let query = (0..4)
+        .fold(query, |query, column| query.bind(cells.values().map(|sums| sums.calls[column]).collect::<Vec<_>>()));
+    let query = (0..6).fold(query, |query, column| {
+        query.bind(cells.values().map(|sums| BigDecimal::from(sums.amounts[column])).collect::<Vec<_>>())
     });
-    let query = bind_columns!(query, cells.values(), |sums| { sums.cost, sums.reported_cost });
+    let query = bind_columns!(query, cells.values(), |sums| {
+        sums.cost.as_number().clone(),
+        sums.reported_cost.as_number().clone(),
+    });
     query.execute(connection).await?;
     Ok(())
 }

@@ -3,8 +3,9 @@
 //! Every list takes a [`Page`]: up to a limit of rows after a cursor, in a fixed order. The cursor is the row's own
 //! place in that order, so pages stay right while rows come and go.
 
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
-use domain::TenantId;
+use domain::{Sum, TenantId};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use sqlx::FromRow;
@@ -436,7 +437,8 @@ pub struct BudgetMonthRow {
     /// The next month's first moment.
     pub ends_at: DateTime<Utc>,
     /// What was spent.
-    pub spent: Decimal,
+    #[sqlx(try_from = "BigDecimal")]
+    pub spent: Sum,
     /// The position of the last event that counted.
     pub position: i64,
 }
@@ -470,7 +472,8 @@ pub struct AlertRow {
     /// Which threshold, in percent of the limit.
     pub threshold_percent: i32,
     /// What was spent when it was crossed.
-    pub spent: Decimal,
+    #[sqlx(try_from = "BigDecimal")]
+    pub spent: Sum,
     /// The limit at that time.
     pub limit_amount: Decimal,
     /// The position of the event that crossed it.

@@ -1,8 +1,8 @@
 //! The usage and cost report.
 
+use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::{Money, TenantId};
-use rust_decimal::Decimal;
+use domain::{Sum, TenantId};
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, Row};
 use streams::Position;
@@ -107,28 +107,28 @@ pub struct Totals {
     /// LLM calls that no price was known for. They are in no cost.
     pub unpriced_calls: i64,
     /// Prompt tokens that came from no cache.
-    pub input_tokens: Decimal,
+    pub input_tokens: i128,
     /// Generated tokens, reasoning included.
-    pub output_tokens: Decimal,
+    pub output_tokens: i128,
     /// Prompt tokens read from a cache.
-    pub cache_read_tokens: Decimal,
+    pub cache_read_tokens: i128,
     /// Prompt tokens written to a cache.
-    pub cache_write_tokens: Decimal,
+    pub cache_write_tokens: i128,
     /// The part of the output spent on reasoning.
-    pub reasoning_tokens: Decimal,
+    pub reasoning_tokens: i128,
     /// All latencies together, in milliseconds.
-    pub latency_ms: Decimal,
+    pub latency_ms: i128,
     /// What the calls were charged, in US dollars; see [`Totals::known_cost`].
-    pub cost: Money,
+    pub cost: Sum,
     /// What the records themselves said they cost, in US dollars, where they did.
-    pub reported_cost: Money,
+    pub reported_cost: Sum,
 }
 
 impl Totals {
     /// The cost, unless nothing is known of it: no LLM call among them had a price. Then it is not 0.
     #[must_use]
-    pub fn known_cost(&self) -> Option<Money> {
-        (self.calls == 0 || self.unpriced_calls < self.calls).then_some(self.cost)
+    pub fn known_cost(&self) -> Option<&Sum> {
+        (self.calls == 0 || self.unpriced_calls < self.calls).then_some(&self.cost)
     }
 }
 
@@ -139,16 +139,25 @@ impl FromRow<'_, PgRow> for Totals {
             tool_calls: row.try_get("tool_calls")?,
             failed_calls: row.try_get("failed_calls")?,
             unpriced_calls: row.try_get("unpriced_calls")?,
-            input_tokens: row.try_get("input_tokens")?,
-            output_tokens: row.try_get("output_tokens")?,
-            cache_read_tokens: row.try_get("cache_read_tokens")?,
-            cache_write_tokens: row.try_get("cache_write_tokens")?,
-            reasoning_tokens: row.try_get("reasoning_tokens")?,
-            latency_ms: row.try_get("latency_ms")?,
-            cost: Money::from_decimal(row.try_get("cost")?),
-            reported_cost: Money::from_decimal(row.try_get("reported_cost")?),
+            input_tokens: whole(row, "input_tokens")?,
+            output_tokens: whole(row, "output_tokens")?,
+            cache_read_tokens: whole(row, "cache_read_tokens")?,
+            cache_write_tokens: whole(row, "cache_write_tokens")?,
+            reasoning_tokens: whole(row, "reasoning_tokens")?,
+            latency_ms: whole(row, "latency_ms")?,
+            cost: row.try_get::<BigDecimal, _>("cost")?.into(),
+            reported_cost: row.try_get::<BigDecimal, _>("reported_cost")?.into(),
         })
     }
+}
+
+/// A sum of whole numbers: fewer than 2^63 events with counts below 2^53, so that it stays below 2^127.
+fn whole(row: &PgRow, column: &str) -> Result<i128, sqlx::Error> {
+    let sum: BigDecimal = row.try_get(column)?;
+    sum.to_i128().ok_or_else(|| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{sum} is no sum of the counts of events").into(),
+    })
 }
 
 /// A line of a report.

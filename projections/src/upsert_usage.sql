@@ -11,7 +11,7 @@ select tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls, f
 from unnest(
     $1::text[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::uuid[],
     $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-    $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[],
+    $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[], $15::numeric[], $16::numeric[],
     $17::numeric[], $18::numeric[]
 ) as s (
     tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls, failed_calls, unpriced_calls,

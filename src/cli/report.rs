@@ -196,8 +196,10 @@ fn document(report: &Report, by: &[Dimension]) -> Value {
 }
 
 fn totals(totals: &Totals) -> Map<String, Value> {
-    let number = |tokens: rust_decimal::Decimal| {
-        rust_decimal::prelude::ToPrimitive::to_u64(&tokens).map_or_else(|| json!(tokens.to_string()), Value::from)
+    // Readers of JSON may keep numbers as floats: those that would not be exact then are strings.
+    let number = |sum: i128| match u64::try_from(sum) {
+        Ok(exact) if exact <= domain::Tokens::MAX => json!(exact),
+        _ => json!(sum.to_string()),
     };
     let entries = [
         ("calls", json!(totals.calls)),

@@ -98,6 +98,8 @@ async fn public_traces_come_to_what_is_known_of_them_and_twice_is_as_once() {
         let asked = server.ask(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
         for (field, name) in GRAPHQL_NAMES {
             if let Some(value) = trace.known.get(field) {
+                // Sums of tokens are strings there.
+                let value = if field.ends_with("_tokens") { &json!(value.to_string()) } else { value };
                 assert_eq!(&asked[name], value, "{name} of {} over GraphQL", trace.path);
             }
         }

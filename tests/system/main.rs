@@ -24,6 +24,7 @@ mod serve;
 mod snapshots;
 mod statements;
 mod subscriptions;
+mod sums;
 mod versions;
 mod workers;
 mod worst_values;

@@ -45,7 +45,7 @@ async fn a_server_killed_during_an_import_loses_nothing() {
     let head = database.head().await;
     let data = server.ask(TOTAL, json!({ "position": head.to_string() })).await;
     // 1000 × 3 + 250 × 4 dollars a million: 0.004 a call.
-    let known = json!({"calls": CALLS, "inputTokens": 1000 * CALLS, "outputTokens": 250 * CALLS, "cost": "8",
+    let known = json!({"calls": CALLS, "inputTokens": (1000 * CALLS).to_string(), "outputTokens": (250 * CALLS).to_string(), "cost": "8",
                        "currency": "USD", "unpricedCalls": 0});
     assert_eq!(data["usageReport"]["total"], known);
     database.run(&arguments).await.ok();

@@ -17,7 +17,7 @@ use chrono_tz::Tz;
 use domain::budget::{
     Budget as Aggregate, BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold,
 };
-use domain::{AgentId, BudgetId, Money};
+use domain::{AgentId, BudgetId, Money, Sum};
 use projections::DatabaseError;
 use projections::query::{self, BudgetMonthRow, BudgetRow, Page};
 use rust_decimal::Decimal as Number;
@@ -151,17 +151,17 @@ impl Budget {
     async fn months(&self, ctx: &Context<'_>) -> Result<Vec<BudgetMonth>> {
         let rows = loaders::of(ctx)?.load_one(MonthsOf(BudgetId(self.uuid.0))).await.map_err(errors::loader)?;
         let month = |row: BudgetMonthRow| {
-            let (limit, spent) = (Money::from_decimal(self.limit_amount), Money::from_decimal(row.spent));
-            Ok(BudgetMonth {
+            let (limit, spent) = (Sum::from(Money::from_decimal(self.limit_amount)), row.spent);
+            BudgetMonth {
                 month: row.month,
                 starts_at: row.starts_at.into(),
                 ends_at: row.ends_at.into(),
+                remaining: (&limit - &spent).into(),
                 spent: spent.into(),
-                remaining: limit.checked_sub(spent).map_err(|error| errors::internal(&error))?.into(),
                 position: Position::from_row(row.position),
-            })
+            }
         };
-        rows.unwrap_or_default().into_iter().map(month).collect()
+        Ok(rows.unwrap_or_default().into_iter().map(month).collect())
     }
 
     /// Its alerts, in the order in which they were raised, as they are now.
@@ -418,7 +418,7 @@ fn terms(input: BudgetTermsInput) -> Result<Result<BudgetTerms, BudgetCommandErr
         Ok(BudgetTerms {
             name: input::name("name", input.name)?,
             scope: scope?,
-            limit: Money::from(input.limit),
+            limit: Money::try_from(&input.limit).map_err(|error| Invalid::new("limit", error))?,
             currency: domain::Currency::Usd,
             time_zone: time_zone(input.time_zone.as_deref().unwrap_or(DEFAULT_TIME_ZONE))?,
             thresholds: thresholds(input.thresholds)?,

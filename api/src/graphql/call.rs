@@ -422,7 +422,12 @@ fn facts(input: ReportCallInput) -> Result<Result<CallFacts, Invalid>> {
             usage: usage(input.usage.unwrap_or_default())?,
             started_at: or_now(input.started_at),
             latency_ms: input.latency_ms.map(Long::unsigned),
-            reported_cost: input.reported_cost.map(Money::from),
+            reported_cost: input
+                .reported_cost
+                .as_ref()
+                .map(Money::try_from)
+                .transpose()
+                .map_err(|error| Invalid::new("reportedCost", error))?,
             error: input::body_opt("error", input.error)?,
             source: input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?,
         })

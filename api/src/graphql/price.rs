@@ -320,13 +320,16 @@ fn price(input: PriceInput) -> Result<DomainPrice, PriceCommandError> {
     })
 }
 
-fn rates(input: &RatesInput) -> Result<price_book::Rates, RateError> {
-    let rate = |rate: Decimal| Rate::try_from(Money::from(rate));
+fn rates(input: &RatesInput) -> Result<price_book::Rates, PriceCommandError> {
+    let rate = |rate: &Decimal| {
+        let amount = Money::try_from(rate).map_err(|error| Invalid::new("rates", error))?;
+        Ok::<_, PriceCommandError>(Rate::try_from(amount)?)
+    };
     Ok(price_book::Rates {
-        input: rate(input.input)?,
-        output: rate(input.output)?,
-        cache_read: input.cache_read.map(rate).transpose()?,
-        cache_write: input.cache_write.map(rate).transpose()?,
-        reasoning: input.reasoning.map(rate).transpose()?,
+        input: rate(&input.input)?,
+        output: rate(&input.output)?,
+        cache_read: input.cache_read.as_ref().map(rate).transpose()?,
+        cache_write: input.cache_write.as_ref().map(rate).transpose()?,
+        reasoning: input.reasoning.as_ref().map(rate).transpose()?,
     })
 }

@@ -1,10 +1,10 @@
 //! The usage and cost report.
 
 use super::ids::Kind;
-use super::scalars::{Decimal, Long, Position, Timestamp, whole};
+use super::scalars::{BigInt, Decimal, Long, Position, Timestamp};
 use super::{Services, connection, errors, ready};
 use crate::caller::Caller;
-use async_graphql::{Context, Enum, Error, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use domain::TenantId;
 use projections as models;
 use std::sync::Arc;
@@ -66,17 +66,17 @@ pub(crate) struct UsageTotals {
     /// Calls of models that no price was known for. They are in no cost.
     unpriced_calls: Long,
     /// Prompt tokens that came from no cache.
-    input_tokens: Long,
+    input_tokens: BigInt,
     /// Generated tokens, reasoning included.
-    output_tokens: Long,
+    output_tokens: BigInt,
     /// Prompt tokens read from a cache.
-    cache_read_tokens: Long,
+    cache_read_tokens: BigInt,
     /// Prompt tokens written to a cache.
-    cache_write_tokens: Long,
+    cache_write_tokens: BigInt,
     /// The part of the output spent on reasoning.
-    reasoning_tokens: Long,
+    reasoning_tokens: BigInt,
     /// All latencies together, in milliseconds.
-    latency_ms: Long,
+    latency_ms: BigInt,
     /// What they were charged; null where no LLM call among them had a price, which is not the same as free.
     cost: Option<Decimal>,
     /// What the records themselves said they cost, where they did.
@@ -85,25 +85,23 @@ pub(crate) struct UsageTotals {
     currency: Currency,
 }
 
-impl TryFrom<models::Totals> for UsageTotals {
-    type Error = Error;
-
-    fn try_from(totals: models::Totals) -> Result<Self> {
-        Ok(Self {
+impl From<models::Totals> for UsageTotals {
+    fn from(totals: models::Totals) -> Self {
+        Self {
             calls: totals.calls.into(),
             tool_calls: totals.tool_calls.into(),
             failed_calls: totals.failed_calls.into(),
             unpriced_calls: totals.unpriced_calls.into(),
-            input_tokens: whole(totals.input_tokens)?,
-            output_tokens: whole(totals.output_tokens)?,
-            cache_read_tokens: whole(totals.cache_read_tokens)?,
-            cache_write_tokens: whole(totals.cache_write_tokens)?,
-            reasoning_tokens: whole(totals.reasoning_tokens)?,
-            latency_ms: whole(totals.latency_ms)?,
-            cost: totals.known_cost().map(Into::into),
+            input_tokens: totals.input_tokens.into(),
+            output_tokens: totals.output_tokens.into(),
+            cache_read_tokens: totals.cache_read_tokens.into(),
+            cache_write_tokens: totals.cache_write_tokens.into(),
+            reasoning_tokens: totals.reasoning_tokens.into(),
+            latency_ms: totals.latency_ms.into(),
+            cost: totals.known_cost().cloned().map(Into::into),
             reported_cost: totals.reported_cost.into(),
             currency: Currency::Usd,
-        })
+        }
     }
 }
 
@@ -146,8 +144,8 @@ impl UsageReport {
         };
         let report = models::usage_report(&services.pool, &query).await;
         let report = report.map_err(|error| errors::report(&error))?;
-        let rows = report.rows.into_iter().map(|row| line(&asked.by, row)).collect::<Result<_>>()?;
-        Ok(Self { rows, total: report.total.try_into()?, position: report.position.into() })
+        let rows = report.rows.into_iter().map(|row| line(&asked.by, row)).collect();
+        Ok(Self { rows, total: report.total.into(), position: report.position.into() })
     }
 
     pub(crate) fn stands_at(&self) -> streams::Position {
@@ -155,7 +153,7 @@ impl UsageReport {
     }
 }
 
-fn line(by: &[Dimension], row: models::ReportRow) -> Result<UsageRow> {
+fn line(by: &[Dimension], row: models::ReportRow) -> UsageRow {
     let keys = by.iter().zip(row.keys).zip(row.names).map(|((&dimension, value), name)| {
         let uuid = value.as_deref().and_then(|value| Uuid::try_parse(value).ok());
         let kind = match dimension {
@@ -165,7 +163,7 @@ fn line(by: &[Dimension], row: models::ReportRow) -> Result<UsageRow> {
         };
         UsageKey { dimension, id: kind.zip(uuid).map(|(kind, uuid)| kind.id(uuid)), value, name }
     });
-    Ok(UsageRow { keys: keys.collect(), totals: row.totals.try_into()? })
+    UsageRow { keys: keys.collect(), totals: row.totals.into() }
 }
 
 /// The projections behind a report: names of agents and tasks come from their own.

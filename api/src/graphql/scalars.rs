@@ -3,19 +3,22 @@
 //! Each says in validation already whether a value is one, so that a request with a bad value executes nothing.
 
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
-use domain::Money;
+use domain::{Money, MoneyError, Sum};
 use uuid::Uuid;
 
 /// The largest whole number that every JSON reader keeps: 2^53 - 1.
 pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// An exact decimal number, written as a string of digits such as `"0.009213"`. Amounts of money are decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Decimal(pub(crate) rust_decimal::Decimal);
+/// An exact decimal number, written as a string of digits such as `"0.009213"`. Amounts of money and sums of them are
+/// decimals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decimal(Sum);
 
-/// An exact decimal number, written as a string of digits such as `"0.009213"`: at most 15 digits before and 12 after
-/// the point, without an exponent. Whole numbers are accepted as such; floats are refused, as they are not exact.
+/// An exact decimal number, written as a string of digits such as `"0.009213"`, without an exponent. An argument has at
+/// most 15 digits before and 12 after the point; a sum that is answered may have more before it, and has all of them.
+/// Whole numbers are accepted as such; floats are refused, as they are not exact.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -27,7 +30,7 @@ impl ScalarType for Decimal {
             }
             _ => return Err(InputValueError::expected_type(value)),
         };
-        Money::parse(&text).map(|money| Self(money.as_decimal())).map_err(InputValueError::custom)
+        Money::parse(&text).map(Self::from).map_err(InputValueError::custom)
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -35,25 +38,72 @@ impl ScalarType for Decimal {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.normalize().to_string())
+        Value::String(self.0.to_string())
     }
 }
 
 impl From<Money> for Decimal {
     fn from(money: Money) -> Self {
-        Self(money.as_decimal())
+        Self(money.into())
+    }
+}
+
+impl From<Sum> for Decimal {
+    fn from(sum: Sum) -> Self {
+        Self(sum)
+    }
+}
+
+impl From<BigDecimal> for Decimal {
+    fn from(number: BigDecimal) -> Self {
+        Self(number.into())
     }
 }
 
 impl From<rust_decimal::Decimal> for Decimal {
     fn from(number: rust_decimal::Decimal) -> Self {
-        Self(number)
+        Money::from_decimal(number).into()
     }
 }
 
-impl From<Decimal> for Money {
-    fn from(number: Decimal) -> Self {
-        Self::from_decimal(number.0)
+impl TryFrom<&Decimal> for Money {
+    type Error = MoneyError;
+
+    fn try_from(number: &Decimal) -> Result<Self, Self::Error> {
+        Self::try_from(&number.0)
+    }
+}
+
+/// A whole number of any size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BigInt(pub(crate) i128);
+
+/// A whole number of any size, written as a string of digits such as `"18014398509481982"`: sums go beyond the numbers
+/// that every JSON reader keeps.
+#[Scalar(name = "BigInt")]
+impl ScalarType for BigInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_plain.then(|| text.parse().ok()).flatten();
+        number.map(Self).ok_or_else(|| {
+            InputValueError::custom(format!("{value} is not a whole number: write digits such as \"42\""))
+        })
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+impl From<i128> for BigInt {
+    fn from(number: i128) -> Self {
+        Self(number)
     }
 }
 
@@ -213,19 +263,6 @@ pub(crate) fn parse_position(text: &str) -> Option<u64> {
     digits.then(|| text.parse::<i64>().ok()).flatten().and_then(|number| u64::try_from(number).ok())
 }
 
-/// A sum as a whole number.
-pub(crate) fn whole(number: rust_decimal::Decimal) -> Result<Long, async_graphql::Error> {
-    use rust_decimal::prelude::ToPrimitive;
-    match number.to_i64() {
-        Some(whole) if whole.abs() <= MAX_SAFE_INTEGER => Ok(Long(whole)),
-        _ => Err(super::errors::internal(&TooLarge(number))),
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is beyond the whole numbers that can be answered exactly")]
-struct TooLarge(rust_decimal::Decimal);
-
 /// A number as a GraphQL value, for extensions of errors.
 pub(crate) fn number_value(number: u64) -> Value {
     Value::Number(Number::from(number))
@@ -246,6 +283,17 @@ mod tests {
         assert_eq!(Decimal::parse(Value::Number(3.into())).unwrap().to_value(), Value::String("3".into()));
         for bad in [number(0.1), Value::String("1e3".into()), Value::String(String::new()), Value::Boolean(true)] {
             assert!(Decimal::parse(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sums_are_answered_with_all_their_digits() {
+        let (cost, tokens) = ("9007199254740993000000000000.000000000001", 18_014_398_509_481_982_i128);
+        assert_eq!(Decimal::from(Sum::parse(cost).unwrap()).to_value(), Value::from(cost));
+        assert_eq!(BigInt(tokens).to_value(), Value::from("18014398509481982"));
+        assert_eq!(BigInt::parse(Value::from("18014398509481982")).unwrap(), BigInt(tokens));
+        for bad in ["", "-", "1.5", "+1", " 1", "1e3"] {
+            assert!(BigInt::parse(Value::from(bad)).is_err(), "{bad:?}");
         }
     }
 

@@ -1,0 +1,137 @@
+//! Sums are exact, however large the counts and amounts are and however many of them there are.
+
+use crate::harness::{Server, TestDatabase, until};
+use serde_json::{Value, json};
+
+/// The largest count of tokens that a call may report: 2^53 - 1.
+const MOST_TOKENS: u128 = (1 << 53) - 1;
+/// The largest amount, in units of its last digit.
+const LARGEST_AMOUNT: &str = "999999999999999.999999999999";
+const LARGEST_AMOUNT_UNITS: u128 = 999_999_999_999_999_999_999_999_999;
+/// Dollars a million tokens, and in millionths of that.
+const RATE: &str = "100000.000001";
+const RATE_MILLIONTHS: u128 = 100_000_000_001;
+
+/// Amounts in units of 10^-12, written out: the arithmetic of this test is that of whole numbers.
+fn dollars(units: u128) -> String {
+    let digits = format!("{units:013}");
+    let (whole, fraction) = digits.split_at(digits.len() - 12);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
+
+async fn set_price(server: &Server) {
+    let zero = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
+                       "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite": "0" } });
+    let mutation = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
+    server.ask(mutation, json!({ "input": { "prices": [zero] } })).await;
+}
+
+/// Reports calls of one hour with the largest numbers that are accepted; the position of the last.
+async fn report(server: &Server, calls: usize) -> Value {
+    let tokens = MOST_TOKENS;
+    let call = format!(
+        r#"reportCall(input: {{ provider: "acme", model: "m", startedAt: "2023-11-14T22:13:20Z", latencyMs: 2592000000,
+            usage: {{ input: {tokens}, output: {tokens}, cacheRead: {tokens}, cacheWrite: {tokens}, reasoning: {tokens} }},
+            reportedCost: "{LARGEST_AMOUNT}" }}) {{ outcome position }}"#
+    );
+    let mut last = Value::Null;
+    let mut left = calls;
+    while left > 0 {
+        let now = left.min(50);
+        let aliases: String = (0..now).map(|n| format!("c{n}: {call} ")).collect();
+        let data = server.ask(&format!("mutation {{ {aliases} }}"), json!({})).await;
+        assert!((0..now).all(|n| data[format!("c{n}")]["outcome"] == "DONE"), "{data}");
+        last = data[format!("c{}", now - 1)]["position"].clone();
+        left -= now;
+    }
+    last
+}
+
+/// The totals over GraphQL of so many of these calls.
+fn expected(calls: u128) -> Value {
+    let tokens = (calls * MOST_TOKENS).to_string();
+    json!({
+        "calls": calls, "inputTokens": tokens, "outputTokens": tokens, "cacheReadTokens": tokens,
+        "cacheWriteTokens": tokens, "reasoningTokens": tokens, "latencyMs": (calls * 2_592_000_000).to_string(),
+        "cost": dollars(calls * MOST_TOKENS * RATE_MILLIONTHS), "reportedCost": dollars(calls * LARGEST_AMOUNT_UNITS),
+    })
+}
+
+const REPORT: &str = "query ($position: Position) { usageReport(by: [MODEL], minPosition: $position) { total {
+    calls inputTokens outputTokens cacheReadTokens cacheWriteTokens reasoningTokens latencyMs cost reportedCost
+} } }";
+
+/// That every way to the totals gives the same, and that a rebuild in any batches comes to the same rows.
+async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, position: &Value) {
+    let expected = expected(calls);
+    let asked = server.ask(REPORT, json!({ "position": position })).await;
+    assert_eq!(asked["usageReport"]["total"], expected);
+    let told = database.total().await;
+    for (column, field) in [("input_tokens", "inputTokens"), ("cost", "cost"), ("reported_cost", "reportedCost")] {
+        assert_eq!(told[column], expected[field], "{column} on the command line");
+    }
+    let csv = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.ok().stdout;
+    let tokens = expected["inputTokens"].as_str().unwrap();
+    assert_eq!(
+        csv.lines().nth(1).unwrap(),
+        format!(
+            "m,{calls},0,0,0,{tokens},{tokens},{tokens},{tokens},{tokens},{},{}",
+            expected["cost"].as_str().unwrap(),
+            expected["reportedCost"].as_str().unwrap(),
+        )
+    );
+    let table: (String, String) =
+        sqlx::query_as("select trim_scale(sum(cost))::text, trim_scale(sum(reported_cost))::text from apex.calls")
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
+    assert_eq!((json!(table.0), json!(table.1)), (expected["cost"].clone(), expected["reportedCost"].clone()));
+    let log = streams::Log::open(database.pool.clone(), streams::LogConfig::default()).await.unwrap();
+    for name in ["calls", "budgets"] {
+        for batch_events in [1, 7, 1000] {
+            let circumstances = projections::Circumstances::foreign(batch_events);
+            let projection = projections::by_name(name).unwrap();
+            let comparison = projections::verify(&database.pool, &log, projection, &circumstances).await.unwrap();
+            assert!(comparison.is_same(), "{name} in batches of {batch_events}: {comparison:#?}");
+            assert_eq!(comparison.parked, (0, 0), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_calls_of_the_most_tokens_in_one_hour_are_summed_exactly() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    set_price(&server).await;
+    let position = report(&server, 2).await;
+    assert_exact(&database, &server, 2, &position).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_calls_of_the_largest_numbers_are_the_same_live_and_rebuilt_and_cross_thresholds_exactly() {
+    const CALLS: u128 = 1_100;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    set_price(&server).await;
+    let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": LARGEST_AMOUNT, "thresholds": [1000] });
+    let define = "mutation ($input: DefineBudgetInput!) { defineBudget(input: $input) { outcome } }";
+    server.ask(define, json!({ "input": { "terms": terms } })).await;
+    let position = report(&server, usize::try_from(CALLS).unwrap()).await;
+    assert_exact(&database, &server, CALLS, &position).await;
+
+    // Ten times the limit is first reached by the twelfth call.
+    let cost = MOST_TOKENS * RATE_MILLIONTHS;
+    assert!(11 * cost < 10 * LARGEST_AMOUNT_UNITS && 12 * cost >= 10 * LARGEST_AMOUNT_UNITS);
+    let query = "{ budgets { nodes { months { spent remaining } alerts { thresholdPercent spent } } } }";
+    until("the alert is told", async || {
+        let budget = server.ask(query, json!({})).await["budgets"]["nodes"][0].take();
+        assert_eq!(
+            budget["months"],
+            json!([{ "spent": dollars(CALLS * cost),
+            "remaining": format!("-{}", dollars(CALLS * cost - LARGEST_AMOUNT_UNITS)) }])
+        );
+        budget["alerts"] == json!([{ "thresholdPercent": 1000, "spent": dollars(12 * cost) }])
+    })
+    .await;
+}
