@@ -21,6 +21,10 @@ pub(crate) const MAX_NESTING: usize = 60;
 const MAX_INPUT_REPETITION: usize = 16;
 /// The weight of one value beside the bytes of its text: about what it takes in memory, in units of text.
 const VALUE_WEIGHT: usize = 16;
+/// From how many selections on a document takes long to validate, with every fragment written out.
+const LARGE_SELECTIONS: usize = 500;
+/// The same for the weight of its arguments.
+const LARGE_INPUT: usize = 64 * 1024;
 /// What introspection may answer, in estimated values; about four times what the usual introspection query asks for.
 const MAX_INTROSPECTION: usize = 1_000_000;
 /// How many values lists of the schema hold, roughly.
@@ -76,12 +80,13 @@ fn json_weight(value: &Json, levels: usize) -> Option<usize> {
     Some(weight + VALUE_WEIGHT)
 }
 
-/// Measures a document: how deep, how wide and how large it is.
+/// Measures a document: how deep, how wide and how large it is. What it answers is whether validating it takes long
+/// enough for other tasks to notice, however short the text is.
 pub(crate) fn check_document(
     document: &ExecutableDocument,
     variables: &Weights,
     limits: &Limits,
-) -> Result<(), ServerError> {
+) -> Result<bool, ServerError> {
     let mut survey = Survey { fragments: &document.fragments, variables, known: HashMap::new(), limits };
     let mut sum = Measure::default();
     for (_, operation) in document.operations.iter() {
@@ -106,7 +111,7 @@ pub(crate) fn check_document(
         let message = format!("the fragment {:?} is never used", name.as_str());
         return Err(refusal("GRAPHQL_VALIDATION_FAILED", message, Some(fragment.pos)));
     }
-    Ok(())
+    Ok(sum.size > LARGE_SELECTIONS || sum.input > LARGE_INPUT)
 }
 
 fn too_deep(at: Pos) -> ServerError {
@@ -317,7 +322,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let variables = measure_variables(variables.as_object().unwrap()).map_err(code)?;
-        check_document(&parse(query, &limits).map_err(code)?, &variables, &limits).map_err(code)
+        check_document(&parse(query, &limits).map_err(code)?, &variables, &limits).map(drop).map_err(code)
     }
 
     fn nested(levels: usize) -> String {

@@ -9,8 +9,8 @@ use std::task::Poll;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// From how many bytes on a request is large. So many take less than a millisecond to parse and validate.
-const LARGE_BYTES: usize = 16 * 1024;
+/// From how many bytes on a request is large. The usual introspection query is smaller.
+const LARGE_BYTES: usize = 4 * 1024;
 
 /// Whether a request of so many bytes takes long.
 pub(crate) fn is_large(bytes: usize) -> bool {

@@ -119,7 +119,7 @@ fn read(state: &State, caller: Caller, parameters: Parameters, deadline: Instant
     let limits = state.limits();
     let weights = measure_variables(&parameters.variables)?;
     let mut document = document::parse(&parameters.query, limits)?;
-    check_document(&document, &weights, limits)?;
+    let is_large = check_document(&document, &weights, limits)? || parameters.is_large;
     let operation = selected(&document, parameters.operation_name.as_deref())?;
     check_variables(&operation.node, &parameters.variables)?;
     check_root(operation)?;
@@ -132,8 +132,7 @@ fn read(state: &State, caller: Caller, parameters: Parameters, deadline: Instant
     let mut request = Request::new(String::new()).variables(variables).data(caller).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
-    let (name, is_large) = (parameters.operation_name, parameters.is_large);
-    Ok(Prepared { request, operation: kind, name, order, deadline, is_large })
+    Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large })
 }
 
 /// The variables with the defaults of those that are not given, which conditions would not look at otherwise.

@@ -84,8 +84,8 @@ async fn answer(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Resu
         (Err(error), None) => return Ok(sse::refused(error)),
         // A request that was understood, but is no query that may be executed.
         (Err(error), Some(json)) => {
-            let status = if json == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            return Err(Refused { status, error: Box::new(error) });
+            let refused = Executed::from_errors(vec![error]);
+            return Ok(written(status(&refused, json), json, &refused));
         }
     };
     if method == Method::GET && prepared.operation == OperationType::Mutation {
