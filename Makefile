@@ -12,7 +12,7 @@ DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test chaos fuzz bench bench-peers known-answers fmt lint deny ci graphiql
+.PHONY: help demo build test chaos fuzz bench bench-peers known-answers fmt lint deny advisories pin-images ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,7 @@ test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-for-examples.sh
 	@scripts/fetch-asyncapi-schema.sh
+	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
 chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run
@@ -77,6 +78,13 @@ lint: ## check the format, and clippy with warnings denied
 deny: $(DENY_ROOT)/bin/cargo-deny ## check licenses, bans and sources of all dependencies
 	cargo fetch --locked
 	$< --locked --offline check bans licenses sources
+
+# Not a part of `ci`: the database changes by the day, and an advisory of today is no fault of the commit it meets.
+advisories: ## check all dependencies for known vulnerabilities, where their database can be fetched
+	@scripts/check-advisories.sh $(DENY_ROOT)/bin/cargo-deny
+
+pin-images: ## write the digests of the images that deploy/ uses beside their tags
+	scripts/pin-images.sh
 
 $(DENY_ROOT)/bin/cargo-deny:
 	@scripts/install-packages.sh $(BUILD_PACKAGES)

@@ -48,6 +48,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// Reads an address to listen on. `localhost` is the one name that means the same everywhere.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| {
+        "an address to listen on is an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080 for \
+         all addresses; names other than localhost are not looked up"
+            .to_owned()
+    })
+}
+
 /// What every subcommand needs.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
@@ -131,7 +141,7 @@ impl Kafka {
 #[command(next_help_heading = "Server options")]
 pub struct Server {
     /// The address to listen on. Port 0 takes a free one.
-    #[arg(long, env = "APEX_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "APEX_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// The bearer token that callers must show. Needed to listen on anything but loopback.
@@ -143,6 +153,11 @@ pub struct Server {
     #[arg(long, env = "APEX_OPERATOR_TOKEN", hide_env_values = true)]
     pub operator_token: Option<Secret>,
 
+    /// A bearer token that opens /metrics and nothing else, for Prometheus. The other tokens open it too; without any
+    /// token it is open.
+    #[arg(long, env = "APEX_METRICS_TOKEN", hide_env_values = true)]
+    pub metrics_token: Option<Secret>,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
@@ -152,6 +167,15 @@ pub struct Server {
     #[arg(long, env = "APEX_MAX_CONNECTIONS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
+    /// Connections at the same time beside those of subscribers. More wait until one ends.
+    #[arg(long, env = "APEX_MAX_HTTP_CONNECTIONS", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_http_connections: u32,
+
+    /// How long a connection may take to send the head of a request, in milliseconds, counted from its opening or from
+    /// the answer before; then it is closed. A proxy that keeps idle connections must close them sooner.
+    #[arg(long, env = "APEX_HEAD_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+    pub head_timeout_ms: u64,
+
     /// How often a subscriber gets a sign of life that says how far it has come, in milliseconds.
     #[arg(long, env = "APEX_KEEPALIVE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub keepalive_ms: u64,
@@ -159,4 +183,18 @@ pub struct Server {
     /// How long a subscriber may take for one message, in milliseconds; then it is told where to go on, and let go.
     #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub send_timeout_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_is_an_address_and_other_names_are_told_what_is() {
+        assert_eq!(listen_address("localhost:8080"), Ok(([127, 0, 0, 1], 8080).into()));
+        assert_eq!(listen_address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
+        for wrong in ["example.org:80", "localhost", "8080", "localhost:http", ""] {
+            assert!(listen_address(wrong).unwrap_err().contains("127.0.0.1:8080"), "{wrong}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The database: where it is, whether its schema fits, and as whom to work on it.
 
 use crate::config::{Common, Secret};
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, Supervisor};
 use anyhow::Context as _;
 use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Every migration, compiled in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
+/// A statement that takes longer is logged at the level `debug`.
+const SLOW_STATEMENT: Duration = Duration::from_secs(1);
+
 /// How long to wait for a connection from the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,6 +25,8 @@ pub struct Database {
     pub pool: PgPool,
     /// The folder to read archived events from.
     pub archive: Option<PathBuf>,
+    /// Before the cluster, so that it ends first.
+    supervisor: Option<Supervisor>,
     embedded: Option<Embedded>,
 }
 
@@ -50,7 +55,9 @@ impl Database {
             check_schema(&url).await?;
         }
         let pool = connect_with(&url, common.database_connections, settings).await?;
-        Ok(Self { pool, archive: common.archive.clone(), embedded })
+        let supervisor = embedded.as_ref().map(Embedded::supervise).transpose();
+        let supervisor = supervisor.context("the private PostgreSQL cluster cannot be watched over")?;
+        Ok(Self { pool, archive: common.archive.clone(), supervisor, embedded })
     }
 
     /// Closes the connections, and stops the private cluster if nobody else uses it.
@@ -59,6 +66,7 @@ impl Database {
     /// Where the cluster cannot be stopped.
     pub async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
+        drop(self.supervisor);
         if let Some(embedded) = self.embedded {
             embedded.stop().await.context("the private PostgreSQL cluster could not be stopped")?;
         }
@@ -103,22 +111,51 @@ async fn connect_with(url: &Secret, connections: u32, settings: &[(&str, &str)])
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .acquire_slow_threshold(ACQUIRE_TIMEOUT / 2)
-        .connect_with(options.options(settings.iter().copied()))
+        .connect_with(options.clone().options(settings.iter().copied()))
         .await
-        .context("the database cannot be reached")
+        .with_context(|| out_of_reach(&options))
+}
+
+fn out_of_reach(options: &PgConnectOptions) -> String {
+    let (host, port) = (options.get_host(), options.get_port());
+    format!(
+        "PostgreSQL at {host}:{port} cannot be reached: check that it runs there, that it accepts connections from this \
+         machine, and that APEX_DATABASE_URL names it and its password"
+    )
 }
 
 fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
+    check_scheme(url.reveal())?;
     // The error of the parser may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
     // Not "$user": a login role that happens to be called apex would look for the migrations in the schema apex.
     // Over many partitions a short statement looks costly enough to compile, which then takes seconds: no jit.
-    Ok(options.application_name("apex").options([("search_path", "public"), ("jit", "off")]))
+    let options = options.application_name("apex").options([("search_path", "public"), ("jit", "off")]);
+    // The library logs the whole text of a slow statement as a warning. Whoever wants that asks for sqlx=debug.
+    Ok(options.log_slow_statements(log::LevelFilter::Debug, SLOW_STATEMENT))
+}
+
+/// The library takes any scheme for that of PostgreSQL.
+fn check_scheme(url: &str) -> anyhow::Result<()> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    anyhow::ensure!(
+        ["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()),
+        "APEX_DATABASE_URL {}: Apex keeps its log in PostgreSQL 15 or newer and in no other database. Set it to \
+         postgres://user:password@host/database, or leave it out to use a private PostgreSQL",
+        match scheme {
+            "" => "does not begin with postgres://".to_owned(),
+            // A scheme is letters and digits; whatever else is before :// may be a secret.
+            scheme if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => format!("begins with {scheme}://"),
+            _ => "does not begin with postgres://".to_owned(),
+        }
+    );
+    Ok(())
 }
 
 async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {
-    options(url)?.connect().await.context("the database cannot be reached")
+    let options = options(url)?;
+    options.connect().await.with_context(|| out_of_reach(&options))
 }
 
 async fn migrate_url(url: &Secret) -> anyhow::Result<()> {

@@ -3,14 +3,24 @@
 use apex::cli::Cli;
 use clap::Parser as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
-        Ok(code) => code,
+/// How long to wait at the end for threads that cannot be told to stop, such as one that reads from a terminal.
+const LAST_THREADS: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("error: the system has no threads for this program: {error}");
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let code = runtime.block_on(cli.run()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    });
+    runtime.shutdown_timeout(LAST_THREADS);
+    code
 }

@@ -3,12 +3,20 @@
 use projections::ProjectionStatus;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use streams::Log;
 
-/// The tail polls twice a second; silence for longer than this means that the database cannot be read.
+/// The tail polls twice a second, and says so where it fails; silence for longer than this means that it hangs.
 const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
+/// How long a failed append counts while nothing else is appended. Whether the next one would fail nobody knows before it
+/// is tried, and where this process takes no requests nobody tries.
+const APPEND_FAILURE_COUNTS: Duration = Duration::from_secs(30);
+/// How long one question to the database may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to find out why there was no answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A projection may be behind; it may not stand still while it is.
 const MAX_STANDSTILL: Duration = Duration::from_secs(60);
 
@@ -56,36 +64,54 @@ impl Standing {
 
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
-        Box::pin(async move { vec![self.tail(), self.partitions().await, self.projections().await] })
+        Box::pin(async move {
+            let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
+            vec![self.tail(), self.appends(), partitions, projections]
+        })
     }
 }
 
 impl Readiness {
     fn tail(&self) -> api::ReadyCheck {
         let age = self.log.tail().age();
-        let detail = format!("the log's end was last seen {} ms ago", age.as_millis());
-        api::ReadyCheck { name: "tail", ok: age < MAX_TAIL_AGE, detail }
+        let failure = self.log.tail().failure();
+        let seen = format!("the log's end was last seen {} ms ago", age.as_millis());
+        let detail = match &failure {
+            Some(error) => format!("{seen}; {}", explain(&**error)),
+            None => seen,
+        };
+        api::ReadyCheck { name: "tail", ok: failure.is_none() && age < MAX_TAIL_AGE, detail }
+    }
+
+    fn appends(&self) -> api::ReadyCheck {
+        let failure = self.log.last_append_failure().filter(|(at, _)| at.elapsed() < APPEND_FAILURE_COUNTS);
+        let detail = match &failure {
+            Some((at, error)) => format!("the last append failed {} s ago; {}", at.elapsed().as_secs(), explain(error)),
+            None => "no append failed lately".to_owned(),
+        };
+        api::ReadyCheck { name: "appends", ok: failure.is_none(), detail }
     }
 
     async fn partitions(&self) -> api::ReadyCheck {
-        let (ok, detail) = match self.log.headroom().await {
+        let (ok, detail) = match self.ask(self.log.headroom()).await {
             Ok(room) => {
                 let detail = format!("room for {} more events", room.positions);
                 // Not yet a reason to send callers elsewhere: everywhere else it is the same log.
                 let late = format!("WARNING: partitions are not made ahead of need; {detail}");
                 (!room.is_short(), if room.is_behind() { late } else { detail })
             }
-            Err(_) => (false, "the database cannot be read".to_owned()),
+            Err(detail) => (false, detail),
         };
         api::ReadyCheck { name: "partitions", ok, detail }
     }
 
     async fn projections(&self) -> api::ReadyCheck {
-        let (ok, detail) = match projections::statuses(&self.pool).await {
+        let (ok, detail) = match self.ask(projections::statuses(&self.pool)).await {
             Ok(statuses) => {
                 let stuck: Vec<_> = statuses.iter().filter_map(|status| self.trouble(status)).collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
-                let mut detail: Vec<_> = statuses.iter().filter_map(other_version).collect();
+                let warnings = statuses.iter().flat_map(|status| [other_version(status), parked(status)]);
+                let mut detail: Vec<_> = warnings.flatten().collect();
                 detail.extend(stuck.iter().cloned());
                 if stuck.is_empty() {
                     detail.push(format!("at most {lag} events behind"));
@@ -93,9 +119,33 @@ impl Readiness {
                 let detail = detail.join("; ");
                 (stuck.is_empty(), detail)
             }
-            Err(_) => (false, "the database cannot be read".to_owned()),
+            Err(detail) => (false, detail),
         };
         api::ReadyCheck { name: "projections", ok, detail }
+    }
+
+    /// Asks the database; what is wrong where it does not answer, or not in time.
+    async fn ask<T, E: Error + 'static>(&self, question: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+        match tokio::time::timeout(QUERY_TIMEOUT, question).await {
+            Ok(answer) => answer.map_err(|error| explain(&error)),
+            Err(_) => Err(self.why_no_answer().await),
+        }
+    }
+
+    /// Why nothing comes from the pool: it goes on trying to connect where the server refuses, and says nothing.
+    async fn why_no_answer(&self) -> String {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        let waited = QUERY_TIMEOUT.as_secs();
+        let options = self.pool.connect_options();
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+            Ok(Err(error)) => explain(&error),
+            Ok(Ok(connection)) => {
+                // Only asked for to see whether it can be had.
+                drop(connection.close().await);
+                format!("no answer within {waited} s: the database is slow, or APEX_DATABASE_CONNECTIONS are too few")
+            }
+            Err(_) => format!("the database does not answer within {waited} s"),
+        }
     }
 
     /// What is wrong with a projection.
@@ -111,4 +161,40 @@ fn other_version(status: &ProjectionStatus) -> Option<String> {
     let (name, code, live) = (&status.name, status.code_version, status.version.unwrap_or(0));
     (!status.is_current())
         .then(|| format!("WARNING: {name} is live in version {live}, this server writes version {code}"))
+}
+
+/// Whose streams wait behind an event that cannot be applied. The other streams go on, so this process can do its work.
+fn parked(status: &ProjectionStatus) -> Option<String> {
+    let (name, events) = (&status.name, status.parked_events);
+    (events > 0).then(|| {
+        format!("WARNING: {name} has {events} parked events, their streams wait: see `apex projections parked {name}`")
+    })
+}
+
+/// What an error means and what to do, by what PostgreSQL or the system says; without the addresses and texts in it, since
+/// whoever asks for readiness shows no token.
+fn explain(error: &(dyn Error + 'static)) -> String {
+    let causes = || std::iter::successors(Some(error), |error| (*error).source());
+    let database = causes().find_map(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        Some(error) => Some(error),
+        None => cause.downcast_ref::<std::sync::Arc<sqlx::Error>>().map(|shared| &**shared),
+    });
+    let code = database.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
+    match (database, code.as_deref()) {
+        (_, Some("53100")) => "the disk of the database is full: free space on it, or make it larger".to_owned(),
+        (_, Some("53300")) => {
+            "the database has no connection left: raise its max_connections, or lower APEX_DATABASE_CONNECTIONS"
+                .to_owned()
+        }
+        (_, Some("57P01" | "57P02" | "57P03")) => "the database is starting or stopping".to_owned(),
+        (_, Some("25006")) => "the database takes no writes: APEX_DATABASE_URL names a standby".to_owned(),
+        (_, Some(code)) => format!("the database answers with the error {code}: see this process's log"),
+        (Some(sqlx::Error::Io(cause)), None) => {
+            format!("the database cannot be reached ({}): check that PostgreSQL runs", cause.kind())
+        }
+        (Some(sqlx::Error::PoolTimedOut), None) => {
+            "no connection to the database could be made in time, or none was free".to_owned()
+        }
+        _ => "the database cannot be used: see this process's log".to_owned(),
+    }
 }

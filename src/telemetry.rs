@@ -1,5 +1,7 @@
 //! Logs to standard error, traces to an OpenTelemetry collector, metrics to whoever scrapes them.
 
+mod json;
+
 use crate::config::{Common, LogFormat};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -8,6 +10,7 @@ use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -42,11 +45,19 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("apex")).with_filter(LevelFilter::INFO);
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match common.log_format {
-        LogFormat::Text => logs.with_target(false).boxed(),
-        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+        LogFormat::Text => logs.with_target(false).with_ansi(has_colours()).boxed(),
+        LogFormat::Json => {
+            let fields = tracing_subscriber::fmt::format::JsonFields::new();
+            logs.with_ansi(false).fmt_fields(fields).event_format(json::JsonLines).boxed()
+        }
     };
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).init();
     Ok(Telemetry { provider })
+}
+
+/// Colours are for people at a terminal: in files and pipes they are noise. `NO_COLOR` turns them off everywhere.
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Telemetry {
@@ -61,31 +72,43 @@ impl Telemetry {
 /// Buckets for everything that is measured in seconds: 1 ms to 5 min.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 
-/// Starts counting; the handle renders the counts in Prometheus' text format.
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        // The library's counters hold integers. What is spent has fractions and only rises, so it is kept as a gauge;
+        // to those who read it, it is the counter that its name says.
+        self.0.render().replace("# TYPE apex_cost_total gauge\n", "# TYPE apex_cost_total counter\n")
+    }
+}
+
+/// Starts counting, with every counter whose labels are known at zero.
 ///
 /// # Errors
 /// Where something else counts already in this process.
-pub fn metrics() -> anyhow::Result<PrometheusHandle> {
+pub fn metrics() -> anyhow::Result<Metrics> {
     let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
-    describe();
-    Ok(handle)
+    streams::register_metrics();
+    commands::register_metrics();
+    projections::register_metrics();
+    api::register_metrics();
+    describe_gauges();
+    Ok(Metrics(handle))
 }
 
-fn describe() {
-    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
-    counter!("apex_tasks_total", "Tasks that this process moved to a status.");
-    counter!("apex_tokens_total", "Tokens of calls that this process recorded, by model and kind.");
-    gauge!("apex_cost_total", "US dollars charged for calls that this process recorded, by model.");
-    gauge!("apex_active_agents", "Agents that may take work.");
-    gauge!("apex_queue_depth", "Tasks that wait to be started.");
-    gauge!("apex_worker_utilization", "The share of active agents that have a running task, 0 to 1.");
-    histogram!("apex_task_duration_seconds", "From the start of a task to its end.");
-    histogram!("apex_llm_latency_seconds", "How long LLM calls took, by model.");
-    gauge!("apex_log_position", "The last position of the log that this process has seen.");
-    counter!("apex_log_events_total", "Events that this process appended.");
-    counter!("apex_log_batches_total", "Batches that this process committed.");
-    histogram!("apex_log_append_seconds", "How long a batch took to commit.");
-    gauge!("apex_projection_lag_events", "How far a projection is behind the log.");
-    gauge!("apex_projection_standstill_seconds", "How long a projection that is behind has not moved.");
-    gauge!("apex_relay_lag_events", "How far Kafka is behind the log.");
+/// Those that the server reads from the database now and then. They are not registered: until they are read, there is
+/// nothing to say.
+fn describe_gauges() {
+    use metrics::describe_gauge;
+    describe_gauge!("apex_active_agents", "Agents that may take work.");
+    describe_gauge!("apex_queue_depth", "Tasks that wait to be started.");
+    describe_gauge!("apex_worker_utilization", "The share of active agents that have a running task, 0 to 1.");
+    describe_gauge!("apex_log_partition_headroom", "Events that the log has room for before partitions must be made.");
+    describe_gauge!("apex_log_partition_size", "Events that a partition of the log has room for.");
+    describe_gauge!("apex_projection_lag_events", "Events that a read model is behind the log.");
+    describe_gauge!("apex_projection_standstill_seconds", "How long a read model that is behind has not moved.");
 }

@@ -190,6 +190,86 @@ fn the_page_on_kafka_has_the_headers_of_the_relay() {
     assert_eq!(words(&page, "ce_", is_snake), sent);
 }
 
+fn deployed(file: &str) -> String {
+    std::fs::read_to_string(root().join("deploy").join(file)).unwrap()
+}
+
+#[test]
+fn what_is_deployed_has_a_token_for_each_and_says_who_may_connect() {
+    for file in ["compose.yaml", "kubernetes/apex.yaml"] {
+        let text = deployed(file);
+        for token in ["APEX_TOKEN", "APEX_OPERATOR_TOKEN", "APEX_METRICS_TOKEN"] {
+            assert!(text.contains(token), "{file} sets no {token}");
+        }
+    }
+    for token in ["APEX_TOKEN=\n", "APEX_OPERATOR_TOKEN=\n", "APEX_METRICS_TOKEN=\n"] {
+        assert!(deployed(".env.example").contains(token), "deploy/.env.example has no {token}");
+    }
+    let manifests = deployed("kubernetes/apex.yaml");
+    let policy = manifests.split("---").find(|manifest| manifest.contains("kind: NetworkPolicy")).unwrap();
+    assert!(policy.contains("ingress:") && policy.contains("egress:"));
+    assert!(deployed("prometheus/prometheus.yml").contains("credentials_file:"));
+}
+
+/// The images that are named in a file of deployment, each with its tag and digest.
+fn images(text: &str) -> Vec<&str> {
+    let named = text.lines().filter_map(|line| line.trim().strip_prefix("image: ").or(line.strip_prefix("FROM ")));
+    // `apex` is the one that is built.
+    named.filter_map(|rest| rest.split_whitespace().next()).filter(|image| *image != "apex").collect()
+}
+
+#[test]
+fn images_have_exact_tags() {
+    let files = ["Dockerfile", "compose.yaml", "kubernetes/apex.yaml"].map(deployed);
+    let images: Vec<_> = files.iter().flat_map(|text| images(text)).collect();
+    assert!(images.len() > 6, "{images:?}");
+    for image in images {
+        let tag = image.split('@').next().unwrap().rsplit_once(':').map_or("", |(_, tag)| tag);
+        // A version with its minor and, as a rule, patch number: Debian's have two.
+        let version = tag.trim_start_matches('v').split('-').next().unwrap_or_default();
+        assert!(
+            version.split('.').filter(|part| part.parse::<u32>().is_ok()).count() >= 2,
+            "{image} may change any day"
+        );
+    }
+}
+
+/// Against a registry that is made up.
+#[test]
+fn pinning_images_writes_digests_beside_tags() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (bin, deploy) = (folder.path().join("bin"), folder.path().join("deploy"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir(&deploy).unwrap();
+    for file in ["Dockerfile", "compose.yaml"] {
+        std::fs::write(deploy.join(file), deployed(file)).unwrap();
+    }
+    let pin = |answer: &str| {
+        let docker = bin.join("docker");
+        std::fs::write(&docker, format!("#!/bin/sh\n{answer}\n")).unwrap();
+        std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mut script = std::process::Command::new(root().join("scripts/pin-images.sh"));
+        script.arg(&deploy).env("PATH", path).output().unwrap().status.success()
+    };
+    let read = || ["Dockerfile", "compose.yaml"].map(|file| std::fs::read_to_string(deploy.join(file)).unwrap());
+    let before = read();
+    assert!(!pin("echo nothing"), "what is no digest is not written");
+    assert_eq!(read(), before);
+    for digit in ["a", "b"] {
+        let digest = format!("sha256:{}", digit.repeat(64));
+        assert!(pin(&format!("echo {digest}")));
+        let after = read();
+        for (before, after) in before.iter().zip(&after) {
+            let pinned: Vec<_> = images(before).iter().map(|image| format!("{image}@{digest}")).collect();
+            assert_eq!(images(after), pinned);
+            // And nothing else is changed.
+            assert_eq!(&after.replace(&format!("@{digest}"), ""), before);
+        }
+    }
+}
+
 /// The controls of the tests above: what they look for, they find.
 #[test]
 fn the_checks_can_fail() {

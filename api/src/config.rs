@@ -42,6 +42,8 @@ pub struct ApiConfig {
     pub token: Option<Secret>,
     /// The bearer token of operators; it opens what the other does, too. Without one everybody is an operator.
     pub operator_token: Option<Secret>,
+    /// A bearer token that opens `/metrics` and nothing else, for those who collect them. The others open it, too.
+    pub metrics_token: Option<Secret>,
     /// Whether `/graphiql` is served.
     pub graphiql: bool,
     /// How much may be asked at once.
@@ -52,7 +54,14 @@ impl ApiConfig {
     /// Open to everybody who reaches the port, with the default limits.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant, token: None, operator_token: None, graphiql: true, limits: Limits::default() }
+        Self {
+            tenant,
+            token: None,
+            operator_token: None,
+            metrics_token: None,
+            graphiql: true,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -80,6 +89,14 @@ pub struct Limits {
     pub projection_wait: Duration,
     /// Connections over WebSocket and streams of events at the same time. Default 1,000.
     pub max_connections: usize,
+    /// Connections at the same time beside those of subscribers. More wait in the system's queue until one ends. Default
+    /// 1,500.
+    pub max_http_connections: usize,
+    /// How long a connection may take for the head of a request, counted from its opening or from the answer before; then
+    /// it is closed. So it is how long one may be idle, too. Default 30 s.
+    pub head_timeout: Duration,
+    /// Bytes in the head of a request: its first line, with the URL, and its headers. Default 64 KiB, at least 8 KiB.
+    pub max_head_bytes: usize,
     /// Operations at the same time in one connection. Default 50.
     pub max_operations_per_connection: usize,
     /// How long a WebSocket may take to send `connection_init`. Default 10 s.
@@ -101,6 +118,8 @@ pub struct Limits {
 impl Limits {
     /// Levels of fields below `__schema` and `__type`: what the usual introspection query needs, and a little more.
     pub const INTROSPECTION_DEPTH: usize = 25;
+    /// What the HTTP library reads at least, in bytes.
+    pub(crate) const MIN_HEAD_BYTES: usize = 8192;
 }
 
 impl Default for Limits {
@@ -116,6 +135,9 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             projection_wait: Duration::from_secs(10),
             max_connections: 1000,
+            max_http_connections: 1500,
+            head_timeout: Duration::from_secs(30),
+            max_head_bytes: 64 * 1024,
             max_operations_per_connection: 50,
             init_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),

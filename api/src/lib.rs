@@ -14,7 +14,7 @@ mod ready;
 
 pub use config::{ApiConfig, Limits, Secret};
 pub use graphql::schema_sdl;
-pub use http::{router, serve};
+pub use http::{register_metrics, router, serve};
 pub use ready::{ReadyCheck, ReadyChecks};
 
 use commands::Commands;

@@ -6,6 +6,19 @@ use streams::{Metadata, Version};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
+/// Names that this program itself acts under.
+const RESERVED_ACTORS: [&str; 3] = ["apex", "demo", "simulation"];
+/// What the names of its parts begin with: `policy:budget-alerts`, `import:otlp`. The others are kept for later.
+const RESERVED_ACTOR_PREFIXES: [&str; 4] = ["apex:", "import:", "policy:", "system:"];
+
+/// Whether a name is one that only this program itself acts under: no caller may claim it, or the log would say of the
+/// caller's command that a policy gave it.
+#[must_use]
+pub fn is_reserved_actor(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    RESERVED_ACTORS.contains(&name.as_str()) || RESERVED_ACTOR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Who gives a command, under which id, and in which larger whole.
 #[derive(Debug, Clone)]
 pub struct Context {

@@ -13,8 +13,9 @@ mod observe;
 mod snapshots;
 mod tasks;
 
-pub use context::{Context, current_traceparent};
+pub use context::{Context, current_traceparent, is_reserved_actor};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig, Outcome, OutcomeKind};
 pub use load::{AsOf, Loaded};
+pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use tasks::TaskRefusal;

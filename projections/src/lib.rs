@@ -12,6 +12,7 @@ mod calls;
 mod compare;
 mod history;
 mod memories;
+mod observe;
 mod parking;
 mod partitioned;
 mod projection;
@@ -32,6 +33,7 @@ pub use applying::Applying;
 pub use budgets::{PendingAlert, pending_alerts};
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
+pub use observe::register_metrics;
 pub use parking::{
     Decision, Order, ParkedEvent, ParkingDecision, ParkingError, Resumed, parked_events, parking_decisions, resume,
 };

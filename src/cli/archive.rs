@@ -1,7 +1,7 @@
 //! `apex log archive` and `apex log archives`
 
-use super::AndThenClose as _;
 use super::output::{self, ListFormat};
+use super::{AndThenClose as _, interruptible, opened};
 use crate::config::Common;
 use crate::database::Database;
 use anyhow::Context as _;
@@ -46,8 +46,8 @@ impl Archive {
             before: self.before.map(Position::from),
             recorded_before: recorded_before.transpose().context("--older-than is too long ago")?,
         };
-        let database = Database::open_as_owner(common).await?;
-        let archived = archive(&database, limit, folder, self.yes).await;
+        let database = opened(Database::open_as_owner(common)).await?;
+        let archived = interruptible(archive(&database, limit, folder, self.yes)).await;
         archived.and_then_close(database.close().await)?;
         Ok(ExitCode::SUCCESS)
     }

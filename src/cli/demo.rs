@@ -1,7 +1,7 @@
 //! `apex demo`
 
 use super::import::{import_input, settle};
-use super::{AndThenClose as _, output, report, serve, stop_signal};
+use super::{AndThenClose as _, interruptible, opened, output, report, serve, stop_signal};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
 use crate::import::{Format, Input, Options};
@@ -69,10 +69,10 @@ const SAMPLES: [Sample; 4] = [
 
 impl Demo {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let database = Database::open(common).await?;
+        let database = opened(Database::open(common)).await?;
         let shown = async {
             let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
-            match self.show(&mut rooms).await {
+            match interruptible(self.show(&mut rooms)).await {
                 Ok(()) if self.once => rooms.close().await,
                 Ok(()) => rooms.run_until(stop_signal()).await,
                 Err(error) => Err(error).and_then_close(rooms.close().await),

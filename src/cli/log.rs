@@ -2,7 +2,7 @@
 
 use super::archive::{self, Archive};
 use super::output::ListFormat;
-use super::{AndThenClose as _, with_rooms};
+use super::{AndThenClose as _, interruptible, opened, with_rooms};
 use crate::config::Common;
 use crate::database::Database;
 use domain::{SNAPSHOT_FORMAT, State};
@@ -67,8 +67,8 @@ impl LogCommand {
             }
             Command::Archive(archive) => archive.run(common).await,
             Command::Archives { format } => {
-                let database = Database::open(common).await?;
-                let listed = archive::list(&database, format).await;
+                let database = opened(Database::open(common)).await?;
+                let listed = interruptible(archive::list(&database, format)).await;
                 listed.and_then_close(database.close().await)?;
                 Ok(ExitCode::SUCCESS)
             }

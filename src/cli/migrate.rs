@@ -1,5 +1,6 @@
 //! `apex migrate`
 
+use super::interruptible;
 use crate::config::Common;
 use crate::database;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ pub(super) struct Migrate {}
 
 impl Migrate {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        database::migrate(common).await?;
+        interruptible(database::migrate(common)).await?;
         eprintln!("The schema is up to date.");
         Ok(ExitCode::SUCCESS)
     }

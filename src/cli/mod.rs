@@ -20,7 +20,9 @@ use crate::database::Database;
 use crate::rooms::Rooms;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a subcommand waits for the read models to catch up.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(600);
@@ -73,6 +75,7 @@ impl Cli {
     /// The subcommand's, for people to read.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let telemetry = crate::telemetry::start(&self.common)?;
+        let signals = tokio::spawn(cancel_on_signal());
         let done = match self.command {
             Command::Serve(command) => command.run(&self.common).await,
             Command::Demo(command) => command.run(&self.common).await,
@@ -87,14 +90,64 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.common).await,
             Command::Schema(command) => command.run(),
         };
+        signals.abort();
         telemetry.stop();
-        done
+        match done {
+            Err(error) if error.is::<Interrupted>() => {
+                eprintln!("{error}");
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+            done => done,
+        }
     }
 }
 
-/// Opens the database and the rooms, does something with them, and closes both whatever came of it.
+/// How long an interrupted start of the private cluster may take to be undone.
+const UNDO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The exit code of a program that Ctrl-C ended, by the shells' convention.
+const INTERRUPTED: u8 = 130;
+
+/// Ctrl-C or SIGTERM came before the work was done.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; what was done until then is kept")]
+struct Interrupted;
+
+/// Opens the database and the rooms, does something with them until that is done or interrupted, and closes both whatever
+/// came of it: a private cluster that nobody else uses is stopped.
 async fn with_rooms<T>(common: &Common, work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let database = Database::open(common).await?;
+    with_workers(common, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
+}
+
+/// Does something unless it is interrupted.
+async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        () = stop_signal() => Err(Interrupted.into()),
+        worked = work => worked,
+    }
+}
+
+/// Opens a database. A private cluster that is being started when the interruption comes is stopped again, unless it takes
+/// too long, as where another process holds its lock.
+async fn opened(opening: impl Future<Output = anyhow::Result<Database>>) -> anyhow::Result<Database> {
+    let mut opening = std::pin::pin!(opening);
+    tokio::select! {
+        opened = &mut opening => return opened,
+        () = stop_signal() => {}
+    }
+    if let Ok(Ok(database)) = tokio::time::timeout(UNDO_PATIENCE, opening).await {
+        database.close().await?;
+    }
+    Err(Interrupted.into())
+}
+
+/// The same for work that sees to [`stop_signal`] itself.
+async fn with_workers<T>(
+    common: &Common,
+    work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let database = opened(Database::open(common)).await?;
     let worked = match Rooms::open(&database, common.tenant.clone()).await {
         Ok(mut rooms) => {
             let worked = work(&mut rooms).await;
@@ -117,8 +170,16 @@ impl<T> AndThenClose<T> for anyhow::Result<T> {
     }
 }
 
-/// Completes on Ctrl-C or SIGTERM.
+/// Cancelled on the first Ctrl-C or SIGTERM. One for all who wait: whoever asks later learns of it, too.
+static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+
+/// Completes on Ctrl-C or SIGTERM, also on one that came before.
 async fn stop_signal() {
+    STOP.cancelled().await;
+}
+
+/// Waits for Ctrl-C or SIGTERM from the start of the program: neither ends it before it has cleaned up.
+async fn cancel_on_signal() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {
@@ -135,4 +196,5 @@ async fn stop_signal() {
         }
         () = terminated => {}
     }
+    STOP.cancel();
 }

@@ -1,6 +1,6 @@
 //! `apex relay`
 
-use super::{serve, stop_signal, with_rooms};
+use super::{serve, stop_signal, with_workers};
 use crate::config::{Common, Kafka};
 use anyhow::Context as _;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Relay {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+        with_workers(common, async |rooms| {
             anyhow::ensure!(
                 self.kafka.kafka_brokers.is_some(),
                 "no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers"

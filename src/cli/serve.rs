@@ -1,6 +1,6 @@
 //! `apex serve`
 
-use super::{AndThenClose as _, stop_signal};
+use super::{AndThenClose as _, opened, stop_signal};
 use crate::config::{Common, Kafka, Secret, Server};
 use crate::database::Database;
 use crate::readiness::{Readiness, Standing};
@@ -28,12 +28,12 @@ pub(super) struct Serve {
 /// How often the gauges that are read from the read models are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Files of the process that are no subscribers: the database, Kafka, requests.
-const OTHER_FILES: u64 = 1000;
+/// Files of the process that are no connections of clients: the database, Kafka, archives.
+const OTHER_FILES: u64 = 500;
 
 impl Serve {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let database = Database::open(common).await?;
+        let database = opened(Database::open(common)).await?;
         let served = async {
             let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
             let address = start(&mut rooms, &self.server, &self.kafka).await?;
@@ -54,7 +54,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         server.listen
     );
     check_tokens(server)?;
-    allow_files(u64::from(server.max_connections) + OTHER_FILES)?;
+    allow_files(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
@@ -66,6 +66,8 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     start_relay(rooms, kafka);
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
+        max_http_connections: usize::try_from(server.max_http_connections)?,
+        head_timeout: Duration::from_millis(server.head_timeout_ms),
         keepalive: Duration::from_millis(server.keepalive_ms),
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
@@ -74,6 +76,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     let config = api::ApiConfig {
         token: secret(&server.token),
         operator_token: secret(&server.operator_token),
+        metrics_token: secret(&server.metrics_token),
         graphiql: server.graphiql,
         limits,
         ..api::ApiConfig::new(rooms.tenant.clone())
@@ -91,14 +94,22 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
 
 fn check_tokens(server: &Server) -> anyhow::Result<()> {
     let text = |token: &Option<Secret>| token.as_ref().map(|token| token.reveal().trim().to_owned());
-    let (token, operator_token) = (text(&server.token), text(&server.operator_token));
-    for (name, token) in [("APEX_TOKEN", &token), ("APEX_OPERATOR_TOKEN", &operator_token)] {
+    let tokens = [
+        ("APEX_TOKEN", text(&server.token)),
+        ("APEX_OPERATOR_TOKEN", text(&server.operator_token)),
+        ("APEX_METRICS_TOKEN", text(&server.metrics_token)),
+    ];
+    for (name, token) in &tokens {
         anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or leave the variable out");
     }
-    anyhow::ensure!(
-        token.is_none() || token != operator_token,
-        "APEX_TOKEN and APEX_OPERATOR_TOKEN are the same: everybody would be an operator"
-    );
+    for (place, (name, token)) in tokens.iter().enumerate() {
+        for (other_name, other) in tokens.iter().skip(place + 1) {
+            anyhow::ensure!(
+                token.is_none() || token != other,
+                "{name} and {other_name} are the same, so that whoever has one has the rights of both: make another"
+            );
+        }
+    }
     Ok(())
 }
 
@@ -115,7 +126,7 @@ fn allow_files(needed: u64) -> anyhow::Result<()> {
         let allowed = limit.maximum.map_or_else(|| "unlimited".to_owned(), |maximum| maximum.to_string());
         format!(
             "{needed} open files are needed and {allowed} are allowed: raise the limit (ulimit -n, LimitNOFILE=) or \
-             lower APEX_MAX_CONNECTIONS"
+             lower APEX_MAX_CONNECTIONS or APEX_MAX_HTTP_CONNECTIONS"
         )
     })
 }

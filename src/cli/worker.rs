@@ -1,6 +1,6 @@
 //! `apex worker`
 
-use super::{stop_signal, with_rooms};
+use super::{stop_signal, with_workers};
 use crate::config::{Common, Kafka};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -60,7 +60,7 @@ const STANDBY_PAUSE: Duration = Duration::from_secs(5);
 
 impl WorkerCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+        with_workers(common, async |rooms| {
             let projections = self.chosen()?;
             match self.source {
                 EventSource::Log => {

@@ -17,12 +17,13 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 << 10;
 
 /// Appended to postgresql.conf once, so that an administrator can change it. The port is not here,
-/// because each start chooses it.
+/// because each start chooses it. A process takes some 25 connections (`APEX_DATABASE_CONNECTIONS`, and those of the log
+/// and the relay), so there is room for ten.
 const SETTINGS: &str = "
 # Apex wrote what follows when it made this cluster. Change it as you like.
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-max_connections = 100
+max_connections = 300
 shared_buffers = 128MB
 max_wal_size = 1GB
 fsync = on

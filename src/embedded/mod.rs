@@ -29,7 +29,8 @@
 //!   in this data folder; a process that merely got the same id does not hinder a start.
 //! - A start first needs the lock on `postgres.log`. So it waits for the orphans of a killed
 //!   server, and never puts a second server beside one that it cannot see, as in another container.
-//! - A killed server is restarted on its old port if that is free: living users can reconnect.
+//! - A killed server is restarted on its old port if that is free: living users can reconnect. Whoever has a
+//!   [`Supervisor`] restarts it by itself.
 //! - `pg_ctl` starts the server in a session of its own: Ctrl-C in the terminal does not reach it.
 //!   Ctrl-C during a start does reach `initdb` and `pg_ctl`, which then undo what they began.
 //!
@@ -52,11 +53,13 @@ mod cluster;
 mod error;
 mod home;
 mod server;
+mod supervisor;
 mod user;
 
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
@@ -65,6 +68,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use cluster::Cluster;
 pub use error::EmbeddedError;
 use home::Home;
+pub use supervisor::Supervisor;
 
 /// Names the folder with `initdb`, `pg_ctl` and `postgres`, instead of looking for one.
 pub const PG_BIN_ENV: &str = "APEX_PG_BIN";
@@ -81,6 +85,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// the last user), and logs what fails.
 pub struct Embedded {
     url: String,
+    port: u16,
     member: Member,
 }
 
@@ -109,7 +114,7 @@ impl Embedded {
             "postgres://{ROLE_AND_DATABASE}:{}@127.0.0.1:{}/{ROLE_AND_DATABASE}?sslmode=disable",
             joined.password, joined.port
         );
-        let embedded = Self { url, member: joined.member };
+        let embedded = Self { url, port: joined.port, member: joined.member };
         // Not under the control lock: the shared lock already keeps the server up, and two
         // processes that create the database at once agree on the outcome.
         match ensure_database(&embedded.url, &embedded.member.cluster.home).await {
@@ -156,7 +161,7 @@ impl fmt::Debug for Embedded {
 struct Member {
     /// `None` once it has left.
     users: Option<File>,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
 }
 
 /// What a new member needs to know to connect.
@@ -172,7 +177,7 @@ impl Member {
         let control = home.lock_control()?;
         let users = home.share_users()?;
         let (cluster, password) = Cluster::open_or_create(home, pg_bin, &control)?;
-        let member = Self { users: Some(users), cluster };
+        let member = Self { users: Some(users), cluster: Arc::new(cluster) };
         let started = member.cluster.ensure_running(&control);
         // Before `?`, which drops the member, which leaves, which takes this lock.
         drop(control);

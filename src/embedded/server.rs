@@ -135,7 +135,7 @@ impl Cluster {
         self.data.join("postmaster.pid")
     }
 
-    fn read_pid_file(&self) -> Result<Option<PidFile>, EmbeddedError> {
+    pub(super) fn read_pid_file(&self) -> Result<Option<PidFile>, EmbeddedError> {
         match fs::read_to_string(self.pid_file()) {
             Ok(text) => Ok(Some(PidFile::parse(&text))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -198,8 +198,8 @@ enum Process {
 }
 
 /// The lines of `postmaster.pid` that matter here.
-struct PidFile {
-    pid: u32,
+pub(super) struct PidFile {
+    pub(super) pid: u32,
     port: Option<u16>,
     status: String,
 }

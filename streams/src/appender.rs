@@ -15,7 +15,7 @@ use metrics::{counter, gauge, histogram};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -115,6 +115,21 @@ pub(crate) struct Committer {
     pub(crate) connections: Arc<Connections>,
     pub(crate) patience: Duration,
     pub(crate) tail: Tail,
+    pub(crate) failure: LastFailure,
+}
+
+/// The error of the last batch, and when it was, if that batch failed for a reason that the next one may meet, too.
+#[derive(Clone, Default)]
+pub(crate) struct LastFailure(Arc<Mutex<Option<(Instant, AppendError)>>>);
+
+impl LastFailure {
+    pub(crate) fn get(&self) -> Option<(Instant, AppendError)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, failure: Option<(Instant, AppendError)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
 }
 
 /// A batch that came back.
@@ -204,6 +219,9 @@ impl Committer {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, appends = batch.len(), "a batch failed");
                 counter!("apex_log_failed_batches_total").increment(1);
+                if matches!(error, AppendError::Unavailable(_) | AppendError::Indeterminate(_)) {
+                    self.failure.set(Some((Instant::now(), error.clone())));
+                }
                 let settled = batch.into_iter().map(|waiting| waiting.settle(Err(error.clone()))).collect();
                 Done { settled, again: Vec::new() }
             }
@@ -242,6 +260,7 @@ impl Committer {
     fn settle(&self, batch: Vec<Waiting>, settled: Vec<Settled>) -> Done {
         fail::fail_point!("log_append_answered");
         counter!("apex_log_batches_total").increment(1);
+        self.failure.set(None);
         if settled.iter().any(|settled| matches!(settled, Settled::Answer(Ok(Appended::New { .. })))) {
             self.tail.wake();
         }

@@ -1,6 +1,6 @@
 //! The log's handle.
 
-use crate::appender::{Appender, Committer, RETRY_AFTER, Waiting};
+use crate::appender::{Appender, Committer, LastFailure, RETRY_AFTER, Waiting};
 use crate::connections::Connections;
 use crate::read::{Limit, Reader};
 use crate::room::Room;
@@ -15,7 +15,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -43,6 +43,7 @@ pub struct Log {
     queue: mpsc::UnboundedSender<Waiting>,
     room: Room,
     tail: Tail,
+    failure: LastFailure,
 }
 
 impl Log {
@@ -62,10 +63,12 @@ impl Log {
         let (queue, receiver) = mpsc::unbounded_channel();
         let room = Room::new(config.appender.max_waiting, config.appender.max_waiting_bytes);
         let connections = Arc::new(Connections::new(options));
-        let committer = Committer { connections, patience: config.appender.patience, tail: tail.clone() };
+        let failure = LastFailure::default();
+        let patience = config.appender.patience;
+        let committer = Committer { connections, patience, tail: tail.clone(), failure: failure.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
-        Ok(Self { reader, queue, room, tail })
+        Ok(Self { reader, queue, room, tail, failure })
     }
 
     /// Appends; answered once the events are durable.
@@ -118,6 +121,13 @@ impl Log {
             });
         }
         answers
+    }
+
+    /// When the last batch of this process failed, and why, if the database was the reason; nothing once another batch
+    /// was committed.
+    #[must_use]
+    pub fn last_append_failure(&self) -> Option<(Instant, AppendError)> {
+        self.failure.get()
     }
 
     /// Completes when the appender of this process has ended while there are still handles like this: it panicked.

@@ -124,7 +124,7 @@ pub enum RelayError {
         needed: String,
     },
     /// The broker did not answer.
-    #[error("the Kafka broker cannot be reached")]
+    #[error("the Kafka brokers cannot be reached: check that they run, and that APEX_KAFKA_BROKERS names them")]
     Broker(#[source] KafkaError),
     /// An event was not acknowledged.
     #[error("the event at position {position} was not acknowledged")]
@@ -181,7 +181,11 @@ impl Relay {
                 Err(RelayError::Moved) => tracing::info!("the relay begins at another checkpoint"),
                 Err(error) => {
                     counter!("apex_relay_errors_total").increment(1);
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the relay tries again");
+                    tracing::warn!(
+                        brokers = self.config.brokers,
+                        error = &error as &dyn std::error::Error,
+                        "events are not published to Kafka at the moment; none is lost, the relay tries again"
+                    );
                     if let Ok(position) = relayed(&self.pool).await {
                         self.show_lag(position);
                     }

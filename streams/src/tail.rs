@@ -61,6 +61,8 @@ struct Shared {
     head: watch::Sender<Position>,
     wake: Notify,
     healthy_at: RwLock<Instant>,
+    /// Why the last looks at the log failed, if they did.
+    failure: RwLock<Option<Arc<ReadError>>>,
 }
 
 /// The latest events: all those after `base`, in order.
@@ -109,6 +111,7 @@ impl Tail {
                 head,
                 wake: Notify::new(),
                 healthy_at: RwLock::new(Instant::now()),
+                failure: RwLock::new(None),
             }),
         })
     }
@@ -128,6 +131,17 @@ impl Tail {
     #[must_use]
     pub fn age(&self) -> Duration {
         self.shared.healthy_at.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Why the log cannot be read: the error of the last attempt, where the one before it failed, too. A connection that
+    /// was ended is replaced at once, and is no failure of the database.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<ReadError>> {
+        self.shared.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<Arc<ReadError>>) {
+        *self.shared.failure.write().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     /// Up to `limit` events after a position; none if there are none yet. Every event is in some answer: an answer
@@ -236,13 +250,20 @@ impl Tail {
         loop {
             let pause = match self.catch_up().await {
                 Ok(()) => {
-                    failures = 0;
+                    if std::mem::take(&mut failures) > 0 {
+                        self.set_failure(None);
+                    }
                     self.shared.config.poll_interval
                 }
                 Err(error) => {
                     counter!("apex_log_tail_errors_total").increment(1);
                     tracing::warn!(error = &error as &dyn std::error::Error, "the tail cannot read the log");
                     failures = failures.saturating_add(1);
+                    // A pool has tried for a while before it gives up.
+                    let has_waited = matches!(error, ReadError::Database(sqlx::Error::PoolTimedOut));
+                    if failures > 1 || has_waited {
+                        self.set_failure(Some(Arc::new(error)));
+                    }
                     // A connection that was ended is replaced at once; a server that is away is not pressed.
                     FIRST_RETRY * (1 << (failures - 1).min(6))
                 }

@@ -176,7 +176,7 @@ async fn a_token_is_asked_for_where_there_is_one() {
         assert_eq!((status, code(&body)), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"), "{wrong:?}");
     }
     assert_eq!(ask(Some("Bearer tea")).await.status(), StatusCode::OK);
-    for open in ["/healthz", "/readyz", "/metrics", "/graphiql"] {
+    for open in ["/healthz", "/readyz", "/graphiql"] {
         let response = reqwest::get(format!("{}{open}", server.address)).await.unwrap();
         assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{open}");
     }
@@ -252,4 +252,45 @@ async fn operations_are_streamed_to_whoever_takes_a_stream() {
         let request = reqwest::Client::new().get(format!("{}{path}", server.address)).header("last-event-id", header);
         assert_eq!(request.send().await.unwrap().status(), status, "{path}, {header:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_tell_browsers_what_they_may_do_with_them() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    for path in [
+        "/graphql?query={head}",
+        "/graphql",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/nowhere",
+        "/graphiql",
+        "/graphiql/start.js",
+    ] {
+        let response = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default();
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
+        let policy = header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src"));
+        assert_eq!(scripts.map(str::trim), (path == "/graphiql").then_some("script-src 'self'"), "{path}");
+    }
+    // So no code may be in the page.
+    let page = reqwest::get(format!("{}/graphiql", server.address)).await.unwrap().text().await.unwrap();
+    assert!(page.split("<script").skip(1).all(|script| script.starts_with(" src=\"/graphiql/")), "{page}");
+    assert!(!page.contains(" onload=") && !page.contains("javascript:"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_cannot_pass_for_a_policy() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let head = server.ask("{ head }", json!({})).await;
+    let register = json!({ "query": "mutation { registerAgent(input: { name: \"x\" }) { position } }" });
+    let response = request(&server, Method::POST).header("x-apex-actor", "policy:budget-alerts").json(&register);
+    let (status, _, body) = read(response.send().await.unwrap()).await;
+    assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "BAD_HEADER"), "{body}");
+    assert_eq!(server.ask("{ head }", json!({})).await, head, "it was done all the same");
 }

@@ -5,6 +5,7 @@
 
 mod archive;
 mod budgets;
+mod connections;
 mod embedded;
 mod fuzz;
 mod graphql;
@@ -14,9 +15,12 @@ mod harness;
 mod hostile;
 mod import;
 mod log;
+mod metrics;
 mod model;
 mod partitions;
+mod private_cluster;
 mod projections;
+mod readiness;
 mod relay;
 mod replay;
 mod resume;

@@ -35,10 +35,7 @@ pub(crate) fn of_headers(config: &ApiConfig, headers: &HeaderMap) -> Credential 
 
 /// Looks at the value of an `Authorization` header, wherever it came in.
 pub(crate) fn check(config: &ApiConfig, value: Option<&str>) -> Credential {
-    let bearer =
-        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let shows =
-        |token: Option<&Secret>| token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()));
+    let shows = |token| shows(value, token);
     let (token, operator_token) = (config.token.as_ref(), config.operator_token.as_ref());
     if shows(operator_token) {
         return Credential::Proves(Role::Operator);
@@ -51,6 +48,21 @@ pub(crate) fn check(config: &ApiConfig, value: Option<&str>) -> Credential {
         None if operator_token.is_some() && value.is_some() => Credential::Wrong,
         None => Credential::Proves(role),
     }
+}
+
+/// Whether the value of an `Authorization` header is this token.
+fn shows(value: Option<&str>, token: Option<&Secret>) -> bool {
+    let bearer =
+        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()))
+}
+
+/// Whether the metrics may be read: with the token for them or any other one. Where there is no token at all, as on a
+/// loopback address, they are as open as everything else.
+pub(crate) fn may_read_metrics(config: &ApiConfig, headers: &HeaderMap) -> bool {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let tokens = [&config.metrics_token, &config.operator_token, &config.token];
+    tokens.iter().all(|token| token.is_none()) || tokens.iter().any(|token| shows(value, token.as_ref()))
 }
 
 impl Credential {
@@ -76,7 +88,14 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHe
 
 fn actor(headers: &HeaderMap) -> Result<String, BadHeader> {
     let given = text(headers, ACTOR)?.unwrap_or(DEFAULT_ACTOR);
-    Name::new(given).map(String::from).map_err(|error| BadHeader(format!("the header {ACTOR} is no name: {error}")))
+    let name = Name::new(given).map_err(|error| BadHeader(format!("the header {ACTOR} is no name: {error}")))?;
+    let name = String::from(name);
+    if commands::is_reserved_actor(&name) {
+        let message = "is a name that only Apex itself acts under: send one that is not `apex`, `demo` or \
+                       `simulation` and does not begin with `apex:`, `import:`, `policy:` or `system:`";
+        return Err(BadHeader(format!("the header {ACTOR}: {name:?} {message}")));
+    }
+    Ok(name)
 }
 
 fn correlation(headers: &HeaderMap) -> Result<Option<Uuid>, BadHeader> {
@@ -128,6 +147,39 @@ mod tests {
         assert_eq!(of_headers(&open, &HeaderMap::new()), user);
         assert_eq!(shown(&open, "Bearer rum"), operator);
         assert_eq!(shown(&open, "Bearer tea"), Credential::Wrong);
+    }
+
+    #[test]
+    fn metrics_open_to_their_own_token_and_to_the_others() {
+        let with = |metrics: Option<&str>, token: Option<&str>, operator: Option<&str>| ApiConfig {
+            metrics_token: metrics.map(Secret::new),
+            ..config(token, operator)
+        };
+        let opens = |config: &ApiConfig, value: Option<&str>| {
+            let headers = value.map_or_else(HeaderMap::new, |value| headers("authorization", value));
+            may_read_metrics(config, &headers)
+        };
+        assert!(opens(&with(None, None, None), None));
+        for config in [with(Some("m"), None, None), with(Some("m"), Some("t"), Some("o")), with(None, Some("t"), None)]
+        {
+            assert!(!opens(&config, None) && !opens(&config, Some("Bearer x")) && !opens(&config, Some("m")));
+        }
+        let all = with(Some("m"), Some("t"), Some("o"));
+        assert!(["Bearer m", "bearer t", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
+        // And the token for metrics opens nothing else.
+        assert_eq!(shown(&all, "Bearer m"), Credential::Wrong);
+    }
+
+    #[test]
+    fn nobody_can_claim_to_be_a_policy_an_import_or_apex_itself() {
+        for claimed in ["policy:budget-alerts", "Policy:x", "import:otlp", "apex", "APEX", "system:x", "apex:x", "demo"]
+        {
+            let refused = actor(&headers(ACTOR, claimed)).unwrap_err();
+            assert!(refused.0.contains(claimed) && refused.0.contains("policy:"), "{refused:?}");
+        }
+        for fine in ["policy", "ada", "team:ada", "my-policy:x", "apexer"] {
+            assert_eq!(actor(&headers(ACTOR, fine)), Ok(fine.to_owned()));
+        }
     }
 
     #[test]

@@ -10,15 +10,19 @@ include!(concat!(env!("OUT_DIR"), "/graphiql_assets.rs"));
 const NEEDED: [&str; 4] =
     ["graphiql.min.js", "graphiql.min.css", "react.production.min.js", "react-dom.production.min.js"];
 
+/// What starts it: no code is in the page itself, so that the page can forbid such code.
+const START: (&str, &str, &[u8]) = ("start.js", "text/javascript; charset=utf-8", include_bytes!("graphiql.js"));
+
 /// The page; where the binary was built without GraphiQL, one that says how to get it.
-pub(crate) async fn page() -> Html<&'static str> {
+pub(crate) async fn page() -> Response {
     let is_here = NEEDED.iter().all(|needed| ASSETS.iter().any(|(name, _, _)| name == needed));
-    Html(if is_here { include_str!("graphiql.html") } else { include_str!("no_graphiql.html") })
+    let page = Html(if is_here { include_str!("graphiql.html") } else { include_str!("no_graphiql.html") });
+    ([(header::CONTENT_SECURITY_POLICY, super::security::PAGE)], page).into_response()
 }
 
 /// A file of GraphiQL.
 pub(crate) async fn asset(Path(name): Path<String>) -> Response {
-    match ASSETS.iter().find(|(known, _, _)| *known == name) {
+    match ASSETS.iter().chain([&START]).find(|(known, _, _)| *known == name) {
         Some((_, media_type, bytes)) => {
             let headers = [(header::CONTENT_TYPE, *media_type), (header::CACHE_CONTROL, "public, max-age=3600")];
             (headers, *bytes).into_response()

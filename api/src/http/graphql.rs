@@ -4,6 +4,7 @@
 use super::computing::is_large;
 use super::execute::{self, Parameters};
 use super::negotiate::{self, MediaType};
+use super::server::OpenConnection;
 use super::{State as Shared, answer, auth, sse, websocket};
 use crate::caller::Role;
 use crate::limits::refusal;
@@ -37,7 +38,8 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     if let Ok(upgrade) = upgrade {
-        return websocket::accept(state, upgrade, request.headers());
+        let open = request.extensions().get::<Arc<OpenConnection>>().cloned();
+        return websocket::accept(state, upgrade, request.headers(), open);
     }
     let accepted = negotiate::accepted(request.headers());
     let media_type = accepted.unwrap_or(MediaType::Json);

@@ -11,6 +11,8 @@ mod negotiate;
 mod observe;
 mod origin;
 mod probes;
+mod security;
+mod server;
 mod sse;
 mod websocket;
 
@@ -22,14 +24,14 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
-use axum::serve::ListenerExt;
 use computing::Computing;
-use std::io;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use observe::register_metrics;
+pub use server::serve;
 
 /// What handlers share.
 pub(crate) struct State {
@@ -86,6 +88,7 @@ fn routes(state: Arc<State>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         // Around every route, so that none is forgotten.
         .layer(middleware::from_fn_with_state(state.clone(), origin::check))
+        .layer(middleware::from_fn(security::headers))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)
 }
@@ -97,49 +100,4 @@ async fn not_found() -> Response {
 async fn method_not_allowed() -> Response {
     answer::error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this is only to be read, with GET")
         .into_response()
-}
-
-/// Serves until told to stop: then open requests may finish, WebSockets are closed, and whatever takes longer than
-/// [`Limits::shutdown_timeout`] is cut off.
-///
-/// # Errors
-/// What goes wrong with the listener.
-pub async fn serve(
-    listener: TcpListener,
-    config: ApiConfig,
-    deps: Deps,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let stop = CancellationToken::new();
-    // Whatever ends this function ends the connections that outlive their request.
-    let _guard = stop.clone().drop_guard();
-    let state = State::new(config, deps, stop.clone());
-    let (connections, patience) = (state.connections.clone(), state.limits().shutdown_timeout);
-    // Time for the last word of a stream, and for the client to take it.
-    let user_timeout = u32::try_from(state.limits().send_timeout.as_millis() * 4).unwrap_or(u32::MAX);
-    let listener = listener.tap_io(move |stream| {
-        // Only costs latency where it fails.
-        drop(stream.set_nodelay(true));
-        // Whoever reads nothing is cut off by the system: nobody here sees a write that does not end.
-        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&*stream, user_timeout) {
-            tracing::debug!(%error, "a connection keeps the system's own timeout");
-        }
-    });
-    let server = axum::serve(listener, routes(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let mut server = std::pin::pin!(async { server.await });
-    tokio::select! {
-        served = &mut server => return served,
-        () = shutdown => {}
-    }
-    stop.cancel();
-    connections.close();
-    let finished = tokio::time::timeout(patience, async {
-        let served = server.await;
-        connections.wait().await;
-        served
-    });
-    finished.await.unwrap_or_else(|_| {
-        tracing::warn!(patience_s = patience.as_secs(), "requests that took too long to finish were cut off");
-        Ok(())
-    })
 }

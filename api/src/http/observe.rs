@@ -4,13 +4,36 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use metrics::{counter, histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use std::time::Instant;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Requests that may fail on the server's side, and how: these counters are there before the first of them, so that
+/// Prometheus' `increase` and `rate` see it.
+const FAILING: [(&str, &str); 4] =
+    [("POST", "/graphql"), ("GET", "/graphql"), ("GET", "/graphql/ws"), ("GET", "/events")];
+const FAILURES: [&str; 3] = ["500", "503", "504"];
+
+/// Describes the metrics of this crate, and registers at zero the counters of what may fail.
+pub fn register_metrics() {
+    describe_counter!("apex_http_requests_total", "Requests, by method, route and status.");
+    describe_histogram!("apex_http_request_seconds", "How long the head of an answer took, by method and route.");
+    describe_gauge!("apex_http_connections", "Open connections that have not become WebSockets.");
+    describe_gauge!("apex_http_websockets", "Open WebSockets.");
+    describe_gauge!("apex_http_event_streams", "Open streams of events.");
+    describe_gauge!("apex_http_subscriptions", "Subscriptions in WebSockets.");
+    describe_counter!("apex_http_slow_subscribers_total", "Subscriptions ended because the client was too slow.");
+    counter!("apex_http_slow_subscribers_total").increment(0);
+    for (method, route) in FAILING {
+        for status in FAILURES {
+            counter!("apex_http_requests_total", "method" => method, "route" => route, "status" => status).increment(0);
+        }
+    }
+}
 
 /// Runs a request inside a server span that continues the client's trace, and counts it.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {

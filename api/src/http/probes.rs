@@ -1,9 +1,10 @@
-//! Probes and metrics. They need no token: they say how the process is, never what it holds.
+//! Probes, which need no token, because they say how the process is and never what it holds; and metrics, which name
+//! models and say what they cost, and need one.
 
-use super::State as Shared;
+use super::{State as Shared, answer, auth};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::sync::Arc;
@@ -33,6 +34,12 @@ pub(crate) async fn readyz(State(state): State<Arc<Shared>>) -> Response {
 }
 
 /// The metrics in Prometheus' text format.
-pub(crate) async fn metrics(State(state): State<Arc<Shared>>) -> Response {
+pub(crate) async fn metrics(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if !auth::may_read_metrics(&state.config, &headers) {
+        let message = "metrics need a token, `Authorization: Bearer …`: that of APEX_METRICS_TOKEN, or another one";
+        let mut refused = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).into_response();
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
+        return refused;
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (state.deps.metrics)()).into_response()
 }

@@ -9,6 +9,7 @@
 use super::auth::{self, Credential};
 use super::computing::is_large;
 use super::execute::{self, Parameters};
+use super::server::OpenConnection;
 use super::{State as Shared, answer};
 use crate::caller::{Caller, Role};
 use crate::graphql::follow::Place;
@@ -16,7 +17,7 @@ use crate::limits::refusal;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use axum::extract::{State, WebSocketUpgrade};
+use axum::extract::{Extension, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::future::AbortHandle;
@@ -40,6 +41,9 @@ const MAX_ID_BYTES: usize = 256;
 const MAX_REASON_BYTES: usize = 123;
 /// What is read at once, in bytes. It is kept for each connection, and clients say little.
 const READ_BUFFER_BYTES: usize = 1024;
+/// What a client without the right token is told; as long as a close frame has room for.
+const FORBIDDEN: &str =
+    "Forbidden: connection_init needs the payload {\"authorization\": \"Bearer TOKEN\"} with the right token";
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How soon a new subscriber hears where it stands.
@@ -48,14 +52,20 @@ pub(super) const FIRST_HEARTBEAT: Duration = Duration::from_millis(250);
 /// Takes a connection over to a WebSocket.
 pub(crate) async fn handle(
     State(state): State<Arc<Shared>>,
+    open: Option<Extension<Arc<OpenConnection>>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    accept(state, upgrade, &headers)
+    accept(state, upgrade, &headers, open.map(|Extension(open)| open))
 }
 
 /// The same, wherever the request came in.
-pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Response {
+pub(crate) fn accept(
+    state: Arc<Shared>,
+    upgrade: WebSocketUpgrade,
+    headers: &HeaderMap,
+    open: Option<Arc<OpenConnection>>,
+) -> Response {
     let (role, authorised) = match auth::of_headers(&state.config, headers) {
         Credential::Proves(role) => (role, true),
         // It may come with `connection_init`.
@@ -78,7 +88,11 @@ pub(crate) fn accept(state: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &He
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| {
         let connection = Connection::new(state, socket, caller, authorised, place);
-        connections.track_future(connection.run())
+        connections.track_future(async move {
+            connection.run().await;
+            // It is an open connection for as long.
+            drop(open);
+        })
     })
 }
 
@@ -390,7 +404,7 @@ impl Connection {
         let given = payload.and_then(authorization);
         if !self.authorised || given.is_some() {
             let Credential::Proves(role) = auth::check(&self.state.config, given) else {
-                return Err(Close::new(4403, "Forbidden").into());
+                return Err(Close::new(4403, FORBIDDEN).into());
             };
             self.caller.role = role;
         }

@@ -1,0 +1,145 @@
+//! Connections: how many there are, how long they may take, and what an answer to an upgrade says.
+
+use crate::harness::{PATIENCE, Server, TestDatabase};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+async fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap()
+}
+
+/// Sends a request over a connection that stays open, and reads the answer, whose length it says.
+async fn ask(connection: &mut TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    read_answer(connection).await
+}
+
+async fn read_answer(connection: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    let answer = tokio::time::timeout(PATIENCE, async {
+        loop {
+            assert!(connection.read_buf(&mut read).await.unwrap() > 0, "the server closed the connection");
+            let text = String::from_utf8_lossy(&read);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if length.is_none_or(|length| body.len() >= length.parse().unwrap()) {
+                return text.into_owned();
+            }
+        }
+    });
+    answer.await.unwrap()
+}
+
+/// What `/metrics` says of the connections that are open.
+fn open_connections(metrics: &str) -> &str {
+    metrics.lines().find_map(|line| line.strip_prefix("apex_http_connections ")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_requests_are_closed_after_a_time_and_others_are_served_meanwhile() {
+    const UNFINISHED: usize = 1_200;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--head-timeout-ms", "5000"]).await;
+    let mut unfinished = Vec::new();
+    for n in 0..UNFINISHED {
+        let mut connection = connect(&server).await;
+        // Some begin a request, some say nothing at all.
+        if n % 2 == 0 {
+            connection.write_all(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
+        }
+        unfinished.push(connection);
+    }
+    let answer = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    for connection in &mut unfinished {
+        let mut read = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut read)).await;
+        assert!(closed.is_ok(), "a connection that says nothing stays open");
+    }
+    assert_eq!(server.terminate().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_beyond_the_limit_wait_until_one_ends() {
+    let database = TestDatabase::new().await;
+    // One for requests and one for a subscriber.
+    let server = database.serve(&["--max-http-connections", "1", "--max-connections", "1"]).await;
+    let (mut first, mut second) = (connect(&server).await, connect(&server).await);
+    for connection in [&mut first, &mut second] {
+        ask(connection, "/healthz").await;
+    }
+    let mut third = connect(&server).await;
+    third.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    // Every answer gives the server time to accept one more, which it must not do.
+    for _ in 0..100 {
+        assert_eq!(open_connections(&ask(&mut first, "/metrics").await), "2");
+    }
+    drop(second);
+    assert!(read_answer(&mut third).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(server.terminate().await.0, Some(0));
+}
+
+const UPGRADE: &str = "GET /graphql/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_counts_as_a_connection_until_it_ends() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut plain = connect(&server).await;
+    let mut socket = connect(&server).await;
+    socket
+        .write_all(format!("{UPGRADE}Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    assert!(read_answer(&mut socket).await.starts_with("HTTP/1.1 101"));
+    assert_eq!(open_connections(&ask(&mut plain, "/metrics").await), "2");
+    drop(socket);
+    let ended = tokio::time::timeout(PATIENCE, async {
+        while open_connections(&ask(&mut plain, "/metrics").await) != "1" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    ended.await.unwrap();
+}
+
+/// Python's `gql` looks for the header's name to the letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_names_its_protocol_as_the_client_spells_the_header() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol", "SEC-WEBSOCKET-PROTOCOL"] {
+        let mut connection = connect(&server).await;
+        let request = format!("{UPGRADE}{name}: graphql-ws, graphql-transport-ws\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut connection).await;
+        assert!(answer.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{answer}");
+    }
+}
+
+/// Python's most used client for GraphQL, with its defaults: it offers two protocols.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_python_example_follows_the_log_over_a_websocket() {
+    let database = TestDatabase::new().await;
+    let token = "test-token-of-a-user";
+    let server = database.serve(&["--token", token]).await;
+    let register = serde_json::json!({ "query": "mutation { registerAgent(input: {name: \"ada\"}) { position } }" });
+    let client = reqwest::Client::new();
+    let done = client.post(format!("{}/graphql", server.address)).bearer_auth(token).json(&register).send();
+    assert_eq!(done.await.unwrap().status(), 200);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join("target/tools/python/bin/python");
+    let example = tokio::process::Command::new(python)
+        .arg(root.join("examples/follow.py"))
+        .args([&server.address, token, "1"])
+        .kill_on_drop(true)
+        .output();
+    let ran = tokio::time::timeout(PATIENCE, example).await.unwrap().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{complained}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("position"), "{said}");
+}

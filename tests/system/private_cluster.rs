@@ -1,0 +1,151 @@
+//! The program on a private cluster of its own: it starts it again when it dies, and leaves none running.
+
+use crate::harness::{PATIENCE, until};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A folder for a home, which a server's user other than the caller can enter.
+struct TestHome(TempDir);
+
+impl TestHome {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        Self(folder)
+    }
+
+    fn apex(&self, arguments: &[&str]) -> Command {
+        // A run in the background ignores SIGINT, and hands that on; a shell in a terminal does not.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_apex")).args(arguments);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("APEX_HOME", self.0.path().join("home")).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The postmaster, if one is named.
+    fn postmaster(&self) -> Option<String> {
+        let file: PathBuf = self.0.path().join("home/data/postmaster.pid");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    assert!(std::process::Command::new("kill").args([name, pid]).status().unwrap().success());
+}
+
+/// A process that nobody has reaped is dead, too.
+fn is_alive(pid: &str) -> bool {
+    let output = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+    let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+async fn served_at(server: &mut Child) -> String {
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next_line().await.unwrap().expect("the server ended");
+        if let Some(address) = line.strip_prefix("Apex listens on ") {
+            break address.to_owned();
+        }
+    };
+    // What it says later is not kept, and must not block it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_starts_its_private_cluster_again_when_that_dies() {
+    let home = TestHome::new();
+    let mut server = home.apex(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let address = served_at(&mut server).await;
+    let register = async |name: &str| {
+        let query = format!("mutation {{ registerAgent(input: {{name: \"{name}\"}}) {{ position }} }}");
+        let body = serde_json::json!({ "query": query });
+        let asked = reqwest::Client::new().post(format!("{address}/graphql")).json(&body).send().await;
+        let answer: serde_json::Value = asked.unwrap().json().await.unwrap();
+        answer["data"]["registerAgent"]["position"].is_string()
+    };
+    assert!(register("ada").await);
+    for name in ["grace", "barbara"] {
+        let killed = home.postmaster().unwrap();
+        signal("-KILL", &killed);
+        until("another postmaster runs", async || home.postmaster().is_some_and(|pid| pid != killed)).await;
+        until("the same process appends again", async || register(name).await).await;
+        until("it is ready", async || {
+            reqwest::get(format!("{address}/readyz")).await.unwrap().status() == reqwest::StatusCode::OK
+        })
+        .await;
+    }
+    let last = home.postmaster().unwrap();
+    signal("-TERM", &server.id().unwrap().to_string());
+    let status = tokio::time::timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    until("the cluster is stopped", async || !is_alive(&last)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_import_leaves_no_cluster_running() {
+    for name in ["-INT", "-TERM"] {
+        let home = TestHome::new();
+        let mut import = home.apex(&["import", "autogpt", "-"]).spawn().unwrap();
+        // It has begun, and waits for more.
+        let mut input = import.stdin.take().unwrap();
+        let line = r#"{"run":"a","challenge":"c","id":"1","created":1695554458,"model":"gpt-4","usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+        input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        until("the cluster is there", async || {
+            home.postmaster().is_some_and(|pid| is_alive(&pid)) && !home.0.path().join("home/data.new").exists()
+        })
+        .await;
+        let postmaster = home.postmaster().unwrap();
+        signal(name, &import.id().unwrap().to_string());
+        let status = tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap();
+        let mut said = String::new();
+        import.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+        assert_eq!(status.code(), Some(130), "{said}");
+        assert!(said.contains("interrupted") && !said.contains("panicked"), "{said}");
+        assert!(home.postmaster().is_none() && !is_alive(&postmaster), "a cluster was left running: {said}");
+        drop(input);
+    }
+}
+
+#[tokio::test]
+async fn a_private_cluster_has_connections_for_several_processes() {
+    /// What a process takes by default, with those of the log, of its tail and of the relay.
+    const OF_A_PROCESS: u32 = 20 + 8;
+    let home = TestHome::new();
+    let cluster = apex::embedded::Embedded::start(&home.0.path().join("home")).await.unwrap();
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(cluster.url()).await.unwrap();
+    let most: String = sqlx::query_scalar("show max_connections").fetch_one(&mut connection).await.unwrap();
+    assert!(most.parse::<u32>().unwrap() >= 8 * OF_A_PROCESS, "{most}");
+    cluster.stop().await.unwrap();
+}
+
+/// What the program says where it is told something wrong.
+async fn complaint(database_url: &str, arguments: &[&str]) -> String {
+    let mut command = TestHome::new().apex(arguments);
+    let command = command.env("APEX_DATABASE_URL", database_url).stdin(Stdio::null());
+    let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_database_url_is_told_what_is_a_right_one() {
+    let said = complaint("mysql://root:geheim@localhost/apex", &["report", "cost"]).await;
+    assert!(said.contains("begins with mysql://") && said.contains("postgres://user:password@host/database"), "{said}");
+    assert!(!said.contains("geheim"), "{said}");
+    let said = complaint("postgres://apex:geheim@localhost:1/apex", &["report", "cost"]).await;
+    assert!(said.contains("PostgreSQL at localhost:1") && said.contains("APEX_DATABASE_URL"), "{said}");
+    assert!(!said.contains("geheim"), "{said}");
+    // And nothing of it is coloured, since this is no terminal.
+    let said = complaint("postgres://localhost:1/apex", &["serve", "--log", "debug", "--listen", "localhost:0"]).await;
+    assert!(said.contains("PostgreSQL at localhost:1") && !said.contains('\u{1b}'), "{said}");
+}
