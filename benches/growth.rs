@@ -22,20 +22,22 @@ declare
     made bigint := 0;
     size constant int := 2000;
     ids uuid[]; now_ms bigint;
-    ones int[] := array_fill(1, array[size]); bigs bigint[] := array_fill(1::bigint, array[size]);
+    ones int[] := array_fill(1, array[size]);
     each int[] := array(select generate_series(1, size));
     tenants text[] := array_fill('default'::text, array[size]); categories text[] := array_fill('call'::text, array[size]);
-    metadata text[] := array_fill('{"actor":"bench","command_id":"00000000-0000-0000-0000-000000000001","correlation_id":"00000000-0000-0000-0000-000000000001"}'::text, array[size]);
+    metadata text[];
     payloads text[] := array_fill('{"kind":"llm","note":"' || repeat('x', 360) || '"}', array[size]);
 begin
     while made < :events loop
         -- As a UUID of version 7 is: the time first, then chance.
         now_ms := extract(epoch from clock_timestamp()) * 1000;
         ids := array(select (lpad(to_hex(now_ms), 12, '0') || '7' || lpad(to_hex(n), 3, '0') || '8'
-                            || substr(md5(random()::text), 1, 15))::uuid from generate_series(1, size) n);
-        perform apex.append(tenants, ids, array_fill(true, array[size]), ones, metadata,
-            tenants, categories, ids, bigs, each, each, each, array_fill(0::bigint, array[size]), bigs,
-            array_fill(0::bigint, array[size]), each, each, bigs, ids, array_fill('call.recorded'::text, array[size]),
+                            || substr(md5(random()::text), 1, 15))::uuid from generate_series(1, size) n order by 1);
+        metadata := array(select '{"actor":"bench","command_id":"' || id || '","correlation_id":"' || id || '"}'
+                          from unnest(ids) as id);
+        perform apex.append(tenants, ids, array_fill(true, array[size]), ones, array_fill(null::bytea, array[size]),
+            metadata, tenants, categories, ids, each, each, each, array_fill(0::bigint, array[size]),
+            array_fill(0::bigint, array[size]), each, ids, array_fill('call.recorded'::text, array[size]),
             array_fill(1::smallint, array[size]), payloads, array_fill(sha256('x'), array[size]));
         made := made + size;
         if made % 1000000 = 0 then

@@ -8,23 +8,37 @@ use commands::{Commands, Context, Error};
 use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, ThresholdCrossed};
 use domain::{BudgetId, Currency, Money, derived_id};
 use futures::future::BoxFuture;
-use projections::{Batch, PendingAlert, Reaction, ReactionError, WaitError};
+use metrics::counter;
+use projections::{Batch, CrossingCursor, CrossingRow, Reaction, ReactionError};
 use sqlx::postgres::PgPool;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use streams::Position;
+use streams::{AppendError, Position};
 use thiserror::Error as ThisError;
+use tokio::time::Instant;
 
-/// How long the policy waits for the budgets' read model to see its alerts.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Alerts raised in one go.
-const MAX_ALERTS: i64 = 100;
+/// Crossings read at once.
+const PAGE_ROWS: i64 = 100;
+/// How often in a row an alert may fail for a passing reason before the policy goes on without it.
+const MAX_BLOCKING_ATTEMPTS: u32 = 5;
+/// The delay before an alert that cannot be raised is tried again; it doubles up to the maximum.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
 /// Raises an alert for each threshold of a budget that was crossed.
 pub struct BudgetAlerts {
-    /// The read models.
-    pub pool: PgPool,
-    /// Where the alert is given to.
-    pub commands: Commands,
+    pool: PgPool,
+    commands: Commands,
+    /// The alerts that could not be raised.
+    failures: Mutex<BTreeMap<CrossingCursor, Failure>>,
+}
+
+/// An alert that could not be raised.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    attempts: u32,
+    retry_at: Instant,
 }
 
 /// Why no alert could be raised for the moment.
@@ -34,10 +48,23 @@ enum AlertError {
     Database(#[from] sqlx::Error),
     #[error("a crossing cannot be read: {0}")]
     Row(String),
-    #[error(transparent)]
-    Wait(#[from] WaitError),
     #[error("the alert cannot be raised")]
     Command(#[from] Error<BudgetPeriodError>),
+}
+
+impl AlertError {
+    /// Whether the same alert may be raised in a moment.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(_) => true,
+            Self::Row(_) => false,
+            Self::Command(error) => match error {
+                Error::Contended | Error::Load(_) => true,
+                Error::Rejected(_) | Error::WrongVersion { .. } | Error::Decode(_) | Error::Encode(_) => false,
+                Error::Append(error) => !matches!(error, AppendError::Invalid(_) | AppendError::Refused(_)),
+            },
+        }
+    }
 }
 
 /// The name of [`BudgetAlerts`], which their actor and their checkpoint are called by.
@@ -61,37 +88,59 @@ impl Reaction for BudgetAlerts {
 }
 
 impl BudgetAlerts {
-    /// Raises what was crossed up to a position, which the read model has reached. A crossing waits in its table until
-    /// its alert is in the log.
-    async fn raise_until(&self, position: Position) -> Result<(), AlertError> {
-        loop {
-            let pending = projections::pending_alerts(&self.pool, position, MAX_ALERTS).await?;
-            let mut raised = Ok(position);
-            for pending in &pending {
-                // One that cannot be raised does not keep the others waiting.
-                match self.raise(pending).await {
-                    Ok(told) => raised = raised.map(|last: Position| last.max(told)),
-                    Err(error) => raised = Err(error),
-                }
-            }
-            let raised = raised?;
-            if i64::try_from(pending.len()).unwrap_or(MAX_ALERTS) < MAX_ALERTS {
-                return Ok(());
-            }
-            // An alert marks its crossing when the read model has seen it; then the next ones are found.
-            projections::wait_for(&self.pool, &[BUDGETS], raised, PATIENCE).await?;
-        }
+    /// Alerts for the crossings in the read models of a database.
+    #[must_use]
+    pub fn new(pool: PgPool, commands: Commands) -> Self {
+        Self { pool, commands, failures: Mutex::default() }
     }
 
-    /// Raises one alert; returns where it stands in the log.
-    async fn raise(&self, pending: &PendingAlert) -> Result<Position, AlertError> {
+    /// Raises the alerts for what was crossed up to a position, which the read model has reached. A crossing waits in its
+    /// table until its alert is in the log, and one whose alert cannot be raised keeps no other waiting.
+    async fn raise_until(&self, position: Position) -> Result<(), AlertError> {
+        let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut failures = BTreeMap::new();
+        let mut raised = Ok(());
+        let mut after = None;
+        loop {
+            let page = projections::pending_alerts(&self.pool, position, after.as_ref(), PAGE_ROWS).await?;
+            for pending in &page {
+                let cursor = pending.cursor();
+                let failure = known.get(&cursor);
+                if let Some(failure) = failure.filter(|failure| failure.retry_at > Instant::now()) {
+                    failures.insert(cursor, *failure);
+                    continue;
+                }
+                if let Err(error) = self.raise(pending).await {
+                    let failure = Failure::after(failure);
+                    if error.is_passing() && failure.attempts <= MAX_BLOCKING_ATTEMPTS {
+                        failures.insert(cursor, Failure { retry_at: Instant::now(), ..failure });
+                        raised = Err(error);
+                    } else {
+                        report(pending, &error, failure);
+                        failures.insert(cursor, failure);
+                    }
+                }
+            }
+            after = page.last().map(CrossingRow::cursor);
+            if i64::try_from(page.len()).unwrap_or(PAGE_ROWS) < PAGE_ROWS {
+                break;
+            }
+        }
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = failures;
+        raised
+    }
+
+    /// Raises one alert.
+    async fn raise(&self, pending: &CrossingRow) -> Result<(), AlertError> {
         let row = |error: &dyn std::fmt::Display| AlertError::Row(error.to_string());
         let tenant = pending.tenant_id.parse().map_err(|error| row(&error))?;
         let percent = u16::try_from(pending.threshold_percent).map_err(|error| row(&error))?;
+        let terms_version = u64::try_from(pending.terms_version).map_err(|error| row(&error))?;
         let crossed = ThresholdCrossed {
             budget_id: BudgetId(pending.budget_id),
             month: pending.month.parse().map_err(|error| row(&error))?,
             threshold_percent: percent.try_into().map_err(|error| row(&error))?,
+            terms_version,
             spent: pending.spent.clone(),
             limit: Money::from_decimal(pending.limit_amount),
             currency: Currency::Usd,
@@ -100,13 +149,38 @@ impl BudgetAlerts {
         let id = BudgetPeriod::id(crossed.budget_id, crossed.month);
         // From the policy and the event, and what the event crossed: one may cross thresholds of several budgets.
         let event = pending.crossed_by_event.to_string();
-        let command_id = derived_id(&[BUDGET_ALERTS, &event, &id.to_string(), &percent.to_string()]);
+        let (percent, version) = (percent.to_string(), terms_version.to_string());
+        let command_id = derived_id(&[BUDGET_ALERTS, &event, &id.to_string(), &percent, &version]);
         let context = Context {
             correlation_id: pending.correlation_id,
             causation_id: Some(pending.crossed_by_event),
             ..Context::new(tenant, "policy:budget-alerts", command_id)
         };
         let raise = BudgetPeriodCommand::RaiseAlert { crossed };
-        Ok(self.commands.execute::<BudgetPeriod>(&context, id, raise).await?.position)
+        self.commands.execute::<BudgetPeriod>(&context, id, raise).await?;
+        Ok(())
     }
+}
+
+impl Failure {
+    /// One more, and when to try again.
+    fn after(last: Option<&Self>) -> Self {
+        let attempts = last.map_or(0, |last| last.attempts).saturating_add(1);
+        let delay = RETRY_DELAY.saturating_mul(1 << (attempts - 1).min(16)).min(MAX_RETRY_DELAY);
+        Self { attempts, retry_at: Instant::now() + delay }
+    }
+}
+
+/// Tells operators of an alert that the policy goes on without.
+fn report(pending: &CrossingRow, error: &AlertError, failure: Failure) {
+    counter!("apex_projection_errors_total", "projection" => BUDGET_ALERTS).increment(1);
+    tracing::warn!(
+        tenant = pending.tenant_id,
+        budget = %pending.budget_id,
+        month = pending.month,
+        threshold_percent = pending.threshold_percent,
+        attempts = failure.attempts,
+        error = error as &dyn std::error::Error,
+        "an alert cannot be raised; it is tried again, and the others are raised"
+    );
 }

@@ -74,7 +74,7 @@ impl Rooms {
         for projection in projections::all() {
             self.start_projection(projection);
         }
-        let alerts = policies::BudgetAlerts { pool: self.pool.clone(), commands: self.commands.clone() };
+        let alerts = policies::BudgetAlerts::new(self.pool.clone(), self.commands.clone());
         let policy = Reactor {
             reaction: Arc::new(alerts),
             pool: self.pool.clone(),

@@ -28,8 +28,18 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
 const TEST_LIBRARIES: [(&str, &str); 1] = [("rdkafka", ROOT)];
 
 /// All that the domain is made of: nothing here reads a clock unasked, rolls dice, waits, or talks to anybody.
-const DOMAIN_LIBRARIES: [&str; 9] =
-    ["bigdecimal", "chrono", "chrono-tz", "rust_decimal", "schemars", "serde", "serde_json", "thiserror", "uuid"];
+const DOMAIN_LIBRARIES: [&str; 10] = [
+    "bigdecimal",
+    "chrono",
+    "chrono-tz",
+    "rust_decimal",
+    "schemars",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "unicode-normalization",
+    "uuid",
+];
 /// What these libraries and the standard one could still be used for.
 const IMPURE: [&str; 15] = [
     "Utc::now",

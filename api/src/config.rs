@@ -81,6 +81,8 @@ pub struct Limits {
     pub max_tokens: usize,
     /// Rows in a page; at most 500. Default 500.
     pub max_page: usize,
+    /// Bytes in an answer, and in each message of a subscription. Default 16 MiB.
+    pub max_answer_bytes: usize,
     /// Bytes in the body of a request or in a message over a WebSocket. Default 1 MiB.
     pub max_body_bytes: usize,
     /// How long a query or mutation may take. Default 30 s.
@@ -131,6 +133,7 @@ impl Default for Limits {
             max_directives: 50,
             max_tokens: 10_000,
             max_page: 500,
+            max_answer_bytes: 16 * 1024 * 1024,
             max_body_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             projection_wait: Duration::from_secs(10),

@@ -53,6 +53,7 @@ pub fn new_stream(events: usize, n: u64) -> Append {
     Append {
         tenant: tenant(),
         metadata: metadata(Uuid::now_v7()),
+        request: None,
         streams: vec![StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected, events }],
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::TenantId;
 use opentelemetry::trace::TraceContextExt;
-use streams::{Metadata, Version};
+use streams::{Metadata, RequestHash, Version};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
@@ -34,6 +34,8 @@ pub struct Context {
     pub causation_id: Option<Uuid>,
     /// The version that the aggregate must have for the command to be decided at all; any if none is given.
     pub expected_version: Option<Version>,
+    /// What the client sent, where that is known: tells another command under the same id from a retry.
+    pub request: Option<RequestHash>,
 }
 
 impl Context {
@@ -47,6 +49,7 @@ impl Context {
             correlation_id: command_id,
             causation_id: None,
             expected_version: None,
+            request: None,
         }
     }
 

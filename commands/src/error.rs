@@ -17,6 +17,9 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Where the aggregate is.
         current: Version,
     },
+    /// Another command was executed under this id. Nothing was written.
+    #[error("the command id belongs to another command that was executed before: give this one an id of its own")]
+    CommandIdReused,
     /// Others were faster, every time. Nothing was written; trying again may help.
     #[error("the aggregate is changed by others all the time; try again")]
     Contended,
@@ -40,6 +43,7 @@ impl<E: std::error::Error + 'static> Error<E> {
         match self {
             Self::Rejected(refusal) => Error::Rejected(map(refusal)),
             Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
+            Self::CommandIdReused => Error::CommandIdReused,
             Self::Contended => Error::Contended,
             Self::Append(error) => Error::Append(error),
             Self::Load(error) => Error::Load(error),

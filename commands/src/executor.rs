@@ -4,7 +4,7 @@ use crate::known::{Known, KnownAggregates, Slot};
 use crate::load::{Loaded, key};
 use crate::snapshots::Snapshots;
 use crate::{Context, Error, observe};
-use domain::{Aggregate, EventCodec};
+use domain::{Aggregate, EventCodec, derived_id};
 use rand::Rng;
 use std::future::Future;
 use std::sync::Arc;
@@ -282,6 +282,7 @@ impl Commands {
         if attempt + 1 >= self.config.max_attempts {
             return Err(match error {
                 AppendError::Conflict { .. } | AppendError::Undone => Error::Contended,
+                AppendError::CommandReused => Error::CommandIdReused,
                 error => Error::Append(error),
             });
         }
@@ -291,6 +292,7 @@ impl Commands {
             AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
                 (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
             }
+            AppendError::CommandReused => return Err(Error::CommandIdReused),
             error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
                 return Err(Error::Append(error));
             }
@@ -309,7 +311,8 @@ impl Commands {
         refused: Option<Error<E>>,
     ) -> Result<Outcome<A>, Error<E>> {
         match (self.log.receipt(key, context.command_id).await?, refused) {
-            (Some((_, position)), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position, aggregate }),
+            (Some(receipt), _) if receipt.is_of_other(context.request.as_ref()) => Err(Error::CommandIdReused),
+            (Some(receipt), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position: receipt.last, aggregate }),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
         }
@@ -355,11 +358,7 @@ fn prepare<E: EventCodec, R: std::error::Error + 'static>(
     let events = events
         .iter()
         .enumerate()
-        .map(|(index, event)| {
-            // Derived, so that a retry of the command writes the very same events.
-            let event_id = Uuid::new_v5(&context.command_id, &(index as u64).to_be_bytes());
-            NewEvent::encode(event_id, event)
-        })
+        .map(|(index, event)| NewEvent::encode(event_id(key, context.command_id, index), event))
         .collect::<Result<_, _>>()?;
     let own = StreamAppend { category: key.category.clone(), id: key.id, expected: Expected::Exact(expected), events };
     let guards = guards.into_iter().map(|guard| StreamAppend {
@@ -371,6 +370,40 @@ fn prepare<E: EventCodec, R: std::error::Error + 'static>(
     Ok(Append {
         tenant: context.tenant.clone(),
         metadata: context.metadata(),
+        request: context.request,
         streams: std::iter::once(own).chain(guards).collect(),
     })
+}
+
+/// The id of an event: derived, so that a retry of the command writes the very same events, and from all that tells one
+/// event from another. Fixed for all time, as consumers tell events apart by it.
+fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
+    let (id, command, index) = (stream.id.to_string(), command_id.to_string(), index.to_string());
+    derived_id(&["event", stream.tenant.as_str(), &stream.category, &id, &command, &index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden: an id that changes makes every retry of an old command write other events.
+    #[test]
+    fn event_ids_tell_tenants_streams_commands_and_places_apart_and_never_change() {
+        let key = |tenant: &str, category: &str, id| StreamKey {
+            tenant: tenant.parse().unwrap(),
+            category: category.into(),
+            id: Uuid::from_u128(id),
+        };
+        let ids = [
+            event_id(&key("default", "call", 1), Uuid::from_u128(2), 0),
+            event_id(&key("default", "call", 1), Uuid::from_u128(2), 1),
+            event_id(&key("default", "call", 1), Uuid::from_u128(3), 0),
+            event_id(&key("default", "call", 2), Uuid::from_u128(2), 0),
+            event_id(&key("default", "task", 1), Uuid::from_u128(2), 0),
+            event_id(&key("other", "call", 1), Uuid::from_u128(2), 0),
+        ];
+        let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        assert_eq!(ids[0].to_string(), "b4d11f4c-c8ad-591d-86b6-21faffa687db");
+    }
 }

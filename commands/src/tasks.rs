@@ -1,8 +1,8 @@
 //! Commands to tasks: an agent that is stopped gets no work.
 
 use crate::executor::Guard;
-use crate::{Commands, Context, Error, Outcome};
-use domain::agent::{Agent, AgentStatus};
+use crate::{AgentRefusal, Commands, Context, Error, Outcome};
+use domain::agent::AgentStatus;
 use domain::task::{Task, TaskCommand, TaskError};
 use domain::{AgentId, Aggregate, TaskId};
 use thiserror::Error as ThisError;
@@ -13,12 +13,9 @@ pub enum TaskRefusal {
     /// By the task.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// Its agent is not known.
-    #[error("the task's agent {0} is not registered")]
-    UnknownAgent(AgentId),
-    /// Its agent takes no work.
-    #[error("the task's agent is {0} and takes no work")]
-    AgentStopped(AgentStatus),
+    /// By its agent.
+    #[error(transparent)]
+    Agent(#[from] AgentRefusal),
 }
 
 impl Commands {
@@ -63,27 +60,14 @@ impl Commands {
         agent_id: Option<AgentId>,
         starts: bool,
     ) -> Result<Vec<Guard>, Error<TaskRefusal>> {
+        let accepts = |status| match status {
+            AgentStatus::Active => true,
+            AgentStatus::Registered | AgentStatus::Paused => !starts,
+            AgentStatus::Retired => false,
+        };
         match agent_id {
-            Some(agent_id) => Ok(vec![self.ready_agent(context, agent_id, starts).await?]),
+            Some(agent_id) => Ok(vec![self.guard_agent(context, agent_id, accepts).await?]),
             None => Ok(Vec::new()),
-        }
-    }
-
-    async fn ready_agent(
-        &self,
-        context: &Context,
-        agent_id: AgentId,
-        starts: bool,
-    ) -> Result<Guard, Error<TaskRefusal>> {
-        let agent = self.load::<Agent>(&context.tenant, agent_id.0).await;
-        let agent = agent.map_err(|error| error.map_rejected(|_| TaskRefusal::UnknownAgent(agent_id)))?;
-        match agent.state.status {
-            None => Err(Error::Rejected(TaskRefusal::UnknownAgent(agent_id))),
-            Some(AgentStatus::Retired) => Err(Error::Rejected(TaskRefusal::AgentStopped(AgentStatus::Retired))),
-            Some(status @ (AgentStatus::Paused | AgentStatus::Registered)) if starts => {
-                Err(Error::Rejected(TaskRefusal::AgentStopped(status)))
-            }
-            Some(_) => Ok(Guard { category: Agent::CATEGORY.into(), id: agent_id.0, version: agent.version }),
         }
     }
 }

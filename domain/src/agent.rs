@@ -145,6 +145,9 @@ pub enum AgentError {
     /// The id belongs to an agent with another profile.
     #[error("an agent with another profile is registered under this id")]
     AlreadyRegistered,
+    /// It is stopped in the same way, but somebody gave another reason.
+    #[error("the agent is {0} already, for another reason, which stays")]
+    AlreadyStopped(AgentStatus),
     /// The step is not possible from here.
     #[error("a {from} agent cannot {step}")]
     NotPossible {
@@ -162,6 +165,8 @@ pub struct Agent {
     pub profile: Option<Profile>,
     /// Where it is, once registered.
     pub status: Option<AgentStatus>,
+    /// Why it is paused or retired, if it is and a reason was given.
+    pub reason: Option<Body>,
 }
 
 impl Agent {
@@ -178,6 +183,20 @@ impl Agent {
             Some(status) if from.contains(&status) => Ok(vec![event]),
             Some(status) => Err(AgentError::NotPossible { from: status, step }),
         }
+    }
+
+    /// As [`Agent::step`], unless a reason would be lost: one that is not the one that is known.
+    fn stop(
+        &self,
+        step: &'static str,
+        from: &[AgentStatus],
+        (to, stopped): (AgentStatus, AgentStopped),
+        event: impl FnOnce(AgentStopped) -> AgentEvent,
+    ) -> Result<Vec<AgentEvent>, AgentError> {
+        if self.status == Some(to) && stopped.reason.is_some() && stopped.reason != self.reason {
+            return Err(AgentError::AlreadyStopped(to));
+        }
+        self.step(step, from, to, event(stopped))
     }
 }
 
@@ -199,21 +218,25 @@ impl Aggregate for Agent {
                 self.step("be activated", &[Registered], Active, AgentEvent::Activated(AgentMoved { at }))
             }
             AgentCommand::Pause { reason, at } => {
-                self.step("be paused", &[Active], Paused, AgentEvent::Paused(AgentStopped { reason, at }))
+                self.stop("be paused", &[Active], (Paused, AgentStopped { reason, at }), AgentEvent::Paused)
             }
             AgentCommand::Resume { at } => {
                 self.step("be resumed", &[Paused], Active, AgentEvent::Resumed(AgentMoved { at }))
             }
-            AgentCommand::Retire { reason, at } => self.step(
+            AgentCommand::Retire { reason, at } => self.stop(
                 "be retired",
                 &[Registered, Active, Paused],
-                Retired,
-                AgentEvent::Retired(AgentStopped { reason, at }),
+                (Retired, AgentStopped { reason, at }),
+                AgentEvent::Retired,
             ),
         }
     }
 
     fn evolve(mut self, event: &AgentEvent) -> Self {
+        self.reason = match event {
+            AgentEvent::Paused(stopped) | AgentEvent::Retired(stopped) => stopped.reason.clone(),
+            AgentEvent::Registered(_) | AgentEvent::Activated(_) | AgentEvent::Resumed(_) => None,
+        };
         self.status = Some(match event {
             AgentEvent::Registered(registered) => {
                 self.profile = Some(registered.profile.clone());
@@ -230,7 +253,7 @@ impl Aggregate for Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, given, name};
+    use crate::testing::{at, body, given, name};
     use proptest::prelude::*;
 
     fn profile() -> Profile {
@@ -252,6 +275,25 @@ mod tests {
     #[test]
     fn an_unknown_agent_can_be_registered() {
         given::<Agent>([]).when(AgentCommand::Register { profile: profile(), at: at(0) }).then([registered()]);
+    }
+
+    #[test]
+    fn an_agent_that_is_stopped_again_for_another_reason_is_refused() {
+        let because = |reason: &str| AgentStopped { reason: Some(body(reason)), at: at(2) };
+        let paused = AgentEvent::Paused(because("lunch"));
+        let retired = AgentEvent::Retired(because("age"));
+        let pause = |reason: Option<&str>| AgentCommand::Pause { reason: reason.map(body), at: at(3) };
+        let retire = |reason: Option<&str>| AgentCommand::Retire { reason: reason.map(body), at: at(3) };
+        for (stop, same, silent, other, status) in [
+            (paused, pause(Some("lunch")), pause(None), pause(Some("fire")), AgentStatus::Paused),
+            (retired, retire(Some("age")), retire(None), retire(Some("fire")), AgentStatus::Retired),
+        ] {
+            given::<Agent>([registered(), activated(), stop.clone()]).when(same).then([]);
+            given::<Agent>([registered(), activated(), stop.clone()]).when(silent).then([]);
+            given::<Agent>([registered(), activated(), stop])
+                .when(other)
+                .then_refused(AgentError::AlreadyStopped(status));
+        }
     }
 
     #[test]

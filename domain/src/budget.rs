@@ -180,7 +180,7 @@ pub enum BudgetCommand {
         /// When.
         at: DateTime<Utc>,
     },
-    /// Change its terms. What was raised stays raised.
+    /// Change its terms. A threshold that the new terms leave unreached is armed again.
     Revise {
         /// What it is from now on.
         terms: BudgetTerms,
@@ -273,6 +273,8 @@ impl Aggregate for Budget {
                 terms.check()?;
                 Ok(vec![BudgetEvent::Defined(BudgetDefined { terms, at })])
             }
+            // That it is defined would be no answer to who wants it to count.
+            (BudgetCommand::Define { .. }, Some(_)) if self.closed => Err(BudgetError::Closed),
             (BudgetCommand::Define { terms, .. }, Some(known)) => {
                 if *known == terms {
                     Ok(Vec::new())
@@ -315,6 +317,9 @@ pub struct ThresholdCrossed {
     pub month: Month,
     /// Which share of the limit.
     pub threshold_percent: Threshold,
+    /// The version of the budget that set the terms under which it was crossed; where there is none, the first.
+    #[serde(default = "first_terms", skip_serializing_if = "is_first_terms")]
+    pub terms_version: u64,
     /// What was spent when it was crossed.
     pub spent: Sum,
     /// The limit at that time.
@@ -324,6 +329,18 @@ pub struct ThresholdCrossed {
     pub currency: Currency,
     /// The position of the event that crossed it.
     pub crossed_at_position: u64,
+}
+
+/// The version of a budget that was never revised.
+const FIRST_TERMS: u64 = 1;
+
+fn first_terms() -> u64 {
+    FIRST_TERMS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first_terms(version: &u64) -> bool {
+    *version == FIRST_TERMS
 }
 
 /// A crossed threshold as it was written first: what was spent had the bounds of a single amount.
@@ -348,12 +365,14 @@ pub struct ThresholdCrossedV1 {
     pub crossed_at_position: u64,
 }
 
-/// A sum of amounts does not always fit into one amount.
+/// A sum of amounts does not always fit into one amount, and each alert was raised once whatever became of the terms: it
+/// counts for the first ones.
 fn crossed_upcast_v1(old: ThresholdCrossedV1) -> Result<ThresholdCrossed, UpcastError> {
     Ok(ThresholdCrossed {
         budget_id: old.budget_id,
         month: old.month,
         threshold_percent: old.threshold_percent,
+        terms_version: FIRST_TERMS,
         spent: old.spent,
         limit: old.limit,
         currency: old.currency,
@@ -364,7 +383,8 @@ fn crossed_upcast_v1(old: ThresholdCrossedV1) -> Result<ThresholdCrossed, Upcast
 /// What may be asked of a month of a budget.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BudgetPeriodCommand {
-    /// Say that a threshold was crossed; said once, however often it is asked for.
+    /// Raise an alert for a threshold that was crossed: once under each version of the terms, however often it is asked
+    /// for.
     RaiseAlert {
         /// Which.
         crossed: ThresholdCrossed,
@@ -396,8 +416,8 @@ pub enum BudgetPeriodError {
 /// A month of a budget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BudgetPeriod {
-    /// The thresholds that were said to be crossed.
-    pub raised: BTreeSet<Threshold>,
+    /// The thresholds that alerts were raised for, each with the version of the terms under which it was crossed.
+    pub raised: BTreeSet<(Threshold, u64)>,
 }
 
 impl BudgetPeriod {
@@ -419,7 +439,7 @@ impl Aggregate for BudgetPeriod {
         if !crossed.threshold_percent.is_reached(&crossed.spent, crossed.limit) {
             return Err(BudgetPeriodError::NotCrossed { spent: crossed.spent, limit: crossed.limit });
         }
-        if self.raised.contains(&crossed.threshold_percent) {
+        if self.raised.contains(&(crossed.threshold_percent, crossed.terms_version)) {
             return Ok(Vec::new());
         }
         Ok(vec![BudgetPeriodEvent::ThresholdCrossed(crossed)])
@@ -427,7 +447,7 @@ impl Aggregate for BudgetPeriod {
 
     fn evolve(mut self, event: &BudgetPeriodEvent) -> Self {
         let BudgetPeriodEvent::ThresholdCrossed(crossed) = event;
-        self.raised.insert(crossed.threshold_percent);
+        self.raised.insert((crossed.threshold_percent, crossed.terms_version));
         self
     }
 }
@@ -497,6 +517,9 @@ mod tests {
         given::<Budget>([defined()]).when(BudgetCommand::Close { at: at(1) }).then([closed()]);
         given::<Budget>([defined(), closed()]).when(BudgetCommand::Close { at: at(1) }).then([]);
         given::<Budget>([defined(), closed()])
+            .when(BudgetCommand::Define { terms: terms(), at: at(2) })
+            .then_refused(BudgetError::Closed);
+        given::<Budget>([defined(), closed()])
             .when(BudgetCommand::Revise { terms: terms(), at: at(2) })
             .then_refused(BudgetError::Closed);
     }
@@ -515,22 +538,25 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_raised_once() {
-        let crossed = |percent, spent| ThresholdCrossed {
+    fn an_alert_is_raised_once_under_each_version_of_the_terms() {
+        let crossed = |percent, terms_version, spent| ThresholdCrossed {
             budget_id: BudgetId(uuid(1)),
             month: "2023-09".parse().unwrap(),
             threshold_percent: Threshold::try_from(percent).unwrap(),
+            terms_version,
             spent: sum(spent),
             limit: money("10"),
             currency: Currency::Usd,
             crossed_at_position: 4,
         };
         let raise = |crossed| BudgetPeriodCommand::RaiseAlert { crossed };
-        let event = BudgetPeriodEvent::ThresholdCrossed(crossed(50, "5"));
-        given::<BudgetPeriod>([]).when(raise(crossed(50, "5"))).then([event.clone()]);
-        given::<BudgetPeriod>([event]).when(raise(crossed(50, "6"))).then([]);
+        let event = BudgetPeriodEvent::ThresholdCrossed(crossed(50, 1, "5"));
+        given::<BudgetPeriod>([]).when(raise(crossed(50, 1, "5"))).then([event.clone()]);
+        given::<BudgetPeriod>([event.clone()]).when(raise(crossed(50, 1, "6"))).then([]);
+        let again = BudgetPeriodEvent::ThresholdCrossed(crossed(50, 2, "6"));
+        given::<BudgetPeriod>([event]).when(raise(crossed(50, 2, "6"))).then([again]);
         given::<BudgetPeriod>([])
-            .when(raise(crossed(80, "5")))
+            .when(raise(crossed(80, 1, "5")))
             .then_refused(BudgetPeriodError::NotCrossed { spent: sum("5"), limit: money("10") });
     }
 

@@ -7,7 +7,7 @@
 
 use crate::codec::events;
 use crate::price_book::{Charge, Quote};
-use crate::{AgentId, Aggregate, Body, Money, MoneyError, Name, TaskId, Usage, UsageError};
+use crate::{AgentId, Aggregate, Body, Money, MoneyError, Name, TaskId, Usage, UsageError, without_leap_second};
 use chrono::{DateTime, Datelike, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,7 @@ pub struct CallFacts {
     /// Tokens by kind.
     pub usage: Usage,
     /// When the call began. Its month is the one a budget counts it in.
+    #[serde(deserialize_with = "crate::moment::deserialize")]
     pub started_at: DateTime<Utc>,
     /// How long it took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,6 +230,7 @@ impl Aggregate for Call {
 
     fn decide(&self, command: CallCommand) -> Result<Vec<CallEvent>, CallError> {
         let CallCommand::Report { facts, quote } = command;
+        let facts = CallFacts { started_at: without_leap_second(facts.started_at), ..facts };
         facts.check()?;
         let Some(before) = &self.charged else {
             let charge = quote.map(|quote| quote.charge(&facts.usage)).transpose()?;
@@ -260,7 +262,7 @@ mod tests {
     use super::*;
     use crate::price_book::{Price, Rates, rate};
     use crate::testing::{at, given, name, uuid};
-    use crate::{Currency, Tokens};
+    use crate::{Currency, EventCodec, Tokens};
     use proptest::prelude::*;
 
     fn usage(input: u64, output: u64) -> Usage {
@@ -315,6 +317,16 @@ mod tests {
             .when(report(facts(3071, 59), Some(quote(3))))
             .then([CallEvent::Recorded(charged(facts(3071, 59), Some(quote(3))))]);
         assert_eq!(call.charged.unwrap().cost().unwrap().to_string(), "0.009449");
+    }
+
+    #[test]
+    fn a_call_that_began_in_a_leap_second_belongs_to_the_month_that_it_ends() {
+        let began = |text: &str| CallFacts { started_at: text.parse().unwrap(), ..facts(1, 1) };
+        let recorded = CallEvent::Recorded(charged(began("2016-12-31T23:59:59.999999Z"), None));
+        given::<Call>([]).when(report(began("2016-12-31T23:59:60Z"), None)).then([recorded.clone()]);
+        let written = recorded.encode().unwrap().replace("23:59:59.999999Z", "23:59:60Z");
+        assert!(written.contains("23:59:60Z"));
+        assert_eq!(CallEvent::decode("call.recorded", 1, &written).unwrap(), recorded);
     }
 
     #[test]

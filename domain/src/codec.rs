@@ -25,6 +25,9 @@ pub enum DecodeError {
     /// No aggregate has this category.
     #[error("unknown category {0:?}")]
     UnknownCategory(String),
+    /// The event names a tenant that cannot be one.
+    #[error("the event has no valid tenant")]
+    Tenant(#[from] crate::TenantIdError),
     /// The category has no such event type.
     #[error("unknown event type {0:?}")]
     UnknownType(String),

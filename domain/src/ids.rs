@@ -73,6 +73,27 @@ impl TenantId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What a stored event names as its tenant, whatever its form: what is in the log cannot be refused any more, and a
+    /// reader must be able to say whose event it passes over. See [`TenantId::check`]; new ids go through `try_from`.
+    #[must_use]
+    pub fn as_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Checks the form of an id that was stored.
+    ///
+    /// # Errors
+    /// [`TenantIdError`] for text that `try_from` refuses.
+    pub fn check(&self) -> Result<(), TenantIdError> {
+        if has_form(&self.0) { Ok(()) } else { Err(TenantIdError(self.0.clone())) }
+    }
+}
+
+fn has_form(text: &str) -> bool {
+    let first_fits = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let rest_fits = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    first_fits && rest_fits && text.len() <= 63
 }
 
 impl FromStr for TenantId {
@@ -87,9 +108,7 @@ impl TryFrom<String> for TenantId {
     type Error = TenantIdError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let first_fits = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let rest_fits = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        if first_fits && rest_fits && text.len() <= 63 { Ok(Self(text)) } else { Err(TenantIdError(text)) }
+        if has_form(&text) { Ok(Self(text)) } else { Err(TenantIdError(text)) }
     }
 }
 
@@ -121,6 +140,7 @@ mod tests {
         assert!("default".parse::<TenantId>().is_ok());
         for bad in ["", "-a", "A", "a b", &"x".repeat(64)] {
             assert!(bad.parse::<TenantId>().is_err(), "{bad:?}");
+            assert!(TenantId::as_stored(bad.to_owned()).check().is_err(), "{bad:?}");
         }
     }
 }

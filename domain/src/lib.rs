@@ -8,6 +8,7 @@ mod aggregate;
 mod codec;
 mod compatibility;
 mod ids;
+mod moment;
 mod money;
 mod schema;
 mod sum;
@@ -19,6 +20,7 @@ pub mod budget;
 pub mod call;
 pub mod memory;
 pub mod price_book;
+pub mod spending;
 pub mod task;
 
 #[cfg(test)]
@@ -28,8 +30,9 @@ pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
+pub use moment::without_leap_second;
 pub use money::{Currency, Money, MoneyError};
 pub use schema::{EventSchema, Kept, ShapeChanged};
 pub use sum::Sum;
-pub use text::{Body, Labels, Name, TextError};
+pub use text::{Body, Labels, Name, TextError, normalized};
 pub use usage::{Tokens, TokensError, Usage, UsageError};

@@ -143,6 +143,9 @@ pub enum MemoryError {
     /// It was let go.
     #[error("the memory was forgotten")]
     Forgotten,
+    /// It was let go, but somebody gave another reason.
+    #[error("the memory was forgotten for another reason, which stays")]
+    ForgottenOtherwise,
     /// What others saw cannot be unseen.
     #[error("a memory shared with the {from} cannot be narrowed to {to}")]
     CannotNarrow {
@@ -177,6 +180,8 @@ pub struct Remembered {
     pub recalls: u64,
     /// Whether it was let go.
     pub forgotten: bool,
+    /// Why it was let go, if a reason was given.
+    pub reason: Option<Body>,
 }
 
 /// A memory's state.
@@ -240,6 +245,9 @@ impl Aggregate for Memory {
             }
             MemoryCommand::Forget { reason, at } => match &self.item {
                 None => Err(MemoryError::NotStored),
+                Some(item) if item.forgotten && reason.is_some() && reason != item.reason => {
+                    Err(MemoryError::ForgottenOtherwise)
+                }
                 Some(item) if item.forgotten => Ok(Vec::new()),
                 Some(_) => Ok(vec![MemoryEvent::Forgotten(MemoryForgotten { reason, at })]),
             },
@@ -256,11 +264,15 @@ impl Aggregate for Memory {
                     realm: Realm::Private,
                     recalls: 0,
                     forgotten: false,
+                    reason: None,
                 });
             }
             (MemoryEvent::Shared(shared), Some(item)) => item.realm = shared.realm,
             (MemoryEvent::Recalled(_), Some(item)) => item.recalls += 1,
-            (MemoryEvent::Forgotten(_), Some(item)) => item.forgotten = true,
+            (MemoryEvent::Forgotten(forgotten), Some(item)) => {
+                item.forgotten = true;
+                item.reason.clone_from(&forgotten.reason);
+            }
             (MemoryEvent::Shared(_) | MemoryEvent::Recalled(_) | MemoryEvent::Forgotten(_), None) => {}
         }
         self
@@ -290,6 +302,18 @@ mod tests {
     }
     fn store() -> MemoryCommand {
         MemoryCommand::Store { agent_id: ada(), content: body("tea"), tags: vec![], at: at(0) }
+    }
+
+    #[test]
+    fn a_memory_that_is_forgotten_again_for_another_reason_is_refused() {
+        let forget = |reason: Option<&str>| MemoryCommand::Forget { reason: reason.map(body), at: at(3) };
+        let forgotten = MemoryEvent::Forgotten(MemoryForgotten { reason: Some(body("wrong")), at: at(2) });
+        for same in [forget(Some("wrong")), forget(None)] {
+            given::<Memory>([stored(), forgotten.clone()]).when(same).then([]);
+        }
+        given::<Memory>([stored(), forgotten])
+            .when(forget(Some("private")))
+            .then_refused(MemoryError::ForgottenOtherwise);
     }
 
     #[test]

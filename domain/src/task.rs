@@ -189,6 +189,12 @@ pub enum TaskError {
     /// The id belongs to another task.
     #[error("another task was submitted under this id")]
     AlreadySubmitted,
+    /// Somebody has begun work on it already.
+    #[error("the task was started before: whoever did works on it")]
+    AlreadyStarted,
+    /// It ended in the same way, but somebody said something else of it.
+    #[error("the task is {0} already, with another result, error or reason, which stays")]
+    AlreadyEnded(TaskStatus),
     /// The step is not possible from here.
     #[error("a {from} task cannot {step}")]
     NotPossible {
@@ -213,20 +219,37 @@ pub struct Task {
     pub percent: u8,
     /// When work began: the start of its duration.
     pub started_at: Option<DateTime<Utc>>,
+    /// Its result, its error or the reason why it was cancelled, once it has ended and if one was given.
+    pub outcome: Option<Body>,
 }
 
 impl Task {
-    fn step(
+    fn start(&self, at: DateTime<Utc>) -> Result<Vec<TaskEvent>, TaskError> {
+        match self.status {
+            None => Err(TaskError::NotSubmitted),
+            Some(TaskStatus::Submitted) => Ok(vec![TaskEvent::Started(TaskStarted { at })]),
+            // Two workers that each believe the task to be theirs would both do it.
+            Some(TaskStatus::Running) => Err(TaskError::AlreadyStarted),
+            Some(from) => Err(TaskError::NotPossible { from, step: "start" }),
+        }
+    }
+
+    /// Ends the task. To end it again as it ended changes nothing, unless something would be lost: a result, an error or
+    /// a reason that is not the one that is known.
+    fn end(
         &self,
         step: &'static str,
         from: &[TaskStatus],
-        to: TaskStatus,
-        event: TaskEvent,
+        (to, outcome): (TaskStatus, Option<Body>),
+        event: impl FnOnce(Option<Body>) -> TaskEvent,
     ) -> Result<Vec<TaskEvent>, TaskError> {
         match self.status {
             None => Err(TaskError::NotSubmitted),
-            Some(status) if status == to => Ok(Vec::new()),
-            Some(status) if from.contains(&status) => Ok(vec![event]),
+            Some(status) if status == to => {
+                let is_lost = outcome.is_some() && outcome != self.outcome;
+                if is_lost { Err(TaskError::AlreadyEnded(status)) } else { Ok(Vec::new()) }
+            }
+            Some(status) if from.contains(&status) => Ok(vec![event(outcome)]),
             Some(status) => Err(TaskError::NotPossible { from: status, step }),
         }
     }
@@ -258,22 +281,20 @@ impl Aggregate for Task {
                 Some(known) if *known == spec => Ok(Vec::new()),
                 Some(_) => Err(TaskError::AlreadySubmitted),
             },
-            TaskCommand::Start { at } => {
-                self.step("start", &[Submitted], Running, TaskEvent::Started(TaskStarted { at }))
-            }
+            TaskCommand::Start { at } => self.start(at),
             TaskCommand::Progress { percent, note, at } => self.progress(percent, note, at),
             TaskCommand::Complete { result, at } => {
-                self.step("complete", &[Running], Completed, TaskEvent::Completed(TaskCompleted { result, at }))
+                let completed = |result| TaskEvent::Completed(TaskCompleted { result, at });
+                self.end("complete", &[Running], (Completed, result), completed)
             }
             TaskCommand::Fail { error, at } => {
-                self.step("fail", &[Submitted, Running], Failed, TaskEvent::Failed(TaskFailed { error, at }))
+                let failed = |_| TaskEvent::Failed(TaskFailed { error: error.clone(), at });
+                self.end("fail", &[Submitted, Running], (Failed, Some(error.clone())), failed)
             }
-            TaskCommand::Cancel { reason, at } => self.step(
-                "be cancelled",
-                &[Submitted, Running],
-                Cancelled,
-                TaskEvent::Cancelled(TaskCancelled { reason, at }),
-            ),
+            TaskCommand::Cancel { reason, at } => {
+                let cancelled = |reason| TaskEvent::Cancelled(TaskCancelled { reason, at });
+                self.end("be cancelled", &[Submitted, Running], (Cancelled, reason), cancelled)
+            }
         }
     }
 
@@ -288,12 +309,19 @@ impl Aggregate for Task {
                 self.started_at = Some(started.at);
             }
             TaskEvent::Progressed(progressed) => self.percent = progressed.percent,
-            TaskEvent::Completed(_) => {
+            TaskEvent::Completed(completed) => {
                 self.status = Some(TaskStatus::Completed);
                 self.percent = 100;
+                self.outcome.clone_from(&completed.result);
             }
-            TaskEvent::Failed(_) => self.status = Some(TaskStatus::Failed),
-            TaskEvent::Cancelled(_) => self.status = Some(TaskStatus::Cancelled),
+            TaskEvent::Failed(failed) => {
+                self.status = Some(TaskStatus::Failed);
+                self.outcome = Some(failed.error.clone());
+            }
+            TaskEvent::Cancelled(cancelled) => {
+                self.status = Some(TaskStatus::Cancelled);
+                self.outcome.clone_from(&cancelled.reason);
+            }
         }
         self
     }
@@ -362,6 +390,39 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_started_once() {
+        given::<Task>([submitted(), started()])
+            .when(TaskCommand::Start { at: at(2) })
+            .then_refused(TaskError::AlreadyStarted);
+    }
+
+    /// What somebody says of an end is never dropped as already done.
+    #[test]
+    fn a_task_that_ends_again_with_something_else_is_refused() {
+        let other = || Some(body("other"));
+        let completed = TaskEvent::Completed(TaskCompleted { result: Some(body("this")), at: at(2) });
+        let failed = TaskEvent::Failed(TaskFailed { error: body("this"), at: at(2) });
+        let cancelled = TaskEvent::Cancelled(TaskCancelled { reason: Some(body("this")), at: at(2) });
+        let complete = |result| TaskCommand::Complete { result, at: at(3) };
+        let fail = |error| TaskCommand::Fail { error, at: at(3) };
+        let cancel = |reason| TaskCommand::Cancel { reason, at: at(3) };
+        for (end, same, silent, else_) in [
+            (completed, complete(Some(body("this"))), complete(None), complete(other())),
+            (failed, fail(body("this")), fail(body("this")), fail(body("other"))),
+            (cancelled, cancel(Some(body("this"))), cancel(None), cancel(other())),
+        ] {
+            let task = given::<Task>([submitted(), started(), end.clone()]).when(same).then([]);
+            given::<Task>([submitted(), started(), end.clone()]).when(silent).then([]);
+            given::<Task>([submitted(), started(), end])
+                .when(else_)
+                .then_refused(TaskError::AlreadyEnded(task.status.unwrap()));
+        }
+        given::<Task>([submitted(), started(), self::completed()])
+            .when(complete(other()))
+            .then_refused(TaskError::AlreadyEnded(TaskStatus::Completed));
+    }
+
+    #[test]
     fn an_unknown_task_cannot_be_started() {
         given::<Task>([]).when(TaskCommand::Start { at: at(1) }).then_refused(TaskError::NotSubmitted);
     }
@@ -395,7 +456,11 @@ mod tests {
                     ends += events.iter().filter(|event| matches!(event,
                         TaskEvent::Completed(_) | TaskEvent::Failed(_) | TaskEvent::Cancelled(_))).count();
                     task = events.iter().fold(task, |task, event| task.evolve(event));
-                    prop_assert_eq!(task.decide(command), Ok(vec![]));
+                    let again = match command {
+                        TaskCommand::Start { .. } => Err(TaskError::AlreadyStarted),
+                        _ => Ok(vec![]),
+                    };
+                    prop_assert_eq!(task.decide(command), again);
                 }
                 prop_assert!(ends <= 1);
                 prop_assert!(task.percent <= 100);

@@ -51,7 +51,7 @@ fn id() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 fn name() -> impl Strategy<Value = Name> {
-    "[^\\p{Cc}\\s]{1,8}".prop_map(|text| Name::new(text).unwrap())
+    "[^\\p{Cc}\\s]{1,8}".prop_map(|text| Name::try_from(text).unwrap())
 }
 fn body() -> impl Strategy<Value = Body> {
     "[^\\p{Cc}\\s][\\t\\n\"\\\\ü☃]{0,5}".prop_map(|text| Body::new(text).unwrap())
@@ -202,6 +202,7 @@ fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
             budget_id: BudgetId(budget),
             month: "2023-09".parse().unwrap(),
             threshold_percent: percent.try_into().unwrap(),
+            terms_version: u64::from(position % 3),
             spent: spent.into(),
             limit: spent,
             currency: Currency::Usd,

@@ -5,8 +5,10 @@
 //! Deliberately absent: commands. What a read model gives rise to is decided elsewhere, so that a rebuild never acts.
 
 mod agents;
+mod alerts;
 mod applying;
 mod batch;
+mod budget_rows;
 mod budgets;
 mod calls;
 mod compare;
@@ -29,8 +31,8 @@ mod wait;
 
 pub mod query;
 
+pub use alerts::{CrossingCursor, CrossingRow, crossings, pending_alerts};
 pub use applying::Applying;
-pub use budgets::{PendingAlert, pending_alerts};
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
 pub use observe::register_metrics;
@@ -39,7 +41,9 @@ pub use parking::{
 };
 pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
 pub use projection::{Applied, ApplyError, Partitioning, Projection};
-pub use report::{Dimension, Report, ReportError, ReportQuery, ReportRow, Totals, usage_report};
+pub use report::{
+    Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
+};
 pub use runtime::{
     Batch, Reaction, ReactionError, Reactor, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
 };

@@ -6,6 +6,7 @@ use crate::batch::{Incoming, try_one};
 use crate::projection::{Applied, ApplyError, Projection, Slot, Target};
 use crate::runtime::{lock_checkpoints, publish_again_after};
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use metrics::counter;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{FromRow, Row};
@@ -206,18 +207,14 @@ pub async fn resume(
     if !is_own {
         return Err(ParkingError::OtherVersion);
     }
-    sqlx::query(
-        "insert into apex.parking_decisions (projection, position, decision, actor, reason, tenant_id)
-         values ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(projection.name())
-    .bind(order.position.as_i64())
-    .bind(order.decision.as_str())
-    .bind(order.actor)
-    .bind(order.reason)
-    .bind(stream.tenant.as_str())
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query("select apex.record_parking_decision($1, $2, $3, $4, $5)")
+        .bind(projection.name())
+        .bind(order.position.as_i64())
+        .bind(order.decision.as_str())
+        .bind(order.actor)
+        .bind(order.reason)
+        .execute(&mut *connection)
+        .await?;
     if order.decision == Decision::Skip {
         check_built(connection, projection.name(), order.position).await?;
         unpark(connection, projection.name(), order.position).await?;
@@ -273,9 +270,9 @@ async fn parked_stream(
 }
 
 fn stream_of(row: &sqlx::postgres::PgRow) -> Result<StreamKey, ApplyError> {
-    let tenant: String = row.try_get("tenant_id")?;
     Ok(StreamKey {
-        tenant: tenant.try_into().map_err(|error| ApplyError::Row(format!("{error}")))?,
+        // An event of no valid tenant is parked as well.
+        tenant: TenantId::as_stored(row.try_get("tenant_id")?),
         category: row.try_get::<&str, _>("category")?.into(),
         id: row.try_get("stream_id")?,
     })

@@ -471,6 +471,8 @@ pub struct AlertRow {
     pub month: String,
     /// Which threshold, in percent of the limit.
     pub threshold_percent: i32,
+    /// The version of the budget that set the terms under which it was crossed.
+    pub terms_version: i64,
     /// What was spent when it was crossed.
     #[sqlx(try_from = "BigDecimal")]
     pub spent: Sum,
@@ -496,8 +498,8 @@ pub async fn alerts(
     limit: i64,
 ) -> Result<Vec<AlertRow>, sqlx::Error> {
     sqlx::query_as(
-        "select budget_id, month, threshold_percent, spent, limit_amount, crossed_at_position, alert_position,
-                alerted_at
+        "select budget_id, month, threshold_percent, terms_version, spent, limit_amount, crossed_at_position,
+                alert_position, alerted_at
          from apex.budget_crossings
          where tenant_id = $1 and ($2::uuid is null or budget_id = $2) and alert_position > $3
          order by alert_position limit $4",
@@ -520,8 +522,8 @@ pub async fn alerts_of_budgets(
     budget_ids: &[Uuid],
 ) -> Result<Vec<AlertRow>, sqlx::Error> {
     sqlx::query_as(
-        "select budget_id, month, threshold_percent, spent, limit_amount, crossed_at_position, alert_position,
-                alerted_at
+        "select budget_id, month, threshold_percent, terms_version, spent, limit_amount, crossed_at_position,
+                alert_position, alerted_at
          from apex.budget_crossings
          where tenant_id = $1 and budget_id = any ($2) and alert_position is not null
          order by budget_id, alert_position",

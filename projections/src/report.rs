@@ -1,10 +1,16 @@
-//! The usage and cost report.
+//! The usage and cost report, page by page.
+//!
+//! A report has a row for each combination of the values that calls have, which may be millions: it is read in pages
+//! that begin after a row, and everything that is not on them yet is summed up as the rest.
 
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::{Sum, TenantId};
-use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{AssertSqlSafe, FromRow, Row};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, FromRow, Row, Transaction};
 use streams::Position;
 use thiserror::Error;
 
@@ -44,6 +50,10 @@ impl Dimension {
             Self::Day => "day",
             Self::Month => "month",
         }
+    }
+
+    fn is_time(self) -> bool {
+        matches!(self, Self::Hour | Self::Day | Self::Month)
     }
 
     /// The dimension as text; for agents and tasks their id.
@@ -87,6 +97,9 @@ pub enum ReportError {
         /// Its end.
         to: DateTime<Utc>,
     },
+    /// A cursor of another report, or none at all.
+    #[error("it is no cursor of a report that is broken down by these dimensions")]
+    BadCursor,
     /// A dimension occurs twice.
     #[error("the report is broken down by {0} twice")]
     Twice(&'static str),
@@ -171,59 +184,187 @@ pub struct ReportRow {
     pub totals: Totals,
 }
 
-/// A report.
+impl ReportRow {
+    /// The place of this row in the order of a report that is broken down like this.
+    #[must_use]
+    pub fn cursor(&self, by: &[Dimension]) -> ReportCursor {
+        let by = by.iter().map(|dimension| dimension.as_str().to_owned()).collect();
+        ReportCursor { by, cost: self.totals.cost.clone(), calls: self.totals.calls, keys: self.keys.clone() }
+    }
+}
+
+/// A place in the order of a report. Rows that come and go elsewhere do not move it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportCursor {
+    by: Vec<String>,
+    cost: Sum,
+    calls: i64,
+    keys: Vec<Option<String>>,
+}
+
+impl ReportCursor {
+    fn check(&self, by: &[Dimension]) -> Result<(), ReportError> {
+        let is_of_report = self.by.iter().map(String::as_str).eq(by.iter().map(|dimension| dimension.as_str()));
+        // PostgreSQL takes no NUL in text.
+        let is_text = self.keys.iter().flatten().all(|key| !key.contains('\0'));
+        let fits =
+            self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| !by.is_time() || key.is_some());
+        if is_of_report && is_text && fits { Ok(()) } else { Err(ReportError::BadCursor) }
+    }
+}
+
+/// The part of a report that is asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReportPage {
+    /// After this row; from the first on if none.
+    pub after: Option<ReportCursor>,
+    /// So many rows at most.
+    pub size: usize,
+    /// Whether the sums over all rows are wanted.
+    pub wants_total: bool,
+    /// Whether the sums over the rows after this page are wanted.
+    pub wants_rest: bool,
+}
+
+/// A page of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Its lines, the dearest first; by time where time is a dimension.
+    /// Its rows, the highest cost first; by time where time is a dimension. None where nothing is broken down.
     pub rows: Vec<ReportRow>,
-    /// All of it together.
-    pub total: Totals,
+    /// Whether there are rows after this page.
+    pub has_next_page: bool,
+    /// All rows together, where that was wanted.
+    pub total: Option<Totals>,
+    /// All rows after this page together, where that was wanted.
+    pub rest: Option<Totals>,
     /// Everything up to this position is in it.
     pub position: Position,
 }
 
-const SUMS: &str = "coalesce(sum(u.calls), 0)::bigint as calls, coalesce(sum(u.tool_calls), 0)::bigint as tool_calls,
-    coalesce(sum(u.failed_calls), 0)::bigint as failed_calls,
-    coalesce(sum(u.unpriced_calls), 0)::bigint as unpriced_calls,
-    coalesce(sum(u.input_tokens), 0) as input_tokens, coalesce(sum(u.output_tokens), 0) as output_tokens,
-    coalesce(sum(u.cache_read_tokens), 0) as cache_read_tokens,
-    coalesce(sum(u.cache_write_tokens), 0) as cache_write_tokens,
-    coalesce(sum(u.reasoning_tokens), 0) as reasoning_tokens, coalesce(sum(u.latency_ms), 0) as latency_ms,
-    coalesce(sum(u.cost), 0) as cost, coalesce(sum(u.reported_cost), 0) as reported_cost";
+/// Sums of the columns of the table, or of rows that are such sums.
+const SUMS: &str = "coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tool_calls), 0)::bigint as tool_calls,
+    coalesce(sum(failed_calls), 0)::bigint as failed_calls, coalesce(sum(unpriced_calls), 0)::bigint as unpriced_calls,
+    coalesce(sum(input_tokens), 0) as input_tokens, coalesce(sum(output_tokens), 0) as output_tokens,
+    coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
+    coalesce(sum(cache_write_tokens), 0) as cache_write_tokens,
+    coalesce(sum(reasoning_tokens), 0) as reasoning_tokens, coalesce(sum(latency_ms), 0) as latency_ms,
+    coalesce(sum(cost), 0) as cost, coalesce(sum(reported_cost), 0) as reported_cost";
 
 const RANGE: &str = "from apex.usage_hourly u
     where u.tenant_id = $1 and ($2::timestamptz is null or u.hour >= $2) and ($3::timestamptz is null or u.hour < $3)";
 
-/// The report, with the position that it stands at.
+/// A page of the report, with the position that it is of.
 ///
 /// # Errors
 /// [`ReportError`].
-pub async fn usage_report(pool: &PgPool, query: &ReportQuery) -> Result<Report, ReportError> {
+pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
     check(query)?;
+    if let Some(after) = &page.after {
+        after.check(&query.by)?;
+    }
+    let (mut transaction, position) = begin(pool).await?;
+    let connection = &mut *transaction;
+    let total = match page.wants_total {
+        true => Some(sums(connection, query).await?),
+        false => None,
+    };
+    let mut rows = Vec::new();
+    let mut has_next_page = false;
+    if !query.by.is_empty() {
+        rows = rows_after(connection, query, page.after.as_ref(), page.size.saturating_add(1)).await?;
+        has_next_page = rows.len() > page.size;
+        rows.truncate(page.size);
+    }
+    let rest = match (page.wants_rest, rows.last()) {
+        (false, _) => None,
+        (true, Some(last)) if has_next_page => Some(sums_after(connection, query, &last.cursor(&query.by)).await?),
+        // Nothing is broken down: no row has anything of the total.
+        (true, None) if query.by.is_empty() => Some(sums(connection, query).await?),
+        (true, _) => Some(Totals::default()),
+    };
+    transaction.commit().await?;
+    Ok(Report { rows, has_next_page, total, rest, position })
+}
+
+/// A whole report, which is read row by row.
+#[derive(Debug)]
+pub struct WholeReport {
+    /// All rows together.
+    pub total: Totals,
+    /// Everything up to this position is in it.
+    pub position: Position,
+    query: ReportQuery,
+    transaction: Transaction<'static, Postgres>,
+}
+
+impl WholeReport {
+    /// Reads the sums, and prepares to read the rows of the same moment.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub async fn open(pool: &PgPool, query: ReportQuery) -> Result<Self, ReportError> {
+        check(&query)?;
+        let (mut transaction, position) = begin(pool).await?;
+        let total = sums(&mut transaction, &query).await?;
+        Ok(Self { total, position, query, transaction })
+    }
+
+    /// The rows, in the order of [`Report::rows`]. They are not kept in memory.
+    pub fn rows(&mut self) -> BoxStream<'_, Result<ReportRow, ReportError>> {
+        let (query, width) = (&self.query, self.query.by.len());
+        if width == 0 {
+            return futures::stream::empty().boxed();
+        }
+        let read = sqlx::query(AssertSqlSafe(page_of_rows(&query.by, false)));
+        let read = read.bind(query.tenant.as_str()).bind(query.from).bind(query.to).bind(None::<i64>);
+        read.fetch(&mut *self.transaction).map(move |row| Ok(read_row(&row?, width)?)).boxed()
+    }
+}
+
+/// One moment for all statements of a report, and the position of the read model.
+async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")
             .fetch_one(&mut *transaction)
             .await?;
-    let total = sqlx::query_as(AssertSqlSafe(format!("select {SUMS} {RANGE}")))
-        .bind(query.tenant.as_str())
-        .bind(query.from)
-        .bind(query.to)
-        .fetch_one(&mut *transaction)
-        .await?;
-    let mut rows = Vec::new();
-    if !query.by.is_empty() {
-        let found = sqlx::query(AssertSqlSafe(grouped(&query.by)))
-            .bind(query.tenant.as_str())
-            .bind(query.from)
-            .bind(query.to)
-            .fetch_all(&mut *transaction)
-            .await?;
-        rows = found.iter().map(|row| read_row(row, query.by.len())).collect::<Result<_, _>>()?;
+    Ok((transaction, Position::from_i64(position.unwrap_or(0))))
+}
+
+/// All of it together.
+async fn sums(connection: &mut PgConnection, query: &ReportQuery) -> Result<Totals, sqlx::Error> {
+    let statement = format!("select {SUMS} {RANGE}");
+    let read = sqlx::query_as(AssertSqlSafe(statement)).bind(query.tenant.as_str()).bind(query.from).bind(query.to);
+    read.fetch_one(connection).await
+}
+
+/// All rows after one together.
+async fn sums_after(
+    connection: &mut PgConnection,
+    query: &ReportQuery,
+    after: &ReportCursor,
+) -> Result<Totals, sqlx::Error> {
+    let statement = format!("select {SUMS} from ({}) g where {}", groups(&query.by), is_after(&query.by, 4));
+    let read = sqlx::query_as(AssertSqlSafe(statement)).bind(query.tenant.as_str()).bind(query.from).bind(query.to);
+    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys);
+    read.fetch_one(connection).await
+}
+
+async fn rows_after(
+    connection: &mut PgConnection,
+    query: &ReportQuery,
+    after: Option<&ReportCursor>,
+    limit: usize,
+) -> Result<Vec<ReportRow>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let read = sqlx::query(AssertSqlSafe(page_of_rows(&query.by, after.is_some())));
+    let mut read = read.bind(query.tenant.as_str()).bind(query.from).bind(query.to).bind(limit);
+    if let Some(after) = after {
+        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys);
     }
-    transaction.commit().await?;
-    Ok(Report { rows, total, position: Position::from_i64(position.unwrap_or(0)) })
+    let found = read.fetch_all(connection).await?;
+    found.iter().map(|row| read_row(row, query.by.len())).collect()
 }
 
 fn check(query: &ReportQuery) -> Result<(), ReportError> {
@@ -241,9 +382,38 @@ fn check(query: &ReportQuery) -> Result<(), ReportError> {
     twice.map_or(Ok(()), |(_, dimension)| Err(ReportError::Twice(dimension.as_str())))
 }
 
-fn grouped(by: &[Dimension]) -> String {
+/// One row for each combination of keys. Cells that amendments have emptied are no calls.
+fn groups(by: &[Dimension]) -> String {
     let keys: Vec<_> = by.iter().enumerate().map(|(n, by)| format!("{} as key_{n}", by.key())).collect();
     let places: Vec<_> = (1..=by.len()).map(|place| place.to_string()).collect();
+    let (keys, places) = (keys.join(", "), places.join(", "));
+    format!("select {keys}, {SUMS} {RANGE} group by {places} having sum(calls) <> 0 or sum(tool_calls) <> 0")
+}
+
+/// What rows are ordered by, ascending: the keys that are times, then the highest cost, the most calls, and all keys with
+/// those that are null last. `key` and `number` give the expressions. Bytes are compared, so that all databases agree.
+fn order(by: &[Dimension], key: impl Fn(usize) -> String, cost: &str, calls: &str) -> String {
+    let times = by.iter().enumerate().filter(|(_, by)| by.is_time());
+    let times = times.map(|(n, _)| format!("{} collate \"C\"", key(n)));
+    let ties = (0..by.len()).map(|n| format!("({0}) is null, coalesce({0}, '') collate \"C\"", key(n)));
+    let all: Vec<_> = times.chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect();
+    all.join(", ")
+}
+
+fn order_of_rows(by: &[Dimension]) -> String {
+    order(by, |n| format!("g.key_{n}"), "g.cost", "g.calls")
+}
+
+/// Whether a row comes after the one whose cost, calls and keys are the parameters from `first` on.
+fn is_after(by: &[Dimension], first: usize) -> String {
+    let key = |n: usize| format!("(${}::text[])[{}]", first + 2, n + 1);
+    let (cost, calls) = (format!("${first}::numeric"), format!("${}::bigint", first + 1));
+    format!("({}) > ({})", order_of_rows(by), order(by, key, &cost, &calls))
+}
+
+/// Rows with the names of agents and tasks, which are looked up for these rows alone. The fourth parameter is their
+/// greatest number; those from the fifth on are the row to begin after.
+fn page_of_rows(by: &[Dimension], is_continued: bool) -> String {
     let names: Vec<_> = by
         .iter()
         .enumerate()
@@ -257,22 +427,11 @@ fn grouped(by: &[Dimension]) -> String {
             _ => format!("null::text as name_{n}"),
         })
         .collect();
-    let times: Vec<_> = by
-        .iter()
-        .enumerate()
-        .filter(|(_, by)| matches!(by, Dimension::Hour | Dimension::Day | Dimension::Month))
-        .map(|(n, _)| format!("g.key_{n}"))
-        .collect();
-    let ties = (0..by.len()).map(|n| format!("g.key_{n}"));
-    let order: Vec<_> =
-        times.iter().cloned().chain(["g.cost desc".to_owned(), "g.calls desc".to_owned()]).chain(ties).collect();
+    let (names, order, groups) = (names.join(", "), order_of_rows(by), groups(by));
+    let after = if is_continued { format!("where {}", is_after(by, 5)) } else { String::new() };
     format!(
-        "select g.*, {} from (select {}, {SUMS} {RANGE} group by {} having sum(u.calls) <> 0 or sum(u.tool_calls) <> 0) g
-         order by {}",
-        names.join(", "),
-        keys.join(", "),
-        places.join(", "),
-        order.join(", ")
+        "select g.*, {names} from (select * from ({groups}) g {after} order by {order} limit $4::bigint) g
+         order by {order}"
     )
 }
 

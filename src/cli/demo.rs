@@ -10,7 +10,7 @@ use crate::pricing;
 use crate::rooms::Rooms;
 use crate::simulation::Simulation;
 use domain::Name;
-use projections::{Dimension, ReportQuery, usage_report};
+use projections::{Dimension, ReportQuery, WholeReport};
 use std::io::Cursor;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -89,8 +89,8 @@ impl Demo {
         settle(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
-        let totals = usage_report(&rooms.pool, &query).await?;
-        report::print(&totals, &by, output::Format::Table)?;
+        let mut totals = WholeReport::open(&rooms.pool, query).await?;
+        report::print(&mut totals, &by, output::Format::Table).await?;
         eprintln!("The cost report, from position {} of the log.\n", totals.position);
         if self.once {
             return Ok(());

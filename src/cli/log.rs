@@ -5,7 +5,7 @@ use super::output::ListFormat;
 use super::{AndThenClose as _, interruptible, opened, with_rooms};
 use crate::config::Common;
 use crate::database::Database;
-use domain::{SNAPSHOT_FORMAT, State};
+use domain::{DecodeError, SNAPSHOT_FORMAT, State};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -128,6 +128,9 @@ async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
             if let Err(error) = event.decode() {
                 report(event.position, &error.to_string());
             }
+            if let Err(error) = event.metadata() {
+                report(event.position, &format!("its metadata cannot be read: {error}"));
+            }
             last = event.position;
             last_time = Some(event.recorded_at);
         }
@@ -144,6 +147,8 @@ enum Worth {
     Right,
     /// It is something else.
     Wrong,
+    /// An event before it cannot be read.
+    Unreadable(Position, DecodeError),
     /// Nobody who runs this code reads it: other code wrote it, or the log is not the one that it was taken of.
     Unused,
 }
@@ -156,15 +161,20 @@ async fn verify_snapshots(log: &Log) -> anyhow::Result<u64> {
         let Some(end) = page.last() else { break };
         last = Some(end.stream.clone());
         for snapshot in &page {
-            match worth(log, snapshot).await? {
-                Worth::Right => checked += 1,
-                Worth::Unused => unused += 1,
-                Worth::Wrong => {
-                    (checked, wrong) = (checked + 1, wrong + 1);
-                    if wrong <= MAX_PROBLEMS {
-                        let (stream, version) = (&snapshot.stream, snapshot.version);
-                        eprintln!("snapshot of {stream} at version {version}: it is not what the events come to");
-                    }
+            let problem = match worth(log, snapshot).await? {
+                Worth::Right => None,
+                Worth::Unused => {
+                    unused += 1;
+                    continue;
+                }
+                Worth::Wrong => Some("it is not what the events come to".to_owned()),
+                Worth::Unreadable(position, error) => Some(format!("the event at position {position}: {error}")),
+            };
+            checked += 1;
+            if let Some(problem) = problem {
+                wrong += 1;
+                if wrong <= MAX_PROBLEMS {
+                    eprintln!("snapshot of {} at version {}: {problem}", snapshot.stream, snapshot.version);
                 }
             }
         }
@@ -184,7 +194,11 @@ async fn worth(log: &Log, snapshot: &Snapshot) -> anyhow::Result<Worth> {
         let page = log.read_stream(&snapshot.stream, version, PAGE_EVENTS).await?;
         let before = version;
         for event in page.iter().take_while(|event| event.version <= snapshot.version) {
-            state = state.evolve(&event.decode()?);
+            let decoded = match event.decode() {
+                Ok(decoded) => decoded,
+                Err(error) => return Ok(Worth::Unreadable(event.position, error)),
+            };
+            state = state.evolve(&decoded);
             (version, position) = (event.version, event.position);
         }
         if version == before {

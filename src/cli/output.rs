@@ -61,6 +61,16 @@ pub(super) fn csv(header: &[String], rows: &[Vec<String>]) -> anyhow::Result<()>
     Ok(write(&String::from_utf8(bytes)?)?)
 }
 
+/// Writes more CSV, below what [`csv`] wrote.
+pub(super) fn csv_rows(rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(write(&String::from_utf8(bytes)?)?)
+}
+
 /// Lets the pipe's other end close early.
 pub(super) fn ignore_closed(written: io::Result<()>) -> io::Result<()> {
     match written {

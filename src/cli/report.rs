@@ -5,7 +5,8 @@ use super::with_rooms;
 use crate::config::Common;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use projections::{Dimension, Report, ReportQuery, ReportRow, Totals, usage_report};
+use futures::TryStreamExt;
+use projections::{Dimension, ReportQuery, ReportRow, Totals, WholeReport};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -62,9 +63,9 @@ impl ReportCommand {
         let Kind::Cost(cost) = self.kind;
         with_rooms(common, async |rooms| {
             let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
-            let report = usage_report(&rooms.pool, &query).await?;
+            let mut report = WholeReport::open(&rooms.pool, query).await?;
             let head = rooms.log.head().await?;
-            print(&report, &cost.by, cost.format)?;
+            print(&mut report, &cost.by, cost.format).await?;
             eprintln!("Stands at position {} of {head}.", report.position);
             Ok(ExitCode::SUCCESS)
         })
@@ -72,28 +73,65 @@ impl ReportCommand {
     }
 }
 
-/// Prints a report in a form.
-pub(super) fn print(report: &Report, by: &[Dimension], format: Format) -> anyhow::Result<()> {
+/// Rows that are printed as one table; a longer report is several tables, each with its header.
+const TABLE_ROWS: usize = 1_000;
+
+/// Prints a report in a form, row by row: there may be more rows than memory.
+pub(super) async fn print(report: &mut WholeReport, by: &[Dimension], format: Format) -> anyhow::Result<()> {
     match format {
-        Format::Json => output::json(&document(report, by)),
-        Format::Table => {
-            let mut rows: Vec<_> = report.rows.iter().map(line).collect();
-            if rows.is_empty() || !by.is_empty() {
-                let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
-                rows.push(keys.chain(columns(&report.total)).collect());
-            }
-            let (header, rows) = without_empty_columns(header(by), rows, by.len());
-            let numbers = by.len()..header.len();
-            output::table(&header, &rows, numbers).context("the report cannot be written")
-        }
-        Format::Csv => {
-            let mut rows: Vec<_> = report.rows.iter().map(|row| csv_line(row, by)).collect();
-            if by.is_empty() {
-                rows.push(columns(&report.total).to_vec());
-            }
-            output::csv(&csv_header(by), &rows)
+        Format::Json => print_json(report, by).await,
+        Format::Table => print_tables(report, by).await,
+        Format::Csv => print_csv(report, by).await,
+    }
+}
+
+async fn print_json(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+    let (total, position) = (serde_json::to_string(&totals(&report.total))?, report.position);
+    output::write("{\"rows\":[")?;
+    let mut rows = report.rows().try_chunks(TABLE_ROWS);
+    let mut separator = "\n";
+    while let Some(chunk) = rows.try_next().await? {
+        for row in chunk {
+            let row = serde_json::to_string(&object(&row, by))?;
+            output::write(&format!("{separator}{row}"))?;
+            separator = ",\n";
         }
     }
+    Ok(output::write(&format!("],\n\"total\":{total},\n\"position\":{}}}\n", serde_json::to_string(&position)?))?)
+}
+
+async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+    let total: Vec<_> = columns(&report.total).to_vec();
+    let shown = shown_columns(&total, by.len());
+    let print = |rows: Vec<Vec<String>>| {
+        let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
+        let header = keep(header(by), &shown);
+        let numbers = by.len()..header.len();
+        output::table(&header, &rows, numbers).context("the report cannot be written")
+    };
+    let mut rows = report.rows();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        if lines.len() == TABLE_ROWS {
+            print(std::mem::take(&mut lines))?;
+        }
+        lines.push(line(&row));
+    }
+    let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
+    lines.push(keys.chain(total).collect());
+    print(lines)
+}
+
+async fn print_csv(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+    output::csv(&csv_header(by), &[])?;
+    if by.is_empty() {
+        return output::csv_rows(&[columns(&report.total).to_vec()]);
+    }
+    let mut rows = report.rows().map_ok(|row| csv_line(&row, by)).try_chunks(TABLE_ROWS);
+    while let Some(lines) = rows.try_next().await? {
+        output::csv_rows(&lines)?;
+    }
+    Ok(())
 }
 
 const COLUMNS: [&str; 11] = [
@@ -117,19 +155,15 @@ fn header(by: &[Dimension]) -> Vec<String> {
 /// Columns that are shown even if they hold nothing but zeros.
 const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
 
-/// What no call has is left out of a table for people; CSV and JSON always have every column.
-fn without_empty_columns(header: Vec<String>, rows: Vec<Vec<String>>, keys: usize) -> (Vec<String>, Vec<Vec<String>>) {
-    let shown: Vec<bool> = header
-        .iter()
-        .enumerate()
-        .map(|(n, name)| {
-            let used = || rows.iter().any(|row| row.get(n).is_some_and(|value| value != "0"));
-            n < keys || ALWAYS.contains(&name.as_str()) || used()
-        })
-        .collect();
-    let keep =
-        |line: Vec<String>| line.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect();
-    (keep(header), rows.into_iter().map(keep).collect())
+/// Which columns of a table for people are shown: not those that no call has anything in. CSV and JSON always have
+/// every column.
+fn shown_columns(total: &[String], keys: usize) -> Vec<bool> {
+    let is_shown = |(name, total): (&&str, &String)| ALWAYS.contains(name) || total != "0";
+    std::iter::repeat_n(true, keys).chain(COLUMNS.iter().zip(total).map(is_shown)).collect()
+}
+
+fn keep(line: Vec<String>, shown: &[bool]) -> Vec<String> {
+    line.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect()
 }
 
 fn columns(totals: &Totals) -> [String; 11] {
@@ -176,23 +210,16 @@ fn line(row: &ReportRow) -> Vec<String> {
     keys.chain(columns(&row.totals)).collect()
 }
 
-fn document(report: &Report, by: &[Dimension]) -> Value {
-    let rows: Vec<_> = report
-        .rows
-        .iter()
-        .map(|row| {
-            let mut object = Map::new();
-            for ((dimension, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
-                object.insert(dimension.as_str().to_owned(), json!(key));
-                if has_names(*dimension) {
-                    object.insert(format!("{}_name", dimension.as_str()), json!(name));
-                }
-            }
-            object.extend(totals(&row.totals));
-            Value::Object(object)
-        })
-        .collect();
-    json!({ "rows": rows, "total": totals(&report.total), "position": report.position })
+fn object(row: &ReportRow, by: &[Dimension]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for ((dimension, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
+        object.insert(dimension.as_str().to_owned(), json!(key));
+        if has_names(*dimension) {
+            object.insert(format!("{}_name", dimension.as_str()), json!(name));
+        }
+    }
+    object.extend(totals(&row.totals));
+    object
 }
 
 fn totals(totals: &Totals) -> Map<String, Value> {

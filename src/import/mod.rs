@@ -93,7 +93,9 @@ pub struct AgentRef {
 
 impl AgentRef {
     fn new(format: Format, key: &str, name: &str) -> Option<Self> {
-        let id = derived_id(&["agent", format.as_str(), key]).into();
+        // Keys that are equal to Unicode are one agent; a key that is no name stays as it is.
+        let key = domain::normalized(key).unwrap_or_else(|_| key.to_owned());
+        let id = derived_id(&["agent", format.as_str(), &key]).into();
         Some(Self { id, name: clipped_name(name)? })
     }
 }

@@ -322,6 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn times_in_another_unit_are_refused_rather_than_read_as_1970() {
+        for (unit, time) in
+            [("milliseconds", "1700000000000"), ("microseconds", "1700000000000000"), ("seconds", "1700000000")]
+        {
+            let mut late = span('a', "", usage(1, 1));
+            late["startTimeUnixNano"] = json!(time);
+            let refused = refusals(Otlp, export(&[late]));
+            assert_eq!(refused.len(), 1, "{unit}");
+            assert!(refused[0].contains("1970") && refused[0].contains("another unit"), "{unit}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_seen_are_refused_and_equal_ones_are_one() {
+        let model = |text: &str| export(&[span('a', "", with(usage(1, 1), json!({"gen_ai.response.model": text})))]);
+        for bad in ["\u{200b}", "\u{feff}m", "m\u{202e}4"] {
+            let refused = refusals(Otlp, model(bad));
+            assert!(refused.len() == 1 && refused[0].contains("gen_ai.response.model"), "{bad:?}: {refused:?}");
+        }
+        assert_eq!(
+            records(Otlp, model("mode\u{301}le"))[0].facts.model,
+            records(Otlp, model("mod\u{e9}le"))[0].facts.model
+        );
+    }
+
+    #[test]
     fn a_trace_may_be_spread_over_lines_and_said_twice() {
         let lines = [
             export(&[span('a', "", usage(10, 2))]),

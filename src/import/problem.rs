@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::input::GzipError;
+use chrono::{DateTime, Utc};
 use domain::{MoneyError, TextError, TokensError};
 use std::io;
 use thiserror::Error;
@@ -83,6 +84,9 @@ pub enum RefusalReason {
         /// What it holds.
         found: String,
     },
+    /// Before 2000: no call of a model was made then.
+    #[error("the call would have begun at {0}, before 2000: the time is in another unit, or the clock was wrong")]
+    Implausible(DateTime<Utc>),
     /// A recorded cost that is no amount.
     #[error("{field}: {cause}")]
     Cost {

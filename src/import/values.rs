@@ -1,11 +1,14 @@
 //! Single values, as the formats write them: counts, names, times and amounts.
 
 use super::{AgentRef, Format, Options, RefusalReason};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use domain::call::{CallFacts, CallKind};
-use domain::{Body, Money, MoneyError, Name, Tokens, Usage};
+use domain::{Body, Money, MoneyError, Name, TextError, Tokens, Usage, without_leap_second};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::value::RawValue;
+
+/// Calls of models that began before this year did not: milliseconds that are read as nanoseconds lie in 1970.
+const EARLIEST_YEAR: i32 = 2000;
 
 /// What a record says of a call when it says no more than when it began.
 pub(super) fn bare_facts(
@@ -13,6 +16,10 @@ pub(super) fn bare_facts(
     started_at: DateTime<Utc>,
     source: Format,
 ) -> Result<CallFacts, RefusalReason> {
+    let started_at = without_leap_second(started_at);
+    if started_at.year() < EARLIEST_YEAR {
+        return Err(RefusalReason::Implausible(started_at));
+    }
     Ok(CallFacts {
         kind,
         agent_id: None,
@@ -49,10 +56,17 @@ pub(super) fn named_agent(format: Format, options: &Options) -> Option<AgentRef>
     options.agent.as_ref().and_then(|name| AgentRef::new(format, name.as_str(), name.as_str()))
 }
 
-/// A name for people: clipped where it is too long, with blanks for control characters; none if nothing is left.
+/// A name for people: clipped where it is too long, with blanks for control characters and those that cannot be seen;
+/// none if nothing is left.
 pub(super) fn clipped_name(text: &str) -> Option<Name> {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Name::new(clip(line.trim(), Name::MAX_BYTES)).ok()
+    let mut line = line;
+    loop {
+        match Name::new(clip(line.trim(), Name::MAX_BYTES)) {
+            Err(TextError::Invisible(found)) => line = line.replace(char::from_u32(found)?, " "),
+            named => return named.ok(),
+        }
+    }
 }
 
 /// The longest text of an error that is kept, in bytes.
@@ -151,6 +165,8 @@ mod tests {
         assert_eq!(clipped_name(&long).map(|name| name.as_str().len()), Some(256));
         assert_eq!(clipped_name("a\nb\u{7}").map(String::from), Some("a b".to_owned()));
         assert_eq!(clipped_name(" \n "), None);
+        assert_eq!(clipped_name("\u{feff}a\u{200b}b\u{202e}").map(String::from), Some("a b".to_owned()));
+        assert_eq!(clipped_name("\u{feff}\u{200b}"), None);
         assert_eq!(clipped_error("at\n line\u{0} 3").map(String::from), Some("at\n line 3".to_owned()));
         assert_eq!(clipped_error(&"é".repeat(5_000)).map(|error| error.as_str().len()), Some(MAX_ERROR_BYTES));
     }

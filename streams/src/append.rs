@@ -3,6 +3,7 @@
 use crate::error::InvalidAppend;
 use crate::{Metadata, Position, StreamKey, Version};
 use domain::{EncodeError, EventCodec, TenantId};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ use uuid::Uuid;
 pub(crate) const MAX_APPEND_EVENTS: usize = 10_000;
 /// The largest event, payload and metadata together: with headers it stays below Kafka's default of 1 MiB.
 pub(crate) const MAX_EVENT_BYTES: usize = 900_000;
+/// The largest metadata, as migrations/0010_log_checks.sql has it.
+pub(crate) const MAX_METADATA_BYTES: usize = 4096;
 /// The most bytes in one append.
 pub(crate) const MAX_APPEND_BYTES: usize = 16 * 1024 * 1024;
 
@@ -66,6 +69,36 @@ pub struct StreamAppend {
     pub events: Vec<NewEvent>,
 }
 
+/// What a client sent with a command, in 17 bytes: the number of the hash's version, and the first 16 bytes of a SHA-256.
+///
+/// A command id that comes again with another hash of the same version is another command, see
+/// [`AppendError::CommandReused`](crate::AppendError::CommandReused). Hashes of different versions are not compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestHash([u8; 17]);
+
+impl RequestHash {
+    /// Counted up when what is hashed, or how, changes.
+    const VERSION: u8 = 1;
+
+    /// The hash of a request in a form that is the same each time that the same is sent.
+    #[must_use]
+    pub fn of(request: &[u8]) -> Self {
+        let digest = Sha256::digest(request);
+        let mut hash = [Self::VERSION; 17];
+        hash[1..].copy_from_slice(&digest[..16]);
+        Self(hash)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a hash that was kept is of another request.
+    pub(crate) fn differs_from(&self, kept: &[u8]) -> bool {
+        kept.first() == self.0.first() && kept != self.0
+    }
+}
+
 /// Events of one command for one or more streams: all are written or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
@@ -73,6 +106,8 @@ pub struct Append {
     pub tenant: TenantId,
     /// Who caused it, and by what. The command id makes a retry safe.
     pub metadata: Metadata,
+    /// What was sent with the command; none where it is not known.
+    pub request: Option<RequestHash>,
     /// The streams.
     pub streams: Vec<StreamAppend>,
 }
@@ -120,6 +155,12 @@ impl Append {
         }
         if found > MAX_APPEND_EVENTS {
             return Err(InvalidAppend::TooManyEvents { found, limit: MAX_APPEND_EVENTS });
+        }
+        if metadata_bytes > MAX_METADATA_BYTES {
+            return Err(InvalidAppend::MetadataTooLarge { bytes: metadata_bytes, limit_bytes: MAX_METADATA_BYTES });
+        }
+        if self.metadata.actor.is_empty() {
+            return Err(InvalidAppend::NoActor);
         }
         let mut seen = HashSet::new();
         if let Some(twice) = self.streams.iter().find(|stream| !seen.insert((&stream.category, stream.id))) {

@@ -1,6 +1,6 @@
 //! One call of `apex.append` for one batch.
 
-use crate::append::Expected;
+use crate::append::{Expected, RequestHash};
 use crate::appender::{Waiting, classify};
 use crate::connections::Connections;
 use crate::{AppendError, Appended, Position, SharedError, StreamKey, Version};
@@ -18,29 +18,28 @@ pub(crate) enum Settled {
     Again,
 }
 
-/// The arguments of `apex.append`, column by column; migrations/0003_log_append.sql says what they mean.
+/// The arguments of `apex.append`, column by column; migrations/0010_log_checks.sql says what they mean.
 #[derive(Default)]
 struct Columns<'a> {
     /// The streams of k_*, in that order.
     keys: Vec<&'a StreamKey>,
+    /// How many events each of them gets from the appends so far.
+    events: Vec<i64>,
     a_tenant: Vec<&'a str>,
     a_command: Vec<Uuid>,
     a_creates: Vec<bool>,
     a_events: Vec<i32>,
+    a_request: Vec<Option<&'a [u8]>>,
     a_metadata: Vec<&'a str>,
     k_tenant: Vec<&'a str>,
     k_category: Vec<&'a str>,
     k_stream: Vec<Uuid>,
-    k_events: Vec<i64>,
     k_creator: Vec<Option<i32>>,
     s_append: Vec<i32>,
     s_key: Vec<i32>,
     s_expected: Vec<i64>,
-    s_events: Vec<i64>,
     s_before: Vec<i64>,
-    e_append: Vec<i32>,
-    e_key: Vec<i32>,
-    e_place: Vec<i64>,
+    e_entry: Vec<i32>,
     e_id: Vec<Uuid>,
     e_type: Vec<&'a str>,
     e_schema_version: Vec<i16>,
@@ -69,7 +68,7 @@ impl<'a> Columns<'a> {
             self.k_tenant.push(key.tenant.as_str());
             self.k_category.push(&key.category);
             self.k_stream.push(key.id);
-            self.k_events.push(0);
+            self.events.push(0);
             self.k_creator.push(None);
         }
         self.keys = keys;
@@ -83,28 +82,26 @@ impl<'a> Columns<'a> {
         self.a_command.push(append.metadata.command_id);
         self.a_creates.push(creates);
         self.a_events.push(number(append.event_count()));
+        self.a_request.push(append.request.as_ref().map(RequestHash::as_bytes));
         self.a_metadata.push(&waiting.metadata);
         let mut hashes = waiting.hashes.iter();
         for (key, stream) in waiting.keys.iter().zip(&append.streams) {
             let Some(&place) = places.get(key) else { continue };
-            let before = self.k_events[place];
-            let key = number(place + 1);
+            let before = self.events[place];
             self.s_append.push(index);
-            self.s_key.push(key);
+            self.s_key.push(number(place + 1));
             self.s_expected.push(match stream.expected {
                 Expected::Any => -1,
                 Expected::Exact(version) => version.as_i64(),
             });
-            self.s_events.push(i64::from(number(stream.events.len())));
             self.s_before.push(before);
-            self.k_events[place] += i64::from(number(stream.events.len()));
+            self.events[place] = before + i64::from(number(stream.events.len()));
             if creates && !stream.events.is_empty() {
                 self.k_creator[place] = Some(index);
             }
-            for ((event, hash), place) in stream.events.iter().zip(&mut hashes).zip(before + 1..) {
-                self.e_append.push(index);
-                self.e_key.push(key);
-                self.e_place.push(place);
+            let entry = number(self.s_key.len());
+            for (event, hash) in stream.events.iter().zip(&mut hashes) {
+                self.e_entry.push(entry);
                 self.e_id.push(event.event_id);
                 self.e_type.push(event.name);
                 self.e_schema_version.push(i16::try_from(event.schema_version).unwrap_or(i16::MAX));
@@ -121,7 +118,7 @@ fn number(count: usize) -> i32 {
 }
 
 const APPEND: &str = "select append, status, first_position, event_count, conflict_key, current_version
-    from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
+    from apex.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 /// Writes a batch in one round trip; one entry in the answer for each append.
 pub(crate) async fn write(
@@ -137,20 +134,17 @@ pub(crate) async fn write(
         .bind(&columns.a_command)
         .bind(&columns.a_creates)
         .bind(&columns.a_events)
+        .bind(&columns.a_request)
         .bind(&columns.a_metadata)
         .bind(&columns.k_tenant)
         .bind(&columns.k_category)
         .bind(&columns.k_stream)
-        .bind(&columns.k_events)
         .bind(&columns.k_creator)
         .bind(&columns.s_append)
         .bind(&columns.s_key)
         .bind(&columns.s_expected)
-        .bind(&columns.s_events)
         .bind(&columns.s_before)
-        .bind(&columns.e_append)
-        .bind(&columns.e_key)
-        .bind(&columns.e_place)
+        .bind(&columns.e_entry)
         .bind(&columns.e_id)
         .bind(&columns.e_type)
         .bind(&columns.e_schema_version)
@@ -203,6 +197,7 @@ fn read_settled(row: &PgRow, keys: &[&StreamKey]) -> Result<Settled, sqlx::Error
             let stream = (*stream.ok_or(sqlx::Error::RowNotFound)?).clone();
             Settled::Answer(Err(AppendError::Conflict { stream, current }))
         }
+        "reused" => Settled::Answer(Err(AppendError::CommandReused)),
         _ => {
             let first: i64 = row.try_get("first_position")?;
             let last = first + i64::from(row.try_get::<i32, _>("event_count")?) - 1;

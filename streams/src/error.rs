@@ -16,6 +16,9 @@ pub enum AppendError {
         /// Where it is.
         current: Version,
     },
+    /// Another request was executed under the same command id. Nothing was written.
+    #[error("the command id belongs to another command that was executed before: give this one an id of its own")]
+    CommandReused,
     /// Too many appends wait already. Nothing was written; try again after the given time.
     #[error("the log is busy; try again in {} ms", retry_after.as_millis())]
     Busy {
@@ -70,6 +73,17 @@ pub enum InvalidAppend {
         found: usize,
         /// The limit.
         limit: usize,
+    },
+    /// Nobody who answers for it.
+    #[error("an append needs an actor")]
+    NoActor,
+    /// Actor and ids.
+    #[error("the metadata has {bytes} bytes, {limit_bytes} are allowed")]
+    MetadataTooLarge {
+        /// As JSON.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
     },
     /// An event that Kafka would refuse later.
     #[error("an event has {bytes} bytes, {limit_bytes} are allowed")]

@@ -26,7 +26,7 @@ mod snapshots;
 mod tail;
 mod trace;
 
-pub use append::{Append, Appended, Chain, Expected, NewEvent, StreamAppend};
+pub use append::{Append, Appended, Chain, Expected, NewEvent, RequestHash, StreamAppend};
 pub use appender::AppenderLimits;
 pub use archive::{
     ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, Archived, Archiver, ArchiverError,
@@ -40,7 +40,7 @@ pub use log::{Log, LogConfig, Submitted};
 pub use observe::register_metrics;
 pub use pages::Pages;
 pub use partitions::Headroom;
-pub use read::ReadFilter;
+pub use read::{ReadFilter, Receipt};
 pub use snapshots::{NewSnapshot, Snapshot};
 pub use tail::{Found, PageLimit, Tail, TailConfig};
 pub use trace::link_to_causes;

@@ -6,7 +6,7 @@ use crate::read::{Limit, Reader};
 use crate::room::Room;
 use crate::{
     Append, AppendError, Appended, AppenderLimits, Chain, Headroom, NewSnapshot, Pages, Position, ReadError,
-    ReadFilter, RecordedEvent, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions, read,
+    ReadFilter, Receipt, RecordedEvent, Snapshot, StreamKey, Tail, TailConfig, Version, content_hash, partitions, read,
     snapshots,
 };
 use chrono::{DateTime, Utc};
@@ -209,16 +209,12 @@ impl Log {
         self.reader.position_at(moment).await
     }
 
-    /// The positions of what a command appended, if it did. A command that created a stream and did nothing else is
+    /// What a command appended, if it did. A command that created a stream and did nothing else is
     /// found by that stream alone.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn receipt(
-        &self,
-        stream: &StreamKey,
-        command_id: Uuid,
-    ) -> Result<Option<(Position, Position)>, ReadError> {
+    pub async fn receipt(&self, stream: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
         read::receipt(self.reader.pool(), stream, command_id).await
     }
 

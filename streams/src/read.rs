@@ -1,7 +1,7 @@
 //! Reading the log in pages.
 
 use crate::archive::{self, ArchiveError, ArchiveFolder, Archived};
-use crate::{Position, ReadError, RecordedEvent, StreamKey, Version};
+use crate::{Position, ReadError, RecordedEvent, RequestHash, StreamKey, Version};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use futures::TryStreamExt as _;
@@ -398,15 +398,30 @@ async fn stream_in_table(
     Ok((page, is_archived))
 }
 
-pub(crate) async fn receipt(
-    pool: &PgPool,
-    stream: &StreamKey,
-    command_id: Uuid,
-) -> Result<Option<(Position, Position)>, ReadError> {
+/// What a command appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its first event.
+    pub first: Position,
+    /// Its last event.
+    pub last: Position,
+    /// The hash of what was sent with it, where that is known.
+    request: Option<Vec<u8>>,
+}
+
+impl Receipt {
+    /// Whether the command was given with another request than this one. What is not known counts as the same.
+    #[must_use]
+    pub fn is_of_other(&self, request: Option<&RequestHash>) -> bool {
+        request.zip(self.request.as_deref()).is_some_and(|(given, kept)| given.differs_from(kept))
+    }
+}
+
+pub(crate) async fn receipt(pool: &PgPool, stream: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
     let row = sqlx::query(
-        "select first_position, event_count from apex.receipts where tenant_id = $1 and command_id = $2
+        "select first_position, event_count, request from apex.receipts where tenant_id = $1 and command_id = $2
          union all
-         select coalesce(s.first_position, e.position), s.first_count from apex.streams s
+         select coalesce(s.first_position, e.position), s.first_count, s.first_request from apex.streams s
          left join apex.events e on e.stream_id = s.stream_id and e.version = 1
              and e.tenant_id = s.tenant_id and e.category = s.category
          where s.tenant_id = $1 and s.category = $3 and s.stream_id = $4 and s.first_command = $2
@@ -421,7 +436,11 @@ pub(crate) async fn receipt(
     row.map(|row| {
         let first: i64 = row.try_get("first_position")?;
         let count: i32 = row.try_get("event_count")?;
-        Ok((Position::from_i64(first), Position::from_i64(first + i64::from(count) - 1)))
+        Ok(Receipt {
+            first: Position::from_i64(first),
+            last: Position::from_i64(first + i64::from(count) - 1),
+            request: row.try_get("request")?,
+        })
     })
     .transpose()
 }

@@ -2,6 +2,7 @@
 
 use crate::{Position, ReadError, StreamKey, Version};
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
@@ -112,10 +113,9 @@ pub(crate) async fn write(pool: &PgPool, snapshot: &NewSnapshot) -> Result<bool,
 }
 
 fn from_row(row: &PgRow) -> Result<Snapshot, sqlx::Error> {
-    let tenant: String = row.try_get("tenant_id")?;
     Ok(Snapshot {
         stream: StreamKey {
-            tenant: tenant.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            tenant: TenantId::as_stored(row.try_get("tenant_id")?),
             category: row.try_get::<&str, _>("category")?.into(),
             id: row.try_get("stream_id")?,
         },

@@ -1,7 +1,7 @@
 //! A dump that is taken while the log is written to, restored into another cluster, and gone on with there. The steps
 //! are those of docs/backup.md.
 
-use crate::cluster::{Cluster, Setup};
+use crate::cluster::{Cluster, PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::history::{Command, Outcome};
 use crate::worker::{append, outcome};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use streams::{Log, LogConfig};
 use tokio::task::JoinHandle;
 
@@ -104,6 +104,17 @@ async fn head(owner: &mut PgConnection) -> u64 {
     u64::try_from(head).unwrap()
 }
 
+/// Waits until the log has grown by so many events: each writer has had its turn, whatever else the machine does.
+async fn grow(cluster: &Cluster, events: u64) {
+    let mut owner = cluster.owner().await;
+    let goal = head(&mut owner).await + events;
+    let deadline = Instant::now() + PATIENCE;
+    while head(&mut owner).await < goal {
+        assert!(Instant::now() < deadline, "the log does not grow to {goal}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) const TRIALS: crate::Trials =
     crate::trials![a_restored_dump_goes_on_where_it_was_taken, planted_dumps_of_two_moments_are_found];
 
@@ -111,9 +122,11 @@ fn a_restored_dump_goes_on_where_it_was_taken() {
     runtime().block_on(async {
         let old = Cluster::start(Setup::default()).await;
         let writers = Writers::start(&old).await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        grow(&old, 100).await;
         let file = old.file("apex.dump");
         dump(&old, &[], &file).await;
+        // What is written from here on is not in the dump.
+        grow(&old, 100).await;
         let written = writers.finish().await;
 
         let new = restore(&[&file], &old).await;
@@ -153,10 +166,10 @@ fn planted_dumps_of_two_moments_are_found() {
     runtime().block_on(async {
         let old = Cluster::start(Setup::default()).await;
         let writers = Writers::start(&old).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        grow(&old, 50).await;
         let (most, rest) = (old.file("most.dump"), old.file("rest.dump"));
         dump(&old, &["--exclude-table-data=apex.head"], &most).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        grow(&old, 50).await;
         dump(&old, &["--data-only", "--table=apex.head"], &rest).await;
         writers.finish().await;
         let new = restore(&[&most, &rest], &old).await;

@@ -38,6 +38,33 @@ pub(crate) struct Stage {
     pub(crate) sightings: AtomicU64,
 }
 
+/// What a run has to have met before it may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The fault was injected.
+    Injected,
+    /// The server met what was injected.
+    Seen,
+    /// The log has an event with an earlier time than the one before: for a planted bug.
+    TimeFell,
+}
+
+/// How long a run goes on striking at most for its goal to be reached. Where it is not reached by then, the tally says so.
+const GOAL_TIMEOUT: Duration = Duration::from_secs(90);
+
+impl Goal {
+    async fn is_reached(self, stage: &Stage) -> bool {
+        match self {
+            Self::Injected => true,
+            Self::Seen => stage.sightings.load(Ordering::SeqCst) > 0,
+            Self::TimeFell => {
+                let mut owner = stage.cluster.owner().await;
+                storage::falls(&mut owner).await > 0
+            }
+        }
+    }
+}
+
 /// What became of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -54,11 +81,12 @@ pub(crate) struct Tally {
 /// When something that must happen did not: an outcome that stays unknown, a reader that stops, a process that ends by
 /// itself. Broken promises are in the report.
 pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
-    run_on(fault.setup(), fault, duration, seed).await
+    let goal = if fault.counts_sightings() { Goal::Seen } else { Goal::Injected };
+    run_on(fault.setup(), fault, goal, duration, seed).await
 }
 
-/// The same, on a cluster of another setup.
-pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed: u64) -> Tally {
+/// The same, on a cluster of another setup, and until a goal is reached: what takes luck is tried again.
+pub(crate) async fn run_on(setup: Setup, fault: Fault, goal: Goal, duration: Duration, seed: u64) -> Tally {
     let start = Instant::now();
     let stage = Arc::new(Stage::open(start, setup).await);
     stage.readers.start(&stage.cluster, start, seed).await;
@@ -66,9 +94,12 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, duration: Duration, seed:
     let mut dice = Dice::new(seed, "faults");
     let mut injected = 0;
     let begun = Instant::now();
-    while injected < fault.least() || begun.elapsed() < duration {
-        let goal = stage.readers.furthest() + dice.below(fault.growth());
-        assert!(stage.readers.one_reaches(goal, PATIENCE).await, "the log does not grow");
+    while injected < fault.least()
+        || begun.elapsed() < duration
+        || (begun.elapsed() < GOAL_TIMEOUT && !goal.is_reached(&stage).await)
+    {
+        let position = stage.readers.furthest() + dice.below(fault.growth());
+        assert!(stage.readers.one_reaches(position, PATIENCE).await, "the log does not grow");
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
     }

@@ -167,7 +167,7 @@ fn append(category: &'static str, id: Uuid, name: &'static str, payload: &str, c
     };
     let event = NewEvent { event_id: Uuid::now_v7(), name, schema_version: 1, payload: payload.to_owned() };
     let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
-    Append { tenant: "default".parse().unwrap(), metadata, streams: vec![stream] }
+    Append { tenant: "default".parse().unwrap(), metadata, request: None, streams: vec![stream] }
 }
 
 // --- in the test ---
@@ -293,7 +293,8 @@ fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
         stopped(&zombie).await;
         let _successor = case.worker("none", "projection_folded", "trusting");
         // It has read the same checkpoint, and wants to write the same rows.
-        let waits = "select exists (select from pg_locks where not granted)";
+        let waits = "select exists (
+                select from pg_locks where not granted and locktype in ('transactionid', 'tuple'))";
         case.until("the successor writes the same rows", waits).await;
         send(zombie.id().unwrap(), Signal::CONT);
         case.caught_up().await;

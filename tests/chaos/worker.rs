@@ -116,7 +116,7 @@ pub(crate) fn append(command: &Command) -> Append {
         expected: part.expected.map_or(Expected::Any, |version| Expected::Exact(Version::from(version))),
         events: part.events.iter().map(new_event).collect(),
     });
-    Append { tenant: tenant(), metadata, streams: streams.collect() }
+    Append { tenant: tenant(), metadata, request: None, streams: streams.collect() }
 }
 
 fn tenant() -> TenantId {
@@ -147,9 +147,11 @@ pub(crate) fn outcome(result: Result<Appended, AppendError>) -> Outcome {
         AppendError::Unavailable(cause) | AppendError::Refused(cause) => {
             Outcome::Fail { cause: format!("{error}: {}", with_code(cause)) }
         }
-        AppendError::Busy { .. } | AppendError::Invalid(_) | AppendError::Undone | AppendError::Closed => {
-            Outcome::Fail { cause: error.to_string() }
-        }
+        AppendError::Busy { .. }
+        | AppendError::Invalid(_)
+        | AppendError::CommandReused
+        | AppendError::Undone
+        | AppendError::Closed => Outcome::Fail { cause: error.to_string() },
     }
 }
 

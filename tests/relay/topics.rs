@@ -227,7 +227,15 @@ async fn sends_an_older_row(has_bug: bool) -> bool {
     sqlx::query(end).execute(&mut owner).await.unwrap();
     wait_for_state(&stage).await;
     signal(&first, Signal::CONT);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    if has_bug {
+        // Without a fence, the older row comes when the first one has its turn.
+        until("the older row is sent", async || {
+            agents(&stage).await.last().is_some_and(|row| row["status"] == "registered")
+        })
+        .await;
+    } else {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
     let rows = agents(&stage).await;
     assert!(rows.iter().any(|row| row["status"] == "active"), "the newer row was not sent: it proves nothing");
     rows.last().unwrap()["status"] == "registered"

@@ -251,7 +251,7 @@ async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
         let again = log.append(append.clone()).await.unwrap();
         assert!(matches!(again, Appended::Duplicate { first: f, last: l } if (f, l) == (first, last)), "{again:?}");
         let receipt = log.receipt(&key(append), append.metadata.command_id).await.unwrap();
-        assert_eq!(receipt, Some((first, last)));
+        assert_eq!(receipt.map(|receipt| (receipt.first, receipt.last)), Some((first, last)));
     }
     assert_eq!(log.head().await.unwrap().get(), 60);
 }
@@ -422,7 +422,7 @@ async fn a_damaged_event_is_not_archived() {
     let mut owner = case.database.owner().await;
     for sql in [
         "set session_replication_role = replica",
-        "update apex.events set payload = '{}' where position = 77",
+        "update apex.events set payload = '{\"x\":1}' where position = 77",
         "reset session_replication_role",
     ] {
         sqlx::query(sql).execute(&mut owner).await.unwrap();

@@ -127,7 +127,7 @@ async fn a_task_is_done_and_its_calls_are_charged() {
         tasks(minPosition: $position) { nodes { title agent { name } } }
         task(id: $id, minPosition: $position) { title status percent outcome note calls { nodes { kind task { title } agent { name } } } }
         usageReport(by: [AGENT, MODEL], minPosition: $position) {
-            rows { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
+            nodes { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
         }
     }";
     let seen = server.ask(query, json!({ "id": id, "position": last["position"] })).await;
@@ -137,7 +137,7 @@ async fn a_task_is_done_and_its_calls_are_charged() {
     assert_eq!(seen["task"]["calls"]["nodes"][0]["task"]["title"], "fix it");
     assert_eq!((&seen["task"]["percent"], &seen["task"]["outcome"]), (&json!(100), &json!("fixed")));
     assert_eq!(seen["usageReport"]["total"], json!({ "cost": "0.004", "calls": 1 }));
-    let row = &seen["usageReport"]["rows"][0];
+    let row = &seen["usageReport"]["nodes"][0];
     assert_eq!(row["keys"][0]["name"], "ada");
     assert_eq!(row["keys"][0]["id"], ada);
     assert_eq!(row["keys"][1], json!({ "dimension": "MODEL", "value": "m", "id": null, "name": null }));
@@ -311,6 +311,102 @@ async fn a_retried_command_is_executed_once() {
     assert_eq!(payload["error"]["currentVersion"], 2);
     let fresh = json!({ "id": id, "expectedVersion": 2 });
     assert_eq!(command(&server, "pauseAgent", fresh, "outcome").await["outcome"], "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_again_in_other_words_is_refused_rather_than_lost() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let ada = agent(&server, "ada").await;
+    let submit = async || {
+        let payload = command(&server, "submitTask", json!({ "title": "t", "agentId": ada }), "task { id }").await;
+        payload["task"]["id"].clone()
+    };
+    let task = submit().await;
+    let start = json!({ "id": task, "commandId": Uuid::new_v4() });
+    for outcome in ["DONE", "DUPLICATE"] {
+        assert_eq!(command(&server, "startTask", start.clone(), SETTLED).await["outcome"], outcome);
+    }
+    assert_eq!(refusal(&server, "startTask", json!({ "id": task })).await, "ALREADY_STARTED", "by another worker");
+
+    let said = async |field: &str, word: &str, id: &Value, text: &str| {
+        command(&server, field, json!({ "id": id, word: text }), SETTLED).await
+    };
+    let other = submit().await;
+    let third = submit().await;
+    for (field, word, id, code) in [
+        ("completeTask", "result", &task, "ALREADY_ENDED"),
+        ("failTask", "error", &other, "ALREADY_ENDED"),
+        ("cancelTask", "reason", &third, "ALREADY_ENDED"),
+        ("pauseAgent", "reason", &json!(ada), "ALREADY_STOPPED"),
+        ("retireAgent", "reason", &json!(ada), "ALREADY_STOPPED"),
+    ] {
+        assert_eq!(said(field, word, id, "this").await["outcome"], "DONE", "{field}");
+        let again = said(field, word, id, "this").await;
+        assert_eq!(again["outcome"], "ALREADY_DONE", "{field}: {again}");
+        let payload = said(field, word, id, "that").await;
+        assert_eq!(payload["error"]["code"], code, "{field}: {payload}");
+    }
+    let outcome =
+        server.ask("query ($id: ID!) { task(id: $id, minPosition: \"8\") { outcome } }", json!({ "id": task }));
+    assert_eq!(outcome.await["task"]["outcome"], "this");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_of_an_unknown_agent_is_refused() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let define = |agent: &Value| json!({ "terms": { "name": "b", "limit": 1, "scope": { "agentId": agent } } });
+    assert_eq!(refusal(&server, "defineBudget", define(&json!(Uuid::new_v4()))).await, "UNKNOWN_AGENT");
+    let ada = json!(agent(&server, "ada").await);
+    assert_eq!(command(&server, "defineBudget", define(&ada), SETTLED).await["outcome"], "DONE");
+    command(&server, "retireAgent", json!({ "id": ada }), "outcome").await;
+    let payload = command(&server, "defineBudget", define(&ada), SETTLED).await;
+    assert_eq!(payload["outcome"], "DONE", "costs of an agent that is gone may still come in");
+}
+
+/// A key that says nothing would make one call of all that have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_key_that_says_nothing_is_refused() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let head = server.ask("{ head }", json!({})).await;
+    for bad in ["", " ", "\t", "a\nb", &"x".repeat(257)] {
+        let payload = command(&server, "reportCall", json!({ "model": "m", "callKey": bad }), SETTLED).await;
+        let error = &payload["error"];
+        assert_eq!(
+            (&error["code"], &error["field"]),
+            (&json!("INVALID_INPUT"), &json!("callKey")),
+            "{bad:?}: {payload}"
+        );
+    }
+    assert_eq!(server.ask("{ head }", json!({})).await, head);
+}
+
+/// What a charge names is in the log before the charge, and stays what it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_names_the_committed_version_of_the_price_book() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    for rate in ["1", "2"] {
+        let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
+                            "rates": { "input": rate, "output": rate } });
+        command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
+        let report = json!({ "callKey": rate, "provider": "acme", "model": "m", "usage": { "input": 1_000_000 } });
+        command(&server, "reportCall", report, "outcome").await;
+        let charge: Value = sqlx::query_scalar(
+            "select (payload -> 'charge')::text from apex.events where category = 'call' order by position desc limit 1",
+        )
+        .fetch_one(&database.pool)
+        .await
+        .map(|text: String| serde_json::from_str(&text).unwrap())
+        .unwrap();
+        let version: i64 = sqlx::query_scalar("select version from apex.streams where category = 'price_book'")
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
+        assert_eq!((&charge["book_version"], &charge["amount"]), (&json!(version), &json!(rate)), "{charge}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,15 @@
 //! Many appends in one transaction: what the ones that build on each other may rely on.
 
-use crate::harness::{TestDatabase, append, at, name, stream, tenant};
+use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, append, at, name, stream, tenant};
 use commands::{Commands, CommandsConfig, Context, Error, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::task::{Task, TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Labels};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use sqlx::PgConnection;
 use std::collections::BTreeSet;
+use std::time::Instant;
 use streams::{
     AppendError, Appended, AppenderLimits, Chain, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
     StreamKey, Version,
@@ -258,6 +260,21 @@ async fn hold(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
     owner
 }
 
+/// Waits until an append is held up by the transaction.
+async fn holds_up(holder: &mut PgConnection) {
+    let deadline = Instant::now() + PATIENCE;
+    let held = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
+    loop {
+        // Within a transaction, who is there would be looked up once and remembered.
+        sqlx::query("select pg_stat_clear_snapshot()").execute(&mut *holder).await.unwrap();
+        if sqlx::query_scalar(held).fetch_one(&mut *holder).await.unwrap() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no append is held up");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
 /// A batch that never ends is given up, and what comes later goes on. What became of it is found out by a retry.
 #[tokio::test]
 async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody() {
@@ -289,7 +306,7 @@ async fn no_more_wait_than_may() {
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
     let mut holder = hold(&database, id).await;
     let first = log.submit(append(vec![stream(id, version(1), 1)]), None).unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    holds_up(&mut holder).await;
     let submit = |_| log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None);
     let mut waiting: Vec<_> = (0..10).map(submit).collect::<Result<_, _>>().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -315,7 +332,7 @@ async fn a_command_whose_caller_left_does_not_trouble_those_after_it() {
         tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
     };
     let left = run(TaskCommand::Complete { result: None, at: at(20) });
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    holds_up(&mut holder).await;
     left.abort();
     let later = run(TaskCommand::Complete { result: None, at: at(20) });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;

@@ -174,7 +174,7 @@ pub(crate) fn stream(id: Uuid, expected: Expected, events: usize) -> StreamAppen
 }
 
 pub(crate) fn append(streams: Vec<StreamAppend>) -> Append {
-    Append { tenant: tenant(), metadata: metadata(), streams }
+    Append { tenant: tenant(), metadata: metadata(), request: None, streams }
 }
 
 /// A call that nobody has recorded yet, with a cost.
@@ -258,6 +258,46 @@ impl TestDatabase {
     /// That the log is what it promises to be.
     pub(crate) async fn verify_log(&self) {
         self.run(&["log", "verify"]).await.ok();
+    }
+}
+
+/// Keeps a log from reaching a position, so that whoever appends is still at it when it is killed, however fast it is.
+pub(crate) struct Hold {
+    holder: PgConnection,
+}
+
+impl TestDatabase {
+    /// Appends that would reach the position wait from now on.
+    pub(crate) async fn hold_before(&self, position: i64) -> Hold {
+        let mut holder = self.owner().await;
+        let plant = format!(
+            "select pg_advisory_lock(11);
+             create function apex.hold() returns trigger language plpgsql as $plant$
+             begin
+                 if new.position >= {position} then perform pg_advisory_xact_lock(11); end if;
+                 return new;
+             end
+             $plant$;
+             create trigger hold before update on apex.head for each row execute function apex.hold()"
+        );
+        sqlx::raw_sql(AssertSqlSafe(plant)).execute(&mut holder).await.unwrap();
+        Hold { holder }
+    }
+}
+
+impl Hold {
+    /// Ends what killed processes have left waiting.
+    pub(crate) async fn end_others(&mut self) {
+        let end = "select count(*) filter (where pg_terminate_backend(pid, 10000)) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        sqlx::query_scalar::<_, i64>(end).fetch_one(&mut self.holder).await.unwrap();
+    }
+
+    pub(crate) async fn release(mut self) {
+        self.end_others().await;
+        let release = "drop trigger hold on apex.head; drop function apex.hold()";
+        sqlx::raw_sql(release).execute(&mut self.holder).await.unwrap();
+        self.holder.close().await.unwrap();
     }
 }
 

@@ -205,6 +205,7 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
     let file = many_calls(CALLS);
     let path = file.path().to_str().unwrap();
     let mut kills = 0;
+    let mut hold = database.hold_before(CALLS as i64 - 500).await;
     for target in [100, 700, 1500] {
         let mut child = database.apex(&["import", "autogpt", path]).spawn().unwrap();
         // SIGKILL, at a moment when some calls are in the log and others are not.
@@ -213,10 +214,12 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         child.kill().await.unwrap();
+        hold.end_others().await;
         kills += 1;
     }
     assert_eq!(kills, 3);
     assert!(database.head().await < CALLS as i64, "the import was killed too late to prove anything");
+    hold.release().await;
     database.run(&["import", "autogpt", path]).await.ok();
     let total = database.total().await;
     assert_total(

@@ -101,7 +101,7 @@ async fn a_retry_gets_the_original_positions() {
     assert!(matches!(again, Appended::Duplicate { .. }));
     assert_eq!(positions(&again), positions(&first));
     let receipt = log.receipt(&key(sent.streams[0].id), sent.metadata.command_id).await.unwrap();
-    assert_eq!(receipt.map(|(first, last)| (first.get(), last.get())), Some(positions(&first)));
+    assert_eq!(receipt.map(|receipt| (receipt.first.get(), receipt.last.get())), Some(positions(&first)));
     assert_eq!(log.head().await.unwrap().get(), 8);
 }
 
@@ -121,7 +121,7 @@ async fn a_retried_creation_gets_the_original_positions() {
     let again = logs[1].append(sent.clone()).await.unwrap();
     assert!(matches!(again, Appended::Duplicate { .. }) && positions(&again) == (4, 5), "{again:?}");
     let receipt = logs[0].receipt(&key(id), sent.metadata.command_id).await.unwrap();
-    assert_eq!(receipt.map(|(first, last)| (first.get(), last.get())), Some((4, 5)));
+    assert_eq!(receipt.map(|receipt| (receipt.first.get(), receipt.last.get())), Some((4, 5)));
     assert_eq!(logs[0].receipt(&key(id), Uuid::new_v4()).await.unwrap(), None);
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.receipts").fetch_one(&database.pool).await.unwrap();
     assert_eq!(rows, 1, "only what did not create its stream needs a row of its own");
@@ -440,37 +440,4 @@ async fn partitions_are_made_while_somebody_reads() {
     assert_eq!(log.read_stream(&key(id), Version::ZERO, 10).await.unwrap().len(), 2);
     let refused = sqlx::query("delete from apex.events_000002").execute(&mut owner).await.unwrap_err();
     assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
-}
-
-/// The function is the log's only entrance: it must hold however it is called.
-#[tokio::test]
-async fn appending_twice_in_one_transaction_keeps_versions_dense() {
-    let database = TestDatabase::new().await;
-    let call = |command: Uuid, stream: Uuid, expected: i64| {
-        format!(
-            "select status from apex.append(array['default'], array['{command}'::uuid], array[{}], array[1], array['{{}}'],
-                 array['default'], array['task'], array['{stream}'::uuid], array[1::bigint], array[1],
-                 array[1], array[1], array[{expected}::bigint], array[1::bigint], array[0::bigint],
-                 array[1], array[1], array[1::bigint], array[gen_random_uuid()], array['task.started'],
-                 array[1::smallint], array['{{}}'], array['\\x00'::bytea])",
-            expected == 0
-        )
-    };
-    let id = Uuid::new_v4();
-    let mut transaction = database.pool.begin().await.unwrap();
-    for (savepoint, expected, status) in [(false, 0, "appended"), (true, 1, "appended"), (true, 1, "conflict")] {
-        if savepoint {
-            sqlx::query("savepoint s").execute(&mut *transaction).await.unwrap();
-        }
-        let sql = sqlx::AssertSqlSafe(call(Uuid::new_v4(), id, expected));
-        let answered: String = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await.unwrap();
-        assert_eq!(answered, status);
-    }
-    transaction.commit().await.unwrap();
-    let versions: Vec<i64> = sqlx::query_scalar("select version from apex.events order by position")
-        .fetch_all(&database.pool)
-        .await
-        .unwrap();
-    let version: i64 = sqlx::query_scalar("select version from apex.streams").fetch_one(&database.pool).await.unwrap();
-    assert_eq!((versions, version), (vec![1, 2], 2));
 }

@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod archive;
+mod budget_model;
 mod budgets;
+mod command_ids;
 mod connections;
+mod doors;
 mod embedded;
+mod entrance;
 mod fuzz;
 mod graphql;
 mod graphql_http;
@@ -23,6 +27,7 @@ mod projections;
 mod readiness;
 mod relay;
 mod replay;
+mod report;
 mod resume;
 mod serve;
 mod snapshots;

@@ -21,7 +21,7 @@ impl TestDatabase {
         let database = Self::new().await;
         let mut owner = database.owner().await;
         sqlx::query("select apex.set_partition_size($1)").bind(events).execute(&mut owner).await.unwrap();
-        sqlx::query("select apex.ensure_partitions($1)").bind(ahead).execute(&mut owner).await.unwrap();
+        sqlx::query("select apex.make_partitions($1)").bind(ahead).execute(&mut owner).await.unwrap();
         database
     }
 }
@@ -231,11 +231,11 @@ async fn pages_have_as_much_as_fits_in_memory_and_miss_nothing() {
     let database = TestDatabase::with_partitions_of(10).await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     let id = Uuid::new_v4();
-    let large = || NewEvent { payload: format!("\"{}\"", "x".repeat(800_000)), ..event("large") };
+    let large = || NewEvent { payload: format!("{{\"x\":\"{}\"}}", "x".repeat(800_000)), ..event("large") };
     for version in 0..25 {
         let expected = Expected::Exact(Version::from(version));
         let streams = vec![StreamAppend { category: "task".into(), id, expected, events: vec![large()] }];
-        log.append(Append { tenant: tenant(), metadata: metadata(), streams }).await.unwrap();
+        log.append(Append { tenant: tenant(), metadata: metadata(), request: None, streams }).await.unwrap();
         log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
     }
     let key = StreamKey { tenant: tenant(), category: "task".into(), id };

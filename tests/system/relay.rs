@@ -147,3 +147,16 @@ async fn a_relay_without_a_broker_says_so() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("APEX_KAFKA_BROKERS"), "{}", ran.stderr);
 }
+
+/// An event of a category that this program has no topic for does not keep those after it from being published, nor does
+/// one that nobody can decode.
+#[tokio::test]
+async fn the_relay_passes_over_what_it_has_no_topic_for() {
+    let (database, _log) = crate::entrance::damaged().await;
+    let prefix = prefix();
+    let ran = tokio::time::timeout(crate::harness::PATIENCE, relay(&database, &prefix)).await.expect("it goes on").ok();
+    assert!(ran.stderr.contains("does not know its category"), "{}", ran.stderr);
+    let mut positions: Vec<_> = consume(&prefix).await.iter().map(|message| message.number("ce_position")).collect();
+    positions.sort_unstable();
+    assert_eq!(positions, [1, 2, 3, 4, 6, 7], "all but the one of no known category");
+}

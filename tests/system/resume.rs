@@ -236,11 +236,15 @@ async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, 
     let (stop, start) = (Arc::new(AtomicBool::new(false)), client.cursor);
     let read = async {
         let mut left = kills;
-        // The control goes on until there is something to be wrong about.
-        while left > 0 || (client.skew != 0 && client.seen.len() < 40) {
-            left = left.saturating_sub(1);
+        // The control goes on until there is something to be wrong about, and everybody until the log is long enough.
+        while left > 0
+            || (client.skew != 0 && client.seen.len() < 40)
+            || log(&database, start, client.event_type).await.len() <= kills / 4
+        {
             // At any moment: while it connects, between messages, in the middle of one.
-            let (events, after) = (rand::rng().random_range(1..12), rand::rng().random_range(0..15_000));
+            let most_us = if left > 0 || client.skew == 0 { 15_000 } else { 1_000_000 };
+            left = left.saturating_sub(1);
+            let (events, after) = (rand::rng().random_range(1..12), rand::rng().random_range(0..most_us));
             drop(tokio::time::timeout(Duration::from_micros(after), client.follow(&server, events)).await);
         }
         stop.store(true, Ordering::Relaxed);

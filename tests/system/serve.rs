@@ -30,6 +30,7 @@ async fn a_server_killed_during_an_import_loses_nothing() {
     let database = TestDatabase::new().await;
     let file = many_calls("a", CALLS);
     let arguments = ["import", "autogpt", file.path().to_str().unwrap()];
+    let mut hold = database.hold_before(CALLS as i64 - 500).await;
     for target in [300, 900] {
         let server = database.serve(&[]).await;
         let mut import = database.apex(&arguments).spawn().unwrap();
@@ -38,8 +39,10 @@ async fn a_server_killed_during_an_import_loses_nothing() {
         }
         server.kill().await;
         import.kill().await.unwrap();
+        hold.end_others().await;
     }
     assert!(database.head().await < CALLS as i64, "killed too late to prove anything");
+    hold.release().await;
     let server = database.serve(&[]).await;
     database.run(&arguments).await.ok();
     let head = database.head().await;

@@ -1,11 +1,10 @@
 //! How many statements a query takes, and how many rows it gets: counted on the wire, before PostgreSQL.
 
 use crate::graphql::command;
-use crate::harness::{Server, TestDatabase};
+use crate::harness::{PATIENCE, Server, TestDatabase};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -115,8 +114,11 @@ async fn what_belongs_to_rows_is_loaded_together() {
         "{{ calls(first: 1, minPosition: {last}) {{ nodes {{ agent {{ id }} task {{ id }} }} }} budgets(first: 1, minPosition: {last}) {{ nodes {{ id }} }} }}"
     );
     server.ask(&wait, json!({})).await;
-    // The projections are still at the last memory for a moment.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The projections are still at the last memory for a moment, and so is the policy.
+    let policy = projections::policy_checkpoint(apex::policies::BUDGET_ALERTS);
+    let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).chain([&*policy]).collect();
+    let head = streams::Position::from_i64(database.head().await);
+    projections::wait_for(&database.pool, &names, head, PATIENCE).await.unwrap();
     for query in [
         "{ tasks(first: COUNT) { nodes { title agent { name } } } }",
         "{ calls(first: COUNT) { nodes { agent { name } task { title agent { name } } } } }",

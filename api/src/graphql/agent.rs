@@ -191,6 +191,8 @@ command_error! {
         NotRegistered,
         /// An agent with another profile is registered under this id.
         AlreadyRegistered,
+        /// It was stopped in the same way before, for another reason.
+        AlreadyStopped,
         /// The step is not possible from its status.
         NotPossible,
     }
@@ -201,6 +203,7 @@ impl From<AgentError> for AgentCommandError {
         let code = match error {
             AgentError::NotRegistered => AgentErrorCode::NotRegistered,
             AgentError::AlreadyRegistered => AgentErrorCode::AlreadyRegistered,
+            AgentError::AlreadyStopped(_) => AgentErrorCode::AlreadyStopped,
             AgentError::NotPossible { .. } => AgentErrorCode::NotPossible,
         };
         Self::new(code, error)
@@ -218,7 +221,9 @@ payload! {
 /// A new agent.
 #[derive(Debug, InputObject)]
 pub(crate) struct RegisterAgentInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The agent's id, where the client knows it; otherwise one is made from `commandId`, or made up.
     id: Option<ID>,
@@ -237,7 +242,9 @@ pub(crate) struct RegisterAgentInput {
 /// An agent to be activated or resumed.
 #[derive(Debug, InputObject)]
 pub(crate) struct MoveAgentInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which agent.
     id: ID,
@@ -250,7 +257,9 @@ pub(crate) struct MoveAgentInput {
 /// An agent to be paused or retired.
 #[derive(Debug, InputObject)]
 pub(crate) struct StopAgentInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which agent.
     id: ID,

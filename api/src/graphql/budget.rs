@@ -14,9 +14,8 @@ use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono_tz::Tz;
-use domain::budget::{
-    Budget as Aggregate, BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold,
-};
+use commands::BudgetRefusal;
+use domain::budget::{BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold};
 use domain::{AgentId, BudgetId, Money, Sum};
 use projections::DatabaseError;
 use projections::query::{self, BudgetMonthRow, BudgetRow, Page};
@@ -268,6 +267,8 @@ command_error! {
         TooManyThresholds,
         /// The time zone is not one of the IANA database.
         UnknownTimeZone,
+        /// The agent whose spending it is to count is not registered.
+        UnknownAgent,
     }
 }
 
@@ -284,6 +285,15 @@ impl From<BudgetError> for BudgetCommandError {
             BudgetError::BadMonth(_) => BudgetErrorCode::InvalidInput,
         };
         Self::new(code, error)
+    }
+}
+
+impl From<BudgetRefusal> for BudgetCommandError {
+    fn from(refusal: BudgetRefusal) -> Self {
+        match refusal {
+            BudgetRefusal::Budget(error) => error.into(),
+            BudgetRefusal::Agent(refusal) => Self::new(BudgetErrorCode::UnknownAgent, refusal),
+        }
     }
 }
 
@@ -324,7 +334,9 @@ pub(crate) struct BudgetTermsInput {
 /// A new budget.
 #[derive(Debug, InputObject)]
 pub(crate) struct DefineBudgetInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The budget's id, where the client knows it; otherwise one is made from `commandId`, or made up.
     id: Option<ID>,
@@ -337,7 +349,9 @@ pub(crate) struct DefineBudgetInput {
 /// A budget with other terms from now on.
 #[derive(Debug, InputObject)]
 pub(crate) struct ReviseBudgetInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which budget.
     id: ID,
@@ -352,7 +366,9 @@ pub(crate) struct ReviseBudgetInput {
 /// A budget that is to count no more.
 #[derive(Debug, InputObject)]
 pub(crate) struct CloseBudgetInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which budget.
     id: ID,
@@ -376,7 +392,8 @@ impl BudgetMutation {
         execute(ctx, id, Order::new(input.command_id), terms.map(|terms| BudgetCommand::Define { terms, at })).await
     }
 
-    /// Changes the terms of a budget. Alerts that were raised stay raised.
+    /// Changes the terms of a budget. Thresholds that they leave reached raise no alert again; those that they leave
+    /// unreached may be crossed once more.
     async fn revise_budget(&self, ctx: &Context<'_>, input: ReviseBudgetInput) -> Result<BudgetPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
@@ -399,11 +416,13 @@ async fn execute(
     order: Order,
     command: Result<BudgetCommand, BudgetCommandError>,
 ) -> Result<BudgetPayload> {
-    let settled = match command {
-        Ok(command) => payload::run::<Aggregate, BudgetCommandError>(ctx, id, order, Ok(command)).await?,
-        Err(error) => payload::refused(&order.context(ctx.data::<Caller>()?), id, error),
+    let context = order.context(ctx, id)?;
+    let command = match command {
+        Ok(command) => command,
+        Err(error) => return Ok(payload::refused(&context, id, error).into()),
     };
-    Ok(settled.into())
+    let result = ctx.data::<Arc<Services>>()?.commands.execute_budget(&context, BudgetId(id), command).await;
+    payload::settle(&context, id, result).map(Into::into)
 }
 
 /// The terms in an input: an error of the request for ids that are none, a refusal for what does not fit.

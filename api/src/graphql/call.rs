@@ -339,12 +339,15 @@ pub(crate) struct UsageInput {
 /// first that says anything.
 #[derive(Debug, InputObject)]
 pub(crate) struct ReportCallInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The call's id, where the client knows it.
     id: Option<ID>,
     /// What the provider or the client calls the call, such as the id in its answer. The call's id is made from it and
-    /// `provider`, so that whoever reports the same call reports it under the same id.
+    /// `provider`, so that whoever reports the same call reports it under the same id. One line of at most 256 bytes, not
+    /// only white space.
     call_key: Option<String>,
     /// What was called; a tool if `tool` is given, else a model.
     kind: Option<CallKind>,
@@ -383,9 +386,15 @@ impl CallMutation {
     /// Takes note of a call and charges it at the price that its model had when it began. One call is charged once,
     /// whoever reports it and however often.
     async fn report_call(&self, ctx: &Context<'_>, input: ReportCallInput) -> Result<CallPayload> {
-        let id = call_id(&input)?;
-        let caller = ctx.data::<Caller>()?;
-        let context = Order::new(input.command_id).expecting(input.expected_version).context(caller);
+        let order = Order::new(input.command_id).expecting(input.expected_version);
+        let id = match call_id(&input)? {
+            Ok(id) => id,
+            Err(invalid) => {
+                let context = order.context(ctx, Uuid::nil())?;
+                return Ok(payload::refused::<CallCommandError>(&context, Uuid::nil(), invalid).into());
+            }
+        };
+        let context = order.context(ctx, id)?;
         let facts = match facts(input)? {
             Ok(facts) => facts,
             Err(invalid) => return Ok(payload::refused::<CallCommandError>(&context, id, invalid).into()),
@@ -397,11 +406,14 @@ impl CallMutation {
     }
 }
 
-fn call_id(input: &ReportCallInput) -> Result<Uuid> {
+/// The id of a call: an error of the request for an id that is none, a refusal for a key that does not fit.
+fn call_id(input: &ReportCallInput) -> Result<Result<Uuid, Invalid>> {
     match (&input.id, &input.call_key) {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give `id` or `callKey`, not both")),
-        (None, Some(key)) => Ok(derived_id(&["call", input.provider.as_deref().unwrap_or_default(), key])),
-        (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id),
+        // All calls with a key that says nothing would be one.
+        (None, Some(key)) => Ok(input::name("callKey", key.clone())
+            .map(|key| derived_id(&["call", input.provider.as_deref().unwrap_or_default(), key.as_str()]))),
+        (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id).map(Ok),
     }
 }
 

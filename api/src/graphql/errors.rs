@@ -12,6 +12,7 @@
 //! | `BUSY` | too many writes wait; try again | `retryAfterMs` |
 //! | `CONTENDED` | others changed the same thing all the time; try again | |
 //! | `INDETERMINATE` | it is not known whether it was written; retry with the same `commandId` | |
+//! | `UNREADABLE` | an event of the aggregate cannot be read: a newer Apex wrote it, or it is damaged | |
 //! | `UNAVAILABLE` | the database cannot be reached; try again | |
 //! | `INTERNAL` | a fault of Apex; the details are in its log, never here | |
 //!
@@ -126,11 +127,18 @@ pub(crate) fn read(error: &ReadError) -> Error {
     }
 }
 
+/// A stored event is not one that this program knows.
+fn unreadable(error: &(dyn StdError + 'static)) -> Error {
+    tracing::error!(error, "a stored event cannot be read");
+    coded("UNREADABLE", "an event of this object cannot be read: a newer Apex wrote it, or it is damaged")
+}
+
 /// The past could not be read.
 pub(crate) fn history(error: &HistoryError) -> Error {
     match error {
         HistoryError::Read(error) => read(error),
-        HistoryError::Decode(_) | HistoryError::Apply(_) => internal(error),
+        HistoryError::Decode(_) => unreadable(error),
+        HistoryError::Apply(_) => internal(error),
     }
 }
 
@@ -151,6 +159,7 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::Twice(_) => bad_input("DIMENSION_TWICE", error.to_string()),
+        ReportError::BadCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }
 }
@@ -166,6 +175,8 @@ pub(crate) enum Failure<R> {
         /// Where the aggregate is.
         current: streams::Version,
     },
+    /// Another command was executed under the same id: an answer of the mutation.
+    CommandIdReused,
     /// What it would write is too large: an answer of the mutation.
     Invalid(streams::InvalidAppend),
     /// Anything else.
@@ -177,6 +188,7 @@ impl<R: StdError + 'static> From<commands::Error<R>> for Failure<R> {
         match error {
             commands::Error::Rejected(refusal) => Self::Refused(refusal),
             commands::Error::WrongVersion { expected, current } => Self::WrongVersion { expected, current },
+            commands::Error::CommandIdReused => Self::CommandIdReused,
             commands::Error::Append(AppendError::Invalid(invalid)) => Self::Invalid(invalid),
             error => Self::Failed(failed(&error)),
         }
@@ -206,8 +218,9 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
             coded("UNAVAILABLE", "Apex is shutting down; try again")
         }
         commands::Error::Load(error) => read(error),
-        commands::Error::Append(AppendError::Refused(_) | AppendError::Invalid(_))
-        | commands::Error::Decode(_)
+        commands::Error::Decode(_) => unreadable(error),
+        commands::Error::CommandIdReused
+        | commands::Error::Append(AppendError::Refused(_) | AppendError::Invalid(_) | AppendError::CommandReused)
         | commands::Error::Encode(_)
         | commands::Error::Rejected(_)
         | commands::Error::WrongVersion { .. } => internal(error),
@@ -216,8 +229,8 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
 
 /// Declares what a mutation of an aggregate answers when it is refused: an enum of codes and the object with one.
 ///
-/// Every aggregate has `INVALID_INPUT` (a field of the input does not fit) and `WRONG_VERSION` (see
-/// `expectedVersion`) beside its own.
+/// Every aggregate has `INVALID_INPUT` (a field of the input does not fit), `WRONG_VERSION` (see `expectedVersion`) and
+/// `COMMAND_ID_REUSED` beside its own.
 macro_rules! command_error {
     ($(#[$doc:meta])* $error:ident, $code:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
         /// The reasons for a refusal.
@@ -227,6 +240,8 @@ macro_rules! command_error {
             InvalidInput,
             /// It is not at the `expectedVersion`; `currentVersion` says where it is.
             WrongVersion,
+            /// The `commandId` was given with another command before: with another mutation, object or input.
+            CommandIdReused,
             $($(#[$variant_doc])* $variant),+
         }
 
@@ -262,6 +277,11 @@ macro_rules! command_error {
                     current_version: Some(current.as_i64().into()),
                     ..Self::new($code::WrongVersion, message)
                 }
+            }
+
+            fn command_id_reused() -> Self {
+                let message = "another command was executed under this commandId: give this one an id of its own";
+                Self::new($code::CommandIdReused, message)
             }
 
             fn too_large(message: String) -> Self {

@@ -37,10 +37,10 @@ pub(crate) struct Event {
     name: String,
     /// The version of the payload's schema.
     schema_version: i32,
-    /// What happened.
+    /// What happened. As text where it is JSON that has no form here, such as a number beyond any that is known.
     payload: Json<Value>,
     /// Who caused it, and by what: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and
-    /// `traceparent`.
+    /// `traceparent`. As text where it is JSON that has no form here.
     metadata: Json<Value>,
     /// When it was appended, by the database's clock.
     recorded_at: Timestamp,
@@ -53,7 +53,7 @@ impl TryFrom<&RecordedEvent> for Event {
 
     fn try_from(event: &RecordedEvent) -> Result<Self> {
         // Not through a map of another kind: members keep the order in which they were written.
-        let json = |text: &str| serde_json::from_str(text).map(Json).map_err(|error| errors::internal(&error));
+        let json = |text: &str| Json(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())));
         let mut content_hash = String::with_capacity(64);
         for byte in &event.content_hash {
             write!(content_hash, "{byte:02x}").map_err(|error| errors::internal(&error))?;
@@ -67,8 +67,8 @@ impl TryFrom<&RecordedEvent> for Event {
             event_id: event.event_id.into(),
             name: event.name.clone(),
             schema_version: event.schema_version.into(),
-            payload: json(&event.payload)?,
-            metadata: json(&event.metadata)?,
+            payload: json(&event.payload),
+            metadata: json(&event.metadata),
             recorded_at: event.recorded_at.into(),
             content_hash,
         })

@@ -200,6 +200,8 @@ command_error! {
         AlreadyStored,
         /// The memory was forgotten.
         Forgotten,
+        /// The memory was forgotten before, for another reason.
+        ForgottenOtherwise,
         /// What others saw cannot be unseen.
         CannotNarrow,
         /// The memory is private to another agent.
@@ -215,6 +217,7 @@ impl From<MemoryError> for MemoryCommandError {
             MemoryError::NotStored => MemoryErrorCode::NotStored,
             MemoryError::AlreadyStored => MemoryErrorCode::AlreadyStored,
             MemoryError::Forgotten => MemoryErrorCode::Forgotten,
+            MemoryError::ForgottenOtherwise => MemoryErrorCode::ForgottenOtherwise,
             MemoryError::CannotNarrow { .. } => MemoryErrorCode::CannotNarrow,
             MemoryError::NotVisible => MemoryErrorCode::NotVisible,
             MemoryError::TooManyTags(_) => MemoryErrorCode::TooManyTags,
@@ -234,7 +237,9 @@ payload! {
 /// Something to be remembered.
 #[derive(Debug, InputObject)]
 pub(crate) struct StoreMemoryInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The memory's id, where the client knows it; otherwise one is made from `commandId`, or made up.
     id: Option<ID>,
@@ -251,7 +256,9 @@ pub(crate) struct StoreMemoryInput {
 /// A memory that more may see.
 #[derive(Debug, InputObject)]
 pub(crate) struct ShareMemoryInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which memory.
     id: ID,
@@ -266,7 +273,9 @@ pub(crate) struct ShareMemoryInput {
 /// A memory that is used.
 #[derive(Debug, InputObject)]
 pub(crate) struct RecallMemoryInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which memory.
     id: ID,
@@ -281,7 +290,9 @@ pub(crate) struct RecallMemoryInput {
 /// A memory to be let go.
 #[derive(Debug, InputObject)]
 pub(crate) struct ForgetMemoryInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which memory.
     id: ID,

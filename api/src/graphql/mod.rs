@@ -18,6 +18,7 @@ pub(crate) mod payload;
 pub(crate) mod price;
 pub(crate) mod projections_status;
 pub(crate) mod report;
+pub(crate) mod request;
 pub(crate) mod scalars;
 pub(crate) mod subscription;
 pub(crate) mod task;

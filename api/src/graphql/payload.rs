@@ -8,6 +8,7 @@ use super::Services;
 use super::as_of::AsOf;
 use super::errors::Failure;
 use super::input::Invalid;
+use super::request;
 use super::scalars::{Position, Uid};
 use crate::caller::Caller;
 use async_graphql::{Context, Enum, Result};
@@ -46,6 +47,7 @@ impl From<OutcomeKind> for Outcome {
 /// A refusal that can say what every aggregate's can.
 pub(crate) trait Refusal {
     fn wrong_version(expected: Version, current: Version) -> Self;
+    fn command_id_reused() -> Self;
     fn too_large(message: String) -> Self;
 }
 
@@ -74,13 +76,15 @@ impl Order {
         Self { expected_version, ..self }
     }
 
-    /// On whose behalf it is given.
-    pub(crate) fn context(self, caller: &Caller) -> commands::Context {
+    /// On whose behalf it is given, and what was sent with it. Every mutation takes it from here, so that none forgets.
+    pub(crate) fn context(self, ctx: &Context<'_>, target: Uuid) -> Result<commands::Context> {
+        let caller = ctx.data::<Caller>()?;
         let command_id = self.command_id.map_or_else(Uuid::now_v7, |id| id.0);
         let mut context = commands::Context::new(caller.tenant.clone(), caller.actor.clone(), command_id);
         context.correlation_id = caller.correlation_id.unwrap_or(command_id);
         context.expected_version = self.expected_version.map(|version| version.unsigned().into());
-        context
+        context.request = Some(request::hash(&ctx.field(), target)?);
+        Ok(context)
     }
 }
 
@@ -96,6 +100,7 @@ pub(crate) fn settle<A: Aggregate, R: StdError + 'static, E: Refusal + From<R>>(
         Ok(executed) => Ok(settled(executed.kind.into(), Some(executed.position), None)),
         Err(Failure::Refused(refusal)) => refused(refusal.into()),
         Err(Failure::WrongVersion { expected, current }) => refused(E::wrong_version(expected, current)),
+        Err(Failure::CommandIdReused) => refused(E::command_id_reused()),
         Err(Failure::Invalid(invalid)) => refused(E::too_large(invalid.to_string())),
         Err(Failure::Failed(error)) => Err(error),
     }
@@ -108,7 +113,7 @@ pub(crate) async fn run<A: Aggregate, E: Refusal + From<Invalid> + From<A::Error
     order: Order,
     command: Result<A::Command, Invalid>,
 ) -> Result<Settled<E>> {
-    let context = order.context(ctx.data::<Caller>()?);
+    let context = order.context(ctx, id)?;
     match command {
         Ok(command) => {
             let result = ctx.data::<Arc<Services>>()?.commands.execute::<A>(&context, id, command).await;

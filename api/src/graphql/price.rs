@@ -259,7 +259,9 @@ pub(crate) struct PriceInput {
 /// Prices to be set.
 #[derive(Debug, InputObject)]
 pub(crate) struct SetPricesInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The prices; at most 10,000.
     prices: Vec<PriceInput>,
@@ -284,7 +286,7 @@ impl PriceMutation {
             Ok(command) => {
                 payload::run::<Aggregate, PriceCommandError>(ctx, Aggregate::id(), order, Ok(command)).await?
             }
-            Err(error) => payload::refused(&order.context(ctx.data::<Caller>()?), Aggregate::id(), error),
+            Err(error) => payload::refused(&order.context(ctx, Aggregate::id())?, Aggregate::id(), error),
         };
         Ok(settled.into())
     }

@@ -5,7 +5,7 @@
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
-use domain::{Money, MoneyError, Sum};
+use domain::{Money, MoneyError, Sum, without_leap_second};
 use uuid::Uuid;
 
 /// The largest whole number that every JSON reader keeps: 2^53 - 1.
@@ -198,7 +198,7 @@ impl Position {
 pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
 /// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, to the microsecond, between 1970 and 2199; any
-/// offset is accepted, UTC is answered.
+/// offset is accepted, UTC is answered. A leap second is the last microsecond of the second before it.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for Timestamp {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -207,7 +207,7 @@ impl ScalarType for Timestamp {
         if !(1970..2200).contains(&moment.year()) {
             return Err(InputValueError::custom("a moment is between 1970 and 2199"));
         }
-        Ok(Self(moment.trunc_subsecs(6)))
+        Ok(Self(without_leap_second(moment).trunc_subsecs(6)))
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -301,6 +301,7 @@ mod tests {
     fn times_are_answered_in_utc() {
         let read = |text: &str| Timestamp::parse(Value::String(text.into()));
         assert_eq!(read("2023-11-15T00:13:20.5+02:00").unwrap().to_value(), Value::from("2023-11-14T22:13:20.500Z"));
+        assert_eq!(read("2016-12-31T23:59:60Z").unwrap().to_value(), Value::from("2016-12-31T23:59:59.999999Z"));
         for bad in ["2023-11-14", "2023-11-14T22:13:20", "yesterday", ""] {
             assert!(read(bad).is_err(), "{bad:?}");
             assert!(!Timestamp::is_valid(&Value::String(bad.into())), "{bad:?}");

@@ -2,12 +2,11 @@
 
 use super::errors::bad_input;
 use super::events::{Event, EventFilter};
-use super::report::{Asked, Dimension, UsageReport};
+use super::report::{self, Arguments, Asked, Dimension, UsageReport};
 use super::scalars::{Position, Timestamp};
 use super::{Services, errors, follow};
 use crate::caller::Caller;
 use async_graphql::{Context, Result, Subscription};
-use domain::TenantId;
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +48,7 @@ pub(crate) struct UsageSubscription;
 #[Subscription]
 impl UsageSubscription {
     /// Usage and cost: what they are now, then what they are whenever they may have changed.
-    #[graphql(complexity = "100 + child_complexity")]
+    #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_totals(
         &self,
         ctx: &Context<'_>,
@@ -65,6 +64,7 @@ impl UsageSubscription {
             desc = "The least time between two answers, in milliseconds: 100 to 3600000."
         )]
         interval_ms: Option<i32>,
+        #[graphql(desc = "The first rows alone, so many at most: 1 to 500, 100 if not given.")] first: Option<i32>,
     ) -> Result<impl Stream<Item = Result<UsageReport>> + use<>> {
         let interval_ms = interval_ms.unwrap_or(DEFAULT_INTERVAL_MS);
         let interval = match u64::try_from(interval_ms) {
@@ -76,8 +76,7 @@ impl UsageSubscription {
         };
         let totals = UsageTotals {
             services: ctx.data::<Arc<Services>>()?.clone(),
-            tenant: ctx.data::<Caller>()?.tenant.clone(),
-            asked: Asked { by: by.unwrap_or_default(), from, to },
+            asked: Arguments { by: by.unwrap_or_default(), from, to, first, after: None }.check(ctx)?,
             interval,
             last: None,
         };
@@ -94,7 +93,6 @@ impl UsageSubscription {
 
 struct UsageTotals {
     services: Arc<Services>,
-    tenant: TenantId,
     asked: Asked,
     interval: Duration,
     /// Where the last answer stood, and from when on the next may be given.
@@ -118,7 +116,7 @@ impl UsageTotals {
                 }
             }
             let due = Instant::now() + self.interval;
-            let report = match UsageReport::of(&self.services, &self.tenant, &self.asked).await {
+            let (report, position) = match self.asked.read(&self.services).await {
                 // Whoever has been answered once waits for a database that is away.
                 Err(error) if self.last.is_some() && errors::code(&error) == Some("UNAVAILABLE") => {
                     self.last = self.last.map(|(seen, _)| (seen, due));
@@ -127,8 +125,8 @@ impl UsageTotals {
                 report => report?,
             };
             // The log may be ahead of the read model: then it is looked at again after the interval.
-            let is_news = self.last.is_none_or(|(seen, _)| report.stands_at() > seen);
-            self.last = Some((report.stands_at(), due));
+            let is_news = self.last.is_none_or(|(seen, _)| position > seen);
+            self.last = Some((position, due));
             if is_news {
                 return Ok(Some(report));
             }

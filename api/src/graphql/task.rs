@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
-use commands::TaskRefusal;
+use commands::{AgentRefusal, TaskRefusal};
 use domain::task::{TaskCommand, TaskError, TaskSpec, TaskStatus as Status};
 use domain::{AgentId, DagId, TaskId};
 use projections::DatabaseError;
@@ -223,6 +223,10 @@ command_error! {
         NotSubmitted,
         /// Another task was submitted under this id.
         AlreadySubmitted,
+        /// It was started before, under another `commandId`.
+        AlreadyStarted,
+        /// It ended in the same way before, with another result, error or reason.
+        AlreadyEnded,
         /// The step is not possible from its status.
         NotPossible,
         /// Progress is 0 to 100 percent.
@@ -241,8 +245,10 @@ impl From<TaskRefusal> for TaskCommandError {
             TaskRefusal::Task(TaskError::AlreadySubmitted) => TaskErrorCode::AlreadySubmitted,
             TaskRefusal::Task(TaskError::NotPossible { .. }) => TaskErrorCode::NotPossible,
             TaskRefusal::Task(TaskError::BadPercent(_)) => TaskErrorCode::BadPercent,
-            TaskRefusal::UnknownAgent(_) => TaskErrorCode::UnknownAgent,
-            TaskRefusal::AgentStopped(_) => TaskErrorCode::AgentStopped,
+            TaskRefusal::Task(TaskError::AlreadyStarted) => TaskErrorCode::AlreadyStarted,
+            TaskRefusal::Task(TaskError::AlreadyEnded(_)) => TaskErrorCode::AlreadyEnded,
+            TaskRefusal::Agent(AgentRefusal::Unknown(_)) => TaskErrorCode::UnknownAgent,
+            TaskRefusal::Agent(AgentRefusal::Stopped(_)) => TaskErrorCode::AgentStopped,
         };
         Self::new(code, refusal)
     }
@@ -259,7 +265,9 @@ payload! {
 /// A new task.
 #[derive(Debug, InputObject)]
 pub(crate) struct SubmitTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// The task's id, where the client knows it; otherwise one is made from `commandId`, or made up.
     id: Option<ID>,
@@ -276,7 +284,9 @@ pub(crate) struct SubmitTaskInput {
 /// A task to be started.
 #[derive(Debug, InputObject)]
 pub(crate) struct StartTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which task.
     id: ID,
@@ -289,7 +299,9 @@ pub(crate) struct StartTaskInput {
 /// A task that got further.
 #[derive(Debug, InputObject)]
 pub(crate) struct ProgressTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which task.
     id: ID,
@@ -306,7 +318,9 @@ pub(crate) struct ProgressTaskInput {
 /// A task that ended well.
 #[derive(Debug, InputObject)]
 pub(crate) struct CompleteTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which task.
     id: ID,
@@ -321,7 +335,9 @@ pub(crate) struct CompleteTaskInput {
 /// A task that ended badly.
 #[derive(Debug, InputObject)]
 pub(crate) struct FailTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which task.
     id: ID,
@@ -336,7 +352,9 @@ pub(crate) struct FailTaskInput {
 /// A task to be called off.
 #[derive(Debug, InputObject)]
 pub(crate) struct CancelTaskInput {
-    /// The command's id: a retry with the same id changes nothing. Made up if none is given.
+    /// The command's id: a retry with the same id and input changes nothing, and gives the first answer's position. With
+    /// another mutation, object or input it is refused as `COMMAND_ID_REUSED`; only where each of two commands creates
+    /// its own object, they are two commands. Made up if none is given.
     command_id: Option<Uid>,
     /// Which task.
     id: ID,
@@ -365,7 +383,8 @@ impl TaskMutation {
         execute(ctx, id, Order::new(input.command_id), command).await
     }
 
-    /// Begins work on a task. Its agent must be active.
+    /// Begins work on a task. Its agent must be active. One that was started under another `commandId` is refused: whoever
+    /// did works on it.
     async fn start_task(&self, ctx: &Context<'_>, input: StartTaskInput) -> Result<TaskPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
@@ -380,13 +399,13 @@ impl TaskMutation {
         let Ok(percent) = u8::try_from(input.percent) else {
             let error = format!("progress is 0 to 100 percent, not {}", input.percent);
             let error = TaskCommandError::new(TaskErrorCode::BadPercent, error);
-            return Ok(payload::refused(&order.context(ctx.data::<Caller>()?), id, error).into());
+            return Ok(payload::refused(&order.context(ctx, id)?, id, error).into());
         };
         let note = input::body_opt("note", input.note);
         execute(ctx, id, order, note.map(|note| TaskCommand::Progress { percent, note, at })).await
     }
 
-    /// Ends a task well.
+    /// Marks a task as completed. To complete it again changes nothing, unless with another result, which is refused.
     async fn complete_task(&self, ctx: &Context<'_>, input: CompleteTaskInput) -> Result<TaskPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
@@ -395,7 +414,7 @@ impl TaskMutation {
         execute(ctx, Kind::Task.parse(&input.id)?, order, command).await
     }
 
-    /// Ends a task badly.
+    /// Marks a task as failed. To do so again changes nothing, unless with another error, which is refused.
     async fn fail_task(&self, ctx: &Context<'_>, input: FailTaskInput) -> Result<TaskPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
@@ -403,7 +422,7 @@ impl TaskMutation {
         execute(ctx, Kind::Task.parse(&input.id)?, order, command).await
     }
 
-    /// Calls a task off.
+    /// Cancels a task. To do so again changes nothing, unless for another reason, which is refused.
     async fn cancel_task(&self, ctx: &Context<'_>, input: CancelTaskInput) -> Result<TaskPayload> {
         let order = Order::new(input.command_id).expecting(input.expected_version);
         let at = or_now(input.at);
@@ -419,7 +438,7 @@ async fn execute(
     order: Order,
     command: Result<TaskCommand, Invalid>,
 ) -> Result<TaskPayload> {
-    let context = order.context(ctx.data::<Caller>()?);
+    let context = order.context(ctx, id)?;
     let command = match command {
         Ok(command) => command,
         Err(invalid) => return Ok(payload::refused::<TaskCommandError>(&context, id, invalid).into()),

@@ -1,11 +1,13 @@
 //! Bodies of answers: GraphQL responses, and errors of the same form where there is no GraphQL yet.
 
+use crate::limits::refusal;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::json;
+use std::io::{self, Write};
 
 /// An error outside GraphQL, in the form of a GraphQL response.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> impl IntoResponse + use<> {
@@ -59,6 +61,35 @@ pub(crate) fn body(response: &Executed) -> Body<'_> {
     Body { errors: &response.errors, data: (!is_request_error(response)).then_some(&response.data) }
 }
 
+/// Puts an error in the place of a response that would be longer than a limit. What a mutation did is done all the same.
+pub(crate) fn bound(response: &mut Executed, limit_bytes: usize) {
+    if serde_json::to_writer(Counter { left_bytes: limit_bytes }, &body(response)).is_err() {
+        let message = format!(
+            "the answer has more than {limit_bytes} bytes; ask for fewer rows with `first`, or for fewer fields. \
+             Mutations in it were executed"
+        );
+        let mut error = refusal("BAD_USER_INPUT", message, None);
+        error.extensions.get_or_insert_default().set("reason", "RESPONSE_TOO_LARGE");
+        *response = Executed::from_errors(vec![error]);
+    }
+}
+
+/// Counts what is written, up to a limit.
+struct Counter {
+    left_bytes: usize,
+}
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left_bytes = self.left_bytes.checked_sub(bytes.len()).ok_or(io::ErrorKind::WriteZero)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Text of JSON. Keys are strings everywhere, so this cannot fail; if it did, the client would get no text rather than
 /// a wrong one.
 pub(crate) fn text(body: &impl Serialize) -> String {
@@ -80,6 +111,18 @@ mod tests {
         let failed = ServerError::new("no", None).with_path(vec![PathSegment::Field("a".to_owned())]);
         let executed = Executed::from_errors(vec![failed]);
         assert_eq!(text(&body(&executed)), r#"{"errors":[{"message":"no","path":["a"]}],"data":null}"#);
+    }
+
+    #[test]
+    fn a_response_over_the_limit_is_an_error_that_names_it() {
+        let response = || Executed::new(async_graphql::value!({ "a": "0123456789" }));
+        let length = text(&body(&response())).len();
+        let (mut fits, mut too_long) = (response(), response());
+        bound(&mut fits, length);
+        assert_eq!(text(&body(&fits)).len(), length);
+        bound(&mut too_long, length - 1);
+        assert!(text(&body(&too_long)).contains("RESPONSE_TOO_LARGE"), "{}", text(&body(&too_long)));
+        assert!(too_long.errors[0].message.contains(&format!("more than {} bytes", length - 1)));
     }
 
     #[test]

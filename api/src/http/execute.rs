@@ -206,6 +206,7 @@ pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
     let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
     let mut response = executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)]));
     order.apply(&mut response);
+    answer::bound(&mut response, state.limits().max_answer_bytes);
     answer::code_errors(&mut response);
     response
 }
@@ -220,8 +221,10 @@ pub(crate) fn follow(state: &State, prepared: Prepared) -> BoxStream<'static, Re
         true => in_place(|| responses.poll_next_unpin(context)),
         false => responses.poll_next_unpin(context),
     });
+    let max_bytes = state.limits().max_answer_bytes;
     let sorted = responses.map(move |mut response| {
         order.apply(&mut response);
+        answer::bound(&mut response, max_bytes);
         answer::code_errors(&mut response);
         response
     });

@@ -107,8 +107,14 @@ struct Body<'a> {
 }
 
 fn message(event: &RecordedEvent) -> Option<Message> {
-    // What the log holds is JSON; the database sees to it.
-    let (payload, metadata) = (serde_json::from_str(&event.payload).ok()?, serde_json::from_str(&event.metadata).ok()?);
+    let json = |text| {
+        serde_json::from_str(text).inspect_err(|error| {
+            // What the log holds is JSON; the database sees to it.
+            let (position, error) = (event.position, error as &dyn std::error::Error);
+            tracing::error!(%position, error, "an event that is no JSON is left out of a stream");
+        })
+    };
+    let (payload, metadata) = (json(&event.payload).ok()?, json(&event.metadata).ok()?);
     let body = Body {
         position: event.position.to_string(),
         category: &event.stream.category,

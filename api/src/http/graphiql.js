@@ -16,6 +16,6 @@ ReactDOM.createRoot(document.getElementById("graphiql")).render(
     fetcher: remembering,
     shouldPersistHeaders: false,
     defaultQuery:
-      "# Who spent what, on which model?\n{\n  usageReport(by: [AGENT, MODEL]) {\n    rows {\n      keys { dimension value name }\n      totals { calls inputTokens outputTokens cost }\n    }\n    total { calls cost unpricedCalls }\n    position\n  }\n}\n",
+      "# Who spent what, on which model?\n{\n  usageReport(by: [AGENT, MODEL]) {\n    nodes {\n      keys { dimension value name }\n      totals { calls inputTokens outputTokens cost }\n    }\n    total { calls cost unpricedCalls }\n    position\n  }\n}\n",
   }),
 );

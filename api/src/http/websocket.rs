@@ -476,6 +476,7 @@ impl Connection {
         let is_first = !std::mem::replace(&mut operation.answered, true);
         let place = operation.place.clone();
         let never_began = operation.is_subscription && response.data == Value::Null && !response.errors.is_empty();
+        answer::bound(&mut response, self.state.limits().max_answer_bytes);
         answer::code_errors(&mut response);
         if is_first && (never_began || answer::is_request_error(&response)) {
             self.forget(&id);

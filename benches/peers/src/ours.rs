@@ -77,6 +77,7 @@ async fn append_call(log: &Log, n: u64) -> Result<u64> {
     let append = Append {
         tenant: tenant()?,
         metadata: metadata(Uuid::now_v7()),
+        request: None,
         streams: vec![StreamAppend {
             category: "call".into(),
             id: Uuid::now_v7(),

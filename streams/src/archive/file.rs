@@ -8,6 +8,7 @@ use super::ArchiveError;
 use crate::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::reader::get_typed_column_reader;
@@ -261,7 +262,7 @@ fn row(
     (payload, metadata, hash): Contents,
 ) -> Result<RecordedEvent, ArchiveError> {
     let bad = |what: &str| ParquetError::General(format!("position {position}: {what}"));
-    let tenant = text(&tenant)?.try_into().map_err(|_| bad("the tenant has no valid name"))?;
+    let tenant = TenantId::as_stored(text(&tenant)?);
     let stream = Uuid::from_slice(stream.data()).map_err(|_| bad("the stream id is none"))?;
     Ok(RecordedEvent {
         position: Position::from_i64(position),

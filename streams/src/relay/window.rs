@@ -4,7 +4,9 @@ use super::message::{headers, key};
 use super::topics::client;
 use super::{RelayConfig, RelayError};
 use crate::{Position, RecordedEvent};
+use domain::Event;
 use futures::FutureExt;
+use metrics::counter;
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedMessage;
 use rdkafka::producer::future_producer::{Delivery, DeliveryFuture};
@@ -41,7 +43,8 @@ pub(super) struct Window {
 struct InFlight {
     position: Position,
     bytes: usize,
-    delivery: DeliveryFuture,
+    /// None where there is no topic to send it to.
+    delivery: Option<DeliveryFuture>,
     /// It came before those ahead of it: they are of other partitions.
     is_acknowledged: bool,
 }
@@ -99,6 +102,10 @@ impl Window {
             self.waiting_since = Instant::now();
         }
         for event in events {
+            if !Event::CATEGORIES.contains(&&*event.stream.category) {
+                self.leave_out(event);
+                continue;
+            }
             let (topic, key) = (self.config.topic(&event.stream.category), key(event));
             let record = FutureRecord::to(&topic)
                 .key(&key)
@@ -111,9 +118,23 @@ impl Window {
                 .map_err(|(source, _)| RelayError::NotAcknowledged { position: event.position, source })?;
             let bytes = event.payload.len();
             self.bytes += bytes;
-            self.in_flight.push_back(InFlight { position: event.position, bytes, delivery, is_acknowledged: false });
+            let (position, delivery) = (event.position, Some(delivery));
+            self.in_flight.push_back(InFlight { position, bytes, delivery, is_acknowledged: false });
         }
         Ok(())
+    }
+
+    /// Passes over an event of a category that this program has no topic for: all that come after it would wait for ever.
+    fn leave_out(&mut self, event: &RecordedEvent) {
+        let (position, category) = (event.position, &*event.stream.category);
+        counter!("apex_relay_left_out_total").increment(1);
+        tracing::error!(
+            %position,
+            category,
+            "an event is not published: this program does not know its category; once a program that does is running, \
+             have it published again with `apex relay --from`"
+        );
+        self.in_flight.push_back(InFlight { position, bytes: 0, delivery: None, is_acknowledged: true });
     }
 
     /// Waits until the first one in flight is acknowledged, and takes those behind it that are too. May be given up at
@@ -121,8 +142,10 @@ impl Window {
     pub(super) async fn next_acknowledged(&mut self) -> Result<(), RelayError> {
         let Some(first) = self.in_flight.front_mut() else { return Ok(()) };
         if !first.is_acknowledged {
-            let delivered = (&mut first.delivery).await;
-            first.settle(delivered)?;
+            if let Some(delivery) = &mut first.delivery {
+                let delivered = delivery.await;
+                first.settle(delivered)?;
+            }
         }
         self.waiting_since = Instant::now();
         while let Some(first) = self.in_flight.front_mut() {
@@ -152,7 +175,7 @@ impl Window {
 impl InFlight {
     /// Whether it is acknowledged by now.
     fn look(&mut self) -> Result<bool, RelayError> {
-        let Some(delivered) = (&mut self.delivery).now_or_never() else { return Ok(false) };
+        let Some(delivered) = self.delivery.as_mut().and_then(FutureExt::now_or_never) else { return Ok(false) };
         self.settle(delivered)?;
         Ok(true)
     }

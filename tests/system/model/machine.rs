@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{
-    Append, AppendError, Appended, Expected, Metadata, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend,
-    StreamKey, Version,
+    Append, AppendError, Appended, Expected, Metadata, NewEvent, Position, ReadFilter, RecordedEvent, RequestHash,
+    StreamAppend, StreamKey, Version,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -201,6 +201,11 @@ impl<'a> Machine<'a> {
                     let earlier = usize::from(*which).checked_rem(known).map(|index| self.sent[index].clone());
                     appends.extend(earlier.map(|earlier| (*process, earlier)));
                 }
+                What::Reuse(which) => {
+                    let known = self.sent.len();
+                    let earlier = usize::from(*which).checked_rem(known).map(|index| other(&self.sent[index]));
+                    appends.extend(earlier.map(|other| (*process, other)));
+                }
                 What::Twins(plan) => {
                     let append = self.append(plan);
                     appends.push((*process, append.clone()));
@@ -302,7 +307,8 @@ impl<'a> Machine<'a> {
             traceparent: None,
         };
         let tenant = self.tenants[plan.tenant].clone();
-        Append { tenant, metadata, streams: plan.entries.iter().map(entry).collect() }
+        let request = Some(RequestHash::of(command_id.as_bytes()));
+        Append { tenant, metadata, request, streams: plan.entries.iter().map(entry).collect() }
     }
 
     fn filter(&self, filter: &Filter) -> ReadFilter {
@@ -378,8 +384,13 @@ impl<'a> Machine<'a> {
         let log = self.bench.processes[process].log().inner();
         let key = key(append, written);
         let read = log.receipt(&key, append.metadata.command_id);
-        let read = self.bench.runtime.block_on(read).unwrap().map(|(first, last)| (first.get(), last.get()));
-        let expected = self.reference.commands.get(&append.metadata.command_id).copied();
+        let read = self.bench.runtime.block_on(read).unwrap();
+        let expected = self.reference.commands.get(&append.metadata.command_id);
+        let is_other = read.as_ref().is_some_and(|receipt| receipt.is_of_other(append.request.as_ref()));
+        let should_be = expected.is_some_and(|written| written.request != append.request);
+        ensure!(is_other == should_be, "the receipt of {append:?} is of another request: {is_other}");
+        let read = read.map(|receipt| (receipt.first.get(), receipt.last.get()));
+        let expected = expected.map(|written| (written.first, written.last));
         ensure!(read == expected, "the receipt of {append:?} is {read:?}, not {expected:?}");
         Ok(())
     }
@@ -438,6 +449,16 @@ fn same(read: &[RecordedEvent], expected: &[RecordedEvent]) -> Verdict {
         ensure!(read == expected, "what was read is {read:?}, not {expected:?}");
     }
     Ok(())
+}
+
+/// Another request under the same command id; its events can be told from those of the first.
+fn other(append: &Append) -> Append {
+    let mut other = append.clone();
+    other.request = Some(RequestHash::of(&[append.metadata.command_id.as_bytes(), b"other".as_slice()].concat()));
+    for event in other.streams.iter_mut().flat_map(|stream| &mut stream.events) {
+        event.event_id = Uuid::new_v4();
+    }
+    other
 }
 
 fn event(name: &'static str, note: &str) -> NewEvent {

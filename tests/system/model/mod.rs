@@ -49,6 +49,7 @@ fn the_machine_finds_every_planted_bug() {
         Bug::ForgetsVersions,
         Bug::ForgetsGuards,
         Bug::ForgetsCommands,
+        Bug::ForgetsRequests,
         Bug::AnswersRetriesWithTheHead,
         Bug::AnswersRetriesAsNew,
         Bug::TearsAppends,

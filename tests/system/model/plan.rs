@@ -34,6 +34,8 @@ pub(super) enum What {
     New(Plan),
     /// An earlier append once more, whatever became of it.
     Again(u8),
+    /// Another request under the id of an earlier append, for the same streams.
+    Reuse(u8),
     /// The same append twice at once, through two processes.
     Twins(Plan),
 }
@@ -140,6 +142,7 @@ fn sending() -> impl Strategy<Value = Sending> {
     let what = prop_oneof![
         7 => plan().prop_map(What::New),
         2 => any::<u8>().prop_map(What::Again),
+        1 => any::<u8>().prop_map(What::Reuse),
         1 => plan().prop_map(What::Twins),
     ];
     (0..PROCESSES, what).prop_map(|(process, what)| Sending { process, what })

@@ -24,6 +24,8 @@ pub(super) enum Bug {
     ForgetsGuards,
     /// It takes some retries for new commands.
     ForgetsCommands,
+    /// It takes another request under a known command id for a retry.
+    ForgetsRequests,
     /// It answers a retry with the last positions of the log.
     AnswersRetriesWithTheHead,
     /// It says of what was written before that it was written now.
@@ -147,6 +149,7 @@ impl Faulty {
                 append.streams.retain(|stream| !stream.events.is_empty());
             }
             Bug::ForgetsCommands if turn && self.is_known(&append).await => append.metadata.command_id = Uuid::new_v4(),
+            Bug::ForgetsRequests => append.request = None,
             Bug::TearsAppends if append.streams[0].events.len() == 1 => append.streams.truncate(1),
             Bug::AnswersWithoutWriting if turn && append.streams.iter().all(|s| s.expected == Expected::Any) => {
                 let head = self.head().await;

@@ -5,7 +5,9 @@
 
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
-use streams::{Append, AppendError, Appended, Expected, Metadata, ReadFilter, RecordedEvent, StreamAppend, StreamKey};
+use streams::{
+    Append, AppendError, Appended, Expected, Metadata, ReadFilter, RecordedEvent, RequestHash, StreamAppend, StreamKey,
+};
 use uuid::Uuid;
 
 /// What is wrong, or nothing.
@@ -45,8 +47,15 @@ pub(super) struct Reference {
     pub(super) base: u64,
     pub(super) events: Vec<RecordedEvent>,
     pub(super) versions: Versions,
-    /// First and last position of every command.
-    pub(super) commands: HashMap<Uuid, (u64, u64)>,
+    pub(super) commands: HashMap<Uuid, Written>,
+}
+
+/// What a command wrote, and the request that it was given with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) request: Option<RequestHash>,
 }
 
 type Versions = HashMap<StreamKey, u64>;
@@ -90,7 +99,11 @@ impl Reference {
         while let Some(first) = rest.first() {
             let metadata: Metadata = first.metadata().map_err(|error| format!("metadata: {error}"))?;
             let id = metadata.command_id;
-            let found = sent.iter().find(|sent| command(&sent.append) == id);
+            let is_of = |append: &Append| {
+                let mut events = append.streams.iter().flat_map(|stream| &stream.events);
+                command(append) == id && events.next().is_some_and(|event| event.event_id == first.event_id)
+            };
+            let found = sent.iter().find(|sent| is_of(&sent.append));
             let append = &found.ok_or_else(|| format!("nobody sent {first:?} in this step"))?.append;
             ensure!(!self.commands.contains_key(&id), "command {id} was written again, at {}", first.position);
             rest = self.take(append, rest)?;
@@ -144,7 +157,8 @@ impl Reference {
                 rest = more;
             }
         }
-        self.commands.insert(command(append), (first, self.head()));
+        let written = Written { first, last: self.head(), request: append.request };
+        self.commands.insert(command(append), written);
         Ok(rest)
     }
 
@@ -152,7 +166,9 @@ impl Reference {
     /// without being written.
     fn judge(&self, sent: &Sent, was_written: bool, is_written: bool, points: &[Versions]) -> Verdict {
         let Sent { append, answer, may_be_unavailable, may_be_busy } = sent;
-        let known = self.commands.get(&command(append)).copied();
+        let written = self.commands.get(&command(append)).copied();
+        let known = written.filter(|written| written.request == append.request);
+        let known = known.map(|written| (written.first, written.last));
         let told = match answer {
             Answer::Lost => return Ok(()),
             Answer::Told(told) => told,
@@ -168,6 +184,10 @@ impl Reference {
             }
             Ok(Appended::Duplicate { first, last }) => {
                 ensure!(known == Some((first.get(), last.get())), "{append:?} is at {known:?}, not at {told:?}");
+            }
+            Err(AppendError::CommandReused) => {
+                let is_other = written.is_some_and(|written| written.request != append.request);
+                ensure!(is_other, "{append:?} was taken for another request than {written:?}");
             }
             Err(AppendError::Conflict { stream, current }) => {
                 ensure!(!was_written, "{append:?} was written before, but: {told:?}");

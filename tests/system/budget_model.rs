@@ -1,0 +1,368 @@
+//! Random histories of budgets against a small model of the rule in decision record 4, through the read model on a real
+//! database. The domain's own model test is in `domain/src/spending.rs`; this one also covers counting by month, time
+//! zones, scopes and what is stored.
+
+use crate::harness::{PATIENCE, TestDatabase, name};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
+use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, Charged};
+use domain::price_book::{Charge, Price, Quote, Rates, rate};
+use domain::{Currency, Event, EventCodec as _, Money, TenantId, Tokens, Usage};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::{BTreeMap, BTreeSet};
+use streams::{Append, Expected, Log, Metadata, NewEvent, StreamAppend};
+use uuid::Uuid;
+
+/// Histories that are the same in every run: the controls rely on them.
+const FIXED_HISTORIES: usize = 16;
+const RANDOM_HISTORIES: usize = 10;
+
+/// Moments beside the ends of months, and one that is far in the future.
+const MOMENTS: [&str; 9] = [
+    "2023-07-15T12:00:00Z",
+    "2023-07-31T21:59:59Z",
+    "2023-07-31T22:15:00Z",
+    "2023-08-31T11:00:00Z",
+    "2023-08-31T23:59:59Z",
+    "2023-09-01T00:00:00Z",
+    "2023-09-30T22:30:00Z",
+    "2023-10-15T12:00:00Z",
+    "2099-01-15T12:00:00Z",
+];
+const ZONES: [Tz; 4] = [Tz::UTC, Tz::Europe__Berlin, Tz::Pacific__Kiritimati, Tz::Pacific__Pago_Pago];
+
+#[derive(Debug, Clone)]
+struct Terms {
+    limit: u32,
+    percents: Vec<u16>,
+    zone: Tz,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Spent {
+    moment: usize,
+    model: bool,
+    /// None is a call without a price.
+    dollars: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Defines the budget the first time, and revises it from then on.
+    Terms(Terms),
+    Close,
+    /// Records a call the first time, and amends it from then on.
+    Call(usize, Spent),
+}
+
+#[derive(Debug, Clone)]
+struct History {
+    /// Whether the budget counts one model alone.
+    of_model: bool,
+    steps: Vec<Step>,
+}
+
+fn histories() -> impl Strategy<Value = History> {
+    let percents = prop::sample::subsequence(vec![30_u16, 50, 100, 150], 0..=4);
+    let terms = (1_u32..=20, percents, prop::sample::select(&ZONES[..]));
+    let terms = terms.prop_map(|(limit, percents, zone)| Step::Terms(Terms { limit, percents, zone }));
+    let dollars = prop_oneof![1 => Just(None), 6 => (0_u32..=8).prop_map(Some)];
+    let spent = (0..MOMENTS.len(), prop::bool::weighted(0.8), dollars);
+    let call = (0_usize..8, spent)
+        .prop_map(|(call, (moment, model, dollars))| Step::Call(call, Spent { moment, model, dollars }));
+    let step = prop_oneof![4 => call, 2 => terms];
+    (any::<bool>(), prop::collection::vec(step, 4..28), prop::option::weighted(0.5, any::<prop::sample::Index>()))
+        .prop_map(|(of_model, mut steps, closed)| {
+            if let Some(place) = closed {
+                steps.insert(place.index(steps.len()), Step::Close);
+            }
+            History { of_model, steps }
+        })
+}
+
+/// A budget that is closed before its money is spent: rare among random histories.
+fn closed_early() -> History {
+    let terms = Terms { limit: 10, percents: vec![50, 100], zone: Tz::UTC };
+    let spent = Spent { moment: 0, model: true, dollars: Some(8) };
+    History { of_model: false, steps: vec![Step::Terms(terms), Step::Close, Step::Call(0, spent)] }
+}
+
+fn at(moment: usize) -> DateTime<Utc> {
+    MOMENTS[moment].parse().unwrap()
+}
+
+/// A crossing in whole numbers: month, percent, version of the terms, spent, limit, whether it is delivered.
+type Told = (String, u16, i64, i64, i64, bool);
+
+/// What is wrong with the model on purpose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    OnlyCallsCross,
+    OnlyTheLatestMonthIsRevised,
+    AmendmentsArm,
+    RevisionsNeverArm,
+    ZonesAreKept,
+    ClosedBudgetsCount,
+    TheFutureIsTheLatestMonth,
+    EveryMonthIsDelivered,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::OnlyCallsCross,
+    Fault::OnlyTheLatestMonthIsRevised,
+    Fault::AmendmentsArm,
+    Fault::RevisionsNeverArm,
+    Fault::ZonesAreKept,
+    Fault::ClosedBudgetsCount,
+    Fault::TheFutureIsTheLatestMonth,
+    Fault::EveryMonthIsDelivered,
+];
+
+/// The rule, from scratch after each event.
+fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
+    let this_month = Utc::now().format("%Y-%m").to_string();
+    let mut calls: BTreeMap<usize, Spent> = BTreeMap::new();
+    let (mut terms, mut version, mut is_closed): (Option<Terms>, i64, bool) = (None, 0, false);
+    let mut crossed: BTreeSet<(String, u16)> = BTreeSet::new();
+    let mut told = BTreeSet::new();
+    for step in &history.steps {
+        let mut is_revised = false;
+        let mut is_amended = false;
+        match step {
+            Step::Terms(_) | Step::Close if is_closed => continue,
+            Step::Close if terms.is_none() => continue,
+            Step::Close => is_closed = true,
+            Step::Terms(new) => {
+                let zone =
+                    terms.as_ref().filter(|_| fault == Some(Fault::ZonesAreKept)).map_or(new.zone, |old| old.zone);
+                terms = Some(Terms { zone, ..new.clone() });
+                (version, is_revised) = (version + 1, true);
+            }
+            Step::Call(call, spent) => is_amended = calls.insert(*call, *spent).is_some(),
+        }
+        let Some(terms) = &terms else { continue };
+        if is_closed && fault != Some(Fault::ClosedBudgetsCount) {
+            continue;
+        }
+        let mut months: BTreeMap<String, i64> = BTreeMap::new();
+        for spent in calls.values().filter(|spent| spent.model || !history.of_model) {
+            let month = at(spent.moment).with_timezone(&terms.zone).format("%Y-%m").to_string();
+            *months.entry(month).or_default() += i64::from(spent.dollars.unwrap_or(0));
+        }
+        let is_past = |month: &String| *month <= this_month || fault == Some(Fault::TheFutureIsTheLatestMonth);
+        let latest: Vec<_> =
+            months.iter().filter(|(month, spent)| **spent > 0 && is_past(month)).map(|row| row.0).collect();
+        let oldest = latest.iter().rev().nth(1);
+        let limit = i64::from(terms.limit);
+        let reached = |month: &str, percent: u16| {
+            months.get(month).is_some_and(|spent| *spent > 0 && spent * 100 >= limit * i64::from(percent))
+        };
+        if (is_revised && fault != Some(Fault::RevisionsNeverArm))
+            || (is_amended && fault == Some(Fault::AmendmentsArm))
+        {
+            crossed.retain(|(month, percent)| reached(month, *percent));
+        }
+        for (month, spent) in &months {
+            for percent in terms.percents.iter().filter(|percent| reached(month, **percent)) {
+                if !crossed.insert((month.clone(), *percent)) {
+                    continue;
+                }
+                let is_missed = match fault {
+                    Some(Fault::OnlyCallsCross) => is_revised,
+                    Some(Fault::OnlyTheLatestMonthIsRevised) => is_revised && latest.last() != Some(&month),
+                    _ => false,
+                };
+                let is_delivered =
+                    fault == Some(Fault::EveryMonthIsDelivered) || oldest.is_none_or(|oldest| month >= *oldest);
+                if !is_missed {
+                    told.insert((month.clone(), *percent, version, *spent, limit, is_delivered));
+                }
+            }
+        }
+    }
+    told
+}
+
+fn charged(spent: Spent) -> Charged {
+    let dollar = rate(1.into()).unwrap();
+    let rates = Rates { input: dollar, output: dollar, cache_read: None, cache_write: None, reasoning: None };
+    let model = name(if spent.model { "m" } else { "other" });
+    let price = Price {
+        provider: name("p"),
+        model: model.clone(),
+        effective_from: at(0),
+        currency: Currency::Usd,
+        rates,
+        tiers: vec![],
+    };
+    let millions = spent.dollars.unwrap_or(1);
+    Charged {
+        facts: CallFacts {
+            kind: CallKind::Llm,
+            agent_id: None,
+            task_id: None,
+            provider: Some(name("p")),
+            model: Some(model),
+            tool: None,
+            usage: Usage { input: Tokens::new(u64::from(millions) * 1_000_000).unwrap(), ..Usage::default() },
+            started_at: at(spent.moment),
+            latency_ms: None,
+            reported_cost: None,
+            error: None,
+            source: name("test"),
+        },
+        charge: spent.dollars.map(|dollars| Charge {
+            amount: Money::from_decimal(dollars.into()),
+            tier: "standard".to_owned(),
+            quote: Quote { price, book_version: 1 },
+        }),
+    }
+}
+
+/// A tenant with one budget, whose history is appended event by event.
+struct Tenant {
+    id: TenantId,
+    history: History,
+    budget: Uuid,
+    calls: BTreeMap<usize, (Uuid, Charged)>,
+    is_defined: bool,
+    is_closed: bool,
+}
+
+impl Tenant {
+    fn new(number: usize, history: History) -> Self {
+        let id = format!("tenant-{number}").parse().unwrap();
+        Self { id, history, budget: Uuid::now_v7(), calls: BTreeMap::new(), is_defined: false, is_closed: false }
+    }
+
+    /// The event of a step, if there is one.
+    fn event(&mut self, step: usize) -> Option<(&'static str, Uuid, Event)> {
+        match self.history.steps.get(step)?.clone() {
+            Step::Call(number, spent) => {
+                let after = charged(spent);
+                let event = match self.calls.get(&number) {
+                    Some((_, before)) => {
+                        CallEvent::Amended(CallAmended { before: before.clone(), after: after.clone() })
+                    }
+                    None => CallEvent::Recorded(after.clone()),
+                };
+                let entry = self.calls.entry(number).or_insert_with(|| (Uuid::now_v7(), after.clone()));
+                entry.1 = after;
+                Some(("call", entry.0, Event::Call(event)))
+            }
+            Step::Terms(_) | Step::Close if self.is_closed => None,
+            Step::Close if !self.is_defined => None,
+            Step::Close => {
+                self.is_closed = true;
+                let closed = BudgetClosed { at: at(0) };
+                Some(("budget", self.budget, Event::Budget(BudgetEvent::Closed(closed))))
+            }
+            Step::Terms(terms) => {
+                let scope =
+                    if self.history.of_model { BudgetScope::Model { model: name("m") } } else { BudgetScope::Tenant };
+                let terms = BudgetTerms {
+                    name: name("monthly"),
+                    scope,
+                    limit: Money::from_decimal(terms.limit.into()),
+                    currency: Currency::Usd,
+                    time_zone: terms.zone,
+                    thresholds: terms.percents.iter().map(|percent| Threshold::try_from(*percent).unwrap()).collect(),
+                };
+                let defined = BudgetDefined { terms, at: at(0) };
+                let is_first = !std::mem::replace(&mut self.is_defined, true);
+                let event = if is_first { BudgetEvent::Defined(defined) } else { BudgetEvent::Revised(defined) };
+                Some(("budget", self.budget, Event::Budget(event)))
+            }
+        }
+    }
+
+    async fn append(&mut self, log: &Log, step: usize) {
+        let Some((category, id, event)) = self.event(step) else { return };
+        let (event_type, payload) = match &event {
+            Event::Call(event) => (event.event_type(), event.encode()),
+            Event::Budget(event) => (event.event_type(), event.encode()),
+            other => panic!("{other:?}"),
+        };
+        let event = NewEvent {
+            event_id: Uuid::now_v7(),
+            name: event_type.name,
+            schema_version: event_type.schema_version,
+            payload: payload.unwrap(),
+        };
+        let command_id = Uuid::now_v7();
+        let metadata = Metadata {
+            actor: "test".to_owned(),
+            command_id,
+            correlation_id: command_id,
+            causation_id: None,
+            traceparent: None,
+        };
+        let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
+        log.append(Append { tenant: self.id.clone(), metadata, streams: vec![stream] }).await.unwrap();
+    }
+
+    /// What the read model has recorded.
+    async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Told> {
+        let whole = |amount: String| amount.parse::<i64>().unwrap();
+        let rows = projections::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
+        let told = |row: projections::CrossingRow| {
+            let percent = u16::try_from(row.threshold_percent).unwrap();
+            (
+                row.month,
+                percent,
+                row.terms_version,
+                whole(row.spent.to_string()),
+                whole(row.limit_amount.to_string()),
+                row.is_delivered,
+            )
+        };
+        rows.into_iter().map(told).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_crossed_is_what_the_model_says_of_random_histories() {
+    let (mut fixed, mut random) = (TestRunner::deterministic(), TestRunner::default());
+    let mut history = |number| {
+        if number == 0 {
+            return closed_early();
+        }
+        let runner = if number < FIXED_HISTORIES { &mut fixed } else { &mut random };
+        histories().new_tree(runner).unwrap().current()
+    };
+    let mut tenants: Vec<_> =
+        (0..FIXED_HISTORIES + RANDOM_HISTORIES).map(|number| Tenant::new(number, history(number))).collect();
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    let budgets = projections::by_name("budgets").unwrap();
+    rooms.start_projection(budgets);
+    let longest = tenants.iter().map(|tenant| tenant.history.steps.len()).max().unwrap();
+    for step in 0..longest {
+        for tenant in &mut tenants {
+            tenant.append(&rooms.log, step).await;
+        }
+    }
+    let head = rooms.log.head().await.unwrap();
+    projections::wait_for(&database.pool, &["budgets"], head, PATIENCE).await.unwrap();
+    let mut crossed = Vec::new();
+    for tenant in &tenants {
+        let recorded = tenant.recorded(&database).await;
+        assert_eq!(recorded, model(&tenant.history, None), "{}: {:#?}", tenant.id, tenant.history);
+        crossed.push(recorded);
+    }
+    // The control: a model that is wrong is found to be so by the same comparison.
+    for fault in FAULTS {
+        let mut fixed = tenants.iter().zip(&crossed).take(FIXED_HISTORIES);
+        let is_found = fixed.any(|(tenant, recorded)| *recorded != model(&tenant.history, Some(fault)));
+        assert!(is_found, "{fault:?} is not found");
+    }
+    for batch_events in [1, 7] {
+        let circumstances = projections::Circumstances::foreign(batch_events);
+        let comparison = projections::verify(&database.pool, &rooms.log, budgets, &circumstances).await.unwrap();
+        assert!(comparison.is_same(), "in batches of {batch_events}: {comparison:#?}");
+    }
+    rooms.close().await.unwrap();
+}

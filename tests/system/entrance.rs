@@ -1,0 +1,419 @@
+//! The entrance of the log, `apex.append`, called by somebody who means harm with the application's role; and readers that
+//! meet what they cannot decode.
+
+use crate::harness::{PATIENCE, TestDatabase, call, until};
+use serde_json::json;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, Postgres};
+use std::collections::BTreeSet;
+use streams::{Log, LogConfig, Position, ReadFilter, RecordedEvent};
+use uuid::Uuid;
+
+/// What is well-formed, of a type that there is.
+const PAYLOAD: &str = r#"{"at":"2023-11-16T18:17:03Z"}"#;
+
+/// The arguments of a call that appends an event to each of some streams.
+#[derive(Clone)]
+struct Batch {
+    tenant: String,
+    command: Uuid,
+    metadata: String,
+    stream_tenant: String,
+    category: String,
+    streams: Vec<Uuid>,
+    expected: i64,
+    before: i64,
+    entries: Vec<i32>,
+    event_type: String,
+    schema_version: i16,
+    payload: String,
+    hash: Vec<u8>,
+}
+
+impl Batch {
+    fn new() -> Self {
+        let command = Uuid::new_v4();
+        Self {
+            tenant: "default".to_owned(),
+            command,
+            metadata: metadata("mallory", command),
+            stream_tenant: "default".to_owned(),
+            category: "task".to_owned(),
+            streams: vec![Uuid::now_v7()],
+            expected: 0,
+            before: 0,
+            entries: vec![1],
+            event_type: "task.started".to_owned(),
+            schema_version: 1,
+            payload: PAYLOAD.to_owned(),
+            hash: vec![0; 32],
+        }
+    }
+
+    async fn send<'e>(&self, executor: impl Executor<'e, Database = Postgres>) -> Result<String, sqlx::Error> {
+        let (streams, events) = (self.streams.len(), self.entries.len());
+        let numbers: Vec<i32> = (1..).take(streams).collect();
+        let append = "select status from apex.append(
+            $1, $2, array[false], array[$3], array[null::bytea], $4, $5, $6, $7, array_fill(null::integer, array[$8]),
+            array_fill(1, array[$8]), $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+        sqlx::query_scalar(AssertSqlSafe(append))
+            .bind(vec![&self.tenant])
+            .bind(vec![self.command])
+            .bind(i32::try_from(events).unwrap())
+            .bind(vec![&self.metadata])
+            .bind(vec![&self.stream_tenant; streams])
+            .bind(vec![&self.category; streams])
+            .bind(&self.streams)
+            .bind(i32::try_from(streams).unwrap())
+            .bind(numbers)
+            .bind(vec![self.expected; streams])
+            .bind(vec![self.before; streams])
+            .bind(&self.entries)
+            .bind((0..events).map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(vec![&self.event_type; events])
+            .bind(vec![self.schema_version; events])
+            .bind(vec![&self.payload; events])
+            .bind(vec![&self.hash; events])
+            .fetch_one(executor)
+            .await
+    }
+}
+
+fn metadata(actor: &str, command: Uuid) -> String {
+    json!({ "actor": actor, "command_id": command, "correlation_id": command }).to_string()
+}
+
+fn code(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
+}
+
+async fn log(database: &TestDatabase) -> Log {
+    Log::open(database.pool.clone(), LogConfig::default()).await.unwrap()
+}
+
+async fn all(log: &Log) -> Vec<RecordedEvent> {
+    log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap()
+}
+
+/// What is no event is refused by the database, whoever sends it, in every partition.
+#[tokio::test]
+async fn the_entrance_refuses_what_no_reader_could_decode() {
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    sqlx::query("select apex.set_partition_size(1)").execute(&mut owner).await.unwrap();
+    sqlx::query("select apex.make_partitions(9)").execute(&mut owner).await.unwrap();
+    let command = Uuid::new_v4();
+    type Spoil = fn(&mut Batch);
+    let faults: &[(&str, Spoil, &str)] = &[
+        (
+            "a tenant of another form",
+            |b| (b.tenant, b.stream_tenant) = ("No Tenant".into(), "No Tenant".into()),
+            "23514",
+        ),
+        ("a tenant with a line break", |b| (b.tenant, b.stream_tenant) = ("a\nb".into(), "a\nb".into()), "23514"),
+        ("a long tenant", |b| (b.tenant, b.stream_tenant) = ("a".repeat(64), "a".repeat(64)), "23514"),
+        ("a stream of another tenant", |b| b.stream_tenant = "other".into(), "22023"),
+        ("a category of another form", |b| b.category = "Task".into(), "23514"),
+        ("a type without a dot", |b| b.event_type = "started".into(), "23514"),
+        ("a type with white space", |b| b.event_type = "task.started\n".into(), "23514"),
+        ("a long type", |b| b.event_type = format!("task.{}", "x".repeat(200)), "23514"),
+        ("version 0 of a type", |b| b.schema_version = 0, "23514"),
+        ("a negative version of a type", |b| b.schema_version = -1, "23514"),
+        ("a short hash", |b| b.hash = vec![0], "23514"),
+        ("an empty payload", |b| b.payload = "{}".into(), "23514"),
+        ("a payload that is no object", |b| b.payload = "[1, 2]".into(), "23514"),
+        ("a payload that is no JSON", |b| b.payload = "{".into(), "22P02"),
+        ("a payload that no broker takes", |b| b.payload = format!(r#"{{"x":"{}"}}"#, "x".repeat(900_000)), "23514"),
+        ("no actor", |b| b.metadata = b.metadata.replace("mallory", ""), "22023"),
+        ("an actor that is no text", |b| b.metadata = b.metadata.replace("\"mallory\"", "7"), "22023"),
+        ("another command id", |b| b.command = Uuid::new_v4(), "22023"),
+        ("no metadata", |b| b.metadata = "{}".into(), "22023"),
+        ("an endless actor", |b| b.metadata = metadata(&"x".repeat(5000), b.command), "22023"),
+        ("a stream twice", |b| b.streams = vec![b.streams[0]; 2], "22023"),
+        ("streams in another order", |b| b.streams = vec![Uuid::max(), Uuid::nil()], "22023"),
+        ("an event of no stream", |b| b.entries = vec![7], "22004"),
+    ];
+    for round in 0..3_u64 {
+        for (what, spoil, expected) in faults {
+            let mut batch = Batch { command, metadata: metadata("mallory", command), ..Batch::new() };
+            spoil(&mut batch);
+            match batch.send(&database.pool).await {
+                Err(error) => assert_eq!(code(&error), *expected, "{what}: {error}"),
+                Ok(status) => panic!("{what}: {status}"),
+            }
+        }
+        // The next partition.
+        Batch::new().send(&database.pool).await.unwrap();
+        assert_eq!(log(&database).await.head().await.unwrap().get(), round + 1);
+    }
+}
+
+/// Versions and positions are the function's own, whatever the caller says, also twice in one transaction.
+#[tokio::test]
+async fn the_entrance_counts_versions_itself() {
+    let database = TestDatabase::new().await;
+    let fresh = Batch::new();
+    let liar = Batch { expected: -1, before: 98, entries: vec![1, 1], ..fresh.clone() };
+    assert_eq!(liar.send(&database.pool).await.unwrap(), "appended");
+    let mut transaction = database.pool.begin().await.unwrap();
+    for (savepoint, expected, status) in [(false, 2, "appended"), (true, 3, "appended"), (true, 3, "conflict")] {
+        if savepoint {
+            sqlx::query("savepoint s").execute(&mut *transaction).await.unwrap();
+        }
+        let command = Uuid::new_v4();
+        let metadata = metadata("ada", command);
+        let next = Batch { command, metadata, expected, streams: fresh.streams.clone(), ..Batch::new() };
+        assert_eq!(next.send(&mut *transaction).await.unwrap(), status);
+    }
+    transaction.commit().await.unwrap();
+    let versions: Vec<i64> = sqlx::query_scalar("select version from apex.events order by position")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    let version: i64 = sqlx::query_scalar("select version from apex.streams").fetch_one(&database.pool).await.unwrap();
+    assert_eq!((versions, version), (vec![1, 2, 3, 4], 4));
+}
+
+/// No session of the application, however long it lives, keeps others from making partitions, nor makes too many.
+#[tokio::test]
+async fn the_application_neither_blocks_partitions_nor_makes_them_without_bound() {
+    let database = TestDatabase::new().await;
+    let mut idle = database.pool.acquire().await.unwrap();
+    for lock in ["apex.ensure_partitions", "apex.index_sealed_partition"] {
+        sqlx::query("select pg_advisory_lock(hashtext($1))").bind(lock).execute(&mut *idle).await.unwrap();
+    }
+    sqlx::query("begin").execute(&mut *idle).await.unwrap();
+    // With nothing to do, nothing is held.
+    let ensure = async |connection: &mut PgConnection, ahead: i32| {
+        let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions($1)").bind(ahead);
+        tokio::time::timeout(PATIENCE, made.fetch_one(connection)).await.expect("nobody is in the way")
+    };
+    assert_eq!(ensure(&mut idle, 1).await.unwrap(), 0);
+    let mut other = database.pool.acquire().await.unwrap();
+    assert_eq!(ensure(&mut other, 16).await.unwrap(), 14, "two were there");
+    assert_eq!(ensure(&mut other, 16).await.unwrap(), 0, "the head is what they are counted from");
+    assert_eq!(code(&ensure(&mut other, 17).await.unwrap_err()), "22023");
+    for attempt in [
+        "select from apex.locks for update",
+        "select from apex.settings for update",
+        "select apex.make_partitions(1)",
+        "select apex.set_partition_size(5)",
+    ] {
+        let refused = sqlx::query(attempt).execute(&mut *other).await.unwrap_err();
+        assert_eq!(code(&refused), "42501", "{attempt}");
+    }
+    sqlx::query("rollback").execute(&mut *idle).await.unwrap();
+    sqlx::query("select pg_advisory_unlock_all()").execute(&mut *idle).await.unwrap();
+}
+
+/// A decision about a parked event names the role that made it, and nobody changes it.
+#[tokio::test]
+async fn decisions_are_recorded_with_the_role_that_made_them() {
+    let database = TestDatabase::new().await.unverified();
+    let insert = "insert into apex.parking_decisions (projection, position, decision, actor, reason)
+                  values ('tasks', 1, 'skip', 'somebody else', 'none')";
+    assert_eq!(code(&sqlx::query(insert).execute(&database.pool).await.unwrap_err()), "42501");
+    let decide = |actor: &str| {
+        AssertSqlSafe(format!("select apex.record_parking_decision('tasks', 1, 'skip', '{actor}', 'why')"))
+    };
+    let refused = sqlx::query(decide("ada")).execute(&database.pool).await.unwrap_err();
+    assert_eq!(code(&refused), "55000", "nothing is parked: {refused}");
+    sqlx::query(
+        "insert into apex.parked_events (projection, position, tenant_id, category, stream_id, cause)
+         values ('tasks', 1, 'default', 'task', gen_random_uuid(), 'x')",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    assert_eq!(code(&sqlx::query(decide(" ")).execute(&database.pool).await.unwrap_err()), "22023");
+    sqlx::query(decide("ada")).execute(&database.pool).await.unwrap();
+    let mut owner = database.owner().await;
+    let (actor, role, session, name): (String, String, String, String) =
+        sqlx::query_as("select actor, application_role, session_role, session_user::text from apex.parking_decisions")
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+    assert_eq!((actor.as_str(), role.as_str(), session), ("ada", "apex_app", name));
+    for attempt in [
+        "update apex.parking_decisions set actor = 'bob'",
+        "delete from apex.parking_decisions",
+        "truncate apex.parking_decisions",
+    ] {
+        assert_eq!(code(&sqlx::query(attempt).execute(&mut owner).await.unwrap_err()), "42501", "{attempt}");
+    }
+}
+
+/// What the application can still write that no program decodes.
+async fn plant_events(pool: &PgPool) {
+    let odd = [
+        ("task", "task.started", 77, PAYLOAD),
+        ("task", "task.exploded", 1, PAYLOAD),
+        // JSON to PostgreSQL, and to few others.
+        ("task", "task.started", 1, r#"{"at":1e999,"half":"\ud800"}"#),
+        ("budget_period", "budget.threshold_crossed", 1, PAYLOAD),
+        ("nonsense", "nonsense.done", 1, PAYLOAD),
+    ];
+    for (category, event_type, schema_version, payload) in odd {
+        let (category, event_type, payload) = (category.into(), event_type.into(), payload.into());
+        let batch = Batch { category, event_type, schema_version, payload, ..Batch::new() };
+        batch.send(pool).await.unwrap();
+    }
+}
+
+/// A row from before there were constraints: nothing of it is as it should be.
+async fn plant_row(owner: &mut PgConnection) {
+    for constraint in ["events_stream_has_the_form", "events_type_has_the_form", "events_content_is_bounded"] {
+        let drop = format!("alter table apex.events drop constraint {constraint}");
+        sqlx::query(AssertSqlSafe(drop)).execute(&mut *owner).await.unwrap();
+    }
+    sqlx::query(
+        "with next as (update apex.head set position = position + 1 returning position)
+         insert into apex.events
+         select position, 'NO TENANT', 'task', gen_random_uuid(), 99, gen_random_uuid(), 'started', -1, '7', '[]', now(),
+                '\\x00'
+         from next",
+    )
+    .execute(owner)
+    .await
+    .unwrap();
+}
+
+/// Six events that nobody can decode, and one after them that everybody must get.
+pub(crate) async fn damaged() -> (TestDatabase, Log) {
+    let database = TestDatabase::new().await.unverified();
+    let log = log(&database).await;
+    plant_events(&database.pool).await;
+    plant_row(&mut database.owner().await).await;
+    log.append(call()).await.unwrap();
+    (database, log)
+}
+
+/// The events of the tenant, of the seven.
+const OWN: [u64; 6] = [1, 2, 3, 4, 5, 7];
+
+#[tokio::test]
+async fn the_tail_gives_what_cannot_be_decoded_and_goes_on() {
+    let (_database, log) = damaged().await;
+    let running = tokio::spawn(log.tail().clone().run(std::future::pending()));
+    let mut seen = Vec::new();
+    while seen.len() < 7 {
+        let after = Position::from(seen.len() as u64);
+        let page = tokio::time::timeout(PATIENCE, log.tail().next_after(after, 100)).await.expect("the tail goes on");
+        seen.extend(page.unwrap());
+    }
+    running.abort();
+    let decoded: Vec<bool> = seen.iter().map(|event| event.decode().is_ok()).collect();
+    assert_eq!(decoded, [false, false, false, false, false, false, true]);
+    assert_eq!(seen[5].stream.tenant.as_str(), "NO TENANT");
+    assert_eq!(all(&log).await.len(), 7, "and so do readers of the table");
+    assert_eq!(log.read_before(Position::from(8), &ReadFilter::default(), 10).await.unwrap().len(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_park_what_cannot_be_decoded_and_go_on() {
+    let (database, _log) = damaged().await;
+    let server = database.serve(&[]).await;
+    let query = "query { calls(minPosition: \"7\") { edges { node { position } } } tasks(minPosition: \"7\") { edges {
+                 node { id } } } projections { name position } }";
+    let seen = server.ask(query, json!({})).await;
+    assert_eq!(seen["calls"]["edges"][0]["node"]["position"], "7");
+    let is_there = async || {
+        let statuses = projections::statuses(&database.pool).await.unwrap();
+        statuses.iter().all(|status| status.position >= 7)
+    };
+    until("all read models have passed them", is_there).await;
+    let parked = projections::parked_events(&database.pool, None, None, 100).await.unwrap();
+    let parked: BTreeSet<_> = parked.iter().map(|event| (event.projection.as_str(), event.position)).collect();
+    let expected = [("budgets", 4), ("tasks", 1), ("tasks", 2), ("tasks", 3), ("tasks", 6)];
+    assert_eq!(parked, expected.into());
+    // The policy that raises alerts has passed them, too.
+    let passed = async || {
+        let position = "select position from apex.checkpoints where name = 'policy:budget-alerts'";
+        sqlx::query_scalar::<_, i64>(position).fetch_one(&database.pool).await.is_ok_and(|position| position >= 7)
+    };
+    until("the policy has passed them", passed).await;
+    server.kill().await;
+}
+
+/// The positions that `/events` gives.
+async fn feed(address: &str) -> Vec<u64> {
+    let mut response = reqwest::get(format!("{address}/events?after=0")).await.unwrap();
+    let (mut text, mut seen) = (String::new(), Vec::new());
+    while seen.last() < Some(&7) {
+        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.expect("the stream goes on").unwrap();
+        text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).unwrap());
+        // Not as JSON, which one of them is to few parsers.
+        let positions = text.lines().filter_map(|line| line.strip_prefix(r#"data: {"position":""#)?.split('"').next());
+        seen = positions.map(|position| position.parse::<u64>().unwrap()).collect();
+    }
+    seen.retain(|position| *position <= 7);
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_get_what_cannot_be_decoded_and_go_on() {
+    let (database, _log) = damaged().await;
+    let server = database.serve(&[]).await;
+    let query = "query { events(first: 50) { edges { node { position type payload metadata schemaVersion } } } }";
+    let seen = server.ask(query, json!({})).await;
+    let edges = seen["events"]["edges"].as_array().unwrap();
+    let positions: Vec<u64> =
+        edges.iter().map(|edge| edge["node"]["position"].as_str().unwrap().parse().unwrap()).collect();
+    assert_eq!(positions[..6], OWN);
+    assert_eq!(
+        edges[2]["node"]["payload"],
+        json!(r#"{"at":1e999,"half":"\ud800"}"#),
+        "as text, since it is no JSON here"
+    );
+    assert_eq!(feed(&server.address).await, OWN);
+
+    // A stream that holds one cannot be loaded: commands to it say so, and that it is nobody's input.
+    let id: Uuid = sqlx::query_scalar("select stream_id from apex.events where position = 1")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    let start = "mutation ($id: ID!) { startTask(input: { id: $id }) { outcome } }";
+    let answer = server.answer(start, json!({ "id": id })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNREADABLE", "{answer}");
+    let as_of = "query ($id: ID!) { task(id: $id, asOf: { position: \"7\" }) { status } }";
+    let answer = server.answer(as_of, json!({ "id": id })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNREADABLE", "{answer}");
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
+    let (database, _log) = damaged().await;
+    let server = database.serve(&["--keepalive-ms", "2000"]).await;
+    let request = reqwest::Client::new()
+        .post(format!("{}/graphql", server.address))
+        .header("accept", "text/event-stream")
+        .json(&json!({ "query": "subscription { budgetAlerts(after: \"0\") { month } }" }));
+    let mut response = request.send().await.unwrap();
+    let mut text = String::new();
+    // It goes on to the end of the log, which heartbeats tell, without an error in between.
+    let has_passed = |text: &str| {
+        let ids = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok());
+        ids.max() >= Some(7)
+    };
+    while !has_passed(&text) {
+        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.expect("heartbeats come").unwrap();
+        text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).unwrap());
+        assert!(!text.contains("errors"), "{text}");
+    }
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_prints_what_cannot_be_decoded_and_verify_names_it() {
+    let (database, _log) = damaged().await;
+    let printed = database.run(&["replay"]).await.ok();
+    let lines = printed.stdout.lines().map(|line| line.contains("\"position\":"));
+    assert_eq!(lines.filter(|is_event| *is_event).count(), OWN.len());
+    let verified = database.run(&["log", "verify"]).await;
+    assert_eq!(verified.code, Some(1));
+    for position in 1..=6 {
+        assert!(verified.stderr.contains(&format!("position {position}: ")), "{}", verified.stderr);
+    }
+    assert!(verified.stderr.contains("7 events checked"), "{}", verified.stderr);
+}

@@ -1,0 +1,301 @@
+//! The usage report: its pages are the whole, and none of it is more than it was asked for.
+
+use crate::harness::{PATIENCE, Server, TestDatabase, tenant};
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use projections::{Dimension, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A cell of the table of usage; its cost in units of 10^-12.
+struct Cell {
+    hour: DateTime<Utc>,
+    agent: Option<Uuid>,
+    provider: Option<&'static str>,
+    model: Option<&'static str>,
+    task: Option<Uuid>,
+    calls: i64,
+    tokens: i128,
+    cost: i128,
+}
+
+/// Cells with equal costs, equal calls, nulls, keys that sort otherwise in other places, and sums beyond any amount.
+fn cells() -> Vec<Cell> {
+    let hours = ["2023-12-31T22:00:00Z", "2023-12-31T23:00:00Z", "2024-01-01T00:00:00Z"];
+    let hours = hours.map(|hour| hour.parse::<DateTime<Utc>>().unwrap());
+    let ids = [None, Some(Uuid::from_u128(1)), Some(Uuid::from_u128(0xA << 120))];
+    let mut cells = Vec::new();
+    for hour in hours {
+        for agent in ids {
+            for provider in [None, Some("Z"), Some("a"), Some("é")] {
+                for (model, task) in [(None, None), (Some("m"), ids[1]), (Some("M"), None)] {
+                    let n = i128::try_from(cells.len()).unwrap();
+                    let cost =
+                        [0, 1, 250_000_000_000, 999_999_999_999_999_999_999_999_999][usize::try_from(n % 4).unwrap()];
+                    let calls = 1 + i64::try_from(n % 3).unwrap();
+                    let tokens = ((1 << 53) - 1) * (n % 2);
+                    cells.push(Cell { hour, agent, provider, model, task, calls, tokens, cost });
+                }
+            }
+        }
+    }
+    cells
+}
+
+async fn fill(database: &TestDatabase, cells: &[Cell]) {
+    for cell in cells {
+        sqlx::query(
+            "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
+                 failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                 reasoning_tokens, latency_ms, cost, reported_cost)
+             values ('default', $1, $2, $3, $4, $5, $6, 0, 0, 0, $7::text::numeric, 0, 0, 0, 0, 0,
+                     trim_scale($8::text::numeric * 0.000000000001), 0)",
+        )
+        .bind(cell.hour)
+        .bind(cell.agent)
+        .bind(cell.provider)
+        .bind(cell.model)
+        .bind(cell.task)
+        .bind(cell.calls)
+        .bind(cell.tokens.to_string())
+        .bind(cell.cost.to_string())
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    }
+}
+
+fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
+    match dimension {
+        Dimension::Agent => cell.agent.map(|id| id.to_string()),
+        Dimension::Task => cell.task.map(|id| id.to_string()),
+        Dimension::Provider => cell.provider.map(str::to_owned),
+        Dimension::Model => cell.model.map(str::to_owned),
+        Dimension::Hour => Some(cell.hour.format("%Y-%m-%dT%H:00Z").to_string()),
+        Dimension::Day => Some(cell.hour.format("%Y-%m-%d").to_string()),
+        Dimension::Month => Some(cell.hour.format("%Y-%m").to_string()),
+    }
+}
+
+/// Keys, calls, tokens, cost.
+type Line = (Vec<Option<String>>, i64, i128, i128);
+
+/// The report as it must be, in the order that it must have.
+fn expected(cells: &[Cell], by: &[Dimension]) -> Vec<Line> {
+    let mut sums: BTreeMap<Vec<Option<String>>, (i64, i128, i128)> = BTreeMap::new();
+    for cell in cells {
+        let sum = sums.entry(by.iter().map(|dimension| key(cell, *dimension)).collect()).or_default();
+        *sum = (sum.0 + cell.calls, sum.1 + cell.tokens, sum.2 + cell.cost);
+    }
+    let mut lines: Vec<Line> =
+        sums.into_iter().map(|(keys, (calls, tokens, cost))| (keys, calls, tokens, cost)).collect();
+    lines.sort_by_cached_key(|(keys, calls, _, cost)| {
+        let is_time = |by: Dimension| matches!(by, Dimension::Hour | Dimension::Day | Dimension::Month);
+        let times: Vec<_> = keys.iter().zip(by).filter(|(_, by)| is_time(**by)).map(|(key, _)| key.clone()).collect();
+        let nulls_last: Vec<_> = keys.iter().map(|key| (key.is_none(), key.clone())).collect();
+        (times, Reverse(*cost), Reverse(*calls), nulls_last)
+    });
+    lines
+}
+
+fn units(sum: &domain::Sum) -> i128 {
+    let (text, sign) = (sum.to_string(), if sum.to_string().starts_with('-') { -1 } else { 1 });
+    let (whole, fraction) = text.trim_start_matches('-').split_once('.').unwrap_or((text.trim_start_matches('-'), ""));
+    sign * format!("{whole}{fraction:0<12}").parse::<i128>().unwrap()
+}
+
+fn sums(totals: &Totals) -> (i64, i128, i128) {
+    (totals.calls, totals.input_tokens, units(&totals.cost))
+}
+
+fn line(row: &ReportRow) -> Line {
+    let (calls, tokens, cost) = sums(&row.totals);
+    (row.keys.clone(), calls, tokens, cost)
+}
+
+const DIMENSIONS: [&[Dimension]; 6] = [
+    &[Dimension::Provider],
+    &[Dimension::Model, Dimension::Agent],
+    &[Dimension::Month],
+    &[Dimension::Task, Dimension::Day, Dimension::Provider],
+    &[Dimension::Agent, Dimension::Provider, Dimension::Model, Dimension::Task],
+    &Dimension::ALL,
+];
+
+#[tokio::test]
+async fn the_pages_of_a_report_are_the_whole_and_with_the_rest_the_total() {
+    let database = TestDatabase::new().await.unverified();
+    let cells = cells();
+    fill(&database, &cells).await;
+    for by in DIMENSIONS {
+        let whole = expected(&cells, by);
+        let total = whole.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
+        let query = ReportQuery { tenant: tenant(), by: by.to_vec(), from: None, to: None };
+        for size in [1, 2, 7, whole.len() - 1, whole.len(), 500] {
+            // One row a page is asked for where that is not too often.
+            let size = if size == 1 && whole.len() > 20 { 5 } else { size };
+            let (mut after, mut joined, mut seen) = (None, Vec::new(), (0, 0, 0));
+            loop {
+                let page = ReportPage { after, size, wants_total: true, wants_rest: true };
+                let page = usage_report(&database.pool, &query, &page).await.unwrap();
+                assert!(page.rows.len() <= size);
+                joined.extend(page.rows.iter().map(line));
+                seen =
+                    page.rows.iter().map(line).fold(seen, |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
+                let rest = sums(&page.rest.unwrap());
+                assert_eq!((seen.0 + rest.0, seen.1 + rest.1, seen.2 + rest.2), total, "{by:?} in pages of {size}");
+                assert_eq!(sums(&page.total.unwrap()), total);
+                assert_eq!(page.has_next_page, joined.len() < whole.len(), "{by:?} in pages of {size}");
+                if !page.has_next_page {
+                    break;
+                }
+                after = page.rows.last().map(|row| row.cursor(by));
+            }
+            assert_eq!(joined, whole, "{by:?} in pages of {size}");
+        }
+        let mut report = WholeReport::open(&database.pool, query).await.unwrap();
+        let rows: Vec<_> = report.rows().map_ok(|row| line(&row)).try_collect().await.unwrap();
+        assert_eq!(rows, whole, "{by:?} row by row");
+    }
+}
+
+const PAGE: &str = "query ($by: [Dimension!]!, $first: Int, $after: String) {
+    usageReport(by: $by, first: $first, after: $after) {
+        edges { cursor node { keys { value } } } nodes { totals { calls } } pageInfo { hasNextPage hasPreviousPage endCursor }
+        total { calls } rest { calls }
+    }
+}";
+
+async fn refused(server: &Server, variables: Value) -> (Value, Value) {
+    let answer = server.answer(PAGE, variables).await;
+    let extensions = &answer["errors"][0]["extensions"];
+    (extensions["code"].clone(), extensions["reason"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_is_a_connection_with_bounded_pages() {
+    let database = TestDatabase::new().await.unverified();
+    let cells = cells();
+    fill(&database, &cells).await;
+    let server = database.serve(&[]).await;
+    let by = json!(["AGENT", "PROVIDER", "MODEL", "TASK"]);
+    let whole = expected(&cells, &[Dimension::Agent, Dimension::Provider, Dimension::Model, Dimension::Task]);
+    let first = server.ask(PAGE, json!({ "by": by, "first": 30 })).await["usageReport"].take();
+    let next = json!({ "by": by, "first": 30, "after": first["pageInfo"]["endCursor"] });
+    let second = server.ask(PAGE, next.clone()).await["usageReport"].take();
+    assert_eq!(first["pageInfo"]["hasNextPage"], true);
+    assert_eq!(second["pageInfo"]["hasNextPage"], false);
+    assert_eq!(
+        (&first["pageInfo"]["hasPreviousPage"], &second["pageInfo"]["hasPreviousPage"]),
+        (&json!(false), &json!(true))
+    );
+    let keys = [&first, &second].into_iter().flat_map(|page| page["edges"].as_array().unwrap()).map(|edge| {
+        let keys = edge["node"]["keys"].as_array().unwrap().iter();
+        keys.map(|key| key["value"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), whole.iter().map(|line| line.0.clone()).collect::<Vec<_>>());
+    let calls: i64 = cells.iter().map(|cell| cell.calls).sum();
+    let on_second: i64 = whole[30..].iter().map(|line| line.1).sum();
+    assert_eq!((&first["total"]["calls"], &second["total"]["calls"]), (&json!(calls), &json!(calls)));
+    assert_eq!((&first["rest"]["calls"], &second["rest"]["calls"]), (&json!(on_second), &json!(0)));
+
+    let bad = |reason: &str| (json!("BAD_USER_INPUT"), json!(reason));
+    for first in [0, -1, 501] {
+        assert_eq!(refused(&server, json!({ "by": by, "first": first })).await, bad("BAD_PAGE_SIZE"), "{first}");
+    }
+    let mut of_another = next.clone();
+    of_another["by"] = json!(["MODEL"]);
+    assert_eq!(refused(&server, of_another).await, bad("BAD_CURSOR"));
+    for after in ["", "x", "e30", "bnVsbA"] {
+        assert_eq!(refused(&server, json!({ "by": by, "after": after })).await, bad("BAD_CURSOR"), "{after:?}");
+    }
+    // Five hundred rows with all that a row has, a dozen times over.
+    let row = "nodes { keys { dimension value id name } totals { calls cost inputTokens outputTokens reportedCost } }";
+    let aliases: String = (0..12).map(|n| format!("a{n}: usageReport(by: [AGENT], first: 500) {{ {row} }} ")).collect();
+    let answer = server.answer(&format!("{{ {aliases} }}"), json!({})).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_too_large_is_refused_and_says_what_to_do() {
+    let database = TestDatabase::new().await.unverified();
+    sqlx::query(
+        "insert into apex.memories (tenant_id, memory_id, agent_id, content, tags, realm, recalls, stored_at, version, position)
+         select 'default', gen_random_uuid(), gen_random_uuid(), repeat('x', 65536), '{}', 'private', 0, now(), 1, n
+         from generate_series(1, 400) n",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let server = database.serve(&[]).await;
+    let query = |first: u32| format!("{{ memories(first: {first}) {{ nodes {{ content }} }} }}");
+    let small = server.ask(&query(100), json!({})).await;
+    assert_eq!(small["memories"]["nodes"].as_array().unwrap().len(), 100);
+    let answer = server.answer(&query(400), json!({})).await;
+    let error = &answer["errors"][0];
+    assert_eq!(
+        (&error["extensions"]["code"], &error["extensions"]["reason"]),
+        (&json!("BAD_USER_INPUT"), &json!("RESPONSE_TOO_LARGE"))
+    );
+    assert!(error["message"].as_str().unwrap().contains("16777216 bytes"), "{error}");
+    assert_eq!(answer.get("data").cloned().unwrap_or_default(), Value::Null);
+}
+
+/// A figure of a process in /proc, in MB.
+fn memory(server: &Server, figure: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// `cargo test --test system memory_of_a_server -- --ignored --nocapture`; `CELLS` and `SECONDS` change its size.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures: it takes minutes"]
+async fn memory_of_a_server_that_is_asked_for_the_widest_report() {
+    const CLIENTS: usize = 8;
+    let setting = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (cells, seconds) = (setting("CELLS", 1_000_000), setting("SECONDS", 60));
+    let database = TestDatabase::new().await.unverified();
+    sqlx::query(
+        "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
+             failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+             reasoning_tokens, latency_ms, cost, reported_cost)
+         select 'default', '2023-01-01T00:00:00Z'::timestamptz + make_interval(hours => (n / 100)::int), gen_random_uuid(),
+                'provider-' || n % 10, 'a-model-with-a-name-of-usual-length-' || n % 100, gen_random_uuid(),
+                1 + n % 5, 0, 0, 0, 1000 + n, 100 + n, n, 0, 0, 1000, (n % 1000) * 0.001234, 0
+         from generate_series(1, $1::bigint) n",
+    )
+    .bind(i64::try_from(cells).unwrap())
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    sqlx::query("analyze apex.usage_hourly").execute(&database.pool).await.unwrap();
+    let server = database.serve(&[]).await;
+    let before = memory(&server, "VmRSS");
+    // All dimensions, all sums, and as many rows as a query may cost.
+    let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWriteTokens
+        reasoningTokens latencyMs cost reportedCost currency";
+    let query = format!(
+        "query ($after: String) {{ usageReport(by: [AGENT, PROVIDER, MODEL, TASK, HOUR, DAY, MONTH], first: 500, after: $after) {{
+             nodes {{ keys {{ dimension value id name }} totals {{ {sums} }} }} pageInfo {{ endCursor }}
+             total {{ {sums} }} }} }}"
+    );
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let answers: Vec<(usize, usize, usize)> = futures::future::join_all((0..CLIENTS).map(async |_| {
+        let (mut after, mut answers, mut failed, mut bytes) = (Value::Null, 0, 0, 0);
+        while std::time::Instant::now() < deadline {
+            let answer =
+                tokio::time::timeout(PATIENCE, server.answer(&query, json!({ "after": after }))).await.unwrap();
+            bytes = answer.to_string().len();
+            after = answer["data"]["usageReport"]["pageInfo"]["endCursor"].clone();
+            if after.is_null() { failed += 1 } else { answers += 1 }
+        }
+        (answers, failed, bytes)
+    }))
+    .await;
+    println!("{cells} cells, {CLIENTS} clients, {seconds} s; answers, failures, bytes of the last answer: {answers:?}");
+    println!("resident MB: before {before}, peak {}, after {}", memory(&server, "VmHWM"), memory(&server, "VmRSS"));
+    assert!(memory(&server, "VmHWM") < 400);
+}
