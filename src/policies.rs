@@ -60,7 +60,11 @@ impl AlertError {
             Self::Row(_) => false,
             Self::Command(error) => match error {
                 Error::Contended | Error::Load(_) => true,
-                Error::Rejected(_) | Error::WrongVersion { .. } | Error::Decode(_) | Error::Encode(_) => false,
+                Error::Rejected(_)
+                | Error::WrongVersion { .. }
+                | Error::CommandIdReused
+                | Error::Decode(_)
+                | Error::Encode(_) => false,
                 Error::Append(error) => !matches!(error, AppendError::Invalid(_) | AppendError::Refused(_)),
             },
         }
