@@ -65,7 +65,9 @@ impl AlertError {
                 | Error::CommandIdReused
                 | Error::Decode(_)
                 | Error::Encode(_) => false,
-                Error::Append(error) => !matches!(error, AppendError::Invalid(_) | AppendError::Refused(_)),
+                Error::Append(error) => {
+                    !matches!(error, AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::CommandReused)
+                }
             },
         }
     }

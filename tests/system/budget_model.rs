@@ -301,7 +301,7 @@ impl Tenant {
             traceparent: None,
         };
         let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
-        log.append(Append { tenant: self.id.clone(), metadata, streams: vec![stream] }).await.unwrap();
+        log.append(Append { tenant: self.id.clone(), metadata, request: None, streams: vec![stream] }).await.unwrap();
     }
 
     /// What the read model has recorded.
