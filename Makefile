@@ -12,7 +12,7 @@ DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test chaos bench bench-peers known-answers fmt lint deny advisories pin-images ci graphiql
+.PHONY: help demo build test chaos fuzz bench bench-peers known-answers fmt lint deny advisories pin-images ci graphiql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,14 @@ test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
 chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
 	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
+
+# The release binary: what is measured meanwhile is what a server takes.
+fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 seconds; SEED= repeats the choices of a run
+	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	cargo build --locked --release --bin apex
+	APEX_TEST_FUZZ_S=$(or $(DURATION_S),60) APEX_TEST_FUZZ_SEED=$(SEED) \
+		APEX_TEST_FUZZ_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
+		scripts/with-services.sh --without-kafka cargo test --locked --test system fuzz:: -- --nocapture
 
 bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(TEST_PACKAGES)

@@ -6,6 +6,7 @@
 
 mod caller;
 mod config;
+mod document;
 mod graphql;
 mod http;
 mod limits;

@@ -1,18 +1,42 @@
-//! What a query may be, checked before it is parsed and before it is validated.
+//! What a query may be, checked before it is validated and executed.
 //!
-//! The parser descends with each level, and validation follows fragments wherever they are spread; both trust their
-//! input. So the text is looked at first (levels and tokens), then the document (levels of fields through fragments,
-//! circles, aliases, directives, and how large it is with every fragment written out). What remains is bounded.
+//! The parser bounds tokens and nesting ([`crate::document`]). Validation follows fragments wherever they are spread,
+//! and copies the values of variables wherever they are used; it trusts its input. So the document is measured first:
+//! levels of fields through fragments, cycles, aliases, directives, how many selections it has with every fragment
+//! written out, how much input its arguments hold with every variable written out, and how much of the schema
+//! introspection would repeat. What remains takes a time in proportion to the limits.
 
 use crate::Limits;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
-use async_graphql::parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
 use async_graphql::{ErrorExtensionValues, Name, Pos, Positioned, ServerError, ValidationResult};
+use async_graphql_value::Value as InputValue;
+use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Levels of brackets of any kind. The parser gives up at 64.
+/// Levels of brackets of any kind in a query, and of lists and objects in its variables.
 pub(crate) const MAX_NESTING: usize = 60;
+/// How often the text of a request may be repeated by its arguments, once every variable and fragment is written out.
+const MAX_INPUT_REPETITION: usize = 16;
+/// The weight of one value beside the bytes of its text: about what it takes in memory, in units of text.
+const VALUE_WEIGHT: usize = 16;
+/// From how many selections on a document takes long to validate, with every fragment written out.
+const LARGE_SELECTIONS: usize = 500;
+/// The same for the weight of its arguments.
+const LARGE_INPUT: usize = 64 * 1024;
+/// What introspection may answer, in estimated values; about four times what the usual introspection query asks for.
+const MAX_INTROSPECTION: usize = 1_000_000;
+/// How many values lists of the schema hold, roughly.
+const INTROSPECTION_LISTS: [(&str, usize); 7] = [
+    ("types", 150),
+    ("fields", 10),
+    ("args", 3),
+    ("inputFields", 4),
+    ("enumValues", 4),
+    ("possibleTypes", 2),
+    ("directives", 5),
+];
 
 /// An error of the request with a code.
 pub(crate) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
@@ -21,107 +45,78 @@ pub(crate) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -
     ServerError { extensions: Some(extensions), ..ServerError::new(message, at) }
 }
 
-/// Looks at the text of a query: how many tokens it has, and how deep its brackets go.
-pub(crate) fn check_text(query: &str, limits: &Limits) -> Result<(), ServerError> {
-    let mut nesting: usize = 0;
-    let mut tokens: usize = 0;
-    for token in Tokens::new(query) {
-        tokens += 1;
-        if tokens > limits.max_tokens {
-            let limit = limits.max_tokens;
-            return Err(refusal("TOO_MANY_TOKENS", format!("the query has more than {limit} tokens"), None));
-        }
-        match token {
-            b'{' | b'[' | b'(' => nesting += 1,
-            b'}' | b']' | b')' => nesting = nesting.saturating_sub(1),
-            _ => {}
-        }
-        if nesting > MAX_NESTING {
-            let limit = limits.max_depth;
-            let message = format!("the query is nested more than {MAX_NESTING} levels deep, {limit} are allowed");
+/// Measures the variables of a request: how much they hold, each with its text, by name.
+///
+/// # Errors
+/// `TOO_DEEP`, if their lists and objects are nested too deep.
+pub(crate) fn measure_variables(variables: &serde_json::Map<String, Json>) -> Result<Weights, ServerError> {
+    let mut weights = Weights::with_capacity(variables.len());
+    for (name, value) in variables {
+        let Some(weight) = json_weight(value, MAX_NESTING) else {
+            let message = format!("the variable {name:?} is nested more than {MAX_NESTING} levels deep");
             return Err(refusal("TOO_DEEP", message, None));
+        };
+        weights.insert(name.clone(), weight);
+    }
+    Ok(weights)
+}
+
+/// The weight of each variable.
+pub(crate) type Weights = HashMap<String, usize>;
+
+fn json_weight(value: &Json, levels: usize) -> Option<usize> {
+    let weight = match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        Json::String(text) => text.len(),
+        Json::Array(items) => {
+            let levels = levels.checked_sub(1)?;
+            items.iter().try_fold(0, |sum, item| Some(sum + json_weight(item, levels)?))?
         }
-    }
-    Ok(())
-}
-
-/// The first bytes of the lexical tokens. Text that is no GraphQL gives some tokens too; the parser refuses it later.
-struct Tokens<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Tokens<'a> {
-    fn new(query: &'a str) -> Self {
-        Self { rest: query.as_bytes() }
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.rest = self.rest.get(count..).unwrap_or_default();
-    }
-
-    fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
-        let end = self.rest.iter().position(|&byte| !wanted(byte)).unwrap_or(self.rest.len());
-        self.skip(end);
-    }
-
-    fn skip_string(&mut self) {
-        let block = self.rest.starts_with(b"\"\"\"");
-        self.skip(if block { 3 } else { 1 });
-        loop {
-            match self.rest {
-                [] => return,
-                [b'\\', b'"', b'"', b'"', ..] if block => self.skip(4),
-                [b'"', b'"', b'"', ..] if block => return self.skip(3),
-                [b'\\', _, ..] if !block => self.skip(2),
-                [b'"' | b'\n', ..] if !block => return self.skip(1),
-                _ => self.skip(1),
-            }
+        Json::Object(fields) => {
+            let levels = levels.checked_sub(1)?;
+            fields.iter().try_fold(0, |sum, (name, field)| Some(sum + name.len() + json_weight(field, levels)?))?
         }
-    }
+    };
+    Some(weight + VALUE_WEIGHT)
 }
 
-impl Iterator for Tokens<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            match *self.rest.first()? {
-                b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xEF | 0xBB | 0xBF => self.skip(1),
-                b'#' => self.skip_while(|byte| byte != b'\n' && byte != b'\r'),
-                b'"' => {
-                    self.skip_string();
-                    return Some(b'"');
-                }
-                first if is_word(first) => {
-                    self.skip_while(is_word);
-                    return Some(first);
-                }
-                first => {
-                    self.skip(1);
-                    return Some(first);
-                }
-            }
-        }
-    }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// Looks at a document: how deep, how wide and how large it is.
-pub(crate) fn check_document(document: &ExecutableDocument, limits: &Limits) -> Result<(), ServerError> {
-    let mut survey = Survey { fragments: &document.fragments, known: HashMap::new(), limits };
-    let mut size: usize = 0;
+/// Measures a document: how deep, how wide and how large it is. What it answers is whether validating it takes long
+/// enough for other tasks to notice, however short the text is.
+pub(crate) fn check_document(
+    document: &ExecutableDocument,
+    variables: &Weights,
+    limits: &Limits,
+) -> Result<bool, ServerError> {
+    let mut survey = Survey { fragments: &document.fragments, variables, known: HashMap::new(), limits };
+    let mut sum = Measure::default();
     for (_, operation) in document.operations.iter() {
-        let measured = survey.selections(&operation.node.selection_set, 0)?;
+        let mut measured = survey.selections(&operation.node.selection_set, 0)?;
+        let definitions = &operation.node.variable_definitions;
+        let of_variables: usize = definitions.iter().map(|definition| definition.node.directives.len()).sum();
+        measured.directives = measured.directives.saturating_add(operation.node.directives.len() + of_variables);
         survey.check(&measured, operation.pos)?;
-        size = size.saturating_add(measured.size);
+        sum.size = sum.size.saturating_add(measured.size);
+        sum.input = sum.input.saturating_add(measured.input);
     }
-    if size > limits.max_complexity {
-        return Err(too_complex(size, limits.max_complexity));
+    if sum.size > limits.max_complexity {
+        return Err(too_complex(sum.size, limits.max_complexity));
     }
-    Ok(())
+    let max_input = limits.max_body_bytes.saturating_mul(MAX_INPUT_REPETITION);
+    if sum.input > max_input {
+        let message = format!("the arguments hold more than {max_input} bytes with every variable written out");
+        return Err(refusal("TOO_COMPLEX", message, None));
+    }
+    // What no operation uses was not measured, and would be validated all the same.
+    if let Some((name, fragment)) = document.fragments.iter().find(|(name, _)| !survey.known.contains_key(name)) {
+        let message = format!("the fragment {:?} is never used", name.as_str());
+        return Err(refusal("GRAPHQL_VALIDATION_FAILED", message, Some(fragment.pos)));
+    }
+    Ok(sum.size > LARGE_SELECTIONS || sum.input > LARGE_INPUT)
+}
+
+fn too_deep(at: Pos) -> ServerError {
+    let message = format!("the query has more than {MAX_NESTING} levels of selections, through fragments too");
+    refusal("TOO_DEEP", message, Some(at))
 }
 
 fn too_complex(found: usize, limit: usize) -> ServerError {
@@ -135,14 +130,42 @@ struct Measure {
     depth: usize,
     /// Levels of fields inside introspection.
     introspection_depth: usize,
+    /// Levels of selection sets, be they of fields or of fragments.
+    levels: usize,
     /// Selections.
     size: usize,
     aliases: usize,
     directives: usize,
+    /// The weight of all arguments with variables written out.
+    input: usize,
+    /// What these fields would answer if they were fields of introspection, in values.
+    schema_values: usize,
+    /// What the introspection among them answers.
+    introspection: usize,
+}
+
+impl Measure {
+    fn add(&mut self, other: &Self) {
+        self.depth = self.depth.max(other.depth);
+        self.introspection_depth = self.introspection_depth.max(other.introspection_depth);
+        self.levels = self.levels.max(other.levels);
+        let sums = [
+            (&mut self.size, other.size),
+            (&mut self.aliases, other.aliases),
+            (&mut self.directives, other.directives),
+            (&mut self.input, other.input),
+            (&mut self.schema_values, other.schema_values),
+            (&mut self.introspection, other.introspection),
+        ];
+        for (sum, other) in sums {
+            *sum = sum.saturating_add(other);
+        }
+    }
 }
 
 struct Survey<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    variables: &'a Weights,
     /// The measure of each fragment; none while it is being taken, which is how a circle shows.
     known: HashMap<&'a Name, Option<Measure>>,
     limits: &'a Limits,
@@ -157,6 +180,11 @@ impl<'a> Survey<'a> {
             let message = format!("the query has {depth} levels of fields, {limit} are allowed");
             return Err(refusal("TOO_DEEP", message, Some(at)));
         }
+        if measured.introspection > MAX_INTROSPECTION {
+            let found = measured.introspection;
+            let message = format!("introspection would answer about {found} values, {MAX_INTROSPECTION} are allowed");
+            return Err(refusal("TOO_COMPLEX", message, Some(at)));
+        }
         let counted = [
             ("TOO_MANY_ALIASES", "aliases", measured.aliases, limits.max_aliases),
             ("TOO_MANY_DIRECTIVES", "directives", measured.directives, limits.max_directives),
@@ -169,52 +197,82 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// `spreads` is how many fragments lead here, one inside the other.
-    fn selections(&mut self, set: &'a Positioned<SelectionSet>, spreads: usize) -> Result<Measure, ServerError> {
+    /// `level` is how many selection sets lead here, through fragments too: nothing that follows them goes deeper.
+    fn selections(&mut self, set: &'a Positioned<SelectionSet>, level: usize) -> Result<Measure, ServerError> {
+        if level > MAX_NESTING {
+            return Err(too_deep(set.pos));
+        }
         let mut sum = Measure::default();
         for selection in &set.node.items {
             let measured = match &selection.node {
-                Selection::Field(field) => self.field(&field.node, spreads)?,
-                Selection::InlineFragment(fragment) => self.selections(&fragment.node.selection_set, spreads)?,
+                Selection::Field(field) => self.field(&field.node, level + 1)?,
+                Selection::InlineFragment(fragment) => self.selections(&fragment.node.selection_set, level + 1)?,
                 Selection::FragmentSpread(spread) => {
-                    self.fragment(&spread.node.fragment_name.node, selection.pos, spreads + 1)?
+                    self.fragment(&spread.node.fragment_name.node, selection.pos, level + 1)?
                 }
             };
-            sum.depth = sum.depth.max(measured.depth);
-            sum.introspection_depth = sum.introspection_depth.max(measured.introspection_depth);
-            sum.size = sum.size.saturating_add(measured.size).saturating_add(1);
-            sum.aliases = sum.aliases.saturating_add(measured.aliases);
-            let directives = measured.directives.saturating_add(selection.node.directives().len());
-            sum.directives = sum.directives.saturating_add(directives);
+            sum.add(&measured);
+            sum.size = sum.size.saturating_add(1);
+            self.add_directives(&mut sum, selection.node.directives());
         }
+        sum.levels += 1;
         Ok(sum)
     }
 
-    fn field(&mut self, field: &'a Field, spreads: usize) -> Result<Measure, ServerError> {
-        let mut measured = self.selections(&field.selection_set, spreads)?;
+    fn add_directives(&self, sum: &mut Measure, directives: &[Positioned<Directive>]) {
+        sum.directives = sum.directives.saturating_add(directives.len());
+        for directive in directives {
+            sum.input = sum.input.saturating_add(self.arguments(&directive.node.arguments));
+        }
+    }
+
+    fn field(&mut self, field: &'a Field, level: usize) -> Result<Measure, ServerError> {
+        let mut measured = self.selections(&field.selection_set, level)?;
         measured.aliases = measured.aliases.saturating_add(usize::from(field.alias.is_some()));
+        measured.input = measured.input.saturating_add(self.arguments(&field.arguments));
+        let list = INTROSPECTION_LISTS.iter().find(|(name, _)| *name == field.name.node.as_str());
+        let values = measured.schema_values.saturating_add(1).saturating_mul(list.map_or(1, |(_, length)| *length));
         if field.name.node.starts_with("__") {
             measured.introspection_depth = measured.introspection_depth.max(measured.depth) + 1;
             measured.depth = 0;
+            measured.introspection = measured.introspection.saturating_add(values);
+            measured.schema_values = 0;
         } else {
             measured.depth += 1;
+            measured.schema_values = values;
         }
         Ok(measured)
     }
 
-    fn fragment(&mut self, name: &'a Name, at: Pos, spreads: usize) -> Result<Measure, ServerError> {
-        if spreads > MAX_NESTING {
-            let message = format!("fragments are spread more than {MAX_NESTING} levels deep");
-            return Err(refusal("TOO_DEEP", message, Some(at)));
-        }
+    fn arguments(&self, arguments: &[(Positioned<Name>, Positioned<InputValue>)]) -> usize {
+        arguments.iter().fold(0_usize, |sum, (_, value)| sum.saturating_add(self.weight(&value.node)))
+    }
+
+    /// The parser bounds how deep a value is.
+    fn weight(&self, value: &InputValue) -> usize {
+        let inside = match value {
+            InputValue::Variable(name) => self.variables.get(name.as_str()).copied().unwrap_or_default(),
+            InputValue::String(text) => text.len(),
+            InputValue::List(items) => items.iter().fold(0_usize, |sum, item| sum.saturating_add(self.weight(item))),
+            InputValue::Object(fields) => {
+                fields.values().fold(0_usize, |sum, item| sum.saturating_add(self.weight(item)))
+            }
+            _ => 0,
+        };
+        inside.saturating_add(VALUE_WEIGHT)
+    }
+
+    fn fragment(&mut self, name: &'a Name, at: Pos, level: usize) -> Result<Measure, ServerError> {
         match self.known.get(name) {
+            Some(Some(measured)) if level + measured.levels > MAX_NESTING => Err(too_deep(at)),
             Some(Some(measured)) => Ok(*measured),
             Some(None) => Err(refusal("FRAGMENT_CYCLE", format!("the fragment {name:?} contains itself"), Some(at))),
             None => {
                 // A fragment that is not there is for validation to refuse.
                 let Some(fragment) = self.fragments.get(name) else { return Ok(Measure::default()) };
                 self.known.insert(name, None);
-                let measured = self.selections(&fragment.node.selection_set, spreads)?;
+                let mut measured = self.selections(&fragment.node.selection_set, level)?;
+                self.add_directives(&mut measured, &fragment.node.directives);
                 self.known.insert(name, Some(measured));
                 Ok(measured)
             }
@@ -249,17 +307,22 @@ impl Extension for ComplexityLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::parse;
     use async_graphql::Value;
-    use async_graphql::parser::parse_query;
+    use serde_json::json;
 
     fn check(query: &str) -> Result<(), String> {
+        check_with(query, &json!({}))
+    }
+
+    fn check_with(query: &str, variables: &Json) -> Result<(), String> {
         let limits = Limits::default();
         let code = |error: ServerError| match error.extensions.unwrap().get("code") {
             Some(Value::String(code)) => code.clone(),
             other => panic!("{other:?}"),
         };
-        check_text(query, &limits).map_err(code)?;
-        check_document(&parse_query(query).unwrap(), &limits).map_err(code)
+        let variables = measure_variables(variables.as_object().unwrap()).map_err(code)?;
+        check_document(&parse(query, &limits).map_err(code)?, &variables, &limits).map(drop).map_err(code)
     }
 
     fn nested(levels: usize) -> String {
@@ -314,6 +377,22 @@ mod tests {
         assert_eq!(check(&format!("{{ ...F0 }} {chain} fragment F900 on T {{ a }}")), Err("TOO_DEEP".to_owned()));
     }
 
+    /// Each fragment alone is within the limit, and all of them together would overflow the stack.
+    #[test]
+    fn nesting_is_counted_through_fragments() {
+        let (open, close) = ("... { ".repeat(50), "} ".repeat(50));
+        let chain = |count: usize| -> String {
+            let link = |n| format!("fragment F{n} on T {{ {open} ...F{} {close} }} ", n + 1);
+            let links: String = (0..count).map(link).collect();
+            format!("{{ ...F0 }} {links} fragment F{count} on T {{ a }}")
+        };
+        assert_eq!(check(&chain(1)), Ok(()));
+        assert_eq!(check(&chain(55)), Err("TOO_DEEP".to_owned()));
+        // Known by the time that it is reached from deeper down.
+        let again = format!("{{ ...G {open} ...G {close} }} fragment G on T {{ {open} a {close} }}");
+        assert_eq!(check(&again), Err("TOO_DEEP".to_owned()));
+    }
+
     #[test]
     fn aliases_directives_and_tokens_are_counted() {
         let aliases: String = (0..101).map(|n| format!("a{n}: head ")).collect();
@@ -326,6 +405,45 @@ mod tests {
     }
 
     #[test]
+    fn directives_count_wherever_they_stand() {
+        let directives = "@skip(if: true) ".repeat(26);
+        for query in [
+            format!("query {directives} {{ a {directives} }}"),
+            format!("query ($a: Int {directives}) {{ a(b: $a) {directives} }}"),
+            format!("{{ ...F {directives} }} fragment F on T {directives} {{ a }}"),
+            format!("{{ ... {directives} {{ a {directives} }} }}"),
+        ] {
+            assert_eq!(check(&query), Err("TOO_MANY_DIRECTIVES".to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn fragments_that_nobody_uses_are_refused_before_they_are_validated() {
+        assert_eq!(check("{ a } fragment F on T { a }"), Err("GRAPHQL_VALIDATION_FAILED".to_owned()));
+        assert_eq!(check("{ ...F } fragment F on T { ...G } fragment G on T { a }"), Ok(()));
+    }
+
+    #[test]
+    fn a_large_variable_is_not_used_many_times() {
+        let uses = |count: usize| format!("query ($a: [Int]) {{ {} }}", "b(c: {d: [$a]}) ".repeat(count));
+        let large = json!({ "a": vec![1; 100_000] });
+        assert_eq!(check_with(&uses(5), &large), Ok(()));
+        assert_eq!(check_with(&uses(500), &large), Err("TOO_COMPLEX".to_owned()));
+        let text = json!({ "a": "x".repeat(1_000_000) });
+        assert_eq!(check_with(&uses(5), &text), Ok(()));
+        assert_eq!(check_with(&uses(500), &text), Err("TOO_COMPLEX".to_owned()));
+        let literal = format!("{{ {} }} fragment F on T {{ b(c: \"{}\") }}", "...F ".repeat(500), "x".repeat(500_000));
+        assert_eq!(check(&literal), Err("TOO_COMPLEX".to_owned()));
+    }
+
+    #[test]
+    fn deep_variables_are_refused() {
+        let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([{ "a": inner }]));
+        assert_eq!(check_with("{ a }", &json!({ "a": nested(30) })), Ok(()));
+        assert_eq!(check_with("{ a }", &json!({ "a": nested(31) })), Err("TOO_DEEP".to_owned()));
+    }
+
+    #[test]
     fn introspection_may_go_deeper() {
         let types = "ofType { ".repeat(9);
         let query = format!(
@@ -333,5 +451,35 @@ mod tests {
             "}".repeat(9)
         );
         assert_eq!(check(&query), Ok(()));
+    }
+
+    /// The query that tools send, as `graphql-js` has it.
+    const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description
+        queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+        types { ...FullType }
+        directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+        fragment FullType on __Type { kind name description specifiedByURL isOneOf
+            fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue }
+                type { ...TypeRef } isDeprecated deprecationReason }
+            inputFields(includeDeprecated: true) { ...InputValue }
+            interfaces { ...TypeRef }
+            enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+            possibleTypes { ...TypeRef } }
+        fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+        fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType {
+            kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
+
+    #[test]
+    fn introspection_counts() {
+        assert_eq!(check(INTROSPECTION), Ok(()));
+        let twice =
+            INTROSPECTION.replace("{ __schema {", "{ a: __typename b: __schema { types { ...FullType } } __schema {");
+        assert_eq!(check(&twice), Ok(()));
+        let (open, close) = ("fields { type { ".repeat(6), "} } ".repeat(6));
+        let nested = format!("{{ __schema {{ types {{ {open} name {close} }} }} }}");
+        assert_eq!(check(&nested), Err("TOO_COMPLEX".to_owned()));
+        let aliases: String = (0..95).map(|n| format!("a{n}: fields {{ args {{ name }} name }} ")).collect();
+        let wide = format!("{{ __schema {{ types {{ {aliases} }} }} }}");
+        assert_eq!(check(&wide), Err("TOO_COMPLEX".to_owned()));
     }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use domain::{Name, TenantId};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::ffi::OsStr;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 use streams::{Append, Expected, Metadata, NewEvent, StreamAppend};
@@ -216,7 +217,11 @@ impl Ran {
 impl TestDatabase {
     /// The program on this database, not started yet.
     pub(crate) fn apex(&self, arguments: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_apex"));
+        self.program(OsStr::new(env!("CARGO_BIN_EXE_apex")), arguments)
+    }
+
+    fn program(&self, binary: &OsStr, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(binary);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -312,8 +317,13 @@ pub(crate) struct Server {
 impl TestDatabase {
     /// Starts `apex serve` on a free port.
     pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with(OsStr::new(env!("CARGO_BIN_EXE_apex")), arguments).await
+    }
+
+    /// The same, with another binary.
+    pub(crate) async fn serve_with(&self, binary: &OsStr, arguments: &[&str]) -> Server {
         use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-        let mut command = self.apex(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = self.program(binary, &["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.args(arguments).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();

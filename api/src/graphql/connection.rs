@@ -8,13 +8,15 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, OutputType, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use projections::query::{Cursor, Page};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The rows of a page where none are asked for.
 pub(crate) const DEFAULT_PAGE: i32 = 50;
+/// The years that a cursor may lie in: more than any row does, and less than PostgreSQL's range from 4713 BC on.
+const CURSOR_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 /// What asking the database costs, in the currency of [`crate::Limits::max_complexity`].
 pub(crate) const STATEMENT_COST: usize = 10;
 
@@ -87,6 +89,10 @@ fn decode(cursor: &str) -> Option<Cursor> {
     let text = decode_text(cursor)?;
     let (micros, id) = text.split_once(':')?;
     let at = DateTime::<Utc>::from_timestamp_micros(micros.parse().ok()?)?;
+    // Neither PostgreSQL nor what it is sent by can hold whatever else may be written here.
+    if !CURSOR_YEARS.contains(&at.year()) {
+        return None;
+    }
     Some((at, Uuid::try_parse(id).ok()?))
 }
 
@@ -111,6 +117,13 @@ mod tests {
         assert_eq!(decode(&encode(cursor)), Some(cursor));
         let early = (DateTime::<Utc>::from_timestamp_micros(-5).unwrap(), Uuid::from_u128(7));
         assert_eq!(decode(&encode(early)), Some(early));
+    }
+
+    #[test]
+    fn a_cursor_beyond_what_the_database_can_hold_is_none() {
+        for at in [i64::MIN, -210_900_000_000_000_000, -62_135_596_800_000_001, 253_402_300_800_000_000, i64::MAX] {
+            assert_eq!(decode(&encode_text(&format!("{at}:{}", Uuid::from_u128(7)))), None, "{at}");
+        }
     }
 
     #[test]

@@ -63,9 +63,36 @@ fn unavailable(error: &(dyn StdError + 'static)) -> Error {
     coded("UNAVAILABLE", "the database cannot be reached; try again")
 }
 
+/// Whether the database refuses a value that it was given, such as text with a NUL character, so that asking again
+/// would not help: class 22 for text and times that it cannot hold, class 54 for words that are too many or too long.
+pub(crate) fn refuses_input(error: &DatabaseError) -> bool {
+    const REFUSED: [&str; 7] = ["22021", "22P05", "22P02", "22P03", "22007", "22008", "54000"];
+    matches!(error, DatabaseError::Database(refusal)
+        if refusal.code().is_some_and(|code| REFUSED.contains(&code.as_ref())))
+}
+
+/// An error of the database while the versions of a read model are changed. Tables that come or go meanwhile, and locks
+/// that are not to be had, are others who change them.
+pub(crate) fn versions(error: &DatabaseError) -> Error {
+    const OTHERS: [&str; 5] = ["42P01", "42P07", "40001", "40P01", "55P03"];
+    match error {
+        DatabaseError::Database(refusal) if refusal.code().is_some_and(|code| OTHERS.contains(&code.as_ref())) => {
+            tracing::debug!(error = error as &dyn StdError, "versions of a read model are changed by several");
+            coded("CONTENDED", "somebody else changes the versions of this read model; try again")
+        }
+        _ => database(error),
+    }
+}
+
 /// An error of the database behind the read models.
 pub(crate) fn database(error: &DatabaseError) -> Error {
     match error {
+        _ if refuses_input(error) => {
+            tracing::debug!(error = error as &dyn StdError, "the database cannot hold an argument");
+            let message = "an argument holds what the database cannot hold: text with a NUL character or far too many \
+                           words, or a time that is too far away";
+            bad_input("NOT_STORABLE", message)
+        }
         DatabaseError::Io(_)
         | DatabaseError::Tls(_)
         | DatabaseError::PoolTimedOut

@@ -102,9 +102,42 @@ impl EventFilter {
             let found = types.len();
             return Err(bad_input("TOO_MANY_TYPES", format!("{found} types, {MAX_FILTER_TYPES} are allowed")));
         }
+        if let Some(category) = &self.category {
+            check_category(category)?;
+        }
+        for name in &types {
+            check_type(name, self.category.as_deref())?;
+        }
         let stream_id = self.stream_id.map(|id| stream(&id)).transpose()?;
         Ok(ReadFilter { tenant: Some(tenant.clone()), category: self.category, types, stream_id })
     }
+}
+
+/// Refuses a category that no event has: whoever follows it would wait for ever.
+fn check_category(category: &str) -> Result<()> {
+    if domain::Event::CATEGORIES.contains(&category) {
+        return Ok(());
+    }
+    let known = domain::Event::CATEGORIES.join(", ");
+    Err(bad_input("UNKNOWN_CATEGORY", format!("{:?} is no category; there are {known}", shown(category))))
+}
+
+/// Refuses a type that no event has, or none of its category.
+fn check_type(name: &str, category: Option<&str>) -> Result<()> {
+    let all = domain::Event::types();
+    let known = all.iter().filter(|known| category.is_none_or(|category| category == known.category));
+    let mut names: Vec<_> = known.map(|known| known.event_type.name).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    names.dedup();
+    let (of, names) = (category.map(|category| format!(" of {category}")).unwrap_or_default(), names.join(", "));
+    Err(bad_input("UNKNOWN_EVENT_TYPE", format!("{:?} is no type of event{of}; there are {names}", shown(name))))
+}
+
+/// As much of a client's text as is repeated to it.
+fn shown(text: &str) -> String {
+    text.chars().take(64).collect()
 }
 
 /// The UUID in an id of whatever has a stream, or a bare UUID.
@@ -166,10 +199,7 @@ impl EventQuery {
         #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
         #[graphql(desc = "Those after this version of the stream.")] after: Option<String>,
     ) -> Result<Connection<String, Event>> {
-        if !domain::Event::CATEGORIES.contains(&category.as_str()) {
-            let known = domain::Event::CATEGORIES.join(", ");
-            return Err(bad_input("UNKNOWN_CATEGORY", format!("{category:?} is no category; there are {known}")));
-        }
+        check_category(&category)?;
         let size = connection::size(ctx, first)?;
         let version = after.as_deref().map(cursor).transpose()?.map_or(Version::ZERO, |after| after.get().into());
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);

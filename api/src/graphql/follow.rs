@@ -123,8 +123,9 @@ impl Follower {
                         self.pending = found.events;
                         failures = 0;
                     }
-                    // Nothing is lost by waiting for a database that is away.
-                    Err(ReadError::Database(error)) => {
+                    // Nothing is lost by waiting for a database that is away. One that is there and refuses what it is
+                    // asked would refuse it for ever.
+                    Err(ReadError::Database(error)) if !errors::refuses_input(&error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log");
                         tokio::time::sleep(FIRST_RETRY * (1 << failures.min(6))).await;
                         failures += 1;

@@ -151,6 +151,18 @@ struct UnknownName(String);
 mod tests {
     use super::*;
 
+    /// A variable without a value stands for the default of its argument (section 6.4.1 of the specification), also if the
+    /// variable may be null. The library takes null for it, and would refuse such a variable where null is not allowed.
+    #[test]
+    fn every_argument_with_a_default_takes_null_for_it() {
+        let sdl = schema_sdl();
+        let with_default: Vec<_> = sdl.lines().filter(|line| line.contains(": ") && line.contains(" = ")).collect();
+        assert!(with_default.len() > 5, "{with_default:?}");
+        for line in with_default {
+            assert!(!line.contains("! = "), "{line}: make it an Option, and take its default for none");
+        }
+    }
+
     #[test]
     fn the_committed_schema_is_the_schema() {
         let committed = include_str!("../../../schema.graphql");

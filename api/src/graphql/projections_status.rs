@@ -374,7 +374,7 @@ impl ProjectionMutation {
             SpareVersion::Old => Spare::Old,
         };
         let dropped = projections::drop_version(&services.pool, named(&name)?, spare).await;
-        dropped.map_err(|error| errors::database(&error))?;
+        dropped.map_err(|error| errors::versions(&error))?;
         status(services, &name).await
     }
 }
@@ -418,7 +418,7 @@ fn rebuilding(error: &RebuildError) -> Error {
             errors::coded("CONTENDED", error.to_string())
         }
         RebuildError::Read(error) => errors::read(error),
-        RebuildError::Database(error) => errors::database(error),
+        RebuildError::Database(error) => errors::versions(error),
         RebuildError::Apply(_) | RebuildError::Panicked => errors::internal(error),
     }
 }

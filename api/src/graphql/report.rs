@@ -225,17 +225,22 @@ pub(crate) struct ReportQuery;
 impl ReportQuery {
     /// Usage and cost, broken down by any dimensions: the rows with the highest cost first, page by page; by time where
     /// time is a dimension.
-    #[graphql(complexity = "cost(by.len(), first, child_complexity)")]
+    #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Broken down by these, in this order; the total alone if none.")] by: Vec<Dimension>,
+        #[graphql(
+            default_with = "Some(Vec::new())",
+            desc = "Broken down by these, in this order; the total alone if none."
+        )]
+        by: Option<Vec<Dimension>>,
         #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
         #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
         #[graphql(desc = "Wait until everything up to this position is seen.")] min_position: Option<Position>,
         #[graphql(desc = "So many rows at most: 1 to 500, 100 if not given.")] first: Option<i32>,
         #[graphql(desc = "Rows after this cursor, of a report that is broken down by the same.")] after: Option<String>,
     ) -> Result<UsageReport> {
+        let by = by.unwrap_or_default();
         let sources = sources(&by);
         let asked = Arguments { by, from, to, first, after }.check(ctx)?;
         ready(ctx, &sources, min_position).await?;

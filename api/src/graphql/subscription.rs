@@ -48,11 +48,15 @@ pub(crate) struct UsageSubscription;
 #[Subscription]
 impl UsageSubscription {
     /// Usage and cost: what they are now, then what they are whenever they may have changed.
-    #[graphql(complexity = "report::cost(by.len(), first, child_complexity)")]
+    #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_totals(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Broken down by these, in this order; the total alone if none.")] by: Vec<Dimension>,
+        #[graphql(
+            default_with = "Some(Vec::new())",
+            desc = "Broken down by these, in this order; the total alone if none."
+        )]
+        by: Option<Vec<Dimension>>,
         #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
         #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
         #[graphql(
@@ -72,7 +76,7 @@ impl UsageSubscription {
         };
         let totals = UsageTotals {
             services: ctx.data::<Arc<Services>>()?.clone(),
-            asked: Arguments { by, from, to, first, after: None }.check(ctx)?,
+            asked: Arguments { by: by.unwrap_or_default(), from, to, first, after: None }.check(ctx)?,
             interval,
             last: None,
         };

@@ -19,9 +19,17 @@ pub(crate) fn is_request_error(response: &Executed) -> bool {
     response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
 }
 
+/// How long a message may be. Messages of the library repeat the value that does not fit, whole.
+const MAX_MESSAGE_BYTES: usize = 2048;
+/// How many errors a refused request is told. Each unknown field is one.
+const MAX_ERRORS: usize = 100;
+
 /// Gives each error that has no code the one for its kind. The schema's own errors have theirs; what is left are the
 /// library's, on values that do not fit.
 pub(crate) fn code_errors(response: &mut Executed) {
+    if is_request_error(response) {
+        response.errors.truncate(MAX_ERRORS);
+    }
     let code = if is_request_error(response) { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
     for error in &mut response.errors {
         code_error(error, code);
@@ -29,6 +37,10 @@ pub(crate) fn code_errors(response: &mut Executed) {
 }
 
 fn code_error(error: &mut ServerError, code: &str) {
+    if error.message.len() > MAX_MESSAGE_BYTES {
+        error.message.truncate(error.message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        error.message.push('…');
+    }
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_none() {
         extensions.set("code", code);
@@ -117,6 +129,15 @@ mod tests {
     fn fields_keep_the_order_in_which_they_were_asked_for() {
         let executed = Executed::new(async_graphql::value!({ "b": 1, "a": { "d": 2, "c": 3 } }));
         assert_eq!(text(&body(&executed)), r#"{"data":{"b":1,"a":{"d":2,"c":3}}}"#);
+    }
+
+    #[test]
+    fn errors_are_bounded_in_number_and_length() {
+        let error = ServerError::new("é".repeat(1_000_000), None);
+        let mut response = Executed::from_errors(vec![error; 200]);
+        code_errors(&mut response);
+        assert_eq!(response.errors.len(), MAX_ERRORS);
+        assert!(response.errors[0].message.len() <= MAX_MESSAGE_BYTES + '…'.len_utf8());
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! From the parameters of a GraphQL request to its response, whatever brought it here.
 
+use super::computing::{in_place, is_large};
 use super::{State, answer};
 use crate::caller::Caller;
+use crate::document;
+use crate::document::order::{self, Order};
 use crate::graphql::loaders;
-use crate::limits::{check_document, check_text, refusal};
-use async_graphql::parser::parse_query;
+use crate::limits::{check_document, measure_variables, refusal};
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
 };
 use async_graphql::{Positioned, Request, Response, ServerError, Variables};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde_json::Value;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// The parameters of a request, as GraphQL over HTTP and graphql-transport-ws name them.
@@ -18,11 +23,13 @@ pub(crate) struct Parameters {
     pub(crate) query: String,
     pub(crate) operation_name: Option<String>,
     pub(crate) variables: serde_json::Map<String, Value>,
+    /// Whether it takes long enough to read that other tasks would notice.
+    pub(crate) is_large: bool,
 }
 
 impl Parameters {
-    /// Reads a JSON object.
-    pub(crate) fn of(body: Value) -> Result<Self, String> {
+    /// Reads a JSON object that came in so many bytes.
+    pub(crate) fn of(body: Value, bytes: usize) -> Result<Self, String> {
         let mut body = match body {
             Value::Object(body) => body,
             Value::Array(_) => return Err("one request at a time: batches are not supported".to_owned()),
@@ -43,13 +50,16 @@ impl Parameters {
             Some(_) => return Err("`extensions` is not an object".to_owned()),
         }
         let variables = Self::variables(body.remove("variables"))?;
-        Ok(Self { query, operation_name: operation_name.filter(|name| !name.is_empty()), variables })
+        let operation_name = operation_name.filter(|name| !name.is_empty());
+        Ok(Self { query, operation_name, variables, is_large: is_large(bytes) })
     }
 
     /// Reads the parameters of a URL, where objects are JSON.
     pub(crate) fn of_url(pairs: Vec<(String, String)>) -> Result<Self, String> {
         let mut body = serde_json::Map::new();
+        let mut bytes = 0;
         for (name, value) in pairs {
+            bytes += value.len();
             let value = match name.as_str() {
                 "query" | "operationName" => Value::String(value),
                 "variables" | "extensions" if value.is_empty() => Value::Null,
@@ -62,7 +72,7 @@ impl Parameters {
                 return Err(format!("`{name}` is given twice"));
             }
         }
-        Self::of(Value::Object(body))
+        Self::of(Value::Object(body), bytes)
     }
 
     fn variables(given: Option<Value>) -> Result<serde_json::Map<String, Value>, String> {
@@ -79,28 +89,60 @@ pub(crate) struct Prepared {
     pub(crate) request: Request,
     pub(crate) operation: OperationType,
     pub(crate) name: Option<String>,
+    order: Order,
+    /// When it is to be answered.
+    deadline: Instant,
+    is_large: bool,
+}
+
+/// When a request that arrives now is to be answered.
+pub(crate) fn deadline(state: &State) -> Instant {
+    Instant::now() + state.limits().request_timeout
 }
 
 /// Parses a request and checks it against the limits.
-pub(crate) fn prepare(state: &State, caller: Caller, parameters: Parameters) -> Result<Prepared, ServerError> {
+pub(crate) async fn prepare(
+    state: &State,
+    caller: Caller,
+    parameters: Parameters,
+    deadline: Instant,
+) -> Result<Prepared, ServerError> {
+    let is_large = parameters.is_large;
+    let work = || read(state, caller, parameters, deadline);
+    let Ok(prepared) = tokio::time::timeout_at(deadline, state.computing.run(is_large, work)).await else {
+        return Err(timed_out(OperationType::Query));
+    };
+    prepared
+}
+
+fn read(state: &State, caller: Caller, parameters: Parameters, deadline: Instant) -> Result<Prepared, ServerError> {
     let limits = state.limits();
-    check_text(&parameters.query, limits)?;
-    let document = parse_query(&parameters.query).map_err(|error| {
-        let error = ServerError::from(error);
-        let at = error.locations.first().copied();
-        refusal("GRAPHQL_PARSE_FAILED", error.message, at)
-    })?;
-    check_document(&document, limits)?;
+    let weights = measure_variables(&parameters.variables)?;
+    let mut document = document::parse(&parameters.query, limits)?;
+    let is_large = check_document(&document, &weights, limits)? || parameters.is_large;
     let operation = selected(&document, parameters.operation_name.as_deref())?;
     check_variables(&operation.node, &parameters.variables)?;
     check_root(operation)?;
-    let operation = operation.node.ty;
-    let variables = Variables::from_json(Value::Object(parameters.variables));
+    let variables = with_defaults(&operation.node, Variables::from_json(Value::Object(parameters.variables)));
+    let kind = operation.node.ty;
+    let order = Order::new(&operation.node.selection_set.node, &document, &variables, state.interfaces.clone());
+    order::ask_for_types(&mut document);
     let loader = loaders::loader(state.deps.pool.clone(), caller.tenant.clone());
-    let mut request = Request::new(parameters.query).variables(variables).data(caller).data(loader);
+    // The text stays here: whatever is executed is the document that was checked.
+    let mut request = Request::new(String::new()).variables(variables).data(caller).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
-    Ok(Prepared { request, operation, name: parameters.operation_name })
+    Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large })
+}
+
+/// The variables with the defaults of those that are not given, which conditions would not look at otherwise.
+fn with_defaults(operation: &OperationDefinition, mut variables: Variables) -> Variables {
+    for definition in &operation.variable_definitions {
+        if let Some(default) = &definition.node.default_value {
+            variables.entry(definition.node.name.node.clone()).or_insert_with(|| default.node.clone());
+        }
+    }
+    variables
 }
 
 /// The operation that is to be executed.
@@ -156,21 +198,45 @@ fn check_root(operation: &Positioned<OperationDefinition>) -> Result<(), ServerE
     Ok(())
 }
 
-/// Executes a query or mutation, for as long as it may take.
+/// Executes a query or mutation, until its deadline.
 pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
-    let limit = state.limits().request_timeout;
     let span = operation_span(&prepared);
-    let executed = tokio::time::timeout(limit, state.schema.execute(prepared.request)).instrument(span).await;
-    let mut response = executed.unwrap_or_else(|_| {
-        let message = match prepared.operation {
-            OperationType::Mutation => "it took too long, and may be written or not: retry with the same `commandId`",
-            OperationType::Query | OperationType::Subscription => "it took too long",
-        };
-        Response::from_errors(vec![refusal("TIMEOUT", message, None)])
-    });
+    let Prepared { request, operation, order, deadline, is_large, .. } = prepared;
+    let executing = state.computing.begin(is_large, state.schema.execute(request));
+    let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
+    let mut response = executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)]));
+    order.apply(&mut response);
     answer::bound(&mut response, state.limits().max_answer_bytes);
     answer::code_errors(&mut response);
     response
+}
+
+/// Executes a subscription: its results, one after the other.
+pub(crate) fn follow(state: &State, prepared: Prepared) -> BoxStream<'static, Response> {
+    let Prepared { request, order, is_large, .. } = prepared;
+    let mut responses = state.schema.execute_stream(request);
+    let mut is_new = is_large;
+    // It is validated when it is polled first.
+    let responses = futures::stream::poll_fn(move |context| match std::mem::take(&mut is_new) {
+        true => in_place(|| responses.poll_next_unpin(context)),
+        false => responses.poll_next_unpin(context),
+    });
+    let max_bytes = state.limits().max_answer_bytes;
+    let sorted = responses.map(move |mut response| {
+        order.apply(&mut response);
+        answer::bound(&mut response, max_bytes);
+        answer::code_errors(&mut response);
+        response
+    });
+    sorted.boxed()
+}
+
+fn timed_out(operation: OperationType) -> ServerError {
+    let message = match operation {
+        OperationType::Mutation => "it took too long, and may be written or not: retry with the same `commandId`",
+        OperationType::Query | OperationType::Subscription => "it took too long",
+    };
+    refusal("TIMEOUT", message, None)
 }
 
 pub(crate) fn operation_span(prepared: &Prepared) -> tracing::Span {
@@ -190,7 +256,7 @@ mod tests {
 
     #[test]
     fn parameters_are_checked_one_by_one() {
-        let read = |body: Value| Parameters::of(body);
+        let read = |body: Value| Parameters::of(body, 0);
         assert_eq!(read(json!({ "query": "{a}" })).unwrap().query, "{a}");
         assert!(read(json!({ "query": "{a}", "variables": null, "operationName": null, "extensions": {} })).is_ok());
         for (bad, word) in [
@@ -219,7 +285,7 @@ mod tests {
     #[test]
     fn one_operation_is_selected_or_none() {
         let select = |query: &str, name: Option<&str>| {
-            let document = parse_query(query).unwrap();
+            let document = document::parse(query, &crate::Limits::default()).unwrap();
             selected(&document, name).map(|operation| operation.node.ty).map_err(|error| error.message)
         };
         assert_eq!(select("{ a }", None), Ok(OperationType::Query));
@@ -231,9 +297,21 @@ mod tests {
     }
 
     #[test]
+    fn variables_that_are_not_given_have_their_defaults() {
+        let given = |query: &str, variables: Value| {
+            let document = document::parse(query, &crate::Limits::default()).unwrap();
+            let variables = with_defaults(&selected(&document, None).unwrap().node, Variables::from_json(variables));
+            serde_json::to_value(variables).unwrap()
+        };
+        let query = "query ($a: Boolean = true, $b: Int, $c: [Int] = [1]) { d }";
+        assert_eq!(given(query, json!({})), json!({ "a": true, "c": [1] }));
+        assert_eq!(given(query, json!({ "a": null, "b": 1, "c": [] })), json!({ "a": null, "b": 1, "c": [] }));
+    }
+
+    #[test]
     fn a_subscription_has_one_root_field() {
         let check = |query: &str| {
-            let document = parse_query(query).unwrap();
+            let document = document::parse(query, &crate::Limits::default()).unwrap();
             check_root(selected(&document, None).unwrap()).is_ok()
         };
         assert!(check("{ a b }") && check("mutation { a b }") && check("subscription { a }"));
@@ -244,7 +322,7 @@ mod tests {
     #[test]
     fn needed_variables_are_asked_for_before_anything_is_executed() {
         let check = |query: &str, variables: Value| {
-            let document = parse_query(query).unwrap();
+            let document = document::parse(query, &crate::Limits::default()).unwrap();
             let operation = selected(&document, None).unwrap();
             check_variables(&operation.node, variables.as_object().unwrap()).is_ok()
         };

@@ -1,6 +1,7 @@
 //! GraphQL over HTTP: `GET` for queries, `POST` for queries and mutations, and streams of events for subscriptions and
 //! for whoever accepts nothing else.
 
+use super::computing::is_large;
 use super::execute::{self, Parameters};
 use super::negotiate::{self, MediaType};
 use super::server::OpenConnection;
@@ -16,6 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A request that is not executed.
 struct Refused {
@@ -77,14 +79,15 @@ async fn answer(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Resu
     let caller = caller.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0))?;
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Refused::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
-    let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request).await? };
-    let prepared = match (execute::prepare(state, caller, parameters), accepts.json) {
+    let deadline = execute::deadline(state);
+    let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request, deadline).await? };
+    let prepared = match (execute::prepare(state, caller, parameters, deadline).await, accepts.json) {
         (Ok(prepared), _) => prepared,
         (Err(error), None) => return Ok(sse::refused(error)),
         // A request that was understood, but is no query that may be executed.
         (Err(error), Some(json)) => {
-            let status = if json == MediaType::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            return Err(Refused { status, error: Box::new(error) });
+            let refused = Executed::from_errors(vec![error]);
+            return Ok(written(status(&refused, json), json, &refused));
         }
     };
     if method == Method::GET && prepared.operation == OperationType::Mutation {
@@ -121,23 +124,22 @@ fn in_url(request: &Request) -> Result<Parameters, Refused> {
     Parameters::of_url(pairs).map_err(bad)
 }
 
-async fn in_body(state: &Shared, request: Request) -> Result<Parameters, Refused> {
+async fn in_body(state: &Shared, request: Request, deadline: Instant) -> Result<Parameters, Refused> {
     let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
     if !negotiate::is_json(request.headers()) {
         let message = "the body is application/json in UTF-8, and Content-Type says so";
         return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
-    let body = read_body(state, request.into_body()).await?;
-    let body = serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
-    Parameters::of(body).map_err(bad)
-}
-
-async fn read_body(state: &Shared, body: Body) -> Result<Vec<u8>, Refused> {
-    let limits = state.limits();
-    let read = tokio::time::timeout(limits.request_timeout, collect(body, limits.max_body_bytes)).await;
-    read.unwrap_or_else(|_| {
-        Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body took too long to arrive"))
-    })
+    let late = |message| Refused::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", message);
+    let collecting = collect(request.into_body(), state.limits().max_body_bytes);
+    let body = tokio::time::timeout_at(deadline, collecting).await;
+    let body = body.map_err(|_| late("the body took too long to arrive"))??;
+    let read = state.computing.run(is_large(body.len()), || {
+        let json = serde_json::from_slice(&body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        Parameters::of(json, body.len())
+    });
+    let parameters = tokio::time::timeout_at(deadline, read).await.map_err(|_| late("it took too long"))?;
+    parameters.map_err(bad)
 }
 
 async fn collect(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refused> {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod computing;
 mod execute;
 mod feed;
 mod graphiql;
@@ -15,6 +16,7 @@ mod server;
 mod sse;
 mod websocket;
 
+use crate::document::order::Interfaces;
 use crate::graphql::{ApexSchema, schema};
 use crate::{ApiConfig, Deps, Limits};
 use axum::Router;
@@ -22,6 +24,7 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
+use computing::Computing;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -41,13 +44,19 @@ pub(crate) struct State {
     pub(crate) connections: TaskTracker,
     /// Places for WebSockets and streams of events.
     pub(crate) places: Arc<Semaphore>,
+    /// Work that takes long without waiting.
+    pub(crate) computing: Computing,
+    /// Which fragments apply to which objects.
+    pub(crate) interfaces: Arc<Interfaces>,
 }
 
 impl State {
     fn new(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
         let schema = schema(&deps, &config.limits, shutdown.clone());
         let places = Arc::new(Semaphore::new(config.limits.max_connections));
-        Arc::new(Self { schema, config, deps, shutdown, connections: TaskTracker::new(), places })
+        let (connections, computing) = (TaskTracker::new(), Computing::new());
+        let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
+        Arc::new(Self { schema, config, deps, shutdown, connections, places, computing, interfaces })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -65,7 +74,6 @@ fn routes(state: Arc<State>) -> Router {
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
         .route("/events", get(feed::handle))
-        .route_layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics));
@@ -78,6 +86,8 @@ fn routes(state: Arc<State>) -> Router {
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        // Around every route, so that none is forgotten.
+        .layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .layer(middleware::from_fn(security::headers))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)

@@ -1,8 +1,12 @@
 //! Who may drive a server that asks for no token: programs on this machine, and pages that it served itself.
 //!
-//! A browser sends requests to loopback on behalf of any page that is open. Two headers that a page cannot set tell
-//! them apart: `Origin` says which page asks (RFC 6454), `Host` which name was resolved, which finds pages whose own
-//! name was pointed at loopback (DNS rebinding). With a token neither matters: a page does not know it.
+//! A browser sends requests to loopback on behalf of any page that is open. Three headers that a page cannot set tell
+//! them apart: `Sec-Fetch-Site` says whether the page that asks is of the same origin, also for images and links, which
+//! have no `Origin` (W3C Fetch Metadata); `Origin` says which page asks (RFC 6454), `Host` which name was resolved, which
+//! finds pages whose own name was pointed at loopback (DNS rebinding). With a token none of them matters: a page does not
+//! know it.
+//!
+//! The check is around every route. `/healthz` alone is open to everybody: it says nothing but that the process runs.
 
 use super::{State as Shared, answer};
 use axum::extract::{Request, State};
@@ -12,10 +16,17 @@ use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// How a browser says where a request comes from.
+const FETCH_SITE: &str = "sec-fetch-site";
+/// The route that is open to everybody.
+const OPEN_ROUTE: &str = "/healthz";
+
 /// Refuses what comes from elsewhere.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    if state.config.token.is_none() && !is_local(request.headers()) {
-        let message = "without a token this server answers only programs on its own machine and its own pages";
+    let is_checked = state.config.token.is_none() && request.uri().path() != OPEN_ROUTE;
+    if is_checked && !is_local(request.headers()) {
+        let message = "without a token (APEX_TOKEN) this server answers only programs on its own machine that name it by a \
+                       loopback address, and its own pages";
         return answer::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
     }
     next.run(request).await
@@ -28,7 +39,9 @@ fn is_local(headers: &HeaderMap) -> bool {
     let is_own_page = text(header::ORIGIN).is_none_or(|origin| {
         origin.parse::<Uri>().is_ok_and(|origin| origin.authority().is_some_and(|authority| authority.as_str() == host))
     });
-    names_loopback && is_own_page
+    // No page brought about what is `none`: an address that somebody typed. Programs other than browsers say nothing.
+    let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
+    names_loopback && is_own_page && is_own_fetch
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -54,6 +67,22 @@ mod tests {
         for host in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "127.1.2.3:1"] {
             assert!(local(host, None), "{host}");
             assert!(local(host, Some(&format!("http://{host}"))), "{host}");
+        }
+    }
+
+    #[test]
+    fn requests_of_other_sites_are_not_local_though_they_have_no_origin() {
+        let fetched = |sites: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+            for site in sites {
+                headers.append(FETCH_SITE, site.parse().unwrap());
+            }
+            is_local(&headers)
+        };
+        assert!(fetched(&[]) && fetched(&["same-origin"]) && fetched(&["none"]));
+        for sites in [&["cross-site"][..], &["same-site"], &["other"], &[""], &["none", "cross-site"]] {
+            assert!(!fetched(sites), "{sites:?}");
         }
     }
 

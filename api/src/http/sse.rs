@@ -172,17 +172,12 @@ pub(crate) fn operation(state: &Arc<State>, mut prepared: Prepared, resume: Opti
         if let Some(position) = resume {
             prepared.request = prepared.request.data(ResumeAfter(position));
         }
-        state.schema.execute_stream(prepared.request)
+        execute::follow(state, prepared)
     } else {
         let state = state.clone();
         futures::stream::once(async move { execute::run(&state, prepared).await }).boxed()
     };
-    let max_bytes = state.limits().max_answer_bytes;
-    let results = responses.map(move |mut response| {
-        answer::bound(&mut response, max_bytes);
-        answer::code_errors(&mut response);
-        next(&response)
-    });
+    let results = responses.map(|response| next(&response));
     // A server that stops breaks off instead: then the client asks again.
     let shutdown = state.shutdown.clone();
     let end = futures::stream::once(async move { (!shutdown.is_cancelled()).then(complete) });

@@ -7,6 +7,7 @@
 //! take that either is cut off. A ping now and then says how far each has come, also past what its filter leaves out.
 
 use super::auth::{self, Credential};
+use super::computing::is_large;
 use super::execute::{self, Parameters};
 use super::server::OpenConnection;
 use super::{State as Shared, answer};
@@ -380,13 +381,15 @@ impl Connection {
             Message::Pong(_) => return Ok(()),
             Message::Close(_) => return Err(End::Left),
         };
-        let message = serde_json::from_str(&text).map_err(|_| Close::bad_message("Invalid message received"))?;
+        let read = || serde_json::from_str(&text);
+        let message = self.state.computing.run(is_large(text.len()), read).await;
+        let message = message.map_err(|_| Close::bad_message("Invalid message received"))?;
         match message {
             ClientMessage::ConnectionInit { payload } => self.init(payload.as_ref()).await,
             ClientMessage::Ping { payload } => self.send(&ServerMessage::Pong { payload }).await,
             ClientMessage::Pong { .. } => Ok(()),
             ClientMessage::Subscribe { .. } if !self.acknowledged => Err(Close::new(4401, "Unauthorized").into()),
-            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload, text.len()).await,
             ClientMessage::Complete { id } => {
                 self.forget(&id);
                 Ok(())
@@ -409,20 +412,21 @@ impl Connection {
         self.send(&ServerMessage::ConnectionAck).await
     }
 
-    async fn subscribe(&mut self, id: String, payload: serde_json::Value) -> Result<(), End> {
+    async fn subscribe(&mut self, id: String, payload: serde_json::Value, bytes: usize) -> Result<(), End> {
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(Close::bad_message("the id of an operation has 1 to 256 bytes").into());
         }
         if self.operations.contains_key(&id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")).into());
         }
-        let parameters = Parameters::of(payload).map_err(Close::bad_message)?;
+        let parameters = Parameters::of(payload, bytes).map_err(Close::bad_message)?;
         let limit = self.state.limits().max_operations_per_connection;
         if self.operations.len() >= limit {
             let message = format!("{limit} operations are open in this connection already");
             return self.refuse(&id, &[refusal("TOO_MANY_OPERATIONS", message, None)]).await;
         }
-        let prepared = match execute::prepare(&self.state, self.caller.clone(), parameters) {
+        let deadline = execute::deadline(&self.state);
+        let prepared = match execute::prepare(&self.state, self.caller.clone(), parameters, deadline).await {
             Ok(prepared) => prepared,
             Err(error) => return self.refuse(&id, &[error]).await,
         };
@@ -440,7 +444,7 @@ impl Connection {
             gauge!("apex_http_subscriptions").increment(1.0);
             // A client that is cut off before it has seen anything must know from where to ask.
             self.keepalive.reset_after(FIRST_HEARTBEAT.min(self.state.limits().keepalive));
-            self.state.schema.execute_stream(prepared.request)
+            execute::follow(&self.state, prepared)
         } else {
             let state = self.state.clone();
             futures::stream::once(async move { execute::run(&state, prepared).await }).boxed()

@@ -1,0 +1,418 @@
+//! The worst values of every scalar, in every argument of the schema: none of them is a fault of the server.
+//!
+//! The schema is asked for, so that what is added to it is tried as well: each argument of each query, mutation and
+//! subscription, each field of each input object, and each argument of a field of an object that can be fetched by id.
+
+use crate::graphql::command;
+use crate::harness::{PATIENCE, Server, TestDatabase};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::StreamExt;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// Stands where a worst value is put.
+const PLACE: &str = "@PLACE@";
+/// Requests at the same time.
+const AT_ONCE: usize = 16;
+/// How deep input objects are gone into.
+const MAX_LEVELS: usize = 5;
+
+const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
+
+/// The schema, as introspection tells it.
+struct Schema {
+    types: HashMap<String, Value>,
+    /// The global ids of an object of each type.
+    ids: HashMap<&'static str, String>,
+}
+
+/// One argument, or one field inside one.
+struct Leaf {
+    /// Where it is, for people.
+    path: String,
+    /// Which scalar or enum it is.
+    scalar: String,
+    /// The value of the argument with [`PLACE`] in it.
+    value: Value,
+}
+
+/// A request with a place for a worst value.
+struct Template {
+    path: String,
+    scalar: String,
+    is_subscription: bool,
+    /// The body, with [`PLACE`] as a string in it.
+    body: String,
+}
+
+fn named(of: &Value) -> &Value {
+    if of["ofType"].is_null() { of } else { named(&of["ofType"]) }
+}
+
+/// A type as a query writes it.
+fn written(of: &Value) -> String {
+    match of["kind"].as_str().unwrap() {
+        "NON_NULL" => format!("{}!", written(&of["ofType"])),
+        "LIST" => format!("[{}]", written(&of["ofType"])),
+        _ => of["name"].as_str().unwrap().to_owned(),
+    }
+}
+
+fn is_required(argument: &Value) -> bool {
+    argument["type"]["kind"] == "NON_NULL" && argument["defaultValue"].is_null()
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+impl Schema {
+    async fn of(server: &Server) -> Self {
+        let arguments = format!("name defaultValue type {{ {TYPE} }}");
+        let query = format!(
+            "{{ __schema {{ types {{ kind name isOneOf enumValues {{ name }} inputFields {{ {arguments} }}
+                fields {{ name args {{ {arguments} }} type {{ {TYPE} }} }} }} }} }}"
+        );
+        let mut answer = server.ask(&query, json!({})).await;
+        let Value::Array(types) = answer["__schema"]["types"].take() else { panic!("{answer}") };
+        let types = types.into_iter().map(|of| (of["name"].as_str().unwrap().to_owned(), of)).collect();
+        Self { types, ids: fixtures(server).await }
+    }
+
+    fn find(&self, of: &Value) -> &Value {
+        &self.types[named(of)["name"].as_str().unwrap()]
+    }
+
+    /// The id of an object that fits an argument or field, by what it is called and where it is.
+    fn id(&self, name: &str, owner: &str) -> &str {
+        let known = [
+            ("agent", "Agent"),
+            ("visibleto", "Agent"),
+            ("task", "Task"),
+            ("memor", "Memory"),
+            ("budget", "Budget"),
+            ("call", "Call"),
+        ];
+        let find = |text: &str| known.iter().find(|(word, _)| text.to_lowercase().contains(word)).map(|(_, kind)| kind);
+        &self.ids[find(name).or_else(|| find(owner)).unwrap_or(&"Agent")]
+    }
+
+    /// A value that fits.
+    fn good(&self, of: &Value, name: &str, owner: &str) -> Value {
+        match of["kind"].as_str().unwrap() {
+            "NON_NULL" => self.good(&of["ofType"], name, owner),
+            "LIST" => json!([self.good(&of["ofType"], name, owner)]),
+            "ENUM" => self.find(of)["enumValues"][0]["name"].clone(),
+            "INPUT_OBJECT" => self.good_object(self.find(of)),
+            _ => match of["name"].as_str().unwrap() {
+                "ID" => json!(self.id(name, owner)),
+                "Int" | "Long" | "Float" => json!(1),
+                "Boolean" => json!(true),
+                "Decimal" => json!("1"),
+                "Position" => json!("1"),
+                "DateTime" => json!("2023-11-14T22:00:00Z"),
+                "UUID" => json!("018bd12c-58b0-7683-8a5b-8752d0e86651"),
+                _ => json!("calls"),
+            },
+        }
+    }
+
+    fn good_object(&self, object: &Value) -> Value {
+        let owner = object["name"].as_str().unwrap();
+        let wanted = each(&object["inputFields"]).filter(|field| object["isOneOf"] == true || is_required(field));
+        let take = if object["isOneOf"] == true { 1 } else { usize::MAX };
+        let fields = wanted.take(take).map(|field| {
+            let name = field["name"].as_str().unwrap();
+            (name.to_owned(), self.good(&field["type"], name, owner))
+        });
+        Value::Object(fields.collect())
+    }
+
+    /// Every place for a scalar inside a type.
+    fn leaves(&self, of: &Value, levels: usize) -> Vec<Leaf> {
+        match of["kind"].as_str().unwrap() {
+            "NON_NULL" => self.leaves(&of["ofType"], levels),
+            "LIST" => {
+                let inside = self.leaves(&of["ofType"], levels);
+                inside.into_iter().map(|leaf| Leaf { value: json!([leaf.value]), ..leaf }).collect()
+            }
+            "INPUT_OBJECT" if levels > 0 => {
+                let object = self.find(of);
+                let good = if object["isOneOf"] == true { json!({}) } else { self.good_object(object) };
+                let mut leaves = Vec::new();
+                for field in each(&object["inputFields"]) {
+                    let name = field["name"].as_str().unwrap();
+                    leaves.extend(self.leaves(&field["type"], levels - 1).into_iter().map(|leaf| {
+                        let mut value = good.clone();
+                        value[name] = leaf.value;
+                        Leaf { path: format!(".{name}{}", leaf.path), scalar: leaf.scalar, value }
+                    }));
+                }
+                leaves
+            }
+            "INPUT_OBJECT" => Vec::new(),
+            _ => vec![Leaf { path: String::new(), scalar: written(of), value: json!(PLACE) }],
+        }
+    }
+
+    /// Fields to be answered: scalars, and those of objects inside.
+    fn selection(&self, of: &Value, levels: usize) -> String {
+        let object = self.find(of);
+        if !matches!(object["kind"].as_str(), Some("OBJECT" | "INTERFACE")) {
+            return String::new();
+        }
+        let mut selected = "__typename".to_owned();
+        for field in each(&object["fields"]).filter(|field| !each(&field["args"]).any(is_required)) {
+            let name = field["name"].as_str().unwrap();
+            match self.find(&field["type"])["kind"].as_str().unwrap() {
+                "SCALAR" | "ENUM" => selected = format!("{selected} {name}"),
+                _ if levels > 0 && name != "edges" => {
+                    selected = format!("{selected} {name}{}", self.selection(&field["type"], levels - 1));
+                }
+                _ => {}
+            }
+        }
+        format!(" {{ {selected} }}")
+    }
+
+    /// The requests for one field; `around` writes it into an operation.
+    fn of_field(&self, field: &Value, parent: &str, around: &dyn Fn(&str, &str) -> String) -> Vec<Template> {
+        let field_name = field["name"].as_str().unwrap();
+        let mut templates = Vec::new();
+        for argument in each(&field["args"]) {
+            let name = argument["name"].as_str().unwrap();
+            for leaf in self.leaves(&argument["type"], MAX_LEVELS) {
+                let mut variables = Map::new();
+                let (mut definitions, mut given) = (String::new(), String::new());
+                for other in each(&field["args"]).filter(|other| other["name"] == name || is_required(other)) {
+                    let other_name = other["name"].as_str().unwrap();
+                    let good = || self.good(&other["type"], other_name, field_name);
+                    let value = if other_name == name { leaf.value.clone() } else { good() };
+                    variables.insert(other_name.to_owned(), value);
+                    definitions += &format!("${other_name}: {} ", written(&other["type"]));
+                    given += &format!("{other_name}: ${other_name} ");
+                }
+                let asked = format!("{field_name}({given}){}", self.selection(&field["type"], 1));
+                let body = json!({ "query": around(&definitions, &asked), "variables": variables });
+                templates.push(Template {
+                    path: format!("{parent}.{field_name}({name}{})", leaf.path),
+                    scalar: leaf.scalar,
+                    is_subscription: parent == "Subscription",
+                    body: body.to_string(),
+                });
+            }
+        }
+        templates
+    }
+
+    fn templates(&self) -> Vec<Template> {
+        let mut templates = Vec::new();
+        for parent in ["Query", "Mutation", "Subscription"] {
+            let operation = parent.to_lowercase();
+            let around = |definitions: &str, field: &str| format!("{operation} ({definitions}) {{ {field} }}");
+            for field in each(&self.types[parent]["fields"]) {
+                templates.extend(self.of_field(field, parent, &around));
+            }
+        }
+        for (&kind, id) in &self.ids {
+            let around = |definitions: &str, field: &str| {
+                format!("query ({definitions}) {{ node(id: \"{id}\") {{ ... on {kind} {{ {field} }} }} }}")
+            };
+            for field in each(&self.types[kind]["fields"]) {
+                templates.extend(self.of_field(field, kind, &around));
+            }
+        }
+        templates
+    }
+}
+
+/// An object of each type that has a global id.
+async fn fixtures(server: &Server) -> HashMap<&'static str, String> {
+    let mut ids: HashMap<&'static str, String> = HashMap::new();
+    let id =
+        |answer: &Value, field: &str| answer[field]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+    let agent = command(server, "registerAgent", json!({ "name": "ada" }), "agent { id }").await;
+    let agent = id(&agent, "agent");
+    command(server, "activateAgent", json!({ "id": agent }), "outcome").await;
+    let task = json!({ "agentId": agent, "title": "t" });
+    ids.insert("Task", id(&command(server, "submitTask", task, "task { id }").await, "task"));
+    let memory = json!({ "agentId": agent, "content": "green tea" });
+    ids.insert("Memory", id(&command(server, "storeMemory", memory, "memory { id }").await, "memory"));
+    let terms = json!({ "name": "b", "scope": { "tenant": true }, "limit": "1" });
+    let budget = command(server, "defineBudget", json!({ "terms": terms }), "budget { id }").await;
+    ids.insert("Budget", id(&budget, "budget"));
+    let call = json!({ "kind": "LLM", "model": "gpt-4o", "source": "t", "callKey": "c", "agentId": agent,
+                       "usage": { "input": 1, "output": 1 } });
+    let call = command(server, "reportCall", call, "error { message } call { id }").await;
+    ids.insert("Call", id(&call, "call"));
+    ids.insert("Agent", agent);
+    ids
+}
+
+fn text(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn encoded(of: &str) -> String {
+    text(&URL_SAFE_NO_PAD.encode(of))
+}
+
+/// Values in JSON, or almost.
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "\u{0}",
+        "a\u{0}b",
+        "\u{202e}",
+        "\u{feff}",
+        "\u{200b}",
+        "😀",
+        "-0",
+        "-1",
+        "NaN",
+        "Infinity",
+        "1e400",
+        "9223372036854775807",
+        "9223372036854775808",
+        "340282366920938463463374607431768211456",
+        "0.0000000000001",
+        "999999999999999.999999999999",
+        "-4713-01-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+        "2199-12-31T23:59:59.999999999Z",
+        "2016-12-31T23:59:60Z",
+        "+292277-01-09T04:00:54Z",
+        "2023-11-14T22:00:00+23:59",
+        "!!!!",
+        "QWdlbnQ",
+        "'; drop table apex.events; --",
+        "%_\\",
+        "& | ! ( ) : * <-> \"",
+        "\"",
+        "calls",
+        "agents",
+        "UTC",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    ]
+    .map(text)
+    .to_vec();
+    texts.extend(
+        [
+            "Agent:x",
+            "Agent:\u{0}",
+            "Event:18446744073709551615",
+            "Event:0",
+            ":",
+            "Dag:00000000-0000-0000-0000-000000000000",
+        ]
+        .map(encoded),
+    );
+    // Cursors: of the first moment that a number of microseconds can be, of the year 4714 before Christ, and of others.
+    let id = "00000000-0000-0000-0000-000000000000";
+    for micros in [i64::MIN, -9_223_372_036_854_000_000, -210_900_000_000_000_000, i64::MAX, 0] {
+        texts.push(encoded(&format!("{micros}:{id}")));
+    }
+    texts.push(encoded("[\"\u{0}\",\"b\",\"2023-11-14T22:00:00Z\"]"));
+    texts.push("\"\\ud800\"".to_owned());
+    texts.push(text(&"x".repeat(100_000)));
+    texts.push(text(&(0..50_000).map(|n| format!("w{n} ")).collect::<String>()));
+    texts
+});
+
+const NUMBERS: [&str; 17] = [
+    "-1",
+    "0",
+    "-0",
+    "1.5",
+    "501",
+    "2147483647",
+    "2147483648",
+    "-2147483648",
+    "9007199254740991",
+    "9007199254740992",
+    "9223372036854775807",
+    "18446744073709551615",
+    "1e308",
+    "-1e308",
+    "1e400",
+    "0.1",
+    "1e-300",
+];
+const OTHERS: [&str; 6] = ["null", "true", "[]", "{}", "[[\"x\"]]", "{\"a\": {\"b\": 1}}"];
+
+/// What is put into the place for a scalar: all texts where any text is taken, and elsewhere those that are near.
+fn worst(template: &Template) -> Vec<String> {
+    let mut values: Vec<String> = OTHERS.map(str::to_owned).to_vec();
+    let short = TEXTS.iter().filter(|text| text.len() < 100).cloned();
+    match template.scalar.as_str() {
+        // A position that is far away is waited for.
+        "Position" if template.path.contains("minPosition") => {
+            values.extend(["-1", "\"\"", "\"\\u0000\"", "\"9223372036854775808\"", "1e400"].map(str::to_owned));
+        }
+        "String" => values.extend(TEXTS.iter().cloned()),
+        "ID" => values.extend(TEXTS.iter().cloned().chain(NUMBERS.map(str::to_owned))),
+        "Decimal" | "Position" | "DateTime" => values.extend(short.chain(NUMBERS.map(str::to_owned))),
+        "Int" | "Long" | "Float" => values.extend(NUMBERS.map(str::to_owned).into_iter().chain(short.take(3))),
+        _ => values.extend(["0", "1e400"].map(str::to_owned).into_iter().chain(short.take(8))),
+    }
+    values
+}
+
+/// What is wrong with the answer to a request, if anything is.
+async fn try_value(client: &reqwest::Client, server: &Server, template: &Template, value: &str) -> Option<String> {
+    let body = template.body.replace(&format!("\"{PLACE}\""), value);
+    let accept = if template.is_subscription { "text/event-stream" } else { "application/json" };
+    let request = client.post(format!("{}/graphql", server.address)).header("content-type", "application/json");
+    let answered = async {
+        let mut response =
+            request.header("accept", accept).body(body).send().await.map_err(|error| format!("{error:?}"))?;
+        // Whoever follows the log is told soon where it stands, if nothing else.
+        if template.is_subscription {
+            let chunk = response.chunk().await.map_err(|error| format!("{error:?}"))?;
+            return Ok(String::from_utf8_lossy(&chunk.unwrap_or_default()).into_owned());
+        }
+        response.text().await.map_err(|error| format!("{error:?}"))
+    };
+    let shown: String = value.chars().take(80).collect();
+    let fault = match tokio::time::timeout(PATIENCE, answered).await {
+        Err(_) => "no answer".to_owned(),
+        Ok(Err(error)) => error,
+        Ok(Ok(answer)) if answer.contains("\"INTERNAL\"") => answer.chars().take(600).collect(),
+        Ok(Ok(_)) => return None,
+    };
+    Some(format!("{} = {shown}: {fault}", template.path))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_value_of_any_argument_is_a_fault_of_the_server() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let templates = Schema::of(&server).await.templates();
+    for wanted in [
+        "Query.memories(filter.search)",
+        "Query.streamEvents(category)",
+        "Mutation.setPrices(input.prices.tiers.rates.input)",
+        "Subscription.events(filter.types)",
+        "Agent.tasks(after)",
+    ] {
+        assert!(templates.iter().any(|template| template.path == wanted), "{wanted} is not tried");
+    }
+    let client = reqwest::Client::new();
+    let tries = templates.iter().flat_map(|template| worst(template).into_iter().map(move |value| (template, value)));
+    let faults: Vec<String> = futures::stream::iter(tries)
+        .map(|(template, value)| {
+            let (client, server) = (&client, &server);
+            async move { try_value(client, server, template, &value).await }
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    drop(server.terminate().await);
+}
