@@ -75,7 +75,8 @@ pub struct Common {
     #[arg(long, env = "APEX_TENANT", global = true, default_value = "default")]
     pub tenant: TenantId,
 
-    /// Connections to the database that one process may hold.
+    /// Connections to the database that one process holds at most, beside one for each relay to Kafka. Whoever needs one
+    /// waits for it.
     #[arg(long, env = "APEX_DATABASE_CONNECTIONS", global = true, default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(8..=1000))]
     pub database_connections: u32,

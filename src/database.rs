@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use streams::LOG_CONNECTIONS;
 
 /// Every migration, compiled in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -47,6 +48,7 @@ impl Database {
         Self::open_with(common, &[]).await
     }
 
+    /// Opens the pool with what the budget of the process leaves beside the log's own connections.
     async fn open_with(common: &Common, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (url, embedded) = locate(common).await?;
         if embedded.is_some() {
@@ -54,7 +56,8 @@ impl Database {
         } else {
             check_schema(&url).await?;
         }
-        let pool = connect_with(&url, common.database_connections, settings).await?;
+        let connections = common.database_connections.saturating_sub(LOG_CONNECTIONS).max(1);
+        let pool = connect_with(&url, connections, settings).await?;
         let supervisor = embedded.as_ref().map(Embedded::supervise).transpose();
         let supervisor = supervisor.context("the private PostgreSQL cluster cannot be watched over")?;
         Ok(Self { pool, archive: common.archive.clone(), supervisor, embedded })
@@ -87,7 +90,8 @@ pub async fn migrate(common: &Common) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Embedded>)> {
+/// Where the database is; without a URL of one, the private cluster is started, and runs as long as it is held.
+pub(crate) async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Embedded>)> {
     match &common.database_url {
         Some(url) => Ok((url.clone(), None)),
         None => {

@@ -2,7 +2,8 @@
 //!
 //! Records are reported with many in flight, in any order: reports of one call join to the same state however they
 //! arrive, and conflicts are tried again. Every command id is derived from what it says, so the same record imported
-//! twice is the same command.
+//! twice is the same command, and a command that the database did not take in time is given again: a busy machine makes
+//! an import slow, and does not end it.
 
 use crate::import::{AgentRef, Record, TaskRef};
 use commands::{Commands, Context, Error, Outcome, OutcomeKind};
@@ -10,9 +11,11 @@ use domain::agent::{Agent, AgentCommand, AgentError, Profile};
 use domain::call::{Call, CallCommand, CallError, CallKind};
 use domain::price_book::{PriceBook, Quote};
 use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
-use domain::{Labels, TenantId, derived_id};
+use domain::{Labels, Name, TenantId, derived_id};
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use streams::Position;
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -21,6 +24,12 @@ use uuid::Uuid;
 pub const MAX_IN_FLIGHT: usize = 256;
 /// Agents and tasks remembered as known; beyond, they are asked for again, which changes nothing.
 const MAX_KNOWN: usize = 100_000;
+
+/// How long a command is given again that the database does not take.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The pause before it is given again; it doubles, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +59,9 @@ pub enum IngestError {
     Task(#[source] Error<TaskError>),
 }
 
+/// Hears of each time that the database is waited for, and why.
+pub type OnWait = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
+
 /// Turns records into commands.
 pub struct Ingest {
     commands: Commands,
@@ -57,6 +69,7 @@ pub struct Ingest {
     actor: String,
     prices: Arc<commands::Loaded<PriceBook>>,
     known: HashSet<Uuid>,
+    retry: Retry,
 }
 
 /// A report that is ready to be given.
@@ -65,6 +78,56 @@ pub struct Report {
     context: Context,
     id: Uuid,
     command: CallCommand,
+    retry: Retry,
+}
+
+/// What a report came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// What became of the record.
+    pub fate: Fate,
+    /// Where the last event of its call stands.
+    pub position: Position,
+    /// Its call.
+    pub call_id: Uuid,
+    /// What the call would be priced by, where it has no price.
+    pub unpriced: Option<Unpriced>,
+}
+
+/// A model that has no price, as a call names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unpriced {
+    /// The model.
+    pub model: Option<Name>,
+    /// The provider.
+    pub provider: Option<Name>,
+}
+
+/// Gives commands again for as long as the database is busy or away.
+#[derive(Clone)]
+struct Retry {
+    on_wait: OnWait,
+    patience: Duration,
+}
+
+impl Retry {
+    async fn until_taken<T, E: std::error::Error + 'static, F>(&self, give: impl Fn() -> F) -> Result<T, Error<E>>
+    where
+        F: Future<Output = Result<T, Error<E>>>,
+    {
+        let deadline = tokio::time::Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match give().await {
+                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
+                    (self.on_wait)(&error);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+                given => return given,
+            }
+        }
+    }
 }
 
 impl Ingest {
@@ -76,7 +139,15 @@ impl Ingest {
         actor: impl Into<String>,
         prices: Arc<commands::Loaded<PriceBook>>,
     ) -> Self {
-        Self { commands, tenant, actor: actor.into(), prices, known: HashSet::new() }
+        let retry = Retry { on_wait: Arc::new(|_| {}), patience: PATIENCE };
+        Self { commands, tenant, actor: actor.into(), prices, known: HashSet::new(), retry }
+    }
+
+    /// Tells each time that the database is waited for.
+    #[must_use]
+    pub fn on_wait(mut self, on_wait: OnWait) -> Self {
+        self.retry.on_wait = on_wait;
+        self
     }
 
     /// Makes the record's agent and task known, and prepares its report.
@@ -113,6 +184,7 @@ impl Ingest {
             context,
             id: record.call_id.0,
             command: CallCommand::Report { facts, quote },
+            retry: self.retry.clone(),
         })
     }
 
@@ -127,7 +199,8 @@ impl Ingest {
         let steps = [("register", AgentCommand::Register { profile, at }), ("activate", AgentCommand::Activate { at })];
         for (step, command) in steps {
             let context = self.context(derived_id(&["import", step, &id.to_string()]));
-            match self.commands.execute_on_new::<Agent>(&context, id, command).await {
+            let give = || self.commands.execute_on_new::<Agent>(&context, id, command.clone());
+            match self.retry.until_taken(give).await {
                 // It is known under another name, or was stopped since: what it did is recorded all the same.
                 Ok(_) | Err(Error::Rejected(_)) => {}
                 Err(error) => return Err(error),
@@ -143,7 +216,8 @@ impl Ingest {
         let spec = TaskSpec { title: task.title.clone(), agent_id: task.agent_id, dag_id: None };
         for (step, command) in [("submit", TaskCommand::Submit { spec, at }), ("start", TaskCommand::Start { at })] {
             let context = self.context(derived_id(&["import", step, &id.to_string()]));
-            match self.commands.execute_on_new::<Task>(&context, id, command).await {
+            let give = || self.commands.execute_on_new::<Task>(&context, id, command.clone());
+            match self.retry.until_taken(give).await {
                 Ok(_) | Err(Error::Rejected(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -153,22 +227,26 @@ impl Ingest {
 }
 
 impl Report {
-    /// Gives the report.
+    /// Gives the report, as often as it takes.
     ///
     /// # Errors
     /// [`IngestError::Refused`] when the call refuses it, [`IngestError::Call`] when the log fails.
-    pub async fn give(self) -> Result<(Fate, Position), IngestError> {
-        let outcome: Outcome<Call> =
-            self.commands.execute_on_new(&self.context, self.id, self.command).await.map_err(|error| match error {
-                Error::Rejected(refused) => IngestError::Refused(refused),
-                error => IngestError::Call(error),
-            })?;
+    pub async fn give(self) -> Result<Reported, IngestError> {
+        let give = || self.commands.execute_on_new(&self.context, self.id, self.command.clone());
+        let outcome: Outcome<Call> = self.retry.until_taken(give).await.map_err(|error| match error {
+            Error::Rejected(refused) => IngestError::Refused(refused),
+            error => IngestError::Call(error),
+        })?;
         let fate = match outcome.kind {
             OutcomeKind::Done if outcome.aggregate.version.get() == 1 => Fate::Imported,
             OutcomeKind::Done => Fate::Amended,
             OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => Fate::Duplicate,
         };
-        Ok((fate, outcome.position))
+        let charged = outcome.aggregate.state.charged.as_ref();
+        let unpriced = charged
+            .filter(|charged| charged.is_unpriced())
+            .map(|charged| Unpriced { model: charged.facts.model.clone(), provider: charged.facts.provider.clone() });
+        Ok(Reported { fate, position: outcome.position, call_id: self.id, unpriced })
     }
 }
 

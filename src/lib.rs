@@ -3,6 +3,9 @@
 //! This package is the composition root. It reads the configuration, opens the database, starts the rooms, and holds
 //! the subcommands; what Apex does is in the rooms.
 
+// Standard output and standard error may be closed: `cli::output` writes to them without a panic.
+#![warn(clippy::print_stderr)]
+
 pub mod asyncapi;
 pub mod cli;
 pub mod config;

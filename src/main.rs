@@ -13,14 +13,11 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the system has no threads for this program: {error}");
+            apex::cli::tell(&format!("error: the system has no threads for this program: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(cli.run()).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    });
+    let code = runtime.block_on(cli.run_to_exit());
     runtime.shutdown_timeout(LAST_THREADS);
     code
 }

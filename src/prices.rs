@@ -97,6 +97,12 @@ fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
 /// The largest table that is read, in bytes: 64 MiB, twenty times what LiteLLM's has today.
 pub const MAX_TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The most models of a table, thirty times what LiteLLM's has today: each takes memory, however short its entry.
+pub const MAX_ENTRIES: usize = 100_000;
+
+/// The longest entry of a model, in bytes: 64 KiB. Its fields take many times that in memory.
+const MAX_ENTRY_BYTES: usize = 64 * 1024;
+
 /// The highest rate that is believed, in US dollars a million tokens. The dearest model had 600; a table that
 /// gives dollars a thousand tokens, or a million, as dollars a token comes out far above.
 pub const MAX_RATE: u32 = 1_000;
@@ -131,6 +137,12 @@ pub enum LitellmError {
 /// Why an entry of a table gives no price.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SkipReason {
+    /// Longer than an entry may be.
+    #[error("its entry is longer than {limit_bytes} bytes")]
+    TooLong {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// Not an object.
     #[error("it is not an object")]
     NotAnObject,
@@ -242,6 +254,10 @@ impl<'de> Deserialize<'de> for Entries {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
+                    if entries.len() >= MAX_ENTRIES {
+                        let error = format!("the table has more than {MAX_ENTRIES} models: split it");
+                        return Err(serde::de::Error::custom(error));
+                    }
                     entries.push(entry);
                 }
                 Ok(Entries(entries))
@@ -254,6 +270,9 @@ impl<'de> Deserialize<'de> for Entries {
 type Fields = BTreeMap<String, Box<RawValue>>;
 
 fn price(key: &str, entry: &RawValue, effective_from: DateTime<Utc>) -> Result<Price, SkipReason> {
+    if entry.get().len() > MAX_ENTRY_BYTES {
+        return Err(SkipReason::TooLong { limit_bytes: MAX_ENTRY_BYTES });
+    }
     let fields: Fields = serde_json::from_str(entry.get()).map_err(|_| SkipReason::NotAnObject)?;
     let listed = text(&fields, "litellm_provider").ok_or(SkipReason::NoProvider)?;
     let provider = provider(&listed);
@@ -541,6 +560,17 @@ mod tests {
         }
         assert!(matches!(read_at_most(&b"{}   "[..], 4), Err(LitellmError::TooLarge { limit_bytes: 4 })));
         assert!(read_at_most(&b"{}  "[..], 4).is_ok());
+    }
+
+    /// A table that packs into a few kilobytes must not take a gigabyte.
+    #[test]
+    fn what_a_table_makes_us_hold_is_bounded() {
+        let many = format!("{{{}\"a\":0}}", "\"\":0,".repeat(MAX_ENTRIES));
+        let error = litellm(many.as_bytes(), at("2026-01-01")).unwrap_err();
+        assert!(matches!(&error, LitellmError::Json(error) if error.to_string().contains("more than 100000 models")));
+        let long = format!("{{\"a\":{{{}\"b\":0}}}}", "\"c\":0,".repeat(MAX_ENTRY_BYTES));
+        let table = litellm(long.as_bytes(), at("2026-01-01")).unwrap();
+        assert_eq!(table.skipped, [("a".to_owned(), SkipReason::TooLong { limit_bytes: MAX_ENTRY_BYTES })]);
     }
 
     proptest::proptest! {

@@ -5,7 +5,7 @@ use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{Applying, Projection, Reactor, Worker, WorkerConfig};
+use projections::{Applying, Projection, Reactor, WaitError, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long workers may take to finish what they are at; the server takes up to 10 s for its open requests.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The pause before the checkpoints are read again that could not be read.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {
@@ -51,7 +54,10 @@ impl Rooms {
 
     async fn with(pool: PgPool, tenant: TenantId, config: LogConfig) -> anyhow::Result<Self> {
         let log = Log::open(pool.clone(), config).await.context("the log cannot be opened")?;
-        let commands = Commands::new(log.clone(), CommandsConfig::default());
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        // The other half is for the workers, each of which holds one connection at most, and for queries.
+        let config = CommandsConfig { max_reads: connections / 2, ..CommandsConfig::default() };
+        let commands = Commands::new(log.clone(), config);
         let shutdown = CancellationToken::new();
         let mut rooms = Self { pool, log, commands, tenant, shutdown, workers: JoinSet::new() };
         let (tail, stop) = (rooms.log.tail().clone(), rooms.stop_signal());
@@ -136,10 +142,23 @@ impl Rooms {
         let deadline = Instant::now() + patience;
         let mut head = self.log.head().await?;
         // What the policy gave rise to stands after the head that it had seen.
-        projections::wait_for(&self.pool, &[&alerts], head, patience).await?;
+        self.wait_for(&[&alerts], head, deadline).await?;
         head = self.log.head().await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        Ok(projections::wait_for(&self.pool, &names, head, left).await?)
+        Ok(self.wait_for(&names, head, deadline).await?)
+    }
+
+    /// Waits until the named projections have reached a position. That the database is busy or away is waited for, too.
+    async fn wait_for(&self, names: &[&str], head: Position, deadline: Instant) -> Result<Position, WaitError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match projections::wait_for(&self.pool, names, head, left).await {
+                Err(WaitError::Database(error)) if streams::is_passing(&error) && !left.is_zero() => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "the checkpoints are read again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                waited => return waited,
+            }
+        }
     }
 
     /// Runs until `stop` completes or a worker dies.
@@ -165,6 +184,8 @@ impl Rooms {
             while let Some(ended) = self.workers.join_next().await {
                 flatten(Some(ended))?;
             }
+            // Last: what workers did may be due for a snapshot. And before the caller closes the connections.
+            self.commands.close().await;
             Ok(())
         });
         ended.await.context("the workers did not stop in time")?

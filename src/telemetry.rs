@@ -43,7 +43,8 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let provider = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("apex")).with_filter(LevelFilter::INFO);
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A line that cannot be written is left out: telling so on standard error panics where that is closed.
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let logs = match common.log_format {
         LogFormat::Text => logs.with_target(false).with_ansi(has_colours()).boxed(),
         LogFormat::Json => {

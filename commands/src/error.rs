@@ -38,6 +38,21 @@ pub enum Error<E: std::error::Error + 'static> {
 }
 
 impl<E: std::error::Error + 'static> Error<E> {
+    /// Whether the same command, under the same id, may go better later: the database was busy or away for a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Contended => true,
+            Self::Append(error) => error.is_passing(),
+            Self::Load(error) => error.is_passing(),
+            Self::Rejected(_)
+            | Self::WrongVersion { .. }
+            | Self::CommandIdReused
+            | Self::Decode(_)
+            | Self::Encode(_) => false,
+        }
+    }
+
     /// The same error with another refusal.
     pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
         match self {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use streams::{
     Append, AppendError, Appended, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Submitted, Version,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -26,13 +26,24 @@ pub struct CommandsConfig {
     /// A snapshot is taken of a stream each time that it has grown by so many events; 0 for none, which also ignores
     /// those that are there.
     pub snapshot_every_events: u64,
+    /// Reads of the log at the same time. Whoever comes later waits for as long as it takes: the limit is to be below the
+    /// number of connections of the log's pool, which gives up on who has waited for long.
+    pub max_reads: usize,
 }
 
 impl Default for CommandsConfig {
     fn default() -> Self {
-        Self { cached_aggregates: 20_000, max_attempts: 12, snapshot_every_events: SNAPSHOT_EVERY_EVENTS }
+        Self {
+            cached_aggregates: 20_000,
+            max_attempts: 12,
+            snapshot_every_events: SNAPSHOT_EVERY_EVENTS,
+            max_reads: MAX_READS,
+        }
     }
 }
+
+/// As many as half of the connections that a process has by default.
+const MAX_READS: usize = 8;
 
 /// Reading and folding so many events takes milliseconds.
 const SNAPSHOT_EVERY_EVENTS: u64 = 500;
@@ -76,6 +87,8 @@ pub struct Commands {
     pub(crate) log: Log,
     pub(crate) known: KnownAggregates,
     pub(crate) snapshots: Snapshots,
+    /// Permits to read the log.
+    pub(crate) reads: Arc<Semaphore>,
     config: CommandsConfig,
 }
 
@@ -84,7 +97,14 @@ impl Commands {
     #[must_use]
     pub fn new(log: Log, config: CommandsConfig) -> Self {
         let snapshots = Snapshots::start(log.clone(), config.snapshot_every_events);
-        Self { log, known: KnownAggregates::new(config.cached_aggregates), snapshots, config }
+        let reads = Arc::new(Semaphore::new(config.max_reads.max(1)));
+        Self { log, known: KnownAggregates::new(config.cached_aggregates), snapshots, reads, config }
+    }
+
+    /// Takes the snapshots that are still to be taken, and ends the task that takes them. To be called before the log's
+    /// connections are closed; later commands take no snapshots.
+    pub async fn close(&self) {
+        self.snapshots.close().await;
     }
 
     /// The log.
@@ -310,7 +330,11 @@ impl Commands {
         aggregate: Arc<Loaded<A>>,
         refused: Option<Error<E>>,
     ) -> Result<Outcome<A>, Error<E>> {
-        match (self.log.receipt(key, context.command_id).await?, refused) {
+        let receipt = {
+            let _permit = self.reads.acquire().await;
+            self.log.receipt(key, context.command_id).await?
+        };
+        match (receipt, refused) {
             (Some(receipt), _) if receipt.is_of_other(context.request.as_ref()) => Err(Error::CommandIdReused),
             (Some(receipt), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position: receipt.last, aggregate }),
             (None, Some(error)) => Err(error),

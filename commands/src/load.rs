@@ -100,6 +100,8 @@ impl Commands {
     ) -> Result<Folded<A>, Error<E>> {
         let is_within =
             |event: &&RecordedEvent| as_of.is_none_or(|as_of| as_of.includes(event.position, event.recorded_at));
+        // Nobody closes it. Held for all pages of a stream: no read waits for another permit while it has one.
+        let _permit = self.reads.acquire().await;
         let mut folded = Folded { from: known.version, loaded: known };
         let mut limit = FIRST_PAGE_EVENTS;
         loop {

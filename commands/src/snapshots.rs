@@ -6,9 +6,10 @@
 use crate::{AsOf, Loaded};
 use domain::{Aggregate, SNAPSHOT_FORMAT};
 use metrics::counter;
+use std::future::Future;
 use std::sync::Arc;
 use streams::{Log, NewSnapshot, Position, StreamKey, Version};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Snapshots that wait to be written; what is more is left out.
 const MAX_WAITING: usize = 16;
@@ -27,14 +28,36 @@ struct Waiting {
 pub(crate) struct Snapshots {
     queue: mpsc::Sender<Waiting>,
     every_events: u64,
+    /// Tells the task that writes them to end.
+    closing: Arc<watch::Sender<bool>>,
+    /// Closed when that task has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Snapshots {
     /// Starts the task that writes them; it ends with the last handle.
     pub(crate) fn start(log: Log, every_events: u64) -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(write(log, waiting));
-        Self { queue, every_events }
+        let (closing, mut is_closing) = watch::channel(false);
+        let (running, ended) = watch::channel(());
+        tokio::spawn(async move {
+            let asked = async move {
+                // Without any handle left, the queue ends by itself.
+                if is_closing.wait_for(|closing| *closing).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            write(log, waiting, asked).await;
+            drop(running);
+        });
+        Self { queue, every_events, closing: Arc::new(closing), ended }
+    }
+
+    /// Has those that wait written, and waits for the end of the task.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        // Nothing is ever sent: it completes when the task lets go of the other end.
+        drop(self.ended.clone().changed().await);
     }
 
     /// Has a snapshot taken if the stream has grown past the next multiple of N events. Never waits. No note has to be
@@ -90,9 +113,21 @@ fn decode<A: Aggregate>(text: &str) -> Option<A> {
     (serde_json::to_string(&state).ok()? == text).then_some(state)
 }
 
-/// Writes snapshots one at a time, until nobody is left to offer any.
-async fn write(log: Log, mut waiting: mpsc::Receiver<Waiting>) {
-    while let Some(Waiting { stream, version, position, encode }) = waiting.recv().await {
+/// Writes snapshots one at a time, until nobody is left to offer any, or no more are wanted and those that wait are
+/// written.
+async fn write(log: Log, mut waiting: mpsc::Receiver<Waiting>, closing: impl Future<Output = ()>) {
+    let mut closing = std::pin::pin!(closing);
+    let mut is_closed = false;
+    loop {
+        let next = tokio::select! {
+            () = &mut closing, if !is_closed => {
+                is_closed = true;
+                waiting.close();
+                continue;
+            }
+            next = waiting.recv() => next,
+        };
+        let Some(Waiting { stream, version, position, encode }) = next else { return };
         let state = match encode() {
             Ok(state) => state,
             Err(error) => {

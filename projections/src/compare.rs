@@ -1,6 +1,7 @@
 //! Telling whether two versions of a read model hold the same rows, and where they differ.
 
 use crate::projection::{ApplyError, Projection, Slot, Target};
+use crate::transaction;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 use streams::Position;
@@ -67,7 +68,7 @@ pub async fn fingerprint(
     pool: &PgPool,
     projection: &dyn Projection,
 ) -> Result<(Position, Vec<Fingerprint>), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
     let position: Option<i64> = sqlx::query_scalar("select min(position) from apex.checkpoints where follower = $1")
         .bind(projection.name())
@@ -77,7 +78,7 @@ pub async fn fingerprint(
     for &(table, order) in projection.tables() {
         fingerprints.push(fingerprint_of(&mut transaction, Slot::Live, table, order, "t").await?);
     }
-    transaction.commit().await?;
+    transaction::commit(transaction).await?;
     Ok((Position::from_i64(position.unwrap_or(0)), fingerprints))
 }
 

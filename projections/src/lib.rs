@@ -25,6 +25,7 @@ mod runtime;
 mod state;
 mod status;
 mod tasks;
+mod transaction;
 mod verify;
 mod versions;
 mod wait;

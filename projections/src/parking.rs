@@ -5,6 +5,7 @@
 use crate::batch::{Incoming, try_one};
 use crate::projection::{Applied, ApplyError, Projection, Slot, Target};
 use crate::runtime::{lock_checkpoints, publish_again_after};
+use crate::transaction;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use metrics::counter;
@@ -194,7 +195,7 @@ pub async fn resume(
     projection: &'static dyn Projection,
     order: &Order<'_>,
 ) -> Result<Resumed, ParkingError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     let connection: &mut PgConnection = &mut transaction;
     let target = Target { projection, slot: Slot::Live };
     // What is under construction stands still, too, until it is known which events are left out.
@@ -221,7 +222,7 @@ pub async fn resume(
     }
     let resumed = try_stream(connection, log, &target, &stream).await?;
     publish_again_after(connection, projection.name(), order.position.as_i64() - 1).await?;
-    transaction.commit().await?;
+    transaction::commit(transaction).await?;
     Ok(resumed)
 }
 

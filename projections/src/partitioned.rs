@@ -18,6 +18,7 @@ use crate::batch::{apply_batch, apply_log, decode};
 use crate::projection::{ApplyError, Projection, Slot, Target};
 use crate::reach::Reach;
 use crate::runtime::{TURN, enter, gate, gate_shared, make_checkpoints, without_flush};
+use crate::transaction;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -127,7 +128,7 @@ impl PartitionedFeed {
         if self.projection.needs_log_order() {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = transaction::begin(&self.pool).await?;
         enter(&mut transaction, Slot::Live, Some(TURN)).await?;
         gate(&mut transaction, name).await?;
         make_checkpoints(&mut transaction, &self.target()).await?;
@@ -141,7 +142,7 @@ impl PartitionedFeed {
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         Ok(())
     }
 
@@ -160,7 +161,7 @@ impl PartitionedFeed {
             let (projection, partition) = (self.projection.name(), partition.clone());
             return Err(PartitionedError::AddedPartition { projection, partition, partitions });
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = transaction::begin(&self.pool).await?;
         let held = self.lock(&mut transaction, partition).await?;
         if last <= held.checkpoint {
             return Ok(transaction.rollback().await?);
@@ -179,7 +180,7 @@ impl PartitionedFeed {
         metrics::counter!("apex_projection_events_total", "projection" => self.projection.name())
             .increment(fresh.len() as u64);
         fail::fail_point!("projection_folded");
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         fail::fail_point!("projection_committed");
         Ok(())
     }
@@ -223,20 +224,20 @@ impl PartitionedFeed {
     /// [`PartitionedError`]; what is applied by then stays so.
     pub async fn fill(&self, partition: &TopicPartition, to: Position) -> Result<(), PartitionedError> {
         let to = to.min(self.log.head().await?);
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = transaction::begin(&self.pool).await?;
         let mut checkpoint = self.lock(&mut transaction, partition).await?.checkpoint;
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         let filter = ReadFilter { category: Some(category_of(&partition.topic).to_owned()), ..ReadFilter::default() };
         let mut pages: Pages = self.log.pages(checkpoint, filter.clone(), PAGE_EVENTS);
         while checkpoint < to {
             let page = pages.next_page().await?.unwrap_or_default();
             // Behind the last page there is nothing up to the position that was asked for.
             let through = page.last().map_or(to, |last| last.position).min(to);
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = transaction::begin(&self.pool).await?;
             let held = self.lock(&mut transaction, partition).await?;
             if held.checkpoint < checkpoint {
                 // Other tables, which have less.
-                transaction.commit().await?;
+                transaction::commit(transaction).await?;
                 checkpoint = held.checkpoint;
                 pages = self.log.pages(checkpoint, filter.clone(), PAGE_EVENTS);
                 continue;
@@ -251,7 +252,7 @@ impl PartitionedFeed {
             self.write(&mut transaction, &missing).await?;
             checkpoint = checkpoint.max(through);
             self.advance(&mut transaction, partition, checkpoint).await?;
-            transaction.commit().await?;
+            transaction::commit(transaction).await?;
         }
         Ok(())
     }
@@ -277,7 +278,7 @@ impl PartitionedFeed {
     /// [`PartitionedError`].
     pub async fn settle(&self) -> Result<Option<Awaited>, PartitionedError> {
         let name = self.projection.name();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = transaction::begin(&self.pool).await?;
         enter(&mut transaction, Slot::Live, Some(TURN)).await?;
         let held = "select from apex.checkpoints where follower = $1 and source = 'kafka' order by name
                     for no key update";
@@ -303,7 +304,7 @@ impl PartitionedFeed {
             .execute(&mut *transaction)
             .await?;
         }
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         Ok(missing.and_then(|(position, _, category, stream)| {
             let (topic, _) = self.partitions.iter().find(|(topic, _)| category_of(topic) == category)?;
             let partition = TopicPartition { topic: topic.clone(), number: self.number(topic, *stream) };
@@ -503,7 +504,7 @@ impl PartitionedFeed {
     /// the log.
     async fn hand_over(&self) -> Result<(), PartitionedError> {
         let name = self.projection.name();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = transaction::begin(&self.pool).await?;
         enter(&mut transaction, Slot::Live, Some(TURN)).await?;
         gate(&mut transaction, name).await?;
         let fed: Vec<Option<i32>> = sqlx::query_scalar(
@@ -533,7 +534,7 @@ impl PartitionedFeed {
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! A report has a row for each combination of the values that calls have, which may be millions: it is read in pages
 //! that begin after a row, and everything that is not on them yet is summed up as the rest.
 
+use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::{Sum, TenantId};
@@ -282,7 +283,7 @@ pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage)
         (true, None) if query.by.is_empty() => Some(sums(connection, query).await?),
         (true, _) => Some(Totals::default()),
     };
-    transaction.commit().await?;
+    transaction::commit(transaction).await?;
     Ok(Report { rows, has_next_page, total, rest, position })
 }
 
@@ -323,7 +324,7 @@ impl WholeReport {
 
 /// One moment for all statements of a report, and the position of the read model.
 async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")

@@ -6,6 +6,7 @@
 
 use crate::batch::{apply_batch, decode};
 use crate::projection::{ApplyError, Part, Projection, Slot, Target};
+use crate::transaction;
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -199,13 +200,12 @@ impl Turns for Worker {
             Lock::Elsewhere => return Ok(Turn::Elsewhere),
             Lock::OtherVersion => return Ok(Turn::OtherVersion),
         };
-        let batch = match early {
-            Some((seen, batch)) if seen == checkpoint => batch,
-            _ => self.source.read_after(checkpoint, self.config.batch_events).await?,
-        };
+        // Others have moved the checkpoint, or it was not known: what follows it is read before the next turn. Reading it
+        // now would take a second connection while this one is held, and if all workers did, none would get one.
+        let batch = early.filter(|(seen, _)| *seen == checkpoint).and_then(|(_, batch)| batch);
         let Some(batch) = batch else {
             // A checkpoint that was made just now is kept.
-            transaction.commit().await.map_err(ApplyError::from)?;
+            transaction::commit(transaction).await.map_err(ApplyError::from)?;
             return Ok(Turn::Advanced(checkpoint));
         };
         let span = tracing::info_span!("projection", name, events = batch.events.len());
@@ -214,7 +214,7 @@ impl Turns for Worker {
         apply_batch(&target, &mut transaction, &events).instrument(span).await?;
         advance(&mut transaction, &part, checkpoint, batch.through).await?;
         fail::fail_point!("projection_folded");
-        transaction.commit().await.map_err(ApplyError::from)?;
+        transaction::commit(transaction).await.map_err(ApplyError::from)?;
         fail::fail_point!("projection_committed");
         histogram!("apex_projection_batch_seconds", "projection" => name).record(started.elapsed().as_secs_f64());
         counter!("apex_projection_events_total", "projection" => name).increment(batch.events.len() as u64);
@@ -325,7 +325,7 @@ pub(crate) async fn begin(
     target: &Target,
     turn: Option<Duration>,
 ) -> Result<Transaction<'static, Postgres>, ApplyError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     enter(&mut transaction, target.slot, turn).await?;
     without_flush(&mut transaction).await?;
     Ok(transaction)

@@ -8,6 +8,7 @@ use crate::compare::{Comparison, compare_slots};
 use crate::projection::{Projection, Slot, Target};
 use crate::reach::Reach;
 use crate::runtime::enter;
+use crate::transaction;
 use crate::versions::{RebuildError, RebuildProgress};
 use sqlx::postgres::{PgConnection, PgPool};
 use streams::{Log, Position, ReadFilter, RecordedEvent};
@@ -55,7 +56,7 @@ pub async fn verify_telling(
     circumstances: &Circumstances,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Comparison, RebuildError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     // One moment for the checkpoints and the tables, however long the folding takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
     let live = Reach::of(&mut transaction, projection.name()).await?;

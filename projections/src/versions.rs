@@ -10,6 +10,7 @@ use crate::reach::Reach;
 use crate::runtime::{
     Lock, advance, begin, gate, lock_checkpoint, lock_checkpoints, make_checkpoints, publish_again_after,
 };
+use crate::transaction;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -156,7 +157,7 @@ struct Page {
 
 /// Makes the tables and checkpoints, unless they are there already, of this version.
 async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     if !lock_checkpoints(&mut transaction, target).await? {
         for change in ["select apex.drop_projection($1, $2)", "select apex.make_projection($1, $2)"] {
             sqlx::query(change)
@@ -167,7 +168,7 @@ async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
         }
         make_checkpoints(&mut transaction, target).await?;
     }
-    Ok(transaction.commit().await?)
+    Ok(transaction::commit(transaction).await?)
 }
 
 /// The parts of what is under construction, all of this code, and where each stands.
@@ -210,7 +211,7 @@ async fn build_one(
             error => error.into(),
         })?;
         fail::fail_point!("projection_built");
-        transaction.commit().await?;
+        transaction::commit(transaction).await?;
         position = page.through;
     }
     Ok(())
@@ -240,7 +241,7 @@ pub async fn compare(
 ) -> Result<Comparison, RebuildError> {
     go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     for _ in 0..SWITCH_ATTEMPTS {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = transaction::begin(pool).await?;
         match try_compare(&mut transaction, log, projection).await {
             Ok(Some(comparison)) => {
                 transaction.rollback().await?;
@@ -292,10 +293,10 @@ pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projectio
     go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     sqlx::query("select apex.analyze_projection($1)").bind(name).execute(pool).await?;
     for _ in 0..SWITCH_ATTEMPTS {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = transaction::begin(pool).await?;
         match try_switch(&mut transaction, log, projection).await {
             Ok(position) => {
-                transaction.commit().await?;
+                transaction::commit(transaction).await?;
                 return Ok(position);
             }
             Err(error) if is_contention(&error) => transaction.rollback().await?,

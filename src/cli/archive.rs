@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use streams::{ArchiveLimit, ArchivePlan, Archiver, Position};
 
+/// Move old partitions to Parquet files.
+///
 /// Takes whole partitions, oldest first, that lie wholly before the limit and that every read model and the relay have
 /// passed. Needs the login that migrated the database. Without --yes it only says what it would do.
 #[derive(Debug, clap::Args)]
@@ -57,13 +59,13 @@ async fn archive(database: &Database, limit: ArchiveLimit, folder: &Path, yes: b
     let followers: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
     let mut plan = Archiver::plan(&database.pool, limit, &followers).await.context("nothing was changed")?;
     if plan.is_empty() {
-        eprintln!("No complete partition lies wholly before the limit.");
+        say!("No complete partition lies wholly before the limit.");
         return Ok(());
     }
     show(&plan)?;
     refuse_if_behind(&plan)?;
     if !yes {
-        eprintln!("Nothing was changed. With --yes these partitions go to {}.", folder.display());
+        say!("Nothing was changed. With --yes these partitions go to {}.", folder.display());
         return Ok(());
     }
     let archiver = Archiver::open(database.pool.clone(), folder).await?;
@@ -73,7 +75,7 @@ async fn archive(database: &Database, limit: ArchiveLimit, folder: &Path, yes: b
     for partition in &plan {
         archive_one(&archiver, partition).await?;
     }
-    eprintln!("Whoever reads these events from now on needs APEX_ARCHIVE={}.", folder.display());
+    say!("Whoever reads these events from now on needs APEX_ARCHIVE={}.", folder.display());
     Ok(())
 }
 
@@ -86,9 +88,13 @@ async fn archive_one(archiver: &Archiver, partition: &ArchivePlan) -> anyhow::Re
     let archived = archiver.archive(partition, Arc::new(move |events| shown.inc(events))).await;
     bar.finish_and_clear();
     let manifest = archived.with_context(|| format!("{} was not archived", partition.name))?;
-    eprintln!(
+    say!(
         "{}: positions {} to {}, {} bytes, SHA-256 {}",
-        manifest.file, manifest.first_position, manifest.last_position, manifest.bytes, manifest.sha256
+        manifest.file,
+        manifest.first_position,
+        manifest.last_position,
+        manifest.bytes,
+        manifest.sha256
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `apex demo`
 
-use super::import::{import_input, settle};
+use super::import::{import_sample, settle};
 use super::{AndThenClose as _, interruptible, opened, output, report, serve, stop_signal};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
@@ -16,15 +16,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+/// Start with the samples imported and a simulated fleet at work.
+///
 /// Imports the sample that comes with Apex, prints its cost report, serves the API, and lets a simulated fleet work
 /// until it is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    #[command(flatten)]
-    server: Server,
-    #[command(flatten)]
-    kafka: Kafka,
-
     /// Simulated calls a second; 0 for no fleet
     #[arg(long, default_value_t = 5.0, value_parser = rate)]
     rate: f64,
@@ -36,6 +33,12 @@ pub(super) struct Demo {
     /// Stop after the report instead of serving
     #[arg(long)]
     once: bool,
+
+    // Last: what follows would stand under their headings.
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    kafka: Kafka,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -46,22 +49,23 @@ struct Sample {
     format: Format,
     name: &'static str,
     content: &'static [u8],
-    model: Option<&'static str>,
+    /// The provider and the model, where the file does not name them.
+    attributed: Option<(&'static str, &'static str)>,
 }
 
 macro_rules! sample {
-    ($format:ident, $name:literal, $model:expr) => {
+    ($format:ident, $name:literal, $attributed:expr) => {
         Sample {
             format: Format::$format,
             name: concat!("samples/", $name),
             content: include_bytes!(concat!("../../samples/", $name)),
-            model: $model,
+            attributed: $attributed,
         }
     };
 }
 
 const SAMPLES: [Sample; 4] = [
-    sample!(AzureLlm, "azure-llm.csv", Some("gpt-4o")),
+    sample!(AzureLlm, "azure-llm.csv", Some(("openai", "gpt-4o"))),
     sample!(Autogpt, "autogpt.jsonl", None),
     sample!(ClaudeCode, "claude-code.jsonl", None),
     sample!(Otlp, "otlp.json", None),
@@ -90,8 +94,8 @@ impl Demo {
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
         let mut totals = WholeReport::open(&rooms.pool, query).await?;
-        report::print(&mut totals, &by, output::Format::Table).await?;
-        eprintln!("The cost report, from position {} of the log.\n", totals.position);
+        report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
+        say!("The cost report, from position {} of the log.\n", totals.position);
         if self.once {
             return Ok(());
         }
@@ -99,10 +103,10 @@ impl Demo {
             let simulation = Simulation::new(rooms.commands.clone(), rooms.tenant.clone(), self.agents, self.rate);
             let stop = rooms.stop_signal();
             rooms.spawn("simulation", async move { simulation.run(stop).await });
-            eprintln!("A simulated fleet of {} agents makes {} calls a second.", self.agents, self.rate);
+            say!("A simulated fleet of {} agents makes {} calls a second.", self.agents, self.rate);
         }
         serve::announce(address, &self.server);
-        eprintln!("Stop with Ctrl-C.");
+        say!("Stop with Ctrl-C.");
         Ok(())
     }
 }
@@ -111,13 +115,18 @@ async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
     let prices = pricing::ensure(&rooms.commands, &rooms.tenant).await?;
     let mut ingest = Ingest::new(rooms.commands.clone(), rooms.tenant.clone(), "demo", prices);
     for sample in SAMPLES {
-        let options = Options { model: sample.model.map(Name::new).transpose()?, ..Options::default() };
+        let (provider, model) = sample.attributed.unzip();
+        let options = Options {
+            model: model.map(Name::new).transpose()?,
+            provider: provider.map(Name::new).transpose()?,
+            agent: None,
+        };
         let input = Input {
             reader: Box::new(Cursor::new(sample.content)),
             total_bytes: u64::try_from(sample.content.len()).ok(),
             read_bytes: Arc::new(AtomicU64::new(0)),
         };
-        import_input(&mut ingest, sample.format, options, sample.name.to_owned(), input).await?;
+        import_sample(&mut ingest, sample.format, options, sample.name.to_owned(), input).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::output::ListFormat;
 use super::{AndThenClose as _, interruptible, opened, with_rooms};
 use crate::config::Common;
 use crate::database::Database;
+use anyhow::Context as _;
 use domain::{DecodeError, SNAPSHOT_FORMAT, State};
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use streams::{ArchiveFolder, Archived, Log, Position, ReadFilter, Snapshot, StreamKey, Version};
 
+/// Check the log itself, and archive old parts of it.
+///
 /// The log is the truth; everything else is derived from it.
 #[derive(Debug, clap::Args)]
 pub(super) struct LogCommand {
@@ -21,10 +24,7 @@ pub(super) struct LogCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Read all of it, with the archive if its folder is named, and check positions, versions, times, contents and
-    /// types. Exits with 1 if anything is wrong
     Verify(Verify),
-    /// Move old partitions to Parquet files
     Archive(Archive),
     /// What is archived
     Archives {
@@ -34,6 +34,10 @@ enum Command {
     },
 }
 
+/// Read all of it, and check positions, versions, times, contents and types.
+///
+/// With --archive, or APEX_ARCHIVE, the archived beginning of the log is read too; that the folder is there is checked
+/// even if nothing is archived yet. Exits with 1 if anything is wrong.
 #[derive(Debug, clap::Args)]
 struct Verify {
     /// Also fold every stream that has a snapshot, and compare
@@ -53,11 +57,12 @@ impl LogCommand {
         match self.command {
             Command::Verify(Verify { snapshots }) => {
                 with_rooms(common, async |rooms| {
+                    check_folder(common.archive.as_deref())?;
                     let archives = streams::archives(&rooms.pool).await?;
                     let (after, damaged) = verify_archives(archives, common.archive.as_deref()).await?;
                     let (events, problems) = verify(&rooms.log, after).await?;
                     let mut problems = problems + damaged;
-                    eprintln!("{events} events checked, {problems} problems found.");
+                    say!("{events} events checked, {problems} problems found.");
                     if snapshots {
                         problems += verify_snapshots(&rooms.log).await?;
                     }
@@ -76,11 +81,18 @@ impl LogCommand {
     }
 }
 
+/// Who names a folder wants to have it checked: one that is not there is not success.
+fn check_folder(folder: Option<&Path>) -> anyhow::Result<()> {
+    let Some(folder) = folder else { return Ok(()) };
+    let listed = std::fs::read_dir(folder);
+    listed.map(|_| ()).with_context(|| format!("{} is no folder of archive files that can be read", folder.display()))
+}
+
 /// Checks the files of the archive; returns after which position the log can be read, and how many files are damaged.
 async fn verify_archives(archives: Vec<Archived>, folder: Option<&Path>) -> anyhow::Result<(Position, u64)> {
     let Some(last) = archives.last().map(|archived| archived.last) else { return Ok((Position::ZERO, 0)) };
     let Some(folder) = folder else {
-        eprintln!("Positions 1 to {last} are archived and not checked: name the folder with --archive.");
+        say!("Positions 1 to {last} are archived and not checked: name the folder with --archive.");
         return Ok((last.into(), 0));
     };
     let folder = Arc::new(ArchiveFolder::new(folder.to_owned()));
@@ -89,7 +101,7 @@ async fn verify_archives(archives: Vec<Archived>, folder: Option<&Path>) -> anyh
         let (folder, name) = (folder.clone(), archived.name.clone());
         if let Err(error) = tokio::task::spawn_blocking(move || folder.verify(&archived)).await? {
             damaged += 1;
-            eprintln!("archive {name}: {:#}", anyhow::Error::from(error));
+            say!("archive {name}: {:#}", anyhow::Error::from(error));
         }
     }
     Ok((if damaged == 0 { Position::ZERO } else { last.into() }, damaged))
@@ -103,7 +115,7 @@ async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
     let mut report = |position: Position, problem: &str| {
         problems += 1;
         if problems <= MAX_PROBLEMS {
-            eprintln!("position {position}: {problem}");
+            say!("position {position}: {problem}");
         }
     };
     let mut pages = log.pages(after, ReadFilter::default(), PAGE_EVENTS);
@@ -174,12 +186,12 @@ async fn verify_snapshots(log: &Log) -> anyhow::Result<u64> {
             if let Some(problem) = problem {
                 wrong += 1;
                 if wrong <= MAX_PROBLEMS {
-                    eprintln!("snapshot of {} at version {}: {problem}", snapshot.stream, snapshot.version);
+                    say!("snapshot of {} at version {}: {problem}", snapshot.stream, snapshot.version);
                 }
             }
         }
     }
-    eprintln!("{checked} snapshots checked, {unused} are not used, {wrong} problems found.");
+    say!("{checked} snapshots checked, {unused} are not used, {wrong} problems found.");
     Ok(wrong)
 }
 

@@ -5,6 +5,8 @@ use crate::config::Common;
 use crate::database;
 use std::process::ExitCode;
 
+/// Bring the database's schema up to date.
+///
 /// Needs a role that may create the schema and the role `apex_app`. What runs afterwards may log in as any member of
 /// `apex_app`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +15,7 @@ pub(super) struct Migrate {}
 impl Migrate {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         interruptible(database::migrate(common)).await?;
-        eprintln!("The schema is up to date.");
+        say!("The schema is up to date.");
         Ok(ExitCode::SUCCESS)
     }
 }

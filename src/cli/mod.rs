@@ -1,11 +1,15 @@
 //! The subcommands, one file each. Data goes to standard output, all else to standard error.
 
+#[macro_use]
+mod output;
+
 mod archive;
+mod database_url;
 mod demo;
+mod documents;
 mod import;
 mod log;
 mod migrate;
-mod output;
 mod prices;
 mod projections;
 mod relay;
@@ -27,12 +31,19 @@ use tokio_util::sync::CancellationToken;
 /// How long a subcommand waits for the read models to catch up.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(600);
 
+/// What the exit codes of all subcommands mean.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed, or what was checked is not right; 2 the command line is not understood; 3 some records \
+of an import were refused; 4 a file of an import held no call; \
+130 interrupted. That nobody reads the output any more, as with `| head`, \
+is no error.";
+
 /// The system of record for fleets of AI agents.
 ///
 /// Every agent, task, call, cost, budget and memory is an event in one PostgreSQL log. Apex folds it into read models
 /// and answers over GraphQL. Without a database of yours it starts a private one by itself.
 #[derive(Debug, Parser)]
-#[command(name = "apex", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "apex", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -42,33 +53,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything in one process: API, projections, policies, and the relay if Kafka is configured
     Serve(serve::Serve),
-    /// Start with the sample imported and a simulated fleet at work
     Demo(demo::Demo),
-    /// Import files of calls
     Import(import::Import),
-    /// Report usage and cost
     Report(report::ReportCommand),
-    /// Print the log, or what an aggregate was like at an earlier time
     Replay(replay::Replay),
-    /// See to the price book
     Prices(prices::Prices),
-    /// See to the read models
     Projections(projections::Projections),
-    /// Publish the log to Kafka
     Relay(relay::Relay),
-    /// Feed read models, from the log or from Kafka
     Worker(worker::WorkerCommand),
-    /// Check the log itself, and archive old parts of it
     Log(log::LogCommand),
-    /// Bring the database's schema up to date
+    Database(database_url::DatabaseCommand),
     Migrate(migrate::Migrate),
-    /// Print the GraphQL schema, or write the JSON Schemas of all events
     Schema(schema::Schema),
+    Completions(documents::Completions),
+    Man(documents::Man),
 }
 
 impl Cli {
+    /// Runs the subcommand, and says on standard error why it failed if it did.
+    pub async fn run_to_exit(self) -> ExitCode {
+        self.run().await.unwrap_or_else(|error| {
+            say!("error: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors
@@ -87,19 +97,27 @@ impl Cli {
             Command::Relay(command) => command.run(&self.common).await,
             Command::Worker(command) => command.run(&self.common).await,
             Command::Log(command) => command.run(&self.common).await,
+            Command::Database(command) => command.run(&self.common).await,
             Command::Migrate(command) => command.run(&self.common).await,
             Command::Schema(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         };
         signals.abort();
         telemetry.stop();
         match done {
             Err(error) if error.is::<Interrupted>() => {
-                eprintln!("{error}");
+                say!("{error}");
                 Ok(ExitCode::from(INTERRUPTED))
             }
             done => done,
         }
     }
+}
+
+/// Writes a line to standard error if it can; it may be closed.
+pub fn tell(line: &str) {
+    say!("{line}");
 }
 
 /// How long an interrupted start of the private cluster may take to be undone.
@@ -197,4 +215,69 @@ async fn cancel_on_signal() {
         () = terminated => {}
     }
     STOP.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// All subcommands, with their names from the first one on.
+    fn all(command: &clap::Command, name: String, found: &mut Vec<(String, clap::Command)>) {
+        found.push((name.clone(), command.clone()));
+        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+            all(subcommand, format!("{name} {}", subcommand.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn options_are_under_the_right_heading() {
+        let mut commands = Vec::new();
+        let mut root = Cli::command();
+        root.build();
+        all(&root, "apex".to_owned(), &mut commands);
+        let of = |command: clap::Command| {
+            let names: Vec<_> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+            names
+        };
+        let bare = || clap::Command::new("bare");
+        let common = of(<Common as clap::Args>::augment_args(bare()));
+        let kafka = of(<crate::config::Kafka as clap::Args>::augment_args(bare()));
+        let server = of(<crate::config::Server as clap::Args>::augment_args(bare()));
+        for (name, command) in commands {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().to_string();
+                let right = [(&common, "Common options"), (&kafka, "Kafka options"), (&server, "Server options")]
+                    .into_iter()
+                    .find_map(|(ids, heading)| ids.contains(&id).then_some(heading));
+                assert_eq!(argument.get_help_heading(), right, "{id} of `{name}`");
+            }
+        }
+    }
+
+    /// What is written at the struct of a subcommand is what `--help` says.
+    #[test]
+    fn help_tells_dimensions_exit_codes_and_gzip() {
+        let mut root = Cli::command();
+        root.build();
+        let help = |path: &[&str]| {
+            let mut command = root.clone();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let text = command.render_long_help().to_string();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        for (path, said) in [
+            (&[][..], "Exit codes: 0 done; 1 failed"),
+            (&["import"], "4 when a file held no call"),
+            (&["import"], "Files may be gzipped"),
+            (&["report", "cost"], "[possible values: agent, provider, model, task, hour, day, month]"),
+            (&["report", "cost"], "Exits with 0, or with 1"),
+            (&["log", "verify"], "Exits with 1 if anything is wrong"),
+            (&["prices", "import"], "gzipped"),
+        ] {
+            assert!(help(path).contains(said), "`apex {}` does not say {said:?}: {}", path.join(" "), help(path));
+        }
+    }
 }

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use uuid::Uuid;
 
+/// See to the price book.
+///
 /// Prices hold from a date on, until the next one for the same provider and model. Setting one never touches what was
 /// charged.
 #[derive(Debug, clap::Args)]
@@ -57,18 +59,20 @@ impl Prices {
                     let table = prices::litellm(input.reader, from)
                         .with_context(|| format!("{shown} is not a table of prices"))?;
                     for (model, reason) in table.skipped.iter().take(MAX_SKIPPED) {
-                        eprintln!("left out: {model}: {reason}");
+                        say!("left out: {model}: {reason}");
                     }
                     if let Some(more) = table.skipped.len().checked_sub(MAX_SKIPPED).filter(|more| *more > 0) {
-                        eprintln!("left out: {more} more");
+                        say!("left out: {more} more");
                     }
                     // A command of its own each time: setting back a price is not a repetition of having set it.
                     let command_id = Uuid::now_v7();
                     let given = table.prices.len();
                     let set = pricing::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
-                    eprintln!(
+                    say!(
                         "{} of {given} prices set from {}; the book is at version {}.",
-                        set.changed, from, set.book.version
+                        set.changed,
+                        from,
+                        set.book.version
                     );
                 }
                 Command::List { model, format } => {
@@ -109,7 +113,7 @@ fn list(quotes: &[&Quote], format: Format) -> anyhow::Result<()> {
         Format::Csv => output::csv(&header, &rows)?,
         Format::Table | Format::Json => {
             output::table(&header, &rows, 3..8)?;
-            eprintln!("US dollars a million tokens.");
+            say!("US dollars a million tokens.");
         }
     }
     Ok(())

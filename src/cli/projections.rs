@@ -14,6 +14,8 @@ use serde_json::json;
 use std::process::ExitCode;
 use streams::Position;
 
+/// See to the read models.
+///
 /// Read models are derived: each can be built again from the log.
 #[derive(Debug, clap::Args)]
 pub(super) struct Projections {
@@ -186,7 +188,7 @@ async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Re
     let (position, actor, reason) = (Position::from(event.position), &event.actor, &event.reason);
     let order = Order { decision, position, tenant: None, actor, reason };
     let resumed = projections::resume(&rooms.pool, &rooms.log, projection, &order).await?;
-    eprintln!("{} events of the stream were applied, {} are still parked.", resumed.applied, resumed.parked);
+    say!("{} events of the stream were applied, {} are still parked.", resumed.applied, resumed.parked);
     Ok(resumed.parked == 0)
 }
 
@@ -200,7 +202,7 @@ async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_swit
         // Where the live version is of other code, maybe nobody feeds it any more.
         let is_behind = matches!(error.downcast_ref(), Some(RebuildError::Behind(_)));
         anyhow::ensure!(is_switched && is_behind, error);
-        eprintln!("What was built is not compared: {error:#}");
+        say!("What was built is not compared: {error:#}");
     }
     if is_switched { switch(rooms, projections).await } else { Ok(true) }
 }
@@ -258,7 +260,7 @@ async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyho
     go_on(rooms, projections).await?;
     for projection in projections {
         let position = projections::switch(&rooms.pool, &rooms.log, *projection).await?;
-        eprintln!("{}: switched at position {position}; what was live is kept until `drop`.", projection.name());
+        say!("{}: switched at position {position}; what was live is kept until `drop`.", projection.name());
     }
     Ok(true)
 }
@@ -291,24 +293,21 @@ fn tell(name: &str, comparison: &Comparison) -> bool {
     for (live, other) in comparison.live.iter().zip(&comparison.other) {
         let (table, rows, position) = (live.table, other.rows, comparison.position);
         if live == other {
-            eprintln!("{name}: {table}: {rows} rows up to position {position}, the same rows as live.");
+            say!("{name}: {table}: {rows} rows up to position {position}, the same rows as live.");
         } else {
-            eprintln!(
-                "{name}: {table}: {rows} rows up to position {position}, other rows than the {} live.",
-                live.rows
-            );
+            say!("{name}: {table}: {rows} rows up to position {position}, other rows than the {} live.", live.rows);
         }
     }
     for column in &comparison.columns {
-        eprintln!("{name}: one version alone has {column}; it is not compared.");
+        say!("{name}: one version alone has {column}; it is not compared.");
     }
     for difference in &comparison.differences {
         let side = |row: &Option<String>| row.clone().unwrap_or_else(|| "missing".to_owned());
         let (live, other) = (side(&difference.live), side(&difference.other));
-        eprintln!("{name}: {} {}:\n  live  {live}\n  built {other}", difference.table, difference.key);
+        say!("{name}: {} {}:\n  live  {live}\n  built {other}", difference.table, difference.key);
     }
     if comparison.parked.0 != comparison.parked.1 {
-        eprintln!("{name}: {} events are parked live, {} were here.", comparison.parked.0, comparison.parked.1);
+        say!("{name}: {} events are parked live, {} were here.", comparison.parked.0, comparison.parked.1);
     }
     comparison.is_same()
 }

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 use streams::relay::{publish_again_from, relayed};
 
+/// Publish the log to Kafka.
+///
 /// Runs until it is stopped. Where several run, one publishes and the others stand by.
 #[derive(Debug, clap::Args)]
 pub(super) struct Relay {
-    #[command(flatten)]
-    kafka: Kafka,
-
     /// Stop once everything that is in the log now is published
     #[arg(long)]
     until_caught_up: bool,
@@ -20,6 +19,10 @@ pub(super) struct Relay {
     /// Publish again from this position on, whichever relay is active: for a broker that lost its data
     #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
+
+    // Last: what follows would stand under its heading.
+    #[command(flatten)]
+    kafka: Kafka,
 }
 
 /// How often to look whether the relay has caught up.
@@ -36,7 +39,7 @@ impl Relay {
                 let again =
                     publish_again_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
                 anyhow::ensure!(again, "the relay has not come to position {from} yet: it would skip what is before");
-                eprintln!("What is from position {from} on is published again.");
+                say!("What is from position {from} on is published again.");
             }
             serve::start_relay(rooms, &self.kafka);
             let head = rooms.log.head().await?;
@@ -44,7 +47,7 @@ impl Relay {
             loop {
                 let position = relayed(&rooms.pool).await.context("the checkpoint cannot be read")?;
                 if self.until_caught_up && position >= head {
-                    eprintln!("Kafka has everything up to position {position}.");
+                    say!("Kafka has everything up to position {position}.");
                     return Ok(ExitCode::SUCCESS);
                 }
                 tokio::select! {

@@ -16,6 +16,8 @@ use std::str::FromStr;
 use streams::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
 use uuid::Uuid;
 
+/// Print the log, or what an aggregate was like at an earlier time.
+///
 /// Without --as-of: events as NDJSON, in the order of the log, payloads byte for byte. With --stream and --as-of: the
 /// state that the aggregate had then, as one JSON document.
 #[derive(Debug, clap::Args)]

@@ -1,16 +1,22 @@
 //! `apex report`
 
-use super::output::{self, Format};
+use super::output::{self, Format, Table};
 use super::with_rooms;
 use crate::config::Common;
+use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::TryStreamExt;
-use projections::{Dimension, ReportQuery, ReportRow, Totals, WholeReport};
+use projections::{Dimension, ReportQuery, ReportRow, Totals, WaitError, WholeReport};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
+use streams::Position;
 
-/// Reads the read models as they are, and says at which position of the log they stand.
+/// Report usage and cost.
+///
+/// Reports from the read models, once they have everything that is in the log now.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportCommand {
     #[command(subcommand)]
@@ -19,15 +25,22 @@ pub(super) struct ReportCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum Kind {
-    /// What calls used and cost
     Cost(Cost),
 }
 
-/// Costs are exact, in US dollars. Calls without a known price are in no cost; they are counted apart.
+/// What calls used and cost.
+///
+/// Costs are exact, in US dollars. Calls without a known price are in no cost; they are counted apart. The report has
+/// everything that was in the log when it was asked for: read models that are behind are brought up to there first, by
+/// this program if nobody else does it. The position that it stands at and the last position of the log are on standard
+/// error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV an apostrophe precedes text that
+/// a spreadsheet would run as a formula.
+///
+/// Exits with 0, or with 1 where the read models do not get there in time.
 #[derive(Debug, clap::Args)]
 struct Cost {
     /// Break down by these, separated by commas
-    #[arg(long, value_delimiter = ',', value_parser = dimension, value_name = "DIMENSION")]
+    #[arg(long, value_delimiter = ',', value_parser = dimensions(), value_name = "DIMENSION")]
     by: Vec<Dimension>,
 
     /// Only calls that began at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
@@ -41,12 +54,20 @@ struct Cost {
     /// The form of the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    /// How long to wait for the read models, such as 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    wait: Duration,
+
+    /// Report what the read models have now, though the log may have more
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
 }
 
-fn dimension(text: &str) -> Result<Dimension, String> {
-    Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == text).ok_or_else(|| {
-        let names: Vec<_> = Dimension::ALL.iter().map(|dimension| dimension.as_str()).collect();
-        format!("it is one of {}", names.join(", "))
+fn dimensions() -> impl TypedValueParser<Value = Dimension> {
+    PossibleValuesParser::new(Dimension::ALL.map(Dimension::as_str)).try_map(|text| {
+        let named = Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == text);
+        named.ok_or_else(|| format!("{text:?} is no dimension"))
     })
 }
 
@@ -62,30 +83,92 @@ impl ReportCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
         with_rooms(common, async |rooms| {
+            let head = rooms.log.head().await?;
+            if !cost.no_wait {
+                catch_up(rooms, &sources(&cost.by), head, cost.wait).await?;
+            }
             let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
             let mut report = WholeReport::open(&rooms.pool, query).await?;
-            let head = rooms.log.head().await?;
-            print(&mut report, &cost.by, cost.format).await?;
-            eprintln!("Stands at position {} of {head}.", report.position);
+            print(&mut report, head, &cost.by, cost.format).await?;
+            say!("Stands at position {} of {}.", report.position, head.max(report.position));
+            tell_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
         })
         .await
     }
 }
 
+/// The read models that a report is made of.
+fn sources(by: &[Dimension]) -> Vec<&'static str> {
+    let names = by.iter().filter_map(|dimension| match dimension {
+        Dimension::Agent => Some("agents"),
+        Dimension::Task => Some("tasks"),
+        _ => None,
+    });
+    [CALLS].into_iter().chain(names).collect()
+}
+
+/// The read model that has the usage of calls.
+const CALLS: &str = "calls";
+
+/// Who wants to wait for longer asks again.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Brings read models up to a position of the log, which others may be doing too.
+async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, patience: Duration) -> anyhow::Result<()> {
+    let pool = rooms.pool.clone();
+    let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
+        Ok(_) => return Ok(()),
+        Err(WaitError::Late { reached, .. }) => reached,
+        Err(error) => return Err(error.into()),
+    };
+    say!("The read models stand at position {reached} of {head}; waiting for them. --no-wait does not.");
+    for projection in projections::all().into_iter().filter(|projection| names.contains(&projection.name())) {
+        rooms.start_projection(projection);
+    }
+    let waited = tokio::select! {
+        waited = projections::wait_for(&pool, names, head, patience.min(MAX_WAIT)) => waited,
+        died = rooms.worker_died() => return died,
+    };
+    waited.map(|_| ()).with_context(|| {
+        format!(
+            "the report would be a part of the total: after {} the read models ({}) are still behind the log. See \
+             `apex projections list`; --wait waits longer, --no-wait reports what is there",
+            humantime::format_duration(patience),
+            names.join(", ")
+        )
+    })
+}
+
+/// Events that could not be applied are in no sum, though the read model has passed them.
+async fn tell_parked(rooms: &Rooms) -> anyhow::Result<()> {
+    let statuses = projections::statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
+    let parked = statuses.iter().find(|status| status.name == CALLS).map_or(0, |status| status.parked_events);
+    if parked > 0 {
+        say!("{parked} events could not be applied and are not in the report: see `apex projections parked {CALLS}`.");
+    }
+    Ok(())
+}
+
 /// Rows that are printed as one table; a longer report is several tables, each with its header.
 const TABLE_ROWS: usize = 1_000;
 
-/// Prints a report in a form, row by row: there may be more rows than memory.
-pub(super) async fn print(report: &mut WholeReport, by: &[Dimension], format: Format) -> anyhow::Result<()> {
+/// Prints a report in a form, with the last position of the log, row by row: there may be more rows than memory.
+pub(super) async fn print(
+    report: &mut WholeReport,
+    head: Position,
+    by: &[Dimension],
+    format: Format,
+) -> anyhow::Result<()> {
+    let head = head.max(report.position);
     match format {
-        Format::Json => print_json(report, by).await,
+        Format::Json => print_json(report, head, by).await,
         Format::Table => print_tables(report, by).await,
-        Format::Csv => print_csv(report, by).await,
+        Format::Csv => print_csv(report, head, by).await,
     }
 }
 
-async fn print_json(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
     let (total, position) = (serde_json::to_string(&totals(&report.total))?, report.position);
     output::write("{\"rows\":[")?;
     let mut rows = report.rows().try_chunks(TABLE_ROWS);
@@ -97,7 +180,8 @@ async fn print_json(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Resul
             separator = ",\n";
         }
     }
-    Ok(output::write(&format!("],\n\"total\":{total},\n\"position\":{}}}\n", serde_json::to_string(&position)?))?)
+    let (position, head) = (serde_json::to_string(&position)?, serde_json::to_string(&head)?);
+    Ok(output::write(&format!("],\n\"total\":{total},\n\"position\":{position},\n\"head\":{head}}}\n"))?)
 }
 
 async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
@@ -107,7 +191,8 @@ async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Res
         let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
         let header = keep(header(by), &shown);
         let numbers = by.len()..header.len();
-        output::table(&header, &rows, numbers).context("the report cannot be written")
+        let table = Table { header, rows, numbers, droppable: &DROPPABLE };
+        table.write().context("the report cannot be written")
     };
     let mut rows = report.rows();
     let mut lines = Vec::new();
@@ -122,12 +207,14 @@ async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Res
     print(lines)
 }
 
-async fn print_csv(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+async fn print_csv(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
+    let stands = [report.position.to_string(), head.to_string()];
     if by.is_empty() {
-        return output::csv_rows(&[columns(&report.total).to_vec()]);
+        return output::csv_rows(&[columns(&report.total).into_iter().chain(stands).collect()]);
     }
-    let mut rows = report.rows().map_ok(|row| csv_line(&row, by)).try_chunks(TABLE_ROWS);
+    let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(stands.iter().cloned()).collect::<Vec<_>>();
+    let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
     while let Some(lines) = rows.try_next().await? {
         output::csv_rows(&lines)?;
     }
@@ -146,6 +233,19 @@ const COLUMNS: [&str; 11] = [
     "reasoning_tokens",
     "cost",
     "reported_cost",
+];
+
+/// Columns that are left out of a table where the terminal is too narrow, the first one first.
+const DROPPABLE: [&str; 9] = [
+    "tool_calls",
+    "failed_calls",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "reported_cost",
+    "output_tokens",
+    "input_tokens",
+    "unpriced_calls",
 ];
 
 fn header(by: &[Dimension]) -> Vec<String> {
@@ -187,13 +287,14 @@ fn has_names(dimension: Dimension) -> bool {
     matches!(dimension, Dimension::Agent | Dimension::Task)
 }
 
-/// As the header, with a column for the names of agents and tasks beside that of their ids.
+/// As the header, with a column for the names of agents and tasks beside that of their ids, and where the report
+/// stands: a file of its own says how much of the log it has.
 fn csv_header(by: &[Dimension]) -> Vec<String> {
     let keys = by.iter().flat_map(|&dimension| {
         let name = has_names(dimension).then(|| format!("{}_name", dimension.as_str()));
         std::iter::once(dimension.as_str().to_owned()).chain(name)
     });
-    keys.chain(COLUMNS.map(str::to_owned)).collect()
+    keys.chain(COLUMNS.map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
 }
 
 fn csv_line(row: &ReportRow, by: &[Dimension]) -> Vec<String> {

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Print the GraphQL schema, or write the JSON Schemas of all events.
+///
 /// Without a subcommand: GraphQL's, in the schema definition language.
 #[derive(Debug, clap::Args)]
 pub(super) struct Schema {
@@ -17,12 +19,13 @@ pub(super) struct Schema {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Write the JSON Schema of every version of every event type, one file each
     Events(Events),
     /// Print the AsyncAPI document of the topics
     Asyncapi,
 }
 
+/// Write the JSON Schema of every version of every event type, one file each.
+///
 /// Writes what is missing. A file of another shape stays, and nothing is written then: the event type needs a new
 /// version.
 #[derive(Debug, clap::Args)]
@@ -58,20 +61,20 @@ impl Events {
                 Some(Ok(Kept::Same)) => {}
                 Some(Ok(Kept::OtherWords)) | None => to_write.push((path, schema.text())),
                 Some(Err(changed)) => {
-                    eprintln!("{}: {changed}", path.display());
+                    say!("{}: {changed}", path.display());
                     refused += 1;
                 }
             }
         }
         if refused > 0 {
-            eprintln!("{refused} of {} event schemas have changed; nothing was written.", schemas.len());
+            say!("{refused} of {} event schemas have changed; nothing was written.", schemas.len());
             return Ok(ExitCode::FAILURE);
         }
         fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
         for (path, text) in &to_write {
             fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        eprintln!("{} of {} event schemas written, the others are there.", to_write.len(), schemas.len());
+        say!("{} of {} event schemas written, the others are there.", to_write.len(), schemas.len());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 use streams::relay::{Relay, StateRelay};
 use tokio::net::TcpListener;
 
+/// Run everything in one process: API, projections, policies, and the relay if Kafka is configured.
+///
 /// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has finished what it is at; ends with an error
 /// when one of its workers dies.
 #[derive(Debug, clap::Args)]
@@ -132,15 +134,26 @@ fn allow_files(needed: u64) -> anyhow::Result<()> {
 }
 
 pub(super) fn announce(address: SocketAddr, server: &Server) {
-    eprintln!("Apex listens on http://{address}");
-    eprintln!("  GraphQL        http://{address}/graphql");
-    eprintln!("  subscriptions  ws://{address}/graphql/ws");
-    if server.graphiql {
-        eprintln!("  GraphiQL       http://{address}/graphiql");
+    for line in announcement(address, server.graphiql) {
+        say!("{line}");
     }
-    eprintln!("  events         http://{address}/events");
-    eprintln!("  metrics        http://{address}/metrics");
-    eprintln!("  readiness      http://{address}/readyz");
+}
+
+fn announcement(address: SocketAddr, graphiql: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("Apex listens on http://{address}"),
+        format!("  GraphQL        http://{address}/graphql"),
+        format!("  subscriptions  ws://{address}/graphql/ws"),
+    ];
+    if graphiql {
+        lines.push(format!("  GraphiQL       http://{address}/graphiql"));
+    }
+    lines.extend([
+        format!("  events         http://{address}/events"),
+        format!("  metrics        http://{address}/metrics"),
+        format!("  readiness      http://{address}/readyz"),
+    ]);
+    lines
 }
 
 /// Publishes to Kafka where brokers are named.
@@ -195,4 +208,16 @@ fn set_gauges(values: projections::GaugeValues) {
     metrics::gauge!("apex_queue_depth").set(values.queued_tasks as f64);
     let utilization = values.busy_agents as f64 / values.active_agents.max(1) as f64;
     metrics::gauge!("apex_worker_utilization").set(utilization.min(1.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_what_a_server_says_of_itself() {
+        let readme = include_str!("../../README.md");
+        let lines = announcement(SocketAddr::from(([127, 0, 0, 1], 8080)), true).join("\n");
+        assert!(readme.contains(&lines), "README.md does not have:\n{lines}");
+    }
 }

@@ -14,6 +14,8 @@ use streams::relay::RelayConfig;
 use streams::{Consumer, ConsumerError, Log, PartitionBatch};
 use tokio::time::MissedTickBehavior;
 
+/// Feed read models, from the log or from Kafka.
+///
 /// Runs until it is stopped. From Kafka, as many processes as there are partitions share the work, and the partitions
 /// of one that ends move to the others. A projection is fed from the log or from Kafka: whoever feeds it from the other
 /// stands by.

@@ -4,12 +4,12 @@
 //! becomes a task. The recorded cost was computed in floats and is kept as a reported cost; what the call is
 //! charged comes from the price book.
 
-use super::input::{Lines, PerLine};
+use super::input::{Lines, Parsed, PerLine};
 use super::values::{bare_facts, default_name, name, named_agent, reported_cost, tokens};
 use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
 use chrono::DateTime;
+use domain::Usage;
 use domain::call::{CallFacts, CallKind};
-use domain::{Name, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -41,7 +41,7 @@ struct Cost<'a> {
 
 pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
     let options = Options { provider: default_name(options.provider, "openai"), ..options };
-    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options).map(Some)))
+    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options).map(Parsed::from)))
 }
 
 fn parse(place: Place, line: &str, options: &Options) -> Result<Record, RefusalReason> {
@@ -75,8 +75,8 @@ fn parse(place: Place, line: &str, options: &Options) -> Result<Record, RefusalR
         reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
         ..bare_facts(CallKind::Llm, started_at, Format::Autogpt)?
     };
-    let provider = options.provider.as_ref().map_or("", Name::as_str);
-    Ok(Record::new(place, &[provider, &id], agent, task, facts))
+    // The ids are OpenAI's, whoever sold the call.
+    Ok(Record::new(place, &["openai", &id], agent, task, facts))
 }
 
 #[cfg(test)]
@@ -84,6 +84,7 @@ mod tests {
     use super::*;
     use crate::import::testing::{records, refusals};
     use crate::import::{Format::Autogpt, open};
+    use domain::Name;
 
     const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-1","created":1695554458,
         "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},

@@ -10,12 +10,13 @@
 //! tools, summaries and the client's own messages (model `<synthetic>`) are no calls. Deliberately absent: tool
 //! calls, and the text of anything.
 
-use super::input::{Lines, PerLine};
+use super::input::{Lines, Parsed, PerLine};
 use super::values::{bare_facts, clip, default_name, name, named_agent, reported_cost, rfc3339, tokens};
 use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
 use domain::Usage;
 use domain::call::{CallFacts, CallKind};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// The model of messages that the client made up, such as those about an unreachable API.
@@ -23,18 +24,22 @@ const SYNTHETIC: &str = "<synthetic>";
 /// Characters of a session's id in the name of its agent.
 const SHORT_ID_BYTES: usize = 8;
 
+/// What tells whether a line is an answer: of others nothing else is read, as its fields may be of other types there.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+}
+
+/// An answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: Option<String>,
     session_id: Option<String>,
     request_id: Option<String>,
     uuid: Option<String>,
     timestamp: Option<String>,
-    /// Read only where it is an answer: other lines have other messages.
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
+    message: Option<Message>,
     /// US dollars; clients of early 2025 wrote it.
     #[serde(borrow, rename = "costUSD")]
     cost_usd: Option<&'a RawValue>,
@@ -72,14 +77,21 @@ pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportErro
     Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options)))
 }
 
-fn parse(place: Place, line: &str, options: &Options) -> Result<Option<Record>, RefusalReason> {
-    let line: Line<'_> = serde_json::from_str(line).map_err(RefusalReason::Json)?;
-    let (Some("assistant"), Some(message)) = (line.kind.as_deref(), line.message) else {
-        return Ok(None);
-    };
-    let message: Message = serde_json::from_str(message.get()).map_err(RefusalReason::Json)?;
+fn parse(place: Place, text: &str, options: &Options) -> Result<Parsed, RefusalReason> {
+    if !text.starts_with('{') {
+        // Another value of JSON loses nothing; what is none may be a line cut off.
+        return serde_json::from_str::<IgnoredAny>(text).map(|_| Parsed::Foreign).map_err(RefusalReason::Json);
+    }
+    let head: Head<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+    match head.kind.map(RawValue::get) {
+        Some("\"assistant\"") => {}
+        Some(_) => return Ok(Parsed::NoCall),
+        None => return Ok(Parsed::Foreign),
+    }
+    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+    let Some(message) = &line.message else { return Ok(Parsed::NoCall) };
     let Some(counts) = message.usage.as_ref().filter(|_| message.model.as_deref() != Some(SYNTHETIC)) else {
-        return Ok(None);
+        return Ok(Parsed::NoCall);
     };
     let timestamp = line.timestamp.as_deref().ok_or(RefusalReason::Missing("timestamp"))?;
     let model = match (&message.model, &options.model) {
@@ -102,7 +114,7 @@ fn parse(place: Place, line: &str, options: &Options) -> Result<Option<Record>, 
         reported_cost: reported_cost("costUSD", line.cost_usd)?,
         ..bare_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
-    Ok(Some(Record::new(place, &call_key(&line, &message)?, agent, task, facts)))
+    Ok(Record::new(place, &call_key(&line, message)?, agent, task, facts).into())
 }
 
 /// The message and the request it answers; where a client wrote no message id, the line itself is the call.
@@ -158,6 +170,25 @@ mod tests {
         ] {
             assert_eq!(records(ClaudeCode, &text), [], "{text}");
         }
+    }
+
+    #[test]
+    fn lines_that_are_no_calls_are_counted_and_not_refused() {
+        let lines = [
+            r#"{"display":"fix it","timestamp":1773136800000,"sessionId":"x"}"#.to_owned(),
+            r#"{"type":"user","timestamp":1773136800000,"message":{"role":"user"}}"#.to_owned(),
+            r#"{"type":"system","requestId":7,"subtype":"turn_duration"}"#.to_owned(),
+            r#"{"type":"queue-operation","timestamp":"2026-03-10T10:00:00.000Z","costUSD":"n/a"}"#.to_owned(),
+            "[1, 2]".to_owned(),
+            "\"text\"".to_owned(),
+            "null".to_owned(),
+            line("msg_1", 1, ""),
+        ];
+        let input = std::io::Cursor::new(lines.join("\n"));
+        let mut records = crate::import::open(ClaudeCode, Options::default(), Box::new(input)).unwrap();
+        assert_eq!(records.by_ref().map(Result::unwrap).count(), 1);
+        let passed_over = records.passed_over();
+        assert_eq!((passed_over.no_calls, passed_over.foreign), (3, 4));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bytes in, lines out: unpacking, counting, and lines of bounded length.
 
-use super::{Place, Problem, Record, Records, Refusal, RefusalReason};
+use super::{PassedOver, Place, Problem, Reading, Record, Records, Refusal, RefusalReason};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -164,23 +164,40 @@ impl Lines {
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// What a line is.
+pub(super) enum Parsed {
+    /// A call.
+    Record(Box<Record>),
+    /// A line of the format that is no call.
+    NoCall,
+    /// A line of something else.
+    Foreign,
+}
+
+impl From<Record> for Parsed {
+    fn from(record: Record) -> Self {
+        Self::Record(Box::new(record))
+    }
+}
+
 /// Records of a format in which each line stands for itself.
 pub(super) struct PerLine<P> {
     lines: Lines,
     parse: P,
+    passed_over: PassedOver,
     ended: bool,
 }
 
 impl<P> PerLine<P>
 where
-    P: FnMut(Place, &str) -> Result<Option<Record>, RefusalReason> + Send + 'static,
+    P: FnMut(Place, &str) -> Result<Parsed, RefusalReason> + Send + 'static,
 {
     pub(super) fn boxed(lines: Lines, parse: P) -> Records {
-        Box::new(Self { lines, parse, ended: false })
+        Box::new(Self { lines, parse, passed_over: PassedOver::default(), ended: false })
     }
 }
 
-impl<P: FnMut(Place, &str) -> Result<Option<Record>, RefusalReason>> Iterator for PerLine<P> {
+impl<P: FnMut(Place, &str) -> Result<Parsed, RefusalReason>> Iterator for PerLine<P> {
     type Item = Result<Record, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -192,13 +209,20 @@ impl<P: FnMut(Place, &str) -> Result<Option<Record>, RefusalReason>> Iterator fo
                     return Some(Err(problem));
                 }
                 Some(Ok((place, line))) => match (self.parse)(place, line) {
-                    Ok(None) => {}
-                    Ok(Some(record)) => return Some(Ok(record)),
+                    Ok(Parsed::NoCall) => self.passed_over.no_calls += 1,
+                    Ok(Parsed::Foreign) => self.passed_over.foreign += 1,
+                    Ok(Parsed::Record(record)) => return Some(Ok(*record)),
                     Err(reason) => return Some(Err(Problem::Refused(Refusal { place, reason }))),
                 },
             }
         }
         None
+    }
+}
+
+impl<P: FnMut(Place, &str) -> Result<Parsed, RefusalReason>> Reading for PerLine<P> {
+    fn passed_over(&self) -> PassedOver {
+        self.passed_over
     }
 }
 
@@ -270,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_error_of_reading_ends_the_file() {
-        let records = |_: Place, _: &str| Ok(None);
+        let records = |_: Place, _: &str| Ok(Parsed::NoCall);
         let mut records = PerLine::boxed(lines(Cursor::new("one\ntw").chain(Failing)), records);
         let error = records.next().unwrap().unwrap_err();
         assert!(matches!(error, Problem::Broken(crate::import::ImportError::Read(_))), "{error:?}");
@@ -326,7 +350,7 @@ mod tests {
         for content in [cut, damaged, vec![0x1f, 0x8b]] {
             let file = file(&content);
             let input = open_path(file.path()).unwrap();
-            let mut records = PerLine::boxed(lines(input.reader), |_, _| Ok(None));
+            let mut records = PerLine::boxed(lines(input.reader), |_, _| Ok(Parsed::NoCall));
             let error = records.next().unwrap().unwrap_err();
             assert!(matches!(error, Problem::Broken(crate::import::ImportError::Gzip(_))), "{error:?}");
             assert!(records.next().is_none());

@@ -53,12 +53,13 @@ impl Format {
     }
 }
 
-/// What to say of records that do not say it themselves.
+/// What to say of records that do not say it themselves. It changes what a call is attributed to, never which call it
+/// is: a file imported again with other options reports the same calls.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The model; `azure-llm` names none and needs it.
     pub model: Option<Name>,
-    /// The provider; by default `openai`, for `claude-code` `anthropic`, for `otlp` none.
+    /// The provider; by default `openai` for `autogpt`, `anthropic` for `claude-code`, none for the others.
     pub provider: Option<Name>,
     /// The agent; by default `azure-llm` for that format, for the others none.
     pub agent: Option<Name>,
@@ -145,8 +146,23 @@ impl Record {
     }
 }
 
+/// What an input held beside records and refusals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Things of the format that are no calls, such as what a user wrote, or a span that called no model.
+    pub no_calls: u64,
+    /// Things that are not of the format.
+    pub foreign: u64,
+}
+
 /// The records of one input, in its order. Nothing follows a [`Problem::Broken`].
-pub type Records = Box<dyn Iterator<Item = Result<Record, Problem>> + Send>;
+pub trait Reading: Iterator<Item = Result<Record, Problem>> {
+    /// What was read until now and is neither a record nor refused.
+    fn passed_over(&self) -> PassedOver;
+}
+
+/// The records of an input.
+pub type Records = Box<dyn Reading + Send>;
 
 /// Reads records of a format.
 ///
@@ -302,6 +318,26 @@ mod tests {
     fn a_file_read_twice_gives_the_same_records() {
         for (format, sample) in SAMPLES {
             assert_eq!(records(format, sample), records(format, sample));
+        }
+    }
+
+    /// A provider or model that an option names may be wrong the first time.
+    #[test]
+    fn options_change_what_is_attributed_and_never_which_call_it_is() {
+        let named = |text| Name::new(text).ok();
+        for (format, sample) in SAMPLES {
+            let ids = |options: Options| -> Vec<CallId> {
+                let records = open(format, options, Box::new(sample)).unwrap();
+                records.map(|record| record.unwrap().call_id).collect()
+            };
+            let plain = ids(options());
+            for other in [
+                Options { provider: named("bedrock"), ..options() },
+                Options { model: named("another"), ..options() },
+                Options { agent: named("another"), ..options() },
+            ] {
+                assert_eq!(ids(other), plain, "{format:?}");
+            }
         }
     }
 

@@ -14,11 +14,14 @@ mod semconv;
 
 use super::input::{Filled, Lines};
 use super::values::{bare_facts, clipped_error, name, named_agent};
-use super::{AgentRef, Format, ImportError, Options, Place, Problem, Record, Records, Refusal, RefusalReason, TaskRef};
+use super::{
+    AgentRef, Format, ImportError, Options, PassedOver, Place, Problem, Reading, Record, Records, Refusal,
+    RefusalReason, TaskRef,
+};
 use chrono::{DateTime, Utc};
 use collect::{Collector, Forest, Known, MAX_HELD_BYTES, Span, Stop};
+use domain::Usage;
 use domain::call::{CallFacts, CallKind};
-use domain::{Name, Usage};
 use json::{Guard, Level, ends_inside_string};
 use semconv::{EXECUTE_TOOL, Scalar, Slot};
 use serde::de::{DeserializeSeed, IgnoredAny};
@@ -26,7 +29,8 @@ use std::collections::VecDeque;
 use std::io::{self, BufReader, Cursor, Read};
 
 pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
-    Ok(Box::new(Spans { stage: Stage::Start(lines), options, ready: VecDeque::new() }))
+    let (refused, ready) = (VecDeque::new(), VecDeque::new());
+    Ok(Box::new(Spans { stage: Stage::Start(lines), options, refused, ready, spans: 0, records: 0 }))
 }
 
 /// How far the import of a file is.
@@ -43,7 +47,18 @@ enum Stage {
 struct Spans {
     stage: Stage,
     options: Options,
+    /// Told before what is ready.
+    refused: VecDeque<Refusal>,
     ready: VecDeque<Result<Record, Problem>>,
+    /// Spans read, once all are, and those of them that were told.
+    spans: u64,
+    records: u64,
+}
+
+impl Reading for Spans {
+    fn passed_over(&self) -> PassedOver {
+        PassedOver { no_calls: self.spans.saturating_sub(self.records), foreign: 0 }
+    }
 }
 
 impl Iterator for Spans {
@@ -51,7 +66,11 @@ impl Iterator for Spans {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if let Some(refusal) = self.refused.pop_front() {
+                return Some(Err(refusal.into()));
+            }
             if let Some(item) = self.ready.pop_front() {
+                self.records += 1;
                 return Some(item);
             }
             let next_stage = match std::mem::replace(&mut self.stage, Stage::End) {
@@ -127,7 +146,7 @@ impl Spans {
                 Some(Stop::NotTraces(found)) if place > Place::Line(1) => RefusalReason::NotTraces { found },
                 Some(stop) => return Err(stop.into()),
             };
-            self.ready.push_back(Err(Refusal { place, reason }.into()));
+            self.refused.push_back(Refusal { place, reason });
         }
         self.tell_refusals(&mut collector);
         Ok(Stage::Lines(lines, collector))
@@ -135,11 +154,18 @@ impl Spans {
 
     fn finish(&mut self, mut collector: Collector) -> Stage {
         self.tell_refusals(&mut collector);
+        self.spans = collector.seen();
         Stage::Emit(collector.forest(), 0)
     }
 
     fn tell_refusals(&mut self, collector: &mut Collector) {
-        self.ready.extend(collector.take_refusals().map(|refusal| Err(refusal.into())));
+        let mut refusals = collector.take_refusals();
+        self.records += refusals.len() as u64;
+        if self.refused.is_empty() {
+            self.refused = refusals;
+        } else {
+            self.refused.append(&mut refusals);
+        }
     }
 
     fn emit(&mut self, forest: Forest, at: usize) -> Stage {
@@ -195,8 +221,10 @@ impl Call<'_> {
             None => self.options.provider.clone(),
         };
         let (trace, span) = self.ids();
+        let named = attributes.provider();
         let key = match attributes.text(Slot::ResponseId) {
-            Some(id) => vec![provider.as_ref().map_or("", Name::as_str), id],
+            // As the span names the provider: what an option says may be another thing the next time.
+            Some(id) => vec![named.as_deref().unwrap_or_default(), id],
             None => vec!["span", &trace, &span],
         };
         let facts = CallFacts { provider: provider.clone(), model: Some(model), usage, ..self.facts(CallKind::Llm)? };
@@ -264,6 +292,7 @@ mod tests {
     use super::*;
     use crate::import::Format::Otlp;
     use crate::import::testing::{broken, read, records, refusals, totals};
+    use domain::Name;
     use serde_json::{Value, json};
 
     const TRACE: &str = "5b8efff798038103d269b633813fc60c";
@@ -421,7 +450,7 @@ mod tests {
         let found = records(Otlp, export(&[answered('a'), answered('b'), span('c', "", usage(1, 1))]));
         assert_eq!(found[0].call_id, found[1].call_id);
         assert_ne!(found[0].call_id, found[2].call_id);
-        let line = r#"{"id":"chatcmpl-1","created":1,"model":"m","usage":{}}"#;
+        let line = r#"{"id":"chatcmpl-1","created":1700000000,"model":"m","usage":{}}"#;
         assert_eq!(records(Format::Autogpt, line)[0].call_id, found[0].call_id);
     }
 
@@ -607,6 +636,47 @@ mod tests {
         let input = blanks.chain(Cursor::new(format!("{spans}\n{spans}")));
         let found: Vec<_> = super::super::open(Otlp, Options::default(), Box::new(input)).unwrap().collect();
         assert!(matches!(&found[..], [Ok(_)]), "{found:?}");
+    }
+
+    /// Whatever is held of a span counts: its name, its times and its error may be as long as an attribute.
+    #[test]
+    fn all_that_is_held_of_a_span_counts() {
+        let long = "x".repeat(1024);
+        let mut named = span('a', "", usage(1, 1));
+        named["name"] = json!(long);
+        named["endTimeUnixNano"] = json!(long);
+        named["status"] = json!({"code": 2, "message": long});
+        let held = |span: &Value| {
+            let mut collector = Collector::new(1_000_000);
+            let json = export(std::slice::from_ref(span));
+            let mut deserializer = serde_json::Deserializer::from_str(&json);
+            Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap();
+            collector.held_bytes()
+        };
+        assert!(held(&named) > held(&span('a', "", usage(1, 1))) + 3 * 1000);
+    }
+
+    /// Each of them is three bytes of text, and a megabyte of it packs to a kilobyte.
+    #[test]
+    fn objects_with_nothing_in_them_are_not_held() {
+        for (start, end) in [
+            (r#"{"resourceSpans":["#, "{}]}"),
+            (r#"{"resourceSpans":[{"scopeSpans":["#, "{}]}]}"),
+            (r#"{"resourceSpans":[{"resource":{"attributes":["#, "{}]}}]}"),
+            ("[", "{}]"),
+        ] {
+            let json = format!("{start}{}{end}", "{},".repeat(10_000));
+            let mut collector = Collector::new(1_000);
+            let mut deserializer = serde_json::Deserializer::from_str(&json);
+            Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap();
+            assert_eq!(collector.held_bytes(), 0, "{start}");
+        }
+        let resources = r#"{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]}},"#;
+        let json = format!(r#"{{"resourceSpans":[{}{{}}]}}"#, resources.repeat(1_000));
+        let mut collector = Collector::new(1_000);
+        let mut deserializer = serde_json::Deserializer::from_str(&json);
+        let error = Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap_err();
+        assert!(matches!(whole_file(error, &mut collector), ImportError::TooManySpans { .. }));
     }
 
     #[test]

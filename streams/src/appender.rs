@@ -41,12 +41,15 @@ pub struct AppenderLimits {
     pub patience: Duration,
 }
 
+/// Batches on their way at the same time, unless told otherwise.
+pub(crate) const APPENDER_CONNECTIONS: u8 = 2;
+
 impl Default for AppenderLimits {
     fn default() -> Self {
         Self {
             max_waiting: 4096,
             max_waiting_bytes: 64 * 1024 * 1024,
-            connections: 2,
+            connections: usize::from(APPENDER_CONNECTIONS),
             max_batch_events: 2000,
             max_batch_bytes: 8 * 1024 * 1024,
             patience: Duration::from_secs(30),

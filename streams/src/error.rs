@@ -46,10 +46,34 @@ pub enum AppendError {
     Closed,
 }
 
+/// Whether an error of the database is of the moment: no connection was free or could be made in time, the server is
+/// starting, stopping or short of something, or another transaction was in the way. Trying again later may work.
+#[must_use]
+pub fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            // Connection exception, transaction rollback, insufficient resources, operator intervention.
+            error.code().is_some_and(|code| ["08", "40", "53", "57"].contains(&code.get(..2).unwrap_or_default()))
+        }
+        _ => false,
+    }
+}
+
 /// A database error shared by all appends of a batch.
 pub type SharedError = std::sync::Arc<sqlx::Error>;
 
 impl AppendError {
+    /// Whether the same append, under the same command id, may go better later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Busy { .. } | Self::Unavailable(_) | Self::Undone => true,
+            Self::Indeterminate(error) => is_passing(error),
+            Self::Invalid(_) | Self::Refused(_) | Self::CommandReused | Self::Closed => false,
+        }
+    }
+
     /// For who waited for an answer that nobody is left to give.
     #[must_use]
     pub fn unknown() -> Self {
@@ -101,6 +125,14 @@ pub enum InvalidAppend {
         /// The limit.
         limit_bytes: usize,
     },
+}
+
+impl ReadError {
+    /// Whether the same may be read later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Database(error) if is_passing(error))
+    }
 }
 
 /// Why the log could not be read.

@@ -34,9 +34,9 @@ pub use archive::{
 };
 pub use checkpoint::advance_checkpoint;
 pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
-pub use error::{AppendError, InvalidAppend, ReadError, SharedError};
+pub use error::{AppendError, InvalidAppend, ReadError, SharedError, is_passing};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
-pub use log::{Log, LogConfig, Submitted};
+pub use log::{LOG_CONNECTIONS, Log, LogConfig, Submitted};
 pub use observe::register_metrics;
 pub use pages::Pages;
 pub use partitions::Headroom;

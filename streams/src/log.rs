@@ -1,6 +1,6 @@
 //! The log's handle.
 
-use crate::appender::{Appender, Committer, LastFailure, RETRY_AFTER, Waiting};
+use crate::appender::{APPENDER_CONNECTIONS, Appender, Committer, LastFailure, RETRY_AFTER, Waiting};
 use crate::connections::Connections;
 use crate::read::{Limit, Reader};
 use crate::room::Room;
@@ -32,6 +32,9 @@ pub struct LogConfig {
 
 /// Connections of the tail: for reading and for notifications.
 const TAIL_CONNECTIONS: u32 = 2;
+/// Connections that an open log holds beside those of the pool that it is given: those of the tail, and one for each
+/// batch of the appender that is on its way.
+pub const LOG_CONNECTIONS: u32 = TAIL_CONNECTIONS + APPENDER_CONNECTIONS as u32;
 /// How long the tail waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 

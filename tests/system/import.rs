@@ -1,9 +1,16 @@
 //! Imports, through the program: what is known of the samples comes out, whatever happens on the way.
 
-use crate::harness::{PATIENCE, TestDatabase, sample};
+use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, sample, tenant};
+use apex::import::{Format, Options};
+use apex::ingest::{Fate, Ingest};
+use apex::rooms::Rooms;
+use domain::price_book::PriceBook;
 use serde_json::{Value, json};
+use sqlx::postgres::PgPoolOptions;
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -11,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 fn known(file: &str) -> (&'static [&'static str], Value) {
     match file {
         "azure-llm.csv" => (
-            &["azure-llm", "--model", "gpt-4o"],
+            &["azure-llm", "--provider", "openai", "--model", "gpt-4o"],
             json!({"calls": 60, "input_tokens": 179_439, "output_tokens": 10_824, "cost": "0.5568375"}),
         ),
         "autogpt.jsonl" => (
@@ -251,4 +258,283 @@ async fn imports_at_the_same_time_do_not_disturb_each_other() {
     let total = database.total().await;
     assert_total(&total, &json!({"calls": 60 + 13 + 800, "output_tokens": 10_824 + 3701 + 800}));
     database.verify_log().await;
+}
+
+/// Waits until a statement of the program waits for a lock of this kind, as `pg_stat_activity` calls it.
+async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let find = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+        and wait_event = $1 and state = 'active'";
+    loop {
+        let blocked: i64 = sqlx::query_scalar(find).bind(kind).fetch_one(&mut *owner).await.unwrap();
+        if blocked > 0 {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing waits for a lock");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The log and the commands on a pool of two connections, which gives up soon on who waits for one.
+async fn on_a_small_pool(database: &TestDatabase, patience: Duration) -> Rooms {
+    let options = (*database.pool.connect_options()).clone();
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience).connect_with(options);
+    Rooms::on(pool.await.unwrap(), tenant()).await.unwrap()
+}
+
+/// However many commands read at once, as those of an import do: they wait for each other, and not for the pool, which
+/// gives up on who has waited for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_of_many_commands_wait_as_long_as_it_takes() {
+    const POOL_PATIENCE: Duration = Duration::from_secs(2);
+    let database = TestDatabase::new().await;
+    import(&database, "autogpt.jsonl").await.ok();
+    let rooms = on_a_small_pool(&database, POOL_PATIENCE).await;
+    let (mut owner, mut locker) = (database.owner().await, database.owner().await);
+    sqlx::query("begin").execute(&mut locker).await.unwrap();
+    sqlx::query("lock table apex.events in access exclusive mode").execute(&mut locker).await.unwrap();
+    let mut loads = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let commands = rooms.commands.clone();
+        loads.spawn(async move { commands.load::<PriceBook>(&tenant(), PriceBook::id()).await });
+    }
+    until_blocked(&mut owner, "relation").await;
+    // The database is that slow.
+    tokio::time::sleep(POOL_PATIENCE * 2).await;
+    sqlx::query("rollback").execute(&mut locker).await.unwrap();
+    for loaded in loads.join_all().await {
+        assert!(loaded.unwrap().version.get() > 100);
+    }
+    rooms.close().await.unwrap();
+}
+
+/// All connections are taken until the import says that it waits for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_waits_for_a_database_that_is_busy() {
+    let database = TestDatabase::new().await;
+    let rooms = on_a_small_pool(&database, Duration::from_secs(1)).await;
+    let prices = apex::pricing::ensure(&rooms.commands, &rooms.tenant).await.unwrap();
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let waits = Arc::new(AtomicUsize::new(0));
+    let (given_back, counted) = (taken.clone(), waits.clone());
+    let ingest = Ingest::new(rooms.commands.clone(), tenant(), "test", prices);
+    let mut ingest = ingest.on_wait(Arc::new(move |error| {
+        assert!(error.to_string().contains("cannot be read"), "{error}");
+        counted.fetch_add(1, Ordering::Relaxed);
+        given_back.lock().unwrap().clear();
+    }));
+    let mut give = async || {
+        let input = std::io::Cursor::new(line("a", "10", "0.1"));
+        let record = apex::import::open(Format::Autogpt, Options::default(), Box::new(input)).unwrap().next();
+        ingest.prepare(record.unwrap().unwrap()).await.unwrap().give().await.unwrap().fate
+    };
+    assert_eq!(give().await, Fate::Imported);
+    for _ in 0..2 {
+        let connection = rooms.pool.acquire().await.unwrap();
+        taken.lock().unwrap().push(connection);
+    }
+    assert_eq!(give().await, Fate::Duplicate);
+    assert!(waits.load(Ordering::Relaxed) > 0, "nothing was waited for: it proves nothing");
+    rooms.close().await.unwrap();
+}
+
+/// The appender, the tail, the read models and the reads of an import share one budget.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_holds_no_more_connections_than_it_may() {
+    const BUDGET: usize = 8;
+    let database = TestDatabase::new().await;
+    let file = many_calls(1000);
+    let path = file.path().to_str().unwrap();
+    let mut owner = database.owner().await;
+    let own = "select pid from pg_stat_activity where datname = current_database()";
+    let mut most = 0;
+    // Of the second run every record is read.
+    for _ in 0..2 {
+        let before: Vec<i32> = sqlx::query_scalar(own).fetch_all(&mut owner).await.unwrap();
+        let mut command = database.apex(&["import", "autogpt", path]);
+        let mut child = command.env("APEX_DATABASE_CONNECTIONS", BUDGET.to_string()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            let now: Vec<i32> = sqlx::query_scalar(own).fetch_all(&mut owner).await.unwrap();
+            most = most.max(now.iter().filter(|pid| !before.contains(pid)).count());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    }
+    assert!(most > 2, "{most} connections were seen: it proves nothing");
+    assert!(most <= BUDGET, "{most} connections instead of {BUDGET}");
+}
+
+#[tokio::test]
+async fn a_closed_standard_error_or_output_stops_nothing() {
+    let database = TestDatabase::new().await;
+    let mut file = many_calls(50);
+    for n in 0..30 {
+        writeln!(file, "{}", line(&format!("bad-{n}"), "-1", "0.1")).unwrap();
+    }
+    for n in 0..50 {
+        writeln!(file, "{}", line(&format!("later-{n}"), "1000", "0.003")).unwrap();
+    }
+    let path = file.path().to_str().unwrap();
+    let closed_error = async |arguments: &[&str]| {
+        let mut child = database.apex(arguments).stdout(Stdio::null()).spawn().unwrap();
+        drop(child.stderr.take());
+        tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code()
+    };
+    // Refusals, logs, and the message of an error.
+    assert_eq!(closed_error(&["import", "autogpt", path]).await, Some(3));
+    assert_eq!(database.total().await["calls"], 100);
+    assert_eq!(closed_error(&["report", "cost", "--log", "debug"]).await, Some(0));
+    assert_eq!(closed_error(&["import", "autogpt", "/no/such/file"]).await, Some(1));
+
+    for arguments in [&["report", "cost"][..], &["import", "autogpt", path], &["replay"]] {
+        let mut child = database.apex(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+        let stderr = String::from_utf8_lossy(&ran.stderr);
+        let code = if arguments[0] == "import" { 3 } else { 0 };
+        assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("panicked") && !stderr.contains("Broken pipe"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_file_among_several_is_named_and_the_others_are_imported() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut broken_gzip = vec![0x1f, 0x8b, 8, 0];
+    broken_gzip.extend([7; 100]);
+    let missing = folder.path().join("missing.jsonl").to_str().unwrap().to_owned();
+    let files = [
+        missing.clone(),
+        write("one.jsonl", line("one", "10", "0.1").as_bytes()),
+        write("broken.gz", &broken_gzip),
+        folder.path().to_str().unwrap().to_owned(),
+        write("two.jsonl", line("two", "10", "0.1").as_bytes()),
+    ];
+    let arguments: Vec<_> =
+        ["import", "autogpt", "--format", "json"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let ran = database.run(&arguments).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let counts = ran.json();
+    for (at, (file, imported, bad)) in files
+        .iter()
+        .zip([(0, true), (1, false), (0, true), (0, true), (1, false)])
+        .map(|(f, (i, b))| (f, i, b))
+        .enumerate()
+    {
+        assert_eq!((&counts[at]["file"], &counts[at]["imported"]), (&json!(file), &json!(imported)));
+        assert_eq!(counts[at]["error"].is_string(), bad, "{counts}");
+        assert_eq!(ran.stderr.contains(&format!("{file}")) && bad, bad, "{file} is not named in:\n{}", ran.stderr);
+    }
+    assert_eq!(database.total().await["calls"], 2);
+}
+
+#[tokio::test]
+async fn nothing_understood_is_not_success() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |content: &str| {
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let user = r#"{"type":"user","message":{"role":"user","content":"hi"}}"#;
+    let span = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0af7651916cd43dd8448eb211c80319c",
+        "spanId":"a2ab1959c1c3bfa2","name":"GET /","startTimeUnixNano":"1773136800000000000"}]}]}]}"#;
+    let other_format = std::fs::read_to_string(sample("autogpt.jsonl")).unwrap();
+    for (format, content, code, reason) in [
+        ("claude-code", other_format.as_str(), 1, "not understood: none of its 37 records is one of claude-code"),
+        ("claude-code", user, 4, "no call: it holds 1 records of claude-code, none a call"),
+        ("claude-code", "\n", 4, "no call: it holds no record"),
+        ("otlp", span, 4, "no call: it holds 1 records of otlp, none a call"),
+        ("otlp", r#"{"resourceSpans":[]}"#, 4, "no call: it holds no record"),
+        ("autogpt", user, 3, "not understood: all of its 1 records were refused as autogpt"),
+        ("azure-llm", "TIMESTAMP,ContextTokens,GeneratedTokens\n", 4, "no call: it holds no record"),
+    ] {
+        let path = write(content);
+        let ran = database.run(&["import", format, "--model", "m", &path]).await;
+        assert_eq!(ran.code, Some(code), "{format}: {}", ran.stderr);
+        assert!(ran.stderr.contains(reason), "{format}: {reason:?} is not in:\n{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_again() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.jsonl");
+    let lines: Vec<_> =
+        ["a", "b", "a"].map(|id| line(id, "10", "0.1").replace("gpt-3.5-turbo-16k-0613", "my-model")).into();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let import = ["import", "autogpt", path.to_str().unwrap(), "--format", "json"];
+    let ran = database.run(&import).await.ok();
+    assert_eq!(ran.json()[0]["unpriced"], 2);
+    for said in ["2 calls have no price", "my-model (openai): 2", "apex prices list --model", "apex prices import"] {
+        assert!(ran.stderr.contains(said), "{said:?} is not in:\n{}", ran.stderr);
+    }
+    let prices = folder.path().join("prices.json");
+    let table = json!({"my-model": {"litellm_provider": "openai", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}});
+    std::fs::write(&prices, table.to_string()).unwrap();
+    database.run(&["prices", "import", prices.to_str().unwrap(), "--effective-from", "2020-01-01"]).await.ok();
+    let ran = database.run(&import).await.ok();
+    assert_eq!((&ran.json()[0]["unpriced"], &ran.json()[0]["amended"]), (&json!(0), &json!(2)));
+    assert!(!ran.stderr.contains("no price"), "{}", ran.stderr);
+}
+
+/// The same rows in another order, in several files, and attributed to others: which calls they are stays the same.
+#[tokio::test]
+async fn rows_of_azure_are_the_same_calls_in_any_order_and_file() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, rows: &[&str]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{}\n", rows.join("\n"))).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (one, other) = ("2023-11-16 18:15:46.6805900,374,44", "2023-11-16 18:15:50.9951690,396,109");
+    let (a, b) = (write("a.csv", &[one, other]), write("b.csv", &[other, one]));
+    database.run(&["import", "azure-llm", "--model", "gpt-4-0613", &a, &b]).await.ok();
+    assert_eq!(database.total().await["calls"], 2);
+    database
+        .run(&["import", "azure-llm", "--model", "gpt-4o", "--provider", "azure", &write("c.csv", &[other])])
+        .await
+        .ok();
+    assert_eq!(database.total().await["calls"], 2, "attributed to others");
+    database.run(&["import", "azure-llm", "--model", "gpt-4-0613", &write("d.csv", &[one, one, one])]).await.ok();
+    assert_eq!(database.total().await["calls"], 4, "equal rows of a file are as many calls");
+}
+
+/// 40 MB of nothing, which pack into a hundredth of that.
+#[tokio::test]
+async fn a_file_of_empty_objects_costs_no_memory() {
+    let database = TestDatabase::new().await;
+    let mut child = database.apex(&["import", "otlp", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let pid = child.id().unwrap();
+    let feeding = tokio::spawn(async move {
+        // A line break, so that the file is read as one document.
+        stdin.write_all(b"{\"resourceSpans\": [\n").await.unwrap();
+        let megabyte = "{},".repeat(333_333);
+        for _ in 0..40 {
+            stdin.write_all(megabyte.as_bytes()).await.unwrap();
+        }
+        // All but what the pipe holds has been read.
+        let peak = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        stdin.write_all(b"{}]}").await.unwrap();
+        peak
+    });
+    let output = tokio::time::timeout(3 * PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let peak = feeding.await.unwrap();
+    let peak_kb: u64 = peak
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap();
+    assert!(peak_kb < 100_000, "{peak_kb} kB were held at the peak");
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -7,6 +7,7 @@ mod archive;
 mod budget_model;
 mod budgets;
 mod command_ids;
+mod command_line;
 mod connections;
 mod doors;
 mod embedded;

@@ -13,14 +13,20 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use domain::Usage;
 use std::collections::{HashMap, VecDeque};
 
-/// How much memory the held spans may take, about, in bytes: 256 MiB, enough for a million spans. A file with
-/// more is refused as a whole: a part of a trace cannot be told from all of it.
+/// How much memory all that is held of a file may take at most, in bytes: 256 MiB, enough for a million spans, or
+/// for 200,000 with the attributes of a call. A file with more is refused as a whole: a part of a trace cannot be told from all of it.
 pub(super) const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 
-/// What a span takes beside its attributes: itself, and its entry in the index.
-const SPAN_BYTES: usize = size_of::<Span>() + 2 * size_of::<(SpanKey, usize)>();
-/// What a refusal takes, about.
-const REFUSAL_BYTES: usize = size_of::<Refusal>() + 64;
+/// A list that grows holds room for twice what is in it, and what is in it once more while it is copied.
+const GROWTH: usize = 2;
+/// What a span takes beside its attributes: itself, its entry in the index, which is never more than seven eighths full
+/// and after growing less than half, and its place in the tree that is made of all spans.
+const SPAN_BYTES: usize =
+    GROWTH * (size_of::<Span>() + size_of::<(SpanKey, usize)>() + 1) + size_of::<Option<usize>>() + 2;
+/// What a refusal takes: itself, and the text that it quotes.
+const REFUSAL_BYTES: usize = GROWTH * size_of::<Refusal>() + 64;
+/// What the name of a service takes beside its text.
+const SERVICE_BYTES: usize = GROWTH * size_of::<Option<String>>();
 
 /// A span among all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +60,15 @@ pub(super) struct Known {
     pub(super) error: Option<String>,
 }
 
+impl Known {
+    /// How much memory it holds.
+    fn held_bytes(&self) -> usize {
+        let scalars = [&self.name, &self.start, &self.end].into_iter().flatten();
+        let text: usize = scalars.filter_map(Scalar::text).map(str::len).sum();
+        size_of::<Self>() + self.attributes.held_bytes() + text + self.error.as_ref().map_or(0, String::len)
+    }
+}
+
 /// Why reading stopped inside a JSON value.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -65,6 +80,7 @@ pub(super) enum Stop {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     spans: usize,
+    services: usize,
     refusals: usize,
     held_bytes: usize,
 }
@@ -75,6 +91,8 @@ pub(super) struct Collector {
     spans: Vec<Span>,
     index: HashMap<SpanKey, usize>,
     services: Vec<Option<String>>,
+    /// Whether the resource that is being read has its place among the services: only one with spans or a name needs it.
+    has_resource: bool,
     held_bytes: usize,
     seen: u64,
     /// Spans that were left out, not yet told.
@@ -90,6 +108,7 @@ impl Collector {
             spans: Vec::new(),
             index: HashMap::new(),
             services: Vec::new(),
+            has_resource: false,
             held_bytes: 0,
             seen: 0,
             refusals: VecDeque::new(),
@@ -98,16 +117,47 @@ impl Collector {
     }
 
     pub(super) fn resource_begins(&mut self) {
-        self.services.push(None);
-        self.held_bytes += size_of::<Option<String>>();
+        self.has_resource = false;
     }
 
     /// Says what the last resource is; in JSON that may come after its spans.
-    pub(super) fn resource_is(&mut self, attributes: Option<Attributes>) {
-        if let (Some(service), Some(attributes)) = (self.services.last_mut(), attributes) {
-            *service = attributes.text(Slot::Service).map(str::to_owned);
-            self.held_bytes += service.as_ref().map_or(0, String::len);
+    pub(super) fn resource_is(&mut self, attributes: Option<Attributes>) -> Result<(), &'static str> {
+        let Some(service) = attributes.as_ref().and_then(|attributes| attributes.text(Slot::Service)) else {
+            return Ok(());
+        };
+        self.held_bytes += service.len();
+        let at = self.resource();
+        self.services[at] = Some(service.to_owned());
+        self.check_held()
+    }
+
+    /// The place of the resource that is being read.
+    fn resource(&mut self) -> usize {
+        if !self.has_resource || self.services.is_empty() {
+            self.services.push(None);
+            self.held_bytes += SERVICE_BYTES;
+            self.has_resource = true;
         }
+        self.services.len() - 1
+    }
+
+    /// How much memory is held, at most.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// How many spans were read.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    fn check_held(&mut self) -> Result<(), &'static str> {
+        if self.held_bytes <= self.limit_bytes {
+            return Ok(());
+        }
+        self.stop = Some(Stop::TooManySpans { span: self.seen, limit_bytes: self.limit_bytes });
+        Err("too many spans")
     }
 
     pub(super) fn not_traces(&mut self, key: &str) -> &'static str {
@@ -122,18 +172,13 @@ impl Collector {
         match self.slim(raw, place) {
             Ok(span) if self.index.contains_key(&span.key) => {}
             Ok(span) => {
-                let known_bytes = |known: &Known| size_of::<Known>() + known.attributes.held_bytes();
-                self.held_bytes += SPAN_BYTES + span.known.as_deref().map_or(0, known_bytes);
+                self.held_bytes += SPAN_BYTES + span.known.as_deref().map_or(0, Known::held_bytes);
                 self.index.insert(span.key, self.spans.len());
                 self.spans.push(span);
             }
             Err(reason) => self.refuse(Refusal { place, reason }),
         }
-        if self.held_bytes > self.limit_bytes {
-            self.stop = Some(Stop::TooManySpans { span: self.seen, limit_bytes: self.limit_bytes });
-            return Err("too many spans");
-        }
-        Ok(())
+        self.check_held()
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -147,7 +192,7 @@ impl Collector {
             span: span_id("spanId", raw.span_id.as_ref())?.ok_or(RefusalReason::Missing("spanId"))?,
         };
         let parent = span_id("parentSpanId", raw.parent_span_id.as_ref())?;
-        let resource = self.services.len().saturating_sub(1);
+        let resource = self.resource();
         let Some(attributes) = raw.attributes.filter(|attributes| !attributes.is_empty()) else {
             return Ok(Span { key, parent, place, resource, known: None });
         };
@@ -165,7 +210,8 @@ impl Collector {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { spans: self.spans.len(), refusals: self.refusals.len(), held_bytes: self.held_bytes }
+        let (spans, services, refusals) = (self.spans.len(), self.services.len(), self.refusals.len());
+        Mark { spans, services, refusals, held_bytes: self.held_bytes }
     }
 
     /// Forgets what came after the mark: of a broken line nothing is taken.
@@ -173,13 +219,16 @@ impl Collector {
         for span in self.spans.drain(mark.spans..) {
             self.index.remove(&span.key);
         }
+        self.services.truncate(mark.services);
+        self.has_resource = false;
         self.refusals.truncate(mark.refusals);
         self.held_bytes = mark.held_bytes;
     }
 
-    pub(super) fn take_refusals(&mut self) -> impl Iterator<Item = Refusal> {
+    /// Refusals that are told one by one from here: they are not held twice.
+    pub(super) fn take_refusals(&mut self) -> VecDeque<Refusal> {
         self.held_bytes -= REFUSAL_BYTES * self.refusals.len();
-        self.refusals.drain(..)
+        std::mem::take(&mut self.refusals)
     }
 
     /// The spans as a forest, now that all are known.

@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Level<'_> {
                 map.next_value_seed(Level { depth: 0, collector: &mut *collector })?;
             } else if depth == 1 && key == "resource" {
                 let resource: Option<Resource> = map.next_value()?;
-                collector.resource_is(resource.and_then(|resource| resource.attributes));
+                collector.resource_is(resource.and_then(|resource| resource.attributes)).map_err(A::Error::custom)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
                 foreign = foreign.or(Some(key));

@@ -140,7 +140,14 @@ impl Attributes {
     /// How much memory it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
         let text = |(_, value): &(usize, Scalar)| value.text().map_or(0, str::len);
-        self.0.values().map(|value| size_of::<(Slot, usize, Scalar)>() * 2 + text(value)).sum()
+        // A node of the tree has room for eleven. More than that, and it has two of them and one above.
+        let nodes = match self.0.len() {
+            0 => 0,
+            1..=11 => 1,
+            _ => 3,
+        } * 12
+            * size_of::<(Slot, usize, Scalar)>();
+        nodes + self.0.values().map(text).sum::<usize>()
     }
 
     /// A text that is not blank.

@@ -1,0 +1,49 @@
+//! `apex completions` and `apex man`: what shells and manuals need to know of the command line.
+
+use super::{Cli, output};
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Print what a shell needs to complete the command line.
+///
+/// For bash: `apex completions bash > ~/.local/share/bash-completion/completions/apex`. For zsh, write it to a file
+/// called `_apex` in a folder of `$fpath`; for fish, to `~/.config/fish/completions/apex.fish`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Write the manual pages, one for each subcommand.
+///
+/// For `man apex`: `apex man --out ~/.local/share/man/man1`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Man {
+    /// The folder to write to; it is made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+impl Completions {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "apex", &mut script);
+        output::write(&String::from_utf8(script)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Man {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let shown = self.out.display();
+        std::fs::create_dir_all(&self.out).with_context(|| format!("{shown} cannot be made"))?;
+        clap_mangen::generate_to(Cli::command(), &self.out)
+            .with_context(|| format!("the manual cannot be written to {shown}"))?;
+        say!("The manual is in {shown}; begin with `man {shown}/apex.1`.");
+        Ok(ExitCode::SUCCESS)
+    }
+}

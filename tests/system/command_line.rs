@@ -1,0 +1,196 @@
+//! The command line: reports that are whole, an orderly end, and what help, completions, manuals and README say.
+
+use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, sample};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use std::path::Path;
+use std::time::Instant;
+
+#[tokio::test]
+async fn a_report_has_all_that_is_in_the_log_though_nobody_feeds_the_read_models() {
+    let database = TestDatabase::new().await;
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let head = database.head().await;
+    let partial = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.ok().json();
+    assert_eq!((&partial["position"], &partial["head"]), (&json!(0), &json!(head)), "it says what it lacks");
+
+    let ran = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.ok();
+    let report = ran.json();
+    assert_eq!((&report["position"], &report["head"]), (&json!(head), &json!(head)));
+    assert_eq!(report["total"]["calls"], 37);
+    let rows = report["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["agent_name"].is_string() && row["task_name"].is_string()), "{report}");
+
+    let ran = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.ok();
+    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
+    for line in &lines {
+        let expected = if line[0] == "model" {
+            ["position".to_owned(), "head".to_owned()]
+        } else {
+            [head.to_string(), head.to_string()]
+        };
+        assert_eq!(line[line.len() - 2..], expected, "{}", ran.stdout);
+    }
+    assert!(lines.len() > 1);
+    assert!(ran.stderr.contains(&format!("Stands at position {head} of {head}.")), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_whole_fails() {
+    let database = TestDatabase::new().await.unverified();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    // Workers that feed it from Kafka, of which none runs.
+    let mut owner = database.owner().await;
+    let feed = "update apex.checkpoints set source = 'kafka' where follower = 'calls'";
+    sqlx::query(feed).execute(&mut owner).await.unwrap();
+    database.run(&["import", "--no-wait", "claude-code", &sample("claude-code.jsonl")]).await.ok();
+    for format in ["table", "csv", "json"] {
+        let ran = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the report would be a part of the total"), "{}", ran.stderr);
+    }
+    let ran = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.ok();
+    assert_eq!(ran.json()["total"]["calls"], 37);
+}
+
+#[tokio::test]
+async fn cells_of_a_report_are_no_formulas() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.jsonl");
+    let call = json!({"run": "r", "challenge": "=HYPERLINK(\"http://203.0.113.9/\")", "id": "1", "created": 1_695_554_458,
+        "model": "@SUM(1+1)*cmd", "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    std::fs::write(&path, call.to_string()).unwrap();
+    let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
+    database.run(&import).await.ok();
+    let by = ["report", "cost", "--by", "agent,provider,model,task", "--format", "csv"];
+    let ran = database.run(&by).await.ok();
+    let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
+    let mut cells = 0;
+    for row in reader.records() {
+        for cell in row.unwrap().iter() {
+            cells += 1;
+            assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in:\n{}", ran.stdout);
+        }
+    }
+    assert!(cells > 10 && ran.stdout.contains("'@SUM") && ran.stdout.contains("'-2+3"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn checking_an_archive_that_is_not_there_fails() {
+    let database = TestDatabase::new().await;
+    let ran = database.run(&["log", "verify", "--archive", "/no/such/folder"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/no/such/folder is no folder"), "{}", ran.stderr);
+}
+
+/// A book of prices that has just grown past the next snapshot, and a program that ends at once.
+#[tokio::test]
+async fn what_is_due_for_a_snapshot_at_the_end_is_kept() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.json");
+    let price = json!({"litellm_provider": "p", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6});
+    let table: serde_json::Map<_, _> = (0..900).map(|n| (format!("model-{n}"), price.clone())).collect();
+    std::fs::write(&path, serde_json::Value::from(table).to_string()).unwrap();
+    let ran = database.run(&["prices", "import", path.to_str().unwrap()]).await.ok();
+    assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
+    let kept: i64 = sqlx::query_scalar("select count(*) from apex.snapshots where category = 'price_book'")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+}
+
+/// A server is stopped while a read model commits, which takes as long as the test wants it to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_is_not_followed_by_a_rollback_when_the_server_stops() {
+    const LOCK: i64 = 4711;
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    for statement in [
+        format!(
+            "create function public.hold() returns trigger language plpgsql as
+             $$ begin perform pg_advisory_xact_lock_shared({LOCK}); return null; end $$"
+        ),
+        "create constraint trigger hold after insert on apex.agents deferrable initially deferred
+         for each row execute function public.hold()"
+            .to_owned(),
+        format!("select pg_advisory_lock({LOCK})"),
+    ] {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut owner).await.unwrap();
+    }
+    let server = database.serve(&[]).await;
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    let blocked = "select count(*) from pg_stat_activity where datname = current_database()
+        and wait_event = 'advisory' and query ilike 'commit%'";
+    let deadline = Instant::now() + PATIENCE;
+    while sqlx::query_scalar::<_, i64>(blocked).fetch_one(&mut owner).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline, "no commit waits");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    let address = server.address.trim_start_matches("http://").to_owned();
+    let terminated = tokio::spawn(server.terminate());
+    // Its workers are told to stop together with the API.
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        assert!(Instant::now() < deadline, "the server goes on");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    sqlx::query(AssertSqlSafe(format!("select pg_advisory_unlock({LOCK})"))).execute(&mut owner).await.unwrap();
+    let (code, said) = terminated.await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("transaction in progress"), "{said}");
+    sqlx::query("drop function public.hold cascade").execute(&mut owner).await.unwrap();
+}
+
+#[tokio::test]
+async fn shells_and_manuals_know_the_command_line() {
+    let database = TestDatabase::new().await;
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = database.run(&["completions", shell]).await.ok();
+        assert!(ran.stdout.contains("apex") && ran.stdout.contains("database-url"), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("man1");
+    database.run(&["man", "--out", out.to_str().unwrap()]).await.ok();
+    for page in ["apex.1", "apex-import.1", "apex-report-cost.1", "apex-log-verify.1"] {
+        assert!(out.join(page).exists(), "{page} is missing");
+    }
+    let ran = database.run(&["database", "url"]).await.ok();
+    assert_eq!(ran.stdout.trim(), database.url);
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// The first thing that a newcomer reads is what a newcomer sees, in a terminal of 100 columns.
+#[tokio::test]
+async fn the_demo_prints_what_the_readme_says() {
+    let database = TestDatabase::new().await;
+    let mut demo = database.apex(&["demo", "--once", "--listen", "127.0.0.1:0"]);
+    let ran = demo.env("COLUMNS", "100").env("APEX_LOG", "error").output().await.unwrap();
+    let (table, told) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+    assert!(ran.status.success(), "{told}");
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    let readme = readme();
+    assert!(readme.contains(&table), "README.md does not have this table:\n{table}");
+    // How far the log goes is chance: lines of one call that are imported at once may come to one event or two.
+    let told: Vec<_> = told.lines().filter(|line| !line.trim().is_empty()).collect();
+    for line in told.iter().map(|line| line.split_once("position ").map_or(*line, |(start, _)| start)) {
+        assert!(readme.contains(line), "README.md does not have this line: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_fits_the_terminal_and_csv_has_every_column() {
+    let database = TestDatabase::new().await;
+    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.ok();
+    let report = ["report", "cost", "--by", "provider,model"];
+    let ran = database.apex(&report).env("COLUMNS", "60").output().await.unwrap();
+    let (table, told) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+    assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
+    assert!(table.contains("0.23213535") && told.contains("Left out to fit 60 columns:"), "{table}{told}");
+    let piped = database.run(&report).await.ok();
+    assert!(piped.stdout.contains("cache_read_tokens") && !piped.stderr.contains("Left out"), "{}", piped.stdout);
+}
