@@ -300,7 +300,9 @@ fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
         case.caught_up().await;
         let comparison = case.compared().await;
         assert!(!comparison.is_same(), "a batch was applied twice and nobody noticed");
-        assert_eq!(comparison.differences[0].table, "usage_hourly", "{comparison:#?}");
+        // The other worker may have set the checkpoint back, so that calls differ as well.
+        let is_counted_twice = comparison.differences.iter().any(|difference| difference.table == "usage_hourly");
+        assert!(is_counted_twice, "{comparison:#?}");
     });
 }
 
