@@ -147,11 +147,8 @@ fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
         if is_closed && fault != Some(Fault::ClosedBudgetsCount) {
             continue;
         }
-        let mut months: BTreeMap<String, i64> = BTreeMap::new();
-        for spent in calls.values().filter(|spent| spent.model || !history.of_model) {
-            let month = at(spent.moment).with_timezone(&terms.zone).format("%Y-%m").to_string();
-            *months.entry(month).or_default() += i64::from(spent.dollars.unwrap_or(0));
-        }
+        let counted = calls.values().filter(|spent| spent.model || !history.of_model);
+        let months = spending_by_month(counted, terms.zone);
         let is_past = |month: &String| *month <= this_month || fault == Some(Fault::TheFutureIsTheLatestMonth);
         let latest: Vec<_> =
             months.iter().filter(|(month, spent)| **spent > 0 && is_past(month)).map(|row| row.0).collect();
@@ -184,6 +181,15 @@ fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
         }
     }
     told
+}
+
+fn spending_by_month<'a>(calls: impl Iterator<Item = &'a Spent>, zone: Tz) -> BTreeMap<String, i64> {
+    let mut months = BTreeMap::new();
+    for spent in calls {
+        let month = at(spent.moment).with_timezone(&zone).format("%Y-%m").to_string();
+        *months.entry(month).or_default() += i64::from(spent.dollars.unwrap_or(0));
+    }
+    months
 }
 
 fn charged(spent: Spent) -> Charged {

@@ -429,7 +429,7 @@ async fn a_bad_file_among_several_is_named_and_the_others_are_imported() {
     {
         assert_eq!((&counts[at]["file"], &counts[at]["imported"]), (&json!(file), &json!(imported)));
         assert_eq!(counts[at]["error"].is_string(), bad, "{counts}");
-        assert_eq!(ran.stderr.contains(&format!("{file}")) && bad, bad, "{file} is not named in:\n{}", ran.stderr);
+        assert_eq!(ran.stderr.contains(&file.to_string()) && bad, bad, "{file} is not named in:\n{}", ran.stderr);
     }
     assert_eq!(database.total().await["calls"], 2);
 }

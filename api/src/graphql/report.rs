@@ -222,6 +222,7 @@ fn sources(by: &[Dimension]) -> Vec<&'static str> {
 pub(crate) struct ReportQuery;
 
 #[Object]
+#[allow(clippy::too_many_arguments, reason = "a field has a parameter for each argument")]
 impl ReportQuery {
     /// Usage and cost, broken down by any dimensions: the rows with the highest cost first, page by page; by time where
     /// time is a dimension.

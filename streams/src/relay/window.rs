@@ -141,11 +141,11 @@ impl Window {
     /// any time.
     pub(super) async fn next_acknowledged(&mut self) -> Result<(), RelayError> {
         let Some(first) = self.in_flight.front_mut() else { return Ok(()) };
-        if !first.is_acknowledged {
-            if let Some(delivery) = &mut first.delivery {
-                let delivered = delivery.await;
-                first.settle(delivered)?;
-            }
+        if !first.is_acknowledged
+            && let Some(delivery) = &mut first.delivery
+        {
+            let delivered = delivery.await;
+            first.settle(delivered)?;
         }
         self.waiting_since = Instant::now();
         while let Some(first) = self.in_flight.front_mut() {
