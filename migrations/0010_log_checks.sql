@@ -95,9 +95,9 @@ declare
     now_at timestamptz;
 begin
     select array_agg(st.version), array_agg(st.first_command), array_agg(st.first_request),
-           bool_and(k = 1 or k_stream[k] > k_stream[k - 1]
-                    or k_stream[k] = k_stream[k - 1] and (k_category[k] collate "C", k_tenant[k] collate "C")
-                                                         > (k_category[k - 1], k_tenant[k - 1]))
+           bool_and((k = 1 or k_stream[k] > k_stream[k - 1]
+                     or k_stream[k] = k_stream[k - 1] and (k_category[k] collate "C", k_tenant[k] collate "C")
+                                                          > (k_category[k - 1], k_tenant[k - 1])) is true)
     into k_version, k_command, k_request, is_ordered
     from generate_subscripts(k_stream, 1) as k
     left join lateral (
@@ -109,16 +109,17 @@ begin
     -- Only now, under the locks of its streams, can nobody be appending the same command at this moment. A command that
     -- only creates a stream is found by the stream.
     select bool_or(s_expected[s] >= 0 and s_expected[s] <> coalesce(k_version[s_key[s]], 0) + s_before[s]
-                   or k_command[s_key[s]] = a_command[s_append[s]]
+                   or k_command[s_key[s]] = a_command[s_append[s]] and s = any (e_entry)
                    or not a_creates[s_append[s]] and exists (
                        select from apex.receipts r
                        where r.command_id = a_command[s_append[s]] and r.tenant_id = a_tenant[s_append[s]]
                    )),
-           bool_and(k_tenant[s_key[s]] = a_tenant[s_append[s]]
+           bool_and((k_tenant[s_key[s]] = a_tenant[s_append[s]]
                     and octet_length(a_metadata[s_append[s]]) <= 4096
                     and starts_with(a_metadata[s_append[s]], '{"actor":"')
                     and strpos(a_metadata[s_append[s]],
-                               '","command_id":"' || a_command[s_append[s]] || '","correlation_id":"') > 11)
+                               '","command_id":"' || a_command[s_append[s]] || '","correlation_id":"') > 11
+                     and (a_request[s_append[s]] is null or octet_length(a_request[s_append[s]]) = 17)) is true)
     into refused, is_consistent
     from generate_subscripts(s_key, 1) as s;
     if is_ordered is not true then
@@ -152,7 +153,7 @@ begin
                     and st.tenant_id = k_tenant[s_key[s]]
                 left join apex.events e on e.stream_id = st.stream_id and e.version = 1
                     and e.category = st.category and e.tenant_id = st.tenant_id
-                where k_command[s_key[s]] = a_command[s_append[s]]
+                where k_command[s_key[s]] = a_command[s_append[s]] and s = any (e_entry)
                 union all
                 select s_append[s], 'conflict', null, null, s_key[s], coalesce(k_version[s_key[s]], 0), s
                 from generate_subscripts(s_key, 1) as s

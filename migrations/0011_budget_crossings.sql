@@ -1,7 +1,7 @@
 -- A threshold of a month is crossed once under each version of a budget's terms, and in months of long ago too; alerts
 -- are raised for the latest months alone. Version 2 of the read model of budgets records this.
 --
--- Old code may go on writing version 1 until the switch: what it does not know has a default.
+-- Processes of older code are stopped first: they can append nothing from here on.
 
 alter table apex.budget_months add column crossed integer[] not null default '{}';
 

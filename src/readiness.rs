@@ -30,13 +30,22 @@ pub struct Readiness {
     pub standing: Standing,
     /// For how long a projection that is behind may stand still.
     pub max_standstill: Duration,
+    /// What was found last, and when.
+    pub found: Found,
 }
+
+/// What a check found last, and when. Whoever asks while one is under way waits for it: however many ask, and they need
+/// no token, the database is asked once.
+pub type Found = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
+
+/// For how long a finding is told without looking again.
+const FOUND_LASTS: Duration = Duration::from_millis(250);
 
 impl Readiness {
     /// With a minute for projections that stand still.
     #[must_use]
     pub fn new(pool: PgPool, log: Log) -> Self {
-        Self { pool, log, standing: Standing::default(), max_standstill: MAX_STANDSTILL }
+        Self { pool, log, standing: Standing::default(), max_standstill: MAX_STANDSTILL, found: Found::default() }
     }
 }
 
@@ -65,8 +74,14 @@ impl Standing {
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
         Box::pin(async move {
+            let mut found = self.found.lock().await;
+            if let Some((_, checks)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_LASTS) {
+                return checks.clone();
+            }
             let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
-            vec![self.tail(), self.appends(), partitions, projections]
+            let checks = vec![self.tail(), self.appends(), partitions, projections];
+            *found = Some((Instant::now(), checks.clone()));
+            checks
         })
     }
 }

@@ -181,12 +181,13 @@ impl Rooms {
     pub async fn close(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         let ended = tokio::time::timeout(SHUTDOWN_PATIENCE, async {
+            let mut first = Ok(());
             while let Some(ended) = self.workers.join_next().await {
-                flatten(Some(ended))?;
+                first = first.and(flatten(Some(ended)));
             }
             // Last: what workers did may be due for a snapshot. And before the caller closes the connections.
             self.commands.close().await;
-            Ok(())
+            first
         });
         ended.await.context("the workers did not stop in time")?
     }

@@ -28,15 +28,22 @@ const LARGE_INPUT: usize = 64 * 1024;
 /// What introspection may answer, in estimated values; about four times what the usual introspection query asks for.
 const MAX_INTROSPECTION: usize = 1_000_000;
 /// How many values lists of the schema hold, roughly.
-const INTROSPECTION_LISTS: [(&str, usize); 7] = [
+const INTROSPECTION_LISTS: [(&str, usize); 8] = [
     ("types", 150),
     ("fields", 10),
     ("args", 3),
     ("inputFields", 4),
     ("enumValues", 4),
-    ("possibleTypes", 2),
+    ("possibleTypes", 8),
+    ("interfaces", 2),
     ("directives", 5),
 ];
+/// Lists of introspection that lead from types back to types, and how deep they may be nested: each level multiplies
+/// what is answered, without end. The usual introspection query nests none of them in another.
+const INTROSPECTION_CYCLES: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+const MAX_INTROSPECTION_CYCLES: usize = 3;
+/// From how many values on introspection takes long: the library answers it without a pause.
+const LARGE_INTROSPECTION: usize = 20_000;
 
 /// An error of the request with a code.
 pub(crate) fn refusal(code: &str, message: impl Into<String>, at: Option<Pos>) -> ServerError {
@@ -87,6 +94,7 @@ pub(crate) fn check_document(
     variables: &Weights,
     limits: &Limits,
 ) -> Result<bool, ServerError> {
+    let variables = &with_defaults(document, variables);
     let mut survey = Survey { fragments: &document.fragments, variables, known: HashMap::new(), limits };
     let mut sum = Measure::default();
     for (_, operation) in document.operations.iter() {
@@ -97,6 +105,7 @@ pub(crate) fn check_document(
         survey.check(&measured, operation.pos)?;
         sum.size = sum.size.saturating_add(measured.size);
         sum.input = sum.input.saturating_add(measured.input);
+        sum.introspection = sum.introspection.saturating_add(measured.introspection);
     }
     if sum.size > limits.max_complexity {
         return Err(too_complex(sum.size, limits.max_complexity));
@@ -111,7 +120,34 @@ pub(crate) fn check_document(
         let message = format!("the fragment {:?} is never used", name.as_str());
         return Err(refusal("GRAPHQL_VALIDATION_FAILED", message, Some(fragment.pos)));
     }
-    Ok(sum.size > LARGE_SELECTIONS || sum.input > LARGE_INPUT)
+    Ok(sum.size > LARGE_SELECTIONS || sum.input > LARGE_INPUT || sum.introspection > LARGE_INTROSPECTION)
+}
+
+/// The weights with those of the defaults of variables that are not given: the largest, where operations differ.
+fn with_defaults(document: &ExecutableDocument, given: &Weights) -> Weights {
+    let mut weights = given.clone();
+    for definition in document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions) {
+        let (name, default) = (definition.node.name.node.as_str(), &definition.node.default_value);
+        if let Some(default) = default.as_ref().filter(|_| !given.contains_key(name)) {
+            let weight = weight(&default.node.clone().into_value(), given);
+            let known = weights.entry(name.to_owned()).or_default();
+            *known = weight.max(*known);
+        }
+    }
+    weights
+}
+
+/// How much an argument holds with its variables written out. The parser bounds how deep it is.
+fn weight(value: &InputValue, variables: &Weights) -> usize {
+    let sum = |sum: usize, item: &InputValue| sum.saturating_add(weight(item, variables));
+    let inside = match value {
+        InputValue::Variable(name) => variables.get(name.as_str()).copied().unwrap_or_default(),
+        InputValue::String(text) => text.len(),
+        InputValue::List(items) => items.iter().fold(0, sum),
+        InputValue::Object(fields) => fields.values().fold(0, sum),
+        _ => 0,
+    };
+    inside.saturating_add(VALUE_WEIGHT)
 }
 
 fn too_deep(at: Pos) -> ServerError {
@@ -142,6 +178,8 @@ struct Measure {
     schema_values: usize,
     /// What the introspection among them answers.
     introspection: usize,
+    /// Levels of lists that lead from types back to types.
+    schema_cycles: usize,
 }
 
 impl Measure {
@@ -149,6 +187,7 @@ impl Measure {
         self.depth = self.depth.max(other.depth);
         self.introspection_depth = self.introspection_depth.max(other.introspection_depth);
         self.levels = self.levels.max(other.levels);
+        self.schema_cycles = self.schema_cycles.max(other.schema_cycles);
         let sums = [
             (&mut self.size, other.size),
             (&mut self.aliases, other.aliases),
@@ -174,11 +213,15 @@ struct Survey<'a> {
 impl<'a> Survey<'a> {
     fn check(&self, measured: &Measure, at: Pos) -> Result<(), ServerError> {
         let limits = self.limits;
-        if measured.depth > limits.max_depth || measured.introspection_depth > Limits::INTROSPECTION_DEPTH {
-            let limit = limits.max_depth;
-            let depth = measured.depth.max(measured.introspection_depth);
-            let message = format!("the query has {depth} levels of fields, {limit} are allowed");
-            return Err(refusal("TOO_DEEP", message, Some(at)));
+        let depths = [
+            ("the query", measured.depth, limits.max_depth),
+            ("its introspection", measured.introspection_depth, Limits::INTROSPECTION_DEPTH),
+        ];
+        for (what, depth, limit) in depths {
+            if depth > limit {
+                let message = format!("{what} has {depth} levels of fields, {limit} are allowed");
+                return Err(refusal("TOO_DEEP", message, Some(at)));
+            }
         }
         if measured.introspection > MAX_INTROSPECTION {
             let found = measured.introspection;
@@ -232,7 +275,16 @@ impl<'a> Survey<'a> {
         measured.input = measured.input.saturating_add(self.arguments(&field.arguments));
         let list = INTROSPECTION_LISTS.iter().find(|(name, _)| *name == field.name.node.as_str());
         let values = measured.schema_values.saturating_add(1).saturating_mul(list.map_or(1, |(_, length)| *length));
+        if INTROSPECTION_CYCLES.contains(&field.name.node.as_str()) {
+            measured.schema_cycles += 1;
+        }
         if field.name.node.starts_with("__") {
+            if measured.schema_cycles > MAX_INTROSPECTION_CYCLES {
+                let [found, names] = [measured.schema_cycles.to_string(), INTROSPECTION_CYCLES.join(", ")];
+                let message = format!("introspection nests {found} of {names}, {MAX_INTROSPECTION_CYCLES} are allowed");
+                return Err(refusal("TOO_DEEP", message, Some(field.name.pos)));
+            }
+            measured.schema_cycles = 0;
             measured.introspection_depth = measured.introspection_depth.max(measured.depth) + 1;
             measured.depth = 0;
             measured.introspection = measured.introspection.saturating_add(values);
@@ -245,21 +297,7 @@ impl<'a> Survey<'a> {
     }
 
     fn arguments(&self, arguments: &[(Positioned<Name>, Positioned<InputValue>)]) -> usize {
-        arguments.iter().fold(0_usize, |sum, (_, value)| sum.saturating_add(self.weight(&value.node)))
-    }
-
-    /// The parser bounds how deep a value is.
-    fn weight(&self, value: &InputValue) -> usize {
-        let inside = match value {
-            InputValue::Variable(name) => self.variables.get(name.as_str()).copied().unwrap_or_default(),
-            InputValue::String(text) => text.len(),
-            InputValue::List(items) => items.iter().fold(0_usize, |sum, item| sum.saturating_add(self.weight(item))),
-            InputValue::Object(fields) => {
-                fields.values().fold(0_usize, |sum, item| sum.saturating_add(self.weight(item)))
-            }
-            _ => 0,
-        };
-        inside.saturating_add(VALUE_WEIGHT)
+        arguments.iter().fold(0_usize, |sum, (_, value)| sum.saturating_add(weight(&value.node, self.variables)))
     }
 
     fn fragment(&mut self, name: &'a Name, at: Pos, level: usize) -> Result<Measure, ServerError> {
@@ -444,6 +482,30 @@ mod tests {
     }
 
     #[test]
+    fn introspection_that_goes_in_circles_is_refused() {
+        let circle = |levels: usize| {
+            let lists: String = (0..levels).map(|n| ["possibleTypes { ", "interfaces { "][n % 2]).collect();
+            format!("{{ __type(name: \"Node\") {{ {lists} name {} }} }}", "}".repeat(levels))
+        };
+        assert_eq!(check(&circle(3)), Ok(()));
+        for levels in [4, 23] {
+            assert_eq!(check(&circle(levels)), Err("TOO_DEEP".to_owned()), "{levels} levels");
+        }
+        let through = "{ __schema { types { ...A } } } fragment A on __Type { fields { type { ...B } } }
+            fragment B on __Type { fields { type { ...C } } } fragment C on __Type { fields { type { fields { name } } } }";
+        assert_eq!(check(through), Err("TOO_DEEP".to_owned()));
+    }
+
+    #[test]
+    fn defaults_of_variables_count_wherever_they_are_used() {
+        let uses = "a(b: $a) ".repeat(1_000);
+        let query = |given: &str| format!("query ($a: String = \"{given}\") {{ {uses} }}");
+        assert_eq!(check(&query("short")), Ok(()));
+        assert_eq!(check(&query(&"x".repeat(900_000))), Err("TOO_COMPLEX".to_owned()));
+        assert_eq!(check_with(&query(&"x".repeat(900_000)), &json!({ "a": "short" })), Ok(()));
+    }
+
+    #[test]
     fn introspection_may_go_deeper() {
         let types = "ofType { ".repeat(9);
         let query = format!(
@@ -477,7 +539,7 @@ mod tests {
         assert_eq!(check(&twice), Ok(()));
         let (open, close) = ("fields { type { ".repeat(6), "} } ".repeat(6));
         let nested = format!("{{ __schema {{ types {{ {open} name {close} }} }} }}");
-        assert_eq!(check(&nested), Err("TOO_COMPLEX".to_owned()));
+        assert_eq!(check(&nested), Err("TOO_DEEP".to_owned()));
         let aliases: String = (0..95).map(|n| format!("a{n}: fields {{ args {{ name }} name }} ")).collect();
         let wide = format!("{{ __schema {{ types {{ {aliases} }} }} }}");
         assert_eq!(check(&wide), Err("TOO_COMPLEX".to_owned()));

@@ -210,7 +210,7 @@ impl ReportCursor {
         let is_text = self.keys.iter().flatten().all(|key| !key.contains('\0'));
         let fits =
             self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| !by.is_time() || key.is_some());
-        if is_of_report && is_text && fits { Ok(()) } else { Err(ReportError::BadCursor) }
+        if is_of_report && is_text && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::BadCursor) }
     }
 }
 

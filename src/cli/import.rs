@@ -232,7 +232,7 @@ async fn import_file(
     unpriced: &mut UnpricedModels,
 ) -> (Counts, Ending) {
     let shown = file.display().to_string();
-    match import::open_path(file).with_context(|| format!("{shown} cannot be opened")) {
+    match import::open_path(file.to_owned()).await.with_context(|| format!("{shown} cannot be opened")) {
         Ok(input) => import_input(ingest, format, options, shown, input, unpriced).await,
         Err(error) => {
             let error = format!("{error:#}");
@@ -262,7 +262,11 @@ async fn import_input(
     let ended = running.run(ingest, &mut records).await;
     // Otherwise the thread that reads waits for room that nobody makes.
     drop(records);
-    let passed_over = passed_over.await.unwrap_or_default();
+    let passed_over = match &ended {
+        Ok(None) => passed_over.await.unwrap_or_default(),
+        // It may wait for input that never comes.
+        _ => PassedOver::default(),
+    };
     running.bar.finish_and_clear();
     running.counts.unpriced = running.unpriced.len() as u64;
     unpriced.add(running.unpriced.into_values());

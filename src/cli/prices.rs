@@ -54,10 +54,11 @@ impl Prices {
             match self.command {
                 Command::Import { file, effective_from } => {
                     let shown = file.display().to_string();
-                    let input = import::open_path(&file).with_context(|| format!("{shown} cannot be opened"))?;
+                    let input = import::open_path(file).await.with_context(|| format!("{shown} cannot be opened"))?;
                     let from = effective_from.unwrap_or_else(Utc::now);
-                    let table = prices::litellm(input.reader, from)
-                        .with_context(|| format!("{shown} is not a table of prices"))?;
+                    // A thread of its own: standard input may take for ever.
+                    let read = tokio::task::spawn_blocking(move || prices::litellm(input.reader, from));
+                    let table = read.await?.with_context(|| format!("{shown} is not a table of prices"))?;
                     for (model, reason) in table.skipped.iter().take(MAX_SKIPPED) {
                         say!("left out: {model}: {reason}");
                     }

@@ -4,7 +4,7 @@ use super::{PassedOver, Place, Problem, Reading, Record, Records, Refusal, Refus
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
@@ -27,7 +27,12 @@ pub struct Input {
 ///
 /// # Errors
 /// When the file cannot be opened, or its first bytes cannot be read.
-pub fn open_path(path: &Path) -> io::Result<Input> {
+pub async fn open_path(path: PathBuf) -> io::Result<Input> {
+    // Whoever types, and a pipe that nobody writes to, may take for ever: an interruption must not wait for them.
+    tokio::task::spawn_blocking(move || open(&path)).await?
+}
+
+fn open(path: &Path) -> io::Result<Input> {
     let (raw, total_bytes): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
@@ -320,7 +325,7 @@ mod tests {
         let packed = [gzip(&text), gzip(&text)].concat();
         for (content, unpacked) in [(packed, text.repeat(2)), (text.clone().into_bytes(), text)] {
             let file = file(&content);
-            let mut input = open_path(file.path()).unwrap();
+            let mut input = open(file.path()).unwrap();
             let mut read = String::new();
             input.reader.read_to_string(&mut read).unwrap();
             assert_eq!(read, unpacked);
@@ -334,10 +339,10 @@ mod tests {
         for content in ["", "x", "\n"] {
             let file = file(content.as_bytes());
             let mut read = String::new();
-            open_path(file.path()).unwrap().reader.read_to_string(&mut read).unwrap();
+            open(file.path()).unwrap().reader.read_to_string(&mut read).unwrap();
             assert_eq!(read, content);
         }
-        assert_eq!(open_path(Path::new("/no/such/file")).err().map(|e| e.kind()), Some(io::ErrorKind::NotFound));
+        assert_eq!(open(Path::new("/no/such/file")).err().map(|e| e.kind()), Some(io::ErrorKind::NotFound));
     }
 
     #[test]
@@ -349,7 +354,7 @@ mod tests {
         damaged[packed.len() / 2..][..64].fill(0xff);
         for content in [cut, damaged, vec![0x1f, 0x8b]] {
             let file = file(&content);
-            let input = open_path(file.path()).unwrap();
+            let input = open(file.path()).unwrap();
             let mut records = PerLine::boxed(lines(input.reader), |_, _| Ok(Parsed::NoCall));
             let error = records.next().unwrap().unwrap_err();
             assert!(matches!(error, Problem::Broken(crate::import::ImportError::Gzip(_))), "{error:?}");

@@ -222,7 +222,12 @@ impl Committer {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, appends = batch.len(), "a batch failed");
                 counter!("apex_log_failed_batches_total").increment(1);
-                if matches!(error, AppendError::Unavailable(_) | AppendError::Indeterminate(_)) {
+                // Others that were faster are no failure of the database.
+                let is_failure = match &error {
+                    AppendError::Unavailable(error) => !is_meeting(error),
+                    error => matches!(error, AppendError::Indeterminate(_)),
+                };
+                if is_failure {
                     self.failure.set(Some((Instant::now(), error.clone())));
                 }
                 let settled = batch.into_iter().map(|waiting| waiting.settle(Err(error.clone()))).collect();

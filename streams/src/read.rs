@@ -419,12 +419,19 @@ impl Receipt {
 
 pub(crate) async fn receipt(pool: &PgPool, stream: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
     let row = sqlx::query(
-        "select first_position, event_count, request from apex.receipts where tenant_id = $1 and command_id = $2
-         union all
-         select coalesce(s.first_position, e.position), s.first_count, s.first_request from apex.streams s
-         left join apex.events e on e.stream_id = s.stream_id and e.version = 1
-             and e.tenant_id = s.tenant_id and e.category = s.category
-         where s.tenant_id = $1 and s.category = $3 and s.stream_id = $4 and s.first_command = $2
+        // The stream's own first: the same id may have changed another stream and created this one, as two commands.
+        "select first_position, event_count, request from (
+             select coalesce(s.first_position, e.position) as first_position, s.first_count as event_count,
+                    s.first_request as request, 1 as place
+             from apex.streams s
+             left join apex.events e on e.stream_id = s.stream_id and e.version = 1
+                 and e.tenant_id = s.tenant_id and e.category = s.category
+             where s.tenant_id = $1 and s.category = $3 and s.stream_id = $4 and s.first_command = $2
+             union all
+             select first_position, event_count, request, 2 from apex.receipts
+             where tenant_id = $1 and command_id = $2
+         ) as receipt
+         order by place
          limit 1",
     )
     .bind(stream.tenant.as_str())

@@ -93,6 +93,23 @@ async fn one_command_id_for_two_new_calls_is_two_commands_with_events_of_their_o
     assert_ne!(ids[0], ids[1], "whoever deduplicates by event id would lose one");
 }
 
+/// Whatever else was done under an id: what a command rests on, or another object, is not what it creates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_command_id_for_an_agent_and_for_what_is_created_for_it_is_two_commands() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let (created, changed) = (Uuid::new_v4(), Uuid::new_v4());
+    let register = json!({ "commandId": created, "name": "ada" });
+    let ada = command(&server, "registerAgent", register, "outcome agent { id }").await["agent"]["id"].clone();
+    command(&server, "activateAgent", json!({ "commandId": changed, "id": ada }), SETTLED).await;
+    for id in [created, changed] {
+        let submit = json!({ "commandId": id, "title": "t", "agentId": ada });
+        let submitted = command(&server, "submitTask", submit.clone(), SETTLED).await;
+        assert_eq!(submitted["outcome"], "DONE", "{submitted}");
+        is_duplicate(&server, "submitTask", submit, &submitted).await;
+    }
+}
+
 fn register(text: &str) -> AgentCommand {
     AgentCommand::Register {
         profile: Profile { name: name(text), kind: None, model: None, labels: Labels::default() },

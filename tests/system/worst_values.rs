@@ -301,6 +301,13 @@ static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     ]
     .map(text)
     .to_vec();
+    // Cursors of reports that no report has.
+    for (calls, cost) in [("-9223372036854775808", "0"), ("-1", "1e9"), ("9223372036854775807", "-0.1")] {
+        for (by, keys) in [("", ""), (r#""model""#, r#""x""#)] {
+            let cursor = format!(r#"{{"by":[{by}],"cost":"{cost}","calls":{calls},"keys":[{keys}]}}"#);
+            texts.push(text(&URL_SAFE_NO_PAD.encode(cursor)));
+        }
+    }
     texts.extend(
         [
             "Agent:x",

@@ -94,6 +94,7 @@ pub(crate) struct Call {
     /// What the record itself said it cost, in US dollars; never the charge.
     reported_cost: Option<Decimal>,
     /// What went wrong, if it failed.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     error: Option<String>,
     /// Who reported it first, such as `claude-code`.
     source: String,

@@ -17,6 +17,8 @@ use uuid::Uuid;
 pub(crate) const DEFAULT_PAGE: i32 = 50;
 /// The years that a cursor may lie in: more than any row does, and less than PostgreSQL's range from 4713 BC on.
 const CURSOR_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
+/// What a text of up to 64 KiB costs: so much may have to be kept of each row until the answer is written.
+pub(crate) const LARGE_TEXT_COST: usize = 16;
 /// What asking the database costs, in the currency of [`crate::Limits::max_complexity`].
 pub(crate) const STATEMENT_COST: usize = 10;
 

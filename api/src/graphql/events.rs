@@ -38,6 +38,7 @@ pub(crate) struct Event {
     /// The version of the payload's schema.
     schema_version: i32,
     /// What happened. As text where it is JSON that has no form here, such as a number beyond any that is known.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     payload: Json<Value>,
     /// Who caused it, and by what: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and
     /// `traceparent`. As text where it is JSON that has no form here.

@@ -49,6 +49,7 @@ pub(crate) struct Memory {
     /// Who remembers.
     agent_id: ID,
     /// What; empty once forgotten.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     content: String,
     /// Words to find it by; none once forgotten.
     tags: Vec<String>,

@@ -63,6 +63,7 @@ pub(crate) struct Task {
     /// What was said of its progress last.
     note: Option<String>,
     /// Its result, its error or the reason why it was called off, by status.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     outcome: Option<String>,
     /// When it was put up.
     submitted_at: Timestamp,

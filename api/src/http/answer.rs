@@ -1,7 +1,8 @@
 //! Bodies of answers: GraphQL responses, and errors of the same form where there is no GraphQL yet.
 
 use crate::limits::refusal;
-use async_graphql::{Response as Executed, ServerError, Value};
+use async_graphql::parser::types::OperationType;
+use async_graphql::{PathSegment, Response as Executed, ServerError, Value};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -61,17 +62,23 @@ pub(crate) fn body(response: &Executed) -> Body<'_> {
     Body { errors: &response.errors, data: (!is_request_error(response)).then_some(&response.data) }
 }
 
-/// Puts an error in the place of a response that would be longer than a limit. What a mutation did is done all the same.
-pub(crate) fn bound(response: &mut Executed, limit_bytes: usize) {
-    if serde_json::to_writer(Counter { left_bytes: limit_bytes }, &body(response)).is_err() {
-        let message = format!(
-            "the answer has more than {limit_bytes} bytes; ask for fewer rows with `first`, or for fewer fields. \
-             Mutations in it were executed"
-        );
-        let mut error = refusal("BAD_USER_INPUT", message, None);
-        error.extensions.get_or_insert_default().set("reason", "RESPONSE_TOO_LARGE");
-        *response = Executed::from_errors(vec![error]);
+/// Puts an error in the place of a response that would be longer than a limit. It was executed, and says so: the error
+/// is one of its first field.
+pub(crate) fn bound(response: &mut Executed, operation: OperationType, limit_bytes: usize) {
+    if serde_json::to_writer(Counter { left_bytes: limit_bytes }, &body(response)).is_ok() {
+        return;
     }
+    let remedy = match operation {
+        OperationType::Mutation => "it was executed; ask for what it changed with a query",
+        OperationType::Query | OperationType::Subscription => "ask for fewer rows with `first`, or for fewer fields",
+    };
+    let message = format!("the answer has more than {limit_bytes} bytes; {remedy}");
+    let mut error = refusal("BAD_USER_INPUT", message, None);
+    error.extensions.get_or_insert_default().set("reason", "RESPONSE_TOO_LARGE");
+    if let Value::Object(fields) = &response.data {
+        error.path = fields.keys().take(1).map(|field| PathSegment::Field(field.to_string())).collect();
+    }
+    *response = Executed::from_errors(vec![error]);
 }
 
 /// Counts what is written, up to a limit.
@@ -102,7 +109,6 @@ pub(crate) fn text(body: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_graphql::PathSegment;
 
     #[test]
     fn a_refused_request_has_no_data_and_an_executed_one_has() {
@@ -118,9 +124,10 @@ mod tests {
         let response = || Executed::new(async_graphql::value!({ "a": "0123456789" }));
         let length = text(&body(&response())).len();
         let (mut fits, mut too_long) = (response(), response());
-        bound(&mut fits, length);
+        bound(&mut fits, OperationType::Query, length);
         assert_eq!(text(&body(&fits)).len(), length);
-        bound(&mut too_long, length - 1);
+        bound(&mut too_long, OperationType::Query, length - 1);
+        assert!(!is_request_error(&too_long), "it was executed");
         assert!(text(&body(&too_long)).contains("RESPONSE_TOO_LARGE"), "{}", text(&body(&too_long)));
         assert!(too_long.errors[0].message.contains(&format!("more than {} bytes", length - 1)));
     }

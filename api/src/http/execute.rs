@@ -206,14 +206,14 @@ pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
     let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
     let mut response = executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)]));
     order.apply(&mut response);
-    answer::bound(&mut response, state.limits().max_answer_bytes);
     answer::code_errors(&mut response);
+    answer::bound(&mut response, operation, state.limits().max_answer_bytes);
     response
 }
 
 /// Executes a subscription: its results, one after the other.
 pub(crate) fn follow(state: &State, prepared: Prepared) -> BoxStream<'static, Response> {
-    let Prepared { request, order, is_large, .. } = prepared;
+    let Prepared { request, operation, order, is_large, .. } = prepared;
     let mut responses = state.schema.execute_stream(request);
     let mut is_new = is_large;
     // It is validated when it is polled first.
@@ -224,8 +224,8 @@ pub(crate) fn follow(state: &State, prepared: Prepared) -> BoxStream<'static, Re
     let max_bytes = state.limits().max_answer_bytes;
     let sorted = responses.map(move |mut response| {
         order.apply(&mut response);
-        answer::bound(&mut response, max_bytes);
         answer::code_errors(&mut response);
+        answer::bound(&mut response, operation, max_bytes);
         response
     });
     sorted.boxed()

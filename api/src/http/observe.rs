@@ -22,7 +22,7 @@ const FAILURES: [&str; 3] = ["500", "503", "504"];
 pub fn register_metrics() {
     describe_counter!("apex_http_requests_total", "Requests, by method, route and status.");
     describe_histogram!("apex_http_request_seconds", "How long the head of an answer took, by method and route.");
-    describe_gauge!("apex_http_connections", "Open connections that have not become WebSockets.");
+    describe_gauge!("apex_http_connections", "Open connections, those that became WebSockets among them.");
     describe_gauge!("apex_http_websockets", "Open WebSockets.");
     describe_gauge!("apex_http_event_streams", "Open streams of events.");
     describe_gauge!("apex_http_subscriptions", "Subscriptions in WebSockets.");

@@ -464,7 +464,7 @@ impl Connection {
         let Some(operation) = self.operations.get_mut(&id).filter(|operation| operation.number == number) else {
             return Ok(());
         };
-        let mut response = match step {
+        let response = match step {
             Step::Next(response) => response,
             // It ended because the server stops, which its client is told by the closing of the connection.
             Step::Done if self.state.shutdown.is_cancelled() => return Err(Close::going_away().into()),
@@ -476,8 +476,6 @@ impl Connection {
         let is_first = !std::mem::replace(&mut operation.answered, true);
         let place = operation.place.clone();
         let never_began = operation.is_subscription && response.data == Value::Null && !response.errors.is_empty();
-        answer::bound(&mut response, self.state.limits().max_answer_bytes);
-        answer::code_errors(&mut response);
         if is_first && (never_began || answer::is_request_error(&response)) {
             self.forget(&id);
             return self.refuse(&id, &response.errors).await;
