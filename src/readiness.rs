@@ -30,15 +30,15 @@ pub struct Readiness {
     pub standing: Standing,
     /// For how long a projection that is behind may stand still.
     pub max_standstill: Duration,
-    /// What was found last, and when.
+    /// What the database said last, and when.
     pub found: Found,
 }
 
-/// What a check found last, and when. Whoever asks while one is under way waits for it: however many ask, and they need
-/// no token, the database is asked once.
+/// What the database said last, and when. A request that comes while the database is asked waits for that answer: however
+/// many clients ask, and they need no token, the database is asked once.
 pub type Found = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
 
-/// For how long a finding is told without looking again.
+/// How long an answer of the database is used again.
 const FOUND_LASTS: Duration = Duration::from_millis(250);
 
 impl Readiness {
@@ -74,19 +74,24 @@ impl Standing {
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
         Box::pin(async move {
-            let mut found = self.found.lock().await;
-            if let Some((_, checks)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_LASTS) {
-                return checks.clone();
-            }
-            let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
-            let checks = vec![self.tail(), self.appends(), partitions, projections];
-            *found = Some((Instant::now(), checks.clone()));
-            checks
+            let of_database = self.of_database().await;
+            [self.tail(), self.appends()].into_iter().chain(of_database).collect()
         })
     }
 }
 
 impl Readiness {
+    async fn of_database(&self) -> Vec<api::ReadyCheck> {
+        let mut found = self.found.lock().await;
+        if let Some((_, checks)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_LASTS) {
+            return checks.clone();
+        }
+        let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
+        let checks = vec![partitions, projections];
+        *found = Some((Instant::now(), checks.clone()));
+        checks
+    }
+
     fn tail(&self) -> api::ReadyCheck {
         let age = self.log.tail().age();
         let failure = self.log.tail().failure();
