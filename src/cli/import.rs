@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use domain::Name;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,6 +78,10 @@ pub(super) struct Counts {
     refused: u64,
     /// Calls of the file that no price is known for.
     unpriced: u64,
+    /// Records of the format that are no calls, such as what a user wrote.
+    no_calls: u64,
+    /// Records that are not of the format. They were passed over.
+    foreign: u64,
     /// Why the file was not read to its end, or nothing was found in it.
     error: Option<String>,
 }
@@ -121,7 +125,7 @@ impl Import {
         let ingest = Ingest::new(rooms.commands.clone(), rooms.tenant.clone(), actor, prices);
         let mut ingest = ingest.on_wait(say_waiting());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
-        let mut unpriced = UnpricedModels::default();
+        let mut unpriced = UnpricedCalls::default();
         for file in &self.files {
             let options =
                 Options { model: self.model.clone(), provider: self.provider.clone(), agent: self.agent.clone() };
@@ -229,7 +233,7 @@ async fn import_file(
     format: Format,
     options: Options,
     file: &Path,
-    unpriced: &mut UnpricedModels,
+    unpriced: &mut UnpricedCalls,
 ) -> (Counts, Ending) {
     let shown = file.display().to_string();
     match import::open_path(file.to_owned()).await.with_context(|| format!("{shown} cannot be opened")) {
@@ -249,13 +253,14 @@ async fn import_input(
     options: Options,
     shown: String,
     input: Input,
-    unpriced: &mut UnpricedModels,
+    unpriced: &mut UnpricedCalls,
 ) -> (Counts, Ending) {
     let bar = progress(&shown, input.total_bytes);
     let mut running = Running {
         counts: Counts { file: shown, ..Counts::default() },
         read_bytes: input.read_bytes,
-        unpriced: HashMap::new(),
+        unpriced: HashSet::new(),
+        all_unpriced: unpriced,
         bar,
     };
     let (mut records, passed_over) = parse(format, options, input.reader);
@@ -269,8 +274,12 @@ async fn import_input(
     };
     running.bar.finish_and_clear();
     running.counts.unpriced = running.unpriced.len() as u64;
-    unpriced.add(running.unpriced.into_values());
+    (running.counts.no_calls, running.counts.foreign) = (passed_over.no_calls, passed_over.foreign);
     let mut counts = running.counts;
+    if counts.done() > 0 && counts.foreign > 0 {
+        let (file, foreign, format) = (&counts.file, HumanCount(counts.foreign), format.as_str());
+        say!("passed over: {file}: {foreign} records that are not of {format}");
+    }
     let (error, ending) = match ended {
         Ok(None) => match nothing_in(format, &counts, passed_over) {
             Some((error, ending)) => (error, ending),
@@ -316,15 +325,17 @@ fn nothing_in(format: Format, counts: &Counts, passed_over: PassedOver) -> Optio
 const MAX_UNPRICED_CALLS: usize = 1_000_000;
 
 /// The import of one input while it goes on.
-struct Running {
+struct Running<'a> {
     counts: Counts,
     read_bytes: Arc<AtomicU64>,
-    /// The calls that have no price yet.
-    unpriced: HashMap<Uuid, Unpriced>,
+    /// The calls of this input that have no price yet.
+    unpriced: HashSet<Uuid>,
+    /// Those of all inputs.
+    all_unpriced: &'a mut UnpricedCalls,
     bar: ProgressBar,
 }
 
-impl Running {
+impl Running<'_> {
     /// Reports all records; returns what was wrong with the input, if anything.
     async fn run(
         &mut self,
@@ -393,12 +404,14 @@ impl Running {
             Fate::Duplicate => self.counts.duplicate += 1,
         }
         match reported.unpriced {
-            Some(unpriced) if self.unpriced.len() < MAX_UNPRICED_CALLS => {
-                self.unpriced.insert(reported.call_id, unpriced);
+            Some(unpriced) => {
+                if self.all_unpriced.insert(reported.call_id, unpriced) {
+                    self.unpriced.insert(reported.call_id);
+                }
             }
-            Some(_) => {}
             None => {
                 self.unpriced.remove(&reported.call_id);
+                self.all_unpriced.calls.remove(&reported.call_id);
             }
         }
         Ok(())
@@ -422,30 +435,45 @@ impl Running {
     }
 }
 
-/// The models of calls that have no price, with the number of calls.
+/// The calls of all inputs that have no price yet. One that several inputs speak of is one call, and has a price as soon as
+/// one of them gives it what it takes.
 #[derive(Default)]
-pub(super) struct UnpricedModels(BTreeMap<Unpriced, u64>);
+pub(super) struct UnpricedCalls {
+    calls: HashMap<Uuid, Unpriced>,
+    /// Whether there are more than are counted.
+    has_more: bool,
+}
 
 /// Models named of those that have no price.
 const MAX_MODELS: usize = 10;
 
-impl UnpricedModels {
-    fn add(&mut self, calls: impl Iterator<Item = Unpriced>) {
-        for call in calls {
-            *self.0.entry(call).or_default() += 1;
+impl UnpricedCalls {
+    /// Whether the call is counted.
+    fn insert(&mut self, call: Uuid, unpriced: Unpriced) -> bool {
+        let is_counted = self.calls.len() < MAX_UNPRICED_CALLS || self.calls.contains_key(&call);
+        if is_counted {
+            self.calls.insert(call, unpriced);
         }
+        self.has_more |= !is_counted;
+        is_counted
     }
 
     /// Says which models have no price, and what to do about it.
     pub(super) fn tell(&self) {
-        let mut models: Vec<_> = self.0.iter().collect();
-        models.sort_by_key(|(_, calls)| std::cmp::Reverse(**calls));
-        let Some(((first, _), all)) = models.first().zip(Some(self.0.values().sum::<u64>())) else { return };
-        say!("{} calls have no price, and are in no cost:", HumanCount(all));
+        let mut by_model: BTreeMap<&Unpriced, u64> = BTreeMap::new();
+        for unpriced in self.calls.values() {
+            *by_model.entry(unpriced).or_default() += 1;
+        }
+        let mut models: Vec<_> = by_model.into_iter().collect();
+        models.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
+        let Some((first, _)) = models.first() else { return };
+        let all = HumanCount(self.calls.len() as u64);
+        let or_more = if self.has_more { " or more" } else { "" };
+        say!("{all}{or_more} calls have no price, and are in no cost:");
         for (unpriced, calls) in models.iter().take(MAX_MODELS) {
             let model = unpriced.model.as_ref().map_or("no model", Name::as_str);
             let provider = unpriced.provider.as_ref().map_or("no provider", Name::as_str);
-            say!("  {model} ({provider}): {}", HumanCount(**calls));
+            say!("  {model} ({provider}): {}", HumanCount(*calls));
         }
         if models.len() > MAX_MODELS {
             say!("  and {} more models", models.len() - MAX_MODELS);
@@ -455,7 +483,7 @@ impl UnpricedModels {
             "`apex prices list --model '{model}'` shows the prices that are known. Set the others with `apex prices import \
              TABLE.json --effective-from DATE`, and import the files again."
         );
-        if self.0.keys().any(|unpriced| unpriced.provider.is_none()) {
+        if self.calls.values().any(|unpriced| unpriced.provider.is_none()) {
             say!(
                 "A call that names no provider has a price only if one provider lists its model; --provider names it."
             );
@@ -514,7 +542,7 @@ pub(super) async fn import_sample(
     shown: String,
     input: Input,
 ) -> anyhow::Result<()> {
-    let (counts, ending) = import_input(ingest, format, options, shown, input, &mut UnpricedModels::default()).await;
+    let (counts, ending) = import_input(ingest, format, options, shown, input, &mut UnpricedCalls::default()).await;
     match ending {
         Ending::Complete => Ok(()),
         Ending::NoCalls | Ending::Unreadable => anyhow::bail!("{} was not imported whole", counts.file),

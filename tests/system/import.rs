@@ -463,6 +463,22 @@ async fn nothing_understood_is_not_success() {
     }
 }
 
+/// What is passed over is counted and said, also where there are calls beside it.
+#[tokio::test]
+async fn lines_of_another_format_are_counted_beside_calls() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.jsonl");
+    let answer = r#"{"type":"assistant","sessionId":"11111111-aaaa-4bbb-8ccc-000000000009","timestamp":"2026-01-01T00:00:00Z",
+        "uuid":"11111111-aaaa-4bbb-8ccc-00000000000a","requestId":"req_1","message":{"id":"msg_1","model":"claude-sonnet-4-5",
+        "role":"assistant","usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    let foreign = r#"{"id":1,"created":2}"#;
+    std::fs::write(&path, [answer.replace('\n', " ").as_str(), foreign, foreign].join("\n")).unwrap();
+    let ran = database.run(&["import", "claude-code", path.to_str().unwrap(), "--format", "json"]).await.ok();
+    assert_eq!((&ran.json()[0]["imported"], &ran.json()[0]["foreign"]), (&json!(1), &json!(2)));
+    assert!(ran.stderr.contains("2 records that are not of claude-code"), "{}", ran.stderr);
+}
+
 #[tokio::test]
 async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_again() {
     let database = TestDatabase::new().await;
@@ -471,9 +487,12 @@ async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_agai
     let lines: Vec<_> =
         ["a", "b", "a"].map(|id| line(id, "10", "0.1").replace("gpt-3.5-turbo-16k-0613", "my-model")).into();
     std::fs::write(&path, lines.join("\n")).unwrap();
-    let import = ["import", "autogpt", path.to_str().unwrap(), "--format", "json"];
+    // Twice: calls of several files are calls once.
+    let again = folder.path().join("again.jsonl");
+    std::fs::copy(&path, &again).unwrap();
+    let import = ["import", "autogpt", path.to_str().unwrap(), again.to_str().unwrap(), "--format", "json"];
     let ran = database.run(&import).await.ok();
-    assert_eq!(ran.json()[0]["unpriced"], 2);
+    assert_eq!((&ran.json()[0]["unpriced"], &ran.json()[1]["unpriced"]), (&json!(2), &json!(2)));
     for said in ["2 calls have no price", "my-model (openai): 2", "apex prices list --model", "apex prices import"] {
         assert!(ran.stderr.contains(said), "{said:?} is not in:\n{}", ran.stderr);
     }
