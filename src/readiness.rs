@@ -30,16 +30,13 @@ pub struct Readiness {
     pub standing: Standing,
     /// For how long a projection that is behind may stand still.
     pub max_standstill: Duration,
-    /// What the database said last, and when.
+    /// What the database said last, and when it was asked.
     pub found: Found,
 }
 
-/// What the database said last, and when. A request that comes while the database is asked waits for that answer: however
-/// many clients ask, and they need no token, the database is asked once.
+/// What the database said last, and when it began to be asked. Clients, who need no token, wait while it is asked for
+/// another; those who have waited share the next answer. However many ask, one of them at a time asks the database.
 pub type Found = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
-
-/// How long an answer of the database is used again.
-const FOUND_LASTS: Duration = Duration::from_millis(250);
 
 impl Readiness {
     /// With a minute for projections that stand still.
@@ -82,13 +79,15 @@ impl api::ReadyChecks for Readiness {
 
 impl Readiness {
     async fn of_database(&self) -> Vec<api::ReadyCheck> {
+        let arrived = Instant::now();
         let mut found = self.found.lock().await;
-        if let Some((_, checks)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_LASTS) {
+        if let Some((_, checks)) = found.as_ref().filter(|(began, _)| *began >= arrived) {
             return checks.clone();
         }
+        let began = Instant::now();
         let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
         let checks = vec![partitions, projections];
-        *found = Some((Instant::now(), checks.clone()));
+        *found = Some((began, checks.clone()));
         checks
     }
 
