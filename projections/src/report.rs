@@ -5,7 +5,7 @@
 
 use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, NaiveDateTime, TimeDelta, Utc};
 use domain::{Sum, TenantId};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, FromRow, Row, Transaction};
 use streams::Position;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// What a report can be broken down by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,18 +58,60 @@ impl Dimension {
         matches!(self, Self::Hour | Self::Day | Self::Month)
     }
 
-    /// The dimension as text; for agents and tasks their id.
-    fn key(self) -> &'static str {
+    /// What rows are grouped by: for times their start.
+    fn column(self) -> &'static str {
         match self {
-            Self::Agent => "u.agent_id::text",
+            Self::Agent => "u.agent_id",
             Self::Provider => "u.provider",
             Self::Model => "u.model",
-            Self::Task => "u.task_id::text",
-            Self::Hour => r#"to_char(u.hour at time zone 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')"#,
-            Self::Day => "to_char(u.hour at time zone 'UTC', 'YYYY-MM-DD')",
-            Self::Month => "to_char(u.hour at time zone 'UTC', 'YYYY-MM')",
+            Self::Task => "u.task_id",
+            Self::Hour => "u.hour",
+            Self::Day => "date_trunc('day', u.hour, 'UTC')",
+            Self::Month => "date_trunc('month', u.hour, 'UTC')",
         }
     }
+
+    /// The column as the text of a key; for agents and tasks their id.
+    fn text_of(self, column: &str) -> String {
+        match self {
+            Self::Agent | Self::Task => format!("{column}::text"),
+            Self::Provider | Self::Model => column.to_owned(),
+            Self::Hour => format!(r#"to_char({column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')"#),
+            Self::Day => format!("to_char({column} at time zone 'UTC', 'YYYY-MM-DD')"),
+            Self::Month => format!("to_char({column} at time zone 'UTC', 'YYYY-MM')"),
+        }
+    }
+
+    /// Whether a key of a row can have this value.
+    fn accepts(self, key: Option<&str>) -> bool {
+        match (self, key) {
+            (Self::Hour | Self::Day | Self::Month, key) => key.and_then(|key| self.start(key)).is_some(),
+            (_, None) => true,
+            (Self::Agent | Self::Task, Some(key)) => {
+                Uuid::parse_str(key).is_ok_and(|id| id.hyphenated().to_string() == key)
+            }
+            // PostgreSQL takes no NUL in text.
+            (Self::Provider | Self::Model, Some(key)) => !key.contains('\0'),
+        }
+    }
+
+    /// When the hour, day or month with this key began.
+    fn start(self, key: &str) -> Option<DateTime<Utc>> {
+        let first_moment = match self {
+            Self::Hour => key.to_owned(),
+            Self::Day => format!("{key}T00:00Z"),
+            Self::Month => format!("{key}-01T00:00Z"),
+            Self::Agent | Self::Provider | Self::Model | Self::Task => return None,
+        };
+        Some(NaiveDateTime::parse_from_str(&first_moment, "%Y-%m-%dT%H:%MZ").ok()?.and_utc())
+    }
+}
+
+/// The shortest span of time that the report is broken down by. The longer ones are functions of it.
+fn finest_time(by: &[Dimension]) -> Option<(usize, Dimension)> {
+    [Dimension::Hour, Dimension::Day, Dimension::Month]
+        .into_iter()
+        .find_map(|time| by.iter().position(|by| *by == time).map(|place| (place, time)))
 }
 
 /// What is asked for.
@@ -206,11 +249,18 @@ pub struct ReportCursor {
 impl ReportCursor {
     fn check(&self, by: &[Dimension]) -> Result<(), ReportError> {
         let is_of_report = self.by.iter().map(String::as_str).eq(by.iter().map(|dimension| dimension.as_str()));
-        // PostgreSQL takes no NUL in text.
-        let is_text = self.keys.iter().flatten().all(|key| !key.contains('\0'));
         let fits =
-            self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| !by.is_time() || key.is_some());
-        if is_of_report && is_text && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::BadCursor) }
+            self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| by.accepts(key.as_deref()));
+        if is_of_report && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::BadCursor) }
+    }
+
+    /// When the hour, day or month of the row began, whichever is the shortest. No row after this one is earlier.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let times = [Dimension::Hour, Dimension::Day, Dimension::Month];
+        times.into_iter().find_map(|time| {
+            let place = self.by.iter().position(|by| by == time.as_str())?;
+            time.start(self.keys.get(place)?.as_deref()?)
+        })
     }
 }
 
@@ -347,8 +397,9 @@ async fn sums_after(
     after: &ReportCursor,
 ) -> Result<Totals, sqlx::Error> {
     let statement = format!("select {SUMS} from ({}) g where {}", groups(&query.by), is_after(&query.by, 4));
-    let read = sqlx::query_as(AssertSqlSafe(statement)).bind(query.tenant.as_str()).bind(query.from).bind(query.to);
-    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys);
+    let from = query.from.max(after.time());
+    let read = sqlx::query_as(AssertSqlSafe(statement)).bind(query.tenant.as_str()).bind(from).bind(query.to);
+    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
     read.fetch_one(connection).await
 }
 
@@ -360,9 +411,10 @@ async fn rows_after(
 ) -> Result<Vec<ReportRow>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = sqlx::query(AssertSqlSafe(page_of_rows(&query.by, after.is_some())));
-    let mut read = read.bind(query.tenant.as_str()).bind(query.from).bind(query.to).bind(limit);
+    let from = query.from.max(after.and_then(ReportCursor::time));
+    let mut read = read.bind(query.tenant.as_str()).bind(from).bind(query.to).bind(limit);
     if let Some(after) = after {
-        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys);
+        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
     }
     let found = read.fetch_all(connection).await?;
     found.iter().map(|row| read_row(row, query.by.len())).collect()
@@ -383,55 +435,76 @@ fn check(query: &ReportQuery) -> Result<(), ReportError> {
     twice.map_or(Ok(()), |(_, dimension)| Err(ReportError::Twice(dimension.as_str())))
 }
 
-/// One row for each combination of keys. Cells that amendments have emptied are no calls.
+/// One row for each combination of keys. Cells that amendments have emptied are no calls. Columns are grouped by in the
+/// order of the table's index, so that a report by the hour needs no sort of the whole table.
 fn groups(by: &[Dimension]) -> String {
-    let keys: Vec<_> = by.iter().enumerate().map(|(n, by)| format!("{} as key_{n}", by.key())).collect();
-    let places: Vec<_> = (1..=by.len()).map(|place| place.to_string()).collect();
+    let finest = finest_time(by);
+    let mut columns: Vec<_> = by.iter().copied().enumerate().filter(|(_, by)| !by.is_time()).chain(finest).collect();
+    columns.sort_by_key(|(_, by)| match by {
+        Dimension::Hour | Dimension::Day | Dimension::Month => 0,
+        Dimension::Agent => 1,
+        Dimension::Provider => 2,
+        Dimension::Model => 3,
+        Dimension::Task => 4,
+    });
+    let keys: Vec<_> = columns.iter().map(|(n, by)| format!("{} as column_{n}", by.column())).collect();
+    let places: Vec<_> = (1..=columns.len()).map(|place| place.to_string()).collect();
     let (keys, places) = (keys.join(", "), places.join(", "));
     format!("select {keys}, {SUMS} {RANGE} group by {places} having sum(calls) <> 0 or sum(tool_calls) <> 0")
 }
 
-/// What rows are ordered by, ascending: the keys that are times, then the highest cost, the most calls, and all keys with
-/// those that are null last. `key` and `number` give the expressions. Bytes are compared, so that all databases agree.
-fn order(by: &[Dimension], key: impl Fn(usize) -> String, cost: &str, calls: &str) -> String {
-    let times = by.iter().enumerate().filter(|(_, by)| by.is_time());
-    let times = times.map(|(n, _)| format!("{} collate \"C\"", key(n)));
-    let ties = (0..by.len()).map(|n| format!("({0}) is null, coalesce({0}, '') collate \"C\"", key(n)));
-    let all: Vec<_> = times.chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect();
-    all.join(", ")
+/// What rows are ordered by, ascending: the time, then the highest cost, the most calls, and all keys with those that are
+/// null last. The arguments give the expressions. Bytes are compared, so that all databases agree.
+fn order(by: &[Dimension], time: &str, cost: &str, calls: &str, column: impl Fn(usize) -> String) -> String {
+    let time = finest_time(by).map(|_| time.to_owned());
+    let ties = by.iter().enumerate().filter(|(_, by)| !by.is_time()).map(|(n, by)| {
+        let column = column(n);
+        match by {
+            Dimension::Agent | Dimension::Task => {
+                let nil = Uuid::nil();
+                format!("({column})::uuid is null, coalesce(({column})::uuid, '{nil}')")
+            }
+            _ => format!("({column}) is null, coalesce({column}, '') collate \"C\""),
+        }
+    });
+    time.into_iter().chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect::<Vec<_>>().join(", ")
 }
 
 fn order_of_rows(by: &[Dimension]) -> String {
-    order(by, |n| format!("g.key_{n}"), "g.cost", "g.calls")
+    let time = finest_time(by).map_or_else(String::new, |(n, _)| format!("g.column_{n}"));
+    order(by, &time, "g.cost", "g.calls", |n| format!("g.column_{n}"))
 }
 
-/// Whether a row comes after the one whose cost, calls and keys are the parameters from `first` on.
+/// Whether a row comes after the one whose cost, calls, keys and time are the parameters from `first` on.
 fn is_after(by: &[Dimension], first: usize) -> String {
     let key = |n: usize| format!("(${}::text[])[{}]", first + 2, n + 1);
     let (cost, calls) = (format!("${first}::numeric"), format!("${}::bigint", first + 1));
-    format!("({}) > ({})", order_of_rows(by), order(by, key, &cost, &calls))
+    let after = order(by, &format!("${}::timestamptz", first + 3), &cost, &calls, key);
+    format!("({}) > ({after})", order_of_rows(by))
 }
 
 /// Rows with the names of agents and tasks, which are looked up for these rows alone. The fourth parameter is their
 /// greatest number; those from the fifth on are the row to begin after.
 fn page_of_rows(by: &[Dimension], is_continued: bool) -> String {
-    let names: Vec<_> = by
-        .iter()
-        .enumerate()
-        .map(|(n, by)| match by {
-            Dimension::Agent => format!(
-                "(select a.name from apex.agents a where a.tenant_id = $1 and a.agent_id = g.key_{n}::uuid) as name_{n}"
-            ),
-            Dimension::Task => format!(
-                "(select t.title from apex.tasks t where t.tenant_id = $1 and t.task_id = g.key_{n}::uuid) as name_{n}"
-            ),
-            _ => format!("null::text as name_{n}"),
-        })
-        .collect();
-    let (names, order, groups) = (names.join(", "), order_of_rows(by), groups(by));
+    let finest = finest_time(by);
+    let keys = by.iter().enumerate().map(|(n, by)| {
+        let column = if by.is_time() { finest.map_or(n, |(finest, _)| finest) } else { n };
+        format!("{} as key_{n}", by.text_of(&format!("g.column_{column}")))
+    });
+    let names = by.iter().enumerate().map(|(n, by)| match by {
+        Dimension::Agent => format!(
+            "(select a.name from apex.agents a where a.tenant_id = $1 and a.agent_id = g.column_{n}) as name_{n}"
+        ),
+        Dimension::Task => {
+            format!("(select t.title from apex.tasks t where t.tenant_id = $1 and t.task_id = g.column_{n}) as name_{n}")
+        }
+        _ => format!("null::text as name_{n}"),
+    });
+    let columns: Vec<_> = keys.chain(names).collect();
+    let (columns, order, groups) = (columns.join(", "), order_of_rows(by), groups(by));
     let after = if is_continued { format!("where {}", is_after(by, 5)) } else { String::new() };
     format!(
-        "select g.*, {names} from (select * from ({groups}) g {after} order by {order} limit $4::bigint) g
+        "select g.*, {columns} from (select * from ({groups}) g {after} order by {order} limit $4::bigint) g
          order by {order}"
     )
 }
