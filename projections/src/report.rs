@@ -249,8 +249,7 @@ pub struct ReportCursor {
 impl ReportCursor {
     fn check(&self, by: &[Dimension]) -> Result<(), ReportError> {
         let is_of_report = self.by.iter().map(String::as_str).eq(by.iter().map(|dimension| dimension.as_str()));
-        let fits =
-            self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| by.accepts(key.as_deref()));
+        let fits = self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| by.accepts(key.as_deref()));
         if is_of_report && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::BadCursor) }
     }
 
@@ -496,7 +495,9 @@ fn page_of_rows(by: &[Dimension], is_continued: bool) -> String {
             "(select a.name from apex.agents a where a.tenant_id = $1 and a.agent_id = g.column_{n}) as name_{n}"
         ),
         Dimension::Task => {
-            format!("(select t.title from apex.tasks t where t.tenant_id = $1 and t.task_id = g.column_{n}) as name_{n}")
+            format!(
+                "(select t.title from apex.tasks t where t.tenant_id = $1 and t.task_id = g.column_{n}) as name_{n}"
+            )
         }
         _ => format!("null::text as name_{n}"),
     });
