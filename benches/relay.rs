@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use streams::Position;
-use streams::relay::{Relay, RelayConfig, publish_again_from, relayed};
+use streams::relay::{Relay, RelayConfig, relay_checkpoint, republish_from};
 use support::{Bench, Table, new_stream, payload, setting};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -47,16 +47,16 @@ async fn fill(bench: &Bench, events: u64) {
 /// Events a second, from an empty topic to the last acknowledgement and checkpoint.
 async fn ours(bench: &Bench, head: Position) -> f64 {
     let prefix = format!("bench-{}", Uuid::new_v4().simple());
-    publish_again_from(&bench.pool, Position::from(1)).await.unwrap();
+    republish_from(&bench.pool, Position::from(1)).await.unwrap();
     let stop = CancellationToken::new();
     let relay = Relay { pool: bench.pool.clone(), tail: bench.log.tail().clone(), config: config(&prefix) };
     let running = tokio::spawn(relay.run(stop.clone().cancelled_owned()));
     // Making topics is no part of it.
-    while relayed(&bench.pool).await.unwrap() == Position::ZERO {
+    while relay_checkpoint(&bench.pool).await.unwrap() == Position::ZERO {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let (from, started) = (relayed(&bench.pool).await.unwrap(), Instant::now());
-    while relayed(&bench.pool).await.unwrap() < head {
+    let (from, started) = (relay_checkpoint(&bench.pool).await.unwrap(), Instant::now());
+    while relay_checkpoint(&bench.pool).await.unwrap() < head {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let took = started.elapsed().as_secs_f64();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use streams::Log;
+use streams::{DatabaseFault, Log};
 
 /// The tail polls twice a second, and says so where it fails; silence for longer than this means that it hangs.
 const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ impl Readiness {
                 let detail = format!("room for {} more events", room.positions);
                 // Not yet a reason to send callers elsewhere: everywhere else it is the same log.
                 let late = format!("WARNING: partitions are not made ahead of need; {detail}");
-                (!room.is_short(), if room.is_behind() { late } else { detail })
+                (!room.is_critical(), if room.is_low() { late } else { detail })
             }
             Err(detail) => (false, detail),
         };
@@ -194,26 +194,29 @@ fn parked(status: &ProjectionStatus) -> Option<String> {
 /// whoever asks for readiness shows no token.
 fn explain(error: &(dyn Error + 'static)) -> String {
     let causes = || std::iter::successors(Some(error), |error| (*error).source());
-    let database = causes().find_map(|cause| match cause.downcast_ref::<sqlx::Error>() {
-        Some(error) => Some(error),
-        None => cause.downcast_ref::<std::sync::Arc<sqlx::Error>>().map(|shared| &**shared),
+    let fault = causes().find_map(|cause| match cause.downcast_ref::<streams::DatabaseError>() {
+        Some(error) => Some(error.fault()),
+        None => cause.downcast_ref::<sqlx::Error>().map(DatabaseFault::of),
     });
-    let code = database.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
-    match (database, code.as_deref()) {
-        (_, Some("53100")) => "the disk of the database is full: free space on it, or make it larger".to_owned(),
-        (_, Some("53300")) => {
+    match fault {
+        Some(DatabaseFault::DiskFull) => {
+            "the disk of the database is full: free space on it, or make it larger".to_owned()
+        }
+        Some(DatabaseFault::TooManyConnections) => {
             "the database has no connection left: raise its max_connections, or lower APEX_DATABASE_CONNECTIONS"
                 .to_owned()
         }
-        (_, Some("57P01" | "57P02" | "57P03")) => "the database is starting or stopping".to_owned(),
-        (_, Some("25006")) => "the database takes no writes: APEX_DATABASE_URL names a standby".to_owned(),
-        (_, Some(code)) => format!("the database answers with the error {code}: see this process's log"),
-        (Some(sqlx::Error::Io(cause)), None) => {
-            format!("the database cannot be reached ({}): check that PostgreSQL runs", cause.kind())
+        Some(DatabaseFault::Restarting) => "the database is starting or stopping".to_owned(),
+        Some(DatabaseFault::ReadOnly) => "the database takes no writes: APEX_DATABASE_URL names a standby".to_owned(),
+        Some(DatabaseFault::Sqlstate(code)) => {
+            format!("the database answers with the error {code}: see this process's log")
         }
-        (Some(sqlx::Error::PoolTimedOut), None) => {
+        Some(DatabaseFault::Unreachable(kind)) => {
+            format!("the database cannot be reached ({kind}): check that PostgreSQL runs")
+        }
+        Some(DatabaseFault::NoConnection) => {
             "no connection to the database could be made in time, or none was free".to_owned()
         }
-        _ => "the database cannot be used: see this process's log".to_owned(),
+        Some(DatabaseFault::Driver) | None => "the database cannot be used: see this process's log".to_owned(),
     }
 }

@@ -69,7 +69,7 @@ impl Rooms {
         rooms.spawn("appender", async move {
             tokio::select! {
                 () = stop => Ok(()),
-                () = log.stopped() => anyhow::bail!("appending panicked; nothing can be appended any more"),
+                () = log.appender_stopped() => anyhow::bail!("appending panicked; nothing can be appended any more"),
             }
         });
         Ok(rooms)
@@ -103,7 +103,7 @@ impl Rooms {
     pub fn start_maintenance(&mut self) {
         let (log, stop) = (self.log.clone(), self.stop_signal());
         self.spawn("partitions", async move {
-            log.keep_partitions(stop).await;
+            log.maintain_partitions(stop).await;
             Ok(())
         });
     }
@@ -152,7 +152,7 @@ impl Rooms {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match projections::wait_for(&self.pool, names, head, left).await {
-                Err(WaitError::Database(error)) if streams::is_passing(&error) && !left.is_zero() => {
+                Err(WaitError::Database(error)) if streams::is_retryable(&error) && !left.is_zero() => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "the checkpoints are read again");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }

@@ -43,8 +43,8 @@ impl<E: std::error::Error + 'static> Error<E> {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Contended => true,
-            Self::Append(error) => error.is_passing(),
-            Self::Load(error) => error.is_passing(),
+            Self::Append(error) => error.is_retryable(),
+            Self::Load(error) => error.is_retryable(),
             Self::Rejected(_)
             | Self::WrongVersion { .. }
             | Self::CommandIdReused

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::{
-    Append, AppendError, Appended, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Submitted, Version,
+    Append, AppendError, Appended, Expected, Log, NewEvent, PendingAppend, Position, StreamAppend, StreamKey, Version,
 };
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
@@ -194,7 +194,7 @@ impl Commands {
                         return Ok(outcome);
                     }
                     // By now it is not nothing any more: others were faster.
-                    AppendError::Undone
+                    AppendError::ChainAborted
                 }
                 Err(Error::Append(error)) => error,
                 Err(error) => return Err(error),
@@ -242,7 +242,7 @@ impl Commands {
         let known = slot.clone();
         // A task of its own: others have built on this decision, and need to know even if its caller goes away.
         let concluded = tokio::spawn(async move {
-            let appended = submitted.answer().await?;
+            let appended = submitted.result().await?;
             let last = appended.last();
             let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
             if let Appended::New { .. } = appended {
@@ -251,7 +251,7 @@ impl Commands {
             }
             Ok((appended, aggregate))
         });
-        match concluded.await.unwrap_or_else(|_| Err(AppendError::unknown())) {
+        match concluded.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown())) {
             Ok((Appended::New { last, .. }, aggregate)) => {
                 self.snapshots.offer(key, before.version, &aggregate);
                 observe::appended(&*before.state, &events);
@@ -301,13 +301,13 @@ impl Commands {
     async fn pause<E: std::error::Error + 'static>(&self, attempt: u32, error: AppendError) -> Result<(), Error<E>> {
         if attempt + 1 >= self.config.max_attempts {
             return Err(match error {
-                AppendError::Conflict { .. } | AppendError::Undone => Error::Contended,
+                AppendError::Conflict { .. } | AppendError::ChainAborted => Error::Contended,
                 AppendError::CommandReused => Error::CommandIdReused,
                 error => Error::Append(error),
             });
         }
         let longest = match error {
-            AppendError::Undone => return Ok(()),
+            AppendError::ChainAborted => return Ok(()),
             AppendError::Busy { retry_after } => retry_after,
             AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
                 (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
@@ -335,7 +335,9 @@ impl Commands {
             self.log.receipt(key, context.command_id).await?
         };
         match (receipt, refused) {
-            (Some(receipt), _) if receipt.is_of_other(context.request.as_ref()) => Err(Error::CommandIdReused),
+            (Some(receipt), _) if receipt.is_for_different_request(context.request.as_ref()) => {
+                Err(Error::CommandIdReused)
+            }
             (Some(receipt), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position: receipt.last, aggregate }),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
@@ -355,7 +357,7 @@ struct HandedIn<A: Aggregate> {
     before: Arc<Loaded<A>>,
     events: Vec<A::Event>,
     after: Arc<Loaded<A>>,
-    submitted: Submitted,
+    submitted: PendingAppend,
     written: watch::Sender<Option<Position>>,
 }
 

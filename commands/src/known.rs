@@ -123,7 +123,7 @@ impl<A: Aggregate> Known<A> {
 
     /// What was decided on something that did not come to be is forgotten: others have come further.
     fn drop_undone(&mut self) {
-        if self.tip.take_if(|tip| tip.chain.is_undone()).is_some() {
+        if self.tip.take_if(|tip| tip.chain.is_aborted()).is_some() {
             self.is_stale = true;
         }
     }

@@ -105,8 +105,8 @@ fn events(partition: &ArchivePlan) -> u64 {
 
 /// All or nothing: who follows the log is to have read what leaves the database.
 fn refuse_if_behind(plan: &[ArchivePlan]) -> anyhow::Result<()> {
-    let Some(blocked) = plan.iter().find(|partition| !partition.behind.is_empty()) else { return Ok(()) };
-    let behind: Vec<_> = blocked.behind.iter().map(|(name, position)| format!("{name} (at {position})")).collect();
+    let Some(blocked) = plan.iter().find(|partition| !partition.lagging.is_empty()) else { return Ok(()) };
+    let behind: Vec<_> = blocked.lagging.iter().map(|(name, position)| format!("{name} (at {position})")).collect();
     anyhow::bail!("{} ends at position {}, which is not passed by: {}", blocked.name, blocked.last, behind.join(", "))
 }
 
@@ -125,7 +125,7 @@ fn show(plan: &[ArchivePlan]) -> anyhow::Result<()> {
 
 /// Says what is archived.
 pub(super) async fn list(database: &Database, format: ListFormat) -> anyhow::Result<()> {
-    let archives = streams::archives(&database.pool).await.context("the archives cannot be listed")?;
+    let archives = streams::list_archives(&database.pool).await.context("the archives cannot be listed")?;
     let objects: Vec<_> = archives
         .iter()
         .map(|archived| {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use streams::{ArchiveFolder, Archived, Log, Position, ReadFilter, Snapshot, StreamKey, Version};
+use streams::{ArchiveFolder, ArchiveRecord, Log, Position, ReadFilter, Snapshot, StreamKey, Version};
 
 /// Check the log itself, and archive old parts of it.
 ///
@@ -58,7 +58,7 @@ impl LogCommand {
             Command::Verify(Verify { snapshots }) => {
                 with_rooms(common, async |rooms| {
                     check_folder(common.archive.as_deref())?;
-                    let archives = streams::archives(&rooms.pool).await?;
+                    let archives = streams::list_archives(&rooms.pool).await?;
                     let (after, damaged) = verify_archives(archives, common.archive.as_deref()).await?;
                     let (events, problems) = verify(&rooms.log, after).await?;
                     let mut problems = problems + damaged;
@@ -89,7 +89,7 @@ fn check_folder(folder: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Checks the files of the archive; returns after which position the log can be read, and how many files are damaged.
-async fn verify_archives(archives: Vec<Archived>, folder: Option<&Path>) -> anyhow::Result<(Position, u64)> {
+async fn verify_archives(archives: Vec<ArchiveRecord>, folder: Option<&Path>) -> anyhow::Result<(Position, u64)> {
     let Some(last) = archives.last().map(|archived| archived.last) else { return Ok((Position::ZERO, 0)) };
     let Some(folder) = folder else {
         say!("Positions 1 to {last} are archived and not checked: name the folder with --archive.");

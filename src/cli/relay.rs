@@ -5,7 +5,7 @@ use crate::config::{Common, Kafka};
 use anyhow::Context as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use streams::relay::{publish_again_from, relayed};
+use streams::relay::{relay_checkpoint, republish_from};
 
 /// Publish the log to Kafka.
 ///
@@ -36,8 +36,7 @@ impl Relay {
                 "no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers"
             );
             if let Some(from) = self.from {
-                let again =
-                    publish_again_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
+                let again = republish_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
                 anyhow::ensure!(again, "the relay has not come to position {from} yet: it would skip what is before");
                 say!("What is from position {from} on is published again.");
             }
@@ -45,7 +44,7 @@ impl Relay {
             let head = rooms.log.head().await?;
             let mut stop = std::pin::pin!(stop_signal());
             loop {
-                let position = relayed(&rooms.pool).await.context("the checkpoint cannot be read")?;
+                let position = relay_checkpoint(&rooms.pool).await.context("the checkpoint cannot be read")?;
                 if self.until_caught_up && position >= head {
                     say!("Kafka has everything up to position {position}.");
                     return Ok(ExitCode::SUCCESS);

@@ -182,7 +182,7 @@ fn start_gauges(rooms: &mut Rooms) {
             }
             if let Ok(room) = log.headroom().await {
                 metrics::gauge!("apex_log_partition_headroom").set(room.positions as f64);
-                metrics::gauge!("apex_log_partition_size").set(room.partition as f64);
+                metrics::gauge!("apex_log_partition_size").set(room.partition_size as f64);
             }
             tokio::select! {
                 () = &mut stop => return Ok(()),

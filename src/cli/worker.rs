@@ -228,7 +228,7 @@ async fn apply(feed: &PartitionedFeed, consumer: &Consumer, batches: Vec<Partiti
         while let Err(error) = feed.apply(&batch.partition, &batch.events).await {
             pass_over(error).await?;
         }
-        consumer.applied(&batch);
+        consumer.mark_applied(&batch);
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ pub struct Append {
 /// Appends of one process that build on each other before the first of them is committed.
 ///
 /// When one of them is not written, for whatever reason, those handed in after it are refused as
-/// [`crate::AppendError::Undone`]: what they were decided on did not come to be. A chain that was undone stays so; what
+/// [`crate::AppendError::ChainAborted`]: what they were decided on did not come to be. A chain that was undone stays so; what
 /// comes next begins another. All appends of a chain touch one stream in common, which keeps them in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(Arc<AtomicBool>);
@@ -123,11 +123,11 @@ pub struct Chain(Arc<AtomicBool>);
 impl Chain {
     /// Whether an append of it was not written.
     #[must_use]
-    pub fn is_undone(&self) -> bool {
+    pub fn is_aborted(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    pub(crate) fn undo(&self) {
+    pub(crate) fn abort(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -160,11 +160,11 @@ impl Append {
             return Err(InvalidAppend::MetadataTooLarge { bytes: metadata_bytes, limit_bytes: MAX_METADATA_BYTES });
         }
         if self.metadata.actor.is_empty() {
-            return Err(InvalidAppend::NoActor);
+            return Err(InvalidAppend::MissingActor);
         }
         let mut seen = HashSet::new();
         if let Some(twice) = self.streams.iter().find(|stream| !seen.insert((&stream.category, stream.id))) {
-            return Err(InvalidAppend::StreamTwice(self.key(twice)));
+            return Err(InvalidAppend::DuplicateStream(self.key(twice)));
         }
         let mut total = 0;
         for event in self.streams.iter().flat_map(|stream| &stream.events) {

@@ -8,12 +8,10 @@ use crate::append::Chain;
 use crate::batch::{Taken, take};
 use crate::commit::{Settled, write};
 use crate::connections::Connections;
-use crate::error::{AppendError, SharedError};
+use crate::error::AppendError;
 use crate::room::Place;
-use crate::{Append, Appended, StreamKey, Tail};
+use crate::{Append, Appended, DatabaseError, StreamKey, Tail};
 use metrics::{counter, gauge, histogram};
-use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +36,7 @@ pub struct AppenderLimits {
     pub max_batch_bytes: usize,
     /// How long a batch may take. After that its connection is given up, and what became of it is unknown: a server that
     /// vanished without a word must not hold up what comes later.
-    pub patience: Duration,
+    pub batch_timeout: Duration,
 }
 
 /// Batches on their way at the same time, unless told otherwise.
@@ -52,7 +50,7 @@ impl Default for AppenderLimits {
             connections: usize::from(APPENDER_CONNECTIONS),
             max_batch_events: 2000,
             max_batch_bytes: 8 * 1024 * 1024,
-            patience: Duration::from_secs(30),
+            batch_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -83,7 +81,7 @@ impl Waiting {
     fn settle(self, answer: Result<Appended, AppendError>) -> Settlement {
         match (&self.chain, &answer) {
             (None, _) | (Some(_), Ok(Appended::New { .. })) => {}
-            (Some(chain), _) => chain.undo(),
+            (Some(chain), _) => chain.abort(),
         }
         Settlement { caller: self.answer, answer }
     }
@@ -116,7 +114,7 @@ pub(crate) struct Appender {
 #[derive(Clone)]
 pub(crate) struct Committer {
     pub(crate) connections: Arc<Connections>,
-    pub(crate) patience: Duration,
+    pub(crate) batch_timeout: Duration,
     pub(crate) tail: Tail,
     pub(crate) failure: LastFailure,
 }
@@ -155,7 +153,7 @@ impl Appender {
     ///
     /// # Panics
     /// When committing a batch did. Whoever waits for it learns that the outcome is not known, whoever comes later that
-    /// the log is closed, and [`crate::Log::stopped`] completes.
+    /// the log is closed, and [`crate::Log::appender_stopped`] completes.
     pub(crate) async fn run(mut self) {
         let mut waiting = VecDeque::new();
         let mut busy: HashSet<StreamKey> = HashSet::new();
@@ -224,7 +222,7 @@ impl Committer {
                 counter!("apex_log_failed_batches_total").increment(1);
                 // Others that were faster are no failure of the database.
                 let is_failure = match &error {
-                    AppendError::Unavailable(error) => !is_meeting(error),
+                    AppendError::Unavailable(error) => !error.is_concurrency_conflict(),
                     error => matches!(error, AppendError::Indeterminate(_)),
                 };
                 if is_failure {
@@ -239,8 +237,8 @@ impl Committer {
     async fn commit_each(&self, batch: Vec<Waiting>) -> Done {
         let mut done = Done::default();
         for (index, waiting) in batch.into_iter().enumerate() {
-            if waiting.chain.as_ref().is_some_and(Chain::is_undone) {
-                waiting.respond(Err(AppendError::Undone));
+            if waiting.chain.as_ref().is_some_and(Chain::is_aborted) {
+                waiting.respond(Err(AppendError::ChainAborted));
                 continue;
             }
             tracing::debug!(index, "a refused batch is tried one by one");
@@ -256,8 +254,8 @@ impl Committer {
         let mut tries = 0;
         loop {
             tries += 1;
-            match write(&self.connections, self.patience, batch).await {
-                Err(AppendError::Unavailable(error)) if tries < MAX_TRIES && is_meeting(&error) => {
+            match write(&self.connections, self.batch_timeout, batch).await {
+                Err(AppendError::Unavailable(error)) if tries < MAX_TRIES && error.is_concurrency_conflict() => {
                     tracing::debug!(tries, "another process was at the same stream or command");
                 }
                 outcome => return outcome,
@@ -288,32 +286,14 @@ impl Committer {
     }
 }
 
-/// Whether a batch met another one at a new stream or command, or somebody who takes his locks in another order.
-fn is_meeting(error: &SharedError) -> bool {
-    error
-        .as_database_error()
-        .and_then(DatabaseError::code)
-        .is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01"))
-}
-
-/// An error that the database reported means that the transaction was rolled back, unless it reports its own end: a
-/// commit that could not be synced may still be there when the server is back.
+/// Whether a failed batch was written: the database says so, or it is not known.
 pub(crate) fn classify(error: sqlx::Error) -> AppendError {
-    let is_end = |database: &dyn DatabaseError| {
-        let severity = database.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
-        matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
-    };
-    let code = match &error {
-        sqlx::Error::Database(database) if !is_end(&**database) => database.code().map(std::borrow::Cow::into_owned),
-        _ => None,
-    };
-    let error = Arc::new(error);
-    match code.as_deref().map(|code| (code.get(..2).unwrap_or_default(), code)) {
-        // Connection exception, operator intervention: the server went away, perhaps after the commit.
-        None | Some(("08" | "57", _)) => AppendError::Indeterminate(error),
-        // Transaction rollback, insufficient resources, a stream or command that another process made at the same
-        // moment: it may go better the next time.
-        Some(("40" | "53", _) | (_, "23505")) => AppendError::Unavailable(error),
-        Some(_) => AppendError::Refused(error),
+    let error = DatabaseError::from(error);
+    if !error.is_rolled_back() {
+        AppendError::Indeterminate(error)
+    } else if error.is_transient_rollback() {
+        AppendError::Unavailable(error)
+    } else {
+        AppendError::Refused(error)
     }
 }

@@ -27,8 +27,8 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, busy: &HashSet<StreamKey>, l
     let mut later = VecDeque::new();
     let (mut events, mut bytes) = (0, 0);
     while let Some(mut next) = waiting.pop_front() {
-        if next.chain.as_ref().is_some_and(crate::append::Chain::is_undone) {
-            next.respond(Err(AppendError::Undone));
+        if next.chain.as_ref().is_some_and(crate::append::Chain::is_aborted) {
+            next.respond(Err(AppendError::ChainAborted));
             continue;
         }
         let fits = batch.is_empty()

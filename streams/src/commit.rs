@@ -3,7 +3,7 @@
 use crate::append::{Expected, RequestHash};
 use crate::appender::{Waiting, classify};
 use crate::connections::Connections;
-use crate::{AppendError, Appended, Position, SharedError, StreamKey, Version};
+use crate::{AppendError, Appended, Position, StreamKey, Version};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::HashMap;
@@ -123,10 +123,10 @@ const APPEND: &str = "select append, status, first_position, event_count, confli
 /// Writes a batch in one round trip; one entry in the answer for each append.
 pub(crate) async fn write(
     connections: &Connections,
-    patience: Duration,
+    batch_timeout: Duration,
     batch: &[Waiting],
 ) -> Result<Vec<Settled>, AppendError> {
-    let mut connection = connections.take().await.map_err(|error| AppendError::Unavailable(SharedError::new(error)))?;
+    let mut connection = connections.take().await.map_err(|error| AppendError::Unavailable(error.into()))?;
     let columns = Columns::of(batch);
     fail::fail_point!("log_append_before_send");
     let query = sqlx::query(AssertSqlSafe(APPEND))
@@ -151,7 +151,8 @@ pub(crate) async fn write(
         .bind(&columns.e_payload)
         .bind(&columns.e_hash)
         .fetch_all(&mut connection);
-    let rows = tokio::time::timeout(patience, query).await.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())));
+    let rows =
+        tokio::time::timeout(batch_timeout, query).await.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())));
     let rows = rows.map_err(classify)?;
     connections.give_back(connection);
     read_answers(&rows, batch, &columns.keys).map_err(classify)

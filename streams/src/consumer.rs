@@ -147,7 +147,7 @@ impl Consumer {
     }
 
     /// Says that a batch was applied: whoever reads the partition next may begin behind it. Nothing depends on it.
-    pub fn applied(&self, batch: &PartitionBatch) {
+    pub fn mark_applied(&self, batch: &PartitionBatch) {
         let PartitionBatch { partition, next_offset, .. } = batch;
         // Fails where the partition has moved in the meantime; then it is somebody else's to say.
         drop(self.consumer.store_offset(&partition.topic, partition.number, next_offset - 1));

@@ -1,6 +1,6 @@
 //! What can go wrong with the log.
 
-use crate::{ArchiveError, Position, StreamKey, Version};
+use crate::{ArchiveError, DatabaseError, Position, StreamKey, Version};
 use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
@@ -30,54 +30,37 @@ pub enum AppendError {
     Invalid(#[from] InvalidAppend),
     /// The database could not be reached, or could not do it at this moment. Nothing was written.
     #[error("the log's database is not available at the moment")]
-    Unavailable(#[source] SharedError),
+    Unavailable(#[source] DatabaseError),
     /// The database refused the append. Nothing was written.
     #[error("the log's database refused the append")]
-    Refused(#[source] SharedError),
+    Refused(#[source] DatabaseError),
     /// The connection broke after the append was sent: it may or may not be written. The retry with the same
     /// command id finds out.
     #[error("it is not known whether the append was written; retry with the same command id")]
-    Indeterminate(#[source] SharedError),
+    Indeterminate(#[source] DatabaseError),
     /// An earlier append of its [`crate::Chain`] was not written, so neither was this one. Decide again.
     #[error("an append that this one builds on was not written")]
-    Undone,
+    ChainAborted,
     /// The log is shutting down. Nothing was written.
     #[error("the log is shutting down")]
     Closed,
 }
 
-/// Whether an error of the database is of the moment: no connection was free or could be made in time, the server is
-/// starting, stopping or short of something, or another transaction was in the way. Trying again later may work.
-#[must_use]
-pub fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => {
-            // Connection exception, transaction rollback, insufficient resources, operator intervention.
-            error.code().is_some_and(|code| ["08", "40", "53", "57"].contains(&code.get(..2).unwrap_or_default()))
-        }
-        _ => false,
-    }
-}
-
-/// A database error shared by all appends of a batch.
-pub type SharedError = std::sync::Arc<sqlx::Error>;
-
 impl AppendError {
     /// Whether the same append, under the same command id, may go better later.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Conflict { .. } | Self::Busy { .. } | Self::Unavailable(_) | Self::Undone => true,
-            Self::Indeterminate(error) => is_passing(error),
+            Self::Conflict { .. } | Self::Busy { .. } | Self::Unavailable(_) | Self::ChainAborted => true,
+            Self::Indeterminate(error) => error.is_retryable(),
             Self::Invalid(_) | Self::Refused(_) | Self::CommandReused | Self::Closed => false,
         }
     }
 
     /// For who waited for an answer that nobody is left to give.
     #[must_use]
-    pub fn unknown() -> Self {
-        Self::Indeterminate(SharedError::new(sqlx::Error::WorkerCrashed))
+    pub fn outcome_unknown() -> Self {
+        Self::Indeterminate(DatabaseError::from(sqlx::Error::WorkerCrashed))
     }
 }
 
@@ -89,7 +72,7 @@ pub enum InvalidAppend {
     Empty,
     /// One stream occurs twice.
     #[error("stream {0} occurs twice in one append")]
-    StreamTwice(StreamKey),
+    DuplicateStream(StreamKey),
     /// Too many events.
     #[error("{found} events in one append, {limit} are allowed")]
     TooManyEvents {
@@ -100,7 +83,7 @@ pub enum InvalidAppend {
     },
     /// Nobody who answers for it.
     #[error("an append needs an actor")]
-    NoActor,
+    MissingActor,
     /// Actor and ids.
     #[error("the metadata has {bytes} bytes, {limit_bytes} are allowed")]
     MetadataTooLarge {
@@ -130,8 +113,8 @@ pub enum InvalidAppend {
 impl ReadError {
     /// Whether the same may be read later.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Database(error) if is_passing(error))
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
     }
 }
 
@@ -140,7 +123,7 @@ impl ReadError {
 pub enum ReadError {
     /// The database failed; reading again later may work.
     #[error("the log cannot be read")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
     /// The process is shutting down.
     #[error("the log is shutting down")]
     Closed,
@@ -167,4 +150,10 @@ pub enum ReadError {
         /// Which stream.
         stream: StreamKey,
     },
+}
+
+impl From<sqlx::Error> for ReadError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
 }

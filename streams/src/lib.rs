@@ -13,6 +13,7 @@ mod checkpoint;
 mod commit;
 mod connections;
 mod consumer;
+mod database_error;
 mod error;
 mod event;
 mod log;
@@ -29,18 +30,19 @@ mod trace;
 pub use append::{Append, Appended, Chain, Expected, NewEvent, RequestHash, StreamAppend};
 pub use appender::AppenderLimits;
 pub use archive::{
-    ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, Archived, Archiver, ArchiverError,
-    Manifest, archives,
+    ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, ArchiveRecord, Archiver, ArchiverError,
+    Manifest, list_archives,
 };
 pub use checkpoint::advance_checkpoint;
 pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
-pub use error::{AppendError, InvalidAppend, ReadError, SharedError, is_passing};
+pub use database_error::{DatabaseError, DatabaseFault, is_retryable};
+pub use error::{AppendError, InvalidAppend, ReadError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
-pub use log::{LOG_CONNECTIONS, Log, LogConfig, Submitted};
+pub use log::{LOG_CONNECTIONS, Log, LogConfig, PendingAppend};
 pub use observe::register_metrics;
 pub use pages::Pages;
 pub use partitions::Headroom;
 pub use read::{ReadFilter, Receipt};
 pub use snapshots::{NewSnapshot, Snapshot};
-pub use tail::{Found, PageLimit, Tail, TailConfig};
+pub use tail::{FilteredPage, PageLimit, Tail, TailConfig};
 pub use trace::link_to_causes;

@@ -67,8 +67,8 @@ impl Log {
         let room = Room::new(config.appender.max_waiting, config.appender.max_waiting_bytes);
         let connections = Arc::new(Connections::new(options));
         let failure = LastFailure::default();
-        let patience = config.appender.patience;
-        let committer = Committer { connections, patience, tail: tail.clone(), failure: failure.clone() };
+        let batch_timeout = config.appender.batch_timeout;
+        let committer = Committer { connections, batch_timeout, tail: tail.clone(), failure: failure.clone() };
         let appender = Appender { limits: config.appender, queue: receiver, committer };
         tokio::spawn(appender.run());
         Ok(Self { reader, queue, room, tail, failure })
@@ -79,7 +79,7 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; all but [`AppendError::Indeterminate`] mean that nothing was written.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.submit(append, None)?.answer().await
+        self.submit(append, None)?.result().await
     }
 
     /// Hands an append in without waiting for its answer. Appends to one stream are written in the order in which this
@@ -88,7 +88,7 @@ impl Log {
     /// # Errors
     /// [`AppendError::Invalid`], [`AppendError::Busy`] and [`AppendError::Closed`]: it was not even taken. Nothing was
     /// written, and what was handed in before goes on.
-    pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<Submitted, AppendError> {
+    pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<PendingAppend, AppendError> {
         let (mut waiting, submitted) = prepare(append, chain)?;
         waiting.place = self.room.try_take(waiting.bytes);
         if waiting.place.is_none() {
@@ -119,7 +119,7 @@ impl Log {
         let mut answers = Vec::with_capacity(submitted.len());
         for answer in submitted {
             answers.push(match answer {
-                Ok(answer) => answer.answer().await,
+                Ok(answer) => answer.result().await,
                 Err(error) => Err(error),
             });
         }
@@ -135,7 +135,7 @@ impl Log {
 
     /// Completes when the appender of this process has ended while there are still handles like this: it panicked.
     /// Nothing can be appended any more.
-    pub async fn stopped(&self) {
+    pub async fn appender_stopped(&self) {
         self.queue.closed().await;
     }
 
@@ -255,28 +255,28 @@ impl Log {
     }
 
     /// Keeps empty partitions before the head, and indexes complete ones, until told to stop.
-    pub async fn keep_partitions(self, shutdown: impl Future<Output = ()> + Send) {
+    pub async fn maintain_partitions(self, shutdown: impl Future<Output = ()> + Send) {
         partitions::keep(self.reader.pool(), shutdown).await;
     }
 }
 
 /// An append that was handed in; dropping it does not take it back.
 #[derive(Debug)]
-pub struct Submitted(oneshot::Receiver<Result<Appended, AppendError>>);
+pub struct PendingAppend(oneshot::Receiver<Result<Appended, AppendError>>);
 
-impl Submitted {
+impl PendingAppend {
     /// What became of it, once that is durable.
     ///
     /// # Errors
     /// As for [`Log::append`].
-    pub async fn answer(self) -> Result<Appended, AppendError> {
+    pub async fn result(self) -> Result<Appended, AppendError> {
         // Without an answer the appender died at it, before or after the commit.
-        self.0.await.unwrap_or_else(|_| Err(AppendError::unknown()))
+        self.0.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown()))
     }
 }
 
 /// All that can be done before an append waits is done here, by its caller: the appender is one for all.
-fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted), AppendError> {
+fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, PendingAppend), AppendError> {
     // Strings and ids only: this cannot fail, and if it did the append would be refused as no JSON, not lost.
     let metadata = serde_json::to_string(&append.metadata).unwrap_or_default();
     let bytes = append.check(metadata.len())?;
@@ -290,5 +290,5 @@ fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Waiting, Submitted)
         .collect();
     let (answer, answered) = oneshot::channel();
     let (span, chain) = (tracing::Span::current(), chain.cloned());
-    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span, place: None }, Submitted(answered)))
+    Ok((Waiting { append, keys, metadata, hashes, bytes, chain, answer, span, place: None }, PendingAppend(answered)))
 }

@@ -18,32 +18,32 @@ pub struct Headroom {
     /// Positions that can still be appended.
     pub positions: i64,
     /// Positions of a partition.
-    pub partition: i64,
+    pub partition_size: i64,
 }
 
 impl Headroom {
-    /// Whether partitions are made too late: [`Log::keep_partitions`](crate::Log::keep_partitions) keeps two empty ones,
+    /// Whether partitions are made too late: [`Log::maintain_partitions`](crate::Log::maintain_partitions) keeps two empty ones,
     /// and there is not one.
     #[must_use]
-    pub fn is_behind(self) -> bool {
-        self.positions < self.partition
+    pub fn is_low(self) -> bool {
+        self.positions < self.partition_size
     }
 
     /// Whether appends are about to fail: less than a quarter of a partition is left.
     #[must_use]
-    pub fn is_short(self) -> bool {
-        self.positions < (self.partition / 4).max(1)
+    pub fn is_critical(self) -> bool {
+        self.positions < (self.partition_size / 4).max(1)
     }
 }
 
 pub(crate) async fn headroom(pool: &PgPool) -> Result<Headroom, ReadError> {
-    let (positions, partition) = sqlx::query_as(
+    let (positions, partition_size) = sqlx::query_as(
         "select (select coalesce(max(to_position), 1) from apex.partitions) - 1 - (select position from apex.head),
                 (select partition_size from apex.settings)",
     )
     .fetch_one(pool)
     .await?;
-    Ok(Headroom { positions, partition })
+    Ok(Headroom { positions, partition_size })
 }
 
 /// Keeps partitions until told to stop.

@@ -1,6 +1,6 @@
 //! Reading the log in pages.
 
-use crate::archive::{self, ArchiveError, ArchiveFolder, Archived};
+use crate::archive::{self, ArchiveError, ArchiveFolder, ArchiveRecord};
 use crate::{Position, ReadError, RecordedEvent, RequestHash, StreamKey, Version};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -44,7 +44,7 @@ pub struct ReadFilter {
 impl ReadFilter {
     /// Whether an event is wanted.
     #[must_use]
-    pub fn wants(&self, event: &RecordedEvent) -> bool {
+    pub fn matches(&self, event: &RecordedEvent) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == event.stream.tenant)
             && self.category.as_deref().is_none_or(|category| category == &*event.stream.category)
             && self.stream_id.is_none_or(|id| id == event.stream.id)
@@ -125,7 +125,7 @@ pub(crate) struct Reader {
     pool: PgPool,
     folder: Option<Arc<ArchiveFolder>>,
     /// The archives seen so far. They only become more.
-    known: Arc<RwLock<Arc<[Archived]>>>,
+    known: Arc<RwLock<Arc<[ArchiveRecord]>>>,
 }
 
 impl Reader {
@@ -245,7 +245,7 @@ impl Reader {
 
     async fn archived_after(
         &self,
-        known: Arc<[Archived]>,
+        known: Arc<[ArchiveRecord]>,
         after: Position,
         filter: &ReadFilter,
         limit: Limit,
@@ -256,19 +256,19 @@ impl Reader {
     }
 
     /// The folder to read positions from that are archived; an error that names them if there is none.
-    fn archived(&self, known: &[Archived], from: u64, to: u64) -> Result<Arc<ArchiveFolder>, ReadError> {
+    fn archived(&self, known: &[ArchiveRecord], from: u64, to: u64) -> Result<Arc<ArchiveFolder>, ReadError> {
         self.folder.clone().ok_or_else(|| {
-            let location = known.iter().find(|archived| archived.last >= from).map(Archived::location);
+            let location = known.iter().find(|archived| archived.last >= from).map(ArchiveRecord::location);
             ReadError::Archived { from: from.into(), to: to.into(), location: location.unwrap_or_default() }
         })
     }
 
-    fn known(&self) -> Arc<[Archived]> {
+    fn known(&self) -> Arc<[ArchiveRecord]> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn refresh(&self) -> Result<Arc<[Archived]>, ReadError> {
-        let found: Arc<[Archived]> = archive::archives(&self.pool).await?.into();
+    async fn refresh(&self) -> Result<Arc<[ArchiveRecord]>, ReadError> {
+        let found: Arc<[ArchiveRecord]> = archive::list_archives(&self.pool).await?.into();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if found.len() > known.len() {
             *known = found;
@@ -278,7 +278,7 @@ impl Reader {
 }
 
 /// The last archived position.
-fn floor(known: &[Archived]) -> Position {
+fn floor(known: &[ArchiveRecord]) -> Position {
     known.last().map_or(Position::ZERO, |archived| archived.last.into())
 }
 
@@ -412,7 +412,7 @@ pub struct Receipt {
 impl Receipt {
     /// Whether the command was given with another request than this one. What is not known counts as the same.
     #[must_use]
-    pub fn is_of_other(&self, request: Option<&RequestHash>) -> bool {
+    pub fn is_for_different_request(&self, request: Option<&RequestHash>) -> bool {
         request.zip(self.request.as_deref()).is_some_and(|(given, kept)| given.differs_from(kept))
     }
 }

@@ -186,7 +186,7 @@ impl Relay {
                         error = &error as &dyn std::error::Error,
                         "events are not published to Kafka at the moment; none is lost, the relay tries again"
                     );
-                    if let Ok(position) = relayed(&self.pool).await {
+                    if let Ok(position) = relay_checkpoint(&self.pool).await {
                         self.show_lag(position);
                     }
                     tokio::select! {
@@ -326,7 +326,7 @@ fn warn_of_new_topics(made: &[String], position: Position) {
 ///
 /// # Errors
 /// The database's.
-pub async fn relayed(pool: &PgPool) -> Result<Position, sqlx::Error> {
+pub async fn relay_checkpoint(pool: &PgPool) -> Result<Position, sqlx::Error> {
     let position: Option<i64> = sqlx::query_scalar("select position from apex.checkpoints where name = $1")
         .bind(CHECKPOINT)
         .fetch_optional(pool)
@@ -340,9 +340,9 @@ pub async fn relayed(pool: &PgPool) -> Result<Position, sqlx::Error> {
 ///
 /// # Errors
 /// The database's.
-pub async fn publish_again_from(pool: &PgPool, from: Position) -> Result<bool, sqlx::Error> {
+pub async fn republish_from(pool: &PgPool, from: Position) -> Result<bool, sqlx::Error> {
     let before = i64::max(from.as_i64() - 1, 0);
-    if relayed(pool).await?.as_i64() < before {
+    if relay_checkpoint(pool).await?.as_i64() < before {
         return Ok(false);
     }
     let moved = sqlx::query(

@@ -6,7 +6,7 @@
 
 use crate::pages::PAGE_BYTES;
 use crate::read::{Limit, Reader};
-use crate::{Position, ReadError, ReadFilter, RecordedEvent, read};
+use crate::{DatabaseFault, Position, ReadError, ReadFilter, RecordedEvent, read};
 use metrics::{counter, gauge};
 use sqlx::postgres::PgListener;
 use std::collections::VecDeque;
@@ -91,11 +91,11 @@ pub struct PageLimit {
 
 /// What a filter left of some events.
 #[derive(Debug)]
-pub struct Found {
+pub struct FilteredPage {
     /// Those that are wanted, in order.
     pub events: VecDeque<Arc<RecordedEvent>>,
     /// How far was looked.
-    pub up_to: Position,
+    pub scanned_to: Position,
 }
 
 impl Tail {
@@ -183,11 +183,16 @@ impl Tail {
 
     /// What a filter leaves of the next events after a position: waits for events, and looks through as many as are in
     /// memory, or searches the table for whoever is behind those. Nothing after `after` is left out up to
-    /// [`Found::up_to`], which is always beyond it; there may be nothing that is wanted.
+    /// [`FilteredPage::scanned_to`], which is always beyond it; there may be nothing that is wanted.
     ///
     /// # Errors
     /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
-    pub async fn find_after(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
+    pub async fn find_after(
+        &self,
+        after: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<FilteredPage, ReadError> {
         self.wait_beyond(after).await?;
         if let Some(found) = self.find_in_window(after, filter, limit) {
             return Ok(found);
@@ -196,7 +201,12 @@ impl Tail {
         Box::pin(self.find_in_table(after, filter, limit)).await
     }
 
-    async fn find_in_table(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Result<Found, ReadError> {
+    async fn find_in_table(
+        &self,
+        after: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<FilteredPage, ReadError> {
         let head = self.head();
         let limit = Limit { bytes: limit.bytes, ..Limit::events(limit.events) };
         let (readers, until) = (&self.shared.readers, head.min(Position::from(after.get() + SEARCH_POSITIONS)));
@@ -205,18 +215,18 @@ impl Tail {
             None => (readers.after(after, filter, limit).await?, head),
         };
         let last = page.events.last().map_or(after, |event| event.position);
-        let up_to = if page.has_room() { last.max(until) } else { last };
-        Ok(Found { events: page.events.into_iter().map(Arc::new).collect(), up_to })
+        let scanned_to = if page.has_room() { last.max(until) } else { last };
+        Ok(FilteredPage { events: page.events.into_iter().map(Arc::new).collect(), scanned_to })
     }
 
-    fn find_in_window(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Option<Found> {
+    fn find_in_window(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Option<FilteredPage> {
         let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
         let skip = window.place_after(after)?;
-        let mut found = Found { events: VecDeque::new(), up_to: after };
+        let mut found = FilteredPage { events: VecDeque::new(), scanned_to: after };
         let mut bytes = 0;
         for event in window.events.iter().skip(skip) {
-            found.up_to = event.position;
-            if filter.wants(event) {
+            found.scanned_to = event.position;
+            if filter.matches(event) {
                 found.events.push_back(event.clone());
                 bytes += size(event);
                 if found.events.len() >= limit.events || bytes >= limit.bytes {
@@ -260,7 +270,8 @@ impl Tail {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the tail cannot read the log");
                     failures = failures.saturating_add(1);
                     // A pool has tried for a while before it gives up.
-                    let has_waited = matches!(error, ReadError::Database(sqlx::Error::PoolTimedOut));
+                    let has_waited =
+                        matches!(&error, ReadError::Database(error) if error.fault() == DatabaseFault::NoConnection);
                     if failures > 1 || has_waited {
                         self.set_failure(Some(Arc::new(error)));
                     }

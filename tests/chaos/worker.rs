@@ -15,7 +15,9 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use streams::{Append, AppendError, Appended, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, Version};
+use streams::{
+    Append, AppendError, Appended, DatabaseError, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, Version,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
@@ -150,14 +152,13 @@ pub(crate) fn outcome(result: Result<Appended, AppendError>) -> Outcome {
         AppendError::Busy { .. }
         | AppendError::Invalid(_)
         | AppendError::CommandReused
-        | AppendError::Undone
+        | AppendError::ChainAborted
         | AppendError::Closed => Outcome::Fail { cause: error.to_string() },
     }
 }
 
-fn with_code(error: &sqlx::Error) -> String {
-    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-    format!("{code} {error}")
+fn with_code(error: &DatabaseError) -> String {
+    format!("{} {error}", error.sqlstate().unwrap_or_default())
 }
 
 fn die_at(death: Death) {

@@ -5,7 +5,7 @@ use crate::stage::Stage;
 use crate::{Trials, block_on, trials};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use streams::relay::publish_again_from;
+use streams::relay::republish_from;
 
 pub(crate) const TRIALS: Trials = trials![the_examples_print_what_is_in_the_log];
 
@@ -33,7 +33,7 @@ fn the_examples_print_what_is_in_the_log() {
         let _relay = stage.job().start();
         stage.wait_for_relay().await;
         // Some of it twice.
-        assert!(publish_again_from(&stage.database.pool, 5.into()).await.unwrap());
+        assert!(republish_from(&stage.database.pool, 5.into()).await.unwrap());
         let messages = stage.verify().await;
         let logged = async |sql: &'static str| -> Vec<String> {
             let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(&stage.database.pool).await.unwrap();

@@ -11,7 +11,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use streams::relay::{decode, relayed};
+use streams::relay::{decode, relay_checkpoint};
 use streams::{Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent, StreamAppend};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -81,7 +81,7 @@ impl Stage {
     }
 
     pub(crate) async fn relayed(&self) -> Position {
-        relayed(&self.database.pool).await.unwrap()
+        relay_checkpoint(&self.database.pool).await.unwrap()
     }
 
     /// Waits until the relay's checkpoint is beyond a position.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use streams::relay::{StateTable, publish_again_from};
+use streams::relay::{StateTable, republish_from};
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -195,7 +195,7 @@ fn a_row_that_changes_while_it_is_sent_is_sent_again() {
         stands_still(&relay).await;
         let pool = &stage.database.pool;
         sqlx::query("update apex.agents set name = 'after'").execute(pool).await.unwrap();
-        assert!(publish_again_from(pool, 1.into()).await.unwrap());
+        assert!(republish_from(pool, 1.into()).await.unwrap());
         signal(&relay, Signal::CONT);
         until("it is sent again", async || agents(&stage).await.last().is_some_and(|row| row["name"] == "after")).await;
         wait_for_state(&stage).await;

@@ -6,7 +6,7 @@ use crate::{Trials, block_on, trials};
 use projections::{PartitionedFeed, give_back};
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, HashMap};
-use streams::relay::publish_again_from;
+use streams::relay::republish_from;
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -81,7 +81,7 @@ fn workers_share_partitions_and_what_comes_again_changes_nothing() {
 
         // Everything once more, for those that are there and for one that has seen nothing.
         let before = fingerprints(&stage.database).await;
-        assert!(publish_again_from(&stage.database.pool, 1.into()).await.unwrap());
+        assert!(republish_from(&stage.database.pool, 1.into()).await.unwrap());
         stage.wait_for_relay().await;
         drop(second);
         let _third = stage.start_worker("kafka", &format!("{group}-anew"));

@@ -160,10 +160,11 @@ async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_tabl
     ];
     for filter in &filters {
         for (place, limit) in [(0, 7), (0, 1000), (49, 2), (50, 60), (150, 51), (199, 1), (200, 5), (329, 9)] {
-            let wanted: Vec<_> = events[place..].iter().filter(|event| filter.wants(event)).take(limit).collect();
+            let wanted: Vec<_> = events[place..].iter().filter(|event| filter.matches(event)).take(limit).collect();
             let page = log.read_after(Position::from(place as u64), filter, limit).await.unwrap();
             assert_eq!(page.iter().collect::<Vec<_>>(), wanted, "{filter:?} after {place}");
-            let wanted: Vec<_> = events[..place].iter().rev().filter(|event| filter.wants(event)).take(limit).collect();
+            let wanted: Vec<_> =
+                events[..place].iter().rev().filter(|event| filter.matches(event)).take(limit).collect();
             let page = log.read_before(Position::from(place as u64 + 1), filter, limit).await.unwrap();
             assert_eq!(page.iter().collect::<Vec<_>>(), wanted, "{filter:?} up to {place}");
         }

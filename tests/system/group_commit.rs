@@ -44,7 +44,7 @@ async fn appends_that_build_on_each_other_are_written_together_and_in_order() {
         (0..50).map(|n| log.submit(append(vec![stream(id, version(n * 2), 2)]), Some(&chain)).unwrap()).collect();
     let mut last = 0;
     for submitted in submitted {
-        let Appended::New { first, last: end } = submitted.answer().await.unwrap() else { panic!("is new") };
+        let Appended::New { first, last: end } = submitted.result().await.unwrap() else { panic!("is new") };
         assert_eq!((first.get(), end.get()), (last + 1, last + 2));
         last = end.get();
     }
@@ -67,18 +67,18 @@ async fn what_builds_on_an_append_that_was_not_written_is_undone() {
         let first = ours.submit(append(vec![stream(id, version(0), 1)]), link).unwrap();
         let second = ours.submit(append(vec![stream(id, version(1), 1)]), link).unwrap();
         let third = ours.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None).unwrap();
-        assert!(matches!(first.answer().await, Err(AppendError::Conflict { .. })));
-        let second = second.answer().await;
+        assert!(matches!(first.result().await, Err(AppendError::Conflict { .. })));
+        let second = second.result().await;
         if chained {
-            assert!(matches!(second, Err(AppendError::Undone)), "{second:?}");
-            assert!(chain.is_undone());
-            let late = ours.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().answer().await;
-            assert!(matches!(late, Err(AppendError::Undone)), "{late:?}");
+            assert!(matches!(second, Err(AppendError::ChainAborted)), "{second:?}");
+            assert!(chain.is_aborted());
+            let late = ours.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().result().await;
+            assert!(matches!(late, Err(AppendError::ChainAborted)), "{late:?}");
         } else {
             // Without a chain nothing tells the two apart: this is what the chain is for.
             assert!(matches!(second, Ok(Appended::New { .. })), "{second:?}");
         }
-        assert!(matches!(third.answer().await, Ok(Appended::New { .. })));
+        assert!(matches!(third.result().await, Ok(Appended::New { .. })));
         database.verify_log().await;
     }
 }
@@ -97,10 +97,10 @@ async fn a_refusal_in_the_batch_does_not_fail_those_that_build_on_others() {
     let good: Vec<_> = (0..5).map(|n| submit(append(vec![stream(hot, version(n), 1)]))).collect();
     let two = submit(append(vec![stream(hot, version(5), 1), stream(both, version(0), 3)]));
     let any = submit(append(vec![stream(both, Expected::Any, 1)]));
-    assert!(matches!(wrong.answer().await, Err(AppendError::Conflict { current, .. }) if current.get() == 1));
-    assert!(matches!(again.answer().await, Ok(Appended::Duplicate { first, .. }) if first.get() == 1));
+    assert!(matches!(wrong.result().await, Err(AppendError::Conflict { current, .. }) if current.get() == 1));
+    assert!(matches!(again.result().await, Ok(Appended::Duplicate { first, .. }) if first.get() == 1));
     for good in good.into_iter().chain([two, any]) {
-        assert!(matches!(good.answer().await, Ok(Appended::New { .. })));
+        assert!(matches!(good.result().await, Ok(Appended::New { .. })));
     }
     assert_eq!((of_stream(&log, "task", hot).await.len(), of_stream(&log, "task", both).await.len()), (6, 4));
     database.verify_log().await;
@@ -117,7 +117,7 @@ async fn a_retry_beside_its_first_try_gets_the_same_positions() {
     let tries: Vec<_> = (0..4).map(|_| log.submit(sent.clone(), None).unwrap()).collect();
     let mut answers = Vec::new();
     for one in tries {
-        answers.push(one.answer().await.unwrap());
+        answers.push(one.result().await.unwrap());
     }
     assert!(matches!(answers[0], Appended::New { first, .. } if first.get() == 2), "{answers:?}");
     assert!(
@@ -279,8 +279,8 @@ async fn holds_up(holder: &mut PgConnection) {
 #[tokio::test]
 async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody() {
     let database = TestDatabase::new().await;
-    let patience = std::time::Duration::from_millis(500);
-    let limits = AppenderLimits { patience, ..AppenderLimits::default() };
+    let batch_timeout = std::time::Duration::from_millis(500);
+    let limits = AppenderLimits { batch_timeout, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
@@ -313,11 +313,11 @@ async fn no_more_wait_than_may() {
     waiting.extend((0..10).map(submit).collect::<Result<Vec<_>, _>>().unwrap());
     assert!(matches!(submit(0), Err(AppendError::Busy { .. })));
     sqlx::query("rollback").execute(&mut holder).await.unwrap();
-    assert!(matches!(first.answer().await, Ok(Appended::New { .. })));
+    assert!(matches!(first.result().await, Ok(Appended::New { .. })));
     for one in waiting {
-        assert!(matches!(one.answer().await, Ok(Appended::New { .. })));
+        assert!(matches!(one.result().await, Ok(Appended::New { .. })));
     }
-    assert!(submit(0).unwrap().answer().await.is_ok());
+    assert!(submit(0).unwrap().result().await.is_ok());
 }
 
 /// Its caller goes away while it waits: what was decided on it waits for it all the same.

@@ -172,7 +172,7 @@ async fn what_is_no_append_is_refused_before_the_database() {
     assert_eq!(invalid(append(vec![stream(id, NEW, 0)])).await, InvalidAppend::Empty);
     assert!(matches!(
         invalid(append(vec![stream(id, NEW, 1), stream(id, NEW, 1)])).await,
-        InvalidAppend::StreamTwice(_)
+        InvalidAppend::DuplicateStream(_)
     ));
     assert!(matches!(
         invalid(append(vec![stream(id, NEW, 10_001)])).await,

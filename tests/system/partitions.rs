@@ -191,7 +191,7 @@ async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
     // By category: the control first. Without the index, whatever lies between is read and thrown away.
     let category = ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() };
     let tenants = ReadFilter { tenant: Some(tenant()), ..category.clone() };
-    let wanted: Vec<_> = events.iter().filter(|event| category.wants(event) && event.position > after).collect();
+    let wanted: Vec<_> = events.iter().filter(|event| category.matches(event) && event.position > after).collect();
     assert!(wanted.len() > 3);
     watched.log.read_after(after, &category, 100).await.unwrap();
     let plan = watched.plan("3500, 'memory', 100", "auto").await;
@@ -211,7 +211,7 @@ async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
         assert!(removed(&plan) < 400, "{plan}");
     }
     let before = watched.log.read_before(Position::from(3000), &category, 2).await.unwrap();
-    let expected: Vec<_> = events[..2999].iter().rev().filter(|event| category.wants(event)).take(2).collect();
+    let expected: Vec<_> = events[..2999].iter().rev().filter(|event| category.matches(event)).take(2).collect();
     assert_eq!(before.iter().collect::<Vec<_>>(), expected);
 
     // By stream: the index of each partition, and no row that is not of the stream.

@@ -65,7 +65,7 @@ fn unavailable(error: &(dyn StdError + 'static)) -> Error {
 
 /// Whether the database refuses a value that it was given, such as text with a NUL character, so that asking again
 /// would not help: class 22 for text and times that it cannot hold, class 54 for words that are too many or too long.
-pub(crate) fn refuses_input(error: &DatabaseError) -> bool {
+fn refuses_input(error: &DatabaseError) -> bool {
     const REFUSED: [&str; 7] = ["22021", "22P05", "22P02", "22P03", "22007", "22008", "54000"];
     matches!(error, DatabaseError::Database(refusal)
         if refusal.code().is_some_and(|code| REFUSED.contains(&code.as_ref())))
@@ -84,15 +84,18 @@ pub(crate) fn versions(error: &DatabaseError) -> Error {
     }
 }
 
+/// An argument that the database cannot hold.
+fn not_storable(error: &(dyn StdError + 'static)) -> Error {
+    tracing::debug!(error, "the database cannot hold an argument");
+    let message = "an argument holds what the database cannot hold: text with a NUL character or far too many words, \
+                   or a time that is too far away";
+    bad_input("NOT_STORABLE", message)
+}
+
 /// An error of the database behind the read models.
 pub(crate) fn database(error: &DatabaseError) -> Error {
     match error {
-        _ if refuses_input(error) => {
-            tracing::debug!(error = error as &dyn StdError, "the database cannot hold an argument");
-            let message = "an argument holds what the database cannot hold: text with a NUL character or far too many \
-                           words, or a time that is too far away";
-            bad_input("NOT_STORABLE", message)
-        }
+        _ if refuses_input(error) => not_storable(error),
         DatabaseError::Io(_)
         | DatabaseError::Tls(_)
         | DatabaseError::PoolTimedOut
@@ -116,7 +119,9 @@ pub(crate) fn loader(error: Arc<DatabaseError>) -> Error {
 /// The log could not be read.
 pub(crate) fn read(error: &ReadError) -> Error {
     match error {
-        ReadError::Database(error) => database(error),
+        ReadError::Database(error) if error.is_invalid_input() => not_storable(error),
+        ReadError::Database(error) if error.is_unavailable() => unavailable(error),
+        ReadError::Database(error) => internal(error),
         ReadError::Closed => coded("UNAVAILABLE", "Apex is shutting down; try again"),
         ReadError::Archived { from, to, .. } => {
             // Where the files are is the operator's business.
@@ -204,14 +209,11 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
             with(coded("BUSY", error.to_string()), "retryAfterMs", number_value(ms))
         }
         commands::Error::Append(AppendError::Indeterminate(cause)) => {
-            tracing::warn!(
-                error = &**cause as &(dyn StdError + 'static),
-                "it is not known whether an append was written"
-            );
+            tracing::warn!(error = cause as &(dyn StdError + 'static), "it is not known whether an append was written");
             coded("INDETERMINATE", error.to_string())
         }
-        commands::Error::Append(AppendError::Unavailable(cause)) => unavailable(&**cause),
-        commands::Error::Append(AppendError::Conflict { .. } | AppendError::Undone) => {
+        commands::Error::Append(AppendError::Unavailable(cause)) => unavailable(cause),
+        commands::Error::Append(AppendError::Conflict { .. } | AppendError::ChainAborted) => {
             coded("CONTENDED", "others were faster; try again")
         }
         commands::Error::Append(AppendError::Closed) | commands::Error::Load(ReadError::Closed) => {

@@ -119,13 +119,13 @@ impl Follower {
                 () = self.services.shutdown.cancelled() => return Ok(None),
                 found = tail.find_after(self.cursor, &self.filter, limit) => match found {
                     Ok(found) => {
-                        self.cursor = found.up_to;
+                        self.cursor = found.scanned_to;
                         self.pending = found.events;
                         failures = 0;
                     }
                     // Nothing is lost by waiting for a database that is away. One that is there and refuses what it is
                     // asked would refuse it for ever.
-                    Err(ReadError::Database(error)) if !errors::refuses_input(&error) => {
+                    Err(ReadError::Database(error)) if !error.is_invalid_input() => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log");
                         tokio::time::sleep(FIRST_RETRY * (1 << failures.min(6))).await;
                         failures += 1;

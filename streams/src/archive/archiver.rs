@@ -52,7 +52,7 @@ pub struct ArchivePlan {
     /// When its last event was appended.
     pub last_recorded_at: DateTime<Utc>,
     /// Who follows the log and has not passed it, and where each stands.
-    pub behind: Vec<(String, Position)>,
+    pub lagging: Vec<(String, Position)>,
 }
 
 /// Why a partition was not archived. It is in the database as before.
@@ -60,7 +60,7 @@ pub struct ArchivePlan {
 pub enum ArchiverError {
     /// Another one is at work.
     #[error("another archive command is at work on this database")]
-    Busy,
+    AlreadyRunning,
     /// The database failed, or refused.
     #[error("the partition cannot be archived")]
     Database(#[from] sqlx::Error),
@@ -75,10 +75,10 @@ pub enum ArchiverError {
     Damaged(String),
     /// The folder has an archive of the same name with other events.
     #[error("{} holds other events: use another folder", .0.display())]
-    Taken(PathBuf),
+    FileConflict(PathBuf),
     /// Somebody kept the log open in a transaction.
     #[error("a transaction that has read the log stays open and would have to end first; nothing has changed")]
-    Held,
+    LockTimeout,
 }
 
 /// Archives partitions into a folder. Needs the rights of the owner; there is one at a time on a database.
@@ -125,13 +125,13 @@ impl Archiver {
             if limit.recorded_before.is_some_and(|before| last_recorded_at >= before) {
                 break;
             }
-            let behind = checkpoints
+            let lagging = checkpoints
                 .iter()
                 .filter(|(_, position)| *position < last)
                 .map(|(name, position)| (name.clone(), Position::from_i64(*position)))
                 .collect();
             let (first, last) = (Position::from_i64(first), Position::from_i64(last));
-            plan.push(ArchivePlan { name, first, last, last_recorded_at, behind });
+            plan.push(ArchivePlan { name, first, last, last_recorded_at, lagging });
         }
         Ok(plan)
     }
@@ -139,14 +139,14 @@ impl Archiver {
     /// Prepares the folder, and keeps others from archiving on this database until it is dropped.
     ///
     /// # Errors
-    /// [`ArchiverError::Busy`] where another one is at work; else the database's and the disk's.
+    /// [`ArchiverError::AlreadyRunning`] where another one is at work; else the database's and the disk's.
     pub async fn open(pool: PgPool, folder: &Path) -> Result<Self, ArchiverError> {
         fs::create_dir_all(folder).map_err(ArchiveError::from)?;
         let folder = folder.canonicalize().map_err(ArchiveError::from)?;
         let mut lock = pool.acquire().await?;
         let is_free: bool =
             sqlx::query_scalar("select pg_try_advisory_lock(hashtext('apex.archive'))").fetch_one(&mut *lock).await?;
-        if is_free { Ok(Self { pool, folder, _lock: lock }) } else { Err(ArchiverError::Busy) }
+        if is_free { Ok(Self { pool, folder, _lock: lock }) } else { Err(ArchiverError::AlreadyRunning) }
     }
 
     /// Archives the oldest partition.
@@ -208,7 +208,7 @@ impl Archiver {
                 done => return Ok(done?),
             }
         }
-        Err(ArchiverError::Held)
+        Err(ArchiverError::LockTimeout)
     }
 
     async fn try_drop(&self, plan: &ArchivePlan, manifest: &Manifest) -> Result<(), sqlx::Error> {
@@ -258,14 +258,14 @@ fn install(
         // Of a run that was killed, or of a copy of this database: that archive may be recorded, and is not touched.
         let found = fs::read(&manifest_path).map_err(ArchiveError::from)?;
         let found: Manifest =
-            serde_json::from_slice(&found).map_err(|_| ArchiverError::Taken(manifest_path.clone()))?;
+            serde_json::from_slice(&found).map_err(|_| ArchiverError::FileConflict(manifest_path.clone()))?;
         let kept = check(&path, name, found.log_id, written, &(Arc::new(|_| ()) as ArchiveProgress));
         return match kept {
             Ok(kept) if kept == found && found.log_id == log_id => {
                 fs::remove_file(partial(&path)).map_err(ArchiveError::from)?;
                 Ok(found)
             }
-            _ => Err(ArchiverError::Taken(manifest_path)),
+            _ => Err(ArchiverError::FileConflict(manifest_path)),
         };
     }
     let text = serde_json::to_vec_pretty(&made).map_err(|error| ArchiveError::Io(error.into()))?;

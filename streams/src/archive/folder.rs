@@ -1,6 +1,6 @@
 //! A folder of archive files, read as the table is read.
 
-use super::{ArchiveError, Archived, Digest, Manifest, Sums, file, file_name, hex, manifest_name};
+use super::{ArchiveError, ArchiveRecord, Digest, Manifest, Sums, file, file_name, hex, manifest_name};
 use crate::read::{Limit, Page};
 use crate::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
 use chrono::{DateTime, Utc};
@@ -47,7 +47,7 @@ impl ArchiveFolder {
     ///
     /// # Errors
     /// [`ArchiveError`]: what is missing or wrong.
-    pub fn verify(&self, archived: &Archived) -> Result<u64, ArchiveError> {
+    pub fn verify(&self, archived: &ArchiveRecord) -> Result<u64, ArchiveError> {
         let path = self.path.join(file_name(&archived.name));
         let reader = self.open(archived)?;
         let sums = sums(&reader, &path, |_| ())?;
@@ -69,7 +69,7 @@ impl ArchiveFolder {
     /// What a filter leaves after a position, up to the end of the archives.
     pub(crate) fn after(
         &self,
-        archives: &[Archived],
+        archives: &[ArchiveRecord],
         after: Position,
         filter: &ReadFilter,
         limit: Limit,
@@ -79,7 +79,7 @@ impl ArchiveFolder {
             let file = self.open(archived)?;
             for number in file.group_after(after)..file.groups() {
                 let Some(group) = self.group(archived, &file, number, filter)? else { continue };
-                for event in group.iter().filter(|event| event.position > after && filter.wants(event)) {
+                for event in group.iter().filter(|event| event.position > after && filter.matches(event)) {
                     if !page.push(event.clone()) {
                         return Ok(page);
                     }
@@ -92,7 +92,7 @@ impl ArchiveFolder {
     /// What a filter leaves before a position, the latest first.
     pub(crate) fn before(
         &self,
-        archives: &[Archived],
+        archives: &[ArchiveRecord],
         before: Position,
         filter: &ReadFilter,
         limit: Limit,
@@ -103,7 +103,7 @@ impl ArchiveFolder {
             let last = Position::from(before.get().min(archived.last + 1).saturating_sub(2));
             for number in (0..=file.group_after(last)).rev() {
                 let Some(group) = self.group(archived, &file, number, filter)? else { continue };
-                for event in group.iter().rev().filter(|event| event.position < before && filter.wants(event)) {
+                for event in group.iter().rev().filter(|event| event.position < before && filter.matches(event)) {
                     if !page.push(event.clone()) {
                         return Ok(page);
                     }
@@ -116,7 +116,7 @@ impl ArchiveFolder {
     /// The events of a stream after a version, up to the end of the archives.
     pub(crate) fn stream(
         &self,
-        archives: &[Archived],
+        archives: &[ArchiveRecord],
         key: &StreamKey,
         after: Version,
         limit: Limit,
@@ -132,7 +132,7 @@ impl ArchiveFolder {
             let file = self.open(archived)?;
             for number in 0..file.groups() {
                 let Some(group) = self.group(archived, &file, number, &filter)? else { continue };
-                for event in group.iter().filter(|event| event.version > after && filter.wants(event)) {
+                for event in group.iter().filter(|event| event.version > after && filter.matches(event)) {
                     if !page.push(event.clone()) {
                         return Ok(page);
                     }
@@ -145,7 +145,7 @@ impl ArchiveFolder {
     /// The first position at or after a time, in the archive that follows a position.
     pub(crate) fn position_at(
         &self,
-        archives: &[Archived],
+        archives: &[ArchiveRecord],
         after: Position,
         moment: DateTime<Utc>,
     ) -> Result<Position, ArchiveError> {
@@ -165,7 +165,7 @@ impl ArchiveFolder {
     /// A group of a file, unless nothing in it is wanted.
     fn group(
         &self,
-        archived: &Archived,
+        archived: &ArchiveRecord,
         file: &file::Reader,
         number: usize,
         filter: &ReadFilter,
@@ -193,7 +193,7 @@ impl ArchiveFolder {
     }
 
     /// The file of an archive, whose bytes are hashed the first time.
-    fn open(&self, archived: &Archived) -> Result<Arc<file::Reader>, ArchiveError> {
+    fn open(&self, archived: &ArchiveRecord) -> Result<Arc<file::Reader>, ArchiveError> {
         // Held while hashing: others would need the same answer.
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = files.get(&archived.first) {

@@ -57,7 +57,7 @@ pub enum ArchiveError {
 
 /// An archive, as the database has recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archived {
+pub struct ArchiveRecord {
     /// Of the partition that it was; the file is `NAME.parquet`.
     pub name: String,
     /// The first position.
@@ -78,7 +78,7 @@ pub struct Archived {
     pub content_sha256: Vec<u8>,
 }
 
-impl Archived {
+impl ArchiveRecord {
     /// Where it was written to.
     #[must_use]
     pub fn location(&self) -> PathBuf {
@@ -105,7 +105,7 @@ impl Archived {
 ///
 /// # Errors
 /// The database's.
-pub async fn archives(pool: &PgPool) -> Result<Vec<Archived>, sqlx::Error> {
+pub async fn list_archives(pool: &PgPool) -> Result<Vec<ArchiveRecord>, sqlx::Error> {
     let rows = sqlx::query(
         "select name, first_position, last_position, first_recorded_at, last_recorded_at, folder, bytes, sha256,
                 content_sha256
@@ -113,7 +113,7 @@ pub async fn archives(pool: &PgPool) -> Result<Vec<Archived>, sqlx::Error> {
     )
     .fetch_all(pool)
     .await?;
-    rows.iter().map(Archived::from_row).collect()
+    rows.iter().map(ArchiveRecord::from_row).collect()
 }
 
 /// What lies beside an archive file, as `NAME.manifest.json`.

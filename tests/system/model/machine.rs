@@ -386,7 +386,7 @@ impl<'a> Machine<'a> {
         let read = log.receipt(&key, append.metadata.command_id);
         let read = self.bench.runtime.block_on(read).unwrap();
         let expected = self.reference.commands.get(&append.metadata.command_id);
-        let is_other = read.as_ref().is_some_and(|receipt| receipt.is_of_other(append.request.as_ref()));
+        let is_other = read.as_ref().is_some_and(|receipt| receipt.is_for_different_request(append.request.as_ref()));
         let should_be = expected.is_some_and(|written| written.request != append.request);
         ensure!(is_other == should_be, "the receipt of {append:?} is of another request: {is_other}");
         let read = read.map(|receipt| (receipt.first.get(), receipt.last.get()));
