@@ -11,10 +11,8 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use support::{Bench, Table, setting};
+use testkit::bench::{Bench, Table, setting};
 
 /// Streams of one event each, 2000 in a transaction, made where they are kept.
 const FILL: &str = r#"do $$

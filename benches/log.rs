@@ -12,15 +12,14 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use commands::{Commands, CommandsConfig, Context, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::task::{Task, TaskCommand, TaskSpec};
 use domain::{AgentId, Labels, Name};
 use std::time::Instant;
 use streams::{Position, ReadFilter};
-use support::{Bench, Table, tenant};
+use testkit::bench::{Bench, Table, best};
+use testkit::tenant;
 use uuid::Uuid;
 
 async fn read_log(bench: &Bench) -> f64 {
@@ -115,7 +114,7 @@ async fn main() {
             case,
             "events/s",
             || bench.ours(64, 1),
-            || support::best(&few, async |connections| bench.raw_with_streams(connections, 64).await),
+            || best(&few, async |connections| bench.raw_with_streams(connections, 64).await),
         )
         .await;
     let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";

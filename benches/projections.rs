@@ -10,15 +10,14 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use futures::TryStreamExt;
 use projections::{REBUILD_BATCH_EVENTS, Spare, build, drop_version};
 use sqlx::Row;
 use std::time::Instant;
 use streams::{Append, Expected, NewEvent, StreamAppend};
-use support::{Bench, Table, metadata, setting, tenant};
+use testkit::bench::{Bench, Table, metadata, setting};
+use testkit::tenant;
 use uuid::Uuid;
 
 /// A call of one of 100 agents and 5 models. Each agent makes one every half a minute.

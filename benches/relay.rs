@@ -11,14 +11,12 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use streams::Position;
 use streams::relay::{Relay, RelayConfig, relay_checkpoint, republish_from};
-use support::{Bench, Table, new_stream, payload, setting};
+use testkit::bench::{Bench, Table, new_stream, payload, setting};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

@@ -12,8 +12,6 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use futures::{SinkExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
@@ -22,7 +20,7 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Bench, Table, new_stream, setting};
+use testkit::bench::{Bench, Table, new_stream, payload, setting};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -176,7 +174,7 @@ async fn notify(bench: &Bench, rate: u64, percent: usize) -> f64 {
                 insert into raw_events values ((random() * 9e15)::bigint, 'default', 'call', $1, 1, $1, 'call.recorded',
                     1, $2::json, '{}', now(), '\\x00') returning stream_id)
                 select pg_notify('raw', stream_id::text) from written";
-            sqlx::query(query).bind(id).bind(support::payload(1)).execute(&raw).await.unwrap();
+            sqlx::query(query).bind(id).bind(payload(1)).execute(&raw).await.unwrap();
         }
     })
     .await;

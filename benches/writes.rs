@@ -11,14 +11,13 @@
     reason = "a benchmark that cannot go on has failed"
 )]
 
-mod support;
-
 use sqlx::postgres::{PgConnection, PgPoolCopyExt};
 use sqlx::{AssertSqlSafe, ConnectOptions, QueryBuilder};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use streams::{StreamKey, content_hash};
-use support::{Bench, Table, metadata, payload, tenant};
+use testkit::bench::{Bench, Table, metadata, payload};
+use testkit::tenant;
 use uuid::Uuid;
 
 const COLUMNS: &str = "(position, tenant_id, category, stream_id, version, event_id, type, schema_version, payload, \

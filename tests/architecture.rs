@@ -15,10 +15,12 @@ const ROOMS: [(&str, &[&str]); 5] = [
 ];
 /// The package that puts the rooms together.
 const ROOT: &str = "apex";
+/// Helpers of tests and benchmarks. They may use every package, and only the root may use them, in tests.
+const TESTKIT: &str = "testkit";
 
 /// Libraries that decide what a room is, each with the packages that may use it.
 const LIBRARIES: [(&str, &[&str]); 5] = [
-    ("sqlx", &["streams", "projections", ROOT]),
+    ("sqlx", &["streams", "projections", ROOT, TESTKIT]),
     ("rdkafka", &["streams"]),
     ("axum", &["api"]),
     ("async-graphql", &["api"]),
@@ -107,6 +109,11 @@ fn is_of_family(dependency: &str, library: &str) -> bool {
 
 /// What is wrong with the dependencies of a package.
 fn forbidden(package: &str, dependency: &str, kind: DependencyKind) -> Option<String> {
+    if dependency == TESTKIT && (package, kind) != (ROOT, DependencyKind::Development) {
+        return Some(format!(
+            "{package} may not depend on {TESTKIT}: it is a dev-dependency of {ROOT}, and of no other"
+        ));
+    }
     let is_room = rooms_of(dependency).is_some() || dependency == ROOT;
     if is_room && rooms_of(package).is_some_and(|allowed| !allowed.contains(&dependency)) {
         return Some(format!("{package} may not depend on {dependency}: arrows between rooms point one way"));
@@ -184,9 +191,9 @@ fn impurity(code: &str) -> Option<&'static str> {
 fn arrows_between_rooms_point_one_way_and_libraries_stay_in_their_rooms() {
     let metadata = metadata();
     let packages = metadata.workspace_packages();
-    let mut names: Vec<_> = packages.iter().map(|package| package.name.to_string()).collect();
+    let mut names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
     names.sort();
-    let mut known: Vec<_> = ROOMS.iter().map(|(room, _)| (*room).to_owned()).chain([ROOT.to_owned()]).collect();
+    let mut known: Vec<_> = ROOMS.iter().map(|(room, _)| *room).chain([ROOT, TESTKIT]).collect();
     known.sort();
     assert_eq!(names, known, "a package is in the workspace but in no room: give it its place in ROOMS");
     let violations: Vec<_> = packages.into_iter().flat_map(violations).collect();
@@ -278,6 +285,7 @@ fn the_checks_can_fail() {
         ("domain", "tokio"),
         ("domain", "rand"),
         ("domain", "sha2"),
+        ("apex", "testkit"),
     ] {
         assert!(forbidden(package, dependency, normal).is_some(), "{package} -> {dependency}");
     }
@@ -286,6 +294,9 @@ fn the_checks_can_fail() {
     }
     assert!(forbidden("apex", "rdkafka", DependencyKind::Development).is_none());
     assert!(forbidden("projections", "commands", DependencyKind::Development).is_some());
+    assert!(forbidden("apex", "testkit", DependencyKind::Development).is_none());
+    assert!(forbidden("projections", "testkit", DependencyKind::Development).is_some());
+    assert!(forbidden("testkit", "apex", normal).is_none());
 
     assert_eq!(ddl("sqlx::query(\"CREATE  TABLE\n  x (y int)\")"), Some("create table"));
     assert_eq!(ddl(&without_comments("  // create table x\n-- alter table x\nselect 1")), None);

@@ -1,6 +1,5 @@
 //! Clients of the log. They live in the test, so they survive what they ask for; what they cannot know they ask again.
 
-use crate::cluster::PATIENCE;
 use crate::dice::Dice;
 use crate::history::{Command, History, Outcome, Part, Recorder};
 use crate::stage::{Stage, histories};
@@ -9,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use testkit::TIMEOUT;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -81,7 +81,7 @@ impl Clients {
         self.shared.stop.store(true, Ordering::SeqCst);
         let mut files = Vec::new();
         for task in self.tasks {
-            let ended = tokio::time::timeout(PATIENCE * 2, task).await.expect("a client came to no end");
+            let ended = tokio::time::timeout(TIMEOUT * 2, task).await.expect("a client came to no end");
             files.push(ended.unwrap());
         }
         histories(&files)
@@ -175,7 +175,7 @@ impl Client {
 
     /// Asks until the outcome is known, by whichever process. What failed and was not written may be given up.
     async fn carry_out(&mut self, command: &Command, gives_up: bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut is_open = false;
         loop {
             let slot = self.dice.index(self.stage.slots.len());

@@ -1,7 +1,6 @@
 //! What strikes, and one trial for each.
 
 use crate::clients::Load;
-use crate::cluster::{PATIENCE, Setup, send};
 use crate::dice::Dice;
 use crate::history::{Outcome, Part};
 use crate::proxy::Mode;
@@ -12,6 +11,8 @@ use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::TIMEOUT;
+use testkit::cluster::{ClusterConfig, send_signal};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -94,13 +95,13 @@ impl Fault {
     }
 
     /// The cluster that it takes.
-    pub(crate) fn setup(self) -> Setup {
+    pub(crate) fn setup(self) -> ClusterConfig {
         match self {
             Self::WalSyncFails | Self::DataSyncFails | Self::ClockSteps => {
-                Setup { has_strikes: true, ..Setup::default() }
+                ClusterConfig { has_storage_faults: true, ..ClusterConfig::default() }
             }
             Self::DiskFull => storage::SMALL_DISK,
-            _ => Setup::default(),
+            _ => ClusterConfig::default(),
         }
     }
 
@@ -169,14 +170,14 @@ async fn kill_process_at_step(stage: &Stage, round: u64, dice: &mut Dice) {
     let (step, delay_us, waits) = STEPS[usize::try_from(round).unwrap() % STEPS.len()];
     let delay_us = if waits { delay_us } else { dice.below(delay_us) };
     slot.die(Death { step: step.to_owned(), spared: dice.below(20), delay_us, waits });
-    assert!(slot.died(PATIENCE).await, "no append passed the step {step}");
+    assert!(slot.died(TIMEOUT).await, "no append passed the step {step}");
     slot.restart();
 }
 
 async fn kill_process(stage: &Stage, dice: &mut Dice) {
     let slot = &stage.slots[dice.index(stage.slots.len())];
     slot.signal(Signal::KILL);
-    assert!(slot.died(PATIENCE).await, "SIGKILL kills");
+    assert!(slot.died(TIMEOUT).await, "SIGKILL kills");
     slot.restart();
 }
 
@@ -185,7 +186,7 @@ async fn end_backend(owner: &mut PgConnection, pid: i32, dice: &mut Dice) {
     match dice.below(3) {
         0 => drop(sqlx::query("select pg_cancel_backend($1)").bind(pid).execute(owner).await),
         1 => drop(sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(owner).await),
-        _ => send(u32::try_from(pid).unwrap(), Signal::KILL),
+        _ => send_signal(u32::try_from(pid).unwrap(), Signal::KILL),
     }
 }
 
@@ -207,7 +208,7 @@ async fn kill_backend(stage: &Stage, dice: &mut Dice) {
 async fn waits_for(owner: &mut PgConnection) -> i32 {
     let query = "select pid from pg_stat_activity where query like '%apex.append(%'
                  and pg_backend_pid() = any (pg_blocking_pids(pid)) order by pid limit 1";
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         // Within a transaction, who is there would be looked up once and remembered.
         sqlx::query("select pg_stat_clear_snapshot()").execute(&mut *owner).await.unwrap();
@@ -355,7 +356,7 @@ async fn tamper(stage: &Stage) {
     owner.close().await.unwrap();
 }
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     a_process_killed_at_any_step_loses_and_repeats_nothing,
     a_process_killed_at_any_moment_loses_and_repeats_nothing,
     killed_backends_lose_and_repeat_nothing,

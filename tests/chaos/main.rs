@@ -8,7 +8,6 @@
 
 mod checker;
 mod clients;
-mod cluster;
 mod dice;
 mod faults;
 mod history;
@@ -20,25 +19,15 @@ mod readers;
 mod restore;
 mod stage;
 mod storage;
-mod strikes;
 mod turns;
 mod worker;
 
 use faults::Fault;
-use libtest_mimic::{Arguments, Trial};
 use stage::Tally;
 use std::sync::LazyLock;
 use std::time::Duration;
+use testkit::cluster;
 use tokio::runtime::Runtime;
-
-/// Trials by name.
-pub(crate) type Trials = &'static [(&'static str, fn())];
-
-/// Lists functions as trials under their names.
-macro_rules! trials {
-    ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name as fn())),+] };
-}
-pub(crate) use trials;
 
 /// How long a test strikes with one fault.
 const BRIEF: Duration = Duration::from_millis(2000);
@@ -75,7 +64,7 @@ fn main() {
     }
     if let Some(seconds) = setting("APEX_TEST_CHAOS_S") {
         let holds = matrix::run(Duration::from_secs(seconds), *SEED);
-        cluster::clean_up();
+        cluster::remove_template();
         std::process::exit(i32::from(!holds));
     }
     eprintln!("chaos: seed {}", *SEED);
@@ -88,13 +77,7 @@ fn main() {
         storage::TRIALS,
         restore::TRIALS,
     ];
-    let trials = lists.into_iter().flatten().map(|(name, trial)| {
-        Trial::test(*name, move || {
-            trial();
-            Ok(())
-        })
-    });
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
-    cluster::clean_up();
+    let conclusion = testkit::run_trials(lists);
+    cluster::remove_template();
     conclusion.exit();
 }

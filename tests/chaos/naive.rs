@@ -2,7 +2,6 @@
 //! the log proves nothing.
 
 use crate::checker::{Report, check};
-use crate::cluster::{Cluster, Setup};
 use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, Page, PageRecorder, ReaderHistory, Recorder};
@@ -12,6 +11,7 @@ use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use testkit::cluster::{Cluster, ClusterConfig};
 use uuid::Uuid;
 
 /// A system that is wrong on purpose.
@@ -61,7 +61,7 @@ impl Plant {
             Self::NoFlush => {
                 // Whatever is younger than the writer's delay is not on disk.
                 let (settings, bug) = (&[FLUSHES_FOR_NOBODY, "wal_writer_delay=10s"], Some(ANSWERS_TOO_EARLY));
-                let setup = Setup { settings, bug, ..Setup::default() };
+                let setup = ClusterConfig { settings, bug, ..ClusterConfig::default() };
                 let duration = Duration::from_secs(1);
                 stage::run_on(setup, Fault::ServerStopped, Goal::Injected, duration, seed).await.report
             }
@@ -84,7 +84,7 @@ struct Naive {
 
 impl Naive {
     async fn new() -> Self {
-        let cluster = Cluster::start(Setup::default()).await;
+        let cluster = Cluster::start(ClusterConfig::default()).await;
         let create =
             "create table naive (position bigserial primary key, stream uuid not null, version bigint not null,
                       event_id uuid not null, command_id uuid not null)";
@@ -230,7 +230,7 @@ async fn answer_before_commit(seed: u64) -> Report {
     naive.report(1).await
 }
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     a_plain_sequence_is_caught,
     a_retry_without_a_command_id_is_caught,
     an_answer_before_the_commit_is_caught,

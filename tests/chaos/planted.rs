@@ -5,7 +5,7 @@ use crate::history::{Command, History, LogEvent, Operation, Outcome, Page, PageR
 use std::time::Instant;
 use uuid::Uuid;
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     the_checker_accepts_a_log_that_holds,
     the_checker_finds_every_planted_bug,
     histories_survive_the_file,

@@ -3,12 +3,12 @@
 //! It reads along what goes to the server, as far as it takes to know when an append has been sent: the protocol's
 //! messages are a byte that names them, a length that counts itself, and a body.
 
-use crate::cluster::PATIENCE;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testkit::TIMEOUT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,7 +74,7 @@ impl Proxy {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        let was_cut = tokio::time::timeout(PATIENCE, was_cut).await.is_ok();
+        let was_cut = tokio::time::timeout(TIMEOUT, was_cut).await.is_ok();
         self.set(Mode::Pass);
         was_cut
     }
@@ -213,7 +213,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![the_proxy_knows_when_an_append_was_sent];
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![the_proxy_knows_when_an_append_was_sent];
 
 fn the_proxy_knows_when_an_append_was_sent() {
     let message = |name: u8, body: &[u8]| {

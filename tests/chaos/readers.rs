@@ -1,7 +1,6 @@
 //! Readers of the log: two that page through the table, now and then from an earlier place, and one that follows the
 //! tail. What they cannot read they ask for again, after the last position that they have.
 
-use crate::cluster::{Cluster, PATIENCE};
 use crate::dice::Dice;
 use crate::history::{Page, PageRecorder, ReaderHistory};
 use crate::stage::reader_histories;
@@ -10,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use streams::{Log, LogConfig, Position, ReadFilter};
+use testkit::TIMEOUT;
+use testkit::cluster::Cluster;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -59,7 +60,7 @@ impl Readers {
 
     /// Lets every reader come to the end of the log.
     pub(crate) async fn finish(&self, head: u64) -> Vec<ReaderHistory> {
-        assert!(self.all_reach(head, PATIENCE).await, "a reader does not come to the end of the log");
+        assert!(self.all_reach(head, TIMEOUT).await, "a reader does not come to the end of the log");
         let running = std::mem::take(&mut *self.running.lock().unwrap());
         for reader in &running {
             assert!(!reader.task.is_finished(), "readers do not end by themselves");

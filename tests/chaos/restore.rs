@@ -1,7 +1,6 @@
 //! A dump that is taken while the log is written to, restored into another cluster, and gone on with there. The steps
 //! are those of docs/backup.md.
 
-use crate::cluster::{Cluster, PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::history::{Command, Outcome};
 use crate::worker::{append, outcome};
@@ -13,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use streams::{Log, LogConfig};
+use testkit::TIMEOUT;
+use testkit::cluster::{Cluster, ClusterConfig};
 use tokio::task::JoinHandle;
 
 const WRITERS: usize = 4;
@@ -80,7 +81,7 @@ async fn dump(cluster: &Cluster, arguments: &[&str], file: &Path) {
 
 /// A cluster that knows nothing of Apex but its role, and what a dump restores there.
 async fn restore(files: &[&Path], from: &Cluster) -> Cluster {
-    let cluster = Cluster::start(Setup::default()).await;
+    let cluster = Cluster::start(ClusterConfig::default()).await;
     let mut server = cluster.owner_of("postgres").await;
     for statement in
         ["drop database chaos", "drop role apex_app", "create role apex_app nologin", "create database chaos"]
@@ -108,19 +109,19 @@ async fn head(owner: &mut PgConnection) -> u64 {
 async fn grow(cluster: &Cluster, events: u64) {
     let mut owner = cluster.owner().await;
     let goal = head(&mut owner).await + events;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while head(&mut owner).await < goal {
         assert!(Instant::now() < deadline, "the log does not grow to {goal}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-pub(crate) const TRIALS: crate::Trials =
-    crate::trials![a_restored_dump_goes_on_where_it_was_taken, planted_dumps_of_two_moments_are_found];
+pub(crate) const TRIALS: testkit::Trials =
+    testkit::trials![a_restored_dump_goes_on_where_it_was_taken, planted_dumps_of_two_moments_are_found];
 
 fn a_restored_dump_goes_on_where_it_was_taken() {
     runtime().block_on(async {
-        let old = Cluster::start(Setup::default()).await;
+        let old = Cluster::start(ClusterConfig::default()).await;
         let writers = Writers::start(&old).await;
         grow(&old, 100).await;
         let file = old.file("apex.dump");
@@ -164,7 +165,7 @@ async fn check_retries(new: &Cluster, written: &Written, restored: u64) {
 /// The control: a dump whose tables are of different moments does not pass for a log.
 fn planted_dumps_of_two_moments_are_found() {
     runtime().block_on(async {
-        let old = Cluster::start(Setup::default()).await;
+        let old = Cluster::start(ClusterConfig::default()).await;
         let writers = Writers::start(&old).await;
         grow(&old, 50).await;
         let (most, rest) = (old.file("most.dump"), old.file("rest.dump"));

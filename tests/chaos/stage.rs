@@ -2,7 +2,6 @@
 
 use crate::checker::{Report, check};
 use crate::clients::Clients;
-use crate::cluster::{Cluster, PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder, write_log};
@@ -16,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use streams::{Log, LogConfig, Position, ReadFilter};
+use testkit::TIMEOUT;
+use testkit::cluster::{Cluster, ClusterConfig};
 use tokio::sync::Mutex;
 
 /// The bound on what others may be held up by a transaction that idles, or by an appender that stands still. It is not
@@ -86,7 +87,7 @@ pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> Tally {
 }
 
 /// The same, on a cluster of another setup, and until a goal is reached: what takes luck is tried again.
-pub(crate) async fn run_on(setup: Setup, fault: Fault, goal: Goal, duration: Duration, seed: u64) -> Tally {
+pub(crate) async fn run_on(setup: ClusterConfig, fault: Fault, goal: Goal, duration: Duration, seed: u64) -> Tally {
     let start = Instant::now();
     let stage = Arc::new(Stage::open(start, setup).await);
     stage.readers.start(&stage.cluster, start, seed).await;
@@ -99,7 +100,7 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, goal: Goal, duration: Dur
         || (begun.elapsed() < GOAL_TIMEOUT && !goal.is_reached(&stage).await)
     {
         let position = stage.readers.furthest() + dice.below(fault.growth());
-        assert!(stage.readers.one_reaches(position, PATIENCE).await, "the log does not grow");
+        assert!(stage.readers.one_reaches(position, TIMEOUT).await, "the log does not grow");
         fault.inject(&stage, injected, &mut dice).await;
         injected += 1;
     }
@@ -122,12 +123,12 @@ pub(crate) async fn run_on(setup: Setup, fault: Fault, goal: Goal, duration: Dur
 }
 
 impl Stage {
-    async fn open(start: Instant, setup: Setup) -> Self {
+    async fn open(start: Instant, setup: ClusterConfig) -> Self {
         let cluster = Cluster::start(setup).await;
         let (mut slots, mut proxies) = (Vec::new(), Vec::new());
         for connections in CONNECTIONS {
             let proxy = Proxy::start(cluster.port()).await;
-            slots.push(Slot::start(connections, cluster.url_by(proxy.port())));
+            slots.push(Slot::start(connections, cluster.url_through(proxy.port())));
             proxies.push(proxy);
         }
         let probe = Mutex::new(Recorder::create(&cluster.file("probe.ndjson"), PROBE, start));
@@ -159,7 +160,7 @@ impl Stage {
 
     /// A command of nobody else's, on one process, until its outcome is known. It is part of the histories.
     pub(crate) async fn probe(&self, slot: usize, command: &Command) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let number = self.probe.lock().await.invoke(command);
             let end = self.slots[slot].append(command).await;

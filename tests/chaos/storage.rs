@@ -1,21 +1,22 @@
 //! Storage and clock that fail under the server: syncs, a full disk, a clock that steps.
 
-use crate::cluster::{PATIENCE, Setup};
 use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::stage::{Goal, Stage, run_on};
-use crate::strikes::{DATA_SYNCS_TO_FAIL, WAL_SYNCS_TO_FAIL};
 use crate::{BRIEF, SEED, brief, runtime};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::TIMEOUT;
+use testkit::cluster::ClusterConfig;
+use testkit::cluster::{DATA_SYNCS_TO_FAIL, WAL_SYNCS_TO_FAIL};
 
 /// WAL in a room of its own that nothing is removed from: no checkpoints, and no file is used twice.
-pub(crate) const SMALL_DISK: Setup = Setup {
+pub(crate) const SMALL_DISK: ClusterConfig = ClusterConfig {
     settings: &["min_wal_size=2MB", "max_wal_size=10GB", "checkpoint_timeout=1h", "wal_recycle=off"],
-    has_strikes: true,
-    has_wal_room: true,
+    has_storage_faults: true,
+    has_wal_volume: true,
     bug: None,
 };
 /// Flushes for nobody. An appender would not let the server do so by this alone.
@@ -47,9 +48,9 @@ pub(crate) const CONTROL_RUNS: u64 = 20;
 
 /// Waits until the server has said something once more than before.
 async fn wait_until_said(stage: &Stage, what: &str, before: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while stage.cluster.count_said(what) == before {
-        assert!(Instant::now() < deadline, "the server does not say {what:?}\n{}", stage.cluster.said());
+    let deadline = Instant::now() + TIMEOUT;
+    while stage.cluster.count_in_log(what) == before {
+        assert!(Instant::now() < deadline, "the server does not say {what:?}\n{}", stage.cluster.log_tail());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     stage.sightings.fetch_add(1, Ordering::SeqCst);
@@ -59,15 +60,15 @@ async fn wait_until_said(stage: &Stage, what: &str, before: usize) {
 const PANIC: &str = "PANIC:  could not ";
 
 pub(crate) async fn fail_wal_sync(stage: &Stage) {
-    let before = stage.cluster.count_said(PANIC);
-    stage.cluster.strikes().order(WAL_SYNCS_TO_FAIL, 1);
+    let before = stage.cluster.count_in_log(PANIC);
+    stage.cluster.storage_faults().set(WAL_SYNCS_TO_FAIL, 1);
     wait_until_struck(stage, WAL_SYNCS_TO_FAIL, before).await;
 }
 
 pub(crate) async fn fail_data_sync(stage: &Stage) {
-    let before = stage.cluster.count_said(PANIC);
+    let before = stage.cluster.count_in_log(PANIC);
     let mut owner = stage.cluster.owner().await;
-    stage.cluster.strikes().order(DATA_SYNCS_TO_FAIL, 1);
+    stage.cluster.storage_faults().set(DATA_SYNCS_TO_FAIL, 1);
     // It does not come to its end.
     drop(sqlx::query("checkpoint").execute(&mut owner).await);
     wait_until_struck(stage, DATA_SYNCS_TO_FAIL, before).await;
@@ -76,29 +77,29 @@ pub(crate) async fn fail_data_sync(stage: &Stage) {
 /// Waits until a sync has failed, and for the server to be there again. Where the sync was none that anything depends
 /// on, such as that of a file made ahead of need, the server goes on; it counts as seen if it did not.
 async fn wait_until_struck(stage: &Stage, order: u64, before: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while stage.cluster.strikes().left(order) > 0 {
-        assert!(Instant::now() < deadline, "nothing was synced\n{}", stage.cluster.said());
+    let deadline = Instant::now() + TIMEOUT;
+    while stage.cluster.storage_faults().remaining(order) > 0 {
+        assert!(Instant::now() < deadline, "nothing was synced\n{}", stage.cluster.log_tail());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let deadline = Instant::now() + Duration::from_secs(1);
-    while stage.cluster.count_said(PANIC) == before && Instant::now() < deadline {
+    while stage.cluster.count_in_log(PANIC) == before && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let has_panicked = stage.cluster.count_said(PANIC) > before;
+    let has_panicked = stage.cluster.count_in_log(PANIC) > before;
     stage.sightings.fetch_add(u64::from(has_panicked), Ordering::SeqCst);
-    stage.cluster.revive().await;
+    stage.cluster.ensure_running().await;
 }
 
 pub(crate) async fn fill_disk(stage: &Stage, dice: &mut Dice) {
     const FULL: &str = "No space left on device";
-    let (cluster, before) = (&stage.cluster, stage.cluster.count_said(FULL));
-    cluster.room().narrow(cluster.strikes(), 1024 + dice.below(1024));
+    let (cluster, before) = (&stage.cluster, stage.cluster.count_in_log(FULL));
+    cluster.wal_volume().shrink(cluster.storage_faults(), 1024 + dice.below(1024));
     wait_until_said(stage, FULL, before).await;
     // Long enough for the server to try again in vain, or short enough for it not to have noticed.
     tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
-    cluster.room().widen(cluster.strikes());
-    cluster.revive().await;
+    cluster.wal_volume().enlarge(cluster.storage_faults());
+    cluster.ensure_running().await;
 }
 
 /// Hours or moments, forth or back; the first time back by an hour or more, which is before any event whatever the dice
@@ -110,7 +111,7 @@ pub(crate) async fn step_clock(stage: &Stage, round: u64, dice: &mut Dice) {
     if round == 0 {
         offset_ms = -i64::try_from(HOUR_MS + dice.below(2 * HOUR_MS)).unwrap();
     }
-    stage.cluster.strikes().set_clock(TimeDelta::milliseconds(offset_ms));
+    stage.cluster.storage_faults().set_clock(TimeDelta::milliseconds(offset_ms));
     tokio::time::sleep(Duration::from_millis(50 + dice.below(100))).await;
     let mut owner = stage.cluster.owner().await;
     let is_behind: bool = sqlx::query_scalar("select clock_timestamp() < recorded_at from apex.head")
@@ -158,7 +159,7 @@ pub(crate) async fn falls(owner: &mut PgConnection) -> u64 {
     u64::try_from(falls).unwrap()
 }
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     what_was_acknowledged_survives_a_failed_sync_of_wal,
     what_was_acknowledged_survives_a_failed_sync_of_tables,
     what_was_acknowledged_survives_a_full_disk,
@@ -190,7 +191,7 @@ fn time_does_not_fall_though_the_clock_does() {
 }
 
 /// The controls: a server that answers too early loses something each time that its storage fails.
-fn loses_when_it_answers_too_early(fault: Fault, setup: Setup) {
+fn loses_when_it_answers_too_early(fault: Fault, setup: ClusterConfig) {
     // The strike may come right behind a flush that something else asked for.
     let run = |again| runtime().block_on(run_on(setup, fault, Goal::Seen, BRIEF, SEED.wrapping_add(again)));
     assert!((0..CONTROL_RUNS).any(|again| run(again).report.lost > 0), "seed {}: nothing was lost", *SEED);
@@ -198,7 +199,7 @@ fn loses_when_it_answers_too_early(fault: Fault, setup: Setup) {
 
 fn planted_answers_before_the_sync_are_lost_when_it_fails() {
     let settings = &[FLUSHES_FOR_NOBODY];
-    let setup = Setup { settings, bug: Some(ANSWERS_TOO_EARLY), ..Fault::WalSyncFails.setup() };
+    let setup = ClusterConfig { settings, bug: Some(ANSWERS_TOO_EARLY), ..Fault::WalSyncFails.setup() };
     loses_when_it_answers_too_early(Fault::WalSyncFails, setup);
 }
 
@@ -210,13 +211,13 @@ fn planted_answers_before_the_sync_are_lost_when_the_disk_is_full() {
         SMALL_DISK.settings[3],
         FLUSHES_FOR_NOBODY,
     ];
-    let setup = Setup { settings: SETTINGS, bug: Some(ANSWERS_TOO_EARLY), ..SMALL_DISK };
+    let setup = ClusterConfig { settings: SETTINGS, bug: Some(ANSWERS_TOO_EARLY), ..SMALL_DISK };
     loses_when_it_answers_too_early(Fault::DiskFull, setup);
 }
 
 /// Appends that trust the clock, and the one that is struck: time falls, and that is found.
 fn planted_trust_in_the_clock_lets_time_fall() {
-    let setup = Setup { bug: Some(TRUSTS_THE_CLOCK), ..Fault::ClockSteps.setup() };
+    let setup = ClusterConfig { bug: Some(TRUSTS_THE_CLOCK), ..Fault::ClockSteps.setup() };
     let tally = runtime().block_on(run_on(setup, Fault::ClockSteps, Goal::TimeFell, BRIEF, *SEED));
     assert!(tally.falls > 0, "seed {}: time did not fall", *SEED);
 }

@@ -1,7 +1,6 @@
 //! Workers of a projection that are killed or stopped within a turn. Whatever becomes of them, the read model is what a
 //! clean rebuild gives; a worker that trusts the checkpoint which it read is caught.
 
-use crate::cluster::{Cluster, PATIENCE, Setup, send};
 use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
@@ -18,13 +17,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use streams::relay::partition_of;
 use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend, TopicPartition};
+use testkit::TIMEOUT;
+use testkit::cluster::{Cluster, ClusterConfig, send_signal};
 use tokio::process::Child;
 use uuid::Uuid;
 
 /// Says to this binary that it is a worker: what it does in its third turn, where, how it works, and on which database.
 pub(crate) const WORKER: &str = "APEX_TEST_CHAOS_PROJECTOR";
 
-pub(crate) const TRIALS: crate::Trials = crate::trials![
+pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives,
     a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on,
     planted_trust_in_the_checkpoint_applies_a_batch_twice,
@@ -53,8 +54,8 @@ pub(crate) async fn work(argument: String) {
     fail::cfg_callback(step, move || {
         let is_due = passed.fetch_add(1, Ordering::SeqCst) == SPARED;
         match act.as_str() {
-            "kill" if is_due => send(std::process::id(), Signal::KILL),
-            "stop" if is_due => send(std::process::id(), Signal::STOP),
+            "kill" if is_due => send_signal(std::process::id(), Signal::KILL),
+            "stop" if is_due => send_signal(std::process::id(), Signal::STOP),
             _ => {}
         }
     })
@@ -182,7 +183,7 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
-        let cluster = Cluster::start(Setup::default()).await;
+        let cluster = Cluster::start(ClusterConfig::default()).await;
         let pool = cluster.application().await;
         let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
         let mut case = Self { url: cluster.url(), pool, log, calls: 0, _cluster: cluster };
@@ -212,7 +213,7 @@ impl Case {
     }
 
     async fn until(&self, what: &str, sql: &'static str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.pool).await.unwrap() {
             assert!(Instant::now() < deadline, "not in time: {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -242,7 +243,7 @@ impl Case {
 
 async fn stopped(child: &Child) {
     let file = format!("/proc/{}/stat", child.id().unwrap());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !std::fs::read_to_string(&file).unwrap().rsplit(')').next().unwrap().starts_with(" T") {
         assert!(Instant::now() < deadline, "the worker does not stop");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -256,7 +257,7 @@ fn a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives() {
         // From the log first: what is fed from Kafka is taken over.
         for (manner, step) in ["honest", "fed"].into_iter().flat_map(|manner| steps.map(|step| (manner, step))) {
             let mut killed = case.worker("kill", step, manner);
-            let status = tokio::time::timeout(PATIENCE, killed.wait()).await.expect("it dies").unwrap();
+            let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("it dies").unwrap();
             assert_eq!(status.signal(), Some(9), "{status}");
             let mut successor = case.worker("none", step, manner);
             case.append(20).await;
@@ -278,7 +279,7 @@ fn a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on() {
             let _successor = case.worker("none", step, manner);
             // Past the turn: the successor gets the checkpoint although its holder never let go of it.
             case.caught_up().await;
-            send(zombie.id().unwrap(), Signal::CONT);
+            send_signal(zombie.id().unwrap(), Signal::CONT);
             case.append(20).await;
             case.caught_up().await;
             case.assert_right().await;
@@ -296,7 +297,7 @@ fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
         let waits = "select exists (
                 select from pg_locks where not granted and locktype in ('transactionid', 'tuple'))";
         case.until("the successor writes the same rows", waits).await;
-        send(zombie.id().unwrap(), Signal::CONT);
+        send_signal(zombie.id().unwrap(), Signal::CONT);
         case.caught_up().await;
         let comparison = case.compared().await;
         assert!(!comparison.is_same(), "a batch was applied twice and nobody noticed");
@@ -309,7 +310,7 @@ fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
 /// How often a policy remembered a call that was killed after it had done so for a batch, and then had a successor.
 async fn remembered(case: &Case, manner: &str) -> i64 {
     let mut killed = case.worker("kill", "policy_reacted", manner);
-    let status = tokio::time::timeout(PATIENCE, killed.wait()).await.expect("it dies").unwrap();
+    let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("it dies").unwrap();
     assert_eq!(status.signal(), Some(9), "{status}");
     let _successor = case.worker("none", "policy_reacted", manner);
     let sql = "select coalesce((select position from apex.checkpoints where name = 'policy:echo'), 0)

@@ -3,7 +3,6 @@
 //! The test talks to it over its standard input and output, so that the clients, their histories and the checker stay
 //! outside of whatever happens to the process.
 
-use crate::cluster::{PATIENCE, send};
 use crate::history::{Command, Outcome};
 use domain::TenantId;
 use rustix::process::Signal;
@@ -18,6 +17,8 @@ use std::time::{Duration, Instant};
 use streams::{
     Append, AppendError, Appended, DatabaseError, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, Version,
 };
+use testkit::TIMEOUT;
+use testkit::cluster::send_signal;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
@@ -88,7 +89,7 @@ pub(crate) async fn serve(connections: usize, url: String) {
 
 /// Waits for the database, which may be down at this moment.
 async fn open(url: String, config: LogConfig) -> Log {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let pool = apex::database::connect(&url.clone().into(), 4).await;
         let error = match pool {
@@ -166,7 +167,7 @@ fn die_at(death: Death) {
     let Death { step, spared, delay_us, waits } = death;
     let linger = move || {
         std::thread::sleep(Duration::from_micros(delay_us));
-        send(std::process::id(), Signal::KILL);
+        send_signal(std::process::id(), Signal::KILL);
     };
     let die = move || {
         if passed.fetch_add(1, Ordering::SeqCst) == spared {
@@ -217,7 +218,7 @@ impl Slot {
 
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.running.lock().unwrap().child.id() {
-            send(pid, signal);
+            send_signal(pid, signal);
         }
     }
 

@@ -4,16 +4,12 @@
 //! They are ignored by a plain test run, not passed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../system/harness.rs"]
-#[allow(dead_code, reason = "the harness serves other tests too")]
-mod harness;
-
 use commands::Context;
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::{Currency, Money};
-use harness::{TestDatabase, at, name, tenant};
 use projections::query;
 use serde_json::{Value, json};
+use testkit::{TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
 fn data(path: &str) -> String {
@@ -77,7 +73,7 @@ async fn import(database: &TestDatabase, trace: &Trace) {
     let path = data(trace.path);
     let arguments: Vec<_> =
         ["import"].into_iter().chain(trace.arguments.iter().copied()).chain([path.as_str()]).collect();
-    database.run(&arguments).await.ok();
+    database.run(&arguments).await.assert_success();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,7 +91,7 @@ async fn public_traces_come_to_what_is_known_of_them_and_twice_is_as_once() {
         assert_eq!((database.total().await, database.head().await), (total, head), "{} twice", trace.path);
         database.verify_log().await;
         let server = database.serve(&[]).await;
-        let asked = server.ask(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
+        let asked = server.graphql(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
         for (field, name) in GRAPHQL_NAMES {
             if let Some(value) = trace.known.get(field) {
                 // Sums of tokens are strings there.
@@ -131,12 +127,12 @@ async fn ten_dollars_in_september_are_alerted_three_times() {
     let first = told().await;
     assert_eq!(first.iter().map(|alert| alert.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     assert!(first.iter().all(|alert| alert.month == "2023-09"));
-    database.run(&["projections", "rebuild", "all", "--switch"]).await.ok();
+    database.run(&["projections", "rebuild", "all", "--switch"]).await.assert_success();
     import(&database, &traces()[0]).await;
     assert_eq!(told().await, first, "still three");
     let server = database.serve(&[]).await;
     let alerts = "{ budgetAlerts { nodes { month thresholdPercent } } }";
-    let asked = server.ask(alerts, json!({})).await;
+    let asked = server.graphql(alerts, json!({})).await;
     let alert = |percent| json!({ "month": "2023-09", "thresholdPercent": percent });
     assert_eq!(asked["budgetAlerts"]["nodes"], json!([alert(50), alert(80), alert(100)]));
     server.kill().await;

@@ -1,6 +1,5 @@
 //! A Kafka broker of this test's own, which may be stopped, paused and emptied.
 
-use crate::harness::PATIENCE;
 use crate::stage::consumer;
 use rdkafka::consumer::Consumer;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use testkit::TIMEOUT;
 
 pub(crate) struct Broker {
     folder: TempDir,
@@ -89,7 +89,7 @@ offsets.topic.replication.factor=1
             java.arg("kafka.Kafka").arg(self.file("server.properties"));
             self.server = Some(java.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let client = consumer(&self.address());
         while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
             let said = std::fs::read_to_string(self.file("kafka.log")).unwrap_or_default();

@@ -1,13 +1,13 @@
 //! What is promised of the topics, held against the log.
 
-use crate::harness::{append, event, tenant};
-use crate::trials;
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use streams::{Position, RecordedEvent, StreamKey, Version};
+use testkit::trials;
+use testkit::{append, event, tenant};
 use uuid::Uuid;
 
-pub(crate) const TRIALS: crate::Trials = trials![the_checker_finds_every_planted_bug];
+pub(crate) const TRIALS: testkit::Trials = trials![the_checker_finds_every_planted_bug];
 
 /// A message, in the order of its partition.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! The examples print what is in the log, whatever Kafka has twice.
 
-use crate::harness::sample;
+use crate::block_on;
 use crate::stage::Stage;
-use crate::{Trials, block_on, trials};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use streams::relay::republish_from;
+use testkit::sample;
+use testkit::{Trials, trials};
 
 pub(crate) const TRIALS: Trials = trials![the_examples_print_what_is_in_the_log];
 
@@ -28,7 +29,7 @@ fn the_examples_print_what_is_in_the_log() {
         for (format, file) in
             [("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json"), ("autogpt", "autogpt.jsonl")]
         {
-            stage.database.run(&["import", format, &sample(file)]).await.ok();
+            stage.database.run(&["import", format, &sample(file)]).await.assert_success();
         }
         let _relay = stage.job().start();
         stage.wait_for_relay().await;
@@ -50,7 +51,7 @@ fn the_examples_print_what_is_in_the_log() {
         assert!(messages > events, "nothing is there twice: it proves nothing");
         let names = projections::all().iter().map(|projection| projection.name()).collect::<Vec<_>>();
         let head = stage.log.head().await.unwrap();
-        projections::wait_for(&stage.database.pool, &names, head, crate::harness::PATIENCE).await.unwrap();
+        projections::wait_for(&stage.database.pool, &names, head, testkit::TIMEOUT).await.unwrap();
 
         let (brokers, prefix) = (stage.brokers.as_str(), stage.prefix.as_str());
         let apex = PathBuf::from(env!("CARGO_BIN_EXE_apex"));

@@ -2,14 +2,14 @@
 
 use crate::block_on;
 use crate::broker::{self, Broker};
-use crate::harness::{call, until};
 use crate::stage::Stage;
 use crate::worker::Job;
 use crate::workers::assert_is_rebuilt;
-use crate::{Trials, trials};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
+use testkit::{Trials, trials};
+use testkit::{call_append, wait_until};
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -44,7 +44,7 @@ fn a_relay_killed_at_any_step_loses_nothing() {
             ("relay_saved", 2),
         ] {
             let mut relay = Job { death: Some((step.to_owned(), spared)), ..stage.job() }.start();
-            let died = tokio::time::timeout(crate::harness::PATIENCE, relay.wait()).await;
+            let died = tokio::time::timeout(testkit::TIMEOUT, relay.wait()).await;
             assert_eq!(died.unwrap_or_else(|_| panic!("it does not come to {step}")).unwrap().signal(), Some(9));
         }
         appending.stop().await;
@@ -117,13 +117,13 @@ fn a_broker_that_stops_or_hangs_loses_nothing() {
 
         broker.stop();
         let at = stage.log.head().await.unwrap();
-        until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
+        wait_until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
         broker.start();
         stage.wait_beyond(stage.log.head().await.unwrap()).await;
 
         broker.signal(Signal::STOP);
         let at = stage.log.head().await.unwrap();
-        until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
+        wait_until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
         // Longer than a message may wait, so that it is sent anew and may be there twice.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         broker.signal(Signal::CONT);
@@ -150,7 +150,7 @@ fn an_outage_of_minutes_holds_up_nobody_and_is_made_up_for() {
         let mut slowest = Duration::ZERO;
         while stopped.elapsed() < OUTAGE {
             let began = Instant::now();
-            for answer in stage.log.append_many((0..20).map(|_| call())).await {
+            for answer in stage.log.append_many((0..20).map(|_| call_append())).await {
                 answer.unwrap();
             }
             slowest = slowest.max(began.elapsed());
@@ -211,7 +211,7 @@ fn planted_checkpoints_before_the_acknowledgement_are_caught() {
         let stage = Stage::new(broker.address()).await;
         let mut relay = Job { has_bug: true, ..stage.job() }.start();
         stage.append(1).await;
-        until("everything is published", async || stage.check().await.0.is_empty()).await;
+        wait_until("everything is published", async || stage.check().await.0.is_empty()).await;
         broker.stop();
         stage.append(1).await;
         // It takes for published what a stopped broker never got.

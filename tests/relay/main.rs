@@ -5,39 +5,22 @@
 
 mod broker;
 mod checker;
-#[path = "../chaos/cluster.rs"]
-#[allow(dead_code, reason = "it serves other tests too")]
-mod cluster;
 mod examples;
 mod faults;
-#[path = "../system/harness.rs"]
-#[allow(dead_code, reason = "it serves other tests too")]
-mod harness;
 mod restarts;
 mod stage;
-#[path = "../chaos/strikes.rs"]
-#[allow(dead_code, reason = "it serves other tests too")]
-mod strikes;
 mod topics;
 mod worker;
 mod workers;
 
-use libtest_mimic::{Arguments, Trial};
 use std::future::Future;
+use std::sync::LazyLock;
+use testkit::cluster;
+use tokio::runtime::Runtime;
 
-/// Trials by name.
-pub(crate) type Trials = &'static [(&'static str, fn())];
-
-/// Lists functions as trials under their names.
-macro_rules! trials {
-    ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name as fn())),+] };
-}
-pub(crate) use trials;
-
-pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
-    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-    });
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
     &RUNTIME
 }
 
@@ -50,14 +33,8 @@ fn main() {
         return block_on(worker::serve(&argument));
     }
     let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS, examples::TRIALS, restarts::TRIALS];
-    let trials = lists.into_iter().flatten().map(|(name, trial)| {
-        Trial::test(*name, move || {
-            trial();
-            Ok(())
-        })
-    });
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    let conclusion = testkit::run_trials(lists);
     broker::clean_up();
-    cluster::clean_up();
+    cluster::remove_template();
     conclusion.exit();
 }

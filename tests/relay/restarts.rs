@@ -1,14 +1,15 @@
 //! The database restarted under load, with all of Apex on it: a server with its workers and its relay, and a subscriber.
 
-use crate::cluster::{Cluster, Setup};
-use crate::harness::{PATIENCE, TestDatabase, call, service, until};
+use crate::block_on;
 use crate::stage::Stage;
-use crate::{Trials, block_on, trials};
 use projections::{Circumstances, verify, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::Log;
+use testkit::cluster::{Cluster, ClusterConfig};
+use testkit::{TIMEOUT, TestDatabase, call_append, required_variable, wait_until};
+use testkit::{Trials, trials};
 
 pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
 
@@ -20,7 +21,7 @@ const EVENTS: u64 = 300;
 async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {
     let mut acknowledged = 0;
     while !stop.load(Ordering::Relaxed) {
-        let answers = log.append_many((0..10).map(|_| call())).await;
+        let answers = log.append_many((0..10).map(|_| call_append())).await;
         acknowledged += answers.iter().filter(|answer| answer.is_ok()).count() as u64;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -57,8 +58,9 @@ async fn follow(address: String, end: Arc<AtomicU64>) -> Vec<u64> {
 
 fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
     block_on(async {
-        let cluster = Cluster::start(Setup::default()).await;
-        let stage = Stage::on(TestDatabase::at(cluster.url()).await, service("APEX_TEST_KAFKA_BROKERS")).await;
+        let cluster = Cluster::start(ClusterConfig::default()).await;
+        let stage =
+            Stage::on(TestDatabase::at(cluster.url()).await, required_variable("APEX_TEST_KAFKA_BROKERS")).await;
         let kafka = ["--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
         let server = stage.database.serve(&kafka).await;
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
@@ -71,10 +73,10 @@ fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
                 worker = Some(stage.start_worker("kafka", &stage.prefix));
                 let taken = "select count(distinct projection) > 0 from apex.partition_checkpoints";
                 let pool = &stage.database.pool;
-                until("Kafka feeds", async || sqlx::query_scalar(taken).fetch_one(pool).await.unwrap()).await;
+                wait_until("Kafka feeds", async || sqlx::query_scalar(taken).fetch_one(pool).await.unwrap()).await;
             }
             let before = stage.log.head().await.unwrap().get();
-            until("appends go on", async || stage.log.head().await.unwrap().get() > before + EVENTS).await;
+            wait_until("appends go on", async || stage.log.head().await.unwrap().get() > before + EVENTS).await;
             cluster.stop_immediately().await;
             cluster.start_server().await;
         }
@@ -85,11 +87,11 @@ fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
         let head = stage.log.head().await.unwrap();
         end.store(head.get(), Ordering::Relaxed);
         // Something must come for a subscriber that has seen the last one already.
-        stage.log.append(call()).await.unwrap();
+        stage.log.append(call_append()).await.unwrap();
 
         let models = projections::all();
         let names: Vec<_> = models.iter().map(|model| model.name()).collect();
-        wait_for(&stage.database.pool, &names, head, PATIENCE).await.unwrap();
+        wait_for(&stage.database.pool, &names, head, TIMEOUT).await.unwrap();
         for model in models {
             let circumstances = Circumstances::foreign(1000);
             let comparison = verify(&stage.database.pool, &stage.log, model, &circumstances).await.unwrap();
@@ -97,7 +99,7 @@ fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
         }
         stage.verify().await;
         let log: Vec<_> = stage.events().await.iter().map(|event| event.position.get()).collect();
-        let seen = tokio::time::timeout(PATIENCE, following).await.unwrap().unwrap();
+        let seen = tokio::time::timeout(TIMEOUT, following).await.unwrap().unwrap();
         assert_eq!(seen, log[..seen.len()], "the subscriber saw another sequence");
         assert!(seen.len() as u64 >= head.get() && head.get() >= acknowledged, "{} {head} {acknowledged}", seen.len());
     });

@@ -1,7 +1,6 @@
 //! A log, its topics, and who appends meanwhile.
 
 use crate::checker::{self, Message};
-use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, append, event, service, until};
 use crate::worker::Job;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use streams::relay::{decode, relay_checkpoint};
 use streams::{Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent, StreamAppend};
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, event, required_variable, wait_until};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// With the broker that all tests share.
     pub(crate) async fn shared() -> Self {
-        Self::new(service("APEX_TEST_KAFKA_BROKERS")).await
+        Self::new(required_variable("APEX_TEST_KAFKA_BROKERS")).await
     }
 
     pub(crate) async fn new(brokers: String) -> Self {
@@ -74,7 +74,7 @@ impl Stage {
                 for answer in log.append_many(appends(&streams)).await {
                     answer.unwrap();
                 }
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         });
         Appending { stop, task }
@@ -86,12 +86,12 @@ impl Stage {
 
     /// Waits until the relay's checkpoint is beyond a position.
     pub(crate) async fn wait_beyond(&self, position: Position) {
-        until("the relay goes on", async || self.relayed().await > position).await;
+        wait_until("the relay goes on", async || self.relayed().await > position).await;
     }
 
     /// Waits until the relay's checkpoint is the end of the log.
     pub(crate) async fn wait_for_relay(&self) {
-        until("the relay catches up", async || self.relayed().await >= self.log.head().await.unwrap()).await;
+        wait_until("the relay catches up", async || self.relayed().await >= self.log.head().await.unwrap()).await;
     }
 
     /// Everything in the log.
@@ -177,13 +177,13 @@ pub(crate) fn consume_topics(brokers: &str, topics: &[String]) -> Vec<(i32, Stri
 
 /// A topic that was made a moment ago may have no leader yet.
 fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
             Ok(watermarks) => return watermarks,
             Err(error) => assert!(Instant::now() < deadline, "{topic}/{partition}: {error}"),
         }
-        std::thread::sleep(LOOK_INTERVAL);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -192,7 +192,7 @@ fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
     let mut left = Vec::new();
     let mut from = TopicPartitionList::new();
     for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
         for partition in metadata.topics()[0].partitions() {
             let (low, high) = watermarks(&consumer, topic, partition.id());
             if high > low {
@@ -202,7 +202,7 @@ fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
         }
     }
     consumer.assign(&from).unwrap();
-    let (mut messages, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    let (mut messages, deadline) = (Vec::new(), Instant::now() + TIMEOUT);
     while !left.is_empty() {
         assert!(Instant::now() < deadline, "no more messages, though there are some in {left:?}");
         let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };

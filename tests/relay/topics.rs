@@ -1,10 +1,9 @@
 //! Topics and messages: what does not fit is named, and all that is accepted fits.
 
+use crate::block_on;
 use crate::faults::signal;
-use crate::harness::{PATIENCE, Server, append, event, sample, until};
 use crate::stage::{Stage, consume_topics};
 use crate::worker::Job;
-use crate::{Trials, block_on, trials};
 use projections::StateTopic;
 use rand::distr::{Alphanumeric, SampleString};
 use rdkafka::ClientConfig;
@@ -17,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use streams::relay::{StateTable, republish_from};
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
+use testkit::{Server, TIMEOUT, append, event, sample, wait_until};
+use testkit::{Trials, trials};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use uuid::Uuid;
@@ -51,7 +52,7 @@ fn topics_that_do_not_fit_are_named() {
             [(&task, "cleanup.policy", "compact", "delete"), (&call, "max.message.bytes", "900000", "1048588")]
         {
             let told = format!("topic {topic} has {setting}={found}, needed is");
-            tokio::time::timeout(PATIENCE, async {
+            tokio::time::timeout(TIMEOUT, async {
                 while !said.next_line().await.unwrap().expect("it still runs").contains(&told) {}
             })
             .await
@@ -87,7 +88,7 @@ fn the_largest_event_is_published_and_a_larger_one_refused() {
             stage.log.append(of_size(900_000)).await.unwrap();
         }
         let _relay = stage.job().start();
-        until("the relay begins", async || stage.relayed().await.get() > 0).await;
+        wait_until("the relay begins", async || stage.relayed().await.get() > 0).await;
         assert_eq!(stage.verify().await, 3);
     });
 }
@@ -98,11 +99,11 @@ fn state_topics_have_the_rows_of_the_read_models() {
         let arguments = ["--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
         let _server = stage.database.serve(&[&arguments[..], &["--kafka-state-topics"]].concat()).await;
         for (format, file) in [("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json")] {
-            stage.database.run(&["import", format, &sample(file)]).await.ok();
+            stage.database.run(&["import", format, &sample(file)]).await.assert_success();
         }
         let head = stage.log.head().await.unwrap().as_i64();
         let reached = "select count(*) = 4 from apex.checkpoints where name like 'state:%' and position >= $1";
-        until("all states are published", async || {
+        wait_until("all states are published", async || {
             sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
         })
         .await;
@@ -144,7 +145,7 @@ fn state_topics_have_the_rows_of_the_read_models() {
 
 async fn register(server: &Server, name: &str) -> Value {
     let register = "mutation ($name: String!) { registerAgent(input: { name: $name }) { agent { id } } }";
-    server.ask(register, json!({ "name": name })).await["registerAgent"]["agent"]["id"].take()
+    server.graphql(register, json!({ "name": name })).await["registerAgent"]["agent"]["id"].take()
 }
 
 /// The rows of agents in the order of the messages.
@@ -157,7 +158,7 @@ async fn agents(stage: &Stage) -> Vec<Value> {
 async fn wait_for_state(stage: &Stage) {
     let head = stage.log.head().await.unwrap().as_i64();
     let reached = "select count(*) = 1 from apex.checkpoints where name = 'state:agents' and position >= $1";
-    until("the rows are published", async || {
+    wait_until("the rows are published", async || {
         sqlx::query_scalar(reached).bind(head).fetch_one(&stage.database.pool).await.unwrap()
     })
     .await;
@@ -197,14 +198,15 @@ fn a_row_that_changes_while_it_is_sent_is_sent_again() {
         sqlx::query("update apex.agents set name = 'after'").execute(pool).await.unwrap();
         assert!(republish_from(pool, 1.into()).await.unwrap());
         signal(&relay, Signal::CONT);
-        until("it is sent again", async || agents(&stage).await.last().is_some_and(|row| row["name"] == "after")).await;
+        wait_until("it is sent again", async || agents(&stage).await.last().is_some_and(|row| row["name"] == "after"))
+            .await;
         wait_for_state(&stage).await;
     });
 }
 
 async fn stands_still(relay: &Child) {
     let stat = format!("/proc/{}/stat", relay.id().unwrap());
-    until("the relay stands still", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
+    wait_until("the relay stands still", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
 }
 
 /// Whether the topic has an older row than the read model, after a relay was stopped between reading a row and sending
@@ -218,7 +220,7 @@ async fn sends_an_older_row(has_bug: bool) -> bool {
     stands_still(&first).await;
 
     let activate = "mutation ($id: ID!) { activateAgent(input: { id: $id }) { outcome } }";
-    server.ask(activate, json!({ "id": id })).await;
+    server.graphql(activate, json!({ "id": id })).await;
     // The first one holds the seat for as long as its session lives.
     let end = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
                and database = (select oid from pg_database where datname = current_database())";
@@ -229,7 +231,7 @@ async fn sends_an_older_row(has_bug: bool) -> bool {
     signal(&first, Signal::CONT);
     if has_bug {
         // Without a fence, the older row comes when the first one has its turn.
-        until("the older row is sent", async || {
+        wait_until("the older row is sent", async || {
             agents(&stage).await.last().is_some_and(|row| row["status"] == "registered")
         })
         .await;

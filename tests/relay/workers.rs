@@ -1,12 +1,13 @@
 //! Read models that are fed from Kafka, held against the same read models folded from the log.
 
-use crate::harness::{PATIENCE, TestDatabase, sample, until};
+use crate::block_on;
 use crate::stage::Stage;
-use crate::{Trials, block_on, trials};
 use projections::{PartitionedFeed, give_back};
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, HashMap};
 use streams::relay::republish_from;
+use testkit::{TIMEOUT, TestDatabase, sample, wait_until};
+use testkit::{Trials, trials};
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -25,7 +26,7 @@ impl Stage {
     pub(crate) async fn import(&self, format: &str, file: &str) {
         let sample = sample(file);
         let model: &[&str] = if format == "azure-llm" { &["--model", "gpt-4o"] } else { &[] };
-        self.database.run(&[&["import", format, &sample], model].concat()).await.ok();
+        self.database.run(&[&["import", format, &sample], model].concat()).await.assert_success();
     }
 
     pub(crate) fn start_worker(&self, source: &str, group: &str) -> Child {
@@ -40,7 +41,7 @@ impl Stage {
     pub(crate) async fn wait_for_projections(&self) {
         let head = self.log.head().await.unwrap();
         let names: Vec<_> = PROJECTIONS.to_vec();
-        projections::wait_for(&self.database.pool, &names, head, PATIENCE).await.unwrap();
+        projections::wait_for(&self.database.pool, &names, head, TIMEOUT).await.unwrap();
     }
 }
 
@@ -58,7 +59,7 @@ async fn fingerprints(database: &TestDatabase) -> BTreeMap<&'static str, (i64, O
 pub(crate) async fn assert_is_rebuilt(database: &TestDatabase) {
     let fed = fingerprints(database).await;
     for name in PROJECTIONS {
-        database.run(&["projections", "rebuild", name]).await.ok();
+        database.run(&["projections", "rebuild", name]).await.assert_success();
     }
     assert_eq!(fed, fingerprints(database).await);
 }
@@ -154,13 +155,13 @@ fn what_is_taken_over_and_given_back_misses_nothing() {
         let (before, head) = (fingerprints(&stage.database).await, stage.log.head().await.unwrap());
         // It ends once the read models have what it imported.
         let mut import = stage.database.apex(&["import", "otlp", &sample("otlp.json")]).spawn().unwrap();
-        until("something is imported", async || stage.log.head().await.unwrap() > head).await;
+        wait_until("something is imported", async || stage.log.head().await.unwrap() > head).await;
         assert_eq!(before, fingerprints(&stage.database).await, "the worker of the log does not stand by");
         for name in PROJECTIONS {
             let projection = projections::by_name(name).unwrap();
             give_back(projection, &stage.database.pool, &stage.log).await.unwrap();
         }
-        assert!(tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap().success());
+        assert!(tokio::time::timeout(TIMEOUT, import.wait()).await.unwrap().unwrap().success());
         drop(worker);
         assert_ne!(before, fingerprints(&stage.database).await);
         assert_is_rebuilt(&stage.database).await;
@@ -177,10 +178,10 @@ fn a_switch_leaves_a_read_model_to_the_workers_that_feed_it() {
         stage.import("claude-code", "claude-code.jsonl").await;
         stage.wait_for_projections().await;
         for name in PROJECTIONS {
-            stage.database.run(&["projections", "rebuild", name]).await.ok();
-            stage.database.run(&["projections", "compare", name]).await.ok();
+            stage.database.run(&["projections", "rebuild", name]).await.assert_success();
+            stage.database.run(&["projections", "compare", name]).await.assert_success();
             stage.import("otlp", "otlp.json").await;
-            stage.database.run(&["projections", "switch", name]).await.ok();
+            stage.database.run(&["projections", "switch", name]).await.assert_success();
         }
         stage.import("autogpt", "autogpt.jsonl").await;
         stage.wait_for_projections().await;

@@ -1,7 +1,6 @@
 //! Archiving: what leaves the database is in files that were checked, and is read as if it had stayed.
 
-use crate::harness::{TestDatabase, append, sample, stream, tenant};
-use crate::partitions::of_category;
+use crate::partitions::{database_with_partitions_of, of_category};
 use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -13,6 +12,7 @@ use streams::{
     StreamKey, Version,
 };
 use tempfile::TempDir;
+use testkit::{TestDatabase, append, sample, stream, tenant};
 use uuid::Uuid;
 
 const NEW: Expected = Expected::Exact(Version::ZERO);
@@ -29,7 +29,7 @@ struct Case {
 impl Case {
     /// 330 events: six complete partitions, and one that is open. Everybody has read them.
     async fn new() -> Self {
-        let database = TestDatabase::with_partitions_of(50).await.unverified();
+        let database = database_with_partitions_of(50).await.unverified();
         let log = open(&database.pool, None).await;
         let long = StreamKey { tenant: tenant(), category: "task".into(), id: Uuid::new_v4() };
         for round in 0..33 {
@@ -70,7 +70,7 @@ impl Case {
         ["log", "archive", "--before", before, "--to", self.path(), "--yes"]
     }
 
-    async fn archive(&self, before: &str) -> crate::harness::Ran {
+    async fn archive(&self, before: &str) -> testkit::ProgramOutput {
         self.database.run(&self.arguments(before)).await
     }
 
@@ -93,7 +93,7 @@ impl Case {
     async fn assert_whole(&self) {
         let (log, _) = self.logs().await;
         assert_eq!(all(&log, 70).await.unwrap(), self.events);
-        self.database.run(&["log", "verify", "--archive", self.path()]).await.ok();
+        self.database.run(&["log", "verify", "--archive", self.path()]).await.assert_success();
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {
@@ -132,12 +132,12 @@ fn assert_archived<T: std::fmt::Debug>(read: Result<T, ReadError>, positions: (u
 async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_table() {
     let case = Case::new().await;
     let list = ["log", "archive", "--before", "230", "--to", case.path()];
-    let ran = case.database.run(&list).await.ok();
+    let ran = case.database.run(&list).await.assert_success();
     assert!(ran.stderr.contains("Nothing was changed") && ran.stdout.contains("events_000003"), "{}", ran.stdout);
     assert_eq!(case.places().await, (vec![], vec![1, 51, 101, 151, 201, 251, 301]));
     assert_eq!(std::fs::read_dir(case.folder.path()).unwrap().count(), 0);
 
-    case.archive("230").await.ok();
+    case.archive("230").await.assert_success();
     assert_eq!(case.places().await, (vec![1, 51, 101, 151], vec![201, 251, 301]));
     let manifest = std::fs::read_to_string(case.file("events_000001.manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
@@ -184,7 +184,7 @@ async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_tabl
             assert_eq!(log.position_at(moment).await.unwrap().get(), wanted);
         }
     }
-    let listed = case.database.run(&["log", "archives", "--format", "json"]).await.ok().json();
+    let listed = case.database.run(&["log", "archives", "--format", "json"]).await.assert_success().json();
     assert_eq!(listed.as_array().unwrap().len(), 4);
     assert_eq!((&listed[3]["first_position"], &listed[3]["last_position"]), (&151.into(), &200.into()));
 }
@@ -194,7 +194,7 @@ async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_wo
     let case = Case::new().await;
     let early = case.logs().await.1;
     early.read_after(Position::ZERO, &ReadFilter::default(), 10).await.unwrap();
-    case.archive("230").await.ok();
+    case.archive("230").await.assert_success();
     let everything = ReadFilter::default();
     let rare = ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() };
     let none = ReadFilter { category: Some("nothing".to_owned()), ..ReadFilter::default() };
@@ -227,7 +227,7 @@ async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_wo
     let ran = case.database.run(&["replay"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("positions 1 to 200 are archived"), "{}", ran.stderr);
-    let ran = case.database.run(&["log", "verify"]).await.ok();
+    let ran = case.database.run(&["log", "verify"]).await.assert_success();
     assert!(ran.stderr.contains("not checked") && ran.stderr.contains("130 events checked"), "{}", ran.stderr);
     let ran = case.database.run(&["replay", "--archive", case.path()]).await;
     assert_eq!(ran.stdout.lines().count(), 330, "{}", ran.stderr);
@@ -235,7 +235,7 @@ async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_wo
 
 #[tokio::test]
 async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
-    let database = TestDatabase::with_partitions_of(50).await.unverified();
+    let database = database_with_partitions_of(50).await.unverified();
     let log = open(&database.pool, None).await;
     let sent: Vec<_> = (0..20)
         .map(|n| append(vec![stream(Uuid::new_v4(), if n % 2 == 0 { NEW } else { Expected::Any }, 3)]))
@@ -246,7 +246,7 @@ async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
     }
     let case = Case { database, folder: tempfile::tempdir().unwrap(), events: Vec::new(), long: key(&sent[0]) };
     case.everybody_is_at(60).await;
-    case.archive("51").await.ok();
+    case.archive("51").await.assert_success();
     for (append, first) in sent.iter().zip(first) {
         let Appended::New { first, last } = first else { panic!("{first:?}") };
         let again = log.append(append.clone()).await.unwrap();
@@ -297,7 +297,7 @@ async fn nothing_is_archived_that_somebody_has_not_read() {
     case.everybody_is_at(330).await;
     let relay = "update apex.checkpoints set position = 99 where name = 'relay:kafka'";
     sqlx::query(relay).execute(&case.database.pool).await.unwrap();
-    case.archive("51").await.ok();
+    case.archive("51").await.assert_success();
     assert_eq!(case.archive("330").await.code, Some(1), "all or nothing");
     assert_eq!(case.places().await, (vec![1], vec![51, 101, 151, 201, 251, 301]));
 }
@@ -305,23 +305,27 @@ async fn nothing_is_archived_that_somebody_has_not_read() {
 #[tokio::test]
 async fn partitions_are_chosen_by_age_and_never_the_open_one() {
     let case = Case::new().await;
-    let ran = case.database.run(&["log", "archive", "--older-than", "1h", "--to", case.path(), "--yes"]).await.ok();
+    let ran = case
+        .database
+        .run(&["log", "archive", "--older-than", "1h", "--to", case.path(), "--yes"])
+        .await
+        .assert_success();
     assert!(ran.stderr.contains("No complete partition"), "{}", ran.stderr);
     let ran = case.database.run(&["log", "archive", "--to", case.path(), "--yes"]).await;
     assert_eq!(ran.code, Some(2), "a limit must be given: {}", ran.stderr);
-    case.database.run(&["log", "archive", "--older-than", "0s", "--to", case.path(), "--yes"]).await.ok();
+    case.database.run(&["log", "archive", "--older-than", "0s", "--to", case.path(), "--yes"]).await.assert_success();
     assert_eq!(case.places().await.1, [301]);
     case.assert_whole().await;
     // The log goes on, and what is appended is found beside what is archived.
     let (log, _) = case.logs().await;
     log.append(append(vec![stream(case.long.id, Expected::Exact(Version::from(66)), 1)])).await.unwrap();
     assert_eq!(log.read_stream(&case.long, Version::ZERO, 100).await.unwrap().len(), 67);
-    case.database.run(&["log", "verify", "--archive", case.path()]).await.ok();
+    case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
 }
 
 /// Waits until a file is there.
 async fn appears(path: &Path) {
-    tokio::time::timeout(crate::harness::PATIENCE, async {
+    tokio::time::timeout(testkit::TIMEOUT, async {
         while !path.exists() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -364,10 +368,10 @@ async fn an_archiver_that_is_killed_loses_nothing_and_the_next_goes_on() {
         // Each event is in exactly one place.
         let (archived, kept) = case.places().await;
         assert_eq!([archived, kept].concat(), [1, 51, 101, 151, 201, 251, 301]);
-        case.database.run(&["log", "verify", "--archive", case.path()]).await.ok();
+        case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
     }
     // A killed command's connection may hold its lock for a moment longer.
-    tokio::time::timeout(crate::harness::PATIENCE, async {
+    tokio::time::timeout(testkit::TIMEOUT, async {
         while case.archive("330").await.code != Some(0) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -375,7 +379,7 @@ async fn an_archiver_that_is_killed_loses_nothing_and_the_next_goes_on() {
     .await
     .unwrap();
     assert_eq!(case.places().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
-    let ran = case.database.run(&["log", "verify", "--archive", case.path()]).await.ok();
+    let ran = case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
     assert!(ran.stderr.contains("331 events checked, 0 problems"), "{}", ran.stderr);
     let after = std::fs::read(next.with_extension("").with_extension("parquet")).unwrap();
     assert!(before == after, "a complete archive is taken as it is");
@@ -384,7 +388,7 @@ async fn an_archiver_that_is_killed_loses_nothing_and_the_next_goes_on() {
 #[tokio::test]
 async fn a_damaged_or_missing_file_is_found() {
     let case = Case::new().await;
-    case.archive("151").await.ok();
+    case.archive("151").await.assert_success();
     case.assert_whole().await;
     let path = case.file("events_000001.parquet");
     let intact = std::fs::read(&path).unwrap();
@@ -437,7 +441,7 @@ async fn a_damaged_event_is_not_archived() {
 #[tokio::test]
 async fn a_folder_that_holds_another_log_is_left_alone() {
     let (case, other) = (Case::new().await, Case::new().await);
-    other.archive("51").await.ok();
+    other.archive("51").await.assert_success();
     let theirs = std::fs::read(other.file("events_000000.parquet")).unwrap();
     let ran = case.database.run(&other.arguments("101").map(str::to_owned).each_ref().map(String::as_str)).await;
     assert_eq!(ran.code, Some(1));
@@ -474,7 +478,7 @@ async fn a_reader_in_the_middle_misses_nothing_when_the_ground_is_archived() {
     for (reader, seen) in readers.iter_mut().zip(&mut seen) {
         seen.extend(reader.next_page().await.unwrap().unwrap());
     }
-    case.archive("230").await.ok();
+    case.archive("230").await.assert_success();
     let [all, of_stream, cut, stream_cut] = &mut readers;
     for (reader, seen) in [all, of_stream].into_iter().zip(&mut seen) {
         while let Some(page) = reader.next_page().await.unwrap() {
@@ -491,36 +495,36 @@ async fn a_reader_in_the_middle_misses_nothing_when_the_ground_is_archived() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_models_are_built_again_over_what_is_archived() {
-    let database = TestDatabase::with_partitions_of(20).await;
+    let database = database_with_partitions_of(20).await;
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
-        database.run(&["import", format, &sample(file)]).await.ok();
+        database.run(&["import", format, &sample(file)]).await.assert_success();
     }
     let (total, head) = (database.total().await, database.head().await);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    database.run(&["log", "archive", "--before", &head.to_string(), "--to", path, "--yes"]).await.ok();
+    database.run(&["log", "archive", "--before", &head.to_string(), "--to", path, "--yes"]).await.assert_success();
     let archived: i64 =
         sqlx::query_scalar("select max(last_position) from apex.archives").fetch_one(&database.pool).await.unwrap();
     assert!(archived > 60 && archived < head, "{archived} of {head}");
     let ran = database.run(&["projections", "rebuild", "all"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains(&format!("positions 1 to {archived} are archived")), "{}", ran.stderr);
-    let ran = database.run(&["projections", "rebuild", "all", "--switch", "--archive", path]).await.ok();
+    let ran = database.run(&["projections", "rebuild", "all", "--switch", "--archive", path]).await.assert_success();
     assert!(!ran.stderr.contains("other rows"), "{}", ran.stderr);
     assert!(ran.stderr.matches("the same rows as live").count() >= 5, "{}", ran.stderr);
     assert_eq!(database.total().await, total);
     // Aggregates are folded from it too: the same records again are the same calls.
     let again = ["import", "autogpt", &sample("autogpt.jsonl"), "--format", "json", "--archive", path];
-    let ran = database.run(&again).await.ok();
+    let ran = database.run(&again).await.assert_success();
     assert_eq!(ran.json()[0]["duplicate"], 37);
     assert_eq!((database.total().await, database.head().await), (total, head));
-    database.run(&["log", "verify", "--archive", path]).await.ok();
+    database.run(&["log", "verify", "--archive", path]).await.assert_success();
 }
 
 #[tokio::test]
 async fn only_the_owner_archives_and_nobody_changes_what_is_recorded() {
     let case = Case::new().await;
-    case.archive("51").await.ok();
+    case.archive("51").await.assert_success();
     let as_application = [
         "insert into apex.archives select * from apex.archives",
         "update apex.archives set folder = 'x'",

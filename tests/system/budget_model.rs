@@ -2,7 +2,6 @@
 //! database. The domain's own model test is in `domain/src/spending.rs`; this one also covers counting by month, time
 //! zones, scopes and what is stored.
 
-use crate::harness::{PATIENCE, TestDatabase, name};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
@@ -14,6 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::{BTreeMap, BTreeSet};
 use streams::{Append, Expected, Log, Metadata, NewEvent, StreamAppend};
+use testkit::{TIMEOUT, TestDatabase, name};
 use uuid::Uuid;
 
 /// Histories that are the same in every run: the controls rely on them.
@@ -352,7 +352,7 @@ async fn what_is_crossed_is_what_the_model_says_of_random_histories() {
         }
     }
     let head = rooms.log.head().await.unwrap();
-    projections::wait_for(&database.pool, &["budgets"], head, PATIENCE).await.unwrap();
+    projections::wait_for(&database.pool, &["budgets"], head, TIMEOUT).await.unwrap();
     let mut crossed = Vec::new();
     for tenant in &tenants {
         let recorded = tenant.recorded(&database).await;

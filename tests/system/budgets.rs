@@ -1,6 +1,5 @@
 //! Budgets: every threshold that is crossed is told once.
 
-use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant, until};
 use apex::rooms::Rooms;
 use chrono::{DateTime, Utc};
 use commands::Context;
@@ -13,6 +12,7 @@ use domain::price_book::{Price, Quote, Rates, rate};
 use domain::{BudgetId, Currency, Event, Money, Tokens, Usage};
 use projections::{CrossingRow, query};
 use streams::{Position, ReadFilter};
+use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant, wait_until};
 use uuid::Uuid;
 
 fn terms(limit: &str, scope: BudgetScope) -> BudgetTerms {
@@ -63,7 +63,7 @@ async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
     // The sample's calls of October 2023 come to 0.402832 dollars.
     let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let import = ["import", "autogpt", &sample("autogpt.jsonl")];
-    database.run(&import).await.ok();
+    database.run(&import).await.assert_success();
     let told = alerts(&database).await;
     assert_eq!(thresholds(&told), [50, 80, 100]);
     for (percent, spent, _) in &told {
@@ -73,9 +73,9 @@ async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
         assert!(spent >= share && spent < share + rust_decimal::Decimal::new(2, 2), "{percent} % at {spent}");
     }
 
-    database.run(&import).await.ok();
-    database.run(&["projections", "rebuild", "budgets", "--switch"]).await.ok();
-    database.run(&import).await.ok();
+    database.run(&import).await.assert_success();
+    database.run(&["projections", "rebuild", "budgets", "--switch"]).await.assert_success();
+    database.run(&import).await.assert_success();
     assert_eq!(alerts(&database).await, told, "importing, rebuilding and starting again tells nothing new");
 
     let rows = query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_budget_counts_what_is_in_its_scope_alone() {
     let database = TestDatabase::new().await;
     let other = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-4o") })).await;
     let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let count = async |id: BudgetId| query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap().len();
     assert_eq!((count(other).await, count(own).await), (0, 3));
 }
@@ -100,12 +100,12 @@ async fn a_budget_counts_what_is_in_its_scope_alone() {
 #[tokio::test]
 async fn a_budget_defined_late_tells_what_was_spent_before() {
     let database = TestDatabase::new().await;
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     // Defined in November 2023; the calls are of October.
     let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
     let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "0.402832");
@@ -123,9 +123,9 @@ async fn several_processes_tell_each_threshold_once() {
         rooms.start_projections();
         bystanders.push(rooms);
     }
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     for rooms in bystanders {
-        rooms.settle(PATIENCE).await.unwrap();
+        rooms.settle(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
     }
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
@@ -198,7 +198,7 @@ impl Stage {
 
     /// All crossings, in order; the log has an alert for each one that is delivered, and no other.
     async fn crossed(&self) -> Vec<Crossed> {
-        self.rooms.settle(PATIENCE).await.unwrap();
+        self.rooms.settle(TIMEOUT).await.unwrap();
         let rows = projections::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100).await.unwrap();
         for row in &rows {
             assert_eq!(row.alert_position.is_some(), row.is_delivered, "{row:?}");
@@ -268,7 +268,7 @@ async fn spending_from_before_the_definition_is_recorded_in_every_month_and_told
     let server = stage.database.serve(&[]).await;
     let query = "query ($after: String) { budgetCrossings(first: 2, after: $after) {
         nodes { month thresholdPercent termsVersion spent limit isDelivered alertPosition } pageInfo { endCursor } } }";
-    let first = server.ask(query, serde_json::json!({})).await;
+    let first = server.graphql(query, serde_json::json!({})).await;
     let [history, delivered] = first["budgetCrossings"]["nodes"].as_array().unwrap().as_slice() else {
         panic!("a page of two: {first}")
     };
@@ -278,7 +278,7 @@ async fn spending_from_before_the_definition_is_recorded_in_every_month_and_told
     assert_eq!((&delivered["month"], &delivered["isDelivered"]), (&"2023-08".into(), &true.into()));
     assert!(delivered["alertPosition"].is_string(), "{delivered}");
     let after = &first["budgetCrossings"]["pageInfo"]["endCursor"];
-    let second = server.ask(query, serde_json::json!({ "after": after })).await;
+    let second = server.graphql(query, serde_json::json!({ "after": after })).await;
     assert_eq!(second["budgetCrossings"]["nodes"].as_array().unwrap().len(), 1);
     assert_eq!(second["budgetCrossings"]["nodes"][0]["month"], "2023-09");
     server.terminate().await;
@@ -308,7 +308,7 @@ async fn alerts_that_cannot_be_raised_keep_no_other_waiting() {
     let mut stage = Stage::new().await;
     stage.database = stage.database.unverified();
     stage.define(terms("10", BudgetScope::Tenant)).await;
-    stage.rooms.settle(PATIENCE).await.unwrap();
+    stage.rooms.settle(TIMEOUT).await.unwrap();
     sqlx::query(
         "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, terms_version, spent,
              limit_amount, crossed_at_position, crossed_by_event, correlation_id, is_delivered)
@@ -319,7 +319,7 @@ async fn alerts_that_cannot_be_raised_keep_no_other_waiting() {
     .await
     .unwrap();
     stage.spend("2023-09-15T12:00:00Z", 6).await;
-    stage.rooms.settle(PATIENCE).await.unwrap();
+    stage.rooms.settle(TIMEOUT).await.unwrap();
     assert_eq!(thresholds(&alerts(&stage.database).await), [50]);
     stage.close().await;
 }
@@ -364,7 +364,7 @@ async fn an_amendment_that_moves_no_money_tells_nothing() {
         rooms.commands.execute::<Call>(&context, id_of_call, call(at(second), 3)).await.unwrap();
     }
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
@@ -376,7 +376,7 @@ async fn an_amendment_that_moves_no_money_tells_nothing() {
 async fn an_alert_does_not_wait_for_the_next_event() {
     let database = TestDatabase::new().await;
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
-    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     // Somebody holds the budgets' checkpoint for longer than the policy waits for it.
     let mut holder = database.owner().await;
     sqlx::query("insert into apex.checkpoints values ('budgets', 0) on conflict do nothing")
@@ -389,7 +389,7 @@ async fn an_alert_does_not_wait_for_the_next_event() {
     rooms.start_projections();
     tokio::time::sleep(std::time::Duration::from_secs(7)).await;
     sqlx::query("rollback").execute(&mut holder).await.unwrap();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
@@ -400,11 +400,11 @@ async fn an_alert_does_not_wait_for_the_next_event() {
 async fn an_alert_is_told_though_no_event_brings_it() {
     let database = TestDatabase::new().await.unverified();
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     sqlx::query(
         "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
              crossed_at_position, crossed_by_event, correlation_id)
@@ -414,7 +414,7 @@ async fn an_alert_is_told_though_no_event_brings_it() {
     .execute(&database.pool)
     .await
     .unwrap();
-    until("it is told", async || thresholds(&alerts(&database).await) == [50, 80, 100, 90]).await;
+    wait_until("it is told", async || thresholds(&alerts(&database).await) == [50, 80, 100, 90]).await;
     rooms.close().await.unwrap();
 }
 
@@ -424,7 +424,7 @@ async fn a_policy_that_forgot_everything_acts_once_in_effect() {
     let database = TestDatabase::new().await.unverified();
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let import = ["import", "autogpt", &sample("autogpt.jsonl")];
-    database.run(&import).await.ok();
+    database.run(&import).await.assert_success();
     let (told, head) = (alerts(&database).await, database.head().await);
     assert_eq!(thresholds(&told), [50, 80, 100]);
     sqlx::query("update apex.checkpoints set position = 0 where name = 'policy:budget-alerts'")
@@ -435,6 +435,6 @@ async fn a_policy_that_forgot_everything_acts_once_in_effect() {
         .execute(&database.pool)
         .await
         .unwrap();
-    database.run(&import).await.ok();
+    database.run(&import).await.assert_success();
     assert_eq!((alerts(&database).await, database.head().await), (told, head));
 }

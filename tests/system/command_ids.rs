@@ -1,7 +1,6 @@
 //! Command ids: what is a retry, what is another command, and which events come of it.
 
 use crate::graphql::command;
-use crate::harness::{Server, TestDatabase, at, name, tenant};
 use commands::{Context, Error, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::{Labels, TenantId};
@@ -9,12 +8,13 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use streams::{Position, ReadFilter, RequestHash};
+use testkit::{Server, TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
 const SETTLED: &str = "outcome position error { code message }";
 
 async fn head(server: &Server) -> Value {
-    server.ask("{ head }", json!({})).await["head"].take()
+    server.graphql("{ head }", json!({})).await["head"].take()
 }
 
 /// That a command is refused because its id is that of another one, and nothing is written.

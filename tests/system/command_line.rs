@@ -1,27 +1,27 @@
 //! The command line: reports that are whole, an orderly end, and what help, completions, manuals and README say.
 
-use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, sample};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::path::Path;
 use std::time::Instant;
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample};
 
 #[tokio::test]
 async fn a_report_has_all_that_is_in_the_log_though_nobody_feeds_the_read_models() {
     let database = TestDatabase::new().await;
-    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let head = database.head().await;
-    let partial = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.ok().json();
+    let partial = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success().json();
     assert_eq!((&partial["position"], &partial["head"]), (&json!(0), &json!(head)), "it says what it lacks");
 
-    let ran = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.ok();
+    let ran = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.assert_success();
     let report = ran.json();
     assert_eq!((&report["position"], &report["head"]), (&json!(head), &json!(head)));
     assert_eq!(report["total"]["calls"], 37);
     let rows = report["rows"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["agent_name"].is_string() && row["task_name"].is_string()), "{report}");
 
-    let ran = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.ok();
+    let ran = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success();
     let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
     for line in &lines {
         let expected = if line[0] == "model" {
@@ -38,18 +38,18 @@ async fn a_report_has_all_that_is_in_the_log_though_nobody_feeds_the_read_models
 #[tokio::test]
 async fn a_report_that_cannot_be_whole_fails() {
     let database = TestDatabase::new().await.unverified();
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     // Workers that feed it from Kafka, of which none runs.
     let mut owner = database.owner().await;
     let feed = "update apex.checkpoints set source = 'kafka' where follower = 'calls'";
     sqlx::query(feed).execute(&mut owner).await.unwrap();
-    database.run(&["import", "--no-wait", "claude-code", &sample("claude-code.jsonl")]).await.ok();
+    database.run(&["import", "--no-wait", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     for format in ["table", "csv", "json"] {
         let ran = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
         assert!(ran.stderr.contains("the report would be a part of the total"), "{}", ran.stderr);
     }
-    let ran = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.ok();
+    let ran = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success();
     assert_eq!(ran.json()["total"]["calls"], 37);
 }
 
@@ -62,9 +62,9 @@ async fn cells_of_a_report_are_no_formulas() {
         "model": "@SUM(1+1)*cmd", "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
     std::fs::write(&path, call.to_string()).unwrap();
     let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
-    database.run(&import).await.ok();
+    database.run(&import).await.assert_success();
     let by = ["report", "cost", "--by", "agent,provider,model,task", "--format", "csv"];
-    let ran = database.run(&by).await.ok();
+    let ran = database.run(&by).await.assert_success();
     let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
     let mut cells = 0;
     for row in reader.records() {
@@ -93,7 +93,7 @@ async fn what_is_due_for_a_snapshot_at_the_end_is_kept() {
     let price = json!({"litellm_provider": "p", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6});
     let table: serde_json::Map<_, _> = (0..900).map(|n| (format!("model-{n}"), price.clone())).collect();
     std::fs::write(&path, serde_json::Value::from(table).to_string()).unwrap();
-    let ran = database.run(&["prices", "import", path.to_str().unwrap()]).await.ok();
+    let ran = database.run(&["prices", "import", path.to_str().unwrap()]).await.assert_success();
     assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
     let kept: i64 = sqlx::query_scalar("select count(*) from apex.snapshots where category = 'price_book'")
         .fetch_one(&database.pool)
@@ -121,20 +121,20 @@ async fn a_commit_is_not_followed_by_a_rollback_when_the_server_stops() {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut owner).await.unwrap();
     }
     let server = database.serve(&[]).await;
-    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let blocked = "select count(*) from pg_stat_activity where datname = current_database()
         and wait_event = 'advisory' and query ilike 'commit%'";
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while sqlx::query_scalar::<_, i64>(blocked).fetch_one(&mut owner).await.unwrap() == 0 {
         assert!(Instant::now() < deadline, "no commit waits");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let address = server.address.trim_start_matches("http://").to_owned();
     let terminated = tokio::spawn(server.terminate());
     // Its workers are told to stop together with the API.
     while tokio::net::TcpStream::connect(&address).await.is_ok() {
         assert!(Instant::now() < deadline, "the server goes on");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     sqlx::query(AssertSqlSafe(format!("select pg_advisory_unlock({LOCK})"))).execute(&mut owner).await.unwrap();
     let (code, said) = terminated.await.unwrap();
@@ -147,16 +147,16 @@ async fn a_commit_is_not_followed_by_a_rollback_when_the_server_stops() {
 async fn shells_and_manuals_know_the_command_line() {
     let database = TestDatabase::new().await;
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = database.run(&["completions", shell]).await.ok();
+        let ran = database.run(&["completions", shell]).await.assert_success();
         assert!(ran.stdout.contains("apex") && ran.stdout.contains("database-url"), "{shell}");
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("man1");
-    database.run(&["man", "--out", out.to_str().unwrap()]).await.ok();
+    database.run(&["man", "--out", out.to_str().unwrap()]).await.assert_success();
     for page in ["apex.1", "apex-import.1", "apex-report-cost.1", "apex-log-verify.1"] {
         assert!(out.join(page).exists(), "{page} is missing");
     }
-    let ran = database.run(&["database", "url"]).await.ok();
+    let ran = database.run(&["database", "url"]).await.assert_success();
     assert_eq!(ran.stdout.trim(), database.url);
 }
 
@@ -185,12 +185,12 @@ async fn the_demo_prints_what_the_readme_says() {
 #[tokio::test]
 async fn a_table_fits_the_terminal_and_csv_has_every_column() {
     let database = TestDatabase::new().await;
-    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.ok();
+    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     let report = ["report", "cost", "--by", "provider,model"];
     let ran = database.apex(&report).env("COLUMNS", "60").output().await.unwrap();
     let (table, told) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
     assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
     assert!(table.contains("0.23213535") && told.contains("Left out to fit 60 columns:"), "{table}{told}");
-    let piped = database.run(&report).await.ok();
+    let piped = database.run(&report).await.assert_success();
     assert!(piped.stdout.contains("cache_read_tokens") && !piped.stderr.contains("Left out"), "{}", piped.stdout);
 }

@@ -1,9 +1,9 @@
 //! Connections: how many there are, how long they may take, and what an answer to an upgrade says.
 
-use crate::harness::{PATIENCE, Server, TestDatabase};
 use futures::{SinkExt as _, StreamExt as _};
 use std::path::Path;
 use std::time::Duration;
+use testkit::{Server, TIMEOUT, TestDatabase};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -23,7 +23,7 @@ async fn ask(connection: &mut TcpStream, path: &str) -> String {
 
 async fn read_answer(connection: &mut TcpStream) -> String {
     let mut read = Vec::new();
-    let answer = tokio::time::timeout(PATIENCE, async {
+    let answer = tokio::time::timeout(TIMEOUT, async {
         loop {
             assert!(connection.read_buf(&mut read).await.unwrap() > 0, "the server closed the connection");
             let text = String::from_utf8_lossy(&read);
@@ -60,7 +60,7 @@ async fn unfinished_requests_are_closed_after_a_time_and_others_are_served_meanw
     assert_eq!(answer.status(), 200);
     for connection in &mut unfinished {
         let mut read = Vec::new();
-        let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut read)).await;
+        let closed = tokio::time::timeout(TIMEOUT, connection.read_to_end(&mut read)).await;
         assert!(closed.is_ok(), "a connection that says nothing stays open");
     }
     assert_eq!(server.terminate().await.0, Some(0));
@@ -102,7 +102,7 @@ async fn a_websocket_counts_as_a_connection_until_it_ends() {
     assert!(read_answer(&mut socket).await.starts_with("HTTP/1.1 101"));
     assert_eq!(open_connections(&ask(&mut plain, "/metrics").await), "2");
     drop(socket);
-    let ended = tokio::time::timeout(PATIENCE, async {
+    let ended = tokio::time::timeout(TIMEOUT, async {
         while open_connections(&ask(&mut plain, "/metrics").await) != "1" {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -141,7 +141,7 @@ async fn the_python_example_follows_the_log_over_a_websocket() {
         .args([&server.address, token, "1"])
         .kill_on_drop(true)
         .output();
-    let ran = tokio::time::timeout(PATIENCE, example).await.unwrap().unwrap();
+    let ran = tokio::time::timeout(TIMEOUT, example).await.unwrap().unwrap();
     let (said, complained) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{complained}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -158,7 +158,7 @@ async fn a_websocket_without_the_token_is_told_where_it_goes() {
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
     socket.send(Message::Text(r#"{"type":"connection_init"}"#.into())).await.unwrap();
-    let closed = tokio::time::timeout(PATIENCE, async {
+    let closed = tokio::time::timeout(TIMEOUT, async {
         loop {
             if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
                 return frame.unwrap();

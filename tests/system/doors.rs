@@ -1,23 +1,23 @@
 //! What is given at the door gets one form, so that everything behind it agrees.
 
-use crate::harness::{Server, TestDatabase};
 use serde_json::{Value, json};
+use testkit::{Server, TestDatabase};
 
 async fn report(server: &Server, model: &str, started_at: &str) -> Value {
     let mutation =
         "mutation ($input: ReportCallInput!) { reportCall(input: $input) { outcome position error { message } } }";
     let input = json!({ "provider": "acme", "model": model, "startedAt": started_at, "usage": { "input": 1000000 } });
-    server.ask(mutation, json!({ "input": input })).await["reportCall"].take()
+    server.graphql(mutation, json!({ "input": input })).await["reportCall"].take()
 }
 
 async fn setup(server: &Server) {
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2010-01-01T00:00:00Z",
                         "rates": { "input": "3", "output": "4" } });
     let set = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
-    server.ask(set, json!({ "input": { "prices": [price] } })).await;
+    server.graphql(set, json!({ "input": { "prices": [price] } })).await;
     let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": "100" });
     let define = "mutation ($input: DefineBudgetInput!) { defineBudget(input: $input) { outcome } }";
-    server.ask(define, json!({ "input": { "terms": terms } })).await;
+    server.graphql(define, json!({ "input": { "terms": terms } })).await;
 }
 
 const MONTHS: &str = "query ($position: Position) {
@@ -31,7 +31,7 @@ async fn a_leap_second_is_the_same_month_for_budgets_and_reports() {
     let server = database.serve(&[]).await;
     setup(&server).await;
     let reported = report(&server, "m", "2016-12-31T23:59:60Z").await;
-    let seen = server.ask(MONTHS, json!({ "position": reported["position"] })).await;
+    let seen = server.graphql(MONTHS, json!({ "position": reported["position"] })).await;
     assert_eq!(seen["usageReport"]["nodes"], json!([{ "keys": [{ "value": "2016-12" }], "totals": { "cost": "3" } }]));
     assert_eq!(seen["budgets"]["nodes"], json!([{ "months": [{ "month": "2016-12", "spent": "3" }] }]));
 }
@@ -43,7 +43,7 @@ async fn names_that_look_the_same_are_one_and_those_that_cannot_be_seen_are_refu
     report(&server, "mode\u{301}le", "2024-01-01T00:00:00Z").await;
     let last = report(&server, "mod\u{e9}le", "2024-01-01T00:00:00Z").await;
     let query = "query ($position: Position) { usageReport(by: [MODEL], minPosition: $position) { nodes { keys { value } totals { calls } } } }";
-    let seen = server.ask(query, json!({ "position": last["position"] })).await;
+    let seen = server.graphql(query, json!({ "position": last["position"] })).await;
     assert_eq!(
         seen["usageReport"]["nodes"],
         json!([{ "keys": [{ "value": "mod\u{e9}le" }], "totals": { "calls": 2 } }])
@@ -64,7 +64,7 @@ async fn names_that_look_the_same_are_one_and_those_that_cannot_be_seen_are_refu
         ] {
             let kind = format!("{}{}Input", field[..1].to_uppercase(), &field[1..]);
             let mutation = format!("mutation ($input: {kind}!) {{ {field}(input: $input) {{ outcome }} }}");
-            let payload = server.ask(&mutation, json!({ "input": input })).await;
+            let payload = server.graphql(&mutation, json!({ "input": input })).await;
             assert_eq!(payload[field]["outcome"], "REFUSED", "{field} {input}: {payload}");
         }
     }

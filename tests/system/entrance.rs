@@ -1,12 +1,12 @@
 //! The entrance of the log, `apex.append`, called by somebody who means harm with the application's role; and readers that
 //! meet what they cannot decode.
 
-use crate::harness::{PATIENCE, TestDatabase, call, until};
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Postgres};
 use std::collections::BTreeSet;
 use streams::{Log, LogConfig, Position, ReadFilter, RecordedEvent};
+use testkit::{TIMEOUT, TestDatabase, call_append, wait_until};
 use uuid::Uuid;
 
 /// What is well-formed, of a type that there is.
@@ -186,7 +186,7 @@ async fn the_application_neither_blocks_partitions_nor_makes_them_without_bound(
     // With nothing to do, nothing is held.
     let ensure = async |connection: &mut PgConnection, ahead: i32| {
         let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions($1)").bind(ahead);
-        tokio::time::timeout(PATIENCE, made.fetch_one(connection)).await.expect("nobody is in the way")
+        tokio::time::timeout(TIMEOUT, made.fetch_one(connection)).await.expect("nobody is in the way")
     };
     assert_eq!(ensure(&mut idle, 1).await.unwrap(), 0);
     let mut other = database.pool.acquire().await.unwrap();
@@ -284,7 +284,7 @@ pub(crate) async fn damaged() -> (TestDatabase, Log) {
     let log = log(&database).await;
     plant_events(&database.pool).await;
     plant_row(&mut database.owner().await).await;
-    log.append(call()).await.unwrap();
+    log.append(call_append()).await.unwrap();
     (database, log)
 }
 
@@ -298,7 +298,7 @@ async fn the_tail_gives_what_cannot_be_decoded_and_goes_on() {
     let mut seen = Vec::new();
     while seen.len() < 7 {
         let after = Position::from(seen.len() as u64);
-        let page = tokio::time::timeout(PATIENCE, log.tail().next_after(after, 100)).await.expect("the tail goes on");
+        let page = tokio::time::timeout(TIMEOUT, log.tail().next_after(after, 100)).await.expect("the tail goes on");
         seen.extend(page.unwrap());
     }
     running.abort();
@@ -315,13 +315,13 @@ async fn read_models_park_what_cannot_be_decoded_and_go_on() {
     let server = database.serve(&[]).await;
     let query = "query { calls(minPosition: \"7\") { edges { node { position } } } tasks(minPosition: \"7\") { edges {
                  node { id } } } projections { name position } }";
-    let seen = server.ask(query, json!({})).await;
+    let seen = server.graphql(query, json!({})).await;
     assert_eq!(seen["calls"]["edges"][0]["node"]["position"], "7");
     let is_there = async || {
         let statuses = projections::statuses(&database.pool).await.unwrap();
         statuses.iter().all(|status| status.position >= 7)
     };
-    until("all read models have passed them", is_there).await;
+    wait_until("all read models have passed them", is_there).await;
     let parked = projections::parked_events(&database.pool, None, None, 100).await.unwrap();
     let parked: BTreeSet<_> = parked.iter().map(|event| (event.projection.as_str(), event.position)).collect();
     let expected = [("budgets", 4), ("tasks", 1), ("tasks", 2), ("tasks", 3), ("tasks", 6)];
@@ -331,7 +331,7 @@ async fn read_models_park_what_cannot_be_decoded_and_go_on() {
         let position = "select position from apex.checkpoints where name = 'policy:budget-alerts'";
         sqlx::query_scalar::<_, i64>(position).fetch_one(&database.pool).await.is_ok_and(|position| position >= 7)
     };
-    until("the policy has passed them", passed).await;
+    wait_until("the policy has passed them", passed).await;
     server.kill().await;
 }
 
@@ -340,7 +340,7 @@ async fn feed(address: &str) -> Vec<u64> {
     let mut response = reqwest::get(format!("{address}/events?after=0")).await.unwrap();
     let (mut text, mut seen) = (String::new(), Vec::new());
     while seen.last() < Some(&7) {
-        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.expect("the stream goes on").unwrap();
+        let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await.expect("the stream goes on").unwrap();
         text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).unwrap());
         // Not as JSON, which one of them is to few parsers.
         let positions = text.lines().filter_map(|line| line.strip_prefix(r#"data: {"position":""#)?.split('"').next());
@@ -355,7 +355,7 @@ async fn clients_get_what_cannot_be_decoded_and_go_on() {
     let (database, _log) = damaged().await;
     let server = database.serve(&[]).await;
     let query = "query { events(first: 50) { edges { node { position type payload metadata schemaVersion } } } }";
-    let seen = server.ask(query, json!({})).await;
+    let seen = server.graphql(query, json!({})).await;
     let edges = seen["events"]["edges"].as_array().unwrap();
     let positions: Vec<u64> =
         edges.iter().map(|edge| edge["node"]["position"].as_str().unwrap().parse().unwrap()).collect();
@@ -373,10 +373,10 @@ async fn clients_get_what_cannot_be_decoded_and_go_on() {
         .await
         .unwrap();
     let start = "mutation ($id: ID!) { startTask(input: { id: $id }) { outcome } }";
-    let answer = server.answer(start, json!({ "id": id })).await;
+    let answer = server.graphql_response(start, json!({ "id": id })).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNREADABLE", "{answer}");
     let as_of = "query ($id: ID!) { task(id: $id, asOf: { position: \"7\" }) { status } }";
-    let answer = server.answer(as_of, json!({ "id": id })).await;
+    let answer = server.graphql_response(as_of, json!({ "id": id })).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNREADABLE", "{answer}");
     server.kill().await;
 }
@@ -397,7 +397,7 @@ async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
         ids.max() >= Some(7)
     };
     while !has_passed(&text) {
-        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.expect("heartbeats come").unwrap();
+        let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await.expect("heartbeats come").unwrap();
         text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).unwrap());
         assert!(!text.contains("errors"), "{text}");
     }
@@ -407,7 +407,7 @@ async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replay_prints_what_cannot_be_decoded_and_verify_names_it() {
     let (database, _log) = damaged().await;
-    let printed = database.run(&["replay"]).await.ok();
+    let printed = database.run(&["replay"]).await.assert_success();
     let lines = printed.stdout.lines().map(|line| line.contains("\"position\":"));
     assert_eq!(lines.filter(|is_event| *is_event).count(), OWN.len());
     let verified = database.run(&["log", "verify"]).await;

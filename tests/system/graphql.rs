@@ -1,8 +1,8 @@
 //! GraphQL: commands, refusals, pages, time travel.
 
-use crate::harness::{PATIENCE, Server, TestDatabase, sample};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use testkit::{Server, TIMEOUT, TestDatabase, sample};
 use uuid::Uuid;
 
 /// Runs a mutation with one input; its payload.
@@ -17,7 +17,7 @@ pub(crate) async fn command(server: &Server, field: &str, input: Value, select: 
         _ => kind,
     };
     let query = format!("mutation ($input: {kind}Input!) {{ {field}(input: $input) {{ {select} }} }}");
-    server.ask(&query, json!({ "input": input })).await[field].take()
+    server.graphql(&query, json!({ "input": input })).await[field].take()
 }
 
 const SETTLED: &str = "outcome position error { code message field currentVersion }";
@@ -75,10 +75,10 @@ async fn an_agent_lives_its_life() {
     // What a query sees is what the payload of the last command said.
     let query = "query ($id: ID!, $last: Position) { agent(id: $id, minPosition: $last) {
         name status reason version position } }";
-    let seen = server.ask(query, json!({ "id": id, "last": last })).await;
+    let seen = server.graphql(query, json!({ "id": id, "last": last })).await;
     let expected = json!({ "name": "ada", "status": "RETIRED", "reason": "done", "version": 5, "position": last });
     assert_eq!(seen["agent"], expected);
-    let node = server.ask("query ($id: ID!) { node(id: $id) { __typename id } }", json!({ "id": id })).await;
+    let node = server.graphql("query ($id: ID!) { node(id: $id) { __typename id } }", json!({ "id": id })).await;
     assert_eq!(node["node"], json!({ "__typename": "Agent", "id": id }));
 }
 
@@ -130,7 +130,7 @@ async fn a_task_is_done_and_its_calls_are_charged() {
             nodes { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
         }
     }";
-    let seen = server.ask(query, json!({ "id": id, "position": last["position"] })).await;
+    let seen = server.graphql(query, json!({ "id": id, "position": last["position"] })).await;
     let names: Vec<_> = seen["tasks"]["nodes"].as_array().unwrap().iter().map(|node| &node["agent"]["name"]).collect();
     assert_eq!(names, ["ada", "ada", "ada"]);
     assert_eq!(seen["task"]["calls"]["nodes"].as_array().unwrap().len(), 2);
@@ -172,13 +172,13 @@ async fn memories_are_kept_shared_found_and_forgotten() {
         json!({ "search": "coffee or tea", "tag": "build", "visibleTo": bob }),
         json!({ "realm": "PRIVATE" }),
     ] {
-        let seen = server.ask(query, json!({ "filter": filter, "position": recalled["position"] })).await;
+        let seen = server.graphql(query, json!({ "filter": filter, "position": recalled["position"] })).await;
         found.push(seen["memories"]["nodes"].as_array().unwrap().len());
     }
     assert_eq!(found, [1, 0, 1, 0]);
     let forgotten = command(&server, "forgetMemory", json!({ "id": id }), "position memory { content }").await;
     assert_eq!(forgotten["memory"]["content"], "");
-    let seen = server.ask(query, json!({ "filter": {}, "position": forgotten["position"] })).await;
+    let seen = server.graphql(query, json!({ "filter": {}, "position": forgotten["position"] })).await;
     assert_eq!(seen["memories"]["nodes"], json!([]));
     assert_eq!(refusal(&server, "recallMemory", recall(&ada)).await, "FORGOTTEN");
 }
@@ -201,9 +201,9 @@ async fn a_budget_counts_and_raises_alerts() {
     let query = "query ($id: ID!, $position: Position) { budget(id: $id, minPosition: $position) {
         months { month startsAt endsAt spent remaining } alerts { month thresholdPercent spent limit currency position }
     } budgetAlerts(budgetId: $id) { nodes { thresholdPercent budgetId } } }";
-    let seen = tokio::time::timeout(PATIENCE, async {
+    let seen = tokio::time::timeout(TIMEOUT, async {
         loop {
-            let seen = server.ask(query, json!({ "id": id, "position": reported["position"] })).await;
+            let seen = server.graphql(query, json!({ "id": id, "position": reported["position"] })).await;
             // Two fields, read one after the other: an alert may be raised in between.
             let told = [&seen["budget"]["alerts"], &seen["budgetAlerts"]["nodes"]];
             if told.iter().all(|alerts| alerts.as_array().unwrap().len() == 2) {
@@ -236,7 +236,7 @@ async fn refusals_are_typed_and_write_nothing() {
     let task = command(&server, "submitTask", json!({ "title": "t", "agentId": ada }), "task { id }").await;
     let task = task["task"]["id"].clone();
     let unknown = Uuid::new_v4();
-    let head = server.ask("{ head }", json!({})).await;
+    let head = server.graphql("{ head }", json!({})).await;
     let long = "x".repeat(257);
     let scope = json!({ "tenant": true });
     for (field, input, code) in [
@@ -278,7 +278,7 @@ async fn refusals_are_typed_and_write_nothing() {
     }
     command(&server, "pauseAgent", json!({ "id": ada }), "outcome").await;
     assert_eq!(refusal(&server, "startTask", json!({ "id": task })).await, "AGENT_STOPPED");
-    let moved: i64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let moved: i64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
     let before: i64 = head["head"].as_str().unwrap().parse().unwrap();
     assert_eq!(moved, before + 1, "only the pause is written");
 }
@@ -348,7 +348,7 @@ async fn what_is_said_again_in_other_words_is_refused_rather_than_lost() {
         assert_eq!(payload["error"]["code"], code, "{field}: {payload}");
     }
     let outcome =
-        server.ask("query ($id: ID!) { task(id: $id, minPosition: \"8\") { outcome } }", json!({ "id": task }));
+        server.graphql("query ($id: ID!) { task(id: $id, minPosition: \"8\") { outcome } }", json!({ "id": task }));
     assert_eq!(outcome.await["task"]["outcome"], "this");
 }
 
@@ -370,7 +370,7 @@ async fn a_budget_of_an_unknown_agent_is_refused() {
 async fn a_call_key_that_says_nothing_is_refused() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let head = server.ask("{ head }", json!({})).await;
+    let head = server.graphql("{ head }", json!({})).await;
     for bad in ["", " ", "\t", "a\nb", &"x".repeat(257)] {
         let payload = command(&server, "reportCall", json!({ "model": "m", "callKey": bad }), SETTLED).await;
         let error = &payload["error"];
@@ -380,7 +380,7 @@ async fn a_call_key_that_says_nothing_is_refused() {
             "{bad:?}: {payload}"
         );
     }
-    assert_eq!(server.ask("{ head }", json!({})).await, head);
+    assert_eq!(server.graphql("{ head }", json!({})).await, head);
 }
 
 /// What a charge names is in the log before the charge, and stays what it was.
@@ -425,7 +425,7 @@ async fn lists_are_paged_to_their_end() {
     } }";
     let (mut after, mut seen, mut sizes) = (Value::Null, BTreeSet::new(), Vec::new());
     loop {
-        let page = server.ask(query, json!({ "after": after, "position": last })).await["agents"].take();
+        let page = server.graphql(query, json!({ "after": after, "position": last })).await["agents"].take();
         let names = page["nodes"].as_array().unwrap();
         sizes.push(names.len());
         seen.extend(names.iter().map(|node| node["name"].as_str().unwrap().to_owned()));
@@ -448,11 +448,12 @@ async fn lists_are_paged_to_their_end() {
         ("{ agent(id: \"x\") { id } }", "NOT_AN_ID"),
         ("{ node(id: \"QWdlbnQ6eA\") { id } }", "NOT_AN_ID"),
     ] {
-        let answer = server.answer(query, json!({})).await;
+        let answer = server.graphql_response(query, json!({})).await;
         assert_eq!((code(&answer), reason(&answer)), ("BAD_USER_INPUT", why), "{query}");
     }
-    let id = server.ask("{ agents(first: 1) { nodes { id } } }", json!({})).await["agents"]["nodes"][0]["id"].take();
-    let answer = server.answer("query ($id: ID!) { task(id: $id) { id } }", json!({ "id": id })).await;
+    let id =
+        server.graphql("{ agents(first: 1) { nodes { id } } }", json!({})).await["agents"]["nodes"][0]["id"].take();
+    let answer = server.graphql_response("query ($id: ID!) { task(id: $id) { id } }", json!({ "id": id })).await;
     assert_eq!(reason(&answer), "WRONG_ID_TYPE");
 }
 
@@ -460,7 +461,7 @@ async fn lists_are_paged_to_their_end() {
 async fn the_log_is_read_in_both_directions() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let head: u64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let head: u64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
     let ada = agent(&server, "ada").await;
     command(&server, "pauseAgent", json!({ "id": ada, "reason": "so" }), "position").await;
     let positions = |page: &Value| -> Vec<u64> {
@@ -469,7 +470,7 @@ async fn the_log_is_read_in_both_directions() {
     };
     let ask = async |arguments: &str| {
         server
-            .ask(
+            .graphql(
                 &format!(
                     "{{ events({arguments}) {{ nodes {{ position }} pageInfo {{ hasNextPage hasPreviousPage }} }} }}"
                 ),
@@ -488,16 +489,16 @@ async fn the_log_is_read_in_both_directions() {
     assert_eq!(positions(&ask("filter: { types: [\"agent.paused\"] }").await), [3]);
     let stream = "query ($id: ID!) { streamEvents(category: \"agent\", id: $id, first: 2, after: \"1\") {
         edges { cursor node { id type version payload metadata contentHash recordedAt schemaVersion } } } }";
-    let edges = server.ask(stream, json!({ "id": ada })).await["streamEvents"]["edges"].take();
+    let edges = server.graphql(stream, json!({ "id": ada })).await["streamEvents"]["edges"].take();
     assert_eq!((&edges[0]["cursor"], &edges[0]["node"]["type"]), (&json!("2"), &json!("agent.activated")));
     assert_eq!(edges[1]["node"]["payload"]["reason"], "so");
     assert_eq!(edges[1]["node"]["metadata"]["actor"], "api");
     assert_eq!(edges[1]["node"]["contentHash"].as_str().unwrap().len(), 64);
     let node = "query ($id: ID!) { node(id: $id) { ... on Event { type } } }";
-    let seen = server.ask(node, json!({ "id": edges[1]["node"]["id"] })).await;
+    let seen = server.graphql(node, json!({ "id": edges[1]["node"]["id"] })).await;
     assert_eq!(seen["node"]["type"], "agent.paused");
     // An event that is not there yet: "Event:4000000000".
-    let seen = server.ask(node, json!({ "id": "RXZlbnQ6NDAwMDAwMDAwMA" })).await;
+    let seen = server.graphql(node, json!({ "id": "RXZlbnQ6NDAwMDAwMDAwMA" })).await;
     assert_eq!(seen["node"], Value::Null);
 }
 
@@ -520,33 +521,34 @@ async fn anything_can_be_seen_as_it_was() {
         (json!({ "position": "9999" }), json!("PAUSED")),
         (json!({ "time": "2001-01-01T00:00:00Z" }), Value::Null),
     ] {
-        let seen = server.ask(query, json!({ "id": id, "asOf": as_of })).await;
+        let seen = server.graphql(query, json!({ "id": id, "asOf": as_of })).await;
         assert_eq!(seen["agent"]["status"], status, "{as_of}");
     }
     // The present, seen as the past, is the present.
     let same = "query ($id: ID!) {
         now: agent(id: $id, minPosition: POSITION) { ...All } then: agent(id: $id, asOf: { position: POSITION }) { ...All }
     } fragment All on Agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
-    let seen = server.ask(&same.replace("POSITION", &(first + 2).to_string()), json!({ "id": id })).await;
+    let seen = server.graphql(&same.replace("POSITION", &(first + 2).to_string()), json!({ "id": id })).await;
     assert_eq!(seen["now"], seen["then"]);
     let both = json!({ "id": id, "asOf": { "position": 1, "time": "2001-01-01T00:00:00Z" } });
-    assert!(server.answer(query, both).await["errors"].is_array());
+    assert!(server.graphql_response(query, both).await["errors"].is_array());
 }
 
 async fn recorded_at(server: &Server, position: u64) -> Value {
     let query = format!("{{ events(first: 1, after: \"{}\") {{ nodes {{ recordedAt }} }} }}", position - 1);
-    server.ask(&query, json!({})).await["events"]["nodes"][0]["recordedAt"].take()
+    server.graphql(&query, json!({})).await["events"]["nodes"][0]["recordedAt"].take()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let answer = server.answer("{ agents(minPosition: \"4000000000\") { nodes { id } } }", json!({})).await;
+    let answer = server.graphql_response("{ agents(minPosition: \"4000000000\") { nodes { id } } }", json!({})).await;
     assert_eq!(code(&answer), "LATE");
     assert_eq!(answer["errors"][0]["extensions"]["wanted"], "4000000000");
-    let statuses =
-        server.ask("{ projections { name position lagEvents parkedEvents } parkedEvents { cause } }", json!({})).await;
+    let statuses = server
+        .graphql("{ projections { name position lagEvents parkedEvents } parkedEvents { cause } }", json!({}))
+        .await;
     let names: Vec<_> = statuses["projections"].as_array().unwrap().iter().map(|status| &status["name"]).collect();
     assert_eq!(names, ["agents", "tasks", "calls", "memories", "budgets"]);
     assert_eq!(statuses["parkedEvents"], json!([]));
@@ -589,31 +591,32 @@ async fn where_operators_have_a_token_nobody_else_touches_read_models() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_rebuild_compare_switch_and_drop() {
     let database = TestDatabase::new().await;
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let server = database.serve(&[]).await;
     let name = json!({ "name": "calls" });
-    let refused = server.answer("mutation ($name: String!) { switchProjection(name: $name) { name } }", name.clone());
+    let refused =
+        server.graphql_response("mutation ($name: String!) { switchProjection(name: $name) { name } }", name.clone());
     assert_eq!(refused.await["errors"][0]["extensions"]["reason"], "NOT_BUILT");
-    server.ask("mutation ($name: String!) { rebuildProjection(name: $name) { name } }", name.clone()).await;
-    let deadline = std::time::Instant::now() + PATIENCE;
+    server.graphql("mutation ($name: String!) { rebuildProjection(name: $name) { name } }", name.clone()).await;
+    let deadline = std::time::Instant::now() + TIMEOUT;
     let head = database.head().await.to_string();
     let built = "{ projections { name nextVersion nextPosition } }";
-    while server.ask(built, json!({})).await["projections"][2]["nextPosition"] != head.as_str() {
+    while server.graphql(built, json!({})).await["projections"][2]["nextPosition"] != head.as_str() {
         assert!(std::time::Instant::now() < deadline, "it is not built");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let compare = "mutation ($name: String!) { compareProjection(name: $name) {
         same columns differences { key } tables { table liveRows nextRows same } } }";
-    let compared = &server.ask(compare, name.clone()).await["compareProjection"];
+    let compared = &server.graphql(compare, name.clone()).await["compareProjection"];
     assert_eq!((&compared["same"], &compared["tables"][0]["nextRows"]), (&json!(true), &json!(37)), "{compared}");
     let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion oldVersion } }";
-    let switched = &server.ask(switch, name.clone()).await["switchProjection"];
+    let switched = &server.graphql(switch, name.clone()).await["switchProjection"];
     assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "oldVersion": 1 }));
     let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: OLD) { oldVersion } }";
-    assert_eq!(server.ask(dropping, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
-    let unknown = server.answer("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
+    assert_eq!(server.graphql(dropping, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
+    let unknown = server.graphql_response("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
     assert_eq!(unknown["errors"][0]["extensions"]["reason"], "UNKNOWN_PROJECTION");
     let resume = "mutation { resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" }) { parked } }";
-    assert_eq!(server.answer(resume, json!({})).await["errors"][0]["extensions"]["reason"], "NOT_PARKED");
+    assert_eq!(server.graphql_response(resume, json!({})).await["errors"][0]["extensions"]["reason"], "NOT_PARKED");
     drop(server.terminate().await);
 }

@@ -1,8 +1,8 @@
 //! GraphQL over HTTP to the letter, limits, and who may ask.
 
-use crate::harness::{Server, TestDatabase};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
+use testkit::{Server, TestDatabase};
 
 const GRAPHQL: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -195,7 +195,7 @@ async fn a_mutation_is_part_of_its_clients_trace_and_done_in_its_name() {
     let (_, _, body) = read(response.send().await.unwrap()).await;
     let position: u64 = body["data"]["registerAgent"]["position"].as_str().unwrap().parse().unwrap();
     let query = format!("{{ events(after: \"{}\") {{ nodes {{ metadata }} }} }}", position - 1);
-    let metadata = server.ask(&query, json!({})).await["events"]["nodes"][0]["metadata"].take();
+    let metadata = server.graphql(&query, json!({})).await["events"]["nodes"][0]["metadata"].take();
     assert_eq!((&metadata["actor"], &metadata["correlation_id"]), (&json!("ada"), &json!(correlation)));
     let traceparent = metadata["traceparent"].as_str().unwrap_or_else(|| panic!("{metadata}"));
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
@@ -287,10 +287,10 @@ async fn answers_tell_browsers_what_they_may_do_with_them() {
 async fn a_caller_cannot_pass_for_a_policy() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let head = server.ask("{ head }", json!({})).await;
+    let head = server.graphql("{ head }", json!({})).await;
     let register = json!({ "query": "mutation { registerAgent(input: { name: \"x\" }) { position } }" });
     let response = request(&server, Method::POST).header("x-apex-actor", "policy:budget-alerts").json(&register);
     let (status, _, body) = read(response.send().await.unwrap()).await;
     assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "BAD_HEADER"), "{body}");
-    assert_eq!(server.ask("{ head }", json!({})).await, head, "it was done all the same");
+    assert_eq!(server.graphql("{ head }", json!({})).await, head, "it was done all the same");
 }

@@ -1,6 +1,5 @@
 //! Many appends in one transaction: what the ones that build on each other may rely on.
 
-use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, append, at, name, stream, tenant};
 use commands::{Commands, CommandsConfig, Context, Error, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::task::{Task, TaskCommand, TaskSpec};
@@ -14,6 +13,7 @@ use streams::{
     AppendError, Appended, AppenderLimits, Chain, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
     StreamKey, Version,
 };
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, at, name, stream, tenant};
 use uuid::Uuid;
 
 fn version(version: u64) -> Expected {
@@ -262,7 +262,7 @@ async fn hold(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
 
 /// Waits until an append is held up by the transaction.
 async fn holds_up(holder: &mut PgConnection) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let held = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
     loop {
         // Within a transaction, who is there would be looked up once and remembered.
@@ -271,7 +271,7 @@ async fn holds_up(holder: &mut PgConnection) {
             return;
         }
         assert!(Instant::now() < deadline, "no append is held up");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! Requests that are meant to do harm: those that were found to, over every way in, and those of other sites.
 
-use crate::harness::{PATIENCE, Server, TestDatabase};
 use futures::{SinkExt, StreamExt};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::{Server, TIMEOUT, TestDatabase};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -33,7 +33,7 @@ async fn over_websocket(server: &Server, query: &str) -> String {
         }
         panic!("the connection ended");
     };
-    tokio::time::timeout(PATIENCE, answer).await.unwrap()
+    tokio::time::timeout(TIMEOUT, answer).await.unwrap()
 }
 
 /// The code of the error that a query is answered with, over each way in.
@@ -73,7 +73,7 @@ async fn a_small_query_can_neither_end_the_server_nor_hold_it_up() {
         }
     }
     assert_eq!(server.child.try_wait().unwrap(), None);
-    server.ask("{ head }", json!({})).await;
+    server.graphql("{ head }", json!({})).await;
     drop(server.terminate().await);
 }
 
@@ -156,18 +156,17 @@ async fn what_no_event_can_be_is_refused_and_not_waited_for() {
         (json!({ "category": "task", "types": ["agent.registered"] }), "UNKNOWN_EVENT_TYPE"),
     ] {
         let query = "query ($filter: EventFilter) { events(filter: $filter) { nodes { id } } }";
-        let answer = server.answer(query, json!({ "filter": filter })).await;
+        let answer = server.graphql_response(query, json!({ "filter": filter })).await;
         assert_eq!(answer["errors"][0]["extensions"]["reason"], reason, "{answer}");
         let query = "subscription ($filter: EventFilter) { events(after: \"0\", filter: $filter) { id } }";
         let request = client.post(format!("{}/graphql", server.address)).header("accept", "text/event-stream");
         let request = request.json(&json!({ "query": query, "variables": { "filter": filter } }));
-        let stream =
-            tokio::time::timeout(PATIENCE, async { request.send().await.unwrap().text().await.unwrap() }).await;
+        let stream = tokio::time::timeout(TIMEOUT, async { request.send().await.unwrap().text().await.unwrap() }).await;
         assert!(stream.unwrap().contains(reason));
     }
     // Those of an event that was stored are taken.
     let query = "{ events(filter: { category: \"agent\", types: [\"agent.registered\"] }) { nodes { id } } }";
-    assert_eq!(server.ask(query, json!({})).await["events"]["nodes"], json!([]));
+    assert_eq!(server.graphql(query, json!({})).await["events"]["nodes"], json!([]));
     drop(server.terminate().await);
 }
 
@@ -177,11 +176,11 @@ async fn what_the_database_cannot_hold_is_refused_and_is_no_fault() {
     let server = database.serve(&[]).await;
     for filter in [json!({ "search": "\u{0}" }), json!({ "search": "a\u{0}b" }), json!({ "tag": "\u{0}" })] {
         let query = "query ($filter: MemoryFilter) { memories(filter: $filter) { nodes { id } } }";
-        let answer = server.answer(query, json!({ "filter": filter })).await;
+        let answer = server.graphql_response(query, json!({ "filter": filter })).await;
         assert_eq!(code(&answer), "BAD_USER_INPUT", "{filter}: {answer}");
     }
     let query = "query ($filter: CallFilter) { calls(filter: $filter) { nodes { id } } }";
-    let answer = server.answer(query, json!({ "filter": { "model": "\u{0}" } })).await;
+    let answer = server.graphql_response(query, json!({ "filter": { "model": "\u{0}" } })).await;
     assert_eq!(code(&answer), "BAD_USER_INPUT", "{answer}");
     // In base64url: a number of microseconds in the year 4714 before Christ, or before, and an id.
     for cursor in [
@@ -189,8 +188,9 @@ async fn what_the_database_cannot_hold_is_refused_and_is_no_fault() {
         "LTkwMDAwMDAwMDAwMDAwMDAwMDowMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA",
     ] {
         for list in ["agents", "tasks", "calls", "memories", "budgets"] {
-            let answer =
-                server.answer(&format!("{{ {list}(after: \"{cursor}\") {{ nodes {{ id }} }} }}"), json!({})).await;
+            let answer = server
+                .graphql_response(&format!("{{ {list}(after: \"{cursor}\") {{ nodes {{ id }} }} }}"), json!({}))
+                .await;
             assert_eq!(answer["errors"][0]["extensions"]["reason"], "BAD_CURSOR", "{list}: {answer}");
         }
     }
@@ -203,9 +203,9 @@ async fn a_variable_without_a_value_stands_for_the_default_of_its_argument() {
     let server = database.serve(&[]).await;
     let query = "query ($by: [Dimension!], $first: Int, $no: Boolean = false) {
         usageReport(by: $by) { total { calls } } agents(first: $first) { nodes { id } } head @include(if: $no) }";
-    let data = server.ask(query, json!({})).await;
+    let data = server.graphql(query, json!({})).await;
     assert_eq!(data, json!({ "usageReport": { "total": { "calls": 0 } }, "agents": { "nodes": [] } }));
-    let data = server.ask(query, json!({ "by": ["MODEL"], "first": 1, "no": true })).await;
+    let data = server.graphql(query, json!({ "by": ["MODEL"], "first": 1, "no": true })).await;
     assert!(data["head"].is_string(), "{data}");
     drop(server.terminate().await);
 }

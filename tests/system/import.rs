@@ -1,6 +1,5 @@
 //! Imports, through the program: what is known of the samples comes out, whatever happens on the way.
 
-use crate::harness::{LOOK_INTERVAL, PATIENCE, TestDatabase, sample, tenant};
 use apex::import::{Format, Options};
 use apex::ingest::{Fate, Ingest};
 use apex::rooms::Rooms;
@@ -12,6 +11,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample, tenant};
 use tokio::io::AsyncWriteExt;
 
 /// What the samples come to, counted apart from Apex; see samples/README.md.
@@ -48,7 +48,7 @@ fn assert_total(total: &Value, known: &Value) {
     }
 }
 
-async fn import(database: &TestDatabase, file: &str) -> crate::harness::Ran {
+async fn import(database: &TestDatabase, file: &str) -> testkit::ProgramOutput {
     let path = sample(file);
     let (arguments, _) = known(file);
     let arguments: Vec<_> = ["import"].iter().chain(arguments).chain(&[path.as_str()]).copied().collect();
@@ -59,11 +59,11 @@ async fn import(database: &TestDatabase, file: &str) -> crate::harness::Ran {
 async fn each_sample_comes_to_what_is_known_of_it_and_twice_is_as_once() {
     for file in ["azure-llm.csv", "autogpt.jsonl", "claude-code.jsonl", "otlp.json"] {
         let database = TestDatabase::new().await;
-        import(&database, file).await.ok();
+        import(&database, file).await.assert_success();
         let (total, head) = (database.total().await, database.head().await);
         assert_total(&total, &known(file).1);
         assert_eq!(total["unpriced_calls"], 0);
-        import(&database, file).await.ok();
+        import(&database, file).await.assert_success();
         assert_eq!((database.total().await, database.head().await), (total, head), "{file} twice");
         database.verify_log().await;
     }
@@ -72,7 +72,7 @@ async fn each_sample_comes_to_what_is_known_of_it_and_twice_is_as_once() {
 #[tokio::test]
 async fn gzip_and_standard_input_are_the_same_calls() {
     let database = TestDatabase::new().await;
-    import(&database, "autogpt.jsonl").await.ok();
+    import(&database, "autogpt.jsonl").await.assert_success();
     let head = database.head().await;
     let folder = tempfile::tempdir().unwrap();
     let packed = folder.path().join("calls");
@@ -80,7 +80,7 @@ async fn gzip_and_standard_input_are_the_same_calls() {
         flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
     encoder.write_all(&std::fs::read(sample("autogpt.jsonl")).unwrap()).unwrap();
     encoder.finish().unwrap();
-    let ran = database.run(&["import", "autogpt", packed.to_str().unwrap(), "--format", "json"]).await.ok();
+    let ran = database.run(&["import", "autogpt", packed.to_str().unwrap(), "--format", "json"]).await.assert_success();
     assert_eq!(ran.json()[0]["duplicate"], 37);
     let ran = piped(&database, &["import", "autogpt", "-"], std::fs::read(sample("autogpt.jsonl")).unwrap()).await;
     assert_eq!(ran, Some(0));
@@ -94,7 +94,7 @@ async fn piped(database: &TestDatabase, arguments: &[&str], input: Vec<u8>) -> O
         // A program that refuses the input does not read it to its end.
         drop(stdin.write_all(&input).await);
     });
-    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(TIMEOUT, child.wait()).await.unwrap().unwrap();
     writer.await.unwrap();
     status.code()
 }
@@ -139,7 +139,7 @@ async fn bad_records_are_refused_with_a_reason_and_the_rest_goes_on() {
 #[tokio::test]
 async fn bad_files_change_nothing() {
     let database = TestDatabase::new().await;
-    import(&database, "autogpt.jsonl").await.ok();
+    import(&database, "autogpt.jsonl").await.assert_success();
     let (head, total) = (database.head().await, database.total().await);
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| {
@@ -182,7 +182,7 @@ async fn a_line_of_100_mb_is_refused_without_being_held() {
         stdin.write_all(format!("\n{last}\n").as_bytes()).await.unwrap();
         peak
     });
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await.unwrap().unwrap();
     let peak = feeding.await.unwrap();
     assert_eq!(output.status.code(), Some(3));
     let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -212,7 +212,7 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
     let file = many_calls(CALLS);
     let path = file.path().to_str().unwrap();
     let mut kills = 0;
-    let mut hold = database.hold_before(CALLS as i64 - 500).await;
+    let mut hold = database.block_appends_at(CALLS as i64 - 500).await;
     for target in [100, 700, 1500] {
         let mut child = database.apex(&["import", "autogpt", path]).spawn().unwrap();
         // SIGKILL, at a moment when some calls are in the log and others are not.
@@ -221,13 +221,13 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         child.kill().await.unwrap();
-        hold.end_others().await;
+        hold.terminate_other_connections().await;
         kills += 1;
     }
     assert_eq!(kills, 3);
     assert!(database.head().await < CALLS as i64, "the import was killed too late to prove anything");
     hold.release().await;
-    database.run(&["import", "autogpt", path]).await.ok();
+    database.run(&["import", "autogpt", path]).await.assert_success();
     let total = database.total().await;
     assert_total(
         &total,
@@ -235,7 +235,7 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
     );
     database.verify_log().await;
     let head = database.head().await;
-    database.run(&["import", "autogpt", path]).await.ok();
+    database.run(&["import", "autogpt", path]).await.assert_success();
     assert_eq!(database.head().await, head);
 }
 
@@ -253,7 +253,7 @@ async fn imports_at_the_same_time_do_not_disturb_each_other() {
         database.run(&more)
     );
     for ran in [a, b, c, d] {
-        ran.ok();
+        ran.assert_success();
     }
     let total = database.total().await;
     assert_total(&total, &json!({"calls": 60 + 13 + 800, "output_tokens": 10_824 + 3701 + 800}));
@@ -262,7 +262,7 @@ async fn imports_at_the_same_time_do_not_disturb_each_other() {
 
 /// Waits until a statement of the program waits for a lock of this kind, as `pg_stat_activity` calls it.
 async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TIMEOUT;
     let find = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
         and wait_event = $1 and state = 'active'";
     loop {
@@ -271,7 +271,7 @@ async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
             return;
         }
         assert!(std::time::Instant::now() < deadline, "nothing waits for a lock");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -288,7 +288,7 @@ async fn on_a_small_pool(database: &TestDatabase, patience: Duration) -> Rooms {
 async fn reads_of_many_commands_wait_as_long_as_it_takes() {
     const POOL_PATIENCE: Duration = Duration::from_secs(2);
     let database = TestDatabase::new().await;
-    import(&database, "autogpt.jsonl").await.ok();
+    import(&database, "autogpt.jsonl").await.assert_success();
     let rooms = on_a_small_pool(&database, POOL_PATIENCE).await;
     let (mut owner, mut locker) = (database.owner().await, database.owner().await);
     sqlx::query("begin").execute(&mut locker).await.unwrap();
@@ -378,7 +378,7 @@ async fn a_closed_standard_error_or_output_stops_nothing() {
     let closed_error = async |arguments: &[&str]| {
         let mut child = database.apex(arguments).stdout(Stdio::null()).spawn().unwrap();
         drop(child.stderr.take());
-        tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code()
+        tokio::time::timeout(TIMEOUT, child.wait()).await.unwrap().unwrap().code()
     };
     // Refusals, logs, and the message of an error.
     assert_eq!(closed_error(&["import", "autogpt", path]).await, Some(3));
@@ -389,7 +389,7 @@ async fn a_closed_standard_error_or_output_stops_nothing() {
     for arguments in [&["report", "cost"][..], &["import", "autogpt", path], &["replay"]] {
         let mut child = database.apex(arguments).spawn().unwrap();
         drop(child.stdout.take());
-        let ran = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+        let ran = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await.unwrap().unwrap();
         let stderr = String::from_utf8_lossy(&ran.stderr);
         let code = if arguments[0] == "import" { 3 } else { 0 };
         assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {stderr}");
@@ -474,7 +474,8 @@ async fn lines_of_another_format_are_counted_beside_calls() {
         "role":"assistant","usage":{"input_tokens":1,"output_tokens":1}}}"#;
     let foreign = r#"{"id":1,"created":2}"#;
     std::fs::write(&path, [answer.replace('\n', " ").as_str(), foreign, foreign].join("\n")).unwrap();
-    let ran = database.run(&["import", "claude-code", path.to_str().unwrap(), "--format", "json"]).await.ok();
+    let ran =
+        database.run(&["import", "claude-code", path.to_str().unwrap(), "--format", "json"]).await.assert_success();
     assert_eq!((&ran.json()[0]["imported"], &ran.json()[0]["foreign"]), (&json!(1), &json!(2)));
     assert!(ran.stderr.contains("2 records that are not of claude-code"), "{}", ran.stderr);
 }
@@ -491,7 +492,7 @@ async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_agai
     let again = folder.path().join("again.jsonl");
     std::fs::copy(&path, &again).unwrap();
     let import = ["import", "autogpt", path.to_str().unwrap(), again.to_str().unwrap(), "--format", "json"];
-    let ran = database.run(&import).await.ok();
+    let ran = database.run(&import).await.assert_success();
     assert_eq!((&ran.json()[0]["unpriced"], &ran.json()[1]["unpriced"]), (&json!(2), &json!(2)));
     for said in ["2 calls have no price", "my-model (openai): 2", "apex prices list --model", "apex prices import"] {
         assert!(ran.stderr.contains(said), "{said:?} is not in:\n{}", ran.stderr);
@@ -499,8 +500,11 @@ async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_agai
     let prices = folder.path().join("prices.json");
     let table = json!({"my-model": {"litellm_provider": "openai", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}});
     std::fs::write(&prices, table.to_string()).unwrap();
-    database.run(&["prices", "import", prices.to_str().unwrap(), "--effective-from", "2020-01-01"]).await.ok();
-    let ran = database.run(&import).await.ok();
+    database
+        .run(&["prices", "import", prices.to_str().unwrap(), "--effective-from", "2020-01-01"])
+        .await
+        .assert_success();
+    let ran = database.run(&import).await.assert_success();
     assert_eq!((&ran.json()[0]["unpriced"], &ran.json()[0]["amended"]), (&json!(0), &json!(2)));
     assert!(!ran.stderr.contains("no price"), "{}", ran.stderr);
 }
@@ -517,14 +521,17 @@ async fn rows_of_azure_are_the_same_calls_in_any_order_and_file() {
     };
     let (one, other) = ("2023-11-16 18:15:46.6805900,374,44", "2023-11-16 18:15:50.9951690,396,109");
     let (a, b) = (write("a.csv", &[one, other]), write("b.csv", &[other, one]));
-    database.run(&["import", "azure-llm", "--model", "gpt-4-0613", &a, &b]).await.ok();
+    database.run(&["import", "azure-llm", "--model", "gpt-4-0613", &a, &b]).await.assert_success();
     assert_eq!(database.total().await["calls"], 2);
     database
         .run(&["import", "azure-llm", "--model", "gpt-4o", "--provider", "azure", &write("c.csv", &[other])])
         .await
-        .ok();
+        .assert_success();
     assert_eq!(database.total().await["calls"], 2, "attributed to others");
-    database.run(&["import", "azure-llm", "--model", "gpt-4-0613", &write("d.csv", &[one, one, one])]).await.ok();
+    database
+        .run(&["import", "azure-llm", "--model", "gpt-4-0613", &write("d.csv", &[one, one, one])])
+        .await
+        .assert_success();
     assert_eq!(database.total().await["calls"], 4, "equal rows of a file are as many calls");
 }
 
@@ -547,7 +554,7 @@ async fn a_file_of_empty_objects_costs_no_memory() {
         stdin.write_all(b"{}]}").await.unwrap();
         peak
     });
-    let output = tokio::time::timeout(3 * PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(3 * TIMEOUT, child.wait_with_output()).await.unwrap().unwrap();
     let peak = feeding.await.unwrap();
     let peak_kb: u64 = peak
         .lines()

@@ -1,6 +1,5 @@
 //! The log: what it promises to writers and readers.
 
-use crate::harness::{TestDatabase, append, event, stream, tenant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, HashSet};
@@ -11,6 +10,7 @@ use streams::{
     AppendError, Appended, AppenderLimits, Expected, InvalidAppend, Log, LogConfig, Position, ReadFilter,
     RecordedEvent, StreamKey, Version,
 };
+use testkit::{TestDatabase, append, event, stream, tenant};
 use uuid::Uuid;
 
 const NEW: Expected = Expected::Exact(Version::ZERO);
@@ -403,7 +403,7 @@ async fn the_first_position_at_a_time_is_found() {
     }
     let later = events[59].recorded_at + chrono::TimeDelta::seconds(1);
     assert_eq!(log.position_at(later).await.unwrap().get(), 61);
-    assert_eq!(log.position_at(crate::harness::at(0)).await.unwrap().get(), 1);
+    assert_eq!(log.position_at(testkit::at(0)).await.unwrap().get(), 1);
 }
 
 #[tokio::test]

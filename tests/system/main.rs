@@ -16,7 +16,6 @@ mod fuzz;
 mod graphql;
 mod graphql_http;
 mod group_commit;
-mod harness;
 mod hostile;
 mod import;
 mod log;

@@ -1,12 +1,12 @@
 //! What `/metrics` says, to whom, and whether Prometheus and its rules can make use of it.
 
-use crate::harness::{Server, TestDatabase, until};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use testkit::{Server, TestDatabase, wait_until};
 
 async fn metrics(server: &Server) -> String {
     reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap()
@@ -39,7 +39,7 @@ async fn report_calls(server: &Server, models: impl Iterator<Item = String>) {
         )
     };
     let calls: Vec<_> = models.enumerate().map(call).collect();
-    server.ask(&format!("mutation {{ {} }}", calls.join(" ")), json!({})).await;
+    server.graphql(&format!("mutation {{ {} }}", calls.join(" ")), json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,12 +140,13 @@ async fn promtool_has_nothing_to_say_about_the_metrics() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     report_calls(&server, ["gpt-4".to_owned()].into_iter()).await;
-    let register = server.ask("mutation { registerAgent(input: {name: \"ada\"}) { agent { id } } }", json!({})).await;
+    let register =
+        server.graphql("mutation { registerAgent(input: {name: \"ada\"}) { agent { id } } }", json!({})).await;
     let id = register["registerAgent"]["agent"]["id"].clone();
     let submit = "mutation ($id: ID!) { submitTask(input: {agentId: $id, title: \"x\"}) { task { id } } }";
-    server.ask(submit, json!({ "id": id })).await;
+    server.graphql(submit, json!({ "id": id })).await;
     for gauge in ["apex_active_agents ", "apex_log_partition_size ", "apex_projection_lag_events{"] {
-        until("the gauges are read", async || metrics(&server).await.contains(gauge)).await;
+        wait_until("the gauges are read", async || metrics(&server).await.contains(gauge)).await;
     }
     let text = metrics(&server).await;
     assert!(text.contains("# TYPE apex_cost_total counter\n"));

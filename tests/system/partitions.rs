@@ -1,29 +1,27 @@
 //! Partitions: of the size that is set, ahead of need, and read through indexes however long the log is.
 
-use crate::harness::{TestDatabase, append, event, metadata, stream, tenant};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 use streams::{
     Append, Expected, Log, LogConfig, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend, StreamKey, Version,
 };
+use testkit::{TestDatabase, append, event, metadata, stream, tenant};
 use uuid::Uuid;
 
 const NEW: Expected = Expected::Exact(Version::ZERO);
 
-impl TestDatabase {
-    /// Partitions of a few events, so that there are many.
-    pub(crate) async fn with_partitions_of(events: i64) -> Self {
-        Self::with_partitions(events, 100).await
-    }
+/// A database with small partitions, and 100 of them.
+pub(crate) async fn database_with_partitions_of(events: i64) -> TestDatabase {
+    database_with_partitions(events, 100).await
+}
 
-    async fn with_partitions(events: i64, ahead: i32) -> Self {
-        let database = Self::new().await;
-        let mut owner = database.owner().await;
-        sqlx::query("select apex.set_partition_size($1)").bind(events).execute(&mut owner).await.unwrap();
-        sqlx::query("select apex.make_partitions($1)").bind(ahead).execute(&mut owner).await.unwrap();
-        database
-    }
+async fn database_with_partitions(events: i64, ahead: i32) -> TestDatabase {
+    let database = TestDatabase::new().await;
+    let mut owner = database.owner().await;
+    sqlx::query("select apex.set_partition_size($1)").bind(events).execute(&mut owner).await.unwrap();
+    sqlx::query("select apex.make_partitions($1)").bind(ahead).execute(&mut owner).await.unwrap();
+    database
 }
 
 pub(crate) fn of_category(category: &str, events: usize) -> Append {
@@ -82,7 +80,7 @@ async fn partitions_yet_to_be_made_are_of_the_size_that_is_set() {
 /// Building an index takes no lock that a reader or an append needs.
 #[tokio::test]
 async fn a_complete_partition_is_indexed_while_others_read_and_append() {
-    let database = TestDatabase::with_partitions_of(10).await;
+    let database = database_with_partitions_of(10).await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     log.append(of_category("task", 10)).await.unwrap();
     assert_eq!(index_all(&database.pool).await, [""; 0], "full, but the head is not beyond it");
@@ -176,7 +174,7 @@ async fn long_log(database: &TestDatabase, log: &Log) -> Vec<RecordedEvent> {
 
 #[tokio::test]
 async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
-    let database = TestDatabase::with_partitions(1000, 6).await;
+    let database = database_with_partitions(1000, 6).await;
     let mut watched = Watched::new(&database).await;
     let events = long_log(&database, &watched.log.clone()).await;
     let after = Position::from(3500);
@@ -228,7 +226,7 @@ async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
 
 #[tokio::test]
 async fn pages_have_as_much_as_fits_in_memory_and_miss_nothing() {
-    let database = TestDatabase::with_partitions_of(10).await;
+    let database = database_with_partitions_of(10).await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     let id = Uuid::new_v4();
     let large = || NewEvent { payload: format!("{{\"x\":\"{}\"}}", "x".repeat(800_000)), ..event("large") };
@@ -287,7 +285,7 @@ async fn readiness_warns_when_partitions_fall_behind_and_ends_before_appends_fai
         assert_eq!(body.contains("WARNING: partitions are not made ahead"), warns, "{body}");
         assert!(body.contains(&format!("room for {left} more events")), "{body}");
     }
-    let gauges = tokio::time::timeout(crate::harness::PATIENCE, async {
+    let gauges = tokio::time::timeout(testkit::TIMEOUT, async {
         loop {
             let (_, text) = get("/metrics").await;
             if text.contains("apex_log_partition_headroom 24\n") {

@@ -1,10 +1,10 @@
 //! The program on a private cluster of its own: it starts it again when it dies, and leaves none running.
 
-use crate::harness::{PATIENCE, until};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
+use testkit::{TIMEOUT, wait_until};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -87,18 +87,18 @@ async fn a_server_starts_its_private_cluster_again_when_that_dies() {
     for name in ["grace", "barbara"] {
         let killed = home.postmaster().unwrap();
         signal("-KILL", &killed);
-        until("another postmaster runs", async || home.postmaster().is_some_and(|pid| pid != killed)).await;
-        until("the same process appends again", async || register(name).await).await;
-        until("it is ready", async || {
+        wait_until("another postmaster runs", async || home.postmaster().is_some_and(|pid| pid != killed)).await;
+        wait_until("the same process appends again", async || register(name).await).await;
+        wait_until("it is ready", async || {
             reqwest::get(format!("{address}/readyz")).await.unwrap().status() == reqwest::StatusCode::OK
         })
         .await;
     }
     let last = home.postmaster().unwrap();
     signal("-TERM", &server.id().unwrap().to_string());
-    let status = tokio::time::timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(TIMEOUT, server.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
-    until("the cluster is stopped", async || !is_alive(&last)).await;
+    wait_until("the cluster is stopped", async || !is_alive(&last)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,10 +110,10 @@ async fn an_interrupted_import_leaves_no_cluster_running() {
         let mut input = import.stdin.take().unwrap();
         let line = r#"{"run":"a","challenge":"c","id":"1","created":1695554458,"model":"gpt-4","usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
         input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-        until("the import is at work", async || home.head().await > Some(0)).await;
+        wait_until("the import is at work", async || home.head().await > Some(0)).await;
         let postmaster = home.postmaster().unwrap();
         signal(name, &import.id().unwrap().to_string());
-        let status = tokio::time::timeout(PATIENCE, import.wait()).await.unwrap().unwrap();
+        let status = tokio::time::timeout(TIMEOUT, import.wait()).await.unwrap().unwrap();
         let mut said = String::new();
         import.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
         assert_eq!(status.code(), Some(130), "{said}");

@@ -1,6 +1,5 @@
 //! Projections: rebuilt is live, row for row, and nobody writes who was overtaken.
 
-use crate::harness::{PATIENCE, TestDatabase, at, name, sample, tenant};
 use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
@@ -14,6 +13,7 @@ use projections::{
 };
 use serde_json::json;
 use streams::Position;
+use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant};
 use uuid::Uuid;
 
 fn context() -> Context {
@@ -94,17 +94,17 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     execute(early, budget(terms("0.5", chrono_tz::UTC), false)).await;
     live(&rooms).await;
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
-        database.run(&["import", format, &sample(file)]).await.ok();
+        database.run(&["import", format, &sample(file)]).await.assert_success();
     }
     execute(late, budget(terms("0.3", chrono_tz::Asia::Kathmandu), false)).await;
     execute(early, budget(terms("0.7", chrono_tz::America::New_York), true)).await;
-    database.run(&["import", "azure-llm", "--model", "gpt-4o", &sample("azure-llm.csv")]).await.ok();
+    database.run(&["import", "azure-llm", "--model", "gpt-4o", &sample("azure-llm.csv")]).await.assert_success();
     // Closed right behind what it counts.
     let closing = Uuid::now_v7();
     execute(closing, budget(terms("9", chrono_tz::UTC), false)).await;
-    database.run(&["import", "--no-wait", "otlp", &sample("otlp.json")]).await.ok();
+    database.run(&["import", "--no-wait", "otlp", &sample("otlp.json")]).await.assert_success();
     execute(closing, BudgetCommand::Close { at: at(2) }).await;
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
 
     let live = fingerprints(&rooms).await;
     for (_, tables) in &live {
@@ -124,7 +124,7 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
         switch(&rooms.pool, &rooms.log, projection).await.unwrap();
     }
     assert_eq!(fingerprints(&rooms).await, live);
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     assert_eq!(fingerprints(&rooms).await, live, "nothing happened because of the rebuilds");
     rooms.close().await.unwrap();
 }
@@ -133,7 +133,7 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
 #[tokio::test]
 async fn a_changed_row_changes_the_fingerprint() {
     let database = TestDatabase::new().await.unverified();
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let rooms = database.rooms().await;
     let before = fingerprints(&rooms).await;
     sqlx::query(
@@ -154,8 +154,8 @@ async fn a_changed_row_changes_the_fingerprint() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
-    use crate::harness::{append, stream};
     use streams::Expected;
+    use testkit::{append, stream};
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
     let poisoned = Uuid::now_v7();
@@ -163,7 +163,7 @@ async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
     rooms.log.append(append(vec![stream(poisoned, Expected::Any, 2)])).await.unwrap();
     live(&rooms).await;
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let parked = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
     assert_eq!(parked.len(), 2, "{parked:?}");
     assert!(parked.iter().all(|event| event.projection == "tasks" && event.stream_id == poisoned));
@@ -206,7 +206,10 @@ async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
     drop_version(&rooms.pool, tasks, Spare::Next).await.unwrap();
     assert_eq!(resume(&order(Decision::Skip, position)).await.unwrap(), Resumed { applied: 0, parked: 1 });
     let number = (position + 1).to_string();
-    database.run(&["projections", "skip", "tasks", &number, "--reason", "so is this", "--actor", "me"]).await.ok();
+    database
+        .run(&["projections", "skip", "tasks", &number, "--reason", "so is this", "--actor", "me"])
+        .await
+        .assert_success();
     assert_eq!(projections::parked_events(&rooms.pool, None, None, 10).await.unwrap(), []);
     assert_decided(&database, &rooms, parked[0].position, parked[1].position).await;
     // A rebuild leaves out what was skipped: see the check at the end of every test.
@@ -226,12 +229,12 @@ async fn assert_decided(database: &TestDatabase, rooms: &Rooms, first: i64, seco
     assert_eq!(told.collect::<Vec<_>>(), expected);
     assert_eq!(projections::parking_decisions(&rooms.pool, None, Some("other"), 10).await.unwrap(), []);
     assert_eq!(projections::parking_decisions(&rooms.pool, Some("calls"), None, 10).await.unwrap(), []);
-    let ran = database.run(&["projections", "decisions", "--format", "json"]).await.ok();
+    let ran = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();
     let listed = ran.json();
     assert_eq!((&listed[0]["decision"], &listed[0]["actor"]), (&json!("skip"), &json!("me")), "{listed}");
     assert_eq!((&listed[0]["position"], &listed[0]["reason"]), (&json!(second.to_string()), &json!("so is this")));
     let server = database.serve(&[]).await;
-    let asked = server.ask("{ parkingDecisions { projection position decision actor reason } }", json!({})).await;
+    let asked = server.graphql("{ parkingDecisions { projection position decision actor reason } }", json!({})).await;
     let latest = json!({ "projection": "tasks", "position": second.to_string(), "decision": "SKIP", "actor": "me",
                          "reason": "so is this" });
     assert_eq!(asked["parkingDecisions"][0], latest);
@@ -247,10 +250,10 @@ async fn several_workers_of_one_projection_apply_each_event_once() {
         processes.push(rooms);
     }
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("otlp", "otlp.json")] {
-        database.run(&["import", "--no-wait", format, &sample(file)]).await.ok();
+        database.run(&["import", "--no-wait", format, &sample(file)]).await.assert_success();
     }
     for rooms in &processes {
-        rooms.settle(PATIENCE).await.unwrap();
+        rooms.settle(TIMEOUT).await.unwrap();
     }
     assert_eq!(database.total().await["calls"], 37 + 22);
     assert_eq!(database.total().await["tool_calls"], 16);

@@ -1,6 +1,5 @@
 //! What `/readyz` says when the database fails, and when something waits that nobody may have noticed.
 
-use crate::harness::{PATIENCE, TestDatabase, append, call, sample, stream, tenant, until};
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use apex::embedded::Embedded;
@@ -10,6 +9,7 @@ use api::{ReadyCheck, ReadyChecks as _};
 use sqlx::{Connection as _, PgConnection};
 use std::os::unix::fs::PermissionsExt as _;
 use streams::{AppendError, Expected};
+use testkit::{TIMEOUT, TestDatabase, append, call_append, sample, stream, tenant, wait_until};
 use uuid::Uuid;
 
 async fn check(readiness: &Readiness, name: &str) -> ReadyCheck {
@@ -29,12 +29,12 @@ async fn a_full_disk_shows_in_readiness_with_the_first_append_that_meets_it() {
     sqlx::query(full).execute(&mut owner).await.unwrap();
     let trigger = "create trigger no_space before update on apex.head for each row execute function public.no_space()";
     sqlx::query(trigger).execute(&mut owner).await.unwrap();
-    let refused = rooms.log.append(call()).await.unwrap_err();
+    let refused = rooms.log.append(call_append()).await.unwrap_err();
     assert!(matches!(refused, AppendError::Unavailable(_)), "{refused:?}");
     let said = check(&readiness, "appends").await;
     assert!(!said.ok && said.detail.contains("the disk of the database is full: free space"), "{said:?}");
     sqlx::query("drop trigger no_space on apex.head").execute(&mut owner).await.unwrap();
-    rooms.log.append(call()).await.unwrap();
+    rooms.log.append(call_append()).await.unwrap();
     assert!(check(&readiness, "appends").await.ok);
     rooms.close().await.unwrap();
 }
@@ -52,7 +52,7 @@ async fn a_killed_postmaster_shows_in_readiness_with_what_to_do() {
     let file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).unwrap();
     let postmaster = file.lines().next().unwrap();
     assert!(std::process::Command::new("kill").args(["-KILL", postmaster]).status().unwrap().success());
-    until("readiness says so", async || {
+    wait_until("readiness says so", async || {
         let said = check(&readiness, "partitions").await;
         let cause = "the database cannot be reached (connection refused): check that PostgreSQL runs";
         !said.ok && said.detail.contains(cause)
@@ -69,7 +69,7 @@ async fn parked_events_are_a_warning_in_readiness() {
     // Started twice without ever being submitted.
     rooms.log.append(append(vec![stream(Uuid::now_v7(), Expected::Any, 2)])).await.unwrap();
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let said = check(&Readiness::new(database.pool.clone(), rooms.log.clone()), "projections").await;
     assert!(said.ok, "{said:?}");
     assert!(said.detail.contains("WARNING: tasks has 2 parked events"), "{said:?}");
@@ -87,10 +87,10 @@ async fn a_slow_statement_is_dumped_only_where_that_is_asked_for() {
     let trigger = "create trigger slow before update on apex.head for each row execute function public.slow()";
     sqlx::query(trigger).execute(&mut owner).await.unwrap();
     let import = sample("autogpt.jsonl");
-    let said = database.run(&["import", "autogpt", &import]).await.ok().stderr;
+    let said = database.run(&["import", "autogpt", &import]).await.assert_success().stderr;
     assert!(!said.contains("slow statement") && !said.contains("db.statement"), "{said}");
     let logged = ["--log", "warn,sqlx=debug", "--log-format", "json", "import", "autogpt", &import];
-    let said = database.run(&logged).await.ok().stderr;
+    let said = database.run(&logged).await.assert_success().stderr;
     let lines: Vec<serde_json::Value> =
         said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["target"] == "sqlx::query"), "{said}");

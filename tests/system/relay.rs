@@ -1,7 +1,7 @@
 //! The relay, read by a consumer that is not ours: kcat.
 
-use crate::harness::{TestDatabase, sample, service};
 use std::collections::{BTreeMap, HashMap};
+use testkit::{TestDatabase, required_variable, sample};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ impl Message {
 
 /// Everything in the topics of a prefix, in the order of each partition.
 async fn consume(prefix: &str) -> Vec<Message> {
-    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+    let brokers = required_variable("APEX_TEST_KAFKA_BROKERS");
     let mut messages = Vec::new();
     for category in domain::Event::CATEGORIES {
         let topic = format!("{prefix}.{category}");
@@ -49,8 +49,8 @@ async fn consume(prefix: &str) -> Vec<Message> {
     messages
 }
 
-async fn relay(database: &TestDatabase, prefix: &str) -> crate::harness::Ran {
-    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+async fn relay(database: &TestDatabase, prefix: &str) -> testkit::ProgramOutput {
+    let brokers = required_variable("APEX_TEST_KAFKA_BROKERS");
     let arguments = [
         "relay",
         "--until-caught-up",
@@ -107,15 +107,15 @@ fn assert_is_log(messages: &[Message], log: &[LogRow], prefix: &str) {
 async fn kafka_has_every_event_of_the_log_in_order_per_key() {
     let (database, prefix) = (TestDatabase::new().await, prefix());
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
-        database.run(&["import", format, &sample(file)]).await.ok();
+        database.run(&["import", format, &sample(file)]).await.assert_success();
     }
-    relay(&database, &prefix).await.ok();
+    relay(&database, &prefix).await.assert_success();
     let messages = consume(&prefix).await;
     assert_eq!(messages.len(), log(&database).await.len(), "nothing is sent twice while nothing fails");
     assert_is_log(&messages, &log(&database).await, &prefix);
 
-    database.run(&["import", "otlp", &sample("otlp.json")]).await.ok();
-    relay(&database, &prefix).await.ok();
+    database.run(&["import", "otlp", &sample("otlp.json")]).await.assert_success();
+    relay(&database, &prefix).await.assert_success();
     let messages = consume(&prefix).await;
     assert_eq!(messages.len(), log(&database).await.len(), "a restart continues at the checkpoint");
     assert_is_log(&messages, &log(&database).await, &prefix);
@@ -124,14 +124,14 @@ async fn kafka_has_every_event_of_the_log_in_order_per_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_lost_its_checkpoint_repeats_but_loses_nothing() {
     let (database, prefix) = (TestDatabase::new().await, prefix());
-    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.ok();
-    relay(&database, &prefix).await.ok();
+    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
+    relay(&database, &prefix).await.assert_success();
     // As after a crash between the acknowledgement and the checkpoint.
     sqlx::query("update apex.checkpoints set position = position - 5 where name = 'relay:kafka'")
         .execute(&database.pool)
         .await
         .unwrap();
-    relay(&database, &prefix).await.ok();
+    relay(&database, &prefix).await.assert_success();
     let messages = consume(&prefix).await;
     let log = log(&database).await;
     assert_eq!(messages.len(), log.len() + 5);
@@ -154,7 +154,8 @@ async fn a_relay_without_a_broker_says_so() {
 async fn the_relay_passes_over_what_it_has_no_topic_for() {
     let (database, _log) = crate::entrance::damaged().await;
     let prefix = prefix();
-    let ran = tokio::time::timeout(crate::harness::PATIENCE, relay(&database, &prefix)).await.expect("it goes on").ok();
+    let ran =
+        tokio::time::timeout(testkit::TIMEOUT, relay(&database, &prefix)).await.expect("it goes on").assert_success();
     assert!(ran.stderr.contains("does not know its category"), "{}", ran.stderr);
     let mut positions: Vec<_> = consume(&prefix).await.iter().map(|message| message.number("ce_position")).collect();
     positions.sort_unstable();

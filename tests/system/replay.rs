@@ -1,6 +1,5 @@
 //! Audit: what was said, and what things were like at each earlier position.
 
-use crate::harness::{TestDatabase, at, name, tenant};
 use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
@@ -8,6 +7,7 @@ use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Labels, TaskId};
 use serde_json::{Value, json};
+use testkit::{TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
 fn context() -> Context {
@@ -90,7 +90,7 @@ async fn an_agent_a_task_and_a_memory_are_seen_as_of_every_position() {
     }";
     for position in 0..=12 {
         let as_of = json!({ "position": position.to_string() });
-        let seen = server.ask(query, json!({"agent": agent, "task": task, "memory": memory, "asOf": as_of})).await;
+        let seen = server.graphql(query, json!({"agent": agent, "task": task, "memory": memory, "asOf": as_of})).await;
         let status = seen["agent"]["status"].as_str().map(str::to_lowercase);
         assert_eq!(status.as_deref(), then(&history.agent, position), "agent at {position}");
         let found = seen["task"]
@@ -107,7 +107,8 @@ async fn an_agent_a_task_and_a_memory_are_seen_as_of_every_position() {
 
     for (position, state) in &history.task {
         let stream = format!("task/{task}");
-        let ran = database.run(&["replay", "--stream", &stream, "--as-of", &position.to_string()]).await.ok();
+        let ran =
+            database.run(&["replay", "--stream", &stream, "--as-of", &position.to_string()]).await.assert_success();
         assert_eq!(json!([ran.json()["state"]["status"], ran.json()["state"]["percent"]]), *state);
     }
     let before = database.run(&["replay", "--stream", &format!("task/{task}"), "--as-of", "1"]).await;
@@ -122,7 +123,7 @@ async fn the_log_is_printed_as_it_is() {
     let history = history(&rooms).await;
     rooms.close().await.unwrap();
     let lines = async |arguments: &[&str]| {
-        let ran = database.run(&[&["replay"], arguments].concat()).await.ok();
+        let ran = database.run(&[&["replay"], arguments].concat()).await.assert_success();
         ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
     };
     let all = lines(&[]).await;

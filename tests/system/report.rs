@@ -1,12 +1,12 @@
 //! The usage report: its pages are the whole, and none of it is more than it was asked for.
 
-use crate::harness::{PATIENCE, Server, TestDatabase, tenant};
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use projections::{Dimension, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use testkit::{Server, TIMEOUT, TestDatabase, tenant};
 use uuid::Uuid;
 
 /// A cell of the table of usage; its cost in units of 10^-12.
@@ -169,7 +169,7 @@ const PAGE: &str = "query ($by: [Dimension!]!, $first: Int, $after: String) {
 }";
 
 async fn refused(server: &Server, variables: Value) -> (Value, Value) {
-    let answer = server.answer(PAGE, variables).await;
+    let answer = server.graphql_response(PAGE, variables).await;
     let extensions = &answer["errors"][0]["extensions"];
     (extensions["code"].clone(), extensions["reason"].clone())
 }
@@ -182,9 +182,9 @@ async fn a_report_is_a_connection_with_bounded_pages() {
     let server = database.serve(&[]).await;
     let by = json!(["AGENT", "PROVIDER", "MODEL", "TASK"]);
     let whole = expected(&cells, &[Dimension::Agent, Dimension::Provider, Dimension::Model, Dimension::Task]);
-    let first = server.ask(PAGE, json!({ "by": by, "first": 30 })).await["usageReport"].take();
+    let first = server.graphql(PAGE, json!({ "by": by, "first": 30 })).await["usageReport"].take();
     let next = json!({ "by": by, "first": 30, "after": first["pageInfo"]["endCursor"] });
-    let second = server.ask(PAGE, next.clone()).await["usageReport"].take();
+    let second = server.graphql(PAGE, next.clone()).await["usageReport"].take();
     assert_eq!(first["pageInfo"]["hasNextPage"], true);
     assert_eq!(second["pageInfo"]["hasNextPage"], false);
     assert_eq!(
@@ -214,7 +214,7 @@ async fn a_report_is_a_connection_with_bounded_pages() {
     // Five hundred rows with all that a row has, a dozen times over.
     let row = "nodes { keys { dimension value id name } totals { calls cost inputTokens outputTokens reportedCost } }";
     let aliases: String = (0..12).map(|n| format!("a{n}: usageReport(by: [AGENT], first: 500) {{ {row} }} ")).collect();
-    let answer = server.answer(&format!("{{ {aliases} }}"), json!({})).await;
+    let answer = server.graphql_response(&format!("{{ {aliases} }}"), json!({})).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
 }
 
@@ -231,9 +231,9 @@ async fn an_answer_that_is_too_large_is_refused_and_says_what_to_do() {
     .unwrap();
     let server = database.serve(&[]).await;
     let query = |first: u32| format!("{{ memories(first: {first}) {{ nodes {{ content }} }} }}");
-    let small = server.ask(&query(100), json!({})).await;
+    let small = server.graphql(&query(100), json!({})).await;
     assert_eq!(small["memories"]["nodes"].as_array().unwrap().len(), 100);
-    let answer = server.answer(&query(400), json!({})).await;
+    let answer = server.graphql_response(&query(400), json!({})).await;
     let error = &answer["errors"][0];
     assert_eq!(
         (&error["extensions"]["code"], &error["extensions"]["reason"]),
@@ -286,8 +286,9 @@ async fn memory_of_a_server_that_is_asked_for_the_widest_report() {
     let answers: Vec<(usize, usize, usize)> = futures::future::join_all((0..CLIENTS).map(async |_| {
         let (mut after, mut answers, mut failed, mut bytes) = (Value::Null, 0, 0, 0);
         while std::time::Instant::now() < deadline {
-            let answer =
-                tokio::time::timeout(PATIENCE, server.answer(&query, json!({ "after": after }))).await.unwrap();
+            let answer = tokio::time::timeout(TIMEOUT, server.graphql_response(&query, json!({ "after": after })))
+                .await
+                .unwrap();
             bytes = answer.to_string().len();
             after = answer["data"]["usageReport"]["pageInfo"]["endCursor"].clone();
             if after.is_null() { failed += 1 } else { answers += 1 }

@@ -1,6 +1,5 @@
 //! Subscriptions that are cut off and go on: over each transport, exactly what the log has, whatever happens.
 
-use crate::harness::{PATIENCE, Server, TestDatabase, append, event, name, stream, tenant};
 use commands::Context;
 use domain::Labels;
 use domain::agent::{Agent, AgentCommand, Profile};
@@ -11,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use streams::{Expected, NewEvent};
+use testkit::{Server, TIMEOUT, TestDatabase, append, event, name, stream, tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::client_async;
@@ -251,10 +251,10 @@ async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, 
     };
     tokio::join!(read, write(&database, stop.clone()));
     let log = log(&database, start, client.event_type).await;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while client.seen.len() < log.len() && Instant::now() < deadline && client.skew == 0 {
         let missing = log.len() - client.seen.len();
-        drop(tokio::time::timeout(PATIENCE, client.follow(&server, missing)).await);
+        drop(tokio::time::timeout(TIMEOUT, client.follow(&server, missing)).await);
     }
     (client, log)
 }
@@ -318,7 +318,7 @@ async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
     let [websocket, feed] = &mut clients;
     // One connection each: nobody asks again.
     let both = async { tokio::join!(ended, websocket.follow(&server, 120), feed.follow(&server, 120)) };
-    let ((), websocket, feed) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    let ((), websocket, feed) = tokio::time::timeout(TIMEOUT, both).await.unwrap();
     assert_eq!((websocket, feed), (Some(()), Some(())), "a subscription ended");
     let query = sqlx::query_as("select position, event_id from apex.events where position > $1 order by position");
     let query = query.bind(i64::try_from(start).unwrap());
@@ -353,7 +353,7 @@ async fn metric(server: &Server, name: &str) -> u64 {
 }
 
 async fn until(server: &Server, what: &str, is_so: impl Fn(u64) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so(metric(server, what).await) {
         if Instant::now() >= deadline {
             let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
@@ -375,7 +375,7 @@ fn resident_kib(server: &Server) -> u64 {
 /// A stream that was too slow ends with where it came to, from where it goes on.
 async fn told_over_the_feed(server: &Server, mut feed: TcpStream, start: u64, log: &[(u64, Uuid)]) -> u64 {
     let mut text = String::new();
-    tokio::time::timeout(PATIENCE, feed.read_to_string(&mut text)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, feed.read_to_string(&mut text)).await.unwrap().unwrap();
     let mut client = Subscriber::new(Transport::Feed, "", start);
     let mut messages = text.split_once("\r\n\r\n").unwrap().1.split_inclusive("\n\n").map(Sse::parse);
     let slow = messages.find(|message| client.take_sse(message).is_none()).unwrap();
@@ -384,7 +384,7 @@ async fn told_over_the_feed(server: &Server, mut feed: TcpStream, start: u64, lo
     assert!(messages.next().is_none());
     let told = client.cursor;
     let missing = log.len() - client.seen.len();
-    tokio::time::timeout(PATIENCE, client.follow(server, missing)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, client.follow(server, missing)).await.unwrap().unwrap();
     client.compare(log).unwrap();
     told
 }
@@ -423,7 +423,7 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
         client
     };
     let (last, quick) =
-        tokio::time::timeout(PATIENCE, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
+        tokio::time::timeout(TIMEOUT, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
     let log = log(&database, start, "").await;
     quick.compare(&log).unwrap();
     until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
@@ -435,7 +435,7 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
     let socket = &mut slow[0];
     let mut client = Subscriber::new(Transport::WebSocket, "", start);
     let told = loop {
-        let message = tokio::time::timeout(PATIENCE, hear(socket)).await.unwrap().unwrap();
+        let message = tokio::time::timeout(TIMEOUT, hear(socket)).await.unwrap().unwrap();
         if client.take(&message).is_none() {
             break message;
         }
@@ -447,7 +447,7 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
     // The error ends the operation, not the connection.
     say(socket, subscribe("s", client.cursor)).await.unwrap();
     while client.seen.len() < LARGE {
-        client.take(&tokio::time::timeout(PATIENCE, hear(socket)).await.unwrap().unwrap()).unwrap();
+        client.take(&tokio::time::timeout(TIMEOUT, hear(socket)).await.unwrap().unwrap()).unwrap();
     }
     client.compare(&log).unwrap();
 
@@ -458,7 +458,7 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
 
 /// Rows of the log that the server has read so far; it is counted when its connections end.
 async fn rows_read(database: &TestDatabase) -> i64 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     let mut owner = database.owner().await;
     while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut owner).await.unwrap() > database.pool.size().into() {
@@ -490,9 +490,9 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
                 drop(tokio::time::timeout(Duration::from_millis(200), client.follow(&server, 1)).await);
             }
         };
-        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+        tokio::time::timeout(TIMEOUT, reached).await.unwrap();
         assert_eq!((client.cursor, client.seen.len()), (head, 0));
-        rooms.settle(PATIENCE).await.unwrap();
+        rooms.settle(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
         server.terminate().await;
         // A server that starts anew has nothing in memory.
@@ -506,7 +506,7 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
                     drop(tokio::time::timeout(Duration::from_secs(1), client.follow(&server, 1)).await);
                 }
             };
-            tokio::time::timeout(PATIENCE, heard).await.unwrap();
+            tokio::time::timeout(TIMEOUT, heard).await.unwrap();
             server.terminate().await;
             read.push(rows_read(&database).await - before);
         }
@@ -527,7 +527,7 @@ async fn a_client_that_never_reads_gives_its_place_back() {
     silent.write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let status = async || reqwest::get(format!("{}/events?after=0", server.address)).await.unwrap().status().as_u16();
     let answered = async |wanted: u16| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while status().await != wanted {
             assert!(Instant::now() < deadline, "nobody answers {wanted}");
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,9 +1,9 @@
 //! The server as a whole: started, killed, doubled, stopped.
 
-use crate::harness::{PATIENCE, TestDatabase, sample, service, tenant};
 use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
+use testkit::{TIMEOUT, TestDatabase, required_variable, sample, tenant};
 use uuid::Uuid;
 
 /// Enough calls that something can happen while they are imported.
@@ -30,7 +30,7 @@ async fn a_server_killed_during_an_import_loses_nothing() {
     let database = TestDatabase::new().await;
     let file = many_calls("a", CALLS);
     let arguments = ["import", "autogpt", file.path().to_str().unwrap()];
-    let mut hold = database.hold_before(CALLS as i64 - 500).await;
+    let mut hold = database.block_appends_at(CALLS as i64 - 500).await;
     for target in [300, 900] {
         let server = database.serve(&[]).await;
         let mut import = database.apex(&arguments).spawn().unwrap();
@@ -39,19 +39,19 @@ async fn a_server_killed_during_an_import_loses_nothing() {
         }
         server.kill().await;
         import.kill().await.unwrap();
-        hold.end_others().await;
+        hold.terminate_other_connections().await;
     }
     assert!(database.head().await < CALLS as i64, "killed too late to prove anything");
     hold.release().await;
     let server = database.serve(&[]).await;
-    database.run(&arguments).await.ok();
+    database.run(&arguments).await.assert_success();
     let head = database.head().await;
-    let data = server.ask(TOTAL, json!({ "position": head.to_string() })).await;
+    let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await;
     // 1000 × 3 + 250 × 4 dollars a million: 0.004 a call.
     let known = json!({"calls": CALLS, "inputTokens": (1000 * CALLS).to_string(), "outputTokens": (250 * CALLS).to_string(), "cost": "8",
                        "currency": "USD", "unpricedCalls": 0});
     assert_eq!(data["usageReport"]["total"], known);
-    database.run(&arguments).await.ok();
+    database.run(&arguments).await.assert_success();
     assert_eq!(database.head().await, head);
     database.verify_log().await;
 }
@@ -62,15 +62,15 @@ async fn two_servers_share_a_database() {
     let servers = [database.serve(&[]).await, database.serve(&[]).await];
     let files = [many_calls("a", 700), many_calls("b", 700)];
     let import = async |file: &tempfile::NamedTempFile| {
-        database.run(&["import", "autogpt", file.path().to_str().unwrap()]).await.ok();
+        database.run(&["import", "autogpt", file.path().to_str().unwrap()]).await.assert_success();
     };
     tokio::join!(import(&files[0]), import(&files[1]));
     let head = database.head().await;
     for server in &servers {
-        let data = server.ask(TOTAL, json!({ "position": head.to_string() })).await;
+        let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await;
         assert_eq!(data["usageReport"]["total"]["calls"], 1400);
         assert_eq!(data["usageReport"]["total"]["cost"], "5.6");
-        assert_eq!(server.ask("{ head }", json!({})).await["head"], head.to_string());
+        assert_eq!(server.graphql("{ head }", json!({})).await["head"], head.to_string());
     }
     database.verify_log().await;
     for server in servers {
@@ -88,7 +88,7 @@ async fn a_server_says_how_it_is_and_stops_when_told() {
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     assert_eq!(get("/healthz").await.0, 200);
-    let ready = tokio::time::timeout(PATIENCE, async {
+    let ready = tokio::time::timeout(TIMEOUT, async {
         loop {
             let (status, body) = get("/readyz").await;
             if status == 200 {
@@ -98,10 +98,10 @@ async fn a_server_says_how_it_is_and_stops_when_told() {
         }
     });
     assert!(ready.await.unwrap().contains("projections"));
-    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.ok();
+    database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let register = "mutation { registerAgent(input: {name: \"ada\"}) { position } }";
-    server.ask(register, json!({})).await;
-    let metrics = tokio::time::timeout(PATIENCE, async {
+    server.graphql(register, json!({})).await;
+    let metrics = tokio::time::timeout(TIMEOUT, async {
         loop {
             let (_, text) = get("/metrics").await;
             if text.contains("apex_active_agents 2") {
@@ -147,14 +147,14 @@ async fn a_database_that_was_not_migrated_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_with_kafka_publishes_what_it_is_told() {
     let database = TestDatabase::new().await;
-    let brokers = service("APEX_TEST_KAFKA_BROKERS");
+    let brokers = required_variable("APEX_TEST_KAFKA_BROKERS");
     let prefix = format!("test-{}", Uuid::new_v4().simple());
     let server = database.serve(&["--kafka-brokers", &brokers, "--kafka-topic-prefix", &prefix]).await;
     let register = "mutation { registerAgent(input: {name: \"ada\"}) { position agent { name } } }";
-    let data = server.ask(register, json!({})).await;
+    let data = server.graphql(register, json!({})).await;
     let position = data["registerAgent"]["position"].as_str().unwrap().to_owned();
     let topic = format!("{prefix}.agent");
-    let consumed = tokio::time::timeout(PATIENCE, async {
+    let consumed = tokio::time::timeout(TIMEOUT, async {
         loop {
             let output = tokio::process::Command::new("kcat")
                 .args(["-b", &brokers, "-C", "-t", &topic, "-o", "beginning", "-e", "-q", "-f", "%h %s\n"])
@@ -182,7 +182,7 @@ async fn brokers_that_are_down_at_the_start_are_named_with_what_to_do() {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--kafka-brokers", "127.0.0.1:1"];
     let mut server = database.apex(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let told = tokio::time::timeout(PATIENCE, async {
+    let told = tokio::time::timeout(TIMEOUT, async {
         loop {
             let line = lines.next_line().await.unwrap().expect("the server ended");
             if line.contains("events are not published to Kafka") {

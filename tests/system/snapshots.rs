@@ -1,6 +1,5 @@
 //! Long streams are loaded from their snapshots, and what is loaded is the same without them.
 
-use crate::harness::{PATIENCE, TestDatabase, at, metadata, name, tenant};
 use crate::statements::Counter;
 use apex::config::Secret;
 use apex::database::connect;
@@ -12,6 +11,7 @@ use sqlx::AssertSqlSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{Append, Expected, Log, NewEvent, Position, StreamAppend, StreamKey, Version};
+use testkit::{TIMEOUT, TestDatabase, at, metadata, name, tenant};
 use uuid::Uuid;
 
 /// Events that one append of these tests has.
@@ -67,7 +67,7 @@ async fn snapshot(log: &Log, id: Uuid) -> Option<(u64, Task)> {
 
 /// Waits until the snapshot of a task is this.
 async fn taken(log: &Log, id: Uuid, loaded: &Loaded<Task>) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let wanted = Some((loaded.version.get(), Task::clone(&loaded.state)));
     loop {
         let found = snapshot(log, id).await;
@@ -145,7 +145,7 @@ async fn a_stream_that_grows_by_commands_has_a_snapshot_every_so_often() {
     }
     assert_eq!(snapshot(&rooms.log, long).await.unwrap().0, 60);
     assert_eq!(snapshot(&rooms.log, short).await, None, "a short stream needs none");
-    database.run(&["log", "verify", "--snapshots"]).await.ok();
+    database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     rooms.close().await.unwrap();
 }
 
@@ -212,7 +212,7 @@ async fn snapshots_may_be_deleted_at_any_time() {
         assert_same(load(&forgetful(&rooms.log, 10), id).await.as_ref(), &folded);
         assert_eq!(folded.version, Version::from(210));
     }
-    database.run(&["log", "verify", "--snapshots"]).await.ok();
+    database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     rooms.close().await.unwrap();
 }
 
@@ -258,20 +258,20 @@ async fn a_wrong_snapshot_is_found_by_verifying() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (id, whole) = long_task(&rooms).await;
-    let ran = database.run(&["log", "verify", "--snapshots"]).await.ok();
+    let ran = database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     assert!(ran.stderr.contains("1 snapshots checked, 0 are not used, 0 problems found"), "{}", ran.stderr);
 
     let plant = r#"update apex.snapshots set state = replace(state::text, '"percent":99', '"percent":98')::json"#;
     sqlx::query(plant).execute(&database.pool).await.unwrap();
     let misled = load(&forgetful(&rooms.log, 500), id).await;
     assert_eq!((misled.state.percent, whole.state.percent), (98, 99), "loading does not look closer");
-    database.run(&["log", "verify"]).await.ok();
+    database.run(&["log", "verify"]).await.assert_success();
     let ran = database.run(&["log", "verify", "--snapshots"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains(&format!("snapshot of task/{id} at version 3000: it is not what")), "{}", ran.stderr);
 
     sqlx::query("update apex.snapshots set format = 'other'").execute(&database.pool).await.unwrap();
-    let ran = database.run(&["log", "verify", "--snapshots"]).await.ok();
+    let ran = database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     assert!(ran.stderr.contains("0 snapshots checked, 1 are not used, 0 problems found"), "{}", ran.stderr);
     sqlx::query("delete from apex.snapshots").execute(&database.pool).await.unwrap();
     assert_same(load(&forgetful(&rooms.log, 500), id).await.as_ref(), &whole);

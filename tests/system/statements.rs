@@ -1,10 +1,10 @@
 //! How many statements a query takes, and how many rows it gets: counted on the wire, before PostgreSQL.
 
 use crate::graphql::command;
-use crate::harness::{PATIENCE, Server, TestDatabase};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::{Server, TIMEOUT, TestDatabase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,9 +43,9 @@ impl Counter {
     /// How many statements a query takes, with what workers do in the meantime.
     async fn of(&self, server: &Server, query: &str) -> usize {
         // Prepared, pooled, cached: the second time is like every other time.
-        server.ask(query, json!({})).await;
+        server.graphql(query, json!({})).await;
         let before = self.statements.load(Ordering::SeqCst);
-        server.ask(query, json!({})).await;
+        server.graphql(query, json!({})).await;
         self.statements.load(Ordering::SeqCst) - before
     }
 }
@@ -113,12 +113,12 @@ async fn what_belongs_to_rows_is_loaded_together() {
     let wait = format!(
         "{{ calls(first: 1, minPosition: {last}) {{ nodes {{ agent {{ id }} task {{ id }} }} }} budgets(first: 1, minPosition: {last}) {{ nodes {{ id }} }} }}"
     );
-    server.ask(&wait, json!({})).await;
+    server.graphql(&wait, json!({})).await;
     // The projections are still at the last memory for a moment, and so is the policy.
     let policy = projections::policy_checkpoint(apex::policies::BUDGET_ALERTS);
     let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).chain([&*policy]).collect();
     let head = streams::Position::from_i64(database.head().await);
-    projections::wait_for(&database.pool, &names, head, PATIENCE).await.unwrap();
+    projections::wait_for(&database.pool, &names, head, TIMEOUT).await.unwrap();
     for query in [
         "{ tasks(first: COUNT) { nodes { title agent { name } } } }",
         "{ calls(first: COUNT) { nodes { agent { name } task { title agent { name } } } } }",

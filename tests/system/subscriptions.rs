@@ -1,10 +1,10 @@
 //! Subscriptions over graphql-transport-ws: what they bring, and how they end.
 
 use crate::graphql::command;
-use crate::harness::{PATIENCE, Server, TestDatabase};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::{Server, TIMEOUT, TestDatabase};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -58,7 +58,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, next).await.unwrap()
+        tokio::time::timeout(TIMEOUT, next).await.unwrap()
     }
 
     async fn hear_any(&mut self) -> Value {
@@ -78,7 +78,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, heard).await.unwrap()
+        tokio::time::timeout(TIMEOUT, heard).await.unwrap()
     }
 
     /// Waits for a heartbeat that names an operation: the server follows the log for it from there on.
@@ -134,7 +134,7 @@ async fn whoever_subscribes_before_during_or_after_sees_the_same() {
     const AGENTS: usize = 300;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let start: u64 = server.ask("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let start: u64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
     let last = start + AGENTS as u64;
     let follow = async |after: Option<u64>| {
         let mut client = Client::ready(&server).await;
@@ -205,7 +205,7 @@ async fn usage_adds_up_and_alerts_are_told_once() {
     let thresholds: Vec<_> = told.iter().map(|alert| (&alert["thresholdPercent"], &alert["spent"])).collect();
     let [half, most, all] = [json!(50), json!(80), json!(100)];
     assert_eq!(thresholds, [(&half, &json!("1")), (&most, &json!("2")), (&all, &json!("2"))]);
-    let sums = tokio::time::timeout(PATIENCE, async {
+    let sums = tokio::time::timeout(TIMEOUT, async {
         loop {
             let totals = client.data("usage").await["usageTotals"]["total"].take();
             if totals["calls"] == 3 {
@@ -298,7 +298,7 @@ async fn a_client_whose_messages_cannot_be_read_is_told_why() {
         let (mut speak, mut hear) = fresh().await.0.split();
         // The end of it may find the connection closed.
         let said = tokio::spawn(async move { speak.send("x".repeat(bytes).into()).await });
-        let closed = tokio::time::timeout(PATIENCE, hear.next()).await.unwrap().unwrap();
+        let closed = tokio::time::timeout(TIMEOUT, hear.next()).await.unwrap().unwrap();
         assert!(matches!(&closed, Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Size), "{closed:?}");
         drop(said.await.unwrap());
     }
@@ -365,7 +365,7 @@ async fn operations_come_and_go_in_one_connection() {
     client.say(json!({ "type": "ping", "payload": { "n": 1 } })).await;
     assert_eq!(client.hear().await, json!({ "type": "pong", "payload": { "n": 1 } }));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    server.ask(register, json!({})).await;
+    server.graphql(register, json!({})).await;
     // Only the one that is left is told.
     assert_eq!(client.data("0").await["events"]["type"], "agent.registered");
     client.say(json!({ "type": "ping" })).await;
@@ -442,5 +442,5 @@ async fn an_error_ends_its_operation_and_no_other() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    tokio::time::timeout(TIMEOUT, reached).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Sums are exact, however large the counts and amounts are and however many of them there are.
 
-use crate::harness::{Server, TestDatabase, until};
 use serde_json::{Value, json};
+use testkit::{Server, TestDatabase, wait_until};
 
 /// The largest count of tokens that a call may report: 2^53 - 1.
 const MOST_TOKENS: u128 = (1 << 53) - 1;
@@ -24,7 +24,7 @@ async fn set_price(server: &Server) {
     let zero = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
                        "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite": "0" } });
     let mutation = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
-    server.ask(mutation, json!({ "input": { "prices": [zero] } })).await;
+    server.graphql(mutation, json!({ "input": { "prices": [zero] } })).await;
 }
 
 /// Reports calls of one hour with the largest numbers that are accepted; the position of the last.
@@ -40,7 +40,7 @@ async fn report(server: &Server, calls: usize) -> Value {
     while left > 0 {
         let now = left.min(50);
         let aliases: String = (0..now).map(|n| format!("c{n}: {call} ")).collect();
-        let data = server.ask(&format!("mutation {{ {aliases} }}"), json!({})).await;
+        let data = server.graphql(&format!("mutation {{ {aliases} }}"), json!({})).await;
         assert!((0..now).all(|n| data[format!("c{n}")]["outcome"] == "DONE"), "{data}");
         last = data[format!("c{}", now - 1)]["position"].clone();
         left -= now;
@@ -65,13 +65,13 @@ const REPORT: &str = "query ($position: Position) { usageReport(by: [MODEL], min
 /// That every way to the totals gives the same, and that a rebuild in any batches comes to the same rows.
 async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, position: &Value) {
     let expected = expected(calls);
-    let asked = server.ask(REPORT, json!({ "position": position })).await;
+    let asked = server.graphql(REPORT, json!({ "position": position })).await;
     assert_eq!(asked["usageReport"]["total"], expected);
     let told = database.total().await;
     for (column, field) in [("input_tokens", "inputTokens"), ("cost", "cost"), ("reported_cost", "reportedCost")] {
         assert_eq!(told[column], expected[field], "{column} on the command line");
     }
-    let csv = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.ok().stdout;
+    let csv = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success().stdout;
     let tokens = expected["inputTokens"].as_str().unwrap();
     // The last two columns are the position and the head.
     assert_eq!(
@@ -117,7 +117,7 @@ async fn a_thousand_calls_of_the_largest_numbers_are_the_same_live_and_rebuilt_a
     set_price(&server).await;
     let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": LARGEST_AMOUNT, "thresholds": [1000] });
     let define = "mutation ($input: DefineBudgetInput!) { defineBudget(input: $input) { outcome } }";
-    server.ask(define, json!({ "input": { "terms": terms } })).await;
+    server.graphql(define, json!({ "input": { "terms": terms } })).await;
     let position = report(&server, usize::try_from(CALLS).unwrap()).await;
     assert_exact(&database, &server, CALLS, &position).await;
 
@@ -125,8 +125,8 @@ async fn a_thousand_calls_of_the_largest_numbers_are_the_same_live_and_rebuilt_a
     let cost = MOST_TOKENS * RATE_MILLIONTHS;
     assert!(11 * cost < 10 * LARGEST_AMOUNT_UNITS && 12 * cost >= 10 * LARGEST_AMOUNT_UNITS);
     let query = "{ budgets { nodes { months { spent remaining } alerts { thresholdPercent spent } } } }";
-    until("the alert is told", async || {
-        let budget = server.ask(query, json!({})).await["budgets"]["nodes"][0].take();
+    wait_until("the alert is told", async || {
+        let budget = server.graphql(query, json!({})).await["budgets"]["nodes"][0].take();
         assert_eq!(
             budget["months"],
             json!([{ "spent": dollars(CALLS * cost),

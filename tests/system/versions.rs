@@ -1,6 +1,5 @@
 //! Another version of a read model: built beside the live one, compared, switched to, while everything goes on.
 
-use crate::harness::{PATIENCE, TestDatabase, at, name, tenant};
 use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
@@ -14,6 +13,7 @@ use projections::{
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use testkit::{TIMEOUT, TestDatabase, at, name, tenant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -139,7 +139,7 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
     for _ in 0..50 {
         task(&rooms, agent).await;
     }
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let rooms = Arc::new(rooms);
     let load = Load::start(&rooms, agent);
     load.pass(50).await;
@@ -183,7 +183,7 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
 
     let head = rooms.log.head().await.unwrap();
     assert!(head > position, "nothing was written after the switch: it proves little");
-    projections::wait_for(&rooms.pool, &["tasks"], head, PATIENCE).await.unwrap();
+    projections::wait_for(&rooms.pool, &["tasks"], head, TIMEOUT).await.unwrap();
     let tasks = "select count(*), count(*) filter (where note = 'of version 2') from apex.tasks";
     let (tasks, changed): (i64, i64) = sqlx::query_as(tasks).fetch_one(&rooms.pool).await.unwrap();
     assert!(tasks > 50 && tasks == changed, "{changed} of {tasks}");

@@ -1,6 +1,5 @@
 //! Workers of projections: what is delivered in any order, builds that are interrupted, read models that stand still.
 
-use crate::harness::{PATIENCE, TestDatabase, call, until};
 use crate::projections::live;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
@@ -18,13 +17,14 @@ use std::task::Poll;
 use std::time::Duration;
 use streams::relay::partition_of;
 use streams::{Log, Position, ReadFilter, RecordedEvent, TopicPartition};
+use testkit::{TIMEOUT, TestDatabase, call_append, wait_until};
 
 /// What Kafka may feed.
 const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
 const PARTITIONS: i32 = 3;
 
 async fn append(log: &Log, calls: usize) {
-    for answer in log.append_many((0..calls).map(|_| call())).await {
+    for answer in log.append_many((0..calls).map(|_| call_append())).await {
         answer.unwrap();
     }
 }
@@ -101,7 +101,7 @@ async fn what_comes_in_any_order_across_keys_and_again_is_what_the_log_is() {
         for name in FED {
             deliver(&database, name, seed, lies).await;
             let head = rooms.log.head().await.unwrap();
-            wait_for(&rooms.pool, &[name], head, PATIENCE).await.unwrap();
+            wait_for(&rooms.pool, &[name], head, TIMEOUT).await.unwrap();
             let compared = verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &Circumstances::foreign(7)).await;
             let compared = compared.unwrap();
             assert!(lies || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
@@ -117,7 +117,7 @@ async fn a_build_that_is_interrupted_goes_on_where_it_was() {
     let mut rooms = database.rooms().await;
     live(&rooms).await;
     rooms.start_projections();
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let models = [by_name("tasks").unwrap()];
     let head = rooms.log.head().await.unwrap();
     let stopped = Cell::new(false);
@@ -159,7 +159,7 @@ async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
     let server = database.serve(&[]).await;
     let rooms = database.rooms().await;
     live(&rooms).await;
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
     let ready = Readiness {
         max_standstill: Duration::from_secs(2),
         ..Readiness::new(database.pool.clone(), rooms.log.clone())
@@ -170,10 +170,10 @@ async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
     let mut held = owner.begin().await.unwrap();
     sqlx::query("select from apex.checkpoints where name = 'tasks' for update").execute(&mut *held).await.unwrap();
     live(&rooms).await;
-    until("it is noticed", async || !readiness(&ready).await.ok).await;
+    wait_until("it is noticed", async || !readiness(&ready).await.ok).await;
     let said = readiness(&ready).await.detail;
     assert!(said.contains("tasks stands still, ") && !said.contains("agents"), "{said}");
-    until("it is measured", async || {
+    wait_until("it is measured", async || {
         let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
         let gauge = |name: &str| {
             let line = format!("apex_projection_standstill_seconds{{projection=\"{name}\"}} ");
@@ -183,24 +183,24 @@ async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
     })
     .await;
     held.rollback().await.unwrap();
-    until("it is well again", async || readiness(&ready).await.ok).await;
+    wait_until("it is well again", async || readiness(&ready).await.ok).await;
 
     // Tables of another version are answered from, and named.
     sqlx::query("update apex.checkpoints set version = 99 where name = 'agents'").execute(&mut owner).await.unwrap();
     let check = readiness(&ready).await;
     assert!(check.ok && check.detail.contains("WARNING: agents is live in version 99"), "{check:?}");
     live(&rooms).await;
-    until("nobody writes them", async || !readiness(&ready).await.ok).await;
+    wait_until("nobody writes them", async || !readiness(&ready).await.ok).await;
     sqlx::query("update apex.checkpoints set version = 1 where name = 'agents'").execute(&mut owner).await.unwrap();
-    until("somebody does", async || readiness(&ready).await.ok).await;
-    rooms.settle(PATIENCE).await.unwrap();
+    wait_until("somebody does", async || readiness(&ready).await.ok).await;
+    rooms.settle(TIMEOUT).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
-    let answer = rooms.log.append(call()).await.unwrap();
+    let answer = rooms.log.append(call_append()).await.unwrap();
     let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
     assert_eq!(answer.last(), event.position);
     let topic: Arc<str> = "apex.call".into();
@@ -301,7 +301,7 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
         let parts = "select position from apex.checkpoints where follower = 'calls' order by name";
         sqlx::query_scalar(parts).fetch_all(&pool).await.unwrap()
     };
-    until("one part is done", async || parts().await == [60, 0]).await;
+    wait_until("one part is done", async || parts().await == [60, 0]).await;
     worker.abort();
     let circumstances = Circumstances::foreign(7);
     let is_right = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
@@ -364,7 +364,7 @@ async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
         async move { compare(&pool, &log, projection).await }
     });
     let next = "select min(position) = 90 from apex.checkpoints where follower = 'calls@next'";
-    until("it is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
+    wait_until("it is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
     append(&log, 30).await;
     // The last one first: none is compared before all are at 90.
     for (number, to) in [(2, 120), (1, 105), (0, 90)] {

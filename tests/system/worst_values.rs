@@ -4,13 +4,13 @@
 //! subscription, each field of each input object, and each argument of a field of an object that can be fetched by id.
 
 use crate::graphql::command;
-use crate::harness::{PATIENCE, Server, TestDatabase};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use testkit::{Server, TIMEOUT, TestDatabase};
 
 /// Stands where a worst value is put.
 const PLACE: &str = "@PLACE@";
@@ -75,7 +75,7 @@ impl Schema {
             "{{ __schema {{ types {{ kind name isOneOf enumValues {{ name }} inputFields {{ {arguments} }}
                 fields {{ name args {{ {arguments} }} type {{ {TYPE} }} }} }} }} }}"
         );
-        let mut answer = server.ask(&query, json!({})).await;
+        let mut answer = server.graphql(&query, json!({})).await;
         let Value::Array(types) = answer["__schema"]["types"].take() else { panic!("{answer}") };
         let types = types.into_iter().map(|of| (of["name"].as_str().unwrap().to_owned(), of)).collect();
         Self { types, ids: fixtures(server).await }
@@ -386,7 +386,7 @@ async fn try_value(client: &reqwest::Client, server: &Server, template: &Templat
         response.text().await.map_err(|error| format!("{error:?}"))
     };
     let shown: String = value.chars().take(80).collect();
-    let fault = match tokio::time::timeout(PATIENCE, answered).await {
+    let fault = match tokio::time::timeout(TIMEOUT, answered).await {
         Err(_) => "no answer".to_owned(),
         Ok(Err(error)) => error,
         Ok(Ok(answer)) if answer.contains("\"INTERNAL\"") => answer.chars().take(600).collect(),

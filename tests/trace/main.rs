@@ -3,17 +3,13 @@
 //! A test binary of its own, because a process has one subscriber.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../system/harness.rs"]
-#[allow(dead_code, reason = "the harness serves other tests too")]
-mod harness;
-
 use futures::future::BoxFuture;
-use harness::{PATIENCE, TestDatabase, tenant};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporterBuilder, SdkTracerProvider};
 use std::sync::Arc;
 use streams::{Position, ReadFilter};
+use testkit::{TIMEOUT, TestDatabase, tenant};
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -60,7 +56,7 @@ async fn one_mutation_is_one_trace() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
-    rooms.settle(PATIENCE).await.unwrap();
+    rooms.settle(TIMEOUT).await.unwrap();
 
     let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
     let traceparent = event.metadata().unwrap().traceparent.unwrap();

@@ -9,12 +9,12 @@
 mod bodies;
 mod ways;
 
-use crate::harness::TestDatabase;
 use bodies::{Bodies, Hostile};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use testkit::TestDatabase;
 use ways::Way;
 
 /// How long a server may take for a request by default, and what the machine may add.
@@ -129,6 +129,6 @@ async fn hostile_requests_are_answered_in_time_and_end_nothing() {
     assert_eq!(ended, None, "the server ended, with seed {seed}");
     assert!(alive.is_ok(), "{alive:?}, with seed {seed}");
     assert!(seen.requests >= Way::ALL.len() as u64, "too few requests to prove anything");
-    server.ask("{ head }", serde_json::json!({})).await;
+    server.graphql("{ head }", serde_json::json!({})).await;
     drop(server.terminate().await);
 }

@@ -5,7 +5,6 @@ use super::plan::{
 };
 use super::process::{Bug, Process, Seen};
 use super::reference::{Answer, Reference, Sent, Verdict, ensure, key};
-use crate::harness::{PATIENCE, TestDatabase};
 use chrono::{TimeDelta, Utc};
 use domain::TenantId;
 use sqlx::Row;
@@ -17,6 +16,7 @@ use streams::{
     Append, AppendError, Appended, Expected, Metadata, NewEvent, Position, ReadFilter, RecordedEvent, RequestHash,
     StreamAppend, StreamKey, Version,
 };
+use testkit::{TIMEOUT, TestDatabase};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -108,7 +108,7 @@ impl Bench {
             if self.runtime.block_on(query).unwrap() == 0 {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{like} still has connections");
+            assert!(started.elapsed() < TIMEOUT, "{like} still has connections");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -224,7 +224,7 @@ impl<'a> Machine<'a> {
 
     /// Waits for an answer; `crashed` is the process that crashes in this step.
     fn wait_for(&self, one: OnItsWay, crashed: Option<usize>) -> Sent {
-        let answer = self.bench.runtime.block_on(async { tokio::time::timeout(PATIENCE, one.answer).await });
+        let answer = self.bench.runtime.block_on(async { tokio::time::timeout(TIMEOUT, one.answer).await });
         let answer = match answer.expect("every append is answered") {
             Ok(told) => Answer::Told(told),
             Err(error) if error.is_cancelled() => Answer::Lost,
@@ -414,7 +414,7 @@ impl<'a> Machine<'a> {
                 let seen = seen.lock().unwrap();
                 seen.iter().filter(|(position, _)| *position > self.reference.base).copied().collect()
             };
-            while of_this_case().len() < expected.len() && started.elapsed() < PATIENCE {
+            while of_this_case().len() < expected.len() && started.elapsed() < TIMEOUT {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let seen = of_this_case();

@@ -1,7 +1,7 @@
-/* Loaded into PostgreSQL with LD_PRELOAD: makes its syncs fail, its disk full and its clock wrong, when told so.
+/* Loaded into PostgreSQL with LD_PRELOAD: makes its syncs fail, its disk full and its clock wrong on request.
  *
- * What to do stands in a small file that all processes of the server map; storage.rs writes into it while they run.
- * Without the variable that names the file, everything is as it always is. */
+ * The instructions are in a small file that all processes of the server map; faults.rs writes to it while they run.
+ * If the variable that names the file is not set, nothing is changed. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,30 +17,30 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The same places as in storage.rs. */
-struct strikes {
+/* The same offsets as in faults.rs. */
+struct faults {
     int64_t clock_offset_us;  /* added to the time of day */
     int32_t wal_syncs_to_fail;
     int32_t data_syncs_to_fail;
-    int32_t wal_is_full;      /* no new file of WAL can be filled */
+    int32_t wal_is_full;      /* no new WAL segment can be filled */
 };
 
-static volatile struct strikes *strikes;
+static volatile struct faults *faults;
 
 __attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("APEX_TEST_STRIKES");
+    const char *path = getenv("APEX_TEST_STORAGE_FAULTS");
     if (path == NULL) {
         return;
     }
     int file = open(path, O_RDWR | O_CLOEXEC);
     void *mapped = file < 0 ? MAP_FAILED
-                            : mmap(NULL, sizeof(struct strikes), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+                            : mmap(NULL, sizeof(struct faults), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (mapped == MAP_FAILED) {
-        perror("APEX_TEST_STRIKES");
+        perror("APEX_TEST_STORAGE_FAULTS");
         abort();
     }
     close(file);
-    strikes = mapped;
+    faults = mapped;
 }
 
 static int is_file_of(int fd, const char *folder) {
@@ -54,11 +54,11 @@ static int is_file_of(int fd, const char *folder) {
     return strstr(path, folder) != NULL;
 }
 
-/* Takes one of those that are to fail, if there is one left. */
-static int takes(volatile int32_t *left) {
-    int32_t now = *left;
+/* Consumes one of the remaining failures; 0 if none remain. */
+static int take_failure(volatile int32_t *remaining) {
+    int32_t now = *remaining;
     while (now > 0) {
-        if (__atomic_compare_exchange_n(left, &now, now - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if (__atomic_compare_exchange_n(remaining, &now, now - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
             return 1;
         }
     }
@@ -66,11 +66,11 @@ static int takes(volatile int32_t *left) {
 }
 
 static int sync_fails(int fd) {
-    if (strikes == NULL || (strikes->wal_syncs_to_fail <= 0 && strikes->data_syncs_to_fail <= 0)) {
+    if (faults == NULL || (faults->wal_syncs_to_fail <= 0 && faults->data_syncs_to_fail <= 0)) {
         return 0;
     }
-    if ((is_file_of(fd, "/pg_wal/") && takes(&strikes->wal_syncs_to_fail)) ||
-        (is_file_of(fd, "/base/") && takes(&strikes->data_syncs_to_fail))) {
+    if ((is_file_of(fd, "/pg_wal/") && take_failure(&faults->wal_syncs_to_fail)) ||
+        (is_file_of(fd, "/base/") && take_failure(&faults->data_syncs_to_fail))) {
         errno = EIO;
         return 1;
     }
@@ -89,9 +89,9 @@ int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags) {
     return sync_fails(fd) ? -1 : (int)syscall(SYS_sync_file_range, fd, offset, bytes, flags);
 }
 
-/* A new file of WAL is filled under this name, and renamed then. */
+/* PostgreSQL fills a new WAL segment under this name, and renames it afterwards. */
 static int is_full(int fd) {
-    if (strikes == NULL || !strikes->wal_is_full || !is_file_of(fd, "/pg_wal/xlogtemp")) {
+    if (faults == NULL || !faults->wal_is_full || !is_file_of(fd, "/pg_wal/xlogtemp")) {
         return 0;
     }
     errno = ENOSPC;
@@ -116,8 +116,8 @@ ssize_t pwritev64(int fd, const struct iovec *from, int count, off64_t offset) {
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int result = (int)syscall(SYS_clock_gettime, clock, now);
-    if (result == 0 && clock == CLOCK_REALTIME && strikes != NULL) {
-        int64_t us = (int64_t)now->tv_sec * 1000000 + now->tv_nsec / 1000 + strikes->clock_offset_us;
+    if (result == 0 && clock == CLOCK_REALTIME && faults != NULL) {
+        int64_t us = (int64_t)now->tv_sec * 1000000 + now->tv_nsec / 1000 + faults->clock_offset_us;
         now->tv_nsec = (us % 1000000) * 1000 + now->tv_nsec % 1000;
         now->tv_sec = us / 1000000;
     }

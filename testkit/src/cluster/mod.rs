@@ -1,8 +1,12 @@
-//! A PostgreSQL cluster of one run, so that it can be struck without hurting anybody else.
+//! A private PostgreSQL cluster of one test, into which faults can be injected without harm to other tests.
 //!
-//! The server is a child of this process and in its process group: whoever ends the group, ends it too.
+//! The server is a child of this process and in its process group: a signal to the group ends it too.
 
-use crate::strikes::{Strikes, WalRoom};
+mod faults;
+
+pub use faults::{DATA_SYNCS_TO_FAIL, StorageFaults, WAL_SYNCS_TO_FAIL, WalVolume};
+
+use crate::{POLL_INTERVAL, TIMEOUT};
 use apex::database::{MIGRATIONS, connect};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -16,11 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// How long anything may take that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
-
-/// Everything as in earnest; small, and with frequent checkpoints, so that crashes meet them.
+/// Durable as in production. Small, with frequent checkpoints, so that crashes hit them.
 const SETTINGS: &[&str] = &[
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -33,26 +33,27 @@ const SETTINGS: &[&str] = &[
     "log_min_messages=warning",
 ];
 
-/// What is special about a cluster.
+/// How a cluster differs from the default.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Setup {
+pub struct ClusterConfig {
     /// Further settings, of the form `name=value`.
-    pub(crate) settings: &'static [&'static str],
-    /// Whether its storage and its clock can be struck.
-    pub(crate) has_strikes: bool,
-    /// Whether its WAL has a room of its own, which can get too small.
-    pub(crate) has_wal_room: bool,
-    /// A bug, as the owner plants it.
-    pub(crate) bug: Option<&'static str>,
+    pub settings: &'static [&'static str],
+    /// Whether faults can be injected into its storage and its clock.
+    pub has_storage_faults: bool,
+    /// Whether its WAL is on a volume of its own, which can be made too small.
+    pub has_wal_volume: bool,
+    /// SQL that plants a bug, executed by the owner once the cluster runs.
+    pub bug: Option<&'static str>,
 }
 
-pub(crate) struct Cluster {
-    /// Before the folder, which it lies in.
-    room: Option<WalRoom>,
-    strikes: Option<Strikes>,
+/// A private cluster, stopped and removed when dropped.
+pub struct Cluster {
+    /// Declared before the folder that contains it, so that it is unmounted first.
+    wal_volume: Option<WalVolume>,
+    faults: Option<StorageFaults>,
     folder: TempDir,
     binaries: PathBuf,
-    /// Whom root lends the server to; PostgreSQL refuses to run as root.
+    /// The user that runs the server if this process is root: PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
     port: u16,
     settings: Vec<String>,
@@ -61,27 +62,28 @@ pub(crate) struct Cluster {
 
 /// The password of all clusters of this process.
 static PASSWORD: LazyLock<String> = LazyLock::new(|| Uuid::new_v4().simple().to_string());
-/// A stopped cluster with a migrated database, which the others are copies of; none once the process is about to end.
+/// A stopped cluster with a migrated database, which the others are copies of. `None` after [`remove_template`].
 static TEMPLATE: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
 
-/// Removes what all runs had in common.
-pub(crate) fn clean_up() {
+/// Removes the template that all clusters of this process are copied from. Called before the process exits, which drops
+/// no statics.
+pub fn remove_template() {
     if let Some(template) = TEMPLATE.get() {
         drop(template.lock().unwrap().take());
     }
 }
 
 impl Cluster {
-    /// A running cluster with a migrated database `chaos`, and others.
-    pub(crate) async fn start(setup: Setup) -> Self {
-        let cluster = Self::prepare(setup);
-        if cluster.room.is_some() {
+    /// Starts a cluster with a migrated database `chaos`, and an empty one, `other`.
+    pub async fn start(config: ClusterConfig) -> Self {
+        let cluster = Self::prepare(config);
+        if cluster.wal_volume.is_some() {
             cluster.initialize().await;
         } else {
             cluster.copy_template();
             cluster.start_server().await;
         }
-        if let Some(bug) = setup.bug {
+        if let Some(bug) = config.bug {
             sqlx::raw_sql(bug).execute(&mut cluster.owner().await).await.unwrap();
         }
         cluster
@@ -89,8 +91,8 @@ impl Cluster {
 
     fn copy_template(&self) {
         let template = TEMPLATE.get_or_init(|| {
-            let made = std::thread::spawn(|| crate::runtime().block_on(Self::make_template()));
-            Mutex::new(Some(made.join().expect("a cluster can be made")))
+            let create = || tokio::runtime::Runtime::new().unwrap().block_on(Self::create_template());
+            Mutex::new(Some(std::thread::spawn(create).join().expect("the template can be created")))
         });
         let copied = {
             let template = template.lock().unwrap();
@@ -99,28 +101,28 @@ impl Cluster {
         assert!(copied.unwrap().success());
     }
 
-    /// Without data and server.
-    fn prepare(setup: Setup) -> Self {
-        let (binaries, user) = (binaries(), lent_user());
+    /// Reserves folder and port; creates no data and starts no server.
+    fn prepare(config: ClusterConfig) -> Self {
+        let (binaries, user) = (binaries(), server_user());
         let folder = tempfile::Builder::new().prefix("apex-chaos-").tempdir().unwrap();
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let settings = SETTINGS.iter().chain(setup.settings).map(|setting| (*setting).to_owned()).collect();
-        let room = setup.has_wal_room.then(|| WalRoom::make(folder.path(), user));
-        let strikes = setup.has_strikes.then(|| Strikes::prepare(folder.path(), user));
+        let settings = SETTINGS.iter().chain(config.settings).map(|setting| (*setting).to_owned()).collect();
+        let wal_volume = config.has_wal_volume.then(|| WalVolume::create(folder.path(), user));
+        let faults = config.has_storage_faults.then(|| StorageFaults::prepare(folder.path(), user));
         let (port, server) = (free_port(), Mutex::new(None));
-        Self { room, strikes, folder, binaries, user, port, settings, server }
+        Self { wal_volume, faults, folder, binaries, user, port, settings, server }
     }
 
-    async fn make_template() -> Self {
-        let cluster = Self::prepare(Setup::default());
+    async fn create_template() -> Self {
+        let cluster = Self::prepare(ClusterConfig::default());
         cluster.initialize().await;
         cluster.stop("fast").await;
         cluster
     }
 
-    /// Makes its data, and starts it.
+    /// Creates the data folder and the databases, and starts the server.
     async fn initialize(&self) {
         let password = self.file("password");
         std::fs::write(&password, &*PASSWORD).unwrap();
@@ -128,9 +130,9 @@ impl Cluster {
             chown(&password, Some(uid), Some(gid)).unwrap();
         }
         let mut initdb = self.program("initdb");
-        if let Some(room) = &self.room {
-            // Small files, so that they are often new.
-            initdb.arg("--wal-segsize=1").arg("--waldir").arg(room.folder());
+        if let Some(wal_volume) = &self.wal_volume {
+            // Small segments, so that new ones are often needed.
+            initdb.arg("--wal-segsize=1").arg("--waldir").arg(wal_volume.folder());
         }
         initdb.arg("-D").arg(self.data()).arg("--pwfile").arg(&password);
         initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
@@ -144,23 +146,24 @@ impl Cluster {
         MIGRATIONS.run(&mut self.owner().await).await.unwrap();
     }
 
-    /// What strikes its storage and its clock.
-    pub(crate) fn strikes(&self) -> &Strikes {
-        self.strikes.as_ref().expect("a cluster that was set up for it")
+    /// The faults of its storage and its clock, of a cluster that was configured to have them.
+    pub fn storage_faults(&self) -> &StorageFaults {
+        self.faults.as_ref().expect("a cluster with `has_storage_faults`")
     }
 
-    pub(crate) fn room(&self) -> &WalRoom {
-        self.room.as_ref().expect("a cluster that was set up for it")
+    /// The volume of its WAL, of a cluster that was configured to have one.
+    pub fn wal_volume(&self) -> &WalVolume {
+        self.wal_volume.as_ref().expect("a cluster with `has_wal_volume`")
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// A program of PostgreSQL, as the user who owns the cluster.
-    pub(crate) fn program(&self, name: &str) -> Command {
+    /// A program of PostgreSQL, such as `pg_dump`, to be run as the user who owns the cluster.
+    pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.binaries.join(name));
-        // The lent user may not enter the checkout.
+        // That user may not be allowed to enter the checkout.
         command.current_dir("/").env_clear().env("LC_ALL", "C").stdin(Stdio::null());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
@@ -168,64 +171,67 @@ impl Cluster {
         command
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// The port that the server listens on.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A file for what clients of this run write.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    /// A path in the cluster's folder, for files of the test.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The URL of the log's database, by way of a port.
-    pub(crate) fn url_by(&self, port: u16) -> String {
+    /// The URL of the database `chaos` through another port, such as that of a proxy.
+    pub fn url_through(&self, port: u16) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{port}/chaos?sslmode=disable", *PASSWORD)
     }
 
-    pub(crate) fn url(&self) -> String {
-        self.url_by(self.port)
+    /// The URL of the database `chaos`, with all rights.
+    pub fn url(&self) -> String {
+        self.url_through(self.port)
     }
 
-    /// Connections with the rights of the application.
-    pub(crate) async fn application(&self) -> PgPool {
+    /// Opens a pool with the rights of the application.
+    pub async fn application(&self) -> PgPool {
         connect(&self.url().into(), 4).await.unwrap()
     }
 
-    /// A connection with all rights; waits for the server if need be.
-    pub(crate) async fn owner(&self) -> PgConnection {
+    /// Opens a connection with all rights to the database `chaos`. Waits until the server accepts it.
+    pub async fn owner(&self) -> PgConnection {
         self.owner_of("chaos").await
     }
 
-    pub(crate) async fn owner_of(&self, database: &str) -> PgConnection {
+    /// Opens a connection with all rights to a database. Waits until the server accepts it.
+    pub async fn owner_of(&self, database: &str) -> PgConnection {
         let options = PgConnectOptions::from_str(&self.url()).unwrap().database(database);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match options.connect().await {
                 Ok(connection) => return connection,
-                Err(error) => assert!(Instant::now() < deadline, "no connection: {error}\n{}", self.said()),
+                Err(error) => assert!(Instant::now() < deadline, "no connection: {error}\n{}", self.log_tail()),
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Starts the server and waits until it answers.
-    pub(crate) async fn start_server(&self) {
+    /// Starts the server and waits until it accepts connections.
+    pub async fn start_server(&self) {
         let log = std::fs::File::options().create(true).append(true).open(self.file("postgres.log")).unwrap();
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        if let Some(strikes) = &self.strikes {
-            command.envs(strikes.environment());
+        if let Some(faults) = &self.faults {
+            command.envs(faults.environment());
         }
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         *self.server.lock().unwrap() = Some(child);
         self.owner_of("postgres").await.close().await.unwrap();
     }
 
-    /// `pg_ctl stop -m immediate`: every process ends where it is, and nothing is written down.
-    pub(crate) async fn stop_immediately(&self) {
+    /// Runs `pg_ctl stop -m immediate`: every process exits at once, without a checkpoint.
+    pub async fn stop_immediately(&self) {
         self.stop("immediate").await;
     }
 
@@ -233,14 +239,14 @@ impl Cluster {
         let mut stop = self.program("pg_ctl");
         stop.args(["stop", "-m", mode, "-D"]).arg(self.data()).stdout(Stdio::null());
         let stopped = tokio::task::spawn_blocking(move || stop.status().unwrap()).await.unwrap();
-        assert!(stopped.success(), "pg_ctl stop failed\n{}", self.said());
+        assert!(stopped.success(), "pg_ctl stop failed\n{}", self.log_tail());
         let server = self.server.lock().unwrap().take();
         server.unwrap().wait().unwrap();
     }
 
-    /// Waits until the server answers again, and starts it anew if it has given up.
-    pub(crate) async fn revive(&self) {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the server accepts connections again, and starts it if it has exited.
+    pub async fn ensure_running(&self) {
+        let deadline = Instant::now() + TIMEOUT;
         let options = PgConnectOptions::from_str(&self.url()).unwrap().database("postgres");
         loop {
             let has_ended =
@@ -251,18 +257,18 @@ impl Cluster {
             if options.connect().await.is_ok() {
                 return;
             }
-            assert!(Instant::now() < deadline, "the server does not recover\n{}", self.said());
-            tokio::time::sleep(POLL).await;
+            assert!(Instant::now() < deadline, "the server does not recover\n{}", self.log_tail());
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// How often the server has said something.
-    pub(crate) fn count_said(&self, what: &str) -> usize {
+    /// How many times a text occurs in the server's log.
+    pub fn count_in_log(&self, what: &str) -> usize {
         std::fs::read_to_string(self.file("postgres.log")).unwrap_or_default().matches(what).count()
     }
 
-    /// The last lines that the server said.
-    pub(crate) fn said(&self) -> String {
+    /// The last 20 lines of the server's log.
+    pub fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(self.file("postgres.log")).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
@@ -274,24 +280,24 @@ impl Drop for Cluster {
         let Some(mut server) = self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() else {
             return;
         };
-        send(server.id(), rustix::process::Signal::QUIT);
+        send_signal(server.id(), rustix::process::Signal::QUIT);
         let deadline = Instant::now() + Duration::from_secs(10);
         while server.try_wait().is_ok_and(|ended| ended.is_none()) {
             if Instant::now() > deadline {
                 drop(server.kill());
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-/// Sends a signal to a process; it may just have ended.
-pub(crate) fn send(pid: u32, signal: rustix::process::Signal) {
+/// Sends a signal to a process. It is not an error if the process has ended.
+pub fn send_signal(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
     let _ended_already = rustix::process::kill_process(pid, signal);
 }
 
-/// The newest PostgreSQL of Debian's places, or the one in the path.
+/// The programs of the newest PostgreSQL where Debian installs it, or of the one in `PATH`.
 fn binaries() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = folders.filter_map(|folder| Some((folder.file_name().to_str()?.parse::<u32>().ok()?, folder.path())));
@@ -302,7 +308,8 @@ fn binaries() -> PathBuf {
     newest.map(|(_, folder)| folder).or(in_path).expect("PostgreSQL's server is not installed (Debian: postgresql)")
 }
 
-fn lent_user() -> Option<(u32, u32)> {
+/// User and group that run the server if this process is root.
+fn server_user() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -314,7 +321,7 @@ fn lent_user() -> Option<(u32, u32)> {
     Some(find("postgres").or_else(|| find("nobody")).expect("root needs the user postgres or nobody"))
 }
 
-/// Below the range that the kernel hands out to clients, so that it is still free after a restart.
+/// A port below the range that the kernel assigns to clients, so that it is still free when the server restarts.
 fn free_port() -> u16 {
     let ports = std::iter::repeat_with(|| rand::random_range(12_000..16_000));
     let is_free = |port: &u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok();

@@ -1,9 +1,9 @@
-//! What the benchmarks share: a database of the run, the baseline, and the table.
-#![allow(dead_code, unreachable_pub, reason = "each benchmark is a program of its own and uses a part of this")]
+//! Measuring of benchmarks: a database of one run, appends, the baseline, and the table of results.
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures are what a benchmark prints")]
 
+use crate::{repository, tenant};
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
-use domain::TenantId;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -17,15 +17,12 @@ use streams::{
 };
 use uuid::Uuid;
 
+/// A numeric environment variable; the default if it is not set or not a number.
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-pub fn tenant() -> TenantId {
-    "default".parse().unwrap()
-}
-
-/// About 400 bytes, as a recorded call has.
+/// A payload of about 400 bytes, the size of a recorded call.
 pub fn payload(n: u64) -> String {
     format!(
         "{{\"kind\":\"llm\",\"agent_id\":\"{}\",\"model\":\"gpt-4o\",\"usage\":{{\"input\":{},\"output\":59,\"cache_read\":0}},\"note\":\"{}\"}}",
@@ -35,6 +32,7 @@ pub fn payload(n: u64) -> String {
     )
 }
 
+/// The metadata of a command.
 pub fn metadata(command_id: Uuid) -> Metadata {
     Metadata {
         actor: "bench".to_owned(),
@@ -45,6 +43,7 @@ pub fn metadata(command_id: Uuid) -> Metadata {
     }
 }
 
+/// An append of events to a new stream.
 pub fn new_stream(events: usize, n: u64) -> Append {
     let events = (0..events)
         .map(|_| NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload: payload(n) })
@@ -58,25 +57,30 @@ pub fn new_stream(events: usize, n: u64) -> Append {
     }
 }
 
-/// A database of this run.
+/// The database of one run, with a log, and tables without one for the baseline.
 pub struct Bench {
+    /// The log under measurement.
     pub log: Log,
+    /// Connections with the rights of the application.
     pub pool: PgPool,
+    /// Connections of the baseline, with all rights.
     pub raw: PgPool,
-    /// With all rights.
+    /// Options of a connection with all rights.
     pub owner: PgConnectOptions,
     position: Arc<AtomicI64>,
     counter: Arc<AtomicU64>,
+    /// How long each round of a case lasts.
     pub seconds: Duration,
+    /// How many rounds each case has; its figure is the median.
     pub rounds: u64,
 }
 
-/// The rows of the log without the log: what PostgreSQL can do at all.
+/// The baseline: a table with the rows of the log, and none of its guarantees.
 const RAW_TABLE: &str = "create table raw_events (
     position bigint not null primary key, tenant_id text not null, category text not null, stream_id uuid not null,
     version bigint not null, event_id uuid not null, type text not null, schema_version smallint not null,
     payload json not null, metadata json not null, recorded_at timestamptz not null, content_hash bytea not null)";
-/// And those of its streams.
+/// The same for the rows of streams.
 const RAW_STREAMS: &str = "create table raw_streams (
     tenant_id text not null, category text not null, stream_id uuid not null, version bigint not null,
     first_command uuid, first_count integer, first_position bigint, primary key (stream_id, category, tenant_id)
@@ -84,6 +88,7 @@ const RAW_STREAMS: &str = "create table raw_streams (
 const RAW_INDEX: &str = "create index on raw_events (stream_id, version)";
 
 impl Bench {
+    /// Creates and migrates the database.
     pub async fn new() -> Self {
         let url = std::env::var("APEX_TEST_DATABASE_URL").expect("APEX_TEST_DATABASE_URL is set: run `make bench`");
         let name = format!("bench_{}", Uuid::new_v4().simple());
@@ -120,20 +125,20 @@ impl Bench {
         }
     }
 
-    /// Where the database is, for another process.
+    /// The URL of the database, for another process.
     pub fn url(&self) -> String {
         let url = std::env::var("APEX_TEST_DATABASE_URL").unwrap();
         format!("{}/{}", url.rsplit_once('/').unwrap().0, self.owner.get_database().unwrap())
     }
 
-    /// Gives the space back.
+    /// Drops the database, which frees its space on disk.
     pub async fn drop_database(self) {
         let name = self.owner.get_database().unwrap().to_owned();
         let mut server = self.owner.clone().database("postgres").connect().await.unwrap();
         sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&mut server).await.unwrap();
     }
 
-    /// Runs a step over and over in `in_flight` tasks; returns what it counted, a second.
+    /// Runs a step repeatedly in `in_flight` tasks. A step returns a count; the result is their sum a second.
     pub async fn rate<F>(&self, in_flight: usize, step: impl Fn(usize) -> F + Clone + Send + 'static) -> f64
     where
         F: Future<Output = u64> + Send + 'static,
@@ -159,6 +164,7 @@ impl Bench {
         done as f64 / started.elapsed().as_secs_f64()
     }
 
+    /// Appends a second, of so many events to a new stream each, with `in_flight` at a time; counts events.
     pub async fn ours(&self, in_flight: usize, events: usize) -> f64 {
         let (log, counter) = (self.log.clone(), self.counter.clone());
         self.rate(in_flight, move |_| {
@@ -177,7 +183,7 @@ impl Bench {
         .await
     }
 
-    /// Appends of one event each, so many at a time.
+    /// Events a second, with two calls of `append_many` at a time, each of `appends` appends of one event.
     pub async fn bulk(&self, appends: usize) -> f64 {
         let (log, counter) = (self.log.clone(), self.counter.clone());
         self.rate(2, move |_| {
@@ -190,13 +196,14 @@ impl Bench {
         .await
     }
 
-    /// `rows` a transaction by UNNEST, over as many connections; with one row it is a plain INSERT in effect. So many
-    /// rows in a row are of one stream, as the appends are that they stand beside.
+    /// The baseline: rows a second, with `rows` a transaction by UNNEST on each of several connections. With one row it
+    /// is in effect a plain INSERT. `of_a_stream` consecutive rows belong to one stream, as in the append it is compared
+    /// with.
     pub async fn raw(&self, connections: usize, rows: usize, of_a_stream: usize) -> f64 {
         self.write(INSERT_EVENTS, connections, rows, of_a_stream).await
     }
 
-    /// The same with a stream for each row, which gets a row too: all the rows that the log writes.
+    /// The same with a stream for each row, and a row for each stream: all the rows that the log writes.
     pub async fn raw_with_streams(&self, connections: usize, rows: usize) -> f64 {
         self.write(INSERT_BOTH, connections, rows, 1).await
     }
@@ -208,7 +215,7 @@ impl Bench {
             .map(|_| {
                 let (raw, position, counter) = (self.raw.clone(), self.position.clone(), self.counter.clone());
                 tokio::spawn(async move {
-                    // Held: a pool asks a connection whether it lives each time that it comes back.
+                    // Held all the time: a pool tests a connection whenever it is returned.
                     let mut connection = raw.acquire().await.unwrap();
                     let mut done = 0;
                     while Instant::now() < deadline {
@@ -228,13 +235,13 @@ impl Bench {
         done as f64 / started.elapsed().as_secs_f64()
     }
 
-    /// The best of several concurrencies.
+    /// The best rate of the baseline over several numbers of connections.
     pub async fn best_raw(&self, connections: &[usize], rows: usize, of_a_stream: usize) -> f64 {
         best(connections, async |connections| self.raw(connections, rows, of_a_stream).await).await
     }
 }
 
-/// The best rate of several concurrencies.
+/// The best rate over several numbers of connections.
 pub async fn best(connections: &[usize], rate: impl AsyncFn(usize) -> f64) -> f64 {
     let mut best: f64 = 0.0;
     for &connections in connections {
@@ -252,9 +259,9 @@ macro_rules! insert_events {
                      $8::smallint[], $9::text[], $10::text[], $11::bytea[]) as u (p, t, c, s, v, e, y, m, l, d, h)"
     };
 }
-/// The rows of events.
+/// Inserts the rows of events.
 const INSERT_EVENTS: &str = insert_events!();
-/// The same, and a row for the stream of each.
+/// Inserts the rows of events, and for each a row of its stream.
 const INSERT_BOTH: &str = concat!(
     "with made as (
          insert into raw_streams select t, c, s, v, e, 1, p
@@ -311,41 +318,43 @@ async fn insert_raw(
         .unwrap();
 }
 
+/// The median; of an even number, the upper of the two in the middle.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Collects the rows of the report.
+/// The table of results, printed row by row.
 pub struct Table {
     rows: Vec<serde_json::Value>,
 }
 
 impl Table {
     /// Prints the heading.
+    #[allow(clippy::new_without_default, reason = "it prints")]
     pub fn new() -> Self {
         println!("{:<66} {:>10} {:>10} {:>7}", "case", "ours", "baseline", "ratio");
         Self { rows: Vec::new() }
     }
 
-    /// Whether a case was asked for.
+    /// Whether the variable `CASE` selects a case: those that contain it are, or all if it is not set.
     pub fn wants(case: &str) -> bool {
         case.contains(&std::env::var("CASE").unwrap_or_default())
     }
 
-    /// Writes `target/bench/NAME.json`; a run of some of the cases leaves it alone.
+    /// Writes `target/bench/NAME.json`, unless only some of the cases were run.
     pub fn write(self, name: &str) {
         if std::env::var_os("CASE").is_some() {
             return;
         }
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+        let folder = repository().join("target/bench");
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{name}.json"));
         std::fs::write(&path, serde_json::to_string_pretty(&self.rows).unwrap()).unwrap();
         println!("written to {}", path.display());
     }
 
-    /// A figure that was measured once, beside another.
+    /// Adds a figure that was measured once, beside that of the baseline.
     pub fn figure(&mut self, case: &str, unit: &str, mine: f64, other: f64) {
         println!("{case:<66} {mine:>10.1} {other:>10.1} {:>7.2}  {unit}", mine / other);
         self.rows.push(json!({
@@ -354,7 +363,7 @@ impl Table {
         }));
     }
 
-    /// One case: both in turn, for several rounds; their medians.
+    /// Runs a case if it is selected: baseline and ours alternate for several rounds, and their medians are added.
     pub async fn case<O, B>(&mut self, bench: &Bench, case: &str, unit: &str, ours: O, baseline: B)
     where
         O: AsyncFn() -> f64,

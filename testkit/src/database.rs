@@ -1,0 +1,180 @@
+//! A migrated database for each test, copied from one template.
+
+use crate::{required_variable, tenant};
+use apex::config::Secret;
+use apex::database::{MIGRATIONS, connect};
+use apex::rooms::Rooms;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::str::FromStr;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// The database of one test. It stays until the cluster of the test run is removed.
+pub struct TestDatabase {
+    /// Its URL, with all rights.
+    pub url: String,
+    /// Connections with the rights of the application.
+    pub pool: PgPool,
+    /// Whether the read models are compared with a rebuild when the test ends.
+    is_verified: bool,
+}
+
+/// After every test that succeeds, live read models must equal rebuilt ones.
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if !self.is_verified || std::thread::panicking() {
+            return;
+        }
+        let url = self.url.clone();
+        // On a thread of its own, since the test's runtime may be shutting down.
+        let verified = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(verify(url));
+        });
+        if let Err(panic) = verified.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+async fn verify(url: String) {
+    let pool = connect(&Secret::from(url), 4).await.unwrap();
+    let archived: i64 = sqlx::query_scalar("select count(*) from apex.archives").fetch_one(&pool).await.unwrap();
+    if archived > 0 {
+        // Only the test knows where the archived files are.
+        return;
+    }
+    let log = streams::Log::open(pool.clone(), streams::LogConfig::default()).await.unwrap();
+    for status in projections::statuses(&pool).await.unwrap() {
+        let projection = projections::by_name(&status.name).unwrap();
+        // Batches of one event are slow, so they are for short logs only.
+        let sizes: &[usize] = match status.position {
+            0 => &[],
+            1..=300 => &[1, 7, 1000],
+            _ => &[1000],
+        };
+        for &batch_events in sizes.iter().filter(|_| status.is_current()) {
+            let circumstances = projections::Circumstances::foreign(batch_events);
+            let comparison = projections::verify(&pool, &log, projection, &circumstances).await.unwrap();
+            assert!(comparison.is_same(), "{} in batches of {batch_events}: {comparison:#?}", status.name);
+        }
+    }
+}
+
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+async fn connect_as_owner(url: &str) -> PgConnection {
+    PgConnectOptions::from_str(url).unwrap().connect().await.unwrap()
+}
+
+fn url_of(name: &str) -> String {
+    let url = required_variable("APEX_TEST_DATABASE_URL");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// The migrated database that the others are copied from. Each process creates one.
+async fn template() -> &'static str {
+    TEMPLATE
+        .get_or_init(|| async {
+            let name = format!("template_{}", std::process::id());
+            let mut server = connect_as_owner(&required_variable("APEX_TEST_DATABASE_URL")).await;
+            sqlx::query(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut server).await.unwrap();
+            sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut server).await.unwrap();
+            let mut template = connect_as_owner(&url_of(&name)).await;
+            MIGRATIONS.run(&mut template).await.unwrap();
+            template.close().await.unwrap();
+            name
+        })
+        .await
+}
+
+impl TestDatabase {
+    /// Creates a migrated database on the server of the tests.
+    ///
+    /// # Panics
+    /// If `APEX_TEST_DATABASE_URL` is not set, or its server refuses.
+    pub async fn new() -> Self {
+        let template = template().await;
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let mut server = connect_as_owner(&required_variable("APEX_TEST_DATABASE_URL")).await;
+        // PostgreSQL makes one copy of a template at a time.
+        sqlx::query("select pg_advisory_lock(1)").execute(&mut server).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
+            .execute(&mut server)
+            .await
+            .unwrap();
+        server.close().await.unwrap();
+        let mut database = Self::at(url_of(&name)).await;
+        database.is_verified = true;
+        database
+    }
+
+    /// Connects to an existing database on another server. It is not verified at the end.
+    pub async fn at(url: String) -> Self {
+        let pool = connect(&Secret::from(url.clone()), 8).await.unwrap();
+        Self { url, pool, is_verified: false }
+    }
+
+    /// Skips the verification at the end, for tests that damage read models or invent checkpoints.
+    pub fn unverified(mut self) -> Self {
+        self.is_verified = false;
+        self
+    }
+
+    /// Opens a connection with all rights.
+    pub async fn owner(&self) -> PgConnection {
+        connect_as_owner(&self.url).await
+    }
+
+    /// Opens the log and the commands, without workers.
+    pub async fn rooms(&self) -> Rooms {
+        Rooms::on(self.pool.clone(), tenant()).await.unwrap()
+    }
+
+    /// The last position of the log.
+    pub async fn head(&self) -> i64 {
+        sqlx::query_scalar("select position from apex.head").fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// From now on, appends that would reach the position wait. A process that appends can so be killed while it does,
+    /// however fast it is.
+    pub async fn block_appends_at(&self, position: i64) -> AppendBlock {
+        let mut holder = self.owner().await;
+        let block = format!(
+            "select pg_advisory_lock(11);
+             create function apex.block() returns trigger language plpgsql as $block$
+             begin
+                 if new.position >= {position} then perform pg_advisory_xact_lock(11); end if;
+                 return new;
+             end
+             $block$;
+             create trigger block before update on apex.head for each row execute function apex.block()"
+        );
+        sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut holder).await.unwrap();
+        AppendBlock { holder }
+    }
+}
+
+/// Appends wait while this exists, see [`TestDatabase::block_appends_at`].
+pub struct AppendBlock {
+    holder: PgConnection,
+}
+
+impl AppendBlock {
+    /// Terminates all other connections: killed processes have left some that wait.
+    pub async fn terminate_other_connections(&mut self) {
+        let terminate = "select count(*) filter (where pg_terminate_backend(pid, 10000)) from pg_stat_activity
+                         where datname = current_database() and pid <> pg_backend_pid()";
+        sqlx::query_scalar::<_, i64>(terminate).fetch_one(&mut self.holder).await.unwrap();
+    }
+
+    /// Lets appends pass again.
+    pub async fn release(mut self) {
+        self.terminate_other_connections().await;
+        let release = "drop trigger block on apex.head; drop function apex.block()";
+        sqlx::raw_sql(release).execute(&mut self.holder).await.unwrap();
+        self.holder.close().await.unwrap();
+    }
+}

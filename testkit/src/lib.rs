@@ -1,0 +1,34 @@
+//! What several test binaries and benchmarks use, compiled once for all of them: databases, running servers, private
+//! PostgreSQL clusters, fixtures, and the measuring of benchmarks. Everything here panics where it cannot do what it says, which fails the test.
+//!
+//! A dev-dependency of the root package, and of no other: it depends on the root package itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be set up fails its test")]
+
+pub mod bench;
+pub mod cluster;
+mod database;
+mod fixtures;
+mod program;
+mod trials;
+mod wait;
+
+pub use database::{AppendBlock, TestDatabase};
+pub use fixtures::{append, at, call_append, event, metadata, name, sample, stream, tenant};
+pub use program::{ProgramOutput, Server, apex_binary};
+pub use trials::{Trials, run_trials};
+pub use wait::{POLL_INTERVAL, TIMEOUT, wait_until};
+
+use std::path::Path;
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// An environment variable that names a service of the tests, such as `APEX_TEST_DATABASE_URL`.
+///
+/// # Panics
+/// If it is not set: without its services no test may pass.
+pub fn required_variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
+}
