@@ -1,4 +1,4 @@
-//! Archiving: what leaves the database is in files that were checked, and is read as if it had stayed.
+//! Archiving: events that leave the database are in verified files and are read as before.
 
 use crate::partitions::{database_with_partitions_of, of_category};
 use chrono::TimeDelta;
@@ -17,34 +17,36 @@ use uuid::Uuid;
 
 const NEW: Expected = Expected::Exact(Version::ZERO);
 
-/// A log in partitions of 50, a folder, and all that the log held before any of it was archived.
-struct Case {
+/// A log in partitions of 50 events, an archive folder, and all events from before archiving.
+struct Fixture {
     database: TestDatabase,
     folder: TempDir,
     events: Vec<RecordedEvent>,
-    /// A stream that has events in every partition.
-    long: StreamKey,
+    /// A stream with events in every partition.
+    long_stream: StreamKey,
 }
 
-impl Case {
-    /// 330 events: six complete partitions, and one that is open. Everybody has read them.
+impl Fixture {
+    /// 330 events: six complete partitions and an open one. All consumers are caught up.
     async fn new() -> Self {
         let database = database_with_partitions_of(50).await.unverified();
         let log = open(&database.pool, None).await;
-        let long = StreamKey { tenant: tenant(), category: "task".into(), id: Uuid::new_v4() };
+        let long_stream = StreamKey { tenant: tenant(), category: "task".into(), id: Uuid::new_v4() };
         for round in 0..33 {
-            log.append(append(vec![stream(long.id, Expected::Exact(Version::from(2 * round)), 2)])).await.unwrap();
+            log.append(append(vec![stream(long_stream.id, Expected::Exact(Version::from(2 * round)), 2)]))
+                .await
+                .unwrap();
             log.append(append(vec![stream(Uuid::new_v4(), NEW, 5)])).await.unwrap();
             log.append(of_category(if round % 10 == 0 { "memory" } else { "agent" }, 3)).await.unwrap();
         }
         let events = log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap();
         assert_eq!(events.len(), 330);
-        let case = Self { database, folder: tempfile::tempdir().unwrap(), events, long };
-        case.everybody_is_at(330).await;
-        case
+        let fixture = Self { database, folder: tempfile::tempdir().unwrap(), events, long_stream };
+        fixture.set_all_checkpoints(330).await;
+        fixture
     }
 
-    async fn everybody_is_at(&self, position: i64) {
+    async fn set_all_checkpoints(&self, position: i64) {
         let names = projections::all().into_iter().flat_map(|projection| {
             let parts = projection.partitioning().parts();
             let name = projection.name();
@@ -74,14 +76,14 @@ impl Case {
         self.database.run(&self.arguments(before)).await
     }
 
-    /// The log with the archive, and without.
+    /// The log opened with the archive folder, and without it.
     async fn logs(&self) -> (Log, Log) {
         let path = Some(self.folder.path());
         (open(&self.database.pool, path).await, open(&self.database.pool, None).await)
     }
 
-    /// The first positions of the archives, and of the partitions in the database.
-    async fn places(&self) -> (Vec<i64>, Vec<i64>) {
+    /// The first positions of the archived partitions, and of the partitions in the database.
+    async fn locations(&self) -> (Vec<i64>, Vec<i64>) {
         let archived = "select first_position from apex.archives order by 1";
         let kept = "select from_position from apex.partitions
                     where from_position <= (select position from apex.head) order by 1";
@@ -89,10 +91,10 @@ impl Case {
         (get(archived).await, get(kept).await)
     }
 
-    /// That no event is lost, wherever it lies.
-    async fn assert_whole(&self) {
+    /// Asserts that all events are readable, from the database or the archive.
+    async fn assert_complete(&self) {
         let (log, _) = self.logs().await;
-        assert_eq!(all(&log, 70).await.unwrap(), self.events);
+        assert_eq!(read_all(&log, 70).await.unwrap(), self.events);
         self.database.run(&["log", "verify", "--archive", self.path()]).await.assert_success();
     }
 
@@ -106,7 +108,7 @@ async fn open(pool: &PgPool, archive: Option<&Path>) -> Log {
     Log::open(pool.clone(), LogConfig { archive, ..LogConfig::default() }).await.unwrap()
 }
 
-async fn all(log: &Log, page_events: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+async fn read_all(log: &Log, page_events: usize) -> Result<Vec<RecordedEvent>, ReadError> {
     let mut pages = log.pages(Position::ZERO, ReadFilter::default(), page_events);
     let mut events = Vec::new();
     while let Some(page) = pages.next_page().await? {
@@ -129,33 +131,33 @@ fn assert_archived<T: std::fmt::Debug>(read: Result<T, ReadError>, positions: (u
 }
 
 #[tokio::test]
-async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_table() {
-    let case = Case::new().await;
-    let list = ["log", "archive", "--before", "230", "--to", case.path()];
-    let ran = case.database.run(&list).await.assert_success();
+async fn archived_events_are_read_from_files_exactly_as_from_the_table() {
+    let fixture = Fixture::new().await;
+    let list = ["log", "archive", "--before", "230", "--to", fixture.path()];
+    let ran = fixture.database.run(&list).await.assert_success();
     assert!(ran.stderr.contains("Nothing was changed") && ran.stdout.contains("events_000003"), "{}", ran.stdout);
-    assert_eq!(case.places().await, (vec![], vec![1, 51, 101, 151, 201, 251, 301]));
-    assert_eq!(std::fs::read_dir(case.folder.path()).unwrap().count(), 0);
+    assert_eq!(fixture.locations().await, (vec![], vec![1, 51, 101, 151, 201, 251, 301]));
+    assert_eq!(std::fs::read_dir(fixture.folder.path()).unwrap().count(), 0);
 
-    case.archive("230").await.assert_success();
-    assert_eq!(case.places().await, (vec![1, 51, 101, 151], vec![201, 251, 301]));
-    let manifest = std::fs::read_to_string(case.file("events_000001.manifest.json")).unwrap();
+    fixture.archive("230").await.assert_success();
+    assert_eq!(fixture.locations().await, (vec![1, 51, 101, 151], vec![201, 251, 301]));
+    let manifest = std::fs::read_to_string(fixture.file("events_000001.manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
     assert_eq!((manifest.first_position, manifest.last_position, manifest.events), (51, 100, 50));
-    assert_eq!(manifest.first_recorded_at, case.events[50].recorded_at);
-    assert_eq!(manifest.last_recorded_at, case.events[99].recorded_at);
-    assert_eq!(manifest.bytes, std::fs::metadata(case.file("events_000001.parquet")).unwrap().len());
-    case.assert_whole().await;
+    assert_eq!(manifest.first_recorded_at, fixture.events[50].recorded_at);
+    assert_eq!(manifest.last_recorded_at, fixture.events[99].recorded_at);
+    assert_eq!(manifest.bytes, std::fs::metadata(fixture.file("events_000001.parquet")).unwrap().len());
+    fixture.assert_complete().await;
 
-    let events = &case.events;
-    let (log, _) = case.logs().await;
+    let events = &fixture.events;
+    let (log, _) = fixture.logs().await;
     let filters = [
         ReadFilter::default(),
         ReadFilter { tenant: Some(tenant()), ..ReadFilter::default() },
         ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() },
         ReadFilter { category: Some("agent".to_owned()), tenant: Some(tenant()), ..ReadFilter::default() },
         ReadFilter { types: vec!["task.started".to_owned()], ..ReadFilter::default() },
-        ReadFilter { stream_id: Some(case.long.id), ..ReadFilter::default() },
+        ReadFilter { stream_id: Some(fixture.long_stream.id), ..ReadFilter::default() },
         ReadFilter { category: Some("nothing".to_owned()), ..ReadFilter::default() },
     ];
     for filter in &filters {
@@ -169,13 +171,13 @@ async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_tabl
             assert_eq!(page.iter().collect::<Vec<_>>(), wanted, "{filter:?} up to {place}");
         }
     }
-    let of_stream: Vec<_> = events.iter().filter(|event| event.stream == case.long).collect();
+    let of_stream: Vec<_> = events.iter().filter(|event| event.stream == fixture.long_stream).collect();
     for (after, limit) in [(0, 100), (0, 3), (9, 5), (38, 10), (40, 4), (41, 2), (66, 5)] {
-        let page = log.read_stream(&case.long, Version::from(after as u64), limit).await.unwrap();
+        let page = log.read_stream(&fixture.long_stream, Version::from(after as u64), limit).await.unwrap();
         let wanted: Vec<_> = of_stream[after..].iter().take(limit).copied().collect();
         assert_eq!(page.iter().collect::<Vec<_>>(), wanted, "after version {after}");
     }
-    let alone = events[1..].iter().find(|event| event.stream != case.long).unwrap();
+    let alone = events[1..].iter().find(|event| event.stream != fixture.long_stream).unwrap();
     let page = log.read_stream(&alone.stream, Version::ZERO, 100).await.unwrap();
     assert!(page.len() >= 3 && page.iter().all(|event| event.stream == alone.stream), "all of it is archived");
     for event in events.iter().step_by(13) {
@@ -184,22 +186,22 @@ async fn archived_events_are_read_from_the_files_as_they_were_read_from_the_tabl
             assert_eq!(log.position_at(moment).await.unwrap().get(), wanted);
         }
     }
-    let listed = case.database.run(&["log", "archives", "--format", "json"]).await.assert_success().json();
+    let listed = fixture.database.run(&["log", "archives", "--format", "json"]).await.assert_success().json();
     assert_eq!(listed.as_array().unwrap().len(), 4);
     assert_eq!((&listed[3]["first_position"], &listed[3]["last_position"]), (&151.into(), &200.into()));
 }
 
 #[tokio::test]
-async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_works() {
-    let case = Case::new().await;
-    let early = case.logs().await.1;
+async fn reads_of_archived_events_fail_without_the_archive_folder_and_other_reads_work() {
+    let fixture = Fixture::new().await;
+    let early = fixture.logs().await.1;
     early.read_after(Position::ZERO, &ReadFilter::default(), 10).await.unwrap();
-    case.archive("230").await.assert_success();
+    fixture.archive("230").await.assert_success();
     let everything = ReadFilter::default();
     let rare = ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() };
     let none = ReadFilter { category: Some("nothing".to_owned()), ..ReadFilter::default() };
-    // One that was open before, and one that was opened since.
-    for log in [early, case.logs().await.1] {
+    // A log that was opened before archiving, and one that was opened after it.
+    for log in [early, fixture.logs().await.1] {
         for filter in [&everything, &rare, &none] {
             assert_archived(log.read_after(Position::ZERO, filter, 5).await, (1, 200));
             assert_archived(log.read_after(Position::from(120), filter, 5).await, (121, 200));
@@ -207,34 +209,34 @@ async fn without_the_files_a_read_that_needs_them_is_an_error_and_every_other_wo
         }
         assert_archived(log.read_before(Position::from(331), &rare, 50).await, (1, 200));
         assert_archived(log.read_before(Position::from(210), &everything, 10).await, (1, 200));
-        assert_archived(log.read_stream(&case.long, Version::ZERO, 5).await, (1, 200));
-        let alone = case.events.iter().find(|event| event.stream != case.long).unwrap();
+        assert_archived(log.read_stream(&fixture.long_stream, Version::ZERO, 5).await, (1, 200));
+        let alone = fixture.events.iter().find(|event| event.stream != fixture.long_stream).unwrap();
         assert_archived(log.read_stream(&alone.stream, Version::ZERO, 5).await, (1, 200));
-        assert_archived(log.position_at(case.events[60].recorded_at).await, (51, 100));
+        assert_archived(log.position_at(fixture.events[60].recorded_at).await, (51, 100));
         assert_archived(log.tail().read_after(Position::from(5), 5).await, (6, 200));
-        // What does not need them.
-        assert_eq!(log.read_after(Position::from(200), &everything, 500).await.unwrap(), case.events[200..]);
+        // Reads that do not need the archived events.
+        assert_eq!(log.read_after(Position::from(200), &everything, 500).await.unwrap(), fixture.events[200..]);
         assert_eq!(log.read_before(Position::from(331), &everything, 130).await.unwrap().len(), 130);
-        assert_eq!(log.read_stream(&case.long, Version::from(40), 100).await.unwrap().len(), 26);
-        assert_eq!(log.read_stream(&case.long, Version::from(66), 100).await.unwrap(), []);
-        let unknown = StreamKey { id: Uuid::new_v4(), ..case.long.clone() };
+        assert_eq!(log.read_stream(&fixture.long_stream, Version::from(40), 100).await.unwrap().len(), 26);
+        assert_eq!(log.read_stream(&fixture.long_stream, Version::from(66), 100).await.unwrap(), []);
+        let unknown = StreamKey { id: Uuid::new_v4(), ..fixture.long_stream.clone() };
         assert_eq!(log.read_stream(&unknown, Version::ZERO, 100).await.unwrap(), []);
         assert_eq!(log.read_after(Position::from(330), &none, 10).await.unwrap(), []);
-        let moment = case.events[250].recorded_at;
-        let first = case.events.iter().find(|event| event.recorded_at >= moment).unwrap();
+        let moment = fixture.events[250].recorded_at;
+        let first = fixture.events.iter().find(|event| event.recorded_at >= moment).unwrap();
         assert_eq!(log.position_at(moment).await.unwrap(), first.position);
     }
-    let ran = case.database.run(&["replay"]).await;
+    let ran = fixture.database.run(&["replay"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("positions 1 to 200 are archived"), "{}", ran.stderr);
-    let ran = case.database.run(&["log", "verify"]).await.assert_success();
+    let ran = fixture.database.run(&["log", "verify"]).await.assert_success();
     assert!(ran.stderr.contains("not checked") && ran.stderr.contains("130 events checked"), "{}", ran.stderr);
-    let ran = case.database.run(&["replay", "--archive", case.path()]).await;
+    let ran = fixture.database.run(&["replay", "--archive", fixture.path()]).await;
     assert_eq!(ran.stdout.lines().count(), 330, "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
+async fn a_retry_of_an_archived_append_is_still_a_duplicate() {
     let database = database_with_partitions_of(50).await.unverified();
     let log = open(&database.pool, None).await;
     let sent: Vec<_> = (0..20)
@@ -244,9 +246,10 @@ async fn a_command_that_created_an_archived_stream_is_still_a_duplicate() {
     for append in &sent {
         first.push(log.append(append.clone()).await.unwrap());
     }
-    let case = Case { database, folder: tempfile::tempdir().unwrap(), events: Vec::new(), long: key(&sent[0]) };
-    case.everybody_is_at(60).await;
-    case.archive("51").await.assert_success();
+    let fixture =
+        Fixture { database, folder: tempfile::tempdir().unwrap(), events: Vec::new(), long_stream: key(&sent[0]) };
+    fixture.set_all_checkpoints(60).await;
+    fixture.archive("51").await.assert_success();
     for (append, first) in sent.iter().zip(first) {
         let Appended::New { first, last } = first else { panic!("{first:?}") };
         let again = log.append(append.clone()).await.unwrap();
@@ -262,28 +265,28 @@ fn key(append: &streams::Append) -> StreamKey {
 }
 
 #[tokio::test]
-async fn nothing_is_archived_that_somebody_has_not_read() {
-    let case = Case::new().await;
+async fn a_partition_is_not_archived_before_every_consumer_has_read_it() {
+    let fixture = Fixture::new().await;
     sqlx::query("update apex.checkpoints set position = 120 where name = 'calls/1'")
-        .execute(&case.database.pool)
+        .execute(&fixture.database.pool)
         .await
         .unwrap();
-    let ran = case.archive("230").await;
+    let ran = fixture.archive("230").await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("calls/1 (at 120)") && !ran.stderr.contains("tasks"), "{}", ran.stderr);
-    assert_eq!(case.places().await.0, [0; 0]);
-    // One that has never begun, as a new one would; and the relay, which counts where there is one.
-    case.everybody_is_at(330).await;
-    sqlx::query("delete from apex.checkpoints where name = 'tasks'").execute(&case.database.pool).await.unwrap();
-    assert!(case.archive("230").await.stderr.contains("tasks (at 0)"));
-    case.everybody_is_at(330).await;
+    assert_eq!(fixture.locations().await.0, [0; 0]);
+    // A consumer without a checkpoint counts as at 0; the relay counts once it has a checkpoint.
+    fixture.set_all_checkpoints(330).await;
+    sqlx::query("delete from apex.checkpoints where name = 'tasks'").execute(&fixture.database.pool).await.unwrap();
+    assert!(fixture.archive("230").await.stderr.contains("tasks (at 0)"));
+    fixture.set_all_checkpoints(330).await;
     sqlx::query("insert into apex.checkpoints (name, position) values ('relay:kafka', 99)")
-        .execute(&case.database.pool)
+        .execute(&fixture.database.pool)
         .await
         .unwrap();
-    assert!(case.archive("101").await.stderr.contains("relay:kafka (at 99)"));
-    // The function refuses it too, whoever calls it.
-    let mut owner = case.database.owner().await;
+    assert!(fixture.archive("101").await.stderr.contains("relay:kafka (at 99)"));
+    // The SQL function refuses it too, even for the owner.
+    let mut owner = fixture.database.owner().await;
     let drop = async |owner: &mut sqlx::PgConnection, name: &str| {
         let sql = format!("select apex.archive_partition('{name}', now(), now(), '/tmp', 1, '\\x00', '\\x00')");
         sqlx::query(AssertSqlSafe(sql)).execute(owner).await.unwrap_err().to_string()
@@ -294,137 +297,141 @@ async fn nothing_is_archived_that_somebody_has_not_read() {
     assert!(drop(&mut owner, "events_000000").await.contains("not passed by: agents, "));
     assert!(drop(&mut owner, "events_000001").await.contains("not the oldest"));
     assert!(drop(&mut owner, "events_999999").await.contains("no partition"));
-    case.everybody_is_at(330).await;
+    fixture.set_all_checkpoints(330).await;
     let relay = "update apex.checkpoints set position = 99 where name = 'relay:kafka'";
-    sqlx::query(relay).execute(&case.database.pool).await.unwrap();
-    case.archive("51").await.assert_success();
-    assert_eq!(case.archive("330").await.code, Some(1), "all or nothing");
-    assert_eq!(case.places().await, (vec![1], vec![51, 101, 151, 201, 251, 301]));
+    sqlx::query(relay).execute(&fixture.database.pool).await.unwrap();
+    fixture.archive("51").await.assert_success();
+    assert_eq!(fixture.archive("330").await.code, Some(1), "either all requested partitions are archived or none");
+    assert_eq!(fixture.locations().await, (vec![1], vec![51, 101, 151, 201, 251, 301]));
 }
 
 #[tokio::test]
-async fn partitions_are_chosen_by_age_and_never_the_open_one() {
-    let case = Case::new().await;
-    let ran = case
+async fn older_than_selects_complete_partitions_only() {
+    let fixture = Fixture::new().await;
+    let ran = fixture
         .database
-        .run(&["log", "archive", "--older-than", "1h", "--to", case.path(), "--yes"])
+        .run(&["log", "archive", "--older-than", "1h", "--to", fixture.path(), "--yes"])
         .await
         .assert_success();
     assert!(ran.stderr.contains("No complete partition"), "{}", ran.stderr);
-    let ran = case.database.run(&["log", "archive", "--to", case.path(), "--yes"]).await;
-    assert_eq!(ran.code, Some(2), "a limit must be given: {}", ran.stderr);
-    case.database.run(&["log", "archive", "--older-than", "0s", "--to", case.path(), "--yes"]).await.assert_success();
-    assert_eq!(case.places().await.1, [301]);
-    case.assert_whole().await;
-    // The log goes on, and what is appended is found beside what is archived.
-    let (log, _) = case.logs().await;
-    log.append(append(vec![stream(case.long.id, Expected::Exact(Version::from(66)), 1)])).await.unwrap();
-    assert_eq!(log.read_stream(&case.long, Version::ZERO, 100).await.unwrap().len(), 67);
-    case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
+    let ran = fixture.database.run(&["log", "archive", "--to", fixture.path(), "--yes"]).await;
+    assert_eq!(ran.code, Some(2), "exit code 2 without --before or --older-than: {}", ran.stderr);
+    fixture
+        .database
+        .run(&["log", "archive", "--older-than", "0s", "--to", fixture.path(), "--yes"])
+        .await
+        .assert_success();
+    assert_eq!(fixture.locations().await.1, [301]);
+    fixture.assert_complete().await;
+    // New events of an archived stream are read together with the archived ones.
+    let (log, _) = fixture.logs().await;
+    log.append(append(vec![stream(fixture.long_stream.id, Expected::Exact(Version::from(66)), 1)])).await.unwrap();
+    assert_eq!(log.read_stream(&fixture.long_stream, Version::ZERO, 100).await.unwrap().len(), 67);
+    fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
 }
 
-/// Waits until a file is there.
-async fn appears(path: &Path) {
+/// Waits until a file exists.
+async fn until_exists(path: &Path) {
     tokio::time::timeout(testkit::TIMEOUT, async {
         while !path.exists() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await
-    .unwrap_or_else(|_| panic!("{} does not appear", path.display()));
+    .unwrap_or_else(|_| panic!("{} was not created in time", path.display()));
 }
 
-/// SIGKILL while the file is written, while it waits to be recorded, and at moments that nobody chose.
+/// SIGKILL while the file is written, while it waits to be recorded, and after arbitrary delays.
 #[tokio::test]
-async fn an_archiver_that_is_killed_loses_nothing_and_the_next_goes_on() {
-    let case = Case::new().await;
-    let mut child = case.database.apex(&case.arguments("330")).spawn().unwrap();
-    appears(&case.file("events_000000.parquet.partial")).await;
+async fn a_killed_archiver_loses_nothing_and_the_next_run_resumes() {
+    let fixture = Fixture::new().await;
+    let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
+    until_exists(&fixture.file("events_000000.parquet.partial")).await;
     child.kill().await.unwrap();
-    case.assert_whole().await;
+    fixture.assert_complete().await;
 
-    // Somebody has read the log in a transaction that is still open: nothing can be dropped.
-    let mut reader = case.database.owner().await;
+    // An open transaction that has read the log: no partition can be detached.
+    let mut reader = fixture.database.owner().await;
     sqlx::query("begin").execute(&mut reader).await.unwrap();
     sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
-    let (archived, _) = case.places().await;
-    let next = case.file(&format!("events_{:06}.manifest.json", archived.len()));
-    let mut child = case.database.apex(&case.arguments("330")).spawn().unwrap();
-    appears(&next).await;
+    let (archived, _) = fixture.locations().await;
+    let next = fixture.file(&format!("events_{:06}.manifest.json", archived.len()));
+    let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
+    until_exists(&next).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    // Meanwhile appends go on, with pauses at most.
-    let (log, _) = case.logs().await;
+    // Appends continue meanwhile, at most delayed.
+    let (log, _) = fixture.logs().await;
     let appending = log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)]));
-    tokio::time::timeout(Duration::from_secs(5), appending).await.expect("appends go on").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), appending).await.expect("appends continue").unwrap();
     child.kill().await.unwrap();
     sqlx::query("commit").execute(&mut reader).await.unwrap();
-    assert_eq!(case.places().await.0, archived, "whole, and not recorded");
+    assert_eq!(fixture.locations().await.0, archived, "the file is complete, but not recorded");
     let before = std::fs::read(next.with_extension("").with_extension("parquet")).unwrap();
 
     for pause in [30, 60, 90, 120, 150, 200, 250] {
-        let mut child = case.database.apex(&case.arguments("330")).spawn().unwrap();
+        let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(pause)).await;
         child.kill().await.unwrap();
-        // Each event is in exactly one place.
-        let (archived, kept) = case.places().await;
+        // Each event is either in the table or in an archive, never in both.
+        let (archived, kept) = fixture.locations().await;
         assert_eq!([archived, kept].concat(), [1, 51, 101, 151, 201, 251, 301]);
-        case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
+        fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
     }
-    // A killed command's connection may hold its lock for a moment longer.
+    // The connection of a killed command may hold its lock a little longer.
     tokio::time::timeout(testkit::TIMEOUT, async {
-        while case.archive("330").await.code != Some(0) {
+        while fixture.archive("330").await.code != Some(0) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await
     .unwrap();
-    assert_eq!(case.places().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
-    let ran = case.database.run(&["log", "verify", "--archive", case.path()]).await.assert_success();
+    assert_eq!(fixture.locations().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
+    let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
     assert!(ran.stderr.contains("331 events checked, 0 problems"), "{}", ran.stderr);
     let after = std::fs::read(next.with_extension("").with_extension("parquet")).unwrap();
-    assert!(before == after, "a complete archive is taken as it is");
+    assert!(before == after, "a complete archive file is reused unchanged");
 }
 
 #[tokio::test]
-async fn a_damaged_or_missing_file_is_found() {
-    let case = Case::new().await;
-    case.archive("151").await.assert_success();
-    case.assert_whole().await;
-    let path = case.file("events_000001.parquet");
+async fn a_corrupt_or_missing_archive_file_is_detected() {
+    let fixture = Fixture::new().await;
+    fixture.archive("151").await.assert_success();
+    fixture.assert_complete().await;
+    let path = fixture.file("events_000001.parquet");
     let intact = std::fs::read(&path).unwrap();
-    let (log, _) = case.logs().await;
+    let (log, _) = fixture.logs().await;
     for byte in [4, intact.len() / 2, intact.len() - 9] {
         let mut damaged = intact.clone();
         damaged[byte] ^= 1;
         std::fs::write(&path, damaged).unwrap();
-        let ran = case.database.run(&["log", "verify", "--archive", case.path()]).await;
+        let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await;
         assert_eq!(ran.code, Some(1), "{}", ran.stderr);
         assert!(ran.stderr.contains("events_000001.parquet is damaged"), "{}", ran.stderr);
         assert!(!ran.stderr.contains("events_000002"), "{}", ran.stderr);
         let error = log.read_after(Position::from(60), &ReadFilter::default(), 5).await.unwrap_err();
         assert!(matches!(&error, ReadError::Archive(ArchiveError::Damaged { .. })), "{error:?}");
         assert!(error.source().is_some());
-        // The others are not touched by it.
+        // Reads from the other files still work.
         log.read_after(Position::from(3), &ReadFilter::default(), 5).await.unwrap();
     }
     std::fs::remove_file(&path).unwrap();
     let error = log.read_after(Position::from(60), &ReadFilter::default(), 5).await.unwrap_err();
     assert!(matches!(&error, ReadError::Archive(ArchiveError::Missing { .. })), "{error:?}");
     std::fs::write(&path, intact).unwrap();
-    case.assert_whole().await;
-    // A manifest that says something else.
-    let path = case.file("events_000002.manifest.json");
+    fixture.assert_complete().await;
+    // A manifest that contradicts the database.
+    let path = fixture.file("events_000002.manifest.json");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"last_position\": 150", "\"last_position\": 149")).unwrap();
-    let ran = case.database.run(&["log", "verify", "--archive", case.path()]).await;
+    let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await;
     assert!(ran.code == Some(1) && ran.stderr.contains("manifest.json is damaged"), "{}", ran.stderr);
 }
 
-/// An event that was changed in the table, which takes the rights of a superuser, is not put away as if it were intact.
+/// Changing an event in the table takes a superuser; archiving detects it by the content hash.
 #[tokio::test]
-async fn a_damaged_event_is_not_archived() {
-    let case = Case::new().await;
-    let mut owner = case.database.owner().await;
+async fn an_event_with_a_wrong_content_hash_is_not_archived() {
+    let fixture = Fixture::new().await;
+    let mut owner = fixture.database.owner().await;
     for sql in [
         "set session_replication_role = replica",
         "update apex.events set payload = '{\"x\":1}' where position = 77",
@@ -432,69 +439,69 @@ async fn a_damaged_event_is_not_archived() {
     ] {
         sqlx::query(sql).execute(&mut owner).await.unwrap();
     }
-    let ran = case.archive("151").await;
+    let ran = fixture.archive("151").await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("content of position 77"), "{}", ran.stderr);
-    assert_eq!(case.places().await.0, [1], "what comes before it is archived");
+    assert_eq!(fixture.locations().await.0, [1], "the partition before it is archived");
 }
 
 #[tokio::test]
-async fn a_folder_that_holds_another_log_is_left_alone() {
-    let (case, other) = (Case::new().await, Case::new().await);
+async fn archiving_refuses_a_folder_with_files_of_another_log() {
+    let (fixture, other) = (Fixture::new().await, Fixture::new().await);
     other.archive("51").await.assert_success();
     let theirs = std::fs::read(other.file("events_000000.parquet")).unwrap();
-    let ran = case.database.run(&other.arguments("101").map(str::to_owned).each_ref().map(String::as_str)).await;
+    let ran = fixture.database.run(&other.arguments("101").map(str::to_owned).each_ref().map(String::as_str)).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("holds other events"), "{}", ran.stderr);
-    assert_eq!(case.places().await.0, [0; 0]);
+    assert_eq!(fixture.locations().await.0, [0; 0]);
     assert!(theirs == std::fs::read(other.file("events_000000.parquet")).unwrap());
-    other.assert_whole().await;
+    other.assert_complete().await;
 }
 
 #[tokio::test]
-async fn of_two_archivers_one_works() {
-    let case = Case::new().await;
-    let (one, other) = tokio::join!(case.archive("330"), case.archive("330"));
+async fn only_one_archiver_runs_at_a_time() {
+    let fixture = Fixture::new().await;
+    let (one, other) = tokio::join!(fixture.archive("330"), fixture.archive("330"));
     for ran in [&one, &other] {
         let is_fine = ran.code == Some(0) || ran.stderr.contains("another archive command is at work");
         assert!(is_fine, "{}", ran.stderr);
     }
     assert!(one.code == Some(0) || other.code == Some(0));
-    assert_eq!(case.places().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
-    case.assert_whole().await;
+    assert_eq!(fixture.locations().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
+    fixture.assert_complete().await;
 }
 
 #[tokio::test]
-async fn a_reader_in_the_middle_misses_nothing_when_the_ground_is_archived() {
-    let case = Case::new().await;
-    let (with, without) = case.logs().await;
+async fn a_reader_misses_nothing_when_its_partition_is_archived_while_it_reads() {
+    let fixture = Fixture::new().await;
+    let (with, without) = fixture.logs().await;
     let mut readers = [
         with.pages(Position::ZERO, ReadFilter::default(), 11),
-        with.stream_pages(case.long.clone(), Version::ZERO, 5),
+        with.stream_pages(fixture.long_stream.clone(), Version::ZERO, 5),
         without.pages(Position::ZERO, ReadFilter::default(), 11),
-        without.stream_pages(case.long.clone(), Version::ZERO, 5),
+        without.stream_pages(fixture.long_stream.clone(), Version::ZERO, 5),
     ];
     let mut seen = [const { Vec::new() }; 4];
     for (reader, seen) in readers.iter_mut().zip(&mut seen) {
         seen.extend(reader.next_page().await.unwrap().unwrap());
     }
-    case.archive("230").await.assert_success();
-    let [all, of_stream, cut, stream_cut] = &mut readers;
-    for (reader, seen) in [all, of_stream].into_iter().zip(&mut seen) {
+    fixture.archive("230").await.assert_success();
+    let [of_all, of_stream, cut, stream_cut] = &mut readers;
+    for (reader, seen) in [of_all, of_stream].into_iter().zip(&mut seen) {
         while let Some(page) = reader.next_page().await.unwrap() {
             seen.extend(page);
         }
     }
-    assert_eq!(seen[0], case.events);
-    assert!(seen[1].iter().eq(case.events.iter().filter(|event| event.stream == case.long)));
+    assert_eq!(seen[0], fixture.events);
+    assert!(seen[1].iter().eq(fixture.events.iter().filter(|event| event.stream == fixture.long_stream)));
     assert_archived(cut.next_page().await, (12, 200));
     assert_archived(stream_cut.next_page().await, (1, 200));
-    // Not merely once: it goes on where it was as soon as it can, and nowhere else.
+    // A repeated read fails in the same way: the reader has not moved past the missing events.
     assert_archived(cut.next_page().await, (12, 200));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn read_models_are_built_again_over_what_is_archived() {
+async fn read_models_are_rebuilt_over_archived_events() {
     let database = database_with_partitions_of(20).await;
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
         database.run(&["import", format, &sample(file)]).await.assert_success();
@@ -513,7 +520,7 @@ async fn read_models_are_built_again_over_what_is_archived() {
     assert!(!ran.stderr.contains("other rows"), "{}", ran.stderr);
     assert!(ran.stderr.matches("the same rows as live").count() >= 5, "{}", ran.stderr);
     assert_eq!(database.total().await, total);
-    // Aggregates are folded from it too: the same records again are the same calls.
+    // Aggregates are loaded from the archive too: reimported records are duplicates.
     let again = ["import", "autogpt", &sample("autogpt.jsonl"), "--format", "json", "--archive", path];
     let ran = database.run(&again).await.assert_success();
     assert_eq!(ran.json()[0]["duplicate"], 37);
@@ -522,9 +529,9 @@ async fn read_models_are_built_again_over_what_is_archived() {
 }
 
 #[tokio::test]
-async fn only_the_owner_archives_and_nobody_changes_what_is_recorded() {
-    let case = Case::new().await;
-    case.archive("51").await.assert_success();
+async fn only_the_owner_archives_and_archive_records_are_immutable() {
+    let fixture = Fixture::new().await;
+    fixture.archive("51").await.assert_success();
     let as_application = [
         "insert into apex.archives select * from apex.archives",
         "update apex.archives set folder = 'x'",
@@ -538,10 +545,10 @@ async fn only_the_owner_archives_and_nobody_changes_what_is_recorded() {
         "select apex.archive_partition('events_000001', now(), now(), '', 1, '', '')",
     ];
     for sql in as_application {
-        let refused = sqlx::query(sql).execute(&case.database.pool).await.expect_err(sql);
+        let refused = sqlx::query(sql).execute(&fixture.database.pool).await.expect_err(sql);
         assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
     }
-    let mut owner = case.database.owner().await;
+    let mut owner = fixture.database.owner().await;
     for sql in [
         "update apex.archives set folder = 'x'",
         "delete from apex.archives",
@@ -553,5 +560,5 @@ async fn only_the_owner_archives_and_nobody_changes_what_is_recorded() {
         let refused = sqlx::query(sql).execute(&mut owner).await.expect_err(sql);
         assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
     }
-    case.assert_whole().await;
+    fixture.assert_complete().await;
 }

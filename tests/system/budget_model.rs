@@ -1,6 +1,6 @@
-//! Random histories of budgets against a small model of the rule in decision record 4, through the read model on a real
-//! database. The domain's own model test is in `domain/src/spending.rs`; this one also covers counting by month, time
-//! zones, scopes and what is stored.
+//! Random histories of budgets, compared with a reference model of the rule in decision record 4, through the read model
+//! on a real database. The model test in `domain/src/spending.rs` covers the rule alone; this one also covers counting by
+//! month, time zones, scopes and the stored rows.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,11 +16,12 @@ use streams::{Append, Expected, Log, Metadata, NewEvent, StreamAppend};
 use testkit::{TIMEOUT, TestDatabase, name};
 use uuid::Uuid;
 
-/// Histories that are the same in every run: the controls rely on them.
+/// The number of histories that are equal in every run; the planted faults must be found among them.
 const FIXED_HISTORIES: usize = 16;
+/// The number of histories that differ from run to run.
 const RANDOM_HISTORIES: usize = 10;
 
-/// Moments beside the ends of months, and one that is far in the future.
+/// Times near the ends of months, and one far in the future.
 const MOMENTS: [&str; 9] = [
     "2023-07-15T12:00:00Z",
     "2023-07-31T21:59:59Z",
@@ -45,7 +46,7 @@ struct Terms {
 struct Spent {
     moment: usize,
     model: bool,
-    /// None is a call without a price.
+    /// The cost of the call; `None` is a call without a price.
     dollars: Option<u32>,
 }
 
@@ -60,7 +61,7 @@ enum Step {
 
 #[derive(Debug, Clone)]
 struct History {
-    /// Whether the budget counts one model alone.
+    /// Whether the budget counts calls of one model only.
     of_model: bool,
     steps: Vec<Step>,
 }
@@ -83,7 +84,7 @@ fn histories() -> impl Strategy<Value = History> {
         })
 }
 
-/// A budget that is closed before its money is spent: rare among random histories.
+/// A budget that is closed before any spending, which is rare among random histories.
 fn closed_early() -> History {
     let terms = Terms { limit: 10, percents: vec![50, 100], zone: Tz::UTC };
     let spent = Spent { moment: 0, model: true, dollars: Some(8) };
@@ -94,17 +95,17 @@ fn at(moment: usize) -> DateTime<Utc> {
     MOMENTS[moment].parse().unwrap()
 }
 
-/// A crossing in whole numbers: month, percent, version of the terms, spent, limit, whether it is delivered.
-type Told = (String, u16, i64, i64, i64, bool);
+/// A crossing in whole dollars: month, percent, version of the terms, spent, limit, and whether an alert is raised.
+type Crossing = (String, u16, i64, i64, i64, bool);
 
-/// What is wrong with the model on purpose.
+/// A planted fault of the reference model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     OnlyCallsCross,
     OnlyTheLatestMonthIsRevised,
-    AmendmentsArm,
-    RevisionsNeverArm,
-    ZonesAreKept,
+    AmendmentsRearm,
+    RevisionsNeverRearm,
+    ZoneChangesAreIgnored,
     ClosedBudgetsCount,
     TheFutureIsTheLatestMonth,
     EveryMonthIsDelivered,
@@ -113,21 +114,21 @@ enum Fault {
 const FAULTS: [Fault; 8] = [
     Fault::OnlyCallsCross,
     Fault::OnlyTheLatestMonthIsRevised,
-    Fault::AmendmentsArm,
-    Fault::RevisionsNeverArm,
-    Fault::ZonesAreKept,
+    Fault::AmendmentsRearm,
+    Fault::RevisionsNeverRearm,
+    Fault::ZoneChangesAreIgnored,
     Fault::ClosedBudgetsCount,
     Fault::TheFutureIsTheLatestMonth,
     Fault::EveryMonthIsDelivered,
 ];
 
-/// The rule, from scratch after each event.
-fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
+/// The reference model: applies the rule from scratch after each step.
+fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Crossing> {
     let this_month = Utc::now().format("%Y-%m").to_string();
     let mut calls: BTreeMap<usize, Spent> = BTreeMap::new();
     let (mut terms, mut version, mut is_closed): (Option<Terms>, i64, bool) = (None, 0, false);
     let mut crossed: BTreeSet<(String, u16)> = BTreeSet::new();
-    let mut told = BTreeSet::new();
+    let mut crossings = BTreeSet::new();
     for step in &history.steps {
         let mut is_revised = false;
         let mut is_amended = false;
@@ -136,8 +137,10 @@ fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
             Step::Close if terms.is_none() => continue,
             Step::Close => is_closed = true,
             Step::Terms(new) => {
-                let zone =
-                    terms.as_ref().filter(|_| fault == Some(Fault::ZonesAreKept)).map_or(new.zone, |old| old.zone);
+                let zone = terms
+                    .as_ref()
+                    .filter(|_| fault == Some(Fault::ZoneChangesAreIgnored))
+                    .map_or(new.zone, |old| old.zone);
                 terms = Some(Terms { zone, ..new.clone() });
                 (version, is_revised) = (version + 1, true);
             }
@@ -157,8 +160,8 @@ fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
         let reached = |month: &str, percent: u16| {
             months.get(month).is_some_and(|spent| *spent > 0 && spent * 100 >= limit * i64::from(percent))
         };
-        if (is_revised && fault != Some(Fault::RevisionsNeverArm))
-            || (is_amended && fault == Some(Fault::AmendmentsArm))
+        if (is_revised && fault != Some(Fault::RevisionsNeverRearm))
+            || (is_amended && fault == Some(Fault::AmendmentsRearm))
         {
             crossed.retain(|(month, percent)| reached(month, *percent));
         }
@@ -175,12 +178,12 @@ fn model(history: &History, fault: Option<Fault>) -> BTreeSet<Told> {
                 let is_delivered =
                     fault == Some(Fault::EveryMonthIsDelivered) || oldest.is_none_or(|oldest| month >= *oldest);
                 if !is_missed {
-                    told.insert((month.clone(), *percent, version, *spent, limit, is_delivered));
+                    crossings.insert((month.clone(), *percent, version, *spent, limit, is_delivered));
                 }
             }
         }
     }
-    told
+    crossings
 }
 
 fn spending_by_month<'a>(calls: impl Iterator<Item = &'a Spent>, zone: Tz) -> BTreeMap<String, i64> {
@@ -228,7 +231,7 @@ fn charged(spent: Spent) -> Charged {
     }
 }
 
-/// A tenant with one budget, whose history is appended event by event.
+/// A tenant with one budget and its calls, whose history is appended event by event.
 struct Tenant {
     id: TenantId,
     history: History,
@@ -244,7 +247,7 @@ impl Tenant {
         Self { id, history, budget: Uuid::now_v7(), calls: BTreeMap::new(), is_defined: false, is_closed: false }
     }
 
-    /// The event of a step, if there is one.
+    /// The event of a step: its category, its stream id and itself; `None` if the step has no effect.
     fn event(&mut self, step: usize) -> Option<(&'static str, Uuid, Event)> {
         match self.history.steps.get(step)?.clone() {
             Step::Call(number, spent) => {
@@ -310,11 +313,11 @@ impl Tenant {
         log.append(Append { tenant: self.id.clone(), metadata, request: None, streams: vec![stream] }).await.unwrap();
     }
 
-    /// What the read model has recorded.
-    async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Told> {
+    /// The crossings that the read model has recorded.
+    async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Crossing> {
         let whole = |amount: String| amount.parse::<i64>().unwrap();
         let rows = projections::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
-        let told = |row: projections::CrossingRow| {
+        let to_crossing = |row: projections::CrossingRow| {
             let percent = u16::try_from(row.threshold_percent).unwrap();
             (
                 row.month,
@@ -325,12 +328,12 @@ impl Tenant {
                 row.is_delivered,
             )
         };
-        rows.into_iter().map(told).collect()
+        rows.into_iter().map(to_crossing).collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_crossed_is_what_the_model_says_of_random_histories() {
+async fn crossings_match_a_reference_model_over_random_histories() {
     let (mut fixed, mut random) = (TestRunner::deterministic(), TestRunner::default());
     let mut history = |number| {
         if number == 0 {
@@ -359,11 +362,11 @@ async fn what_is_crossed_is_what_the_model_says_of_random_histories() {
         assert_eq!(recorded, model(&tenant.history, None), "{}: {:#?}", tenant.id, tenant.history);
         crossed.push(recorded);
     }
-    // The control: a model that is wrong is found to be so by the same comparison.
+    // Control: the same comparison finds each planted fault of the model.
     for fault in FAULTS {
         let mut fixed = tenants.iter().zip(&crossed).take(FIXED_HISTORIES);
-        let is_found = fixed.any(|(tenant, recorded)| *recorded != model(&tenant.history, Some(fault)));
-        assert!(is_found, "{fault:?} is not found");
+        let is_detected = fixed.any(|(tenant, recorded)| *recorded != model(&tenant.history, Some(fault)));
+        assert!(is_detected, "{fault:?} is not detected");
     }
     for batch_events in [1, 7] {
         let circumstances = projections::Circumstances::foreign(batch_events);

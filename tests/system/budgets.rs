@@ -1,4 +1,4 @@
-//! Budgets: every threshold that is crossed is told once.
+//! Budgets: every crossed threshold raises one alert.
 
 use apex::rooms::Rooms;
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ async fn define(database: &TestDatabase, terms: BudgetTerms) -> BudgetId {
     id
 }
 
-/// The alerts in the log: threshold, spent, position.
+/// The alerts in the log: threshold in percent, amount spent, position.
 async fn alerts(database: &TestDatabase) -> Vec<(u16, String, u64)> {
     let rooms = database.rooms().await;
     let filter = ReadFilter { category: Some("budget_period".to_owned()), ..ReadFilter::default() };
@@ -58,37 +58,37 @@ fn thresholds(alerts: &[(u16, String, u64)]) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn three_thresholds_are_told_once_each_in_order_whatever_happens() {
+async fn each_threshold_alerts_once_and_in_order_despite_reimports_and_rebuilds() {
     let database = TestDatabase::new().await;
-    // The sample's calls of October 2023 come to 0.402832 dollars.
+    // The sample's calls of October 2023 cost 0.402832 dollars.
     let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let import = ["import", "autogpt", &sample("autogpt.jsonl")];
     database.run(&import).await.assert_success();
-    let told = alerts(&database).await;
-    assert_eq!(thresholds(&told), [50, 80, 100]);
-    for (percent, spent, _) in &told {
+    let alerted = alerts(&database).await;
+    assert_eq!(thresholds(&alerted), [50, 80, 100]);
+    for (percent, spent, _) in &alerted {
         let share = rust_decimal::Decimal::new(2 * i64::from(*percent), 3);
         let spent: rust_decimal::Decimal = spent.parse().unwrap();
-        // A call of the sample costs at most 0.02 dollars: the alert came with the call that crossed.
+        // A call of the sample costs at most 0.02 dollars: the alert was raised by the call that crossed.
         assert!(spent >= share && spent < share + rust_decimal::Decimal::new(2, 2), "{percent} % at {spent}");
     }
 
     database.run(&import).await.assert_success();
     database.run(&["projections", "rebuild", "budgets", "--switch"]).await.assert_success();
     database.run(&import).await.assert_success();
-    assert_eq!(alerts(&database).await, told, "importing, rebuilding and starting again tells nothing new");
+    assert_eq!(alerts(&database).await, alerted, "reimporting, rebuilding and restarting raise no new alert");
 
     let rows = query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
-    assert_eq!(positions, told.iter().map(|alert| alert.2).collect::<Vec<_>>());
+    assert_eq!(positions, alerted.iter().map(|alert| alert.2).collect::<Vec<_>>());
     let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months.len(), 1);
     assert_eq!((months[0].month.as_str(), months[0].spent.to_string().as_str()), ("2023-10", "0.402832"));
 }
 
 #[tokio::test]
-async fn a_budget_counts_what_is_in_its_scope_alone() {
+async fn a_budget_counts_only_calls_in_its_scope() {
     let database = TestDatabase::new().await;
     let other = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-4o") })).await;
     let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
@@ -98,10 +98,10 @@ async fn a_budget_counts_what_is_in_its_scope_alone() {
 }
 
 #[tokio::test]
-async fn a_budget_defined_late_tells_what_was_spent_before() {
+async fn a_budget_alerts_for_spending_before_its_definition() {
     let database = TestDatabase::new().await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    // Defined in November 2023; the calls are of October.
+    // The budget is defined in November 2023; the calls are of October.
     let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
@@ -112,19 +112,19 @@ async fn a_budget_defined_late_tells_what_was_spent_before() {
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
 
-/// Two processes, each with its policy, both see the same crossings.
+/// Two processes, each with its own policy, see the same crossings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_processes_tell_each_threshold_once() {
+async fn several_processes_alert_once_per_threshold() {
     let database = TestDatabase::new().await;
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
-    let mut bystanders = Vec::new();
+    let mut processes = Vec::new();
     for _ in 0..2 {
         let mut rooms = database.rooms().await;
         rooms.start_projections();
-        bystanders.push(rooms);
+        processes.push(rooms);
     }
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    for rooms in bystanders {
+    for rooms in processes {
         rooms.settle(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
     }
@@ -155,21 +155,21 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
     CallCommand::Report { facts, quote: Some(Quote { price, book_version: 1 }) }
 }
 
-/// A server without HTTP, and one budget.
-struct Stage {
+/// The workers of a server without HTTP, and one budget.
+struct Fixture {
     database: TestDatabase,
     rooms: Rooms,
     budget: Uuid,
 }
 
-/// Month, percent, version of the terms, whether an alert is raised.
-type Crossed = (String, i32, i64, bool);
+/// A crossing: month, percent, version of the terms, and whether an alert is raised.
+type Crossing = (String, i32, i64, bool);
 
-fn told(month: &str, percent: i32, terms_version: i64) -> Crossed {
+fn alerted(month: &str, percent: i32, terms_version: i64) -> Crossing {
     (month.to_owned(), percent, terms_version, true)
 }
 
-impl Stage {
+impl Fixture {
     async fn new() -> Self {
         let database = TestDatabase::new().await;
         let mut rooms = database.rooms().await;
@@ -196,8 +196,8 @@ impl Stage {
         self.rooms.commands.execute::<Call>(&context, Uuid::now_v7(), call).await.unwrap();
     }
 
-    /// All crossings, in order; the log has an alert for each one that is delivered, and no other.
-    async fn crossed(&self) -> Vec<Crossed> {
+    /// All crossings in order; asserts that the log has one alert for each delivered crossing and no other alert.
+    async fn crossings(&self) -> Vec<Crossing> {
         self.rooms.settle(TIMEOUT).await.unwrap();
         let rows = projections::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100).await.unwrap();
         for row in &rows {
@@ -205,8 +205,8 @@ impl Stage {
         }
         let delivered = rows.iter().filter(|row| row.is_delivered).count();
         assert_eq!(alerts(&self.database).await.len(), delivered);
-        let shown = |row: CrossingRow| (row.month, row.threshold_percent, row.terms_version, row.is_delivered);
-        rows.into_iter().map(shown).collect()
+        let to_crossing = |row: CrossingRow| (row.month, row.threshold_percent, row.terms_version, row.is_delivered);
+        rows.into_iter().map(to_crossing).collect()
     }
 
     async fn close(self) {
@@ -214,58 +214,58 @@ impl Stage {
     }
 }
 
-/// Wherever the date of a revision lies: what is reached under the new terms is told.
+/// A revision dated before the spending alerts too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_revised_below_what_is_spent_is_told_whatever_its_date() {
-    let stage = Stage::new().await;
-    stage.define(terms("100", BudgetScope::Tenant)).await;
-    stage.spend("2023-09-15T12:00:00Z", 6).await;
-    assert_eq!(stage.crossed().await, []);
-    stage.revise(terms("10", BudgetScope::Tenant), "2023-07-01T00:00:00Z").await;
-    assert_eq!(stage.crossed().await, [told("2023-09", 50, 2)]);
-    stage.close().await;
+async fn a_limit_lowered_below_spending_alerts_regardless_of_the_revision_date() {
+    let fixture = Fixture::new().await;
+    fixture.define(terms("100", BudgetScope::Tenant)).await;
+    fixture.spend("2023-09-15T12:00:00Z", 6).await;
+    assert_eq!(fixture.crossings().await, []);
+    fixture.revise(terms("10", BudgetScope::Tenant), "2023-07-01T00:00:00Z").await;
+    assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 2)]);
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lowered_limit_and_then_a_late_call_in_a_closed_month_are_told() {
-    let stage = Stage::new().await;
-    stage.define(terms("100", BudgetScope::Tenant)).await;
-    stage.spend("2023-09-15T12:00:00Z", 6).await;
-    stage.spend("2023-10-15T12:00:00Z", 1).await;
-    stage.revise(terms("10", BudgetScope::Tenant), "2023-10-20T00:00:00Z").await;
-    stage.spend("2023-09-30T12:00:00Z", 1).await;
-    assert_eq!(stage.crossed().await, [told("2023-09", 50, 2)]);
-    stage.spend("2023-09-30T12:00:00Z", 1).await;
-    assert_eq!(stage.crossed().await, [told("2023-09", 50, 2), told("2023-09", 80, 2)]);
-    stage.close().await;
+async fn a_lowered_limit_and_a_late_call_alert_for_a_past_month() {
+    let fixture = Fixture::new().await;
+    fixture.define(terms("100", BudgetScope::Tenant)).await;
+    fixture.spend("2023-09-15T12:00:00Z", 6).await;
+    fixture.spend("2023-10-15T12:00:00Z", 1).await;
+    fixture.revise(terms("10", BudgetScope::Tenant), "2023-10-20T00:00:00Z").await;
+    fixture.spend("2023-09-30T12:00:00Z", 1).await;
+    assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 2)]);
+    fixture.spend("2023-09-30T12:00:00Z", 1).await;
+    assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 2), alerted("2023-09", 80, 2)]);
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_time_zone_that_moves_a_month_over_a_threshold_is_told() {
-    let stage = Stage::new().await;
-    stage.define(terms("10", BudgetScope::Tenant)).await;
-    stage.spend("2023-09-30T22:30:00Z", 4).await;
-    stage.spend("2023-10-05T12:00:00Z", 4).await;
-    assert_eq!(stage.crossed().await, []);
-    // Half past midnight in Berlin: both calls are of October there.
+async fn a_time_zone_change_that_moves_a_month_over_a_threshold_alerts() {
+    let fixture = Fixture::new().await;
+    fixture.define(terms("10", BudgetScope::Tenant)).await;
+    fixture.spend("2023-09-30T22:30:00Z", 4).await;
+    fixture.spend("2023-10-05T12:00:00Z", 4).await;
+    assert_eq!(fixture.crossings().await, []);
+    // The first call is half past midnight in Berlin: both calls are in October there.
     let berlin = BudgetTerms { time_zone: chrono_tz::Europe::Berlin, ..terms("10", BudgetScope::Tenant) };
-    stage.revise(berlin, "2023-12-01T00:00:00Z").await;
-    assert_eq!(stage.crossed().await, [told("2023-10", 50, 2), told("2023-10", 80, 2)]);
-    stage.close().await;
+    fixture.revise(berlin, "2023-12-01T00:00:00Z").await;
+    assert_eq!(fixture.crossings().await, [alerted("2023-10", 50, 2), alerted("2023-10", 80, 2)]);
+    fixture.close().await;
 }
 
-/// Three months reached their threshold before there was a budget: all are recorded, and the latest two are told.
+/// Three months reached a threshold before the budget was defined: all are recorded, the latest two raise alerts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spending_from_before_the_definition_is_recorded_in_every_month_and_told_in_two() {
-    let stage = Stage::new().await;
+async fn past_crossings_are_recorded_for_every_month_and_alerted_for_the_latest_two() {
+    let fixture = Fixture::new().await;
     for month in ["2023-07", "2023-08", "2023-09"] {
-        stage.spend(&format!("{month}-15T12:00:00Z"), 6).await;
+        fixture.spend(&format!("{month}-15T12:00:00Z"), 6).await;
     }
-    stage.define(terms("10", BudgetScope::Tenant)).await;
+    fixture.define(terms("10", BudgetScope::Tenant)).await;
     let history = ("2023-07".to_owned(), 50, 1, false);
-    assert_eq!(stage.crossed().await, [history, told("2023-08", 50, 1), told("2023-09", 50, 1)]);
+    assert_eq!(fixture.crossings().await, [history, alerted("2023-08", 50, 1), alerted("2023-09", 50, 1)]);
 
-    let server = stage.database.serve(&[]).await;
+    let server = fixture.database.serve(&[]).await;
     let query = "query ($after: String) { budgetCrossings(first: 2, after: $after) {
         nodes { month thresholdPercent termsVersion spent limit isDelivered alertPosition } pageInfo { endCursor } } }";
     let first = server.graphql(query, serde_json::json!({})).await;
@@ -282,56 +282,56 @@ async fn spending_from_before_the_definition_is_recorded_in_every_month_and_told
     assert_eq!(second["budgetCrossings"]["nodes"].as_array().unwrap().len(), 1);
     assert_eq!(second["budgetCrossings"]["nodes"][0]["month"], "2023-09");
     server.terminate().await;
-    stage.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_raised_limit_arms_again_what_it_leaves_unreached() {
-    let stage = Stage::new().await;
-    stage.define(terms("10", BudgetScope::Tenant)).await;
-    stage.spend("2023-09-15T12:00:00Z", 10).await;
-    let first = [50, 80, 100].map(|percent| told("2023-09", percent, 1));
-    assert_eq!(stage.crossed().await, first);
-    stage.revise(terms("20", BudgetScope::Tenant), "2023-09-20T00:00:00Z").await;
-    assert_eq!(stage.crossed().await, first, "half of it stays reached and is not told again");
-    stage.spend("2023-09-25T12:00:00Z", 10).await;
-    let again = [80, 100].map(|percent| told("2023-09", percent, 2));
-    assert_eq!(stage.crossed().await, [first.as_slice(), again.as_slice()].concat());
-    let raised: Vec<_> = alerts(&stage.database).await.into_iter().map(|alert| alert.0).collect();
+async fn a_raised_limit_rearms_the_thresholds_that_it_leaves_unreached() {
+    let fixture = Fixture::new().await;
+    fixture.define(terms("10", BudgetScope::Tenant)).await;
+    fixture.spend("2023-09-15T12:00:00Z", 10).await;
+    let first = [50, 80, 100].map(|percent| alerted("2023-09", percent, 1));
+    assert_eq!(fixture.crossings().await, first);
+    fixture.revise(terms("20", BudgetScope::Tenant), "2023-09-20T00:00:00Z").await;
+    assert_eq!(fixture.crossings().await, first, "the 50 % threshold is still reached and does not alert again");
+    fixture.spend("2023-09-25T12:00:00Z", 10).await;
+    let again = [80, 100].map(|percent| alerted("2023-09", percent, 2));
+    assert_eq!(fixture.crossings().await, [first.as_slice(), again.as_slice()].concat());
+    let raised: Vec<_> = alerts(&fixture.database).await.into_iter().map(|alert| alert.0).collect();
     assert_eq!(raised, [50, 80, 100, 80, 100]);
-    stage.close().await;
+    fixture.close().await;
 }
 
-/// More crossings than fit on a page, none of which can be raised, come before one that can.
+/// More crossings than fit on a page, none of which can raise an alert, precede one that can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alerts_that_cannot_be_raised_keep_no_other_waiting() {
-    let mut stage = Stage::new().await;
-    stage.database = stage.database.unverified();
-    stage.define(terms("10", BudgetScope::Tenant)).await;
-    stage.rooms.settle(TIMEOUT).await.unwrap();
+async fn alerts_that_cannot_be_raised_do_not_block_others() {
+    let mut fixture = Fixture::new().await;
+    fixture.database = fixture.database.unverified();
+    fixture.define(terms("10", BudgetScope::Tenant)).await;
+    fixture.rooms.settle(TIMEOUT).await.unwrap();
     sqlx::query(
         "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, terms_version, spent,
              limit_amount, crossed_at_position, crossed_by_event, correlation_id, is_delivered)
          select 'default', gen_random_uuid(), '2023-08', 50, 1, 0, 10, 1, gen_random_uuid(), gen_random_uuid(), true
          from generate_series(1, 250)",
     )
-    .execute(&stage.database.pool)
+    .execute(&fixture.database.pool)
     .await
     .unwrap();
-    stage.spend("2023-09-15T12:00:00Z", 6).await;
-    stage.rooms.settle(TIMEOUT).await.unwrap();
-    assert_eq!(thresholds(&alerts(&stage.database).await), [50]);
-    stage.close().await;
+    fixture.spend("2023-09-15T12:00:00Z", 6).await;
+    fixture.rooms.settle(TIMEOUT).await.unwrap();
+    assert_eq!(thresholds(&alerts(&fixture.database).await), [50]);
+    fixture.close().await;
 }
 
-/// An alert that other code had raised, before the events by which this code counts: it is not waited for again.
+/// Another version of the code raised the alert earlier; this version must not wait for another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crossing_that_is_younger_than_its_alert_is_told() {
-    let stage = Stage::new().await;
-    stage.define(terms("10", BudgetScope::Tenant)).await;
+async fn a_crossing_recorded_after_its_alert_counts_as_alerted() {
+    let fixture = Fixture::new().await;
+    fixture.define(terms("10", BudgetScope::Tenant)).await;
     let month: Month = "2023-09".parse().unwrap();
     let crossed = ThresholdCrossed {
-        budget_id: BudgetId(stage.budget),
+        budget_id: BudgetId(fixture.budget),
         month,
         threshold_percent: Threshold::try_from(50).unwrap(),
         terms_version: 1,
@@ -342,22 +342,22 @@ async fn a_crossing_that_is_younger_than_its_alert_is_told() {
     };
     let context = Context::new(tenant(), "test", Uuid::now_v7());
     let raise = BudgetPeriodCommand::RaiseAlert { crossed };
-    let id = BudgetPeriod::id(BudgetId(stage.budget), month);
-    stage.rooms.commands.execute::<BudgetPeriod>(&context, id, raise).await.unwrap();
-    stage.spend("2023-09-15T12:00:00Z", 6).await;
-    assert_eq!(stage.crossed().await, [told("2023-09", 50, 1)]);
-    let pending = projections::pending_alerts(&stage.database.pool, Position::from(1000), None, 10).await.unwrap();
+    let id = BudgetPeriod::id(BudgetId(fixture.budget), month);
+    fixture.rooms.commands.execute::<BudgetPeriod>(&context, id, raise).await.unwrap();
+    fixture.spend("2023-09-15T12:00:00Z", 6).await;
+    assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 1)]);
+    let pending = projections::pending_alerts(&fixture.database.pool, Position::from(1000), None, 10).await.unwrap();
     assert_eq!(pending, []);
-    stage.close().await;
+    fixture.close().await;
 }
 
-/// A later record that only corrects when a call began costs nothing more, and crosses nothing.
+/// A later record that only corrects when a call began adds no cost and crosses no threshold.
 #[tokio::test]
-async fn an_amendment_that_moves_no_money_tells_nothing() {
+async fn an_amendment_without_a_change_of_cost_raises_no_alert() {
     let database = TestDatabase::new().await;
     let id = define(&database, terms("10", BudgetScope::Tenant)).await;
     let mut rooms = database.rooms().await;
-    // Three dollars, told twice: the second record knows an earlier start, in another quarter of an hour.
+    // Three dollars, reported twice: the second record has an earlier start, in another quarter of an hour.
     let id_of_call = Uuid::now_v7();
     for second in [2000, 0] {
         let context = Context::new(tenant(), "test", Uuid::now_v7());
@@ -368,16 +368,16 @@ async fn an_amendment_that_moves_no_money_tells_nothing() {
     let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
-    assert!(alerts(&database).await.is_empty(), "six dollars of ten would have been told");
+    assert!(alerts(&database).await.is_empty(), "six of ten dollars would have raised an alert");
 }
 
-/// The read model was late, then the log went quiet: the alert is told all the same.
+/// The read model was late and no further event arrives: the alert is raised all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_does_not_wait_for_the_next_event() {
+async fn an_alert_is_raised_without_waiting_for_the_next_event() {
     let database = TestDatabase::new().await;
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
     database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    // Somebody holds the budgets' checkpoint for longer than the policy waits for it.
+    // The checkpoint of the budgets is locked for longer than the policy waits for it.
     let mut holder = database.owner().await;
     sqlx::query("insert into apex.checkpoints values ('budgets', 0) on conflict do nothing")
         .execute(&mut holder)
@@ -394,10 +394,9 @@ async fn an_alert_does_not_wait_for_the_next_event() {
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
 
-/// A crossing of long ago that the read model found only now: by a parked event that was tried again, or in a version that
-/// was switched to.
+/// An old crossing that the read model found only now, after a retried parked event or a switch of versions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_is_told_though_no_event_brings_it() {
+async fn a_crossing_found_later_alerts_without_a_new_event() {
     let database = TestDatabase::new().await.unverified();
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
@@ -414,19 +413,19 @@ async fn an_alert_is_told_though_no_event_brings_it() {
     .execute(&database.pool)
     .await
     .unwrap();
-    wait_until("it is told", async || thresholds(&alerts(&database).await) == [50, 80, 100, 90]).await;
+    wait_until("the alert is raised", async || thresholds(&alerts(&database).await) == [50, 80, 100, 90]).await;
     rooms.close().await.unwrap();
 }
 
-/// The policy sees every event again, and every crossing as one to be told: the command ids are those of the first time.
+/// The policy processes every event and crossing again, with the same command ids as the first time.
 #[tokio::test]
-async fn a_policy_that_forgot_everything_acts_once_in_effect() {
+async fn a_policy_that_lost_its_checkpoint_alerts_once_in_effect() {
     let database = TestDatabase::new().await.unverified();
     define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let import = ["import", "autogpt", &sample("autogpt.jsonl")];
     database.run(&import).await.assert_success();
-    let (told, head) = (alerts(&database).await, database.head().await);
-    assert_eq!(thresholds(&told), [50, 80, 100]);
+    let (alerted, head) = (alerts(&database).await, database.head().await);
+    assert_eq!(thresholds(&alerted), [50, 80, 100]);
     sqlx::query("update apex.checkpoints set position = 0 where name = 'policy:budget-alerts'")
         .execute(&database.pool)
         .await
@@ -436,5 +435,5 @@ async fn a_policy_that_forgot_everything_acts_once_in_effect() {
         .await
         .unwrap();
     database.run(&import).await.assert_success();
-    assert_eq!((alerts(&database).await, database.head().await), (told, head));
+    assert_eq!((alerts(&database).await, database.head().await), (alerted, head));
 }

@@ -1,4 +1,4 @@
-//! Command ids: what is a retry, what is another command, and which events come of it.
+//! Command ids: when a command is a retry, when it is another command, and which event ids follow.
 
 use crate::graphql::command;
 use commands::{Context, Error, OutcomeKind};
@@ -11,102 +11,104 @@ use streams::{Position, ReadFilter, RequestHash};
 use testkit::{Server, TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
-const SETTLED: &str = "outcome position error { code message }";
+const RESULT_FIELDS: &str = "outcome position error { code message }";
 
 async fn head(server: &Server) -> Value {
     server.graphql("{ head }", json!({})).await["head"].take()
 }
 
-/// That a command is refused because its id is that of another one, and nothing is written.
-async fn is_refused(server: &Server, field: &str, input: Value) {
+/// Asserts that a command is refused because its id was used for another one, and that nothing is written.
+async fn assert_reused_id_refused(server: &Server, field: &str, input: Value) {
     let before = head(server).await;
-    let payload = command(server, field, input.clone(), SETTLED).await;
+    let payload = command(server, field, input.clone(), RESULT_FIELDS).await;
     assert_eq!(payload["outcome"], "REFUSED", "{field}({input}): {payload}");
     assert_eq!(payload["error"]["code"], "COMMAND_ID_REUSED", "{field}({input}): {payload}");
     assert_eq!(head(server).await, before, "{field}({input})");
 }
 
-async fn is_duplicate(server: &Server, field: &str, input: Value, first: &Value) {
-    let payload = command(server, field, input.clone(), SETTLED).await;
+/// Asserts that a command is a duplicate with the position of the first execution.
+async fn assert_duplicate(server: &Server, field: &str, input: Value, first: &Value) {
+    let payload = command(server, field, input.clone(), RESULT_FIELDS).await;
     assert_eq!(payload["outcome"], "DUPLICATE", "{field}({input}): {payload}");
     assert_eq!(payload["position"], first["position"], "{field}({input})");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_id_that_comes_again_with_another_command_is_refused() {
+async fn a_command_id_reused_for_a_different_command_is_refused() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let with = |mut input: Value, field: &str, value: Value| {
         input[field] = value;
         input
     };
-    // A command that creates something.
+    // A command that creates an aggregate.
     let register = json!({ "commandId": Uuid::new_v4(), "name": "ada", "at": "2026-01-01T00:00:00Z" });
     let ada = command(&server, "registerAgent", register.clone(), "outcome position agent { id }").await;
     let id = ada["agent"]["id"].clone();
-    is_duplicate(&server, "registerAgent", register.clone(), &ada).await;
-    is_duplicate(&server, "registerAgent", with(register.clone(), "kind", Value::Null), &ada).await;
-    is_refused(&server, "registerAgent", with(register.clone(), "name", json!("bob"))).await;
-    is_refused(&server, "registerAgent", with(register.clone(), "at", json!("2026-01-02T00:00:00Z"))).await;
-    is_refused(&server, "activateAgent", json!({ "commandId": register["commandId"], "id": id })).await;
+    assert_duplicate(&server, "registerAgent", register.clone(), &ada).await;
+    assert_duplicate(&server, "registerAgent", with(register.clone(), "kind", Value::Null), &ada).await;
+    assert_reused_id_refused(&server, "registerAgent", with(register.clone(), "name", json!("bob"))).await;
+    assert_reused_id_refused(&server, "registerAgent", with(register.clone(), "at", json!("2026-01-02T00:00:00Z")))
+        .await;
+    assert_reused_id_refused(&server, "activateAgent", json!({ "commandId": register["commandId"], "id": id })).await;
 
-    // One that changes something.
+    // A command that changes an aggregate.
     let activate = json!({ "commandId": Uuid::new_v4(), "id": id });
-    let activated = command(&server, "activateAgent", activate.clone(), SETTLED).await;
-    is_duplicate(&server, "activateAgent", activate.clone(), &activated).await;
-    is_refused(&server, "activateAgent", with(activate.clone(), "expectedVersion", json!(1))).await;
-    is_refused(&server, "retireAgent", activate.clone()).await;
+    let activated = command(&server, "activateAgent", activate.clone(), RESULT_FIELDS).await;
+    assert_duplicate(&server, "activateAgent", activate.clone(), &activated).await;
+    assert_reused_id_refused(&server, "activateAgent", with(activate.clone(), "expectedVersion", json!(1))).await;
+    assert_reused_id_refused(&server, "retireAgent", activate.clone()).await;
     let bob = command(&server, "registerAgent", json!({ "name": "bob" }), "agent { id }").await;
-    is_refused(&server, "activateAgent", with(activate, "id", bob["agent"]["id"].clone())).await;
+    assert_reused_id_refused(&server, "activateAgent", with(activate, "id", bob["agent"]["id"].clone())).await;
 
-    // What would be refused, or holds already, is still told apart by what was done under the id.
+    // The id decides before the state does: the agent is paused already.
     let pause = json!({ "commandId": Uuid::new_v4(), "id": id, "reason": "lunch" });
-    let paused = command(&server, "pauseAgent", pause.clone(), SETTLED).await;
-    is_duplicate(&server, "pauseAgent", pause.clone(), &paused).await;
-    is_refused(&server, "pauseAgent", with(pause, "reason", json!("tea"))).await;
+    let paused = command(&server, "pauseAgent", pause.clone(), RESULT_FIELDS).await;
+    assert_duplicate(&server, "pauseAgent", pause.clone(), &paused).await;
+    assert_reused_id_refused(&server, "pauseAgent", with(pause, "reason", json!("tea"))).await;
 
-    // A report of a call adds to what is known; another one needs an id of its own.
+    // Another report of a call needs its own command id.
     let usage = |input: u64| json!({ "input": input });
     let report = json!({ "commandId": Uuid::new_v4(), "callKey": "a", "model": "m", "usage": usage(1) });
-    let reported = command(&server, "reportCall", report.clone(), SETTLED).await;
-    is_duplicate(&server, "reportCall", report.clone(), &reported).await;
-    is_refused(&server, "reportCall", with(report, "usage", usage(2))).await;
+    let reported = command(&server, "reportCall", report.clone(), RESULT_FIELDS).await;
+    assert_duplicate(&server, "reportCall", report.clone(), &reported).await;
+    assert_reused_id_refused(&server, "reportCall", with(report, "usage", usage(2))).await;
 }
 
-/// One command id for two new objects is two commands: neither is lost, nor are its events taken for the other's.
+/// One command id for two new aggregates is two commands, and consumers that deduplicate by event id keep both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_command_id_for_two_new_calls_is_two_commands_with_events_of_their_own() {
+async fn one_command_id_for_two_new_calls_is_two_commands_with_distinct_event_ids() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let id = Uuid::new_v4();
     let report = |key: &str| json!({ "commandId": id, "callKey": key, "model": "m" });
     for key in ["a", "b"] {
-        let reported = command(&server, "reportCall", report(key), SETTLED).await;
+        let reported = command(&server, "reportCall", report(key), RESULT_FIELDS).await;
         assert_eq!(reported["outcome"], "DONE", "{reported}");
-        is_duplicate(&server, "reportCall", report(key), &reported).await;
+        assert_duplicate(&server, "reportCall", report(key), &reported).await;
     }
     let ids: Vec<Uuid> = sqlx::query_scalar("select event_id from apex.events where category = 'call'")
         .fetch_all(&database.pool)
         .await
         .unwrap();
     assert_eq!(ids.len(), 2);
-    assert_ne!(ids[0], ids[1], "whoever deduplicates by event id would lose one");
+    assert_ne!(ids[0], ids[1], "a consumer that deduplicates by event id would lose one");
 }
 
-/// Whatever else was done under an id: what a command rests on, or another object, is not what it creates.
+/// The id was used for another aggregate, even one that the command depends on: it is a new command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_command_id_for_an_agent_and_for_what_is_created_for_it_is_two_commands() {
+async fn one_command_id_for_an_agent_and_its_task_is_two_commands() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let (created, changed) = (Uuid::new_v4(), Uuid::new_v4());
     let register = json!({ "commandId": created, "name": "ada" });
     let ada = command(&server, "registerAgent", register, "outcome agent { id }").await["agent"]["id"].clone();
-    command(&server, "activateAgent", json!({ "commandId": changed, "id": ada }), SETTLED).await;
+    command(&server, "activateAgent", json!({ "commandId": changed, "id": ada }), RESULT_FIELDS).await;
     for id in [created, changed] {
         let submit = json!({ "commandId": id, "title": "t", "agentId": ada });
-        let submitted = command(&server, "submitTask", submit.clone(), SETTLED).await;
+        let submitted = command(&server, "submitTask", submit.clone(), RESULT_FIELDS).await;
         assert_eq!(submitted["outcome"], "DONE", "{submitted}");
-        is_duplicate(&server, "submitTask", submit, &submitted).await;
+        assert_duplicate(&server, "submitTask", submit, &submitted).await;
     }
 }
 
@@ -118,7 +120,7 @@ fn register(text: &str) -> AgentCommand {
 }
 
 #[tokio::test]
-async fn two_tenants_have_events_of_their_own_for_equal_commands() {
+async fn equal_commands_of_two_tenants_have_distinct_event_ids() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (id, command_id) = (Uuid::now_v7(), Uuid::new_v4());
@@ -133,10 +135,10 @@ async fn two_tenants_have_events_of_their_own_for_equal_commands() {
     assert_eq!((events.len(), ids.len()), (2, 2));
 }
 
-/// Two requests under one command id that are on their way at once, in one process and in two: one is executed, and the
-/// other is told that it is another one, or held back until that is known.
+/// Two different requests with one command id at the same time, in one process and in two: one is executed, and the
+/// others are duplicates of it or refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_requests_at_once_under_one_command_id_one_is_executed() {
+async fn of_concurrent_requests_with_one_command_id_only_one_is_executed() {
     let database = TestDatabase::new().await;
     let rooms = [database.rooms().await, database.rooms().await];
     for round in 0..20 {
@@ -164,9 +166,9 @@ async fn of_two_requests_at_once_under_one_command_id_one_is_executed() {
     assert_eq!(rooms[0].log.head().await.unwrap().get(), 20);
 }
 
-/// A request whose hash is not known, such as one of an importer, or of a program that hashed otherwise, is a retry.
+/// A request without a hash, as from an importer, or with a hash of an unknown version, counts as a retry.
 #[tokio::test]
-async fn what_is_not_known_of_a_request_counts_as_the_same() {
+async fn a_retry_with_an_unknown_request_hash_is_a_duplicate() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     for (first, second) in [(None, Some(b"x")), (Some(b"x"), None)] {
@@ -188,5 +190,5 @@ async fn what_is_not_known_of_a_request_counts_as_the_same() {
     let request = Some(RequestHash::of(b"another"));
     let context = Context { request, ..Context::new(tenant(), "test", command_id) };
     let outcome = rooms.commands.execute::<Agent>(&context, id, register("ada")).await.unwrap();
-    assert_eq!(outcome.kind, OutcomeKind::Duplicate, "a hash of another version is not compared");
+    assert_eq!(outcome.kind, OutcomeKind::Duplicate, "a hash of an unknown version is not compared");
 }

@@ -1,4 +1,4 @@
-//! The command line: reports that are whole, an orderly end, and what help, completions, manuals and README say.
+//! The command line: complete reports, orderly shutdown, completions, man pages, and the README's example output.
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -7,12 +7,16 @@ use std::time::Instant;
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample};
 
 #[tokio::test]
-async fn a_report_has_all_that_is_in_the_log_though_nobody_feeds_the_read_models() {
+async fn a_report_catches_up_with_the_log_when_no_server_runs() {
     let database = TestDatabase::new().await;
     database.run(&["import", "--no-wait", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let head = database.head().await;
     let partial = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success().json();
-    assert_eq!((&partial["position"], &partial["head"]), (&json!(0), &json!(head)), "it says what it lacks");
+    assert_eq!(
+        (&partial["position"], &partial["head"]),
+        (&json!(0), &json!(head)),
+        "a partial report shows its position and the head"
+    );
 
     let ran = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.assert_success();
     let report = ran.json();
@@ -36,10 +40,10 @@ async fn a_report_has_all_that_is_in_the_log_though_nobody_feeds_the_read_models
 }
 
 #[tokio::test]
-async fn a_report_that_cannot_be_whole_fails() {
+async fn a_report_that_cannot_catch_up_fails() {
     let database = TestDatabase::new().await.unverified();
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    // Workers that feed it from Kafka, of which none runs.
+    // The read model is fed from Kafka, but no worker runs.
     let mut owner = database.owner().await;
     let feed = "update apex.checkpoints set source = 'kafka' where follower = 'calls'";
     sqlx::query(feed).execute(&mut owner).await.unwrap();
@@ -54,7 +58,7 @@ async fn a_report_that_cannot_be_whole_fails() {
 }
 
 #[tokio::test]
-async fn cells_of_a_report_are_no_formulas() {
+async fn csv_cells_are_never_spreadsheet_formulas() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
@@ -77,16 +81,16 @@ async fn cells_of_a_report_are_no_formulas() {
 }
 
 #[tokio::test]
-async fn checking_an_archive_that_is_not_there_fails() {
+async fn verifying_a_missing_archive_folder_fails() {
     let database = TestDatabase::new().await;
     let ran = database.run(&["log", "verify", "--archive", "/no/such/folder"]).await;
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("/no/such/folder is no folder"), "{}", ran.stderr);
 }
 
-/// A book of prices that has just grown past the next snapshot, and a program that ends at once.
+/// The import makes the price book long enough for a snapshot and exits at once.
 #[tokio::test]
-async fn what_is_due_for_a_snapshot_at_the_end_is_kept() {
+async fn a_snapshot_that_is_due_at_exit_is_written() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prices.json");
@@ -95,16 +99,16 @@ async fn what_is_due_for_a_snapshot_at_the_end_is_kept() {
     std::fs::write(&path, serde_json::Value::from(table).to_string()).unwrap();
     let ran = database.run(&["prices", "import", path.to_str().unwrap()]).await.assert_success();
     assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
-    let kept: i64 = sqlx::query_scalar("select count(*) from apex.snapshots where category = 'price_book'")
+    let snapshots: i64 = sqlx::query_scalar("select count(*) from apex.snapshots where category = 'price_book'")
         .fetch_one(&database.pool)
         .await
         .unwrap();
-    assert_eq!(kept, 1);
+    assert_eq!(snapshots, 1);
 }
 
-/// A server is stopped while a read model commits, which takes as long as the test wants it to.
+/// A server is stopped while a read model commits; the test controls how long the commit takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_is_not_followed_by_a_rollback_when_the_server_stops() {
+async fn stopping_during_a_commit_sends_no_rollback() {
     const LOCK: i64 = 4711;
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
@@ -126,25 +130,25 @@ async fn a_commit_is_not_followed_by_a_rollback_when_the_server_stops() {
         and wait_event = 'advisory' and query ilike 'commit%'";
     let deadline = Instant::now() + TIMEOUT;
     while sqlx::query_scalar::<_, i64>(blocked).fetch_one(&mut owner).await.unwrap() == 0 {
-        assert!(Instant::now() < deadline, "no commit waits");
+        assert!(Instant::now() < deadline, "no commit is waiting");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     let address = server.address.trim_start_matches("http://").to_owned();
     let terminated = tokio::spawn(server.terminate());
-    // Its workers are told to stop together with the API.
+    // The workers are told to stop together with the API.
     while tokio::net::TcpStream::connect(&address).await.is_ok() {
-        assert!(Instant::now() < deadline, "the server goes on");
+        assert!(Instant::now() < deadline, "the server keeps listening");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     sqlx::query(AssertSqlSafe(format!("select pg_advisory_unlock({LOCK})"))).execute(&mut owner).await.unwrap();
-    let (code, said) = terminated.await.unwrap();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("transaction in progress"), "{said}");
+    let (code, stderr) = terminated.await.unwrap();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stderr.contains("transaction in progress"), "{stderr}");
     sqlx::query("drop function public.hold cascade").execute(&mut owner).await.unwrap();
 }
 
 #[tokio::test]
-async fn shells_and_manuals_know_the_command_line() {
+async fn completions_and_man_pages_cover_the_command_line() {
     let database = TestDatabase::new().await;
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = database.run(&["completions", shell]).await.assert_success();
@@ -164,20 +168,20 @@ fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
-/// The first thing that a newcomer reads is what a newcomer sees, in a terminal of 100 columns.
+/// The README shows the output of the demo in a terminal of 100 columns.
 #[tokio::test]
-async fn the_demo_prints_what_the_readme_says() {
+async fn the_demo_prints_the_output_in_the_readme() {
     let database = TestDatabase::new().await;
     let mut demo = database.apex(&["demo", "--once", "--listen", "127.0.0.1:0"]);
     let ran = demo.env("COLUMNS", "100").env("APEX_LOG", "error").output().await.unwrap();
-    let (table, told) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
-    assert!(ran.status.success(), "{told}");
+    let (table, stderr) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+    assert!(ran.status.success(), "{stderr}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
     let readme = readme();
     assert!(readme.contains(&table), "README.md does not have this table:\n{table}");
-    // How far the log goes is chance: lines of one call that are imported at once may come to one event or two.
-    let told: Vec<_> = told.lines().filter(|line| !line.trim().is_empty()).collect();
-    for line in told.iter().map(|line| line.split_once("position ").map_or(*line, |(start, _)| start)) {
+    // The last position varies: lines of one call that are imported concurrently may become one event or two.
+    let stderr: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    for line in stderr.iter().map(|line| line.split_once("position ").map_or(*line, |(start, _)| start)) {
         assert!(readme.contains(line), "README.md does not have this line: {line}");
     }
 }
@@ -188,9 +192,9 @@ async fn a_table_fits_the_terminal_and_csv_has_every_column() {
     database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     let report = ["report", "cost", "--by", "provider,model"];
     let ran = database.apex(&report).env("COLUMNS", "60").output().await.unwrap();
-    let (table, told) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+    let (table, stderr) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
     assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
-    assert!(table.contains("0.23213535") && told.contains("Left out to fit 60 columns:"), "{table}{told}");
+    assert!(table.contains("0.23213535") && stderr.contains("Left out to fit 60 columns:"), "{table}{stderr}");
     let piped = database.run(&report).await.assert_success();
     assert!(piped.stdout.contains("cache_read_tokens") && !piped.stderr.contains("Left out"), "{}", piped.stdout);
 }

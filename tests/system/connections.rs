@@ -1,4 +1,4 @@
-//! Connections: how many there are, how long they may take, and what an answer to an upgrade says.
+//! HTTP connections: their limit, their timeout, and the response to a WebSocket upgrade.
 
 use futures::{SinkExt as _, StreamExt as _};
 use std::path::Path;
@@ -14,14 +14,14 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Sends a request over a connection that stays open, and reads the answer, whose length it says.
-async fn ask(connection: &mut TcpStream, path: &str) -> String {
+/// Sends a request over a connection that stays open, and reads the response by its `content-length`.
+async fn get(connection: &mut TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
-    read_answer(connection).await
+    read_response(connection).await
 }
 
-async fn read_answer(connection: &mut TcpStream) -> String {
+async fn read_response(connection: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let answer = tokio::time::timeout(TIMEOUT, async {
         loop {
@@ -37,52 +37,52 @@ async fn read_answer(connection: &mut TcpStream) -> String {
     answer.await.unwrap()
 }
 
-/// What `/metrics` says of the connections that are open.
+/// The number of open connections according to `/metrics`.
 fn open_connections(metrics: &str) -> &str {
     metrics.lines().find_map(|line| line.strip_prefix("apex_http_connections ")).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unfinished_requests_are_closed_after_a_time_and_others_are_served_meanwhile() {
-    const UNFINISHED: usize = 1_200;
+async fn incomplete_requests_time_out_while_others_are_served() {
+    const INCOMPLETE: usize = 1_200;
     let database = TestDatabase::new().await;
     let server = database.serve(&["--head-timeout-ms", "5000"]).await;
-    let mut unfinished = Vec::new();
-    for n in 0..UNFINISHED {
+    let mut incomplete = Vec::new();
+    for n in 0..INCOMPLETE {
         let mut connection = connect(&server).await;
-        // Some begin a request, some say nothing at all.
+        // Every other connection begins a request, the others send nothing.
         if n % 2 == 0 {
             connection.write_all(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
         }
-        unfinished.push(connection);
+        incomplete.push(connection);
     }
     let answer = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
     assert_eq!(answer.status(), 200);
-    for connection in &mut unfinished {
+    for connection in &mut incomplete {
         let mut read = Vec::new();
         let closed = tokio::time::timeout(TIMEOUT, connection.read_to_end(&mut read)).await;
-        assert!(closed.is_ok(), "a connection that says nothing stays open");
+        assert!(closed.is_ok(), "an idle connection is not closed");
     }
     assert_eq!(server.terminate().await.0, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_beyond_the_limit_wait_until_one_ends() {
+async fn connections_beyond_the_limit_wait_until_one_closes() {
     let database = TestDatabase::new().await;
     // One for requests and one for a subscriber.
     let server = database.serve(&["--max-http-connections", "1", "--max-connections", "1"]).await;
     let (mut first, mut second) = (connect(&server).await, connect(&server).await);
     for connection in [&mut first, &mut second] {
-        ask(connection, "/healthz").await;
+        get(connection, "/healthz").await;
     }
     let mut third = connect(&server).await;
     third.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    // Every answer gives the server time to accept one more, which it must not do.
+    // Each request gives the server time to accept one more connection, which it must not do.
     for _ in 0..100 {
-        assert_eq!(open_connections(&ask(&mut first, "/metrics").await), "2");
+        assert_eq!(open_connections(&get(&mut first, "/metrics").await), "2");
     }
     drop(second);
-    assert!(read_answer(&mut third).await.starts_with("HTTP/1.1 200"));
+    assert!(read_response(&mut third).await.starts_with("HTTP/1.1 200"));
     assert_eq!(server.terminate().await.0, Some(0));
 }
 
@@ -90,7 +90,7 @@ const UPGRADE: &str = "GET /graphql/ws HTTP/1.1\r\nHost: localhost\r\nConnection
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_websocket_counts_as_a_connection_until_it_ends() {
+async fn a_websocket_counts_as_a_connection_until_it_closes() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let mut plain = connect(&server).await;
@@ -99,32 +99,32 @@ async fn a_websocket_counts_as_a_connection_until_it_ends() {
         .write_all(format!("{UPGRADE}Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n").as_bytes())
         .await
         .unwrap();
-    assert!(read_answer(&mut socket).await.starts_with("HTTP/1.1 101"));
-    assert_eq!(open_connections(&ask(&mut plain, "/metrics").await), "2");
+    assert!(read_response(&mut socket).await.starts_with("HTTP/1.1 101"));
+    assert_eq!(open_connections(&get(&mut plain, "/metrics").await), "2");
     drop(socket);
     let ended = tokio::time::timeout(TIMEOUT, async {
-        while open_connections(&ask(&mut plain, "/metrics").await) != "1" {
+        while open_connections(&get(&mut plain, "/metrics").await) != "1" {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     ended.await.unwrap();
 }
 
-/// Python's `gql` looks for the header's name to the letter.
+/// Python's `gql` looks up the header by its exact spelling.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_names_its_protocol_as_the_client_spells_the_header() {
+async fn an_upgrade_response_keeps_the_clients_spelling_of_the_protocol_header() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol", "SEC-WEBSOCKET-PROTOCOL"] {
         let mut connection = connect(&server).await;
         let request = format!("{UPGRADE}{name}: graphql-ws, graphql-transport-ws\r\n\r\n");
         connection.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_answer(&mut connection).await;
+        let answer = read_response(&mut connection).await;
         assert!(answer.contains(&format!("\r\n{name}: graphql-transport-ws\r\n")), "{answer}");
     }
 }
 
-/// Python's most used client for GraphQL, with its defaults: it offers two protocols.
+/// The example uses Python's `gql` with its defaults, which offer two protocols.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_example_follows_the_log_over_a_websocket() {
     let database = TestDatabase::new().await;
@@ -142,15 +142,15 @@ async fn the_python_example_follows_the_log_over_a_websocket() {
         .kill_on_drop(true)
         .output();
     let ran = tokio::time::timeout(TIMEOUT, example).await.unwrap().unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{complained}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("position"), "{said}");
+    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{stderr}");
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    assert!(stdout.contains("position"), "{stdout}");
 }
 
-/// A WebSocket has no body to explain itself in: the reason of the close frame is all that a developer sees.
+/// A WebSocket has no response body: the reason of the close frame is all that a developer sees.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_websocket_without_the_token_is_told_where_it_goes() {
+async fn a_websocket_without_a_token_is_told_how_to_send_it() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--token", "test-token-of-a-user"]).await;
     let mut request =

@@ -1,6 +1,6 @@
-//! The embedded database on a real PostgreSQL. Guards in one process are as good as processes,
-//! since `flock` belongs to the open file; what takes a process to show runs [`child`] in one.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! The embedded PostgreSQL cluster and its life cycle. Several guards in one process act like several processes, since
+//! `flock` belongs to the open file; tests that need a separate process run [`child`] in one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const CHILD_HOME: &str = "APEX_TEST_EMBEDDED_HOME";
 
 #[tokio::test]
-async fn keeps_data_over_a_restart_and_secrets_to_itself() {
+async fn data_survives_a_restart_and_secrets_stay_private() {
     let home = TestHome::new();
     let first = home.start().await;
     let pid = postmaster(first.data_dir());
@@ -40,7 +40,7 @@ async fn keeps_data_over_a_restart_and_secrets_to_itself() {
     assert_eq!(mode(first.data_dir()), 0o700);
     assert!(!home.path().join("data.pw").exists());
     let wrong = first.url().replace(&password, "wrong");
-    assert!(PgConnection::connect(&wrong).await.is_err(), "any password opens it");
+    assert!(PgConnection::connect(&wrong).await.is_err(), "a wrong password is accepted");
 
     first.stop().await.unwrap();
     assert_gone(pid);
@@ -50,33 +50,33 @@ async fn keeps_data_over_a_restart_and_secrets_to_itself() {
 }
 
 #[tokio::test]
-async fn only_the_last_user_stops_the_server() {
+async fn only_the_last_process_stops_the_server() {
     let home = TestHome::new();
-    // Together, on an empty home: one makes the cluster, the other waits and joins.
+    // Concurrently on an empty home: one creates the cluster, the other waits and joins.
     let (first, second) = tokio::join!(home.start(), home.start());
     assert_eq!(first.url(), second.url());
     let pid = postmaster(first.data_dir());
     first.stop().await.unwrap();
-    assert!(alive(pid));
+    assert!(is_running(pid));
     assert_eq!(query(&second, "SELECT 'still here'").await, "still here");
     drop(second);
-    // Dropping does what stop does.
+    // Dropping the guard stops the server like `stop`.
     assert_gone(pid);
 }
 
 #[tokio::test]
-async fn users_that_come_and_go_never_miss_the_server() {
+async fn concurrent_starts_and_stops_always_find_a_server() {
     let home = TestHome::new();
     home.start().await.stop().await.unwrap();
     let users: Vec<_> = (0..4)
         .map(|user| {
             let path = home.path();
             tokio::spawn(async move {
-                for turn in 0..4 {
+                for round in 0..4 {
                     let guard = Embedded::start(&path).await.unwrap();
                     assert_eq!(query(&guard, "SELECT 'here'").await, "here");
-                    // Out of step, so that starts meet stops.
-                    tokio::time::sleep(Duration::from_millis(40 * ((user + turn) % 3))).await;
+                    // Different pauses, so that starts coincide with stops.
+                    tokio::time::sleep(Duration::from_millis(40 * ((user + round) % 3))).await;
                     guard.stop().await.unwrap();
                 }
             })
@@ -96,18 +96,18 @@ async fn processes_share_one_server() {
     assert_eq!(pids[0], pids[1]);
     let [first, second] = children;
     first.finish();
-    assert!(alive(pids[0]));
+    assert!(is_running(pids[0]));
     second.finish();
     assert_gone(pids[0]);
 }
 
 #[tokio::test]
-async fn a_killed_user_leaves_a_server_that_the_next_one_adopts() {
+async fn a_killed_process_leaves_a_server_that_the_next_one_adopts() {
     let home = TestHome::new();
     let mut child = TestChild::spawn(&home);
     let pid = child.wait_ready();
     child.kill();
-    assert!(alive(pid));
+    assert!(is_running(pid));
     let next = home.start().await;
     assert_eq!(postmaster(next.data_dir()), pid);
     next.stop().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_killed_user_leaves_a_server_that_the_next_one_adopts() {
 }
 
 #[tokio::test]
-async fn a_user_killed_while_it_makes_the_cluster_does_no_harm() {
+async fn a_process_killed_during_cluster_creation_leaves_a_usable_home() {
     for killed_after_ms in [150, 500, 900] {
         let home = TestHome::new();
         let child = TestChild::spawn(&home);
@@ -135,18 +135,18 @@ async fn ctrl_c_in_the_terminal_does_not_reach_the_server() {
     let pid = child.wait_ready();
     signal("INT", &format!("-{}", child.process.id()));
     child.process.wait().unwrap();
-    assert!(alive(pid));
+    assert!(is_running(pid));
     let next = home.start().await;
     assert_eq!(postmaster(next.data_dir()), pid);
     next.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_is_recovered_where_its_users_look_for_it() {
+async fn a_killed_server_is_recovered_on_the_same_port() {
     let home = TestHome::new();
     let living = home.start().await;
     execute(&living, "CREATE TABLE kept AS SELECT 42 AS answer").await;
-    // A backend that is computing outlives its postmaster, and has to keep the next one out.
+    // A busy backend outlives its postmaster; the next server must wait for it.
     let begun = Instant::now();
     let mut busy = PgConnection::connect(living.url()).await.unwrap();
     let orphan = tokio::spawn(async move {
@@ -160,9 +160,9 @@ async fn a_killed_server_is_recovered_where_its_users_look_for_it() {
     assert_gone(pid);
 
     let next = home.start().await;
-    assert!(begun.elapsed() >= Duration::from_secs(4), "it did not wait for the orphan");
+    assert!(begun.elapsed() >= Duration::from_secs(4), "the start did not wait for the orphaned backend");
     assert_ne!(postmaster(next.data_dir()), pid);
-    assert_eq!(living.url(), next.url(), "the port changed under a living user");
+    assert_eq!(living.url(), next.url(), "the port changed although a process still uses it");
     assert_eq!(query(&living, "SELECT answer::text FROM kept").await, "42");
     drop(orphan);
     living.stop().await.unwrap();
@@ -170,13 +170,13 @@ async fn a_killed_server_is_recovered_where_its_users_look_for_it() {
 }
 
 #[tokio::test]
-async fn a_stale_pid_file_does_not_hinder_a_start() {
+async fn a_stale_pid_file_does_not_prevent_a_start() {
     let home = TestHome::new();
     let guard = home.start().await;
     let data = guard.data_dir().to_owned();
     guard.stop().await.unwrap();
 
-    // The id went to another process of the server's user, the port to somebody else.
+    // The process id and the port in the file have been reused by other processes.
     let owner = fs::metadata(&data).unwrap();
     let mut other = Command::new("sleep");
     other.arg("60").current_dir("/");
@@ -188,7 +188,7 @@ async fn a_stale_pid_file_does_not_hinder_a_start() {
     let port = listener.local_addr().unwrap().port();
     for stale in [
         format!("{}\n{}\n1\n{port}\n\n127.0.0.1\n 1 1\nready\n", other.id(), data.display()),
-        // A power failure can leave it empty.
+        // A power failure can leave the file empty.
         String::new(),
     ] {
         fs::write(data.join("postmaster.pid"), stale).unwrap();
@@ -197,31 +197,31 @@ async fn a_stale_pid_file_does_not_hinder_a_start() {
         assert_eq!(query(&guard, "SELECT 'up'").await, "up");
         guard.stop().await.unwrap();
     }
-    assert!(alive(other.id()), "a process that was none of ours was ended");
+    assert!(is_running(other.id()), "an unrelated process was killed");
     other.kill().unwrap();
     other.wait().unwrap();
 }
 
 #[tokio::test]
-async fn a_server_out_of_sight_is_not_given_a_rival() {
+async fn no_second_server_starts_on_a_data_folder_in_use_elsewhere() {
     let home = TestHome::new();
     let guard = home.start().await;
     let pid_file = guard.data_dir().join("postmaster.pid");
-    // To another container the id in the file means nothing.
+    // In another container the process id in the file does not exist.
     let whole = fs::read_to_string(&pid_file).unwrap();
     let (pid, rest) = whole.split_once('\n').unwrap();
     let hidden = format!("4194305\n{rest}");
     fs::write(&pid_file, &hidden).unwrap();
-    let error = Embedded::start(&home.path()).await.expect_err("it started a second server");
+    let error = Embedded::start(&home.path()).await.expect_err("a second server was started");
     assert!(matches!(error, EmbeddedError::ServerOutOfReach { .. }), "{error}");
     fs::write(&pid_file, &whole).unwrap();
-    assert!(alive(pid.parse().unwrap()));
+    assert!(is_running(pid.parse().unwrap()));
     assert_eq!(query(&guard, "SELECT 'unharmed'").await, "unharmed");
     guard.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn data_goes_where_the_servers_user_can_enter() {
+async fn data_is_placed_where_the_server_user_has_access() {
     let home = TestHome::new();
     fs::set_permissions(home.dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let is_root = fs::metadata(home.dir.path()).unwrap().uid() == 0;
@@ -229,7 +229,7 @@ async fn data_goes_where_the_servers_user_can_enter() {
     let data = guard.data_dir().to_owned();
     execute(&guard, "CREATE TABLE kept AS SELECT 42 AS answer").await;
     guard.stop().await.unwrap();
-    // Again, to find it where it was put.
+    // A second start must find the data where the first one put it.
     let guard = home.start().await;
     assert_eq!(query(&guard, "SELECT answer::text FROM kept").await, "42");
     guard.stop().await.unwrap();
@@ -242,13 +242,13 @@ async fn data_goes_where_the_servers_user_can_enter() {
         let location = fs::read_to_string(home.path().join("data-location")).unwrap();
         assert_eq!(Path::new(&location), data);
         fs::remove_dir_all(&data).unwrap();
-        let error = Embedded::start(&home.path()).await.expect_err("it began anew in silence");
+        let error = Embedded::start(&home.path()).await.expect_err("a new cluster was created silently");
         assert!(matches!(error, EmbeddedError::DataMissing { .. }), "{error}");
     }
 }
 
 #[tokio::test]
-async fn says_what_to_do_about_the_programs() {
+async fn errors_about_postgresql_binaries_include_a_remedy() {
     let home = TestHome::new();
     let empty = tempfile::tempdir().unwrap();
     let error = Embedded::start_with(&home.path(), Some(empty.path())).await.expect_err("no programs");
@@ -265,7 +265,7 @@ async fn says_what_to_do_about_the_programs() {
 }
 
 #[tokio::test]
-async fn the_environment_names_the_programs() {
+async fn apex_pg_bin_selects_the_postgresql_binaries() {
     let home = TestHome::new();
     let mut command = TestChild::command(&home);
     let output = command.env("APEX_PG_BIN", "/nowhere").stdin(Stdio::null()).output().unwrap();
@@ -275,7 +275,7 @@ async fn the_environment_names_the_programs() {
 }
 
 #[tokio::test]
-async fn a_failed_start_shows_the_log_and_leaves_nothing_behind() {
+async fn a_failed_start_reports_the_server_log_and_can_be_retried() {
     let home = TestHome::new();
     let guard = home.start().await;
     let conf = guard.data_dir().join("postgresql.conf");
@@ -290,7 +290,7 @@ async fn a_failed_start_shows_the_log_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_lost_or_wrong_password_is_told() {
+async fn a_missing_or_wrong_password_is_a_specific_error() {
     let home = TestHome::new();
     home.start().await.stop().await.unwrap();
     let file = home.path().join("password");
@@ -308,7 +308,7 @@ async fn a_home_that_others_can_write_to_is_refused() {
     let home = TestHome::new();
     fs::create_dir(home.path()).unwrap();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let error = Embedded::start(&home.path()).await.expect_err("anybody's folder");
+    let error = Embedded::start(&home.path()).await.expect_err("a world-writable home");
     assert!(matches!(error, EmbeddedError::HomeUnusable { .. }), "{error}");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
 
@@ -318,7 +318,7 @@ async fn a_home_that_others_can_write_to_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dropped_database_is_made_again() {
+async fn a_dropped_database_is_recreated() {
     let home = TestHome::new();
     let guard = home.start().await;
     let maintenance = guard.url().replace("/apex?", "/postgres?");
@@ -330,7 +330,7 @@ async fn a_dropped_database_is_made_again() {
     guard.stop().await.unwrap();
 }
 
-/// Not a test: a user in a process of its own. It stops when its stdin ends.
+/// Not a test: uses the cluster in a separate process until its stdin is closed.
 #[tokio::test]
 #[ignore = "the tests above run it"]
 async fn child() {
@@ -338,13 +338,13 @@ async fn child() {
         return;
     };
     let guard = Embedded::start(Path::new(&home)).await.unwrap();
-    // Straight to stdout, which the test harness does not capture.
+    // Written to stdout directly, which the test harness does not capture.
     writeln!(std::io::stdout(), "ready {}", postmaster(guard.data_dir())).unwrap();
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     guard.stop().await.unwrap();
 }
 
-/// A folder for a home, which a server's user other than the caller can enter.
+/// A temporary home folder, accessible to the user that runs the server.
 struct TestHome {
     dir: TempDir,
 }
@@ -365,14 +365,14 @@ impl TestHome {
     }
 }
 
-/// [`child`] in a process group of its own, as a shell starts a command.
+/// [`child`] in a process group of its own, as a shell would start it.
 struct TestChild {
     process: Child,
 }
 
 impl TestChild {
     fn command(home: &TestHome) -> Command {
-        // A run in the background ignores SIGINT, and hands that on; a shell in a terminal does not.
+        // Children of a background process inherit that SIGINT is ignored; in a terminal it is not.
         let mut command = Command::new("env");
         command.arg("--default-signal=INT").arg(std::env::current_exe().unwrap());
         command.args(["embedded::child", "--exact", "--ignored", "--nocapture"]);
@@ -385,7 +385,7 @@ impl TestChild {
         Self { process }
     }
 
-    /// Waits until it has joined, and returns the postmaster that it sees.
+    /// Waits until the child uses the cluster, and returns the process id of the postmaster.
     fn wait_ready(&mut self) -> u32 {
         let stdout = self.process.stdout.as_mut().unwrap();
         for line in BufReader::new(stdout).lines() {
@@ -393,12 +393,12 @@ impl TestChild {
                 return pid.parse().unwrap();
             }
         }
-        panic!("the child ended");
+        panic!("the child exited before it was ready");
     }
 
     fn finish(mut self) {
         drop(self.process.stdin.take());
-        // It still has the harness's summary to print.
+        // The child still prints the summary of the test harness.
         let mut rest = String::new();
         self.process.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
         assert!(self.process.wait().unwrap().success(), "{rest}");
@@ -411,7 +411,7 @@ impl TestChild {
 }
 
 impl Drop for TestChild {
-    /// For a test that failed; nothing to do after the others.
+    /// Stops the child after a failed test; otherwise it has exited already.
     fn drop(&mut self) {
         drop(self.process.stdin.take());
         self.process.wait().ok();
@@ -437,16 +437,16 @@ fn postmaster(data: &Path) -> u32 {
     file.lines().next().unwrap().parse().unwrap()
 }
 
-/// A process that nobody has reaped is dead too.
-fn alive(pid: u32) -> bool {
+/// Whether a process runs; a zombie does not.
+fn is_running(pid: u32) -> bool {
     let state = ps(&["-o", "stat=", "-p", &pid.to_string()]);
     !state.is_empty() && !state.starts_with('Z')
 }
 
 #[track_caller]
 fn assert_gone(pid: u32) {
-    // It has let go of everything, but may still be exiting.
-    wait_until("the postmaster is gone", || !alive(pid));
+    // The postmaster has released all resources, but may still be exiting.
+    wait_until("the postmaster is gone", || !is_running(pid));
 }
 
 fn children_of(pid: u32) -> String {
@@ -466,7 +466,7 @@ fn signal(name: &str, target: &str) {
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         sleep(Duration::from_millis(20));
     }
 }

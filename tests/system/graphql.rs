@@ -1,16 +1,16 @@
-//! GraphQL: commands, refusals, pages, time travel.
+//! GraphQL: commands, refusals, pagination, reads as of an earlier time, and operator mutations.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::{Server, TIMEOUT, TestDatabase, sample};
 use uuid::Uuid;
 
-/// Runs a mutation with one input; its payload.
+/// Runs a mutation with one input and returns its payload.
 pub(crate) async fn command(server: &Server, field: &str, input: Value, select: &str) -> Value {
     let mut kind: Vec<char> = field.chars().collect();
     kind[0] = kind[0].to_ascii_uppercase();
     let kind: String = kind.into_iter().collect();
-    // Which command takes which input is in the schema; those that share one are named here.
+    // The input type is named after the mutation, except where several mutations share one.
     let kind = match kind.as_str() {
         "ActivateAgent" | "ResumeAgent" => "MoveAgent".to_owned(),
         "PauseAgent" | "RetireAgent" => "StopAgent".to_owned(),
@@ -20,8 +20,9 @@ pub(crate) async fn command(server: &Server, field: &str, input: Value, select: 
     server.graphql(&query, json!({ "input": input })).await[field].take()
 }
 
-const SETTLED: &str = "outcome position error { code message field currentVersion }";
+const RESULT_FIELDS: &str = "outcome position error { code message field currentVersion }";
 
+/// Registers and activates an agent and returns its global id.
 async fn agent(server: &Server, name: &str) -> String {
     let payload = command(server, "registerAgent", json!({ "name": name }), "agent { id }").await;
     let id = payload["agent"]["id"].as_str().unwrap().to_owned();
@@ -29,8 +30,9 @@ async fn agent(server: &Server, name: &str) -> String {
     id
 }
 
+/// Runs a mutation, asserts that it is refused, and returns the error code.
 async fn refusal(server: &Server, field: &str, input: Value) -> String {
-    let payload = command(server, field, input, SETTLED).await;
+    let payload = command(server, field, input, RESULT_FIELDS).await;
     assert_eq!(payload["outcome"], "REFUSED", "{field}: {payload}");
     assert_eq!(payload["position"], Value::Null, "{field}: {payload}");
     payload["error"]["code"].as_str().unwrap_or_else(|| panic!("{field}: {payload}")).to_owned()
@@ -45,7 +47,7 @@ fn reason(answer: &Value) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_lives_its_life() {
+async fn an_agent_goes_through_its_lifecycle() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let input = json!({ "name": "ada", "kind": "coder", "model": "gpt-4o", "labels": [{ "key": "team", "value": "a" }],
@@ -72,7 +74,7 @@ async fn an_agent_lives_its_life() {
         let payload = command(&server, field, input, "outcome agent { status }").await;
         assert_eq!(payload, json!({ "outcome": outcome, "agent": { "status": status } }), "{field}");
     }
-    // What a query sees is what the payload of the last command said.
+    // A query returns the state that the payload of the last command showed.
     let query = "query ($id: ID!, $last: Position) { agent(id: $id, minPosition: $last) {
         name status reason version position } }";
     let seen = server.graphql(query, json!({ "id": id, "last": last })).await;
@@ -83,7 +85,7 @@ async fn an_agent_lives_its_life() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_is_done_and_its_calls_are_charged() {
+async fn a_task_completes_and_its_calls_are_priced() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let rates = json!({ "input": "3", "output": 4 });
@@ -114,10 +116,10 @@ async fn a_task_is_done_and_its_calls_are_charged() {
     });
     let select = "outcome position call { id cost reportedCost usage { input output } price { tier bookVersion } }";
     let call = command(&server, "reportCall", report.clone(), select).await;
-    let bought = database_version(&server).await;
+    let book_version = price_book_version(&server).await;
     assert_eq!(call["call"]["cost"], "0.004", "{call}");
     assert_eq!(call["call"]["reportedCost"], "0.005");
-    assert_eq!(call["call"]["price"], json!({ "tier": "standard", "bookVersion": bought }));
+    assert_eq!(call["call"]["price"], json!({ "tier": "standard", "bookVersion": book_version }));
     assert_eq!(command(&server, "reportCall", report, "outcome").await["outcome"], "ALREADY_DONE");
     let tool = json!({ "tool": "grep", "agentId": ada, "taskId": id });
     let last = command(&server, "reportCall", tool, "position call { kind cost }").await;
@@ -143,14 +145,14 @@ async fn a_task_is_done_and_its_calls_are_charged() {
     assert_eq!(row["keys"][1], json!({ "dimension": "MODEL", "value": "m", "id": null, "name": null }));
 }
 
-/// The version of the price book, which may hold the prices that come with Apex.
-async fn database_version(server: &Server) -> Value {
+/// The version of the price book, which also contains the shipped prices.
+async fn price_book_version(server: &Server) -> Value {
     let payload = command(server, "setPrices", json!({ "prices": [] }), "bookVersion").await;
     payload["bookVersion"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memories_are_kept_shared_found_and_forgotten() {
+async fn memories_are_stored_shared_searched_and_forgotten() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let (ada, bob) = (agent(&server, "ada").await, agent(&server, "bob").await);
@@ -184,7 +186,7 @@ async fn memories_are_kept_shared_found_and_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_budget_counts_and_raises_alerts() {
+async fn a_budget_counts_spending_and_raises_alerts() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
@@ -204,16 +206,16 @@ async fn a_budget_counts_and_raises_alerts() {
     let seen = tokio::time::timeout(TIMEOUT, async {
         loop {
             let seen = server.graphql(query, json!({ "id": id, "position": reported["position"] })).await;
-            // Two fields, read one after the other: an alert may be raised in between.
-            let told = [&seen["budget"]["alerts"], &seen["budgetAlerts"]["nodes"]];
-            if told.iter().all(|alerts| alerts.as_array().unwrap().len() == 2) {
+            // The two fields are read one after the other: an alert may be raised in between.
+            let alerts_found = [&seen["budget"]["alerts"], &seen["budgetAlerts"]["nodes"]];
+            if alerts_found.iter().all(|alerts| alerts.as_array().unwrap().len() == 2) {
                 return seen;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     });
     let seen = seen.await.unwrap();
-    // Half past midnight in Berlin: the call belongs to October.
+    // The call is half past midnight in Berlin, so it is in October.
     let month = json!({ "month": "2023-10", "startsAt": "2023-09-30T22:00:00Z", "endsAt": "2023-10-31T23:00:00Z",
                         "spent": "8.5", "remaining": "1.5" });
     assert_eq!(seen["budget"]["months"], json!([month]));
@@ -278,9 +280,9 @@ async fn refusals_are_typed_and_write_nothing() {
     }
     command(&server, "pauseAgent", json!({ "id": ada }), "outcome").await;
     assert_eq!(refusal(&server, "startTask", json!({ "id": task })).await, "AGENT_STOPPED");
-    let moved: i64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
+    let after: i64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
     let before: i64 = head["head"].as_str().unwrap().parse().unwrap();
-    assert_eq!(moved, before + 1, "only the pause is written");
+    assert_eq!(after, before + 1, "the pause is the only event that was written");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -295,18 +297,18 @@ async fn a_retried_command_is_executed_once() {
     for same in ["commandId", "position", "agent"] {
         assert_eq!(first[same], again[same], "{same}");
     }
-    // The version has moved on; the retry is still the same command.
+    // The expected version is stale at the retry, which is still the same command.
     let id = first["agent"]["id"].clone();
     let activate = json!({ "commandId": Uuid::new_v4(), "id": id, "expectedVersion": 1 });
     let mut positions = BTreeSet::new();
     for outcome in ["DONE", "DUPLICATE"] {
-        let payload = command(&server, "activateAgent", activate.clone(), SETTLED).await;
+        let payload = command(&server, "activateAgent", activate.clone(), RESULT_FIELDS).await;
         assert_eq!(payload["outcome"], outcome, "{payload}");
         positions.insert(payload["position"].to_string());
     }
     assert_eq!(positions.len(), 1);
     let stale = json!({ "id": id, "expectedVersion": 1, "reason": "x" });
-    let payload = command(&server, "pauseAgent", stale, SETTLED).await;
+    let payload = command(&server, "pauseAgent", stale, RESULT_FIELDS).await;
     assert_eq!(payload["error"]["code"], "WRONG_VERSION");
     assert_eq!(payload["error"]["currentVersion"], 2);
     let fresh = json!({ "id": id, "expectedVersion": 2 });
@@ -314,7 +316,7 @@ async fn a_retried_command_is_executed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_said_again_in_other_words_is_refused_rather_than_lost() {
+async fn repeating_a_command_with_a_different_text_is_refused() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let ada = agent(&server, "ada").await;
@@ -325,12 +327,16 @@ async fn what_is_said_again_in_other_words_is_refused_rather_than_lost() {
     let task = submit().await;
     let start = json!({ "id": task, "commandId": Uuid::new_v4() });
     for outcome in ["DONE", "DUPLICATE"] {
-        assert_eq!(command(&server, "startTask", start.clone(), SETTLED).await["outcome"], outcome);
+        assert_eq!(command(&server, "startTask", start.clone(), RESULT_FIELDS).await["outcome"], outcome);
     }
-    assert_eq!(refusal(&server, "startTask", json!({ "id": task })).await, "ALREADY_STARTED", "by another worker");
+    assert_eq!(
+        refusal(&server, "startTask", json!({ "id": task })).await,
+        "ALREADY_STARTED",
+        "another command id is another worker"
+    );
 
-    let said = async |field: &str, word: &str, id: &Value, text: &str| {
-        command(&server, field, json!({ "id": id, word: text }), SETTLED).await
+    let run = async |field: &str, word: &str, id: &Value, text: &str| {
+        command(&server, field, json!({ "id": id, word: text }), RESULT_FIELDS).await
     };
     let other = submit().await;
     let third = submit().await;
@@ -341,10 +347,10 @@ async fn what_is_said_again_in_other_words_is_refused_rather_than_lost() {
         ("pauseAgent", "reason", &json!(ada), "ALREADY_STOPPED"),
         ("retireAgent", "reason", &json!(ada), "ALREADY_STOPPED"),
     ] {
-        assert_eq!(said(field, word, id, "this").await["outcome"], "DONE", "{field}");
-        let again = said(field, word, id, "this").await;
+        assert_eq!(run(field, word, id, "this").await["outcome"], "DONE", "{field}");
+        let again = run(field, word, id, "this").await;
         assert_eq!(again["outcome"], "ALREADY_DONE", "{field}: {again}");
-        let payload = said(field, word, id, "that").await;
+        let payload = run(field, word, id, "that").await;
         assert_eq!(payload["error"]["code"], code, "{field}: {payload}");
     }
     let outcome =
@@ -359,20 +365,20 @@ async fn a_budget_of_an_unknown_agent_is_refused() {
     let define = |agent: &Value| json!({ "terms": { "name": "b", "limit": 1, "scope": { "agentId": agent } } });
     assert_eq!(refusal(&server, "defineBudget", define(&json!(Uuid::new_v4()))).await, "UNKNOWN_AGENT");
     let ada = json!(agent(&server, "ada").await);
-    assert_eq!(command(&server, "defineBudget", define(&ada), SETTLED).await["outcome"], "DONE");
+    assert_eq!(command(&server, "defineBudget", define(&ada), RESULT_FIELDS).await["outcome"], "DONE");
     command(&server, "retireAgent", json!({ "id": ada }), "outcome").await;
-    let payload = command(&server, "defineBudget", define(&ada), SETTLED).await;
-    assert_eq!(payload["outcome"], "DONE", "costs of an agent that is gone may still come in");
+    let payload = command(&server, "defineBudget", define(&ada), RESULT_FIELDS).await;
+    assert_eq!(payload["outcome"], "DONE", "a retired agent may still incur costs");
 }
 
-/// A key that says nothing would make one call of all that have it.
+/// A blank key would merge all calls that have it into one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_key_that_says_nothing_is_refused() {
+async fn a_blank_or_invalid_call_key_is_refused() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let head = server.graphql("{ head }", json!({})).await;
     for bad in ["", " ", "\t", "a\nb", &"x".repeat(257)] {
-        let payload = command(&server, "reportCall", json!({ "model": "m", "callKey": bad }), SETTLED).await;
+        let payload = command(&server, "reportCall", json!({ "model": "m", "callKey": bad }), RESULT_FIELDS).await;
         let error = &payload["error"];
         assert_eq!(
             (&error["code"], &error["field"]),
@@ -383,9 +389,9 @@ async fn a_call_key_that_says_nothing_is_refused() {
     assert_eq!(server.graphql("{ head }", json!({})).await, head);
 }
 
-/// What a charge names is in the log before the charge, and stays what it was.
+/// The price book version that a charge names is in the log before the charge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charge_names_the_committed_version_of_the_price_book() {
+async fn a_charge_records_the_committed_price_book_version() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     for rate in ["1", "2"] {
@@ -410,12 +416,12 @@ async fn a_charge_names_the_committed_version_of_the_price_book() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_are_paged_to_their_end() {
+async fn lists_are_paginated_to_the_end() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let mut last = Value::Null;
     for n in 0..7 {
-        // Three of them at the same moment: the id decides.
+        // Groups of three have the same time: the id is the tie-breaker.
         let input = json!({ "name": format!("agent {n}"), "at": format!("2023-11-14T22:13:2{}Z", n / 3) });
         last = command(&server, "registerAgent", input, "position").await["position"].clone();
     }
@@ -458,7 +464,7 @@ async fn lists_are_paged_to_their_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_is_read_in_both_directions() {
+async fn events_are_paginated_in_both_directions() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let head: u64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
@@ -497,13 +503,13 @@ async fn the_log_is_read_in_both_directions() {
     let node = "query ($id: ID!) { node(id: $id) { ... on Event { type } } }";
     let seen = server.graphql(node, json!({ "id": edges[1]["node"]["id"] })).await;
     assert_eq!(seen["node"]["type"], "agent.paused");
-    // An event that is not there yet: "Event:4000000000".
+    // "Event:4000000000", an event that does not exist yet.
     let seen = server.graphql(node, json!({ "id": "RXZlbnQ6NDAwMDAwMDAwMA" })).await;
     assert_eq!(seen["node"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn anything_can_be_seen_as_it_was() {
+async fn an_agent_is_read_as_of_a_position_or_time() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let registered = command(&server, "registerAgent", json!({ "name": "ada" }), "position agent { id }").await;
@@ -524,7 +530,7 @@ async fn anything_can_be_seen_as_it_was() {
         let seen = server.graphql(query, json!({ "id": id, "asOf": as_of })).await;
         assert_eq!(seen["agent"]["status"], status, "{as_of}");
     }
-    // The present, seen as the past, is the present.
+    // Reading as of the head equals reading the present.
     let same = "query ($id: ID!) {
         now: agent(id: $id, minPosition: POSITION) { ...All } then: agent(id: $id, asOf: { position: POSITION }) { ...All }
     } fragment All on Agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
@@ -540,7 +546,7 @@ async fn recorded_at(server: &Server, position: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
+async fn an_unreachable_min_position_is_reported_as_late() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let answer = server.graphql_response("{ agents(minPosition: \"4000000000\") { nodes { id } } }", json!({})).await;
@@ -554,9 +560,9 @@ async fn a_read_model_that_does_not_get_there_is_said_to_be_late() {
     assert_eq!(statuses["parkedEvents"], json!([]));
 }
 
-/// What they show over HTTP; over a WebSocket, [`crate::subscriptions`].
+/// The operator token over HTTP; for WebSockets see [`crate::subscriptions`].
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_operators_have_a_token_nobody_else_touches_read_models() {
+async fn only_the_operator_token_may_manage_projections() {
     let database = TestDatabase::new().await;
     for wrong in [&["--operator-token", " "][..], &["--token", "tea", "--operator-token", "tea"]] {
         let ran = database.run(&[&["serve", "--listen", "127.0.0.1:0"], wrong].concat()).await;
@@ -580,7 +586,7 @@ async fn where_operators_have_a_token_nobody_else_touches_read_models() {
         assert_eq!(code(&ask("tea", &mutation).await), "FORBIDDEN", "{mutation}");
         assert_eq!(ask("rum", &mutation).await["errors"][0]["extensions"]["reason"], answers);
     }
-    // All else is open to both, and nothing to others.
+    // Both tokens may do everything else; other tokens may do nothing.
     for token in ["tea", "rum"] {
         assert_eq!(ask(token, "{ projections { name } }").await["data"]["projections"][0]["name"], "agents");
     }
@@ -589,7 +595,7 @@ async fn where_operators_have_a_token_nobody_else_touches_read_models() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operators_rebuild_compare_switch_and_drop() {
+async fn operators_rebuild_compare_switch_and_drop_a_projection_version() {
     let database = TestDatabase::new().await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let server = database.serve(&[]).await;
@@ -602,7 +608,7 @@ async fn operators_rebuild_compare_switch_and_drop() {
     let head = database.head().await.to_string();
     let built = "{ projections { name nextVersion nextPosition } }";
     while server.graphql(built, json!({})).await["projections"][2]["nextPosition"] != head.as_str() {
-        assert!(std::time::Instant::now() < deadline, "it is not built");
+        assert!(std::time::Instant::now() < deadline, "the projection was not built in time");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let compare = "mutation ($name: String!) { compareProjection(name: $name) {

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP to the letter, limits, and who may ask.
+//! GraphQL over HTTP: status codes, content negotiation, limits, authentication and headers.
 
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -31,10 +31,10 @@ fn query(query: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_status_says_what_became_of_a_request() {
+async fn the_http_status_reflects_the_outcome_of_a_request() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    // What was sent; the status as application/graphql-response+json, as application/json; the code of the error.
+    // The body; the status for application/graphql-response+json and for application/json; the error code.
     let cases = [
         (query("{ head }"), 200, 200, None),
         (query("{"), 400, 200, Some("GRAPHQL_PARSE_FAILED")),
@@ -54,8 +54,8 @@ async fn the_status_says_what_became_of_a_request() {
         (json!({ "query": "{ head }", "variables": [] }).to_string(), 400, 400, Some("BAD_REQUEST")),
         ("\u{0}".to_owned(), 400, 400, Some("BAD_REQUEST")),
     ];
-    for (body, strict, lax, error) in cases {
-        for (accept, expected) in [(GRAPHQL, strict), (JSON, lax)] {
+    for (body, graphql_status, json_status, error) in cases {
+        for (accept, expected) in [(GRAPHQL, graphql_status), (JSON, json_status)] {
             let (status, media_type, answer) = post(&server, accept, &body).await;
             assert_eq!((status.as_u16(), media_type.as_str()), (expected, accept), "{body}: {answer}");
             assert_eq!(error, answer.get("errors").map(|_| code(&answer)), "{body}: {answer}");
@@ -97,14 +97,14 @@ async fn methods_and_media_types_are_negotiated() {
         }
         async { read(request.send().await.unwrap()).await }
     };
-    for (accept, answered) in [
+    for (accept, expected) in [
         (None, JSON),
         (Some("*/*"), JSON),
         (Some("application/graphql-response+json; charset=utf-8, application/json; charset=utf-8"), GRAPHQL),
         (Some("application/json, application/graphql-response+json;q=0.5"), JSON),
     ] {
         let (status, media_type, _) = sent(accept, Some(JSON)).await;
-        assert_eq!((status, media_type.as_str()), (StatusCode::OK, answered), "{accept:?}");
+        assert_eq!((status, media_type.as_str()), (StatusCode::OK, expected), "{accept:?}");
     }
     let (status, _, body) = sent(Some("text/html"), Some(JSON)).await;
     assert_eq!((status, code(&body)), (StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE"));
@@ -123,7 +123,7 @@ async fn methods_and_media_types_are_negotiated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn queries_beyond_a_limit_are_refused_by_name() {
+async fn queries_beyond_a_limit_are_refused_with_its_error_code() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let nested = |levels: usize| format!("{}x{}", "{ a ".repeat(levels), "}".repeat(levels));
@@ -152,14 +152,14 @@ async fn queries_beyond_a_limit_are_refused_by_name() {
     let deep =
         json!({ "query": "{ head }", "variables": { "a": null } }).to_string().replace("null", &"[".repeat(100_000));
     assert_eq!(post(&server, GRAPHQL, &deep).await.0, StatusCode::BAD_REQUEST);
-    // It is still there, and everyday requests of tools pass.
+    // The server still runs, and the introspection query of common tools is accepted.
     let introspection = include_str!("introspection.graphql");
     let (status, _, answer) = post(&server, GRAPHQL, &query(introspection)).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_is_asked_for_where_there_is_one() {
+async fn a_configured_token_is_required() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--token", "tea"]).await;
     let ask = async |token: Option<&str>| {
@@ -183,7 +183,7 @@ async fn a_token_is_asked_for_where_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mutation_is_part_of_its_clients_trace_and_done_in_its_name() {
+async fn a_mutation_continues_the_clients_trace_and_records_its_actor() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let correlation = uuid::Uuid::new_v4();
@@ -199,14 +199,14 @@ async fn a_mutation_is_part_of_its_clients_trace_and_done_in_its_name() {
     assert_eq!((&metadata["actor"], &metadata["correlation_id"]), (&json!("ada"), &json!(correlation)));
     let traceparent = metadata["traceparent"].as_str().unwrap_or_else(|| panic!("{metadata}"));
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
-    assert!(!traceparent.contains("b7ad6b7169203331"), "its own span, not the client's: {traceparent}");
+    assert!(!traceparent.contains("b7ad6b7169203331"), "the span id must be the server's own: {traceparent}");
     let bad = request(&server, Method::POST).header("x-correlation-id", "x").json(&json!({ "query": "{ head }" }));
     let (status, _, body) = read(bad.send().await.unwrap()).await;
     assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "BAD_HEADER"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operations_are_streamed_to_whoever_takes_a_stream() {
+async fn operations_are_streamed_to_clients_that_accept_event_streams() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let stream = async |accept: &str, body: &str| {
@@ -216,7 +216,7 @@ async fn operations_are_streamed_to_whoever_takes_a_stream() {
         (response.status().as_u16(), media_type, response)
     };
     let event_stream = "text/event-stream";
-    // What is refused is refused in the stream, as what is executed is answered in it.
+    // Refusals are sent in the stream, like results.
     for (body, begins) in [
         ("{ agents { nodes { id } } }", "event: next\ndata: {\"data\":{\"agents\":{\"nodes\":[]}}}\n\n"),
         ("mutation { registerAgent(input: { name: \"x\" }) { outcome } }", "event: next\ndata: {\"data\":"),
@@ -230,7 +230,7 @@ async fn operations_are_streamed_to_whoever_takes_a_stream() {
         assert!(text.starts_with(begins) && text.ends_with("\n\nevent: complete\ndata: \n\n"), "{body}: {text}");
         assert_eq!(text.matches("event: ").count(), 2, "{text}");
     }
-    // Whoever takes JSON as well gets it, unless it is no single answer.
+    // A client that also accepts JSON gets JSON, except for subscriptions.
     let both = "application/json, text/event-stream";
     assert!(stream(both, "{ head }").await.1.starts_with(JSON));
     let (_, media_type, mut response) = stream(both, "subscription { events(after: \"0\") { position } }").await;
@@ -255,7 +255,7 @@ async fn operations_are_streamed_to_whoever_takes_a_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_tell_browsers_what_they_may_do_with_them() {
+async fn responses_carry_browser_security_headers() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     for path in [
@@ -277,14 +277,14 @@ async fn answers_tell_browsers_what_they_may_do_with_them() {
         let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src"));
         assert_eq!(scripts.map(str::trim), (path == "/graphiql").then_some("script-src 'self'"), "{path}");
     }
-    // So no code may be in the page.
+    // The policy allows no inline scripts, so the page must have none.
     let page = reqwest::get(format!("{}/graphiql", server.address)).await.unwrap().text().await.unwrap();
     assert!(page.split("<script").skip(1).all(|script| script.starts_with(" src=\"/graphiql/")), "{page}");
     assert!(!page.contains(" onload=") && !page.contains("javascript:"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_cannot_pass_for_a_policy() {
+async fn a_caller_cannot_claim_to_be_a_policy() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let head = server.graphql("{ head }", json!({})).await;
@@ -292,5 +292,5 @@ async fn a_caller_cannot_pass_for_a_policy() {
     let response = request(&server, Method::POST).header("x-apex-actor", "policy:budget-alerts").json(&register);
     let (status, _, body) = read(response.send().await.unwrap()).await;
     assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "BAD_HEADER"), "{body}");
-    assert_eq!(server.graphql("{ head }", json!({})).await, head, "it was done all the same");
+    assert_eq!(server.graphql("{ head }", json!({})).await, head, "the mutation was executed");
 }

@@ -1,4 +1,4 @@
-//! Many appends in one transaction: what the ones that build on each other may rely on.
+//! Group commit: what appends and commands may rely on when many of them share a transaction.
 
 use commands::{Commands, CommandsConfig, Context, Error, OutcomeKind};
 use domain::agent::{Agent, AgentCommand, Profile};
@@ -24,18 +24,19 @@ async fn open(database: &TestDatabase) -> Log {
     Log::open(database.pool.clone(), LogConfig::default()).await.unwrap()
 }
 
+/// All events of a stream.
 async fn of_stream(log: &Log, category: &str, id: Uuid) -> Vec<RecordedEvent> {
     let key = StreamKey { tenant: tenant(), category: category.into(), id };
     log.read_stream(&key, Version::ZERO, 10_000).await.unwrap()
 }
 
-/// All events of one transaction have one time.
+/// The number of transactions that wrote the events: all events of a transaction have the same time.
 fn transactions(events: &[RecordedEvent]) -> usize {
     events.iter().map(|event| event.recorded_at).collect::<BTreeSet<_>>().len()
 }
 
 #[tokio::test]
-async fn appends_that_build_on_each_other_are_written_together_and_in_order() {
+async fn chained_appends_are_committed_together_and_in_order() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let id = Uuid::new_v4();
@@ -44,7 +45,9 @@ async fn appends_that_build_on_each_other_are_written_together_and_in_order() {
         (0..50).map(|n| log.submit(append(vec![stream(id, version(n * 2), 2)]), Some(&chain)).unwrap()).collect();
     let mut last = 0;
     for submitted in submitted {
-        let Appended::New { first, last: end } = submitted.result().await.unwrap() else { panic!("is new") };
+        let Appended::New { first, last: end } = submitted.result().await.unwrap() else {
+            panic!("the append is a duplicate")
+        };
         assert_eq!((first.get(), end.get()), (last + 1, last + 2));
         last = end.get();
     }
@@ -54,28 +57,28 @@ async fn appends_that_build_on_each_other_are_written_together_and_in_order() {
     database.verify_log().await;
 }
 
-/// The second append expects version 1, and version 1 it is: but not the one that it was decided on.
+/// The second append expects version 1, and the stream is at version 1, but not by the append that it was decided on.
 #[tokio::test]
-async fn what_builds_on_an_append_that_was_not_written_is_undone() {
+async fn an_append_chained_to_a_failed_append_is_not_written() {
     for chained in [true, false] {
         let database = TestDatabase::new().await;
-        let (ours, theirs) = (open(&database).await, open(&database).await);
+        let (first_log, other_log) = (open(&database).await, open(&database).await);
         let id = Uuid::new_v4();
-        theirs.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
+        other_log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
         let chain = Chain::default();
         let link = chained.then_some(&chain);
-        let first = ours.submit(append(vec![stream(id, version(0), 1)]), link).unwrap();
-        let second = ours.submit(append(vec![stream(id, version(1), 1)]), link).unwrap();
-        let third = ours.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None).unwrap();
+        let first = first_log.submit(append(vec![stream(id, version(0), 1)]), link).unwrap();
+        let second = first_log.submit(append(vec![stream(id, version(1), 1)]), link).unwrap();
+        let third = first_log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None).unwrap();
         assert!(matches!(first.result().await, Err(AppendError::Conflict { .. })));
         let second = second.result().await;
         if chained {
             assert!(matches!(second, Err(AppendError::ChainAborted)), "{second:?}");
             assert!(chain.is_aborted());
-            let late = ours.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().result().await;
+            let late = first_log.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().result().await;
             assert!(matches!(late, Err(AppendError::ChainAborted)), "{late:?}");
         } else {
-            // Without a chain nothing tells the two apart: this is what the chain is for.
+            // Control: without a chain, the second append is accepted.
             assert!(matches!(second, Ok(Appended::New { .. })), "{second:?}");
         }
         assert!(matches!(third.result().await, Ok(Appended::New { .. })));
@@ -83,9 +86,9 @@ async fn what_builds_on_an_append_that_was_not_written_is_undone() {
     }
 }
 
-/// A conflict or a duplicate in the batch delays those that follow others, and fails none of them.
+/// A conflict or a duplicate in a batch may delay the other appends, but fails none of them.
 #[tokio::test]
-async fn a_refusal_in_the_batch_does_not_fail_those_that_build_on_others() {
+async fn a_refused_append_does_not_fail_other_appends_of_its_batch() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let (known, hot, both) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
@@ -106,9 +109,9 @@ async fn a_refusal_in_the_batch_does_not_fail_those_that_build_on_others() {
     database.verify_log().await;
 }
 
-/// A retry that comes while its first try is in the same queue is no second command.
+/// A retry that arrives while the original is in the same queue is a duplicate.
 #[tokio::test]
-async fn a_retry_beside_its_first_try_gets_the_same_positions() {
+async fn a_retry_queued_with_its_original_gets_the_same_positions() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let id = Uuid::new_v4();
@@ -128,9 +131,9 @@ async fn a_retry_beside_its_first_try_gets_the_same_positions() {
     assert_eq!(of_stream(&log, "task", id).await.len(), 3);
 }
 
-/// Two processes make the same streams in batches of many: each append is settled for itself.
+/// Two processes create the same streams in large batches: each append succeeds or conflicts on its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_processes_that_make_the_same_streams_settle_each_append() {
+async fn of_two_processes_creating_the_same_streams_one_wins_each_stream() {
     let database = TestDatabase::new().await;
     let logs = [open(&database).await, open(&database).await];
     let ids: Vec<Uuid> = (0..300).map(|_| Uuid::new_v4()).collect();
@@ -149,9 +152,9 @@ async fn two_processes_that_make_the_same_streams_settle_each_append() {
     database.verify_log().await;
 }
 
-/// More than may wait: a bulk waits for room where a single append would be told to come again.
+/// More appends than the queue holds: `append_many` waits for capacity, where a single append would get a retryable error.
 #[tokio::test]
-async fn a_bulk_is_answered_one_by_one_and_waits_for_room() {
+async fn append_many_returns_one_result_per_append_and_waits_for_queue_capacity() {
     let database = TestDatabase::new().await;
     let limits = AppenderLimits { max_waiting: 64, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
@@ -195,7 +198,7 @@ async fn running_task(commands: &Commands) -> (Uuid, Uuid) {
     (agent, task)
 }
 
-/// No storm of conflicts: each is decided on what the one before it leaves behind, and few transactions hold them all.
+/// No conflicts: each command is decided on the state after the one before it, and few transactions hold them all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_commands_to_one_aggregate_are_committed_together() {
     let database = TestDatabase::new().await;
@@ -205,7 +208,7 @@ async fn many_commands_to_one_aggregate_are_committed_together() {
     let progress = (0..500).map(|n| {
         let commands = commands.clone();
         async move {
-            // With a note, each one is an event.
+            // The note makes each command an event.
             let note = Body::new(format!("step {n}")).ok();
             let command = TaskCommand::Progress { percent: 50, note, at: at(10) };
             commands.execute::<Task>(&context(), task, command).await
@@ -221,9 +224,9 @@ async fn many_commands_to_one_aggregate_are_committed_together() {
     database.verify_log().await;
 }
 
-/// Two processes on one aggregate: what is refused or held already is so by the log, and the log alternates.
+/// Two processes on one aggregate: every result follows from the committed state, so the events alternate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn commands_of_two_processes_to_one_aggregate_never_rest_on_what_did_not_come_to_be() {
+async fn commands_of_two_processes_to_one_aggregate_are_based_on_committed_state() {
     let database = TestDatabase::new().await;
     let config = CommandsConfig { max_attempts: 1000, ..CommandsConfig::default() };
     let both = [Commands::new(open(&database).await, config), Commands::new(open(&database).await, config)];
@@ -246,13 +249,13 @@ async fn commands_of_two_processes_to_one_aggregate_never_rest_on_what_did_not_c
     let done = kinds.iter().filter(|kind| **kind == OutcomeKind::Done).count();
     assert_eq!(events.len(), 2 + done);
     for pair in events[1..].windows(2) {
-        assert_ne!(pair[0].name, pair[1].name, "an agent is not paused twice, nor resumed twice");
+        assert_ne!(pair[0].name, pair[1].name, "an agent is never paused or resumed twice in a row");
     }
     database.verify_log().await;
 }
 
-/// Another session holds a stream, so that appends to it wait.
-async fn hold(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
+/// Locks a stream in another session, so that appends to it wait.
+async fn lock_stream(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
     let mut owner = database.owner().await;
     sqlx::query("begin").execute(&mut owner).await.unwrap();
     let lock = "select from apex.streams where stream_id = $1 for update";
@@ -260,31 +263,31 @@ async fn hold(database: &TestDatabase, stream: Uuid) -> sqlx::PgConnection {
     owner
 }
 
-/// Waits until an append is held up by the transaction.
-async fn holds_up(holder: &mut PgConnection) {
+/// Waits until an append is blocked by the transaction.
+async fn until_append_is_blocked(holder: &mut PgConnection) {
     let deadline = Instant::now() + TIMEOUT;
     let held = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
     loop {
-        // Within a transaction, who is there would be looked up once and remembered.
+        // Within a transaction, pg_stat_activity is cached.
         sqlx::query("select pg_stat_clear_snapshot()").execute(&mut *holder).await.unwrap();
         if sqlx::query_scalar(held).fetch_one(&mut *holder).await.unwrap() {
             return;
         }
-        assert!(Instant::now() < deadline, "no append is held up");
+        assert!(Instant::now() < deadline, "no append is blocked");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// A batch that never ends is given up, and what comes later goes on. What became of it is found out by a retry.
+/// A batch that does not finish in time is abandoned and later appends continue. A retry finds out its outcome.
 #[tokio::test]
-async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody() {
+async fn a_batch_that_times_out_is_indeterminate_and_blocks_nobody() {
     let database = TestDatabase::new().await;
     let batch_timeout = std::time::Duration::from_millis(500);
     let limits = AppenderLimits { batch_timeout, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
-    let mut holder = hold(&database, id).await;
+    let mut holder = lock_stream(&database, id).await;
     let stuck = append(vec![stream(id, version(1), 1)]);
     let answer = log.append(stuck.clone()).await;
     assert!(matches!(answer, Err(AppendError::Indeterminate(_))), "{answer:?}");
@@ -296,17 +299,17 @@ async fn a_batch_that_takes_too_long_has_an_unknown_outcome_and_holds_up_nobody(
     database.verify_log().await;
 }
 
-/// As many wait as the limit says, whether the appender has seen them or not; one more is told to come again.
+/// The limit counts appends in the queue and in the appender; one more gets a retryable error.
 #[tokio::test]
-async fn no_more_wait_than_may() {
+async fn the_queue_limit_counts_every_waiting_append() {
     let database = TestDatabase::new().await;
     let limits = AppenderLimits { max_waiting: 20, connections: 1, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
-    let mut holder = hold(&database, id).await;
+    let mut holder = lock_stream(&database, id).await;
     let first = log.submit(append(vec![stream(id, version(1), 1)]), None).unwrap();
-    holds_up(&mut holder).await;
+    until_append_is_blocked(&mut holder).await;
     let submit = |_| log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None);
     let mut waiting: Vec<_> = (0..10).map(submit).collect::<Result<_, _>>().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -320,34 +323,34 @@ async fn no_more_wait_than_may() {
     assert!(submit(0).unwrap().result().await.is_ok());
 }
 
-/// Its caller goes away while it waits: what was decided on it waits for it all the same.
+/// The caller of a command goes away while it waits: commands that were decided on its result still wait for it.
 #[tokio::test]
-async fn a_command_whose_caller_left_does_not_trouble_those_after_it() {
+async fn a_cancelled_command_does_not_affect_later_commands() {
     let database = TestDatabase::new().await;
     let commands = Commands::new(open(&database).await, CommandsConfig::default());
     let (_, task) = running_task(&commands).await;
-    let mut holder = hold(&database, task).await;
+    let mut holder = lock_stream(&database, task).await;
     let run = |command: TaskCommand| {
         let commands = commands.clone();
         tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
     };
     let left = run(TaskCommand::Complete { result: None, at: at(20) });
-    holds_up(&mut holder).await;
+    until_append_is_blocked(&mut holder).await;
     left.abort();
     let later = run(TaskCommand::Complete { result: None, at: at(20) });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(!later.is_finished(), "it waits for what it rests on");
+    assert!(!later.is_finished(), "a command waits for the commit of the state it was decided on");
     sqlx::query("rollback").execute(&mut holder).await.unwrap();
     assert_eq!(later.await.unwrap().unwrap().kind, OutcomeKind::AlreadyDone);
 }
 
-/// A command that was decided on an uncommitted state is refused only once that state is committed.
+/// A command that was decided on an uncommitted state is refused only after that state is committed.
 #[tokio::test]
-async fn a_refusal_rests_on_what_is_committed() {
+async fn a_refusal_is_based_on_committed_state() {
     let database = TestDatabase::new().await;
     let commands = Commands::new(open(&database).await, CommandsConfig::default());
     let (agent, task) = running_task(&commands).await;
-    let mut holder = hold(&database, task).await;
+    let mut holder = lock_stream(&database, task).await;
     let run = |command: TaskCommand| {
         let commands = commands.clone();
         tokio::spawn(async move { commands.execute::<Task>(&context(), task, command).await })
@@ -356,7 +359,7 @@ async fn a_refusal_rests_on_what_is_committed() {
     tokio::task::yield_now().await;
     let progress = run(TaskCommand::Progress { percent: 1, note: None, at: at(21) });
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    assert!(!completion.is_finished() && !progress.is_finished(), "nobody is told what is not committed");
+    assert!(!completion.is_finished() && !progress.is_finished(), "no result is returned before the commit");
     sqlx::query("rollback").execute(&mut holder).await.unwrap();
     assert_eq!(completion.await.unwrap().unwrap().kind, OutcomeKind::Done);
     assert!(matches!(progress.await.unwrap(), Err(Error::Rejected(_))));

@@ -1,4 +1,4 @@
-//! Requests that are meant to do harm: those that were found to, over every way in, and those of other sites.
+//! Malicious requests: known attacks over every transport, cross-site requests, and values that cannot exist.
 
 use futures::{SinkExt, StreamExt};
 use reqwest::{Client, Method, StatusCode};
@@ -13,7 +13,7 @@ fn code(answer: &Value) -> &str {
     answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// The code of the error that a query is answered with, over a WebSocket.
+/// The error code that a query gets over a WebSocket.
 async fn over_websocket(server: &Server, query: &str) -> String {
     let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
     let mut request = url.into_client_request().unwrap();
@@ -31,13 +31,13 @@ async fn over_websocket(server: &Server, query: &str) -> String {
                 return message["payload"][0]["extensions"]["code"].as_str().unwrap().to_owned();
             }
         }
-        panic!("the connection ended");
+        panic!("the connection closed without an error message");
     };
     tokio::time::timeout(TIMEOUT, answer).await.unwrap()
 }
 
-/// The code of the error that a query is answered with, over each way in.
-async fn over_all_ways(server: &Server, query: &str) -> Vec<String> {
+/// The error codes that a query gets over each transport.
+async fn over_all_transports(server: &Server, query: &str) -> Vec<String> {
     let (client, url) = (Client::new(), format!("{}/graphql", server.address));
     let posted = client.post(&url).json(&json!({ "query": query }));
     let mut codes = vec![code(&posted.send().await.unwrap().json().await.unwrap()).to_owned()];
@@ -53,22 +53,22 @@ async fn over_all_ways(server: &Server, query: &str) -> Vec<String> {
     codes
 }
 
-/// What the limits saw was not what the parser saw: an unclosed block string hid the rest of a query from them.
+/// An unclosed block string once hid the rest of a query from the limits, but not from the parser.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_query_can_neither_end_the_server_nor_hold_it_up() {
+async fn a_small_query_can_neither_crash_nor_stall_the_server() {
     let database = TestDatabase::new().await;
     let mut server = database.serve(&[]).await;
     let hidden = |levels: usize| format!("{{ a(b: [\"\"\"  \" {}{} ] ) }}", "[".repeat(levels), "]".repeat(levels));
     let quotes = |count: usize| format!("{{ a(b: [\"\"\"{} \" ] ) }}", "x\\\"\"\"\"\"".repeat(count));
     for query in [hidden(1_600), hidden(400_000), quotes(1_000), quotes(70_000)] {
-        for code in over_all_ways(&server, &query).await {
+        for code in over_all_transports(&server, &query).await {
             assert_eq!(code, "GRAPHQL_PARSE_FAILED");
         }
     }
     for query in
         ["[", "{a:", "[{a:"].map(|open| format!("{{ agents(filter: {} ) {{ nodes {{ id }} }} }}", open.repeat(400)))
     {
-        for code in over_all_ways(&server, &query).await {
+        for code in over_all_transports(&server, &query).await {
             assert_eq!(code, "TOO_DEEP");
         }
     }
@@ -78,7 +78,7 @@ async fn a_small_query_can_neither_end_the_server_nor_hold_it_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_token_no_other_site_reaches_any_route() {
+async fn without_a_token_cross_site_requests_reach_only_healthz() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let client = Client::new();
@@ -102,7 +102,7 @@ async fn without_a_token_no_other_site_reaches_any_route() {
     ];
     for route in routes {
         for method in [Method::GET, Method::POST] {
-            // An image of another site: it has no origin.
+            // Among others an image of another site, which sends no origin.
             for headers in [
                 &[("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "image")][..],
                 &[("sec-fetch-site", "same-site")],
@@ -120,7 +120,7 @@ async fn without_a_token_no_other_site_reaches_any_route() {
     }
     assert_eq!(ask(Method::GET, "/healthz", &[("sec-fetch-site", "cross-site")]).await, StatusCode::OK);
     drop(server.terminate().await);
-    // Where there is a token a page does not know it.
+    // With a token, cross-site requests are allowed: other sites do not know it.
     let server = database.serve(&["--token", "tea"]).await;
     let request = client.get(format!("{}/graphql?query=%7Bhead%7D", server.address)).bearer_auth("tea");
     assert_eq!(request.header("sec-fetch-site", "cross-site").send().await.unwrap().status(), StatusCode::OK);
@@ -128,11 +128,11 @@ async fn without_a_token_no_other_site_reaches_any_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_no_event_can_be_is_refused_and_not_waited_for() {
+async fn filters_that_no_event_can_match_are_refused_at_once() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let client = Client::new();
-    for (parameters, word) in [
+    for (parameters, expected) in [
         ("category=%00", "agent, task"),
         ("category=nothing", "agent, task"),
         ("type=%00", "task.completed"),
@@ -147,7 +147,7 @@ async fn what_no_event_can_be_is_refused_and_not_waited_for() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{parameters}");
         let answer: Value = answer.json().await.unwrap();
         let message = answer["errors"][0]["message"].as_str().unwrap();
-        assert!(message.contains(word), "{parameters}: {message}");
+        assert!(message.contains(expected), "{parameters}: {message}");
     }
     for (filter, reason) in [
         (json!({ "category": "\u{0}" }), "UNKNOWN_CATEGORY"),
@@ -164,14 +164,14 @@ async fn what_no_event_can_be_is_refused_and_not_waited_for() {
         let stream = tokio::time::timeout(TIMEOUT, async { request.send().await.unwrap().text().await.unwrap() }).await;
         assert!(stream.unwrap().contains(reason));
     }
-    // Those of an event that was stored are taken.
+    // Filters that an event can match are accepted.
     let query = "{ events(filter: { category: \"agent\", types: [\"agent.registered\"] }) { nodes { id } } }";
     assert_eq!(server.graphql(query, json!({})).await["events"]["nodes"], json!([]));
     drop(server.terminate().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_database_cannot_hold_is_refused_and_is_no_fault() {
+async fn values_that_postgresql_cannot_store_are_user_errors() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     for filter in [json!({ "search": "\u{0}" }), json!({ "search": "a\u{0}b" }), json!({ "tag": "\u{0}" })] {
@@ -182,7 +182,7 @@ async fn what_the_database_cannot_hold_is_refused_and_is_no_fault() {
     let query = "query ($filter: CallFilter) { calls(filter: $filter) { nodes { id } } }";
     let answer = server.graphql_response(query, json!({ "filter": { "model": "\u{0}" } })).await;
     assert_eq!(code(&answer), "BAD_USER_INPUT", "{answer}");
-    // In base64url: a number of microseconds in the year 4714 before Christ, or before, and an id.
+    // In base64url: a number of microseconds in or before the year 4714 BC, and an id.
     for cursor in [
         "LTIxMDkwMDAwMDAwMDAwMDAwMDowMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA",
         "LTkwMDAwMDAwMDAwMDAwMDAwMDowMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA",
@@ -198,7 +198,7 @@ async fn what_the_database_cannot_hold_is_refused_and_is_no_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_variable_without_a_value_stands_for_the_default_of_its_argument() {
+async fn an_omitted_variable_uses_the_default_of_its_argument() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let query = "query ($by: [Dimension!], $first: Int, $no: Boolean = false) {
@@ -210,9 +210,9 @@ async fn a_variable_without_a_value_stands_for_the_default_of_its_argument() {
     drop(server.terminate().await);
 }
 
-/// As text, since readers of JSON do not keep the order. The slow field comes first.
+/// Compared as text, since JSON parsers do not keep the order. The slow field comes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_have_the_order_of_their_query_over_every_way_in() {
+async fn response_fields_keep_the_query_order_in_json_and_event_streams() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let query = "{ usageReport(by: []) { total { cost calls } } b: __typename ...F a: __typename }
@@ -222,8 +222,8 @@ async fn answers_have_the_order_of_their_query_over_every_way_in() {
     for accept in ["application/json", "text/event-stream"] {
         let request = client.post(&url).header("accept", accept).json(&json!({ "query": query }));
         let answer = request.send().await.unwrap().text().await.unwrap();
-        let places: Vec<_> = keys.iter().map(|key| answer.find(&format!("\"{key}\":")).unwrap()).collect();
-        assert!(places.is_sorted(), "{answer}");
+        let offsets: Vec<_> = keys.iter().map(|key| answer.find(&format!("\"{key}\":")).unwrap()).collect();
+        assert!(offsets.is_sorted(), "{answer}");
         assert!(answer.contains("{\"cost\":\"0\",\"calls\":0}"), "{answer}");
     }
     drop(server.terminate().await);

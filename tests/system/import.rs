@@ -1,4 +1,4 @@
-//! Imports, through the program: what is known of the samples comes out, whatever happens on the way.
+//! Imports with `apex import`: known totals of the samples, invalid input, kills, concurrency and limits.
 
 use apex::import::{Format, Options};
 use apex::ingest::{Fate, Ingest};
@@ -14,8 +14,8 @@ use std::time::Duration;
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample, tenant};
 use tokio::io::AsyncWriteExt;
 
-/// What the samples come to, counted apart from Apex; see samples/README.md.
-fn known(file: &str) -> (&'static [&'static str], Value) {
+/// The import arguments of a sample and its totals, computed independently of Apex; see samples/README.md.
+fn sample_totals(file: &str) -> (&'static [&'static str], Value) {
     match file {
         "azure-llm.csv" => (
             &["azure-llm", "--provider", "openai", "--model", "gpt-4o"],
@@ -37,31 +37,31 @@ fn known(file: &str) -> (&'static [&'static str], Value) {
                    "cache_read_tokens": 7424, "cache_write_tokens": 1280, "reasoning_tokens": 418,
                    "cost": "0.04300275"}),
         ),
-        other => panic!("nothing is known of {other}"),
+        other => panic!("{other} is not a sample"),
     }
 }
 
 #[track_caller]
-fn assert_total(total: &Value, known: &Value) {
-    for (field, value) in known.as_object().unwrap() {
+fn assert_total(total: &Value, expected: &Value) {
+    for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&total[field], value, "{field} of {total}");
     }
 }
 
 async fn import(database: &TestDatabase, file: &str) -> testkit::ProgramOutput {
     let path = sample(file);
-    let (arguments, _) = known(file);
+    let (arguments, _) = sample_totals(file);
     let arguments: Vec<_> = ["import"].iter().chain(arguments).chain(&[path.as_str()]).copied().collect();
     database.run(&arguments).await
 }
 
 #[tokio::test]
-async fn each_sample_comes_to_what_is_known_of_it_and_twice_is_as_once() {
+async fn each_sample_imports_its_known_totals_and_a_reimport_changes_nothing() {
     for file in ["azure-llm.csv", "autogpt.jsonl", "claude-code.jsonl", "otlp.json"] {
         let database = TestDatabase::new().await;
         import(&database, file).await.assert_success();
         let (total, head) = (database.total().await, database.head().await);
-        assert_total(&total, &known(file).1);
+        assert_total(&total, &sample_totals(file).1);
         assert_eq!(total["unpriced_calls"], 0);
         import(&database, file).await.assert_success();
         assert_eq!((database.total().await, database.head().await), (total, head), "{file} twice");
@@ -70,7 +70,7 @@ async fn each_sample_comes_to_what_is_known_of_it_and_twice_is_as_once() {
 }
 
 #[tokio::test]
-async fn gzip_and_standard_input_are_the_same_calls() {
+async fn gzip_and_stdin_import_the_same_calls() {
     let database = TestDatabase::new().await;
     import(&database, "autogpt.jsonl").await.assert_success();
     let head = database.head().await;
@@ -91,7 +91,7 @@ async fn piped(database: &TestDatabase, arguments: &[&str], input: Vec<u8>) -> O
     let mut child = database.apex(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let writer = tokio::spawn(async move {
-        // A program that refuses the input does not read it to its end.
+        // A process that refuses the input does not read all of it.
         drop(stdin.write_all(&input).await);
     });
     let status = tokio::time::timeout(TIMEOUT, child.wait()).await.unwrap().unwrap();
@@ -99,7 +99,7 @@ async fn piped(database: &TestDatabase, arguments: &[&str], input: Vec<u8>) -> O
     status.code()
 }
 
-/// A line of the autogpt format.
+/// A line in the autogpt format.
 fn line(id: &str, prompt_tokens: &str, cost: &str) -> String {
     format!(
         r#"{{"run":"r","challenge":"c","id":"{id}","created":1695554458,"model":"gpt-3.5-turbo-16k-0613","usage":{{"prompt_tokens":{prompt_tokens},"completion_tokens":1}},"cost":{{"total_cost":{cost}}}}}"#
@@ -107,7 +107,7 @@ fn line(id: &str, prompt_tokens: &str, cost: &str) -> String {
 }
 
 #[tokio::test]
-async fn bad_records_are_refused_with_a_reason_and_the_rest_goes_on() {
+async fn invalid_records_are_refused_with_a_reason_and_the_others_are_imported() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
@@ -137,7 +137,7 @@ async fn bad_records_are_refused_with_a_reason_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn bad_files_change_nothing() {
+async fn unreadable_files_change_nothing() {
     let database = TestDatabase::new().await;
     import(&database, "autogpt.jsonl").await.assert_success();
     let (head, total) = (database.head().await, database.total().await);
@@ -166,7 +166,7 @@ async fn bad_files_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_line_of_100_mb_is_refused_without_being_held() {
+async fn a_line_of_100_mb_is_refused_without_being_buffered() {
     let database = TestDatabase::new().await;
     let mut child =
         database.apex(&["import", "autogpt", "-", "--format", "json"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -193,10 +193,10 @@ async fn a_line_of_100_mb_is_refused_without_being_held() {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
         .unwrap();
-    assert!(peak_kb < 100_000, "{peak_kb} kB were held at the peak");
+    assert!(peak_kb < 100_000, "{peak_kb} kB were resident at the peak");
 }
 
-/// A file that takes a while: the sample's calls, many times over under other ids.
+/// A file of many calls with different ids, whose import takes a while.
 fn many_calls(calls: usize) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for n in 0..calls {
@@ -215,7 +215,7 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
     let mut hold = database.block_appends_at(CALLS as i64 - 500).await;
     for target in [100, 700, 1500] {
         let mut child = database.apex(&["import", "autogpt", path]).spawn().unwrap();
-        // SIGKILL, at a moment when some calls are in the log and others are not.
+        // SIGKILL while some calls are in the log and others are not.
         while database.head().await < target {
             assert!(child.try_wait().unwrap().is_none(), "the import ended before it could be killed");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -225,7 +225,7 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
         kills += 1;
     }
     assert_eq!(kills, 3);
-    assert!(database.head().await < CALLS as i64, "the import was killed too late to prove anything");
+    assert!(database.head().await < CALLS as i64, "the import was killed too late: the test proves nothing");
     hold.release().await;
     database.run(&["import", "autogpt", path]).await.assert_success();
     let total = database.total().await;
@@ -240,12 +240,12 @@ async fn an_import_killed_midway_is_completed_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn imports_at_the_same_time_do_not_disturb_each_other() {
+async fn concurrent_imports_do_not_interfere() {
     let database = TestDatabase::new().await;
     let many = many_calls(800);
     let path = many.path().to_str().unwrap();
     let more = ["import", "autogpt", path];
-    // The same file twice at once, too.
+    // The same file is also imported twice concurrently.
     let (a, b, c, d) = tokio::join!(
         import(&database, "azure-llm.csv"),
         import(&database, "claude-code.jsonl"),
@@ -260,7 +260,7 @@ async fn imports_at_the_same_time_do_not_disturb_each_other() {
     database.verify_log().await;
 }
 
-/// Waits until a statement of the program waits for a lock of this kind, as `pg_stat_activity` calls it.
+/// Waits until a statement waits for a lock with this `wait_event` of `pg_stat_activity`.
 async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
     let deadline = std::time::Instant::now() + TIMEOUT;
     let find = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
@@ -270,26 +270,25 @@ async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
         if blocked > 0 {
             return;
         }
-        assert!(std::time::Instant::now() < deadline, "nothing waits for a lock");
+        assert!(std::time::Instant::now() < deadline, "no statement waits for a lock");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The log and the commands on a pool of two connections, which gives up soon on who waits for one.
-async fn on_a_small_pool(database: &TestDatabase, patience: Duration) -> Rooms {
+/// The log and the commands on a pool of two connections with a short acquire timeout.
+async fn rooms_on_a_small_pool(database: &TestDatabase, acquire_timeout: Duration) -> Rooms {
     let options = (*database.pool.connect_options()).clone();
-    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience).connect_with(options);
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(acquire_timeout).connect_with(options);
     Rooms::on(pool.await.unwrap(), tenant()).await.unwrap()
 }
 
-/// However many commands read at once, as those of an import do: they wait for each other, and not for the pool, which
-/// gives up on who has waited for long.
+/// Many concurrent loads, as in an import, queue before the pool, whose acquire timeout would fail them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_of_many_commands_wait_as_long_as_it_takes() {
-    const POOL_PATIENCE: Duration = Duration::from_secs(2);
+async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
+    const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
     let database = TestDatabase::new().await;
     import(&database, "autogpt.jsonl").await.assert_success();
-    let rooms = on_a_small_pool(&database, POOL_PATIENCE).await;
+    let rooms = rooms_on_a_small_pool(&database, ACQUIRE_TIMEOUT).await;
     let (mut owner, mut locker) = (database.owner().await, database.owner().await);
     sqlx::query("begin").execute(&mut locker).await.unwrap();
     sqlx::query("lock table apex.events in access exclusive mode").execute(&mut locker).await.unwrap();
@@ -299,8 +298,8 @@ async fn reads_of_many_commands_wait_as_long_as_it_takes() {
         loads.spawn(async move { commands.load::<PriceBook>(&tenant(), PriceBook::id()).await });
     }
     until_blocked(&mut owner, "relation").await;
-    // The database is that slow.
-    tokio::time::sleep(POOL_PATIENCE * 2).await;
+    // The database is slower than the acquire timeout.
+    tokio::time::sleep(ACQUIRE_TIMEOUT * 2).await;
     sqlx::query("rollback").execute(&mut locker).await.unwrap();
     for loaded in loads.join_all().await {
         assert!(loaded.unwrap().version.get() > 100);
@@ -308,64 +307,64 @@ async fn reads_of_many_commands_wait_as_long_as_it_takes() {
     rooms.close().await.unwrap();
 }
 
-/// All connections are taken until the import says that it waits for one.
+/// All connections are in use until the import reports that it waits for one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_waits_for_a_database_that_is_busy() {
+async fn an_import_waits_while_the_pool_is_exhausted() {
     let database = TestDatabase::new().await;
-    let rooms = on_a_small_pool(&database, Duration::from_secs(1)).await;
+    let rooms = rooms_on_a_small_pool(&database, Duration::from_secs(1)).await;
     let prices = apex::pricing::ensure(&rooms.commands, &rooms.tenant).await.unwrap();
-    let taken = Arc::new(Mutex::new(Vec::new()));
+    let held = Arc::new(Mutex::new(Vec::new()));
     let waits = Arc::new(AtomicUsize::new(0));
-    let (given_back, counted) = (taken.clone(), waits.clone());
+    let (released, counted) = (held.clone(), waits.clone());
     let ingest = Ingest::new(rooms.commands.clone(), tenant(), "test", prices);
     let mut ingest = ingest.on_wait(Arc::new(move |error| {
         assert!(error.to_string().contains("cannot be read"), "{error}");
         counted.fetch_add(1, Ordering::Relaxed);
-        given_back.lock().unwrap().clear();
+        released.lock().unwrap().clear();
     }));
-    let mut give = async || {
+    let mut import_line = async || {
         let input = std::io::Cursor::new(line("a", "10", "0.1"));
         let record = apex::import::open(Format::Autogpt, Options::default(), Box::new(input)).unwrap().next();
         ingest.prepare(record.unwrap().unwrap()).await.unwrap().give().await.unwrap().fate
     };
-    assert_eq!(give().await, Fate::Imported);
+    assert_eq!(import_line().await, Fate::Imported);
     for _ in 0..2 {
         let connection = rooms.pool.acquire().await.unwrap();
-        taken.lock().unwrap().push(connection);
+        held.lock().unwrap().push(connection);
     }
-    assert_eq!(give().await, Fate::Duplicate);
-    assert!(waits.load(Ordering::Relaxed) > 0, "nothing was waited for: it proves nothing");
+    assert_eq!(import_line().await, Fate::Duplicate);
+    assert!(waits.load(Ordering::Relaxed) > 0, "the import did not wait: the test proves nothing");
     rooms.close().await.unwrap();
 }
 
-/// The appender, the tail, the read models and the reads of an import share one budget.
+/// The appender, the tail, the read models and the reads of an import share one connection limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_holds_no_more_connections_than_it_may() {
-    const BUDGET: usize = 8;
+async fn an_import_stays_within_its_connection_limit() {
+    const LIMIT: usize = 8;
     let database = TestDatabase::new().await;
     let file = many_calls(1000);
     let path = file.path().to_str().unwrap();
     let mut owner = database.owner().await;
     let own = "select pid from pg_stat_activity where datname = current_database()";
-    let mut most = 0;
-    // Of the second run every record is read.
+    let mut peak = 0;
+    // In the second run every record is a duplicate, which takes a read.
     for _ in 0..2 {
         let before: Vec<i32> = sqlx::query_scalar(own).fetch_all(&mut owner).await.unwrap();
         let mut command = database.apex(&["import", "autogpt", path]);
-        let mut child = command.env("APEX_DATABASE_CONNECTIONS", BUDGET.to_string()).spawn().unwrap();
+        let mut child = command.env("APEX_DATABASE_CONNECTIONS", LIMIT.to_string()).spawn().unwrap();
         while child.try_wait().unwrap().is_none() {
             let now: Vec<i32> = sqlx::query_scalar(own).fetch_all(&mut owner).await.unwrap();
-            most = most.max(now.iter().filter(|pid| !before.contains(pid)).count());
+            peak = peak.max(now.iter().filter(|pid| !before.contains(pid)).count());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(child.wait().await.unwrap().code(), Some(0));
     }
-    assert!(most > 2, "{most} connections were seen: it proves nothing");
-    assert!(most <= BUDGET, "{most} connections instead of {BUDGET}");
+    assert!(peak > 2, "only {peak} connections were seen: the test proves nothing");
+    assert!(peak <= LIMIT, "{peak} connections, but the limit is {LIMIT}");
 }
 
 #[tokio::test]
-async fn a_closed_standard_error_or_output_stops_nothing() {
+async fn a_closed_stderr_or_stdout_does_not_stop_a_command() {
     let database = TestDatabase::new().await;
     let mut file = many_calls(50);
     for n in 0..30 {
@@ -380,7 +379,7 @@ async fn a_closed_standard_error_or_output_stops_nothing() {
         drop(child.stderr.take());
         tokio::time::timeout(TIMEOUT, child.wait()).await.unwrap().unwrap().code()
     };
-    // Refusals, logs, and the message of an error.
+    // Refusals, log messages and an error message are written to a closed stderr.
     assert_eq!(closed_error(&["import", "autogpt", path]).await, Some(3));
     assert_eq!(database.total().await["calls"], 100);
     assert_eq!(closed_error(&["report", "cost", "--log", "debug"]).await, Some(0));
@@ -398,7 +397,7 @@ async fn a_closed_standard_error_or_output_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_file_among_several_is_named_and_the_others_are_imported() {
+async fn an_unreadable_file_among_several_is_named_and_the_others_are_imported() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| {
@@ -435,7 +434,7 @@ async fn a_bad_file_among_several_is_named_and_the_others_are_imported() {
 }
 
 #[tokio::test]
-async fn nothing_understood_is_not_success() {
+async fn a_file_without_any_call_is_not_a_success() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let write = |content: &str| {
@@ -463,17 +462,17 @@ async fn nothing_understood_is_not_success() {
     }
 }
 
-/// What is passed over is counted and said, also where there are calls beside it.
+/// Skipped records are counted and reported even when the file also has calls.
 #[tokio::test]
-async fn lines_of_another_format_are_counted_beside_calls() {
+async fn records_of_another_format_are_counted_beside_calls() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("session.jsonl");
     let answer = r#"{"type":"assistant","sessionId":"11111111-aaaa-4bbb-8ccc-000000000009","timestamp":"2026-01-01T00:00:00Z",
         "uuid":"11111111-aaaa-4bbb-8ccc-00000000000a","requestId":"req_1","message":{"id":"msg_1","model":"claude-sonnet-4-5",
         "role":"assistant","usage":{"input_tokens":1,"output_tokens":1}}}"#;
-    let foreign = r#"{"id":1,"created":2}"#;
-    std::fs::write(&path, [answer.replace('\n', " ").as_str(), foreign, foreign].join("\n")).unwrap();
+    let other_format = r#"{"id":1,"created":2}"#;
+    std::fs::write(&path, [answer.replace('\n', " ").as_str(), other_format, other_format].join("\n")).unwrap();
     let ran =
         database.run(&["import", "claude-code", path.to_str().unwrap(), "--format", "json"]).await.assert_success();
     assert_eq!((&ran.json()[0]["imported"], &ran.json()[0]["foreign"]), (&json!(1), &json!(2)));
@@ -481,21 +480,21 @@ async fn lines_of_another_format_are_counted_beside_calls() {
 }
 
 #[tokio::test]
-async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_again() {
+async fn calls_without_a_price_are_counted_once_and_priced_by_a_reimport() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
     let lines: Vec<_> =
         ["a", "b", "a"].map(|id| line(id, "10", "0.1").replace("gpt-3.5-turbo-16k-0613", "my-model")).into();
     std::fs::write(&path, lines.join("\n")).unwrap();
-    // Twice: calls of several files are calls once.
+    // The second file repeats the calls of the first, which must be counted once.
     let again = folder.path().join("again.jsonl");
     std::fs::copy(&path, &again).unwrap();
     let import = ["import", "autogpt", path.to_str().unwrap(), again.to_str().unwrap(), "--format", "json"];
     let ran = database.run(&import).await.assert_success();
     assert_eq!((&ran.json()[0]["unpriced"], &ran.json()[1]["unpriced"]), (&json!(2), &json!(2)));
-    for said in ["2 calls have no price", "my-model (openai): 2", "apex prices list --model", "apex prices import"] {
-        assert!(ran.stderr.contains(said), "{said:?} is not in:\n{}", ran.stderr);
+    for text in ["2 calls have no price", "my-model (openai): 2", "apex prices list --model", "apex prices import"] {
+        assert!(ran.stderr.contains(text), "{text:?} is not in:\n{}", ran.stderr);
     }
     let prices = folder.path().join("prices.json");
     let table = json!({"my-model": {"litellm_provider": "openai", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}});
@@ -509,9 +508,9 @@ async fn calls_without_a_price_are_counted_at_once_and_priced_when_imported_agai
     assert!(!ran.stderr.contains("no price"), "{}", ran.stderr);
 }
 
-/// The same rows in another order, in several files, and attributed to others: which calls they are stays the same.
+/// The identity of a call does not depend on row order, file, model or provider.
 #[tokio::test]
-async fn rows_of_azure_are_the_same_calls_in_any_order_and_file() {
+async fn azure_rows_are_the_same_calls_in_any_order_and_file() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, rows: &[&str]| {
@@ -527,29 +526,29 @@ async fn rows_of_azure_are_the_same_calls_in_any_order_and_file() {
         .run(&["import", "azure-llm", "--model", "gpt-4o", "--provider", "azure", &write("c.csv", &[other])])
         .await
         .assert_success();
-    assert_eq!(database.total().await["calls"], 2, "attributed to others");
+    assert_eq!(database.total().await["calls"], 2, "another model and provider do not make another call");
     database
         .run(&["import", "azure-llm", "--model", "gpt-4-0613", &write("d.csv", &[one, one, one])])
         .await
         .assert_success();
-    assert_eq!(database.total().await["calls"], 4, "equal rows of a file are as many calls");
+    assert_eq!(database.total().await["calls"], 4, "equal rows of one file are separate calls");
 }
 
-/// 40 MB of nothing, which pack into a hundredth of that.
+/// 40 MB of empty objects, which compress to a hundredth of that.
 #[tokio::test]
-async fn a_file_of_empty_objects_costs_no_memory() {
+async fn a_file_of_empty_objects_is_read_in_bounded_memory() {
     let database = TestDatabase::new().await;
     let mut child = database.apex(&["import", "otlp", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let pid = child.id().unwrap();
     let feeding = tokio::spawn(async move {
-        // A line break, so that the file is read as one document.
+        // The line break makes the import read the file as one document.
         stdin.write_all(b"{\"resourceSpans\": [\n").await.unwrap();
         let megabyte = "{},".repeat(333_333);
         for _ in 0..40 {
             stdin.write_all(megabyte.as_bytes()).await.unwrap();
         }
-        // All but what the pipe holds has been read.
+        // The process has read everything except what the pipe buffers.
         let peak = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         stdin.write_all(b"{}]}").await.unwrap();
         peak
@@ -561,6 +560,6 @@ async fn a_file_of_empty_objects_costs_no_memory() {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
         .unwrap();
-    assert!(peak_kb < 100_000, "{peak_kb} kB were held at the peak");
+    assert!(peak_kb < 100_000, "{peak_kb} kB were resident at the peak");
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
 }

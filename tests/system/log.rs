@@ -1,4 +1,4 @@
-//! The log: what it promises to writers and readers.
+//! The log: its guarantees to writers and readers.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -37,7 +37,7 @@ async fn open(database: &TestDatabase) -> Log {
     Log::open(database.pool.clone(), LogConfig::default()).await.unwrap()
 }
 
-/// Positions 1, 2, 3, … and versions that rise by one in each stream: true of every log at every moment.
+/// Asserts what holds in every log at any time: positions and versions without gaps, and times that never decrease.
 fn assert_dense(events: &[RecordedEvent]) {
     let mut versions: BTreeMap<Uuid, u64> = BTreeMap::new();
     let mut last_time = None;
@@ -46,14 +46,14 @@ fn assert_dense(events: &[RecordedEvent]) {
         let version = versions.entry(event.stream.id).or_default();
         *version += 1;
         assert_eq!(event.version.get(), *version, "versions have no gaps");
-        assert!(last_time <= Some(event.recorded_at), "time does not fall");
+        assert!(last_time <= Some(event.recorded_at), "time does not decrease");
         last_time = Some(event.recorded_at);
         assert!(event.content_is_intact());
     }
 }
 
 #[tokio::test]
-async fn what_is_appended_is_read_back_byte_for_byte() {
+async fn appended_events_are_read_back_byte_for_byte() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let id = Uuid::new_v4();
@@ -105,7 +105,7 @@ async fn a_retry_gets_the_original_positions() {
     assert_eq!(log.head().await.unwrap().get(), 8);
 }
 
-/// Its receipt is the stream itself, however far the stream has come since.
+/// The row of the stream serves as the receipt of its creation, also after further appends.
 #[tokio::test]
 async fn a_retried_creation_gets_the_original_positions() {
     let database = TestDatabase::new().await;
@@ -113,8 +113,8 @@ async fn a_retried_creation_gets_the_original_positions() {
     logs[0].append(append(vec![stream(Uuid::new_v4(), NEW, 3)])).await.unwrap();
     let id = Uuid::new_v4();
     let sent = append(vec![stream(id, NEW, 2)]);
-    let twins: FuturesUnordered<_> = (0..8).map(|n| logs[n % 2].append(sent.clone())).collect();
-    let outcomes: Vec<_> = twins.map(Result::unwrap).collect().await;
+    let retries: FuturesUnordered<_> = (0..8).map(|n| logs[n % 2].append(sent.clone())).collect();
+    let outcomes: Vec<_> = retries.map(Result::unwrap).collect().await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Appended::New { .. })).count(), 1, "{outcomes:?}");
     assert!(outcomes.iter().all(|outcome| positions(outcome) == (4, 5)), "{outcomes:?}");
     logs[0].append(append(vec![stream(id, at_version(2), 4)])).await.unwrap();
@@ -124,12 +124,12 @@ async fn a_retried_creation_gets_the_original_positions() {
     assert_eq!(receipt.map(|receipt| (receipt.first.get(), receipt.last.get())), Some((4, 5)));
     assert_eq!(logs[0].receipt(&key(id), Uuid::new_v4()).await.unwrap(), None);
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.receipts").fetch_one(&database.pool).await.unwrap();
-    assert_eq!(rows, 1, "only what did not create its stream needs a row of its own");
+    assert_eq!(rows, 1, "only an append to an existing stream writes a receipt");
     assert_dense(&all(&logs[0]).await);
 }
 
 #[tokio::test]
-async fn several_streams_are_appended_to_all_or_not_at_all() {
+async fn an_append_to_several_streams_is_atomic() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let (a, b, c) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
@@ -138,13 +138,13 @@ async fn several_streams_are_appended_to_all_or_not_at_all() {
     assert!(matches!(&refused, Err(AppendError::Conflict { stream, .. }) if stream.id == a), "{refused:?}");
     assert_eq!(log.head().await.unwrap().get(), 1);
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.streams").fetch_one(&database.pool).await.unwrap();
-    assert_eq!(rows, 1, "no row stays behind for a stream that got nothing");
+    assert_eq!(rows, 1, "a refused append leaves no stream row behind");
     log.append(append(vec![stream(b, NEW, 1), stream(a, at_version(1), 1), stream(c, NEW, 2)])).await.unwrap();
     assert_dense(&all(&log).await);
 }
 
 #[tokio::test]
-async fn a_stream_can_guard_an_append_without_changing() {
+async fn an_append_can_depend_on_a_stream_that_it_does_not_change() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let (guard, id) = (Uuid::new_v4(), Uuid::new_v4());
@@ -160,7 +160,7 @@ async fn a_stream_can_guard_an_append_without_changing() {
 }
 
 #[tokio::test]
-async fn what_is_no_append_is_refused_before_the_database() {
+async fn an_invalid_append_is_refused_before_it_reaches_the_database() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let id = Uuid::new_v4();
@@ -185,14 +185,14 @@ async fn what_is_no_append_is_refused_before_the_database() {
 }
 
 #[tokio::test]
-async fn one_of_many_racers_wins() {
+async fn one_of_many_concurrent_appends_at_one_version_wins() {
     let database = TestDatabase::new().await;
     let logs = [open(&database).await, open(&database).await, open(&database).await];
     for round in 0..20 {
         let id = Uuid::new_v4();
-        let racers: FuturesUnordered<_> =
+        let appends: FuturesUnordered<_> =
             (0..30).map(|n| logs[n % 3].append(append(vec![stream(id, NEW, 1 + n % 2)]))).collect();
-        let outcomes: Vec<_> = racers.collect().await;
+        let outcomes: Vec<_> = appends.collect().await;
         let won = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Appended::New { .. }))).count();
         let lost = outcomes.iter().filter(|o| matches!(o, Err(AppendError::Conflict { .. }))).count();
         assert_eq!((won, lost), (1, 29), "round {round}: {outcomes:?}");
@@ -201,13 +201,13 @@ async fn one_of_many_racers_wins() {
 }
 
 #[tokio::test]
-async fn a_command_sent_twice_at_once_is_written_once() {
+async fn concurrent_retries_of_a_command_are_written_once() {
     let database = TestDatabase::new().await;
     let logs = [open(&database).await, open(&database).await];
     for _ in 0..30 {
         let sent = append(vec![stream(Uuid::new_v4(), Expected::Any, 2)]);
-        let twins: FuturesUnordered<_> = (0..8).map(|n| logs[n % 2].append(sent.clone())).collect();
-        let outcomes: Vec<_> = twins.map(Result::unwrap).collect().await;
+        let retries: FuturesUnordered<_> = (0..8).map(|n| logs[n % 2].append(sent.clone())).collect();
+        let outcomes: Vec<_> = retries.map(Result::unwrap).collect().await;
         let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Appended::New { .. })).count();
         assert_eq!(fresh, 1, "{outcomes:?}");
         assert_eq!(outcomes.iter().map(positions).collect::<HashSet<_>>().len(), 1);
@@ -215,10 +215,10 @@ async fn a_command_sent_twice_at_once_is_written_once() {
     assert_dense(&all(&logs[0]).await);
 }
 
-/// Readers page while writers in several processes' place append, some of them refused. Every reader's pages are the
-/// log itself, whatever the interleaving.
+/// Readers page through the log while several logs, as in several processes, append and some appends conflict. The pages
+/// of every reader together are the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn readers_skip_nothing_while_writers_race() {
+async fn readers_skip_no_event_while_writers_race() {
     let database = TestDatabase::new().await;
     let logs = [open(&database).await, open(&database).await, open(&database).await];
     let done = Arc::new(AtomicBool::new(false));
@@ -248,7 +248,7 @@ async fn readers_skip_nothing_while_writers_race() {
             let (log, shared) = (logs[n % 3].clone(), shared.clone());
             tokio::spawn(async move {
                 for round in 0..40 {
-                    // Streams in changing order, some of them contended: batches of different processes overlap.
+                    // Streams in varying order, some of them shared, so that batches of different logs overlap.
                     let one = stream(shared[(n + round) % 5], Expected::Any, 1 + round % 3);
                     let other = stream(shared[(n + 3 * round + 1) % 5], at_version(round as u64), 1);
                     let streams = if one.id == other.id { vec![one] } else { vec![one, other] };
@@ -272,10 +272,9 @@ async fn readers_skip_nothing_while_writers_race() {
     }
 }
 
-/// The control of the test above: with positions from a plain sequence, a reader that pages by position skips events.
-/// Were this not found, the test above would prove nothing.
+/// Control of the test above: with positions from a plain sequence, a reader that pages by position skips an event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_plain_sequence_does_skip_events() {
+async fn a_plain_sequence_skips_events() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     sqlx::query("create table naive (position bigserial primary key, writer int)").execute(&mut owner).await.unwrap();
@@ -288,11 +287,11 @@ async fn a_plain_sequence_does_skip_events() {
     let seen: Vec<i64> = sqlx::query_scalar(page).bind(0_i64).fetch_all(&mut owner).await.unwrap();
     sqlx::query("commit").execute(&mut slow).await.unwrap();
     let more: Vec<i64> = sqlx::query_scalar(page).bind(seen[0]).fetch_all(&mut owner).await.unwrap();
-    assert_eq!((seen, more), (vec![2], vec![]), "position 1 is never seen");
+    assert_eq!((seen, more), (vec![2], vec![]), "position 1 must be skipped");
 }
 
 #[tokio::test]
-async fn nobody_changes_the_log() {
+async fn events_are_immutable_for_the_application_and_the_owner() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
@@ -322,7 +321,7 @@ async fn nobody_changes_the_log() {
 }
 
 #[tokio::test]
-async fn the_tail_wakes_readers_of_this_and_of_other_processes() {
+async fn the_tail_wakes_readers_in_this_and_other_processes() {
     let database = TestDatabase::new().await;
     let (here, there) = (open(&database).await, open(&database).await);
     for log in [&here, &there] {
@@ -341,7 +340,7 @@ async fn the_tail_wakes_readers_of_this_and_of_other_processes() {
 }
 
 #[tokio::test]
-async fn whoever_falls_behind_the_window_reads_the_table() {
+async fn a_reader_behind_the_tail_window_reads_the_table() {
     let database = TestDatabase::new().await;
     let mut config = LogConfig::default();
     config.tail.window_events = 10;
@@ -360,7 +359,7 @@ async fn whoever_falls_behind_the_window_reads_the_table() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_a_retryable_refusal() {
+async fn a_full_queue_returns_a_retryable_error() {
     let by_count = AppenderLimits { max_waiting: 4, ..AppenderLimits::default() };
     let by_bytes = AppenderLimits { max_waiting_bytes: 4096, ..AppenderLimits::default() };
     for limits in [by_count, by_bytes] {
@@ -390,7 +389,7 @@ async fn a_full_queue_is_a_retryable_refusal() {
 }
 
 #[tokio::test]
-async fn the_first_position_at_a_time_is_found() {
+async fn position_at_returns_the_first_position_at_a_time() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     for _ in 0..20 {
@@ -407,7 +406,7 @@ async fn the_first_position_at_a_time_is_found() {
 }
 
 #[tokio::test]
-async fn an_idle_transaction_hinders_nobody() {
+async fn an_idle_transaction_blocks_neither_writers_nor_readers() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     let mut idle = database.owner().await;
@@ -419,9 +418,9 @@ async fn an_idle_transaction_hinders_nobody() {
     assert_eq!(all(&log).await.len(), 5);
 }
 
-/// Making a partition takes no lock that a reader holds, nor one that an append needs.
+/// Creating a partition takes no lock that conflicts with readers or appends.
 #[tokio::test]
-async fn partitions_are_made_while_somebody_reads() {
+async fn partitions_are_created_while_a_reader_holds_a_transaction() {
     let database = TestDatabase::new().await;
     let log = open(&database).await;
     log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
@@ -429,10 +428,10 @@ async fn partitions_are_made_while_somebody_reads() {
     sqlx::query("begin").execute(&mut reader).await.unwrap();
     sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
     let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions(5)").fetch_one(&database.pool);
-    let made = tokio::time::timeout(Duration::from_secs(10), made).await.expect("no waiting for the reader").unwrap();
+    let made = tokio::time::timeout(Duration::from_secs(10), made).await.expect("the reader does not block").unwrap();
     assert!(made > 0);
     log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
-    // What lies in a new partition is as immutable as the rest, and is found by its stream.
+    // Events in a new partition are immutable too, and are found by their stream.
     let mut owner = database.owner().await;
     sqlx::query("update apex.head set position = 9999999").execute(&mut owner).await.unwrap();
     let id = Uuid::new_v4();

@@ -1,17 +1,17 @@
 //! Whole-system tests, against a real PostgreSQL and a real Kafka broker.
 //!
 //! `make test` starts both. Each test has a database of its own, copied from a migrated template.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod append_function;
 mod archive;
 mod budget_model;
 mod budgets;
 mod command_ids;
 mod command_line;
 mod connections;
-mod doors;
 mod embedded;
-mod entrance;
+mod extreme_values;
 mod fuzz;
 mod graphql;
 mod graphql_http;
@@ -21,6 +21,7 @@ mod import;
 mod log;
 mod metrics;
 mod model;
+mod normalization;
 mod partitions;
 mod private_cluster;
 mod projections;
@@ -36,4 +37,3 @@ mod subscriptions;
 mod sums;
 mod versions;
 mod workers;
-mod worst_values;

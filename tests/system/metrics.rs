@@ -1,4 +1,4 @@
-//! What `/metrics` says, to whom, and whether Prometheus and its rules can make use of it.
+//! `/metrics`: authentication, bounded labels, and validity for Prometheus and its alert rules.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -16,8 +16,11 @@ fn deployed(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus").join(file)
 }
 
-/// Runs promtool, which scripts/fetch-promtool.sh provides, with something on its standard input; what it complains
-/// about.
+/// Runs promtool, which scripts/fetch-promtool.sh installs, with `input` on its standard input.
+///
+/// # Errors
+///
+/// The output of promtool, if it fails.
 fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/promtool");
     let program = if fetched.exists() { fetched } else { PathBuf::from("promtool") };
@@ -26,11 +29,11 @@ fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
     let mut child = command.spawn().expect("promtool is missing: run scripts/fetch-promtool.sh");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-    if output.status.success() { Ok(()) } else { Err(said) }
+    let text = [output.stdout, output.stderr].map(|output| String::from_utf8_lossy(&output).into_owned()).concat();
+    if output.status.success() { Ok(()) } else { Err(text) }
 }
 
-/// Reports a call for each of these models; all are done.
+/// Reports one call for each model.
 async fn report_calls(server: &Server, models: impl Iterator<Item = String>) {
     let call = |(n, model): (usize, String)| {
         format!(
@@ -43,7 +46,7 @@ async fn report_calls(server: &Server, models: impl Iterator<Item = String>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_for_those_who_have_a_token() {
+async fn metrics_require_a_token() {
     let database = TestDatabase::new().await;
     let tokens = ["--token", "of-a-user", "--operator-token", "of-an-operator", "--metrics-token", "of-prometheus"];
     let server = database.serve(&tokens).await;
@@ -65,14 +68,14 @@ async fn metrics_are_for_those_who_have_a_token() {
         let (status, body) = get("/metrics", Some(token)).await;
         assert!(status == StatusCode::OK && body.contains("apex_log_events_total"), "{token}: {body}");
     }
-    // Prometheus may read nothing else.
+    // The metrics token gives access to nothing else.
     for path in ["/graphql?query={head}", "/events"] {
         assert_eq!(get(path, Some("of-prometheus")).await.0, StatusCode::UNAUTHORIZED, "{path}");
     }
 }
 
 #[tokio::test]
-async fn tokens_with_different_rights_may_not_be_the_same() {
+async fn tokens_with_different_rights_must_differ() {
     let database = TestDatabase::new().await;
     for pair in
         [["--token", "--metrics-token"], ["--operator-token", "--metrics-token"], ["--token", "--operator-token"]]
@@ -84,7 +87,7 @@ async fn tokens_with_different_rights_may_not_be_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn models_beyond_a_limit_share_a_label() {
+async fn models_beyond_the_label_limit_share_one_label() {
     let limit = commands::MAX_MODEL_LABELS;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
@@ -99,12 +102,12 @@ async fn models_beyond_a_limit_share_a_label() {
         assert_eq!(models.len(), limit + 1, "{name} {models:?}");
         assert!(models.contains("other") && models.contains("model-0"), "{models:?}");
     }
-    // Nothing is lost: what the rest has used is under the shared label.
+    // Usage of the other models is counted under the shared label.
     let input = format!("apex_tokens_total{{model=\"other\",kind=\"input\"}} {}", 10 * limit / 2);
     assert!(text.contains(&input), "{input} is not in:\n{text}");
 }
 
-/// The counters that the alerts watch for a change, in rules such as `increase(apex_log_busy_total[5m]) > 0`.
+/// The counters in rules such as `increase(apex_log_busy_total[5m]) > 0`, which need a sample before the first increase.
 fn watched_counters(rules: &str) -> BTreeSet<&str> {
     let ranges = rules.split(['(', ' ']).filter_map(|word| word.split_once('[').map(|(name, _)| name));
     ranges
@@ -114,10 +117,10 @@ fn watched_counters(rules: &str) -> BTreeSet<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_counters_of_alerts_are_there_before_the_first_fault() {
+async fn counters_used_by_alerts_exist_before_the_first_error() {
     let rules = std::fs::read_to_string(deployed("alerts.yml")).unwrap();
     let watched = watched_counters(&rules);
-    assert!(watched.len() >= 7, "only {watched:?} were found: it proves nothing");
+    assert!(watched.len() >= 7, "only {watched:?} were found: the test proves nothing");
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let text = metrics(&server).await;
@@ -125,7 +128,7 @@ async fn the_counters_of_alerts_are_there_before_the_first_fault() {
         let samples =
             text.lines().filter(|line| line.strip_prefix(counter).is_some_and(|rest| rest.starts_with(['{', ' '])));
         let samples: Vec<_> = samples.collect();
-        assert!(!samples.is_empty(), "{counter} is not there until it is counted");
+        assert!(!samples.is_empty(), "{counter} has no sample before its first increase");
         if counter == "apex_http_requests_total" {
             assert!(samples.iter().any(|sample| sample.contains("status=\"500\"") && sample.ends_with(" 0")));
         }
@@ -136,7 +139,7 @@ async fn the_counters_of_alerts_are_there_before_the_first_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promtool_has_nothing_to_say_about_the_metrics() {
+async fn promtool_accepts_the_metrics() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     report_calls(&server, ["gpt-4".to_owned()].into_iter()).await;
@@ -146,28 +149,28 @@ async fn promtool_has_nothing_to_say_about_the_metrics() {
     let submit = "mutation ($id: ID!) { submitTask(input: {agentId: $id, title: \"x\"}) { task { id } } }";
     server.graphql(submit, json!({ "id": id })).await;
     for gauge in ["apex_active_agents ", "apex_log_partition_size ", "apex_projection_lag_events{"] {
-        wait_until("the gauges are read", async || metrics(&server).await.contains(gauge)).await;
+        wait_until("the gauges are exported", async || metrics(&server).await.contains(gauge)).await;
     }
     let text = metrics(&server).await;
     assert!(text.contains("# TYPE apex_cost_total counter\n"));
     let cost = text.lines().find_map(|line| line.strip_prefix("apex_cost_total{model=\"gpt-4\"} ")).unwrap();
     assert!(cost.parse::<f64>().unwrap() > 0.0, "{cost}");
-    promtool(&["check", "metrics"], &text).unwrap_or_else(|said| panic!("{said}"));
-    // The control: promtool reads what it is given, and its complaints are seen.
-    let complaint = promtool(&["check", "metrics"], &text.replace("# HELP apex_log_busy_total", "# no")).unwrap_err();
-    assert!(complaint.contains("apex_log_busy_total"), "{complaint}");
+    promtool(&["check", "metrics"], &text).unwrap_or_else(|output| panic!("{output}"));
+    // Control: promtool reads the input, and an error in it is detected.
+    let error = promtool(&["check", "metrics"], &text.replace("# HELP apex_log_busy_total", "# no")).unwrap_err();
+    assert!(error.contains("apex_log_busy_total"), "{error}");
 }
 
 #[test]
-fn promtool_has_nothing_to_say_about_the_rules() {
+fn promtool_accepts_the_rules() {
     let path = |file: &str| deployed(file).to_string_lossy().into_owned();
-    promtool(&["check", "rules", &path("alerts.yml")], "").unwrap_or_else(|said| panic!("{said}"));
-    promtool(&["test", "rules", &path("alerts.test.yml")], "").unwrap_or_else(|said| panic!("{said}"));
+    promtool(&["check", "rules", &path("alerts.yml")], "").unwrap_or_else(|output| panic!("{output}"));
+    promtool(&["test", "rules", &path("alerts.test.yml")], "").unwrap_or_else(|output| panic!("{output}"));
     promtool(&["check", "config", "--syntax-only", &path("prometheus.yml")], "")
-        .unwrap_or_else(|said| panic!("{said}"));
+        .unwrap_or_else(|output| panic!("{output}"));
 }
 
-/// Every alert is seen to fire in the tests of the rules.
+/// The rule tests must contain a case in which each alert fires.
 #[test]
 fn every_alert_has_a_test_in_which_it_fires() {
     let rules = std::fs::read_to_string(deployed("alerts.yml")).unwrap();
@@ -179,6 +182,6 @@ fn every_alert_has_a_test_in_which_it_fires() {
             let expected = rest.trim_start().strip_prefix("exp_alerts:").unwrap_or_default();
             expected.trim_start().starts_with("- exp_labels")
         });
-        assert!(fires, "no test lets {alert} fire");
+        assert!(fires, "{alert} fires in no test");
     }
 }

@@ -1,4 +1,4 @@
-//! Partitions: of the size that is set, ahead of need, and read through indexes however long the log is.
+//! Partitions of the log: their size, creation ahead of need, indexes, and which of them a read touches.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Row};
@@ -24,6 +24,7 @@ async fn database_with_partitions(events: i64, ahead: i32) -> TestDatabase {
     database
 }
 
+/// An append of events to a new stream of a category.
 pub(crate) fn of_category(category: &str, events: usize) -> Append {
     let name = match category {
         "memory" => "memory.forgotten",
@@ -39,6 +40,7 @@ async fn partitions(connection: &mut PgConnection) -> Vec<(String, i64, i64)> {
     sqlx::query_as(all).fetch_all(connection).await.unwrap()
 }
 
+/// Indexes every complete partition and returns their names.
 async fn index_all(pool: &PgPool) -> Vec<String> {
     let mut indexed = Vec::new();
     let index = "select apex.index_sealed_partition()";
@@ -49,25 +51,28 @@ async fn index_all(pool: &PgPool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn partitions_yet_to_be_made_are_of_the_size_that_is_set() {
+async fn new_partitions_have_the_configured_size() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
-    let made = |n: usize, from, to| (format!("events_{n:06}"), from, to);
+    let partition = |n: usize, from, to| (format!("events_{n:06}"), from, to);
     let default = 5_000_000;
-    assert_eq!(partitions(&mut owner).await, [made(0, 1, default + 1), made(1, default + 1, 2 * default + 1)]);
+    assert_eq!(
+        partitions(&mut owner).await,
+        [partition(0, 1, default + 1), partition(1, default + 1, 2 * default + 1)]
+    );
     sqlx::query("select apex.set_partition_size(10)").execute(&mut owner).await.unwrap();
-    assert_eq!(partitions(&mut owner).await, [made(0, 1, 11), made(1, 11, 21)]);
+    assert_eq!(partitions(&mut owner).await, [partition(0, 1, 11), partition(1, 11, 21)]);
     log.append(of_category("task", 13)).await.unwrap();
-    // What has begun stays; what is empty is made again.
+    // Partitions in use keep their size; empty ones are recreated with the new size.
     sqlx::query("select apex.set_partition_size(7)").execute(&mut owner).await.unwrap();
-    let expected = [made(0, 1, 11), made(1, 11, 21), made(2, 21, 28)];
-    assert_eq!(partitions(&mut owner).await, expected, "room for two partitions of the new size");
+    let expected = [partition(0, 1, 11), partition(1, 11, 21), partition(2, 21, 28)];
+    assert_eq!(partitions(&mut owner).await, expected, "the next partition has the new size");
     log.append(of_category("task", 14)).await.unwrap();
     let made_again: i32 =
         sqlx::query_scalar("select apex.ensure_partitions(2)").fetch_one(&database.pool).await.unwrap();
     assert_eq!(made_again, 2);
-    assert_eq!(partitions(&mut owner).await[3..], [made(3, 28, 35), made(4, 35, 42)]);
+    assert_eq!(partitions(&mut owner).await[3..], [partition(3, 28, 35), partition(4, 35, 42)]);
     assert_eq!(log.read_after(Position::ZERO, &ReadFilter::default(), 100).await.unwrap().len(), 27);
     for size in ["0", "-5", "1000000001"] {
         let sql = AssertSqlSafe(format!("select apex.set_partition_size({size})"));
@@ -77,13 +82,13 @@ async fn partitions_yet_to_be_made_are_of_the_size_that_is_set() {
     assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
 }
 
-/// Building an index takes no lock that a reader or an append needs.
+/// Building an index takes no lock that conflicts with readers or appends.
 #[tokio::test]
 async fn a_complete_partition_is_indexed_while_others_read_and_append() {
     let database = database_with_partitions_of(10).await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     log.append(of_category("task", 10)).await.unwrap();
-    assert_eq!(index_all(&database.pool).await, [""; 0], "full, but the head is not beyond it");
+    assert_eq!(index_all(&database.pool).await, [""; 0], "the partition is full, but the head is not beyond it");
     log.append(of_category("task", 15)).await.unwrap();
     let mut reader = database.owner().await;
     sqlx::query("begin isolation level repeatable read").execute(&mut reader).await.unwrap();
@@ -91,14 +96,14 @@ async fn a_complete_partition_is_indexed_while_others_read_and_append() {
     let mut indexing = database.owner().await;
     sqlx::query("begin").execute(&mut indexing).await.unwrap();
     let index = sqlx::query_scalar::<_, String>("select apex.index_sealed_partition()").fetch_one(&mut indexing);
-    let name = tokio::time::timeout(Duration::from_secs(10), index).await.expect("no waiting for a reader").unwrap();
+    let name = tokio::time::timeout(Duration::from_secs(10), index).await.expect("the reader does not block").unwrap();
     assert_eq!(name, "events_000000");
-    // With all its locks still held, everybody else goes on; another process finds nothing to do.
+    // While all its locks are held, others continue, and another process finds no partition to index.
     let appending = log.append(of_category("task", 3));
-    tokio::time::timeout(Duration::from_secs(10), appending).await.expect("no append waits").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), appending).await.expect("the append is not blocked").unwrap();
     let everything = ReadFilter::default();
     let reading = log.read_after(Position::ZERO, &everything, 100);
-    let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("no reader waits").unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("the read is not blocked").unwrap();
     assert_eq!(read.len(), 28);
     assert_eq!(index_all(&database.pool).await, [""; 0]);
     sqlx::query("commit").execute(&mut indexing).await.unwrap();
@@ -114,14 +119,14 @@ async fn a_complete_partition_is_indexed_while_others_read_and_append() {
     }
 }
 
-/// A log on one connection, and what was last sent over it.
-struct Watched {
+/// A log on a single connection, whose last statement can be explained.
+struct ExplainedLog {
     log: Log,
     pid: i32,
     owner: PgConnection,
 }
 
-impl Watched {
+impl ExplainedLog {
     async fn new(database: &TestDatabase) -> Self {
         let pool = apex::database::connect(&apex::config::Secret::from(database.url.clone()), 1).await.unwrap();
         let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();
@@ -129,7 +134,7 @@ impl Watched {
         Self { log, pid, owner: database.owner().await }
     }
 
-    /// How PostgreSQL runs the statement that was sent last, for these values: the plan for them, or any.
+    /// The plan of the last statement for these values, under a setting of `plan_cache_mode`.
     async fn plan(&mut self, values: &str, mode: &str) -> String {
         let sent: String = sqlx::query_scalar("select query from pg_stat_activity where pid = $1")
             .bind(self.pid)
@@ -147,13 +152,13 @@ impl Watched {
     }
 }
 
-/// How many rows were read and thrown away.
-fn removed(plan: &str) -> u64 {
+/// The number of rows that were read and then discarded by a filter.
+fn discarded_rows(plan: &str) -> u64 {
     let lines = plan.lines().filter_map(|line| line.trim().strip_prefix("Rows Removed by Filter: "));
     lines.map(|rows| rows.parse::<u64>().unwrap()).sum()
 }
 
-/// Five complete partitions of 1000 events, nearly all tasks, and one that is open.
+/// Five complete partitions of 1000 events, nearly all of category task, and an open partition.
 async fn long_log(database: &TestDatabase, log: &Log) -> Vec<RecordedEvent> {
     for round in 0..27 {
         for _ in 0..4 {
@@ -173,59 +178,59 @@ async fn long_log(database: &TestDatabase, log: &Log) -> Vec<RecordedEvent> {
 }
 
 #[tokio::test]
-async fn reads_leave_out_partitions_and_rows_that_they_do_not_need() {
+async fn reads_touch_only_the_partitions_and_rows_that_they_need() {
     let database = database_with_partitions(1000, 6).await;
-    let mut watched = Watched::new(&database).await;
-    let events = long_log(&database, &watched.log.clone()).await;
+    let mut explained = ExplainedLog::new(&database).await;
+    let events = long_log(&database, &explained.log.clone()).await;
     let after = Position::from(3500);
 
-    // All: only the partitions from there on, also in the plan that is kept for any position.
-    let page = watched.log.read_after(after, &ReadFilter::default(), 100).await.unwrap();
+    // All events: only the partitions from that position on, also in a generic plan.
+    let page = explained.log.read_after(after, &ReadFilter::default(), 100).await.unwrap();
     assert_eq!(page, events[3500..3600]);
-    let plan = watched.plan("3500, 100", "force_generic_plan").await;
+    let plan = explained.plan("3500, 100", "force_generic_plan").await;
     assert!(plan.contains("Subplans Removed: 3") && plan.contains("events_000003"), "{plan}");
     assert!(!plan.contains("events_000002") && !plan.contains("Seq Scan on events_00000"), "{plan}");
 
-    // By category: the control first. Without the index, whatever lies between is read and thrown away.
+    // By category. Control first: without the index, all rows in between are read and discarded.
     let category = ReadFilter { category: Some("memory".to_owned()), ..ReadFilter::default() };
     let tenants = ReadFilter { tenant: Some(tenant()), ..category.clone() };
     let wanted: Vec<_> = events.iter().filter(|event| category.matches(event) && event.position > after).collect();
     assert!(wanted.len() > 3);
-    watched.log.read_after(after, &category, 100).await.unwrap();
-    let plan = watched.plan("3500, 'memory', 100", "auto").await;
-    assert!(removed(&plan) > 1500 && !plan.contains("by_category"), "{plan}");
+    explained.log.read_after(after, &category, 100).await.unwrap();
+    let plan = explained.plan("3500, 'memory', 100", "auto").await;
+    assert!(discarded_rows(&plan) > 1500 && !plan.contains("by_category"), "{plan}");
     assert_eq!(index_all(&database.pool).await.len(), 5);
     for (filter, values, index) in
         [(&category, "3500, 'memory', 100", "by_category"), (&tenants, "3500, 'default', 'memory', 100", "by_")]
     {
-        let page = watched.log.read_after(after, filter, 100).await.unwrap();
+        let page = explained.log.read_after(after, filter, 100).await.unwrap();
         assert_eq!(page.iter().collect::<Vec<_>>(), wanted);
-        let plan = watched.plan(values, "auto").await;
+        let plan = explained.plan(values, "auto").await;
         for partition in ["events_000003", "events_000004"] {
             assert!(plan.contains(&format!("using {partition}_{index}")), "{plan}");
         }
         assert!(!plan.contains("events_000002"), "{plan}");
-        // The open partition alone is searched; it has less than 400 events.
-        assert!(removed(&plan) < 400, "{plan}");
+        // Only the open partition has no index; it has less than 400 events.
+        assert!(discarded_rows(&plan) < 400, "{plan}");
     }
-    let before = watched.log.read_before(Position::from(3000), &category, 2).await.unwrap();
+    let before = explained.log.read_before(Position::from(3000), &category, 2).await.unwrap();
     let expected: Vec<_> = events[..2999].iter().rev().filter(|event| category.matches(event)).take(2).collect();
     assert_eq!(before.iter().collect::<Vec<_>>(), expected);
 
-    // By stream: the index of each partition, and no row that is not of the stream.
+    // By stream: the index of each partition is used, and no row of another stream is read.
     let key = events[2100].stream.clone();
-    let page = watched.log.read_stream(&key, Version::ZERO, 100).await.unwrap();
+    let page = explained.log.read_stream(&key, Version::ZERO, 100).await.unwrap();
     assert!(!page.is_empty() && page.iter().all(|event| event.stream == key));
     let values = format!("'{}', 0, 'default', 'task', 100", key.id);
     for mode in ["force_generic_plan", "force_custom_plan"] {
-        let plan = watched.plan(&values, mode).await;
+        let plan = explained.plan(&values, mode).await;
         assert!(plan.contains("stream_id_version_idx") && !plan.contains("Seq Scan on events_0"), "{plan}");
         assert!(!plan.contains("Rows Removed by Filter"), "{plan}");
     }
 }
 
 #[tokio::test]
-async fn pages_have_as_much_as_fits_in_memory_and_miss_nothing() {
+async fn pages_are_bounded_in_bytes_and_miss_no_event() {
     let database = database_with_partitions_of(10).await;
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     let id = Uuid::new_v4();
@@ -256,10 +261,10 @@ async fn pages_have_as_much_as_fits_in_memory_and_miss_nothing() {
 }
 
 #[tokio::test]
-async fn readiness_warns_when_partitions_fall_behind_and_ends_before_appends_fail() {
+async fn readiness_warns_when_partitions_run_low_and_fails_before_appends_do() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
-    // Nobody can make further ones.
+    // No further partitions can be created.
     sqlx::query("revoke execute on function apex.ensure_partitions from apex_app").execute(&mut owner).await.unwrap();
     let server = database.serve(&[]).await;
     sqlx::query("select apex.set_partition_size(100)").execute(&mut owner).await.unwrap();

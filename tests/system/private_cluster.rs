@@ -1,4 +1,4 @@
-//! The program on a private cluster of its own: it starts it again when it dies, and leaves none running.
+//! `apex` on its private cluster: restarts after a crash, shutdown, connection limits, and errors in database URLs.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use testkit::{TIMEOUT, wait_until};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// A folder for a home, which a server's user other than the caller can enter.
+/// A temporary home folder, accessible to the user that runs the server.
 struct TestHome(TempDir);
 
 impl TestHome {
@@ -20,7 +20,7 @@ impl TestHome {
     }
 
     fn apex(&self, arguments: &[&str]) -> Command {
-        // A run in the background ignores SIGINT, and hands that on; a shell in a terminal does not.
+        // Children of a background process inherit that SIGINT is ignored; in a terminal it is not.
         let mut command = Command::new("env");
         command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_apex")).args(arguments);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -29,7 +29,7 @@ impl TestHome {
         command
     }
 
-    /// The last position of the log, if there is one to ask for.
+    /// The last position of the log, or `None` while the database is not available.
     async fn head(&self) -> Option<i64> {
         let home = self.0.path().join("home");
         let password = std::fs::read_to_string(home.join("password")).ok()?;
@@ -39,7 +39,7 @@ impl TestHome {
         sqlx::query_scalar("select position from apex.head").fetch_one(&mut connection).await.ok()
     }
 
-    /// The postmaster, if one is named.
+    /// The process id of the postmaster, or `None` if no server runs.
     fn postmaster(&self) -> Option<String> {
         let file: PathBuf = self.0.path().join("home/data/postmaster.pid");
         let text = std::fs::read_to_string(file).ok()?;
@@ -51,31 +51,32 @@ fn signal(name: &str, pid: &str) {
     assert!(std::process::Command::new("kill").args([name, pid]).status().unwrap().success());
 }
 
-/// A process that nobody has reaped is dead, too.
+/// Whether a process runs; a zombie does not.
 fn is_alive(pid: &str) -> bool {
     let output = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
     let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     !state.is_empty() && !state.starts_with('Z')
 }
 
-async fn served_at(server: &mut Child) -> String {
+/// Waits until the server listens and returns its address.
+async fn listening_address(server: &mut Child) -> String {
     let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
     let address = loop {
-        let line = lines.next_line().await.unwrap().expect("the server ended");
+        let line = lines.next_line().await.unwrap().expect("the server exited");
         if let Some(address) = line.strip_prefix("Apex listens on ") {
             break address.to_owned();
         }
     };
-    // What it says later is not kept, and must not block it.
+    // Later output is read and dropped, so that the server never blocks on it.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     address
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_starts_its_private_cluster_again_when_that_dies() {
+async fn a_server_restarts_its_private_cluster_when_it_dies() {
     let home = TestHome::new();
     let mut server = home.apex(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-    let address = served_at(&mut server).await;
+    let address = listening_address(&mut server).await;
     let register = async |name: &str| {
         let query = format!("mutation {{ registerAgent(input: {{name: \"{name}\"}}) {{ position }} }}");
         let body = serde_json::json!({ "query": query });
@@ -106,26 +107,26 @@ async fn an_interrupted_import_leaves_no_cluster_running() {
     for name in ["-INT", "-TERM"] {
         let home = TestHome::new();
         let mut import = home.apex(&["import", "autogpt", "-"]).spawn().unwrap();
-        // It has begun, and waits for more.
+        // The import has started and waits for more input.
         let mut input = import.stdin.take().unwrap();
         let line = r#"{"run":"a","challenge":"c","id":"1","created":1695554458,"model":"gpt-4","usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
         input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-        wait_until("the import is at work", async || home.head().await > Some(0)).await;
+        wait_until("the import has written an event", async || home.head().await > Some(0)).await;
         let postmaster = home.postmaster().unwrap();
         signal(name, &import.id().unwrap().to_string());
         let status = tokio::time::timeout(TIMEOUT, import.wait()).await.unwrap().unwrap();
-        let mut said = String::new();
-        import.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
-        assert_eq!(status.code(), Some(130), "{said}");
-        assert!(said.contains("interrupted") && !said.contains("panicked"), "{said}");
-        assert!(home.postmaster().is_none() && !is_alive(&postmaster), "a cluster was left running: {said}");
+        let mut stderr = String::new();
+        import.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+        assert_eq!(status.code(), Some(130), "{stderr}");
+        assert!(stderr.contains("interrupted") && !stderr.contains("panicked"), "{stderr}");
+        assert!(home.postmaster().is_none() && !is_alive(&postmaster), "a cluster was left running: {stderr}");
         drop(input);
     }
 }
 
 #[tokio::test]
 async fn a_private_cluster_has_connections_for_several_processes() {
-    /// What a process takes by default, with those of the log, of its tail and of the relay.
+    /// The connections of one process by default, with those of the log, its tail and the relay.
     const OF_A_PROCESS: u32 = 20 + 8;
     let home = TestHome::new();
     let cluster = apex::embedded::Embedded::start(&home.0.path().join("home")).await.unwrap();
@@ -135,8 +136,8 @@ async fn a_private_cluster_has_connections_for_several_processes() {
     cluster.stop().await.unwrap();
 }
 
-/// What the program says where it is told something wrong.
-async fn complaint(database_url: &str, arguments: &[&str]) -> String {
+/// Runs `apex`, asserts that it fails, and returns its standard error.
+async fn stderr_of_failure(database_url: &str, arguments: &[&str]) -> String {
     let mut command = TestHome::new().apex(arguments);
     let command = command.env("APEX_DATABASE_URL", database_url).stdin(Stdio::null());
     let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
@@ -145,14 +146,18 @@ async fn complaint(database_url: &str, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_wrong_database_url_is_told_what_is_a_right_one() {
-    let said = complaint("mysql://root:geheim@localhost/apex", &["report", "cost"]).await;
-    assert!(said.contains("begins with mysql://") && said.contains("postgres://user:password@host/database"), "{said}");
-    assert!(!said.contains("geheim"), "{said}");
-    let said = complaint("postgres://apex:geheim@localhost:1/apex", &["report", "cost"]).await;
-    assert!(said.contains("PostgreSQL at localhost:1") && said.contains("APEX_DATABASE_URL"), "{said}");
-    assert!(!said.contains("geheim"), "{said}");
-    // And nothing of it is coloured, since this is no terminal.
-    let said = complaint("postgres://localhost:1/apex", &["serve", "--log", "debug", "--listen", "localhost:0"]).await;
-    assert!(said.contains("PostgreSQL at localhost:1") && !said.contains('\u{1b}'), "{said}");
+async fn an_invalid_database_url_error_has_a_remedy_and_no_password() {
+    let stderr = stderr_of_failure("mysql://root:geheim@localhost/apex", &["report", "cost"]).await;
+    assert!(
+        stderr.contains("begins with mysql://") && stderr.contains("postgres://user:password@host/database"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("geheim"), "{stderr}");
+    let stderr = stderr_of_failure("postgres://apex:geheim@localhost:1/apex", &["report", "cost"]).await;
+    assert!(stderr.contains("PostgreSQL at localhost:1") && stderr.contains("APEX_DATABASE_URL"), "{stderr}");
+    assert!(!stderr.contains("geheim"), "{stderr}");
+    // The output has no colours, since stderr is not a terminal.
+    let stderr =
+        stderr_of_failure("postgres://localhost:1/apex", &["serve", "--log", "debug", "--listen", "localhost:0"]).await;
+    assert!(stderr.contains("PostgreSQL at localhost:1") && !stderr.contains('\u{1b}'), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! Projections: rebuilt is live, row for row, and nobody writes who was overtaken.
+//! Projections: a rebuild has the live rows, poison events park their stream, and several workers share a projection.
 
 use apex::rooms::Rooms;
 use commands::Context;
@@ -24,8 +24,8 @@ fn body(text: &str) -> Body {
     Body::new(text).unwrap()
 }
 
-/// Something of everything.
-pub(crate) async fn live(rooms: &Rooms) {
+/// Appends events of agents, tasks and memories in all their states.
+pub(crate) async fn append_examples(rooms: &Rooms) {
     let agents: Vec<_> = (0..3).map(|_| AgentId(Uuid::now_v7())).collect();
     for (n, agent) in agents.iter().enumerate() {
         let profile = Profile { name: name(&format!("agent {n}")), kind: None, model: None, labels: Labels::default() };
@@ -82,7 +82,7 @@ async fn fingerprints(rooms: &Rooms) -> Vec<(&'static str, Vec<Fingerprint>)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
+async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
@@ -92,14 +92,14 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     let (early, late) = (Uuid::now_v7(), Uuid::now_v7());
     let execute = async |id, command| rooms.commands.execute::<Budget>(&context(), id, command).await.unwrap();
     execute(early, budget(terms("0.5", chrono_tz::UTC), false)).await;
-    live(&rooms).await;
+    append_examples(&rooms).await;
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
         database.run(&["import", format, &sample(file)]).await.assert_success();
     }
     execute(late, budget(terms("0.3", chrono_tz::Asia::Kathmandu), false)).await;
     execute(early, budget(terms("0.7", chrono_tz::America::New_York), true)).await;
     database.run(&["import", "azure-llm", "--model", "gpt-4o", &sample("azure-llm.csv")]).await.assert_success();
-    // Closed right behind what it counts.
+    // A budget that is closed directly after the calls that it counts.
     let closing = Uuid::now_v7();
     execute(closing, budget(terms("9", chrono_tz::UTC), false)).await;
     database.run(&["import", "--no-wait", "otlp", &sample("otlp.json")]).await.assert_success();
@@ -109,7 +109,7 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     let live = fingerprints(&rooms).await;
     for (_, tables) in &live {
         for table in tables {
-            assert!(table.rows > 0, "{} is empty: it proves nothing", table.table);
+            assert!(table.rows > 0, "{} is empty: the test proves nothing", table.table);
         }
     }
     for batch_events in [1, 7, 1000] {
@@ -125,11 +125,11 @@ async fn rebuilt_is_live_row_for_row_at_any_batch_size() {
     }
     assert_eq!(fingerprints(&rooms).await, live);
     rooms.settle(TIMEOUT).await.unwrap();
-    assert_eq!(fingerprints(&rooms).await, live, "nothing happened because of the rebuilds");
+    assert_eq!(fingerprints(&rooms).await, live, "a rebuild must not cause any event");
     rooms.close().await.unwrap();
 }
 
-/// The control of the test above: a single changed row is found.
+/// Control of the test above: a single changed row is detected.
 #[tokio::test]
 async fn a_changed_row_changes_the_fingerprint() {
     let database = TestDatabase::new().await.unverified();
@@ -153,15 +153,15 @@ async fn a_changed_row_changes_the_fingerprint() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
+async fn a_poison_event_parks_only_its_own_stream() {
     use streams::Expected;
     use testkit::{append, stream};
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
     let poisoned = Uuid::now_v7();
-    // Well-formed JSON, but not the payload of its type: started twice over without ever being submitted.
+    // Well-formed events that cannot be applied: a task is started twice without having been submitted.
     rooms.log.append(append(vec![stream(poisoned, Expected::Any, 2)])).await.unwrap();
-    live(&rooms).await;
+    append_examples(&rooms).await;
     rooms.start_projections();
     rooms.settle(TIMEOUT).await.unwrap();
     let parked = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
@@ -185,20 +185,20 @@ async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
     let resume = async |order: &Order<'_>| projections::resume(&rooms.pool, &rooms.log, tasks, order).await;
     let topic = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&rooms.pool).await.unwrap();
     topic("insert into apex.checkpoints (name, position) values ('state:tasks', 1000000) returning position").await;
-    // The cause is still there.
+    // A retry parks the event again while its cause persists.
     let resumed = resume(&order(Decision::Retry, position)).await.unwrap();
     assert_eq!(resumed, Resumed { applied: 0, parked: 2 });
-    // What a retry makes of the row comes behind what the state topic has seen.
+    // The state topic is set back, so that it republishes a row that the retry changes.
     let published = topic("select position from apex.checkpoints where name = 'state:tasks'").await;
     assert_eq!(published, parked[0].position - 1);
     let again = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
     assert_eq!((again[0].attempts, again[1].attempts), (2, 1));
-    // Order is kept, and others' streams are left alone.
+    // Events of a stream are resumed in order, and only those of the caller's tenant.
     assert!(matches!(resume(&order(Decision::Skip, position + 1)).await, Err(ParkingError::NotFirst(_, _))));
     assert!(matches!(resume(&order(Decision::Skip, position + 2)).await, Err(ParkingError::NotParked(_))));
     let other = Order { tenant: Some("other"), ..order(Decision::Skip, position) };
     assert!(matches!(resume(&other).await, Err(ParkingError::NotParked(_))));
-    // A version that could apply it would go live with it.
+    // A built version that could apply the event would go live without the decision.
     build(&rooms.pool, &rooms.log, &[tasks], 7, |_| {}).await.unwrap();
     let able = "delete from apex.parked_events where projection = 'tasks@next'";
     assert_eq!(sqlx::query(able).execute(&rooms.pool).await.unwrap().rows_affected(), 2);
@@ -211,22 +211,22 @@ async fn an_event_that_cannot_be_applied_parks_its_stream_and_nothing_else() {
         .await
         .assert_success();
     assert_eq!(projections::parked_events(&rooms.pool, None, None, 10).await.unwrap(), []);
-    assert_decided(&database, &rooms, parked[0].position, parked[1].position).await;
-    // A rebuild leaves out what was skipped: see the check at the end of every test.
+    assert_decisions(&database, &rooms, parked[0].position, parked[1].position).await;
+    // A rebuild skips the same events: `TestDatabase` checks this when the test ends.
     rooms.close().await.unwrap();
 }
 
-/// Who decided what, and why, the latest first; not told to other tenants.
-async fn assert_decided(database: &TestDatabase, rooms: &Rooms, first: i64, second: i64) {
+/// Asserts the recorded decisions, latest first, over every interface; other tenants see none of them.
+async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, second: i64) {
     let decisions = projections::parking_decisions(&rooms.pool, Some("tasks"), Some("default"), 10).await.unwrap();
-    let told = decisions.iter().map(|made| (made.position, made.decision, &*made.actor, &*made.reason));
+    let recorded = decisions.iter().map(|made| (made.position, made.decision, &*made.actor, &*made.reason));
     let why = "it was never submitted";
     let expected = [
         (second, Decision::Skip, "me", "so is this"),
         (first, Decision::Skip, "tester", why),
         (first, Decision::Retry, "tester", why),
     ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(recorded.collect::<Vec<_>>(), expected);
     assert_eq!(projections::parking_decisions(&rooms.pool, None, Some("other"), 10).await.unwrap(), []);
     assert_eq!(projections::parking_decisions(&rooms.pool, Some("calls"), None, 10).await.unwrap(), []);
     let ran = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();

@@ -1,4 +1,4 @@
-//! What `/readyz` says when the database fails, and when something waits that nobody may have noticed.
+//! `/readyz` when the database fails and when events are parked, and logging of slow statements.
 
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
@@ -16,9 +16,9 @@ async fn check(readiness: &Readiness, name: &str) -> ReadyCheck {
     readiness.check().await.into_iter().find(|check| check.name == name).unwrap()
 }
 
-/// PostgreSQL reports a full disk by this code wherever it meets one.
+/// PostgreSQL reports a full disk with the SQLSTATE `disk_full`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_shows_in_readiness_with_the_first_append_that_meets_it() {
+async fn a_full_disk_fails_readiness_after_the_first_failed_append() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let readiness = Readiness::new(database.pool.clone(), rooms.log.clone());
@@ -31,8 +31,8 @@ async fn a_full_disk_shows_in_readiness_with_the_first_append_that_meets_it() {
     sqlx::query(trigger).execute(&mut owner).await.unwrap();
     let refused = rooms.log.append(call_append()).await.unwrap_err();
     assert!(matches!(refused, AppendError::Unavailable(_)), "{refused:?}");
-    let said = check(&readiness, "appends").await;
-    assert!(!said.ok && said.detail.contains("the disk of the database is full: free space"), "{said:?}");
+    let result = check(&readiness, "appends").await;
+    assert!(!result.ok && result.detail.contains("the disk of the database is full: free space"), "{result:?}");
     sqlx::query("drop trigger no_space on apex.head").execute(&mut owner).await.unwrap();
     rooms.log.append(call_append()).await.unwrap();
     assert!(check(&readiness, "appends").await.ok);
@@ -40,7 +40,7 @@ async fn a_full_disk_shows_in_readiness_with_the_first_append_that_meets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_postmaster_shows_in_readiness_with_what_to_do() {
+async fn a_killed_postmaster_fails_readiness_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
     let cluster = Embedded::start(&folder.path().join("home")).await.unwrap();
@@ -52,10 +52,10 @@ async fn a_killed_postmaster_shows_in_readiness_with_what_to_do() {
     let file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).unwrap();
     let postmaster = file.lines().next().unwrap();
     assert!(std::process::Command::new("kill").args(["-KILL", postmaster]).status().unwrap().success());
-    wait_until("readiness says so", async || {
-        let said = check(&readiness, "partitions").await;
+    wait_until("readiness reports the cause", async || {
+        let result = check(&readiness, "partitions").await;
         let cause = "the database cannot be reached (connection refused): check that PostgreSQL runs";
-        !said.ok && said.detail.contains(cause)
+        !result.ok && result.detail.contains(cause)
     })
     .await;
     drop(rooms);
@@ -66,19 +66,19 @@ async fn a_killed_postmaster_shows_in_readiness_with_what_to_do() {
 async fn parked_events_are_a_warning_in_readiness() {
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
-    // Started twice without ever being submitted.
+    // A task is started twice without having been submitted, which cannot be applied.
     rooms.log.append(append(vec![stream(Uuid::now_v7(), Expected::Any, 2)])).await.unwrap();
     rooms.start_projections();
     rooms.settle(TIMEOUT).await.unwrap();
-    let said = check(&Readiness::new(database.pool.clone(), rooms.log.clone()), "projections").await;
-    assert!(said.ok, "{said:?}");
-    assert!(said.detail.contains("WARNING: tasks has 2 parked events"), "{said:?}");
+    let result = check(&Readiness::new(database.pool.clone(), rooms.log.clone()), "projections").await;
+    assert!(result.ok, "{result:?}");
+    assert!(result.detail.contains("WARNING: tasks has 2 parked events"), "{result:?}");
     rooms.close().await.unwrap();
 }
 
-/// The text of statements is for whoever asks for it, and lines of JSON are nothing but JSON.
+/// The text of slow statements is logged at debug level only, and JSON log lines are valid JSON.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_statement_is_dumped_only_where_that_is_asked_for() {
+async fn slow_statements_are_logged_only_on_request() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     let slow = "create function public.slow() returns trigger language plpgsql as $$
@@ -87,12 +87,12 @@ async fn a_slow_statement_is_dumped_only_where_that_is_asked_for() {
     let trigger = "create trigger slow before update on apex.head for each row execute function public.slow()";
     sqlx::query(trigger).execute(&mut owner).await.unwrap();
     let import = sample("autogpt.jsonl");
-    let said = database.run(&["import", "autogpt", &import]).await.assert_success().stderr;
-    assert!(!said.contains("slow statement") && !said.contains("db.statement"), "{said}");
+    let output = database.run(&["import", "autogpt", &import]).await.assert_success().stderr;
+    assert!(!output.contains("slow statement") && !output.contains("db.statement"), "{output}");
     let logged = ["--log", "warn,sqlx=debug", "--log-format", "json", "import", "autogpt", &import];
-    let said = database.run(&logged).await.assert_success().stderr;
+    let output = database.run(&logged).await.assert_success().stderr;
     let lines: Vec<serde_json::Value> =
-        said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().any(|line| line["target"] == "sqlx::query"), "{said}");
-    assert!(!said.contains('\u{1b}'), "{said}");
+        output.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["target"] == "sqlx::query"), "{output}");
+    assert!(!output.contains('\u{1b}'), "{output}");
 }

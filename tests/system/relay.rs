@@ -1,11 +1,11 @@
-//! The relay, read by a consumer that is not ours: kcat.
+//! The relay to Kafka, checked with an independent consumer, kcat.
 
 use std::collections::{BTreeMap, HashMap};
 use testkit::{TestDatabase, required_variable, sample};
 use tokio::process::Command;
 use uuid::Uuid;
 
-/// A message as kcat shows it.
+/// A message as kcat prints it.
 struct Message {
     topic: String,
     key: String,
@@ -19,13 +19,13 @@ impl Message {
     }
 }
 
-/// Everything in the topics of a prefix, in the order of each partition.
+/// All messages in the topics of a prefix, in the order of each partition.
 async fn consume(prefix: &str) -> Vec<Message> {
     let brokers = required_variable("APEX_TEST_KAFKA_BROKERS");
     let mut messages = Vec::new();
     for category in domain::Event::CATEGORIES {
         let topic = format!("{prefix}.{category}");
-        // Byte 1 between the fields, byte 2 between the messages: neither is in JSON, UUIDs or headers.
+        // Byte 1 separates fields, byte 2 separates messages: neither occurs in JSON, UUIDs or headers.
         let output = Command::new("kcat")
             .args(["-b", &brokers, "-C", "-t", &topic, "-o", "beginning", "-e", "-q"])
             .args(["-f", "%t\u{1}%k\u{1}%h\u{1}%s\u{2}"])
@@ -79,17 +79,17 @@ async fn log(database: &TestDatabase) -> Vec<LogRow> {
     .unwrap()
 }
 
-fn assert_is_log(messages: &[Message], log: &[LogRow], prefix: &str) {
+fn assert_messages_match_log(messages: &[Message], log: &[LogRow], prefix: &str) {
     let mut by_position: BTreeMap<u64, &Message> = BTreeMap::new();
     let mut last_by_key: HashMap<&str, u64> = HashMap::new();
     for message in messages {
         let position = message.number("ce_position");
         by_position.entry(position).or_insert(message);
         let last = last_by_key.entry(&message.key).or_default();
-        assert!(*last <= position, "key {} goes back from {last} to {position}", message.key);
+        assert!(*last <= position, "the positions of key {} decrease from {last} to {position}", message.key);
         *last = position;
     }
-    assert_eq!(by_position.len(), log.len(), "as many positions as the log has");
+    assert_eq!(by_position.len(), log.len(), "each position of the log is published");
     for (position, stream, version, event_id, name, category, payload) in log {
         let message = by_position[&u64::try_from(*position).unwrap()];
         assert_eq!(message.key, stream.to_string());
@@ -104,29 +104,29 @@ fn assert_is_log(messages: &[Message], log: &[LogRow], prefix: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kafka_has_every_event_of_the_log_in_order_per_key() {
+async fn kafka_receives_every_event_in_order_per_key() {
     let (database, prefix) = (TestDatabase::new().await, prefix());
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
         database.run(&["import", format, &sample(file)]).await.assert_success();
     }
     relay(&database, &prefix).await.assert_success();
     let messages = consume(&prefix).await;
-    assert_eq!(messages.len(), log(&database).await.len(), "nothing is sent twice while nothing fails");
-    assert_is_log(&messages, &log(&database).await, &prefix);
+    assert_eq!(messages.len(), log(&database).await.len(), "without failures no message is sent twice");
+    assert_messages_match_log(&messages, &log(&database).await, &prefix);
 
     database.run(&["import", "otlp", &sample("otlp.json")]).await.assert_success();
     relay(&database, &prefix).await.assert_success();
     let messages = consume(&prefix).await;
-    assert_eq!(messages.len(), log(&database).await.len(), "a restart continues at the checkpoint");
-    assert_is_log(&messages, &log(&database).await, &prefix);
+    assert_eq!(messages.len(), log(&database).await.len(), "a restarted relay continues at its checkpoint");
+    assert_messages_match_log(&messages, &log(&database).await, &prefix);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_lost_its_checkpoint_repeats_but_loses_nothing() {
+async fn a_relay_with_an_older_checkpoint_republishes_and_loses_nothing() {
     let (database, prefix) = (TestDatabase::new().await, prefix());
     database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     relay(&database, &prefix).await.assert_success();
-    // As after a crash between the acknowledgement and the checkpoint.
+    // As after a crash between the broker's acknowledgement and the checkpoint.
     sqlx::query("update apex.checkpoints set position = position - 5 where name = 'relay:kafka'")
         .execute(&database.pool)
         .await
@@ -137,27 +137,28 @@ async fn a_relay_that_lost_its_checkpoint_repeats_but_loses_nothing() {
     assert_eq!(messages.len(), log.len() + 5);
     let mut seen = std::collections::HashSet::new();
     let fresh: Vec<_> = messages.into_iter().filter(|message| seen.insert(message.number("ce_position"))).collect();
-    assert_is_log(&fresh, &log, &prefix);
+    assert_messages_match_log(&fresh, &log, &prefix);
 }
 
 #[tokio::test]
-async fn a_relay_without_a_broker_says_so() {
+async fn a_relay_without_brokers_names_the_missing_setting() {
     let database = TestDatabase::new().await;
     let ran = database.run(&["relay"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("APEX_KAFKA_BROKERS"), "{}", ran.stderr);
 }
 
-/// An event of a category that this program has no topic for does not keep those after it from being published, nor does
-/// one that nobody can decode.
+/// Neither an event of an unknown category nor one that cannot be decoded blocks the events after it.
 #[tokio::test]
-async fn the_relay_passes_over_what_it_has_no_topic_for() {
-    let (database, _log) = crate::entrance::damaged().await;
+async fn the_relay_skips_events_of_unknown_categories() {
+    let (database, _log) = crate::append_function::log_with_undecodable_events().await;
     let prefix = prefix();
-    let ran =
-        tokio::time::timeout(testkit::TIMEOUT, relay(&database, &prefix)).await.expect("it goes on").assert_success();
+    let ran = tokio::time::timeout(testkit::TIMEOUT, relay(&database, &prefix))
+        .await
+        .expect("the relay continues")
+        .assert_success();
     assert!(ran.stderr.contains("does not know its category"), "{}", ran.stderr);
     let mut positions: Vec<_> = consume(&prefix).await.iter().map(|message| message.number("ce_position")).collect();
     positions.sort_unstable();
-    assert_eq!(positions, [1, 2, 3, 4, 6, 7], "all but the one of no known category");
+    assert_eq!(positions, [1, 2, 3, 4, 6, 7], "all events except the one of an unknown category");
 }

@@ -1,4 +1,4 @@
-//! Audit: what was said, and what things were like at each earlier position.
+//! Audit: `apex replay`, and states as of every earlier position.
 
 use apex::rooms::Rooms;
 use commands::Context;
@@ -14,7 +14,7 @@ fn context() -> Context {
     Context::new(tenant(), "test", Uuid::now_v7())
 }
 
-/// An agent, a task and a memory, each changed several times, in turn; what each was like after each of its events.
+/// An agent, a task and a memory that are changed in turn, with the state of each after each of its events.
 struct History {
     agent: Vec<(u64, &'static str)>,
     task: Vec<(u64, Value)>,
@@ -47,7 +47,7 @@ async fn history(rooms: &Rooms) -> History {
         (MemoryCommand::Recall { agent_id, at: at(3) }, json!(["village", 1, false])),
         (MemoryCommand::Forget { reason: None, at: at(4) }, json!(["village", 1, true])),
     ];
-    // The agent must be active when the task starts: two of its steps first, the others last.
+    // The agent must be active while the task runs: its first two commands come first, the others last.
     let mut agents = agents.into_iter();
     let mut step = async |(command, status)| {
         let outcome = rooms.commands.execute::<Agent>(&context(), ids[0], command).await.unwrap();
@@ -69,13 +69,13 @@ async fn history(rooms: &Rooms) -> History {
     history
 }
 
-/// What it was like at a position: the state after the last of its events up to then.
-fn then<T: Clone>(states: &[(u64, T)], position: u64) -> Option<T> {
+/// The expected state at a position: the state after the last event up to that position.
+fn state_at<T: Clone>(states: &[(u64, T)], position: u64) -> Option<T> {
     states.iter().rev().find(|(at, _)| *at <= position).map(|(_, state)| state.clone())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_a_task_and_a_memory_are_seen_as_of_every_position() {
+async fn an_agent_a_task_and_a_memory_are_read_as_of_every_position() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let history = history(&rooms).await;
@@ -92,16 +92,16 @@ async fn an_agent_a_task_and_a_memory_are_seen_as_of_every_position() {
         let as_of = json!({ "position": position.to_string() });
         let seen = server.graphql(query, json!({"agent": agent, "task": task, "memory": memory, "asOf": as_of})).await;
         let status = seen["agent"]["status"].as_str().map(str::to_lowercase);
-        assert_eq!(status.as_deref(), then(&history.agent, position), "agent at {position}");
+        assert_eq!(status.as_deref(), state_at(&history.agent, position), "agent at {position}");
         let found = seen["task"]
             .as_object()
             .map(|task| json!([task["status"].as_str().unwrap().to_lowercase(), task["percent"]]));
-        assert_eq!(found, then(&history.task, position), "task at {position}");
+        assert_eq!(found, state_at(&history.task, position), "task at {position}");
         let found = seen["memory"].as_object().map(|memory| {
             let recalls: u64 = memory["recalls"].to_string().trim_matches('"').parse().unwrap();
             json!([memory["realm"].as_str().unwrap().to_lowercase(), recalls, !memory["forgottenAt"].is_null()])
         });
-        assert_eq!(found, then(&history.memory, position), "memory at {position}");
+        assert_eq!(found, state_at(&history.memory, position), "memory at {position}");
     }
     server.kill().await;
 
@@ -117,7 +117,7 @@ async fn an_agent_a_task_and_a_memory_are_seen_as_of_every_position() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_is_printed_as_it_is() {
+async fn replay_prints_the_selected_events() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let history = history(&rooms).await;

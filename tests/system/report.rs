@@ -1,4 +1,4 @@
-//! The usage report: its pages are the whole, and none of it is more than it was asked for.
+//! The usage report: pagination, totals, and limits on the size of responses.
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use testkit::{Server, TIMEOUT, TestDatabase, tenant};
 use uuid::Uuid;
 
-/// A cell of the table of usage; its cost in units of 10^-12.
+/// A row of `apex.usage_hourly`, with its cost in units of 10^-12 dollars.
 struct Cell {
     hour: DateTime<Utc>,
     agent: Option<Uuid>,
@@ -21,7 +21,7 @@ struct Cell {
     cost: i128,
 }
 
-/// Cells with equal costs, equal calls, nulls, keys that sort otherwise in other places, and sums beyond any amount.
+/// Rows with equal costs, equal calls, nulls, keys whose order depends on the locale, and sums beyond the largest amount.
 fn cells() -> Vec<Cell> {
     let hours = ["2023-12-31T22:00:00Z", "2023-12-31T23:00:00Z", "2024-01-01T00:00:00Z"];
     let hours = hours.map(|hour| hour.parse::<DateTime<Utc>>().unwrap());
@@ -79,10 +79,10 @@ fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
     }
 }
 
-/// Keys, calls, tokens, cost.
+/// A row of the report: keys, calls, tokens, cost in units of 10^-12 dollars.
 type Line = (Vec<Option<String>>, i64, i128, i128);
 
-/// The report as it must be, in the order that it must have.
+/// The expected rows of the report, in order.
 fn expected(cells: &[Cell], by: &[Dimension]) -> Vec<Line> {
     let mut sums: BTreeMap<Vec<Option<String>>, (i64, i128, i128)> = BTreeMap::new();
     for cell in cells {
@@ -125,7 +125,7 @@ const DIMENSIONS: [&[Dimension]; 6] = [
 ];
 
 #[tokio::test]
-async fn the_pages_of_a_report_are_the_whole_and_with_the_rest_the_total() {
+async fn report_pages_join_to_the_whole_report_and_sum_to_its_total() {
     let database = TestDatabase::new().await.unverified();
     let cells = cells();
     fill(&database, &cells).await;
@@ -134,7 +134,7 @@ async fn the_pages_of_a_report_are_the_whole_and_with_the_rest_the_total() {
         let total = whole.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
         let query = ReportQuery { tenant: tenant(), by: by.to_vec(), from: None, to: None };
         for size in [1, 2, 7, whole.len() - 1, whole.len(), 500] {
-            // One row a page is asked for where that is not too often.
+            // Pages of one row only where the report is short.
             let size = if size == 1 && whole.len() > 20 { 5 } else { size };
             let (mut after, mut joined, mut seen) = (None, Vec::new(), (0, 0, 0));
             loop {
@@ -157,7 +157,7 @@ async fn the_pages_of_a_report_are_the_whole_and_with_the_rest_the_total() {
         }
         let mut report = WholeReport::open(&database.pool, query).await.unwrap();
         let rows: Vec<_> = report.rows().map_ok(|row| line(&row)).try_collect().await.unwrap();
-        assert_eq!(rows, whole, "{by:?} row by row");
+        assert_eq!(rows, whole, "{by:?} as a stream of rows");
     }
 }
 
@@ -211,7 +211,7 @@ async fn a_report_is_a_connection_with_bounded_pages() {
     for after in ["", "x", "e30", "bnVsbA"] {
         assert_eq!(refused(&server, json!({ "by": by, "after": after })).await, bad("BAD_CURSOR"), "{after:?}");
     }
-    // Five hundred rows with all that a row has, a dozen times over.
+    // A dozen aliases for 500 rows with all fields.
     let row = "nodes { keys { dimension value id name } totals { calls cost inputTokens outputTokens reportedCost } }";
     let aliases: String = (0..12).map(|n| format!("a{n}: usageReport(by: [AGENT], first: 500) {{ {row} }} ")).collect();
     let answer = server.graphql_response(&format!("{{ {aliases} }}"), json!({})).await;
@@ -219,7 +219,7 @@ async fn a_report_is_a_connection_with_bounded_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_too_large_is_refused_and_says_what_to_do() {
+async fn a_response_over_the_size_limit_is_refused_with_a_remedy() {
     let database = TestDatabase::new().await.unverified();
     sqlx::query(
         "insert into apex.memories (tenant_id, memory_id, agent_id, content, tags, realm, recalls, stored_at, version, position)
@@ -243,17 +243,18 @@ async fn an_answer_that_is_too_large_is_refused_and_says_what_to_do() {
     assert_eq!(answer.get("data").cloned().unwrap_or_default(), Value::Null);
 }
 
-/// A figure of a process in /proc, in MB.
-fn memory(server: &Server, figure: &str) -> u64 {
+/// A memory figure of the server from /proc/PID/status, in MB.
+fn memory_mb(server: &Server, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
     let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
-/// `cargo test --test system memory_of_a_server -- --ignored --nocapture`; `CELLS` and `SECONDS` change its size.
+/// `cargo test --test system server_memory -- --ignored --nocapture`; the environment variables `CELLS` and `SECONDS`
+/// set the number of rows and the duration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures: it takes minutes"]
-async fn memory_of_a_server_that_is_asked_for_the_widest_report() {
+#[ignore = "a measurement that takes minutes"]
+async fn server_memory_is_bounded_under_the_widest_report() {
     const CLIENTS: usize = 8;
     let setting = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (cells, seconds) = (setting("CELLS", 1_000_000), setting("SECONDS", 60));
@@ -273,8 +274,8 @@ async fn memory_of_a_server_that_is_asked_for_the_widest_report() {
     .unwrap();
     sqlx::query("analyze apex.usage_hourly").execute(&database.pool).await.unwrap();
     let server = database.serve(&[]).await;
-    let before = memory(&server, "VmRSS");
-    // All dimensions, all sums, and as many rows as a query may cost.
+    let before = memory_mb(&server, "VmRSS");
+    // All dimensions, all sums, and as many rows as the limits allow.
     let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWriteTokens
         reasoningTokens latencyMs cost reportedCost currency";
     let query = format!(
@@ -296,7 +297,13 @@ async fn memory_of_a_server_that_is_asked_for_the_widest_report() {
         (answers, failed, bytes)
     }))
     .await;
-    println!("{cells} cells, {CLIENTS} clients, {seconds} s; answers, failures, bytes of the last answer: {answers:?}");
-    println!("resident MB: before {before}, peak {}, after {}", memory(&server, "VmHWM"), memory(&server, "VmRSS"));
-    assert!(memory(&server, "VmHWM") < 400);
+    println!(
+        "{cells} rows, {CLIENTS} clients, {seconds} s; responses, failures, bytes of the last response: {answers:?}"
+    );
+    println!(
+        "resident MB: before {before}, peak {}, after {}",
+        memory_mb(&server, "VmHWM"),
+        memory_mb(&server, "VmRSS")
+    );
+    assert!(memory_mb(&server, "VmHWM") < 400);
 }

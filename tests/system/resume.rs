@@ -1,4 +1,4 @@
-//! Subscriptions that are cut off and go on: over each transport, exactly what the log has, whatever happens.
+//! Subscriptions that are interrupted and resumed: over each transport, a client sees the exact sequence of the log.
 
 use commands::Context;
 use domain::Labels;
@@ -32,14 +32,14 @@ enum Transport {
     Feed,
 }
 
-/// What one client has seen over all its connections, and from where it asks again.
+/// A client: the events it has seen over all its connections, and the position from which it resumes.
 struct Subscriber {
     transport: Transport,
-    /// Of this type alone; all if empty.
+    /// The event type to subscribe to; all types if empty.
     event_type: &'static str,
     cursor: u64,
     seen: Vec<(u64, Uuid)>,
-    /// What is wrong with it: it asks again from so far beside its cursor.
+    /// A planted bug: the client resumes this far from its cursor. 0 is correct.
     skew: i64,
     heartbeats: usize,
 }
@@ -49,7 +49,7 @@ impl Subscriber {
         Self { transport, event_type, cursor: after, seen: Vec::new(), skew: 0, heartbeats: 0 }
     }
 
-    fn see(&mut self, event: &Value) {
+    fn record(&mut self, event: &Value) {
         let position = number(&event["position"]);
         self.seen.push((position, event["eventId"].as_str().unwrap().parse().unwrap()));
         self.cursor = position;
@@ -60,7 +60,7 @@ impl Subscriber {
         self.cursor = self.cursor.max(position);
     }
 
-    /// One connection: follows until so many events more are there, or it is refused or cut off.
+    /// Follows over one connection until it has seen `events` more events. `None` if the connection was refused or ended.
     async fn follow(&mut self, server: &Server, events: usize) -> Option<()> {
         let wanted = self.seen.len() + events;
         let after = self.cursor.saturating_add_signed(self.skew);
@@ -72,9 +72,9 @@ impl Subscriber {
         match self.transport {
             Transport::WebSocket => {
                 let mut socket = connect(server, None).await?;
-                say(&mut socket, json!({ "type": "subscribe", "id": "s", "payload": asked })).await?;
+                send(&mut socket, json!({ "type": "subscribe", "id": "s", "payload": asked })).await?;
                 while self.seen.len() < wanted {
-                    self.take(&hear(&mut socket).await?)?;
+                    self.handle(&receive(&mut socket).await?)?;
                 }
             }
             Transport::GraphqlSse | Transport::Feed => {
@@ -93,7 +93,7 @@ impl Subscriber {
                     text.extend_from_slice(&response.chunk().await.ok()??);
                     while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
                         let message: Vec<u8> = text.drain(..end + 2).collect();
-                        self.take_sse(&Sse::parse(std::str::from_utf8(&message).unwrap()))?;
+                        self.handle_sse(&Sse::parse(std::str::from_utf8(&message).unwrap()))?;
                     }
                 }
             }
@@ -101,32 +101,32 @@ impl Subscriber {
         Some(())
     }
 
-    fn take(&mut self, message: &Value) -> Option<()> {
+    fn handle(&mut self, message: &Value) -> Option<()> {
         match message["type"].as_str().unwrap() {
-            "next" => self.see(&message["payload"]["data"]["events"]),
+            "next" => self.record(&message["payload"]["data"]["events"]),
             "ping" => self.advance(number(&message["payload"]["positions"]["s"])),
             _ => return None,
         }
         Some(())
     }
 
-    fn take_sse(&mut self, message: &Sse) -> Option<()> {
+    fn handle_sse(&mut self, message: &Sse) -> Option<()> {
         match (message.event.as_str(), &message.data) {
             ("", None) => self.advance(message.id.unwrap_or(0)),
-            ("", Some(data)) => self.see(data),
-            ("next", Some(data)) if data.get("errors").is_none() => self.see(&data["data"]["events"]),
+            ("", Some(data)) => self.record(data),
+            ("next", Some(data)) if data.get("errors").is_none() => self.record(&data["data"]["events"]),
             _ => return None,
         }
         assert!(message.data.is_none() || message.id == Some(self.cursor), "the id is not the position");
         Some(())
     }
 
-    /// Whether it has seen what the log has.
+    /// Compares what the client has seen with the log.
     fn compare(&self, log: &[(u64, Uuid)]) -> Result<(), String> {
-        if let Some((place, (seen, wanted))) =
+        if let Some((index, (seen, wanted))) =
             self.seen.iter().zip(log).enumerate().find(|(_, (seen, wanted))| seen != wanted)
         {
-            return Err(format!("event {place} is the one at {}, not the one at {}", seen.0, wanted.0));
+            return Err(format!("event {index} is the one at {}, not the one at {}", seen.0, wanted.0));
         }
         let (seen, wanted) = (self.seen.len(), log.len());
         if seen == wanted { Ok(()) } else { Err(format!("{seen} events were seen, not {wanted}")) }
@@ -137,7 +137,7 @@ fn number(text: &Value) -> u64 {
     text.as_str().unwrap_or_else(|| panic!("{text}")).parse().unwrap()
 }
 
-/// A message of a stream of events.
+/// A message of an event stream (server-sent events).
 struct Sse {
     event: String,
     id: Option<u64>,
@@ -170,21 +170,21 @@ async fn tcp(server: &Server, receive_bytes: Option<u32>) -> Option<TcpStream> {
     socket.connect(server.address.trim_start_matches("http://").parse().unwrap()).await.ok()
 }
 
-/// An acknowledged connection.
+/// Opens a WebSocket and waits for the acknowledgement.
 async fn connect(server: &Server, receive_bytes: Option<u32>) -> Option<WebSocket> {
     let mut request =
         format!("{}/graphql/ws", server.address.replace("http://", "ws://")).into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
     let mut socket = client_async(request, tcp(server, receive_bytes).await?).await.ok()?.0;
-    say(&mut socket, json!({ "type": "connection_init" })).await?;
-    (hear(&mut socket).await?["type"] == "connection_ack").then_some(socket)
+    send(&mut socket, json!({ "type": "connection_init" })).await?;
+    (receive(&mut socket).await?["type"] == "connection_ack").then_some(socket)
 }
 
-async fn say(socket: &mut WebSocket, message: Value) -> Option<()> {
+async fn send(socket: &mut WebSocket, message: Value) -> Option<()> {
     socket.send(Message::Text(message.to_string().into())).await.ok()
 }
 
-async fn hear(socket: &mut WebSocket) -> Option<Value> {
+async fn receive(socket: &mut WebSocket) -> Option<Value> {
     loop {
         match socket.next().await?.ok()? {
             Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
@@ -194,7 +194,7 @@ async fn hear(socket: &mut WebSocket) -> Option<Value> {
     }
 }
 
-/// Agents that are paused and resumed until told to stop.
+/// Appends events: pauses and resumes three agents until `stop` is set.
 async fn write(database: &TestDatabase, stop: Arc<AtomicBool>) {
     let rooms = database.rooms().await;
     let agents = (0..3).map(|_| {
@@ -229,19 +229,19 @@ async fn log(database: &TestDatabase, after: u64, event_type: &str) -> Vec<(u64,
     rows.into_iter().map(|(position, id)| (u64::try_from(position).unwrap(), id)).collect()
 }
 
-/// A client that is killed so often while others write; the log, for comparison.
-async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, Uuid)>) {
+/// Disconnects a client `kills` times while others write. Returns the client and the log for comparison.
+async fn kill_repeatedly(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, Uuid)>) {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--keepalive-ms", "50"]).await;
     let (stop, start) = (Arc::new(AtomicBool::new(false)), client.cursor);
     let read = async {
         let mut left = kills;
-        // The control goes on until there is something to be wrong about, and everybody until the log is long enough.
+        // The control continues until it has seen enough events to be wrong, and all until the log is long enough.
         while left > 0
             || (client.skew != 0 && client.seen.len() < 40)
             || log(&database, start, client.event_type).await.len() <= kills / 4
         {
-            // At any moment: while it connects, between messages, in the middle of one.
+            // The connection ends at a random time: while connecting, between messages, or within one.
             let most_us = if left > 0 || client.skew == 0 { 15_000 } else { 1_000_000 };
             left = left.saturating_sub(1);
             let (events, after) = (rand::rng().random_range(1..12), rand::rng().random_range(0..most_us));
@@ -259,42 +259,43 @@ async fn killed(kills: usize, mut client: Subscriber) -> (Subscriber, Vec<(u64, 
     (client, log)
 }
 
-async fn is_exact(transport: Transport, event_type: &'static str, kills: usize) {
-    let (client, log) = killed(kills, Subscriber::new(transport, event_type, 0)).await;
-    assert!(log.len() > kills / 4, "only {} events: it proves nothing", log.len());
+/// Asserts that a client that is disconnected `kills` times sees the exact sequence.
+async fn assert_exact_sequence(transport: Transport, event_type: &'static str, kills: usize) {
+    let (client, log) = kill_repeatedly(kills, Subscriber::new(transport, event_type, 0)).await;
+    assert!(log.len() > kills / 4, "only {} events: the test proves nothing", log.len());
     eprintln!("{transport:?} {event_type:?}: {} events, {} heartbeats, {kills} kills", log.len(), client.heartbeats);
     client.compare(&log).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_websocket_killed_a_thousand_times_sees_the_exact_sequence() {
-    is_exact(Transport::WebSocket, "agent.paused", 1000).await;
+async fn a_websocket_subscriber_killed_1000_times_sees_the_exact_sequence() {
+    assert_exact_sequence(Transport::WebSocket, "agent.paused", 1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_stream_killed_a_thousand_times_sees_the_exact_sequence() {
-    is_exact(Transport::GraphqlSse, "agent.paused", 1000).await;
+async fn an_event_stream_subscriber_killed_1000_times_sees_the_exact_sequence() {
+    assert_exact_sequence(Transport::GraphqlSse, "agent.paused", 1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_feed_killed_again_and_again_is_the_exact_log() {
-    is_exact(Transport::Feed, "", 200).await;
+async fn a_feed_client_killed_200_times_sees_the_exact_log() {
+    assert_exact_sequence(Transport::Feed, "", 200).await;
 }
 
-/// The control of the tests above.
+/// Control of the tests above: a client that resumes from a wrong position sees another sequence.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resume_from_a_wrong_cursor_is_found() {
+async fn a_resume_from_a_wrong_cursor_is_detected() {
     for (transport, skew) in [(Transport::WebSocket, 1), (Transport::Feed, 1), (Transport::GraphqlSse, -1)] {
         let client = Subscriber { skew, ..Subscriber::new(transport, "", 0) };
-        let (client, log) = killed(60, client).await;
+        let (client, log) = kill_repeatedly(60, client).await;
         let wrong = client.compare(&log).unwrap_err();
-        // Not because it is behind: what it saw is another sequence.
+        // The client is not merely behind: its sequence differs.
         assert!(wrong.contains("not the one at"), "{transport:?}, {skew}: {wrong}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
+async fn subscriptions_survive_terminated_database_connections() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let start = u64::try_from(database.head().await).unwrap();
@@ -302,7 +303,7 @@ async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
     let ended = async {
         let mut owner = database.owner().await;
         let rooms = database.rooms().await;
-        // By name, which the connections of this process share: they are ended too, and the appends repeated.
+        // This also terminates the connections of this process, so its appends are retried.
         let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                    where datname = current_database() and pid <> pg_backend_pid()";
         for _ in 0..40 {
@@ -316,7 +317,7 @@ async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
         rooms.close().await.unwrap();
     };
     let [websocket, feed] = &mut clients;
-    // One connection each: nobody asks again.
+    // Each client uses one connection and does not resume.
     let both = async { tokio::join!(ended, websocket.follow(&server, 120), feed.follow(&server, 120)) };
     let ((), websocket, feed) = tokio::time::timeout(TIMEOUT, both).await.unwrap();
     assert_eq!((websocket, feed), (Some(()), Some(())), "a subscription ended");
@@ -329,8 +330,8 @@ async fn a_subscriber_does_not_notice_that_the_servers_connections_are_ended() {
     }
 }
 
-/// Events of 128 KiB, more than the buffers of a connection hold.
-async fn large(database: &TestDatabase, events: usize) -> u64 {
+/// Appends events of 128 KiB, more than the buffers of a connection hold, and returns the head.
+async fn append_large(database: &TestDatabase, events: usize) -> u64 {
     let rooms = database.rooms().await;
     let id = Uuid::new_v4();
     let mut streams = stream(id, Expected::Any, 0);
@@ -352,33 +353,33 @@ async fn metric(server: &Server, name: &str) -> u64 {
     line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-async fn until(server: &Server, what: &str, is_so: impl Fn(u64) -> bool) {
+async fn until(server: &Server, what: &str, condition: impl Fn(u64) -> bool) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_so(metric(server, what).await) {
+    while !condition(metric(server, what).await) {
         if Instant::now() >= deadline {
             let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
             let http: Vec<_> =
                 text.lines().filter(|line| line.starts_with("apex_http") && !line.contains('{')).collect();
-            panic!("{what} is not what it should be: {http:#?}");
+            panic!("timed out waiting for {what}: {http:#?}");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Memory of the server's process, in KiB.
+/// Resident memory of the server, in KiB.
 fn resident_kib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// A stream that was too slow ends with where it came to, from where it goes on.
-async fn told_over_the_feed(server: &Server, mut feed: TcpStream, start: u64, log: &[(u64, Uuid)]) -> u64 {
+/// Asserts that a feed that was too slow ends with its position and can be resumed there. Returns that position.
+async fn assert_slow_feed_resumes(server: &Server, mut feed: TcpStream, start: u64, log: &[(u64, Uuid)]) -> u64 {
     let mut text = String::new();
     tokio::time::timeout(TIMEOUT, feed.read_to_string(&mut text)).await.unwrap().unwrap();
     let mut client = Subscriber::new(Transport::Feed, "", start);
     let mut messages = text.split_once("\r\n\r\n").unwrap().1.split_inclusive("\n\n").map(Sse::parse);
-    let slow = messages.find(|message| client.take_sse(message).is_none()).unwrap();
+    let slow = messages.find(|message| client.handle_sse(message).is_none()).unwrap();
     assert_eq!((slow.event.as_str(), slow.id), ("slow", Some(client.cursor)));
     assert_eq!(number(&slow.data.unwrap()["extensions"]["position"]), client.cursor);
     assert!(messages.next().is_none());
@@ -390,11 +391,11 @@ async fn told_over_the_feed(server: &Server, mut feed: TcpStream, start: u64, lo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody() {
+async fn slow_subscribers_use_bounded_memory_get_their_position_and_block_nobody() {
     const SLOW: usize = 30;
     const LARGE: usize = 128;
     let database = TestDatabase::new().await;
-    // On a loaded machine some are slow seconds before the others. None may be cut off before all of them are.
+    // On a loaded machine some subscribers fall behind seconds before others; none may be disconnected before all have.
     let server = database.serve(&["--send-timeout-ms", "20000"]).await;
     let query = "subscription ($after: Position) { events(after: $after) { position eventId payload } }";
     let asked = |after: u64| json!({ "query": query, "variables": { "after": after.to_string() } });
@@ -403,13 +404,13 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
     let mut slow = Vec::new();
     for _ in 0..SLOW {
         let mut socket = connect(&server, Some(4096)).await.unwrap();
-        say(&mut socket, subscribe("s", start)).await.unwrap();
+        send(&mut socket, subscribe("s", start)).await.unwrap();
         slow.push(socket);
     }
     let mut quick = connect(&server, None).await.unwrap();
-    say(&mut quick, subscribe("s", start)).await.unwrap();
+    send(&mut quick, subscribe("s", start)).await.unwrap();
     let mut feed = tcp(&server, Some(4096)).await.unwrap();
-    // Of HTTP 1.0, so that the body comes as it is.
+    // HTTP/1.0, so that the body is not chunked.
     let request = format!("GET /events?after={start} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     feed.write_all(request.as_bytes()).await.unwrap();
     let before_kib = resident_kib(&server);
@@ -417,52 +418,51 @@ async fn slow_subscribers_cost_little_are_told_where_they_are_and_hinder_nobody(
     let all = async {
         let mut client = Subscriber::new(Transport::WebSocket, "", start);
         while client.seen.len() < LARGE {
-            client.take(&hear(&mut quick).await.unwrap()).unwrap();
+            client.handle(&receive(&mut quick).await.unwrap()).unwrap();
         }
-        // Others do not wait: nobody who is slow was let go yet, or all are by now.
         client
     };
     let (last, quick) =
-        tokio::time::timeout(TIMEOUT, async { tokio::join!(large(&database, LARGE), all) }).await.unwrap();
+        tokio::time::timeout(TIMEOUT, async { tokio::join!(append_large(&database, LARGE), all) }).await.unwrap();
     let log = log(&database, start, "").await;
     quick.compare(&log).unwrap();
     until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
     let grown_kib = resident_kib(&server).saturating_sub(before_kib);
-    // What waits for them is 16 MiB each.
-    assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers cost {grown_kib} KiB");
+    // Buffering everything would take 16 MiB for each subscriber.
+    assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers use {grown_kib} KiB");
     eprintln!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 128 / 1024);
 
     let socket = &mut slow[0];
     let mut client = Subscriber::new(Transport::WebSocket, "", start);
     let told = loop {
-        let message = tokio::time::timeout(TIMEOUT, hear(socket)).await.unwrap().unwrap();
-        if client.take(&message).is_none() {
+        let message = tokio::time::timeout(TIMEOUT, receive(socket)).await.unwrap().unwrap();
+        if client.handle(&message).is_none() {
             break message;
         }
     };
     assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("s")), "{told}");
     let extensions = &told["payload"][0]["extensions"];
     assert_eq!((&extensions["code"], number(&extensions["position"])), (&json!("TOO_SLOW"), client.cursor), "{told}");
-    assert!(client.cursor < last, "it was not slow");
-    // The error ends the operation, not the connection.
-    say(socket, subscribe("s", client.cursor)).await.unwrap();
+    assert!(client.cursor < last, "the subscriber was not slow");
+    // The error ends the operation only: the connection can resume it.
+    send(socket, subscribe("s", client.cursor)).await.unwrap();
     while client.seen.len() < LARGE {
-        client.take(&tokio::time::timeout(TIMEOUT, hear(socket)).await.unwrap().unwrap()).unwrap();
+        client.handle(&tokio::time::timeout(TIMEOUT, receive(socket)).await.unwrap().unwrap()).unwrap();
     }
     client.compare(&log).unwrap();
 
-    assert!(told_over_the_feed(&server, feed, start, &log).await < last);
-    // Whoever does not take that either is cut off.
+    assert!(assert_slow_feed_resumes(&server, feed, start, &log).await < last);
+    // Slow subscribers that do not read the error either are disconnected.
     until(&server, "apex_http_websockets", |open| open <= 2).await;
 }
 
-/// Rows of the log that the server has read so far; it is counted when its connections end.
+/// The number of rows of the log read so far. PostgreSQL counts them when the server's connections close.
 async fn rows_read(database: &TestDatabase) -> i64 {
     let deadline = Instant::now() + TIMEOUT;
     let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     let mut owner = database.owner().await;
     while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut owner).await.unwrap() > database.pool.size().into() {
-        assert!(Instant::now() < deadline, "the server's connections stay");
+        assert!(Instant::now() < deadline, "the connections of the server did not close");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let read = "select coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint from pg_stat_user_tables
@@ -471,7 +471,7 @@ async fn rows_read(database: &TestDatabase) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_again() {
+async fn heartbeats_advance_a_filter_without_matches_so_that_nothing_is_read_again() {
     const EVENTS: usize = 2000;
     let database = TestDatabase::new().await;
     for transport in [Transport::WebSocket, Transport::GraphqlSse, Transport::Feed] {
@@ -495,7 +495,7 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
         rooms.settle(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
         server.terminate().await;
-        // A server that starts anew has nothing in memory.
+        // A restarted server has nothing cached.
         let mut read = Vec::new();
         for after in [head, 0] {
             let before = rows_read(&database).await;
@@ -510,38 +510,38 @@ async fn a_filter_that_matches_nothing_advances_by_heartbeats_and_reads_nothing_
             server.terminate().await;
             read.push(rows_read(&database).await - before);
         }
-        eprintln!("{transport:?}: {read:?} rows read after the heartbeat, and from the beginning");
-        // A server that starts reads the prices that it knows, and little else.
+        eprintln!("{transport:?}: {read:?} rows read from the heartbeat's position and from 0");
+        // At its start the server reads the price book and little else.
         assert!(read[0] < EVENTS as i64 / 4, "{transport:?}: {} rows were read again", read[0]);
-        // That this is seen at all.
+        // Control: from position 0 the rows are read, and the measurement shows it.
         assert!(read[1] >= EVENTS as i64, "{transport:?}: {} rows were read from the beginning", read[1]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_never_reads_gives_its_place_back() {
+async fn a_client_that_never_reads_is_disconnected() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--max-connections", "1", "--send-timeout-ms", "200"]).await;
-    large(&database, 128).await;
+    append_large(&database, 128).await;
     let mut silent = tcp(&server, Some(4096)).await.unwrap();
     silent.write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let status = async || reqwest::get(format!("{}/events?after=0", server.address)).await.unwrap().status().as_u16();
     let answered = async |wanted: u16| {
         let deadline = Instant::now() + TIMEOUT;
         while status().await != wanted {
-            assert!(Instant::now() < deadline, "nobody answers {wanted}");
+            assert!(Instant::now() < deadline, "no response with status {wanted}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     until(&server, "apex_http_event_streams", |streams| streams == 1).await;
     answered(503).await;
     answered(200).await;
-    // It is still there, and has not read a thing.
+    // The client is still connected and has read nothing.
     drop(silent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_pings_and_never_reads_costs_no_memory() {
+async fn a_client_that_pings_and_never_reads_uses_bounded_memory() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let mut silent = tcp(&server, Some(4096)).await.unwrap();
@@ -557,7 +557,7 @@ async fn a_client_that_pings_and_never_reads_costs_no_memory() {
     let mut sent = 0;
     while let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(1), silent.write_all(&pings)).await {
         sent += pings.len();
-        assert!(sent < 100 << 20, "nothing holds it up");
+        assert!(sent < 100 << 20, "the server keeps reading without backpressure");
     }
     let grown_kib = resident_kib(&server).saturating_sub(before_kib);
     assert!(grown_kib < 8 * 1024, "{grown_kib} KiB for {sent} bytes of pings");

@@ -1,4 +1,4 @@
-//! The server as a whole: started, killed, doubled, stopped.
+//! `apex serve`: kills, several servers on one database, probes, shutdown, start-up errors and publishing to Kafka.
 
 use serde_json::json;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::{TIMEOUT, TestDatabase, required_variable, sample, tenant};
 use uuid::Uuid;
 
-/// Enough calls that something can happen while they are imported.
+/// A file of many calls, whose import takes a while.
 fn many_calls(name: &str, calls: usize) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for n in 0..calls {
@@ -41,16 +41,16 @@ async fn a_server_killed_during_an_import_loses_nothing() {
         import.kill().await.unwrap();
         hold.terminate_other_connections().await;
     }
-    assert!(database.head().await < CALLS as i64, "killed too late to prove anything");
+    assert!(database.head().await < CALLS as i64, "the kill came too late: the test proves nothing");
     hold.release().await;
     let server = database.serve(&[]).await;
     database.run(&arguments).await.assert_success();
     let head = database.head().await;
     let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await;
     // 1000 × 3 + 250 × 4 dollars a million: 0.004 a call.
-    let known = json!({"calls": CALLS, "inputTokens": (1000 * CALLS).to_string(), "outputTokens": (250 * CALLS).to_string(), "cost": "8",
+    let expected = json!({"calls": CALLS, "inputTokens": (1000 * CALLS).to_string(), "outputTokens": (250 * CALLS).to_string(), "cost": "8",
                        "currency": "USD", "unpricedCalls": 0});
-    assert_eq!(data["usageReport"]["total"], known);
+    assert_eq!(data["usageReport"]["total"], expected);
     database.run(&arguments).await.assert_success();
     assert_eq!(database.head().await, head);
     database.verify_log().await;
@@ -74,13 +74,13 @@ async fn two_servers_share_a_database() {
     }
     database.verify_log().await;
     for server in servers {
-        let (code, said) = server.terminate().await;
-        assert_eq!(code, Some(0), "{said}");
+        let (code, stderr) = server.terminate().await;
+        assert_eq!(code, Some(0), "{stderr}");
     }
 }
 
 #[tokio::test]
-async fn a_server_says_how_it_is_and_stops_when_told() {
+async fn a_server_answers_probes_and_metrics_and_stops_on_sigterm() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let get = async |path: &str| {
@@ -121,12 +121,12 @@ async fn a_server_says_how_it_is_and_stops_when_told() {
     ] {
         assert!(metrics.contains(name), "{name} is not in:\n{metrics}");
     }
-    let (code, said) = server.terminate().await;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, stderr) = server.terminate().await;
+    assert_eq!(code, Some(0), "{stderr}");
 }
 
 #[tokio::test]
-async fn a_server_without_a_token_keeps_to_loopback() {
+async fn a_server_without_a_token_listens_only_on_loopback() {
     let database = TestDatabase::new().await;
     let ran = database.run(&["serve", "--listen", "0.0.0.0:0"]).await;
     assert_eq!(ran.code, Some(1));
@@ -134,7 +134,7 @@ async fn a_server_without_a_token_keeps_to_loopback() {
 }
 
 #[tokio::test]
-async fn a_database_that_was_not_migrated_is_named() {
+async fn an_error_about_an_unmigrated_database_names_apex_migrate() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     sqlx::query("delete from _sqlx_migrations where version = 2").execute(&mut owner).await.unwrap();
@@ -143,9 +143,9 @@ async fn a_database_that_was_not_migrated_is_named() {
     assert!(ran.stderr.contains("apex migrate"), "{}", ran.stderr);
 }
 
-/// A mutation over GraphQL, then its event as a consumer of Kafka sees it.
+/// The event of a GraphQL mutation arrives at a Kafka consumer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_with_kafka_publishes_what_it_is_told() {
+async fn a_server_with_kafka_publishes_its_events() {
     let database = TestDatabase::new().await;
     let brokers = required_variable("APEX_TEST_KAFKA_BROKERS");
     let prefix = format!("test-{}", Uuid::new_v4().simple());
@@ -174,25 +174,25 @@ async fn a_server_with_kafka_publishes_what_it_is_told() {
     assert_eq!(server.terminate().await.0, Some(0));
 }
 
-/// Brokers that are not there stop nothing, and the message says what to do.
+/// Unreachable brokers do not stop the server; the log message names a remedy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn brokers_that_are_down_at_the_start_are_named_with_what_to_do() {
+async fn unreachable_brokers_are_logged_with_a_remedy() {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     let database = TestDatabase::new().await;
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--kafka-brokers", "127.0.0.1:1"];
     let mut server = database.apex(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let told = tokio::time::timeout(TIMEOUT, async {
+    let line = tokio::time::timeout(TIMEOUT, async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("the server ended");
+            let line = lines.next_line().await.unwrap().expect("the server exited");
             if line.contains("events are not published to Kafka") {
                 return line;
             }
         }
     });
-    let told = told.await.unwrap();
+    let line = line.await.unwrap();
     for needed in ["127.0.0.1:1", "none is lost", "cannot be reached: check that they run", "APEX_KAFKA_BROKERS"] {
-        assert!(told.contains(needed), "{told}");
+        assert!(line.contains(needed), "{line}");
     }
     server.kill().await.unwrap();
 }

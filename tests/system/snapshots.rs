@@ -1,4 +1,4 @@
-//! Long streams are loaded from their snapshots, and what is loaded is the same without them.
+//! Snapshots: long streams are loaded from them, and a load gives the same state without them.
 
 use crate::statements::Counter;
 use apex::config::Secret;
@@ -14,11 +14,11 @@ use streams::{Append, Expected, Log, NewEvent, Position, StreamAppend, StreamKey
 use testkit::{TIMEOUT, TestDatabase, at, metadata, name, tenant};
 use uuid::Uuid;
 
-/// Events that one append of these tests has.
+/// The number of events in one append of [`grow`].
 const BATCH: usize = 500;
 
-/// An executor that remembers nothing: each load is that of a process that has just started.
-fn forgetful(log: &Log, snapshot_every_events: u64) -> Commands {
+/// An executor without a cache: each load is that of a process that has just started.
+fn without_cache(log: &Log, snapshot_every_events: u64) -> Commands {
     let config = CommandsConfig { cached_aggregates: 0, snapshot_every_events, ..CommandsConfig::default() };
     Commands::new(log.clone(), config)
 }
@@ -29,7 +29,7 @@ fn progressed(percent: usize) -> TaskEvent {
     TaskEvent::Progressed(TaskProgressed { percent, note, at: at(2) })
 }
 
-/// Makes a task's stream so many events longer.
+/// Appends `events` further events to the stream of a task, which has `from` events.
 async fn grow(log: &Log, id: Uuid, from: usize, events: usize) {
     let spec = TaskSpec { title: name("long"), agent_id: AgentId(Uuid::from_u128(1)), dag_id: None };
     let numbers: Vec<_> = (from..from + events).collect();
@@ -58,15 +58,15 @@ fn assert_same(one: &Loaded<Task>, other: &Loaded<Task>) {
     assert_eq!((&one.state, one.version, one.position), (&other.state, other.version, other.position));
 }
 
-/// The snapshot of a task as this code would use it.
+/// The version and state of a task's snapshot, or `None` if this code would not use it.
 async fn snapshot(log: &Log, id: Uuid) -> Option<(u64, Task)> {
     let key = StreamKey { tenant: tenant(), category: Task::CATEGORY.into(), id };
     let snapshot = log.read_snapshot(&key, SNAPSHOT_FORMAT).await.unwrap()?;
     Some((snapshot.version.get(), serde_json::from_str(&snapshot.state).ok()?))
 }
 
-/// Waits until the snapshot of a task is this.
-async fn taken(log: &Log, id: Uuid, loaded: &Loaded<Task>) {
+/// Waits until the snapshot of a task has this version and state.
+async fn until_snapshot_is(log: &Log, id: Uuid, loaded: &Loaded<Task>) {
     let deadline = Instant::now() + TIMEOUT;
     let wanted = Some((loaded.version.get(), Task::clone(&loaded.state)));
     loop {
@@ -74,18 +74,18 @@ async fn taken(log: &Log, id: Uuid, loaded: &Loaded<Task>) {
         if found == wanted {
             return;
         }
-        assert!(Instant::now() < deadline, "{found:?} instead of the snapshot {wanted:?}");
+        assert!(Instant::now() < deadline, "the snapshot is {found:?}, expected {wanted:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// A task of 3000 events with its snapshot, and what it is.
+/// A task of 3000 events with a snapshot, and its loaded state.
 async fn long_task(rooms: &Rooms) -> (Uuid, Arc<Loaded<Task>>) {
     let id = Uuid::now_v7();
     grow(&rooms.log, id, 0, 3000).await;
-    let loaded = load(&forgetful(&rooms.log, 500), id).await;
+    let loaded = load(&without_cache(&rooms.log, 500), id).await;
     assert_eq!(loaded.version, Version::from(3000));
-    taken(&rooms.log, id, &loaded).await;
+    until_snapshot_is(&rooms.log, id, &loaded).await;
     (id, loaded)
 }
 
@@ -104,26 +104,26 @@ async fn a_long_stream_is_loaded_from_its_snapshot() {
         let (statements_after, rows_after) = counter.counts();
         (loaded, statements_after - statements, rows_after - rows)
     };
-    let commands = forgetful(&rooms.log, 500);
+    let commands = without_cache(&rooms.log, 500);
     let (whole, statements, rows) = counted(&commands).await;
     assert_eq!(whole.version, Version::from(5000));
     assert!(rows >= 5000 && statements >= 6, "{rows} rows in {statements} statements, without a snapshot");
-    taken(&rooms.log, id, &whole).await;
+    until_snapshot_is(&rooms.log, id, &whole).await;
 
     grow(&rooms.log, id, 5000, 40).await;
     let (loaded, statements, rows) = counted(&commands).await;
-    // The first page, the snapshot and the 40; the tail may read the 40 at the same time.
+    // The rows of the first page, the snapshot and the 40 new events, which the tail may read as well.
     assert!((141..200).contains(&rows) && statements <= 8, "{rows} rows in {statements} statements, with a snapshot");
     println!("{rows} rows in {statements} statements with a snapshot");
-    let (folded, statements, rows) = counted(&forgetful(&rooms.log, 0)).await;
-    assert!(rows >= 5040, "{rows} rows where snapshots are off");
+    let (folded, statements, rows) = counted(&without_cache(&rooms.log, 0)).await;
+    assert!(rows >= 5040, "only {rows} rows although snapshots are disabled");
     assert_same(&loaded, &folded);
-    println!("{rows} rows in {statements} statements without");
+    println!("{rows} rows in {statements} statements without a snapshot");
     rooms.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_grows_by_commands_has_a_snapshot_every_so_often() {
+async fn a_snapshot_is_written_every_configured_number_of_events() {
     const EVERY: u64 = 20;
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
@@ -140,17 +140,17 @@ async fn a_stream_that_grows_by_commands_has_a_snapshot_every_so_often() {
         let outcome = commands.execute::<Task>(&context, long, command).await.unwrap();
         assert_eq!(outcome.aggregate.version.get(), number);
         if number.is_multiple_of(EVERY) {
-            taken(&rooms.log, long, &outcome.aggregate).await;
+            until_snapshot_is(&rooms.log, long, &outcome.aggregate).await;
         }
     }
     assert_eq!(snapshot(&rooms.log, long).await.unwrap().0, 60);
-    assert_eq!(snapshot(&rooms.log, short).await, None, "a short stream needs none");
+    assert_eq!(snapshot(&rooms.log, short).await, None, "a short stream has no snapshot");
     database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     rooms.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_that_is_no_good_is_ignored_and_replaced() {
+async fn an_invalid_snapshot_is_ignored_and_replaced() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (id, whole) = long_task(&rooms).await;
@@ -167,9 +167,9 @@ async fn a_snapshot_that_is_no_good_is_ignored_and_replaced() {
     ] {
         let plant = format!("update apex.snapshots set {planted}");
         sqlx::query(AssertSqlSafe(plant)).execute(&database.pool).await.unwrap();
-        assert_same(load(&forgetful(&rooms.log, 500), id).await.as_ref(), &whole);
+        assert_same(load(&without_cache(&rooms.log, 500), id).await.as_ref(), &whole);
         println!("{what}: ignored");
-        taken(&rooms.log, id, &whole).await;
+        until_snapshot_is(&rooms.log, id, &whole).await;
     }
     rooms.close().await.unwrap();
 }
@@ -183,7 +183,7 @@ async fn snapshots_may_be_deleted_at_any_time() {
     let mut writers = tokio::task::JoinSet::new();
     for id in ids.clone() {
         grow(&rooms.log, id, 0, 150).await;
-        let commands = forgetful(&rooms.log, 10);
+        let commands = without_cache(&rooms.log, 10);
         writers.spawn(async move {
             for number in 0..60_u8 {
                 let command = TaskCommand::Progress { percent: number, note: None, at: at(2) };
@@ -206,10 +206,10 @@ async fn snapshots_may_be_deleted_at_any_time() {
             ended.unwrap();
         }
     }
-    assert!(deleted > 0, "there was nothing to delete: it proves nothing");
+    assert!(deleted > 0, "no snapshot was deleted: the test proves nothing");
     for id in ids {
-        let folded = load(&forgetful(&rooms.log, 0), id).await;
-        assert_same(load(&forgetful(&rooms.log, 10), id).await.as_ref(), &folded);
+        let folded = load(&without_cache(&rooms.log, 0), id).await;
+        assert_same(load(&without_cache(&rooms.log, 10), id).await.as_ref(), &folded);
         assert_eq!(folded.version, Version::from(210));
     }
     database.run(&["log", "verify", "--snapshots"]).await.assert_success();
@@ -217,14 +217,14 @@ async fn snapshots_may_be_deleted_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_past_is_seen_as_it_was_before_and_after_a_snapshot() {
+async fn loads_as_of_the_past_are_equal_with_and_without_snapshots() {
     let database = TestDatabase::new().await;
     let counter = Counter::before(&database).await;
     let pool = connect(&Secret::from(counter.url.clone()), 8).await.unwrap();
     let rooms = Rooms::on(pool, tenant()).await.unwrap();
     let (id, _) = long_task(&rooms).await;
     grow(&rooms.log, id, 3000, 100).await;
-    let (with, without) = (forgetful(&rooms.log, 500), forgetful(&rooms.log, 0));
+    let (with, without) = (without_cache(&rooms.log, 500), without_cache(&rooms.log, 0));
     let as_of = async |commands: &Commands, as_of| commands.load_as_of::<Task>(&tenant(), id, as_of).await.unwrap();
     for position in [0, 1, 99, 100, 101, 2999, 3000, 3001, 3050, 3099, 3100, 4000].map(Position::from) {
         let seen = as_of(&with, AsOf::Position(position)).await;
@@ -237,8 +237,8 @@ async fn the_past_is_seen_as_it_was_before_and_after_a_snapshot() {
             .await
             .unwrap();
     assert!(times.len() >= 7);
-    let tick = chrono::TimeDelta::microseconds(1);
-    for time in times.iter().flat_map(|time| [*time - tick, *time, *time + tick]) {
+    let microsecond = chrono::TimeDelta::microseconds(1);
+    for time in times.iter().flat_map(|time| [*time - microsecond, *time, *time + microsecond]) {
         assert_same(&as_of(&with, AsOf::Time(time)).await, &as_of(&without, AsOf::Time(time)).await);
     }
 
@@ -252,9 +252,9 @@ async fn the_past_is_seen_as_it_was_before_and_after_a_snapshot() {
     rooms.close().await.unwrap();
 }
 
-/// A state of the right form is taken at its word; what finds it out is folding the stream.
+/// A wrong state of the right form is used as it is; only folding the stream detects it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_snapshot_is_found_by_verifying() {
+async fn a_wrong_snapshot_is_detected_by_log_verify() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (id, whole) = long_task(&rooms).await;
@@ -263,8 +263,8 @@ async fn a_wrong_snapshot_is_found_by_verifying() {
 
     let plant = r#"update apex.snapshots set state = replace(state::text, '"percent":99', '"percent":98')::json"#;
     sqlx::query(plant).execute(&database.pool).await.unwrap();
-    let misled = load(&forgetful(&rooms.log, 500), id).await;
-    assert_eq!((misled.state.percent, whole.state.percent), (98, 99), "loading does not look closer");
+    let misled = load(&without_cache(&rooms.log, 500), id).await;
+    assert_eq!((misled.state.percent, whole.state.percent), (98, 99), "a load trusts the snapshot");
     database.run(&["log", "verify"]).await.assert_success();
     let ran = database.run(&["log", "verify", "--snapshots"]).await;
     assert_eq!(ran.code, Some(1));
@@ -274,6 +274,6 @@ async fn a_wrong_snapshot_is_found_by_verifying() {
     let ran = database.run(&["log", "verify", "--snapshots"]).await.assert_success();
     assert!(ran.stderr.contains("0 snapshots checked, 1 are not used, 0 problems found"), "{}", ran.stderr);
     sqlx::query("delete from apex.snapshots").execute(&database.pool).await.unwrap();
-    assert_same(load(&forgetful(&rooms.log, 500), id).await.as_ref(), &whole);
+    assert_same(load(&without_cache(&rooms.log, 500), id).await.as_ref(), &whole);
     rooms.close().await.unwrap();
 }

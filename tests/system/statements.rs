@@ -1,4 +1,4 @@
-//! How many statements a query takes, and how many rows it gets: counted on the wire, before PostgreSQL.
+//! The number of SQL statements and rows of a query, counted by a proxy in front of PostgreSQL.
 
 use crate::graphql::command;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A proxy in front of PostgreSQL that counts what is executed, and the rows that come back.
+/// A proxy in front of PostgreSQL that counts executed statements and returned rows.
 pub(crate) struct Counter {
     pub(crate) url: String,
     statements: Arc<AtomicUsize>,
@@ -29,20 +29,20 @@ impl Counter {
                 let server = TcpStream::connect(&target).await.unwrap();
                 client.set_nodelay(true).unwrap();
                 server.set_nodelay(true).unwrap();
-                tokio::spawn(pass_on(client, server, counted.clone()));
+                tokio::spawn(forward(client, server, counted.clone()));
             }
         });
         Self { url, statements, rows }
     }
 
-    /// Statements and rows so far.
+    /// The number of statements and rows so far.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.statements.load(Ordering::SeqCst), self.rows.load(Ordering::SeqCst))
     }
 
-    /// How many statements a query takes, with what workers do in the meantime.
-    async fn of(&self, server: &Server, query: &str) -> usize {
-        // Prepared, pooled, cached: the second time is like every other time.
+    /// The number of statements of a query, including those of background workers meanwhile.
+    async fn statements_of(&self, server: &Server, query: &str) -> usize {
+        // The first request prepares statements and fills caches; the second one is counted.
         server.graphql(query, json!({})).await;
         let before = self.statements.load(Ordering::SeqCst);
         server.graphql(query, json!({})).await;
@@ -50,12 +50,12 @@ impl Counter {
     }
 }
 
-/// Counts the messages that execute something, `Execute`, and `Query` for what is not prepared, and those that are rows.
-async fn pass_on(client: TcpStream, server: TcpStream, (statements, rows): (Arc<AtomicUsize>, Arc<AtomicUsize>)) {
+/// Forwards a connection and counts its `Execute` and `Query` messages and its data rows.
+async fn forward(client: TcpStream, server: TcpStream, (statements, rows): (Arc<AtomicUsize>, Arc<AtomicUsize>)) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let answers = tokio::spawn(count(from_server, to_client, b"D", rows, false));
-    // The first message of a client has no type.
+    // The first message of a client has no type byte.
     count(from_client, to_server, b"EQ", statements, true).await;
     answers.abort();
 }
@@ -92,7 +92,7 @@ async fn count(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_belongs_to_rows_is_loaded_together() {
+async fn related_rows_of_a_page_are_loaded_in_batches() {
     const ROWS: usize = 120;
     let database = TestDatabase::new().await;
     let counter = Counter::before(&database).await;
@@ -114,7 +114,7 @@ async fn what_belongs_to_rows_is_loaded_together() {
         "{{ calls(first: 1, minPosition: {last}) {{ nodes {{ agent {{ id }} task {{ id }} }} }} budgets(first: 1, minPosition: {last}) {{ nodes {{ id }} }} }}"
     );
     server.graphql(&wait, json!({})).await;
-    // The projections are still at the last memory for a moment, and so is the policy.
+    // Wait until the projections and the policy have applied the last event, so that they execute nothing more.
     let policy = projections::policy_checkpoint(apex::policies::BUDGET_ALERTS);
     let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).chain([&*policy]).collect();
     let head = streams::Position::from_i64(database.head().await);
@@ -125,13 +125,13 @@ async fn what_belongs_to_rows_is_loaded_together() {
         "{ memories(first: COUNT) { nodes { agent { name } } } }",
         "{ budgets(first: COUNT) { nodes { months { spent } alerts { spent } } } }",
     ] {
-        let one = counter.of(&server, &query.replace("COUNT", "1")).await;
-        let many = counter.of(&server, &query.replace("COUNT", &ROWS.to_string())).await;
-        // Each row on its own would be a statement or more; the tail and the probes of others are a few.
+        let one = counter.statements_of(&server, &query.replace("COUNT", "1")).await;
+        let many = counter.statements_of(&server, &query.replace("COUNT", &ROWS.to_string())).await;
+        // Loading each row separately would take a statement a row; background workers execute a few.
         assert!(many < one + ROWS / 4, "{query}: {one} statements for one row, {many} for {ROWS}");
     }
-    // That the counter sees statements at all: a list inside a list has one for each row.
+    // Control: a list inside a list takes a statement a row, which the counter must see.
     let inside = "{ agents(first: COUNT) { nodes { tasks(first: 1) { nodes { id } } } } }";
-    let many = counter.of(&server, &inside.replace("COUNT", &ROWS.to_string())).await;
+    let many = counter.statements_of(&server, &inside.replace("COUNT", &ROWS.to_string())).await;
     assert!(many >= ROWS, "{many}");
 }

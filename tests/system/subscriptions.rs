@@ -1,4 +1,4 @@
-//! Subscriptions over graphql-transport-ws: what they bring, and how they end.
+//! Subscriptions over the graphql-transport-ws protocol: delivery, errors, authentication and protocol violations.
 
 use crate::graphql::command;
 use futures::{SinkExt, StreamExt};
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// A client that says what it is told to, right or wrong.
+/// A client that sends arbitrary messages, valid or not.
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
@@ -27,28 +27,28 @@ impl Client {
         Self(connect_async(request).await.unwrap().0)
     }
 
-    /// A connection that is acknowledged.
-    async fn ready(server: &Server) -> Self {
+    /// Connects and waits for the acknowledgement.
+    async fn acknowledged(server: &Server) -> Self {
         let mut client = Self::connect(server, "/graphql/ws", Some("graphql-transport-ws")).await;
-        client.say(json!({ "type": "connection_init" })).await;
-        assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+        client.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(client.receive().await, json!({ "type": "connection_ack" }));
         client
     }
 
-    async fn say(&mut self, message: Value) {
-        self.say_text(&message.to_string()).await;
+    async fn send(&mut self, message: Value) {
+        self.send_text(&message.to_string()).await;
     }
 
-    async fn say_text(&mut self, text: &str) {
+    async fn send_text(&mut self, text: &str) {
         self.0.send(Message::Text(text.into())).await.unwrap();
     }
 
     async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
-        self.say(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+        self.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
     }
 
-    /// The next message that is not the server's own ping.
+    /// The next message other than a WebSocket ping.
     async fn next(&mut self) -> Message {
         let next = async {
             loop {
@@ -61,45 +61,46 @@ impl Client {
         tokio::time::timeout(TIMEOUT, next).await.unwrap()
     }
 
-    async fn hear_any(&mut self) -> Value {
+    /// The next protocol message.
+    async fn receive_any(&mut self) -> Value {
         match self.next().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
     }
 
-    /// The next message that is no heartbeat.
-    async fn hear(&mut self) -> Value {
-        let heard = async {
+    /// The next protocol message other than a heartbeat.
+    async fn receive(&mut self) -> Value {
+        let received = async {
             loop {
-                let message = self.hear_any().await;
+                let message = self.receive_any().await;
                 if message["type"] != "ping" {
                     return message;
                 }
             }
         };
-        tokio::time::timeout(TIMEOUT, heard).await.unwrap()
+        tokio::time::timeout(TIMEOUT, received).await.unwrap()
     }
 
-    /// Waits for a heartbeat that names an operation: the server follows the log for it from there on.
-    async fn is_followed(&mut self, id: &str) {
-        while self.hear_any().await["payload"]["positions"][id].is_null() {}
+    /// Waits for a heartbeat that names the operation: from then on the server follows the log for it.
+    async fn until_followed(&mut self, id: &str) {
+        while self.receive_any().await["payload"]["positions"][id].is_null() {}
     }
 
-    /// The data of the next answer.
+    /// The data of the next message, which must be a `next` of this operation.
     async fn data(&mut self, id: &str) -> Value {
-        let mut message = self.hear().await;
+        let mut message = self.receive().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)), "{message}");
         assert!(message["payload"].get("errors").is_none(), "{message}");
         message["payload"]["data"].take()
     }
 
-    /// The code that the server closes with.
-    async fn closed(&mut self) -> u16 {
+    /// The close code of the server.
+    async fn close_code(&mut self) -> u16 {
         loop {
             match self.next().await {
                 Message::Close(Some(frame)) => return frame.code.into(),
-                // A heartbeat may have been on its way.
+                // A heartbeat may precede the close frame.
                 Message::Text(text) if text.contains("\"ping\"") => {}
                 other => panic!("{other:?}"),
             }
@@ -111,7 +112,7 @@ const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter) {
     events(after: $after, filter: $filter) { position type payload }
 }";
 
-/// Events until a position.
+/// Receives events up to a position.
 async fn until(client: &mut Client, id: &str, last: u64) -> Vec<Value> {
     let mut events = Vec::new();
     loop {
@@ -130,14 +131,14 @@ async fn register(server: &Server, name: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_subscribes_before_during_or_after_sees_the_same() {
+async fn subscribers_before_during_and_after_writes_see_the_same_events() {
     const AGENTS: usize = 300;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let start: u64 = server.graphql("{ head }", json!({})).await["head"].as_str().unwrap().parse().unwrap();
     let last = start + AGENTS as u64;
     let follow = async |after: Option<u64>| {
-        let mut client = Client::ready(&server).await;
+        let mut client = Client::acknowledged(&server).await;
         client.subscribe("s", EVENTS, json!({ "after": after.map(|after| after.to_string()) })).await;
         client
     };
@@ -145,8 +146,8 @@ async fn whoever_subscribes_before_during_or_after_sees_the_same() {
     let mut before = follow(Some(0)).await;
     let first = before.data("s").await["events"]["position"].take();
     assert_eq!(first, "1");
-    // From the next event on, the one that asked for no past is there too.
-    now.is_followed("s").await;
+    // Without `after`, the subscription begins with the next event.
+    now.until_followed("s").await;
     let write = async {
         for n in 0..AGENTS {
             register(&server, &format!("agent {n}")).await;
@@ -162,14 +163,20 @@ async fn whoever_subscribes_before_during_or_after_sees_the_same() {
     let after = until(&mut after, "s", last).await;
     let positions: Vec<u64> = after.iter().map(|event| event["position"].as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(positions, (1..=last).collect::<Vec<_>>());
-    assert!(until(&mut before, "s", last).await == after[1..], "the one who came before saw something else");
-    assert!(until(&mut during.unwrap(), "s", last).await == after, "the one who came meanwhile saw something else");
+    assert!(
+        until(&mut before, "s", last).await == after[1..],
+        "the subscriber from before the writes saw another sequence"
+    );
+    assert!(
+        until(&mut during.unwrap(), "s", last).await == after,
+        "the subscriber from during the writes saw another sequence"
+    );
     let start = usize::try_from(start).unwrap();
-    assert!(until(&mut now, "s", last).await == after[start..], "the one who wanted no past saw something else");
-    // A client that lost its connection goes on where it was, and one that filters sees its part.
+    assert!(until(&mut now, "s", last).await == after[start..], "the subscriber without `after` saw another sequence");
+    // A client resumes at its position, and a filter selects its events.
     let mut resumed = follow(Some(last - 7)).await;
     assert!(until(&mut resumed, "s", last).await == after[after.len() - 7..]);
-    let mut filtered = Client::ready(&server).await;
+    let mut filtered = Client::acknowledged(&server).await;
     let filter = json!({ "after": "0", "filter": { "category": "agent", "types": ["agent.registered"] } });
     filtered.subscribe("s", EVENTS, filter).await;
     assert!(until(&mut filtered, "s", last).await == after[start..]);
@@ -178,7 +185,7 @@ async fn whoever_subscribes_before_during_or_after_sees_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn usage_adds_up_and_alerts_are_told_once() {
+async fn usage_totals_add_up_and_each_alert_is_delivered_once() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
@@ -186,11 +193,11 @@ async fn usage_adds_up_and_alerts_are_told_once() {
     command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
     let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": "2" });
     command(&server, "defineBudget", json!({ "terms": terms }), "outcome").await;
-    let mut client = Client::ready(&server).await;
+    let mut client = Client::acknowledged(&server).await;
     let totals = "subscription { usageTotals(by: [MODEL], intervalMs: 100) { total { calls cost } position } }";
     client.subscribe("usage", totals, json!({})).await;
     assert_eq!(client.data("usage").await["usageTotals"]["total"], json!({ "calls": 0, "cost": "0" }));
-    let mut alerts = Client::ready(&server).await;
+    let mut alerts = Client::acknowledged(&server).await;
     let query = "subscription ($after: Position) { budgetAlerts(after: $after) { thresholdPercent spent position } }";
     alerts.subscribe("alerts", query, json!({ "after": "0" })).await;
     for n in 1..=3 {
@@ -198,11 +205,12 @@ async fn usage_adds_up_and_alerts_are_told_once() {
                              "usage": { "input": 1_000_000 }, "startedAt": "2023-09-10T00:00:00Z" });
         command(&server, "reportCall", report, "outcome").await;
     }
-    let mut told = Vec::new();
+    let mut alerts_received = Vec::new();
     for _ in 0..3 {
-        told.push(alerts.data("alerts").await["budgetAlerts"].take());
+        alerts_received.push(alerts.data("alerts").await["budgetAlerts"].take());
     }
-    let thresholds: Vec<_> = told.iter().map(|alert| (&alert["thresholdPercent"], &alert["spent"])).collect();
+    let thresholds: Vec<_> =
+        alerts_received.iter().map(|alert| (&alert["thresholdPercent"], &alert["spent"])).collect();
     let [half, most, all] = [json!(50), json!(80), json!(100)];
     assert_eq!(thresholds, [(&half, &json!("1")), (&most, &json!("2")), (&all, &json!("2"))]);
     let sums = tokio::time::timeout(TIMEOUT, async {
@@ -214,35 +222,35 @@ async fn usage_adds_up_and_alerts_are_told_once() {
         }
     });
     assert_eq!(sums.await.unwrap()["cost"], "3");
-    alerts.say(json!({ "type": "complete", "id": "alerts" })).await;
-    alerts.subscribe("again", query, json!({ "after": told[1]["position"] })).await;
-    assert_eq!(alerts.data("again").await["budgetAlerts"], told[2]);
+    alerts.send(json!({ "type": "complete", "id": "alerts" })).await;
+    alerts.subscribe("again", query, json!({ "after": alerts_received[1]["position"] })).await;
+    assert_eq!(alerts.data("again").await["budgetAlerts"], alerts_received[2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_breaks_the_protocol_is_told_how() {
+async fn protocol_violations_close_the_connection_with_their_code() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let fresh = async || Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
     let init = json!({ "type": "connection_init" });
     let subscribe = json!({ "type": "subscribe", "id": "a", "payload": { "query": "subscription { events { id } }" } });
 
-    // Browsers and this client break off by themselves where the server takes none of their protocols.
+    // Browsers and this client close the connection if the server accepts none of their protocols.
     let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
     let mut old = url.into_client_request().unwrap();
     old.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-ws"));
     assert!(connect_async(old).await.is_err());
     let mut client = Client::connect(&server, "/graphql", None).await;
-    assert_eq!(client.closed().await, 4406);
+    assert_eq!(client.close_code().await, 4406);
     let mut client = fresh().await;
-    client.say(subscribe.clone()).await;
-    assert_eq!(client.closed().await, 4401);
+    client.send(subscribe.clone()).await;
+    assert_eq!(client.close_code().await, 4401);
     for (said, code) in [(vec![init.clone()], 4429), (vec![subscribe.clone(), subscribe.clone()], 4409)] {
-        let mut client = Client::ready(&server).await;
+        let mut client = Client::acknowledged(&server).await;
         for message in said {
-            client.say(message).await;
+            client.send(message).await;
         }
-        assert_eq!(client.closed().await, code);
+        assert_eq!(client.close_code().await, code);
     }
     for bad in [
         "x",
@@ -260,45 +268,45 @@ async fn a_client_that_breaks_the_protocol_is_told_how() {
         "{\"type\":\"subscribe\",\"id\":\"\",\"payload\":{\"query\":\"{head}\"}}",
         "{\"type\":\"subscribe\",\"id\":\"a\",\"payload\":{\"query\":\"{head}\",\"variables\":[]}}",
     ] {
-        let mut client = if bad.contains("subscribe") { Client::ready(&server).await } else { fresh().await };
-        client.say_text(bad).await;
-        assert_eq!(client.closed().await, 4400, "{bad}");
+        let mut client = if bad.contains("subscribe") { Client::acknowledged(&server).await } else { fresh().await };
+        client.send_text(bad).await;
+        assert_eq!(client.close_code().await, 4400, "{bad}");
     }
-    // The reason names the operation, as much of it as a close frame has room for.
+    // The close reason names the operation, truncated to the size of a close frame.
     for (id, room) in [("a".repeat(20), 20), ("ä".repeat(100), 104)] {
-        let mut client = Client::ready(&server).await;
+        let mut client = Client::acknowledged(&server).await;
         for _ in 0..2 {
             client.subscribe(&id, EVENTS, json!({})).await;
         }
-        let Message::Close(Some(frame)) = client.next().await else { panic!("it is not closed") };
+        let Message::Close(Some(frame)) = client.next().await else { panic!("the connection is not closed") };
         let said = format!("Subscriber for {id} already exists");
         assert_eq!(u16::from(frame.code), 4409);
         assert!(said.starts_with(frame.reason.as_str()) && frame.reason.len() >= room, "{}", frame.reason);
     }
-    // Whoever leaves in order is answered in order.
-    let mut client = Client::ready(&server).await;
+    // A close frame is answered with a close frame.
+    let mut client = Client::acknowledged(&server).await;
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     client.0.send(Message::Close(Some(frame))).await.unwrap();
-    assert_eq!(client.closed().await, 1000);
+    assert_eq!(client.close_code().await, 1000);
     let mut client = fresh().await;
     client.0.send(Message::Binary("x".into())).await.unwrap();
-    assert_eq!(client.closed().await, 4400);
-    // Says nothing at all.
+    assert_eq!(client.close_code().await, 4400);
+    // A client that sends nothing times out.
     let mut client = fresh().await;
-    assert_eq!(client.closed().await, 4408);
+    assert_eq!(client.close_code().await, 4408);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_whose_messages_cannot_be_read_is_told_why() {
+async fn unreadable_messages_close_the_connection_with_their_code() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let fresh = async || Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
-    // What cannot be read to its end, however much of it there is.
+    // Messages over the size limit.
     for bytes in [1024 * 1024 + 1, 20 * 1024 * 1024] {
-        let (mut speak, mut hear) = fresh().await.0.split();
-        // The end of it may find the connection closed.
-        let said = tokio::spawn(async move { speak.send("x".repeat(bytes).into()).await });
-        let closed = tokio::time::timeout(TIMEOUT, hear.next()).await.unwrap().unwrap();
+        let (mut sink, mut stream) = fresh().await.0.split();
+        // The connection may be closed before the whole message is sent.
+        let said = tokio::spawn(async move { sink.send("x".repeat(bytes).into()).await });
+        let closed = tokio::time::timeout(TIMEOUT, stream.next()).await.unwrap().unwrap();
         assert!(matches!(&closed, Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Size), "{closed:?}");
         drop(said.await.unwrap());
     }
@@ -306,39 +314,39 @@ async fn a_client_whose_messages_cannot_be_read_is_told_why() {
         let mut client = fresh().await;
         let frame = Frame::message(payload, OpCode::Data(kind), true);
         client.0.send(Message::Frame(frame)).await.unwrap();
-        assert_eq!(client.closed().await, code);
+        assert_eq!(client.close_code().await, code);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operations_come_and_go_in_one_connection() {
+async fn operations_start_and_complete_independently_on_one_connection() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let mut client = Client::connect(&server, "/graphql", Some("graphql-transport-ws")).await;
-    client.say(json!({ "type": "ping" })).await;
-    assert_eq!(client.hear().await, json!({ "type": "pong" }));
-    client.say(json!({ "type": "connection_init", "payload": {} })).await;
-    assert_eq!(client.hear().await["type"], "connection_ack");
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.receive().await, json!({ "type": "pong" }));
+    client.send(json!({ "type": "connection_init", "payload": {} })).await;
+    assert_eq!(client.receive().await["type"], "connection_ack");
 
     let register = "mutation { registerAgent(input: { name: \"ada\" }) { outcome } }";
     client.subscribe("m", register, json!({})).await;
     assert_eq!(client.data("m").await["registerAgent"]["outcome"], "DONE");
-    assert_eq!(client.hear().await, json!({ "type": "complete", "id": "m" }));
-    // An id may be used again once its operation has ended.
+    assert_eq!(client.receive().await, json!({ "type": "complete", "id": "m" }));
+    // An operation id can be reused after the operation has completed.
     client.subscribe("m", "{ head }", json!({})).await;
     assert!(client.data("m").await["head"].is_string());
-    assert_eq!(client.hear().await["type"], "complete");
+    assert_eq!(client.receive().await["type"], "complete");
 
-    // Or once its client has done with it; what has ended already may be ended again.
+    // It can also be reused after the client has completed the operation. Completing twice is harmless.
     for id in ["m", "m", "never seen"] {
-        client.say(json!({ "type": "complete", "id": id })).await;
+        client.send(json!({ "type": "complete", "id": id })).await;
     }
     client.subscribe("m", EVENTS, json!({})).await;
-    client.say(json!({ "type": "complete", "id": "m" })).await;
+    client.send(json!({ "type": "complete", "id": "m" })).await;
     client.subscribe("m", "{ head }", json!({})).await;
     assert!(client.data("m").await["head"].is_string());
-    assert_eq!(client.hear().await, json!({ "type": "complete", "id": "m" }));
-    client.say(json!({ "type": "pong" })).await;
+    assert_eq!(client.receive().await, json!({ "type": "complete", "id": "m" }));
+    client.send(json!({ "type": "pong" })).await;
 
     let deep = format!("{}x{}", "{ a ".repeat(1000), "}".repeat(1000));
     for (query, code) in [
@@ -349,7 +357,7 @@ async fn operations_come_and_go_in_one_connection() {
         ("subscription { usageTotals(intervalMs: 1) { position } }", "BAD_USER_INPUT"),
     ] {
         client.subscribe("e", query, json!({})).await;
-        let message = client.hear().await;
+        let message = client.receive().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("e")), "{query}: {message}");
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
     }
@@ -357,39 +365,39 @@ async fn operations_come_and_go_in_one_connection() {
         client.subscribe(&n.to_string(), EVENTS, json!({})).await;
     }
     client.subscribe("one too many", EVENTS, json!({})).await;
-    let message = client.hear().await;
+    let message = client.receive().await;
     assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS", "{message}");
     for n in 1..50 {
-        client.say(json!({ "type": "complete", "id": n.to_string() })).await;
+        client.send(json!({ "type": "complete", "id": n.to_string() })).await;
     }
-    client.say(json!({ "type": "ping", "payload": { "n": 1 } })).await;
-    assert_eq!(client.hear().await, json!({ "type": "pong", "payload": { "n": 1 } }));
+    client.send(json!({ "type": "ping", "payload": { "n": 1 } })).await;
+    assert_eq!(client.receive().await, json!({ "type": "pong", "payload": { "n": 1 } }));
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.graphql(register, json!({})).await;
-    // Only the one that is left is told.
+    // Only the remaining operation receives the event.
     assert_eq!(client.data("0").await["events"]["type"], "agent.registered");
-    client.say(json!({ "type": "ping" })).await;
-    assert_eq!(client.hear().await, json!({ "type": "pong" }));
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.receive().await, json!({ "type": "pong" }));
 
     let terminated = server.terminate();
-    let (closed, (code, said)) = tokio::join!(client.closed(), terminated);
+    let (closed, (code, said)) = tokio::join!(client.close_code(), terminated);
     assert_eq!((closed, code), (1001, Some(0)), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_websocket_shows_the_token_when_it_connects() {
+async fn a_websocket_authenticates_when_it_connects() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--token", "tea"]).await;
     for payload in [json!(null), json!({}), json!({ "authorization": "Bearer coffee" }), json!({ "authorization": 1 })]
     {
         let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
-        client.say(json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(client.closed().await, 4403, "{payload}");
+        client.send(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(client.close_code().await, 4403, "{payload}");
     }
     for key in ["authorization", "Authorization"] {
         let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
-        client.say(json!({ "type": "connection_init", "payload": { key: "Bearer tea" } })).await;
-        assert_eq!(client.hear().await["type"], "connection_ack");
+        client.send(json!({ "type": "connection_init", "payload": { key: "Bearer tea" } })).await;
+        assert_eq!(client.receive().await["type"], "connection_ack");
     }
     let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
     let with = |token: &'static str| {
@@ -400,42 +408,42 @@ async fn a_websocket_shows_the_token_when_it_connects() {
     };
     assert!(with("Bearer coffee").await.is_err());
     let mut client = Client(with("Bearer tea").await.unwrap().0);
-    client.say(json!({ "type": "connection_init" })).await;
-    assert_eq!(client.hear().await["type"], "connection_ack");
+    client.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(client.receive().await["type"], "connection_ack");
 
-    // The token of operators opens more, wherever it is shown.
+    // The operator token allows operator mutations over a WebSocket too.
     let server = database.serve(&["--token", "tea", "--operator-token", "rum"]).await;
     for (token, reason) in [("tea", "FORBIDDEN"), ("rum", "BAD_USER_INPUT")] {
         let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
         let payload = json!({ "authorization": format!("Bearer {token}") });
-        client.say(json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(client.hear().await["type"], "connection_ack");
+        client.send(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(client.receive().await["type"], "connection_ack");
         client.subscribe("a", "mutation { switchProjection(name: \"x\") { name } }", json!({})).await;
-        assert_eq!(client.hear().await["payload"]["errors"][0]["extensions"]["code"], reason);
+        assert_eq!(client.receive().await["payload"]["errors"][0]["extensions"]["code"], reason);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_ends_its_operation_and_no_other() {
+async fn an_error_ends_only_its_own_operation() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--keepalive-ms", "2000"]).await;
-    let mut client = Client::ready(&server).await;
+    let mut client = Client::acknowledged(&server).await;
     client.subscribe("s", EVENTS, json!({})).await;
-    // It follows the log once it says where it stands.
-    assert!(client.hear_any().await["payload"]["positions"]["s"].is_string());
+    // A heartbeat with its position shows that the operation follows the log.
+    assert!(client.receive_any().await["payload"]["positions"]["s"].is_string());
     for id in ["s2", "s2"] {
-        // The same id again: an error ends an operation too.
+        // The id can be reused, since an error ends its operation.
         client.subscribe(id, "{ nothing }", json!({})).await;
-        let message = client.hear().await;
+        let message = client.receive().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!(id)), "{message}");
     }
     let position = register(&server, "ada").await.to_string();
-    let message = client.hear().await;
+    let message = client.receive().await;
     assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!("s")), "{message}");
-    // The heartbeat says how far that is.
+    // A later heartbeat has the position of that event.
     let reached = async {
         loop {
-            let message = client.hear_any().await;
+            let message = client.receive_any().await;
             assert_eq!(message["type"], "ping", "{message}");
             if message["payload"]["positions"]["s"].as_str() == Some(&*position) {
                 return;

@@ -1,18 +1,18 @@
-//! Sums are exact, however large the counts and amounts are and however many of them there are.
+//! Sums of tokens and costs are exact, whatever their size and number.
 
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase, wait_until};
 
-/// The largest count of tokens that a call may report: 2^53 - 1.
-const MOST_TOKENS: u128 = (1 << 53) - 1;
-/// The largest amount, in units of its last digit.
+/// The largest token count that a call may report: 2^53 - 1.
+const MAX_TOKENS: u128 = (1 << 53) - 1;
+/// The largest amount in dollars, and in units of 10^-12 dollars.
 const LARGEST_AMOUNT: &str = "999999999999999.999999999999";
 const LARGEST_AMOUNT_UNITS: u128 = 999_999_999_999_999_999_999_999_999;
-/// Dollars a million tokens, and in millionths of that.
+/// The rate in dollars per million tokens, and in millionths of that.
 const RATE: &str = "100000.000001";
 const RATE_MILLIONTHS: u128 = 100_000_000_001;
 
-/// Amounts in units of 10^-12, written out: the arithmetic of this test is that of whole numbers.
+/// Formats an amount in units of 10^-12 dollars. This test calculates in integers only.
 fn dollars(units: u128) -> String {
     let digits = format!("{units:013}");
     let (whole, fraction) = digits.split_at(digits.len() - 12);
@@ -21,15 +21,15 @@ fn dollars(units: u128) -> String {
 }
 
 async fn set_price(server: &Server) {
-    let zero = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
+    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
                        "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite": "0" } });
     let mutation = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
-    server.graphql(mutation, json!({ "input": { "prices": [zero] } })).await;
+    server.graphql(mutation, json!({ "input": { "prices": [price] } })).await;
 }
 
-/// Reports calls of one hour with the largest numbers that are accepted; the position of the last.
+/// Reports calls within one hour with the largest accepted values, and returns the position of the last.
 async fn report(server: &Server, calls: usize) -> Value {
-    let tokens = MOST_TOKENS;
+    let tokens = MAX_TOKENS;
     let call = format!(
         r#"reportCall(input: {{ provider: "acme", model: "m", startedAt: "2023-11-14T22:13:20Z", latencyMs: 2592000000,
             usage: {{ input: {tokens}, output: {tokens}, cacheRead: {tokens}, cacheWrite: {tokens}, reasoning: {tokens} }},
@@ -48,13 +48,13 @@ async fn report(server: &Server, calls: usize) -> Value {
     last
 }
 
-/// The totals over GraphQL of so many of these calls.
+/// The expected GraphQL totals of `calls` such calls.
 fn expected(calls: u128) -> Value {
-    let tokens = (calls * MOST_TOKENS).to_string();
+    let tokens = (calls * MAX_TOKENS).to_string();
     json!({
         "calls": calls, "inputTokens": tokens, "outputTokens": tokens, "cacheReadTokens": tokens,
         "cacheWriteTokens": tokens, "reasoningTokens": tokens, "latencyMs": (calls * 2_592_000_000).to_string(),
-        "cost": dollars(calls * MOST_TOKENS * RATE_MILLIONTHS), "reportedCost": dollars(calls * LARGEST_AMOUNT_UNITS),
+        "cost": dollars(calls * MAX_TOKENS * RATE_MILLIONTHS), "reportedCost": dollars(calls * LARGEST_AMOUNT_UNITS),
     })
 }
 
@@ -62,14 +62,14 @@ const REPORT: &str = "query ($position: Position) { usageReport(by: [MODEL], min
     calls inputTokens outputTokens cacheReadTokens cacheWriteTokens reasoningTokens latencyMs cost reportedCost
 } } }";
 
-/// That every way to the totals gives the same, and that a rebuild in any batches comes to the same rows.
+/// Asserts equal totals over every interface, and equal rows after a rebuild at any batch size.
 async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, position: &Value) {
     let expected = expected(calls);
-    let asked = server.graphql(REPORT, json!({ "position": position })).await;
-    assert_eq!(asked["usageReport"]["total"], expected);
-    let told = database.total().await;
+    let answer = server.graphql(REPORT, json!({ "position": position })).await;
+    assert_eq!(answer["usageReport"]["total"], expected);
+    let cli_total = database.total().await;
     for (column, field) in [("input_tokens", "inputTokens"), ("cost", "cost"), ("reported_cost", "reportedCost")] {
-        assert_eq!(told[column], expected[field], "{column} on the command line");
+        assert_eq!(cli_total[column], expected[field], "{column} on the command line");
     }
     let csv = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success().stdout;
     let tokens = expected["inputTokens"].as_str().unwrap();
@@ -101,7 +101,7 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_calls_of_the_most_tokens_in_one_hour_are_summed_exactly() {
+async fn two_calls_of_the_maximum_size_in_one_hour_are_summed_exactly() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     set_price(&server).await;
@@ -110,7 +110,7 @@ async fn two_calls_of_the_most_tokens_in_one_hour_are_summed_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_calls_of_the_largest_numbers_are_the_same_live_and_rebuilt_and_cross_thresholds_exactly() {
+async fn a_thousand_calls_of_the_maximum_size_are_exact_live_rebuilt_and_in_alerts() {
     const CALLS: u128 = 1_100;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
@@ -121,11 +121,11 @@ async fn a_thousand_calls_of_the_largest_numbers_are_the_same_live_and_rebuilt_a
     let position = report(&server, usize::try_from(CALLS).unwrap()).await;
     assert_exact(&database, &server, CALLS, &position).await;
 
-    // Ten times the limit is first reached by the twelfth call.
-    let cost = MOST_TOKENS * RATE_MILLIONTHS;
+    // The twelfth call is the first to reach ten times the limit.
+    let cost = MAX_TOKENS * RATE_MILLIONTHS;
     assert!(11 * cost < 10 * LARGEST_AMOUNT_UNITS && 12 * cost >= 10 * LARGEST_AMOUNT_UNITS);
     let query = "{ budgets { nodes { months { spent remaining } alerts { thresholdPercent spent } } } }";
-    wait_until("the alert is told", async || {
+    wait_until("the alert is raised", async || {
         let budget = server.graphql(query, json!({})).await["budgets"]["nodes"][0].take();
         assert_eq!(
             budget["months"],

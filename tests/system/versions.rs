@@ -1,4 +1,4 @@
-//! Another version of a read model: built beside the live one, compared, switched to, while everything goes on.
+//! A new version of a read model: built beside the live one, compared and switched to under load.
 
 use apex::rooms::Rooms;
 use commands::Context;
@@ -17,7 +17,7 @@ use testkit::{TIMEOUT, TestDatabase, at, name, tenant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The tasks of a later program: another note on every row, in three parts.
+/// Version 2 of the read model of tasks: it writes another note to every row, and has three shards.
 struct NextTasks;
 
 impl Projection for NextTasks {
@@ -74,25 +74,26 @@ async fn task(rooms: &Rooms, agent_id: AgentId) {
     }
 }
 
-/// What goes on all the time.
+/// Commands and queries that run for the whole test.
 struct Load {
     stop: Arc<AtomicBool>,
-    asked: Arc<AtomicU64>,
-    failed: Arc<AtomicU64>,
+    queries_run: Arc<AtomicU64>,
+    queries_failed: Arc<AtomicU64>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Load {
     fn start(rooms: &Arc<Rooms>, agent: AgentId) -> Self {
-        let (stop, asked, failed) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::default());
-        let mut load = Self { stop, asked, failed, tasks: Vec::new() };
+        let (stop, queries_run, queries_failed) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::default());
+        let mut load = Self { stop, queries_run, queries_failed, tasks: Vec::new() };
         let (stop, of) = (load.stop.clone(), rooms.clone());
         load.tasks.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 task(&of, agent).await;
             }
         }));
-        // Prepared once and asked again and again, on connections that they share with everybody.
+        // Prepared statements on pooled connections that outlive the switch.
         for sql in [
             "select task_id, agent_id, title, status, percent, note, position from apex.tasks where tenant_id = $1",
             "select t.task_id, a.agent_id, a.name, to_jsonb(t) from apex.tasks t join apex.agents a using (tenant_id, agent_id)
@@ -100,13 +101,13 @@ impl Load {
             "select status, count(*) from apex.tasks where tenant_id = $1 group by status",
         ] {
             let (stop, pool) = (load.stop.clone(), rooms.pool.clone());
-            let (asked, failed) = (load.asked.clone(), load.failed.clone());
+            let (queries_run, queries_failed) = (load.queries_run.clone(), load.queries_failed.clone());
             load.tasks.push(tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let rows = sqlx::query(sql).bind("default").fetch_all(&pool).await;
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    queries_run.fetch_add(1, Ordering::Relaxed);
                     if !rows.is_ok_and(|rows| !rows.is_empty()) {
-                        failed.fetch_add(1, Ordering::Relaxed);
+                        queries_failed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }));
@@ -114,9 +115,10 @@ impl Load {
         load
     }
 
-    async fn pass(&self, queries: u64) {
-        let until = self.asked.load(Ordering::Relaxed) + queries;
-        while self.asked.load(Ordering::Relaxed) < until {
+    /// Waits until this many further queries have run.
+    async fn wait_for_queries(&self, queries: u64) {
+        let until = self.queries_run.load(Ordering::Relaxed) + queries;
+        while self.queries_run.load(Ordering::Relaxed) < until {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -126,12 +128,12 @@ impl Load {
         for task in self.tasks {
             task.await.unwrap();
         }
-        (self.asked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+        (self.queries_run.load(Ordering::Relaxed), self.queries_failed.load(Ordering::Relaxed))
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_query_fails() {
+async fn a_new_read_model_version_is_built_compared_and_switched_without_a_failed_query() {
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
@@ -142,9 +144,9 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
     rooms.settle(TIMEOUT).await.unwrap();
     let rooms = Arc::new(rooms);
     let load = Load::start(&rooms, agent);
-    load.pass(50).await;
+    load.wait_for_queries(50).await;
 
-    // In small batches, so that what is written meanwhile is more than one of them.
+    // Small batches, so that more than one batch of events is appended meanwhile.
     build(&rooms.pool, &rooms.log, &[&NextTasks], 7, |_| {}).await.unwrap();
     let comparison = compare(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
     assert!(!comparison.is_same());
@@ -156,11 +158,11 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
     let published = "insert into apex.checkpoints (name, position) values ('state:tasks', 5)";
     sqlx::query(published).execute(&rooms.pool).await.unwrap();
     let position = switch(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
-    // The state topic has the rows of version 1, and gets all of them again.
+    // The state topic has the rows of version 1: its checkpoint is reset so that all rows are republished.
     let published = "select position from apex.checkpoints where name = 'state:tasks'";
     assert_eq!(sqlx::query_scalar::<_, i64>(published).fetch_one(&rooms.pool).await.unwrap(), 0);
-    load.pass(50).await;
-    // The code of version 1 still runs, and leaves the tables alone.
+    load.wait_for_queries(50).await;
+    // The workers of version 1 still run and do not write to the tables of version 2.
     let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
     assert_eq!((status.code_version, status.version, status.old_version), (1, Some(2), Some(1)));
     assert!(!status.is_current());
@@ -171,18 +173,18 @@ async fn a_changed_read_model_is_built_compared_and_switched_to_while_not_one_qu
         .map(|worker| tokio::spawn(worker.run(stop.clone().cancelled_owned())))
         .collect();
     assert_eq!(workers.len(), 3);
-    load.pass(50).await;
-    // Live in three parts, which are never at one position now.
+    load.wait_for_queries(50).await;
+    // The three live shards are at different positions from now on.
     build(&rooms.pool, &rooms.log, &[&NextTasks], 100, |_| {}).await.unwrap();
     for _ in 0..5 {
         let comparison = compare(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
         assert!(comparison.is_same(), "{comparison:#?}");
     }
-    let (asked, failed) = load.finish().await;
-    assert_eq!(failed, 0, "of {asked} queries");
+    let (queries_run, queries_failed) = load.finish().await;
+    assert_eq!(queries_failed, 0, "of {queries_run} queries");
 
     let head = rooms.log.head().await.unwrap();
-    assert!(head > position, "nothing was written after the switch: it proves little");
+    assert!(head > position, "no event was appended after the switch: the test proves little");
     projections::wait_for(&rooms.pool, &["tasks"], head, TIMEOUT).await.unwrap();
     let tasks = "select count(*), count(*) filter (where note = 'of version 2') from apex.tasks";
     let (tasks, changed): (i64, i64) = sqlx::query_as(tasks).fetch_one(&rooms.pool).await.unwrap();

@@ -1,6 +1,6 @@
-//! Workers of projections: what is delivered in any order, builds that are interrupted, read models that stand still.
+//! Projection workers: repeated and reordered deliveries from Kafka, interrupted builds, and stalled read models.
 
-use crate::projections::live;
+use crate::projections::append_examples;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
 use projections::{
@@ -19,7 +19,7 @@ use streams::relay::partition_of;
 use streams::{Log, Position, ReadFilter, RecordedEvent, TopicPartition};
 use testkit::{TIMEOUT, TestDatabase, call_append, wait_until};
 
-/// What Kafka may feed.
+/// The read models that can be fed from Kafka.
 const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
 const PARTITIONS: i32 = 3;
 
@@ -29,17 +29,17 @@ async fn append(log: &Log, calls: usize) {
     }
 }
 
-/// What a partition has, and how far it is delivered.
+/// The events of a partition, and the index of the next one to deliver.
 #[derive(Default)]
 struct Queue {
     events: Vec<Arc<RecordedEvent>>,
     next: usize,
 }
 
-/// Delivers everything: in the order of each partition, again and again, with gaps, and across partitions by chance. A
-/// worker that `lies` says of some events that they are applied.
-async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: bool) {
-    let dice = &mut StdRng::seed_from_u64(seed);
+/// Delivers all events: in order within each partition, with repetitions and gaps, and in random order across partitions.
+/// With `skips`, a planted bug, the worker advances the checkpoint past some events without applying them.
+async fn deliver(database: &TestDatabase, projection: &str, seed: u64, skips: bool) {
+    let random = &mut StdRng::seed_from_u64(seed);
     let log = database.rooms().await.log;
     let projection = by_name(projection).unwrap();
     let topic = |category: &str| -> Arc<str> { format!("apex.{category}").into() };
@@ -56,28 +56,28 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
     }
     let mut queues: Vec<_> = queues.into_iter().collect();
     while queues.iter().any(|(_, queue)| queue.next < queue.events.len()) {
-        let chosen = dice.random_range(0..queues.len());
+        let chosen = random.random_range(0..queues.len());
         let ((topic, number), queue) = &mut queues[chosen];
-        let begin = match dice.random_range(0..10) {
-            // Everything from somewhere on comes again.
-            0..3 => dice.random_range(0..=queue.next),
-            // Something never comes.
-            3..5 => (queue.next + dice.random_range(0..3)).min(queue.events.len()),
+        let begin = match random.random_range(0..10) {
+            // Events are redelivered from an earlier index on.
+            0..3 => random.random_range(0..=queue.next),
+            // Some events are never delivered.
+            3..5 => (queue.next + random.random_range(0..3)).min(queue.events.len()),
             _ => queue.next,
         };
-        let end = (begin + dice.random_range(1..6)).min(queue.events.len());
+        let end = (begin + random.random_range(1..6)).min(queue.events.len());
         let partition = TopicPartition { topic: topic.clone(), number: *number };
-        if lies && begin < end && dice.random_bool(0.3) {
-            let lie = "update apex.partition_checkpoints set position = greatest(position, $3)
+        if skips && begin < end && random.random_bool(0.3) {
+            let skip = "update apex.partition_checkpoints set position = greatest(position, $3)
                        where projection = $1 and partition = $2";
             let reached = queue.events[end - 1].position.as_i64();
-            let lie = sqlx::query(lie).bind(projection.name()).bind(*number).bind(reached);
-            lie.execute(&database.pool).await.unwrap();
+            let skip = sqlx::query(skip).bind(projection.name()).bind(*number).bind(reached);
+            skip.execute(&database.pool).await.unwrap();
         } else {
             feed.apply(&partition, &queue.events[begin..end]).await.unwrap();
         }
         queue.next = queue.next.max(end);
-        if dice.random_bool(0.3) {
+        if random.random_bool(0.3) {
             feed.settle().await.unwrap();
         }
     }
@@ -87,50 +87,50 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, lies: boo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_in_any_order_across_keys_and_again_is_what_the_log_is() {
-    let mut caught = 0;
-    for (seed, lies) in [(1, false), (2, false), (3, false), (4, false), (5, true), (6, true)] {
+async fn repeated_and_reordered_deliveries_give_the_rows_of_the_log() {
+    let mut detected = 0;
+    for (seed, skips) in [(1, false), (2, false), (3, false), (4, false), (5, true), (6, true)] {
         let mut database = TestDatabase::new().await;
-        if lies {
+        if skips {
             database = database.unverified();
         }
         let rooms = database.rooms().await;
-        live(&rooms).await;
-        // So many deliveries that one of them lies.
-        append(&rooms.log, if lies { 200 } else { 30 }).await;
+        append_examples(&rooms).await;
+        // Enough deliveries that some of them skip events.
+        append(&rooms.log, if skips { 200 } else { 30 }).await;
         for name in FED {
-            deliver(&database, name, seed, lies).await;
+            deliver(&database, name, seed, skips).await;
             let head = rooms.log.head().await.unwrap();
             wait_for(&rooms.pool, &[name], head, TIMEOUT).await.unwrap();
             let compared = verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &Circumstances::foreign(7)).await;
             let compared = compared.unwrap();
-            assert!(lies || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
-            caught += usize::from(!compared.is_same());
+            assert!(skips || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
+            detected += usize::from(!compared.is_same());
         }
     }
-    assert!(caught > 0, "a worker that skips events is not noticed: it proves nothing");
+    assert!(detected > 0, "a worker that skips events is not detected: the test proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_build_that_is_interrupted_goes_on_where_it_was() {
+async fn an_interrupted_build_resumes_at_its_checkpoint() {
     let database = TestDatabase::new().await;
     let mut rooms = database.rooms().await;
-    live(&rooms).await;
+    append_examples(&rooms).await;
     rooms.start_projections();
     rooms.settle(TIMEOUT).await.unwrap();
-    let models = [by_name("tasks").unwrap()];
+    let projections_to_build = [by_name("tasks").unwrap()];
     let head = rooms.log.head().await.unwrap();
     let stopped = Cell::new(false);
     {
         let progress = |at: projections::RebuildProgress| stopped.set(at.position.get() > head.get() / 2);
-        let mut building = std::pin::pin!(build(&rooms.pool, &rooms.log, &models, 3, progress));
-        // Given up between two pages: the first time that it waits for the database beyond the middle.
+        let mut building = std::pin::pin!(build(&rooms.pool, &rooms.log, &projections_to_build, 3, progress));
+        // The build is dropped the first time that it waits for the database past the middle of the log.
         let is_interrupted = std::future::poll_fn(|context| match building.as_mut().poll(context) {
             Poll::Ready(_) => Poll::Ready(false),
             Poll::Pending if stopped.get() => Poll::Ready(true),
             Poll::Pending => Poll::Pending,
         });
-        assert!(is_interrupted.await, "it was done before it was interrupted: it proves nothing");
+        assert!(is_interrupted.await, "the build finished before it was interrupted: the test proves nothing");
     }
     let next = async || {
         let statuses = statuses(&rooms.pool).await.unwrap();
@@ -140,25 +140,29 @@ async fn a_build_that_is_interrupted_goes_on_where_it_was() {
     assert!(left_at > 0 && left_at < head.as_i64(), "{left_at} of {head}");
     let first = Cell::new(None);
     let progress = |at: projections::RebuildProgress| first.set(first.get().or(Some(at.position)));
-    let reached = build(&rooms.pool, &rooms.log, &models, 3, progress).await.unwrap();
-    assert!(reached >= head && first.get().unwrap().as_i64() > left_at, "it began anew: {:?}", first.get());
-    // Nothing was applied twice or left out.
-    let compared = compare(&rooms.pool, &rooms.log, models[0]).await.unwrap();
+    let reached = build(&rooms.pool, &rooms.log, &projections_to_build, 3, progress).await.unwrap();
+    assert!(
+        reached >= head && first.get().unwrap().as_i64() > left_at,
+        "the build restarted from the beginning: {:?}",
+        first.get()
+    );
+    // No event was applied twice or skipped.
+    let compared = compare(&rooms.pool, &rooms.log, projections_to_build[0]).await.unwrap();
     assert!(compared.is_same(), "{compared:#?}");
     rooms.close().await.unwrap();
 }
 
-/// What `/readyz` says of the read models.
+/// The check of the read models in `/readyz`.
 async fn readiness(readiness: &Readiness) -> api::ReadyCheck {
     readiness.check().await.into_iter().find(|check| check.name == "projections").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
+async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let rooms = database.rooms().await;
-    live(&rooms).await;
+    append_examples(&rooms).await;
     rooms.settle(TIMEOUT).await.unwrap();
     let ready = Readiness {
         max_standstill: Duration::from_secs(2),
@@ -169,11 +173,11 @@ async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
     let mut owner = database.owner().await;
     let mut held = owner.begin().await.unwrap();
     sqlx::query("select from apex.checkpoints where name = 'tasks' for update").execute(&mut *held).await.unwrap();
-    live(&rooms).await;
-    wait_until("it is noticed", async || !readiness(&ready).await.ok).await;
-    let said = readiness(&ready).await.detail;
-    assert!(said.contains("tasks stands still, ") && !said.contains("agents"), "{said}");
-    wait_until("it is measured", async || {
+    append_examples(&rooms).await;
+    wait_until("readiness fails", async || !readiness(&ready).await.ok).await;
+    let detail = readiness(&ready).await.detail;
+    assert!(detail.contains("tasks stands still, ") && !detail.contains("agents"), "{detail}");
+    wait_until("the metrics show the stall", async || {
         let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
         let gauge = |name: &str| {
             let line = format!("apex_projection_standstill_seconds{{projection=\"{name}\"}} ");
@@ -183,16 +187,16 @@ async fn a_read_model_that_stands_still_shows_in_readiness_and_metrics() {
     })
     .await;
     held.rollback().await.unwrap();
-    wait_until("it is well again", async || readiness(&ready).await.ok).await;
+    wait_until("readiness recovers", async || readiness(&ready).await.ok).await;
 
-    // Tables of another version are answered from, and named.
+    // Tables of another version are still queried; readiness warns about them.
     sqlx::query("update apex.checkpoints set version = 99 where name = 'agents'").execute(&mut owner).await.unwrap();
     let check = readiness(&ready).await;
     assert!(check.ok && check.detail.contains("WARNING: agents is live in version 99"), "{check:?}");
-    live(&rooms).await;
-    wait_until("nobody writes them", async || !readiness(&ready).await.ok).await;
+    append_examples(&rooms).await;
+    wait_until("readiness fails without a worker of that version", async || !readiness(&ready).await.ok).await;
     sqlx::query("update apex.checkpoints set version = 1 where name = 'agents'").execute(&mut owner).await.unwrap();
-    wait_until("somebody does", async || readiness(&ready).await.ok).await;
+    wait_until("a worker of that version catches up", async || readiness(&ready).await.ok).await;
     rooms.settle(TIMEOUT).await.unwrap();
 }
 
@@ -224,7 +228,7 @@ async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_kafka_brings_is_held_against_the_log() {
+async fn events_from_kafka_are_checked_against_the_log() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     append(&rooms.log, 40).await;
@@ -237,59 +241,58 @@ async fn what_kafka_brings_is_held_against_the_log() {
     };
     let (before, after) = (feed(&topic, PARTITIONS), feed(&topic, 2 * PARTITIONS));
     before.take_over().await.unwrap();
-    let place = |event: &RecordedEvent, count| TopicPartition {
+    let partition_with = |event: &RecordedEvent, count| TopicPartition {
         topic: topic.clone(),
         number: partition_of(event.stream.id, count),
     };
     let circumstances = Circumstances::foreign(7);
-    let is_right = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+    let matches_log = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
 
-    // Partitions were added: streams come from elsewhere, and a partition has later ones of other streams.
-    let of_first = |event: &&RecordedEvent| place(event, PARTITIONS).number == 0;
+    // Partitions were added: streams move to other partitions, and a partition has later events of other streams.
+    let of_first = |event: &&RecordedEvent| partition_with(event, PARTITIONS).number == 0;
     let last = events.iter().rfind(of_first).unwrap();
-    before.apply(&place(last, PARTITIONS), &[Arc::new(last.clone())]).await.unwrap();
-    assert!(is_right().await);
-    let added = events.iter().find(|event| place(event, 2 * PARTITIONS).number >= PARTITIONS).unwrap();
-    let refused = before.apply(&place(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
+    before.apply(&partition_with(last, PARTITIONS), &[Arc::new(last.clone())]).await.unwrap();
+    assert!(matches_log().await);
+    let added = events.iter().find(|event| partition_with(event, 2 * PARTITIONS).number >= PARTITIONS).unwrap();
+    let refused = before.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
     assert!(matches!(refused, PartitionedError::AddedPartition { partitions: PARTITIONS, .. }), "{refused}");
-    // By one that begins with them. And the category does not come from two topics, each with checkpoints of its own.
-    let refused = after.apply(&place(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
+    // A worker that starts with the new partition count is refused too, and so is a second topic of the category.
+    let refused = after.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
     assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
     let topic: Arc<str> = "elsewhere.call".into();
-    let partition = TopicPartition { topic: topic.clone(), number: place(last, PARTITIONS).number };
+    let partition = TopicPartition { topic: topic.clone(), number: partition_with(last, PARTITIONS).number };
     let refused = feed(&topic, PARTITIONS).apply(&partition, &[Arc::new(last.clone())]).await.unwrap_err();
     assert!(refused.to_string().contains("fed from topic apex.call with 3 partitions"), "{refused}");
 
-    // Of another log: at a position that this one has not come to, or that it has another event at.
+    // Events of another log: at a position beyond the head, or at the position of another event.
     let ghost = |position: u64| {
         let event = RecordedEvent { position: position.into(), event_id: uuid::Uuid::new_v4(), ..last.clone() };
         Arc::new(event)
     };
-    before.apply(&place(last, PARTITIONS), &[ghost(1000)]).await.unwrap();
+    before.apply(&partition_with(last, PARTITIONS), &[ghost(1000)]).await.unwrap();
     append(&log, 40).await;
     let more = log.read_after(Position::from(40), &ReadFilter::default(), 40).await.unwrap();
     let last = more.iter().rfind(of_first).unwrap();
-    before.apply(&place(last, PARTITIONS), &[ghost(last.position.get())]).await.unwrap();
-    assert!(is_right().await);
-    // Given back and fed again, with the partitions that there are now.
+    before.apply(&partition_with(last, PARTITIONS), &[ghost(last.position.get())]).await.unwrap();
+    assert!(matches_log().await);
+    // The feed is given back to the log and taken over again with the new partition count.
     projections::give_back(projection, &pool, &log).await.unwrap();
     after.take_over().await.unwrap();
     for event in events.into_iter().chain(more) {
-        // Where they were before, and where they are now.
+        // Each event from its old and its new partition.
         for count in [PARTITIONS, 2 * PARTITIONS] {
-            after.apply(&place(&event, count), &[Arc::new(event.clone())]).await.unwrap();
+            after.apply(&partition_with(&event, count), &[Arc::new(event.clone())]).await.unwrap();
         }
     }
     after.fill_all().await.unwrap();
     assert_eq!(after.settle().await.unwrap(), None);
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&pool).await.unwrap();
-    assert!(is_right().await && rows == 80, "{rows}");
+    assert!(matches_log().await && rows == 80, "{rows}");
 }
 
-/// A part of the read model stands behind the others when Kafka takes over, single partitions run ahead, and other
-/// tables are put in the place of these.
+/// One shard is behind when Kafka takes over, single partitions are ahead of others, and the tables are switched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
+async fn shards_and_partitions_at_different_positions_apply_each_event_once() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
@@ -297,15 +300,15 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
     let mut workers = Worker::all(projection, &pool, log.tail(), WorkerConfig::default());
     assert_eq!(workers.len(), 2);
     let worker = tokio::spawn(workers.remove(0).run(std::future::pending()));
-    let parts = async || -> Vec<i64> {
-        let parts = "select position from apex.checkpoints where follower = 'calls' order by name";
-        sqlx::query_scalar(parts).fetch_all(&pool).await.unwrap()
+    let shard_positions = async || -> Vec<i64> {
+        let query = "select position from apex.checkpoints where follower = 'calls' order by name";
+        sqlx::query_scalar(query).fetch_all(&pool).await.unwrap()
     };
-    wait_until("one part is done", async || parts().await == [60, 0]).await;
+    wait_until("one shard is caught up", async || shard_positions().await == [60, 0]).await;
     worker.abort();
     let circumstances = Circumstances::foreign(7);
-    let is_right = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
-    assert!(is_right().await);
+    let matches_log = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+    assert!(matches_log().await);
 
     let topic: Arc<str> = "apex.call".into();
     let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
@@ -318,9 +321,9 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
         own.filter(|event| event.position.get() <= to).map(Arc::new).collect()
     };
     feed.apply(&partition(0), &of(0, 0, 60).await).await.unwrap();
-    assert!(is_right().await);
+    assert!(matches_log().await);
     build(&pool, &log, &[projection], 1000, |_| {}).await.unwrap();
-    // What was built has more than the live one, which is waited for.
+    // The build is ahead of the live version, so that comparing waits for the live one.
     let waited = tokio::time::timeout(Duration::from_secs(1), compare(&pool, &log, projection)).await;
     assert!(waited.is_err(), "{waited:?}");
     let awaited = feed.settle().await.unwrap().unwrap();
@@ -328,22 +331,22 @@ async fn parts_and_partitions_that_stand_apart_apply_each_event_once() {
 
     append(&log, 30).await;
     feed.apply(&partition(1), &of(1, 0, 90).await).await.unwrap();
-    assert!(is_right().await);
-    // Tables that have less than this worker had applied, without a word to it.
+    assert!(matches_log().await);
+    // The new tables have fewer events than this worker has applied, and it is not notified.
     sqlx::query("select apex.switch_projection('calls')").execute(&pool).await.unwrap();
-    assert_eq!(parts().await, [60, 60]);
+    assert_eq!(shard_positions().await, [60, 60]);
     append(&log, 30).await;
     feed.apply(&partition(1), &of(1, 90, 120).await).await.unwrap();
-    // As a fill leaves it that was given up, or a server that crashed.
+    // A partial fill, as after a crash.
     feed.fill(&partition(2), Position::from(70)).await.unwrap();
     feed.apply(&partition(2), &of(2, 90, 120).await).await.unwrap();
-    assert!(is_right().await);
+    assert!(matches_log().await);
     assert_eq!(feed.settle().await.unwrap().map(|awaited| awaited.partition.number), Some(0));
     feed.apply(&partition(0), &of(0, 0, 120).await).await.unwrap();
     assert_eq!(feed.settle().await.unwrap(), None);
-    assert_eq!(parts().await, [120, 120]);
+    assert_eq!(shard_positions().await, [120, 120]);
     projections::give_back(projection, &pool, &log).await.unwrap();
-    assert!(is_right().await);
+    assert!(matches_log().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -357,16 +360,16 @@ async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
     feed.take_over().await.unwrap();
     append(&log, 60).await;
     build(&pool, &log, &[projection], 7, |_| {}).await.unwrap();
-    // Which it builds first, and then waits for the live one to have.
+    // The comparison builds the next version up to here and waits for the live one.
     append(&log, 30).await;
     let comparing = tokio::spawn({
         let (pool, log) = (pool.clone(), log.clone());
         async move { compare(&pool, &log, projection).await }
     });
     let next = "select min(position) = 90 from apex.checkpoints where follower = 'calls@next'";
-    wait_until("it is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
+    wait_until("the next version is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
     append(&log, 30).await;
-    // The last one first: none is compared before all are at 90.
+    // The comparison happens once all partitions are at 90; the last one arrives first.
     for (number, to) in [(2, 120), (1, 105), (0, 90)] {
         feed.fill(&TopicPartition { topic: topic.clone(), number }, Position::from(to)).await.unwrap();
     }

@@ -1,22 +1,22 @@
-//! What is sent: known attacks, documents of a grammar over the names of the schema, and both with parts changed.
+//! The requests: known attacks, documents generated from a grammar over the names of the schema, and mutations of both.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
-/// The most bytes that a server takes at once, less what goes around a request over a WebSocket.
+/// The server's limit on a request body, in bytes, less the envelope of a request over a WebSocket.
 const MAX_BODY_BYTES: usize = 1024 * 1024 - 1024;
 
-/// A request.
+/// A request and its encodings.
 #[derive(Debug, Clone)]
 pub(super) struct Hostile {
     pub(super) name: String,
     pub(super) query: String,
     pub(super) variables: Value,
-    /// Both in JSON.
+    /// The query and the variables as a JSON body.
     pub(super) body: Vec<u8>,
-    /// A body that need not be JSON.
+    /// A body that need not be valid JSON.
     pub(super) raw: Vec<u8>,
 }
 
@@ -28,19 +28,19 @@ impl Hostile {
             if body.len() <= MAX_BODY_BYTES {
                 return Self { name: name.into(), query, variables, raw: body.clone(), body };
             }
-            // Quotes are written as two bytes each.
+            // JSON escapes make the body longer than the query, so the query is cut in proportion.
             let end = query.floor_char_boundary(query.len() * MAX_BODY_BYTES / body.len());
             query.truncate(end);
         }
     }
 
-    /// Whether it may be a subscription, which is answered when there is something to say.
+    /// Whether the request may be a subscription, which may never send a message.
     pub(super) fn may_wait(&self) -> bool {
         self.query.contains("subscription")
     }
 }
 
-/// Attacks that are known, or that the limits are there for. They are written once: some of them are large.
+/// Known attacks and requests that exceed the limits. They are built once, since some of them are large.
 pub(super) static KNOWN: LazyLock<Vec<Hostile>> = LazyLock::new(|| {
     let mut known: Vec<_> = texts().into_iter().map(|(name, query)| Hostile::new(name, query, json!({}))).collect();
     known.extend(documents().into_iter().map(|(name, query)| Hostile::new(name, query, json!({}))));
@@ -48,7 +48,7 @@ pub(super) static KNOWN: LazyLock<Vec<Hostile>> = LazyLock::new(|| {
     known
 });
 
-/// What the lexer and the parser would take long or go deep for.
+/// Queries that are expensive or deeply nested for the lexer and the parser.
 fn texts() -> Vec<(&'static str, String)> {
     let mut texts = vec![
         ("brackets behind an unclosed block string", hidden_brackets(1_600)),
@@ -78,7 +78,7 @@ fn texts() -> Vec<(&'static str, String)> {
     texts
 }
 
-/// What validation and execution would take long or go deep for.
+/// Queries that are expensive or deeply nested for validation and execution.
 fn documents() -> Vec<(&'static str, String)> {
     let chain: String = (0..900).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect();
     let (open, close) = ("... { ".repeat(57), "} ".repeat(57));
@@ -122,7 +122,7 @@ fn documents() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What variables would be copied often or gone into deep for.
+/// Queries whose variables are large, used many times or deeply nested.
 fn variables() -> Vec<(&'static str, String, Value)> {
     let uses = |count: usize| {
         format!("query ($a: AgentStatus) {{ {} }}", "agents(filter: {status: $a}) { nodes { id } } ".repeat(count))
@@ -144,7 +144,7 @@ fn hidden_brackets(levels: usize) -> String {
     format!("{{ a(b: [\"\"\"  \" {}{} ] ) }}", "[".repeat(levels), "]".repeat(levels))
 }
 
-/// Names of the schema, and some that it does not have.
+/// Names of the schema, and some that the schema does not have.
 const NAMES: [&str; 44] = [
     "agents",
     "agent",
@@ -232,7 +232,7 @@ const SCALARS: [&str; 22] = [
 const FRAGMENTS: [&str; 14] =
     ["\"\"\"", "\"", "\\", "{", "}", "[", "]", "(", ")", "#", "\u{0}", "...", "$", "@skip(if: true)"];
 
-/// Makes one request after the other.
+/// Generates requests.
 pub(super) struct Bodies {
     random: StdRng,
     known: Vec<&'static Hostile>,
@@ -240,44 +240,44 @@ pub(super) struct Bodies {
 
 impl Bodies {
     pub(super) fn new(random: StdRng) -> Self {
-        // The long ones have been sent; what is changed of them would be long again.
+        // The large attacks have been sent unchanged; mutations of them would be large again.
         let known = KNOWN.iter().filter(|hostile| hostile.raw.len() < 100_000).collect();
         Self { random, known }
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    fn random_below(&mut self, limit: usize) -> usize {
         self.random.random_range(0..limit.max(1))
     }
 
     fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
+        of[self.random_below(of.len())]
     }
 
     pub(super) fn next(&mut self) -> Hostile {
-        let hostile = match self.below(10) {
+        let hostile = match self.random_below(10) {
             0..6 => {
                 let query = self.document();
                 let variables = json!({ "a": self.variable(6), "b": self.variable(2) });
                 Hostile::new("a document of the grammar", query, variables)
             }
             _ => {
-                let place = self.below(self.known.len());
+                let place = self.random_below(self.known.len());
                 self.known[place].clone()
             }
         };
-        match self.below(3) {
+        match self.random_below(3) {
             0 => hostile,
-            1 => self.with_parts_changed(hostile),
-            _ => self.with_bytes_changed(hostile),
+            1 => self.with_text_mutated(hostile),
+            _ => self.with_bytes_mutated(hostile),
         }
     }
 
-    fn with_parts_changed(&mut self, hostile: Hostile) -> Hostile {
+    fn with_text_mutated(&mut self, hostile: Hostile) -> Hostile {
         let mut query = hostile.query;
-        for _ in 0..=self.below(4) {
-            let (from, to) = (self.below(query.len() + 1), self.below(query.len() + 1));
+        for _ in 0..=self.random_below(4) {
+            let (from, to) = (self.random_below(query.len() + 1), self.random_below(query.len() + 1));
             let (from, to) = (query.floor_char_boundary(from.min(to)), query.floor_char_boundary(from.max(to)));
-            match self.below(4) {
+            match self.random_below(4) {
                 0 => query.insert_str(from, self.pick(&FRAGMENTS)),
                 1 => query.replace_range(from..to, ""),
                 2 if query.len() < MAX_BODY_BYTES / 8 => {
@@ -290,16 +290,16 @@ impl Bodies {
         Hostile::new(format!("{}, changed", hostile.name), query, hostile.variables)
     }
 
-    /// The query stays text; the raw body is what has its bytes changed.
-    fn with_bytes_changed(&mut self, mut hostile: Hostile) -> Hostile {
-        for _ in 0..=self.below(8) {
-            let place = self.below(hostile.raw.len());
+    /// Changes random bytes of the raw body, and one character of the query, which must stay valid UTF-8.
+    fn with_bytes_mutated(&mut self, mut hostile: Hostile) -> Hostile {
+        for _ in 0..=self.random_below(8) {
+            let place = self.random_below(hostile.raw.len());
             if let Some(byte) = hostile.raw.get_mut(place) {
                 *byte = self.random.random();
             }
         }
         let text: Vec<char> = hostile.query.chars().collect();
-        let place = self.below(text.len());
+        let place = self.random_below(text.len());
         let changed = char::from(self.random.random::<u8>());
         hostile.query = text.iter().enumerate().map(|(n, &c)| if n == place { changed } else { c }).collect();
         hostile.name += ", with bytes changed";
@@ -307,7 +307,7 @@ impl Bodies {
     }
 
     fn document(&mut self) -> String {
-        let mut document = match self.below(8) {
+        let mut document = match self.random_below(8) {
             0 => "mutation ".to_owned(),
             1 => "subscription ".to_owned(),
             2 | 3 => "query ($a: Int = 3, $b: String) ".to_owned(),
@@ -316,7 +316,7 @@ impl Bodies {
         };
         document += &self.selection_set(5);
         for name in ["F", "G"] {
-            if self.below(3) == 0 {
+            if self.random_below(3) == 0 {
                 document += &format!(" fragment {name} on {} {}", self.pick(&TYPES), self.selection_set(3));
             }
         }
@@ -324,39 +324,45 @@ impl Bodies {
     }
 
     fn selection_set(&mut self, levels: usize) -> String {
-        let selections: Vec<_> = (0..=self.below(4)).map(|_| self.selection(levels)).collect();
+        let selections: Vec<_> = (0..=self.random_below(4)).map(|_| self.selection(levels)).collect();
         format!("{{ {} }}", selections.join(" "))
     }
 
     fn selection(&mut self, levels: usize) -> String {
-        let directive = if self.below(8) == 0 { format!("@include(if: {})", self.value(1)) } else { String::new() };
-        match self.below(8) {
+        let directive =
+            if self.random_below(8) == 0 { format!("@include(if: {})", self.value(1)) } else { String::new() };
+        match self.random_below(8) {
             0 => format!("...{} {directive}", self.pick(&["F", "G"])),
             1 if levels > 0 => format!("... on {} {directive} {}", self.pick(&TYPES), self.selection_set(levels - 1)),
             _ => {
-                let alias = if self.below(4) == 0 { format!("{}: ", self.pick(&NAMES)) } else { String::new() };
-                let arguments = if self.below(2) == 0 { self.arguments() } else { String::new() };
-                let inside =
-                    if levels > 0 && self.below(2) == 0 { self.selection_set(levels - 1) } else { String::new() };
+                let alias = if self.random_below(4) == 0 { format!("{}: ", self.pick(&NAMES)) } else { String::new() };
+                let arguments = if self.random_below(2) == 0 { self.arguments() } else { String::new() };
+                let inside = if levels > 0 && self.random_below(2) == 0 {
+                    self.selection_set(levels - 1)
+                } else {
+                    String::new()
+                };
                 format!("{alias}{}{arguments} {directive} {inside}", self.pick(&NAMES))
             }
         }
     }
 
     fn arguments(&mut self) -> String {
-        let given: Vec<_> = (0..=self.below(3)).map(|_| format!("{}: {}", self.pick(&NAMES), self.value(4))).collect();
+        let given: Vec<_> =
+            (0..=self.random_below(3)).map(|_| format!("{}: {}", self.pick(&NAMES), self.value(4))).collect();
         format!("({})", given.join(", "))
     }
 
     fn value(&mut self, levels: usize) -> String {
-        match self.below(6) {
+        match self.random_below(6) {
             0 if levels > 0 => {
-                let items: Vec<_> = (0..self.below(4)).map(|_| self.value(levels - 1)).collect();
+                let items: Vec<_> = (0..self.random_below(4)).map(|_| self.value(levels - 1)).collect();
                 format!("[{}]", items.join(" "))
             }
             1 if levels > 0 => {
-                let fields: Vec<_> =
-                    (0..self.below(4)).map(|_| format!("{}: {}", self.pick(&NAMES), self.value(levels - 1))).collect();
+                let fields: Vec<_> = (0..self.random_below(4))
+                    .map(|_| format!("{}: {}", self.pick(&NAMES), self.value(levels - 1)))
+                    .collect();
                 format!("{{{}}}", fields.join(" "))
             }
             _ => self.pick(&SCALARS).to_owned(),
@@ -364,17 +370,18 @@ impl Bodies {
     }
 
     fn variable(&mut self, levels: usize) -> Value {
-        match self.below(9) {
+        match self.random_below(9) {
             0 => Value::Null,
             1 => json!(self.random.random::<i64>()),
             2 => json!(self.random.random::<bool>()),
             3 => json!(self.random.random::<f64>()),
-            4 | 5 if levels > 0 => (0..self.below(4)).map(|_| self.variable(levels - 1)).collect(),
+            4 | 5 if levels > 0 => (0..self.random_below(4)).map(|_| self.variable(levels - 1)).collect(),
             6 if levels > 0 => {
-                let fields = (0..self.below(4)).map(|_| (self.pick(&NAMES).to_owned(), self.variable(levels - 1)));
+                let fields =
+                    (0..self.random_below(4)).map(|_| (self.pick(&NAMES).to_owned(), self.variable(levels - 1)));
                 Value::Object(fields.collect())
             }
-            7 => json!("x".repeat(self.below(10_000))),
+            7 => json!("x".repeat(self.random_below(10_000))),
             _ => json!(self.pick(&["", "\u{0}", "x", "MODEL", "2023-11-14T22:00:00Z", "5", "QWdlbnQ6eA"])),
         }
     }

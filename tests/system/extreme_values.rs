@@ -1,6 +1,6 @@
-//! The worst values of every scalar, in every argument of the schema: none of them is a fault of the server.
+//! Extreme values of every scalar in every argument of the schema: none causes an internal error.
 //!
-//! The schema is asked for, so that what is added to it is tried as well: each argument of each query, mutation and
+//! The schema is introspected, so that additions to it are covered: each argument of each query, mutation and
 //! subscription, each field of each input object, and each argument of a field of an object that can be fetched by id.
 
 use crate::graphql::command;
@@ -12,38 +12,38 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use testkit::{Server, TIMEOUT, TestDatabase};
 
-/// Stands where a worst value is put.
-const PLACE: &str = "@PLACE@";
-/// Requests at the same time.
+/// Placeholder of an extreme value.
+const PLACEHOLDER: &str = "@PLACEHOLDER@";
+/// The number of concurrent requests.
 const AT_ONCE: usize = 16;
-/// How deep input objects are gone into.
+/// The maximum nesting of input objects.
 const MAX_LEVELS: usize = 5;
 
 const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// The schema, as introspection tells it.
+/// The schema, from introspection.
 struct Schema {
     types: HashMap<String, Value>,
-    /// The global ids of an object of each type.
+    /// The global id of one object of each type.
     ids: HashMap<&'static str, String>,
 }
 
-/// One argument, or one field inside one.
+/// A scalar argument, or a scalar field of an input object.
 struct Leaf {
-    /// Where it is, for people.
+    /// The path of the field within the argument, for messages.
     path: String,
-    /// Which scalar or enum it is.
+    /// The name of the scalar or enum type.
     scalar: String,
-    /// The value of the argument with [`PLACE`] in it.
+    /// The value of the argument with [`PLACEHOLDER`] in it.
     value: Value,
 }
 
-/// A request with a place for a worst value.
+/// A request with a placeholder for an extreme value.
 struct Template {
     path: String,
     scalar: String,
     is_subscription: bool,
-    /// The body, with [`PLACE`] as a string in it.
+    /// The body, with [`PLACEHOLDER`] as a string in it.
     body: String,
 }
 
@@ -51,11 +51,11 @@ fn named(of: &Value) -> &Value {
     if of["ofType"].is_null() { of } else { named(&of["ofType"]) }
 }
 
-/// A type as a query writes it.
-fn written(of: &Value) -> String {
+/// A type in GraphQL notation, such as `[String!]`.
+fn type_notation(of: &Value) -> String {
     match of["kind"].as_str().unwrap() {
-        "NON_NULL" => format!("{}!", written(&of["ofType"])),
-        "LIST" => format!("[{}]", written(&of["ofType"])),
+        "NON_NULL" => format!("{}!", type_notation(&of["ofType"])),
+        "LIST" => format!("[{}]", type_notation(&of["ofType"])),
         _ => of["name"].as_str().unwrap().to_owned(),
     }
 }
@@ -85,7 +85,7 @@ impl Schema {
         &self.types[named(of)["name"].as_str().unwrap()]
     }
 
-    /// The id of an object that fits an argument or field, by what it is called and where it is.
+    /// The id of an object that fits an argument or field, judged by its name and that of its owner.
     fn id(&self, name: &str, owner: &str) -> &str {
         let known = [
             ("agent", "Agent"),
@@ -99,13 +99,13 @@ impl Schema {
         &self.ids[find(name).or_else(|| find(owner)).unwrap_or(&"Agent")]
     }
 
-    /// A value that fits.
-    fn good(&self, of: &Value, name: &str, owner: &str) -> Value {
+    /// A valid value of a type.
+    fn valid_value(&self, of: &Value, name: &str, owner: &str) -> Value {
         match of["kind"].as_str().unwrap() {
-            "NON_NULL" => self.good(&of["ofType"], name, owner),
-            "LIST" => json!([self.good(&of["ofType"], name, owner)]),
+            "NON_NULL" => self.valid_value(&of["ofType"], name, owner),
+            "LIST" => json!([self.valid_value(&of["ofType"], name, owner)]),
             "ENUM" => self.find(of)["enumValues"][0]["name"].clone(),
-            "INPUT_OBJECT" => self.good_object(self.find(of)),
+            "INPUT_OBJECT" => self.valid_object(self.find(of)),
             _ => match of["name"].as_str().unwrap() {
                 "ID" => json!(self.id(name, owner)),
                 "Int" | "Long" | "Float" => json!(1),
@@ -119,18 +119,18 @@ impl Schema {
         }
     }
 
-    fn good_object(&self, object: &Value) -> Value {
+    fn valid_object(&self, object: &Value) -> Value {
         let owner = object["name"].as_str().unwrap();
         let wanted = each(&object["inputFields"]).filter(|field| object["isOneOf"] == true || is_required(field));
         let take = if object["isOneOf"] == true { 1 } else { usize::MAX };
         let fields = wanted.take(take).map(|field| {
             let name = field["name"].as_str().unwrap();
-            (name.to_owned(), self.good(&field["type"], name, owner))
+            (name.to_owned(), self.valid_value(&field["type"], name, owner))
         });
         Value::Object(fields.collect())
     }
 
-    /// Every place for a scalar inside a type.
+    /// All scalars inside a type.
     fn leaves(&self, of: &Value, levels: usize) -> Vec<Leaf> {
         match of["kind"].as_str().unwrap() {
             "NON_NULL" => self.leaves(&of["ofType"], levels),
@@ -140,7 +140,7 @@ impl Schema {
             }
             "INPUT_OBJECT" if levels > 0 => {
                 let object = self.find(of);
-                let good = if object["isOneOf"] == true { json!({}) } else { self.good_object(object) };
+                let good = if object["isOneOf"] == true { json!({}) } else { self.valid_object(object) };
                 let mut leaves = Vec::new();
                 for field in each(&object["inputFields"]) {
                     let name = field["name"].as_str().unwrap();
@@ -153,11 +153,11 @@ impl Schema {
                 leaves
             }
             "INPUT_OBJECT" => Vec::new(),
-            _ => vec![Leaf { path: String::new(), scalar: written(of), value: json!(PLACE) }],
+            _ => vec![Leaf { path: String::new(), scalar: type_notation(of), value: json!(PLACEHOLDER) }],
         }
     }
 
-    /// Fields to be answered: scalars, and those of objects inside.
+    /// A selection of all scalar fields of a type, and of nested objects up to `levels`.
     fn selection(&self, of: &Value, levels: usize) -> String {
         let object = self.find(of);
         if !matches!(object["kind"].as_str(), Some("OBJECT" | "INTERFACE")) {
@@ -177,8 +177,8 @@ impl Schema {
         format!(" {{ {selected} }}")
     }
 
-    /// The requests for one field; `around` writes it into an operation.
-    fn of_field(&self, field: &Value, parent: &str, around: &dyn Fn(&str, &str) -> String) -> Vec<Template> {
+    /// The requests for one field; `around` wraps it into an operation.
+    fn templates_of_field(&self, field: &Value, parent: &str, around: &dyn Fn(&str, &str) -> String) -> Vec<Template> {
         let field_name = field["name"].as_str().unwrap();
         let mut templates = Vec::new();
         for argument in each(&field["args"]) {
@@ -188,10 +188,10 @@ impl Schema {
                 let (mut definitions, mut given) = (String::new(), String::new());
                 for other in each(&field["args"]).filter(|other| other["name"] == name || is_required(other)) {
                     let other_name = other["name"].as_str().unwrap();
-                    let good = || self.good(&other["type"], other_name, field_name);
+                    let good = || self.valid_value(&other["type"], other_name, field_name);
                     let value = if other_name == name { leaf.value.clone() } else { good() };
                     variables.insert(other_name.to_owned(), value);
-                    definitions += &format!("${other_name}: {} ", written(&other["type"]));
+                    definitions += &format!("${other_name}: {} ", type_notation(&other["type"]));
                     given += &format!("{other_name}: ${other_name} ");
                 }
                 let asked = format!("{field_name}({given}){}", self.selection(&field["type"], 1));
@@ -213,7 +213,7 @@ impl Schema {
             let operation = parent.to_lowercase();
             let around = |definitions: &str, field: &str| format!("{operation} ({definitions}) {{ {field} }}");
             for field in each(&self.types[parent]["fields"]) {
-                templates.extend(self.of_field(field, parent, &around));
+                templates.extend(self.templates_of_field(field, parent, &around));
             }
         }
         for (&kind, id) in &self.ids {
@@ -221,14 +221,14 @@ impl Schema {
                 format!("query ({definitions}) {{ node(id: \"{id}\") {{ ... on {kind} {{ {field} }} }} }}")
             };
             for field in each(&self.types[kind]["fields"]) {
-                templates.extend(self.of_field(field, kind, &around));
+                templates.extend(self.templates_of_field(field, kind, &around));
             }
         }
         templates
     }
 }
 
-/// An object of each type that has a global id.
+/// Creates an object of each type that has a global id.
 async fn fixtures(server: &Server) -> HashMap<&'static str, String> {
     let mut ids: HashMap<&'static str, String> = HashMap::new();
     let id =
@@ -259,7 +259,7 @@ fn encoded(of: &str) -> String {
     text(&URL_SAFE_NO_PAD.encode(of))
 }
 
-/// Values in JSON, or almost.
+/// Extreme texts as JSON literals, one of them invalid.
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut texts: Vec<String> = [
         "",
@@ -301,7 +301,7 @@ static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     ]
     .map(text)
     .to_vec();
-    // Cursors of reports that no report has.
+    // Report cursors with invalid contents.
     for (calls, cost) in [("-9223372036854775808", "0"), ("-1", "1e9"), ("9223372036854775807", "-0.1")] {
         for (by, keys) in [("", ""), (r#""model""#, r#""x""#)] {
             let cursor = format!(r#"{{"by":[{by}],"cost":"{cost}","calls":{calls},"keys":[{keys}]}}"#);
@@ -319,7 +319,7 @@ static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         ]
         .map(encoded),
     );
-    // Cursors: of the first moment that a number of microseconds can be, of the year 4714 before Christ, and of others.
+    // Cursors: of the earliest time in microseconds, of the year 4714 BC, and of others.
     let id = "00000000-0000-0000-0000-000000000000";
     for micros in [i64::MIN, -9_223_372_036_854_000_000, -210_900_000_000_000_000, i64::MAX, 0] {
         texts.push(encoded(&format!("{micros}:{id}")));
@@ -350,14 +350,14 @@ const NUMBERS: [&str; 17] = [
     "0.1",
     "1e-300",
 ];
-const OTHERS: [&str; 6] = ["null", "true", "[]", "{}", "[[\"x\"]]", "{\"a\": {\"b\": 1}}"];
+const OTHER_LITERALS: [&str; 6] = ["null", "true", "[]", "{}", "[[\"x\"]]", "{\"a\": {\"b\": 1}}"];
 
-/// What is put into the place for a scalar: all texts where any text is taken, and elsewhere those that are near.
-fn worst(template: &Template) -> Vec<String> {
-    let mut values: Vec<String> = OTHERS.map(str::to_owned).to_vec();
+/// The extreme values for a scalar: all texts for types that accept any text, otherwise values close to the type.
+fn extreme_values(template: &Template) -> Vec<String> {
+    let mut values: Vec<String> = OTHER_LITERALS.map(str::to_owned).to_vec();
     let short = TEXTS.iter().filter(|text| text.len() < 100).cloned();
     match template.scalar.as_str() {
-        // A position that is far away is waited for.
+        // A valid position beyond the head would be waited for.
         "Position" if template.path.contains("minPosition") => {
             values.extend(["-1", "\"\"", "\"\\u0000\"", "\"9223372036854775808\"", "1e400"].map(str::to_owned));
         }
@@ -370,15 +370,15 @@ fn worst(template: &Template) -> Vec<String> {
     values
 }
 
-/// What is wrong with the answer to a request, if anything is.
+/// Sends a value; returns a description of the failure if the server fails to respond or reports an internal error.
 async fn try_value(client: &reqwest::Client, server: &Server, template: &Template, value: &str) -> Option<String> {
-    let body = template.body.replace(&format!("\"{PLACE}\""), value);
+    let body = template.body.replace(&format!("\"{PLACEHOLDER}\""), value);
     let accept = if template.is_subscription { "text/event-stream" } else { "application/json" };
     let request = client.post(format!("{}/graphql", server.address)).header("content-type", "application/json");
     let answered = async {
         let mut response =
             request.header("accept", accept).body(body).send().await.map_err(|error| format!("{error:?}"))?;
-        // Whoever follows the log is told soon where it stands, if nothing else.
+        // A subscription sends at least a heartbeat soon.
         if template.is_subscription {
             let chunk = response.chunk().await.map_err(|error| format!("{error:?}"))?;
             return Ok(String::from_utf8_lossy(&chunk.unwrap_or_default()).into_owned());
@@ -387,7 +387,7 @@ async fn try_value(client: &reqwest::Client, server: &Server, template: &Templat
     };
     let shown: String = value.chars().take(80).collect();
     let fault = match tokio::time::timeout(TIMEOUT, answered).await {
-        Err(_) => "no answer".to_owned(),
+        Err(_) => "no response".to_owned(),
         Ok(Err(error)) => error,
         Ok(Ok(answer)) if answer.contains("\"INTERNAL\"") => answer.chars().take(600).collect(),
         Ok(Ok(_)) => return None,
@@ -396,7 +396,7 @@ async fn try_value(client: &reqwest::Client, server: &Server, template: &Templat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_any_argument_is_a_fault_of_the_server() {
+async fn no_argument_value_causes_an_internal_error() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let templates = Schema::of(&server).await.templates();
@@ -407,10 +407,11 @@ async fn no_value_of_any_argument_is_a_fault_of_the_server() {
         "Subscription.events(filter.types)",
         "Agent.tasks(after)",
     ] {
-        assert!(templates.iter().any(|template| template.path == wanted), "{wanted} is not tried");
+        assert!(templates.iter().any(|template| template.path == wanted), "{wanted} is not covered");
     }
     let client = reqwest::Client::new();
-    let tries = templates.iter().flat_map(|template| worst(template).into_iter().map(move |value| (template, value)));
+    let tries =
+        templates.iter().flat_map(|template| extreme_values(template).into_iter().map(move |value| (template, value)));
     let faults: Vec<String> = futures::stream::iter(tries)
         .map(|(template, value)| {
             let (client, server) = (&client, &server);

@@ -1,4 +1,4 @@
-//! The ways in: each sends a request and waits for its answer.
+//! The transports over which requests reach the server. Each sends a request and waits for the response.
 
 use super::bodies::Hostile;
 use futures::{SinkExt, StreamExt};
@@ -10,58 +10,62 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// The longest query that fits into an address.
+/// The longest query, in bytes, that is sent in a URL.
 const MAX_URL_BYTES: usize = 12_000;
-/// How long a subscription is followed that has nothing to say.
-const FOLLOW: Duration = Duration::from_millis(300);
+/// How long to wait for the first message of a subscription, which may have none.
+const SUBSCRIPTION_WAIT: Duration = Duration::from_millis(300);
 
-/// How a request comes in.
+/// The transport of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Way {
+pub(super) enum Transport {
     Post,
-    /// As bytes that need not be JSON.
-    Raw,
+    /// A POST whose body need not be JSON.
+    RawPost,
     Get,
     EventStream,
     WebSocket,
 }
 
-impl Way {
-    pub(super) const ALL: [Self; 5] = [Self::Post, Self::Raw, Self::Get, Self::EventStream, Self::WebSocket];
+impl Transport {
+    pub(super) const ALL: [Self; 5] = [Self::Post, Self::RawPost, Self::Get, Self::EventStream, Self::WebSocket];
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(super) struct Client {
     address: String,
-    way: Way,
+    transport: Transport,
     http: reqwest::Client,
     socket: Option<Socket>,
     operations: u64,
 }
 
 impl Client {
-    pub(super) fn new(address: &str, way: Way) -> Self {
-        Self { address: address.to_owned(), way, http: reqwest::Client::new(), socket: None, operations: 0 }
+    pub(super) fn new(address: &str, transport: Transport) -> Self {
+        Self { address: address.to_owned(), transport, http: reqwest::Client::new(), socket: None, operations: 0 }
     }
 
-    /// What came back; an error if nothing did in time.
+    /// Sends a request and returns the response.
+    ///
+    /// # Errors
+    ///
+    /// A description of the failure, if the connection fails or no response arrives before the deadline.
     pub(super) async fn send(&mut self, hostile: &Hostile, deadline: Duration) -> Result<String, String> {
         let sent = async {
-            match self.way {
-                Way::Post => self.post(hostile, hostile.body.clone(), "application/json").await,
-                Way::Raw => self.post(hostile, hostile.raw.clone(), "*/*").await,
-                Way::Get => self.get(hostile).await,
-                Way::EventStream => self.post(hostile, hostile.body.clone(), "text/event-stream").await,
-                Way::WebSocket => self.over_socket(hostile).await,
+            match self.transport {
+                Transport::Post => self.post(hostile, hostile.body.clone(), "application/json").await,
+                Transport::RawPost => self.post(hostile, hostile.raw.clone(), "*/*").await,
+                Transport::Get => self.get(hostile).await,
+                Transport::EventStream => self.post(hostile, hostile.body.clone(), "text/event-stream").await,
+                Transport::WebSocket => self.send_over_websocket(hostile).await,
             }
         };
-        tokio::time::timeout(deadline, sent).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+        tokio::time::timeout(deadline, sent).await.unwrap_or_else(|_| Err("no response before the deadline".to_owned()))
     }
 
     async fn post(&self, hostile: &Hostile, body: Vec<u8>, accept: &str) -> Result<String, String> {
         let request = self.http.post(format!("{}/graphql", self.address)).body(body);
-        read(request.header("content-type", "application/json").header("accept", accept), hostile).await
+        read_response(request.header("content-type", "application/json").header("accept", accept), hostile).await
     }
 
     async fn get(&self, hostile: &Hostile) -> Result<String, String> {
@@ -69,10 +73,10 @@ impl Client {
         let variables = hostile.variables.to_string();
         let variables = if variables.len() > MAX_URL_BYTES { "{}" } else { &variables };
         let pairs = [("query", &hostile.query[..end]), ("variables", variables)];
-        read(self.http.get(format!("{}/graphql", self.address)).query(&pairs), hostile).await
+        read_response(self.http.get(format!("{}/graphql", self.address)).query(&pairs), hostile).await
     }
 
-    async fn over_socket(&mut self, hostile: &Hostile) -> Result<String, String> {
+    async fn send_over_websocket(&mut self, hostile: &Hostile) -> Result<String, String> {
         let mut socket = match self.socket.take() {
             Some(socket) => socket,
             None => open(&self.address).await?,
@@ -82,16 +86,16 @@ impl Client {
         let payload = json!({ "query": hostile.query, "variables": hostile.variables });
         let message = json!({ "type": "subscribe", "id": id, "payload": payload }).to_string();
         socket.send(Message::Text(message.into())).await.map_err(|error| format!("cannot send: {error}"))?;
-        // Whoever follows the log may have nothing to wait for.
+        // A subscription may have no event to send.
         let answer = if hostile.may_wait() {
-            let heard = tokio::time::timeout(FOLLOW, hear(&mut socket, &id)).await;
+            let received = tokio::time::timeout(SUBSCRIPTION_WAIT, first_message(&mut socket, &id)).await;
             let done = json!({ "type": "complete", "id": id }).to_string();
             socket.send(Message::Text(done.into())).await.map_err(|error| format!("cannot send: {error}"))?;
-            heard.unwrap_or_else(|_| Ok(Some(String::new())))?
+            received.unwrap_or_else(|_| Ok(Some(String::new())))?
         } else {
-            hear(&mut socket, &id).await?
+            first_message(&mut socket, &id).await?
         };
-        // A connection that was closed in order is answered as well; the next request opens another.
+        // A close frame with a reason is a valid response; the next request opens a new connection.
         if answer.is_some() {
             self.socket = Some(socket);
         }
@@ -99,15 +103,15 @@ impl Client {
     }
 }
 
-async fn read(request: reqwest::RequestBuilder, hostile: &Hostile) -> Result<String, String> {
-    let mut response = request.send().await.map_err(|error| format!("no answer: {error:?}"))?;
+async fn read_response(request: reqwest::RequestBuilder, hostile: &Hostile) -> Result<String, String> {
+    let mut response = request.send().await.map_err(|error| format!("no response: {error:?}"))?;
     let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
     if is_stream && hostile.may_wait() {
-        let chunk = tokio::time::timeout(FOLLOW, response.chunk()).await.unwrap_or(Ok(None));
-        let chunk = chunk.map_err(|error| format!("the stream broke off: {error:?}"))?.unwrap_or_default();
+        let chunk = tokio::time::timeout(SUBSCRIPTION_WAIT, response.chunk()).await.unwrap_or(Ok(None));
+        let chunk = chunk.map_err(|error| format!("the stream failed: {error:?}"))?.unwrap_or_default();
         return Ok(String::from_utf8_lossy(&chunk).into_owned());
     }
-    response.text().await.map_err(|error| format!("the answer broke off: {error:?}"))
+    response.text().await.map_err(|error| format!("the response failed: {error:?}"))
 }
 
 async fn open(address: &str) -> Result<Socket, String> {
@@ -120,8 +124,8 @@ async fn open(address: &str) -> Result<Socket, String> {
     Ok(socket)
 }
 
-/// The first answer to an operation; none if the server closes the connection with a reason.
-async fn hear(socket: &mut Socket, id: &str) -> Result<Option<String>, String> {
+/// Returns the first message of an operation, or `None` if the server closes the connection with a close frame.
+async fn first_message(socket: &mut Socket, id: &str) -> Result<Option<String>, String> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -132,8 +136,8 @@ async fn hear(socket: &mut Socket, id: &str) -> Result<Option<String>, String> {
             }
             Some(Ok(Message::Close(Some(_)))) => return Ok(None),
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(format!("the connection broke off: {error}")),
-            None => return Err("the connection ended without a word".to_owned()),
+            Some(Err(error)) => return Err(format!("the connection failed: {error}")),
+            None => return Err("the connection ended without a close frame".to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is given at the door gets one form, so that everything behind it agrees.
+//! Input is normalised once, where it enters, so that all later stages agree: times, names and labels.
 
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase};
@@ -26,7 +26,7 @@ const MONTHS: &str = "query ($position: Position) {
 }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leap_second_is_the_same_month_for_budgets_and_reports() {
+async fn a_leap_second_falls_in_the_same_month_for_budgets_and_reports() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     setup(&server).await;
@@ -37,7 +37,7 @@ async fn a_leap_second_is_the_same_month_for_budgets_and_reports() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_that_look_the_same_are_one_and_those_that_cannot_be_seen_are_refused() {
+async fn equivalent_names_are_one_and_invisible_characters_are_refused() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     report(&server, "mode\u{301}le", "2024-01-01T00:00:00Z").await;

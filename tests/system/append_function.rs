@@ -1,5 +1,5 @@
-//! The entrance of the log, `apex.append`, called by somebody who means harm with the application's role; and readers that
-//! meet what they cannot decode.
+//! The SQL function `apex.append`, called with malicious arguments by the application's role, and how readers handle
+//! events that they cannot decode.
 
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -9,10 +9,10 @@ use streams::{Log, LogConfig, Position, ReadFilter, RecordedEvent};
 use testkit::{TIMEOUT, TestDatabase, call_append, wait_until};
 use uuid::Uuid;
 
-/// What is well-formed, of a type that there is.
+/// A well-formed payload of a known type.
 const PAYLOAD: &str = r#"{"at":"2023-11-16T18:17:03Z"}"#;
 
-/// The arguments of a call that appends an event to each of some streams.
+/// The arguments of a call of `apex.append`.
 #[derive(Clone)]
 struct Batch {
     tenant: String,
@@ -95,16 +95,16 @@ async fn all(log: &Log) -> Vec<RecordedEvent> {
     log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap()
 }
 
-/// What is no event is refused by the database, whoever sends it, in every partition.
+/// The constraints hold in every partition, including new ones.
 #[tokio::test]
-async fn the_entrance_refuses_what_no_reader_could_decode() {
+async fn apex_append_refuses_malformed_events() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     sqlx::query("select apex.set_partition_size(1)").execute(&mut owner).await.unwrap();
     sqlx::query("select apex.make_partitions(9)").execute(&mut owner).await.unwrap();
     let command = Uuid::new_v4();
-    type Spoil = fn(&mut Batch);
-    let faults: &[(&str, Spoil, &str)] = &[
+    type Corrupt = fn(&mut Batch);
+    let faults: &[(&str, Corrupt, &str)] = &[
         (
             "a tenant of another form",
             |b| (b.tenant, b.stream_tenant) = ("No Tenant".into(), "No Tenant".into()),
@@ -134,27 +134,27 @@ async fn the_entrance_refuses_what_no_reader_could_decode() {
         ("an event of no stream", |b| b.entries = vec![7], "22004"),
     ];
     for round in 0..3_u64 {
-        for (what, spoil, expected) in faults {
+        for (what, corrupt, expected) in faults {
             let mut batch = Batch { command, metadata: metadata("mallory", command), ..Batch::new() };
-            spoil(&mut batch);
+            corrupt(&mut batch);
             match batch.send(&database.pool).await {
                 Err(error) => assert_eq!(code(&error), *expected, "{what}: {error}"),
                 Ok(status) => panic!("{what}: {status}"),
             }
         }
-        // The next partition.
+        // A valid event moves the head into the next partition.
         Batch::new().send(&database.pool).await.unwrap();
         assert_eq!(log(&database).await.head().await.unwrap().get(), round + 1);
     }
 }
 
-/// Versions and positions are the function's own, whatever the caller says, also twice in one transaction.
+/// The function computes versions and positions itself, whatever the caller passes, also twice in one transaction.
 #[tokio::test]
-async fn the_entrance_counts_versions_itself() {
+async fn apex_append_assigns_versions_itself() {
     let database = TestDatabase::new().await;
     let fresh = Batch::new();
-    let liar = Batch { expected: -1, before: 98, entries: vec![1, 1], ..fresh.clone() };
-    assert_eq!(liar.send(&database.pool).await.unwrap(), "appended");
+    let wrong_version = Batch { expected: -1, before: 98, entries: vec![1, 1], ..fresh.clone() };
+    assert_eq!(wrong_version.send(&database.pool).await.unwrap(), "appended");
     let mut transaction = database.pool.begin().await.unwrap();
     for (savepoint, expected, status) in [(false, 2, "appended"), (true, 3, "appended"), (true, 3, "conflict")] {
         if savepoint {
@@ -174,24 +174,24 @@ async fn the_entrance_counts_versions_itself() {
     assert_eq!((versions, version), (vec![1, 2, 3, 4], 4));
 }
 
-/// No session of the application, however long it lives, keeps others from making partitions, nor makes too many.
+/// No session of the application role can keep others from creating partitions, nor create too many.
 #[tokio::test]
-async fn the_application_neither_blocks_partitions_nor_makes_them_without_bound() {
+async fn the_application_role_cannot_block_partition_creation_or_exceed_its_limit() {
     let database = TestDatabase::new().await;
     let mut idle = database.pool.acquire().await.unwrap();
     for lock in ["apex.ensure_partitions", "apex.index_sealed_partition"] {
         sqlx::query("select pg_advisory_lock(hashtext($1))").bind(lock).execute(&mut *idle).await.unwrap();
     }
     sqlx::query("begin").execute(&mut *idle).await.unwrap();
-    // With nothing to do, nothing is held.
+    // A call that creates nothing takes no lock.
     let ensure = async |connection: &mut PgConnection, ahead: i32| {
         let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions($1)").bind(ahead);
-        tokio::time::timeout(TIMEOUT, made.fetch_one(connection)).await.expect("nobody is in the way")
+        tokio::time::timeout(TIMEOUT, made.fetch_one(connection)).await.expect("the call is not blocked")
     };
     assert_eq!(ensure(&mut idle, 1).await.unwrap(), 0);
     let mut other = database.pool.acquire().await.unwrap();
-    assert_eq!(ensure(&mut other, 16).await.unwrap(), 14, "two were there");
-    assert_eq!(ensure(&mut other, 16).await.unwrap(), 0, "the head is what they are counted from");
+    assert_eq!(ensure(&mut other, 16).await.unwrap(), 14, "two existed already");
+    assert_eq!(ensure(&mut other, 16).await.unwrap(), 0, "they are counted from the head");
     assert_eq!(code(&ensure(&mut other, 17).await.unwrap_err()), "22023");
     for attempt in [
         "select from apex.locks for update",
@@ -206,9 +206,9 @@ async fn the_application_neither_blocks_partitions_nor_makes_them_without_bound(
     sqlx::query("select pg_advisory_unlock_all()").execute(&mut *idle).await.unwrap();
 }
 
-/// A decision about a parked event names the role that made it, and nobody changes it.
+/// A decision about a parked event records the role that made it and cannot be changed.
 #[tokio::test]
-async fn decisions_are_recorded_with_the_role_that_made_them() {
+async fn parking_decisions_record_the_role_and_are_immutable() {
     let database = TestDatabase::new().await.unverified();
     let insert = "insert into apex.parking_decisions (projection, position, decision, actor, reason)
                   values ('tasks', 1, 'skip', 'somebody else', 'none')";
@@ -243,12 +243,12 @@ async fn decisions_are_recorded_with_the_role_that_made_them() {
     }
 }
 
-/// What the application can still write that no program decodes.
-async fn plant_events(pool: &PgPool) {
+/// Appends events that the constraints accept, but that no consumer can decode.
+async fn append_undecodable_events(pool: &PgPool) {
     let odd = [
         ("task", "task.started", 77, PAYLOAD),
         ("task", "task.exploded", 1, PAYLOAD),
-        // JSON to PostgreSQL, and to few others.
+        // Valid JSON for PostgreSQL, but not for most parsers.
         ("task", "task.started", 1, r#"{"at":1e999,"half":"\ud800"}"#),
         ("budget_period", "budget.threshold_crossed", 1, PAYLOAD),
         ("nonsense", "nonsense.done", 1, PAYLOAD),
@@ -260,8 +260,8 @@ async fn plant_events(pool: &PgPool) {
     }
 }
 
-/// A row from before there were constraints: nothing of it is as it should be.
-async fn plant_row(owner: &mut PgConnection) {
+/// Inserts a row that violates every constraint, as if it were older than them.
+async fn insert_malformed_row(owner: &mut PgConnection) {
     for constraint in ["events_stream_has_the_form", "events_type_has_the_form", "events_content_is_bounded"] {
         let drop = format!("alter table apex.events drop constraint {constraint}");
         sqlx::query(AssertSqlSafe(drop)).execute(&mut *owner).await.unwrap();
@@ -278,71 +278,71 @@ async fn plant_row(owner: &mut PgConnection) {
     .unwrap();
 }
 
-/// Six events that nobody can decode, and one after them that everybody must get.
-pub(crate) async fn damaged() -> (TestDatabase, Log) {
+/// A log of six events that cannot be decoded and one valid event after them, which every consumer must receive.
+pub(crate) async fn log_with_undecodable_events() -> (TestDatabase, Log) {
     let database = TestDatabase::new().await.unverified();
     let log = log(&database).await;
-    plant_events(&database.pool).await;
-    plant_row(&mut database.owner().await).await;
+    append_undecodable_events(&database.pool).await;
+    insert_malformed_row(&mut database.owner().await).await;
     log.append(call_append()).await.unwrap();
     (database, log)
 }
 
-/// The events of the tenant, of the seven.
-const OWN: [u64; 6] = [1, 2, 3, 4, 5, 7];
+/// The positions of the default tenant's events.
+const DEFAULT_TENANT_POSITIONS: [u64; 6] = [1, 2, 3, 4, 5, 7];
 
 #[tokio::test]
-async fn the_tail_gives_what_cannot_be_decoded_and_goes_on() {
-    let (_database, log) = damaged().await;
+async fn the_tail_delivers_undecodable_events_and_continues() {
+    let (_database, log) = log_with_undecodable_events().await;
     let running = tokio::spawn(log.tail().clone().run(std::future::pending()));
     let mut seen = Vec::new();
     while seen.len() < 7 {
         let after = Position::from(seen.len() as u64);
-        let page = tokio::time::timeout(TIMEOUT, log.tail().next_after(after, 100)).await.expect("the tail goes on");
+        let page = tokio::time::timeout(TIMEOUT, log.tail().next_after(after, 100)).await.expect("the tail continues");
         seen.extend(page.unwrap());
     }
     running.abort();
     let decoded: Vec<bool> = seen.iter().map(|event| event.decode().is_ok()).collect();
     assert_eq!(decoded, [false, false, false, false, false, false, true]);
     assert_eq!(seen[5].stream.tenant.as_str(), "NO TENANT");
-    assert_eq!(all(&log).await.len(), 7, "and so do readers of the table");
+    assert_eq!(all(&log).await.len(), 7, "readers of the table get all events too");
     assert_eq!(log.read_before(Position::from(8), &ReadFilter::default(), 10).await.unwrap().len(), 7);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn read_models_park_what_cannot_be_decoded_and_go_on() {
-    let (database, _log) = damaged().await;
+async fn read_models_park_undecodable_events_and_continue() {
+    let (database, _log) = log_with_undecodable_events().await;
     let server = database.serve(&[]).await;
     let query = "query { calls(minPosition: \"7\") { edges { node { position } } } tasks(minPosition: \"7\") { edges {
                  node { id } } } projections { name position } }";
     let seen = server.graphql(query, json!({})).await;
     assert_eq!(seen["calls"]["edges"][0]["node"]["position"], "7");
-    let is_there = async || {
+    let are_caught_up = async || {
         let statuses = projections::statuses(&database.pool).await.unwrap();
         statuses.iter().all(|status| status.position >= 7)
     };
-    wait_until("all read models have passed them", is_there).await;
+    wait_until("all read models are past them", are_caught_up).await;
     let parked = projections::parked_events(&database.pool, None, None, 100).await.unwrap();
     let parked: BTreeSet<_> = parked.iter().map(|event| (event.projection.as_str(), event.position)).collect();
     let expected = [("budgets", 4), ("tasks", 1), ("tasks", 2), ("tasks", 3), ("tasks", 6)];
     assert_eq!(parked, expected.into());
-    // The policy that raises alerts has passed them, too.
-    let passed = async || {
+    // The alert policy is past them too.
+    let is_past = async || {
         let position = "select position from apex.checkpoints where name = 'policy:budget-alerts'";
         sqlx::query_scalar::<_, i64>(position).fetch_one(&database.pool).await.is_ok_and(|position| position >= 7)
     };
-    wait_until("the policy has passed them", passed).await;
+    wait_until("the policy is past them", is_past).await;
     server.kill().await;
 }
 
-/// The positions that `/events` gives.
-async fn feed(address: &str) -> Vec<u64> {
+/// The positions that `/events` returns, up to 7.
+async fn feed_positions(address: &str) -> Vec<u64> {
     let mut response = reqwest::get(format!("{address}/events?after=0")).await.unwrap();
     let (mut text, mut seen) = (String::new(), Vec::new());
     while seen.last() < Some(&7) {
-        let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await.expect("the stream goes on").unwrap();
+        let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await.expect("the stream continues").unwrap();
         text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).unwrap());
-        // Not as JSON, which one of them is to few parsers.
+        // The positions are cut out of the text, since one event is not JSON for most parsers.
         let positions = text.lines().filter_map(|line| line.strip_prefix(r#"data: {"position":""#)?.split('"').next());
         seen = positions.map(|position| position.parse::<u64>().unwrap()).collect();
     }
@@ -351,23 +351,23 @@ async fn feed(address: &str) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_get_what_cannot_be_decoded_and_go_on() {
-    let (database, _log) = damaged().await;
+async fn clients_receive_undecodable_events_and_continue() {
+    let (database, _log) = log_with_undecodable_events().await;
     let server = database.serve(&[]).await;
     let query = "query { events(first: 50) { edges { node { position type payload metadata schemaVersion } } } }";
     let seen = server.graphql(query, json!({})).await;
     let edges = seen["events"]["edges"].as_array().unwrap();
     let positions: Vec<u64> =
         edges.iter().map(|edge| edge["node"]["position"].as_str().unwrap().parse().unwrap()).collect();
-    assert_eq!(positions[..6], OWN);
+    assert_eq!(positions[..6], DEFAULT_TENANT_POSITIONS);
     assert_eq!(
         edges[2]["node"]["payload"],
         json!(r#"{"at":1e999,"half":"\ud800"}"#),
-        "as text, since it is no JSON here"
+        "a payload that does not parse as JSON is returned as text"
     );
-    assert_eq!(feed(&server.address).await, OWN);
+    assert_eq!(feed_positions(&server.address).await, DEFAULT_TENANT_POSITIONS);
 
-    // A stream that holds one cannot be loaded: commands to it say so, and that it is nobody's input.
+    // A stream with such an event cannot be loaded: commands to it fail with UNREADABLE, not as a user error.
     let id: Uuid = sqlx::query_scalar("select stream_id from apex.events where position = 1")
         .fetch_one(&database.pool)
         .await
@@ -382,8 +382,8 @@ async fn clients_get_what_cannot_be_decoded_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
-    let (database, _log) = damaged().await;
+async fn alert_subscriptions_skip_undecodable_events() {
+    let (database, _log) = log_with_undecodable_events().await;
     let server = database.serve(&["--keepalive-ms", "2000"]).await;
     let request = reqwest::Client::new()
         .post(format!("{}/graphql", server.address))
@@ -391,7 +391,7 @@ async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
         .json(&json!({ "query": "subscription { budgetAlerts(after: \"0\") { month } }" }));
     let mut response = request.send().await.unwrap();
     let mut text = String::new();
-    // It goes on to the end of the log, which heartbeats tell, without an error in between.
+    // Heartbeats show that the subscription reaches the end of the log; no error is sent.
     let has_passed = |text: &str| {
         let ids = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok());
         ids.max() >= Some(7)
@@ -405,11 +405,11 @@ async fn subscribers_to_alerts_pass_over_what_cannot_be_decoded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replay_prints_what_cannot_be_decoded_and_verify_names_it() {
-    let (database, _log) = damaged().await;
+async fn replay_prints_undecodable_events_and_verify_reports_them() {
+    let (database, _log) = log_with_undecodable_events().await;
     let printed = database.run(&["replay"]).await.assert_success();
     let lines = printed.stdout.lines().map(|line| line.contains("\"position\":"));
-    assert_eq!(lines.filter(|is_event| *is_event).count(), OWN.len());
+    assert_eq!(lines.filter(|is_event| *is_event).count(), DEFAULT_TENANT_POSITIONS.len());
     let verified = database.run(&["log", "verify"]).await;
     assert_eq!(verified.code, Some(1));
     for position in 1..=6 {
