@@ -12,7 +12,7 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use futures::TryStreamExt;
-use projections::{REBUILD_BATCH_EVENTS, Spare, build, drop_version};
+use projections::{InactiveVersion, REBUILD_BATCH_EVENTS, build, drop_version};
 use sqlx::Row;
 use std::time::Instant;
 use streams::{Append, Expected, NewEvent, StreamAppend};
@@ -83,7 +83,7 @@ async fn scan(bench: &Bench) -> f64 {
 async fn rebuild(bench: &Bench, names: &[&str]) -> f64 {
     let models: Vec<_> = projections::all().into_iter().filter(|model| names.contains(&model.name())).collect();
     for model in &models {
-        drop_version(&bench.pool, *model, Spare::Next).await.unwrap();
+        drop_version(&bench.pool, *model, InactiveVersion::Next).await.unwrap();
     }
     let started = Instant::now();
     let position = build(&bench.pool, &bench.log, &models, REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();

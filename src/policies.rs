@@ -9,7 +9,7 @@ use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, Thres
 use domain::{BudgetId, Currency, Money, derived_id};
 use futures::future::BoxFuture;
 use metrics::counter;
-use projections::{Batch, CrossingCursor, CrossingRow, Reaction, ReactionError};
+use projections::{Batch, CrossingCursor, CrossingRow, Policy, PolicyError};
 use sqlx::postgres::PgPool;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -79,16 +79,16 @@ pub const BUDGET_ALERTS: &str = "budget-alerts";
 /// The read model that says what was crossed.
 pub const BUDGETS: &str = "budgets";
 
-impl Reaction for BudgetAlerts {
+impl Policy for BudgetAlerts {
     fn name(&self) -> &'static str {
         BUDGET_ALERTS
     }
 
-    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>> {
+    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), PolicyError>> {
         Box::pin(async move { Ok(self.raise_until(batch.through).await?) })
     }
 
-    fn look(&self, reacted: Position) -> BoxFuture<'_, Result<(), ReactionError>> {
+    fn tick(&self, reacted: Position) -> BoxFuture<'_, Result<(), PolicyError>> {
         Box::pin(async move { Ok(self.raise_until(reacted).await?) })
     }
 }

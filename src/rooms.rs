@@ -5,7 +5,7 @@ use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{Applying, Projection, Reactor, WaitError, Worker, WorkerConfig};
+use projections::{AppliedEvents, PolicyWorker, Projection, WaitError, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
@@ -81,10 +81,10 @@ impl Rooms {
             self.start_projection(projection);
         }
         let alerts = policies::BudgetAlerts::new(self.pool.clone(), self.commands.clone());
-        let policy = Reactor {
-            reaction: Arc::new(alerts),
+        let policy = PolicyWorker {
+            policy: Arc::new(alerts),
             pool: self.pool.clone(),
-            source: Arc::new(Applying::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS)),
+            source: Arc::new(AppliedEvents::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS)),
             config: WorkerConfig::default(),
         };
         let stop = self.stop_signal();

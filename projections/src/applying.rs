@@ -11,13 +11,13 @@ use streams::{Position, ReadError, Tail};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Events that a read model has applied already.
-pub struct Applying {
+pub struct AppliedEvents {
     tail: Tail,
     pool: PgPool,
     projection: &'static str,
 }
 
-impl Applying {
+impl AppliedEvents {
     /// Behind this read model.
     #[must_use]
     pub fn new(tail: Tail, pool: PgPool, projection: &'static str) -> Self {
@@ -25,7 +25,7 @@ impl Applying {
     }
 }
 
-impl Source for Applying {
+impl Source for AppliedEvents {
     fn wait_beyond(&self, position: Position) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(async move {
             self.tail.wait_beyond(position).await?;
@@ -33,7 +33,7 @@ impl Source for Applying {
             loop {
                 match wait_for(&self.pool, &[self.projection], next, PATIENCE).await {
                     Ok(_) => return Ok(()),
-                    Err(WaitError::Late { .. }) => {}
+                    Err(WaitError::TimedOut { .. }) => {}
                     Err(WaitError::Database(error)) => return Err(error.into()),
                 }
             }

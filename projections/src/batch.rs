@@ -1,4 +1,4 @@
-//! Applying a batch to the tables of one version, on the transaction of the caller.
+//! Applies a batch to the tables of one version, on the transaction of the caller.
 
 use crate::parking::{PARKED_BEFORE, held_streams, park};
 use crate::projection::{Applied, ApplyError, Target};

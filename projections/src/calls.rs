@@ -1,6 +1,6 @@
 //! The read models of calls: one row a call, and usage and cost by hour × agent × provider × model × task.
 
-use crate::projection::{Applied, ApplyError, Partitioning, Projection};
+use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Rows, bind_columns};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -65,10 +65,10 @@ impl Projection for Calls {
         "calls"
     }
 
-    /// Most events of most logs are calls. Two workers build this a third faster than one on two cores; more parts meet
+    /// Most events of most logs are calls. Two workers build this a third faster than one on two cores; more shards meet
     /// in the rows of usage by the hour.
-    fn partitioning(&self) -> Partitioning {
-        Partitioning::ByStream(2)
+    fn sharding(&self) -> Sharding {
+        Sharding::ByStream(2)
     }
 
     fn needs_log_order(&self) -> bool {

@@ -17,8 +17,8 @@ mod memories;
 mod observe;
 mod parking;
 mod partitioned;
+mod progress;
 mod projection;
-mod reach;
 mod report;
 mod rows;
 mod runtime;
@@ -33,26 +33,28 @@ mod wait;
 pub mod query;
 
 pub use alerts::{CrossingCursor, CrossingRow, crossings, pending_alerts};
-pub use applying::Applying;
+pub use applying::AppliedEvents;
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
 pub use history::{Fold, History, HistoryError, as_of};
 pub use observe::register_metrics;
 pub use parking::{
-    Decision, Order, ParkedEvent, ParkingDecision, ParkingError, Resumed, parked_events, parking_decisions, resume,
+    Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, parked_events,
+    parking_decisions, resume,
 };
-pub use partitioned::{Awaited, PartitionedError, PartitionedFeed, give_back};
-pub use projection::{Applied, ApplyError, Partitioning, Projection};
+pub use partitioned::{MissingEvent, PartitionedError, PartitionedFeed, give_back};
+pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use report::{
     Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
 };
 pub use runtime::{
-    Batch, Reaction, ReactionError, Reactor, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
+    Batch, Policy, PolicyError, PolicyWorker, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
 };
 pub use state::{StateTopic, state_topics};
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
-pub use verify::{Circumstances, verify, verify_telling};
+pub use verify::{SessionSettings, verify, verify_with_progress};
 pub use versions::{
-    REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare, build, compare, drop_version, go_on, switch,
+    InactiveVersion, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, build, compare, drop_version, resume_build,
+    switch,
 };
 pub use wait::{WaitError, wait_for};
 

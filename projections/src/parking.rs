@@ -4,7 +4,7 @@
 
 use crate::batch::{Incoming, try_one};
 use crate::projection::{Applied, ApplyError, Projection, Slot, Target};
-use crate::runtime::{lock_checkpoints, publish_again_after};
+use crate::runtime::{lock_checkpoints, rewind_state_topic};
 use crate::transaction;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -96,7 +96,7 @@ impl TryFrom<String> for Decision {
 
 /// A decision, and who answers for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct ResumeRequest<'a> {
     /// What to do.
     pub decision: Decision,
     /// The parked event.
@@ -151,7 +151,7 @@ pub async fn parking_decisions(
 
 /// What a decision came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resumed {
+pub struct ResumeOutcome {
     /// Events of the stream that were applied.
     pub applied: u64,
     /// Events of the stream that are still parked.
@@ -169,10 +169,10 @@ pub enum ParkingError {
     NotFirst(Position, Position),
     /// The version under construction has applied what is to be left out.
     #[error("a version of {0} is under construction that has applied position {1}: switch to it or drop it first")]
-    Built(&'static str, Position),
+    AppliedInNextVersion(&'static str, Position),
     /// Other code writes the tables.
     #[error("the tables are of another version than this program's code")]
-    OtherVersion,
+    VersionMismatch,
     /// The events could not be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -193,8 +193,8 @@ pub async fn resume(
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
-    order: &Order<'_>,
-) -> Result<Resumed, ParkingError> {
+    order: &ResumeRequest<'_>,
+) -> Result<ResumeOutcome, ParkingError> {
     let mut transaction = transaction::begin(pool).await?;
     let connection: &mut PgConnection = &mut transaction;
     let target = Target { projection, slot: Slot::Live };
@@ -206,7 +206,7 @@ pub async fn resume(
     let is_own = lock_checkpoints(connection, &target).await?;
     let stream = parked_stream(connection, projection.name(), order).await?;
     if !is_own {
-        return Err(ParkingError::OtherVersion);
+        return Err(ParkingError::VersionMismatch);
     }
     sqlx::query("select apex.record_parking_decision($1, $2, $3, $4, $5)")
         .bind(projection.name())
@@ -221,7 +221,7 @@ pub async fn resume(
         unpark(connection, projection.name(), order.position).await?;
     }
     let resumed = try_stream(connection, log, &target, &stream).await?;
-    publish_again_after(connection, projection.name(), order.position.as_i64() - 1).await?;
+    rewind_state_topic(connection, projection.name(), order.position.as_i64() - 1).await?;
     transaction::commit(transaction).await?;
     Ok(resumed)
 }
@@ -240,14 +240,14 @@ async fn check_built(
     .bind(position.as_i64())
     .fetch_one(connection)
     .await?;
-    if is_built { Err(ParkingError::Built(projection, position)) } else { Ok(()) }
+    if is_built { Err(ParkingError::AppliedInNextVersion(projection, position)) } else { Ok(()) }
 }
 
 /// The stream of a parked event; for skipping it must be the stream's first.
 async fn parked_stream(
     connection: &mut PgConnection,
     projection: &str,
-    order: &Order<'_>,
+    order: &ResumeRequest<'_>,
 ) -> Result<StreamKey, ParkingError> {
     let found = sqlx::query(
         "select p.tenant_id, p.category, p.stream_id,
@@ -285,7 +285,7 @@ async fn try_stream(
     log: &Log,
     target: &Target,
     stream: &StreamKey,
-) -> Result<Resumed, ParkingError> {
+) -> Result<ResumeOutcome, ParkingError> {
     let name = target.follower();
     let positions: Vec<i64> = sqlx::query_scalar(
         "select position from apex.parked_events
@@ -323,7 +323,7 @@ async fn try_stream(
         unpark(connection, &name, Position::from_i64(position)).await?;
         applied += 1;
     }
-    Ok(Resumed { applied, parked: total - applied })
+    Ok(ResumeOutcome { applied, parked: total - applied })
 }
 
 async fn unpark(connection: &mut PgConnection, projection: &str, position: Position) -> Result<(), sqlx::Error> {

@@ -3,21 +3,24 @@
 //! A topic holds a category, and a partition of it the streams whose ids have a certain hash. What Kafka keeps is the
 //! order within a partition, and so within a stream; the order of the log as a whole is lost. So only projections that
 //! need no more than that can be fed so, and the checkpoint is a position of the log for each partition. Into how many
-//! parts the workers of the log divide the projection is of no concern here.
+//! shards the workers of the log divide the projection is of no concern here.
 //!
 //! Kafka brings payloads and no more: which events a partition has up to a position, the log says, before they are
 //! applied. What Kafka did not bring of them is read from the log. What it brings beside them is left out: repetitions,
 //! streams that belong elsewhere, messages of another log. So no loss on the side of Kafka, and no memory of a worker, can
 //! make a checkpoint pass over an event.
 //!
-//! The checkpoint of a partition moves in the transaction that changes the tables. [`PartitionedFeed::settle`] moves the
+//! The checkpoint of a partition moves in the transaction that changes the tables. [`PartitionedFeed::advance_low_watermark`] moves the
 //! projection's own checkpoints up to the position before which everything is applied, so that queries that wait for a
 //! position, archiving and status work as ever.
 
 use crate::batch::{apply_batch, apply_log, decode};
+use crate::progress::Progress;
 use crate::projection::{ApplyError, Projection, Slot, Target};
-use crate::reach::Reach;
-use crate::runtime::{TURN, enter, gate, gate_shared, make_checkpoints, without_flush};
+use crate::runtime::{
+    IDLE_IN_TRANSACTION_TIMEOUT, create_checkpoints, lock_feed_exclusive, lock_feed_shared, set_search_path,
+    use_async_commit,
+};
 use crate::transaction;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::HashMap;
@@ -111,7 +114,7 @@ pub struct PartitionedFeed {
 
 /// An event that is in the log, and has not been applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Awaited {
+pub struct MissingEvent {
     /// The partition that has it, or should.
     pub partition: TopicPartition,
     /// Which event.
@@ -129,9 +132,9 @@ impl PartitionedFeed {
             return Err(PartitionedError::NeedsLogOrder(name));
         }
         let mut transaction = transaction::begin(&self.pool).await?;
-        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
-        gate(&mut transaction, name).await?;
-        make_checkpoints(&mut transaction, &self.target()).await?;
+        set_search_path(&mut transaction, Slot::Live, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
+        lock_feed_exclusive(&mut transaction, name).await?;
+        create_checkpoints(&mut transaction, &self.target()).await?;
         let versions: Vec<Option<i32>> =
             sqlx::query_scalar("select version from apex.checkpoints where follower = $1 order by name for update")
                 .bind(name)
@@ -276,19 +279,19 @@ impl PartitionedFeed {
     ///
     /// # Errors
     /// [`PartitionedError`].
-    pub async fn settle(&self) -> Result<Option<Awaited>, PartitionedError> {
+    pub async fn advance_low_watermark(&self) -> Result<Option<MissingEvent>, PartitionedError> {
         let name = self.projection.name();
         let mut transaction = transaction::begin(&self.pool).await?;
-        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
+        set_search_path(&mut transaction, Slot::Live, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
         let held = "select from apex.checkpoints where follower = $1 and source = 'kafka' order by name
                     for no key update";
         sqlx::query(held).bind(name).execute(&mut *transaction).await?;
-        let reach = Reach::of(&mut transaction, name).await?;
+        let reach = Progress::of(&mut transaction, name).await?;
         if reach.version.is_some_and(|live| live != self.projection.version()) {
             // What other code wants, this one does not know.
             return Ok(None);
         }
-        let from = reach.least();
+        let from = reach.low_watermark();
         let (events, through) = self.events_after(&mut transaction, from).await?;
         let missing = events.iter().find(|(position, tenant, category, stream)| {
             !reach.has_at(tenant, category, *stream, Position::from_i64(*position))
@@ -308,7 +311,7 @@ impl PartitionedFeed {
         Ok(missing.and_then(|(position, _, category, stream)| {
             let (topic, _) = self.partitions.iter().find(|(topic, _)| category_of(topic) == category)?;
             let partition = TopicPartition { topic: topic.clone(), number: self.number(topic, *stream) };
-            Some(Awaited { partition, position: Position::from_i64(*position) })
+            Some(MissingEvent { partition, position: Position::from_i64(*position) })
         }))
     }
 
@@ -348,9 +351,9 @@ impl PartitionedFeed {
     /// The checkpoint of a partition, held for this transaction. Holds off whoever switches to other tables, too.
     async fn lock(&self, connection: &mut PgConnection, partition: &TopicPartition) -> Result<Held, PartitionedError> {
         let name = self.projection.name();
-        enter(connection, Slot::Live, Some(TURN)).await?;
-        without_flush(connection).await?;
-        gate_shared(connection, name).await?;
+        set_search_path(connection, Slot::Live, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
+        use_async_commit(connection).await?;
+        lock_feed_shared(connection, name).await?;
         let held = "select version from apex.checkpoints where follower = $1 and source = 'kafka' order by name
                     for key share";
         let versions: Vec<Option<i32>> = sqlx::query_scalar(held).bind(name).fetch_all(&mut *connection).await?;
@@ -380,17 +383,17 @@ impl PartitionedFeed {
             position = taken().fetch_optional(&mut *connection).await?;
         }
         // Of the whole topic: a partition that was added has no row that could tell.
-        let reach = Reach::of(connection, name).await?;
+        let reach = Progress::of(connection, name).await?;
         if let Some(other) = self.other(&reach, topic, found) {
             return Err(other);
         }
-        let checkpoint = position.map_or(Position::ZERO, Position::from_i64).max(reach.least());
+        let checkpoint = position.map_or(Position::ZERO, Position::from_i64).max(reach.low_watermark());
         Ok(Held { checkpoint, reach })
     }
 
     /// What is wrong where the category was fed from another topic, or from one with another number of partitions.
-    fn other(&self, reach: &Reach, topic: &Arc<str>, found: i32) -> Option<PartitionedError> {
-        let is_other = |known: &&crate::reach::Topic| {
+    fn other(&self, reach: &Progress, topic: &Arc<str>, found: i32) -> Option<PartitionedError> {
+        let is_other = |known: &&crate::progress::Topic| {
             known.category == category_of(topic) && (known.name != **topic || known.partitions != found)
         };
         let known = reach.topics().iter().find(is_other)?;
@@ -465,7 +468,7 @@ struct Due {
 struct Held {
     checkpoint: Position,
     /// What is applied, by whatever way.
-    reach: Reach,
+    reach: Progress,
 }
 
 /// The category that a topic holds: what is behind the last point of its name.
@@ -487,7 +490,7 @@ async fn ends(connection: &mut PgConnection) -> Result<(Position, Position), sql
 /// # Errors
 /// [`PartitionedError`]; Kafka's workers can go on then, and this can be tried again.
 pub async fn give_back(projection: &'static dyn Projection, pool: &PgPool, log: &Log) -> Result<(), PartitionedError> {
-    let reach = Reach::of(&mut *pool.acquire().await?, projection.name()).await?;
+    let reach = Progress::of(&mut *pool.acquire().await?, projection.name()).await?;
     let topics = reach.topics().iter().map(|topic| (topic.name.as_str().into(), topic.partitions));
     let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions: topics.collect() };
     match feed.fill_all().await {
@@ -505,8 +508,8 @@ impl PartitionedFeed {
     async fn hand_over(&self) -> Result<(), PartitionedError> {
         let name = self.projection.name();
         let mut transaction = transaction::begin(&self.pool).await?;
-        enter(&mut transaction, Slot::Live, Some(TURN)).await?;
-        gate(&mut transaction, name).await?;
+        set_search_path(&mut transaction, Slot::Live, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
+        lock_feed_exclusive(&mut transaction, name).await?;
         let fed: Vec<Option<i32>> = sqlx::query_scalar(
             "select version from apex.checkpoints where follower = $1 and source = 'kafka' order by name for update",
         )
@@ -517,10 +520,10 @@ impl PartitionedFeed {
             return Ok(());
         }
         self.check_version(fed)?;
-        let reach = Reach::of(&mut transaction, name).await?;
-        let (last, target) = (reach.furthest(), self.target());
-        let pages = self.log.pages(reach.least(), ReadFilter::default(), PAGE_EVENTS);
-        let (range, is_missing) = ((reach.least(), last), |event: &RecordedEvent| !reach.has(event));
+        let reach = Progress::of(&mut transaction, name).await?;
+        let (last, target) = (reach.high_watermark(), self.target());
+        let pages = self.log.pages(reach.low_watermark(), ReadFilter::default(), PAGE_EVENTS);
+        let (range, is_missing) = ((reach.low_watermark(), last), |event: &RecordedEvent| !reach.has(event));
         apply_log::<PartitionedError>(&target, &mut transaction, pages, range, is_missing, |_| {}).await?;
         sqlx::query(
             "update apex.checkpoints set source = 'log', position = greatest(position, $2), updated_at = now()

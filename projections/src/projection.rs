@@ -68,59 +68,59 @@ impl ApplyError {
     }
 }
 
-/// What keeps events together when a projection is worked on in parts at the same time.
+/// What keeps events together when a projection is worked on in shards at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partitioning {
-    /// One part: what an event does may depend on any other.
-    Whole,
-    /// Events of a stream stay in order, in so many parts.
+pub enum Sharding {
+    /// One shard: what an event does may depend on any other.
+    Single,
+    /// Events of a stream stay in order, in so many shards.
     ByStream(u16),
-    /// Events of a tenant stay in order, in so many parts.
+    /// Events of a tenant stay in order, in so many shards.
     ByTenant(u16),
 }
 
-impl Partitioning {
-    /// How many parts there are; at least one.
+impl Sharding {
+    /// How many shards there are; at least one.
     #[must_use]
-    pub fn parts(self) -> u16 {
+    pub fn shard_count(self) -> u16 {
         match self {
-            Self::Whole => 1,
-            Self::ByStream(parts) | Self::ByTenant(parts) => parts.max(1),
+            Self::Single => 1,
+            Self::ByStream(shards) | Self::ByTenant(shards) => shards.max(1),
         }
     }
 
-    /// The part that a tenant's stream belongs to. The same in every process and for as long as the version lives.
+    /// The shard that a tenant's stream belongs to. The same in every process and for as long as the version lives.
     #[must_use]
-    pub fn part_of(self, tenant: &str, stream: Uuid) -> u16 {
+    pub fn shard_of(self, tenant: &str, stream: Uuid) -> u16 {
         let hash = match self {
-            Self::Whole => return 0,
+            Self::Single => return 0,
             // The end of an id is chance in all versions that are in use.
             Self::ByStream(_) => stream.as_u64_pair().1,
             Self::ByTenant(_) => domain::derived_id(&[tenant]).as_u64_pair().1,
         };
-        u16::try_from(hash % u64::from(self.parts())).unwrap_or(0)
+        u16::try_from(hash % u64::from(self.shard_count())).unwrap_or(0)
     }
 
-    /// The name of the checkpoint of a part.
-    pub(crate) fn checkpoint(self, follower: &str, part: u16) -> String {
-        if self.parts() > 1 { format!("{follower}/{part}") } else { follower.to_owned() }
+    /// The name of the checkpoint of a shard.
+    pub(crate) fn checkpoint(self, follower: &str, shard: u16) -> String {
+        if self.shard_count() > 1 { format!("{follower}/{shard}") } else { follower.to_owned() }
     }
 
-    /// What the checkpoints of several parts say of how they are divided.
+    /// What the checkpoints of several shards say of how they are divided.
     pub(crate) fn key(self) -> Option<&'static str> {
         match self {
             Self::ByStream(2..) => Some("stream"),
             Self::ByTenant(2..) => Some("tenant"),
-            Self::Whole | Self::ByStream(_) | Self::ByTenant(_) => None,
+            Self::Single | Self::ByStream(_) | Self::ByTenant(_) => None,
         }
     }
 
     /// What so many checkpoints with such a key mean.
-    pub(crate) fn of_key(key: Option<&str>, parts: u16) -> Self {
+    pub(crate) fn of_key(key: Option<&str>, shards: u16) -> Self {
         match key {
-            Some("stream") => Self::ByStream(parts),
-            Some("tenant") => Self::ByTenant(parts),
-            _ => Self::Whole,
+            Some("stream") => Self::ByStream(shards),
+            Some("tenant") => Self::ByTenant(shards),
+            _ => Self::Single,
         }
     }
 }
@@ -135,8 +135,8 @@ pub trait Projection: Send + Sync {
         1
     }
     /// How its events may be divided.
-    fn partitioning(&self) -> Partitioning {
-        Partitioning::Whole
+    fn sharding(&self) -> Sharding {
+        Sharding::Single
     }
     /// Whether it needs the events of different streams in the order of the log, rather than of each stream alone.
     fn needs_log_order(&self) -> bool {
@@ -195,8 +195,8 @@ impl Target {
     }
 
     /// What it is worked on in at the same time.
-    pub(crate) fn parts(&self) -> Vec<Part> {
-        (0..self.projection.partitioning().parts()).map(|number| Part { target: *self, number }).collect()
+    pub(crate) fn shards(&self) -> Vec<Shard> {
+        (0..self.projection.sharding().shard_count()).map(|number| Shard { target: *self, number }).collect()
     }
 
     /// Whether it applies an event.
@@ -205,23 +205,23 @@ impl Target {
     }
 }
 
-/// One part of one version of a projection: what a worker works on.
+/// One shard of one version of a projection: what a worker works on.
 #[derive(Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct Shard {
     pub(crate) target: Target,
     pub(crate) number: u16,
 }
 
-impl Part {
+impl Shard {
     /// The name of its checkpoint.
     pub(crate) fn checkpoint(&self) -> String {
-        self.target.projection.partitioning().checkpoint(&self.target.follower(), self.number)
+        self.target.projection.sharding().checkpoint(&self.target.follower(), self.number)
     }
 
     /// Whether it is the one to apply an event.
     pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
-        let (by, stream) = (self.target.projection.partitioning(), &event.stream);
-        self.target.wants(event) && by.part_of(stream.tenant.as_str(), stream.id) == self.number
+        let (by, stream) = (self.target.projection.sharding(), &event.stream);
+        self.target.wants(event) && by.shard_of(stream.tenant.as_str(), stream.id) == self.number
     }
 }
 
@@ -232,31 +232,31 @@ mod tests {
 
     #[test]
     fn what_belongs_together_is_in_one_part() {
-        let parts = |by: Partitioning, streams: &[(String, Uuid)]| -> BTreeSet<u16> {
-            streams.iter().map(|(tenant, id)| by.part_of(tenant, *id)).collect()
+        let shards = |by: Sharding, streams: &[(String, Uuid)]| -> BTreeSet<u16> {
+            streams.iter().map(|(tenant, id)| by.shard_of(tenant, *id)).collect()
         };
         let of_one: Vec<_> = (0..100).map(|id| ("ada".to_owned(), Uuid::from_u128(id))).collect();
-        assert_eq!(parts(Partitioning::Whole, &of_one), BTreeSet::from([0]));
-        assert_eq!(parts(Partitioning::ByTenant(5), &of_one).len(), 1);
-        assert_eq!(parts(Partitioning::ByStream(5), &of_one), (0..5).collect());
+        assert_eq!(shards(Sharding::Single, &of_one), BTreeSet::from([0]));
+        assert_eq!(shards(Sharding::ByTenant(5), &of_one).len(), 1);
+        assert_eq!(shards(Sharding::ByStream(5), &of_one), (0..5).collect());
         let of_many: Vec<_> = (0..100).map(|tenant| (format!("tenant-{tenant}"), Uuid::from_u128(7))).collect();
-        assert_eq!(parts(Partitioning::ByTenant(5), &of_many), (0..5).collect());
-        assert_eq!(parts(Partitioning::ByStream(5), &of_many).len(), 1);
+        assert_eq!(shards(Sharding::ByTenant(5), &of_many), (0..5).collect());
+        assert_eq!(shards(Sharding::ByStream(5), &of_many).len(), 1);
     }
 
-    /// Checkpoints are kept by part: what changes this moves events behind the checkpoint of another part.
+    /// Checkpoints are kept by shard: what changes this moves events behind the checkpoint of another shard.
     #[test]
     fn the_part_of_a_stream_never_changes() {
         let stream = Uuid::from_u128(0x0190_d5a2_7c3e_7a41_9b52_3f6d_1c8e_2a01);
-        assert_eq!(Partitioning::ByStream(16).part_of("default", stream), 1);
-        assert_eq!(Partitioning::ByTenant(16).part_of("default", stream), 10);
+        assert_eq!(Sharding::ByStream(16).shard_of("default", stream), 1);
+        assert_eq!(Sharding::ByTenant(16).shard_of("default", stream), 10);
     }
 
     #[test]
     fn what_checkpoints_say_of_parts_is_what_they_are_divided_by() {
-        for by in [Partitioning::Whole, Partitioning::ByStream(2), Partitioning::ByTenant(7)] {
-            assert_eq!(Partitioning::of_key(by.key(), by.parts()), by);
+        for by in [Sharding::Single, Sharding::ByStream(2), Sharding::ByTenant(7)] {
+            assert_eq!(Sharding::of_key(by.key(), by.shard_count()), by);
         }
-        assert_eq!(Partitioning::ByStream(1).key(), None);
+        assert_eq!(Sharding::ByStream(1).key(), None);
     }
 }

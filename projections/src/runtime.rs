@@ -1,11 +1,11 @@
-//! The worker that feeds one part of one projection from a source of events.
+//! The worker that feeds one shard of one projection from a source of events.
 //!
 //! A turn is one transaction: it takes the checkpoint, applies what follows it, and moves the checkpoint from where it
 //! found it. Whoever does not get the checkpoint waits for the next turn. A worker that stands still past its turn loses
 //! its connection, and with it the checkpoint: a successor goes on, and what the first one had done is not there.
 
 use crate::batch::{apply_batch, decode};
-use crate::projection::{ApplyError, Part, Projection, Slot, Target};
+use crate::projection::{ApplyError, Projection, Shard, Slot, Target};
 use crate::transaction;
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
@@ -25,16 +25,20 @@ pub struct WorkerConfig {
     pub batch_events: usize,
     /// The pause before a failed batch is tried again; it doubles up to a hundredfold.
     pub retry_pause: Duration,
-    /// How long a worker may stand still within a turn before the server takes the turn from it.
-    pub turn: Duration,
+    /// How long a worker's transaction may be idle before the server ends its session and so releases the checkpoint.
+    pub idle_in_transaction_timeout: Duration,
 }
 
 /// How long whoever holds a checkpoint may stand still, unless told otherwise.
-pub(crate) const TURN: Duration = Duration::from_secs(10);
+pub(crate) const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { batch_events: 1000, retry_pause: Duration::from_millis(100), turn: TURN }
+        Self {
+            batch_events: 1000,
+            retry_pause: Duration::from_millis(100),
+            idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
+        }
     }
 }
 
@@ -83,12 +87,12 @@ impl Source for Tail {
     }
 }
 
-/// Feeds one part of a projection.
+/// Feeds one shard of a projection.
 pub struct Worker {
     /// The projection.
     pub projection: &'static dyn Projection,
-    /// Which of its parts; 0 for one that is not divided.
-    pub part: u16,
+    /// Which of its shards; 0 for one that is not divided.
+    pub shard: u16,
     /// The database, as the application's role.
     pub pool: PgPool,
     /// Where the events come from.
@@ -157,11 +161,11 @@ async fn take_turns(follower: &impl Turns, shutdown: impl Future<Output = ()> + 
 }
 
 impl Worker {
-    /// The workers of all parts of a projection.
+    /// The workers of all shards of a projection.
     #[must_use]
     pub fn all(projection: &'static dyn Projection, pool: &PgPool, tail: &Tail, config: WorkerConfig) -> Vec<Self> {
-        let worker = |part| Self { projection, part, pool: pool.clone(), source: Arc::new(tail.clone()), config };
-        (0..projection.partitioning().parts()).map(worker).collect()
+        let worker = |shard| Self { projection, shard, pool: pool.clone(), source: Arc::new(tail.clone()), config };
+        (0..projection.sharding().shard_count()).map(worker).collect()
     }
 
     /// Applies batches until told to stop. Failures are retried with growing pauses and show in the lag.
@@ -193,12 +197,12 @@ impl Turns for Worker {
         let started = Instant::now();
         let name = self.projection.name();
         let target = Target { projection: self.projection, slot: Slot::Live };
-        let part = Part { target, number: self.part };
-        let mut transaction = begin(&self.pool, &target, Some(self.config.turn)).await?;
-        let checkpoint = match lock_checkpoint(&mut transaction, &part).await? {
-            Lock::Taken(position) => position,
-            Lock::Elsewhere => return Ok(Turn::Elsewhere),
-            Lock::OtherVersion => return Ok(Turn::OtherVersion),
+        let shard = Shard { target, number: self.shard };
+        let mut transaction = begin(&self.pool, &target, Some(self.config.idle_in_transaction_timeout)).await?;
+        let checkpoint = match lock_checkpoint(&mut transaction, &shard).await? {
+            CheckpointLock::Acquired(position) => position,
+            CheckpointLock::HeldElsewhere => return Ok(Turn::Elsewhere),
+            CheckpointLock::VersionMismatch => return Ok(Turn::OtherVersion),
         };
         // Others have moved the checkpoint, or it was not known: what follows it is read before the next turn. Reading it
         // now would take a second connection while this one is held, and if all workers did, none would get one.
@@ -210,9 +214,9 @@ impl Turns for Worker {
         };
         let span = tracing::info_span!("projection", name, events = batch.events.len());
         streams::link_to_causes(&span, &batch.events);
-        let events = decode(&batch.events, |event| part.wants(event));
+        let events = decode(&batch.events, |event| shard.wants(event));
         apply_batch(&target, &mut transaction, &events).instrument(span).await?;
-        advance(&mut transaction, &part, checkpoint, batch.through).await?;
+        advance(&mut transaction, &shard, checkpoint, batch.through).await?;
         fail::fail_point!("projection_folded");
         transaction::commit(transaction).await.map_err(ApplyError::from)?;
         fail::fail_point!("projection_committed");
@@ -223,24 +227,24 @@ impl Turns for Worker {
 }
 
 /// What a policy does about events. A rebuild never calls it: it follows the log with a checkpoint of its own.
-pub trait Reaction: Send + Sync {
+pub trait Policy: Send + Sync {
     /// Its name; that of its checkpoint is `policy:NAME`.
     fn name(&self) -> &'static str;
     /// Reacts to events in order, all of them up to a position. It may be called again for the same events: what it does
     /// must be the same thing then, such as a command under an id that is derived from the event.
-    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>>;
+    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), PolicyError>>;
     /// Looks now and then while nothing is appended, for one that acts on what a read model found: that may change without
     /// an event, by a decision about a parked one or by a switch. It has reacted to everything up to the position.
-    fn look(&self, _reacted: Position) -> BoxFuture<'_, Result<(), ReactionError>> {
+    fn tick(&self, _reacted: Position) -> BoxFuture<'_, Result<(), PolicyError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
 
 /// How often a policy looks while nothing is appended.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+const TICK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a policy could not react; it is tried again.
-pub type ReactionError = Box<dyn std::error::Error + Send + Sync>;
+pub type PolicyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The name of a policy's checkpoint.
 #[must_use]
@@ -249,9 +253,9 @@ pub fn policy_checkpoint(name: &str) -> String {
 }
 
 /// Lets a policy react. Several processes may: one of them moves the checkpoint.
-pub struct Reactor {
+pub struct PolicyWorker {
     /// The policy.
-    pub reaction: Arc<dyn Reaction>,
+    pub policy: Arc<dyn Policy>,
     /// The database, as the application's role.
     pub pool: PgPool,
     /// Where the events come from.
@@ -260,7 +264,7 @@ pub struct Reactor {
     pub config: WorkerConfig,
 }
 
-impl Reactor {
+impl PolicyWorker {
     /// Reacts until told to stop. Failures are retried with growing pauses.
     ///
     /// # Errors
@@ -270,9 +274,9 @@ impl Reactor {
     }
 }
 
-impl Turns for Reactor {
+impl Turns for PolicyWorker {
     fn name(&self) -> &'static str {
-        self.reaction.name()
+        self.policy.name()
     }
 
     fn config(&self) -> &WorkerConfig {
@@ -281,17 +285,17 @@ impl Turns for Reactor {
 
     async fn turn(&self, seen: Option<Position>) -> Result<Turn, TurnError> {
         let waited = self.source.wait_beyond(seen.unwrap_or(Position::ZERO));
-        if let Ok(waited) = tokio::time::timeout(LOOK_INTERVAL, waited).await {
+        if let Ok(waited) = tokio::time::timeout(TICK_INTERVAL, waited).await {
             waited?;
         }
-        let name = policy_checkpoint(self.reaction.name());
+        let name = policy_checkpoint(self.policy.name());
         let checkpoint = checkpoint_of(&self.pool, &name).await.map_err(ApplyError::from)?;
         let Some(batch) = self.source.read_after(checkpoint, self.config.batch_events).await? else {
-            self.reaction.look(checkpoint).await.map_err(TurnError::Reaction)?;
+            self.policy.tick(checkpoint).await.map_err(TurnError::Policy)?;
             return Ok(Turn::Advanced(checkpoint));
         };
         // Nothing is held meanwhile: where two processes react to the same events, the log takes the commands once.
-        self.reaction.react(&batch).await.map_err(TurnError::Reaction)?;
+        self.policy.handle(&batch).await.map_err(TurnError::Policy)?;
         fail::fail_point!("policy_reacted");
         let mut connection = self.pool.acquire().await.map_err(ApplyError::from)?;
         let is_moved = streams::advance_checkpoint(&mut connection, &name, checkpoint, batch.through).await;
@@ -316,7 +320,7 @@ enum TurnError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("a policy could not react")]
-    Reaction(#[source] ReactionError),
+    Policy(#[source] PolicyError),
 }
 
 /// Begins a transaction in which statements find the tables of the target.
@@ -326,13 +330,17 @@ pub(crate) async fn begin(
     turn: Option<Duration>,
 ) -> Result<Transaction<'static, Postgres>, ApplyError> {
     let mut transaction = transaction::begin(pool).await?;
-    enter(&mut transaction, target.slot, turn).await?;
-    without_flush(&mut transaction).await?;
+    set_search_path(&mut transaction, target.slot, turn).await?;
+    use_async_commit(&mut transaction).await?;
     Ok(transaction)
 }
 
 /// Makes statements of this transaction find the tables of a slot. It may stand still for a turn, or as long as it likes.
-pub(crate) async fn enter(connection: &mut PgConnection, slot: Slot, turn: Option<Duration>) -> Result<(), ApplyError> {
+pub(crate) async fn set_search_path(
+    connection: &mut PgConnection,
+    slot: Slot,
+    turn: Option<Duration>,
+) -> Result<(), ApplyError> {
     sqlx::query(
         "select set_config('search_path', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)",
     )
@@ -345,7 +353,7 @@ pub(crate) async fn enter(connection: &mut PgConnection, slot: Slot, turn: Optio
 
 /// Lets this transaction be lost in a crash, tables and checkpoint together: the log has everything. Not for what the log
 /// does not say, such as a decision, a switch, or who feeds a read model.
-pub(crate) async fn without_flush(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn use_async_commit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("set local synchronous_commit = off").execute(connection).await?;
     Ok(())
 }
@@ -353,7 +361,7 @@ pub(crate) async fn without_flush(connection: &mut PgConnection) -> Result<(), s
 /// Waits until nobody who feeds the projection from Kafka is in a transaction, and keeps them from beginning one. They
 /// share the checkpoints and come and go, so that there may never be a moment without one of them; those who wait for this
 /// lock have their turn.
-pub(crate) async fn gate(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock_feed_exclusive(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('apex.feed.' || $1, 0))")
         .bind(projection)
         .execute(connection)
@@ -362,7 +370,7 @@ pub(crate) async fn gate(connection: &mut PgConnection, projection: &str) -> Res
 }
 
 /// Goes through the gate to feed the projection from Kafka.
-pub(crate) async fn gate_shared(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock_feed_shared(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('apex.feed.' || $1, 0))")
         .bind(projection)
         .execute(connection)
@@ -371,44 +379,51 @@ pub(crate) async fn gate_shared(connection: &mut PgConnection, projection: &str)
 }
 
 /// What became of the wish for a checkpoint.
-pub(crate) enum Lock {
-    Taken(Position),
+pub(crate) enum CheckpointLock {
+    Acquired(Position),
     /// Another transaction has it.
-    Elsewhere,
+    HeldElsewhere,
     /// The tables are written by other code.
-    OtherVersion,
+    VersionMismatch,
 }
 
-/// Takes the checkpoint for this transaction, if nobody else has it. Makes those of all parts if there is none at all.
-pub(crate) async fn lock_checkpoint(connection: &mut PgConnection, part: &Part) -> Result<Lock, ApplyError> {
+/// Takes the checkpoint for this transaction, if nobody else has it. Makes those of all shards if there is none at all.
+pub(crate) async fn lock_checkpoint(
+    connection: &mut PgConnection,
+    shard: &Shard,
+) -> Result<CheckpointLock, ApplyError> {
     let find =
         "select position, version from apex.checkpoints where name = $1 and source = 'log' for update skip locked";
     let found: Option<(i64, Option<i32>)> =
-        sqlx::query_as(find).bind(part.checkpoint()).fetch_optional(&mut *connection).await?;
-    let code = part.target.projection.version();
+        sqlx::query_as(find).bind(shard.checkpoint()).fetch_optional(&mut *connection).await?;
+    let code = shard.target.projection.version();
     if let Some((position, version)) = found {
         let is_own = version.is_none_or(|version| version == code);
-        return Ok(if is_own { Lock::Taken(Position::from_i64(position)) } else { Lock::OtherVersion });
+        return Ok(if is_own {
+            CheckpointLock::Acquired(Position::from_i64(position))
+        } else {
+            CheckpointLock::VersionMismatch
+        });
     }
-    if make_checkpoints(connection, &part.target).await? {
-        return Ok(Lock::Taken(Position::ZERO));
+    if create_checkpoints(connection, &shard.target).await? {
+        return Ok(CheckpointLock::Acquired(Position::ZERO));
     }
-    // Other code may have other parts, and this part no checkpoint among theirs.
+    // Other code may have other shards, and this shard no checkpoint among theirs.
     let is_other: bool = sqlx::query_scalar(
         "select bool_or(version <> $2) or not bool_or(name = $3) from apex.checkpoints where follower = $1",
     )
-    .bind(part.target.follower())
+    .bind(shard.target.follower())
     .bind(code)
-    .bind(part.checkpoint())
+    .bind(shard.checkpoint())
     .fetch_one(connection)
     .await?;
-    Ok(if is_other { Lock::OtherVersion } else { Lock::Elsewhere })
+    Ok(if is_other { CheckpointLock::VersionMismatch } else { CheckpointLock::HeldElsewhere })
 }
 
-/// Makes the checkpoints of all parts, at the beginning of the log, unless there is one already; whether it did.
-pub(crate) async fn make_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, sqlx::Error> {
-    // All parts or none: who finds one part of a version finds all of them, and other code finds that there is one.
-    let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
+/// Makes the checkpoints of all shards, at the beginning of the log, unless there is one already; whether it did.
+pub(crate) async fn create_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, sqlx::Error> {
+    // All shards or none: who finds one shard of a version finds all of them, and other code finds that there is one.
+    let names: Vec<_> = target.shards().iter().map(Shard::checkpoint).collect();
     let made = sqlx::query(
         "insert into apex.checkpoints (name, position, version, partitioned_by)
          select n, 0, $2, $3 from unnest($1::text[]) as n
@@ -416,20 +431,20 @@ pub(crate) async fn make_checkpoints(connection: &mut PgConnection, target: &Tar
     )
     .bind(&names)
     .bind(target.projection.version())
-    .bind(target.projection.partitioning().key())
+    .bind(target.projection.sharding().key())
     .bind(target.follower())
     .execute(connection)
     .await?;
     Ok(made.rows_affected() == names.len() as u64)
 }
 
-/// Takes the checkpoints of all parts, waiting for whoever has them; whether they are this code's.
+/// Takes the checkpoints of all shards, waiting for whoever has them; whether they are this code's.
 pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, ApplyError> {
-    enter(connection, target.slot, Some(TURN)).await?;
+    set_search_path(connection, target.slot, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
     if target.slot == Slot::Live {
-        gate(connection, target.projection.name()).await?;
+        lock_feed_exclusive(connection, target.projection.name()).await?;
     }
-    let names: Vec<_> = target.parts().iter().map(Part::checkpoint).collect();
+    let names: Vec<_> = target.shards().iter().map(Shard::checkpoint).collect();
     let take = "select version from apex.checkpoints where name = any ($1) order by name for update";
     let mut versions: Vec<Option<i32>> = sqlx::query_scalar(take).bind(&names).fetch_all(&mut *connection).await?;
     if versions.is_empty() {
@@ -442,7 +457,7 @@ pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Tar
 
 /// Has the state topic of a read model published again from behind a position on: rows have changed there that its relay
 /// takes for published. Nothing happens where there is none.
-pub(crate) async fn publish_again_after(
+pub(crate) async fn rewind_state_topic(
     connection: &mut PgConnection,
     projection: &str,
     position: i64,
@@ -461,10 +476,10 @@ pub(crate) async fn publish_again_after(
 /// Moves the checkpoint, if it still is where this transaction found it: a worker that was overtaken writes nothing.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    part: &Part,
+    shard: &Shard,
     from: Position,
     to: Position,
 ) -> Result<(), ApplyError> {
-    let is_moved = streams::advance_checkpoint(connection, &part.checkpoint(), from, to).await?;
+    let is_moved = streams::advance_checkpoint(connection, &shard.checkpoint(), from, to).await?;
     if is_moved { Ok(()) } else { Err(ApplyError::Overtaken) }
 }

@@ -9,11 +9,11 @@ use sqlx::postgres::PgPool;
 pub struct ProjectionStatus {
     /// Its name.
     pub name: String,
-    /// The last position that all of its parts have applied.
+    /// The last position that all of its shards have applied.
     pub position: i64,
     /// How many events it is behind.
     pub lag_events: i64,
-    /// When a part last moved; none before its first batch.
+    /// When a shard last moved; none before its first batch.
     pub updated_at: Option<DateTime<Utc>>,
     /// How many events are parked.
     pub parked_events: i64,

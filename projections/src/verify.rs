@@ -5,9 +5,9 @@
 
 use crate::batch::apply_log;
 use crate::compare::{Comparison, compare_slots};
+use crate::progress::Progress;
 use crate::projection::{Projection, Slot, Target};
-use crate::reach::Reach;
-use crate::runtime::enter;
+use crate::runtime::set_search_path;
 use crate::transaction;
 use crate::versions::{RebuildError, RebuildProgress};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -15,7 +15,7 @@ use streams::{Log, Position, ReadFilter, RecordedEvent};
 
 /// How to fold for a check.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
+pub struct SessionSettings {
     /// Events applied at once.
     pub batch_events: usize,
     /// The session's time zone; what is written may not depend on it.
@@ -24,10 +24,10 @@ pub struct Circumstances {
     pub date_style: &'static str,
 }
 
-impl Circumstances {
+impl SessionSettings {
     /// Unlike those of workers in all that may differ.
     #[must_use]
-    pub fn foreign(batch_events: usize) -> Self {
+    pub fn different_locale(batch_events: usize) -> Self {
         Self { batch_events, time_zone: "Asia/Kathmandu", date_style: "SQL, DMY" }
     }
 }
@@ -40,40 +40,40 @@ pub async fn verify(
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
-    circumstances: &Circumstances,
+    settings: &SessionSettings,
 ) -> Result<Comparison, RebuildError> {
-    verify_telling(pool, log, projection, circumstances, |_| {}).await
+    verify_with_progress(pool, log, projection, settings, |_| {}).await
 }
 
 /// The same, telling how far it is.
 ///
 /// # Errors
 /// As [`verify`].
-pub async fn verify_telling(
+pub async fn verify_with_progress(
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
-    circumstances: &Circumstances,
+    settings: &SessionSettings,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Comparison, RebuildError> {
     let mut transaction = transaction::begin(pool).await?;
     // One moment for the checkpoints and the tables, however long the folding takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
-    let live = Reach::of(&mut transaction, projection.name()).await?;
+    let live = Progress::of(&mut transaction, projection.name()).await?;
     let code = projection.version();
     if let Some(live) = live.version.filter(|live| *live != code) {
-        return Err(RebuildError::OtherVersion { projection: projection.name(), live, code });
+        return Err(RebuildError::VersionMismatch { projection: projection.name(), live, code });
     }
     sqlx::query("select apex.make_projection($1, $2)")
         .bind(projection.name())
         .bind(Slot::Check.schema())
         .execute(&mut *transaction)
         .await?;
-    enter(&mut transaction, Slot::Check, None).await?;
-    abroad(&mut transaction, circumstances).await?;
+    set_search_path(&mut transaction, Slot::Check, None).await?;
+    apply_session_settings(&mut transaction, settings).await?;
     let target = Target { projection, slot: Slot::Check };
-    let last = live.furthest();
-    let pages = log.pages(Position::ZERO, ReadFilter::default(), circumstances.batch_events);
+    let last = live.high_watermark();
+    let pages = log.pages(Position::ZERO, ReadFilter::default(), settings.batch_events);
     let (range, is_live) = ((Position::ZERO, last), |event: &RecordedEvent| live.has(event));
     let telling = |position| progress(RebuildProgress { position, head: last });
     apply_log::<RebuildError>(&target, &mut transaction, pages, range, is_live, telling).await?;
@@ -83,7 +83,7 @@ pub async fn verify_telling(
 }
 
 /// Makes the session one of another place. The locale is the first of the system's that is not the plain one.
-async fn abroad(connection: &mut PgConnection, circumstances: &Circumstances) -> Result<(), sqlx::Error> {
+async fn apply_session_settings(connection: &mut PgConnection, settings: &SessionSettings) -> Result<(), sqlx::Error> {
     sqlx::query(
         "with abroad as (
              select coalesce((select collcollate from pg_collation
@@ -96,8 +96,8 @@ async fn abroad(connection: &mut PgConnection, circumstances: &Circumstances) ->
                 set_config('lc_monetary', locale, true), set_config('bytea_output', 'escape', true)
          from abroad",
     )
-    .bind(circumstances.time_zone)
-    .bind(circumstances.date_style)
+    .bind(settings.time_zone)
+    .bind(settings.date_style)
     .execute(connection)
     .await?;
     Ok(())

@@ -5,10 +5,11 @@
 
 use crate::batch::{Incoming, apply_batch, apply_log};
 use crate::compare::{Comparison, compare_slots};
-use crate::projection::{ApplyError, Part, Projection, Slot, Target};
-use crate::reach::Reach;
+use crate::progress::Progress;
+use crate::projection::{ApplyError, Projection, Shard, Slot, Target};
 use crate::runtime::{
-    Lock, advance, begin, gate, lock_checkpoint, lock_checkpoints, make_checkpoints, publish_again_after,
+    CheckpointLock, advance, begin, create_checkpoints, lock_checkpoint, lock_checkpoints, lock_feed_exclusive,
+    rewind_state_topic,
 };
 use crate::transaction;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -50,16 +51,16 @@ pub enum RebuildError {
     Panicked,
     /// Another process builds the same version at this moment.
     #[error("{0} is being built by another process")]
-    Elsewhere(&'static str),
+    BuiltElsewhere(&'static str),
     /// There is no version under construction.
     #[error("no version of {0} is under construction: rebuild it first")]
     NotBuilt(&'static str),
     /// The version under construction is of other code, which alone can go on with it.
     #[error("the version of {0} under construction is of other code: rebuild it first")]
-    OtherBuilt(&'static str),
+    BuiltByOtherVersion(&'static str),
     /// The live tables are of other code, which alone can fold for a check.
     #[error("the live version of {projection} is {live}, this program's is {code}")]
-    OtherVersion {
+    VersionMismatch {
         /// Which read model.
         projection: &'static str,
         /// The version of the live tables.
@@ -69,10 +70,10 @@ pub enum RebuildError {
     },
     /// The live version did not come as far as the one that was built.
     #[error("the live version of {0} does not come as far as the one that is built: somebody must feed it")]
-    Behind(&'static str),
+    LiveBehind(&'static str),
     /// Queries held the tables all the time.
     #[error("queries hold the tables of {0} without a gap; try again when less is going on")]
-    Busy(&'static str),
+    TablesBusy(&'static str),
 }
 
 /// How far a rebuild is.
@@ -99,33 +100,33 @@ pub async fn build(
     for &projection in projections {
         prepare(pool, &Target { projection, slot: Slot::Next }).await?;
     }
-    go_on(pool, log, projections, batch_events, progress).await
+    resume_build(pool, log, projections, batch_events, progress).await
 }
 
 /// Builds on where a build of this version left off, up to the end of the log.
 ///
 /// # Errors
 /// [`RebuildError`], among them that nothing was begun, or by other code.
-pub async fn go_on(
+pub async fn resume_build(
     pool: &PgPool,
     log: &Log,
     projections: &[&'static dyn Projection],
     batch_events: usize,
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Position, RebuildError> {
-    let mut parts = Vec::new();
+    let mut shards = Vec::new();
     for &projection in projections {
         let target = Target { projection, slot: Slot::Next };
-        parts.extend(built(pool, &target).await?);
+        shards.extend(built(pool, &target).await?);
     }
-    let Some(first) = parts.iter().map(|(_, position)| *position).min() else { return Ok(Position::ZERO) };
+    let Some(first) = shards.iter().map(|(_, position)| *position).min() else { return Ok(Position::ZERO) };
     let wanted: BTreeSet<_> = projections.iter().flat_map(|projection| projection.categories()).copied().collect();
     let mut builders = JoinSet::new();
     let mut queues = Vec::new();
-    for (part, position) in parts {
+    for (shard, position) in shards {
         let (queue, pages) = mpsc::channel(READ_AHEAD);
         queues.push(queue);
-        builders.spawn(build_one(pool.clone(), part, position, pages));
+        builders.spawn(build_one(pool.clone(), shard, position, pages));
     }
     let head = log.head().await?;
     let mut pages = log.pages(first, ReadFilter::default(), batch_events);
@@ -166,13 +167,13 @@ async fn prepare(pool: &PgPool, target: &Target) -> Result<(), RebuildError> {
                 .execute(&mut *transaction)
                 .await?;
         }
-        make_checkpoints(&mut transaction, target).await?;
+        create_checkpoints(&mut transaction, target).await?;
     }
     Ok(transaction::commit(transaction).await?)
 }
 
-/// The parts of what is under construction, all of this code, and where each stands.
-async fn built(pool: &PgPool, target: &Target) -> Result<Vec<(Part, Position)>, RebuildError> {
+/// The shards of what is under construction, all of this code, and where each stands.
+async fn built(pool: &PgPool, target: &Target) -> Result<Vec<(Shard, Position)>, RebuildError> {
     let rows: Vec<(String, i64, Option<i32>)> =
         sqlx::query_as("select name, position, version from apex.checkpoints where follower = $1")
             .bind(target.follower())
@@ -182,18 +183,18 @@ async fn built(pool: &PgPool, target: &Target) -> Result<Vec<(Part, Position)>, 
     if rows.is_empty() {
         return Err(RebuildError::NotBuilt(name));
     }
-    let stands = |part: Part| {
-        let row = rows.iter().find(|row| row.0 == part.checkpoint() && row.2 == Some(code))?;
-        Some((part, Position::from_i64(row.1)))
+    let stands = |shard: Shard| {
+        let row = rows.iter().find(|row| row.0 == shard.checkpoint() && row.2 == Some(code))?;
+        Some((shard, Position::from_i64(row.1)))
     };
-    let parts: Option<Vec<_>> = target.parts().into_iter().map(stands).collect();
-    parts.filter(|parts| parts.len() == rows.len()).ok_or(RebuildError::OtherBuilt(name))
+    let shards: Option<Vec<_>> = target.shards().into_iter().map(stands).collect();
+    shards.filter(|shards| shards.len() == rows.len()).ok_or(RebuildError::BuiltByOtherVersion(name))
 }
 
-/// Applies pages to one part of a version, each in a transaction with its checkpoint.
+/// Applies pages to one shard of a version, each in a transaction with its checkpoint.
 async fn build_one(
     pool: PgPool,
-    part: Part,
+    shard: Shard,
     mut position: Position,
     mut pages: mpsc::Receiver<Arc<Page>>,
 ) -> Result<(), RebuildError> {
@@ -201,13 +202,13 @@ async fn build_one(
         if page.through <= position {
             continue;
         }
-        let wanted = |event: &&Incoming| event.recorded.position > position && part.wants(&event.recorded);
+        let wanted = |event: &&Incoming| event.recorded.position > position && shard.wants(&event.recorded);
         let events: Vec<_> = page.events.iter().filter(wanted).cloned().collect();
-        let mut transaction = begin(&pool, &part.target, None).await?;
-        check_part(&mut transaction, &part).await?;
-        apply_batch(&part.target, &mut transaction, &events).await?;
-        advance(&mut transaction, &part, position, page.through).await.map_err(|error| match error {
-            ApplyError::Overtaken => RebuildError::Elsewhere(part.target.projection.name()),
+        let mut transaction = begin(&pool, &shard.target, None).await?;
+        check_part(&mut transaction, &shard).await?;
+        apply_batch(&shard.target, &mut transaction, &events).await?;
+        advance(&mut transaction, &shard, position, page.through).await.map_err(|error| match error {
+            ApplyError::Overtaken => RebuildError::BuiltElsewhere(shard.target.projection.name()),
             error => error.into(),
         })?;
         fail::fail_point!("projection_built");
@@ -217,16 +218,16 @@ async fn build_one(
     Ok(())
 }
 
-/// That a part under construction is still of this code; waits for whoever compares it.
-async fn check_part(connection: &mut PgConnection, part: &Part) -> Result<(), RebuildError> {
+/// That a shard under construction is still of this code; waits for whoever compares it.
+async fn check_part(connection: &mut PgConnection, shard: &Shard) -> Result<(), RebuildError> {
     let version: Option<Option<i32>> =
         sqlx::query_scalar("select version from apex.checkpoints where name = $1 for update")
-            .bind(part.checkpoint())
+            .bind(shard.checkpoint())
             .fetch_optional(connection)
             .await?;
-    let projection = part.target.projection;
+    let projection = shard.target.projection;
     let is_own = version.flatten() == Some(projection.version());
-    if is_own { Ok(()) } else { Err(RebuildError::OtherBuilt(projection.name())) }
+    if is_own { Ok(()) } else { Err(RebuildError::BuiltByOtherVersion(projection.name())) }
 }
 
 /// Compares the version under construction with the live one at the same position. Neither workers nor queries wait
@@ -239,7 +240,7 @@ pub async fn compare(
     log: &Log,
     projection: &'static dyn Projection,
 ) -> Result<Comparison, RebuildError> {
-    go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    resume_build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     for _ in 0..SWITCH_ATTEMPTS {
         let mut transaction = transaction::begin(pool).await?;
         match try_compare(&mut transaction, log, projection).await {
@@ -254,7 +255,7 @@ pub async fn compare(
         }
         tokio::time::sleep(SWITCH_PAUSE).await;
     }
-    Err(RebuildError::Behind(projection.name()))
+    Err(RebuildError::LiveBehind(projection.name()))
 }
 
 /// Brings the version under construction to where the live one stands, as this transaction sees it, and compares; not
@@ -268,17 +269,17 @@ async fn try_compare(
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *connection).await?;
     let target = Target { projection, slot: Slot::Next };
     if !lock_checkpoints(connection, &target).await? {
-        return Err(RebuildError::OtherBuilt(projection.name()));
+        return Err(RebuildError::BuiltByOtherVersion(projection.name()));
     }
-    let live = Reach::of(connection, projection.name()).await?;
-    let built = Reach::of(connection, &target.follower()).await?;
-    if built.furthest() > live.least() {
+    let live = Progress::of(connection, projection.name()).await?;
+    let built = Progress::of(connection, &target.follower()).await?;
+    if built.high_watermark() > live.low_watermark() {
         return Ok(None);
     }
-    let last = live.furthest();
-    let pages = log.pages(built.least(), ReadFilter::default(), REBUILD_BATCH_EVENTS);
+    let last = live.high_watermark();
+    let pages = log.pages(built.low_watermark(), ReadFilter::default(), REBUILD_BATCH_EVENTS);
     let is_missing = |event: &RecordedEvent| live.has(event) && !built.has(event);
-    apply_log::<RebuildError>(&target, connection, pages, (built.least(), last), is_missing, |_| {}).await?;
+    apply_log::<RebuildError>(&target, connection, pages, (built.low_watermark(), last), is_missing, |_| {}).await?;
     Ok(Some(compare_slots(connection, projection, Slot::Next, last).await?))
 }
 
@@ -290,7 +291,7 @@ async fn try_compare(
 /// [`RebuildError`]; then the live version is as it was.
 pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> Result<Position, RebuildError> {
     let name = projection.name();
-    go_on(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    resume_build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     sqlx::query("select apex.analyze_projection($1)").bind(name).execute(pool).await?;
     for _ in 0..SWITCH_ATTEMPTS {
         let mut transaction = transaction::begin(pool).await?;
@@ -304,7 +305,7 @@ pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projectio
         }
         tokio::time::sleep(SWITCH_PAUSE).await;
     }
-    Err(RebuildError::Busy(name))
+    Err(RebuildError::TablesBusy(name))
 }
 
 async fn try_switch(
@@ -316,7 +317,7 @@ async fn try_switch(
     sqlx::query("select set_config('lock_timeout', $1, true)").bind(TABLE_PATIENCE).execute(&mut *connection).await?;
     sqlx::query("select apex.switch_projection($1)").bind(projection.name()).execute(&mut *connection).await?;
     // The topic has the rows as the version before had them.
-    publish_again_after(connection, projection.name(), 0).await?;
+    rewind_state_topic(connection, projection.name(), 0).await?;
     let position: i64 = sqlx::query_scalar("select min(position) from apex.checkpoints where follower = $1")
         .bind(projection.name())
         .fetch_one(connection)
@@ -334,31 +335,31 @@ async fn catch_up(
     sqlx::query("select set_config('lock_timeout', $1, true)").bind(TURN_PATIENCE).execute(&mut *connection).await?;
     let target = Target { projection, slot: Slot::Next };
     if !lock_checkpoints(connection, &target).await? {
-        return Err(RebuildError::OtherBuilt(projection.name()));
+        return Err(RebuildError::BuiltByOtherVersion(projection.name()));
     }
-    gate(connection, projection.name()).await?;
+    lock_feed_exclusive(connection, projection.name()).await?;
     let live: Vec<i64> =
         sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
             .bind(projection.name())
             .fetch_all(&mut *connection)
             .await?;
     let stands = Position::from_i64(live.iter().copied().max().unwrap_or(0));
-    for part in target.parts() {
-        level(connection, log, &part, stands).await?;
+    for shard in target.shards() {
+        level(connection, log, &shard, stands).await?;
     }
     Ok(())
 }
 
-/// Applies what a part lacks up to a position, on this transaction.
-async fn level(connection: &mut PgConnection, log: &Log, part: &Part, to: Position) -> Result<(), RebuildError> {
-    let Lock::Taken(from) = lock_checkpoint(connection, part).await? else {
-        return Err(RebuildError::Elsewhere(part.target.projection.name()));
+/// Applies what a shard lacks up to a position, on this transaction.
+async fn level(connection: &mut PgConnection, log: &Log, shard: &Shard, to: Position) -> Result<(), RebuildError> {
+    let CheckpointLock::Acquired(from) = lock_checkpoint(connection, shard).await? else {
+        return Err(RebuildError::BuiltElsewhere(shard.target.projection.name()));
     };
     let pages = log.pages(from, ReadFilter::default(), REBUILD_BATCH_EVENTS);
-    let (range, is_own) = ((from, to), |event: &RecordedEvent| part.wants(event));
-    let position = apply_log::<RebuildError>(&part.target, connection, pages, range, is_own, |_| {}).await?;
+    let (range, is_own) = ((from, to), |event: &RecordedEvent| shard.wants(event));
+    let position = apply_log::<RebuildError>(&shard.target, connection, pages, range, is_own, |_| {}).await?;
     if position > from {
-        advance(connection, part, from, position).await?;
+        advance(connection, shard, from, position).await?;
     }
     Ok(())
 }
@@ -375,21 +376,25 @@ fn is_contention(error: &RebuildError) -> bool {
 
 /// A version that is not live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spare {
+pub enum InactiveVersion {
     /// The one under construction.
     Next,
     /// The one that was live before.
-    Old,
+    Previous,
 }
 
 /// Drops a version that is not live, if there is one.
 ///
 /// # Errors
 /// The database's.
-pub async fn drop_version(pool: &PgPool, projection: &dyn Projection, spare: Spare) -> Result<(), sqlx::Error> {
+pub async fn drop_version(
+    pool: &PgPool,
+    projection: &dyn Projection,
+    spare: InactiveVersion,
+) -> Result<(), sqlx::Error> {
     let schema = match spare {
-        Spare::Next => "apex_next",
-        Spare::Old => "apex_old",
+        InactiveVersion::Next => "apex_next",
+        InactiveVersion::Previous => "apex_old",
     };
     sqlx::query("select apex.drop_projection($1, $2)").bind(projection.name()).bind(schema).execute(pool).await?;
     Ok(())

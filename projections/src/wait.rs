@@ -9,12 +9,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum WaitError {
     /// It did not get there in time.
-    #[error("the projections stand at {reached}, {wanted} was asked for; try again")]
-    Late {
-        /// Where they stand.
-        reached: Position,
-        /// What was asked for.
-        wanted: Position,
+    #[error("the read models are at position {position}, requested {requested}; retry")]
+    TimedOut {
+        /// The position that the slowest of them has reached.
+        position: Position,
+        /// The position that was waited for.
+        requested: Position,
     },
     /// The checkpoints cannot be read.
     #[error("the checkpoints cannot be read")]
@@ -43,7 +43,7 @@ pub async fn wait_for(
             return Ok(reached);
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(WaitError::Late { reached, wanted: position });
+            return Err(WaitError::TimedOut { position: reached, requested: position });
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);

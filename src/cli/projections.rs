@@ -7,8 +7,8 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{
-    Circumstances, Comparison, Decision, Order, Projection, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, Spare,
-    by_name, statuses,
+    Comparison, Decision, InactiveVersion, Projection, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress,
+    ResumeRequest, SessionSettings, by_name, statuses,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -186,7 +186,7 @@ async fn decisions(rooms: &Rooms, projection: Option<&str>, format: ListFormat) 
 async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Result<bool> {
     let projection = by_name(&event.name).with_context(|| format!("there is no read model {:?}", event.name))?;
     let (position, actor, reason) = (Position::from(event.position), &event.actor, &event.reason);
-    let order = Order { decision, position, tenant: None, actor, reason };
+    let order = ResumeRequest { decision, position, tenant: None, actor, reason };
     let resumed = projections::resume(&rooms.pool, &rooms.log, projection, &order).await?;
     say!("{} events of the stream were applied, {} are still parked.", resumed.applied, resumed.parked);
     Ok(resumed.parked == 0)
@@ -200,7 +200,7 @@ async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_swit
     built.context("what is live is as it was; the same command goes on from here")?;
     if let Err(error) = compare(rooms, projections).await {
         // Where the live version is of other code, maybe nobody feeds it any more.
-        let is_behind = matches!(error.downcast_ref(), Some(RebuildError::Behind(_)));
+        let is_behind = matches!(error.downcast_ref(), Some(RebuildError::LiveBehind(_)));
         anyhow::ensure!(is_switched && is_behind, error);
         say!("What was built is not compared: {error:#}");
     }
@@ -211,7 +211,7 @@ async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_swit
 async fn go_on(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<()> {
     let mut bar = Bar::of(projections);
     let telling = |progress| bar.tell(progress);
-    projections::go_on(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await?;
+    projections::resume_build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await?;
     Ok(())
 }
 
@@ -266,7 +266,7 @@ async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyho
 }
 
 async fn drop(rooms: &Rooms, projections: &[&'static dyn Projection], next: bool) -> anyhow::Result<bool> {
-    let spare = if next { Spare::Next } else { Spare::Old };
+    let spare = if next { InactiveVersion::Next } else { InactiveVersion::Previous };
     for projection in projections {
         projections::drop_version(&rooms.pool, *projection, spare).await?;
     }
@@ -277,10 +277,10 @@ async fn verify(rooms: &Rooms, projections: &[&'static dyn Projection], sizes: &
     let mut is_same = true;
     for projection in projections {
         for &size in sizes {
-            let circumstances = Circumstances::foreign(size.max(1));
+            let settings = SessionSettings::different_locale(size.max(1));
             let mut bar = Bar::of(&[*projection]);
             let (pool, log, telling) = (&rooms.pool, &rooms.log, |progress| bar.tell(progress));
-            let comparison = projections::verify_telling(pool, log, *projection, &circumstances, telling).await?;
+            let comparison = projections::verify_with_progress(pool, log, *projection, &settings, telling).await?;
             std::mem::drop(bar);
             is_same &= tell(projection.name(), &comparison);
         }

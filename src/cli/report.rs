@@ -119,7 +119,7 @@ async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, pat
     let pool = rooms.pool.clone();
     let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
         Ok(_) => return Ok(()),
-        Err(WaitError::Late { reached, .. }) => reached,
+        Err(WaitError::TimedOut { position, .. }) => position,
         Err(error) => return Err(error.into()),
     };
     say!("The read models stand at position {reached} of {head}; waiting for them. --no-wait does not.");

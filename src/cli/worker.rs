@@ -5,7 +5,7 @@ use crate::config::{Common, Kafka};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use clap::ValueEnum;
-use projections::{Awaited, PartitionedError, PartitionedFeed, Projection};
+use projections::{MissingEvent, PartitionedError, PartitionedFeed, Projection};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ impl Complaint {
 #[derive(Default)]
 struct Stall {
     /// And since when.
-    awaited: Option<(Awaited, Instant)>,
+    awaited: Option<(MissingEvent, Instant)>,
     /// Kafka did not bring it in time, and has brought nothing since.
     is_away: bool,
 }
@@ -190,7 +190,7 @@ impl Stall {
     /// Brings the projection's own checkpoint up to the partitions'. What Kafka does not bring in time is read from the
     /// log: it has lost it, or is away.
     async fn settle(&mut self, feed: &PartitionedFeed) -> Result<(), PartitionedError> {
-        let awaited = feed.settle().await?;
+        let awaited = feed.advance_low_watermark().await?;
         self.awaited = match (self.awaited.take(), awaited) {
             (Some((before, since)), Some(awaited)) if before == awaited => {
                 if since.elapsed() > if self.is_away { AWAY_PATIENCE } else { KAFKA_PATIENCE } {

@@ -55,8 +55,8 @@ async fn verify(url: String) {
             _ => &[1000],
         };
         for &batch_events in sizes.iter().filter(|_| status.is_current()) {
-            let circumstances = projections::Circumstances::foreign(batch_events);
-            let comparison = projections::verify(&pool, &log, projection, &circumstances).await.unwrap();
+            let settings = projections::SessionSettings::different_locale(batch_events);
+            let comparison = projections::verify(&pool, &log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "{} in batches of {batch_events}: {comparison:#?}", status.name);
         }
     }

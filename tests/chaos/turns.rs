@@ -5,8 +5,8 @@ use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
 use projections::{
-    Applied, Batch, Circumstances, Comparison, PartitionedFeed, Projection, Reaction, ReactionError, Reactor, Worker,
-    WorkerConfig, by_name, verify,
+    Applied, Batch, Comparison, PartitionedFeed, Policy, PolicyError, PolicyWorker, Projection, SessionSettings,
+    Worker, WorkerConfig, by_name, verify,
 };
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
@@ -66,11 +66,12 @@ pub(crate) async fn work(argument: String) {
     if manner == "trusting" {
         return trust(&pool, &log).await;
     }
-    let config = WorkerConfig { batch_events: BATCH_EVENTS, turn: TURN, ..WorkerConfig::default() };
+    let config =
+        WorkerConfig { batch_events: BATCH_EVENTS, idle_in_transaction_timeout: TURN, ..WorkerConfig::default() };
     if let Some(by_chance) = manner.strip_prefix("echo") {
-        let reaction = Arc::new(Echo { log: log.clone(), is_by_chance: !by_chance.is_empty() });
-        let reactor = Reactor { reaction, pool, source: Arc::new(log.tail().clone()), config };
-        return reactor.run(std::future::pending()).await.unwrap();
+        let policy = Arc::new(Echo { log: log.clone(), is_by_chance: !by_chance.is_empty() });
+        let worker = PolicyWorker { policy, pool, source: Arc::new(log.tail().clone()), config };
+        return worker.run(std::future::pending()).await.unwrap();
     }
     if manner == "fed" {
         return feed(pool, log).await;
@@ -128,7 +129,7 @@ async fn feed(pool: PgPool, log: Log) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-        feed.settle().await.unwrap();
+        feed.advance_low_watermark().await.unwrap();
     }
 }
 
@@ -139,12 +140,12 @@ struct Echo {
     is_by_chance: bool,
 }
 
-impl Reaction for Echo {
+impl Policy for Echo {
     fn name(&self) -> &'static str {
         "echo"
     }
 
-    fn react<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), ReactionError>> {
+    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), PolicyError>> {
         Box::pin(async move {
             for call in batch.events.iter().filter(|event| &*event.stream.category == "call") {
                 let derived = domain::derived_id(&["echo", &call.event_id.to_string()]);
@@ -228,7 +229,7 @@ impl Case {
     }
 
     async fn compared(&self) -> Comparison {
-        verify(&self.pool, &self.log, projection(), &Circumstances::foreign(7)).await.unwrap()
+        verify(&self.pool, &self.log, projection(), &SessionSettings::different_locale(7)).await.unwrap()
     }
 
     async fn assert_right(&self) {

@@ -2,7 +2,7 @@
 
 use crate::block_on;
 use crate::stage::Stage;
-use projections::{Circumstances, verify, wait_for};
+use projections::{SessionSettings, verify, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -93,8 +93,8 @@ fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
         let names: Vec<_> = models.iter().map(|model| model.name()).collect();
         wait_for(&stage.database.pool, &names, head, TIMEOUT).await.unwrap();
         for model in models {
-            let circumstances = Circumstances::foreign(1000);
-            let comparison = verify(&stage.database.pool, &stage.log, model, &circumstances).await.unwrap();
+            let settings = SessionSettings::different_locale(1000);
+            let comparison = verify(&stage.database.pool, &stage.log, model, &settings).await.unwrap();
             assert!(comparison.is_same(), "{}: {comparison:#?}", model.name());
         }
         stage.verify().await;

@@ -150,7 +150,7 @@ fn what_is_taken_over_and_given_back_misses_nothing() {
             let (pool, log) = (stage.database.pool.clone(), stage.log.clone());
             let feed = PartitionedFeed { projection, pool, log, partitions: HashMap::new() };
             feed.take_over().await.unwrap();
-            feed.settle().await.unwrap();
+            feed.advance_low_watermark().await.unwrap();
         }
         let (before, head) = (fingerprints(&stage.database).await, stage.log.head().await.unwrap());
         // It ends once the read models have what it imported.

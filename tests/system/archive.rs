@@ -48,9 +48,9 @@ impl Fixture {
 
     async fn set_all_checkpoints(&self, position: i64) {
         let names = projections::all().into_iter().flat_map(|projection| {
-            let parts = projection.partitioning().parts();
+            let shards = projection.sharding().shard_count();
             let name = projection.name();
-            (0..parts).map(move |part| if parts > 1 { format!("{name}/{part}") } else { name.to_owned() })
+            (0..shards).map(move |shard| if shards > 1 { format!("{name}/{shard}") } else { name.to_owned() })
         });
         let names: Vec<_> = names.collect();
         sqlx::query(

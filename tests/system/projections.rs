@@ -8,8 +8,8 @@ use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
 use projections::{
-    Circumstances, Decision, Fingerprint, Order, ParkingError, REBUILD_BATCH_EVENTS, Resumed, Spare, build,
-    drop_version, fingerprint, switch, verify,
+    Decision, Fingerprint, InactiveVersion, ParkingError, REBUILD_BATCH_EVENTS, ResumeOutcome, ResumeRequest,
+    SessionSettings, build, drop_version, fingerprint, switch, verify,
 };
 use serde_json::json;
 use streams::Position;
@@ -114,8 +114,8 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
     }
     for batch_events in [1, 7, 1000] {
         for projection in projections::all() {
-            let circumstances = Circumstances::foreign(batch_events);
-            let comparison = verify(&rooms.pool, &rooms.log, projection, &circumstances).await.unwrap();
+            let settings = SessionSettings::different_locale(batch_events);
+            let comparison = verify(&rooms.pool, &rooms.log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "batches of {batch_events}: {comparison:#?}");
         }
     }
@@ -174,7 +174,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
     assert_eq!(tasks, 3);
 
     let position = u64::try_from(parked[0].position).unwrap();
-    let order = |decision, position| Order {
+    let order = |decision, position| ResumeRequest {
         decision,
         position: Position::from(position),
         tenant: Some("default"),
@@ -182,12 +182,12 @@ async fn a_poison_event_parks_only_its_own_stream() {
         reason: "it was never submitted",
     };
     let tasks = projections::by_name("tasks").unwrap();
-    let resume = async |order: &Order<'_>| projections::resume(&rooms.pool, &rooms.log, tasks, order).await;
+    let resume = async |order: &ResumeRequest<'_>| projections::resume(&rooms.pool, &rooms.log, tasks, order).await;
     let topic = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&rooms.pool).await.unwrap();
     topic("insert into apex.checkpoints (name, position) values ('state:tasks', 1000000) returning position").await;
     // A retry parks the event again while its cause persists.
     let resumed = resume(&order(Decision::Retry, position)).await.unwrap();
-    assert_eq!(resumed, Resumed { applied: 0, parked: 2 });
+    assert_eq!(resumed, ResumeOutcome { applied: 0, parked: 2 });
     // The state topic is set back, so that it republishes a row that the retry changes.
     let published = topic("select position from apex.checkpoints where name = 'state:tasks'").await;
     assert_eq!(published, parked[0].position - 1);
@@ -196,15 +196,18 @@ async fn a_poison_event_parks_only_its_own_stream() {
     // Events of a stream are resumed in order, and only those of the caller's tenant.
     assert!(matches!(resume(&order(Decision::Skip, position + 1)).await, Err(ParkingError::NotFirst(_, _))));
     assert!(matches!(resume(&order(Decision::Skip, position + 2)).await, Err(ParkingError::NotParked(_))));
-    let other = Order { tenant: Some("other"), ..order(Decision::Skip, position) };
+    let other = ResumeRequest { tenant: Some("other"), ..order(Decision::Skip, position) };
     assert!(matches!(resume(&other).await, Err(ParkingError::NotParked(_))));
     // A built version that could apply the event would go live without the decision.
     build(&rooms.pool, &rooms.log, &[tasks], 7, |_| {}).await.unwrap();
     let able = "delete from apex.parked_events where projection = 'tasks@next'";
     assert_eq!(sqlx::query(able).execute(&rooms.pool).await.unwrap().rows_affected(), 2);
-    assert!(matches!(resume(&order(Decision::Skip, position)).await, Err(ParkingError::Built("tasks", _))));
-    drop_version(&rooms.pool, tasks, Spare::Next).await.unwrap();
-    assert_eq!(resume(&order(Decision::Skip, position)).await.unwrap(), Resumed { applied: 0, parked: 1 });
+    assert!(matches!(
+        resume(&order(Decision::Skip, position)).await,
+        Err(ParkingError::AppliedInNextVersion("tasks", _))
+    ));
+    drop_version(&rooms.pool, tasks, InactiveVersion::Next).await.unwrap();
+    assert_eq!(resume(&order(Decision::Skip, position)).await.unwrap(), ResumeOutcome { applied: 0, parked: 1 });
     let number = (position + 1).to_string();
     database
         .run(&["projections", "skip", "tasks", &number, "--reason", "so is this", "--actor", "me"])

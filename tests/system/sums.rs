@@ -91,9 +91,9 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
     let log = streams::Log::open(database.pool.clone(), streams::LogConfig::default()).await.unwrap();
     for name in ["calls", "budgets"] {
         for batch_events in [1, 7, 1000] {
-            let circumstances = projections::Circumstances::foreign(batch_events);
+            let settings = projections::SessionSettings::different_locale(batch_events);
             let projection = projections::by_name(name).unwrap();
-            let comparison = projections::verify(&database.pool, &log, projection, &circumstances).await.unwrap();
+            let comparison = projections::verify(&database.pool, &log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "{name} in batches of {batch_events}: {comparison:#?}");
             assert_eq!(comparison.parked, (0, 0), "{name}");
         }

@@ -7,8 +7,8 @@ use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Labels, TaskId};
 use futures::future::BoxFuture;
 use projections::{
-    Applied, ApplyError, Circumstances, Partitioning, Projection, Spare, Worker, WorkerConfig, build, by_name, compare,
-    drop_version, switch, verify,
+    Applied, ApplyError, InactiveVersion, Projection, SessionSettings, Sharding, Worker, WorkerConfig, build, by_name,
+    compare, drop_version, switch, verify,
 };
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ impl Projection for NextTasks {
     fn version(&self) -> i32 {
         2
     }
-    fn partitioning(&self) -> Partitioning {
-        Partitioning::ByStream(3)
+    fn sharding(&self) -> Sharding {
+        Sharding::ByStream(3)
     }
     fn categories(&self) -> &'static [&'static str] {
         &["task"]
@@ -166,7 +166,8 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
     assert_eq!((status.code_version, status.version, status.old_version), (1, Some(2), Some(1)));
     assert!(!status.is_current());
-    assert!(verify(&rooms.pool, &rooms.log, by_name("tasks").unwrap(), &Circumstances::foreign(100)).await.is_err());
+    let settings = SessionSettings::different_locale(7);
+    assert!(verify(&rooms.pool, &rooms.log, by_name("tasks").unwrap(), &settings).await.is_err());
     let stop = CancellationToken::new();
     let workers: Vec<_> = Worker::all(&NextTasks, &rooms.pool, rooms.log.tail(), WorkerConfig::default())
         .into_iter()
@@ -189,10 +190,10 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     let tasks = "select count(*), count(*) filter (where note = 'of version 2') from apex.tasks";
     let (tasks, changed): (i64, i64) = sqlx::query_as(tasks).fetch_one(&rooms.pool).await.unwrap();
     assert!(tasks > 50 && tasks == changed, "{changed} of {tasks}");
-    let comparison = verify(&rooms.pool, &rooms.log, &NextTasks, &Circumstances::foreign(7)).await.unwrap();
+    let comparison = verify(&rooms.pool, &rooms.log, &NextTasks, &settings).await.unwrap();
     assert!(comparison.is_same(), "{comparison:#?}");
 
-    drop_version(&rooms.pool, &NextTasks, Spare::Old).await.unwrap();
+    drop_version(&rooms.pool, &NextTasks, InactiveVersion::Previous).await.unwrap();
     let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
     assert_eq!(status.old_version, None);
     stop.cancel();

@@ -4,8 +4,8 @@ use crate::projections::append_examples;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
 use projections::{
-    Circumstances, PartitionedError, PartitionedFeed, Worker, WorkerConfig, build, by_name, compare, statuses, switch,
-    verify, wait_for,
+    PartitionedError, PartitionedFeed, SessionSettings, Worker, WorkerConfig, build, by_name, compare, statuses,
+    switch, verify, wait_for,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -78,10 +78,10 @@ async fn deliver(database: &TestDatabase, projection: &str, seed: u64, skips: bo
         }
         queue.next = queue.next.max(end);
         if random.random_bool(0.3) {
-            feed.settle().await.unwrap();
+            feed.advance_low_watermark().await.unwrap();
         }
     }
-    while let Some(awaited) = feed.settle().await.unwrap() {
+    while let Some(awaited) = feed.advance_low_watermark().await.unwrap() {
         feed.fill(&awaited.partition, awaited.position).await.unwrap();
     }
 }
@@ -102,7 +102,8 @@ async fn repeated_and_reordered_deliveries_give_the_rows_of_the_log() {
             deliver(&database, name, seed, skips).await;
             let head = rooms.log.head().await.unwrap();
             wait_for(&rooms.pool, &[name], head, TIMEOUT).await.unwrap();
-            let compared = verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &Circumstances::foreign(7)).await;
+            let compared =
+                verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &SessionSettings::different_locale(7)).await;
             let compared = compared.unwrap();
             assert!(skips || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
             detected += usize::from(!compared.is_same());
@@ -245,8 +246,8 @@ async fn events_from_kafka_are_checked_against_the_log() {
         topic: topic.clone(),
         number: partition_of(event.stream.id, count),
     };
-    let circumstances = Circumstances::foreign(7);
-    let matches_log = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+    let settings = SessionSettings::different_locale(7);
+    let matches_log = async || verify(&pool, &log, projection, &settings).await.unwrap().is_same();
 
     // Partitions were added: streams move to other partitions, and a partition has later events of other streams.
     let of_first = |event: &&RecordedEvent| partition_with(event, PARTITIONS).number == 0;
@@ -285,7 +286,7 @@ async fn events_from_kafka_are_checked_against_the_log() {
         }
     }
     after.fill_all().await.unwrap();
-    assert_eq!(after.settle().await.unwrap(), None);
+    assert_eq!(after.advance_low_watermark().await.unwrap(), None);
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&pool).await.unwrap();
     assert!(matches_log().await && rows == 80, "{rows}");
 }
@@ -306,8 +307,8 @@ async fn shards_and_partitions_at_different_positions_apply_each_event_once() {
     };
     wait_until("one shard is caught up", async || shard_positions().await == [60, 0]).await;
     worker.abort();
-    let circumstances = Circumstances::foreign(7);
-    let matches_log = async || verify(&pool, &log, projection, &circumstances).await.unwrap().is_same();
+    let settings = SessionSettings::different_locale(7);
+    let matches_log = async || verify(&pool, &log, projection, &settings).await.unwrap().is_same();
     assert!(matches_log().await);
 
     let topic: Arc<str> = "apex.call".into();
@@ -326,7 +327,7 @@ async fn shards_and_partitions_at_different_positions_apply_each_event_once() {
     // The build is ahead of the live version, so that comparing waits for the live one.
     let waited = tokio::time::timeout(Duration::from_secs(1), compare(&pool, &log, projection)).await;
     assert!(waited.is_err(), "{waited:?}");
-    let awaited = feed.settle().await.unwrap().unwrap();
+    let awaited = feed.advance_low_watermark().await.unwrap().unwrap();
     assert!(awaited.partition.number != 0);
 
     append(&log, 30).await;
@@ -341,9 +342,9 @@ async fn shards_and_partitions_at_different_positions_apply_each_event_once() {
     feed.fill(&partition(2), Position::from(70)).await.unwrap();
     feed.apply(&partition(2), &of(2, 90, 120).await).await.unwrap();
     assert!(matches_log().await);
-    assert_eq!(feed.settle().await.unwrap().map(|awaited| awaited.partition.number), Some(0));
+    assert_eq!(feed.advance_low_watermark().await.unwrap().map(|awaited| awaited.partition.number), Some(0));
     feed.apply(&partition(0), &of(0, 0, 120).await).await.unwrap();
-    assert_eq!(feed.settle().await.unwrap(), None);
+    assert_eq!(feed.advance_low_watermark().await.unwrap(), None);
     assert_eq!(shard_positions().await, [120, 120]);
     projections::give_back(projection, &pool, &log).await.unwrap();
     assert!(matches_log().await);
@@ -373,10 +374,10 @@ async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
     for (number, to) in [(2, 120), (1, 105), (0, 90)] {
         feed.fill(&TopicPartition { topic: topic.clone(), number }, Position::from(to)).await.unwrap();
     }
-    feed.settle().await.unwrap();
+    feed.advance_low_watermark().await.unwrap();
     let compared = comparing.await.unwrap().unwrap();
     assert!(compared.is_same() && compared.position.get() == 120, "{compared:#?}");
     switch(&pool, &log, projection).await.unwrap();
     feed.fill_all().await.unwrap();
-    feed.settle().await.unwrap();
+    feed.advance_low_watermark().await.unwrap();
 }

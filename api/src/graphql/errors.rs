@@ -150,9 +150,9 @@ pub(crate) fn history(error: &HistoryError) -> Error {
 /// A projection was not there in time.
 pub(crate) fn wait(error: &WaitError) -> Error {
     match error {
-        WaitError::Late { reached, wanted } => {
-            let late = with(coded("LATE", error.to_string()), "reached", reached.to_string());
-            with(late, "wanted", wanted.to_string())
+        WaitError::TimedOut { position, requested } => {
+            let late = with(coded("LATE", error.to_string()), "reached", position.to_string());
+            with(late, "wanted", requested.to_string())
         }
         WaitError::Database(error) => database(error),
     }

@@ -6,7 +6,7 @@ use super::{Services, errors};
 use crate::caller::{Caller, Role};
 use async_graphql::{Context, Enum, Error, Guard, InputObject, Object, Result, SimpleObject};
 use domain::TenantId;
-use projections::{ParkingError, REBUILD_BATCH_EVENTS, RebuildError, Spare};
+use projections::{InactiveVersion, ParkingError, REBUILD_BATCH_EVENTS, RebuildError};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -309,7 +309,8 @@ impl ProjectionMutation {
             Decision::Skip => projections::Decision::Skip,
         };
         let (position, tenant) = (input.position.0, Some(caller.tenant.as_str()));
-        let order = projections::Order { decision, position, tenant, actor: &caller.actor, reason: &input.reason };
+        let order =
+            projections::ResumeRequest { decision, position, tenant, actor: &caller.actor, reason: &input.reason };
         let projection = named(&input.projection)?;
         let resumed = projections::resume(&services.pool, services.commands.log(), projection, &order).await;
         let resumed = resumed.map_err(|error| parking(&error))?;
@@ -370,8 +371,8 @@ impl ProjectionMutation {
     ) -> Result<Projection> {
         let services = ctx.data::<Arc<Services>>()?;
         let spare = match version {
-            SpareVersion::Next => Spare::Next,
-            SpareVersion::Old => Spare::Old,
+            SpareVersion::Next => InactiveVersion::Next,
+            SpareVersion::Old => InactiveVersion::Previous,
         };
         let dropped = projections::drop_version(&services.pool, named(&name)?, spare).await;
         dropped.map_err(|error| errors::versions(&error))?;
@@ -402,8 +403,8 @@ fn parking(error: &ParkingError) -> Error {
     match error {
         ParkingError::NotParked(_) => errors::bad_input("NOT_PARKED", error.to_string()),
         ParkingError::NotFirst(_, _) => errors::bad_input("NOT_FIRST", error.to_string()),
-        ParkingError::Built(_, _) => errors::bad_input("UNDER_CONSTRUCTION", error.to_string()),
-        ParkingError::OtherVersion => errors::bad_input("OTHER_VERSION", error.to_string()),
+        ParkingError::AppliedInNextVersion(_, _) => errors::bad_input("UNDER_CONSTRUCTION", error.to_string()),
+        ParkingError::VersionMismatch => errors::bad_input("OTHER_VERSION", error.to_string()),
         ParkingError::Read(error) => errors::read(error),
         ParkingError::Database(error) => errors::database(error),
         ParkingError::Apply(error) => errors::internal(error),
@@ -412,9 +413,11 @@ fn parking(error: &ParkingError) -> Error {
 
 fn rebuilding(error: &RebuildError) -> Error {
     match error {
-        RebuildError::NotBuilt(_) | RebuildError::OtherBuilt(_) => errors::bad_input("NOT_BUILT", error.to_string()),
-        RebuildError::OtherVersion { .. } => errors::bad_input("OTHER_VERSION", error.to_string()),
-        RebuildError::Elsewhere(_) | RebuildError::Behind(_) | RebuildError::Busy(_) => {
+        RebuildError::NotBuilt(_) | RebuildError::BuiltByOtherVersion(_) => {
+            errors::bad_input("NOT_BUILT", error.to_string())
+        }
+        RebuildError::VersionMismatch { .. } => errors::bad_input("OTHER_VERSION", error.to_string()),
+        RebuildError::BuiltElsewhere(_) | RebuildError::LiveBehind(_) | RebuildError::TablesBusy(_) => {
             errors::coded("CONTENDED", error.to_string())
         }
         RebuildError::Read(error) => errors::read(error),

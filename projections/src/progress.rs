@@ -1,6 +1,6 @@
-//! How far a read model has come: each part of it, and where it is fed from Kafka, each partition of a topic.
+//! How far a read model has come: each shard of it, and where it is fed from Kafka, each partition of a topic.
 
-use crate::projection::{ApplyError, Partitioning};
+use crate::projection::{ApplyError, Sharding};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use streams::relay::partition_of;
@@ -8,15 +8,15 @@ use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
 /// What a version of a read model has applied, by whatever code.
-pub(crate) struct Reach {
+pub(crate) struct Progress {
     /// The version of the tables; none before there is a checkpoint.
     pub(crate) version: Option<i32>,
-    partitioning: Partitioning,
-    parts: HashMap<u16, Position>,
+    sharding: Sharding,
+    shards: HashMap<u16, Position>,
     topics: Vec<Topic>,
 }
 
-/// How far the partitions of a topic are. Some may be ahead of the parts.
+/// How far the partitions of a topic are. Some may be ahead of the shards.
 pub(crate) struct Topic {
     pub(crate) name: String,
     pub(crate) category: String,
@@ -25,7 +25,7 @@ pub(crate) struct Topic {
     reached: HashMap<i32, Position>,
 }
 
-impl Reach {
+impl Progress {
     /// Reads it, as this transaction sees it. Fails where the checkpoints are not those of one division: nobody could
     /// tell what they mean.
     pub(crate) async fn of(connection: &mut PgConnection, follower: &str) -> Result<Self, ApplyError> {
@@ -36,18 +36,18 @@ impl Reach {
                 .await?;
         let key = rows.first().and_then(|row| row.3.as_deref());
         let count = u16::try_from(rows.len()).unwrap_or(u16::MAX);
-        let partitioning = Partitioning::of_key(key, count);
-        let mut parts = HashMap::new();
+        let sharding = Sharding::of_key(key, count);
+        let mut shards = HashMap::new();
         for number in (0..count).filter(|_| rows.iter().all(|row| row.3.as_deref() == key)) {
-            let name = partitioning.checkpoint(follower, number);
-            parts.extend(rows.iter().find(|row| row.0 == name).map(|row| (number, Position::from_i64(row.1))));
+            let name = sharding.checkpoint(follower, number);
+            shards.extend(rows.iter().find(|row| row.0 == name).map(|row| (number, Position::from_i64(row.1))));
         }
-        if parts.len() != rows.len() {
+        if shards.len() != rows.len() {
             let names: Vec<_> = rows.iter().map(|row| row.0.as_str()).collect();
             return Err(ApplyError::Row(format!("checkpoints of several divisions: {}", names.join(", "))));
         }
         let version = rows.iter().filter_map(|row| row.2).max();
-        Ok(Self { version, partitioning, parts, topics: topics(connection, follower).await? })
+        Ok(Self { version, sharding, shards, topics: topics(connection, follower).await? })
     }
 
     /// Whether the event is applied, or parked.
@@ -56,25 +56,25 @@ impl Reach {
         self.has_at(stream.tenant.as_str(), &stream.category, stream.id, event.position)
     }
 
-    /// As [`Reach::has`], for the event of a stream at a position.
+    /// As [`Progress::has`], for the event of a stream at a position.
     pub(crate) fn has_at(&self, tenant: &str, category: &str, stream: Uuid, position: Position) -> bool {
-        let part = self.partitioning.part_of(tenant, stream);
+        let shard = self.sharding.shard_of(tenant, stream);
         let is_at = |reached: Option<&Position>| reached.is_some_and(|reached| position <= *reached);
-        is_at(self.parts.get(&part))
+        is_at(self.shards.get(&shard))
             || self.topics.iter().any(|topic| {
                 topic.category == category && is_at(topic.reached.get(&partition_of(stream, topic.partitions)))
             })
     }
 
     /// The position up to which everything is applied.
-    pub(crate) fn least(&self) -> Position {
-        self.parts.values().min().copied().unwrap_or(Position::ZERO)
+    pub(crate) fn low_watermark(&self) -> Position {
+        self.shards.values().min().copied().unwrap_or(Position::ZERO)
     }
 
     /// The position behind which nothing is applied.
-    pub(crate) fn furthest(&self) -> Position {
+    pub(crate) fn high_watermark(&self) -> Position {
         let ahead = self.topics.iter().flat_map(|topic| topic.reached.values());
-        self.parts.values().chain(ahead).max().copied().unwrap_or(Position::ZERO)
+        self.shards.values().chain(ahead).max().copied().unwrap_or(Position::ZERO)
     }
 
     /// The topics that it is fed from.
