@@ -1,7 +1,8 @@
-//! What is appended, and what became of it.
+//! The input and the result of an append.
 
 use crate::error::InvalidAppend;
-use crate::{Metadata, Position, StreamKey, Version};
+use crate::event::{Metadata, Position, StreamKey, Version};
+use crate::limits::{MAX_APPEND_BYTES, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, MAX_METADATA_BYTES};
 use domain::{EncodeError, EventCodec, TenantId};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -9,30 +10,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
-/// The most events in one append.
-pub(crate) const MAX_APPEND_EVENTS: usize = 10_000;
-/// The largest event, payload and metadata together: with headers it stays below Kafka's default of 1 MiB.
-pub(crate) const MAX_EVENT_BYTES: usize = 900_000;
-/// The largest metadata, as migrations/0010_log_checks.sql has it.
-pub(crate) const MAX_METADATA_BYTES: usize = 4096;
-/// The most bytes in one append.
-pub(crate) const MAX_APPEND_BYTES: usize = 16 * 1024 * 1024;
+#[cfg(test)]
+mod tests;
 
-/// Which version a stream must have for an append to go through.
+/// The version that a stream must have for an append to succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it has.
+    /// Any version: the append does not check it.
     Any,
-    /// This one; [`Version::ZERO`] for a stream that does not exist yet.
+    /// Exactly this version; [`Version::ZERO`] for a stream that does not exist yet.
     Exact(Version),
 }
 
-/// An event to be appended.
+/// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Its id.
+    /// The event's id.
     pub event_id: Uuid,
-    /// Its type.
+    /// The event's type, such as `task.completed`.
     pub name: &'static str,
     /// The schema version of the payload.
     pub schema_version: u16,
@@ -41,10 +36,10 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// Encodes an event under an id.
+    /// Encodes a domain event under an id.
     ///
     /// # Errors
-    /// [`EncodeError`] when the payload cannot be written.
+    /// [`EncodeError`] when the payload cannot be serialized as JSON.
     pub fn encode<E: EventCodec>(event_id: Uuid, event: &E) -> Result<Self, EncodeError> {
         let event_type = event.event_type();
         Ok(Self {
@@ -56,31 +51,32 @@ impl NewEvent {
     }
 }
 
-/// What one append does to one stream.
+/// The part of an append that concerns one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamAppend {
-    /// The aggregate's category.
+    /// The category of the stream's aggregate.
     pub category: Arc<str>,
-    /// Which stream of it.
+    /// The id of the stream within its category.
     pub id: Uuid,
-    /// The version it must have.
+    /// The version that the stream must have.
     pub expected: Expected,
-    /// Its new events; none to make the whole append depend on its version alone.
+    /// The events to append. Empty to make the whole append depend on the stream's version without changing the stream.
     pub events: Vec<NewEvent>,
 }
 
-/// What a client sent with a command, in 17 bytes: the number of the hash's version, and the first 16 bytes of a SHA-256.
+/// A hash of what a client sent with a command, in 17 bytes: the version of the hash, then the first 16 bytes of a
+/// SHA-256.
 ///
-/// A command id that comes again with another hash of the same version is another command, see
+/// A command id that is reused with a different hash of the same version is refused, see
 /// [`AppendError::CommandReused`](crate::AppendError::CommandReused). Hashes of different versions are not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHash([u8; 17]);
 
 impl RequestHash {
-    /// Counted up when what is hashed, or how, changes.
+    /// Incremented when the hashed content or the hash function changes.
     const VERSION: u8 = 1;
 
-    /// The hash of a request in a form that is the same each time that the same is sent.
+    /// Hashes a request. The bytes must be canonical: the same for every transmission of the same request.
     #[must_use]
     pub fn of(request: &[u8]) -> Self {
         let digest = Sha256::digest(request);
@@ -93,35 +89,35 @@ impl RequestHash {
         &self.0
     }
 
-    /// Whether a hash that was kept is of another request.
-    pub(crate) fn differs_from(&self, kept: &[u8]) -> bool {
-        kept.first() == self.0.first() && kept != self.0
+    /// Whether a stored hash is of a different request. Hashes of another version never differ.
+    pub(crate) fn differs_from(&self, stored: &[u8]) -> bool {
+        stored.first() == self.0.first() && stored != self.0
     }
 }
 
-/// Events of one command for one or more streams: all are written or none.
+/// The events of one command for one or more streams: all of them are written, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// Whose streams.
+    /// The tenant that owns the streams.
     pub tenant: TenantId,
-    /// Who caused it, and by what. The command id makes a retry safe.
+    /// Who caused the events, and by which command. The command id makes a retry safe.
     pub metadata: Metadata,
-    /// What was sent with the command; none where it is not known.
+    /// The hash of what the client sent with the command; none when it is not known.
     pub request: Option<RequestHash>,
-    /// The streams.
+    /// The streams, each at most once.
     pub streams: Vec<StreamAppend>,
 }
 
 /// Appends of one process that build on each other before the first of them is committed.
 ///
-/// When one of them is not written, for whatever reason, those handed in after it are refused as
-/// [`crate::AppendError::ChainAborted`]: what they were decided on did not come to be. A chain that was undone stays so; what
-/// comes next begins another. All appends of a chain touch one stream in common, which keeps them in their order.
+/// When one append of a chain is not written, for whatever reason, those submitted after it fail with
+/// [`crate::AppendError::ChainAborted`], because the state that they were decided on never existed. An aborted chain
+/// stays aborted; later appends start a new chain. All appends of a chain must share a stream, which keeps them in order.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(Arc<AtomicBool>);
 
 impl Chain {
-    /// Whether an append of it was not written.
+    /// Whether one of the chain's appends was not written.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.0.load(Ordering::Acquire)
@@ -141,13 +137,14 @@ impl Append {
         self.streams.iter().map(|stream| stream.events.len()).sum()
     }
 
-    /// Whether all it does is to create one stream: then the stream itself is its receipt.
+    /// Whether the append creates one stream and changes no other: then the stream's row serves as its receipt.
     pub(crate) fn creates_one_stream(&self) -> bool {
         let mut written = self.streams.iter().filter(|stream| !stream.events.is_empty());
         let creates = written.next().is_some_and(|stream| stream.expected == Expected::Exact(Version::ZERO));
         creates && written.next().is_none()
     }
 
+    /// Checks the append against the limits, and returns its size in bytes.
     pub(crate) fn check(&self, metadata_bytes: usize) -> Result<usize, InvalidAppend> {
         let found = self.event_count();
         if found == 0 {
@@ -163,8 +160,8 @@ impl Append {
             return Err(InvalidAppend::MissingActor);
         }
         let mut seen = HashSet::new();
-        if let Some(twice) = self.streams.iter().find(|stream| !seen.insert((&stream.category, stream.id))) {
-            return Err(InvalidAppend::DuplicateStream(self.key(twice)));
+        if let Some(duplicate) = self.streams.iter().find(|stream| !seen.insert((&stream.category, stream.id))) {
+            return Err(InvalidAppend::DuplicateStream(self.key(duplicate)));
         }
         let mut total = 0;
         for event in self.streams.iter().flat_map(|stream| &stream.events) {
@@ -181,27 +178,27 @@ impl Append {
     }
 }
 
-/// What became of an append.
+/// The result of a successful append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It was written now.
+    /// The events were written by this append.
     New {
-        /// Its first event.
+        /// The position of the first event.
         first: Position,
-        /// Its last event.
+        /// The position of the last event.
         last: Position,
     },
-    /// It was written before, under the same command id.
+    /// The events were written earlier under the same command id; this append changed nothing.
     Duplicate {
-        /// Its first event.
+        /// The position of the first event.
         first: Position,
-        /// Its last event.
+        /// The position of the last event.
         last: Position,
     },
 }
 
 impl Appended {
-    /// Its last position.
+    /// The position of the last event.
     #[must_use]
     pub fn last(self) -> Position {
         match self {

@@ -1,75 +1,89 @@
-//! Which of the appends that wait go into the next batch.
+//! Which of the queued appends go into the next batch.
 //!
-//! Deliberately absent: any look at the database. What is planned here is checked there.
+//! Deliberately absent: access to the database. What is planned here is checked there.
 
 use crate::append::Expected;
-use crate::appender::{AppenderLimits, Waiting};
-use crate::{AppendError, StreamKey};
+use crate::error::AppendError;
+use crate::event::StreamKey;
+use crate::limits::AppenderLimits;
+use crate::queued_append::{QueuedAppend, Reply};
 use domain::TenantId;
 use std::collections::{HashMap, HashSet, VecDeque};
 use uuid::Uuid;
 
-/// The next batch; empty when nothing may go now.
-pub(crate) struct Taken {
-    pub(crate) batch: Vec<Waiting>,
-    /// All streams that it touches.
+#[cfg(test)]
+mod tests;
+
+/// Appends that are written in one transaction; empty when no queued append may be written now.
+pub(crate) struct Batch {
+    pub(crate) appends: Vec<QueuedAppend>,
+    /// All streams that the appends write to or check.
     pub(crate) streams: Vec<StreamKey>,
+    /// Replies to appends that were removed from the queue because their chain was aborted.
+    pub(crate) aborted: Vec<Reply>,
 }
 
-/// Cuts the next batch from those that wait, in their order.
+/// Takes the next batch from the queue, in the order of the queue. `busy` holds the streams of batches in flight.
 ///
-/// An append waits for the next batch when one of its streams is busy in another, when an earlier append to the same
-/// stream waits, when its command is in this batch already, and when it follows an append to the same stream but does not
-/// expect the version that this one leaves behind: then the database must settle the first one first.
-pub(crate) fn take(waiting: &mut VecDeque<Waiting>, busy: &HashSet<StreamKey>, limits: &AppenderLimits) -> Taken {
+/// An append stays in the queue when:
+/// - one of its streams is busy;
+/// - an earlier append to one of its streams stays in the queue;
+/// - its command id is in this batch already;
+/// - it follows an append to the same stream in this batch, and does not expect the version that this one results in:
+///   then the database must decide about the first one first;
+/// - the batch is full.
+pub(crate) fn next_batch(
+    queue: &mut VecDeque<QueuedAppend>,
+    busy: &HashSet<StreamKey>,
+    limits: &AppenderLimits,
+) -> Batch {
     let mut plan = Plan::default();
-    let mut batch = Vec::new();
-    let mut later = VecDeque::new();
+    let (mut appends, mut aborted) = (Vec::new(), Vec::new());
+    let mut skipped = VecDeque::new();
     let (mut events, mut bytes) = (0, 0);
-    while let Some(mut next) = waiting.pop_front() {
-        if next.chain.as_ref().is_some_and(crate::append::Chain::is_aborted) {
-            next.respond(Err(AppendError::ChainAborted));
+    while let Some(mut next) = queue.pop_front() {
+        if next.is_chain_aborted() {
+            aborted.push(next.finish(Err(AppendError::ChainAborted)));
             continue;
         }
-        let fits = batch.is_empty()
+        let fits = appends.is_empty()
             || (events + next.append.event_count() <= limits.max_batch_events
                 && bytes + next.bytes <= limits.max_batch_bytes);
         if !fits {
-            later.push_back(next);
+            skipped.push_back(next);
             break;
         }
         if plan.admits(&next, busy) {
             plan.add(&next);
-            next.place = None;
+            next.permit = None;
             events += next.append.event_count();
             bytes += next.bytes;
-            batch.push(next);
+            appends.push(next);
         } else {
-            // It keeps its place before later appends to the same streams, and before its own retries.
-            plan.held_back.extend(next.keys.iter().cloned());
-            plan.commands.insert(command(&next));
-            later.push_back(next);
+            plan.skip(&next);
+            skipped.push_back(next);
         }
     }
-    later.append(waiting);
-    *waiting = later;
-    Taken { batch, streams: plan.versions.into_keys().collect() }
+    skipped.append(queue);
+    *queue = skipped;
+    Batch { appends, streams: plan.versions.into_keys().collect(), aborted }
 }
 
 #[derive(Default)]
 struct Plan {
-    /// The version of each stream after the batch so far; none where it began with an append to any version.
+    /// The version of each stream after the batch so far; none when it started with an append to any version.
     versions: HashMap<StreamKey, Option<u64>>,
     commands: HashSet<(TenantId, Uuid)>,
-    held_back: HashSet<StreamKey>,
+    /// Streams of appends that stay in the queue.
+    skipped_streams: HashSet<StreamKey>,
 }
 
 impl Plan {
-    fn admits(&self, next: &Waiting, busy: &HashSet<StreamKey>) -> bool {
-        !self.commands.contains(&command(next))
+    fn admits(&self, next: &QueuedAppend, busy: &HashSet<StreamKey>) -> bool {
+        !self.commands.contains(&next.command())
             && next.keys.iter().zip(&next.append.streams).all(|(key, stream)| {
                 !busy.contains(key)
-                    && !self.held_back.contains(key)
+                    && !self.skipped_streams.contains(key)
                     && match (self.versions.get(key), stream.expected) {
                         (None, _) | (Some(_), Expected::Any) => true,
                         (Some(version), Expected::Exact(expected)) => *version == Some(expected.get()),
@@ -77,8 +91,8 @@ impl Plan {
             })
     }
 
-    fn add(&mut self, next: &Waiting) {
-        self.commands.insert(command(next));
+    fn add(&mut self, next: &QueuedAppend) {
+        self.commands.insert(next.command());
         for (key, stream) in next.keys.iter().zip(&next.append.streams) {
             let added = stream.events.len() as u64;
             let version = self.versions.entry(key.clone()).or_insert(match stream.expected {
@@ -88,8 +102,10 @@ impl Plan {
             *version = version.map(|version| version + added);
         }
     }
-}
 
-fn command(waiting: &Waiting) -> (TenantId, Uuid) {
-    (waiting.append.tenant.clone(), waiting.append.metadata.command_id)
+    /// Keeps an append ahead of later appends to the same streams, and of retries of the same command.
+    fn skip(&mut self, next: &QueuedAppend) {
+        self.skipped_streams.extend(next.keys.iter().cloned());
+        self.commands.insert(next.command());
+    }
 }

@@ -1,13 +1,13 @@
-//! Checkpoints: how far somebody who follows the log has come.
+//! Checkpoints: the last position that a consumer of the log has processed.
 
-use crate::Position;
+use crate::event::Position;
 use sqlx::postgres::PgConnection;
 
-/// Moves a checkpoint if it still is where the caller found it, and says whether it was: who was overtaken by another
-/// moves nothing.
+/// Advances a checkpoint by compare-and-set. Returns false, and changes nothing, when the checkpoint is not at `from` any
+/// more: another process has moved it.
 ///
 /// # Errors
-/// The database's.
+/// The driver's error when the statement fails; the caller's transaction is aborted then.
 pub async fn advance_checkpoint(
     connection: &mut PgConnection,
     name: &str,

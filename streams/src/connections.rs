@@ -1,45 +1,45 @@
-//! The connections of the appender, one for each batch on its way.
+//! The appender's connections, one for each batch in flight.
 //!
-//! They are no part of a pool: a pool asks a connection whether it lives each time that it comes back, and so doubles the
-//! round trips of a busy log.
+//! They are not pooled: a pool tests each connection that is returned to it, which doubles the round trips of a busy log.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Error};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A connection that rested for so long is asked whether it still lives, before it gets an append whose outcome would
-/// else be unknown.
+/// Idle time after which a connection is tested before it is used: an append sent on a broken connection would have an
+/// unknown outcome.
 const PING_AFTER: Duration = Duration::from_millis(10);
-/// How long that, and making a new one, may take.
+/// Timeout of that test, and of opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) struct Connections {
-    resting: Mutex<Vec<(PgConnection, Instant)>>,
-    /// Makes new ones, and tries again while the server is starting.
-    maker: PgPool,
+pub(crate) struct AppenderConnections {
+    /// Idle connections, and since when each is idle.
+    idle: Mutex<Vec<(PgConnection, Instant)>>,
+    /// Opens connections, and retries while the server is starting.
+    factory: PgPool,
 }
 
-impl Connections {
+impl AppenderConnections {
     pub(crate) fn new(options: PgConnectOptions) -> Self {
-        let maker = PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT);
-        // What is answered is durable, whatever the server or the role has for a default.
-        let maker = maker.after_connect(|connection, _| {
+        let factory = PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT);
+        // An acknowledged append is durable, whatever default the server or the role has.
+        let factory = factory.after_connect(|connection, _| {
             Box::pin(async move {
-                let flush = "select set_config('synchronous_commit', 'on', false)
-                             where current_setting('synchronous_commit') = 'off'";
-                sqlx::query(flush).execute(connection).await.map(|_| ())
+                let sync_commit = "select set_config('synchronous_commit', 'on', false)
+                                   where current_setting('synchronous_commit') = 'off'";
+                sqlx::query(sync_commit).execute(connection).await.map(|_| ())
             })
         });
-        let maker = maker.connect_lazy_with(options);
-        Self { resting: Mutex::default(), maker }
+        let factory = factory.connect_lazy_with(options);
+        Self { idle: Mutex::default(), factory }
     }
 
-    /// A connection that lived a moment ago.
-    pub(crate) async fn take(&self) -> Result<PgConnection, Error> {
+    /// An idle connection that still works, or a new one.
+    pub(crate) async fn acquire(&self) -> Result<PgConnection, Error> {
         loop {
-            let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((mut connection, since)) = resting else { break };
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((mut connection, since)) = idle else { break };
             if since.elapsed() < PING_AFTER {
                 return Ok(connection);
             }
@@ -47,11 +47,11 @@ impl Connections {
                 return Ok(connection);
             }
         }
-        Ok(self.maker.acquire().await?.detach())
+        Ok(self.factory.acquire().await?.detach())
     }
 
-    /// Takes back one that has answered all it was asked. Any other is dropped, which closes it.
-    pub(crate) fn give_back(&self, connection: PgConnection) {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
+    /// Keeps a connection whose statements have all completed. Any other must be dropped, which closes it.
+    pub(crate) fn release(&self, connection: PgConnection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
     }
 }

@@ -1,9 +1,9 @@
-//! The events of topics that the relay fills, shared out among the members of a consumer group.
+//! The events of the topics that the relay publishes to, distributed among the members of a consumer group.
 //!
-//! Offsets are hints: they say where to begin. What was applied is somebody else's knowledge, and what there is to apply
-//! the log's: nothing here promises to be complete.
+//! Committed offsets are hints about where to start. What was applied is recorded elsewhere, and the complete set of
+//! events is the log: nothing here promises to be complete.
 
-use crate::RecordedEvent;
+use crate::event::RecordedEvent;
 use crate::relay::{RelayConfig, decode};
 use futures::FutureExt;
 use rdkafka::ClientContext;
@@ -16,19 +16,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
-/// How long a member may be silent until its partitions go to others.
+/// How long a member may send no heartbeat before its partitions are assigned to others.
 const SESSION_TIMEOUT_MS: &str = "6000";
-/// How long the broker may take to tell how many partitions a topic has.
+/// How long the broker may take to report the number of partitions of a topic.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why events cannot be had from Kafka.
+/// Why events cannot be consumed from Kafka.
 #[derive(Debug, Error)]
 pub enum ConsumerError {
-    /// The client failed; many failures pass.
+    /// The Kafka client failed. Most failures are temporary.
     #[error("Kafka cannot be read")]
     Kafka(#[from] KafkaError),
-    /// The topic has no partitions: the relay has not made it yet.
-    #[error("there is no topic {0}: the relay makes it")]
+    /// The topic does not exist yet; the relay creates it.
+    #[error("the topic {0} does not exist: start a relay, which creates it")]
     NoTopic(String),
 }
 
@@ -37,18 +37,18 @@ pub enum ConsumerError {
 pub struct TopicPartition {
     /// The topic.
     pub topic: Arc<str>,
-    /// The number, from 0.
+    /// The partition's number, from 0.
     pub number: i32,
 }
 
 /// Events of one partition, in order.
 #[derive(Debug, Clone)]
 pub struct PartitionBatch {
-    /// Which partition.
+    /// The partition.
     pub partition: TopicPartition,
     /// The events.
     pub events: Vec<Arc<RecordedEvent>>,
-    /// The offset behind the last of them.
+    /// The offset after the last event.
     next_offset: i64,
 }
 
@@ -61,19 +61,19 @@ pub struct Consumer {
 struct Context;
 
 impl ClientContext for Context {
-    /// Whoever reads gets it too.
+    /// Logged for debugging only: [`Consumer::next`] returns the same error.
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(error = &error as &dyn std::error::Error, reason, "the Kafka client reports");
+        tracing::debug!(error = &error as &dyn std::error::Error, reason, "the Kafka client reported an error");
     }
 }
 
 impl ConsumerContext for Context {}
 
 impl Consumer {
-    /// Joins a group that reads the topics of some categories.
+    /// Joins a consumer group that reads the topics of some categories.
     ///
     /// # Errors
-    /// [`ConsumerError`] when the client cannot be set up.
+    /// [`ConsumerError::Kafka`] when the client cannot be created, because a setting is not valid.
     pub fn join(config: &RelayConfig, group: &str, categories: &[&str]) -> Result<Self, ConsumerError> {
         let mut client = ClientConfig::new();
         client
@@ -93,10 +93,10 @@ impl Consumer {
         Ok(Self { consumer, topics })
     }
 
-    /// How many partitions each topic has.
+    /// The number of partitions of each topic. Blocks for up to 10 s per topic.
     ///
     /// # Errors
-    /// [`ConsumerError::NoTopic`] where there is none, and when Kafka does not answer.
+    /// [`ConsumerError::NoTopic`] when a topic does not exist, [`ConsumerError::Kafka`] when no broker answers in time.
     pub fn partitions(&self) -> Result<HashMap<Arc<str>, i32>, ConsumerError> {
         let count = |topic: &Arc<str>| {
             let metadata = self.consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
@@ -109,29 +109,29 @@ impl Consumer {
         self.topics.iter().map(count).collect()
     }
 
-    /// Waits for events, and returns those that are there by partition, up to a number. What is handed out is not
-    /// handed out again, unless partitions move. May be given up at any time.
+    /// Waits for events, and returns up to `limit` of those that have arrived, grouped by partition. An event is returned
+    /// once, unless its partition is reassigned. Cancel-safe.
     ///
     /// # Errors
-    /// [`ConsumerError::Kafka`]; asking again is all that can be done.
+    /// [`ConsumerError::Kafka`] when the client reports an error; call again to continue.
     pub async fn next(&self, limit: usize) -> Result<Vec<PartitionBatch>, ConsumerError> {
         let mut batches = Vec::new();
-        Self::take(&self.consumer.recv().await?, &mut batches);
+        Self::add(&self.consumer.recv().await?, &mut batches);
         for _ in 1..limit {
-            // An error that comes now is another's than what is in hand, and comes again if it matters.
+            // An error here must not discard the events received so far; it occurs again if it persists.
             let Some(Ok(received)) = self.consumer.recv().now_or_never() else { break };
-            Self::take(&received, &mut batches);
+            Self::add(&received, &mut batches);
         }
         Ok(batches)
     }
 
-    fn take(message: &BorrowedMessage<'_>, batches: &mut Vec<PartitionBatch>) {
+    fn add(message: &BorrowedMessage<'_>, batches: &mut Vec<PartitionBatch>) {
         let (topic, number, offset) = (message.topic(), message.partition(), message.offset());
         let event = match decode(message) {
             Ok(event) => Arc::new(event),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(topic, number, offset, error, "a message that is not the relay's is left out");
+                tracing::warn!(topic, number, offset, error, "skipped a message that was not published by the relay");
                 return;
             }
         };
@@ -146,10 +146,11 @@ impl Consumer {
         }
     }
 
-    /// Says that a batch was applied: whoever reads the partition next may begin behind it. Nothing depends on it.
+    /// Stores the offset after a batch that was applied, from which the next member to read the partition starts. An
+    /// optimization only: correctness does not depend on it.
     pub fn mark_applied(&self, batch: &PartitionBatch) {
         let PartitionBatch { partition, next_offset, .. } = batch;
-        // Fails where the partition has moved in the meantime; then it is somebody else's to say.
+        // Fails when the partition was reassigned meanwhile; its new owner then stores its offsets.
         drop(self.consumer.store_offset(&partition.topic, partition.number, next_offset - 1));
     }
 }

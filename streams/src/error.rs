@@ -1,44 +1,46 @@
-//! What can go wrong with the log.
+//! Errors of the log.
 
-use crate::{ArchiveError, DatabaseError, Position, StreamKey, Version};
+use crate::archive::ArchiveError;
+use crate::database_error::DatabaseError;
+use crate::event::{Position, StreamKey, Version};
 use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why an append was not done.
+/// Why an append failed.
 #[derive(Debug, Clone, Error)]
 pub enum AppendError {
-    /// A stream is not at the version that was expected. Nothing was written.
+    /// A stream is not at the expected version. Nothing was written.
     #[error("stream {stream} is at version {current}")]
     Conflict {
-        /// Which stream.
+        /// The stream.
         stream: StreamKey,
-        /// Where it is.
+        /// The stream's current version.
         current: Version,
     },
-    /// Another request was executed under the same command id. Nothing was written.
-    #[error("the command id belongs to another command that was executed before: give this one an id of its own")]
+    /// The command id was used before with a different request. Nothing was written.
+    #[error("the command id was already used by a different command: use a new command id")]
     CommandReused,
-    /// Too many appends wait already. Nothing was written; try again after the given time.
-    #[error("the log is busy; try again in {} ms", retry_after.as_millis())]
+    /// The append queue is full. Nothing was written; retry after the given time.
+    #[error("the log is busy: retry in {} ms", retry_after.as_millis())]
     Busy {
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// The append itself is not acceptable. Nothing was written.
+    /// The append is not valid. Nothing was written.
     #[error(transparent)]
     Invalid(#[from] InvalidAppend),
-    /// The database could not be reached, or could not do it at this moment. Nothing was written.
+    /// The database could not be reached, or could not execute the append at the moment. Nothing was written.
     #[error("the log's database is not available at the moment")]
     Unavailable(#[source] DatabaseError),
     /// The database refused the append. Nothing was written.
     #[error("the log's database refused the append")]
     Refused(#[source] DatabaseError),
-    /// The connection broke after the append was sent: it may or may not be written. The retry with the same
-    /// command id finds out.
-    #[error("it is not known whether the append was written; retry with the same command id")]
+    /// The connection broke after the append was sent: the append may or may not have been written. A retry with the
+    /// same command id finds out.
+    #[error("it is not known whether the append was written: retry with the same command id")]
     Indeterminate(#[source] DatabaseError),
-    /// An earlier append of its [`crate::Chain`] was not written, so neither was this one. Decide again.
+    /// An earlier append of the same [`crate::Chain`] was not written, so this one was not written either. Decide again.
     #[error("an append that this one builds on was not written")]
     ChainAborted,
     /// The log is shutting down. Nothing was written.
@@ -47,7 +49,7 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// Whether the same append, under the same command id, may go better later.
+    /// Whether the same append, under the same command id, may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -57,99 +59,112 @@ impl AppendError {
         }
     }
 
-    /// For who waited for an answer that nobody is left to give.
+    /// The error of a caller whose append was in flight when the task that would have replied ended.
     #[must_use]
     pub fn outcome_unknown() -> Self {
         Self::Indeterminate(DatabaseError::from(sqlx::Error::WorkerCrashed))
     }
+
+    /// Classifies an error that occurred after the append was sent: unless the server reported a rollback, the outcome is
+    /// not known.
+    pub(crate) fn after_send(error: sqlx::Error) -> Self {
+        let error = DatabaseError::from(error);
+        if !error.is_rolled_back() {
+            Self::Indeterminate(error)
+        } else if error.is_transient_rollback() {
+            Self::Unavailable(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
 }
 
-/// What is wrong with an append.
+/// Why an append is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidAppend {
-    /// No events in any stream.
+    /// The append has no events.
     #[error("an append needs at least one event")]
     Empty,
-    /// One stream occurs twice.
+    /// The append names a stream twice.
     #[error("stream {0} occurs twice in one append")]
     DuplicateStream(StreamKey),
-    /// Too many events.
-    #[error("{found} events in one append, {limit} are allowed")]
+    /// The append has too many events.
+    #[error("the append has {found} events, the limit is {limit}")]
     TooManyEvents {
-        /// How many there are.
+        /// The number of events.
         found: usize,
         /// The limit.
         limit: usize,
     },
-    /// Nobody who answers for it.
+    /// The metadata names no actor.
     #[error("an append needs an actor")]
     MissingActor,
-    /// Actor and ids.
-    #[error("the metadata has {bytes} bytes, {limit_bytes} are allowed")]
+    /// The metadata is too large.
+    #[error("the metadata has {bytes} bytes, the limit is {limit_bytes}")]
     MetadataTooLarge {
-        /// As JSON.
+        /// The size of the metadata as JSON text.
         bytes: usize,
         /// The limit.
         limit_bytes: usize,
     },
-    /// An event that Kafka would refuse later.
-    #[error("an event has {bytes} bytes, {limit_bytes} are allowed")]
+    /// An event is larger than Kafka accepts.
+    #[error("an event has {bytes} bytes, the limit is {limit_bytes}")]
     EventTooLarge {
-        /// Payload and metadata together.
+        /// The size of payload and metadata together.
         bytes: usize,
         /// The limit.
         limit_bytes: usize,
     },
-    /// All events together.
-    #[error("the events have {bytes} bytes together, {limit_bytes} are allowed")]
+    /// The events are too large together.
+    #[error("the append has {bytes} bytes, the limit is {limit_bytes}")]
     AppendTooLarge {
-        /// All payloads and metadata.
+        /// The size of all payloads and metadata.
         bytes: usize,
         /// The limit.
         limit_bytes: usize,
     },
 }
 
-impl ReadError {
-    /// Whether the same may be read later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Database(error) if error.is_retryable())
-    }
-}
-
-/// Why the log could not be read.
+/// Why reading the log failed.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The database failed; reading again later may work.
+    /// The database failed.
     #[error("the log cannot be read")]
     Database(#[from] DatabaseError),
     /// The process is shutting down.
     #[error("the log is shutting down")]
     Closed,
-    /// What was asked for is no longer in the database.
+    /// The requested events are archived, and this process has no archive folder to read them from.
     #[error(
-        "positions {from} to {to} are archived, from {} on: name the folder that holds the archive files with \
+        "positions {from} to {to} are archived, starting with {}: name the folder that holds the archive files with \
          APEX_ARCHIVE or --archive",
         location.display()
     )]
     Archived {
-        /// The first position that would have been read.
+        /// The first archived position of the request.
         from: Position,
-        /// The last one that may have been.
+        /// The last archived position of the request.
         to: Position,
-        /// Where the first of the files was written to.
+        /// The path that the first of the archive files was written to.
         location: PathBuf,
     },
-    /// The archive is not what it should be.
+    /// The archive cannot be read, or is damaged.
     #[error("the archive cannot be read")]
     Archive(#[from] ArchiveError),
     /// Versions of a stream are neither in the database nor in the archives.
     #[error("versions of the stream {stream} are missing")]
     Gap {
-        /// Which stream.
+        /// The stream.
         stream: StreamKey,
     },
+}
+
+impl ReadError {
+    /// Whether the same read may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
 }
 
 impl From<sqlx::Error> for ReadError {

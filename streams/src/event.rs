@@ -1,4 +1,4 @@
-//! What the log holds.
+//! Events as the log stores them, and the keys that order them.
 
 use chrono::{DateTime, Utc};
 use domain::{DecodeError, Event, TenantId};
@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// Declares a newtype of `u64` that counts from 1.
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -18,7 +19,7 @@ macro_rules! counter {
         pub struct $name(u64);
 
         impl $name {
-            /// Before the first.
+            /// Before the first event.
             pub const ZERO: Self = Self(0);
 
             /// The number.
@@ -27,13 +28,13 @@ macro_rules! counter {
                 self.0
             }
 
-            /// As PostgreSQL's bigint; numbers beyond it are beyond anything stored.
+            /// The number as PostgreSQL's `bigint`; saturates, since no stored number exceeds it.
             #[must_use]
             pub fn as_i64(self) -> i64 {
                 i64::try_from(self.0).unwrap_or(i64::MAX)
             }
 
-            /// From PostgreSQL's bigint, where it is never negative.
+            /// From PostgreSQL's `bigint`, where it is never negative.
             #[must_use]
             pub fn from_i64(number: i64) -> Self {
                 Self(u64::try_from(number).unwrap_or(0))
@@ -50,22 +51,23 @@ macro_rules! counter {
 }
 
 counter! {
-    /// A place in the log, from 1 without gaps; 0 is before the first event.
+    /// The position of an event in the log, from 1 without gaps; 0 is before the first event.
     Position
 }
 counter! {
-    /// A place in a stream, from 1 without gaps; 0 is a stream without events.
+    /// The version of a stream: the number of its events. An event's version is its number within its stream, from 1
+    /// without gaps; 0 is a stream without events.
     Version
 }
 
-/// The name of a stream.
+/// The identity of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamKey {
-    /// Whose.
+    /// The tenant that owns the stream.
     pub tenant: TenantId,
-    /// Of which aggregate.
+    /// The category of the aggregate, such as `task`.
     pub category: Arc<str>,
-    /// Which one.
+    /// The id of the aggregate.
     pub id: Uuid,
 }
 
@@ -75,35 +77,35 @@ impl fmt::Display for StreamKey {
     }
 }
 
-/// Who caused an event, and by what.
+/// Who caused an event, and by which command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The person, agent or policy that gave the command.
     pub actor: String,
-    /// The command; a retry has the same id.
+    /// The id of the command; a retry has the same id.
     pub command_id: Uuid,
-    /// What it all belongs to.
+    /// The id that relates all commands and events of one operation.
     pub correlation_id: Uuid,
-    /// The event that the command reacted to.
+    /// The id of the event that the command reacted to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
-    /// The trace that the command was a part of (W3C Trace Context).
+    /// The trace context of the command, as a W3C `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
 
-/// An event as it stands in the log.
+/// An event as stored in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedEvent {
-    /// Its place in the log.
+    /// The event's position in the log.
     pub position: Position,
-    /// Its stream.
+    /// The event's stream.
     pub stream: StreamKey,
-    /// Its place in the stream.
+    /// The event's version in its stream.
     pub version: Version,
-    /// Its id.
+    /// The event's id.
     pub event_id: Uuid,
-    /// Its type, such as `task.completed`.
+    /// The event's type, such as `task.completed`.
     pub name: String,
     /// The schema version of the payload.
     pub schema_version: u16,
@@ -111,39 +113,45 @@ pub struct RecordedEvent {
     pub payload: String,
     /// The metadata as it was written, byte for byte.
     pub metadata: String,
-    /// When it was appended, by the database's clock; never falls as positions rise.
+    /// When the event was appended, by the database's clock. Never decreases as positions increase.
     pub recorded_at: DateTime<Utc>,
-    /// SHA-256 of the content; see [`content_hash`].
+    /// The SHA-256 of the content; see [`content_hash`].
     pub content_hash: Vec<u8>,
 }
 
 impl RecordedEvent {
-    /// The event as its aggregate knows it.
+    /// Decodes the domain event.
     ///
     /// # Errors
-    /// [`DecodeError`] when this code does not know the type, the payload does not fit, or the tenant is none.
+    /// [`DecodeError`] when this version of Apex does not know the type, the payload does not match its schema, or the
+    /// tenant id is not valid.
     pub fn decode(&self) -> Result<Event, DecodeError> {
         self.stream.tenant.check()?;
         Event::decode(&self.stream.category, &self.name, self.schema_version, &self.payload)
     }
 
-    /// Who caused it, and by what.
+    /// Parses the metadata.
     ///
     /// # Errors
-    /// serde's error when the metadata does not fit.
+    /// The JSON error when the stored metadata does not have the expected fields.
     pub fn metadata(&self) -> Result<Metadata, serde_json::Error> {
         serde_json::from_str(&self.metadata)
     }
 
-    /// Whether the content is what was hashed when it was written.
+    /// Whether the content still has the hash that was stored when the event was appended.
     #[must_use]
     pub fn content_is_intact(&self) -> bool {
         content_hash(&self.stream, self.event_id, &self.name, self.schema_version, &self.payload, &self.metadata)
             == self.content_hash.as_slice()
     }
 
-    /// Reads any row: one that says what no event can say is refused by [`RecordedEvent::decode`], so that a reader can
-    /// pass over it. Were it refused here, no reader would ever get beyond it.
+    /// The size of payload and metadata in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.payload.len() + self.metadata.len()
+    }
+
+    /// Reads any row. A row that is no valid event fails in [`RecordedEvent::decode`] instead, so that a reader can skip
+    /// it; an error here would stop every reader at it.
     pub(crate) fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             position: Position::from_i64(row.try_get("position")?),
@@ -155,7 +163,7 @@ impl RecordedEvent {
             version: Version::from_i64(row.try_get("version")?),
             event_id: row.try_get("event_id")?,
             name: row.try_get("type")?,
-            // No type has a version 0.
+            // 0 is the schema version of no type.
             schema_version: u16::try_from(row.try_get::<i16, _>("schema_version")?).unwrap_or(0),
             payload: row.try_get("payload")?,
             metadata: row.try_get("metadata")?,
@@ -165,9 +173,9 @@ impl RecordedEvent {
     }
 }
 
-/// SHA-256 over what an event says and whose it is: tenant, category, stream id, event id, type, schema version,
-/// payload and metadata, each preceded by its length as eight big-endian bytes. Position, version and time are the
-/// log's, not the content's.
+/// The SHA-256 of an event's content: tenant, category, stream id, event id, type, schema version, payload and metadata,
+/// each preceded by its length as eight big-endian bytes. Position, version and time are not hashed: the log assigns
+/// them.
 #[must_use]
 pub fn content_hash(
     stream: &StreamKey,

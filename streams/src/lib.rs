@@ -1,9 +1,9 @@
 //! The event log on PostgreSQL, its tail, and the relay to Kafka.
 //!
-//! Writers hand [`Append`]s to the [`Log`], which commits those that wait together; readers page through positions
-//! or follow the [`Tail`]. Position order is commit order and positions have no gaps, so a reader needs nothing but
-//! the last position that it has seen. Deliberately absent: sequences, time-outs for gaps, transaction ids in
-//! readers, and any use of a notification other than as a hint to look.
+//! Writers submit [`Append`]s to the [`Log`], which commits queued appends in groups; readers page through positions or
+//! follow the [`Tail`]. Position order is commit order and positions have no gaps, so a reader needs nothing but the last
+//! position that it has read. Deliberately absent: sequences, timeouts for gaps, transaction ids in readers, and
+//! notifications used as anything but a hint to read.
 
 mod append;
 mod appender;
@@ -11,24 +11,35 @@ mod archive;
 mod batch;
 mod checkpoint;
 mod commit;
+mod committer;
 mod connections;
 mod consumer;
 mod database_error;
 mod error;
 mod event;
+mod filter;
+mod limits;
 mod log;
 mod observe;
+mod page;
 mod pages;
 mod partitions;
-mod read;
+mod queue_capacity;
+mod queued_append;
+mod reader;
+mod receipt;
 pub mod relay;
-mod room;
 mod snapshots;
+mod table;
 mod tail;
+mod tail_window;
+#[cfg(test)]
+mod test_appends;
+#[cfg(test)]
+mod test_events;
 mod trace;
 
 pub use append::{Append, Appended, Chain, Expected, NewEvent, RequestHash, StreamAppend};
-pub use appender::AppenderLimits;
 pub use archive::{
     ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, ArchiveRecord, Archiver, ArchiverError,
     Manifest, list_archives,
@@ -38,11 +49,16 @@ pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
 pub use database_error::{DatabaseError, DatabaseFault, is_retryable};
 pub use error::{AppendError, InvalidAppend, ReadError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
-pub use log::{LOG_CONNECTIONS, Log, LogConfig, PendingAppend};
+pub use filter::ReadFilter;
+pub use limits::AppenderLimits;
+pub use log::{LOG_CONNECTIONS, Log, LogConfig};
 pub use observe::register_metrics;
+pub use page::PageLimit;
 pub use pages::Pages;
 pub use partitions::Headroom;
-pub use read::{ReadFilter, Receipt};
+pub use queued_append::PendingAppend;
+pub use receipt::Receipt;
 pub use snapshots::{NewSnapshot, Snapshot};
-pub use tail::{FilteredPage, PageLimit, Tail, TailConfig};
+pub use tail::{Tail, TailConfig};
+pub use tail_window::FilteredPage;
 pub use trace::link_to_causes;

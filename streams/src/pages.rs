@@ -1,18 +1,18 @@
-//! Reading as much of the log as there is, in pages that fit in memory.
+//! Reading any amount of the log in pages that fit in memory.
 
-use crate::read::{Limit, Page, Reader};
-use crate::{Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Version};
+use crate::error::ReadError;
+use crate::event::{Position, RecordedEvent, StreamKey, Version};
+use crate::filter::ReadFilter;
+use crate::page::{Page, PageLimit};
+use crate::reader::Reader;
 
-/// Bytes of payload and metadata after which a page ends, whatever number of events was asked for.
-pub(crate) const PAGE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Pages of events, one after the other; see [`Log::pages`](crate::Log::pages) and
-/// [`Log::stream_pages`](crate::Log::stream_pages). However long the log is, and however large its events, a page is in
-/// memory and no more.
+/// Consecutive pages of events; see [`Log::pages`](crate::Log::pages) and
+/// [`Log::stream_pages`](crate::Log::stream_pages). At most one page is in memory, however long the log is and however
+/// large its events are: a page ends at 8 MiB.
 pub struct Pages {
     reader: Reader,
     source: Source,
-    limit: Limit,
+    limit: PageLimit,
     is_done: bool,
 }
 
@@ -22,22 +22,22 @@ enum Source {
 }
 
 impl Pages {
-    pub(crate) fn of_log(reader: Reader, after: Position, filter: ReadFilter, events: usize) -> Self {
-        Self::new(reader, Source::Log { after, filter }, events)
+    pub(crate) fn of_log(reader: Reader, after: Position, filter: ReadFilter, page_events: usize) -> Self {
+        Self::new(reader, Source::Log { after, filter }, page_events)
     }
 
-    pub(crate) fn of_stream(reader: Reader, key: StreamKey, after: Version, events: usize) -> Self {
-        Self::new(reader, Source::Stream { after, key }, events)
+    pub(crate) fn of_stream(reader: Reader, key: StreamKey, after: Version, page_events: usize) -> Self {
+        Self::new(reader, Source::Stream { after, key }, page_events)
     }
 
-    fn new(reader: Reader, source: Source, events: usize) -> Self {
-        Self { reader, source, limit: Limit { bytes: PAGE_BYTES, ..Limit::events(events) }, is_done: false }
+    fn new(reader: Reader, source: Source, page_events: usize) -> Self {
+        Self { reader, source, limit: PageLimit::of_events(page_events).bounded(), is_done: false }
     }
 
-    /// The next page, in order; none at the end of the log or the stream as of that moment.
+    /// The next page; none once the end of the log or of the stream was reached.
     ///
     /// # Errors
-    /// [`ReadError`]; the same page can be asked for again.
+    /// [`ReadError`] when the database or the archive cannot be read; the same page can be requested again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         if self.is_done {
             return Ok(None);

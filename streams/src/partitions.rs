@@ -1,35 +1,35 @@
-//! Partitions: made ahead of need, and indexed once nothing is written to them any more.
+//! Partitions of the events table: created ahead of the head, and indexed once they are complete.
 
-use crate::ReadError;
+use crate::error::ReadError;
 use metrics::counter;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::time::Duration;
 
-/// Empty partitions kept before the head.
+/// How many empty partitions are kept ahead of the head.
 const PARTITIONS_AHEAD: i32 = 2;
-/// How often to look.
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often partitions are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How much room there is before the log, until more partitions are made.
+/// How much can still be appended before more partitions must be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headroom {
-    /// Positions that can still be appended.
+    /// The number of positions that existing partitions can still hold.
     pub positions: i64,
-    /// Positions of a partition.
+    /// The number of positions that a partition holds.
     pub partition_size: i64,
 }
 
 impl Headroom {
-    /// Whether partitions are made too late: [`Log::maintain_partitions`](crate::Log::maintain_partitions) keeps two empty ones,
-    /// and there is not one.
+    /// Whether partitions are created too late: there is less than one empty partition, while
+    /// [`Log::maintain_partitions`](crate::Log::maintain_partitions) keeps two.
     #[must_use]
     pub fn is_low(self) -> bool {
         self.positions < self.partition_size
     }
 
-    /// Whether appends are about to fail: less than a quarter of a partition is left.
+    /// Whether appends will soon fail: less than a quarter of a partition is left.
     #[must_use]
     pub fn is_critical(self) -> bool {
         self.positions < (self.partition_size / 4).max(1)
@@ -46,35 +46,57 @@ pub(crate) async fn headroom(pool: &PgPool) -> Result<Headroom, ReadError> {
     Ok(Headroom { positions, partition_size })
 }
 
-/// Keeps partitions until told to stop.
-pub(crate) async fn keep(pool: &PgPool, shutdown: impl Future<Output = ()> + Send) {
+/// Creates and indexes partitions until `shutdown` completes.
+pub(crate) async fn maintain(pool: &PgPool, shutdown: impl Future<Output = ()> + Send) {
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let kept = tokio::select! {
+        let maintained = tokio::select! {
             () = &mut shutdown => return,
-            kept = keep_once(pool) => kept,
+            maintained = maintain_once(pool) => maintained,
         };
-        if let Err(error) = kept {
+        if let Err(error) = maintained {
             counter!("apex_log_partition_errors_total").increment(1);
-            tracing::error!(error = &error as &dyn std::error::Error, "partitions cannot be made or indexed");
+            tracing::error!(error = &error as &dyn std::error::Error, "partitions cannot be created or indexed");
         }
         tokio::select! {
             () = &mut shutdown => return,
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
         }
     }
 }
 
-/// First room, then indexes: each in a transaction of its own.
-async fn keep_once(pool: &PgPool) -> Result<(), sqlx::Error> {
+/// Creates partitions first, then indexes complete ones, each in its own transaction.
+async fn maintain_once(pool: &PgPool) -> Result<(), sqlx::Error> {
     let ensure = AssertSqlSafe("select apex.ensure_partitions($1)");
-    let made: i32 = sqlx::query_scalar(ensure).bind(PARTITIONS_AHEAD).fetch_one(pool).await?;
-    if made > 0 {
-        tracing::info!(made, "partitions made ahead of need");
+    let created: i32 = sqlx::query_scalar(ensure).bind(PARTITIONS_AHEAD).fetch_one(pool).await?;
+    if created > 0 {
+        tracing::info!(created, "partitions were created ahead of the head");
     }
     let index = "select apex.index_sealed_partition()";
     while let Some(name) = sqlx::query_scalar::<_, Option<String>>(index).fetch_one(pool).await? {
-        tracing::info!(name, "a complete partition is indexed");
+        tracing::info!(name, "a complete partition was indexed");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headroom(positions: i64) -> Headroom {
+        Headroom { positions, partition_size: 1000 }
+    }
+
+    #[test]
+    fn headroom_is_low_below_one_partition_and_critical_below_a_quarter() {
+        assert!(!headroom(1000).is_low());
+        assert!(headroom(999).is_low());
+        assert!(!headroom(250).is_critical());
+        assert!(headroom(249).is_critical());
+    }
+
+    #[test]
+    fn headroom_is_critical_when_the_smallest_partition_is_full() {
+        assert!(Headroom { positions: 0, partition_size: 1 }.is_critical());
+    }
 }

@@ -1,40 +1,41 @@
-//! Snapshots of aggregates, kept beside the log. They are derived from it: losing them costs time and nothing else.
+//! Snapshots of aggregates, stored beside the log. They are derived from the log: losing them only costs time.
 
-use crate::{Position, ReadError, StreamKey, Version};
+use crate::error::ReadError;
+use crate::event::{Position, StreamKey, Version};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 
-/// The state of an aggregate as of a version of its stream.
+/// The state of an aggregate at a version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whose state it is.
+    /// The aggregate's stream.
     pub stream: StreamKey,
-    /// How many events are in it.
+    /// The version of the last event that is folded into the state.
     pub version: Version,
-    /// Where the last of them stands.
+    /// The position of that event.
     pub position: Position,
-    /// When the last of them was recorded.
+    /// When that event was recorded.
     pub recorded_at: DateTime<Utc>,
-    /// Which code folded it; no other can read it.
+    /// The format of the state; only code with the same format can read it.
     pub format: String,
-    /// JSON, as that code writes it.
+    /// The state as JSON text.
     pub state: String,
 }
 
-/// A snapshot that is to be kept.
+/// A snapshot to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSnapshot {
-    /// Whose state it is.
+    /// The aggregate's stream.
     pub stream: StreamKey,
-    /// How many events are in it.
+    /// The version of the last event that is folded into the state.
     pub version: Version,
-    /// Where the last of them stands.
+    /// The position of that event.
     pub position: Position,
-    /// Which code folded it.
+    /// The format of the state.
     pub format: String,
-    /// JSON, as that code writes it.
+    /// The state as JSON text.
     pub state: String,
 }
 
@@ -48,8 +49,8 @@ macro_rules! select {
     };
 }
 
-/// The snapshot of a stream, if there is one in a format and of this history: its last event stands where it says. An
-/// event that is no longer in the table was there once, as positions up to the head have no gaps.
+/// The snapshot of a stream, if there is one in the given format whose last event is in the log at its position. An event
+/// that is no longer in the table was archived, because positions up to the head have no gaps.
 pub(crate) async fn read(pool: &PgPool, key: &StreamKey, format: &str) -> Result<Option<Snapshot>, ReadError> {
     let row = sqlx::query(select!(
         "cross join apex.head h left join apex.events e on e.position = s.position
@@ -67,7 +68,7 @@ pub(crate) async fn read(pool: &PgPool, key: &StreamKey, format: &str) -> Result
     Ok(row.as_ref().map(from_row).transpose()?)
 }
 
-/// Up to `limit` snapshots after one, in order of their keys, whatever they are worth.
+/// Up to `limit` snapshots after that of a stream, in the order of their keys, of any format and history.
 pub(crate) async fn page(pool: &PgPool, after: Option<&StreamKey>, limit: i64) -> Result<Vec<Snapshot>, ReadError> {
     let rows = sqlx::query(select!(
         "where $1::uuid is null or (s.stream_id, s.category, s.tenant_id) > ($1, $2, $3)
@@ -82,10 +83,10 @@ pub(crate) async fn page(pool: &PgPool, after: Option<&StreamKey>, limit: i64) -
     Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
 }
 
-/// Keeps a snapshot if its last event is in the log, in place of an earlier one and of one that no reader here would
-/// take. Says whether it was kept.
+/// Stores a snapshot if its last event is in the log. It replaces an earlier one, one of another format, and one whose last
+/// event is not in the log. Returns whether it was stored.
 pub(crate) async fn write(pool: &PgPool, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
-    let kept = sqlx::query(
+    let stored = sqlx::query(
         "insert into apex.snapshots as s
              (tenant_id, category, stream_id, version, position, event_id, recorded_at, format, state)
          select e.tenant_id, e.category, e.stream_id, e.version, e.position, e.event_id, e.recorded_at, $6, $7::json
@@ -109,7 +110,7 @@ pub(crate) async fn write(pool: &PgPool, snapshot: &NewSnapshot) -> Result<bool,
     .bind(&snapshot.state)
     .execute(pool)
     .await?;
-    Ok(kept.rows_affected() == 1)
+    Ok(stored.rows_affected() == 1)
 }
 
 fn from_row(row: &PgRow) -> Result<Snapshot, sqlx::Error> {

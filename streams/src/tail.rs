@@ -1,36 +1,40 @@
 //! The end of the log, as one process sees it.
 //!
-//! One tailer a process reads new events once and keeps the latest in a bounded window for everybody in the process.
-//! It is woken by local appends at once, by a notification a batch from other processes, and by a poll that catches
-//! what both miss. Readers pull: whoever falls behind the window reads from the table again, so nobody is skipped.
+//! One tailer per process reads new events once and keeps the latest in a bounded window that all readers of the process
+//! share. Local appends wake it at once, appends of other processes by one notification per batch, and a poll catches what
+//! both miss. Readers pull: a reader that falls behind the window reads from the table, so no event is ever skipped.
 
-use crate::pages::PAGE_BYTES;
-use crate::read::{Limit, Reader};
-use crate::{DatabaseFault, Position, ReadError, ReadFilter, RecordedEvent, read};
+use crate::database_error::DatabaseFault;
+use crate::error::ReadError;
+use crate::event::{Position, RecordedEvent};
+use crate::filter::ReadFilter;
+use crate::page::PageLimit;
+use crate::reader::Reader;
+use crate::table;
+use crate::tail_window::{FilteredPage, TailWindow};
 use metrics::{counter, gauge};
 use sqlx::postgres::PgListener;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
-/// How long the tailer waits after a failure at first; the pause doubles up to 64 times as long.
+/// The first delay after a failed read; it doubles up to 64 times this.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
-/// Positions that one search of the table goes through at most: one that finds little must not hold a connection for as
-/// long as the log is, and whoever waits for it hears how far it is.
+/// How many positions one search of the table covers at most: a search that finds few events must not hold a connection
+/// for the length of the log, and its caller needs to see progress.
 const SEARCH_POSITIONS: u64 = 50_000;
 
 /// Limits of the tail.
 #[derive(Debug, Clone, Copy)]
 pub struct TailConfig {
-    /// How often to look without being woken.
+    /// How often the tailer reads without being woken. Default: 500 ms.
     pub poll_interval: Duration,
-    /// Events read at once.
+    /// The most events read at once. Default: 1000.
     pub page_events: usize,
-    /// Events kept in memory.
+    /// The most events kept in memory. Default: 20 000.
     pub window_events: usize,
-    /// Bytes of payload and metadata kept in memory.
+    /// The most bytes of payload and metadata kept in memory. Default: 32 MiB.
     pub window_bytes: usize,
 }
 
@@ -45,120 +49,91 @@ impl Default for TailConfig {
     }
 }
 
-/// A handle to the process's tail; cheap to clone.
+/// A handle to the tail of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Tail {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// For the tailer itself.
-    own: Reader,
-    /// For readers who are behind the window.
-    readers: Reader,
+    /// The tailer's own reader.
+    tailer: Reader,
+    /// The reader for callers that are behind the window.
+    fallback: Reader,
     config: TailConfig,
-    window: RwLock<Window>,
+    window: RwLock<TailWindow>,
     head: watch::Sender<Position>,
     wake: Notify,
-    healthy_at: RwLock<Instant>,
-    /// Why the last looks at the log failed, if they did.
+    /// When the tailer last read the end of the log.
+    read_at: RwLock<Instant>,
     failure: RwLock<Option<Arc<ReadError>>>,
 }
 
-/// The latest events: all those after `base`, in order.
-struct Window {
-    base: Position,
-    events: VecDeque<Arc<RecordedEvent>>,
-    bytes: usize,
-}
-
-impl Window {
-    /// Where the events after a position begin; none if some of them are no longer here.
-    fn place_after(&self, after: Position) -> Option<usize> {
-        let skip = after.get().checked_sub(self.base.get())?;
-        Some(usize::try_from(skip).unwrap_or(usize::MAX))
-    }
-}
-
-/// How much a reader takes at once.
-#[derive(Debug, Clone, Copy)]
-pub struct PageLimit {
-    /// This many events.
-    pub events: usize,
-    /// And no event more once their payloads and metadata have this many bytes.
-    pub bytes: usize,
-}
-
-/// What a filter left of some events.
-#[derive(Debug)]
-pub struct FilteredPage {
-    /// Those that are wanted, in order.
-    pub events: VecDeque<Arc<RecordedEvent>>,
-    /// How far was looked.
-    pub scanned_to: Position,
-}
-
 impl Tail {
-    pub(crate) async fn open(own: Reader, readers: Reader, config: TailConfig) -> Result<Self, ReadError> {
-        let base = read::head(own.pool()).await?;
+    pub(crate) async fn open(tailer: Reader, fallback: Reader, config: TailConfig) -> Result<Self, ReadError> {
+        let base = table::head(tailer.pool()).await?;
         let (head, _) = watch::channel(base);
         Ok(Self {
             shared: Arc::new(Shared {
-                own,
-                readers,
+                tailer,
+                fallback,
                 config,
-                window: RwLock::new(Window { base, events: VecDeque::new(), bytes: 0 }),
+                window: RwLock::new(TailWindow::new(base, config.window_events, config.window_bytes)),
                 head,
                 wake: Notify::new(),
-                healthy_at: RwLock::new(Instant::now()),
+                read_at: RwLock::new(Instant::now()),
                 failure: RwLock::new(None),
             }),
         })
     }
 
-    /// The last position that the tailer has seen. Other processes may have appended more in this instant.
+    /// The last position that the tailer has read. Other processes may have appended more since.
     #[must_use]
     pub fn head(&self) -> Position {
         *self.shared.head.borrow()
     }
 
-    /// Tells the tailer to look now.
+    /// Makes the tailer read now.
     pub fn wake(&self) {
         self.shared.wake.notify_one();
     }
 
-    /// How long ago the tailer last saw the log's end.
+    /// How long ago the tailer last read the end of the log.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.shared.healthy_at.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.shared.read_at.read().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// Why the log cannot be read: the error of the last attempt, where the one before it failed, too. A connection that
-    /// was ended is replaced at once, and is no failure of the database.
+    /// The error of the last read, if the read before it failed too, or if no connection could be acquired. A single
+    /// broken connection is replaced at once and is not reported.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<ReadError>> {
         self.shared.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn window<T>(&self, read: impl FnOnce(&TailWindow) -> T) -> T {
+        read(&self.shared.window.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn set_failure(&self, failure: Option<Arc<ReadError>>) {
         *self.shared.failure.write().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
-    /// Up to `limit` events after a position; none if there are none yet. Every event is in some answer: an answer
-    /// always begins with the very next position.
+    /// Up to `limit` events after a position; empty if there are none yet. A non-empty result always starts with the very
+    /// next position.
     ///
     /// # Errors
-    /// [`ReadError`] when the events are no longer in memory and the table cannot be read.
+    /// [`ReadError`] when the events are no longer in memory and the table or the archive cannot be read.
     pub async fn read_after(&self, after: Position, limit: usize) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        if let Some(events) = self.in_window(after, limit) {
+        if let Some(events) = self.window(|window| window.after(after, limit)) {
             return Ok(events);
         }
-        let limit = Limit { bytes: PAGE_BYTES, ..Limit::events(limit.min(self.shared.config.page_events)) };
-        let page = self.shared.readers.after(after, &ReadFilter::default(), limit).await?;
+        let limit = PageLimit::of_events(limit.min(self.shared.config.page_events)).bounded();
+        let page = self.shared.fallback.after(after, &ReadFilter::default(), limit).await?;
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// Waits until there is something after a position.
+    /// Waits until there is an event after a position.
     ///
     /// # Errors
     /// [`ReadError::Closed`] when the process shuts down.
@@ -167,7 +142,7 @@ impl Tail {
         head.wait_for(|head| *head > position).await.map(|_| ()).map_err(|_| ReadError::Closed)
     }
 
-    /// The next events after a position, waiting for them if need be.
+    /// Up to `limit` events after a position; waits until there is at least one.
     ///
     /// # Errors
     /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
@@ -181,9 +156,11 @@ impl Tail {
         }
     }
 
-    /// What a filter leaves of the next events after a position: waits for events, and looks through as many as are in
-    /// memory, or searches the table for whoever is behind those. Nothing after `after` is left out up to
-    /// [`FilteredPage::scanned_to`], which is always beyond it; there may be nothing that is wanted.
+    /// Waits until there are events after a position, and returns those that match a filter. Searches the events in
+    /// memory, or up to 50 000 positions of the table for a reader that is behind them.
+    ///
+    /// The page has every matching event after `after` up to [`FilteredPage::scanned_to`], which is always greater than
+    /// `after`. The page may be empty.
     ///
     /// # Errors
     /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
@@ -194,10 +171,10 @@ impl Tail {
         limit: PageLimit,
     ) -> Result<FilteredPage, ReadError> {
         self.wait_beyond(after).await?;
-        if let Some(found) = self.find_in_window(after, filter, limit) {
-            return Ok(found);
+        if let Some(page) = self.window(|window| window.find_after(after, filter, limit)) {
+            return Ok(page);
         }
-        // In a box: whoever waits, as most do most of the time, has no room for it.
+        // Boxed, so that the many futures that only wait do not reserve memory for a search.
         Box::pin(self.find_in_table(after, filter, limit)).await
     }
 
@@ -208,57 +185,33 @@ impl Tail {
         limit: PageLimit,
     ) -> Result<FilteredPage, ReadError> {
         let head = self.head();
-        let limit = Limit { bytes: limit.bytes, ..Limit::events(limit.events) };
-        let (readers, until) = (&self.shared.readers, head.min(Position::from(after.get() + SEARCH_POSITIONS)));
-        let (page, until) = match readers.after_until(after, until, filter, limit).await? {
+        let limit = PageLimit { bytes: limit.bytes, ..PageLimit::of_events(limit.events) };
+        let (reader, until) = (&self.shared.fallback, head.min(Position::from(after.get() + SEARCH_POSITIONS)));
+        let (page, until) = match reader.after_until(after, until, filter, limit).await? {
             Some(page) => (page, until),
-            None => (readers.after(after, filter, limit).await?, head),
+            None => (reader.after(after, filter, limit).await?, head),
         };
         let last = page.events.last().map_or(after, |event| event.position);
         let scanned_to = if page.has_room() { last.max(until) } else { last };
         Ok(FilteredPage { events: page.events.into_iter().map(Arc::new).collect(), scanned_to })
     }
 
-    fn find_in_window(&self, after: Position, filter: &ReadFilter, limit: PageLimit) -> Option<FilteredPage> {
-        let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
-        let skip = window.place_after(after)?;
-        let mut found = FilteredPage { events: VecDeque::new(), scanned_to: after };
-        let mut bytes = 0;
-        for event in window.events.iter().skip(skip) {
-            found.scanned_to = event.position;
-            if filter.matches(event) {
-                found.events.push_back(event.clone());
-                bytes += size(event);
-                if found.events.len() >= limit.events || bytes >= limit.bytes {
-                    break;
-                }
-            }
-        }
-        Some(found)
-    }
-
-    fn in_window(&self, after: Position, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
-        let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);
-        let skip = window.place_after(after)?;
-        Some(window.events.iter().skip(skip).take(limit).cloned().collect())
-    }
-
-    /// Follows the log until told to stop. Failures are retried with growing pauses and show in [`Tail::age`].
+    /// Follows the log until `shutdown` completes. Failed reads are retried with increasing delays and show in
+    /// [`Tail::age`] and [`Tail::failure`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        // Side by side, so that neither interrupts the other: a listener that is still connecting goes on connecting
-        // however often there is something to read.
+        // Concurrently, so that neither interrupts the other: reading must not restart a listener that is connecting.
         tokio::select! {
             () = shutdown => {}
-            () = self.look() => {}
-            () = self.listen() => {}
+            () = self.read_loop() => {}
+            () = self.listen_loop() => {}
         }
     }
 
-    /// Reads what is new whenever it is woken, and now and then without.
-    async fn look(&self) {
+    /// Reads new events when woken, and once per poll interval.
+    async fn read_loop(&self) {
         let mut failures: u32 = 0;
         loop {
-            let pause = match self.catch_up().await {
+            let delay = match self.catch_up().await {
                 Ok(()) => {
                     if std::mem::take(&mut failures) > 0 {
                         self.set_failure(None);
@@ -269,32 +222,32 @@ impl Tail {
                     counter!("apex_log_tail_errors_total").increment(1);
                     tracing::warn!(error = &error as &dyn std::error::Error, "the tail cannot read the log");
                     failures = failures.saturating_add(1);
-                    // A pool has tried for a while before it gives up.
-                    let has_waited =
-                        matches!(&error, ReadError::Database(error) if error.fault() == DatabaseFault::NoConnection);
-                    if failures > 1 || has_waited {
+                    // The pool has retried for its whole timeout before it gives up.
+                    let has_retried = matches!(&error, ReadError::Database(error)
+                        if error.fault() == DatabaseFault::NoConnection);
+                    if failures > 1 || has_retried {
                         self.set_failure(Some(Arc::new(error)));
                     }
-                    // A connection that was ended is replaced at once; a server that is away is not pressed.
+                    // A broken connection is replaced at once; a server that is down is not flooded with attempts.
                     FIRST_RETRY * (1 << (failures - 1).min(6))
                 }
             };
             tokio::select! {
                 () = self.shared.wake.notified(), if failures == 0 => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(delay) => {}
             }
         }
     }
 
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
-            let limit = Limit { bytes: PAGE_BYTES, ..Limit::events(self.shared.config.page_events) };
-            let page = self.shared.own.after(self.head(), &ReadFilter::default(), limit).await?;
-            *self.shared.healthy_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            // With room for more it was the end of the log. Whatever was appended since then has left a wake-up.
+            let limit = PageLimit::of_events(self.shared.config.page_events).bounded();
+            let page = self.shared.tailer.after(self.head(), &ReadFilter::default(), limit).await?;
+            *self.shared.read_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            // A page with room reached the end of the log. An append since then has left a wake-up.
             let is_end = page.has_room();
             if let Some(last) = page.events.last().map(|event| event.position) {
-                self.push(page.events);
+                self.shared.window.write().unwrap_or_else(PoisonError::into_inner).push(page.events);
                 gauge!("apex_log_position").set(last.get() as f64);
                 self.shared.head.send_replace(last);
             }
@@ -304,46 +257,29 @@ impl Tail {
         }
     }
 
-    /// Passes notifications on to the tailer. While the connection is away the poll goes on.
-    async fn listen(&self) {
+    /// Wakes the tailer at notifications of other processes. While the connection is down, only the poll finds new events.
+    async fn listen_loop(&self) {
         loop {
-            if let Err(error) = self.hear().await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "notifications are not heard");
+            if let Err(error) = self.listen().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the listener lost its connection");
             }
             tokio::time::sleep(self.shared.config.poll_interval).await;
         }
     }
 
-    async fn hear(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(self.shared.own.pool()).await?;
+    async fn listen(&self) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(self.shared.tailer.pool()).await?;
         listener.listen("apex_log").await?;
         loop {
-            // What came while nobody listened.
+            // For notifications that were missed while the listener was not connected.
             self.wake();
-            // It says how far the log goes. What this process appended itself it has mostly seen before it hears of it.
-            while let Some(heard) = listener.try_recv().await? {
-                if heard.payload().parse().map_or(true, |last: u64| Position::from(last) > self.head()) {
+            // The payload is the last position of a batch. A batch of this process is usually read before its
+            // notification arrives.
+            while let Some(notification) = listener.try_recv().await? {
+                if notification.payload().parse().map_or(true, |last: u64| Position::from(last) > self.head()) {
                     self.wake();
                 }
             }
         }
     }
-
-    fn push(&self, events: Vec<RecordedEvent>) {
-        let config = &self.shared.config;
-        let mut window = self.shared.window.write().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            window.bytes += size(&event);
-            window.events.push_back(Arc::new(event));
-        }
-        while window.events.len() > config.window_events || window.bytes > config.window_bytes {
-            let Some(oldest) = window.events.pop_front() else { break };
-            window.bytes -= size(&oldest);
-            window.base = oldest.position;
-        }
-    }
-}
-
-fn size(event: &RecordedEvent) -> usize {
-    event.payload.len() + event.metadata.len()
 }

@@ -1,11 +1,12 @@
 //! One archive file: the events of a partition as Parquet, in the order of the log.
 //!
-//! Columns are those of the table. Rows lie in small groups, each read into memory as a whole: a page of a reader costs
-//! a group or two, whatever the size of the file. The positions of a group stand in the file's statistics, and a filter
-//! tells which streams cannot be in it.
+//! The columns are those of the table. Row groups are small and read into memory as a whole, so that a page costs one or
+//! two of them, whatever the size of the file. The file's statistics have the first position of each row group, and a
+//! Bloom filter per row group excludes streams that are not in it.
 
-use super::ArchiveError;
-use crate::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
+use super::error::ArchiveError;
+use crate::event::{Position, RecordedEvent, StreamKey, Version};
+use crate::filter::ReadFilter;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -45,14 +46,14 @@ pub(super) const SCHEMA: &str = "message event {
 }";
 const STREAM_ID: usize = 3;
 const RECORDED_AT: usize = 10;
-/// Events in a group of rows.
+/// The number of events at which a row group is complete.
 const GROUP_EVENTS: usize = 5000;
-/// Bytes of payload and metadata beyond which a group is complete.
+/// The bytes of payload and metadata at which a row group is complete.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// zstd's default: higher levels cost far more time than they save space on JSON.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Writes events in the order in which they come.
+/// Writes events in the order in which they are pushed.
 pub(super) struct Writer {
     file: SerializedFileWriter<File>,
     group: Vec<RecordedEvent>,
@@ -75,7 +76,7 @@ impl Writer {
     }
 
     pub(super) fn push(&mut self, event: RecordedEvent) -> Result<(), ArchiveError> {
-        self.group_bytes += event.payload.len() + event.metadata.len();
+        self.group_bytes += event.size();
         self.group.push(event);
         if self.group.len() >= GROUP_EVENTS || self.group_bytes >= GROUP_BYTES {
             self.flush()?;
@@ -83,7 +84,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is left, and the file's end, to the disk itself.
+    /// Writes the remaining events and the footer, and flushes the file to disk.
     pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
         self.flush()?;
         Ok(self.file.into_inner()?.sync_all()?)
@@ -117,7 +118,7 @@ fn fixed(id: Uuid) -> FixedLenByteArray {
     id.as_bytes().to_vec().into()
 }
 
-/// Writes the next column of a group.
+/// Writes the next column of a row group.
 fn write<T: DataType>(
     group: &mut SerializedRowGroupWriter<'_, File>,
     events: &[RecordedEvent],
@@ -130,21 +131,21 @@ fn write<T: DataType>(
     Ok(column.close()?)
 }
 
-/// A file that any number of threads read at places of their own.
+/// A file that several threads read at independent offsets.
 #[derive(Clone)]
-struct Shared(Arc<File>);
+struct SharedFile(Arc<File>);
 
-impl Length for Shared {
+impl Length for SharedFile {
     fn len(&self) -> u64 {
         self.0.len()
     }
 }
 
-impl ChunkReader for Shared {
+impl ChunkReader for SharedFile {
     type T = ReadAt;
 
     fn get_read(&self, start: u64) -> Result<ReadAt, ParquetError> {
-        Ok(ReadAt { file: self.0.clone(), place: start })
+        Ok(ReadAt { file: self.0.clone(), offset: start })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -156,57 +157,59 @@ impl ChunkReader for Shared {
 
 struct ReadAt {
     file: Arc<File>,
-    place: u64,
+    offset: u64,
 }
 
 impl Read for ReadAt {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.place)?;
-        self.place += read as u64;
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
         Ok(read)
     }
 }
 
-/// Reads groups of events.
+/// Reads the row groups of a file.
 pub(super) struct Reader {
-    file: Shared,
-    parquet: SerializedFileReader<Shared>,
-    /// The first position of each group.
-    firsts: Vec<u64>,
+    file: SharedFile,
+    parquet: SerializedFileReader<SharedFile>,
+    /// The first position of each row group.
+    first_positions: Vec<u64>,
 }
 
 impl Reader {
     pub(super) fn new(file: File) -> Result<Self, ArchiveError> {
-        let file = Shared(Arc::new(file));
+        let file = SharedFile(Arc::new(file));
         let parquet = SerializedFileReader::new(file.clone())?;
-        let firsts = parquet.metadata().row_groups().iter().map(|group| match group.column(0).statistics() {
+        let first_positions = parquet.metadata().row_groups().iter().map(|group| match group.column(0).statistics() {
             Some(Statistics::Int64(positions)) => positions.min_opt().and_then(|first| u64::try_from(*first).ok()),
             _ => None,
         });
-        let firsts: Option<Vec<u64>> = firsts.collect();
-        let firsts = firsts.ok_or_else(|| ParquetError::General("positions have no statistics".to_owned()))?;
-        Ok(Self { file, parquet, firsts })
+        let first_positions: Option<Vec<u64>> = first_positions.collect();
+        let first_positions =
+            first_positions.ok_or_else(|| ParquetError::General("positions have no statistics".to_owned()))?;
+        Ok(Self { file, parquet, first_positions })
     }
 
+    /// The number of row groups.
     pub(super) fn groups(&self) -> usize {
-        self.firsts.len()
+        self.first_positions.len()
     }
 
-    /// The group that holds what follows a position.
+    /// The row group that holds the event after a position.
     pub(super) fn group_after(&self, after: Position) -> usize {
-        self.firsts.partition_point(|first| *first <= after.get() + 1).saturating_sub(1)
+        self.first_positions.partition_point(|first| *first <= after.get() + 1).saturating_sub(1)
     }
 
-    /// Whether the last event of a group was appended at or after a time.
-    pub(super) fn ends_at_or_after(&self, group: usize, moment: DateTime<Utc>) -> bool {
+    /// Whether the last event of a row group was recorded at or after a time.
+    pub(super) fn ends_at_or_after(&self, group: usize, time: DateTime<Utc>) -> bool {
         match self.parquet.metadata().row_group(group).column(RECORDED_AT).statistics() {
-            Some(Statistics::Int64(times)) => times.max_opt().is_none_or(|last| *last >= moment.timestamp_micros()),
+            Some(Statistics::Int64(times)) => times.max_opt().is_none_or(|last| *last >= time.timestamp_micros()),
             _ => true,
         }
     }
 
-    /// Whether a group may hold something that a filter wants: without reading payloads, and wherever possible
-    /// without reading rows.
+    /// Whether a row group may have events that match a filter. Reads no payloads, and no rows at all where statistics
+    /// suffice.
     pub(super) fn may_hold(&self, group: usize, filter: &ReadFilter) -> Result<bool, ArchiveError> {
         if let Some(id) = filter.stream_id {
             let column = self.parquet.metadata().row_group(group).column(STREAM_ID);
@@ -226,7 +229,7 @@ impl Reader {
             && (types.is_empty() || holds(6, &types)?))
     }
 
-    /// All events of a group.
+    /// All events of a row group.
     pub(super) fn group(&self, group: usize) -> Result<Vec<RecordedEvent>, ArchiveError> {
         let rows = self.parquet.get_row_group(group)?;
         let rows = &*rows;
@@ -261,19 +264,19 @@ fn row(
     (tenant, category, stream, id, name): Names,
     (payload, metadata, hash): Contents,
 ) -> Result<RecordedEvent, ArchiveError> {
-    let bad = |what: &str| ParquetError::General(format!("position {position}: {what}"));
+    let invalid = |what: &str| ParquetError::General(format!("position {position}: {what}"));
     let tenant = TenantId::as_stored(text(&tenant)?);
-    let stream = Uuid::from_slice(stream.data()).map_err(|_| bad("the stream id is none"))?;
+    let stream = Uuid::from_slice(stream.data()).map_err(|_| invalid("the stream id is not valid"))?;
     Ok(RecordedEvent {
         position: Position::from_i64(position),
         stream: StreamKey { tenant, category: category.as_utf8()?.into(), id: stream },
         version: Version::from_i64(version),
-        event_id: Uuid::from_slice(id.data()).map_err(|_| bad("the event id is none"))?,
+        event_id: Uuid::from_slice(id.data()).map_err(|_| invalid("the event id is not valid"))?,
         name: text(&name)?,
-        schema_version: u16::try_from(schema_version).map_err(|_| bad("the schema version is none"))?,
+        schema_version: u16::try_from(schema_version).map_err(|_| invalid("the schema version is not valid"))?,
         payload: text(&payload)?,
         metadata: text(&metadata)?,
-        recorded_at: DateTime::from_timestamp_micros(time).ok_or_else(|| bad("the time is none"))?,
+        recorded_at: DateTime::from_timestamp_micros(time).ok_or_else(|| invalid("the time is not valid"))?,
         content_hash: hash.data().to_vec(),
     })
 }
@@ -282,7 +285,7 @@ fn text(bytes: &ByteArray) -> Result<String, ArchiveError> {
     Ok(bytes.as_utf8()?.to_owned())
 }
 
-/// A column of a group.
+/// The values of a column of a row group.
 fn read<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>, ArchiveError> {
     let count = usize::try_from(rows.metadata().num_rows()).unwrap_or(0);
     let mut values = Vec::with_capacity(count);

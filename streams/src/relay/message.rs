@@ -1,6 +1,6 @@
-//! An event as a message: a CloudEvent in the binary mode of its Kafka binding, and back.
+//! Converts between events and Kafka messages: CloudEvents in the binary mode of the Kafka protocol binding.
 
-use crate::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
+use crate::event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -8,14 +8,13 @@ use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The key: all events of a stream are in one partition.
+/// The message key: the stream's id, so that all events of a stream are in one partition.
 pub(super) fn key(event: &RecordedEvent) -> String {
     event.stream.id.to_string()
 }
 
-/// The headers of CloudEvents' binary mode; all but the first six and the content type are extensions, of which
-/// `traceparent` has its own specification. Each with whether it is always there, the format of its text, and what it
-/// says.
+/// The headers of CloudEvents' binary mode: name, whether it is always present, format, and description. All but the first
+/// six and the content type are extensions, of which `traceparent` has its own specification.
 const HEADERS: [(&str, bool, Option<&str>, &str); 16] = [
     ("ce_specversion", true, None, "The version of CloudEvents, 1.0."),
     ("ce_id", true, Some("uuid"), "The event's id."),
@@ -24,22 +23,22 @@ const HEADERS: [(&str, bool, Option<&str>, &str); 16] = [
     ("ce_subject", true, Some("uuid"), "The id of the stream, as in the key."),
     ("ce_time", true, Some("date-time"), "When the event was appended."),
     ("content-type", true, None, "application/json"),
-    ("ce_position", true, None, "Its place in the log, from 1 without gaps over all topics."),
-    ("ce_streamversion", true, None, "Its place in its stream, from 1 without gaps."),
+    ("ce_position", true, None, "The event's position in the log, from 1 without gaps over all topics."),
+    ("ce_streamversion", true, None, "The event's version in its stream, from 1 without gaps."),
     ("ce_schemaversion", true, None, "The version of the payload's schema."),
-    ("ce_tenant", true, None, "Whose stream it is."),
-    ("ce_actor", true, None, "The person, agent or policy that gave the command."),
-    ("ce_commandid", true, Some("uuid"), "The command."),
-    ("ce_correlationid", true, Some("uuid"), "What the command belonged to."),
-    ("ce_causationid", false, Some("uuid"), "The event that the command reacted to."),
-    ("ce_traceparent", false, None, "The trace that the command was a part of, W3C Trace Context."),
+    ("ce_tenant", true, None, "The tenant that owns the stream."),
+    ("ce_actor", true, None, "The person, agent or policy that issued the command."),
+    ("ce_commandid", true, Some("uuid"), "The id of the command."),
+    ("ce_correlationid", true, Some("uuid"), "The id that relates all commands and events of one operation."),
+    ("ce_causationid", false, Some("uuid"), "The id of the event that the command reacted to."),
+    ("ce_traceparent", false, None, "The trace context of the command, as a W3C traceparent."),
 ];
 
-/// The JSON Schema of the headers. All values are text.
+/// The JSON Schema of the headers. All values are strings.
 #[must_use]
 pub fn header_schema() -> Value {
-    let field = |(name, _, format, says): &(&str, bool, Option<&str>, &str)| {
-        let mut field = json!({ "type": "string", "description": says });
+    let field = |(name, _, format, description): &(&str, bool, Option<&str>, &str)| {
+        let mut field = json!({ "type": "string", "description": description });
         if let Some(format) = format {
             field["format"] = json!(format);
         }
@@ -80,21 +79,21 @@ pub(super) fn headers(event: &RecordedEvent) -> OwnedHeaders {
     })
 }
 
-/// A message that the relay did not write.
+/// Why a message is not one that the relay published.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MessageError {
-    /// It has no payload, or one that is no text.
-    #[error("the message has no payload that is text")]
+    /// The payload is missing or not UTF-8.
+    #[error("the message has no payload, or one that is not UTF-8")]
     Payload,
-    /// A header is missing or has another form.
-    #[error("the header {0} is missing or cannot be read")]
+    /// A header is missing or cannot be parsed.
+    #[error("the header {0} is missing or cannot be parsed")]
     Header(&'static str),
 }
 
-/// The event that a message holds, as it stands in the log.
+/// Restores the recorded event from a message.
 ///
 /// # Errors
-/// [`MessageError`] for a message that the relay did not write.
+/// [`MessageError`] when the message was not published by the relay: its payload or a header is missing or not valid.
 pub fn decode(message: &impl Message) -> Result<RecordedEvent, MessageError> {
     let payload = message.payload().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(MessageError::Payload)?;
     let headers = message.headers();
@@ -135,4 +134,46 @@ pub fn decode(message: &impl Message) -> Result<RecordedEvent, MessageError> {
 
 fn parsed<T: FromStr>(name: &'static str, text: &str) -> Result<T, MessageError> {
     text.parse().map_err(|_| MessageError::Header(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_events::event;
+    use rdkafka::Timestamp;
+    use rdkafka::message::OwnedMessage;
+
+    fn message(payload: Option<Vec<u8>>, headers: Option<OwnedHeaders>) -> OwnedMessage {
+        OwnedMessage::new(payload, None, "apex.task".to_owned(), Timestamp::NotAvailable, 0, 0, headers)
+    }
+
+    #[test]
+    fn a_message_restores_the_event_it_was_made_from() {
+        let event = event(12);
+        let message = message(Some(event.payload.clone().into_bytes()), Some(headers(&event)));
+        assert_eq!(decode(&message).unwrap(), event);
+    }
+
+    #[test]
+    fn a_message_without_a_required_header_names_the_header() {
+        let event = event(12);
+        let payload = || Some(event.payload.clone().into_bytes());
+        for (missing, _, _, _) in HEADERS.iter().filter(|header| header.1) {
+            let all = headers(&event);
+            let kept = all.iter().filter(|header| header.key != *missing);
+            let kept = kept.fold(OwnedHeaders::new(), |headers, header| headers.insert(header));
+            match decode(&message(payload(), Some(kept))) {
+                Err(MessageError::Header(name)) => assert_eq!(name, *missing),
+                decoded => assert!(["ce_specversion", "content-type"].contains(missing), "{missing}: {decoded:?}"),
+            }
+        }
+        assert_eq!(decode(&message(payload(), None)), Err(MessageError::Header("ce_source")));
+    }
+
+    #[test]
+    fn a_message_without_a_text_payload_is_refused() {
+        let headers = || Some(headers(&event(12)));
+        assert_eq!(decode(&message(None, headers())), Err(MessageError::Payload));
+        assert_eq!(decode(&message(Some(vec![0xff]), headers())), Err(MessageError::Payload));
+    }
 }

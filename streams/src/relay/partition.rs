@@ -1,9 +1,10 @@
-//! Which partition a stream is in.
+//! The partition of a topic that a stream is in.
 
 use uuid::Uuid;
 
-/// The partition of a stream in a topic of so many: Kafka's own choice for the key, the Murmur2 hash of the stream's id
-/// as text. The relay's client makes it; this is for those who must know it without asking Kafka.
+/// The partition of a stream in a topic with the given number of partitions: Kafka's default choice, by the Murmur2 hash
+/// of the key, which is the stream's id as text. The relay's client computes it itself; this is for code that must know
+/// it without a message.
 #[must_use]
 pub fn partition_of(stream_id: Uuid, partitions: i32) -> i32 {
     let hash = murmur2(stream_id.to_string().as_bytes()) & 0x7fff_ffff;
@@ -11,7 +12,7 @@ pub fn partition_of(stream_id: Uuid, partitions: i32) -> i32 {
     i32::try_from(hash % partitions).unwrap_or(0)
 }
 
-/// As in `org.apache.kafka.common.utils.Utils`.
+/// The hash function of `org.apache.kafka.common.utils.Utils`.
 fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -23,8 +24,8 @@ fn murmur2(data: &[u8]) -> u32 {
         hash = hash.wrapping_mul(M) ^ k;
     }
     if !rest.is_empty() {
-        for (place, byte) in rest.iter().enumerate() {
-            hash ^= u32::from(*byte) << (8 * place);
+        for (index, byte) in rest.iter().enumerate() {
+            hash ^= u32::from(*byte) << (8 * index);
         }
         hash = hash.wrapping_mul(M);
     }
@@ -36,9 +37,25 @@ fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_partition_is_the_positive_hash_of_the_id_modulo_the_count() {
+        let id = Uuid::from_u128(1);
+        let hash = murmur2(b"00000000-0000-0000-0000-000000000001") & 0x7fff_ffff;
+        assert_eq!(partition_of(id, 6).cast_unsigned(), hash % 6);
+        assert_eq!(partition_of(id, 1), 0);
+        assert_eq!(partition_of(id, 0), 0, "a topic without partitions does not panic");
+    }
+
+    #[test]
+    fn streams_spread_over_all_partitions() {
+        let partitions: std::collections::BTreeSet<_> =
+            (0..100).map(|id| partition_of(Uuid::from_u128(id), 6)).collect();
+        assert_eq!(partitions, (0..6).collect());
+    }
+
     /// The values of Kafka's own test, `UtilsTest.testMurmur2`.
     #[test]
-    fn it_is_kafkas_hash() {
+    fn murmur2_is_kafkas_hash() {
         for (text, hash) in [
             ("21", -973_932_308),
             ("foobar", -790_332_482),

@@ -1,13 +1,19 @@
-//! State topics: the rows of a read model, one message a row as it is now, in a topic that is compacted.
+//! State topics: the current rows of a read model, one message per row, in a compacted topic.
 //!
-//! The log says which rows may have changed; the read model says what they are, once it has come as far. So the last
-//! message of a key is never older than what an earlier one said, and a repetition says the same or something newer.
-//! That holds for a relay that stood still meanwhile, too: its successor has taken its transactional id, and the broker
-//! takes nothing more from it.
+//! The log says which rows may have changed. Their current values come from the read model, once it has applied those
+//! events. So the last message of a key is never older than an earlier one, and a repeated message has the same or a newer
+//! row. This also holds for a relay that was suspended: its successor uses the same transactional id, and the broker
+//! rejects messages of the older client.
 
-use super::seat::Seat;
-use super::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_PAUSE, RelayConfig, RelayError, topics, window};
-use crate::{Position, ReadError, RecordedEvent, Tail};
+use super::config::RelayConfig;
+use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
+use super::error::RelayError;
+use super::leader_lock::LeaderLock;
+use super::producer::fenced_producer;
+use super::topics;
+use crate::error::ReadError;
+use crate::event::{Position, RecordedEvent};
+use crate::tail::Tail;
 use futures::future::try_join_all;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -20,48 +26,48 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a relay may be silent to the database: as long as a page may take. One that is silent for longer is fenced by
-/// its successor, whatever it sends.
-const SILENCE: Duration = Duration::from_secs(120);
-/// How often to look whether the read model has come as far as the log.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the relay's session may be idle before the server releases its leader lock: as long as a page may take. A
+/// relay that is idle for longer is fenced by its successor's transactional id.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often to check whether the read model has applied the events.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A read model of one row a stream.
+/// A read model with one row per stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StateTable {
-    /// Its name, which the topic has too: `PREFIX.state.NAME`.
+    /// The name of the read model, and of its topic: `PREFIX.state.NAME`.
     pub name: &'static str,
-    /// The name of the checkpoint that says how far this topic is.
+    /// The name of the topic's checkpoint.
     pub checkpoint: &'static str,
     /// The category of the streams.
     pub category: &'static str,
-    /// Its table.
+    /// The table of the read model.
     pub table: &'static str,
-    /// The column with the id of the stream.
+    /// The column with the stream's id.
     pub id: &'static str,
-    /// Columns that are nobody's business.
+    /// Columns that are not published.
     pub hidden: &'static [&'static str],
-    /// Columns of decimals, which become strings.
+    /// Decimal columns, which are published as strings.
     pub decimals: &'static [&'static str],
 }
 
-/// Publishes the rows of one read model.
+/// Publishes the rows of one read model to its state topic.
 pub struct StateRelay {
-    /// The database.
+    /// The database, for the leader lock, the checkpoint and the rows.
     pub pool: PgPool,
     /// The end of the log.
     pub tail: Tail,
-    /// Settings.
+    /// The relay's settings.
     pub config: RelayConfig,
-    /// Which read model.
+    /// The read model.
     pub table: StateTable,
 }
 
 impl StateRelay {
-    /// Publishes until told to stop. Failures are tried again from the checkpoint.
+    /// Publishes until `shutdown` completes. After a failure, publishing starts again from the checkpoint.
     ///
     /// # Errors
-    /// When the log closes.
+    /// [`ReadError::Closed`] when the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -71,75 +77,82 @@ impl StateRelay {
             };
             match ended {
                 Ok(()) => {}
-                Err(RelayError::Moved) => tracing::info!(name = self.table.name, "rows are published again"),
+                Err(RelayError::CheckpointMoved) => {
+                    tracing::info!(name = self.table.name, "the state relay publishes rows again");
+                }
                 Err(RelayError::Read(ReadError::Closed)) => return Err(ReadError::Closed),
                 Err(error) => {
                     metrics::counter!("apex_relay_errors_total").increment(1);
                     let (name, error) = (self.table.name, &error as &dyn std::error::Error);
-                    tracing::warn!(name, error, "the relay of a state topic tries again");
+                    tracing::warn!(
+                        name,
+                        error,
+                        "rows are not published to the state topic at the moment; the state relay retries"
+                    );
                 }
             }
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                () = tokio::time::sleep(RETRY_PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
     }
 
     async fn publish(&self) -> Result<(), RelayError> {
         if topics::prepare_compacted(&self.config, self.topic()).await? {
-            self.publish_all_again().await?;
+            self.reset_checkpoint().await?;
         }
-        let mut seat = Seat::take(&self.pool, self.lock_key(), self.table.checkpoint, SILENCE).await?;
-        let producer = window::fenced_producer(&self.config, &self.topic())?;
-        let patience = self.config.delivery_timeout;
-        blocking(&producer, move |producer| producer.init_transactions(patience)).await?;
+        let mut lock = LeaderLock::acquire(&self.pool, self.lock_key(), self.table.checkpoint, IDLE_TIMEOUT).await?;
+        let producer = fenced_producer(&self.config, &self.topic())?;
+        let timeout = self.config.delivery_timeout;
+        blocking(&producer, move |producer| producer.init_transactions(timeout)).await?;
         loop {
-            let after = seat.position();
+            let after = lock.position();
             let next = self.tail.next_after(after, PAGE_EVENTS);
             let Ok(events) = tokio::time::timeout(HEARTBEAT_INTERVAL, next).await else {
-                seat.advance(after).await?;
+                lock.advance(after).await?;
                 continue;
             };
             let events = events?;
             let Some(last) = events.last().map(|event| event.position) else { continue };
-            while self.read_model().await? < last {
-                tokio::time::sleep(LOOK_INTERVAL).await;
-                seat.advance(after).await?;
+            while self.applied().await? < last {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                lock.advance(after).await?;
             }
             let rows = self.rows(&events).await?;
             fail::fail_point!("state_read");
             if !rows.is_empty() {
                 producer.begin_transaction().map_err(RelayError::Client)?;
                 self.send(&producer, &rows, last).await?;
-                blocking(&producer, move |producer| producer.commit_transaction(patience)).await?;
+                blocking(&producer, move |producer| producer.commit_transaction(timeout)).await?;
             }
-            seat.advance(last).await?;
+            lock.advance(last).await?;
         }
     }
 
-    /// The topic was made just now. Whoever has the seat may have published into the one before it.
-    async fn publish_all_again(&self) -> Result<(), sqlx::Error> {
+    /// Sets the checkpoint to 0, because the topic was just created: rows may have been published to a deleted topic of
+    /// the same name.
+    async fn reset_checkpoint(&self) -> Result<(), sqlx::Error> {
         let again = "update apex.checkpoints set position = 0, generation = generation + 1
                      where name = $1 and position > 0";
-        let begun = sqlx::query(again).bind(self.table.checkpoint).execute(&self.pool).await?;
-        if begun.rows_affected() > 0 {
+        let reset = sqlx::query(again).bind(self.table.checkpoint).execute(&self.pool).await?;
+        if reset.rows_affected() > 0 {
             tracing::warn!(
                 topic = self.topic(),
-                "the topic was missing and is made anew: all rows are published again"
+                "the topic was missing and has been created: all rows are published again"
             );
         }
         Ok(())
     }
 
-    /// How far the read model is.
-    async fn read_model(&self) -> Result<Position, sqlx::Error> {
-        let all_parts = "select min(position) from apex.checkpoints where follower = $1";
-        let position: Option<i64> = sqlx::query_scalar(all_parts).bind(self.table.name).fetch_one(&self.pool).await?;
+    /// The position up to which every shard of the read model has applied the log.
+    async fn applied(&self) -> Result<Position, sqlx::Error> {
+        let all_shards = "select min(position) from apex.checkpoints where follower = $1";
+        let position: Option<i64> = sqlx::query_scalar(all_shards).bind(self.table.name).fetch_one(&self.pool).await?;
         Ok(Position::from_i64(position.unwrap_or(0)))
     }
 
-    /// The keys and rows of what events have touched, as they are now.
+    /// The keys and the current rows of the streams that some events belong to.
     async fn rows(&self, events: &[Arc<RecordedEvent>]) -> Result<Vec<(String, String)>, RelayError> {
         let touched: BTreeSet<(&str, Uuid)> = events
             .iter()
@@ -171,23 +184,23 @@ impl StateRelay {
         });
         let waited = self.config.delivery_timeout;
         let delivered = tokio::time::timeout(waited, try_join_all(deliveries)).await;
-        let delivered = delivered.map_err(|_| RelayError::Unanswered { position: last, waited })?;
+        let delivered = delivered.map_err(|_| RelayError::AckTimeout { position: last, waited })?;
         delivered.map_err(|(source, _)| RelayError::NotAcknowledged { position: last, source })?;
         Ok(())
     }
 
-    /// Its transactional id, too.
+    /// The name of the topic, which is also the transactional id.
     fn topic(&self) -> String {
         self.config.state_topic(self.table.name)
     }
 
-    /// One a table, apart from the relay's own.
+    /// A key for each table that differs from the relay's own.
     fn lock_key(&self) -> i64 {
         self.table.name.bytes().fold(LOCK_KEY, |key, byte| key.wrapping_mul(31).wrapping_add(i64::from(byte)))
     }
 }
 
-/// The client waits for the broker in these.
+/// Runs a client call that blocks until the broker answers.
 async fn blocking(
     producer: &FutureProducer,
     call: impl FnOnce(&FutureProducer) -> Result<(), KafkaError> + Send + 'static,

@@ -1,8 +1,8 @@
-//! The topics: made where they are missing, and looked at where they are not.
+//! Creates missing topics, and checks the settings of existing ones.
 
-use super::window::MAX_MESSAGE_BYTES;
-use super::{RelayConfig, RelayError};
-use rdkafka::ClientConfig;
+use super::config::RelayConfig;
+use super::error::RelayError;
+use super::producer::{MAX_MESSAGE_BYTES, client};
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
@@ -10,47 +10,35 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::Duration;
 
-/// How long the broker may take to make topics.
+/// How long the broker may take for an administrative request.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a topic that the relay makes takes in one batch, in bytes: Kafka's own default, whatever this broker's is.
+/// `max.message.bytes` of topics that the relay creates: Kafka's default, whatever this broker's default is.
 const TOPIC_MAX_MESSAGE_BYTES: &str = "1048588";
 
-pub(crate) fn client(config: &RelayConfig) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    client
-        .set("bootstrap.servers", &config.brokers)
-        .set("client.id", "apex")
-        // The client would make a topic that is gone anew, with the broker's settings, and nobody would notice.
-        .set("allow.auto.create.topics", "false")
-        // A broker that comes back is to be noticed soon.
-        .set("reconnect.backoff.max.ms", "1000");
-    client
-}
-
-/// Makes the topics of all categories where they are missing, and checks that those that are there can hold the log.
-/// Returns the ones that it made.
+/// Creates the topics of all categories that are missing, and checks that existing ones keep every event and accept the
+/// largest. Returns the topics that were created.
 pub(super) async fn prepare(config: &RelayConfig) -> Result<Vec<String>, RelayError> {
     let names: Vec<_> = domain::Event::CATEGORIES.iter().map(|category| config.topic(category)).collect();
     let admin: AdminClient<DefaultClientContext> = client(config).create().map_err(RelayError::Client)?;
-    let made = make(&admin, config, &names, "delete").await?;
+    let created = create(&admin, config, &names, "delete").await?;
     for resource in describe(&admin, &names).await? {
         check_event_topic(&resource)?;
     }
-    Ok(made)
+    Ok(created)
 }
 
-/// Makes a compacted topic where it is missing, and checks that it is one. Returns whether it made it.
+/// Creates a compacted topic if it is missing, else checks that it is compacted. Returns whether it was created.
 pub(super) async fn prepare_compacted(config: &RelayConfig, name: String) -> Result<bool, RelayError> {
     let admin: AdminClient<DefaultClientContext> = client(config).create().map_err(RelayError::Client)?;
     let names = [name];
-    let made = make(&admin, config, &names, "compact").await?;
+    let created = create(&admin, config, &names, "compact").await?;
     for resource in describe(&admin, &names).await? {
         check(&resource, "cleanup.policy", "compact", |policy| policy == "compact")?;
     }
-    Ok(!made.is_empty())
+    Ok(!created.is_empty())
 }
 
-async fn make(
+async fn create(
     admin: &AdminClient<DefaultClientContext>,
     config: &RelayConfig,
     names: &[String],
@@ -64,15 +52,15 @@ async fn make(
                 .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES)
         })
         .collect();
-    let mut names = Vec::new();
-    for made in admin.create_topics(&topics, &options()).await.map_err(RelayError::Broker)? {
-        match made {
-            Ok(name) => names.push(name),
+    let mut created = Vec::new();
+    for result in admin.create_topics(&topics, &options()).await.map_err(RelayError::Broker)? {
+        match result {
+            Ok(name) => created.push(name),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(RelayError::Topic { topic, code }),
         }
     }
-    Ok(names)
+    Ok(created)
 }
 
 async fn describe(
@@ -85,11 +73,11 @@ async fn describe(
     named.map(|(found, topic)| found.map_err(|code| RelayError::Topic { topic: topic.clone(), code })).collect()
 }
 
-/// A topic that is compacted would lose events; one that takes less than a large event would stop the relay there.
+/// A compacted topic would lose events; a topic that rejects large events would stop the relay at the first one.
 fn check_event_topic(topic: &ConfigResource) -> Result<(), RelayError> {
     check(topic, "cleanup.policy", "delete", |policy| policy == "delete" || policy.is_empty())?;
-    let takes_all = |bytes: &str| bytes.parse().is_ok_and(|bytes: usize| bytes > MAX_MESSAGE_BYTES);
-    check(topic, "max.message.bytes", &format!("more than {MAX_MESSAGE_BYTES}"), takes_all)
+    let accepts_all = |bytes: &str| bytes.parse().is_ok_and(|bytes: usize| bytes > MAX_MESSAGE_BYTES);
+    check(topic, "max.message.bytes", &format!("more than {MAX_MESSAGE_BYTES}"), accepts_all)
 }
 
 fn check(

@@ -1,0 +1,196 @@
+//! Reading the log: the table, and the archives for events that are no longer in it.
+//!
+//! The archives always hold a prefix of the log, and positions and versions have no gaps. Each result of the table
+//! therefore shows by itself whether some of the requested events were archived at the time of the query.
+
+use crate::archive::error::ArchiveError;
+use crate::archive::folder::ArchiveFolder;
+use crate::archive::record::{ArchiveRecord, list_archives};
+use crate::error::ReadError;
+use crate::event::{Position, StreamKey, Version};
+use crate::filter::ReadFilter;
+use crate::page::{Page, PageLimit};
+use crate::table;
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::PgPool;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Reads events from the table and from the archives; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pool: PgPool,
+    folder: Option<Arc<ArchiveFolder>>,
+    /// The archives known so far. Archives are only ever added.
+    known: Arc<RwLock<Arc<[ArchiveRecord]>>>,
+}
+
+impl Reader {
+    pub(crate) fn new(pool: PgPool, folder: Option<PathBuf>) -> Self {
+        let folder = folder.map(|path| Arc::new(ArchiveFolder::new(path)));
+        Self { pool, folder, known: Arc::new(RwLock::new(Arc::new([]))) }
+    }
+
+    /// The same reader on another pool.
+    pub(crate) fn with_pool(&self, pool: PgPool) -> Self {
+        Self { pool, ..self.clone() }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A page of matching events after a position.
+    pub(crate) async fn after(
+        &self,
+        after: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        let known = self.known();
+        let (mut page, mut reached) = (Page::new(limit), after);
+        if after < last_archived(&known) {
+            page = self.archived_after(known.clone(), after, filter, limit).await?;
+            reached = last_archived(&known);
+        }
+        while page.has_room() {
+            let (rest, lacks_archived) = table::after(&self.pool, reached, None, filter, page.left()).await?;
+            if lacks_archived {
+                let known = self.refresh_known().await?;
+                if reached < last_archived(&known) {
+                    page.extend(self.archived_after(known.clone(), reached, filter, page.left()).await?);
+                    reached = last_archived(&known);
+                    continue;
+                }
+            }
+            page.extend(rest);
+            break;
+        }
+        Ok(page)
+    }
+
+    /// A page of matching events after a position and up to another one; none when some of that range is archived.
+    pub(crate) async fn after_until(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<Option<Page>, ReadError> {
+        let (page, lacks_archived) = table::after(&self.pool, after, Some(until), filter, limit).await?;
+        Ok((!lacks_archived).then_some(page))
+    }
+
+    /// A page of matching events before a position, latest first.
+    pub(crate) async fn before(
+        &self,
+        before: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        let (mut page, table_floor) = table::before(&self.pool, before, filter, limit).await?;
+        if page.has_room() && table_floor > Position::ZERO && before.get() > 1 {
+            let known = self.refresh_known().await?;
+            // Events that were archived after the query are already on the page.
+            let end = before.min(Position::from(table_floor.get() + 1));
+            let (filter, left) = (filter.clone(), page.left());
+            let folder = self.folder_for(&known, 1, end.get() - 1)?;
+            page.extend(blocking(move || folder.before(&known, end, &filter, left)).await?);
+        }
+        Ok(page)
+    }
+
+    /// A page of the events of a stream after a version.
+    pub(crate) async fn stream(&self, key: &StreamKey, after: Version, limit: PageLimit) -> Result<Page, ReadError> {
+        let (page, lacks_archived) = table::stream(&self.pool, key, after, limit).await?;
+        if !lacks_archived {
+            return Ok(page);
+        }
+        let known = self.refresh_known().await?;
+        if known.is_empty() {
+            return Ok(page);
+        }
+        let first = page.events.first().map(|event| (event.position, event.version));
+        let last = first.map_or(last_archived(&known).get(), |(position, _)| position.get().saturating_sub(1));
+        let folder = self.folder_for(&known, 1, last.min(last_archived(&known).get()))?;
+        let wanted = key.clone();
+        let archived = blocking(move || folder.stream(&known, &wanted, after, limit)).await?;
+        // Events that were archived after the query are in both.
+        let first_version = first.map_or(u64::MAX, |(_, version)| version.get());
+        let earlier = archived.events.into_iter().filter(|event| event.version.get() < first_version);
+        let mut whole = Page::new(limit);
+        for event in earlier.chain(page.events) {
+            if !whole.has_room() || !whole.push(event) {
+                break;
+            }
+        }
+        let is_gapless =
+            whole.events.iter().zip(after.get() + 1..).all(|(event, version)| event.version.get() == version);
+        if is_gapless { Ok(whole) } else { Err(ReadError::Gap { stream: key.clone() }) }
+    }
+
+    /// The first position recorded at or after a time; one past the head if there is none.
+    pub(crate) async fn position_at(&self, time: DateTime<Utc>) -> Result<Position, ReadError> {
+        let row = sqlx::query(
+            "select apex.position_at($1) as position,
+                    (select max(last_position) from apex.archives where last_recorded_at < $1) as earlier,
+                    (select max(last_position) from apex.archives) as archived",
+        )
+        .bind(time)
+        .fetch_one(&self.pool)
+        .await?;
+        let earlier = Position::from_i64(row.try_get::<Option<i64>, _>("earlier")?.unwrap_or(0));
+        if earlier == Position::from_i64(row.try_get::<Option<i64>, _>("archived")?.unwrap_or(0)) {
+            return Ok(Position::from_i64(row.try_get("position")?));
+        }
+        // The position is in the archive that follows.
+        let known = self.refresh_known().await?;
+        let last = known.iter().find(|archive| archive.first > earlier.get()).map_or(0, |archive| archive.last);
+        let folder = self.folder_for(&known, earlier.get() + 1, last)?;
+        blocking(move || folder.position_at(&known, earlier, time)).await
+    }
+
+    async fn archived_after(
+        &self,
+        known: Arc<[ArchiveRecord]>,
+        after: Position,
+        filter: &ReadFilter,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        let folder = self.folder_for(&known, after.get() + 1, last_archived(&known).get())?;
+        let filter = filter.clone();
+        blocking(move || folder.after(&known, after, &filter, limit)).await
+    }
+
+    /// The folder to read archived positions from; [`ReadError::Archived`] if this process has none.
+    fn folder_for(&self, known: &[ArchiveRecord], from: u64, to: u64) -> Result<Arc<ArchiveFolder>, ReadError> {
+        self.folder.clone().ok_or_else(|| {
+            let location = known.iter().find(|archive| archive.last >= from).map(ArchiveRecord::location);
+            ReadError::Archived { from: from.into(), to: to.into(), location: location.unwrap_or_default() }
+        })
+    }
+
+    fn known(&self) -> Arc<[ArchiveRecord]> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn refresh_known(&self) -> Result<Arc<[ArchiveRecord]>, ReadError> {
+        let found: Arc<[ArchiveRecord]> = list_archives(&self.pool).await?.into();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if found.len() > known.len() {
+            *known = found;
+        }
+        Ok(known.clone())
+    }
+}
+
+fn last_archived(known: &[ArchiveRecord]) -> Position {
+    known.last().map_or(Position::ZERO, |archive| archive.last.into())
+}
+
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ReadError> {
+    Ok(tokio::task::spawn_blocking(read).await.map_err(ArchiveError::from)??)
+}

@@ -1,0 +1,148 @@
+//! Queries on the table `apex.events`, which holds the events that are not archived.
+
+use crate::error::ReadError;
+use crate::event::{Position, RecordedEvent, StreamKey, Version};
+use crate::filter::ReadFilter;
+use crate::page::{Page, PageLimit};
+use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::{QueryBuilder, Row};
+
+/// Selects the columns of an event, further columns, and the given events.
+macro_rules! select {
+    ($columns:literal, $which:literal) => {
+        concat!(
+            "select position, tenant_id, category, stream_id, version, event_id, type, schema_version, ",
+            "payload::text as payload, metadata::text as metadata, recorded_at, content_hash",
+            $columns,
+            " from apex.events ",
+            $which
+        )
+    };
+}
+
+/// The last position of the log.
+pub(crate) async fn head(pool: &PgPool) -> Result<Position, ReadError> {
+    let position: i64 = sqlx::query_scalar("select position from apex.head").fetch_one(pool).await?;
+    Ok(Position::from_i64(position))
+}
+
+/// A page of events after a position and up to another one, if given; and whether the page lacks events that are archived.
+pub(crate) async fn after(
+    pool: &PgPool,
+    after: Position,
+    until: Option<Position>,
+    filter: &ReadFilter,
+    limit: PageLimit,
+) -> Result<(Page, bool), ReadError> {
+    let mut page = Page::new(limit);
+    if until.is_none() && *filter == ReadFilter::default() {
+        let query = sqlx::query(select!("", "where position > $1 order by position limit $2"));
+        fill(&mut page, query.bind(after.as_i64()).bind(limit.events_as_i64()).fetch(pool)).await?;
+        // The last event of the log is never archived, so an empty page means the end of the log.
+        let lacks_archived = page.events.first().is_some_and(|first| first.position.get() > after.get() + 1);
+        return Ok((page, lacks_archived));
+    }
+    let mut query = filtered("where position > ", after, filter);
+    if let Some(until) = until {
+        query.push(" and position <= ").push_bind(until.as_i64());
+    }
+    query.push(" order by position limit ").push_bind(limit.events_as_i64());
+    let last_archived = fill_filtered(pool, &mut page, query).await?;
+    Ok((page, after < last_archived))
+}
+
+/// A page of events before a position, latest first; and the last archived position.
+pub(crate) async fn before(
+    pool: &PgPool,
+    before: Position,
+    filter: &ReadFilter,
+    limit: PageLimit,
+) -> Result<(Page, Position), ReadError> {
+    let mut page = Page::new(limit);
+    let mut query = filtered("where position < ", before, filter);
+    query.push(" order by position desc limit ").push_bind(limit.events_as_i64());
+    let last_archived = fill_filtered(pool, &mut page, query).await?;
+    Ok((page, last_archived))
+}
+
+/// A page of events of a stream, and whether the page lacks events that are archived: it does not start with the next
+/// version, or it is empty although the stream has later versions.
+pub(crate) async fn stream(
+    pool: &PgPool,
+    key: &StreamKey,
+    after: Version,
+    limit: PageLimit,
+) -> Result<(Page, bool), ReadError> {
+    let query = sqlx::query(concat!(
+        "with page as materialized (",
+        select!("", "where stream_id = $1 and version > $2 and tenant_id = $3 and category = $4 order by version limit $5"),
+        ") select * from page
+         union all
+         select 0, s.tenant_id, s.category, s.stream_id, s.version, s.stream_id, '', 0::smallint, '', '', now(), ''::bytea
+         from apex.streams s
+         where not exists (select from page)
+             and s.tenant_id = $3 and s.category = $4 and s.stream_id = $1 and s.version > $2"
+    ));
+    let query = query.bind(key.id).bind(after.as_i64()).bind(key.tenant.as_str()).bind(&*key.category);
+    let mut page = Page::new(limit);
+    fill(&mut page, query.bind(limit.events_as_i64()).fetch(pool)).await?;
+    if page.events.first().is_some_and(|first| first.position == Position::ZERO) {
+        return Ok((Page::new(limit), true));
+    }
+    let lacks_archived = page.events.first().is_some_and(|first| first.version.get() > after.get() + 1);
+    Ok((page, lacks_archived))
+}
+
+/// A statement with only the conditions that the filter has, planned for their values. A prepared statement with all
+/// conditions, each as "or $n is null", cannot use an index; and one planned for any category does not know a rare
+/// category from a frequent one.
+fn filtered(beyond: &str, position: Position, filter: &ReadFilter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(select!(", (select max(last_position) from apex.archives) as archived", ""));
+    query.push(beyond).push_bind(position.as_i64());
+    if let Some(tenant) = &filter.tenant {
+        query.push(" and tenant_id = ").push_bind(tenant.as_str().to_owned());
+    }
+    if let Some(category) = &filter.category {
+        query.push(" and category = ").push_bind(category.clone());
+    }
+    if let Some(id) = filter.stream_id {
+        query.push(" and stream_id = ").push_bind(id);
+    }
+    if !filter.types.is_empty() {
+        query.push(" and type = any (").push_bind(filter.types.clone()).push(")");
+    }
+    query
+}
+
+/// Reads rows until there are no more, or the page is full.
+async fn fill(page: &mut Page, mut rows: BoxStream<'_, Result<PgRow, sqlx::Error>>) -> Result<(), ReadError> {
+    while page.has_room() {
+        let Some(row) = rows.try_next().await? else { break };
+        page.push(RecordedEvent::from_row(&row)?);
+    }
+    Ok(())
+}
+
+/// Fills a page, and returns the last archived position in the same snapshot, or in a later one if the page stays empty.
+async fn fill_filtered(
+    pool: &PgPool,
+    page: &mut Page,
+    mut query: QueryBuilder<Postgres>,
+) -> Result<Position, ReadError> {
+    let mut archived: Option<i64> = None;
+    {
+        let mut rows = query.build().persistent(false).fetch(pool);
+        while page.has_room() {
+            let Some(row) = rows.try_next().await? else { break };
+            archived = row.try_get("archived")?;
+            page.push(RecordedEvent::from_row(&row)?);
+        }
+    }
+    if page.events.is_empty() {
+        let max = "select max(last_position) from apex.archives";
+        archived = sqlx::query_scalar(max).fetch_one(pool).await?;
+    }
+    Ok(Position::from_i64(archived.unwrap_or(0)))
+}
