@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::time::Instant;
 use streams::{Append, Expected, NewEvent, StreamAppend};
 use testkit::bench::{Bench, Table, metadata, setting};
-use testkit::tenant;
+use testkit::{append_all, tenant};
 use uuid::Uuid;
 
 /// A call of one of 100 agents and 5 models. Each agent makes one every half a minute.
@@ -62,7 +62,7 @@ async fn fill(bench: &Bench, events: u64) {
     println!("filling a log with {events} events");
     for chunk in 0..events.div_ceil(10_000) {
         let appends: Vec<_> = (chunk * 1000..(chunk + 1) * 1000).flat_map(ten).collect();
-        for answer in bench.log.append_many(appends).await {
+        for answer in append_all(&bench.log, appends).await {
             answer.unwrap();
         }
     }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use streams::Position;
 use streams::relay::{Relay, RelayConfig, relay_checkpoint, republish_from};
+use testkit::append_all;
 use testkit::bench::{Bench, Table, new_stream, payload, setting};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,7 +36,7 @@ async fn fill(bench: &Bench, events: u64) {
     let mut made = 0;
     while made < events {
         let appends = (0..BATCH).map(|n| new_stream(1, made + n as u64));
-        for answer in bench.log.append_many(appends).await {
+        for answer in append_all(&bench.log, appends).await {
             answer.unwrap();
         }
         made += BATCH as u64;

@@ -1,7 +1,7 @@
 //! Measuring of benchmarks: a database of one run, appends, the baseline, and the table of results.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures are what a benchmark prints")]
 
-use crate::{repository, tenant};
+use crate::{append_all, repository, tenant};
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use serde_json::json;
@@ -183,13 +183,13 @@ impl Bench {
         .await
     }
 
-    /// Events a second, with two calls of `append_many` at a time, each of `appends` appends of one event.
+    /// Events a second, with two tasks that each submit `appends` appends of one event at a time.
     pub async fn bulk(&self, appends: usize) -> f64 {
         let (log, counter) = (self.log.clone(), self.counter.clone());
         self.rate(2, move |_| {
             let (log, n) = (log.clone(), counter.fetch_add(1, Ordering::Relaxed));
             async move {
-                let answers = log.append_many((0..appends).map(|_| new_stream(1, n))).await;
+                let answers = append_all(&log, (0..appends).map(|_| new_stream(1, n))).await;
                 answers.into_iter().map(|answer| u64::from(answer.is_ok())).sum()
             }
         })

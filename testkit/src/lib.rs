@@ -4,6 +4,7 @@
 //! A dev-dependency of the root package, and of no other: it depends on the root package itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be set up fails its test")]
 
+mod appends;
 pub mod bench;
 pub mod cluster;
 mod database;
@@ -12,6 +13,7 @@ mod program;
 mod trials;
 mod wait;
 
+pub use appends::append_all;
 pub use database::{AppendBlock, TestDatabase};
 pub use fixtures::{append, at, call_append, event, metadata, name, sample, stream, tenant};
 pub use program::{ProgramOutput, Server, apex_binary};

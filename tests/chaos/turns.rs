@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use streams::relay::partition_of;
 use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend, TopicPartition};
-use testkit::TIMEOUT;
 use testkit::cluster::{Cluster, ClusterConfig, send_signal};
+use testkit::{TIMEOUT, append_all};
 use tokio::process::Child;
 use uuid::Uuid;
 
@@ -199,7 +199,7 @@ impl Case {
             let id = Uuid::now_v7();
             append("call", id, "call.recorded", payload, id)
         });
-        for answer in self.log.append_many(appends.collect::<Vec<_>>()).await {
+        for answer in append_all(&self.log, appends.collect::<Vec<_>>()).await {
             answer.unwrap();
         }
         self.calls += i64::from(calls);

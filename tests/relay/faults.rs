@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 use testkit::{Trials, trials};
-use testkit::{call_append, wait_until};
+use testkit::{append_all, call_append, wait_until};
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -150,7 +150,7 @@ fn an_outage_of_minutes_holds_up_nobody_and_is_made_up_for() {
         let mut slowest = Duration::ZERO;
         while stopped.elapsed() < OUTAGE {
             let began = Instant::now();
-            for answer in stage.log.append_many((0..20).map(|_| call_append())).await {
+            for answer in append_all(&stage.log, (0..20).map(|_| call_append())).await {
                 answer.unwrap();
             }
             slowest = slowest.max(began.elapsed());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::Log;
 use testkit::cluster::{Cluster, ClusterConfig};
-use testkit::{TIMEOUT, TestDatabase, call_append, required_variable, wait_until};
+use testkit::{TIMEOUT, TestDatabase, append_all, call_append, required_variable, wait_until};
 use testkit::{Trials, trials};
 
 pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
@@ -21,7 +21,7 @@ const EVENTS: u64 = 300;
 async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {
     let mut acknowledged = 0;
     while !stop.load(Ordering::Relaxed) {
-        let answers = log.append_many((0..10).map(|_| call_append())).await;
+        let answers = append_all(&log, (0..10).map(|_| call_append())).await;
         acknowledged += answers.iter().filter(|answer| answer.is_ok()).count() as u64;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

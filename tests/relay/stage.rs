@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use streams::relay::{decode, relay_checkpoint};
 use streams::{Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent, StreamAppend};
-use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, event, required_variable, wait_until};
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, event, required_variable, wait_until};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ impl Stage {
     /// Appends so many times to each stream, in several categories.
     pub(crate) async fn append(&self, times: usize) {
         for _ in 0..times {
-            for answer in self.log.append_many(appends(&self.streams)).await {
+            for answer in append_all(&self.log, appends(&self.streams)).await {
                 answer.unwrap();
             }
         }
@@ -71,7 +71,7 @@ impl Stage {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             while !stopped.load(Ordering::Relaxed) {
-                for answer in log.append_many(appends(&streams)).await {
+                for answer in append_all(&log, appends(&streams)).await {
                     answer.unwrap();
                 }
                 tokio::time::sleep(POLL_INTERVAL).await;

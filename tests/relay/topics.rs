@@ -51,7 +51,7 @@ fn topics_that_do_not_fit_are_named() {
         for (topic, setting, found, change) in
             [(&task, "cleanup.policy", "compact", "delete"), (&call, "max.message.bytes", "900000", "1048588")]
         {
-            let told = format!("topic {topic} has {setting}={found}, needed is");
+            let told = format!("topic {topic} has {setting}={found}, but ");
             tokio::time::timeout(TIMEOUT, async {
                 while !said.next_line().await.unwrap().expect("it still runs").contains(&told) {}
             })

@@ -452,7 +452,7 @@ async fn archiving_refuses_a_folder_with_files_of_another_log() {
     let theirs = std::fs::read(other.file("events_000000.parquet")).unwrap();
     let ran = fixture.database.run(&other.arguments("101").map(str::to_owned).each_ref().map(String::as_str)).await;
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("holds other events"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("describes different events"), "{}", ran.stderr);
     assert_eq!(fixture.locations().await.0, [0; 0]);
     assert!(theirs == std::fs::read(other.file("events_000000.parquet")).unwrap());
     other.assert_complete().await;
@@ -463,7 +463,7 @@ async fn only_one_archiver_runs_at_a_time() {
     let fixture = Fixture::new().await;
     let (one, other) = tokio::join!(fixture.archive("330"), fixture.archive("330"));
     for ran in [&one, &other] {
-        let is_fine = ran.code == Some(0) || ran.stderr.contains("another archive command is at work");
+        let is_fine = ran.code == Some(0) || ran.stderr.contains("another archive command is running");
         assert!(is_fine, "{}", ran.stderr);
     }
     assert!(one.code == Some(0) || other.code == Some(0));

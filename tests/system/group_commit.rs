@@ -13,7 +13,7 @@ use streams::{
     AppendError, Appended, AppenderLimits, Chain, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
     StreamKey, Version,
 };
-use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, at, name, stream, tenant};
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, at, name, stream, tenant};
 use uuid::Uuid;
 
 fn version(version: u64) -> Expected {
@@ -139,7 +139,7 @@ async fn of_two_processes_creating_the_same_streams_one_wins_each_stream() {
     let ids: Vec<Uuid> = (0..300).map(|_| Uuid::new_v4()).collect();
     let of = |log: Log| {
         let appends: Vec<_> = ids.iter().map(|id| append(vec![stream(*id, version(0), 1)])).collect();
-        tokio::spawn(async move { log.append_many(appends).await })
+        tokio::spawn(async move { append_all(&log, appends).await })
     };
     let (one, other) = (of(logs[0].clone()), of(logs[1].clone()));
     let (one, other) = (one.await.unwrap(), other.await.unwrap());
@@ -152,9 +152,9 @@ async fn of_two_processes_creating_the_same_streams_one_wins_each_stream() {
     database.verify_log().await;
 }
 
-/// More appends than the queue holds: `append_many` waits for capacity, where a single append would get a retryable error.
+/// More appends than the queue holds: each gets its own result, and those refused as busy succeed when they are retried.
 #[tokio::test]
-async fn append_many_returns_one_result_per_append_and_waits_for_queue_capacity() {
+async fn many_appends_get_their_own_results_and_share_transactions() {
     let database = TestDatabase::new().await;
     let limits = AppenderLimits { max_waiting: 64, ..AppenderLimits::default() };
     let log = Log::open(database.pool.clone(), LogConfig { appender: limits, ..LogConfig::default() }).await.unwrap();
@@ -165,7 +165,7 @@ async fn append_many_returns_one_result_per_append_and_waits_for_queue_capacity(
     appends[10] = append(vec![stream(taken, version(0), 1)]);
     appends[500] = first;
     appends[900] = append(vec![]);
-    let answers = log.append_many(appends).await;
+    let answers = append_all(&log, appends).await;
     for (n, answer) in answers.iter().enumerate() {
         let fits = match n {
             10 => matches!(answer, Err(AppendError::Conflict { .. })),

@@ -17,14 +17,14 @@ use std::task::Poll;
 use std::time::Duration;
 use streams::relay::partition_of;
 use streams::{Log, Position, ReadFilter, RecordedEvent, TopicPartition};
-use testkit::{TIMEOUT, TestDatabase, call_append, wait_until};
+use testkit::{TIMEOUT, TestDatabase, append_all, call_append, wait_until};
 
 /// The read models that can be fed from Kafka.
 const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
 const PARTITIONS: i32 = 3;
 
 async fn append(log: &Log, calls: usize) {
-    for answer in log.append_many((0..calls).map(|_| call_append())).await {
+    for answer in append_all(log, (0..calls).map(|_| call_append())).await {
         answer.unwrap();
     }
 }
