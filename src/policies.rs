@@ -9,7 +9,8 @@ use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, Thres
 use domain::{BudgetId, Currency, Money, derived_id};
 use futures::future::BoxFuture;
 use metrics::counter;
-use projections::{Batch, CrossingCursor, CrossingRow, Policy, PolicyError};
+use projections::budgets::{self, CrossingCursor, CrossingRow};
+use projections::{Batch, DatabaseError, Policy, PolicyError};
 use sqlx::postgres::PgPool;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +46,7 @@ struct Failure {
 #[derive(Debug, ThisError)]
 enum AlertError {
     #[error("the crossings cannot be read")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
     #[error("a crossing cannot be read: {0}")]
     Row(String),
     #[error("the alert cannot be raised")]
@@ -108,7 +109,7 @@ impl BudgetAlerts {
         let mut raised = Ok(());
         let mut after = None;
         loop {
-            let page = projections::pending_alerts(&self.pool, position, after.as_ref(), PAGE_ROWS).await?;
+            let page = budgets::pending_alerts(&self.pool, position, after.as_ref(), PAGE_ROWS).await?;
             for pending in &page {
                 let cursor = pending.cursor();
                 let failure = known.get(&cursor);

@@ -152,7 +152,7 @@ impl Rooms {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match projections::wait_for(&self.pool, names, head, left).await {
-                Err(WaitError::Database(error)) if streams::is_retryable(&error) && !left.is_zero() => {
+                Err(WaitError::Database(error)) if error.is_retryable() && !left.is_zero() => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "the checkpoints are read again");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }

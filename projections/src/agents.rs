@@ -1,42 +1,122 @@
 //! The read model of agents.
 
+use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Rows, load, save};
+use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::agent::AgentEvent;
-use domain::{Event, Labels};
+use domain::agent::{Agent, AgentEvent, AgentRegistered};
+use domain::{Aggregate, Event, Labels, TenantId};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgConnection;
+use serde::Serialize;
+use sqlx::FromRow;
+use sqlx::postgres::{PgConnection, PgPool};
+use streams::DatabaseError;
 use uuid::Uuid;
 
-pub(crate) struct Agents;
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Row {
-    tenant_id: String,
-    agent_id: Uuid,
-    name: String,
-    kind: Option<String>,
-    model: Option<String>,
+/// An agent.
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize, JsonSchema)]
+pub struct AgentRow {
+    /// The tenant that the agent belongs to.
+    pub tenant_id: String,
+    /// The id of the agent.
+    pub agent_id: Uuid,
+    /// The name of the agent.
+    pub name: String,
+    /// The kind of agent, such as `coder`.
+    pub kind: Option<String>,
+    /// The model that the agent uses by default.
+    pub model: Option<String>,
+    /// The labels, as a JSON object of strings.
     #[schemars(with = "Labels")]
-    labels: serde_json::Value,
-    status: String,
-    reason: Option<String>,
-    registered_at: DateTime<Utc>,
-    changed_at: DateTime<Utc>,
-    version: i64,
-    position: i64,
+    pub labels: serde_json::Value,
+    /// The status: `registered`, `active`, `paused` or `retired`.
+    pub status: String,
+    /// The reason given when the agent was paused or retired.
+    pub reason: Option<String>,
+    /// When the agent was registered.
+    pub registered_at: DateTime<Utc>,
+    /// When the status last changed.
+    pub changed_at: DateTime<Utc>,
+    /// The version of the stream: the number of its events.
+    pub version: i64,
+    /// The position of the last event.
+    pub position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.agent_id, to_jsonb(t) from agents t
-    where (t.tenant_id, t.agent_id) in (select * from unnest($1::text[], $2::uuid[]))";
-const UPSERT: &str = "insert into agents
-    select * from jsonb_populate_recordset(null::agents, $1)
-    on conflict (tenant_id, agent_id) do update set
-        status = excluded.status, reason = excluded.reason, changed_at = excluded.changed_at,
-        version = excluded.version, position = excluded.position";
+macro_rules! columns {
+    () => {
+        "tenant_id, agent_id, name, kind, model, labels, status, reason, registered_at, changed_at, version, position"
+    };
+}
+
+impl StoredRow for AgentRow {
+    const LOAD: &'static str = concat!(
+        "select ",
+        columns!(),
+        " from agents where (tenant_id, agent_id) in (select * from unnest($1::text[], $2::uuid[]))"
+    );
+    const UPSERT: &'static str = concat!(
+        "insert into agents (",
+        columns!(),
+        ") select ",
+        columns!(),
+        " from jsonb_populate_recordset(null::agents, $1)
+         on conflict (tenant_id, agent_id) do update set
+             status = excluded.status, reason = excluded.reason, changed_at = excluded.changed_at,
+             version = excluded.version, position = excluded.position"
+    );
+
+    fn key(&self) -> Key {
+        (self.tenant_id.clone(), self.agent_id)
+    }
+}
+
+impl StreamRow for AgentRow {
+    const CATEGORY: &'static str = Agent::CATEGORY;
+
+    fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
+        let Event::Agent(event) = &*applied.event else { return Ok(row) };
+        let (status, reason, at) = match event {
+            AgentEvent::Registered(registered) => return Self::registered(applied, registered).map(Some),
+            AgentEvent::Activated(moved) | AgentEvent::Resumed(moved) => ("active", None, moved.at),
+            AgentEvent::Paused(stopped) => ("paused", stopped.reason.as_ref(), stopped.at),
+            AgentEvent::Retired(stopped) => ("retired", stopped.reason.as_ref(), stopped.at),
+        };
+        let row = row.ok_or_else(|| applied.missing_row())?;
+        Ok(Some(Self {
+            status: status.to_owned(),
+            reason: reason.map(ToString::to_string),
+            changed_at: at,
+            version: applied.version(),
+            position: applied.position(),
+            ..row
+        }))
+    }
+}
+
+impl AgentRow {
+    fn registered(applied: &Applied, registered: &AgentRegistered) -> Result<Self, ApplyError> {
+        let profile = &registered.profile;
+        Ok(Self {
+            tenant_id: applied.tenant().to_owned(),
+            agent_id: applied.stream_id(),
+            name: profile.name.to_string(),
+            kind: profile.kind.as_ref().map(ToString::to_string),
+            model: profile.model.as_ref().map(ToString::to_string),
+            labels: serde_json::to_value(&profile.labels).map_err(|error| ApplyError::Row(error.to_string()))?,
+            status: "registered".to_owned(),
+            reason: None,
+            registered_at: registered.at,
+            changed_at: registered.at,
+            version: applied.version(),
+            position: applied.position(),
+        })
+    }
+}
+
+pub(crate) struct Agents;
 
 impl Projection for Agents {
     fn name(&self) -> &'static str {
@@ -48,11 +128,24 @@ impl Projection for Agents {
     }
 
     fn categories(&self) -> &'static [&'static str] {
-        &["agent"]
+        &[Agent::CATEGORY]
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
         &[("agents", "tenant_id, agent_id")]
+    }
+
+    fn state_topic(&self) -> Option<StateTopic> {
+        let table = StateTable {
+            name: "agents",
+            checkpoint: "state:agents",
+            category: Agent::CATEGORY,
+            table: "apex.agents",
+            id: "agent_id",
+            hidden: &[],
+            decimals: &[],
+        };
+        Some(StateTopic::new::<AgentRow>("an agent", table))
     }
 
     fn apply<'a>(
@@ -60,52 +153,39 @@ impl Projection for Agents {
         connection: &'a mut PgConnection,
         events: &'a [Applied],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(async move {
-            let mut rows = load(connection, SELECT, events).await?;
-            for applied in events {
-                if let Event::Agent(event) = &*applied.event {
-                    fold(&mut rows, applied, event)?;
-                }
-            }
-            save(connection, UPSERT, &rows).await
-        })
+        Box::pin(apply_rows::<AgentRow>(connection, events))
     }
 }
 
-pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &AgentEvent) -> Result<(), ApplyError> {
-    let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
-    if let AgentEvent::Registered(registered) = event {
-        let profile = &registered.profile;
-        let row = Row {
-            tenant_id: key.0.clone(),
-            agent_id: key.1,
-            name: profile.name.to_string(),
-            kind: profile.kind.as_ref().map(ToString::to_string),
-            model: profile.model.as_ref().map(ToString::to_string),
-            labels: serde_json::to_value(&profile.labels).map_err(|error| ApplyError::Row(error.to_string()))?,
-            status: "registered".to_owned(),
-            reason: None,
-            registered_at: registered.at,
-            changed_at: registered.at,
-            version: applied.version(),
-            position: applied.position(),
-        };
-        rows.insert(key, row);
-        return Ok(());
-    }
-    let Some(row) = rows.get_mut(&key) else {
-        return Err(ApplyError::Row(format!("agent {} has no row", key.1)));
-    };
-    let (status, reason, at) = match event {
-        AgentEvent::Activated(moved) | AgentEvent::Resumed(moved) => ("active", None, moved.at),
-        AgentEvent::Paused(stopped) => ("paused", stopped.reason.as_ref(), stopped.at),
-        AgentEvent::Retired(stopped) => ("retired", stopped.reason.as_ref(), stopped.at),
-        AgentEvent::Registered(registered) => ("registered", None, registered.at),
-    };
-    status.clone_into(&mut row.status);
-    row.reason = reason.map(ToString::to_string);
-    row.changed_at = at;
-    row.version = applied.version();
-    row.position = applied.position();
-    Ok(())
+/// Which agents to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentFilter {
+    /// Only agents with one of these ids; all agents if empty.
+    pub ids: Vec<Uuid>,
+    /// Only agents with this status.
+    pub status: Option<String>,
+}
+
+/// Lists the agents of a tenant in order of registration; the cursor is (`registered_at`, `agent_id`).
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn list(
+    pool: &PgPool,
+    tenant: &TenantId,
+    filter: &AgentFilter,
+    page: Page,
+) -> Result<Vec<AgentRow>, DatabaseError> {
+    const LIST: &str = concat!(
+        "select ",
+        columns!(),
+        " from apex.agents
+         where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or agent_id = any ($2))
+           and ($3::text is null or status = $3)
+           and ($4::timestamptz is null or (registered_at, agent_id) > ($4, $5))
+         order by registered_at, agent_id limit $6"
+    );
+    let (after_time, after_id) = page.after();
+    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.status.as_deref());
+    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

@@ -1,35 +1,16 @@
-//! Applies a batch to the tables of one version, on the transaction of the caller.
+//! Applying events to the tables of one version, within the caller's transaction.
 
-use crate::parking::{PARKED_BEFORE, held_streams, park};
-use crate::projection::{Applied, ApplyError, Target};
-use domain::Event;
+use crate::decode::{DecodedPages, Incoming, error_chain};
+use crate::parked::{Held, PARKED_BEFORE, park};
+use crate::projection::{Applied, ApplyError};
+use crate::target::Target;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use std::collections::HashSet;
 use std::sync::Arc;
-use streams::{Pages, Position, ReadError, RecordedEvent};
+use streams::{Position, ReadError, RecordedEvent, StreamKey};
 
-/// An event that was read, with what the domain makes of it. Decoded once for all that apply it.
-#[derive(Clone)]
-pub(crate) struct Incoming {
-    pub(crate) recorded: Arc<RecordedEvent>,
-    /// Or why it cannot be read.
-    pub(crate) event: Result<Arc<Event>, Arc<str>>,
-}
-
-impl Incoming {
-    pub(crate) fn decode(recorded: Arc<RecordedEvent>) -> Self {
-        let event = recorded.decode().map(Arc::new).map_err(|error| chain(&error).into());
-        Self { recorded, event }
-    }
-}
-
-/// Decodes the events that are wanted.
-pub(crate) fn decode(events: &[Arc<RecordedEvent>], wanted: impl Fn(&RecordedEvent) -> bool) -> Vec<Incoming> {
-    events.iter().filter(|event| wanted(event)).map(|event| Incoming::decode(event.clone())).collect()
-}
-
-/// Applies a batch of events that the target wants, parking the streams of those that cannot be applied.
+/// Applies a batch of events that the target consumes. Parks the streams of events that cannot be applied.
 pub(crate) async fn apply_batch(
     target: &Target,
     connection: &mut PgConnection,
@@ -38,61 +19,67 @@ pub(crate) async fn apply_batch(
     if events.is_empty() {
         return Ok(());
     }
-    let mut held = held_streams(target, connection, events).await?;
-    let mut batch = Vec::with_capacity(events.len());
-    for Incoming { recorded, event } in events {
-        if held.is_skipped(recorded) {
-            continue;
-        }
-        if held.parked.contains(&recorded.stream) {
-            park(target, connection, recorded, PARKED_BEFORE).await?;
-            continue;
-        }
-        match event {
-            Ok(event) => batch.push(Applied { recorded: recorded.clone(), event: event.clone() }),
-            Err(cause) => {
-                park(target, connection, recorded, cause).await?;
-                held.parked.insert(recorded.stream.clone());
-            }
-        }
+    let held = Held::load(target, connection, events.iter().map(|event| &*event.recorded)).await?;
+    let Plan { to_apply, to_park } = plan(events, &held);
+    for (event, cause) in to_park {
+        park(target, connection, &event, &cause).await?;
     }
-    if batch.is_empty() {
+    if to_apply.is_empty() {
         return Ok(());
     }
     let mut savepoint = connection.begin().await?;
-    match target.projection.apply(&mut savepoint, &batch).await {
+    match target.projection.apply(&mut savepoint, &to_apply).await {
         Ok(()) => Ok(savepoint.commit().await?),
         Err(error) if error.is_permanent() => {
             savepoint.rollback().await?;
-            apply_singly(target, connection, &batch).await
+            apply_singly(target, connection, &to_apply).await
         }
         Err(error) => Err(error),
     }
 }
 
-/// Applies what is wanted of the log after one position and up to another, on one transaction, saying after each page where
-/// it stands; returns where it came to, which is less where the log is shorter.
+/// What to do with the events of a batch. Skipped events are in neither list.
+#[derive(Default)]
+struct Plan {
+    to_apply: Vec<Applied>,
+    to_park: Vec<(Arc<RecordedEvent>, Arc<str>)>,
+}
+
+/// An event that cannot be decoded is parked, as is every event after it on its stream.
+fn plan(events: &[Incoming], held: &Held) -> Plan {
+    let mut parked: HashSet<&StreamKey> = held.parked.iter().collect();
+    let mut plan = Plan::default();
+    for Incoming { recorded, event } in events.iter().filter(|event| !held.is_skipped(&event.recorded)) {
+        match event {
+            _ if parked.contains(&recorded.stream) => plan.to_park.push((recorded.clone(), PARKED_BEFORE.into())),
+            Ok(event) => plan.to_apply.push(Applied { recorded: recorded.clone(), event: event.clone() }),
+            Err(cause) => {
+                plan.to_park.push((recorded.clone(), cause.clone()));
+                parked.insert(&recorded.stream);
+            }
+        }
+    }
+    plan
+}
+
+/// Applies the pages of the log within one transaction, and reports the position after each. Returns the position up to
+/// which the log was applied.
 pub(crate) async fn apply_log<E: From<ApplyError> + From<ReadError>>(
     target: &Target,
     connection: &mut PgConnection,
-    mut pages: Pages,
-    (after, to): (Position, Position),
-    wanted: impl Fn(&RecordedEvent) -> bool,
+    mut pages: DecodedPages<impl Fn(&RecordedEvent) -> bool>,
     mut progress: impl FnMut(Position),
 ) -> Result<Position, E> {
-    let mut reached = after;
-    while reached < to {
-        let Some(page) = pages.next_page().await? else { break };
-        reached = page.last().map_or(to, |event| event.position);
-        let events: Vec<_> = page.into_iter().map(Arc::new).collect();
-        let is_wanted = |event: &RecordedEvent| event.position <= to && target.wants(event) && wanted(event);
-        apply_batch(target, connection, &decode(&events, is_wanted)).await?;
-        progress(reached);
+    let mut applied = pages.through();
+    while let Some(page) = pages.next_page().await? {
+        apply_batch(target, connection, &page.events).await?;
+        applied = page.through;
+        progress(applied);
     }
-    Ok(reached.min(to))
+    Ok(applied)
 }
 
-/// One event at a time, to find the one that is to blame.
+/// Applies events one at a time, to find the ones that cannot be applied.
 async fn apply_singly(target: &Target, connection: &mut PgConnection, batch: &[Applied]) -> Result<(), ApplyError> {
     let mut parked = HashSet::new();
     for applied in batch {
@@ -100,7 +87,7 @@ async fn apply_singly(target: &Target, connection: &mut PgConnection, batch: &[A
             park(target, connection, &applied.recorded, PARKED_BEFORE).await?;
             continue;
         }
-        if let Err(cause) = try_one(target, connection, applied).await? {
+        if let Err(cause) = try_apply(target, connection, applied).await? {
             park(target, connection, &applied.recorded, &cause).await?;
             parked.insert(applied.recorded.stream.clone());
         }
@@ -108,8 +95,8 @@ async fn apply_singly(target: &Target, connection: &mut PgConnection, batch: &[A
     Ok(())
 }
 
-/// Applies one event, or says why it cannot be; then nothing of it is left.
-pub(crate) async fn try_one(
+/// Applies one event, or returns why it cannot be applied and leaves the tables unchanged.
+pub(crate) async fn try_apply(
     target: &Target,
     connection: &mut PgConnection,
     applied: &Applied,
@@ -122,20 +109,86 @@ pub(crate) async fn try_one(
         }
         Err(error) if error.is_permanent() => {
             savepoint.rollback().await?;
-            Ok(Err(chain(&error)))
+            Ok(Err(error_chain(&error)))
         }
         Err(error) => Err(error),
     }
 }
 
-/// An error with its causes, for people.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, Utc};
+    use domain::TenantId;
+    use streams::Version;
+    use uuid::Uuid;
+
+    /// An event on a stream; whether it can be decoded depends on its type.
+    fn event(position: u64, stream: u128, name: &str) -> Incoming {
+        let payload = r#"{"at":"2023-09-01T00:00:00Z"}"#.to_owned();
+        Incoming::decode(Arc::new(RecordedEvent {
+            position: Position::from(position),
+            stream: StreamKey {
+                tenant: TenantId::as_stored("default".to_owned()),
+                category: "agent".into(),
+                id: Uuid::from_u128(stream),
+            },
+            version: Version::from(1),
+            event_id: Uuid::from_u128(position.into()),
+            name: name.to_owned(),
+            schema_version: 1,
+            payload,
+            metadata: "{}".to_owned(),
+            recorded_at: DateTime::<Utc>::UNIX_EPOCH,
+            content_hash: Vec::new(),
+        }))
     }
-    text
+
+    fn positions(plan: &Plan) -> (Vec<i64>, Vec<(u64, &str)>) {
+        let applied = plan.to_apply.iter().map(Applied::position).collect();
+        (applied, plan.to_park.iter().map(|(event, cause)| (event.position.get(), &**cause)).collect())
+    }
+
+    const GOOD: &str = "agent.activated";
+    const UNKNOWN: &str = "agent.vanished";
+
+    #[test]
+    fn all_events_that_can_be_decoded_are_applied_in_order() {
+        let plan = plan(&[event(1, 7, GOOD), event(2, 8, GOOD), event(3, 7, GOOD)], &Held::default());
+        assert_eq!(positions(&plan), (vec![1, 2, 3], vec![]));
+    }
+
+    #[test]
+    fn an_undecodable_event_parks_its_stream_from_there_on_and_no_other() {
+        let events =
+            [event(1, 7, GOOD), event(2, 7, UNKNOWN), event(3, 8, GOOD), event(4, 7, GOOD), event(5, 7, UNKNOWN)];
+        let plan = plan(&events, &Held::default());
+        let (applied, parked) = positions(&plan);
+        assert_eq!(applied, [1, 3]);
+        assert_eq!(parked.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2, 4, 5]);
+        assert!(parked[0].1.contains("agent.vanished"), "{}", parked[0].1);
+        assert_eq!((parked[1].1, parked[2].1), (PARKED_BEFORE, PARKED_BEFORE));
+    }
+
+    #[test]
+    fn events_of_a_parked_stream_are_parked() {
+        let events = [event(5, 7, GOOD), event(6, 8, GOOD)];
+        let held = Held { parked: HashSet::from([events[0].recorded.stream.clone()]), ..Held::default() };
+        assert_eq!(positions(&plan(&events, &held)), (vec![6], vec![(5, PARKED_BEFORE)]));
+    }
+
+    #[test]
+    fn a_skipped_event_is_neither_applied_nor_parked_and_its_stream_goes_on() {
+        let events = [event(1, 7, UNKNOWN), event(2, 7, GOOD)];
+        let held = Held { skipped: HashSet::from([1]), ..Held::default() };
+        assert_eq!(positions(&plan(&events, &held)), (vec![2], vec![]));
+    }
+
+    #[test]
+    fn a_skipped_event_of_a_parked_stream_is_not_parked_again() {
+        let events = [event(1, 7, UNKNOWN), event(2, 7, GOOD)];
+        let parked = HashSet::from([events[0].recorded.stream.clone()]);
+        let held = Held { parked, skipped: HashSet::from([1]) };
+        assert_eq!(positions(&plan(&events, &held)), (vec![], vec![(2, PARKED_BEFORE)]));
+    }
 }

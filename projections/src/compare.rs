@@ -1,73 +1,74 @@
-//! Telling whether two versions of a read model hold the same rows, and where they differ.
+//! Comparing two versions of a read model row by row.
 
-use crate::projection::{ApplyError, Projection, Slot, Target};
+use crate::projection::{ApplyError, Projection};
+use crate::target::{Slot, Target};
 use crate::transaction;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
-use streams::Position;
+use streams::{DatabaseError, Position};
 
-/// What a table holds: as many rows, and a hash of all of them in order.
+/// The number of rows of a table, and a hash of their content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// The table.
+    /// The name of the table, without a schema.
     pub table: &'static str,
-    /// How many rows.
+    /// The number of rows.
     pub rows: i64,
-    /// MD5 over the rows as text, in the order of their keys; empty for an empty table.
+    /// The MD5 hash of the rows as text, in the order of their keys; empty for an empty table.
     pub hash: String,
 }
 
-/// A row that is not the same in two versions of a table.
+/// A row that differs between two versions of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The table.
+    /// The name of the table, without a schema.
     pub table: &'static str,
-    /// Whose row it is.
+    /// The tenant that the row belongs to.
     pub tenant_id: String,
-    /// The row's key.
+    /// The key of the row.
     pub key: String,
-    /// The row in the live version; none if it is missing there.
+    /// The row in the live version; none if it has no such row.
     pub live: Option<String>,
-    /// The row in the other version; none if it is missing there.
+    /// The row in the other version; none if it has no such row.
     pub other: Option<String>,
 }
 
-/// Two versions of a read model at one position.
+/// A comparison of the live version of a read model with another version at the same position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
-    /// Where both stand.
+    /// The position of both versions.
     pub position: Position,
-    /// The live tables, in the columns that both versions have.
+    /// The live tables, of which only the columns that both versions have are compared.
     pub live: Vec<Fingerprint>,
-    /// The tables of the other version, in the same order and columns.
+    /// The tables of the other version, in the same order.
     pub other: Vec<Fingerprint>,
-    /// Columns that one version alone has, as `table.column`.
+    /// The columns that only one of the versions has, as `table.column`.
     pub columns: Vec<String>,
-    /// Rows that differ; at most [`MAX_DIFFERENCES`] a table.
+    /// Rows that differ, at most [`MAX_DIFFERENCES`] of each table.
     pub differences: Vec<Difference>,
-    /// How many events each has parked: of the live version, then of the other.
+    /// The numbers of parked events of the live version and of the other version.
     pub parked: (i64, i64),
 }
 
-/// Rows that differ, listed for each table.
+/// The maximum number of differing rows that a comparison lists for each table.
 pub const MAX_DIFFERENCES: i64 = 20;
 
 impl Comparison {
-    /// Whether both hold the same rows, and the same events are parked.
+    /// Returns whether both versions have the same rows and the same number of parked events.
     #[must_use]
     pub fn is_same(&self) -> bool {
         self.live == self.other && self.parked.0 == self.parked.1
     }
 }
 
-/// The fingerprints of a projection's live tables, all of one moment, with the checkpoint that they stand at.
+/// Returns the fingerprints of a projection's live tables, and their position, in one snapshot.
 ///
 /// # Errors
-/// The database's.
+/// [`DatabaseError`] if the database cannot be queried.
 pub async fn fingerprint(
     pool: &PgPool,
     projection: &dyn Projection,
-) -> Result<(Position, Vec<Fingerprint>), sqlx::Error> {
+) -> Result<(Position, Vec<Fingerprint>), DatabaseError> {
     let mut transaction = transaction::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
     let position: Option<i64> = sqlx::query_scalar("select min(position) from apex.checkpoints where follower = $1")
@@ -82,8 +83,7 @@ pub async fn fingerprint(
     Ok((Position::from_i64(position.unwrap_or(0)), fingerprints))
 }
 
-/// Compares the live tables with those of another slot, as this transaction sees them. The caller sees to it that both
-/// stand at the same position.
+/// Compares the live tables with those in another slot, within a transaction in which both have the same position.
 pub(crate) async fn compare_slots(
     connection: &mut PgConnection,
     projection: &'static dyn Projection,
@@ -108,8 +108,8 @@ pub(crate) async fn compare_slots(
     Ok(comparison)
 }
 
-/// How the text of values depends on the session; set before rows are made into text.
-async fn plain_text(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Sets the session settings that the text of values depends on.
+async fn use_canonical_text(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "select set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true),
                 set_config('intervalstyle', 'postgres', true), set_config('bytea_output', 'hex', true),
@@ -120,7 +120,7 @@ async fn plain_text(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The order of keys, whatever the collation.
+/// An `order by` of key columns that does not depend on the collation of the database.
 fn bytewise(order: &str) -> String {
     order.split(", ").map(|column| format!("t.{column}::text collate \"C\"")).collect::<Vec<_>>().join(", ")
 }
@@ -132,7 +132,7 @@ async fn fingerprint_of(
     order: &str,
     row: &str,
 ) -> Result<Fingerprint, sqlx::Error> {
-    plain_text(connection).await?;
+    use_canonical_text(connection).await?;
     let (schema, order) = (slot.schema(), bytewise(order));
     let sql = format!(
         "select count(*), coalesce(md5(string_agg(md5(({row})::text), '' order by {order})), '') from {schema}.{table} t"
@@ -141,7 +141,7 @@ async fn fingerprint_of(
     Ok(Fingerprint { table, rows, hash })
 }
 
-/// The columns that both versions of a table have, quoted, and those that one of them has.
+/// The columns that both versions of a table have, quoted, and those that only one has.
 async fn columns_of(
     connection: &mut PgConnection,
     slot: Slot,

@@ -1,76 +1,72 @@
-//! Read models, reports and the workers that feed them.
+//! Read models, reports, and the workers that feed them.
 //!
-//! A projection applies events in batches: folded in memory first, then written in few statements, in one
+//! A projection applies events in batches: it folds them in memory, then writes the rows in few statements, in one
 //! transaction with its checkpoint. Events are delivered at least once; their effect on the tables is exactly once.
-//! Deliberately absent: commands. What a read model gives rise to is decided elsewhere, so that a rebuild never acts.
+//! Deliberately absent: commands. Policies, which are elsewhere, react to what a read model finds, so that a rebuild
+//! has no effect outside the tables.
 
-mod agents;
-mod alerts;
-mod applying;
 mod batch;
-mod budget_rows;
-mod budgets;
-mod calls;
+mod checkpoint;
 mod compare;
+mod decode;
+mod follower;
 mod history;
-mod memories;
 mod observe;
+mod page;
+mod parked;
 mod parking;
 mod partitioned;
+mod policy;
 mod progress;
 mod projection;
+mod registry;
 mod report;
 mod rows;
-mod runtime;
+mod sharding;
+mod source;
 mod state;
 mod status;
-mod tasks;
+mod target;
 mod transaction;
 mod verify;
 mod versions;
 mod wait;
+mod worker;
 
-pub mod query;
+pub mod agents;
+pub mod budgets;
+pub mod calls;
+pub mod memories;
+pub mod tasks;
 
-pub use alerts::{CrossingCursor, CrossingRow, crossings, pending_alerts};
-pub use applying::AppliedEvents;
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
-pub use history::{Fold, History, HistoryError, as_of};
+pub use follower::{WorkerConfig, WorkerError};
+pub use history::{HistoryError, as_of};
 pub use observe::register_metrics;
+pub use page::{Cursor, MAX_PAGE_ROWS, Page};
 pub use parking::{
     Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, parked_events,
     parking_decisions, resume,
 };
 pub use partitioned::{MissingEvent, PartitionedError, PartitionedFeed, give_back};
+pub use policy::{Policy, PolicyError, PolicyWorker, policy_checkpoint};
 pub use projection::{Applied, ApplyError, Projection, Sharding};
+pub use registry::{all, by_name, state_topics};
 pub use report::{
     Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
 };
-pub use runtime::{
-    Batch, Policy, PolicyError, PolicyWorker, Source, Worker, WorkerConfig, WorkerError, policy_checkpoint,
-};
-pub use state::{StateTopic, state_topics};
+pub use rows::StreamRow;
+pub use source::{AppliedEvents, Batch, Source};
+pub use state::StateTopic;
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
+pub use streams::DatabaseError;
 pub use verify::{SessionSettings, verify, verify_with_progress};
 pub use versions::{
     InactiveVersion, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, build, compare, drop_version, resume_build,
     switch,
 };
 pub use wait::{WaitError, wait_for};
+pub use worker::Worker;
 
-/// The database of the read models, for rooms that ask them questions and name no database library.
+/// A connection pool of the read models' database, for crates that do not depend on the database driver.
 pub type Pool = sqlx::PgPool;
-/// What goes wrong with it.
-pub type DatabaseError = sqlx::Error;
-
-/// Every projection, one line each.
-#[must_use]
-pub fn all() -> Vec<&'static dyn Projection> {
-    vec![&agents::Agents, &tasks::Tasks, &calls::Calls, &memories::Memories, &budgets::Budgets]
-}
-
-/// The projection of a name.
-#[must_use]
-pub fn by_name(name: &str) -> Option<&'static dyn Projection> {
-    all().into_iter().find(|projection| projection.name() == name)
-}

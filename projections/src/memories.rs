@@ -1,46 +1,129 @@
-//! The read model of memory.
+//! The read model of memories.
 
+use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Rows, load, save};
+use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::Event;
-use domain::memory::MemoryEvent;
+use domain::memory::{Memory, MemoryEvent, MemoryStored};
+use domain::{Aggregate, Event, TenantId};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgConnection;
+use serde::Serialize;
+use sqlx::FromRow;
+use sqlx::postgres::{PgConnection, PgPool};
+use streams::DatabaseError;
 use uuid::Uuid;
 
-pub(crate) struct Memories;
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Row {
-    tenant_id: String,
-    memory_id: Uuid,
-    agent_id: Uuid,
-    content: String,
-    tags: Vec<String>,
-    realm: String,
-    recalls: i64,
-    stored_at: DateTime<Utc>,
-    recalled_at: Option<DateTime<Utc>>,
-    forgotten_at: Option<DateTime<Utc>>,
-    version: i64,
-    position: i64,
+/// A memory of an agent.
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize, JsonSchema)]
+pub struct MemoryRow {
+    /// The tenant that the memory belongs to.
+    pub tenant_id: String,
+    /// The id of the memory.
+    pub memory_id: Uuid,
+    /// The agent that stored the memory.
+    pub agent_id: Uuid,
+    /// The content; empty once the memory is forgotten.
+    pub content: String,
+    /// The tags; none once the memory is forgotten.
+    pub tags: Vec<String>,
+    /// The realm, which says who may see the memory: `private`, `village` or `bridge`.
+    pub realm: String,
+    /// How many times the memory was recalled.
+    pub recalls: i64,
+    /// When the memory was stored.
+    pub stored_at: DateTime<Utc>,
+    /// When the memory was last recalled.
+    pub recalled_at: Option<DateTime<Utc>>,
+    /// When the memory was forgotten.
+    pub forgotten_at: Option<DateTime<Utc>>,
+    /// The version of the stream: the number of its events.
+    pub version: i64,
+    /// The position of the last event.
+    pub position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.memory_id, to_jsonb(t) from memories t
-    where (t.tenant_id, t.memory_id) in (select * from unnest($1::text[], $2::uuid[]))";
-// Not `select *`: the words are generated.
-const UPSERT: &str = "insert into memories (tenant_id, memory_id, agent_id, content, tags, realm, recalls,
-        stored_at, recalled_at, forgotten_at, version, position)
-    select tenant_id, memory_id, agent_id, content, tags, realm, recalls,
-        stored_at, recalled_at, forgotten_at, version, position
-    from jsonb_populate_recordset(null::memories, $1)
-    on conflict (tenant_id, memory_id) do update set
-        content = excluded.content, tags = excluded.tags,
-        realm = excluded.realm, recalls = excluded.recalls, recalled_at = excluded.recalled_at,
-        forgotten_at = excluded.forgotten_at, version = excluded.version, position = excluded.position";
+// Without `words`, which PostgreSQL generates from `content`.
+macro_rules! columns {
+    () => {
+        "tenant_id, memory_id, agent_id, content, tags, realm, recalls, stored_at, recalled_at, forgotten_at, version,
+         position"
+    };
+}
+
+impl StoredRow for MemoryRow {
+    const LOAD: &'static str = concat!(
+        "select ",
+        columns!(),
+        " from memories where (tenant_id, memory_id) in (select * from unnest($1::text[], $2::uuid[]))"
+    );
+    const UPSERT: &'static str = concat!(
+        "insert into memories (",
+        columns!(),
+        ") select ",
+        columns!(),
+        " from jsonb_populate_recordset(null::memories, $1)
+         on conflict (tenant_id, memory_id) do update set
+             content = excluded.content, tags = excluded.tags, realm = excluded.realm, recalls = excluded.recalls,
+             recalled_at = excluded.recalled_at, forgotten_at = excluded.forgotten_at,
+             version = excluded.version, position = excluded.position"
+    );
+
+    fn key(&self) -> Key {
+        (self.tenant_id.clone(), self.memory_id)
+    }
+}
+
+impl StreamRow for MemoryRow {
+    const CATEGORY: &'static str = Memory::CATEGORY;
+
+    fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
+        let Event::Memory(event) = &*applied.event else { return Ok(row) };
+        if let MemoryEvent::Stored(stored) = event {
+            return Ok(Some(Self::stored(applied, stored)));
+        }
+        let mut row = row.ok_or_else(|| applied.missing_row())?;
+        match event {
+            MemoryEvent::Stored(_) => {}
+            MemoryEvent::Shared(shared) => shared.realm.as_str().clone_into(&mut row.realm),
+            MemoryEvent::Recalled(recalled) => {
+                row.recalls += 1;
+                row.recalled_at = Some(recalled.at);
+            }
+            MemoryEvent::Forgotten(forgotten) => {
+                // Queries neither find nor return it any more; the log keeps the content.
+                row.content.clear();
+                row.tags.clear();
+                row.forgotten_at = Some(forgotten.at);
+            }
+        }
+        row.version = applied.version();
+        row.position = applied.position();
+        Ok(Some(row))
+    }
+}
+
+impl MemoryRow {
+    fn stored(applied: &Applied, stored: &MemoryStored) -> Self {
+        Self {
+            tenant_id: applied.tenant().to_owned(),
+            memory_id: applied.stream_id(),
+            agent_id: stored.agent_id.0,
+            content: stored.content.to_string(),
+            tags: stored.tags.iter().map(ToString::to_string).collect(),
+            realm: "private".to_owned(),
+            recalls: 0,
+            stored_at: stored.at,
+            recalled_at: None,
+            forgotten_at: None,
+            version: applied.version(),
+            position: applied.position(),
+        }
+    }
+}
+
+pub(crate) struct Memories;
 
 impl Projection for Memories {
     fn name(&self) -> &'static str {
@@ -52,11 +135,24 @@ impl Projection for Memories {
     }
 
     fn categories(&self) -> &'static [&'static str] {
-        &["memory"]
+        &[Memory::CATEGORY]
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
         &[("memories", "tenant_id, memory_id")]
+    }
+
+    fn state_topic(&self) -> Option<StateTopic> {
+        let table = StateTable {
+            name: "memories",
+            checkpoint: "state:memories",
+            category: Memory::CATEGORY,
+            table: "apex.memories",
+            id: "memory_id",
+            hidden: &["words"],
+            decimals: &[],
+        };
+        Some(StateTopic::new::<MemoryRow>("a memory", table))
     }
 
     fn apply<'a>(
@@ -64,56 +160,49 @@ impl Projection for Memories {
         connection: &'a mut PgConnection,
         events: &'a [Applied],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(async move {
-            let mut rows = load(connection, SELECT, events).await?;
-            for applied in events {
-                if let Event::Memory(event) = &*applied.event {
-                    fold(&mut rows, applied, event)?;
-                }
-            }
-            save(connection, UPSERT, &rows).await
-        })
+        Box::pin(apply_rows::<MemoryRow>(connection, events))
     }
 }
 
-pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &MemoryEvent) -> Result<(), ApplyError> {
-    let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
-    if let MemoryEvent::Stored(stored) = event {
-        let row = Row {
-            tenant_id: key.0.clone(),
-            memory_id: key.1,
-            agent_id: stored.agent_id.0,
-            content: stored.content.to_string(),
-            tags: stored.tags.iter().map(ToString::to_string).collect(),
-            realm: "private".to_owned(),
-            recalls: 0,
-            stored_at: stored.at,
-            recalled_at: None,
-            forgotten_at: None,
-            version: applied.version(),
-            position: applied.position(),
-        };
-        rows.insert(key, row);
-        return Ok(());
-    }
-    let Some(row) = rows.get_mut(&key) else {
-        return Err(ApplyError::Row(format!("memory {} has no row", key.1)));
-    };
-    match event {
-        MemoryEvent::Stored(_) => {}
-        MemoryEvent::Shared(shared) => shared.realm.as_str().clone_into(&mut row.realm),
-        MemoryEvent::Recalled(recalled) => {
-            row.recalls += 1;
-            row.recalled_at = Some(recalled.at);
-        }
-        MemoryEvent::Forgotten(forgotten) => {
-            // What is forgotten is no longer found or shown; the log keeps what was said.
-            row.content.clear();
-            row.tags.clear();
-            row.forgotten_at = Some(forgotten.at);
-        }
-    }
-    row.version = applied.version();
-    row.position = applied.position();
-    Ok(())
+/// Which memories to list. Forgotten memories are left out unless `ids` names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryFilter {
+    /// Only memories with one of these ids; all memories if empty.
+    pub ids: Vec<Uuid>,
+    /// Only memories that this agent may see: its own, and those shared beyond the `private` realm.
+    pub visible_to: Option<Uuid>,
+    /// Only memories in this realm.
+    pub realm: Option<String>,
+    /// Only memories with this tag.
+    pub tag: Option<String>,
+    /// Only memories whose content matches this full-text search, in the syntax of PostgreSQL's
+    /// `websearch_to_tsquery`.
+    pub search: Option<String>,
+}
+
+/// Lists the memories of a tenant in the order in which they were stored; the cursor is (`stored_at`, `memory_id`).
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn list(
+    pool: &PgPool,
+    tenant: &TenantId,
+    filter: &MemoryFilter,
+    page: Page,
+) -> Result<Vec<MemoryRow>, DatabaseError> {
+    const LIST: &str = concat!(
+        "select ",
+        columns!(),
+        " from apex.memories
+         where tenant_id = $1 and (cardinality($2::uuid[]) = 0 and forgotten_at is null or memory_id = any ($2))
+           and ($3::uuid is null or agent_id = $3 or realm <> 'private') and ($4::text is null or realm = $4)
+           and ($5::text is null or $5 = any (tags))
+           and ($6::text is null or words @@ websearch_to_tsquery('simple', $6))
+           and ($7::timestamptz is null or (stored_at, memory_id) > ($7, $8))
+         order by stored_at, memory_id limit $9"
+    );
+    let (after_time, after_id) = page.after();
+    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.visible_to);
+    let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref()).bind(filter.search.as_deref());
+    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

@@ -1,81 +1,74 @@
-//! Events that could not be applied: their streams wait until an operator has the events tried again or skipped.
+//! Parked events, as operators see them: listing them, and retrying or skipping them.
 //!
-//! What was skipped stays skipped: a rebuild leaves the same events out, so that it comes to the same rows.
+//! A decision to skip an event is permanent: a rebuild skips the same events, so that it results in the same rows.
 
-use crate::batch::{Incoming, try_one};
-use crate::projection::{Applied, ApplyError, Projection, Slot, Target};
-use crate::runtime::{lock_checkpoints, rewind_state_topic};
+use crate::batch::try_apply;
+use crate::checkpoint::{lock_checkpoints, rewind_state_topic};
+use crate::decode::Incoming;
+use crate::parked::{stream_of, unpark};
+use crate::projection::{Applied, ApplyError, Projection};
+use crate::target::Target;
 use crate::transaction;
 use chrono::{DateTime, Utc};
-use domain::TenantId;
-use metrics::counter;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{FromRow, Row};
-use std::collections::HashSet;
-use streams::{Log, Position, ReadError, ReadFilter, RecordedEvent, StreamKey};
+use streams::{DatabaseError, Log, Position, ReadError, ReadFilter, StreamKey};
 use thiserror::Error;
 use uuid::Uuid;
-
-/// The cause of what is parked because of an earlier event.
-pub(crate) const PARKED_BEFORE: &str = "an earlier event of the stream is parked";
 
 /// An event that a projection could not apply.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ParkedEvent {
-    /// Which projection; `NAME@next` for a version under construction.
+    /// The name of the projection; `NAME@next` for the version under construction.
     pub projection: String,
-    /// Which event.
+    /// The position of the event.
     pub position: i64,
-    /// The stream's tenant.
+    /// The tenant of the stream.
     pub tenant_id: String,
-    /// The stream's category.
+    /// The category of the stream.
     pub category: String,
-    /// The stream, all of which waits.
+    /// The id of the stream. No later event of the stream is applied while the event is parked.
     pub stream_id: Uuid,
-    /// Why.
+    /// Why the event could not be applied.
     pub cause: String,
-    /// How often it was tried.
+    /// The number of attempts to apply the event.
     pub attempts: i32,
-    /// Since when.
+    /// When the event was parked.
     pub parked_at: DateTime<Utc>,
-    /// When it was tried last.
+    /// When the last attempt was made.
     pub last_attempt_at: DateTime<Utc>,
 }
 
-/// The parked events of a projection, or of all.
+/// Lists parked events by projection and position, of one projection or all, and of one tenant or all.
 ///
 /// # Errors
-/// The database's.
+/// [`DatabaseError`] if the database cannot be queried.
 pub async fn parked_events(
     pool: &PgPool,
     projection: Option<&str>,
     tenant: Option<&str>,
     limit: i64,
-) -> Result<Vec<ParkedEvent>, sqlx::Error> {
-    sqlx::query_as(
+) -> Result<Vec<ParkedEvent>, DatabaseError> {
+    let query = sqlx::query_as(
         "select projection, position, tenant_id, category, stream_id, cause, attempts, parked_at, last_attempt_at
          from apex.parked_events
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by projection, position limit $3",
-    )
-    .bind(projection)
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+    );
+    Ok(query.bind(projection).bind(tenant).bind(limit).fetch_all(pool).await?)
 }
 
-/// What to do about a parked event.
+/// What to do with a parked event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Try the stream again from its first parked event on: the cause was removed.
+    /// Apply the stream again from its first parked event on, because the cause was removed.
     Retry,
-    /// Leave this event out for good, and try what follows it on its stream.
+    /// Never apply this event, and apply the events after it on its stream.
     Skip,
 }
 
 impl Decision {
-    /// As the database and the command line have it.
+    /// Returns the name in the database and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,88 +83,86 @@ impl TryFrom<String> for Decision {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let known = [Self::Retry, Self::Skip].into_iter().find(|known| known.as_str() == text);
-        known.ok_or_else(|| ApplyError::Row(format!("{text:?} is no decision")))
+        known.ok_or_else(|| ApplyError::Row(format!("unknown decision {text:?}")))
     }
 }
 
-/// A decision, and who answers for it.
+/// A request to retry or skip a parked event.
 #[derive(Debug, Clone, Copy)]
 pub struct ResumeRequest<'a> {
-    /// What to do.
+    /// What to do with the event.
     pub decision: Decision,
-    /// The parked event.
+    /// The position of the parked event.
     pub position: Position,
-    /// Of this tenant's streams alone, if given.
+    /// If given, the event must belong to this tenant.
     pub tenant: Option<&'a str>,
-    /// Who decided.
+    /// The user who decided.
     pub actor: &'a str,
-    /// Why.
+    /// The reason for the decision.
     pub reason: &'a str,
 }
 
-/// A decision that was carried out.
+/// A decision about a parked event.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ParkingDecision {
-    /// Of which projection.
+    /// The name of the projection.
     pub projection: String,
-    /// Which event.
+    /// The position of the event.
     pub position: i64,
     /// What was decided.
     #[sqlx(try_from = "String")]
     pub decision: Decision,
-    /// Who decided.
+    /// The user who decided.
     pub actor: String,
-    /// Why.
+    /// The reason for the decision.
     pub reason: String,
-    /// When.
+    /// When the decision was made.
     pub decided_at: DateTime<Utc>,
 }
 
-/// The decisions about the parked events of a projection, or of all, the latest first.
+/// Lists decisions about parked events, the latest first, of one projection or all, and of one tenant or all.
 ///
 /// # Errors
-/// The database's.
+/// [`DatabaseError`] if the database cannot be queried.
 pub async fn parking_decisions(
     pool: &PgPool,
     projection: Option<&str>,
     tenant: Option<&str>,
     limit: i64,
-) -> Result<Vec<ParkingDecision>, sqlx::Error> {
-    sqlx::query_as(
+) -> Result<Vec<ParkingDecision>, DatabaseError> {
+    let query = sqlx::query_as(
         "select projection, position, decision, actor, reason, decided_at from apex.parking_decisions
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by id desc limit $3",
-    )
-    .bind(projection)
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+    );
+    Ok(query.bind(projection).bind(tenant).bind(limit).fetch_all(pool).await?)
 }
 
-/// What a decision came to.
+/// The result of resuming a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumeOutcome {
-    /// Events of the stream that were applied.
+    /// The number of events of the stream that were applied.
     pub applied: u64,
-    /// Events of the stream that are still parked.
+    /// The number of events of the stream that are still parked.
     pub parked: u64,
 }
 
-/// Why a decision was not carried out; nothing has changed.
+/// Why a parked event was neither retried nor skipped; nothing was changed.
 #[derive(Debug, Error)]
 pub enum ParkingError {
-    /// There is no such event.
+    /// No event is parked at the position, or it belongs to another tenant.
     #[error("no event is parked at position {0}")]
     NotParked(Position),
-    /// A stream begins with its oldest parked event: skipping another would change the order.
-    #[error("position {0} waits for position {1} of its stream: that one is to be skipped first")]
+    /// An earlier event of the stream is parked, and events of a stream are skipped in order.
+    #[error("position {0} is behind parked position {1} of its stream: skip position {1} first")]
     NotFirst(Position, Position),
-    /// The version under construction has applied what is to be left out.
-    #[error("a version of {0} is under construction that has applied position {1}: switch to it or drop it first")]
+    /// The version under construction has applied the event that is to be skipped.
+    #[error(
+        "the version of {0} under construction has applied position {1}: switch to it or drop it, then skip the event"
+    )]
     AppliedInNextVersion(&'static str, Position),
-    /// Other code writes the tables.
-    #[error("the tables are of another version than this program's code")]
+    /// The live tables belong to another version of the code.
+    #[error("the live tables belong to another version of the code than this program's: nothing was changed")]
     VersionMismatch,
     /// The events could not be applied.
     #[error(transparent)]
@@ -181,58 +172,64 @@ pub enum ParkingError {
     Read(#[from] ReadError),
     /// The database failed.
     #[error("the parked events cannot be changed")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
 }
 
-/// Carries out a decision about a parked event of a live projection: notes it, and tries the rest of the stream, all in
-/// one transaction.
+impl From<sqlx::Error> for ParkingError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Retries or skips a parked event of a live projection: records the decision and applies the rest of the stream, all
+/// in one transaction.
 ///
 /// # Errors
-/// [`ParkingError`]; nothing has changed then.
+/// [`ParkingError`]; nothing is changed then.
 pub async fn resume(
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
-    order: &ResumeRequest<'_>,
+    request: &ResumeRequest<'_>,
 ) -> Result<ResumeOutcome, ParkingError> {
     let mut transaction = transaction::begin(pool).await?;
     let connection: &mut PgConnection = &mut transaction;
-    let target = Target { projection, slot: Slot::Live };
-    // What is under construction stands still, too, until it is known which events are left out.
+    let target = Target::live(projection);
+    // The version under construction applies nothing until it is known which events are skipped.
     sqlx::query("select from apex.checkpoints where follower = $1 order by name for update")
-        .bind(Target { projection, slot: Slot::Next }.follower())
+        .bind(Target::next(projection).follower())
         .execute(&mut *connection)
         .await?;
-    let is_own = lock_checkpoints(connection, &target).await?;
-    let stream = parked_stream(connection, projection.name(), order).await?;
-    if !is_own {
+    let is_same_version = lock_checkpoints(connection, &target).await?;
+    let stream = parked_stream(connection, projection.name(), request).await?;
+    if !is_same_version {
         return Err(ParkingError::VersionMismatch);
     }
     sqlx::query("select apex.record_parking_decision($1, $2, $3, $4, $5)")
         .bind(projection.name())
-        .bind(order.position.as_i64())
-        .bind(order.decision.as_str())
-        .bind(order.actor)
-        .bind(order.reason)
+        .bind(request.position.as_i64())
+        .bind(request.decision.as_str())
+        .bind(request.actor)
+        .bind(request.reason)
         .execute(&mut *connection)
         .await?;
-    if order.decision == Decision::Skip {
-        check_built(connection, projection.name(), order.position).await?;
-        unpark(connection, projection.name(), order.position).await?;
+    if request.decision == Decision::Skip {
+        check_next_version(connection, projection.name(), request.position).await?;
+        unpark(connection, projection.name(), request.position).await?;
     }
-    let resumed = try_stream(connection, log, &target, &stream).await?;
-    rewind_state_topic(connection, projection.name(), order.position.as_i64() - 1).await?;
+    let outcome = apply_parked(connection, log, &target, &stream).await?;
+    rewind_state_topic(connection, projection.name(), request.position.as_i64() - 1).await?;
     transaction::commit(transaction).await?;
-    Ok(resumed)
+    Ok(outcome)
 }
 
-/// That no version is under construction which would go live with an event that every later one leaves out.
-async fn check_built(
+/// Checks that the version under construction, if there is one, has not applied an event that is to be skipped.
+async fn check_next_version(
     connection: &mut PgConnection,
     projection: &'static str,
     position: Position,
 ) -> Result<(), ParkingError> {
-    let is_built: bool = sqlx::query_scalar(
+    let is_applied: bool = sqlx::query_scalar(
         "select exists (select from apex.checkpoints where follower = $1 || '@next' and position >= $2)
              and not exists (select from apex.parked_events where projection = $1 || '@next' and position = $2)",
     )
@@ -240,14 +237,14 @@ async fn check_built(
     .bind(position.as_i64())
     .fetch_one(connection)
     .await?;
-    if is_built { Err(ParkingError::AppliedInNextVersion(projection, position)) } else { Ok(()) }
+    if is_applied { Err(ParkingError::AppliedInNextVersion(projection, position)) } else { Ok(()) }
 }
 
-/// The stream of a parked event; for skipping it must be the stream's first.
+/// Finds the stream of the parked event that a request names, and checks that the decision is possible.
 async fn parked_stream(
     connection: &mut PgConnection,
     projection: &str,
-    order: &ResumeRequest<'_>,
+    request: &ResumeRequest<'_>,
 ) -> Result<StreamKey, ParkingError> {
     let found = sqlx::query(
         "select p.tenant_id, p.category, p.stream_id,
@@ -258,40 +255,36 @@ async fn parked_stream(
          where p.projection = $1 and p.position = $2 and ($3::text is null or p.tenant_id = $3)",
     )
     .bind(projection)
-    .bind(order.position.as_i64())
-    .bind(order.tenant)
+    .bind(request.position.as_i64())
+    .bind(request.tenant)
     .fetch_optional(connection)
     .await?;
-    let found = found.ok_or(ParkingError::NotParked(order.position))?;
-    let first = Position::from_i64(found.try_get("first")?);
-    if order.decision == Decision::Skip && first != order.position {
-        return Err(ParkingError::NotFirst(order.position, first));
-    }
+    let found = found.ok_or(ParkingError::NotParked(request.position))?;
+    check_order(request.decision, request.position, Position::from_i64(found.try_get("first")?))?;
     Ok(stream_of(&found)?)
 }
 
-fn stream_of(row: &sqlx::postgres::PgRow) -> Result<StreamKey, ApplyError> {
-    Ok(StreamKey {
-        // An event of no valid tenant is parked as well.
-        tenant: TenantId::as_stored(row.try_get("tenant_id")?),
-        category: row.try_get::<&str, _>("category")?.into(),
-        id: row.try_get("stream_id")?,
-    })
+/// A retry begins at the first parked event of the stream anyway; only that event can be skipped.
+fn check_order(decision: Decision, position: Position, first: Position) -> Result<(), ParkingError> {
+    match decision {
+        Decision::Skip if first != position => Err(ParkingError::NotFirst(position, first)),
+        Decision::Skip | Decision::Retry => Ok(()),
+    }
 }
 
-/// Applies the parked events of a stream in order, up to the first that cannot be.
-async fn try_stream(
+/// Applies the parked events of a stream in order, up to the first that cannot be applied.
+async fn apply_parked(
     connection: &mut PgConnection,
     log: &Log,
     target: &Target,
     stream: &StreamKey,
 ) -> Result<ResumeOutcome, ParkingError> {
-    let name = target.follower();
+    let follower = target.follower();
     let positions: Vec<i64> = sqlx::query_scalar(
         "select position from apex.parked_events
          where projection = $1 and tenant_id = $2 and category = $3 and stream_id = $4 order by position",
     )
-    .bind(&name)
+    .bind(&follower)
     .bind(stream.tenant.as_str())
     .bind(&*stream.category)
     .bind(stream.id)
@@ -304,107 +297,55 @@ async fn try_stream(
         let event = log.read_after(before, &ReadFilter::default(), 1).await?.pop();
         let event = event.ok_or_else(|| ApplyError::Row(format!("position {position} is not in the log")))?;
         let Incoming { recorded, event } = Incoming::decode(event.into());
-        let tried = match event {
-            Ok(event) => try_one(target, connection, &Applied { recorded, event }).await?,
+        let result = match event {
+            Ok(event) => try_apply(target, connection, &Applied { recorded, event }).await?,
             Err(cause) => Err(cause.to_string()),
         };
-        if let Err(cause) = tried {
+        if let Err(cause) = result {
             sqlx::query(
                 "update apex.parked_events set cause = $3, attempts = attempts + 1, last_attempt_at = now()
                  where projection = $1 and position = $2",
             )
-            .bind(&name)
+            .bind(&follower)
             .bind(position)
             .bind(cause)
             .execute(&mut *connection)
             .await?;
             break;
         }
-        unpark(connection, &name, Position::from_i64(position)).await?;
+        unpark(connection, &follower, Position::from_i64(position)).await?;
         applied += 1;
     }
     Ok(ResumeOutcome { applied, parked: total - applied })
 }
 
-async fn unpark(connection: &mut PgConnection, projection: &str, position: Position) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from apex.parked_events where projection = $1 and position = $2")
-        .bind(projection)
-        .bind(position.as_i64())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What of a batch is not to be applied.
-pub(crate) struct Held {
-    /// Streams that wait.
-    pub(crate) parked: HashSet<StreamKey>,
-    skipped: HashSet<i64>,
-}
-
-impl Held {
-    /// Whether an operator left the event out.
-    pub(crate) fn is_skipped(&self, event: &RecordedEvent) -> bool {
-        self.skipped.contains(&event.position.as_i64())
+    fn check(decision: Decision, position: u64, first: u64) -> Result<(), String> {
+        let (position, first) = (Position::from(position), Position::from(first));
+        check_order(decision, position, first).map_err(|error| error.to_string())
     }
-}
 
-/// The streams of a batch that wait, and the events of it that are skipped.
-pub(crate) async fn held_streams(
-    target: &Target,
-    connection: &mut PgConnection,
-    events: &[Incoming],
-) -> Result<Held, ApplyError> {
-    let ids: Vec<_> = events.iter().map(|event| event.recorded.stream.id).collect();
-    let position = |event: Option<&Incoming>| event.map_or(0, |event| event.recorded.position.as_i64());
-    // One statement for both: most batches have neither.
-    let rows = sqlx::query(
-        "select distinct tenant_id, category, stream_id, null::bigint as skipped from apex.parked_events
-         where projection = $1 and stream_id = any ($2)
-         union all
-         select null, null, null, position from apex.parking_decisions
-         where projection = $3 and decision = 'skip' and position between $4 and $5",
-    )
-    .bind(target.follower())
-    .bind(ids)
-    .bind(target.projection.name())
-    .bind(position(events.first()))
-    .bind(position(events.last()))
-    .fetch_all(connection)
-    .await?;
-    let mut held = Held { parked: HashSet::new(), skipped: HashSet::new() };
-    for row in &rows {
-        if let Some(position) = row.try_get("skipped")? {
-            held.skipped.insert(position);
-        } else {
-            held.parked.insert(stream_of(row)?);
+    #[test]
+    fn only_the_first_parked_event_of_a_stream_can_be_skipped() {
+        assert_eq!(check(Decision::Skip, 5, 5), Ok(()));
+        let refused = check(Decision::Skip, 7, 5).unwrap_err();
+        assert_eq!(refused, "position 7 is behind parked position 5 of its stream: skip position 5 first");
+    }
+
+    #[test]
+    fn any_parked_event_of_a_stream_can_be_retried() {
+        assert_eq!(check(Decision::Retry, 5, 5), Ok(()));
+        assert_eq!(check(Decision::Retry, 7, 5), Ok(()));
+    }
+
+    #[test]
+    fn decisions_are_stored_by_name() {
+        for decision in [Decision::Retry, Decision::Skip] {
+            assert_eq!(Decision::try_from(decision.as_str().to_owned()).unwrap(), decision);
         }
+        assert!(Decision::try_from("forget".to_owned()).is_err());
     }
-    Ok(held)
-}
-
-pub(crate) async fn park(
-    target: &Target,
-    connection: &mut PgConnection,
-    event: &RecordedEvent,
-    cause: &str,
-) -> Result<(), ApplyError> {
-    let projection = target.projection.name();
-    if target.slot == Slot::Live {
-        tracing::error!(projection, position = %event.position, stream = %event.stream, cause, "an event is parked");
-        counter!("apex_projection_parked_total", "projection" => projection).increment(1);
-    }
-    sqlx::query(
-        "insert into apex.parked_events (projection, position, tenant_id, category, stream_id, cause)
-         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-    )
-    .bind(target.follower())
-    .bind(event.position.as_i64())
-    .bind(event.stream.tenant.as_str())
-    .bind(&*event.stream.category)
-    .bind(event.stream.id)
-    .bind(cause)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

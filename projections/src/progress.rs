@@ -1,4 +1,5 @@
-//! How far a read model has come: each shard of it, and where it is fed from Kafka, each partition of a topic.
+//! How far a version of a read model has come: the position of each shard and, if it is fed from Kafka, of each
+//! partition of a topic.
 
 use crate::projection::{ApplyError, Sharding};
 use sqlx::postgres::PgConnection;
@@ -7,36 +8,47 @@ use streams::relay::partition_of;
 use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
-/// What a version of a read model has applied, by whatever code.
+/// Which events a version of a read model has applied or parked, whatever version of the code applied them.
+#[derive(Debug)]
 pub(crate) struct Progress {
-    /// The version of the tables; none before there is a checkpoint.
+    /// The version of the code that the tables belong to; none before there is a checkpoint.
     pub(crate) version: Option<i32>,
     sharding: Sharding,
     shards: HashMap<u16, Position>,
     topics: Vec<Topic>,
 }
 
-/// How far the partitions of a topic are. Some may be ahead of the shards.
+/// The progress of the partitions of a topic. A partition may be ahead of the shards.
+#[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) name: String,
     pub(crate) category: String,
-    /// How many partitions it has.
+    /// The number of partitions of the topic.
     pub(crate) partitions: i32,
-    reached: HashMap<i32, Position>,
+    positions: HashMap<i32, Position>,
 }
 
+/// A row of the checkpoints: name, position, version, sharding key.
+type CheckpointRow = (String, i64, Option<i32>, Option<String>);
+
 impl Progress {
-    /// Reads it, as this transaction sees it. Fails where the checkpoints are not those of one division: nobody could
-    /// tell what they mean.
-    pub(crate) async fn of(connection: &mut PgConnection, follower: &str) -> Result<Self, ApplyError> {
-        let rows: Vec<(String, i64, Option<i32>, Option<String>)> =
+    /// Loads the progress of a version within a transaction.
+    ///
+    /// # Errors
+    /// [`ApplyError::Row`] if the checkpoints belong to different shardings, so that they cannot be interpreted.
+    pub(crate) async fn load(connection: &mut PgConnection, follower: &str) -> Result<Self, ApplyError> {
+        let rows: Vec<CheckpointRow> =
             sqlx::query_as("select name, position, version, partitioned_by from apex.checkpoints where follower = $1")
                 .bind(follower)
                 .fetch_all(&mut *connection)
                 .await?;
+        Self::from_rows(follower, &rows, topics(connection, follower).await?)
+    }
+
+    fn from_rows(follower: &str, rows: &[CheckpointRow], topics: Vec<Topic>) -> Result<Self, ApplyError> {
         let key = rows.first().and_then(|row| row.3.as_deref());
         let count = u16::try_from(rows.len()).unwrap_or(u16::MAX);
-        let sharding = Sharding::of_key(key, count);
+        let sharding = Sharding::from_key(key, count);
         let mut shards = HashMap::new();
         for number in (0..count).filter(|_| rows.iter().all(|row| row.3.as_deref() == key)) {
             let name = sharding.checkpoint(follower, number);
@@ -44,37 +56,37 @@ impl Progress {
         }
         if shards.len() != rows.len() {
             let names: Vec<_> = rows.iter().map(|row| row.0.as_str()).collect();
-            return Err(ApplyError::Row(format!("checkpoints of several divisions: {}", names.join(", "))));
+            return Err(ApplyError::Row(format!("checkpoints of different shardings: {}", names.join(", "))));
         }
         let version = rows.iter().filter_map(|row| row.2).max();
-        Ok(Self { version, sharding, shards, topics: topics(connection, follower).await? })
+        Ok(Self { version, sharding, shards, topics })
     }
 
-    /// Whether the event is applied, or parked.
+    /// Whether an event was applied or parked.
     pub(crate) fn has(&self, event: &RecordedEvent) -> bool {
         let stream = &event.stream;
         self.has_at(stream.tenant.as_str(), &stream.category, stream.id, event.position)
     }
 
-    /// As [`Progress::has`], for the event of a stream at a position.
+    /// Whether the event of a stream at a position was applied or parked.
     pub(crate) fn has_at(&self, tenant: &str, category: &str, stream: Uuid, position: Position) -> bool {
         let shard = self.sharding.shard_of(tenant, stream);
-        let is_at = |reached: Option<&Position>| reached.is_some_and(|reached| position <= *reached);
-        is_at(self.shards.get(&shard))
+        let is_reached = |checkpoint: Option<&Position>| checkpoint.is_some_and(|checkpoint| position <= *checkpoint);
+        is_reached(self.shards.get(&shard))
             || self.topics.iter().any(|topic| {
-                topic.category == category && is_at(topic.reached.get(&partition_of(stream, topic.partitions)))
+                topic.category == category && is_reached(topic.positions.get(&partition_of(stream, topic.partitions)))
             })
     }
 
-    /// The position up to which everything is applied.
+    /// The position up to which every event was applied or parked.
     pub(crate) fn low_watermark(&self) -> Position {
         self.shards.values().min().copied().unwrap_or(Position::ZERO)
     }
 
-    /// The position behind which nothing is applied.
+    /// The position after which no event was applied or parked.
     pub(crate) fn high_watermark(&self) -> Position {
-        let ahead = self.topics.iter().flat_map(|topic| topic.reached.values());
-        self.shards.values().chain(ahead).max().copied().unwrap_or(Position::ZERO)
+        let partitions = self.topics.iter().flat_map(|topic| topic.positions.values());
+        self.shards.values().chain(partitions).max().copied().unwrap_or(Position::ZERO)
     }
 
     /// The topics that it is fed from.
@@ -94,12 +106,70 @@ async fn topics(connection: &mut PgConnection, projection: &str) -> Result<Vec<T
     let mut topics: Vec<Topic> = Vec::new();
     for (name, category, partitions, number, position) in rows {
         let is_same = |topic: &&mut Topic| topic.name == name && topic.partitions == partitions;
-        let reached = (number, Position::from_i64(position));
+        let position = (number, Position::from_i64(position));
         if let Some(topic) = topics.last_mut().filter(is_same) {
-            topic.reached.extend([reached]);
+            topic.positions.extend([position]);
         } else {
-            topics.push(Topic { name, category, partitions, reached: HashMap::from([reached]) });
+            topics.push(Topic { name, category, partitions, positions: HashMap::from([position]) });
         }
     }
     Ok(topics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(name: &str, position: i64, key: Option<&str>) -> CheckpointRow {
+        (name.to_owned(), position, Some(3), key.map(str::to_owned))
+    }
+
+    fn two_shards() -> [CheckpointRow; 2] {
+        [checkpoint("calls/0", 40, Some("stream")), checkpoint("calls/1", 60, Some("stream"))]
+    }
+
+    /// A stream of a shard of two, by its last 64 bits.
+    const OF_SHARD: [Uuid; 2] = [Uuid::from_u128(2), Uuid::from_u128(3)];
+
+    #[test]
+    fn nothing_is_applied_before_there_is_a_checkpoint() {
+        let progress = Progress::from_rows("calls", &[], Vec::new()).unwrap();
+        assert_eq!((progress.low_watermark(), progress.high_watermark()), (Position::ZERO, Position::ZERO));
+        assert_eq!(progress.version, None);
+        assert!(!progress.has_at("default", "call", OF_SHARD[0], Position::from(1)));
+    }
+
+    #[test]
+    fn shards_at_different_positions_have_a_low_and_a_high_watermark() {
+        let progress = Progress::from_rows("calls", &two_shards(), Vec::new()).unwrap();
+        assert_eq!((progress.low_watermark().get(), progress.high_watermark().get()), (40, 60));
+        assert_eq!(progress.version, Some(3));
+        let has = |stream, position: u64| progress.has_at("default", "call", stream, Position::from(position));
+        assert_eq!([has(OF_SHARD[0], 40), has(OF_SHARD[0], 41)], [true, false]);
+        assert_eq!([has(OF_SHARD[1], 60), has(OF_SHARD[1], 61)], [true, false]);
+    }
+
+    #[test]
+    fn a_partition_ahead_of_the_shards_raises_the_high_watermark_and_no_other_category() {
+        let partitions = 4;
+        let number = partition_of(OF_SHARD[0], partitions);
+        let positions = HashMap::from([(number, Position::from(90))]);
+        let topic = Topic { name: "apex.call".to_owned(), category: "call".to_owned(), partitions, positions };
+        let progress = Progress::from_rows("calls", &two_shards(), vec![topic]).unwrap();
+        assert_eq!((progress.low_watermark().get(), progress.high_watermark().get()), (40, 90));
+        let has = |category, position: u64| progress.has_at("default", category, OF_SHARD[0], Position::from(position));
+        assert_eq!([has("call", 90), has("call", 91), has("task", 90), has("task", 40)], [true, false, false, true]);
+    }
+
+    #[test]
+    fn checkpoints_of_different_shardings_are_refused() {
+        for rows in [
+            vec![checkpoint("calls", 40, None), checkpoint("calls/1", 60, Some("stream"))],
+            vec![checkpoint("calls/0", 40, Some("stream")), checkpoint("calls/2", 60, Some("stream"))],
+            vec![checkpoint("calls/0", 40, Some("stream")), checkpoint("calls/1", 60, Some("tenant"))],
+        ] {
+            let error = Progress::from_rows("calls", &rows, Vec::new()).unwrap_err();
+            assert!(error.to_string().contains("different shardings"), "{error}");
+        }
+    }
 }

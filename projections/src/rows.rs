@@ -1,54 +1,82 @@
-//! Read models of one row an entity: load the rows that a batch touches, fold the batch, write them back.
-//!
-//! Rows travel as JSON: one statement reads and one writes a batch, whatever the columns. Where there are many of both,
-//! [`bind_columns`] sends arrays.
+//! Read models with one row for each stream: load the rows that a batch touches, fold the events, save the rows.
 
 use crate::projection::{Applied, ApplyError};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use sqlx::postgres::PgConnection;
+use sqlx::FromRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The rows of a batch by tenant and id.
-pub(crate) type Rows<R> = BTreeMap<(String, Uuid), R>;
+/// A row that is a function of the events of one stream.
+pub trait StreamRow: Sized + Send {
+    /// The category of the stream.
+    const CATEGORY: &'static str;
 
-/// Loads the rows of the streams that a batch touches. `select` takes two arrays, tenants and ids, and gives the
-/// tenant, the id and the row as jsonb.
-pub(crate) async fn load<R: DeserializeOwned>(
-    connection: &mut PgConnection,
-    select: &'static str,
-    events: &[Applied],
-) -> Result<Rows<R>, ApplyError> {
-    let tenants: Vec<_> = events.iter().map(Applied::tenant).collect();
-    let ids: Vec<_> = events.iter().map(|applied| applied.recorded.stream.id).collect();
-    let found: Vec<(String, Uuid, serde_json::Value)> =
-        sqlx::query_as(select).bind(tenants).bind(ids).fetch_all(connection).await?;
-    found
-        .into_iter()
-        .map(|(tenant, id, row)| {
-            let row = serde_json::from_value(row).map_err(|error| ApplyError::Row(error.to_string()))?;
-            Ok(((tenant, id), row))
-        })
-        .collect()
+    /// Returns the row after an event, given the row before it, which is none before the first event of the stream.
+    ///
+    /// # Errors
+    /// [`ApplyError::Row`] if the event cannot follow the events before it.
+    fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError>;
 }
 
-/// Writes rows. `upsert` takes them as one jsonb array.
-pub(crate) async fn save<R: Serialize>(
+/// A row that is loaded before it is folded.
+pub(crate) trait StoredRow: StreamRow + Serialize + Unpin + for<'r> FromRow<'r, PgRow> {
+    /// Selects the rows with the tenants `$1` (text array) and ids `$2` (UUID array).
+    const LOAD: &'static str;
+    /// Inserts or updates the rows in `$1`, a JSON array of objects with a field for each column.
+    const UPSERT: &'static str;
+
+    /// The tenant and the id of the stream.
+    fn key(&self) -> Key;
+}
+
+/// The tenant and the id of a stream.
+pub(crate) type Key = (String, Uuid);
+
+/// The rows of a batch.
+pub(crate) type Rows<R> = BTreeMap<Key, R>;
+
+/// Applies a batch of events.
+pub(crate) async fn apply_rows<R: StoredRow>(
     connection: &mut PgConnection,
-    upsert: &'static str,
-    rows: &Rows<R>,
+    events: &[Applied],
 ) -> Result<(), ApplyError> {
+    let mut rows = load::<R>(connection, events).await?;
+    for applied in events {
+        fold_into(&mut rows, applied)?;
+    }
+    save(connection, &rows).await
+}
+
+/// Folds an event into the row of its stream.
+pub(crate) fn fold_into<R: StreamRow>(rows: &mut Rows<R>, applied: &Applied) -> Result<(), ApplyError> {
+    let key = (applied.tenant().to_owned(), applied.stream_id());
+    let row = rows.remove(&key);
+    if let Some(row) = R::fold(row, applied)? {
+        rows.insert(key, row);
+    }
+    Ok(())
+}
+
+async fn load<R: StoredRow>(connection: &mut PgConnection, events: &[Applied]) -> Result<Rows<R>, ApplyError> {
+    let tenants: Vec<_> = events.iter().map(Applied::tenant).collect();
+    let ids: Vec<_> = events.iter().map(Applied::stream_id).collect();
+    let rows: Vec<R> = sqlx::query_as(R::LOAD).bind(tenants).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.key(), row)).collect())
+}
+
+async fn save<R: StoredRow>(connection: &mut PgConnection, rows: &Rows<R>) -> Result<(), ApplyError> {
     if rows.is_empty() {
         return Ok(());
     }
     let rows: Vec<_> = rows.values().collect();
     let rows = serde_json::to_value(rows).map_err(|error| ApplyError::Row(error.to_string()))?;
-    sqlx::query(upsert).bind(rows).execute(connection).await?;
+    sqlx::query(R::UPSERT).bind(rows).execute(connection).await?;
     Ok(())
 }
 
-/// Binds columns of rows, each as an array.
+/// Binds columns of rows to a query, each as an array: for statements with many rows and many columns, where this is
+/// faster than JSON.
 macro_rules! bind_columns {
     ($query:expr, $rows:expr, |$row:ident| { $($column:expr),+ $(,)? }) => {
         $query$(.bind($rows.map(|$row| $column).collect::<Vec<_>>()))+

@@ -1,61 +1,35 @@
-//! The read models that have one row a stream, whose rows can be published as messages; and what such a message is.
+//! State topics: Kafka topics with the rows of a read model that has one row for each stream.
 
-use crate::{agents, calls, memories, tasks};
+pub(crate) use streams::relay::StateTable;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use serde_json::Value;
-use streams::relay::StateTable;
 
-/// A read model, and the JSON Schema (draft 2020-12) of its rows.
+/// The state topic of a read model.
 #[derive(Debug, Clone)]
 pub struct StateTopic {
-    /// Where the rows are.
+    /// The table that the rows are read from.
     pub table: StateTable,
-    /// What each is, as it is published.
+    /// The JSON Schema (draft 2020-12) of a message.
     pub schema: Value,
 }
 
-/// Every read model of one row a stream.
-#[must_use]
-pub fn state_topics() -> Vec<StateTopic> {
-    let agents = table("agents", "state:agents", "agent", "apex.agents", "agent_id");
-    let tasks = table("tasks", "state:tasks", "task", "apex.tasks", "task_id");
-    let calls = table("calls", "state:calls", "call", "apex.calls", "call_id");
-    let memories = table("memories", "state:memories", "memory", "apex.memories", "memory_id");
-    vec![
-        StateTopic { table: agents, schema: schema::<agents::Row>("an agent") },
-        StateTopic { table: tasks, schema: schema::<tasks::Row>("a task") },
-        // JSON numbers pass through floats in many readers.
-        StateTopic {
-            table: StateTable { decimals: &["cost", "reported_cost"], ..calls },
-            schema: schema::<calls::Row>("a call"),
-        },
-        // What the search looks in is generated from the rest.
-        StateTopic {
-            table: StateTable { hidden: &["words"], ..memories },
-            schema: schema::<memories::Row>("a memory"),
-        },
-    ]
+impl StateTopic {
+    /// Returns the state topic of a table whose rows are described by a type; `title` names a row, such as `an agent`.
+    pub(crate) fn new<T: JsonSchema>(title: &str, table: StateTable) -> Self {
+        Self { table, schema: schema::<T>(title) }
+    }
 }
 
-const fn table(
-    name: &'static str,
-    checkpoint: &'static str,
-    category: &'static str,
-    table: &'static str,
-    id: &'static str,
-) -> StateTable {
-    StateTable { name, checkpoint, category, table, id, hidden: &[], decimals: &[] }
-}
-
-/// All fields are there, null where there is nothing, and no others.
+/// A schema in which every field is required, null if it has no value, and no other fields are allowed.
 fn schema<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     let mut close = RecursiveTransform(|schema: &mut schemars::Schema| {
-        if schema.get("type").is_some_and(|kind| kind == "integer") {
-            // Rust's own names, such as uint64.
+        if schema.get("format").is_some_and(|format| format == "int64" || format == "int16") {
+            // A name of Rust's integer types, which JSON Schema does not define.
             schema.remove("format");
         }
         let fields = schema.get("properties").and_then(Value::as_object);
@@ -67,4 +41,29 @@ fn schema<T: JsonSchema>(title: &str) -> Value {
     close.transform(&mut schema);
     schema.insert("title".to_owned(), format!("The row of {title}").into());
     schema.to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StateTopic;
+    use crate::state_topics;
+
+    #[test]
+    fn every_column_of_a_row_is_required_and_described() {
+        let topics = state_topics();
+        let names: Vec<_> = topics.iter().map(|topic| topic.table.name).collect();
+        assert_eq!(names, ["agents", "tasks", "calls", "memories"]);
+        for StateTopic { table, schema } in topics {
+            let properties = schema["properties"].as_object().unwrap();
+            assert_eq!(schema["required"].as_array().unwrap().len(), properties.len(), "{}", table.name);
+            assert_eq!(schema["additionalProperties"], false, "{}", table.name);
+            for (column, schema) in properties {
+                assert!(schema["description"].is_string(), "{}.{column}", table.name);
+                assert!(!schema["format"].as_str().unwrap_or("").contains("int"), "{}.{column}: {schema}", table.name);
+            }
+            assert!(
+                properties.contains_key(table.id) && table.decimals.iter().all(|name| properties.contains_key(*name))
+            );
+        }
+    }
 }

@@ -1,95 +1,76 @@
-//! How the projections are doing, and the numbers that dashboards show.
+//! The status of the projections, and the gauges that are read from the read models.
 
+use crate::registry::all;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
+use streams::DatabaseError;
 
-/// Where a projection stands.
+/// The status of a projection.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ProjectionStatus {
-    /// Its name.
+    /// The name of the projection.
     pub name: String,
-    /// The last position that all of its shards have applied.
+    /// The position up to which all of its shards have applied every event.
     pub position: i64,
-    /// How many events it is behind.
+    /// The number of events in the log after `position`.
     pub lag_events: i64,
-    /// When a shard last moved; none before its first batch.
+    /// When a shard last advanced; none before the first batch.
     pub updated_at: Option<DateTime<Utc>>,
-    /// How many events are parked.
+    /// The number of parked events.
     pub parked_events: i64,
-    /// Where its events come from: `log` or `kafka`.
+    /// Where the events are read from: `log` or `kafka`.
     pub source: String,
     /// The version of this program's code.
     pub code_version: i32,
     /// The version of the live tables; none before the first batch.
     pub version: Option<i32>,
-    /// The version under construction, if there is one.
+    /// The version under construction; none if there is none.
     pub next_version: Option<i32>,
-    /// How far that one is built.
+    /// The position of the version under construction.
     pub next_position: Option<i64>,
-    /// The version that was live before, if it is kept.
+    /// The version that was live before the last switch; none if it was dropped.
     pub old_version: Option<i32>,
 }
 
 impl ProjectionStatus {
-    /// Whether the live tables are those of this program's code. Where they are not, it writes nothing.
+    /// Returns whether the live tables belong to this version of the code. If not, this program does not write them.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.version.is_none_or(|version| version == self.code_version)
     }
 }
 
-/// The status of every projection.
+/// Returns the status of every projection, in the order of [`all`].
 ///
 /// # Errors
-/// The database's.
-pub async fn statuses(pool: &PgPool) -> Result<Vec<ProjectionStatus>, sqlx::Error> {
-    let names: Vec<_> = crate::all().iter().map(|projection| projection.name()).collect();
-    let versions: Vec<_> = crate::all().iter().map(|projection| projection.version()).collect();
-    sqlx::query_as(
-        "with followers as (
-             select follower, min(position) as position, max(updated_at) as updated_at, max(version) as version,
-                    max(source) as source
-             from apex.checkpoints group by follower
-         )
-         select n.name, coalesce(c.position, 0) as position, h.position - coalesce(c.position, 0) as lag_events,
-                c.updated_at, (select count(*) from apex.parked_events p where p.projection = n.name) as parked_events,
-                coalesce(c.source, 'log') as source, n.version as code_version, c.version, b.version as next_version, b.position as next_position,
-                o.version as old_version
-         from unnest($1::text[], $2::int[]) with ordinality as n (name, version, place)
-         cross join apex.head h
-         left join followers c on c.follower = n.name
-         left join followers b on b.follower = n.name || '@next'
-         left join apex.old_projections o on o.projection = n.name
-         order by n.place",
-    )
-    .bind(names)
-    .bind(versions)
-    .fetch_all(pool)
-    .await
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn statuses(pool: &PgPool) -> Result<Vec<ProjectionStatus>, DatabaseError> {
+    let names: Vec<_> = all().iter().map(|projection| projection.name()).collect();
+    let versions: Vec<_> = all().iter().map(|projection| projection.version()).collect();
+    Ok(sqlx::query_as(include_str!("status.sql")).bind(names).bind(versions).fetch_all(pool).await?)
 }
 
-/// Numbers that are states of the read models rather than counts of events.
+/// Numbers that describe the current state of the read models of all tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct GaugeValues {
-    /// Agents that may take work.
+    /// The number of active agents.
     pub active_agents: i64,
-    /// Agents with a running task.
+    /// The number of agents with a running task.
     pub busy_agents: i64,
-    /// Tasks that wait to be started.
+    /// The number of tasks that are submitted and not started.
     pub queued_tasks: i64,
 }
 
-/// The gauges of all tenants.
+/// Returns the gauges of all tenants.
 ///
 /// # Errors
-/// The database's.
-pub async fn gauges(pool: &PgPool) -> Result<GaugeValues, sqlx::Error> {
-    sqlx::query_as(
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn gauges(pool: &PgPool) -> Result<GaugeValues, DatabaseError> {
+    let query = sqlx::query_as(
         "select (select count(*) from apex.agents where status = 'active') as active_agents,
                 (select count(distinct (tenant_id, agent_id)) from apex.tasks where status = 'running') as busy_agents,
                 (select count(*) from apex.tasks where status = 'submitted') as queued_tasks",
-    )
-    .fetch_one(pool)
-    .await
+    );
+    Ok(query.fetch_one(pool).await?)
 }

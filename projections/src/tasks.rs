@@ -1,44 +1,144 @@
 //! The read model of tasks.
 
+use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Rows, load, save};
+use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::Event;
-use domain::task::{TaskEvent, TaskSubmitted};
+use domain::task::{Task, TaskEvent, TaskSubmitted};
+use domain::{Aggregate, Body, Event, TenantId};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgConnection;
+use serde::Serialize;
+use sqlx::FromRow;
+use sqlx::postgres::{PgConnection, PgPool};
+use streams::DatabaseError;
 use uuid::Uuid;
 
-pub(crate) struct Tasks;
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Row {
-    tenant_id: String,
-    task_id: Uuid,
-    agent_id: Uuid,
-    dag_id: Option<Uuid>,
-    title: String,
-    status: String,
-    percent: i16,
-    note: Option<String>,
-    outcome: Option<String>,
-    submitted_at: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
-    version: i64,
-    position: i64,
+/// A task.
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize, JsonSchema)]
+pub struct TaskRow {
+    /// The tenant that the task belongs to.
+    pub tenant_id: String,
+    /// The id of the task.
+    pub task_id: Uuid,
+    /// The agent that the task is assigned to.
+    pub agent_id: Uuid,
+    /// The task graph (DAG) that the task is part of.
+    pub dag_id: Option<Uuid>,
+    /// The title: what the agent is to do.
+    pub title: String,
+    /// The status: `submitted`, `running`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    /// The progress in percent, 0 to 100.
+    pub percent: i16,
+    /// The note of the last progress report.
+    pub note: Option<String>,
+    /// The result of a completed task, the error of a failed one, or the reason why it was cancelled.
+    pub outcome: Option<String>,
+    /// When the task was submitted.
+    pub submitted_at: DateTime<Utc>,
+    /// When the task was started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the task was completed, failed or cancelled.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The version of the stream: the number of its events.
+    pub version: i64,
+    /// The position of the last event.
+    pub position: i64,
 }
 
-const SELECT: &str = "select t.tenant_id, t.task_id, to_jsonb(t) from tasks t
-    where (t.tenant_id, t.task_id) in (select * from unnest($1::text[], $2::uuid[]))";
-const UPSERT: &str = "insert into tasks
-    select * from jsonb_populate_recordset(null::tasks, $1)
-    on conflict (tenant_id, task_id) do update set
-        status = excluded.status, percent = excluded.percent, note = excluded.note, outcome = excluded.outcome,
-        started_at = excluded.started_at, ended_at = excluded.ended_at,
-        version = excluded.version, position = excluded.position";
+macro_rules! columns {
+    () => {
+        "tenant_id, task_id, agent_id, dag_id, title, status, percent, note, outcome, submitted_at, started_at,
+         ended_at, version, position"
+    };
+}
+
+impl StoredRow for TaskRow {
+    const LOAD: &'static str = concat!(
+        "select ",
+        columns!(),
+        " from tasks where (tenant_id, task_id) in (select * from unnest($1::text[], $2::uuid[]))"
+    );
+    const UPSERT: &'static str = concat!(
+        "insert into tasks (",
+        columns!(),
+        ") select ",
+        columns!(),
+        " from jsonb_populate_recordset(null::tasks, $1)
+         on conflict (tenant_id, task_id) do update set
+             status = excluded.status, percent = excluded.percent, note = excluded.note, outcome = excluded.outcome,
+             started_at = excluded.started_at, ended_at = excluded.ended_at,
+             version = excluded.version, position = excluded.position"
+    );
+
+    fn key(&self) -> Key {
+        (self.tenant_id.clone(), self.task_id)
+    }
+}
+
+impl StreamRow for TaskRow {
+    const CATEGORY: &'static str = Task::CATEGORY;
+
+    fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
+        let Event::Task(event) = &*applied.event else { return Ok(row) };
+        if let TaskEvent::Submitted(submitted) = event {
+            return Ok(Some(Self::submitted(applied, submitted)));
+        }
+        let mut row = row.ok_or_else(|| applied.missing_row())?;
+        let text = |body: &Option<Body>| body.as_ref().map(ToString::to_string);
+        match event {
+            TaskEvent::Submitted(_) => {}
+            TaskEvent::Started(started) => {
+                "running".clone_into(&mut row.status);
+                row.started_at = Some(started.at);
+            }
+            TaskEvent::Progressed(progressed) => {
+                row.percent = i16::from(progressed.percent);
+                row.note = text(&progressed.note);
+            }
+            TaskEvent::Completed(completed) => {
+                row.end("completed", text(&completed.result), completed.at);
+                row.percent = 100;
+            }
+            TaskEvent::Failed(failed) => row.end("failed", Some(failed.error.to_string()), failed.at),
+            TaskEvent::Cancelled(cancelled) => row.end("cancelled", text(&cancelled.reason), cancelled.at),
+        }
+        row.version = applied.version();
+        row.position = applied.position();
+        Ok(Some(row))
+    }
+}
+
+impl TaskRow {
+    fn submitted(applied: &Applied, submitted: &TaskSubmitted) -> Self {
+        Self {
+            tenant_id: applied.tenant().to_owned(),
+            task_id: applied.stream_id(),
+            agent_id: submitted.spec.agent_id.0,
+            dag_id: submitted.spec.dag_id.map(|dag| dag.0),
+            title: submitted.spec.title.to_string(),
+            status: "submitted".to_owned(),
+            percent: 0,
+            note: None,
+            outcome: None,
+            submitted_at: submitted.at,
+            started_at: None,
+            ended_at: None,
+            version: applied.version(),
+            position: applied.position(),
+        }
+    }
+
+    fn end(&mut self, status: &str, outcome: Option<String>, at: DateTime<Utc>) {
+        status.clone_into(&mut self.status);
+        self.outcome = outcome;
+        self.ended_at = Some(at);
+    }
+}
+
+pub(crate) struct Tasks;
 
 impl Projection for Tasks {
     fn name(&self) -> &'static str {
@@ -50,11 +150,24 @@ impl Projection for Tasks {
     }
 
     fn categories(&self) -> &'static [&'static str] {
-        &["task"]
+        &[Task::CATEGORY]
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
         &[("tasks", "tenant_id, task_id")]
+    }
+
+    fn state_topic(&self) -> Option<StateTopic> {
+        let table = StateTable {
+            name: "tasks",
+            checkpoint: "state:tasks",
+            category: Task::CATEGORY,
+            table: "apex.tasks",
+            id: "task_id",
+            hidden: &[],
+            decimals: &[],
+        };
+        Some(StateTopic::new::<TaskRow>("a task", table))
     }
 
     fn apply<'a>(
@@ -62,72 +175,45 @@ impl Projection for Tasks {
         connection: &'a mut PgConnection,
         events: &'a [Applied],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(async move {
-            let mut rows = load(connection, SELECT, events).await?;
-            for applied in events {
-                if let Event::Task(event) = &*applied.event {
-                    fold(&mut rows, applied, event)?;
-                }
-            }
-            save(connection, UPSERT, &rows).await
-        })
+        Box::pin(apply_rows::<TaskRow>(connection, events))
     }
 }
 
-pub(crate) fn fold(rows: &mut Rows<Row>, applied: &Applied, event: &TaskEvent) -> Result<(), ApplyError> {
-    let key = (applied.tenant().to_owned(), applied.recorded.stream.id);
-    if let TaskEvent::Submitted(submitted) = event {
-        let row = submitted_row(&key, submitted, applied);
-        rows.insert(key, row);
-        return Ok(());
-    }
-    let Some(row) = rows.get_mut(&key) else {
-        return Err(ApplyError::Row(format!("task {} has no row", key.1)));
-    };
-    let text = |body: &Option<domain::Body>| body.as_ref().map(ToString::to_string);
-    match event {
-        TaskEvent::Submitted(_) => {}
-        TaskEvent::Started(started) => {
-            "running".clone_into(&mut row.status);
-            row.started_at = Some(started.at);
-        }
-        TaskEvent::Progressed(progressed) => {
-            row.percent = i16::from(progressed.percent);
-            row.note = text(&progressed.note);
-        }
-        TaskEvent::Completed(completed) => {
-            end(row, "completed", text(&completed.result), completed.at);
-            row.percent = 100;
-        }
-        TaskEvent::Failed(failed) => end(row, "failed", Some(failed.error.to_string()), failed.at),
-        TaskEvent::Cancelled(cancelled) => end(row, "cancelled", text(&cancelled.reason), cancelled.at),
-    }
-    row.version = applied.version();
-    row.position = applied.position();
-    Ok(())
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Only tasks with one of these ids; all tasks if empty.
+    pub ids: Vec<Uuid>,
+    /// Only tasks with this status.
+    pub status: Option<String>,
+    /// Only tasks that are assigned to this agent.
+    pub agent_id: Option<Uuid>,
+    /// Only tasks of this task graph.
+    pub dag_id: Option<Uuid>,
 }
 
-fn submitted_row(key: &(String, Uuid), submitted: &TaskSubmitted, applied: &Applied) -> Row {
-    Row {
-        tenant_id: key.0.clone(),
-        task_id: key.1,
-        agent_id: submitted.spec.agent_id.0,
-        dag_id: submitted.spec.dag_id.map(|dag| dag.0),
-        title: submitted.spec.title.to_string(),
-        status: "submitted".to_owned(),
-        percent: 0,
-        note: None,
-        outcome: None,
-        submitted_at: submitted.at,
-        started_at: None,
-        ended_at: None,
-        version: applied.version(),
-        position: applied.position(),
-    }
-}
-
-fn end(row: &mut Row, status: &str, outcome: Option<String>, at: DateTime<Utc>) {
-    status.clone_into(&mut row.status);
-    row.outcome = outcome;
-    row.ended_at = Some(at);
+/// Lists the tasks of a tenant in order of submission; the cursor is (`submitted_at`, `task_id`).
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn list(
+    pool: &PgPool,
+    tenant: &TenantId,
+    filter: &TaskFilter,
+    page: Page,
+) -> Result<Vec<TaskRow>, DatabaseError> {
+    const LIST: &str = concat!(
+        "select ",
+        columns!(),
+        " from apex.tasks
+         where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or task_id = any ($2))
+           and ($3::text is null or status = $3) and ($4::uuid is null or agent_id = $4)
+           and ($5::uuid is null or dag_id = $5)
+           and ($6::timestamptz is null or (submitted_at, task_id) > ($6, $7))
+         order by submitted_at, task_id limit $8"
+    );
+    let (after_time, after_id) = page.after();
+    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.status.as_deref());
+    let query = query.bind(filter.agent_id).bind(filter.dag_id);
+    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

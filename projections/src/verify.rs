@@ -1,41 +1,43 @@
-//! Rebuilt is live: the log is folded once more, beside what is live and up to where that stands, and both are compared.
+//! Verifying a live read model: the log is folded again, up to the position of the live tables, and both are compared.
 //!
-//! All of it is one transaction that is rolled back. Neither workers nor queries wait for it, but a switch does. It leaves
-//! nothing behind whenever it is interrupted.
+//! All of it is one transaction that is rolled back, so that an interruption leaves nothing behind. Neither workers nor
+//! queries wait for it, but a switch does.
 
 use crate::batch::apply_log;
 use crate::compare::{Comparison, compare_slots};
+use crate::decode::DecodedPages;
 use crate::progress::Progress;
-use crate::projection::{Projection, Slot, Target};
-use crate::runtime::set_search_path;
-use crate::transaction;
+use crate::projection::Projection;
+use crate::target::{Slot, Target};
+use crate::transaction::{self, set_search_path};
 use crate::versions::{RebuildError, RebuildProgress};
 use sqlx::postgres::{PgConnection, PgPool};
-use streams::{Log, Position, ReadFilter, RecordedEvent};
+use streams::{Log, Position, RecordedEvent};
 
-/// How to fold for a check.
+/// The batch size and the session settings under which a verification folds the log. The rows must not depend on them.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
-    /// Events applied at once.
+    /// The maximum number of events in a batch.
     pub batch_events: usize,
-    /// The session's time zone; what is written may not depend on it.
+    /// The time zone of the session.
     pub time_zone: &'static str,
-    /// The session's style of dates.
+    /// The date style of the session.
     pub date_style: &'static str,
 }
 
 impl SessionSettings {
-    /// Unlike those of workers in all that may differ.
+    /// Returns settings that differ from those of workers in everything that may differ.
     #[must_use]
     pub fn different_locale(batch_events: usize) -> Self {
         Self { batch_events, time_zone: "Asia/Kathmandu", date_style: "SQL, DMY" }
     }
 }
 
-/// Folds the log up to where the live tables of a projection stand, and compares.
+/// Folds the log up to the position of a projection's live tables, and compares the result with them.
 ///
 /// # Errors
-/// [`RebuildError`], among them that the live tables are of another version.
+/// [`RebuildError::VersionMismatch`] if the live tables belong to another version of the code, and the variants for a
+/// failure of the database or the log.
 pub async fn verify(
     pool: &PgPool,
     log: &Log,
@@ -45,7 +47,7 @@ pub async fn verify(
     verify_with_progress(pool, log, projection, settings, |_| {}).await
 }
 
-/// The same, telling how far it is.
+/// Does the same as [`verify`], and reports the progress after each batch.
 ///
 /// # Errors
 /// As [`verify`].
@@ -57,9 +59,9 @@ pub async fn verify_with_progress(
     mut progress: impl FnMut(RebuildProgress),
 ) -> Result<Comparison, RebuildError> {
     let mut transaction = transaction::begin(pool).await?;
-    // One moment for the checkpoints and the tables, however long the folding takes.
+    // One snapshot for the checkpoints and the tables, however long the fold takes.
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
-    let live = Progress::of(&mut transaction, projection.name()).await?;
+    let live = Progress::load(&mut transaction, projection.name()).await?;
     let code = projection.version();
     if let Some(live) = live.version.filter(|live| *live != code) {
         return Err(RebuildError::VersionMismatch { projection: projection.name(), live, code });
@@ -72,33 +74,22 @@ pub async fn verify_with_progress(
     set_search_path(&mut transaction, Slot::Check, None).await?;
     apply_session_settings(&mut transaction, settings).await?;
     let target = Target { projection, slot: Slot::Check };
-    let last = live.high_watermark();
-    let pages = log.pages(Position::ZERO, ReadFilter::default(), settings.batch_events);
-    let (range, is_live) = ((Position::ZERO, last), |event: &RecordedEvent| live.has(event));
-    let telling = |position| progress(RebuildProgress { position, head: last });
-    apply_log::<RebuildError>(&target, &mut transaction, pages, range, is_live, telling).await?;
-    let comparison = compare_slots(&mut transaction, projection, Slot::Check, last).await?;
+    let head = live.high_watermark();
+    let is_live = |event: &RecordedEvent| target.wants(event) && live.has(event);
+    let pages = DecodedPages::new(log, Position::ZERO, Some(head), settings.batch_events, is_live);
+    let progress = |position| progress(RebuildProgress { position, head });
+    apply_log::<RebuildError>(&target, &mut transaction, pages, progress).await?;
+    let comparison = compare_slots(&mut transaction, projection, Slot::Check, head).await?;
     transaction.rollback().await?;
     Ok(comparison)
 }
 
-/// Makes the session one of another place. The locale is the first of the system's that is not the plain one.
+/// Applies the settings to the session, and a locale other than `C` if the system has one.
 async fn apply_session_settings(connection: &mut PgConnection, settings: &SessionSettings) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "with abroad as (
-             select coalesce((select collcollate from pg_collation
-                              where collprovider = 'c' and collcollate not in ('C', 'POSIX') and collcollate <> ''
-                                  and collencoding in (-1, pg_char_to_encoding(getdatabaseencoding()))
-                              order by collcollate limit 1), 'C') as locale
-         )
-         select set_config('timezone', $1, true), set_config('datestyle', $2, true),
-                set_config('lc_numeric', locale, true), set_config('lc_time', locale, true),
-                set_config('lc_monetary', locale, true), set_config('bytea_output', 'escape', true)
-         from abroad",
-    )
-    .bind(settings.time_zone)
-    .bind(settings.date_style)
-    .execute(connection)
-    .await?;
+    sqlx::query(include_str!("session_settings.sql"))
+        .bind(settings.time_zone)
+        .bind(settings.date_style)
+        .execute(connection)
+        .await?;
     Ok(())
 }

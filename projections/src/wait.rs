@@ -1,14 +1,14 @@
-//! Read your own writes: waiting until a projection has reached a position.
+//! Waiting until read models have applied a position, so that a client reads its own writes.
 
 use sqlx::postgres::PgPool;
 use std::time::Duration;
-use streams::Position;
+use streams::{DatabaseError, Position};
 use thiserror::Error;
 
-/// Why a projection was not waited for.
+/// Why waiting for read models failed.
 #[derive(Debug, Error)]
 pub enum WaitError {
-    /// It did not get there in time.
+    /// The read models did not reach the position within the timeout.
     #[error("the read models are at position {position}, requested {requested}; retry")]
     TimedOut {
         /// The position that the slowest of them has reached.
@@ -16,48 +16,48 @@ pub enum WaitError {
         /// The position that was waited for.
         requested: Position,
     },
-    /// The checkpoints cannot be read.
+    /// The checkpoints could not be read.
     #[error("the checkpoints cannot be read")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
 }
 
-/// The pauses between looks: from the first, doubling up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// The first pause between two reads of the checkpoints; it doubles up to [`MAX_POLL_PAUSE`].
+const MIN_POLL_PAUSE: Duration = Duration::from_millis(2);
+const MAX_POLL_PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until all named projections have applied everything up to a position; returns where the slowest stands.
+/// Waits until all named projections have applied every event up to a position. Returns the position of the slowest.
 ///
 /// # Errors
-/// [`WaitError`].
+/// [`WaitError::TimedOut`] after the timeout, and [`WaitError::Database`] if the checkpoints cannot be read.
 pub async fn wait_for(
     pool: &PgPool,
     projections: &[&str],
     position: Position,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Position, WaitError> {
-    let deadline = tokio::time::Instant::now() + patience;
-    let mut pause = FIRST_PAUSE;
+    let deadline = tokio::time::Instant::now() + timeout;
+    let mut pause = MIN_POLL_PAUSE;
     loop {
-        let reached = reached(pool, projections).await?;
-        if reached >= position {
-            return Ok(reached);
+        let applied = applied_position(pool, projections).await?;
+        if applied >= position {
+            return Ok(applied);
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(WaitError::TimedOut { position: reached, requested: position });
+            return Err(WaitError::TimedOut { position: applied, requested: position });
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+        pause = (pause * 2).min(MAX_POLL_PAUSE);
     }
 }
 
-/// Where the slowest of the named projections stands; zero if one has not begun.
-pub(crate) async fn reached(pool: &PgPool, projections: &[&str]) -> Result<Position, sqlx::Error> {
+/// The position up to which all named projections have applied every event; 0 if one of them has no checkpoint.
+pub(crate) async fn applied_position(pool: &PgPool, projections: &[&str]) -> Result<Position, DatabaseError> {
     let (count, slowest): (i64, Option<i64>) = sqlx::query_as(
         "select count(distinct follower), min(position) from apex.checkpoints where follower = any ($1)",
     )
     .bind(projections)
     .fetch_one(pool)
     .await?;
-    let missing = usize::try_from(count).unwrap_or(0) < projections.len();
-    Ok(if missing { Position::ZERO } else { Position::from_i64(slowest.unwrap_or(0)) })
+    let has_missing = usize::try_from(count).unwrap_or(0) < projections.len();
+    Ok(if has_missing { Position::ZERO } else { Position::from_i64(slowest.unwrap_or(0)) })
 }

@@ -238,12 +238,12 @@ async fn pass_over(error: PartitionedError) -> anyhow::Result<()> {
     let pause = match error {
         PartitionedError::Apply(_) | PartitionedError::Read(_) | PartitionedError::Database(_) => RETRY_PAUSE,
         // A worker of the new code takes over, or this one is replaced.
-        PartitionedError::OtherVersion { .. } => STANDBY_PAUSE,
+        PartitionedError::VersionMismatch { .. } => STANDBY_PAUSE,
         PartitionedError::NeedsLogOrder(_)
         // Who takes it over again may know of other topics.
         | PartitionedError::FedFromLog(_)
-        | PartitionedError::OtherPartitions { .. }
-        | PartitionedError::AddedPartition { .. } => return Err(error.into()),
+        | PartitionedError::PartitionsChanged { .. }
+        | PartitionedError::PartitionAdded { .. } => return Err(error.into()),
     };
     tracing::warn!(error = &error as &dyn std::error::Error, "a batch from Kafka waits");
     tokio::time::sleep(pause).await;

@@ -7,7 +7,7 @@
 use commands::Context;
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::{Currency, Money};
-use projections::query;
+use projections::budgets;
 use serde_json::{Value, json};
 use testkit::{TestDatabase, at, name, tenant};
 use uuid::Uuid;
@@ -121,7 +121,7 @@ async fn ten_dollars_in_september_are_alerted_three_times() {
     let define = BudgetCommand::Define { terms, at: at(0) };
     rooms.commands.execute::<Budget>(&context, id, define).await.unwrap();
     rooms.close().await.unwrap();
-    let told = async || query::alerts(&database.pool, &tenant(), Some(id), 0, 10).await.unwrap();
+    let told = async || budgets::alerts(&database.pool, &tenant(), Some(id), 0, 10).await.unwrap();
 
     import(&database, &traces()[0]).await;
     let first = told().await;
@@ -136,6 +136,6 @@ async fn ten_dollars_in_september_are_alerted_three_times() {
     let alert = |percent| json!({ "month": "2023-09", "thresholdPercent": percent });
     assert_eq!(asked["budgetAlerts"]["nodes"], json!([alert(50), alert(80), alert(100)]));
     server.kill().await;
-    let months = query::budget_months(&database.pool, &tenant(), &[id]).await.unwrap();
+    let months = budgets::months(&database.pool, &tenant(), &[id]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "29.136964");
 }

@@ -316,8 +316,9 @@ impl Tenant {
     /// The crossings that the read model has recorded.
     async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Crossing> {
         let whole = |amount: String| amount.parse::<i64>().unwrap();
-        let rows = projections::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
-        let to_crossing = |row: projections::CrossingRow| {
+        let rows =
+            projections::budgets::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
+        let to_crossing = |row: projections::budgets::CrossingRow| {
             let percent = u16::try_from(row.threshold_percent).unwrap();
             (
                 row.month,

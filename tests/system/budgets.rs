@@ -10,7 +10,7 @@ use domain::budget::{
 use domain::call::{Call, CallCommand, CallFacts, CallKind};
 use domain::price_book::{Price, Quote, Rates, rate};
 use domain::{BudgetId, Currency, Event, Money, Tokens, Usage};
-use projections::{CrossingRow, query};
+use projections::budgets::{self, CrossingRow};
 use streams::{Position, ReadFilter};
 use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant, wait_until};
 use uuid::Uuid;
@@ -78,11 +78,11 @@ async fn each_threshold_alerts_once_and_in_order_despite_reimports_and_rebuilds(
     database.run(&import).await.assert_success();
     assert_eq!(alerts(&database).await, alerted, "reimporting, rebuilding and restarting raise no new alert");
 
-    let rows = query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
+    let rows = budgets::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
     assert_eq!(positions, alerted.iter().map(|alert| alert.2).collect::<Vec<_>>());
-    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months.len(), 1);
     assert_eq!((months[0].month.as_str(), months[0].spent.to_string().as_str()), ("2023-10", "0.402832"));
 }
@@ -93,7 +93,7 @@ async fn a_budget_counts_only_calls_in_its_scope() {
     let other = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-4o") })).await;
     let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    let count = async |id: BudgetId| query::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap().len();
+    let count = async |id: BudgetId| budgets::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap().len();
     assert_eq!((count(other).await, count(own).await), (0, 3));
 }
 
@@ -107,7 +107,7 @@ async fn a_budget_alerts_for_spending_before_its_definition() {
     rooms.start_projections();
     rooms.settle(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
-    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "0.402832");
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
@@ -199,7 +199,9 @@ impl Fixture {
     /// All crossings in order; asserts that the log has one alert for each delivered crossing and no other alert.
     async fn crossings(&self) -> Vec<Crossing> {
         self.rooms.settle(TIMEOUT).await.unwrap();
-        let rows = projections::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100).await.unwrap();
+        let rows = projections::budgets::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100)
+            .await
+            .unwrap();
         for row in &rows {
             assert_eq!(row.alert_position.is_some(), row.is_delivered, "{row:?}");
         }
@@ -346,7 +348,8 @@ async fn a_crossing_recorded_after_its_alert_counts_as_alerted() {
     fixture.rooms.commands.execute::<BudgetPeriod>(&context, id, raise).await.unwrap();
     fixture.spend("2023-09-15T12:00:00Z", 6).await;
     assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 1)]);
-    let pending = projections::pending_alerts(&fixture.database.pool, Position::from(1000), None, 10).await.unwrap();
+    let pending =
+        projections::budgets::pending_alerts(&fixture.database.pool, Position::from(1000), None, 10).await.unwrap();
     assert_eq!(pending, []);
     fixture.close().await;
 }
@@ -365,7 +368,7 @@ async fn an_amendment_without_a_change_of_cost_raises_no_alert() {
     }
     rooms.start_projections();
     rooms.settle(TIMEOUT).await.unwrap();
-    let months = query::budget_months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
     assert!(alerts(&database).await.is_empty(), "six of ten dollars would have raised an alert");

@@ -221,7 +221,7 @@ async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
     set(2).await;
     let events = [Arc::new(event)];
     let refused = feed.apply(&partition, &events).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::OtherVersion { live: 2, code: 1, .. }), "{refused}");
+    assert!(matches!(refused, PartitionedError::VersionMismatch { live: 2, code: 1, .. }), "{refused}");
     set(1).await;
     feed.apply(&partition, &events).await.unwrap();
     let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap();
@@ -256,10 +256,10 @@ async fn events_from_kafka_are_checked_against_the_log() {
     assert!(matches_log().await);
     let added = events.iter().find(|event| partition_with(event, 2 * PARTITIONS).number >= PARTITIONS).unwrap();
     let refused = before.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::AddedPartition { partitions: PARTITIONS, .. }), "{refused}");
+    assert!(matches!(refused, PartitionedError::PartitionAdded { partitions: PARTITIONS, .. }), "{refused}");
     // A worker that starts with the new partition count is refused too, and so is a second topic of the category.
     let refused = after.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::OtherPartitions { known: PARTITIONS, .. }), "{refused}");
+    assert!(matches!(refused, PartitionedError::PartitionsChanged { known: PARTITIONS, .. }), "{refused}");
     let topic: Arc<str> = "elsewhere.call".into();
     let partition = TopicPartition { topic: topic.clone(), number: partition_with(last, PARTITIONS).number };
     let refused = feed(&topic, PARTITIONS).apply(&partition, &[Arc::new(last.clone())]).await.unwrap_err();

@@ -13,8 +13,8 @@ use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
 use domain::AgentId;
 use domain::agent::{Agent as Aggregate, AgentCommand, AgentError, AgentStatus as Status, Profile};
-use projections::DatabaseError;
-use projections::query::{self, AgentFilter, AgentRow, Page};
+use projections::agents::{self, AgentFilter, AgentRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -105,7 +105,7 @@ impl Agent {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "With this status.")] status: Option<super::task::TaskStatus>,
     ) -> Result<Connection<String, super::task::Task>> {
-        let filter = query::TaskFilter {
+        let filter = projections::tasks::TaskFilter {
             agent_id: Some(self.uuid.0),
             status: status.map(|status| domain::task::TaskStatus::from(status).as_str().to_owned()),
             ..Default::default()
@@ -120,8 +120,8 @@ impl Loader<AgentId> for loaders::Rows {
 
     async fn load(&self, keys: &[AgentId]) -> Result<HashMap<AgentId, AgentRow>, Self::Error> {
         let filter = AgentFilter { ids: keys.iter().map(|id| id.0).collect(), status: None };
-        let page = Page { after: None, limit: query::MAX_PAGE_ROWS };
-        let rows = query::agents(&self.pool, &self.tenant, &filter, page).await?;
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = agents::list(&self.pool, &self.tenant, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (AgentId(row.agent_id), row)).collect())
     }
 }
@@ -178,7 +178,7 @@ impl AgentQuery {
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
         let status = filter.and_then(|filter| filter.status).map(|status| Status::from(status).as_str().to_owned());
         let filter = AgentFilter { ids: Vec::new(), status };
-        let rows = query::agents(&services.pool, &caller.tenant, &filter, page).await;
+        let rows = agents::list(&services.pool, &caller.tenant, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.registered_at, row.agent_id))
     }

@@ -13,8 +13,8 @@ use async_graphql::{Context, Error, ID, Object, Result, SimpleObject, Subscripti
 use domain::budget::{BudgetPeriod, BudgetPeriodEvent, Month, ThresholdCrossed};
 use domain::{Aggregate as _, BudgetId};
 use futures::{Stream, StreamExt};
-use projections::query::{self, AlertRow};
-use projections::{CrossingCursor, CrossingRow, DatabaseError};
+use projections::DatabaseError;
+use projections::budgets::{self, AlertRow, CrossingCursor, CrossingRow};
 use std::collections::HashMap;
 use std::sync::Arc;
 use streams::{ReadFilter, RecordedEvent};
@@ -91,7 +91,7 @@ impl Loader<AlertsOf> for loaders::Rows {
     async fn load(&self, keys: &[AlertsOf]) -> Result<HashMap<AlertsOf, Self::Value>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut alerts: HashMap<AlertsOf, Self::Value> = HashMap::new();
-        for row in query::alerts_of_budgets(&self.pool, &self.tenant, &ids).await? {
+        for row in budgets::alerts_of_budgets(&self.pool, &self.tenant, &ids).await? {
             alerts.entry(AlertsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(alerts)
@@ -180,7 +180,7 @@ impl AlertQuery {
         ready(ctx, budget::PROJECTIONS, min_position).await?;
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let rows = query::alerts(&services.pool, &caller.tenant, budget_id, place.as_i64(), limit).await;
+        let rows = budgets::alerts(&services.pool, &caller.tenant, budget_id, place.as_i64(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| row.alert_position.to_string())
     }
@@ -202,7 +202,7 @@ impl AlertQuery {
         ready(ctx, budget::PROJECTIONS, min_position).await?;
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let rows = projections::crossings(&services.pool, &caller.tenant, budget_id, after.as_ref(), limit).await;
+        let rows = budgets::crossings(&services.pool, &caller.tenant, budget_id, after.as_ref(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| encode_crossing(&row.cursor()))
     }

@@ -5,7 +5,7 @@ use super::errors;
 use super::scalars::{Position, Timestamp};
 use crate::caller::Caller;
 use async_graphql::{Context, OneofObject, Result};
-use projections::History;
+use projections::StreamRow;
 use std::sync::Arc;
 use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ pub(crate) enum AsOf {
 }
 
 /// The row as it was; none if it was not there yet.
-pub(crate) async fn row<R: History>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
+pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
     let services = ctx.data::<Arc<Services>>()?;
     let caller = ctx.data::<Caller>()?;
     let stream = StreamKey { tenant: caller.tenant.clone(), category: R::CATEGORY.into(), id };

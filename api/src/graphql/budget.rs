@@ -17,8 +17,8 @@ use chrono_tz::Tz;
 use commands::BudgetRefusal;
 use domain::budget::{BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold};
 use domain::{AgentId, BudgetId, Money, Sum};
-use projections::DatabaseError;
-use projections::query::{self, BudgetMonthRow, BudgetRow, Page};
+use projections::budgets::{self, BudgetMonthRow, BudgetRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use rust_decimal::Decimal as Number;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -182,7 +182,7 @@ impl Loader<MonthsOf> for loaders::Rows {
     async fn load(&self, keys: &[MonthsOf]) -> Result<HashMap<MonthsOf, Self::Value>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut months: HashMap<MonthsOf, Self::Value> = HashMap::new();
-        for row in query::budget_months(&self.pool, &self.tenant, &ids).await? {
+        for row in budgets::months(&self.pool, &self.tenant, &ids).await? {
             months.entry(MonthsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(months)
@@ -195,8 +195,8 @@ impl Loader<BudgetId> for loaders::Rows {
 
     async fn load(&self, keys: &[BudgetId]) -> Result<HashMap<BudgetId, BudgetRow>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|id| id.0).collect();
-        let page = Page { after: None, limit: query::MAX_PAGE_ROWS };
-        let rows = query::budgets(&self.pool, &self.tenant, &ids, page).await?;
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = budgets::list(&self.pool, &self.tenant, &ids, page).await?;
         Ok(rows.into_iter().map(|row| (BudgetId(row.budget_id), row)).collect())
     }
 }
@@ -242,7 +242,7 @@ impl BudgetQuery {
         let page = connection::page(ctx, first, after.as_deref())?;
         ready(ctx, PROJECTIONS, min_position).await?;
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-        let rows = query::budgets(&services.pool, &caller.tenant, &[], page).await;
+        let rows = budgets::list(&services.pool, &caller.tenant, &[], page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
     }

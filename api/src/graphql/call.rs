@@ -14,8 +14,8 @@ use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object
 use domain::call::{Call as Aggregate, CallCommand, CallError, CallFacts, CallKind as DomainKind};
 use domain::price_book::{PriceBook, Quote};
 use domain::{AgentId, CallId, Money, TaskId, Usage as DomainUsage, UsageError, derived_id};
-use projections::DatabaseError;
-use projections::query::{self, CallFilter, CallRow, Page};
+use projections::calls::{self, CallFilter, CallRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -174,8 +174,8 @@ impl Loader<CallId> for loaders::Rows {
 
     async fn load(&self, keys: &[CallId]) -> Result<HashMap<CallId, CallRow>, Self::Error> {
         let filter = CallFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: query::MAX_PAGE_ROWS };
-        let rows = query::calls(&self.pool, &self.tenant, &filter, page).await?;
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = calls::list(&self.pool, &self.tenant, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (CallId(row.call_id), row)).collect())
     }
 }
@@ -195,7 +195,7 @@ pub(crate) async fn list(
 ) -> Result<Connection<String, Call>> {
     let page = connection::page(ctx, first, after)?;
     let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-    let rows = query::calls(&services.pool, &caller.tenant, filter, page).await;
+    let rows = calls::list(&services.pool, &caller.tenant, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.started_at, row.call_id))
 }

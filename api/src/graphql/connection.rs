@@ -9,7 +9,7 @@ use async_graphql::{Context, OutputType, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
-use projections::query::{Cursor, Page};
+use projections::{Cursor, Page};
 use std::sync::Arc;
 use uuid::Uuid;
 

@@ -63,27 +63,6 @@ fn unavailable(error: &(dyn StdError + 'static)) -> Error {
     coded("UNAVAILABLE", "the database cannot be reached; try again")
 }
 
-/// Whether the database refuses a value that it was given, such as text with a NUL character, so that asking again
-/// would not help: class 22 for text and times that it cannot hold, class 54 for words that are too many or too long.
-fn refuses_input(error: &DatabaseError) -> bool {
-    const REFUSED: [&str; 7] = ["22021", "22P05", "22P02", "22P03", "22007", "22008", "54000"];
-    matches!(error, DatabaseError::Database(refusal)
-        if refusal.code().is_some_and(|code| REFUSED.contains(&code.as_ref())))
-}
-
-/// An error of the database while the versions of a read model are changed. Tables that come or go meanwhile, and locks
-/// that are not to be had, are others who change them.
-pub(crate) fn versions(error: &DatabaseError) -> Error {
-    const OTHERS: [&str; 5] = ["42P01", "42P07", "40001", "40P01", "55P03"];
-    match error {
-        DatabaseError::Database(refusal) if refusal.code().is_some_and(|code| OTHERS.contains(&code.as_ref())) => {
-            tracing::debug!(error = error as &dyn StdError, "versions of a read model are changed by several");
-            coded("CONTENDED", "somebody else changes the versions of this read model; try again")
-        }
-        _ => database(error),
-    }
-}
-
 /// An argument that the database cannot hold.
 fn not_storable(error: &(dyn StdError + 'static)) -> Error {
     tracing::debug!(error, "the database cannot hold an argument");
@@ -92,21 +71,11 @@ fn not_storable(error: &(dyn StdError + 'static)) -> Error {
     bad_input("NOT_STORABLE", message)
 }
 
-/// An error of the database behind the read models.
+/// An error of the database.
 pub(crate) fn database(error: &DatabaseError) -> Error {
     match error {
-        _ if refuses_input(error) => not_storable(error),
-        DatabaseError::Io(_)
-        | DatabaseError::Tls(_)
-        | DatabaseError::PoolTimedOut
-        | DatabaseError::PoolClosed
-        | DatabaseError::WorkerCrashed => unavailable(error),
-        // Class 08: connection exception. Class 57: operator intervention. Class 53: insufficient resources.
-        DatabaseError::Database(refusal)
-            if refusal.code().is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class))) =>
-        {
-            unavailable(error)
-        }
+        _ if error.is_invalid_input() => not_storable(error),
+        _ if error.is_unavailable() => unavailable(error),
         _ => internal(error),
     }
 }
@@ -119,9 +88,7 @@ pub(crate) fn loader(error: Arc<DatabaseError>) -> Error {
 /// The log could not be read.
 pub(crate) fn read(error: &ReadError) -> Error {
     match error {
-        ReadError::Database(error) if error.is_invalid_input() => not_storable(error),
-        ReadError::Database(error) if error.is_unavailable() => unavailable(error),
-        ReadError::Database(error) => internal(error),
+        ReadError::Database(error) => database(error),
         ReadError::Closed => coded("UNAVAILABLE", "Apex is shutting down; try again"),
         ReadError::Archived { from, to, .. } => {
             // Where the files are is the operator's business.
@@ -163,8 +130,8 @@ pub(crate) fn report(error: &ReportError) -> Error {
     match error {
         ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
-        ReportError::Twice(_) => bad_input("DIMENSION_TWICE", error.to_string()),
-        ReportError::BadCursor => bad_input("BAD_CURSOR", error.to_string()),
+        ReportError::DuplicateDimension(_) => bad_input("DIMENSION_TWICE", error.to_string()),
+        ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }
 }
@@ -306,10 +273,15 @@ mod tests {
 
     #[test]
     fn internals_are_not_shown() {
-        let error = database(&DatabaseError::Protocol("password=tea".to_owned()));
+        let error = internal(&std::io::Error::other("password=tea"));
         assert_eq!(code(&error), Value::from("INTERNAL"));
         assert!(!error.message.contains("tea"));
-        assert_eq!(code(&database(&DatabaseError::PoolTimedOut)), Value::from("UNAVAILABLE"));
+    }
+
+    #[test]
+    fn a_lost_connection_is_an_unavailable_database() {
+        let AppendError::Indeterminate(lost) = AppendError::outcome_unknown() else { panic!("another variant") };
+        assert_eq!(code(&database(&lost)), Value::from("UNAVAILABLE"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use async_graphql::{Context, Result};
 use domain::TenantId;
 use projections::Pool;
 
-/// Rows asked for in one statement; no more than a page of [`projections::query`] may have.
+/// Rows asked for in one statement; no more than [`projections::MAX_PAGE_ROWS`].
 const BATCH_ROWS: usize = 500;
 
 /// Loads rows of one tenant by key. The files of the aggregates say how, key by key.

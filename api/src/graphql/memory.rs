@@ -13,8 +13,8 @@ use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
 use domain::memory::{Memory as Aggregate, MemoryCommand, MemoryError, Realm as DomainRealm};
 use domain::{AgentId, MemoryId};
-use projections::DatabaseError;
-use projections::query::{self, MemoryFilter, MemoryRow, Page};
+use projections::memories::{self, MemoryFilter, MemoryRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -107,8 +107,8 @@ impl Loader<MemoryId> for loaders::Rows {
 
     async fn load(&self, keys: &[MemoryId]) -> Result<HashMap<MemoryId, MemoryRow>, Self::Error> {
         let filter = MemoryFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: query::MAX_PAGE_ROWS };
-        let rows = query::memories(&self.pool, &self.tenant, &filter, page).await?;
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = memories::list(&self.pool, &self.tenant, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (MemoryId(row.memory_id), row)).collect())
     }
 }
@@ -186,7 +186,7 @@ impl MemoryQuery {
         let page = connection::page(ctx, first, after.as_deref())?;
         ready(ctx, PROJECTIONS, min_position).await?;
         let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-        let rows = query::memories(&services.pool, &caller.tenant, &filter, page).await;
+        let rows = memories::list(&services.pool, &caller.tenant, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.stored_at, row.memory_id))
     }

@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use async_graphql::{Context, Enum, Result};
 use commands::{Outcome as Executed, OutcomeKind};
 use domain::Aggregate;
-use projections::History;
+use projections::StreamRow;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use streams::Version;
@@ -130,7 +130,7 @@ pub(crate) fn refused<E>(context: &commands::Context, id: Uuid, error: impl Into
 }
 
 /// Reads an object as it was at a position; as it is now if none is given.
-pub(crate) async fn object_at<R: History>(
+pub(crate) async fn object_at<R: StreamRow>(
     ctx: &Context<'_>,
     id: Uuid,
     position: Option<streams::Position>,

@@ -375,7 +375,7 @@ impl ProjectionMutation {
             SpareVersion::Old => InactiveVersion::Previous,
         };
         let dropped = projections::drop_version(&services.pool, named(&name)?, spare).await;
-        dropped.map_err(|error| errors::versions(&error))?;
+        dropped.map_err(|error| rebuilding(&error))?;
         status(services, &name).await
     }
 }
@@ -420,8 +420,15 @@ fn rebuilding(error: &RebuildError) -> Error {
         RebuildError::BuiltElsewhere(_) | RebuildError::LiveBehind(_) | RebuildError::TablesBusy(_) => {
             errors::coded("CONTENDED", error.to_string())
         }
+        RebuildError::Database(_) if error.is_conflict() => {
+            tracing::debug!(
+                error = error as &dyn std::error::Error,
+                "versions of a read model are changed concurrently"
+            );
+            errors::coded("CONTENDED", "another request changes the versions of this read model; retry")
+        }
         RebuildError::Read(error) => errors::read(error),
-        RebuildError::Database(error) => errors::versions(error),
+        RebuildError::Database(error) => errors::database(error),
         RebuildError::Apply(_) | RebuildError::Panicked => errors::internal(error),
     }
 }

@@ -14,8 +14,9 @@ use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object
 use commands::{AgentRefusal, TaskRefusal};
 use domain::task::{TaskCommand, TaskError, TaskSpec, TaskStatus as Status};
 use domain::{AgentId, DagId, TaskId};
-use projections::DatabaseError;
-use projections::query::{self, Page, TaskFilter, TaskRow};
+use projections::calls::CallFilter;
+use projections::tasks::{self, TaskFilter, TaskRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -118,7 +119,7 @@ impl Task {
         #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<String, super::call::Call>> {
-        let filter = query::CallFilter { task_id: Some(self.uuid.0), ..Default::default() };
+        let filter = CallFilter { task_id: Some(self.uuid.0), ..Default::default() };
         super::call::list(ctx, &filter, first, after.as_deref()).await
     }
 }
@@ -129,8 +130,8 @@ impl Loader<TaskId> for loaders::Rows {
 
     async fn load(&self, keys: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, Self::Error> {
         let filter = TaskFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: query::MAX_PAGE_ROWS };
-        let rows = query::tasks(&self.pool, &self.tenant, &filter, page).await?;
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = tasks::list(&self.pool, &self.tenant, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row)).collect())
     }
 }
@@ -150,7 +151,7 @@ pub(crate) async fn list(
 ) -> Result<Connection<String, Task>> {
     let page = connection::page(ctx, first, after)?;
     let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-    let rows = query::tasks(&services.pool, &caller.tenant, filter, page).await;
+    let rows = tasks::list(&services.pool, &caller.tenant, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.submitted_at, row.task_id))
 }

@@ -1,5 +1,5 @@
--- Adds what a batch sums up to the cells of the usage table. Trailing zeros are trimmed, so that a sum looks the same
--- however the events were cut into batches.
+-- Adds the sums of a batch to the rows of the usage table. Trailing zeros are trimmed, so that a sum is stored in the
+-- same form however the events were divided into batches.
 insert into usage_hourly as u (
     tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls, failed_calls, unpriced_calls,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, latency_ms,

@@ -1,0 +1,12 @@
+select tenant_id, call_id, kind, agent_id, task_id, provider, model, tool,
+       input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+       started_at, latency_ms, cost, price_effective_from, price_tier, price_book_version, reported_cost,
+       error, source, version, position
+from apex.calls
+where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or call_id = any ($2))
+  and ($3::text is null or kind = $3) and ($4::uuid is null or agent_id = $4)
+  and ($5::uuid is null or task_id = $5) and ($6::text is null or model = $6)
+  and ($7::timestamptz is null or started_at >= $7) and ($8::timestamptz is null or started_at < $8)
+  and (not $9 or (kind = 'llm' and cost is null))
+  and ($10::timestamptz is null or (started_at, call_id) > ($10, $11))
+order by started_at, call_id limit $12

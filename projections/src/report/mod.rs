@@ -1,0 +1,345 @@
+//! The usage and cost report, page by page.
+//!
+//! A report has a row for each combination of the values of its dimensions, which may be millions: it is read in pages
+//! after a cursor, and the rows after a page are summed up as the rest.
+
+mod dimension;
+mod sql;
+
+pub use dimension::Dimension;
+
+use crate::transaction;
+use bigdecimal::{BigDecimal, ToPrimitive};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use domain::{Sum, TenantId};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, FromRow, Row, Transaction};
+use streams::{DatabaseError, Position};
+use thiserror::Error;
+
+/// Which usage a report contains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportQuery {
+    /// The tenant whose calls are reported.
+    pub tenant: TenantId,
+    /// The dimensions that the report is grouped by, in this order; only the total if there are none.
+    pub by: Vec<Dimension>,
+    /// Only calls that started at or after this time, a full hour.
+    pub from: Option<DateTime<Utc>>,
+    /// Only calls that started before this time, a full hour.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Why a report could not be made.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A limit of the time range is not a full hour.
+    #[error("usage is stored by the hour: {0} is not a full hour")]
+    NotAFullHour(DateTime<Utc>),
+    /// The time range is empty.
+    #[error("the report ends at {to}, which is not after its start at {from}")]
+    EmptyRange {
+        /// The start of the time range.
+        from: DateTime<Utc>,
+        /// The end of the time range.
+        to: DateTime<Utc>,
+    },
+    /// The cursor was not returned by a report with these dimensions.
+    #[error("the cursor does not belong to a report with these dimensions: pass one as the report returned it")]
+    InvalidCursor,
+    /// A dimension is named more than once.
+    #[error("the report is grouped by {0} more than once")]
+    DuplicateDimension(&'static str),
+    /// The database failed.
+    #[error("the usage cannot be read")]
+    Database(#[from] DatabaseError),
+}
+
+impl From<sqlx::Error> for ReportError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Sums over calls.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// LLM calls.
+    pub calls: i64,
+    /// Tool calls.
+    pub tool_calls: i64,
+    /// Failed calls of both kinds.
+    pub failed_calls: i64,
+    /// LLM calls without a known price, which are not part of the cost.
+    pub unpriced_calls: i64,
+    /// Input tokens that were neither read from a cache nor written to one.
+    pub input_tokens: i128,
+    /// Output tokens, including reasoning tokens.
+    pub output_tokens: i128,
+    /// Input tokens read from a cache.
+    pub cache_read_tokens: i128,
+    /// Input tokens written to a cache.
+    pub cache_write_tokens: i128,
+    /// Reasoning tokens, which are part of the output tokens.
+    pub reasoning_tokens: i128,
+    /// The sum of the latencies, in milliseconds.
+    pub latency_ms: i128,
+    /// The charged cost in US dollars; see [`Totals::known_cost`].
+    pub cost: Sum,
+    /// The cost in US dollars that the sources reported.
+    pub reported_cost: Sum,
+}
+
+impl Totals {
+    /// Returns the cost, or none if there are LLM calls and none of them has a price: then the cost is unknown, not 0.
+    #[must_use]
+    pub fn known_cost(&self) -> Option<&Sum> {
+        (self.calls == 0 || self.unpriced_calls < self.calls).then_some(&self.cost)
+    }
+}
+
+impl FromRow<'_, PgRow> for Totals {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            calls: row.try_get("calls")?,
+            tool_calls: row.try_get("tool_calls")?,
+            failed_calls: row.try_get("failed_calls")?,
+            unpriced_calls: row.try_get("unpriced_calls")?,
+            input_tokens: whole(row, "input_tokens")?,
+            output_tokens: whole(row, "output_tokens")?,
+            cache_read_tokens: whole(row, "cache_read_tokens")?,
+            cache_write_tokens: whole(row, "cache_write_tokens")?,
+            reasoning_tokens: whole(row, "reasoning_tokens")?,
+            latency_ms: whole(row, "latency_ms")?,
+            cost: row.try_get::<BigDecimal, _>("cost")?.into(),
+            reported_cost: row.try_get::<BigDecimal, _>("reported_cost")?.into(),
+        })
+    }
+}
+
+/// A sum of integers. A log has fewer than 2^63 events, with counts below 2^53, so that it is below 2^127.
+fn whole(row: &PgRow, column: &str) -> Result<i128, sqlx::Error> {
+    let sum: BigDecimal = row.try_get(column)?;
+    sum.to_i128().ok_or_else(|| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{sum} is not an integer in the range of i128").into(),
+    })
+}
+
+/// A row of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportRow {
+    /// The value of each dimension, in the order of [`ReportQuery::by`]; none if the calls have no value.
+    pub keys: Vec<Option<String>>,
+    /// For each dimension, the name of the agent or the title of the task; none for other dimensions.
+    pub names: Vec<Option<String>>,
+    /// The sums.
+    pub totals: Totals,
+}
+
+impl ReportRow {
+    /// Returns the cursor of this row in a report with these dimensions.
+    #[must_use]
+    pub fn cursor(&self, by: &[Dimension]) -> ReportCursor {
+        let by = by.iter().map(|dimension| dimension.as_str().to_owned()).collect();
+        ReportCursor { by, cost: self.totals.cost.clone(), calls: self.totals.calls, keys: self.keys.clone() }
+    }
+}
+
+/// The sort key of a row. It stays valid while other rows are inserted and deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportCursor {
+    by: Vec<String>,
+    cost: Sum,
+    calls: i64,
+    keys: Vec<Option<String>>,
+}
+
+impl ReportCursor {
+    fn check(&self, by: &[Dimension]) -> Result<(), ReportError> {
+        let has_dimensions = self.by.iter().map(String::as_str).eq(by.iter().map(|dimension| dimension.as_str()));
+        let fits = self.keys.len() == by.len() && by.iter().zip(&self.keys).all(|(by, key)| by.accepts(key.as_deref()));
+        if has_dimensions && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::InvalidCursor) }
+    }
+
+    /// When the hour, day or month of the row began, whichever is the shortest. No later row of the report is earlier.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let times = [Dimension::Hour, Dimension::Day, Dimension::Month];
+        times.into_iter().find_map(|time| {
+            let index = self.by.iter().position(|by| by == time.as_str())?;
+            time.start(self.keys.get(index)?.as_deref()?)
+        })
+    }
+}
+
+/// Which part of a report to read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReportPage {
+    /// Only rows after this cursor; from the first row on if none is given.
+    pub after: Option<ReportCursor>,
+    /// The maximum number of rows.
+    pub size: usize,
+    /// Whether to sum over all rows.
+    pub wants_total: bool,
+    /// Whether to sum over the rows after this page.
+    pub wants_rest: bool,
+}
+
+/// A page of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The rows, by time if time is a dimension, then highest cost first. Empty if there are no dimensions.
+    pub rows: Vec<ReportRow>,
+    /// Whether there are rows after this page.
+    pub has_next_page: bool,
+    /// The sums over all rows, if they were requested.
+    pub total: Option<Totals>,
+    /// The sums over all rows after this page, if they were requested.
+    pub rest: Option<Totals>,
+    /// The report contains every call up to this position.
+    pub position: Position,
+}
+
+/// Reads a page of a report. Rows, sums and position are of one snapshot.
+///
+/// # Errors
+/// [`ReportError`] if the query or the cursor is invalid, or the database fails.
+pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
+    check(query)?;
+    if let Some(after) = &page.after {
+        after.check(&query.by)?;
+    }
+    let (mut transaction, position) = begin(pool).await?;
+    let connection = &mut *transaction;
+    let total = match page.wants_total {
+        true => Some(sums(connection, query).await?),
+        false => None,
+    };
+    let mut rows = Vec::new();
+    let mut has_next_page = false;
+    if !query.by.is_empty() {
+        rows = rows_after(connection, query, page.after.as_ref(), page.size.saturating_add(1)).await?;
+        has_next_page = rows.len() > page.size;
+        rows.truncate(page.size);
+    }
+    let rest = match (page.wants_rest, rows.last()) {
+        (false, _) => None,
+        (true, Some(last)) if has_next_page => Some(sums_after(connection, query, &last.cursor(&query.by)).await?),
+        // Without dimensions there are no rows, so that the rest is the total.
+        (true, None) if query.by.is_empty() => Some(sums(connection, query).await?),
+        (true, _) => Some(Totals::default()),
+    };
+    transaction::commit(transaction).await?;
+    Ok(Report { rows, has_next_page, total, rest, position })
+}
+
+/// A complete report, which is read row by row.
+#[derive(Debug)]
+pub struct WholeReport {
+    /// The sums over all rows.
+    pub total: Totals,
+    /// The report contains every call up to this position.
+    pub position: Position,
+    query: ReportQuery,
+    transaction: Transaction<'static, Postgres>,
+}
+
+impl WholeReport {
+    /// Opens a report: reads the sums, and keeps the snapshot for the rows.
+    ///
+    /// # Errors
+    /// [`ReportError`] if the query is invalid, or the database fails.
+    pub async fn open(pool: &PgPool, query: ReportQuery) -> Result<Self, ReportError> {
+        check(&query)?;
+        let (mut transaction, position) = begin(pool).await?;
+        let total = sums(&mut transaction, &query).await?;
+        Ok(Self { total, position, query, transaction })
+    }
+
+    /// Streams the rows in the order of [`Report::rows`], without keeping them in memory.
+    pub fn rows(&mut self) -> BoxStream<'_, Result<ReportRow, ReportError>> {
+        let (query, width) = (&self.query, self.query.by.len());
+        if width == 0 {
+            return futures::stream::empty().boxed();
+        }
+        let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, false)));
+        let read = read.bind(query.tenant.as_str()).bind(query.from).bind(query.to).bind(None::<i64>);
+        read.fetch(&mut *self.transaction).map(move |row| Ok(read_row(&row?, width)?)).boxed()
+    }
+}
+
+/// Begins a transaction with one snapshot for all statements of a report, and reads the position of the read model.
+async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
+    let mut transaction = transaction::begin(pool).await?;
+    sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
+    let position: Option<i64> =
+        sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")
+            .fetch_one(&mut *transaction)
+            .await?;
+    Ok((transaction, Position::from_i64(position.unwrap_or(0))))
+}
+
+/// Sums over all rows.
+async fn sums(connection: &mut PgConnection, query: &ReportQuery) -> Result<Totals, sqlx::Error> {
+    let read = sqlx::query_as(AssertSqlSafe(sql::total())).bind(query.tenant.as_str()).bind(query.from).bind(query.to);
+    read.fetch_one(connection).await
+}
+
+/// Sums over all rows after a cursor.
+async fn sums_after(
+    connection: &mut PgConnection,
+    query: &ReportQuery,
+    after: &ReportCursor,
+) -> Result<Totals, sqlx::Error> {
+    let from = query.from.max(after.time());
+    let read = sqlx::query_as(AssertSqlSafe(sql::total_after(&query.by)))
+        .bind(query.tenant.as_str())
+        .bind(from)
+        .bind(query.to);
+    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
+    read.fetch_one(connection).await
+}
+
+async fn rows_after(
+    connection: &mut PgConnection,
+    query: &ReportQuery,
+    after: Option<&ReportCursor>,
+    limit: usize,
+) -> Result<Vec<ReportRow>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, after.is_some())));
+    let from = query.from.max(after.and_then(ReportCursor::time));
+    let mut read = read.bind(query.tenant.as_str()).bind(from).bind(query.to).bind(limit);
+    if let Some(after) = after {
+        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
+    }
+    let found = read.fetch_all(connection).await?;
+    found.iter().map(|row| read_row(row, query.by.len())).collect()
+}
+
+fn check(query: &ReportQuery) -> Result<(), ReportError> {
+    for limit in [query.from, query.to].into_iter().flatten() {
+        if limit.duration_trunc(TimeDelta::hours(1)).ok() != Some(limit) {
+            return Err(ReportError::NotAFullHour(limit));
+        }
+    }
+    if let (Some(from), Some(to)) = (query.from, query.to)
+        && from >= to
+    {
+        return Err(ReportError::EmptyRange { from, to });
+    }
+    let duplicate = query.by.iter().enumerate().find(|(index, dimension)| query.by[..*index].contains(dimension));
+    duplicate.map_or(Ok(()), |(_, dimension)| Err(ReportError::DuplicateDimension(dimension.as_str())))
+}
+
+fn read_row(row: &PgRow, width: usize) -> Result<ReportRow, sqlx::Error> {
+    let column = |kind: &str, n: usize| row.try_get(format!("{kind}_{n}").as_str());
+    Ok(ReportRow {
+        keys: (0..width).map(|n| column("key", n)).collect::<Result<_, _>>()?,
+        names: (0..width).map(|n| column("name", n)).collect::<Result<_, _>>()?,
+        totals: Totals::from_row(row)?,
+    })
+}
