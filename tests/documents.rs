@@ -132,15 +132,59 @@ fn every_test_that_is_named_exists() {
     assert!(named > 20, "only {named} tests are named: it proves nothing");
 }
 
+/// The rows of the tables in `docs/invariants.md`: the invariant, its tests and its controls.
+fn invariants(text: &str) -> Vec<[&str; 3]> {
+    let tables = text.split("| invariant | tests | control |\n").skip(1);
+    let rows = tables.flat_map(|table| table.lines().take_while(|line| line.starts_with('|')).skip(1));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        cells.try_into().unwrap_or_else(|_| panic!("this row has not three cells: {row}"))
+    })
+    .collect()
+}
+
+/// The tests that a cell names as `suite: name`.
+fn tests_in_cell(cell: &str) -> Vec<(&str, &str)> {
+    cell.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(": ")).collect()
+}
+
+/// Whether a path belongs to a suite, as the head of `docs/invariants.md` lists them.
+fn is_in_suite(path: &Path, suite: &str) -> bool {
+    match suite {
+        "architecture" | "documents" => path == Path::new("tests").join(format!("{suite}.rs")),
+        "system" | "chaos" | "relay" | "trace" | "known_answers" => path.starts_with(Path::new("tests").join(suite)),
+        "domain" | "streams" | "commands" | "projections" | "api" => path.starts_with(Path::new(suite).join("src")),
+        "apex" => path.starts_with("src"),
+        _ => suite
+            .split_once('/')
+            .is_some_and(|(package, file)| path == Path::new(package).join(format!("tests/{file}.rs"))),
+    }
+}
+
+fn has_test_in_suite(sources: &[(PathBuf, String)], suite: &str, name: &str) -> bool {
+    sources.iter().any(|(path, text)| is_in_suite(path, suite) && has_test(text, name))
+}
+
+#[test]
+fn every_test_in_the_table_of_invariants_exists() {
+    let text = std::fs::read_to_string(root().join("docs/invariants.md")).unwrap();
+    let sources = files(&[".rs"]);
+    for [invariant, tests, controls] in invariants(&text) {
+        for (suite, name) in [tests, controls].into_iter().flat_map(tests_in_cell) {
+            assert!(has_test_in_suite(&sources, suite, name), "{invariant}: the suite {suite} has no test {name}");
+        }
+    }
+}
+
 #[test]
 fn every_invariant_names_a_test() {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let section = text.split("\n## ").find(|section| section.starts_with("Invariants")).unwrap();
-    let invariants: Vec<_> = section.split("\n- ").skip(1).collect();
-    assert!(invariants.len() > 10);
-    for invariant in invariants {
-        let names_a_test = links(invariant).iter().any(|(label, target)| named_function(label, target).is_some());
-        assert!(names_a_test, "this invariant names no test: {invariant}");
+    let text = std::fs::read_to_string(root().join("docs/invariants.md")).unwrap();
+    let invariants = invariants(&text);
+    assert!(invariants.len() > 50, "only {} invariants were found: the test proves nothing", invariants.len());
+    for [invariant, tests, controls] in invariants {
+        assert!(!tests_in_cell(tests).is_empty(), "this invariant names no test: {invariant}");
+        let is_control = controls.is_empty() || controls.contains("in the test") || !tests_in_cell(controls).is_empty();
+        assert!(is_control, "{invariant}: this is no control: {controls}");
     }
 }
 
@@ -281,6 +325,15 @@ fn the_checks_can_fail() {
     assert!(has_test(source, "is_so") && !has_test(source, "helper") && !has_test(source, "is_not"));
     let trials = "const TRIALS: Trials = trials![is_one, is_listed,];\nfn is_one() {}\nfn is_none() {}";
     assert!(has_test(trials, "is_one") && !has_test(trials, "is_none") && !has_test(trials, "is_listed"));
+    let table =
+        "| invariant | tests | control |\n|---|---|---|\n| It holds. | `chaos: is_one`, `domain/golden: is_so` | |\n\n";
+    assert_eq!(invariants(table), [["It holds.", "`chaos: is_one`, `domain/golden: is_so`", ""]]);
+    assert_eq!(tests_in_cell(invariants(table)[0][1]), [("chaos", "is_one"), ("domain/golden", "is_so")]);
+    let sources =
+        [("tests/chaos/a.rs".into(), trials.to_owned()), ("domain/tests/golden.rs".into(), source.to_owned())];
+    assert!(has_test_in_suite(&sources, "chaos", "is_one") && has_test_in_suite(&sources, "domain/golden", "is_so"));
+    assert!(!has_test_in_suite(&sources, "chaos", "is_so") && !has_test_in_suite(&sources, "nothing", "is_one"));
+    assert!(!has_test_in_suite(&sources, "chaos", "is_none") && !has_test_in_suite(&sources, "domain", "is_so"));
     assert_eq!(words("xapex_no apex_a_b_total{x} `apex_c`.", "apex_", is_snake), ["apex_a_b_total", "apex_c"].into());
     assert_eq!(metric("apex_a_seconds_bucket"), "apex_a_seconds");
 }

@@ -97,7 +97,7 @@ async fn all(log: &Log) -> Vec<RecordedEvent> {
 
 /// The constraints hold in every partition, including new ones.
 #[tokio::test]
-async fn apex_append_refuses_malformed_events() {
+async fn the_append_function_refuses_malformed_events() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     sqlx::query("select apex.set_partition_size(1)").execute(&mut owner).await.unwrap();
@@ -150,7 +150,7 @@ async fn apex_append_refuses_malformed_events() {
 
 /// The function computes versions and positions itself, whatever the caller passes, also twice in one transaction.
 #[tokio::test]
-async fn apex_append_assigns_versions_itself() {
+async fn the_append_function_assigns_versions_itself() {
     let database = TestDatabase::new().await;
     let fresh = Batch::new();
     let wrong_version = Batch { expected: -1, before: 98, entries: vec![1, 1], ..fresh.clone() };
