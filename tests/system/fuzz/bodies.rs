@@ -302,6 +302,7 @@ impl Bodies {
         let place = self.random_below(text.len());
         let changed = char::from(self.random.random::<u8>());
         hostile.query = text.iter().enumerate().map(|(n, &c)| if n == place { changed } else { c }).collect();
+        hostile.body = Hostile::new("", hostile.query.as_str(), hostile.variables.clone()).body;
         hostile.name += ", with bytes changed";
         hostile
     }
