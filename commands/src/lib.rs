@@ -22,4 +22,5 @@ pub use executor::{Commands, CommandsConfig, Outcome, OutcomeKind};
 pub use guards::AgentRefusal;
 pub use load::{AsOf, Loaded};
 pub use observe::{MAX_MODEL_LABELS, register_metrics};
+pub use streams::Position;
 pub use tasks::TaskRefusal;

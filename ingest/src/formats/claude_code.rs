@@ -1,37 +1,41 @@
-//! Session logs of Claude Code: JSONL, a line for each block of content of a message.
+//! Session logs of Claude Code: JSONL, one line per content block of a message.
 //!
-//! All lines of one answer carry its message id and request id, and the counts known when the line was written:
+//! All lines of one response carry its message id and request id, and the counts known when the line was written:
 //! early lines have fewer output tokens than the last. Every line is reported, and the domain keeps the largest
 //! count of each kind. Anthropic counts `input_tokens` without what was read from or written to the cache
 //! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which
 //! is how the domain counts too.
 //!
-//! A session becomes an agent and a task of it; sub-agents (sidechains) belong to their session. Lines of users,
-//! tools, summaries and the client's own messages (model `<synthetic>`) are no calls. Deliberately absent: tool
-//! calls, and the text of anything.
+//! A session becomes an agent and a task of that agent; sub-agents (sidechains) belong to their session. Lines of users,
+//! tools, summaries and the client's own messages (model `<synthetic>`) are not calls. Deliberately absent: tool
+//! calls, and the text of messages.
 
-use super::input::{Lines, Parsed, PerLine};
-use super::values::{bare_facts, clip, default_name, name, named_agent, reported_cost, rfc3339, tokens};
-use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
+use super::lines::{LineRecords, Lines, ParsedLine};
+use super::reader::Records;
+use super::values::{default_agent, default_name, minimal_facts, name, reported_cost, rfc3339, tokens};
+use crate::error::RefusalReason;
+use crate::format::{Defaults, Format};
+use crate::record::{AgentRef, Location, Record, TaskRef};
+use crate::text::clip;
 use domain::Usage;
 use domain::call::{CallFacts, CallKind};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// The model of messages that the client made up, such as those about an unreachable API.
+/// The model of messages that the client generated itself, such as those about an unreachable API.
 const SYNTHETIC: &str = "<synthetic>";
-/// Characters of a session's id in the name of its agent.
+/// The length of a session id in the name of its agent, in bytes.
 const SHORT_ID_BYTES: usize = 8;
 
-/// What tells whether a line is an answer: of others nothing else is read, as its fields may be of other types there.
+/// The type of a line. The other fields are read only of responses: in other lines they may have other types.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
 }
 
-/// An answer.
+/// A response of the model.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -72,54 +76,55 @@ impl Counts {
     }
 }
 
-pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
-    let options = Options { provider: default_name(options.provider, "anthropic"), ..options };
-    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options)))
+pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
+    let defaults = Defaults { provider: default_name(defaults.provider, "anthropic"), ..defaults };
+    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults))
 }
 
-fn parse(place: Place, text: &str, options: &Options) -> Result<Parsed, RefusalReason> {
+fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLine, RefusalReason> {
     if !text.starts_with('{') {
-        // Another value of JSON loses nothing; what is none may be a line cut off.
-        return serde_json::from_str::<IgnoredAny>(text).map(|_| Parsed::Foreign).map_err(RefusalReason::Json);
+        // Another JSON value holds no call. What is not JSON may be a truncated call.
+        return serde_json::from_str::<IgnoredAny>(text).map(|_| ParsedLine::OtherFormat).map_err(RefusalReason::Json);
     }
     let head: Head<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
     match head.kind.map(RawValue::get) {
         Some("\"assistant\"") => {}
-        Some(_) => return Ok(Parsed::NoCall),
-        None => return Ok(Parsed::Foreign),
+        Some(_) => return Ok(ParsedLine::NotACall),
+        None => return Ok(ParsedLine::OtherFormat),
     }
     let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
-    let Some(message) = &line.message else { return Ok(Parsed::NoCall) };
+    let Some(message) = &line.message else { return Ok(ParsedLine::NotACall) };
     let Some(counts) = message.usage.as_ref().filter(|_| message.model.as_deref() != Some(SYNTHETIC)) else {
-        return Ok(Parsed::NoCall);
+        return Ok(ParsedLine::NotACall);
     };
     let timestamp = line.timestamp.as_deref().ok_or(RefusalReason::Missing("timestamp"))?;
-    let model = match (&message.model, &options.model) {
+    let model = match (&message.model, &defaults.model) {
         (Some(model), _) => name("message.model", model)?,
         (None, Some(model)) => model.clone(),
         (None, None) => return Err(RefusalReason::Missing("message.model")),
     };
     let agent = match line.session_id.as_deref() {
         Some(id) => AgentRef::new(Format::ClaudeCode, id, &format!("claude-code {}", clip(id, SHORT_ID_BYTES))),
-        None => named_agent(Format::ClaudeCode, options),
+        None => default_agent(Format::ClaudeCode, defaults),
     };
     let task = line
         .session_id
         .as_deref()
         .and_then(|id| TaskRef::new(Format::ClaudeCode, &[id], &format!("session {id}"), agent.as_ref()));
     let facts = CallFacts {
-        provider: options.provider.clone(),
+        provider: defaults.provider.clone(),
         model: Some(model),
         usage: counts.usage()?,
         reported_cost: reported_cost("costUSD", line.cost_usd)?,
-        ..bare_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
+        ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
-    Ok(Record::new(place, &call_key(&line, message)?, agent, task, facts).into())
+    Ok(Record::new(location, &call_key(&line, message)?, agent, task, facts).into())
 }
 
-/// The message and the request it answers; where a client wrote no message id, the line itself is the call.
+/// The natural key of a call: the ids of the message and its request, or the line's own id if the client wrote no message
+/// id.
 ///
-/// `anthropic` is whoever's ids these are, so that it stays even if the model was served by somebody else.
+/// The key starts with `anthropic`, which makes these ids, whichever provider served the model.
 fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3], RefusalReason> {
     match (message.id.as_deref(), line.request_id.as_deref(), line.uuid.as_deref()) {
         (Some(id), request_id, _) => Ok(["anthropic", id, request_id.unwrap_or_default()]),
@@ -131,8 +136,8 @@ fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::Format::ClaudeCode;
-    use crate::import::testing::{calls, records, refusals, totals};
+    use crate::format::Format::ClaudeCode;
+    use crate::formats::testing::{calls, records, refusals, totals};
 
     fn line(message_id: &str, output: i64, more: &str) -> String {
         format!(
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn all_lines_of_an_answer_are_reports_of_one_call() {
+    fn all_lines_of_a_response_are_reports_of_one_call() {
         let text =
             [line("msg_1", 3, ""), line("msg_1", 263, r#""isSidechain":true,"#), line("msg_2", 5, "")].join("\n");
         let found = records(ClaudeCode, text);
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_passed_over() {
+    fn lines_that_are_not_responses_are_skipped() {
         for text in [
             r#"{"type":"user","message":{"role":"user","content":"hi"}}"#.to_owned(),
             r#"{"type":"user","message":"hi"}"#.to_owned(),
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_calls_are_counted_and_not_refused() {
+    fn skipped_lines_are_counted_and_not_refused() {
         let lines = [
             r#"{"display":"fix it","timestamp":1773136800000,"sessionId":"x"}"#.to_owned(),
             r#"{"type":"user","timestamp":1773136800000,"message":{"role":"user"}}"#.to_owned(),
@@ -185,14 +190,14 @@ mod tests {
             line("msg_1", 1, ""),
         ];
         let input = std::io::Cursor::new(lines.join("\n"));
-        let mut records = crate::import::open(ClaudeCode, Options::default(), Box::new(input)).unwrap();
+        let mut records = crate::formats::read_records(ClaudeCode, Defaults::default(), Box::new(input)).unwrap();
         assert_eq!(records.by_ref().map(Result::unwrap).count(), 1);
-        let passed_over = records.passed_over();
-        assert_eq!((passed_over.no_calls, passed_over.foreign), (3, 4));
+        let skipped = records.skipped();
+        assert_eq!((skipped.not_calls, skipped.other_format), (3, 4));
     }
 
     #[test]
-    fn a_call_is_known_by_message_and_request_else_by_its_line() {
+    fn a_call_is_identified_by_message_and_request_or_by_its_line() {
         let id = |line: String| records(ClaudeCode, line)[0].call_id;
         let without_id = |output| line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
         assert_ne!(id(line("msg_1", 1, "")), id(line("msg_1", 1, "").replace("req_1", "req_2")));
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_that_older_clients_wrote_is_kept() {
+    fn the_cost_written_by_older_clients_is_kept() {
         let found = records(ClaudeCode, line("msg_1", 1, r#""costUSD":0.07037100000000001,"#));
         assert_eq!(found[0].facts.reported_cost.map(|cost| cost.to_string()), Some("0.070371".to_owned()));
     }

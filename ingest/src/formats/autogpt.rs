@@ -1,12 +1,15 @@
-//! Calls of Auto-GPT's benchmark runs: JSONL, one answered completion of OpenAI a line.
+//! Calls of Auto-GPT's benchmark runs: JSONL, one OpenAI completion per line.
 //!
 //! Each run of the benchmark works through many challenges. A run becomes an agent, and a challenge within a run
-//! becomes a task. The recorded cost was computed in floats and is kept as a reported cost; what the call is
-//! charged comes from the price book.
+//! becomes a task. The recorded cost was computed in floats and is kept as the reported cost; the call is charged by
+//! the price book.
 
-use super::input::{Lines, Parsed, PerLine};
-use super::values::{bare_facts, default_name, name, named_agent, reported_cost, tokens};
-use super::{AgentRef, Format, ImportError, Options, Place, Record, Records, RefusalReason, TaskRef};
+use super::lines::{LineRecords, Lines, ParsedLine};
+use super::reader::Records;
+use super::values::{default_agent, default_name, minimal_facts, name, reported_cost, tokens};
+use crate::error::RefusalReason;
+use crate::format::{Defaults, Format};
+use crate::record::{AgentRef, Location, Record, TaskRef};
 use chrono::DateTime;
 use domain::Usage;
 use domain::call::{CallFacts, CallKind};
@@ -39,33 +42,33 @@ struct Cost<'a> {
     total_cost: Option<&'a RawValue>,
 }
 
-pub(super) fn open(lines: Lines, options: Options) -> Result<Records, ImportError> {
-    let options = Options { provider: default_name(options.provider, "openai"), ..options };
-    Ok(PerLine::boxed(lines, move |place, line| parse(place, line, &options).map(Parsed::from)))
+pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
+    let defaults = Defaults { provider: default_name(defaults.provider, "openai"), ..defaults };
+    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults).map(ParsedLine::from))
 }
 
-fn parse(place: Place, line: &str, options: &Options) -> Result<Record, RefusalReason> {
+fn parse(location: Location, line: &str, defaults: &Defaults) -> Result<Record, RefusalReason> {
     let line: Line<'_> = serde_json::from_str(line).map_err(RefusalReason::Json)?;
     let id = line.id.ok_or(RefusalReason::Missing("id"))?;
     let counts = line.usage.ok_or(RefusalReason::Missing("usage"))?;
     let created = line.created.ok_or(RefusalReason::Missing("created"))?;
     let started_at = DateTime::from_timestamp(created, 0)
         .ok_or_else(|| RefusalReason::Time { field: "created", found: created.to_string() })?;
-    let model = match (&line.model, &options.model) {
+    let model = match (&line.model, &defaults.model) {
         (Some(model), _) => name("model", model)?,
         (None, Some(model)) => model.clone(),
         (None, None) => return Err(RefusalReason::Missing("model")),
     };
     let agent = match &line.run {
         Some(run) => AgentRef::new(Format::Autogpt, run, &format!("auto-gpt {run}")),
-        None => named_agent(Format::Autogpt, options),
+        None => default_agent(Format::Autogpt, defaults),
     };
     let task = line.challenge.and_then(|challenge| {
         let run = line.run.as_deref().unwrap_or_default();
         TaskRef::new(Format::Autogpt, &[run, &challenge], &challenge, agent.as_ref())
     });
     let facts = CallFacts {
-        provider: options.provider.clone(),
+        provider: defaults.provider.clone(),
         model: Some(model),
         usage: Usage {
             input: tokens("usage.prompt_tokens", counts.prompt_tokens)?,
@@ -73,24 +76,25 @@ fn parse(place: Place, line: &str, options: &Options) -> Result<Record, RefusalR
             ..Usage::default()
         },
         reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
-        ..bare_facts(CallKind::Llm, started_at, Format::Autogpt)?
+        ..minimal_facts(CallKind::Llm, started_at, Format::Autogpt)?
     };
-    // The ids are OpenAI's, whoever sold the call.
-    Ok(Record::new(place, &["openai", &id], agent, task, facts))
+    // OpenAI made the ids, whichever provider sold the call.
+    Ok(Record::new(location, &["openai", &id], agent, task, facts))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::testing::{records, refusals};
-    use crate::import::{Format::Autogpt, open};
+    use crate::format::Format::Autogpt;
+    use crate::formats::read_records;
+    use crate::formats::testing::{records, refusals};
     use domain::Name;
 
     const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-1","created":1695554458,
         "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},
         "cost":{"prompt_cost":0.009213,"completion_cost":0.000236,"total_cost":0.009448999999999999}}"#;
 
-    /// The line on one line, with a piece replaced.
+    /// The line on one line, with a piece relocationd.
     fn with(piece: &str, by: &str) -> String {
         assert!(LINE.contains(piece), "{piece}");
         LINE.replace(piece, by).replace('\n', "")
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_keep_their_challenges_apart_and_a_call_stays_one() {
+    fn each_run_has_its_own_tasks_and_a_call_has_one_id() {
         let lines = [with("", ""), with("04-20-58", "05-00-00"), with("TestSearch", "TestReadFile")].join("\n");
         let found = records(Autogpt, lines);
         let tasks: std::collections::BTreeSet<_> = found.iter().filter_map(|r| r.facts.task_id).collect();
@@ -117,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_in_for_what_a_line_does_not_name() {
+    fn defaults_apply_where_a_line_names_nothing() {
         let named = |text| Name::new(text).ok();
-        let options = Options { model: named("m"), provider: named("azure"), agent: named("me") };
+        let defaults = Defaults { model: named("m"), provider: named("azure"), agent: named("me") };
         let line = with(r#""run":"2023-09-24_04-20-58","#, "").replace("\"model\"", "\"other\"");
-        let mut found = open(Autogpt, options, Box::new(std::io::Cursor::new(line))).unwrap();
+        let mut found = read_records(Autogpt, defaults, Box::new(std::io::Cursor::new(line))).unwrap();
         let record = found.next().unwrap().unwrap();
         assert_eq!(record.facts.model, named("m"));
         assert_eq!(record.facts.provider, named("azure"));
@@ -148,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn after_a_line_cut_off_the_rest_goes_on() {
+    fn lines_after_a_truncated_line_are_read() {
         let text = [&with("", "")[..60], &with("", "")].join("\n");
         assert!(refusals(Autogpt, &text)[0].starts_with("line 1: "));
-        assert_eq!(crate::import::testing::read(Autogpt, text).len(), 2);
+        assert_eq!(crate::formats::testing::read(Autogpt, text).len(), 2);
     }
 }

@@ -1,19 +1,20 @@
-//! The attributes of the GenAI semantic conventions, under the names they have and had.
+//! The attributes of the GenAI semantic conventions, under their current and former names.
 //!
 //! Conventions: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>. Older names were
 //! `gen_ai.usage.prompt_tokens` and `completion_tokens` (until 1.27), `gen_ai.system` (until 1.37) and
 //! OpenLLMetry's `llm.usage.*`, which exporters in the field still write.
 
-use crate::import::RefusalReason;
-use crate::import::values::{self, clip, quoted};
+use crate::error::RefusalReason;
+use crate::formats::values;
+use crate::text::{clip, quoted};
 use domain::{Tokens, Usage};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 
-/// What an attribute says, whatever it is called.
+/// The meaning of an attribute, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Slot {
+pub(crate) enum Slot {
     Input,
     Output,
     CacheRead,
@@ -33,7 +34,7 @@ pub(super) enum Slot {
     Service,
 }
 
-/// The names of each slot, the one to be preferred first.
+/// The names of each slot, the preferred name first.
 const NAMES: [(&str, Slot); 33] = [
     ("gen_ai.usage.input_tokens", Slot::Input),
     ("gen_ai.usage.prompt_tokens", Slot::Input),
@@ -71,36 +72,44 @@ const NAMES: [(&str, Slot); 33] = [
 ];
 
 /// The operation of a span that runs a tool.
-pub(super) const EXECUTE_TOOL: &str = "execute_tool";
+pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
 
-/// The longest text that is held of an attribute, in bytes. Names may have less and are then refused, not cut.
+/// The maximum length of an attribute's text, in bytes; longer text is clipped. Names have a lower limit, and are refused
+/// beyond it rather than clipped.
 const MAX_TEXT_BYTES: usize = 1024;
 
-/// One value, as far as it matters.
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scalar {
+pub(crate) enum AttributeValue {
     Text(String),
     Whole(i64),
     Float(f64),
-    /// A list, an object, a truth value, nothing, or a number above what a signed integer holds.
+    /// A list, an object, a boolean, null, or a number too large for a signed integer.
     Other,
 }
 
-impl Scalar {
-    pub(super) fn short(text: &str) -> Self {
+impl AttributeValue {
+    pub(crate) fn clipped(text: &str) -> Self {
         Self::Text(clip(text, MAX_TEXT_BYTES).to_owned())
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// The whole number it is or spells: OTLP writes 64-bit integers as strings, and some exporters write counts
-    /// as doubles.
-    pub(super) fn whole(&self) -> Option<i64> {
+    pub(crate) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as a whole number: OTLP's JSON has 64-bit integers as strings, and some exporters write counts as
+    /// doubles.
+    pub(crate) fn whole(&self) -> Option<i64> {
         match self {
             Self::Whole(number) => Some(*number),
             Self::Text(text) => text.parse().ok(),
@@ -109,7 +118,7 @@ impl Scalar {
         }
     }
 
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
             Self::Whole(number) => number.to_string(),
@@ -119,13 +128,13 @@ impl Scalar {
     }
 }
 
-/// The attributes of one span that matter, by what they say.
+/// The attributes of one span that imports use.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Attributes(BTreeMap<Slot, (usize, Scalar)>);
+pub(crate) struct Attributes(BTreeMap<Slot, (usize, AttributeValue)>);
 
 impl Attributes {
-    /// Keeps a value if its name is one of those that matter, and none to be preferred was there.
-    pub(super) fn put(&mut self, key: &str, value: Scalar) {
+    /// Keeps a value if its name is one of [`NAMES`], and no preferred name of the same slot was inserted before.
+    pub(crate) fn insert(&mut self, key: &str, value: AttributeValue) {
         let Some(rank) = NAMES.iter().position(|(name, _)| *name == key) else { return };
         let slot = NAMES[rank].1;
         if self.0.get(&slot).is_none_or(|(known, _)| rank <= *known) {
@@ -133,45 +142,46 @@ impl Attributes {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How much memory it holds, about.
-    pub(super) fn held_bytes(&self) -> usize {
-        let text = |(_, value): &(usize, Scalar)| value.text().map_or(0, str::len);
-        // A node of the tree has room for eleven. More than that, and it has two of them and one above.
+    /// The approximate memory that the attributes take, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let text = |(_, value): &(usize, AttributeValue)| value.text().map_or(0, str::len);
+        // A node of a `BTreeMap` has room for eleven entries. With more entries there are two leaves and a root.
         let nodes = match self.0.len() {
             0 => 0,
             1..=11 => 1,
             _ => 3,
         } * 12
-            * size_of::<(Slot, usize, Scalar)>();
+            * size_of::<(Slot, usize, AttributeValue)>();
         nodes + self.0.values().map(text).sum::<usize>()
     }
 
-    /// A text that is not blank.
-    pub(super) fn text(&self, slot: Slot) -> Option<&str> {
+    /// The text of an attribute, unless it is blank.
+    pub(crate) fn text(&self, slot: Slot) -> Option<&str> {
         self.0.get(&slot).and_then(|(_, value)| value.text()).filter(|text| !text.trim().is_empty())
     }
 
     fn count(&self, slot: Slot) -> Result<Tokens, RefusalReason> {
         let Some((rank, value)) = self.0.get(&slot) else { return values::tokens("", None) };
         let field = NAMES[*rank].0;
-        let count = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.shown() })?;
+        let count = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.display() })?;
         values::tokens(field, Some(count))
     }
 
-    /// The tokens by kind; none where no count is given or all are 0, as on spans that only wrap others.
+    /// The tokens by kind. `None` if no count is given or all are 0, as on spans that only wrap others.
     ///
-    /// By the conventions `input_tokens` includes what the cache read and wrote, and `output_tokens` the
-    /// reasoning. The domain counts the kinds of input apart, so the cached ones are taken out of the input, never
-    /// below 0. Anthropic's own `input_tokens` leaves them out, at Bedrock too, and instrumentations disagree on
+    /// By the conventions, `input_tokens` includes cache reads and cache writes, and `output_tokens` includes
+    /// reasoning. The domain counts the kinds of input separately, so that cached tokens are subtracted from the input,
+    /// to 0 at least. Anthropic's own `input_tokens` excludes them, at Bedrock too, and instrumentations disagree on
     /// whether to add them (<https://github.com/open-telemetry/semantic-conventions/pull/3163>: to be added;
     /// <https://github.com/traceloop/openllmetry/issues/4449>: one package adds, another does not). For these two
-    /// providers the counts decide: cached tokens that do not fit inside the input were counted beside it.
-    /// Likewise reasoning that does not fit inside the output, as with Gemini's thoughts, was counted beside it.
-    pub(super) fn usage(&self) -> Result<Option<Usage>, RefusalReason> {
+    /// providers the counts decide: if there are more cached tokens than input tokens, the input excludes them.
+    /// Likewise, if there are more reasoning tokens than output tokens, as with Gemini's thoughts, the output excludes
+    /// them.
+    pub(crate) fn usage(&self) -> Result<Option<Usage>, RefusalReason> {
         let mut usage = Usage {
             input: self.count(Slot::Input)?,
             output: self.count(Slot::Output)?,
@@ -185,8 +195,8 @@ impl Attributes {
         let checked = |count| Tokens::new(count);
         let too_large = |cause| RefusalReason::Tokens { field: "gen_ai.usage", cause };
         let cached = usage.cache_read.get() + usage.cache_write.get();
-        let counts_apart = matches!(self.provider().as_deref(), Some("anthropic" | "bedrock"));
-        if !(counts_apart && cached > usage.input.get()) {
+        let may_exclude_cached = matches!(self.provider().as_deref(), Some("anthropic" | "bedrock"));
+        if !(may_exclude_cached && cached > usage.input.get()) {
             usage.input = checked(usage.input.get().saturating_sub(cached)).map_err(too_large)?;
         }
         if usage.reasoning > usage.output {
@@ -195,8 +205,8 @@ impl Attributes {
         Ok(Some(usage))
     }
 
-    /// Who answered, as price tables call them.
-    pub(super) fn provider(&self) -> Option<String> {
+    /// The provider, by its name in price tables.
+    pub(crate) fn provider(&self) -> Option<String> {
         let named = self.text(Slot::Provider)?.to_ascii_lowercase();
         Some(match named.as_str() {
             "aws.bedrock" | "aws_bedrock" | "aws" => "bedrock".to_owned(),
@@ -212,8 +222,8 @@ impl Attributes {
         })
     }
 
-    /// The model that answered, else the one that was asked.
-    pub(super) fn model(&self) -> Option<&str> {
+    /// The model of the response, or of the request if the response names none.
+    pub(crate) fn model(&self) -> Option<&str> {
         self.text(Slot::ResponseModel).or_else(|| self.text(Slot::RequestModel))
     }
 }

@@ -1,0 +1,48 @@
+//! Identity: ids derived from what a record itself calls a thing.
+//!
+//! The same key gives the same id in every file, request and process, so that one call has one stream, however many
+//! sources report it and however often.
+
+use crate::format::Format;
+use domain::{AgentId, CallId, TaskId, derived_id};
+use uuid::Uuid;
+
+/// The id of a call, derived from its natural key, such as the provider and the provider's id of the response.
+#[must_use]
+pub fn call_id(key: &[&str]) -> CallId {
+    with_prefix(&["call"], key).into()
+}
+
+/// The id of an agent, derived from the format and the key of the agent in it.
+pub(crate) fn agent_id(format: Format, key: &str) -> AgentId {
+    // Keys that Unicode considers equal are one agent. A key that cannot be normalized stays as it is.
+    let key = domain::normalized(key).unwrap_or_else(|_| key.to_owned());
+    derived_id(&["agent", format.as_str(), &key]).into()
+}
+
+/// The id of a task, derived from the format and the key of the task in it.
+pub(crate) fn task_id(format: Format, key: &[&str]) -> TaskId {
+    with_prefix(&["task", format.as_str()], key).into()
+}
+
+/// The command id of one step of an import, such as `register`, for an aggregate: the same step is the same command.
+pub(crate) fn import_command_id(step: &str, key: &[&str]) -> Uuid {
+    with_prefix(&["import", step], key)
+}
+
+fn with_prefix(prefix: &[&str], key: &[&str]) -> Uuid {
+    derived_id(&[prefix, key].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids are in the logs of users: a changed derivation would import every call again.
+    #[test]
+    fn derived_ids_never_change() {
+        assert_eq!(call_id(&["x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
+        assert_eq!(agent_id(Format::Otlp, "mode\u{301}le"), agent_id(Format::Otlp, "mod\u{e9}le"));
+        assert_ne!(task_id(Format::Otlp, &["a", "bc"]), task_id(Format::Otlp, &["ab", "c"]));
+    }
+}

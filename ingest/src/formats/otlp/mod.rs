@@ -1,0 +1,138 @@
+//! OpenTelemetry traces, with the GenAI semantic conventions.
+//!
+//! A front end reads an encoding and pushes each [`span`] into the [`collector`]; everything after that is independent of
+//! the encoding. There is one front end, [`json`]: it reads an `ExportTraceServiceRequest` (`resourceSpans`) and Grafana
+//! Tempo's form of it (`batches`), as one object or as several, one per line as the OpenTelemetry Collector's file exporter
+//! writes them.
+//!
+//! Frameworks nest spans, and each span repeats the tokens of the call inside. Only leaves are charged: a span with tokens
+//! that has no descendant with tokens. The agent and the task are often named by an ancestor, so that they are looked up
+//! there too. Spans that run a tool become tool calls. No record is returned before the end of the file, because a trace may
+//! continue until there; nothing of a truncated file is reported.
+
+mod attributes;
+mod collector;
+mod forest;
+mod json;
+mod records;
+mod span;
+#[cfg(test)]
+mod tests;
+
+use super::lines::Lines;
+use super::reader::{RecordReader, Records};
+use crate::error::{InputError, RecordError, Refusal};
+use crate::format::Defaults;
+use crate::record::{Record, SkippedCounts};
+use collector::{MAX_HELD_BYTES, SpanCollector};
+use forest::Forest;
+use json::Layout;
+use std::collections::VecDeque;
+
+pub(super) fn open(lines: Lines, defaults: Defaults) -> Records {
+    let (refusals, ready) = (VecDeque::new(), VecDeque::new());
+    Box::new(TraceRecords { stage: Stage::Start(lines), defaults, refusals, ready, span_count: 0, returned: 0 })
+}
+
+/// How far the file is read.
+enum Stage {
+    /// Its layout is not known yet.
+    Start(Lines),
+    /// The next line is read next.
+    Lines(Lines, Box<SpanCollector>),
+    /// All spans are read; the records of the span with this index are returned next.
+    Emit(Forest, usize),
+    End,
+}
+
+struct TraceRecords {
+    stage: Stage,
+    defaults: Defaults,
+    /// Refusals to return before what is ready.
+    refusals: VecDeque<Refusal>,
+    ready: VecDeque<Result<Record, RecordError>>,
+    /// The number of spans read, once all are.
+    span_count: u64,
+    /// The number of spans returned as records or refusals.
+    returned: u64,
+}
+
+impl RecordReader for TraceRecords {
+    fn skipped(&self) -> SkippedCounts {
+        SkippedCounts { not_calls: self.span_count.saturating_sub(self.returned), other_format: 0 }
+    }
+}
+
+impl Iterator for TraceRecords {
+    type Item = Result<Record, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(refusal) = self.refusals.pop_front() {
+                return Some(Err(refusal.into()));
+            }
+            if let Some(item) = self.ready.pop_front() {
+                self.returned += 1;
+                return Some(item);
+            }
+            let next_stage = match std::mem::replace(&mut self.stage, Stage::End) {
+                Stage::Start(lines) => self.start(lines),
+                Stage::Lines(lines, collector) => self.line(lines, collector),
+                Stage::Emit(forest, at) => Ok(self.emit(forest, at)),
+                Stage::End => return None,
+            };
+            match next_stage {
+                Ok(stage) => self.stage = stage,
+                Err(error) => self.ready.push_back(Err(error.into())),
+            }
+        }
+    }
+}
+
+impl TraceRecords {
+    fn start(&mut self, mut lines: Lines) -> Result<Stage, InputError> {
+        let mut collector = SpanCollector::new(MAX_HELD_BYTES);
+        match json::detect_layout(&mut lines)? {
+            Layout::Empty => Ok(Stage::End),
+            Layout::Lines => Ok(Stage::Lines(lines, Box::new(collector))),
+            Layout::Document { ends_line } => {
+                json::read_document(lines, ends_line, &mut collector)?;
+                Ok(self.finish(collector))
+            }
+        }
+    }
+
+    fn line(&mut self, mut lines: Lines, mut collector: Box<SpanCollector>) -> Result<Stage, InputError> {
+        match json::read_line(&mut lines, &mut collector) {
+            Ok(true) => {}
+            Ok(false) => return Ok(self.finish(*collector)),
+            Err(RecordError::Refused(refusal)) => self.refusals.push_back(refusal),
+            Err(RecordError::Input(error)) => return Err(error),
+        }
+        self.take_refusals(&mut collector);
+        Ok(Stage::Lines(lines, collector))
+    }
+
+    fn finish(&mut self, mut collector: SpanCollector) -> Stage {
+        self.take_refusals(&mut collector);
+        self.span_count = collector.span_count();
+        Stage::Emit(collector.into_forest(), 0)
+    }
+
+    fn take_refusals(&mut self, collector: &mut SpanCollector) {
+        let mut refusals = collector.take_refusals();
+        self.returned += refusals.len() as u64;
+        if self.refusals.is_empty() {
+            self.refusals = refusals;
+        } else {
+            self.refusals.append(&mut refusals);
+        }
+    }
+
+    fn emit(&mut self, forest: Forest, at: usize) -> Stage {
+        let Some(node) = forest.get(at) else { return Stage::End };
+        let records = records::records_of(&forest, at, node, &self.defaults);
+        self.ready.extend(records.map(|record| record.map_err(RecordError::from)));
+        Stage::Emit(forest, at + 1)
+    }
+}

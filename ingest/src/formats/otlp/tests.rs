@@ -1,0 +1,407 @@
+use super::collector::SpanCollector;
+use super::json::{Level, document_error};
+use crate::error::{InputError, RecordError};
+use crate::format::Defaults;
+use crate::format::Format::{self, Otlp};
+use crate::formats::testing::{input_error, read, records, refusals, totals};
+use crate::formats::{MAX_LINE_BYTES, read_records};
+use crate::record::{Location, Record};
+use domain::call::CallKind;
+use domain::{Name, Usage};
+use serde::de::DeserializeSeed;
+use serde_json::{Value, json};
+use std::io::{self, Cursor, Read};
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+
+/// A span whose id is one digit repeated; attributes are integers or text.
+fn span(id: char, parent: &str, attributes: Value) -> Value {
+    let attribute = |(key, value): (&String, &Value)| {
+        let value = if value.is_i64() { json!({"intValue": value.to_string()}) } else { json!({"stringValue": value}) };
+        json!({"key": key, "value": value})
+    };
+    let attributes: Vec<Value> = attributes.as_object().unwrap().iter().map(attribute).collect();
+    json!({
+        "traceId": TRACE, "spanId": id.to_string().repeat(16), "parentSpanId": parent.repeat(16), "name": "chat m",
+        "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000002500999999",
+        "attributes": attributes,
+    })
+}
+
+fn usage(input: i64, output: i64) -> Value {
+    json!({
+        "gen_ai.provider.name": "openai", "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": output,
+    })
+}
+
+fn with(mut attributes: Value, more: Value) -> Value {
+    attributes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    attributes
+}
+
+fn export(spans: &[Value]) -> String {
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).to_string()
+}
+
+/// Input, output, cache read, cache write and reasoning of one span with these attributes.
+#[track_caller]
+fn counted(attributes: Value) -> [u64; 5] {
+    totals([&records(Otlp, export(&[span('a', "", attributes)]))[0].facts.usage])
+}
+
+#[test]
+fn only_the_innermost_span_with_tokens_is_charged() {
+    let spans = [
+        span('d', "c", usage(7, 1)),
+        span('a', "", usage(10, 2)),
+        span('b', "a", usage(10, 2)),
+        span('c', "b", json!({})),
+        span('e', "a", usage(3, 1)),
+        span('f', "e", usage(0, 0)),
+    ];
+    let found = records(Otlp, export(&spans));
+    assert_eq!(found.iter().map(|record| record.location).collect::<Vec<_>>(), [Location::Span(1), Location::Span(5)]);
+    assert_eq!(totals(found.iter().map(|record| &record.facts.usage)), [10, 2, 0, 0, 0]);
+}
+
+#[test]
+fn times_in_another_unit_are_refused_rather_than_read_as_1970() {
+    for (unit, time) in
+        [("milliseconds", "1700000000000"), ("microseconds", "1700000000000000"), ("seconds", "1700000000")]
+    {
+        let mut late = span('a', "", usage(1, 1));
+        late["startTimeUnixNano"] = json!(time);
+        let refused = refusals(Otlp, export(&[late]));
+        assert_eq!(refused.len(), 1, "{unit}");
+        assert!(refused[0].contains("1970") && refused[0].contains("another unit"), "{unit}: {refused:?}");
+    }
+}
+
+#[test]
+fn invisible_names_are_refused_and_equivalent_ones_are_equal() {
+    let model = |text: &str| export(&[span('a', "", with(usage(1, 1), json!({"gen_ai.response.model": text})))]);
+    for bad in ["\u{200b}", "\u{feff}m", "m\u{202e}4"] {
+        let refused = refusals(Otlp, model(bad));
+        assert!(refused.len() == 1 && refused[0].contains("gen_ai.response.model"), "{bad:?}: {refused:?}");
+    }
+    assert_eq!(
+        records(Otlp, model("mode\u{301}le"))[0].facts.model,
+        records(Otlp, model("mod\u{e9}le"))[0].facts.model
+    );
+}
+
+#[test]
+fn a_trace_may_be_spread_over_lines_and_repeated() {
+    let lines = [
+        export(&[span('a', "", usage(10, 2))]),
+        String::new(),
+        export(&[span('b', "a", usage(10, 2))]),
+        export(&[span('a', "", usage(10, 2))]),
+    ];
+    assert_eq!(records(Otlp, lines.join("\n")).len(), 1);
+}
+
+#[test]
+fn all_layouts_of_a_file_give_the_same_calls() {
+    let spans = [span('a', "", usage(10, 2)), span('b', "a", usage(10, 2))];
+    let lists = |outer: &str, inner: &str| json!({outer: [{inner: [{"scope": {"name": "s"}, "spans": spans}], "resource": null}]});
+    let plain = lists("resourceSpans", "scopeSpans");
+    let forms = [
+        plain.to_string(),
+        serde_json::to_string_pretty(&plain).unwrap(),
+        format!("\n\n{}\n{}\n", plain, lists("batches", "scopeSpans")),
+        serde_json::to_string_pretty(&lists("batches", "instrumentationLibrarySpans")).unwrap(),
+        json!({"trace": plain}).to_string(),
+        json!([plain, {}]).to_string(),
+        format!("{:#}\n{:#}", plain, json!({})),
+        format!("\u{feff}{plain}\r\n"),
+    ];
+    let ids = |form: &String| records(Otlp, form).iter().map(|record| record.call_id).collect::<Vec<_>>();
+    assert_eq!(ids(&forms[0]).len(), 1);
+    for form in &forms {
+        assert_eq!(ids(form), ids(&forms[0]), "{form}");
+    }
+}
+
+#[test]
+fn ids_are_hex_or_base64_and_numbers_may_be_numbers() {
+    let hex = span('a', "", usage(10, 2));
+    let mut base64 = hex.clone();
+    base64["traceId"] = json!("W47/95gDgQPSabYzgT/GDA==");
+    base64["spanId"] = json!("qqqqqqqqqqo=");
+    base64["startTimeUnixNano"] = json!(1_700_000_000_000_000_000_i64);
+    base64["attributes"][0] = json!({"key": "gen_ai.usage.input_tokens", "value": {"doubleValue": 10.0}});
+    let mut upper = hex.clone();
+    upper["traceId"] = json!(TRACE.to_uppercase());
+    let [first, second, third] = [hex, base64, upper].map(|span| records(Otlp, export(&[span])).remove(0).call_id);
+    assert_eq!((first, first), (second, third));
+}
+
+#[test]
+fn facts_come_from_the_span() {
+    let attributes = with(usage(10, 2), json!({"gen_ai.request.model": "alias", "error.type": "timeout"}));
+    let facts = records(Otlp, export(&[span('a', "", attributes)])).remove(0).facts;
+    assert_eq!(facts.started_at.to_rfc3339(), "2023-11-14T22:13:20+00:00");
+    assert_eq!(facts.latency_ms, Some(2500));
+    assert_eq!(facts.model.as_ref().map(Name::as_str), Some("m"));
+    assert_eq!(facts.error.map(String::from), Some("timeout".to_owned()));
+    for (status, error) in [
+        (json!({"code": 2, "message": "no"}), Some("no")),
+        (json!({"code": "STATUS_CODE_ERROR"}), Some("error")),
+        (json!({"code": 1}), None),
+        (json!({}), None),
+    ] {
+        let mut span = span('a', "", usage(10, 2));
+        span["status"] = status;
+        let facts = records(Otlp, export(&[span])).remove(0).facts;
+        assert_eq!(facts.error.map(String::from).as_deref(), error);
+    }
+}
+
+#[test]
+fn a_response_id_identifies_the_call_in_every_span_and_file() {
+    let answered = |id: char| span(id, "", with(usage(10, 2), json!({"gen_ai.response.id": "chatcmpl-1"})));
+    let found = records(Otlp, export(&[answered('a'), answered('b'), span('c', "", usage(1, 1))]));
+    assert_eq!(found[0].call_id, found[1].call_id);
+    assert_ne!(found[0].call_id, found[2].call_id);
+    let line = r#"{"id":"chatcmpl-1","created":1700000000,"model":"m","usage":{}}"#;
+    assert_eq!(records(Format::Autogpt, line)[0].call_id, found[0].call_id);
+}
+
+#[test]
+fn former_names_are_read_and_current_ones_preferred() {
+    for (input, output) in [
+        ("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+        ("llm.usage.prompt_tokens", "llm.usage.completion_tokens"),
+    ] {
+        assert_eq!(counted(json!({"gen_ai.request.model": "m", input: 10, output: 2})), [10, 2, 0, 0, 0]);
+        assert_eq!(counted(with(usage(5, 1), json!({input: 10, output: 2}))), [5, 1, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn cached_tokens_are_subtracted_from_an_input_that_includes_them() {
+    let cached = |provider: &str, input: i64| {
+        let more = json!({
+            "gen_ai.provider.name": provider,
+            "gen_ai.usage.cache_read_input_tokens": 60, "gen_ai.usage.cache_creation.input_tokens": 30,
+        });
+        counted(with(usage(input, 2), more))
+    };
+    assert_eq!(cached("openai", 100), [10, 2, 60, 30, 0]);
+    assert_eq!(cached("openai", 50), [0, 2, 60, 30, 0]);
+    assert_eq!(cached("anthropic", 100), [10, 2, 60, 30, 0]);
+    assert_eq!(cached("anthropic", 50), [50, 2, 60, 30, 0]);
+    assert_eq!(cached("aws.bedrock", 50), [50, 2, 60, 30, 0]);
+}
+
+#[test]
+fn reasoning_is_part_of_the_output() {
+    let reasoning = |count| counted(with(usage(5, 20), json!({"gen_ai.usage.reasoning_tokens": count})));
+    assert_eq!(reasoning(15), [5, 20, 0, 0, 15]);
+    assert_eq!(reasoning(50), [5, 70, 0, 0, 50]);
+}
+
+#[test]
+fn providers_have_the_names_of_price_tables() {
+    for (named, provider) in [("OpenAI", "openai"), ("aws.bedrock", "bedrock"), ("gcp.gemini", "gemini")] {
+        let attributes = with(usage(1, 1), json!({"gen_ai.provider.name": named}));
+        let found = records(Otlp, export(&[span('a', "", attributes)])).remove(0).facts.provider;
+        assert_eq!(found.as_ref().map(Name::as_str), Some(provider));
+    }
+}
+
+#[test]
+fn agent_and_task_are_looked_up_in_ancestors() {
+    let agent = json!({"gen_ai.agent.name": "planner", "gen_ai.agent.id": "agent-7", "gen_ai.task.id": "t1"});
+    let spans = [
+        span('a', "", json!({"gen_ai.agent.name": "outer", "gen_ai.conversation.id": "c1"})),
+        span('b', "a", agent),
+        span('c', "b", usage(1, 1)),
+        span('d', "a", usage(2, 1)),
+    ];
+    let found = records(Otlp, export(&spans));
+    let names = |record: &Record| {
+        let (agent, task) = (record.agent.as_ref().unwrap(), record.task.as_ref().unwrap());
+        (agent.name.to_string(), task.title.to_string())
+    };
+    assert_eq!(names(&found[0]), ("planner".to_owned(), "task t1".to_owned()));
+    assert_eq!(names(&found[1]), ("outer".to_owned(), "conversation c1".to_owned()));
+    let alone = records(Otlp, export(&[span('a', "", usage(1, 1))])).remove(0);
+    assert_eq!(alone.agent.map(|agent| agent.name.to_string()), Some("shop".to_owned()));
+}
+
+#[test]
+fn spans_that_run_tools_are_tool_calls() {
+    let named = json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"});
+    let mut by_span = span('b', "a", json!({"gen_ai.operation.name": "execute_tool"}));
+    by_span["name"] = json!("execute_tool fetch");
+    let found = records(Otlp, export(&[span('a', "", usage(1, 1)), span('c', "a", named), by_span]));
+    let tools: Vec<_> = found.iter().filter_map(|record| record.facts.tool.as_ref()).map(Name::as_str).collect();
+    assert_eq!((found.len(), tools), (3, vec!["search", "fetch"]));
+    assert!(found[1].facts.kind == CallKind::Tool && found[1].facts.usage == Usage::default());
+}
+
+#[test]
+fn spans_without_genai_attributes_are_not_records() {
+    assert_eq!(records(Otlp, export(&[span('a', "", json!({"http.method": "GET"}))])), []);
+    for nothing in ["", "\n", "{}", r#"{"resourceSpans":[]}"#, r#"{"resourceSpans":null}"#] {
+        assert_eq!(records(Otlp, nothing), [], "{nothing}");
+    }
+}
+
+#[test]
+fn each_bad_span_is_refused_with_its_reason() {
+    let change = |field: &str, value: Value| {
+        let mut span = span('a', "", usage(1, 1));
+        span[field] = value;
+        span
+    };
+    for (span, message) in [
+        (change("traceId", json!("xyz")), "traceId is \"xyz\", which is not an id"),
+        (change("traceId", Value::Null), "traceId is missing"),
+        (change("spanId", json!("0000000000000000")), "spanId is missing"),
+        (change("spanId", json!(17)), "spanId is \"17\", which is not an id"),
+        (change("parentSpanId", json!("+aaaaaaaaaaaaaaa")), "parentSpanId is \"+aaaaaaaaaaaaaaa\", which is not"),
+        (change("startTimeUnixNano", json!("soon")), "startTimeUnixNano is \"soon\", which is not a time"),
+        (change("startTimeUnixNano", json!("0")), "startTimeUnixNano is \"0\", which is not a time"),
+        (span('a', "", usage(-1, 1)), "gen_ai.usage.input_tokens: -1 is negative"),
+        (
+            span('a', "", with(usage(1, 1), json!({"gen_ai.usage.output_tokens": "many"}))),
+            "gen_ai.usage.output_tokens is \"many\", which is not a whole number",
+        ),
+        (
+            span('a', "", with(usage(1, 1), json!({"gen_ai.response.model": "x".repeat(300)}))),
+            "gen_ai.response.model: the text has 300 bytes",
+        ),
+        (span('a', "", json!({"gen_ai.operation.name": "execute_tool"})), "gen_ai.tool.name is missing"),
+    ] {
+        let found = refusals(Otlp, export(&[span]));
+        let expected = format!("span 1: {message}");
+        assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_span_without_model_needs_a_default_model() {
+    let spans = export(&[span('a', "", json!({"gen_ai.usage.input_tokens": 1}))]);
+    assert_eq!(records(Otlp, &spans)[0].facts.model.as_ref().map(Name::as_str), Some("gpt-4o"));
+    let input = Box::new(Cursor::new(spans));
+    let mut found = read_records(Otlp, Defaults::default(), input).unwrap();
+    assert_eq!(found.next().unwrap().unwrap_err().to_string(), "span 1: gen_ai.response.model is missing");
+}
+
+/// Otherwise the same tokens would be charged by way of its ancestor.
+#[test]
+fn a_refused_span_still_covers_its_ancestors() {
+    let items = read(Otlp, export(&[span('a', "", usage(10, 2)), span('b', "a", usage(10, -2))]));
+    assert_eq!(items.len(), 1);
+    assert!(matches!(&items[0], Err(RecordError::Refused(refusal)) if refusal.location == Location::Span(2)));
+}
+
+#[test]
+fn a_malformed_line_is_refused_whole_and_the_next_is_read() {
+    let good = |id| export(&[span(id, "", usage(10, 2))]);
+    let cut = &good('b')[..good('b').len() - 4];
+    let items = read(Otlp, [&good('a'), cut, "nonsense", r#"{"resourceLogs":[]}"#, &good('c')].join("\n"));
+    let shown: Vec<String> =
+        items.iter().map(|item| item.as_ref().map_or_else(ToString::to_string, |r| r.location.to_string())).collect();
+    assert_eq!(shown.len(), 5);
+    assert!(shown[0].starts_with("line 2: not the JSON of this format: EOF"), "{shown:?}");
+    assert!(shown[1].starts_with("line 3: not the JSON of this format: expected"), "{shown:?}");
+    assert_eq!(shown[2], "line 4: the object holds \"resourceLogs\" instead of resourceSpans or batches");
+    assert_eq!(shown[3..], ["span 1", "span 3"]);
+    let first = format!("{}\n{}", &good('a')[..50], good('c'));
+    assert_eq!(read(Otlp, first).len(), 2, "the first line is truncated inside a string");
+}
+
+#[test]
+fn what_is_no_export_of_traces() {
+    for (file, key) in [(r#"{"data":[{"spans":[]}]}"#, "data"), ("{\n\"resourceLogs\": []}", "resourceLogs")] {
+        let InputError::NotTraces { found } = input_error(Otlp, file) else { panic!("{file}") };
+        assert_eq!(found, key);
+    }
+    for file in ["TIMESTAMP,a\n", "{\n", "{\"resourceSpans\": [\n", "{\n}\n}", "[[\n[", "<html>"] {
+        assert!(matches!(input_error(Otlp, file), InputError::Json(_)), "{file}");
+    }
+}
+
+/// A cycle of parents is invalid, but the tokens were used.
+#[test]
+fn a_cycle_of_parents_is_cut_and_its_tokens_are_charged() {
+    let spans = [span('a', "b", usage(10, 2)), span('b', "a", usage(10, 2)), span('c', "c", usage(1, 1))];
+    assert_eq!(totals(records(Otlp, export(&spans)).iter().map(|r| &r.facts.usage)), [11, 3, 0, 0, 0]);
+}
+
+#[test]
+fn strings_and_nesting_of_a_document_are_bounded() {
+    let long = || io::repeat(b'x').take(MAX_LINE_BYTES as u64 + 1);
+    let read = |input: Box<dyn Read + Send>| read_records(Otlp, Defaults::default(), input).unwrap().next();
+    let found = read(Box::new(Cursor::new("{\n\"x\": \"").chain(long())));
+    assert!(matches!(found, Some(Err(RecordError::Input(InputError::StringTooLong { .. })))), "{found:?}");
+    let found = read(Box::new(Cursor::new("{\n\"x\": ").chain(io::repeat(b'[').take(10_000_000))));
+    assert!(matches!(found, Some(Err(RecordError::Input(InputError::TooDeep { .. })))), "{found:?}");
+}
+
+#[test]
+fn a_first_line_beyond_the_limit_is_read_as_a_document() {
+    let spans = export(&[span('a', "", usage(10, 2))]);
+    let blanks = io::repeat(b' ').take(MAX_LINE_BYTES as u64);
+    let input = blanks.chain(Cursor::new(format!("{spans}\n{spans}")));
+    let found: Vec<_> = read_records(Otlp, Defaults::default(), Box::new(input)).unwrap().collect();
+    assert!(matches!(&found[..], [Ok(_)]), "{found:?}");
+}
+
+/// The name and the status of a span may be as long as an attribute. An invalid time is held clipped.
+#[test]
+fn the_memory_of_names_and_errors_counts_against_the_limit() {
+    let long = "x".repeat(1024);
+    let mut named = span('a', "", usage(1, 1));
+    named["name"] = json!(long);
+    named["endTimeUnixNano"] = json!("never");
+    named["status"] = json!({"code": 2, "message": long});
+    let held = |span: &Value| {
+        let mut collector = SpanCollector::new(1_000_000);
+        let json = export(std::slice::from_ref(span));
+        let mut deserializer = serde_json::Deserializer::from_str(&json);
+        Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap();
+        collector.held_bytes()
+    };
+    assert!(held(&named) > held(&span('a', "", usage(1, 1))) + 2 * 1000 + 4);
+}
+
+/// An empty object is three bytes of text, and a megabyte of them compresses to a kilobyte.
+#[test]
+fn empty_objects_take_no_memory() {
+    for (start, end) in [
+        (r#"{"resourceSpans":["#, "{}]}"),
+        (r#"{"resourceSpans":[{"scopeSpans":["#, "{}]}]}"),
+        (r#"{"resourceSpans":[{"resource":{"attributes":["#, "{}]}}]}"),
+        ("[", "{}]"),
+    ] {
+        let json = format!("{start}{}{end}", "{},".repeat(10_000));
+        let mut collector = SpanCollector::new(1_000);
+        let mut deserializer = serde_json::Deserializer::from_str(&json);
+        Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap();
+        assert_eq!(collector.held_bytes(), 0, "{start}");
+    }
+    let resources = r#"{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]}},"#;
+    let json = format!(r#"{{"resourceSpans":[{}{{}}]}}"#, resources.repeat(1_000));
+    let mut collector = SpanCollector::new(1_000);
+    let mut deserializer = serde_json::Deserializer::from_str(&json);
+    let error = Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap_err();
+    assert!(matches!(document_error(error, &mut collector), InputError::TooManySpans { .. }));
+}
+
+#[test]
+fn spans_beyond_the_memory_limit_end_the_input() {
+    let mut collector = SpanCollector::new(2_000);
+    let spans: Vec<Value> = ('a'..='f').map(|id| span(id, "", json!({}))).collect();
+    let json = export(&[&spans[..], &spans[..], &[span('1', "", usage(1, 1)), span('2', "", usage(1, 1))]].concat());
+    let mut deserializer = serde_json::Deserializer::from_str(&json);
+    let error = Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap_err();
+    let error = document_error(error, &mut collector);
+    assert!(matches!(error, InputError::TooManySpans { span: 13.., limit_bytes: 2_000 }), "{error:?}");
+}

@@ -1,0 +1,65 @@
+//! Helpers of the tests of all formats.
+
+use super::read_records;
+use crate::error::{InputError, RecordError};
+use crate::format::{Defaults, Format};
+use crate::record::Record;
+use domain::{CallId, Name, Usage};
+use std::collections::BTreeMap;
+
+pub(crate) type Items = Vec<Result<Record, RecordError>>;
+
+pub(crate) fn defaults() -> Defaults {
+    Defaults { model: Name::new("gpt-4o").ok(), ..Defaults::default() }
+}
+
+pub(crate) fn read(format: Format, input: impl AsRef<[u8]>) -> Items {
+    let input = std::io::Cursor::new(input.as_ref().to_vec());
+    match read_records(format, defaults(), Box::new(input)) {
+        Ok(records) => records.collect(),
+        Err(error) => vec![Err(error.into())],
+    }
+}
+
+#[track_caller]
+pub(crate) fn records(format: Format, input: impl AsRef<[u8]>) -> Vec<Record> {
+    read(format, input).into_iter().map(Result::unwrap).collect()
+}
+
+/// The messages of the refused records; panics if the input cannot be read to its end.
+#[track_caller]
+pub(crate) fn refusals(format: Format, input: impl AsRef<[u8]>) -> Vec<String> {
+    let refusal = |item| match item {
+        Ok(_) => None,
+        Err(RecordError::Refused(refusal)) => Some(refusal.to_string()),
+        Err(RecordError::Input(error)) => panic!("the input ended early: {error:?}"),
+    };
+    read(format, input).into_iter().filter_map(refusal).collect()
+}
+
+/// The error that ends an input; panics if there is none.
+#[track_caller]
+pub(crate) fn input_error(format: Format, input: impl AsRef<[u8]>) -> InputError {
+    match read(format, input).pop() {
+        Some(Err(RecordError::Input(error))) => error,
+        other => panic!("no error ended the input: {other:?}"),
+    }
+}
+
+/// Calls by id, with the records of each joined as the domain joins them.
+pub(crate) fn calls(records: &[Record]) -> BTreeMap<CallId, Usage> {
+    let mut calls: BTreeMap<CallId, Usage> = BTreeMap::new();
+    for record in records {
+        let usage = calls.entry(record.call_id).or_default();
+        *usage = usage.join(&record.facts.usage);
+    }
+    calls
+}
+
+/// The sums of input, output, cache read, cache write and reasoning tokens.
+pub(crate) fn totals<'a>(usages: impl IntoIterator<Item = &'a Usage>) -> [u64; 5] {
+    usages.into_iter().fold([0; 5], |sums, usage| {
+        let counts = [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
+        std::array::from_fn(|at| sums[at] + counts[at].get())
+    })
+}

@@ -1,0 +1,151 @@
+//! What holds for every format, shown with the samples.
+
+use super::read_records;
+use super::testing::*;
+use crate::error::RecordError;
+use crate::format::{Defaults, Format};
+use crate::record::Record;
+use domain::call::CallKind;
+use domain::{CallId, Money, Name, TaskId, Usage};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const SAMPLES: [(Format, &[u8]); 4] = [
+    (Format::AzureLlm, include_bytes!("../../../samples/azure-llm.csv")),
+    (Format::Autogpt, include_bytes!("../../../samples/autogpt.jsonl")),
+    (Format::ClaudeCode, include_bytes!("../../../samples/claude-code.jsonl")),
+    (Format::Otlp, include_bytes!("../../../samples/otlp.json")),
+];
+
+/// Another program computed the sums in `samples/README.md`.
+#[test]
+fn the_samples_have_the_documented_totals() {
+    let llm = |format| {
+        let sample = SAMPLES.into_iter().find(|(other, _)| *other == format).unwrap().1;
+        let mut records = records(format, sample);
+        records.retain(|record| record.facts.kind == CallKind::Llm);
+        let calls = calls(&records);
+        (records.len(), calls.len(), totals(calls.values()))
+    };
+    assert_eq!(llm(Format::AzureLlm), (60, 60, [179_439, 10_824, 0, 0, 0]));
+    assert_eq!(llm(Format::Autogpt), (37, 37, [127_736, 4_906, 0, 0, 0]));
+    assert_eq!(llm(Format::ClaudeCode), (19, 13, [91, 3_701, 182_612, 32_417, 0]));
+    assert_eq!(llm(Format::Otlp), (22, 22, [46_515, 4_951, 7_424, 1_280, 418]));
+}
+
+#[test]
+fn the_samples_name_their_agents_tasks_tools_and_costs() {
+    let of = |at: usize| records(SAMPLES[at].0, SAMPLES[at].1);
+    let agents = |records: &[Record]| -> BTreeSet<String> {
+        records.iter().filter_map(|record| record.agent.as_ref()).map(|agent| agent.name.to_string()).collect()
+    };
+    let tasks = |records: &[Record]| -> BTreeSet<TaskId> {
+        records.iter().filter_map(|record| record.task.as_ref()).map(|task| task.id).collect()
+    };
+    let (azure, autogpt, claude_code, otlp) = (of(0), of(1), of(2), of(3));
+    assert_eq!(agents(&azure), ["azure-llm".to_owned()].into());
+    assert_eq!(tasks(&azure), BTreeSet::new());
+    let runs = ["auto-gpt 2023-10-02_09-14-05", "auto-gpt 2023-10-02_11-40-52"];
+    assert_eq!(agents(&autogpt), runs.map(str::to_owned).into());
+    assert_eq!(tasks(&autogpt).len(), 9);
+    let reported = autogpt.iter().filter_map(|record| record.facts.reported_cost);
+    let reported = reported.fold(Money::ZERO, |sum, cost| sum.checked_add(cost).unwrap());
+    assert_eq!(reported.to_string(), "0.402832");
+    assert_eq!(agents(&claude_code), ["claude-code 7d3f0c52".to_owned()].into());
+    assert_eq!(tasks(&claude_code).len(), 1);
+    let names = ["order-helper", "refund-clerk", "triage", "writer"];
+    assert_eq!(agents(&otlp), names.map(str::to_owned).into());
+    assert_eq!(tasks(&otlp).len(), 4);
+    let tools: Vec<_> = otlp.iter().filter(|record| record.facts.kind == CallKind::Tool).collect();
+    assert_eq!(tools.len(), 16);
+    assert!(tools.iter().all(|record| record.facts.usage == Usage::default()));
+    assert_eq!(tools.iter().filter(|record| record.facts.error.is_some()).count(), 1);
+}
+
+#[test]
+fn every_record_carries_the_ids_of_its_agent_and_task() {
+    for (format, sample) in SAMPLES {
+        for record in records(format, sample) {
+            assert_eq!(record.facts.agent_id, record.agent.as_ref().map(|agent| agent.id));
+            assert_eq!(record.facts.task_id, record.task.as_ref().map(|task| task.id));
+            assert_eq!(record.facts.source.as_str(), format.as_str());
+        }
+    }
+}
+
+#[test]
+fn a_file_read_twice_gives_the_same_records() {
+    for (format, sample) in SAMPLES {
+        assert_eq!(records(format, sample), records(format, sample));
+    }
+}
+
+/// A default provider or model may be wrong the first time.
+#[test]
+fn defaults_never_change_the_id_of_a_call() {
+    let named = |text| Name::new(text).ok();
+    for (format, sample) in SAMPLES {
+        let ids = |defaults: Defaults| -> Vec<CallId> {
+            let records = read_records(format, defaults, Box::new(sample)).unwrap();
+            records.map(|record| record.unwrap().call_id).collect()
+        };
+        let plain = ids(defaults());
+        for other in [
+            Defaults { provider: named("bedrock"), ..defaults() },
+            Defaults { model: named("another"), ..defaults() },
+            Defaults { agent: named("another"), ..defaults() },
+        ] {
+            assert_eq!(ids(other), plain, "{format:?}");
+        }
+    }
+}
+
+fn sample() -> impl Strategy<Value = (Format, Vec<u8>)> {
+    (0..SAMPLES.len()).prop_map(|at| (SAMPLES[at].0, SAMPLES[at].1.to_vec()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_never_panic((format, _) in sample(), bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        read(format, bytes);
+    }
+
+    #[test]
+    fn arbitrary_lines_never_panic((format, _) in sample(), lines in proptest::collection::vec(".{0,80}", 0..8)) {
+        read(format, format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{}", lines.join("\n")));
+        read(format, lines.join("\n"));
+    }
+
+    /// Samples with a piece removed and bytes overwritten: the rest is read or refused, and nothing follows an error
+    /// of the input.
+    #[test]
+    fn damaged_samples_never_panic(
+        (format, mut bytes) in sample(),
+        cut in any::<prop::sample::Index>(),
+        cut_bytes in 0_usize..200,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let start = cut.index(bytes.len());
+        bytes.drain(start..bytes.len().min(start + cut_bytes));
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let items = read(format, bytes);
+        let ended_at = items.iter().position(|item| matches!(item, Err(RecordError::Input(_))));
+        prop_assert!(ended_at.is_none_or(|at| at + 1 == items.len()));
+    }
+
+    /// The same call has the same id in any file.
+    #[test]
+    fn ids_do_not_depend_on_preceding_records(skipped in 0_usize..30) {
+        for (format, sample) in &SAMPLES[1..3] {
+            let lines: Vec<&[u8]> = sample.split_inclusive(|byte| *byte == b'\n').skip(skipped).collect();
+            let all: Vec<CallId> = records(*format, sample).iter().map(|record| record.call_id).collect();
+            let some: Vec<CallId> = records(*format, lines.concat()).iter().map(|record| record.call_id).collect();
+            prop_assert!(all.ends_with(&some));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The prices that Apex ships.
+//!
+//! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book has
+//! an effective date for every price.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use domain::price_book::{Price, Rate, Rates, Tier};
+use domain::{Currency, Name};
+use serde::Deserialize;
+use thiserror::Error;
+
+const BUILTIN: &str = include_str!("builtin.csv");
+
+/// Why the shipped price book cannot be read. Never returned by a build that passed its tests.
+#[derive(Debug, Error)]
+pub enum BuiltinError {
+    /// A line does not match the columns.
+    #[error("the shipped price book cannot be read")]
+    Csv(#[from] csv::Error),
+    /// A line with the rates for large prompts does not follow the price that it belongs to.
+    #[error("{model} from {effective_from} has rates above {above_prompt_tokens} tokens, but no price before them")]
+    TierWithoutPrice {
+        /// The model of the line.
+        model: Name,
+        /// The date from which the line applies.
+        effective_from: NaiveDate,
+        /// The size of a prompt, in tokens, above which the rates of the line apply.
+        above_prompt_tokens: u64,
+    },
+}
+
+/// A line of the shipped book. Rates are in US dollars per million tokens.
+#[derive(Debug, Deserialize)]
+struct Row {
+    provider: Name,
+    model: Name,
+    effective_from: NaiveDate,
+    above_prompt_tokens: Option<u64>,
+    input: Rate,
+    output: Rate,
+    cache_read: Option<Rate>,
+    cache_write: Option<Rate>,
+    reasoning: Option<Rate>,
+}
+
+impl Row {
+    fn rates(&self) -> Rates {
+        let Self { input, output, cache_read, cache_write, reasoning, .. } = *self;
+        Rates { input, output, cache_read, cache_write, reasoning }
+    }
+
+    fn effective_from(&self) -> DateTime<Utc> {
+        self.effective_from.and_time(NaiveTime::MIN).and_utc()
+    }
+}
+
+/// The prices that Apex ships, with their effective dates and their tiers.
+///
+/// # Errors
+/// [`BuiltinError`] if the shipped file is invalid, which a test rules out.
+pub fn builtin() -> Result<Vec<Price>, BuiltinError> {
+    read_book(BUILTIN)
+}
+
+fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(text.as_bytes());
+    let mut prices: Vec<Price> = Vec::new();
+    for row in reader.deserialize() {
+        let row: Row = row?;
+        let (rates, effective_from) = (row.rates(), row.effective_from());
+        let Some(above_prompt_tokens) = row.above_prompt_tokens else {
+            let (provider, model) = (row.provider, row.model);
+            prices.push(Price { provider, model, effective_from, currency: Currency::Usd, rates, tiers: Vec::new() });
+            continue;
+        };
+        let is_base = |price: &&mut Price| {
+            (&price.provider, &price.model, price.effective_from) == (&row.provider, &row.model, effective_from)
+        };
+        let Some(price) = prices.last_mut().filter(is_base) else {
+            let Row { model, effective_from, .. } = row;
+            return Err(BuiltinError::TierWithoutPrice { model, effective_from, above_prompt_tokens });
+        };
+        price.tiers.push(Tier { above_prompt_tokens, rates });
+    }
+    Ok(prices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prices::testing::{at, book, display};
+    use domain::price_book::PriceBook;
+    use domain::{Money, Tokens, Usage};
+    use std::collections::BTreeSet;
+
+    fn on(book: &PriceBook, provider: &str, model: &str, date: &str) -> Option<String> {
+        book.quote(Some(provider), model, at(date)).map(|quote| display(&quote.price.rates))
+    }
+
+    #[test]
+    fn a_price_book_accepts_the_shipped_prices() {
+        let prices = builtin().unwrap();
+        let keys: BTreeSet<_> = prices.iter().map(|p| (&p.provider, &p.model, p.effective_from)).collect();
+        assert_eq!(keys.len(), prices.len(), "a price is listed twice");
+        assert!(prices.len() > 150);
+        assert_eq!(book(prices.clone()).quotes().count(), prices.len());
+    }
+
+    #[test]
+    fn an_invalid_book_is_an_error() {
+        let head = "provider,model,effective_from,above_prompt_tokens,input,output,cache_read,cache_write,reasoning";
+        let read = |rows: &str| read_book(&format!("{head}\n{rows}"));
+        assert_eq!(read("# a comment\nx,m,2026-01-01,,1,2,,,\nx,m,2026-01-01,100,2,4,,,").unwrap()[0].tiers.len(), 1);
+        for rows in ["x,m,2026-01-01,100,2,4,,,", "x,m,2026-01-01,,1,2,,,\nx,m,2026-01-02,100,2,4,,,"] {
+            assert!(matches!(read(rows), Err(BuiltinError::TierWithoutPrice { .. })), "{rows}");
+        }
+        for rows in
+            ["x,m,2026-01-01,,1e3,2,,,", "x,m,2026-01-01,,-1,2,,,", "x,m,today,,1,2,,,", "x,,2026-01-01,,1,2,,,"]
+        {
+            assert!(matches!(read(rows), Err(BuiltinError::Csv(_))), "{rows}");
+        }
+    }
+
+    #[test]
+    fn the_shipped_book_prices_each_model_under_one_provider() {
+        let prices = builtin().unwrap();
+        let sellers: BTreeSet<_> = prices.iter().map(|price| (&price.model, &price.provider)).collect();
+        let models: BTreeSet<_> = prices.iter().map(|price| &price.model).collect();
+        assert_eq!(sellers.len(), models.len());
+    }
+
+    /// A rate at the wrong power of ten is the most likely mistake: input costs less than output, and more than cache
+    /// reads.
+    #[test]
+    fn the_shipped_rates_are_in_proportion() {
+        for price in builtin().unwrap() {
+            let tiers = price.tiers.iter().map(|tier| &tier.rates);
+            for rates in std::iter::once(&price.rates).chain(tiers) {
+                let is_embedding = price.model.as_str().contains("embedding");
+                assert!(is_embedding || rates.input <= rates.output, "{}", price.model);
+                assert!(rates.cache_read.is_none_or(|read| read < rates.input), "{}", price.model);
+                assert!(rates.cache_write.is_none_or(|write| write > rates.input), "{}", price.model);
+            }
+            assert!(price.tiers.iter().all(|tier| tier.rates.input > price.rates.input), "{}", price.model);
+        }
+    }
+
+    #[test]
+    fn the_shipped_book_has_the_price_of_each_date() {
+        let book = book(builtin().unwrap());
+        for (provider, model, date, rates) in [
+            ("openai", "gpt-3.5-turbo-16k-0613", "2023-06-12", None),
+            ("openai", "gpt-3.5-turbo-16k-0613", "2023-09-24", Some("3 4 - -")),
+            ("openai", "gpt-4o", "2024-10-01", Some("5 15 - -")),
+            ("openai", "gpt-4o", "2024-10-02", Some("2.5 10 1.25 -")),
+            ("openai", "gpt-4.1-mini-2025-04-14", "2026-04-30", Some("0.4 1.6 0.1 -")),
+            ("openai", "gpt-4-0125-preview", "2024-03-01", Some("10 30 - -")),
+            ("openai", "o3", "2025-06-09", Some("10 40 2.5 -")),
+            ("openai", "o3", "2025-06-10", Some("2 8 0.5 -")),
+            ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75")),
+            ("azure", "gpt-4o", "2025-01-01", None),
+            ("openai", "gpt-2", "2025-01-01", None),
+        ] {
+            assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");
+        }
+        let quote = book.quote(Some("anthropic"), "claude-sonnet-4-20250514", at("2025-09-07")).unwrap();
+        let tokens = |count| Tokens::new(count).unwrap();
+        let usage = Usage { input: tokens(200_001), output: tokens(2), ..Usage::default() };
+        let charge = quote.charge(&usage).unwrap();
+        assert_eq!((charge.tier.as_str(), charge.amount), ("above_200000", Money::parse("1.200051").unwrap()));
+    }
+}

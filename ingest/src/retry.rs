@@ -1,0 +1,98 @@
+//! Retries commands while the database is busy or unreachable.
+
+use commands::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a command is retried.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
+/// The backoff before the first retry; it doubles with each retry, up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Called before each retry with the error that caused it.
+pub type OnRetry = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
+
+/// The retry policy of an import.
+#[derive(Clone)]
+pub(crate) struct RetryPolicy {
+    on_retry: OnRetry,
+    timeout: Duration,
+    min_backoff: Duration,
+    max_backoff: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        let on_retry: OnRetry = Arc::new(|_| {});
+        Self { on_retry, timeout: RETRY_TIMEOUT, min_backoff: MIN_BACKOFF, max_backoff: MAX_BACKOFF }
+    }
+}
+
+impl RetryPolicy {
+    pub(crate) fn on_retry(&mut self, on_retry: OnRetry) {
+        self.on_retry = on_retry;
+    }
+
+    /// Runs `attempt` until it succeeds, fails with an error that a retry does not help, or the timeout has passed.
+    pub(crate) async fn run<T, E, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error<E>>
+    where
+        E: std::error::Error + 'static,
+        F: Future<Output = Result<T, Error<E>>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let mut backoff = self.min_backoff;
+        loop {
+            match attempt().await {
+                Err(error) if error.is_passing() && Instant::now() < deadline => {
+                    (self.on_retry)(&error);
+                    sleep(backoff).await;
+                    backoff = (backoff * 2).min(self.max_backoff);
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::call::CallError;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn fast(timeout: Duration) -> RetryPolicy {
+        let (min_backoff, max_backoff) = (Duration::from_millis(1), Duration::from_millis(4));
+        RetryPolicy { timeout, min_backoff, max_backoff, ..RetryPolicy::default() }
+    }
+
+    #[tokio::test]
+    async fn transient_errors_are_retried_and_each_retry_is_announced() {
+        let (attempts, announced) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
+        let mut policy = fast(Duration::from_secs(60));
+        let counter = Arc::clone(&announced);
+        policy.on_retry(Arc::new(move |_| _ = counter.fetch_add(1, Ordering::Relaxed)));
+        let attempt = async || match attempts.fetch_add(1, Ordering::Relaxed) {
+            0..3 => Err(Error::<CallError>::Contended),
+            attempt => Ok(attempt),
+        };
+        assert_eq!(policy.run(attempt).await.unwrap(), 3);
+        assert_eq!(announced.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn retries_end_with_the_timeout() {
+        let result = fast(Duration::from_millis(20)).run(async || Err::<(), _>(Error::<CallError>::Contended)).await;
+        assert!(matches!(result, Err(Error::Contended)));
+    }
+
+    #[tokio::test]
+    async fn rejections_are_not_retried() {
+        let mut policy = fast(Duration::from_secs(60));
+        policy.on_retry(Arc::new(|error| panic!("retried: {error}")));
+        let result = policy.run(async || Err::<(), _>(Error::Rejected(CallError::NoModel))).await;
+        assert!(matches!(result, Err(Error::Rejected(CallError::NoModel))));
+    }
+}

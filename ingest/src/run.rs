@@ -1,0 +1,251 @@
+//! The import of one input: reads on a thread of its own, and keeps many reports in flight.
+
+use crate::error::{InputError, RecordError};
+use crate::format::{Defaults, Format};
+use crate::formats::{Records, read_records};
+use crate::importer::{ImportError, ImportOutcome, Imported, Importer};
+use crate::record::{Location, Record, SkippedCounts};
+use crate::unpriced::UnpricedCalls;
+use domain::CallId;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::future::Future;
+use std::io::Read;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+
+/// The maximum number of reports in flight.
+const MAX_IN_FLIGHT: usize = 256;
+
+/// The numbers of records of an input, by what happened to them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ImportCounts {
+    /// Records whose call was new.
+    pub imported: u64,
+    /// Records that added to a known call.
+    pub amended: u64,
+    /// Records that added nothing.
+    pub duplicate: u64,
+    /// Records that were refused.
+    pub refused: u64,
+    /// Calls without a price. Set when the import ends.
+    pub unpriced: u64,
+    /// Items of the format that are not calls. Set when the input was read to its end.
+    #[serde(rename = "no_calls")]
+    pub not_calls: u64,
+    /// Items that are not of the format, and were skipped. Set when the input was read to its end.
+    #[serde(rename = "foreign")]
+    pub other_format: u64,
+}
+
+impl ImportCounts {
+    /// The number of records whose calls are in the log.
+    #[must_use]
+    pub fn recorded(&self) -> u64 {
+        self.imported + self.amended + self.duplicate
+    }
+}
+
+/// The progress of an import, as its callback gets it.
+pub enum Progress<'a> {
+    /// The counts have changed.
+    Counted(&'a ImportCounts),
+    /// A record was refused; the number is its place among the refused records of the input, from 1.
+    Refused {
+        /// The number of records refused so far.
+        number: u64,
+        /// The location of the record, and why it was refused.
+        reason: &'a str,
+    },
+}
+
+/// Why an import stopped before its input was read to its end.
+#[derive(Debug, Error)]
+pub enum ImportStopped {
+    /// The input cannot be read any further. Other inputs may be imported.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A record could not be recorded, so that no other input can be imported either.
+    #[error("{location}")]
+    Record {
+        /// The location of the record in its input.
+        location: Location,
+        /// Why it could not be recorded.
+        #[source]
+        error: ImportError,
+    },
+    /// A report panicked.
+    #[error("a report did not complete")]
+    Report(#[from] JoinError),
+    /// The import was cancelled.
+    #[error("the import was cancelled")]
+    Cancelled,
+}
+
+/// The result of the import of one input. What was counted is in the log, however the import ended.
+#[derive(Debug)]
+pub struct ImportResult {
+    /// The counts of the input.
+    pub counts: ImportCounts,
+    /// Why the input was not read to its end; `None` if it was.
+    pub stopped: Option<ImportStopped>,
+}
+
+/// What an import reads.
+pub struct Source {
+    /// The format of the content.
+    pub format: Format,
+    /// Values for records that do not name them.
+    pub defaults: Defaults,
+    /// The content.
+    pub reader: Box<dyn Read + Send>,
+}
+
+/// Imports an input. Each refusal and each change of the counts is passed to `on_progress`.
+///
+/// When `cancel` completes, no more records are read; those in flight are completed and counted. Calls without a price are
+/// added to `unpriced`, which counts a call once over several inputs.
+pub async fn import(
+    importer: &mut Importer,
+    source: Source,
+    unpriced: &mut UnpricedCalls,
+    on_progress: impl FnMut(Progress<'_>),
+    cancel: impl Future<Output = ()>,
+) -> ImportResult {
+    let (mut records, skipped) = spawn_reader(source);
+    let mut run = Run {
+        counts: ImportCounts::default(),
+        unpriced: HashSet::new(),
+        unpriced_of_all_inputs: unpriced,
+        on_progress,
+        stopped: None,
+        is_read: false,
+    };
+    run.import(importer, &mut records, cancel).await;
+    // The reader's thread blocks while the channel is full; this ends it.
+    drop(records);
+    if run.stopped.is_none() {
+        let skipped = skipped.await.unwrap_or_default();
+        (run.counts.not_calls, run.counts.other_format) = (skipped.not_calls, skipped.other_format);
+    }
+    run.counts.unpriced = run.unpriced.len() as u64;
+    ImportResult { counts: run.counts, stopped: run.stopped }
+}
+
+type RecordReceiver = mpsc::Receiver<Result<Record, RecordError>>;
+
+/// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. The numbers of skipped items are
+/// sent at the end of the input.
+fn spawn_reader(source: Source) -> (RecordReceiver, oneshot::Receiver<SkippedCounts>) {
+    let (sender, receiver) = mpsc::channel(2 * MAX_IN_FLIGHT);
+    let (skipped_sender, skipped) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let mut records: Records = match read_records(source.format, source.defaults, source.reader) {
+            Ok(records) => records,
+            Err(error) => {
+                // An error here means that the import has stopped.
+                drop(sender.blocking_send(Err(RecordError::Input(error))));
+                return;
+            }
+        };
+        for record in records.by_ref() {
+            if sender.blocking_send(record).is_err() {
+                return;
+            }
+        }
+        skipped_sender.send(records.skipped()).unwrap_or_default();
+    });
+    (receiver, skipped)
+}
+
+/// The state of a running import.
+struct Run<'a, P> {
+    counts: ImportCounts,
+    /// The calls of this input without a price.
+    unpriced: HashSet<CallId>,
+    unpriced_of_all_inputs: &'a mut UnpricedCalls,
+    on_progress: P,
+    stopped: Option<ImportStopped>,
+    /// Whether the input is read to its end.
+    is_read: bool,
+}
+
+impl<P: FnMut(Progress<'_>)> Run<'_, P> {
+    /// Imports all records. Reports in flight are completed and counted, however the import ends.
+    async fn import(
+        &mut self,
+        importer: &mut Importer,
+        records: &mut RecordReceiver,
+        cancel: impl Future<Output = ()>,
+    ) {
+        let mut cancel = std::pin::pin!(cancel);
+        // Each report is a task: a future that is not polled would hold a connection that others wait for.
+        let mut reports = JoinSet::new();
+        loop {
+            let is_reading = self.stopped.is_none() && !self.is_read;
+            tokio::select! {
+                Some(report) = reports.join_next() => match report {
+                    Ok((location, result)) => self.count(location, result),
+                    Err(error) => self.stop(error.into()),
+                },
+                () = &mut cancel, if is_reading => self.stop(ImportStopped::Cancelled),
+                record = records.recv(), if is_reading && reports.len() < MAX_IN_FLIGHT => match record {
+                    Some(Ok(record)) => {
+                        let location = record.location;
+                        let prepared = tokio::select! {
+                            prepared = importer.prepare(record) => Some(prepared),
+                            () = &mut cancel => None,
+                        };
+                        match prepared {
+                            Some(Ok(report)) => _ = reports.spawn(async move { (location, report.send().await) }),
+                            Some(Err(error)) => self.count(location, Err(error)),
+                            None => self.stop(ImportStopped::Cancelled),
+                        }
+                    }
+                    Some(Err(RecordError::Refused(refusal))) => self.refuse(&refusal.to_string()),
+                    Some(Err(RecordError::Input(error))) => self.stop(error.into()),
+                    None => self.is_read = true,
+                },
+                else => return,
+            }
+            (self.on_progress)(Progress::Counted(&self.counts));
+        }
+    }
+
+    /// Stops reading. An error of the log takes precedence over one of the input, and the first error over later ones.
+    fn stop(&mut self, error: ImportStopped) {
+        if matches!(self.stopped, None | Some(ImportStopped::Input(_) | ImportStopped::Cancelled)) {
+            self.stopped = Some(error);
+        }
+    }
+
+    fn count(&mut self, location: Location, result: Result<Imported, ImportError>) {
+        let imported = match result {
+            Ok(imported) => imported,
+            Err(ImportError::Refused(error)) => return self.refuse(&format!("{location}: {error}")),
+            Err(error) => return self.stop(ImportStopped::Record { location, error }),
+        };
+        match imported.outcome {
+            ImportOutcome::Imported => self.counts.imported += 1,
+            ImportOutcome::Amended => self.counts.amended += 1,
+            ImportOutcome::Duplicate => self.counts.duplicate += 1,
+        }
+        match imported.unpriced {
+            Some(model) => {
+                if self.unpriced_of_all_inputs.insert(imported.call_id, model) {
+                    self.unpriced.insert(imported.call_id);
+                }
+            }
+            None => {
+                self.unpriced.remove(&imported.call_id);
+                self.unpriced_of_all_inputs.remove(imported.call_id);
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        self.counts.refused += 1;
+        (self.on_progress)(Progress::Refused { number: self.counts.refused, reason });
+    }
+}
