@@ -1,5 +1,6 @@
 //! Whether this process can do its work.
 
+use domain::error_chain;
 use projections::ProjectionStatus;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
@@ -193,8 +194,7 @@ fn parked(status: &ProjectionStatus) -> Option<String> {
 /// What an error means and what to do, by what PostgreSQL or the system says; without the addresses and texts in it, since
 /// whoever asks for readiness shows no token.
 fn explain(error: &(dyn Error + 'static)) -> String {
-    let causes = || std::iter::successors(Some(error), |error| (*error).source());
-    let fault = causes().find_map(|cause| match cause.downcast_ref::<streams::DatabaseError>() {
+    let fault = error_chain(error).find_map(|cause| match cause.downcast_ref::<streams::DatabaseError>() {
         Some(error) => Some(error.fault()),
         None => cause.downcast_ref::<sqlx::Error>().map(DatabaseFault::of),
     });

@@ -136,10 +136,10 @@ impl Rooms {
     ///
     /// # Errors
     /// Where they do not get there in time.
-    pub async fn settle(&self, patience: Duration) -> anyhow::Result<Position> {
+    pub async fn wait_for_read_models(&self, timeout: Duration) -> anyhow::Result<Position> {
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
         let alerts = projections::policy_checkpoint(policies::BUDGET_ALERTS);
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         let mut head = self.log.head().await?;
         // What the policy gave rise to stands after the head that it had seen.
         self.wait_for(&[&alerts], head, deadline).await?;

@@ -2,15 +2,15 @@
 //!
 //! It gives the same commands that real agents give. Everything random is here, in the composition root.
 
-use crate::pricing;
 use chrono::Utc;
 use commands::{Commands, Context};
 use domain::agent::{Agent, AgentCommand, Profile};
-use domain::call::{Call, CallCommand, CallFacts, CallKind};
+use domain::call::{CallFacts, CallKind};
 use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::price_book::PriceBook;
 use domain::task::{TaskCommand, TaskSpec};
-use domain::{AgentId, Body, Labels, Name, TaskId, TenantId, Tokens, Usage, derived_id};
+use domain::{AgentId, Body, CallId, Labels, Name, TaskId, TenantId, Tokens, Usage, derived_id};
+use ingest::{CallReport, prices, report_call};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::{SeedableRng, seq::IndexedRandom};
@@ -67,7 +67,7 @@ impl Simulation {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut random = StdRng::from_os_rng();
-        let prices = pricing::ensure(&self.commands, &self.tenant).await?;
+        let prices = prices::load_or_init(&self.commands, &self.tenant).await?;
         self.register().await?;
         let mut fleet: Vec<_> = self.agents.iter().map(|&agent_id| Work { agent_id, task: None }).collect();
         let mut ticks = interval(Duration::from_secs_f64(1.0 / self.calls_per_second));
@@ -190,9 +190,8 @@ impl Simulation {
             error: None,
             source: Name::new("simulation")?,
         };
-        let quote = prices.quote(Some(provider), model, facts.started_at).filter(|_| !is_tool).cloned();
-        let command = CallCommand::Report { facts, quote };
-        self.commands.execute_on_new::<Call>(&self.context(), Uuid::now_v7(), command).await?;
+        let report = CallReport::new(CallId(Uuid::now_v7()), facts, prices);
+        report_call(&self.commands, &self.context(), &report).await?;
         Ok(())
     }
 

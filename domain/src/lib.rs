@@ -7,6 +7,7 @@
 mod aggregate;
 mod codec;
 mod compatibility;
+mod error_chain;
 mod ids;
 mod moment;
 mod money;
@@ -29,6 +30,7 @@ mod testing;
 pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
+pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use moment::without_leap_second;
 pub use money::{Currency, Money, MoneyError};

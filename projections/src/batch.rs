@@ -1,9 +1,10 @@
 //! Applying events to the tables of one version, within the caller's transaction.
 
-use crate::decode::{DecodedPages, Incoming, error_chain};
+use crate::decode::{DecodedPages, Incoming};
 use crate::parked::{Held, PARKED_BEFORE, park};
 use crate::projection::{Applied, ApplyError};
 use crate::target::Target;
+use domain::error_with_causes;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use std::collections::HashSet;
@@ -109,7 +110,7 @@ pub(crate) async fn try_apply(
         }
         Err(error) if error.is_permanent() => {
             savepoint.rollback().await?;
-            Ok(Err(error_chain(&error)))
+            Ok(Err(error_with_causes(&error)))
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 //! Reading the log in pages of decoded events.
 
-use domain::Event;
+use domain::{Event, error_with_causes};
 use std::sync::Arc;
 use streams::{Log, Pages, Position, ReadError, ReadFilter, RecordedEvent};
 
@@ -14,7 +14,7 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(crate) fn decode(recorded: Arc<RecordedEvent>) -> Self {
-        let event = recorded.decode().map(Arc::new).map_err(|error| error_chain(&error).into());
+        let event = recorded.decode().map(Arc::new).map_err(|error| error_with_causes(&error).into());
         Self { recorded, event }
     }
 }
@@ -65,16 +65,4 @@ impl<F: Fn(&RecordedEvent) -> bool> DecodedPages<F> {
         self.through = self.last.map_or(end, |last| last.min(end));
         Ok(Some(DecodedPage { events, through: self.through }))
     }
-}
-
-/// The messages of an error and of its sources, separated by `: `.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

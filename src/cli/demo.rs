@@ -1,15 +1,13 @@
 //! `apex demo`
 
-use super::import::{import_sample, settle};
+use super::import::{import_sample, wait_for_read_models};
 use super::{AndThenClose as _, interruptible, opened, output, report, serve, stop_signal};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
-use crate::import::{Format, Input, Options};
-use crate::ingest::Ingest;
-use crate::pricing;
 use crate::rooms::Rooms;
 use crate::simulation::Simulation;
 use domain::Name;
+use ingest::{Defaults, Format, Importer, Input, prices};
 use projections::{Dimension, ReportQuery, WholeReport};
 use std::io::Cursor;
 use std::process::ExitCode;
@@ -90,7 +88,7 @@ impl Demo {
     async fn show(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
         let address = serve::start(rooms, &self.server, &self.kafka).await?;
         import_samples(rooms).await?;
-        settle(rooms).await?;
+        wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
         let mut totals = WholeReport::open(&rooms.pool, query).await?;
@@ -112,11 +110,11 @@ impl Demo {
 }
 
 async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
-    let prices = pricing::ensure(&rooms.commands, &rooms.tenant).await?;
-    let mut ingest = Ingest::new(rooms.commands.clone(), rooms.tenant.clone(), "demo", prices);
+    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
+    let mut importer = Importer::new(rooms.commands.clone(), rooms.tenant.clone(), "demo", prices);
     for sample in SAMPLES {
         let (provider, model) = sample.attributed.unzip();
-        let options = Options {
+        let defaults = Defaults {
             model: model.map(Name::new).transpose()?,
             provider: provider.map(Name::new).transpose()?,
             agent: None,
@@ -126,7 +124,7 @@ async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
             total_bytes: u64::try_from(sample.content.len()).ok(),
             read_bytes: Arc::new(AtomicU64::new(0)),
         };
-        import_sample(&mut ingest, sample.format, options, sample.name.to_owned(), input).await?;
+        import_sample(&mut importer, sample.format, defaults, sample.name.to_owned(), input).await?;
     }
     Ok(())
 }

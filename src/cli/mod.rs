@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long a subcommand waits for the read models to catch up.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(600);
+const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What the exit codes of all subcommands mean.
 const EXIT_CODES: &str = "\

@@ -4,10 +4,10 @@ use super::output::{self, Format};
 use super::report::moment;
 use super::with_rooms;
 use crate::config::Common;
-use crate::{import, prices, pricing};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use domain::price_book::Quote;
+use ingest::{open_path, prices};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,11 +50,11 @@ const MAX_SKIPPED: usize = 10;
 impl Prices {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_rooms(common, async |rooms| {
-            let book = pricing::ensure(&rooms.commands, &rooms.tenant).await?;
+            let book = prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
             match self.command {
                 Command::Import { file, effective_from } => {
                     let shown = file.display().to_string();
-                    let input = import::open_path(file).await.with_context(|| format!("{shown} cannot be opened"))?;
+                    let input = open_path(file).await.with_context(|| format!("{shown} cannot be opened"))?;
                     let from = effective_from.unwrap_or_else(Utc::now);
                     // A thread of its own: standard input may take for ever.
                     let read = tokio::task::spawn_blocking(move || prices::litellm(input.reader, from));
@@ -68,7 +68,7 @@ impl Prices {
                     // A command of its own each time: setting back a price is not a repetition of having set it.
                     let command_id = Uuid::now_v7();
                     let given = table.prices.len();
-                    let set = pricing::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
+                    let set = prices::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
                     say!(
                         "{} of {given} prices set from {}; the book is at version {}.",
                         set.changed,

@@ -5,7 +5,7 @@ use crate::config::{Common, Kafka, Secret, Server};
 use crate::database::Database;
 use crate::readiness::{Readiness, Standing};
 use crate::rooms::Rooms;
-use crate::{pricing, telemetry};
+use crate::telemetry;
 use anyhow::Context as _;
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
     let metrics = telemetry::metrics()?;
-    pricing::ensure(&rooms.commands, &rooms.tenant).await?;
+    ingest::prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
     rooms.start_projections();
     rooms.start_maintenance();
     start_gauges(rooms);

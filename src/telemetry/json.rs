@@ -3,6 +3,7 @@
 //! The formatter of `tracing-subscriber` writes of an error only what it says itself, and leaves out its causes, which
 //! are what somebody who reads the line wants to know.
 
+use domain::error_with_causes;
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::fmt;
@@ -60,12 +61,6 @@ fn trace_id(span: &tracing::span::Id) -> Option<String> {
     span.is_valid().then(|| span.trace_id().to_string())
 }
 
-/// An error with its causes: `the log cannot be read: connection refused`.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
@@ -76,7 +71,7 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.insert(field, chain(value));
+        self.insert(field, error_with_causes(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

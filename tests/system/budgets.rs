@@ -105,7 +105,7 @@ async fn a_budget_alerts_for_spending_before_its_definition() {
     let id = define(&database, terms("0.2", BudgetScope::Tenant)).await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
     let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "0.402832");
@@ -125,7 +125,7 @@ async fn several_processes_alert_once_per_threshold() {
     }
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     for rooms in processes {
-        rooms.settle(TIMEOUT).await.unwrap();
+        rooms.wait_for_read_models(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
     }
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
@@ -198,7 +198,7 @@ impl Fixture {
 
     /// All crossings in order; asserts that the log has one alert for each delivered crossing and no other alert.
     async fn crossings(&self) -> Vec<Crossing> {
-        self.rooms.settle(TIMEOUT).await.unwrap();
+        self.rooms.wait_for_read_models(TIMEOUT).await.unwrap();
         let rows = projections::budgets::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100)
             .await
             .unwrap();
@@ -310,7 +310,7 @@ async fn alerts_that_cannot_be_raised_do_not_block_others() {
     let mut fixture = Fixture::new().await;
     fixture.database = fixture.database.unverified();
     fixture.define(terms("10", BudgetScope::Tenant)).await;
-    fixture.rooms.settle(TIMEOUT).await.unwrap();
+    fixture.rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     sqlx::query(
         "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, terms_version, spent,
              limit_amount, crossed_at_position, crossed_by_event, correlation_id, is_delivered)
@@ -321,7 +321,7 @@ async fn alerts_that_cannot_be_raised_do_not_block_others() {
     .await
     .unwrap();
     fixture.spend("2023-09-15T12:00:00Z", 6).await;
-    fixture.rooms.settle(TIMEOUT).await.unwrap();
+    fixture.rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     assert_eq!(thresholds(&alerts(&fixture.database).await), [50]);
     fixture.close().await;
 }
@@ -367,7 +367,7 @@ async fn an_amendment_without_a_change_of_cost_raises_no_alert() {
         rooms.commands.execute::<Call>(&context, id_of_call, call(at(second), 3)).await.unwrap();
     }
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
@@ -392,7 +392,7 @@ async fn an_alert_is_raised_without_waiting_for_the_next_event() {
     rooms.start_projections();
     tokio::time::sleep(std::time::Duration::from_secs(7)).await;
     sqlx::query("rollback").execute(&mut holder).await.unwrap();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
@@ -406,7 +406,7 @@ async fn a_crossing_found_later_alerts_without_a_new_event() {
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     sqlx::query(
         "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
              crossed_at_position, crossed_by_event, correlation_id)

@@ -1,9 +1,8 @@
 //! Imports with `apex import`: known totals of the samples, invalid input, kills, concurrency and limits.
 
-use apex::import::{Format, Options};
-use apex::ingest::{Fate, Ingest};
 use apex::rooms::Rooms;
 use domain::price_book::PriceBook;
+use ingest::{Defaults, Format, ImportOutcome, Importer, prices, read_records};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use std::io::Write;
@@ -312,27 +311,27 @@ async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
 async fn an_import_waits_while_the_pool_is_exhausted() {
     let database = TestDatabase::new().await;
     let rooms = rooms_on_a_small_pool(&database, Duration::from_secs(1)).await;
-    let prices = apex::pricing::ensure(&rooms.commands, &rooms.tenant).await.unwrap();
+    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await.unwrap();
     let held = Arc::new(Mutex::new(Vec::new()));
     let waits = Arc::new(AtomicUsize::new(0));
     let (released, counted) = (held.clone(), waits.clone());
-    let ingest = Ingest::new(rooms.commands.clone(), tenant(), "test", prices);
-    let mut ingest = ingest.on_wait(Arc::new(move |error| {
+    let importer = Importer::new(rooms.commands.clone(), tenant(), "test", prices);
+    let mut importer = importer.on_retry(Arc::new(move |error| {
         assert!(error.to_string().contains("cannot be read"), "{error}");
         counted.fetch_add(1, Ordering::Relaxed);
         released.lock().unwrap().clear();
     }));
     let mut import_line = async || {
         let input = std::io::Cursor::new(line("a", "10", "0.1"));
-        let record = apex::import::open(Format::Autogpt, Options::default(), Box::new(input)).unwrap().next();
-        ingest.prepare(record.unwrap().unwrap()).await.unwrap().give().await.unwrap().fate
+        let record = read_records(Format::Autogpt, Defaults::default(), Box::new(input)).unwrap().next();
+        importer.prepare(record.unwrap().unwrap()).await.unwrap().send().await.unwrap().outcome
     };
-    assert_eq!(import_line().await, Fate::Imported);
+    assert_eq!(import_line().await, ImportOutcome::Imported);
     for _ in 0..2 {
         let connection = rooms.pool.acquire().await.unwrap();
         held.lock().unwrap().push(connection);
     }
-    assert_eq!(import_line().await, Fate::Duplicate);
+    assert_eq!(import_line().await, ImportOutcome::Duplicate);
     assert!(waits.load(Ordering::Relaxed) > 0, "the import did not wait: the test proves nothing");
     rooms.close().await.unwrap();
 }
@@ -447,13 +446,13 @@ async fn a_file_without_any_call_is_not_a_success() {
         "spanId":"a2ab1959c1c3bfa2","name":"GET /","startTimeUnixNano":"1773136800000000000"}]}]}]}"#;
     let other_format = std::fs::read_to_string(sample("autogpt.jsonl")).unwrap();
     for (format, content, code, reason) in [
-        ("claude-code", other_format.as_str(), 1, "not understood: none of its 37 records is one of claude-code"),
-        ("claude-code", user, 4, "no call: it holds 1 records of claude-code, none a call"),
-        ("claude-code", "\n", 4, "no call: it holds no record"),
-        ("otlp", span, 4, "no call: it holds 1 records of otlp, none a call"),
-        ("otlp", r#"{"resourceSpans":[]}"#, 4, "no call: it holds no record"),
-        ("autogpt", user, 3, "not understood: all of its 1 records were refused as autogpt"),
-        ("azure-llm", "TIMESTAMP,ContextTokens,GeneratedTokens\n", 4, "no call: it holds no record"),
+        ("claude-code", other_format.as_str(), 1, "wrong format: none of its 37 records is of the format claude-code"),
+        ("claude-code", user, 4, "no calls: none of its 1 records of claude-code is a call"),
+        ("claude-code", "\n", 4, "no calls: the file has no records"),
+        ("otlp", span, 4, "no calls: none of its 1 records of otlp is a call"),
+        ("otlp", r#"{"resourceSpans":[]}"#, 4, "no calls: the file has no records"),
+        ("autogpt", user, 3, "wrong format? All of its 1 records were refused as autogpt"),
+        ("azure-llm", "TIMESTAMP,ContextTokens,GeneratedTokens\n", 4, "no calls: the file has no records"),
     ] {
         let path = write(content);
         let ran = database.run(&["import", format, "--model", "m", &path]).await;
@@ -476,7 +475,7 @@ async fn records_of_another_format_are_counted_beside_calls() {
     let ran =
         database.run(&["import", "claude-code", path.to_str().unwrap(), "--format", "json"]).await.assert_success();
     assert_eq!((&ran.json()[0]["imported"], &ran.json()[0]["foreign"]), (&json!(1), &json!(2)));
-    assert!(ran.stderr.contains("2 records that are not of claude-code"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 records that are not of the format claude-code"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
     execute(closing, budget(terms("9", chrono_tz::UTC), false)).await;
     database.run(&["import", "--no-wait", "otlp", &sample("otlp.json")]).await.assert_success();
     execute(closing, BudgetCommand::Close { at: at(2) }).await;
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
 
     let live = fingerprints(&rooms).await;
     for (_, tables) in &live {
@@ -124,7 +124,7 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
         switch(&rooms.pool, &rooms.log, projection).await.unwrap();
     }
     assert_eq!(fingerprints(&rooms).await, live);
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     assert_eq!(fingerprints(&rooms).await, live, "a rebuild must not cause any event");
     rooms.close().await.unwrap();
 }
@@ -163,7 +163,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
     rooms.log.append(append(vec![stream(poisoned, Expected::Any, 2)])).await.unwrap();
     append_examples(&rooms).await;
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let parked = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
     assert_eq!(parked.len(), 2, "{parked:?}");
     assert!(parked.iter().all(|event| event.projection == "tasks" && event.stream_id == poisoned));
@@ -256,7 +256,7 @@ async fn several_workers_of_one_projection_apply_each_event_once() {
         database.run(&["import", "--no-wait", format, &sample(file)]).await.assert_success();
     }
     for rooms in &processes {
-        rooms.settle(TIMEOUT).await.unwrap();
+        rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     }
     assert_eq!(database.total().await["calls"], 37 + 22);
     assert_eq!(database.total().await["tool_calls"], 16);

@@ -69,7 +69,7 @@ async fn parked_events_are_a_warning_in_readiness() {
     // A task is started twice without having been submitted, which cannot be applied.
     rooms.log.append(append(vec![stream(Uuid::now_v7(), Expected::Any, 2)])).await.unwrap();
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let result = check(&Readiness::new(database.pool.clone(), rooms.log.clone()), "projections").await;
     assert!(result.ok, "{result:?}");
     assert!(result.detail.contains("WARNING: tasks has 2 parked events"), "{result:?}");

@@ -492,7 +492,7 @@ async fn heartbeats_advance_a_filter_without_matches_so_that_nothing_is_read_aga
         };
         tokio::time::timeout(TIMEOUT, reached).await.unwrap();
         assert_eq!((client.cursor, client.seen.len()), (head, 0));
-        rooms.settle(TIMEOUT).await.unwrap();
+        rooms.wait_for_read_models(TIMEOUT).await.unwrap();
         rooms.close().await.unwrap();
         server.terminate().await;
         // A restarted server has nothing cached.

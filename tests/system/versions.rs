@@ -141,7 +141,7 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     for _ in 0..50 {
         task(&rooms, agent).await;
     }
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let rooms = Arc::new(rooms);
     let load = Load::start(&rooms, agent);
     load.wait_for_queries(50).await;

@@ -118,7 +118,7 @@ async fn an_interrupted_build_resumes_at_its_checkpoint() {
     let mut rooms = database.rooms().await;
     append_examples(&rooms).await;
     rooms.start_projections();
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let projections_to_build = [by_name("tasks").unwrap()];
     let head = rooms.log.head().await.unwrap();
     let stopped = Cell::new(false);
@@ -164,7 +164,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     let server = database.serve(&[]).await;
     let rooms = database.rooms().await;
     append_examples(&rooms).await;
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let ready = Readiness {
         max_standstill: Duration::from_secs(2),
         ..Readiness::new(database.pool.clone(), rooms.log.clone())
@@ -198,7 +198,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     wait_until("readiness fails without a worker of that version", async || !readiness(&ready).await.ok).await;
     sqlx::query("update apex.checkpoints set version = 1 where name = 'agents'").execute(&mut owner).await.unwrap();
     wait_until("a worker of that version catches up", async || readiness(&ready).await.ok).await;
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

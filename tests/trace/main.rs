@@ -56,7 +56,7 @@ async fn one_mutation_is_one_trace() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
-    rooms.settle(TIMEOUT).await.unwrap();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
 
     let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
     let traceparent = event.metadata().unwrap().traceparent.unwrap();

@@ -11,9 +11,10 @@ use crate::caller::Caller;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
-use domain::call::{Call as Aggregate, CallCommand, CallError, CallFacts, CallKind as DomainKind};
-use domain::price_book::{PriceBook, Quote};
-use domain::{AgentId, CallId, Money, TaskId, Usage as DomainUsage, UsageError, derived_id};
+use domain::call::{CallError, CallFacts, CallKind as DomainKind};
+use domain::price_book::PriceBook;
+use domain::{AgentId, CallId, Money, TaskId, Usage as DomainUsage, UsageError};
+use ingest::{CallReport, call_id as derived_call_id, report_call};
 use projections::calls::{self, CallFilter, CallRow};
 use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
@@ -400,9 +401,11 @@ impl CallMutation {
             Ok(facts) => facts,
             Err(invalid) => return Ok(payload::refused::<CallCommandError>(&context, id, invalid).into()),
         };
-        let quote = quote(ctx, &facts).await?;
         let commands = &ctx.data::<Arc<Services>>()?.commands;
-        let result = commands.execute_on_new::<Aggregate>(&context, id, CallCommand::Report { facts, quote }).await;
+        let prices = commands.load::<PriceBook>(&context.tenant, PriceBook::id()).await;
+        let prices = prices.map_err(|error| errors::failed(&error))?;
+        let report = CallReport::new(CallId(id), facts, &prices.state);
+        let result = report_call(commands, &context, &report).await;
         payload::settle::<_, _, CallCommandError>(&context, id, result).map(Into::into)
     }
 }
@@ -413,7 +416,7 @@ fn call_id(input: &ReportCallInput) -> Result<Result<Uuid, Invalid>> {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give `id` or `callKey`, not both")),
         // All calls with a key that says nothing would be one.
         (None, Some(key)) => Ok(input::name("callKey", key.clone())
-            .map(|key| derived_id(&["call", input.provider.as_deref().unwrap_or_default(), key.as_str()]))),
+            .map(|key| derived_call_id(&[input.provider.as_deref().unwrap_or_default(), key.as_str()]).0)),
         (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id).map(Ok),
     }
 }
@@ -456,14 +459,4 @@ fn usage(input: UsageInput) -> Result<DomainUsage, Invalid> {
         cache_write: input::tokens("usage.cacheWrite", input.cache_write)?,
         reasoning: input::tokens("usage.reasoning", input.reasoning)?,
     })
-}
-
-/// The price of a call's model when the call began, if one is known.
-async fn quote(ctx: &Context<'_>, facts: &CallFacts) -> Result<Option<Quote>> {
-    let Some(model) = &facts.model else { return Ok(None) };
-    let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-    let book = services.commands.load::<PriceBook>(&caller.tenant, PriceBook::id()).await;
-    let book = book.map_err(|error| errors::failed(&error))?;
-    let provider = facts.provider.as_ref().map(domain::Name::as_str);
-    Ok(book.state.quote(provider, model.as_str(), facts.started_at).cloned())
 }

@@ -1,0 +1,178 @@
+//! The import of one file, with its progress bar, its messages and its counts.
+
+use anyhow::Context as _;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use ingest::{
+    Defaults, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source, UnpricedCalls,
+    open_path,
+};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The counts of a file.
+#[derive(Debug, Default, Clone, Serialize)]
+pub(super) struct FileCounts {
+    file: String,
+    #[serde(flatten)]
+    pub(super) counts: ImportCounts,
+    /// Why the file was not read to its end, or nothing in it was imported.
+    error: Option<String>,
+}
+
+/// How the import of a file ended.
+pub(super) enum Ending {
+    /// The file was read to its end.
+    Complete,
+    /// The file contains no calls.
+    NoCalls,
+    /// The file could not be read to its end, or has another format.
+    Unreadable,
+    /// The log failed, so that no other file can be imported either.
+    Stopped(anyhow::Error),
+}
+
+/// The maximum number of refusals shown per file; further ones are only counted.
+const MAX_SHOWN_REFUSALS: u64 = 20;
+
+impl FileCounts {
+    pub(super) fn header() -> Vec<String> {
+        ["file", "imported", "amended", "duplicate", "refused", "unpriced"].map(str::to_owned).to_vec()
+    }
+
+    pub(super) fn row(&self) -> Vec<String> {
+        let ImportCounts { imported, amended, duplicate, refused, unpriced, .. } = self.counts;
+        let counts = [imported, amended, duplicate, refused, unpriced].map(|count| HumanCount(count).to_string());
+        std::iter::once(self.file.clone()).chain(counts).collect()
+    }
+}
+
+/// Imports a file.
+pub(super) async fn import_file(
+    importer: &mut Importer,
+    format: Format,
+    defaults: Defaults,
+    path: &Path,
+    unpriced: &mut UnpricedCalls,
+) -> (FileCounts, Ending) {
+    let file = path.display().to_string();
+    match open_path(path.to_owned()).await.with_context(|| format!("{file} cannot be opened")) {
+        Ok(input) => import_input(importer, format, defaults, file, input, unpriced).await,
+        Err(error) => {
+            let error = format!("{error:#}");
+            say!("error: {error}");
+            (FileCounts { file, error: Some(error), ..FileCounts::default() }, Ending::Unreadable)
+        }
+    }
+}
+
+/// Imports a sample that comes with the program.
+///
+/// # Errors
+/// If it was not read to its end, or contains no calls.
+pub(in crate::cli) async fn import_sample(
+    importer: &mut Importer,
+    format: Format,
+    defaults: Defaults,
+    name: String,
+    input: Input,
+) -> anyhow::Result<()> {
+    let mut unpriced = UnpricedCalls::default();
+    let (counts, ending) = import_input(importer, format, defaults, name, input, &mut unpriced).await;
+    match ending {
+        Ending::Complete => Ok(()),
+        Ending::NoCalls | Ending::Unreadable => anyhow::bail!("{} was not imported completely", counts.file),
+        Ending::Stopped(error) => Err(error),
+    }
+}
+
+/// Imports an opened input, shown as `file`.
+async fn import_input(
+    importer: &mut Importer,
+    format: Format,
+    defaults: Defaults,
+    file: String,
+    input: Input,
+    unpriced: &mut UnpricedCalls,
+) -> (FileCounts, Ending) {
+    let bar = progress_bar(&file, input.total_bytes);
+    let on_progress = |progress: Progress<'_>| match progress {
+        Progress::Counted(counts) => {
+            bar.set_position(input.read_bytes.load(Ordering::Relaxed));
+            let (recorded, refused) = (HumanCount(counts.recorded()), HumanCount(counts.refused));
+            bar.set_message(format!("{recorded} records, {refused} refused"));
+        }
+        Progress::Refused { number, reason } if number <= MAX_SHOWN_REFUSALS => {
+            bar.suspend(|| say!("refused: {file}: {reason}"));
+        }
+        Progress::Refused { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
+            bar.suspend(|| say!("refused: {file}: further refusals are not shown"));
+        }
+        Progress::Refused { .. } => {}
+    };
+    let source = Source { format, defaults, reader: input.reader };
+    // An interruption drops this future, as it does with those of all subcommands.
+    let result = ingest::import(importer, source, unpriced, on_progress, std::future::pending()).await;
+    bar.finish_and_clear();
+    let ImportResult { counts, stopped } = result;
+    if counts.recorded() > 0 && counts.other_format > 0 {
+        let (skipped, format) = (HumanCount(counts.other_format), format.as_str());
+        say!("skipped: {file}: {skipped} records that are not of the format {format}");
+    }
+    let (error, ending) = match stopped {
+        None => match nothing_imported(format, &counts) {
+            None => return (FileCounts { file, counts, error: None }, Ending::Complete),
+            Some((error, ending)) => (error, ending),
+        },
+        Some(ImportStopped::Input(error)) => {
+            let recorded = counts.recorded();
+            let error = anyhow::Error::from(error).context(format!("stopped after {recorded} records, which are kept"));
+            (format!("{error:#}"), Ending::Unreadable)
+        }
+        Some(ImportStopped::Record { location, error }) => {
+            let error = anyhow::Error::from(error).context(format!("{file} {location}"));
+            return (FileCounts { file, counts, error: None }, Ending::Stopped(error));
+        }
+        Some(error) => return (FileCounts { file, counts, error: None }, Ending::Stopped(error.into())),
+    };
+    say!("error: {file}: {error}");
+    (FileCounts { file, counts, error: Some(error) }, ending)
+}
+
+/// The error of a file that was read to its end, but of which nothing was imported.
+fn nothing_imported(format: Format, counts: &ImportCounts) -> Option<(String, Ending)> {
+    let (format, refused) = (format.as_str(), counts.refused);
+    match counts {
+        _ if counts.recorded() > 0 => None,
+        ImportCounts { not_calls: 1.., .. } if refused == 0 => {
+            Some((format!("no calls: none of its {} records of {format} is a call", counts.not_calls), Ending::NoCalls))
+        }
+        ImportCounts { not_calls: 1.., .. } => None,
+        ImportCounts { other_format: 1.., .. } => {
+            let all = counts.other_format + refused;
+            let error = format!("wrong format: none of its {all} records is of the format {format}");
+            Some((error, Ending::Unreadable))
+        }
+        _ if refused > 0 => {
+            let error = format!("wrong format? All of its {refused} records were refused as {format}");
+            Some((error, Ending::Complete))
+        }
+        _ => Some(("no calls: the file has no records".to_owned(), Ending::NoCalls)),
+    }
+}
+
+/// A progress bar on standard error; hidden if that is not a terminal.
+fn progress_bar(file: &str, total_bytes: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total_bytes {
+        Some(total) => {
+            (ProgressBar::new(total), "{prefix} {wide_bar} {percent:>3} % {msg} {elapsed_precise} (ready in {eta})")
+        }
+        None => (ProgressBar::new_spinner(), "{prefix} {spinner} {bytes} {msg} {elapsed_precise}"),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.set_prefix(file.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
