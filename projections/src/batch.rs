@@ -119,30 +119,11 @@ pub(crate) async fn try_apply(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{DateTime, Utc};
-    use domain::TenantId;
-    use streams::Version;
-    use uuid::Uuid;
+    use crate::testing::recorded;
 
-    /// An event on a stream; whether it can be decoded depends on its type.
+    /// An event on a stream, which cannot be decoded if its type is unknown.
     fn event(position: u64, stream: u128, name: &str) -> Incoming {
-        let payload = r#"{"at":"2023-09-01T00:00:00Z"}"#.to_owned();
-        Incoming::decode(Arc::new(RecordedEvent {
-            position: Position::from(position),
-            stream: StreamKey {
-                tenant: TenantId::as_stored("default".to_owned()),
-                category: "agent".into(),
-                id: Uuid::from_u128(stream),
-            },
-            version: Version::from(1),
-            event_id: Uuid::from_u128(position.into()),
-            name: name.to_owned(),
-            schema_version: 1,
-            payload,
-            metadata: "{}".to_owned(),
-            recorded_at: DateTime::<Utc>::UNIX_EPOCH,
-            content_hash: Vec::new(),
-        }))
+        Incoming::decode(recorded(position, "agent", stream, name, r#"{"at":"2023-09-01T00:00:00Z"}"#))
     }
 
     fn positions(plan: &Plan) -> (Vec<i64>, Vec<(u64, &str)>) {

@@ -27,6 +27,8 @@ mod source;
 mod state;
 mod status;
 mod target;
+#[cfg(test)]
+mod testing;
 mod transaction;
 mod verify;
 mod versions;

@@ -206,3 +206,32 @@ pub async fn list(
     let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref()).bind(filter.search.as_deref());
     Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fold;
+
+    const STORED: (&str, &str) = (
+        "memory.stored",
+        r#"{"agent_id":"0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01","content":"The build ends at four.","tags":["build"],
+            "at":"2023-09-01T07:00:00Z"}"#,
+    );
+
+    #[test]
+    fn a_forgotten_memory_keeps_neither_content_nor_tags() {
+        let stored: MemoryRow = fold(&[STORED]).unwrap().unwrap();
+        assert_eq!((&*stored.content, &*stored.realm), ("The build ends at four.", "private"));
+        let forgotten = ("memory.forgotten", r#"{"at":"2023-09-01T09:00:00Z"}"#);
+        let row: MemoryRow = fold(&[STORED, forgotten]).unwrap().unwrap();
+        assert_eq!((&*row.content, row.tags.len(), row.forgotten_at.is_some()), ("", 0, true));
+    }
+
+    #[test]
+    fn recalls_are_counted() {
+        let recalled =
+            ("memory.recalled", r#"{"agent_id":"0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01","at":"2023-09-01T08:00:00Z"}"#);
+        let row: MemoryRow = fold(&[STORED, recalled, recalled]).unwrap().unwrap();
+        assert_eq!((row.recalls, row.version), (2, 3));
+    }
+}

@@ -217,3 +217,32 @@ pub async fn list(
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
     Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fold;
+
+    const SUBMITTED: (&str, &str) = (
+        "task.submitted",
+        r#"{"title":"fix the build","agent_id":"0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01","at":"2023-09-01T07:00:00Z"}"#,
+    );
+    const STARTED: (&str, &str) = ("task.started", r#"{"at":"2023-09-01T08:00:00Z"}"#);
+
+    #[test]
+    fn a_completed_task_has_its_result_and_is_at_100_percent() {
+        let progressed = ("task.progressed", r#"{"percent":40,"note":"compiling","at":"2023-09-01T08:30:00Z"}"#);
+        let completed = ("task.completed", r#"{"result":"merged","at":"2023-09-01T09:00:00Z"}"#);
+        let row: TaskRow = fold(&[SUBMITTED, STARTED, progressed, completed]).unwrap().unwrap();
+        assert_eq!((&*row.status, row.percent, row.outcome.as_deref()), ("completed", 100, Some("merged")));
+        assert_eq!((row.note.as_deref(), row.version, row.position), (Some("compiling"), 4, 4));
+        let at = |hour| Some(format!("2023-09-01T{hour:02}:00:00Z").parse().unwrap());
+        assert_eq!((Some(row.submitted_at), row.started_at, row.ended_at), (at(7), at(8), at(9)));
+    }
+
+    #[test]
+    fn an_event_of_a_task_that_was_never_submitted_is_refused() {
+        let error = fold::<TaskRow>(&[STARTED]).unwrap_err();
+        assert!(error.is_permanent() && error.to_string().contains("has no row"), "{error}");
+    }
+}

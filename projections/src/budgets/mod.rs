@@ -192,3 +192,36 @@ pub async fn months(
     );
     Ok(query.bind(tenant.as_str()).bind(budget_ids).fetch_all(pool).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fold;
+
+    fn terms(limit: &str, at: &str) -> String {
+        format!(
+            r#"{{"name":"platform","scope":{{"kind":"tenant"}},"limit":"{limit}","currency":"USD",
+                "time_zone":"Europe/Berlin","thresholds":[50,100],"at":"{at}"}}"#
+        )
+    }
+
+    #[test]
+    fn a_revised_budget_has_the_new_terms_and_the_time_of_its_definition() {
+        let (defined, revised) = (terms("250.5", "2023-09-01T07:00:00Z"), terms("300", "2023-09-02T07:00:00Z"));
+        let events = [("budget.defined", &*defined), ("budget.revised", &*revised)];
+        let row: BudgetRow = fold(&events).unwrap().unwrap();
+        assert_eq!(
+            (row.limit_amount.to_string(), row.thresholds, row.closed),
+            ("300".to_owned(), vec![50, 100], false)
+        );
+        assert_eq!(row.defined_at.to_rfc3339(), "2023-09-01T07:00:00+00:00");
+    }
+
+    #[test]
+    fn a_closed_budget_keeps_its_terms() {
+        let defined = terms("250.5", "2023-09-01T07:00:00Z");
+        let closed = ("budget.closed", r#"{"at":"2023-09-03T07:00:00Z"}"#);
+        let row: BudgetRow = fold(&[("budget.defined", &*defined), closed]).unwrap().unwrap();
+        assert_eq!((row.closed, row.version, row.limit_amount.to_string()), (true, 2, "250.5".to_owned()));
+    }
+}
