@@ -119,7 +119,7 @@ impl Retry {
         let mut pause = FIRST_PAUSE;
         loop {
             match give().await {
-                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
+                Err(error) if error.is_retryable() && tokio::time::Instant::now() < deadline => {
                     (self.on_wait)(&error);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);
