@@ -1,7 +1,7 @@
 //! Metrics of the events that this process appended. Each event is counted once across all processes, by the one that
 //! appended it.
 
-use domain::call::{CallEvent, CallKind, Charged};
+use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::task::{Task, TaskEvent};
 use domain::{Aggregate, Usage};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -82,7 +82,7 @@ where
 }
 
 fn record_call(event: &CallEvent) {
-    let (before, after) = event.difference();
+    let (before, after) = event.before_and_after();
     let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
     let used = before.map_or_else(Usage::default, |before| before.facts.usage);
     let now = after.facts.usage;
@@ -96,8 +96,8 @@ fn record_call(event: &CallEvent) {
     for (kind, now, used) in kinds {
         counter!("apex_tokens_total", "model" => model.clone(), "kind" => kind).increment(now.saturating_sub(used));
     }
-    let dollars = |charged: Option<&Charged>| {
-        charged.and_then(Charged::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)
+    let dollars = |charged: Option<&ChargedCall>| {
+        charged.and_then(ChargedCall::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)
     };
     // A gauge that only rises, which is exported as a counter: this library's counters hold integers, and money has
     // fractions. An amendment that lowers the cost subtracts nothing, as for tokens: Prometheus reads a counter that

@@ -278,11 +278,11 @@ impl From<BudgetError> for BudgetCommandError {
             BudgetError::NotDefined => BudgetErrorCode::NotDefined,
             BudgetError::AlreadyDefined => BudgetErrorCode::AlreadyDefined,
             BudgetError::Closed => BudgetErrorCode::Closed,
-            BudgetError::ScopeFixed => BudgetErrorCode::ScopeFixed,
+            BudgetError::ScopeImmutable => BudgetErrorCode::ScopeFixed,
             BudgetError::LimitNotPositive(_) => BudgetErrorCode::LimitNotPositive,
-            BudgetError::BadThreshold(_) => BudgetErrorCode::BadThreshold,
+            BudgetError::InvalidThreshold(_) => BudgetErrorCode::BadThreshold,
             BudgetError::TooManyThresholds(_) => BudgetErrorCode::TooManyThresholds,
-            BudgetError::BadMonth(_) => BudgetErrorCode::InvalidInput,
+            BudgetError::InvalidMonth(_) => BudgetErrorCode::InvalidInput,
         };
         Self::new(code, error)
     }

@@ -245,8 +245,8 @@ impl From<TaskRejection> for TaskCommandError {
         let code = match refusal {
             TaskRejection::Task(TaskError::NotSubmitted) => TaskErrorCode::NotSubmitted,
             TaskRejection::Task(TaskError::AlreadySubmitted) => TaskErrorCode::AlreadySubmitted,
-            TaskRejection::Task(TaskError::NotPossible { .. }) => TaskErrorCode::NotPossible,
-            TaskRejection::Task(TaskError::BadPercent(_)) => TaskErrorCode::BadPercent,
+            TaskRejection::Task(TaskError::InvalidTransition { .. }) => TaskErrorCode::NotPossible,
+            TaskRejection::Task(TaskError::InvalidPercent(_)) => TaskErrorCode::BadPercent,
             TaskRejection::Task(TaskError::AlreadyStarted) => TaskErrorCode::AlreadyStarted,
             TaskRejection::Task(TaskError::AlreadyEnded(_)) => TaskErrorCode::AlreadyEnded,
             TaskRejection::Agent(AgentRejection::NotRegistered(_)) => TaskErrorCode::UnknownAgent,
