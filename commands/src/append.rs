@@ -55,6 +55,29 @@ fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Aggregate;
+    use domain::agent::{Agent, AgentCommand};
+    use std::convert::Infallible;
+
+    #[test]
+    fn an_append_expects_the_version_decided_on_and_those_of_the_guards() {
+        let context = Context::new("default".parse().unwrap(), "ada", Uuid::from_u128(9));
+        let key = StreamKey { tenant: context.tenant.clone(), category: "task".into(), id: Uuid::from_u128(1) };
+        let register = AgentCommand::Register {
+            profile: serde_json::from_str(r#"{"name":"ada"}"#).unwrap(),
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let events = Agent::default().decide(register).unwrap();
+        let guard = Guard { category: "agent".into(), id: Uuid::from_u128(2), version: Version::from(5) };
+        let append = build_append::<_, Infallible>(&context, &key, Version::from(3), &events, vec![guard]).unwrap();
+        assert_eq!(append.metadata.command_id, context.command_id);
+        let [own, guard] = append.streams.as_slice() else { panic!("{:?}", append.streams) };
+        assert_eq!((own.id, &own.expected), (key.id, &Expected::Exact(Version::from(3))));
+        assert_eq!(own.events.len(), 1);
+        assert_eq!(own.events[0].event_id, event_id(&key, context.command_id, 0));
+        assert_eq!((guard.id, &guard.expected), (Uuid::from_u128(2), &Expected::Exact(Version::from(5))));
+        assert!(guard.events.is_empty(), "a guard stream is not changed");
+    }
 
     /// Golden: if an id changed, every retry of an old command would write different events.
     #[test]

@@ -328,3 +328,27 @@ fn check_and_decide<A: Aggregate, E: std::error::Error + 'static>(
         _ => decide(&aggregate.state).map_err(Error::Rejected),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::agent::{Agent, AgentError};
+
+    #[test]
+    fn an_unexpected_version_is_reported_before_the_aggregate_decides() {
+        let reject = |_: &Agent| Err(AgentError::NotRegistered);
+        let loaded = Loaded::<Agent> { version: Version::from(3), ..Loaded::default() };
+        let mut context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
+        let decided = check_and_decide(&context, &loaded, reject);
+        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
+        context.expected_version = Some(Version::from(3));
+        let decided = check_and_decide(&context, &loaded, reject);
+        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
+        context.expected_version = Some(Version::from(2));
+        let decided = check_and_decide(&context, &loaded, reject);
+        let (expected, current) = (Version::from(2), Version::from(3));
+        assert!(
+            matches!(decided, Err(Error::WrongVersion { expected: e, current: c }) if (e, c) == (expected, current))
+        );
+    }
+}

@@ -51,3 +51,24 @@ impl<A> Outcome<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::agent::{Agent, AgentError};
+    use uuid::Uuid;
+
+    fn without_receipt(rejection: Option<Error<AgentError>>) -> Result<Outcome<Agent>, Error<AgentError>> {
+        let context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
+        let aggregate = Arc::new(Loaded { position: Position::from(7), ..Loaded::default() });
+        Outcome::without_append(&context, aggregate, None, rejection)
+    }
+
+    #[test]
+    fn a_command_without_receipt_is_rejected_or_already_done_at_the_position_of_the_aggregate() {
+        let outcome = without_receipt(None).unwrap();
+        assert_eq!((outcome.kind, outcome.position), (OutcomeKind::AlreadyDone, Position::from(7)));
+        let rejected = without_receipt(Some(Error::Rejected(AgentError::NotRegistered)));
+        assert!(matches!(rejected, Err(Error::Rejected(AgentError::NotRegistered))));
+    }
+}

@@ -61,7 +61,8 @@ impl Snapshots {
     }
 
     /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`. Never waits. The
-    /// version of the last snapshot does not have to be stored: it is that multiple.
+    /// version of the last snapshot does not have to be stored: fewer than `every_events` events follow it, or the next
+    /// snapshot is due.
     pub(crate) fn offer<A: Aggregate>(&self, key: &StreamKey, before: Version, loaded: &Arc<Loaded<A>>) {
         let multiple = |version: Version| version.get().checked_div(self.every_events);
         if multiple(before) == multiple(loaded.version) {
@@ -151,4 +152,77 @@ async fn write_pending(log: Log, mut pending: mpsc::Receiver<PendingSnapshot>, s
 
 fn count(outcome: &'static str) {
     counter!("apex_snapshots_total", "outcome" => outcome).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::agent::{Agent, AgentCommand};
+
+    const EVERY: u64 = 100;
+
+    fn snapshots(every_events: u64) -> (Snapshots, mpsc::Receiver<PendingSnapshot>) {
+        let (queue, pending) = mpsc::channel(MAX_PENDING);
+        let (closing, _) = watch::channel(false);
+        let (_, ended) = watch::channel(());
+        (Snapshots { queue, every_events, closing: Arc::new(closing), ended }, pending)
+    }
+
+    fn key() -> StreamKey {
+        StreamKey { tenant: "default".parse().unwrap(), category: Agent::CATEGORY.into(), id: uuid::Uuid::nil() }
+    }
+
+    fn offered(every_events: u64, before: u64, after: u64) -> bool {
+        let (snapshots, mut pending) = snapshots(every_events);
+        let loaded = Loaded::<Agent> { version: Version::from(after), ..Loaded::default() };
+        snapshots.offer(&key(), Version::from(before), &Arc::new(loaded));
+        pending.try_recv().is_ok_and(|snapshot| snapshot.version == Version::from(after))
+    }
+
+    #[test]
+    fn a_snapshot_is_offered_when_the_stream_grows_past_a_multiple() {
+        assert!(offered(EVERY, 99, 100));
+        assert!(offered(EVERY, 0, 250));
+        assert!(offered(EVERY, 199, 201));
+        assert!(!offered(EVERY, 100, 199), "a snapshot at or after version 100 exists");
+        assert!(!offered(EVERY, 100, 100));
+    }
+
+    #[test]
+    fn without_an_interval_no_snapshot_is_offered() {
+        assert!(!offered(0, 0, 1_000_000));
+    }
+
+    #[test]
+    fn a_full_queue_leaves_snapshots_out_and_never_blocks() {
+        let (snapshots, mut pending) = snapshots(1);
+        let loaded = Arc::new(Loaded::<Agent> { version: Version::from(1), ..Loaded::default() });
+        for _ in 0..MAX_PENDING + 5 {
+            snapshots.offer(&key(), Version::ZERO, &loaded);
+        }
+        assert_eq!(std::iter::from_fn(|| pending.try_recv().ok()).count(), MAX_PENDING);
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_encode_to_the_same_text_is_not_used() {
+        let register = AgentCommand::Register {
+            profile: serde_json::from_str(r#"{"name":"ada"}"#).unwrap(),
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let events = Agent::default().decide(register).unwrap();
+        let agent = events.iter().fold(Agent::default(), |agent, event| agent.evolve(event));
+        let text = serde_json::to_string(&agent).unwrap();
+        assert_eq!(decode::<Agent>(&text), Some(agent));
+        for damaged in [
+            text.replace("ada", "ad\u{0}"),
+            text.replacen('{', "{ ", 1),
+            text.replacen('{', r#"{"unknown":1,"#, 1),
+            text.replace(r#","reason":null"#, ""),
+            "{}".to_owned(),
+            String::new(),
+        ] {
+            assert_ne!(damaged, text);
+            assert_eq!(decode::<Agent>(&damaged), None, "{damaged}");
+        }
+    }
 }
