@@ -127,22 +127,21 @@ impl Aggregate for PriceBook {
         if prices.is_empty() {
             return Err(PriceBookError::Empty);
         }
-        let mut changed: BTreeMap<(Name, Name, DateTime<Utc>), Price> = BTreeMap::new();
+        let mut given: BTreeMap<(Name, Name, DateTime<Utc>), Price> = BTreeMap::new();
         for price in prices {
             let key = (price.model.clone(), price.provider.clone(), price.effective_from);
-            if changed.get(&key).is_some_and(|other| *other != price) {
+            if given.get(&key).is_some_and(|other| *other != price) {
                 return Err(PriceBookError::ConflictingPrices {
                     provider: price.provider,
                     model: price.model,
                     effective_from: price.effective_from,
                 });
             }
-            if self.existing_price(&price) != Some(&price) {
-                changed.insert(key, price);
-            }
+            given.insert(key, price);
         }
-        Ok(changed
+        Ok(given
             .into_values()
+            .filter(|price| self.existing_price(price) != Some(price))
             .map(|price| PriceBookEvent::Set(PriceSet { price, source: source.clone(), at }))
             .collect())
     }

@@ -41,9 +41,11 @@ fn prices_that_are_already_set_append_nothing() {
 
 #[test]
 fn a_command_with_conflicting_prices_or_none_is_rejected() {
-    given::<PriceBook>([]).when(command(vec![price("o", 0, "3"), price("o", 0, "2")])).then_rejected(
-        PriceBookError::ConflictingPrices { provider: name("o"), model: name("m"), effective_from: at(0) },
-    );
+    let conflict = PriceBookError::ConflictingPrices { provider: name("o"), model: name("m"), effective_from: at(0) };
+    for prices in [vec![price("o", 0, "3"), price("o", 0, "2")], vec![price("o", 0, "2"), price("o", 0, "3")]] {
+        given::<PriceBook>([]).when(command(prices.clone())).then_rejected(conflict.clone());
+        given::<PriceBook>([set(price("o", 0, "3"))]).when(command(prices)).then_rejected(conflict.clone());
+    }
     given::<PriceBook>([]).when(command(vec![])).then_rejected(PriceBookError::Empty);
 }
 
