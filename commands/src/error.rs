@@ -55,18 +55,4 @@ impl<E: std::error::Error + 'static> Error<E> {
             | Self::Encode(_) => false,
         }
     }
-
-    /// Converts the aggregate's rejection, and leaves every other error as it is.
-    pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
-        match self {
-            Self::Rejected(rejection) => Error::Rejected(map(rejection)),
-            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
-            Self::CommandIdReused => Error::CommandIdReused,
-            Self::Contended => Error::Contended,
-            Self::Append(error) => Error::Append(error),
-            Self::Load(error) => Error::Load(error),
-            Self::Decode(error) => Error::Decode(error),
-            Self::Encode(error) => Error::Encode(error),
-        }
-    }
 }
