@@ -197,7 +197,9 @@ impl Commands {
             }
             let longest = backoff(attempt, self.config.max_attempts, error)?;
             if !longest.is_zero() {
-                tokio::time::sleep(longest.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+                // Drawn before the wait: the generator is not `Send`.
+                let jitter = rand::rng().random_range(0.5..1.0);
+                tokio::time::sleep(longest.mul_f64(jitter)).await;
             }
         }
         Err(Error::Contended)
