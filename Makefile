@@ -1,7 +1,8 @@
-# What a person does with a checkout, and what CI does: CI runs `make ci` and nothing else.
-# Everything that is needed beside Rust is installed or fetched on the way, once.
+# Targets for people with a checkout, and for CI: CI runs `make ci` and nothing else.
+# What the targets need besides Rust is installed or fetched once, when it is needed first.
 
-# Compiling librdkafka takes a C and a C++ compiler. Debian's default Java is 17 or newer from 12 on.
+# librdkafka is compiled from source, which takes a C and a C++ compiler. Debian's default Java is 17 or newer from
+# Debian 12 on.
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv
@@ -10,56 +11,82 @@ PEER_PACKAGES := $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-v
 DENY_VERSION := 0.20.2
 DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
+# Packages of the workspace whose unit tests need no services.
+UNIT_TEST_PACKAGES := domain streams commands projections api
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build test chaos fuzz bench bench-peers known-answers fmt lint deny advisories pin-images ci graphiql
+.PHONY: help demo build check test chaos fuzz measure bench bench-peers full known-answers fmt lint deny advisories \
+	pin-images graphiql ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The dev profile: a clean release build takes more than twice as long to wait for.
-demo: ## build Apex and run its demo (ARGS=… are handed on)
+# The dev profile: a clean release build takes more than twice as long.
+demo: ## build Apex and run its demo; ARGS= is passed to it
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/apex" demo $(ARGS)
 
 build: ## build target/debug/apex
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
-	@scripts/fetch-graphiql.sh || echo "Going on without GraphiQL: its page will be missing." >&2
+	@scripts/fetch-graphiql.sh || echo "Building without GraphiQL: its page will be missing." >&2
 	cargo build --locked --bin apex
 
-test: graphiql ## run every test, against a PostgreSQL and a Kafka of its own
+# The fast loop: under a minute when everything was compiled before.
+check: ## check format and clippy, and run every test that needs no PostgreSQL and no Kafka
+	@scripts/install-packages.sh $(BUILD_PACKAGES)
+	@scripts/fetch-asyncapi-schema.sh
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	cargo test --locked --quiet $(UNIT_TEST_PACKAGES:%=--package %) --lib --tests
+	cargo test --locked --quiet --lib --test architecture --test documents
+
+test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-for-examples.sh
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
-chaos: graphiql ## strike the log with every fault for DURATION_S=60 seconds; SEED= repeats the dice of a run
+chaos: graphiql ## inject every fault into the log for DURATION_S=60 seconds; SEED= repeats the random choices of a run
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
 	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
 
-# The release binary: what is measured meanwhile is what a server takes.
-fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 seconds; SEED= repeats the choices of a run
+# On the release binary, because the requests' durations are measured too.
+fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 seconds; SEED= repeats a run
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
 	cargo build --locked --release --bin apex
 	APEX_TEST_FUZZ_S=$(or $(DURATION_S),60) APEX_TEST_FUZZ_SEED=$(SEED) \
 		APEX_TEST_FUZZ_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
 		scripts/with-services.sh --without-kafka cargo test --locked --test system fuzz:: -- --nocapture
 
-bench: graphiql ## measure against PostgreSQL itself; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
+# Tests that only measure are ignored in `make test`.
+measure: graphiql ## run the measurements among the tests; they print figures and take minutes
+	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	scripts/with-services.sh --without-kafka cargo test --locked --test system memory_of_ -- --ignored --nocapture
+
+bench: graphiql ## compare with plain PostgreSQL and Kafka; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	scripts/with-services.sh cargo bench --locked $(if $(BENCH),--bench $(BENCH),--benches)
 
-bench-peers: ## measure peer libraries beside Apex; PEERS=Emmett,UmaDB for some, ROUNDS=, SECONDS_PER_CASE=
+bench-peers: ## compare with other event stores; PEERS=Emmett,UmaDB for some, ROUNDS=, SECONDS_PER_CASE=
 	@scripts/install-packages.sh $(PEER_PACKAGES)
 	benches/peers/run.sh
 
-# Public traces that are not part of the project, in folders as tests/known_answers names them.
+# Half an hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos and of fuzz.
+full: DURATION_S ?= 600
+full: ## run what takes long: chaos and fuzz for DURATION_S=600 seconds each, measure, bench
+	$(MAKE) --no-print-directory chaos DURATION_S=$(DURATION_S)
+	$(MAKE) --no-print-directory fuzz DURATION_S=$(DURATION_S)
+	$(MAKE) --no-print-directory measure
+	$(MAKE) --no-print-directory bench
+
+# Public traces that are not in the repository, in folders named as in tests/known_answers.
 APEX_DATA ?= ../shared/data
-known-answers: graphiql ## check the totals of public traces in APEX_DATA=FOLDER
+known-answers: graphiql ## check the totals of public traces in the folder APEX_DATA=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
-	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is no folder: name the one that holds the traces" >&2; exit 1; }
+	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is not a folder: set it to the folder with the traces" >&2; exit 1; }
 	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers -- --ignored --nocapture
 
 fmt: ## format the code
@@ -71,19 +98,19 @@ lint: ## check the format, and clippy with warnings denied
 	cargo fmt --all --check
 	cargo fmt --manifest-path benches/peers/Cargo.toml --check
 	@cargo update --quiet --workspace --locked --manifest-path benches/peers/Cargo.toml \
-		|| { echo "benches/peers/Cargo.lock is stale: run cargo metadata there" >&2; exit 1; }
+		|| { echo "benches/peers/Cargo.lock is out of date: run cargo metadata in benches/peers" >&2; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# Fetching first, for all platforms, is what lets the check itself go without network.
+# Dependencies of all platforms are fetched first, so that the check itself runs offline.
 deny: $(DENY_ROOT)/bin/cargo-deny ## check licenses, bans and sources of all dependencies
 	cargo fetch --locked
 	$< --locked --offline check bans licenses sources
 
-# Not a part of `ci`: the database changes by the day, and an advisory of today is no fault of the commit it meets.
-advisories: ## check all dependencies for known vulnerabilities, where their database can be fetched
+# Not a part of `ci`: the advisory database changes daily, and a new advisory must not fail an unrelated commit.
+advisories: ## check all dependencies for known vulnerabilities, if the advisory database can be fetched
 	@scripts/check-advisories.sh $(DENY_ROOT)/bin/cargo-deny
 
-pin-images: ## write the digests of the images that deploy/ uses beside their tags
+pin-images: ## write the digests of the images in deploy/ beside their tags
 	scripts/pin-images.sh
 
 $(DENY_ROOT)/bin/cargo-deny:

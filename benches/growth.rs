@@ -1,20 +1,20 @@
-//! Whether appending becomes slower as the log grows: one log of 10^5 events, and one of nearly 10^7 as the one to
-//! compare. Not quite, for there a partition begins, and its indexes are small.
+//! Whether appends become slower as the log grows: compares a log of nearly 10^7 events with one of 10^5. Not of exactly
+//! 10^7, because a new partition starts there, whose indexes are small.
 //!
-//! `EVENTS=900000` grows the second one less far. Both are filled through `apex.append`, one event a stream; then the
-//! same appends go to each in turn. A ratio of 1 is no loss.
+//! `EVENTS` sets the size of the large log (default: 9 900 000). Both are filled through `apex.append` with one event per
+//! stream; then the same appends alternate between them. A ratio of 1 means no slowdown.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use testkit::bench::{Bench, Table, setting};
 
-/// Streams of one event each, 2000 in a transaction, made where they are kept.
+/// Appends streams of one event each, 2000 per transaction, generated inside the database.
 const FILL: &str = r#"do $$
 declare
     made bigint := 0;
@@ -27,7 +27,7 @@ declare
     payloads text[] := array_fill('{"kind":"llm","note":"' || repeat('x', 360) || '"}', array[size]);
 begin
     while made < :events loop
-        -- As a UUID of version 7 is: the time first, then chance.
+        -- Like a UUID of version 7: the time first, then random bits.
         now_ms := extract(epoch from clock_timestamp()) * 1000;
         ids := array(select (lpad(to_hex(now_ms), 12, '0') || '7' || lpad(to_hex(n), 3, '0') || '8'
                             || substr(md5(random()::text), 1, 15))::uuid from generate_series(1, size) n order by 1);
@@ -61,13 +61,21 @@ async fn main() {
         return;
     }
     let (small, large) = (100_000, setting("EVENTS", 9_900_000));
-    let (young, old) = (filled(small).await, filled(large).await);
+    let (small_log, large_log) = (filled(small).await, filled(large).await);
     let mut table = Table::new();
     for (in_flight, events) in [(64, 1), (64, 100)] {
         let case = format!("{in_flight} in flight, {events} events each, at {large} events; at {small}");
-        table.case(&old, &case, "events/s", || old.ours(in_flight, events), || young.ours(in_flight, events)).await;
+        table
+            .case(
+                &large_log,
+                &case,
+                "events/s",
+                || large_log.ours(in_flight, events),
+                || small_log.ours(in_flight, events),
+            )
+            .await;
     }
     table.write("growth");
-    // A log of this size is not left lying about.
-    old.drop_database().await;
+    // It takes several gigabytes.
+    large_log.drop_database().await;
 }

@@ -1,15 +1,15 @@
-//! The log against PostgreSQL itself: the same rows, the same bytes, the same durability, with nothing on top.
+//! Compares the log with plain PostgreSQL: the same rows, the same bytes and the same durability, without the log's
+//! guarantees.
 //!
-//! `make bench` starts a PostgreSQL of its own and runs this. Each case alternates between Apex and the baseline, for
-//! several rounds in one run; the medians and their ratio are printed as a table and written to
-//! `target/bench/log.json`. `ROUNDS` and `SECONDS_PER_CASE` change how long it takes; `CASE` runs only those whose name
-//! contains it.
+//! `make bench` starts a private PostgreSQL and runs this. Each case alternates between Apex and the baseline for several
+//! rounds; the medians and their ratio are printed as a table and written to `target/bench/log.json`. `ROUNDS` and
+//! `SECONDS_PER_CASE` set the duration; `CASE` selects the cases whose name contains it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use commands::{Commands, CommandsConfig, Context, OutcomeKind};
@@ -22,6 +22,7 @@ use testkit::bench::{Bench, Table, best};
 use testkit::tenant;
 use uuid::Uuid;
 
+/// Events per second, reading the log in pages of 1000.
 async fn read_log(bench: &Bench) -> f64 {
     let started = Instant::now();
     let (mut after, mut count) = (Position::ZERO, 0_u64);
@@ -33,6 +34,7 @@ async fn read_log(bench: &Bench) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
+/// Rows per second, reading the raw table in pages of 1000.
 async fn read_raw(bench: &Bench) -> f64 {
     type Row =
         (i64, String, String, Uuid, i64, Uuid, String, i16, String, String, chrono::DateTime<chrono::Utc>, Vec<u8>);
@@ -54,7 +56,7 @@ async fn read_raw(bench: &Bench) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Reports of progress of one task, many at once. Each one is an event.
+/// Commands per second that report progress of one task, `in_flight` at a time. Each appends one event to the same stream.
 async fn hot_stream(bench: &Bench, in_flight: usize) -> f64 {
     let commands = Commands::new(bench.log.clone(), CommandsConfig::default());
     let context = || Context::new(tenant(), "bench", Uuid::now_v7());
@@ -86,7 +88,7 @@ async fn hot_stream(bench: &Bench, in_flight: usize) -> f64 {
 
 #[tokio::main]
 async fn main() {
-    // `cargo test --benches` passes --test; there is nothing to test here.
+    // `cargo test --benches` passes --test, and there is nothing to test.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -99,15 +101,15 @@ async fn main() {
         let case = format!("{in_flight} in flight, 1 event each; single INSERTs, {connections} at a time");
         table.case(&bench, &case, "events/s", || bench.ours(in_flight, 1), || bench.raw(connections, 1, 1)).await;
     }
-    let case = "64 in flight, 1 event each; single INSERTs at their best";
+    let case = "64 in flight, 1 event each; best rate of single INSERTs";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&many, 1, 1)).await;
-    let case = "64 in flight, 1 event each; UNNEST of 64 at its best";
+    let case = "64 in flight, 1 event each; best rate of UNNEST of 64";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.best_raw(&few, 64, 1)).await;
-    let case = "64 in flight, 1 event each; UNNEST of 64, one after another";
+    let case = "64 in flight, 1 event each; UNNEST of 64, one connection";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw(1, 64, 1)).await;
-    let case = "64 in flight, 1 event each; UNNEST of 64 events and streams, in turn";
+    let case = "64 in flight, 1 event each; UNNEST of 64 events and streams, one connection";
     table.case(&bench, case, "events/s", || bench.ours(64, 1), || bench.raw_with_streams(1, 64)).await;
-    let case = "64 in flight, 1 event each; the same at its best";
+    let case = "64 in flight, 1 event each; best rate of UNNEST of 64 events and streams";
     table
         .case(
             &bench,
@@ -117,21 +119,21 @@ async fn main() {
             || best(&few, async |connections| bench.raw_with_streams(connections, 64).await),
         )
         .await;
-    let case = "256 in flight, 1 event each; UNNEST of 64, four at a time";
+    let case = "256 in flight, 1 event each; UNNEST of 64, four connections";
     table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.raw(4, 64, 1)).await;
-    let case = "256 in flight, 1 event each; UNNEST of 256 at its best";
+    let case = "256 in flight, 1 event each; best rate of UNNEST of 256";
     table.case(&bench, case, "events/s", || bench.ours(256, 1), || bench.best_raw(&few, 256, 1)).await;
     for (in_flight, events) in [(64, 10), (64, 100), (8, 1000)] {
-        let case = format!("{in_flight} in flight, {events} events each; UNNEST of {events} at its best");
+        let case = format!("{in_flight} in flight, {events} events each; best rate of UNNEST of {events}");
         table
             .case(&bench, &case, "events/s", || bench.ours(in_flight, events), || bench.best_raw(&few, events, events))
             .await;
     }
-    let case = "2000 appends of 1 event in bulk; UNNEST of 1000 at its best";
+    let case = "2000 appends of 1 event submitted at once; best rate of UNNEST of 1000";
     table.case(&bench, case, "events/s", || bench.bulk(2000), || bench.best_raw(&few, 1000, 1)).await;
-    let case = "reading all in pages of 1000; the same scan of the raw table";
+    let case = "reading in pages of 1000; the same scan of the raw table";
     table.case(&bench, case, "events/s", || read_log(&bench), || read_raw(&bench)).await;
-    let case = "one hot stream, 64 commands in flight; single INSERTs at their best";
+    let case = "one hot stream, 64 commands in flight; best rate of single INSERTs";
     table.case(&bench, case, "commands/s", || hot_stream(&bench, 64), || bench.best_raw(&many, 1, 1)).await;
     table.write("log");
 }

@@ -1,13 +1,13 @@
-//! Rebuilding all read models beside the live ones, against a raw scan of the same log through the same driver.
+//! Rebuilding read models, compared with a raw scan of the same log through the same driver.
 //!
-//! `EVENTS=1000000` makes the log longer. The scan reads every column of every event in order, and does nothing with
-//! them; a rebuild reads the log once, and decodes, folds, writes and commits.
+//! `EVENTS` sets the size of the log (default: 200 000). The scan reads every column of every event in order and discards
+//! it; a rebuild reads the log once, decodes and folds the events, and writes and commits the rows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use chrono::{DateTime, SecondsFormat, TimeDelta};
@@ -20,7 +20,7 @@ use testkit::bench::{Bench, Table, metadata, setting};
 use testkit::{append_all, tenant};
 use uuid::Uuid;
 
-/// A call of one of 100 agents and 5 models. Each agent makes one every half a minute.
+/// The payload of a call of one of 100 agents and 5 models. Each agent makes a call every 30 s.
 fn call(n: u64) -> String {
     let (agent, model) = (Uuid::from_u128(u128::from(n % 100)), n % 5);
     let at = TimeDelta::milliseconds(i64::try_from(n).unwrap() * 300);
@@ -44,8 +44,8 @@ fn append(category: &'static str, events: Vec<(&'static str, String)>) -> Append
     Append { tenant: tenant(), metadata: metadata(Uuid::now_v7()), request: None, streams: vec![stream] }
 }
 
-/// Ten events: six calls, a task from its beginning to its end, a memory.
-fn ten(n: u64) -> impl Iterator<Item = Append> {
+/// Ten events: six calls, a task that is submitted, started and completed, and a memory.
+fn ten_events(n: u64) -> impl Iterator<Item = Append> {
     let at = "2025-11-03T09:30:00Z";
     let agent = Uuid::from_u128(u128::from(n % 100));
     let task = vec![
@@ -61,7 +61,7 @@ fn ten(n: u64) -> impl Iterator<Item = Append> {
 async fn fill(bench: &Bench, events: u64) {
     println!("filling a log with {events} events");
     for chunk in 0..events.div_ceil(10_000) {
-        let appends: Vec<_> = (chunk * 1000..(chunk + 1) * 1000).flat_map(ten).collect();
+        let appends: Vec<_> = (chunk * 1000..(chunk + 1) * 1000).flat_map(ten_events).collect();
         for answer in append_all(&bench.log, appends).await {
             answer.unwrap();
         }

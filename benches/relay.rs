@@ -1,14 +1,14 @@
-//! How fast the relay publishes, beside Kafka's own producer performance tool with the same payloads, acknowledgements
-//! and idempotence.
+//! The throughput of the relay, compared with Kafka's producer performance tool with the same payloads, acknowledgements and
+//! idempotence.
 //!
-//! Ours reads the events from PostgreSQL and sends up to sixteen headers with each; the tool reads payloads from memory and
-//! sends nothing else. `EVENTS=200000` for another number.
+//! The relay reads the events from PostgreSQL and sends up to 16 headers with each; the tool reads payloads from memory and
+//! sends no headers. `EVENTS` sets the number of events (default: 200 000).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use std::io::Write;
@@ -43,14 +43,14 @@ async fn fill(bench: &Bench, events: u64) {
     }
 }
 
-/// Events a second, from an empty topic to the last acknowledgement and checkpoint.
+/// Events per second, from empty topics to the last acknowledgement and checkpoint.
 async fn ours(bench: &Bench, head: Position) -> f64 {
     let prefix = format!("bench-{}", Uuid::new_v4().simple());
     republish_from(&bench.pool, Position::from(1)).await.unwrap();
     let stop = CancellationToken::new();
     let relay = Relay { pool: bench.pool.clone(), tail: bench.log.tail().clone(), config: config(&prefix) };
     let running = tokio::spawn(relay.run(stop.clone().cancelled_owned()));
-    // Making topics is no part of it.
+    // Creating topics is not measured.
     while relay_checkpoint(&bench.pool).await.unwrap() == Position::ZERO {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -64,8 +64,8 @@ async fn ours(bench: &Bench, head: Position) -> f64 {
     (head.get() - from.get()) as f64 / took
 }
 
-/// What the tool says of itself: `200000 records sent, 91234.5 records/sec (34.71 MB/sec), …`, on its last line.
-fn theirs(payloads: &Path, topic: &str, events: u64) -> f64 {
+/// Events per second, as the tool reports them on its last line: `200000 records sent, 91234.5 records/sec (…), …`.
+fn producer_performance(payloads: &Path, topic: &str, events: u64) -> f64 {
     let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kafka-jars/*");
     let output = std::process::Command::new("java")
         .arg("-cp")
@@ -78,8 +78,11 @@ fn theirs(payloads: &Path, topic: &str, events: u64) -> f64 {
         .args(["acks=all", "enable.idempotence=true", "compression.type=lz4", "linger.ms=5"])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let total = said.lines().rfind(|line| line.contains("records sent")).unwrap_or_else(|| panic!("it said: {said}"));
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let total = output
+        .lines()
+        .rfind(|line| line.contains("records sent"))
+        .unwrap_or_else(|| panic!("unexpected output: {output}"));
     total.split(", ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
@@ -107,10 +110,10 @@ async fn main() {
     let payloads = payload_file(folder.path(), events);
 
     let mut table = Table::new();
-    let case = format!("{events} events of the log; Kafka's producer performance tool");
+    let case = format!("{events} events; Kafka's producer performance tool");
     let baseline = async || {
         let (payloads, topic) = (payloads.clone(), make_topic().await);
-        tokio::task::spawn_blocking(move || theirs(&payloads, &topic, events)).await.unwrap()
+        tokio::task::spawn_blocking(move || producer_performance(&payloads, &topic, events)).await.unwrap()
     };
     table.case(&bench, &case, "events/s", async || ours(&bench, head).await, baseline).await;
     table.write("relay");

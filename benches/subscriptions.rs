@@ -1,15 +1,14 @@
-//! Subscribers of a real server over WebSocket: how long a command takes to reach one, and what ten thousand cost.
+//! Subscribers of a real server over WebSocket: the latency from append to subscriber, and the memory of 10 000 subscribers.
 //!
-//! The server is another process, `apex serve` on a database of this run. Latency is from the moment at which a
-//! command is handed to this process's own log until a subscriber of the server has its event; the baseline is
-//! `NOTIFY` with a listener that selects the row, on the same PostgreSQL at the same rate. `RATE` and `SUBSCRIBERS`
-//! change how much.
+//! The server is a separate process, `apex serve` on the database of this run. The latency is measured from an append in
+//! this process until a subscriber of the server has received the event; the baseline is `NOTIFY` with a listener that
+//! selects the row, on the same PostgreSQL at the same rate. `RATE` and `SUBSCRIBERS` set the load.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use futures::{SinkExt, StreamExt};
@@ -50,7 +49,7 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server says where it listens");
+            let line = lines.next_line().await.unwrap().expect("the server prints its address");
             if let Some(address) = line.strip_prefix("Apex listens on http://") {
                 break address.to_owned();
             }
@@ -60,7 +59,7 @@ impl Server {
         Self { child, address }
     }
 
-    /// A subscriber of the events to come of one type, or of all.
+    /// Subscribes to new events of one type, or of all types.
     async fn subscribe(&self, event_type: Option<&str>) -> Socket {
         let mut request = format!("ws://{}/graphql/ws", self.address).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -72,7 +71,7 @@ impl Server {
         for message in [
             json!({ "type": "connection_init" }),
             json!({ "type": "subscribe", "id": "s", "payload": { "query": query, "variables": { "filter": filter } } }),
-            // Answered behind the subscription, which by then is begun.
+            // A query on the same connection: its response means that the subscription has started.
             json!({ "type": "subscribe", "id": "q", "payload": { "query": "{ head }" } }),
         ] {
             socket.send(Message::Text(message.to_string().into())).await.unwrap();
@@ -96,20 +95,20 @@ async fn text(socket: &mut Socket) -> String {
     }
 }
 
-/// When each event was handed in, until it came.
-type Sent = Arc<Mutex<HashMap<String, Instant>>>;
+/// The time at which each event was appended that has not arrived yet.
+type SentAt = Arc<Mutex<HashMap<String, Instant>>>;
 
-/// One command in so many microseconds; at each turn the step is given its number.
+/// Starts steps at a rate per second, each with its number.
 async fn at_rate<F>(bench: &Bench, rate: u64, step: impl Fn(u64) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
-    for turn in 0..rate * bench.seconds.as_secs() {
-        let due = started + Duration::from_secs_f64(turn as f64 / rate as f64);
+    for number in 0..rate * bench.seconds.as_secs() {
+        let due = started + Duration::from_secs_f64(number as f64 / rate as f64);
         tokio::time::sleep_until(due.into()).await;
-        tasks.spawn(step(turn));
+        tasks.spawn(step(number));
     }
     tasks.join_all().await;
 }
@@ -119,9 +118,9 @@ fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1e6
 }
 
-/// Microseconds from command to subscriber.
+/// Microseconds from append to subscriber.
 async fn ours(bench: &Bench, server: &Server, rate: u64, percent: usize) -> f64 {
-    let sent = Sent::default();
+    let sent = SentAt::default();
     let mut socket = server.subscribe(Some("call.recorded")).await;
     let (marks, total) = (sent.clone(), usize::try_from(rate * bench.seconds.as_secs()).unwrap());
     let reader = tokio::spawn(async move {
@@ -136,8 +135,8 @@ async fn ours(bench: &Bench, server: &Server, rate: u64, percent: usize) -> f64 
         }
         times
     });
-    at_rate(bench, rate, |turn| {
-        let append = new_stream(1, turn);
+    at_rate(bench, rate, |number| {
+        let append = new_stream(1, number);
         let id = append.streams[0].events[0].event_id.to_string();
         sent.lock().unwrap().insert(id, Instant::now());
         let log = bench.log.clone();
@@ -149,9 +148,9 @@ async fn ours(bench: &Bench, server: &Server, rate: u64, percent: usize) -> f64 
     percentile(&mut reader.await.unwrap(), percent)
 }
 
-/// Microseconds from an insert with `NOTIFY` to a listener that has selected the row.
+/// Microseconds from an INSERT with `NOTIFY` until the listener has selected the row.
 async fn notify(bench: &Bench, rate: u64, percent: usize) -> f64 {
-    let sent = Sent::default();
+    let sent = SentAt::default();
     let mut listener = PgListener::connect_with(&bench.raw).await.unwrap();
     listener.listen("raw").await.unwrap();
     let (marks, raw, total) = (sent.clone(), bench.raw.clone(), rate * bench.seconds.as_secs());
@@ -181,7 +180,8 @@ async fn notify(bench: &Bench, rate: u64, percent: usize) -> f64 {
     percentile(&mut reader.await.unwrap(), percent)
 }
 
-/// Opens so many subscribers, says what each costs the server in bytes, and how late the last one is, in microseconds.
+/// Opens subscriptions. Returns the server's memory per subscriber in bytes, and the latency of the last one in
+/// microseconds.
 async fn many(bench: &Bench, server: &Server, subscribers: usize) -> (f64, f64) {
     drop(server.subscribe(None).await);
     let before = server.resident_bytes();
@@ -195,7 +195,7 @@ async fn many(bench: &Bench, server: &Server, subscribers: usize) -> (f64, f64) 
         .into_iter()
         .map(|mut socket| {
             tokio::spawn(async move {
-                // What it says while nothing happens is no event.
+                // Skips keep-alive messages.
                 while !text(&mut socket).await.contains("\"next\"") {}
                 (Instant::now(), socket)
             })
@@ -211,16 +211,20 @@ async fn many(bench: &Bench, server: &Server, subscribers: usize) -> (f64, f64) 
         sockets.push(socket);
     }
     let after = server.resident_bytes();
-    println!("{} bytes each before the event, {} after it", bytes.round(), (after - before) / subscribers as u64);
+    println!(
+        "{} bytes per subscriber before the event, {} after it",
+        bytes.round(),
+        (after - before) / subscribers as u64
+    );
     ((after - before) as f64 / subscribers as f64, (last - started).as_secs_f64() * 1e6)
 }
 
-fn allow_files(needed: u64) {
+fn raise_open_files(needed: u64) {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
         let maximum = limit.maximum.map(|maximum| maximum.max(needed));
         let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
-        raised.unwrap_or_else(|error| panic!("{needed} open files are needed, {limit:?} are allowed: {error}"));
+        raised.unwrap_or_else(|error| panic!("{needed} open files are needed, the limit is {limit:?}: {error}"));
     }
 }
 
@@ -230,22 +234,22 @@ async fn main() {
         return;
     }
     let (rate, subscribers) = (setting("RATE", 1000), setting("SUBSCRIBERS", 10_000));
-    allow_files(subscribers + 1000);
+    raise_open_files(subscribers + 1000);
     let bench = Bench::new().await;
     let tail = tokio::spawn(bench.log.tail().clone().run(std::future::pending()));
     let server = Server::start(&bench, subscribers + 100).await;
     let mut table = Table::new();
     for percent in [50, 99] {
-        let case = format!("p{percent} of command to subscriber, {rate}/s; NOTIFY and select");
+        let case = format!("p{percent} latency from append to subscriber, {rate}/s; NOTIFY and select");
         let baseline = || notify(&bench, rate, percent);
         table.case(&bench, &case, "µs", || ours(&bench, &server, rate, percent), baseline).await;
     }
     let count = usize::try_from(subscribers).unwrap();
     if Table::wants("subscribers") {
-        let (bytes, late_us) = many(&bench, &server, count).await;
-        table.figure(&format!("memory of each of {count} subscribers; the goal"), "bytes", bytes, 20_000.0);
+        let (bytes, latency_us) = many(&bench, &server, count).await;
+        table.figure(&format!("memory per subscriber of {count}; the goal"), "bytes", bytes, 20_000.0);
         let one = ours(&bench, &server, 10, 50).await;
-        table.figure(&format!("the last of {count} subscribers; one alone"), "µs", late_us, one);
+        table.figure(&format!("latency of the last of {count} subscribers; of a single one"), "µs", latency_us, one);
     }
     table.write("subscriptions");
     tail.abort();

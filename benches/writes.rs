@@ -1,14 +1,14 @@
-//! How rows get into PostgreSQL: the ways of sending them, the types of the payload, and what each index costs.
+//! Ways of writing rows to PostgreSQL: statements, types of the payload, and the cost of each index.
 //!
-//! What is compared with is what the log does: UNNEST, the payload as json, the primary key and the index by stream.
-//! One transaction is written after another, 64 rows each and 1000 rows each, with every event in a stream of
-//! its own. docs/adr/0007-how-events-are-written.md draws the conclusions.
+//! The baseline is what the log does: UNNEST, the payload as json, the primary key and an index by stream. Transactions of
+//! 64 or 1000 rows are written one after the other on one connection, with every event in its own stream. The conclusions
+//! are in docs/adr/0007-how-events-are-written.md.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark that cannot continue has failed"
 )]
 
 use sqlx::postgres::{PgConnection, PgPoolCopyExt};
@@ -25,7 +25,7 @@ const COLUMNS: &str = "(position, tenant_id, category, stream_id, version, event
 const BY_STREAM: &str = "(stream_id, version)";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Method {
     Unnest,
     Values,
     Copy,
@@ -33,32 +33,32 @@ enum Way {
 
 struct Shape {
     name: &'static str,
-    way: Way,
-    /// Of payload and metadata.
+    method: Method,
+    /// The type of the columns payload and metadata.
     content: &'static str,
     indexes: &'static [&'static str],
 }
 
-const OURS: Shape = Shape { name: "UNNEST", way: Way::Unnest, content: "json", indexes: &[BY_STREAM] };
+const OURS: Shape = Shape { name: "UNNEST", method: Method::Unnest, content: "json", indexes: &[BY_STREAM] };
 
 const SHAPES: [Shape; 10] = [
-    Shape { name: "one INSERT of many VALUES", way: Way::Values, ..OURS },
-    Shape { name: "COPY", way: Way::Copy, ..OURS },
+    Shape { name: "one INSERT of many VALUES", method: Method::Values, ..OURS },
+    Shape { name: "COPY", method: Method::Copy, ..OURS },
     Shape { name: "payload as text", content: "text", ..OURS },
     Shape { name: "payload as jsonb", content: "jsonb", ..OURS },
     Shape { name: "payload as bytea", content: "bytea", ..OURS },
-    Shape { name: "no index by stream", indexes: &[], ..OURS },
-    Shape { name: "and an index by event id", indexes: &[BY_STREAM, "(event_id)"], ..OURS },
-    Shape { name: "and an index by category", indexes: &[BY_STREAM, "(category, position)"], ..OURS },
+    Shape { name: "without the index by stream", indexes: &[], ..OURS },
+    Shape { name: "with an index by event id", indexes: &[BY_STREAM, "(event_id)"], ..OURS },
+    Shape { name: "with an index by category", indexes: &[BY_STREAM, "(category, position)"], ..OURS },
     Shape {
-        name: "and indexes by category and by tenant",
+        name: "with indexes by category and by tenant",
         indexes: &[BY_STREAM, "(category, position)", "(tenant_id, category, position)"],
         ..OURS
     },
-    Shape { name: "and an index by time, BRIN", indexes: &[BY_STREAM, "using brin (recorded_at)"], ..OURS },
+    Shape { name: "with a BRIN index by time", indexes: &[BY_STREAM, "using brin (recorded_at)"], ..OURS },
 ];
 
-/// A table of one shape, written to through one connection.
+/// A table of one shape.
 struct Target {
     shape: Shape,
     table: String,
@@ -76,7 +76,7 @@ struct Row {
 }
 
 impl Target {
-    async fn make(shape: Shape, number: usize, owner: &mut PgConnection) -> Self {
+    async fn create(shape: Shape, number: usize, owner: &mut PgConnection) -> Self {
         let (table, content) = (format!("shape_{number}"), shape.content);
         let ddl = format!(
             "create table {table} (position bigint not null primary key, tenant_id text not null,
@@ -112,10 +112,10 @@ impl Target {
     }
 
     async fn write(&self, bench: &Bench, rows: Vec<Row>) {
-        match self.shape.way {
-            Way::Unnest => self.unnest(bench, &rows).await,
-            Way::Values => self.values(bench, rows).await,
-            Way::Copy => self.copy(bench, &rows).await,
+        match self.shape.method {
+            Method::Unnest => self.unnest(bench, &rows).await,
+            Method::Values => self.values(bench, rows).await,
+            Method::Copy => self.copy(bench, &rows).await,
         }
     }
 
@@ -182,10 +182,10 @@ async fn main() {
     }
     let bench = Bench::new().await;
     let mut owner = bench.owner.connect().await.unwrap();
-    let ours = Target::make(OURS, 0, &mut owner).await;
+    let ours = Target::create(OURS, 0, &mut owner).await;
     let mut table = Table::new();
     for (number, shape) in (1..).zip(SHAPES) {
-        let other = Target::make(shape, number, &mut owner).await;
+        let other = Target::create(shape, number, &mut owner).await;
         for rows in [64, 1000] {
             let case = format!("{}, {rows} rows; UNNEST as the log does", other.shape.name);
             table.case(&bench, &case, "events/s", || other.rate(&bench, rows), || ours.rate(&bench, rows)).await;

@@ -1,8 +1,8 @@
-"""What the calls in Kafka cost, by model: cost_by_model.py localhost:9092 apex
+"""Sums the cost of the calls in Kafka by model: cost_by_model.py localhost:9092 apex
 
-A call that is priced or corrected later is amended: the event has the call before and after, so a sum takes the one away
-and adds the other. Amounts are decimal strings, and Decimal keeps them exact. Kafka may have an event twice: its position
-in the log is the same each time.
+A call that is priced or corrected later is amended: the event has the call before and after, so the sum subtracts the
+first and adds the second. Amounts are decimal strings, and Decimal keeps them exact. Kafka may have an event twice;
+both copies have the same position in the log.
 """
 
 import json

@@ -1,7 +1,7 @@
 //! Counts the events in Kafka by type: `cargo run --example count_events -- localhost:9092 apex`.
 //!
-//! Kafka may have an event twice. Its position in the log is the same each time, so a set of positions tells.
-#![allow(clippy::print_stdout, reason = "the counts are what it is for")]
+//! Kafka may have an event twice. Both copies have the same position in the log, which a set of positions detects.
+#![allow(clippy::print_stdout, reason = "the counts are the output")]
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .create()?;
-    // The topics of the categories; those with the states of read models have one point more.
+    // The topics of all categories. The names of state topics have a second dot and do not match.
     consumer.subscribe(&[&format!("^{prefix}\\.[a-z_]+$")])?;
 
     let (mut seen, mut counts, mut ended) = (HashSet::new(), BTreeMap::<String, u64>::new(), 0);

@@ -1,7 +1,7 @@
-"""The log as it grows, over a WebSocket: follow.py http://127.0.0.1:8080 TOKEN [COUNT]
+"""Prints the events of the log as they are appended, over a WebSocket: follow.py http://127.0.0.1:8080 TOKEN [COUNT]
 
-A WebSocket has no place for an Authorization header in a browser, so the token goes into the message that opens the
-connection; `gql` calls it init_payload. After a broken connection, subscribe again after the last position seen.
+Browsers cannot set an Authorization header on a WebSocket, so the token is sent in the message that opens the
+connection; `gql` calls it init_payload. After the connection broke, subscribe again after the last position received.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ async def follow():
         url=address.replace("http", "ws", 1) + "/graphql/ws",
         init_payload={"authorization": f"Bearer {token}"},
     )
-    left = int(count[0]) if count else None
+    remaining = int(count[0]) if count else None
     async with Client(transport=transport) as session:
         async for answer in session.subscribe(EVENTS):
             print(json.dumps(answer["events"]), flush=True)
-            left = left and left - 1
-            if left == 0:
+            remaining = remaining and remaining - 1
+            if remaining == 0:
                 break
 
 

@@ -1,6 +1,6 @@
-"""Lands the topics as Parquet and asks DuckDB: parquet.py localhost:9092 apex FOLDER
+"""Writes the topics to Parquet files and queries them with DuckDB: parquet.py localhost:9092 apex FOLDER
 
-One file a topic and partition, written anew by each run. A view drops what Kafka has twice, by the position in the log.
+One file per topic and partition, overwritten by each run. A view deduplicates events by their position in the log.
 """
 
 import sys
@@ -13,33 +13,33 @@ brokers, prefix, folder = sys.argv[1:]
 consumer = Consumer({"bootstrap.servers": brokers, "group.id": "unused", "enable.partition.eof": True})
 topics = consumer.list_topics(timeout=30).topics
 ours = [name for name in topics if name.startswith(f"{prefix}.") and not name.startswith(f"{prefix}.state.")]
-left = {(topic, partition): [] for topic in ours for partition in topics[topic].partitions}
-consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in left])
+pending = {(topic, partition): [] for topic in ours for partition in topics[topic].partitions}
+consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in pending])
 
 database = duckdb.connect()
-while left:
+while pending:
     message = consumer.poll(30)
     if message is None:
         sys.exit("the broker does not answer")
-    place = (message.topic(), message.partition())
+    partition = (message.topic(), message.partition())
     if not message.error():
         header = {name: value.decode() for name, value in message.headers()}
-        left[place].append(
+        pending[partition].append(
             (int(header["ce_position"]), header["ce_tenant"], header["ce_type"], header["ce_subject"],
              int(header["ce_streamversion"]), header["ce_time"], message.value().decode())
         )
         continue
     if message.error().code() != KafkaError._PARTITION_EOF:
         raise KafkaException(message.error())
-    if rows := left.pop(place):
-        path = Path(folder, *place[:1], f"{place[1]}.parquet")
+    if rows := pending.pop(partition):
+        path = Path(folder, partition[0], f"{partition[1]}.parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
         database.execute(
-            "create or replace table landed (position bigint, tenant text, type text, stream uuid, version bigint, "
+            "create or replace table batch (position bigint, tenant text, type text, stream uuid, version bigint, "
             "recorded_at timestamptz, payload json)"
         )
-        database.executemany("insert into landed values (?, ?, ?, ?, ?, ?, ?)", rows)
-        database.execute(f"copy (from landed order by position) to '{path}' (format parquet, compression zstd)")
+        database.executemany("insert into batch values (?, ?, ?, ?, ?, ?, ?)", rows)
+        database.execute(f"copy (from batch order by position) to '{path}' (format parquet, compression zstd)")
 consumer.close()
 
 database.execute(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the official JSON Schema of AsyncAPI 3.0.0 into target/asyncapi, which a test holds our document against.
+# Fetches the official JSON Schema of AsyncAPI 3.0.0 into target/asyncapi; a test validates our document against it.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

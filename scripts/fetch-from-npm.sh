@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts files of published npm packages into a folder, held to their checksums; what is there already is
-# not fetched again. No package's scripts are run, and nothing is installed.
+# Fetches files of published npm packages into a folder and verifies their checksums. A folder that has all of them is left
+# as it is. No package scripts are run, and nothing is installed.
 #
 #   scripts/fetch-from-npm.sh FOLDER <<<'FILE  PACKAGE@VERSION  PATH IN THE PACKAGE  SHA-256'
 set -euo pipefail
@@ -32,9 +32,9 @@ while read -r file package path _; do
     fi
     tar -xzOf "$folder"/*.tgz "package/$path" >"$work/files/$file"
 done <<<"$files"
-verify "$work/files" || { echo "The packages are not the ones that were pinned for $target" >&2 && exit 1; }
+verify "$work/files" || { echo "The checksums of the fetched files differ from the pinned ones for $target" >&2 && exit 1; }
 
-# Only whole and only what was verified. Where two do this at once, one of them finds the other's folder there.
+# Replaces the folder as a whole, after verification. If two runs do this at once, one finds the folder of the other.
 if [[ -e $target ]]; then
     mv -T "$target" "$work/old"
 fi

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Puts GraphiQL into target/graphiql, where the build embeds it into the server: its page then works
-# without a network, and the repository carries nobody else's code.
+# Fetches GraphiQL into target/graphiql, from where the build embeds it into the server. Its page then works offline, and
+# the repository contains no third-party code.
 #
-# GraphiQL 4.1.2 is the last release with a script that browsers load as it is. It brings its own
-# graphql-ws client; of React it needs 18, the last one with such scripts.
+# GraphiQL 4.1.2 is the last release with a script that browsers load without a bundler. It includes its own graphql-ws
+# client, and needs React 18, the last version with such scripts.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

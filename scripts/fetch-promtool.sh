@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts Prometheus' promtool into target/tools/promtool, from Debian's package, which is unpacked and not installed: no
-# service is started or enabled. Where a promtool is on the PATH already, that one serves.
+# Fetches Prometheus' promtool into target/tools/promtool. Debian's package is unpacked, not installed, so no service is
+# started or enabled. Does nothing if promtool is on the PATH.
 set -euo pipefail
 
 command -v promtool >/dev/null && exit 0
@@ -9,13 +9,13 @@ target=$root/target/tools/promtool
 [[ -x $target ]] && exit 0
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-    echo "promtool is missing, and there is no apt-get to fetch it with: install Prometheus, then run this again" >&2
+    echo "promtool is missing and apt-get is not available to fetch it: install Prometheus, then run this again" >&2
     exit 1
 fi
 mkdir -p "$(dirname "$target")"
 work=$(mktemp -d "$target.XXXXXXXX")
 trap 'rm -rf "$work"' EXIT
-# As whoever runs this: the folder is theirs, and the user that apt drops to cannot write to it.
+# As the current user: the sandbox user of apt cannot write to this folder.
 download=(apt-get download -qq -o APT::Sandbox::User=root prometheus)
 # The package lists may be absent or too old: refresh them only if the first attempt fails.
 if ! (cd "$work" && "${download[@]}") >"$work/log" 2>&1; then

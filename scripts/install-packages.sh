@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages named on the command line that this machine lacks, so that a fresh
-# checkout needs nothing by hand. Silent when nothing is missing; whatever is there by other means
-# (a JDK of your own, a compiler from elsewhere) is left as it is.
+# Installs the Debian packages named on the command line that are missing, so that a fresh checkout needs no manual setup.
+# Silent when nothing is missing. Programs that were installed in another way, such as a JDK, count as present.
 set -euo pipefail
 
 # The first line of `java -version` reads: openjdk version "17.0.15" 2025-04-15
@@ -39,16 +38,16 @@ else
     as_root=()
 fi
 if ((${#as_root[@]} == 0)) || ! command -v apt-get >/dev/null; then
-    echo "These Debian packages are missing and cannot be installed from here: ${missing[*]}" >&2
+    echo "These Debian packages are missing and cannot be installed without root or sudo: ${missing[*]}" >&2
     echo "Install them, then run this again:  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
 fi
 
-# Debian's package would create a cluster and start it on port 5432. Apex starts its own, so say no
-# before the package asks; whoever has decided already keeps the decision.
+# Debian's package would create a cluster and start it on port 5432. Apex starts its own clusters, so this is disabled
+# before the package is installed, unless the machine already has a configuration.
 cluster_config=/etc/postgresql-common/createcluster.conf
 if [[ " ${missing[*]} " == *' postgresql '* && ! -e $cluster_config ]]; then
-    printf '%s\n' '# Written by install-packages.sh of Apex, which starts clusters of its own.' \
+    printf '%s\n' '# Written by install-packages.sh of Apex, which starts its own clusters.' \
         'create_main_cluster = false' | "${as_root[@]}" sh -c "mkdir -p ${cluster_config%/*} && cat > $cluster_config"
 fi
 

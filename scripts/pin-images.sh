@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Writes beside the tag of every image that deploy/ uses the digest that the tag stands for now, so that the same bytes are
-# built and run until this is run again. Asks the registries with docker, skopeo or crane, whichever is here.
+# Writes the current digest beside the tag of every image in deploy/, so that the same image is used until this is run
+# again. Queries the registries with docker, skopeo or crane, whichever is installed.
 #
-#   scripts/pin-images.sh [FOLDER]     FOLDER: deploy
+#   scripts/pin-images.sh [FOLDER]     default: deploy
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -20,19 +20,19 @@ digest_of() { # IMAGE:TAG
 }
 
 if ! command -v docker >/dev/null && ! command -v skopeo >/dev/null && ! command -v crane >/dev/null; then
-    echo "Nothing here can ask a registry for digests: install docker with buildx, skopeo or crane" >&2
+    echo "No program that can query a registry is installed: install docker with buildx, skopeo or crane" >&2
     exit 1
 fi
-# `FROM image:tag AS name` and `image: image:tag`, with or without the digest of an earlier run. The image `apex` is the
-# one that is built here, and has no tag.
+# Matches `FROM image:tag AS name` and `image: image:tag`, with or without the digest of an earlier run. The image `apex` is
+# built here and has no tag.
 images=$(sed -nE 's/^(FROM|[[:space:]]+image:)[[:space:]]+([^[:space:]@]+:[^[:space:]@]+)(@sha256:[0-9a-f]+)?([[:space:]].*)?$/\2/p' \
     "${files[@]}" | sort -u)
-[[ -n $images ]] || { echo "No image is named in ${files[*]}" >&2 && exit 1; }
-# All digests before the first file is changed.
+[[ -n $images ]] || { echo "No image was found in ${files[*]}" >&2 && exit 1; }
+# Query all digests before changing any file.
 pins=()
 for image in $images; do
     digest=$(digest_of "$image")
-    [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || { echo "The registry gave no digest for $image: $digest" >&2 && exit 1; }
+    [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || { echo "The registry returned no digest for $image: $digest" >&2 && exit 1; }
     echo "$image@$digest"
     name=${image//./\\.}
     pins+=(-e "s|([[:space:]])$name(@sha256:[0-9a-f]+)?([[:space:]]\|\$)|\1$image@$digest\3|")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes a Python of its own in target/ with what the examples import; nothing of the machine's is touched.
+# Creates a Python virtual environment in target/tools/python with the packages that the examples import.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 requirements=$root/examples/requirements.txt
 python=$root/target/tools/python
-# The folder carries the list that it was filled from: another list, or none, means fill again.
+# The environment has a copy of the requirements that it was created from: if they differ, it is created again.
 cmp -s "$requirements" "$python/requirements.txt" && exit 0
 rm -rf "$python"
 python3 -m venv "$python"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Starts and stops the PostgreSQL cluster and the Kafka broker that the tests run against. Both are
-# the real programs, private to one folder, on free loopback ports, so that any number of checkouts
-# can test side by side and nothing that the machine already runs is touched.
+# Starts and stops the PostgreSQL cluster and the Kafka broker that the tests run against. Both store their data in one
+# folder and listen on free loopback ports, so that several checkouts can run tests at the same time, and servers that
+# already run on the machine are not used.
 #
 #   scripts/test-services.sh start [DIR]    then: source DIR/env
 #   scripts/test-services.sh start DIR --without-kafka
-#   scripts/test-services.sh stop [DIR]     safe to repeat; keeps DIR/postgres.log and DIR/kafka.log
+#   scripts/test-services.sh stop [DIR]     idempotent; keeps DIR/postgres.log and DIR/kafka.log
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -19,9 +19,9 @@ fail() {
     exit 1
 }
 
-# --- processes: known by pid and start time, since a pid alone may be somebody else's by now ---
+# --- processes, identified by pid and start time, because a pid may be reused ---
 
-# Prints when process $1 started; fails if there is none, or only its zombie.
+# Prints the start time of process $1; fails if the process does not exist or is a zombie.
 started_at() {
     local stat
     { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
@@ -31,11 +31,11 @@ started_at() {
 
 remember() { # NAME PID
     local started
-    started=$(started_at "$2") || fail "$1 ended at once" "$dir/$1.log"
+    started=$(started_at "$2") || fail "$1 ended immediately after its start" "$dir/$1.log"
     echo "$2 $started" >"$dir/$1.pid"
 }
 
-# Prints the pid if the process that was remembered under this name still runs.
+# Prints the pid of the remembered process if it is still running.
 running() { # NAME
     local pid started
     [[ -s $dir/$1.pid ]] && read -r pid started <"$dir/$1.pid" || return 1
@@ -46,19 +46,19 @@ stop_one() { # NAME SIGNAL
     local pid signal
     for signal in "$2" KILL; do
         pid=$(running "$1") || break
-        kill -s "$signal" "$pid" || true # it may have just ended
+        kill -s "$signal" "$pid" || true # the process may have ended meanwhile
         for _ in {1..100}; do
             running "$1" >/dev/null || break
             sleep 0.1
         done
     done
-    ! running "$1" >/dev/null || fail "$1 (process $pid) does not stop"
+    ! running "$1" >/dev/null || fail "$1 (process $pid) did not stop within 20 s"
     rm -f "$dir/$1.pid"
 }
 
 stop_all() {
     rm -f "$dir/env"
-    # The data goes with the servers, so neither needs the time to leave it tidy.
+    # The data is deleted, so no clean shutdown is needed.
     stop_one kafka KILL
     stop_one postgres QUIT
     if [[ -s $dir/postgres.data ]]; then
@@ -71,14 +71,14 @@ stop_all() {
 
 is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Below the range that the kernel hands out, so that no client's own port can get in the way.
+# Below the range of ephemeral ports, so that no client socket can take the port first.
 free_port() { # FIRST
     local port
     for _ in {1..100}; do
         port=$(($1 + RANDOM % 4000))
         is_open "$port" || { echo "$port" && return; }
     done
-    fail "no free port from $1"
+    fail "no free port was found between $1 and $(($1 + 4000))"
 }
 
 wait_until_ready() { # NAME COMMAND…
@@ -86,15 +86,15 @@ wait_until_ready() { # NAME COMMAND…
     shift
     until "$@" >/dev/null 2>&1; do
         running "$name" >/dev/null || fail "$name ended while starting" "$dir/$name.log"
-        ((SECONDS < deadline)) || fail "$name does not answer after $ready_timeout_s s" "$dir/$name.log"
+        ((SECONDS < deadline)) || fail "$name did not answer within $ready_timeout_s s" "$dir/$name.log"
         sleep 0.1
     done
 }
 
 # --- PostgreSQL ---
 
-# PostgreSQL refuses to run as root, so root lends it a user that must be able to enter its folder.
-# A checkout under /root is closed to everybody else: then the data lies in /var/tmp.
+# PostgreSQL refuses to run as root, so root runs it as another user, which must be able to enter the data folder. If the
+# checkout is not accessible to that user, for example under /root, the data is in /var/tmp.
 prepare_postgres_data() {
     as_postgres=()
     data=$dir/postgres
@@ -120,10 +120,10 @@ start_postgres() { # PORT PASSWORD
         || fail "PostgreSQL's server is not installed (Debian: postgresql)"
     bin=$(dirname "$(readlink -f "$initdb")")
     prepare_postgres_data
-    cd / # the lent user may not enter the checkout
-    # shellcheck disable=SC2016 # $1 is for the inner shell, which writes the file as its reader
+    cd / # the other user may not be able to enter the checkout
+    # shellcheck disable=SC2016 # $1 is expanded by the inner shell, so that the file belongs to the other user
     "${as_postgres[@]}" sh -c 'umask 077; cat >"$1"' - "$data/password" <<<"$2"
-    # --no-sync: an empty cluster that will be thrown away. The server itself syncs, see fsync below.
+    # --no-sync only applies to initdb, whose cluster is empty. The server itself syncs, see fsync below.
     "${as_postgres[@]}" "$bin/initdb" --pgdata="$data/cluster" --username=postgres --pwfile="$data/password" \
         --auth=scram-sha-256 --data-checksums --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$log" 2>&1 \
         || fail "initdb failed" "$log"
@@ -137,7 +137,7 @@ start_postgres() { # PORT PASSWORD
 
 # --- Kafka ---
 
-# The folder of jars carries the pom that it was filled from: another pom, or none, means fill again.
+# The folder of jars has a copy of the pom that it was filled from: if they differ, it is filled again.
 fetch_kafka() {
     local pom=$root/tests/kafka/pom.xml
     cmp -s "$pom" "$jars/pom.xml" && return
@@ -148,8 +148,8 @@ fetch_kafka() {
     cp "$pom" "$jars/pom.xml"
 }
 
-# One node that is broker and controller. Internal topics get few partitions: fifty each, the default,
-# would cost the first consumer seconds.
+# One node as broker and controller. Internal topics get few partitions: with the default of 50, the first consumer would
+# wait for seconds.
 write_kafka_config() { # PORT CONTROLLER_PORT
     cat >"$dir/kafka/server.properties" <<EOF
 process.roles=broker,controller
@@ -194,9 +194,9 @@ start_kafka() { # PORT CONTROLLER_PORT
     mkdir -p "$dir/kafka"
     write_kafka_config "$1" "$2"
     local java=(java -Xmx512m "-Dlog4j2.configurationFile=$dir/kafka/log4j2.properties" -cp "$jars/*")
-    # Nothing else ever joins this cluster, so one id, any id, serves them all.
+    # Any cluster id will do, because no other node ever joins.
     "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
-        -c "$dir/kafka/server.properties" >"$log" 2>&1 || fail "formatting Kafka's storage failed" "$log"
+        -c "$dir/kafka/server.properties" >"$log" 2>&1 || fail "Kafka's storage could not be formatted" "$log"
     setsid "${java[@]}" kafka.Kafka "$dir/kafka/server.properties" </dev/null >>"$log" 2>&1 &
     remember kafka $!
     wait_until_ready kafka kafka_answers "$1"
@@ -204,8 +204,8 @@ start_kafka() { # PORT CONTROLLER_PORT
 
 start_all() {
     local postgres_port kafka_port controller_port password
-    stop_all # what a run that crashed may have left
-    # Half a pair is of no use. PostgreSQL may be only about to start: stop it once it has.
+    stop_all # servers that a crashed run may have left
+    # If one server fails to start, stop the other. PostgreSQL may still be starting: wait for it first.
     starting_postgres=
     trap '(($?)) && { wait $starting_postgres || true; stop_all; }' EXIT
     trap 'exit 130' INT

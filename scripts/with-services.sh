@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Runs one command with a private PostgreSQL and Kafka around it, and stops both whatever happens to
-# the command: a failing test, Ctrl-C, or a CI job that is cancelled.
+# Runs a command with a private PostgreSQL and Kafka, and stops both when the command ends for whatever reason: a failed
+# test, Ctrl-C, or a canceled CI job.
 #
 #   scripts/with-services.sh cargo test --workspace
-#   scripts/with-services.sh --without-kafka COMMAND…    PostgreSQL alone
+#   scripts/with-services.sh --without-kafka COMMAND…    PostgreSQL only
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dir=$root/.services/run # not .services itself: that is for servers started by hand
+dir=$root/.services/run # .services itself is for servers that were started manually
 without=()
 [[ ${1:-} != --without-kafka ]] || { without=("$1") && shift; }
 (($#)) || { echo "usage: ${0##*/} [--without-kafka] COMMAND…" >&2 && exit 2; }
 
-# One run at a time in a checkout: starting anew would pull the servers from under the other one.
-# Nobody else inherits the lock (9>&-), so it ends with this process, however that ends.
+# One run at a time per checkout: a second one would stop the servers of the first. Child processes do not inherit the
+# lock (9>&-), so it is released when this process ends.
 mkdir -p "$dir"
 exec 9>"$dir/lock"
-flock -n 9 || { echo "${0##*/}: another run is using $dir" >&2 && exit 1; }
+flock -n 9 || { echo "${0##*/}: another run uses $dir: wait until it has finished" >&2 && exit 1; }
 
-# The command goes first, with its children, then the servers that it was using.
+# Stops the command and its children first, then the servers.
 # shellcheck disable=SC2317 # reached through the trap
 finish() {
     trap '' INT TERM
@@ -41,7 +41,7 @@ trap 'exit 143' TERM
 # shellcheck disable=SC1091 # written by the line above
 source "$dir/env"
 
-# Job control gives the command a process group of its own, so that a signal reaches its children.
+# Job control puts the command into its own process group, so that a signal reaches its children.
 set -m
 "$@" <&0 9>&- &
 job=$!

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the peers at their pinned versions, builds the driver and runs it: see README.md beside this.
-# What is fetched and built stays in target/peers.
+# Fetches the peers at their pinned versions, builds the driver and runs it; see README.md in this folder. Fetched and built
+# files are in target/peers.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,7 +8,7 @@ root=$(cd "$here/../.." && pwd)
 built=$root/target/peers
 mkdir -p "$built/node"
 
-# Modules are looked for beside the script that asks for them, so the scripts go where the modules are.
+# Node resolves modules relative to the script, so the scripts are copied to the folder with the modules.
 cp "$here"/node/* "$built/node/"
 if ! cmp -s "$here/node/package-lock.json" "$built/node/node_modules/.peers-lock"; then
     (cd "$built/node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
@@ -22,7 +22,7 @@ if ! cmp -s "$here/python/requirements.txt" "$built/venv/requirements.txt"; then
     cp "$here/python/requirements.txt" "$built/venv/requirements.txt"
 fi
 
-# From the folder of the crate, which is no part of the workspace around it.
+# From the crate's folder, because the crate is not a member of the surrounding workspace.
 cd "$here"
 export CARGO_TARGET_DIR=$built
 nice -n 5 cargo build --release --locked -j "${JOBS:-2}"

@@ -137,3 +137,39 @@ fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
 fn has_class(error: &sqlx::Error, classes: &[&str]) -> bool {
     sqlstate(error).is_some_and(|code| code.get(..2).is_some_and(|class| classes.contains(&class)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> DatabaseError {
+        sqlx::Error::Io(kind.into()).into()
+    }
+
+    #[test]
+    fn a_broken_connection_is_retryable_and_its_outcome_unknown() {
+        let error = io(io::ErrorKind::ConnectionReset);
+        assert!(error.is_retryable() && error.is_unavailable());
+        assert!(!error.is_rolled_back() && !error.is_concurrency_conflict());
+        assert_eq!(error.fault(), DatabaseFault::Unreachable(io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn a_pool_without_a_free_connection_is_retryable() {
+        let error = DatabaseError::from(sqlx::Error::PoolTimedOut);
+        assert!(error.is_retryable() && error.is_unavailable());
+        assert_eq!(error.fault(), DatabaseFault::NoConnection);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_decoded_is_neither_retryable_nor_an_outage() {
+        let error = DatabaseError::from(sqlx::Error::ColumnNotFound("position".to_owned()));
+        assert!(!error.is_retryable() && !error.is_unavailable() && !error.is_invalid_input());
+        assert_eq!(error.fault(), DatabaseFault::Driver);
+    }
+
+    #[test]
+    fn the_text_of_an_error_is_that_of_the_driver() {
+        assert_eq!(DatabaseError::from(sqlx::Error::PoolTimedOut).to_string(), sqlx::Error::PoolTimedOut.to_string());
+    }
+}

@@ -1,6 +1,6 @@
 //! Errors of the log.
 
-use crate::archive::ArchiveError;
+use crate::archive::error::ArchiveError;
 use crate::database_error::DatabaseError;
 use crate::event::{Position, StreamKey, Version};
 use std::path::PathBuf;

@@ -202,3 +202,45 @@ pub fn content_hash(
     }
     hasher.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_events::event;
+
+    #[test]
+    fn an_unchanged_event_is_intact() {
+        assert!(event(1).content_is_intact());
+    }
+
+    #[test]
+    fn the_hash_covers_every_field_of_the_content() {
+        let original = event(1);
+        let stream = |key| RecordedEvent { stream: key, ..event(1) };
+        let changed = [
+            stream(StreamKey { tenant: TenantId::as_stored("other".to_owned()), ..original.stream.clone() }),
+            stream(StreamKey { category: "memory".into(), ..original.stream.clone() }),
+            stream(StreamKey { id: Uuid::from_u128(9), ..original.stream.clone() }),
+            RecordedEvent { event_id: Uuid::from_u128(9), ..event(1) },
+            RecordedEvent { name: "task.started".to_owned(), ..event(1) },
+            RecordedEvent { schema_version: 2, ..event(1) },
+            RecordedEvent { payload: "{}".to_owned(), ..event(1) },
+            RecordedEvent { metadata: "{}".to_owned(), ..event(1) },
+        ];
+        assert!(changed.iter().all(|changed| !changed.content_is_intact()));
+    }
+
+    #[test]
+    fn the_hash_separates_adjacent_fields() {
+        let hash =
+            |payload, metadata| content_hash(&event(1).stream, Uuid::nil(), "task.started", 1, payload, metadata);
+        assert_ne!(hash("ab", "c"), hash("a", "bc"));
+    }
+
+    #[test]
+    fn the_hash_does_not_cover_what_the_log_assigns() {
+        let moved =
+            RecordedEvent { position: 2.into(), version: 5.into(), recorded_at: DateTime::UNIX_EPOCH, ..event(1) };
+        assert!(moved.content_is_intact());
+    }
+}

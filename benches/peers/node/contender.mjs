@@ -1,10 +1,10 @@
-// What a contender in Node does for the driver: makes its schema, appends, or follows; answers in JSON.
+// Runs one task of the driver for a contender in Node: creates the schema, appends, or follows. Prints the result as JSON.
 
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// The same as in benches/log.rs: about 400 bytes, as a recorded call has.
+// The same payload as in benches/log.rs: about 400 bytes, the size of a recorded call.
 export const call = (n) => ({
   kind: 'llm',
   agent_id: `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`,
@@ -15,12 +15,12 @@ export const call = (n) => ({
 
 export const metadata = () => ({ actor: 'bench', command_id: randomUUID() });
 
-// Each line of standard input is a word to go on.
-const words = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+// Each line of standard input is a signal to continue.
+const signals = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 const load = async (append, { in_flight, warm_up_ms, measured_ms }) => {
   console.log('ready');
-  await words.next();
+  await signals.next();
   const warm = performance.now() + warm_up_ms;
   const deadline = warm + measured_ms;
   let [n, acknowledged, measured] = [0, 0, 0];
@@ -35,17 +35,17 @@ const load = async (append, { in_flight, warm_up_ms, measured_ms }) => {
   return { acknowledged, rate: (measured * 1000) / (performance.now() - warm), retries: 0 };
 };
 
-// Pages after a checkpoint until told to stop and nothing new comes; counts the different positions.
+// Reads pages after a checkpoint until stopped and nothing new arrives. Counts distinct positions.
 const follow = async (read) => {
   const seen = new Set();
-  let [checkpoint, looks, stopped] = [0n, 0, false];
+  let [checkpoint, emptyReads, stopped] = [0n, 0, false];
   console.log('ready');
-  words.next().then(() => (stopped = true));
-  while (looks < 40) {
+  signals.next().then(() => (stopped = true));
+  while (emptyReads < 40) {
     const last = stopped;
     const [positions, next] = await read(checkpoint);
     checkpoint = next;
-    looks = positions.length === 0 && last ? looks + 1 : 0;
+    emptyReads = positions.length === 0 && last ? emptyReads + 1 : 0;
     for (const position of positions) seen.add(position);
     await sleep(last ? 50 : 1);
   }

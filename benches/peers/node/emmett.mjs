@@ -12,14 +12,14 @@ await contend(async (url, connections) => {
   const executor = dumbo({ connectionString: url, pool });
   return {
     create: () => store.schema.migrate(),
-    // Position 0 and not STREAM_DOES_NOT_EXIST: of that the append checks nothing.
+    // Position 0 instead of STREAM_DOES_NOT_EXIST, for which the append checks nothing.
     append: (n) =>
       store.appendToStream(
         `call-${randomUUID()}`,
         [{ type: 'call.recorded', data: call(n), metadata: metadata() }],
         { expectedStreamVersion: 0n },
       ),
-    // As its consumer pulls: after the position of the last message of the last batch.
+    // Like the library's consumer: after the position of the last message of the last batch.
     read: async (after) => {
       const batch = await readMessagesBatch(executor.execute, { after, batchSize: 1000 });
       return [batch.messages.map((message) => message.metadata.globalPosition), batch.currentGlobalPosition];

@@ -1,4 +1,4 @@
-// message-db: functions in PostgreSQL, called as its clients call them.
+// message-db: functions in PostgreSQL, called in the same way as by its clients.
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { call, contend, metadata } from './contender.mjs';
 
-// The order of its install.sh and install-functions.sh; its views and roles take no part here.
+// The order of its install.sh and install-functions.sh, without views and roles, which are not needed here.
 const INSTALL = [
   'schema/message-store',
   'extensions/pgcrypto',
@@ -19,7 +19,7 @@ const INSTALL = [
   ...['messages-id', 'messages-category', 'messages-stream'].map((name) => `indexes/${name}`),
 ];
 
-// Writers of one category wait for each other, so how many categories there are decides.
+// Writers of one category wait for each other, so the rate depends on the number of categories.
 const categories = Number(process.env.PEERS_CATEGORIES);
 const category = (n) => (categories === 1 ? 'call' : `call${n % categories}`);
 
@@ -45,7 +45,7 @@ await contend(async (url, connections) => {
           JSON.stringify(metadata()), -1,
         ],
       }),
-    // It reads by category only, which is its promise too.
+    // The library reads by category only, and guarantees order only there.
     read: async (after) => {
       const { rows } = await pool.query({
         name: 'read',

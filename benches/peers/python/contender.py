@@ -1,4 +1,4 @@
-"""The eventsourcing library's recorder on PostgreSQL: makes its schema, appends, or follows; answers in JSON."""
+"""Runs one task of the driver with the eventsourcing library on PostgreSQL. Prints the result as JSON."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 
 
 def payload(n):
-    """The same as in benches/log.rs: about 400 bytes, as a recorded call has."""
+    """The same payload as in benches/log.rs: about 400 bytes, the size of a recorded call."""
     call = {
         "kind": "llm",
         "agent_id": str(uuid.UUID(int=n)),
@@ -33,7 +33,7 @@ def datastore(connections):
         user=url.username,
         password=url.password,
         pool_size=connections,
-        # How long a thread may wait for a connection.
+        # How long a thread may wait for a connection, in seconds.
         connect_timeout=60.0,
         enable_db_functions="PEERS_DB_FUNCTIONS" in os.environ,
     )
@@ -54,7 +54,7 @@ def load(recorder, task):
                 recorder.insert_events([event])
                 acknowledged += 1
                 measured += time.monotonic() >= warm
-        except BaseException as failure:  # noqa: BLE001 - told to the driver below
+        except BaseException as failure:  # noqa: BLE001 - reported to the driver below
             failures.append(repr(failure))
         counts.append((acknowledged, measured))
 
@@ -71,15 +71,15 @@ def load(recorder, task):
 
 
 def follow(recorder):
-    """Pages after a checkpoint until told to stop and nothing new comes; counts the different positions."""
-    seen, checkpoint, looks = set(), 0, 0
+    """Reads pages after a checkpoint until stopped and nothing new arrives. Counts distinct positions."""
+    seen, checkpoint, empty_reads = set(), 0, 0
     stopped = threading.Event()
     print("ready", flush=True)
     threading.Thread(target=lambda: (sys.stdin.readline(), stopped.set()), daemon=True).start()
-    while looks < 40:
+    while empty_reads < 40:
         last = stopped.is_set()
         page = recorder.select_notifications(start=checkpoint, limit=1000, inclusive_of_start=False)
-        looks = looks + 1 if last and not page else 0
+        empty_reads = empty_reads + 1 if last and not page else 0
         for notification in page:
             seen.add(notification.id)
             checkpoint = notification.id

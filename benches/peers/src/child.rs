@@ -1,7 +1,7 @@
-//! The peers that are no Rust: processes that are told in JSON what to do, and answer in JSON.
+//! Peers that are not written in Rust: child processes that get their task as JSON and return the result as JSON.
 
 use crate::ours::count_rows;
-use crate::store::{Load, Outcome, POOLS, Place, Setting, Store};
+use crate::store::{Load, Outcome, POOLS, Setting, Storage, Store};
 use anyhow::{Context, Result, ensure};
 use futures::future::{BoxFuture, try_join_all};
 use serde::Deserialize;
@@ -20,15 +20,15 @@ pub(crate) enum Runtime {
 
 pub(crate) struct Scripted {
     pub(crate) runtime: Runtime,
-    /// Counts its rows.
+    /// The query that counts its events.
     pub(crate) count: &'static str,
-    /// How it is to go about it.
+    /// Environment variables that configure it.
     pub(crate) environment: &'static [(&'static str, &'static str)],
-    /// Whether it can read all that is written.
+    /// Whether it can read all events in one order.
     pub(crate) reads_all: bool,
 }
 
-/// A process that does one thing.
+/// A process that runs one task.
 struct Task {
     process: Child,
     input: ChildStdin,
@@ -48,7 +48,8 @@ struct Seen {
 }
 
 fn folder(variable: &str) -> Result<String> {
-    std::env::var(variable).with_context(|| format!("{variable} is not set: run `make bench-peers`"))
+    std::env::var(variable)
+        .with_context(|| format!("{variable} is not set: run `make bench-peers`"))
 }
 
 impl Scripted {
@@ -67,11 +68,11 @@ impl Scripted {
         }
     }
 
-    fn start(&self, place: &Place, task: &Value) -> Result<Task> {
+    fn start(&self, storage: &Storage, task: &Value) -> Result<Task> {
         let mut process = self
             .command()?
             .arg(task.to_string())
-            .env("PEERS_DATABASE_URL", &place.url)
+            .env("PEERS_DATABASE_URL", &storage.url)
             .envs(self.environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -79,43 +80,57 @@ impl Scripted {
             .spawn()?;
         let input = process.stdin.take().context("standard input")?;
         let output = BufReader::new(process.stdout.take().context("standard output")?).lines();
-        Ok(Task { process, input, output })
+        Ok(Task {
+            process,
+            input,
+            output,
+        })
     }
 }
 
 impl Task {
-    async fn ready(&mut self) -> Result<()> {
+    async fn wait_until_ready(&mut self) -> Result<()> {
         let line = self.output.next_line().await?;
-        ensure!(line.as_deref() == Some("ready"), "it said {line:?} where it should be ready");
+        ensure!(
+            line.as_deref() == Some("ready"),
+            "expected the line `ready`, found {line:?}"
+        );
         Ok(())
     }
 
-    async fn go_on(&mut self) -> Result<()> {
+    async fn signal(&mut self) -> Result<()> {
         Ok(self.input.write_all(b"\n").await?)
     }
 
-    /// Its last line, once it has ended well.
-    async fn answer(mut self) -> Result<String> {
+    /// Waits until the process has succeeded, and returns the last line of its output.
+    async fn result(mut self) -> Result<String> {
         let mut last = String::new();
         while let Some(line) = self.output.next_line().await? {
             last = line;
         }
         let status = self.process.wait().await?;
-        ensure!(status.success(), "it ended with {status}");
+        ensure!(status.success(), "the process failed: {status}");
         Ok(last)
     }
 }
 
 impl Store for Scripted {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.start(place, &json!({ "do": "create", "connections": 1 }))?.answer().await?;
+            self.start(storage, &json!({ "do": "create", "connections": 1 }))?
+                .result()
+                .await?;
             Ok(())
         })
     }
 
-    /// What is in flight and the connections are shared out among the processes, which begin together.
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    /// Appends in flight and connections are divided among the processes, which start together.
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let task = json!({
                 "do": "load",
@@ -126,48 +141,55 @@ impl Store for Scripted {
             });
             let mut tasks = Vec::new();
             for _ in 0..setting.processes {
-                tasks.push(self.start(place, &task)?);
+                tasks.push(self.start(storage, &task)?);
             }
             for task in &mut tasks {
-                task.ready().await?;
+                task.wait_until_ready().await?;
             }
             for task in &mut tasks {
-                task.go_on().await?;
+                task.signal().await?;
             }
             let mut outcome = Outcome::default();
-            for answer in try_join_all(tasks.into_iter().map(Task::answer)).await? {
-                let answer: Rate = serde_json::from_str(&answer)?;
-                outcome.acknowledged += answer.acknowledged;
-                outcome.rate += answer.rate;
-                outcome.retries += answer.retries;
+            for result in try_join_all(tasks.into_iter().map(Task::result)).await? {
+                let result: Rate = serde_json::from_str(&result)?;
+                outcome.acknowledged += result.acknowledged;
+                outcome.rate += result.rate;
+                outcome.retries += result.retries;
             }
             Ok(outcome)
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(count_rows(place, self.count))
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(count_rows(storage, self.count))
     }
 
-    fn follow<'a>(&'a self, place: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(
+        &'a self,
+        storage: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             if !self.reads_all {
                 return Ok(None);
             }
-            let mut task = self.start(place, &json!({ "do": "follow", "connections": 1 }))?;
-            task.ready().await?;
+            let mut task = self.start(storage, &json!({ "do": "follow", "connections": 1 }))?;
+            task.wait_until_ready().await?;
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            task.go_on().await?;
-            let answer: Seen = serde_json::from_str(&task.answer().await?)?;
-            Ok(Some(answer.seen))
+            task.signal().await?;
+            let result: Seen = serde_json::from_str(&task.result().await?)?;
+            Ok(Some(result.seen))
         })
     }
 
-    /// One process of such a runtime may be what is too slow, and not the library: two may do better.
+    /// A single process may be limited by its runtime instead of the library, so two processes are tried as well.
     fn settings(&self) -> Vec<Setting> {
-        let two = [8, 32].map(|pool| Setting { processes: 2, ..Setting::pool(pool) });
+        let two = [8, 32].map(|pool| Setting {
+            processes: 2,
+            ..Setting::pool(pool)
+        });
         POOLS.into_iter().map(Setting::pool).chain(two).collect()
     }
 }

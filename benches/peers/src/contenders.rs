@@ -1,4 +1,4 @@
-//! Who contends, and what each of them promises. Each promise was read in the source of the version that is pinned.
+//! The contenders and their guarantees, as found in the source of the pinned versions.
 
 use crate::child::{Runtime, Scripted};
 use crate::crates::{Disintegrate, PostgresEs};
@@ -6,28 +6,28 @@ use crate::ours::{Apex, Raw};
 use crate::store::Store;
 use crate::umadb::UmaDb;
 
-/// Whether one who reads all events by position, and goes on after the last that he saw, sees all of them.
+/// Whether a reader that pages by position, always after the last one that it saw, sees every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Positions become visible in their order.
     Safe,
-    /// Within a part of the events only.
+    /// Only within a subset of the events.
     Partly,
-    /// An event that commits late can be passed by.
+    /// A reader can skip an event that commits late.
     Unsafe,
-    /// Its events have no common order.
+    /// The events have no global order.
     None,
 }
 
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
-    /// What one append is.
+    /// The operation that is measured.
     pub(crate) operation: &'static str,
-    /// Whether its events are in PostgreSQL.
+    /// Whether it stores its events in PostgreSQL.
     pub(crate) on_postgres: bool,
     pub(crate) order: Order,
-    /// Why.
+    /// The reason for the order.
     pub(crate) order_because: &'static str,
     pub(crate) versions: &'static str,
     pub(crate) retries: &'static str,
@@ -58,7 +58,7 @@ impl Contender {
 }
 
 const ON_COMMIT: &str = "by the commit";
-const CONFLICTS: &str = "no, a retry of what went through is a conflict";
+const CONFLICTS: &str = "not idempotent, a retry of a successful append is a conflict";
 
 pub(crate) fn apex() -> Contender {
     Contender {
@@ -67,9 +67,9 @@ pub(crate) fn apex() -> Contender {
         operation: "Log::append",
         on_postgres: true,
         order: Order::Safe,
-        order_because: "positions are given out under a lock that is held until the commit",
+        order_because: "positions are assigned under a lock that is held until the commit",
         versions: "checked in the transaction that appends",
-        retries: "answered again, by the id of the command",
+        retries: "idempotent, by command id",
         durable: ON_COMMIT,
         store: Box::new(Apex),
     }
@@ -82,7 +82,7 @@ pub(crate) fn raw() -> Contender {
         operation: "one INSERT, one row",
         on_postgres: true,
         order: Order::Unsafe,
-        order_because: "a sequence gives positions before the commit",
+        order_because: "a sequence assigns positions before the commit",
         versions: "unique index only",
         retries: "no",
         durable: ON_COMMIT,
@@ -112,7 +112,7 @@ fn postgres_es() -> Contender {
         operation: "PostgresEventRepository::persist at sequence 1",
         on_postgres: true,
         order: Order::None,
-        order_because: "its rows have no position but that in their aggregate",
+        order_because: "rows have no position except the one within their aggregate",
         versions: "primary key of aggregate and sequence",
         retries: CONFLICTS,
         durable: ON_COMMIT,
@@ -124,11 +124,11 @@ fn disintegrate() -> Contender {
     Contender {
         name: "disintegrate-postgres",
         version: "4.0.1",
-        operation: "PgEventStore::append where no event of the call is expected",
+        operation: "PgEventStore::append with the condition that the call has no event",
         on_postgres: true,
         order: Order::Unsafe,
-        order_because: "reads end before the first writer under way, but look for one only after they took their \
-                        snapshot: who commits in between is passed by",
+        order_because: "reads end before the first active writer, but look for writers only after they took their \
+                        snapshot: a writer that commits in between is skipped",
         versions: "by query, serializable isolation",
         retries: CONFLICTS,
         durable: ON_COMMIT,
@@ -141,7 +141,7 @@ fn disintegrate_unchecked() -> Contender {
         name: "disintegrate-postgres, unchecked",
         operation: "PgEventStore::append_without_validation",
         versions: "not checked",
-        retries: "no, written twice",
+        retries: "not idempotent, a retry is written twice",
         store: Box::new(Disintegrate { validated: false }),
         ..disintegrate()
     }
@@ -154,9 +154,9 @@ fn emmett() -> Contender {
         operation: "appendToStream at position 0",
         on_postgres: true,
         order: Order::Unsafe,
-        order_because: "reads leave out transactions under way, but go on by a position that is given out after the \
-                        transaction's id: the two orders may differ",
-        versions: "checked in the function that appends; of STREAM_DOES_NOT_EXIST nothing is checked",
+        order_because: "reads exclude active transactions, but continue by a position that is assigned after the \
+                        transaction id: the two orders may differ",
+        versions: "checked by the append function; not checked for STREAM_DOES_NOT_EXIST",
         retries: CONFLICTS,
         durable: ON_COMMIT,
         store: Box::new(Scripted {
@@ -175,8 +175,8 @@ fn message_db() -> Contender {
         operation: "write_message at version -1, all in one category",
         on_postgres: true,
         order: Order::Safe,
-        order_because: "writers of a category wait for each other's commit, and all are of one",
-        versions: "checked in the function that appends",
+        order_because: "writers of a category wait for each other's commit, and there is only one",
+        versions: "checked by the append function",
         retries: CONFLICTS,
         durable: ON_COMMIT,
         store: Box::new(Scripted {
@@ -193,7 +193,7 @@ fn message_db_categories() -> Contender {
         name: "message-db, 64 categories",
         operation: "write_message at version -1, spread over 64 categories",
         order: Order::Partly,
-        order_because: "writers of other categories do not wait; it reads by category only",
+        order_because: "writers of different categories do not wait for each other; reads are by category only",
         store: Box::new(Scripted {
             runtime: Runtime::Node("message_db.mjs"),
             count: "select count(*) from message_store.messages",
@@ -229,7 +229,7 @@ fn eventsourcing_function() -> Contender {
         name: "eventsourcing, its function",
         operation: "the same with enable_db_functions",
         order: Order::Unsafe,
-        order_because: "the function takes no lock, and a sequence gives positions before the commit",
+        order_because: "the function takes no lock, and a sequence assigns positions before the commit",
         store: Box::new(Scripted {
             runtime: Runtime::Python("contender.py"),
             count: "select count(*) from stored_events",
@@ -244,12 +244,12 @@ fn umadb() -> Contender {
     Contender {
         name: "UmaDB",
         version: "0.7.8",
-        operation: "append over gRPC where no event of the call is expected",
+        operation: "append over gRPC with the condition that the call has no event",
         on_postgres: false,
         order: Order::Safe,
-        order_because: "one thread writes; readers see what it has committed",
-        versions: "by query, in the thread that writes",
-        retries: "answered again, by the ids of the events",
+        order_because: "a single thread writes, and readers see committed events only",
+        versions: "by query, in the writer thread",
+        retries: "idempotent, by event ids",
         durable: "fdatasync before and after the header page",
         store: Box::new(UmaDb::default()),
     }

@@ -1,7 +1,7 @@
-//! The peers of crates.io that keep their events in PostgreSQL.
+//! Peers on crates.io that store their events in PostgreSQL.
 
 use crate::ours::count_rows;
-use crate::store::{Call, Load, Outcome, Place, Setting, Store, drive, follow_pages};
+use crate::store::{Call, Load, Outcome, Setting, Storage, Store, drive, follow_pages};
 use anyhow::Result;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
@@ -18,13 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use uuid::Uuid;
 
-async fn pool(place: &Place, connections: usize) -> Result<PgPool> {
+async fn pool(storage: &Storage, connections: usize) -> Result<PgPool> {
     let connections = u32::try_from(connections)?;
-    let options = PgPoolOptions::new().min_connections(connections).max_connections(connections);
-    Ok(options.connect(&place.url).await?)
+    let options = PgPoolOptions::new()
+        .min_connections(connections)
+        .max_connections(connections);
+    Ok(options.connect(&storage.url).await?)
 }
 
-/// postgres-es: what its framework does with the events of a command, without the reading that comes before.
+/// postgres-es: persisting the events of a command, without loading the aggregate first.
 pub(crate) struct PostgresEs;
 
 /// From db/init.sql of the crate.
@@ -33,7 +35,7 @@ const EVENTS: &str = "create table events (
     event_type text not null, event_version text not null, payload json not null, metadata json not null,
     primary key (aggregate_type, aggregate_id, sequence))";
 
-/// The repository asks an aggregate for its type and nothing else.
+/// The repository only needs the aggregate's type.
 #[derive(Default, Serialize, Deserialize)]
 struct Calls;
 
@@ -57,7 +59,12 @@ impl Aggregate for Calls {
     type Error = Infallible;
     type Services = ();
 
-    async fn handle(&mut self, call: Call, (): &(), sink: &EventSink<Self>) -> Result<(), Infallible> {
+    async fn handle(
+        &mut self,
+        call: Call,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), Infallible> {
         sink.write(Recorded(call), self).await;
         Ok(())
     }
@@ -82,18 +89,23 @@ async fn persist(repository: &PostgresEventRepository, n: u64) -> Result<u64> {
 }
 
 impl Store for PostgresEs {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let pool = pool(place, 1).await?;
+            let pool = pool(storage, 1).await?;
             sqlx08::query(EVENTS).execute(&pool).await?;
             pool.close().await;
             Ok(())
         })
     }
 
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
-            let pool = pool(place, setting.connections).await?;
+            let pool = pool(storage, setting.connections).await?;
             let repository = Arc::new(PostgresEventRepository::new(pool.clone()));
             let outcome = drive(load, move |n| {
                 let repository = repository.clone();
@@ -105,16 +117,20 @@ impl Store for PostgresEs {
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(count_rows(place, "select count(*) from events"))
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(count_rows(storage, "select count(*) from events"))
     }
 
-    fn follow<'a>(&'a self, _: &'a Place, _: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(
+        &'a self,
+        _: &'a Storage,
+        _: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         async { Ok(None) }.boxed()
     }
 }
 
-/// disintegrate-postgres; validated is its ordinary append, which lets a stream be expected empty.
+/// disintegrate-postgres. `validated` is its regular append, with the condition that the stream is empty.
 pub(crate) struct Disintegrate {
     pub(crate) validated: bool,
 }
@@ -130,7 +146,7 @@ enum CallEvent {
 
 type Calling = PgEventStore<CallEvent, disintegrate::serde::json::Json<CallEvent>>;
 
-/// A serialization failure may show at any statement; the library recognizes only those of the commit.
+/// A serialization failure may occur at any statement; the library recognizes only those at the commit.
 fn is_conflict(error: &Error) -> bool {
     match error {
         Error::Concurrency => true,
@@ -140,18 +156,28 @@ fn is_conflict(error: &Error) -> bool {
 }
 
 impl Disintegrate {
-    /// The streams of two appends are never the same, so a conflict is none of ours, and to try again is right.
+    /// Two appends never have the same stream, so every conflict is a false positive and is retried.
     async fn append(store: &Calling, n: u64, validated: bool) -> Result<u64> {
         // Serializable transactions conflict when they touch the same page of an index: random ids spread best.
         let call_id = Uuid::new_v4();
-        let event = CallEvent::Recorded { call_id, call: Call::new(n) };
+        let event = CallEvent::Recorded {
+            call_id,
+            call: Call::new(n),
+        };
         if !validated {
             store.append_without_validation(vec![event]).await?;
             return Ok(0);
         }
         let mut retries = 0;
         loop {
-            match store.append(vec![event.clone()], query!(CallEvent; call_id == call_id), 0).await {
+            match store
+                .append(
+                    vec![event.clone()],
+                    query!(CallEvent; call_id == call_id),
+                    0,
+                )
+                .await
+            {
                 Ok(_) => return Ok(retries),
                 Err(error) if is_conflict(&error) => retries += 1,
                 Err(error) => return Err(error.into()),
@@ -174,19 +200,29 @@ impl Disintegrate {
 }
 
 impl Store for Disintegrate {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let pool = pool(place, 1).await?;
-            sqlx08::raw_sql(include_str!("disintegrate.sql")).execute(&pool).await?;
+            let pool = pool(storage, 1).await?;
+            sqlx08::raw_sql(include_str!("disintegrate.sql"))
+                .execute(&pool)
+                .await?;
             pool.close().await;
             Ok(())
         })
     }
 
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
-            let pool = pool(place, setting.connections).await?;
-            let store = Calling::new_uninitialized(pool.clone(), disintegrate::serde::json::Json::default());
+            let pool = pool(storage, setting.connections).await?;
+            let store = Calling::new_uninitialized(
+                pool.clone(),
+                disintegrate::serde::json::Json::default(),
+            );
             let validated = self.validated;
             let outcome = drive(load, move |n| {
                 let store = store.clone();
@@ -198,14 +234,21 @@ impl Store for Disintegrate {
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(count_rows(place, "select count(*) from event"))
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(count_rows(storage, "select count(*) from event"))
     }
 
-    fn follow<'a>(&'a self, place: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(
+        &'a self,
+        storage: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
-            let pool = pool(place, 1).await?;
-            let store = Calling::new_uninitialized(pool.clone(), disintegrate::serde::json::Json::default());
+            let pool = pool(storage, 1).await?;
+            let store = Calling::new_uninitialized(
+                pool.clone(),
+                disintegrate::serde::json::Json::default(),
+            );
             let seen = follow_pages(stop, |after| Self::read(&store, after)).await?;
             pool.close().await;
             Ok(seen)

@@ -1,5 +1,5 @@
--- The schema of disintegrate-postgres 4.0.1 (MIT license), from its src/event_store/sql and src/migrator.rs, with the
--- column of the one id that CallEvent has. Changed is one literal, 0xFFFFFFFF, which PostgreSQL reads only from 16 on.
+-- The schema of disintegrate-postgres 4.0.1 (MIT license), from its src/event_store/sql and src/migrator.rs, with the id
+-- column of CallEvent. One literal was changed: 0xFFFFFFFF, which PostgreSQL only accepts from version 16 on.
 create sequence if not exists seq_event_event_id;
 
 create table if not exists event (

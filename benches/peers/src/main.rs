@@ -1,5 +1,5 @@
-//! Peer libraries beside Apex: the same event, the same durability, as many appends in flight, on one machine, in one
-//! run. `make bench-peers` starts a PostgreSQL of its own and runs this; README.md beside it says what is measured.
+//! Compares Apex with other event stores: the same event, durability and number of appends in flight, on one machine, in
+//! one run. `make bench-peers` starts a private PostgreSQL and runs this; README.md describes what is measured.
 
 mod child;
 mod contenders;
@@ -19,18 +19,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use store::{Load, Outcome, Place, Setting};
+use store::{Load, Outcome, Setting, Storage};
 use uuid::Uuid;
 
-/// Appends in flight of the two cases.
+/// The numbers of appends in flight that are measured.
 const MANY: usize = 64;
 const ONE: usize = 1;
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
 }
 
-/// One run.
+/// The settings and the server of one run.
 struct Run {
     server: PgConnection,
     url: String,
@@ -40,10 +43,10 @@ struct Run {
     rounds: u64,
 }
 
-/// A contender, where it writes, and what came of it.
+/// A contender with its storage and its measurements.
 struct Entry {
     contender: Contender,
-    place: Place,
+    storage: Storage,
     setting: Setting,
     acknowledged: u64,
     many: Vec<f64>,
@@ -57,66 +60,122 @@ impl Run {
         let server = PgConnectOptions::from_str(&url)?.connect().await?;
         let measured = Duration::from_secs(number("SECONDS_PER_CASE", 3));
         let warm_up = Duration::from_millis(500);
-        Ok(Self { server, url, folder, warm_up, measured, rounds: number("ROUNDS", 3).max(1) })
+        Ok(Self {
+            server,
+            url,
+            folder,
+            warm_up,
+            measured,
+            rounds: number("ROUNDS", 3).max(1),
+        })
     }
 
-    /// A database of its own, and a folder.
-    async fn place(&mut self) -> Result<Place> {
+    /// Creates a database and names a folder.
+    async fn create_storage(&mut self) -> Result<Storage> {
         let name = format!("peers_{}", Uuid::new_v4().simple());
-        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut self.server).await?;
-        let server = self.url.rsplit_once('/').context("a URL with a database")?.0;
-        Ok(Place { url: format!("{server}/{name}"), folder: self.folder.join(name) })
-    }
-
-    async fn give_up(&mut self, place: &Place) -> Result<()> {
-        let name = place.url.rsplit_once('/').context("a URL with a database")?.1;
-        sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+        sqlx::query(AssertSqlSafe(format!("create database {name}")))
             .execute(&mut self.server)
             .await?;
-        if place.folder.exists() {
-            std::fs::remove_dir_all(&place.folder)?;
+        let server = self
+            .url
+            .rsplit_once('/')
+            .context("a URL with a database")?
+            .0;
+        Ok(Storage {
+            url: format!("{server}/{name}"),
+            folder: self.folder.join(name),
+        })
+    }
+
+    async fn drop_storage(&mut self, storage: &Storage) -> Result<()> {
+        let name = storage
+            .url
+            .rsplit_once('/')
+            .context("a URL with a database")?
+            .1;
+        sqlx::query(AssertSqlSafe(format!(
+            "drop database if exists {name} with (force)"
+        )))
+        .execute(&mut self.server)
+        .await?;
+        if storage.folder.exists() {
+            std::fs::remove_dir_all(&storage.folder)?;
         }
         Ok(())
     }
 
-    /// Loads one contender after a checkpoint, so that nobody pays for what another has left to write, and with
-    /// statistics, without which PostgreSQL plans for an empty table.
-    async fn load(&mut self, entry: &mut Entry, in_flight: usize, measured: Duration, setting: Setting) -> Result<f64> {
+    /// Puts load on a contender. A checkpoint first, so that it does not pay for dirty pages of another one, and an ANALYZE,
+    /// because without statistics PostgreSQL plans for an empty table.
+    async fn load(
+        &mut self,
+        entry: &mut Entry,
+        in_flight: usize,
+        measured: Duration,
+        setting: Setting,
+    ) -> Result<f64> {
         sqlx::query("checkpoint").execute(&mut self.server).await?;
-        let mut database = PgConnectOptions::from_str(&entry.place.url)?.connect().await?;
+        let mut database = PgConnectOptions::from_str(&entry.storage.url)?
+            .connect()
+            .await?;
         sqlx::query("analyze").execute(&mut database).await?;
         drop(database);
-        let load = Load { in_flight, warm_up: self.warm_up, measured };
-        let outcome = entry.contender.store.load(&entry.place, load, setting).await?;
+        let load = Load {
+            in_flight,
+            warm_up: self.warm_up,
+            measured,
+        };
+        let outcome = entry
+            .contender
+            .store
+            .load(&entry.storage, load, setting)
+            .await?;
         entry.acknowledged += outcome.acknowledged;
         entry.retries += outcome.retries;
         Ok(outcome.rate)
     }
 
-    /// Makes a contender ready: its schema, and the setting that is best for it on this machine.
-    async fn enter(&mut self, contender: Contender) -> Result<Entry> {
-        let place = self.place().await?;
-        contender.store.create(&place).await.context("its schema")?;
+    /// Creates a contender's schema, and finds its best setting on this machine.
+    async fn prepare(&mut self, contender: Contender) -> Result<Entry> {
+        let storage = self.create_storage().await?;
+        contender
+            .store
+            .create(&storage)
+            .await
+            .context("the schema cannot be created")?;
         let settings = contender.store.settings();
         let setting = *settings.first().context("a setting")?;
-        let mut entry = Entry { contender, place, setting, acknowledged: 0, many: vec![], one: vec![], retries: 0 };
+        let mut entry = Entry {
+            contender,
+            storage,
+            setting,
+            acknowledged: 0,
+            many: vec![],
+            one: vec![],
+            retries: 0,
+        };
         let mut rates = vec![0.0_f64; settings.len()];
-        // Twice, with the others in between, so that one bad moment does not decide.
+        // Each setting twice, not in a row, so that one slow moment does not decide.
         for _ in 0..if settings.len() > 1 { 2 } else { 0 } {
             for (rate, &setting) in rates.iter_mut().zip(&settings) {
-                match self.load(&mut entry, MANY, Duration::from_secs(1), setting).await {
+                match self
+                    .load(&mut entry, MANY, Duration::from_secs(1), setting)
+                    .await
+                {
                     Ok(measured) => *rate = rate.max(measured),
-                    // A setting may need what this machine does not have; the others need not.
+                    // A setting may fail on this machine while others work.
                     Err(error) => println!("  with {}: {error:#}", report::setting(setting)),
                 }
             }
         }
-        let best = rates.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
+        let best = rates
+            .iter()
+            .enumerate()
+            .max_by(|one, other| one.1.total_cmp(other.1));
         let (best, &rate) = best.context("a setting")?;
-        ensure!(settings.len() == 1 || rate > 0.0, "no setting works");
+        ensure!(settings.len() == 1 || rate > 0.0, "every setting failed");
         entry.setting = settings[best];
         for (rate, &setting) in rates.iter().zip(&settings).filter(|_| settings.len() > 1) {
-            println!("  {rate:>8.0} a second with {}", report::setting(setting));
+            println!("  {rate:>8.0} appends/s with {}", report::setting(setting));
         }
         entry.retries = 0;
         Ok(entry)
@@ -124,65 +183,96 @@ impl Run {
 
     async fn round(&mut self, entry: &mut Entry) -> Result<()> {
         let many = self.load(entry, MANY, self.measured, entry.setting).await?;
-        let single = Setting { connections: 1, processes: 1, ..entry.setting };
+        let single = Setting {
+            connections: 1,
+            processes: 1,
+            ..entry.setting
+        };
         let one = self.load(entry, ONE, self.measured, single).await?;
         entry.many.push(many);
         entry.one.push(one);
-        let there = entry.contender.store.count(&entry.place).await?;
+        let stored = entry.contender.store.count(&entry.storage).await?;
         let acknowledged = entry.acknowledged;
-        ensure!(there == acknowledged, "{there} events are there, but {acknowledged} were acknowledged");
+        ensure!(
+            stored == acknowledged,
+            "{stored} events are stored, but {acknowledged} were acknowledged"
+        );
         Ok(())
     }
 
-    /// A reader follows while many append: events that it never saw were passed by.
-    async fn watch(&mut self, entry: &Entry) -> Result<Order> {
-        let place = self.place().await?;
+    /// Runs a reader while many append. Events that it never saw were skipped.
+    async fn check_order(&mut self, entry: &Entry) -> Result<Order> {
+        let storage = self.create_storage().await?;
         let store = &entry.contender.store;
-        store.create(&place).await?;
+        store.create(&storage).await?;
         let stop = Arc::new(AtomicBool::new(false));
-        let load = Load { in_flight: MANY, warm_up: self.warm_up, measured: self.measured * 2 };
+        let load = Load {
+            in_flight: MANY,
+            warm_up: self.warm_up,
+            measured: self.measured * 2,
+        };
         let loading = async {
-            let outcome: Result<Outcome> = store.load(&place, load, entry.setting).await;
+            let outcome: Result<Outcome> = store.load(&storage, load, entry.setting).await;
             stop.store(true, Ordering::Relaxed);
             outcome
         };
-        let (outcome, seen) = tokio::join!(loading, store.follow(&place, stop.clone()));
+        let (outcome, seen) = tokio::join!(loading, store.follow(&storage, stop.clone()));
         let (written, seen) = (outcome?.acknowledged, seen?);
-        self.give_up(&place).await?;
+        self.drop_storage(&storage).await?;
         Ok(Order { written, seen })
     }
 }
 
-/// The settings that decide whether a commit is durable.
+/// The settings that durability depends on; an error if one of them is off.
 async fn durability(server: &mut PgConnection) -> Result<String> {
-    let mut shown = Vec::new();
-    for name in ["fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "server_version"] {
-        let value: String = sqlx::query_scalar("select current_setting($1)").bind(name).fetch_one(&mut *server).await?;
-        shown.push(format!("{name} = {value}"));
+    let mut settings = Vec::new();
+    for name in [
+        "fsync",
+        "synchronous_commit",
+        "full_page_writes",
+        "wal_sync_method",
+        "server_version",
+    ] {
+        let value: String = sqlx::query_scalar("select current_setting($1)")
+            .bind(name)
+            .fetch_one(&mut *server)
+            .await?;
+        settings.push(format!("{name} = {value}"));
     }
-    ensure!(shown[..3].iter().all(|setting| setting.ends_with(" = on")), "not durable: {}", shown.join(", "));
-    Ok(shown.join(", "))
+    ensure!(
+        settings[..3]
+            .iter()
+            .all(|setting| setting.ends_with(" = on")),
+        "commits are not durable: {}",
+        settings.join(", ")
+    );
+    Ok(settings.join(", "))
 }
 
-/// The contenders of this run: all, or Apex, the baseline and those that `PEERS` names.
-fn chosen() -> Vec<Contender> {
+/// The contenders of this run: all, or Apex, the baseline and the peers that `PEERS` names.
+fn selected() -> Vec<Contender> {
     let names = std::env::var("PEERS").unwrap_or_default();
-    let is_chosen = |peer: &Contender| names.is_empty() || names.split(',').any(|name| peer.name.starts_with(name));
+    let is_selected = |peer: &Contender| {
+        names.is_empty() || names.split(',').any(|name| peer.name.starts_with(name))
+    };
     [contenders::apex(), contenders::raw()]
         .into_iter()
-        .chain(contenders::peers().into_iter().filter(is_chosen))
+        .chain(contenders::peers().into_iter().filter(is_selected))
         .collect()
 }
 
-/// Measures all of them; one that fails is out, and why is told.
+/// Measures all contenders. One that fails is reported with its error.
 async fn measure(run: &mut Run) -> Result<Vec<Measured>> {
     let (mut entries, mut measured) = (Vec::new(), Vec::new());
-    for (place, contender) in chosen().into_iter().enumerate() {
+    for (index, contender) in selected().into_iter().enumerate() {
         println!("setting up {}", contender.name);
-        let about = report::About::of(&contender, place);
-        match run.enter(contender).await {
+        let about = report::About::of(&contender, index);
+        match run.prepare(contender).await {
             Ok(entry) => entries.push((about, entry)),
-            Err(error) => measured.push(Measured { about, finding: Err(format!("{error:#}")) }),
+            Err(error) => measured.push(Measured {
+                about,
+                finding: Err(format!("{error:#}")),
+            }),
         }
     }
     for round in 0..run.rounds {
@@ -191,29 +281,34 @@ async fn measure(run: &mut Run) -> Result<Vec<Measured>> {
         for (about, mut entry) in entries {
             match run.round(&mut entry).await {
                 Ok(()) => left.push((about, entry)),
-                Err(error) => measured.push(Measured { about, finding: Err(format!("{error:#}")) }),
+                Err(error) => measured.push(Measured {
+                    about,
+                    finding: Err(format!("{error:#}")),
+                }),
             }
         }
-        // Who goes first changes.
+        // Another contender goes first in the next round.
         let first = usize::from(left.len() > 1);
         left.rotate_left(first);
         entries = left;
     }
     for (about, mut entry) in entries {
         println!("following {}", entry.contender.name);
-        let order = run.watch(&entry).await;
-        run.give_up(&entry.place).await?;
-        let finding = order.map_err(|error| format!("{error:#}")).map(|order| Finding {
-            many: report::median(&mut entry.many),
-            one: report::median(&mut entry.one),
-            setting: entry.setting,
-            retries: entry.retries,
-            acknowledged: entry.acknowledged,
-            order,
-        });
+        let order = run.check_order(&entry).await;
+        run.drop_storage(&entry.storage).await?;
+        let finding = order
+            .map_err(|error| format!("{error:#}"))
+            .map(|order| Finding {
+                many: report::median(&mut entry.many),
+                one: report::median(&mut entry.one),
+                setting: entry.setting,
+                retries: entry.retries,
+                acknowledged: entry.acknowledged,
+                order,
+            });
         measured.push(Measured { about, finding });
     }
-    measured.sort_by_key(|one| one.about.place);
+    measured.sort_by_key(|one| one.about.index);
     Ok(measured)
 }
 
@@ -227,13 +322,18 @@ async fn main() -> Result<()> {
     }
     let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench"));
     std::fs::create_dir_all(&target)?;
-    let folder = tempfile::Builder::new().prefix("peers-").tempdir_in(&target)?;
+    let folder = tempfile::Builder::new()
+        .prefix("peers-")
+        .tempdir_in(&target)?;
     let mut run = Run::new(folder.path().to_owned()).await?;
     println!("PostgreSQL: {}", durability(&mut run.server).await?);
     let measured = measure(&mut run).await?;
     report::print(&measured, run.rounds);
     let path = target.join("peers.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&report::rows(&measured, run.rounds))?)?;
+    std::fs::write(
+        &path,
+        serde_json::to_string_pretty(&report::rows(&measured, run.rounds))?,
+    )?;
     println!("written to {}", path.display());
     Ok(())
 }

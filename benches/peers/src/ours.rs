@@ -1,6 +1,6 @@
-//! Apex, and PostgreSQL with nothing on top.
+//! Apex, and plain PostgreSQL.
 
-use crate::store::{Load, Outcome, Place, Setting, Store, drive, follow_pages, payload};
+use crate::store::{Load, Outcome, Setting, Storage, Store, drive, follow_pages, payload};
 use anyhow::{Context, Result, bail};
 use domain::TenantId;
 use futures::future::BoxFuture;
@@ -12,14 +12,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use streams::{
-    Append, AppendError, Expected, Log, LogConfig, Metadata, NewEvent, Position, ReadFilter, StreamAppend, StreamKey,
-    Version, content_hash,
+    Append, AppendError, Expected, Log, LogConfig, Metadata, NewEvent, Position, ReadFilter,
+    StreamAppend, StreamKey, Version, content_hash,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
-/// As `benches/log.rs` opens it.
+/// The same as in `benches/log.rs`.
 const APEX_CONNECTIONS: usize = 16;
 
 fn tenant() -> Result<TenantId> {
@@ -46,11 +46,14 @@ struct OpenLog {
 }
 
 impl OpenLog {
-    /// As the application does, with the rights of its role.
-    async fn open(place: &Place, connections: usize) -> Result<Self> {
-        let options =
-            PgConnectOptions::from_str(&place.url)?.options([("role", "apex_app"), ("search_path", "public")]);
-        let pool = PgPoolOptions::new().max_connections(u32::try_from(connections)?).connect_with(options).await?;
+    /// Opens the log as the application does, with the privileges of its role.
+    async fn open(storage: &Storage, connections: usize) -> Result<Self> {
+        let options = PgConnectOptions::from_str(&storage.url)?
+            .options([("role", "apex_app"), ("search_path", "public")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(u32::try_from(connections)?)
+            .connect_with(options)
+            .await?;
         let log = Log::open(pool.clone(), LogConfig::default()).await?;
         let (stop_tail, stopped) = oneshot::channel();
         let tail = log.tail().clone();
@@ -60,7 +63,12 @@ impl OpenLog {
             })
             .await;
         });
-        Ok(Self { log, pool, stop_tail, tail })
+        Ok(Self {
+            log,
+            pool,
+            stop_tail,
+            tail,
+        })
     }
 
     async fn close(self) -> Result<()> {
@@ -73,7 +81,12 @@ impl OpenLog {
 }
 
 async fn append_call(log: &Log, n: u64) -> Result<u64> {
-    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload: payload(n) };
+    let event = NewEvent {
+        event_id: Uuid::now_v7(),
+        name: "call.recorded",
+        schema_version: 1,
+        payload: payload(n),
+    };
     let append = Append {
         tenant: tenant()?,
         metadata: metadata(Uuid::now_v7()),
@@ -97,18 +110,26 @@ async fn append_call(log: &Log, n: u64) -> Result<u64> {
 }
 
 impl Store for Apex {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let owner = PgPool::connect(&place.url).await?;
-            Migrator::new(Path::new(MIGRATIONS)).await?.run(&owner).await?;
+            let owner = PgPool::connect(&storage.url).await?;
+            Migrator::new(Path::new(MIGRATIONS))
+                .await?
+                .run(&owner)
+                .await?;
             owner.close().await;
             Ok(())
         })
     }
 
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
-            let open = OpenLog::open(place, setting.connections).await?;
+            let open = OpenLog::open(storage, setting.connections).await?;
             let log = open.log.clone();
             let outcome = drive(load, move |n| {
                 let log = log.clone();
@@ -120,18 +141,25 @@ impl Store for Apex {
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(count_rows(place, "select count(*) from apex.events"))
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(count_rows(storage, "select count(*) from apex.events"))
     }
 
-    fn follow<'a>(&'a self, place: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(
+        &'a self,
+        storage: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
-            let open = OpenLog::open(place, 2).await?;
+            let open = OpenLog::open(storage, 2).await?;
             let seen = follow_pages(stop, |after| {
                 let log = &open.log;
                 async move {
-                    let page = log.read_after(Position::from_i64(after), &ReadFilter::default(), 1000).await?;
-                    let positions: Vec<_> = page.iter().map(|event| event.position.as_i64()).collect();
+                    let page = log
+                        .read_after(Position::from_i64(after), &ReadFilter::default(), 1000)
+                        .await?;
+                    let positions: Vec<_> =
+                        page.iter().map(|event| event.position.as_i64()).collect();
                     let next = positions.last().copied().unwrap_or(after);
                     Ok((positions, next))
                 }
@@ -147,15 +175,17 @@ impl Store for Apex {
     }
 }
 
-/// Counts by a statement over a connection of its own.
-pub(crate) async fn count_rows(place: &Place, statement: &'static str) -> Result<u64> {
-    let mut connection = PgConnectOptions::from_str(&place.url)?.connect().await?;
-    let count: i64 = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
+/// Runs a counting statement on a new connection.
+pub(crate) async fn count_rows(storage: &Storage, statement: &'static str) -> Result<u64> {
+    let mut connection = PgConnectOptions::from_str(&storage.url)?.connect().await?;
+    let count: i64 = sqlx::query_scalar(statement)
+        .fetch_one(&mut connection)
+        .await?;
     connection.close().await?;
     Ok(u64::try_from(count)?)
 }
 
-/// The rows of Apex, one INSERT each: no order that can be read, no versions but by the index, no answer to a retry.
+/// The rows of Apex, one INSERT each: no safe order, versions checked by the index only, no idempotent retries.
 pub(crate) struct Raw;
 
 const RAW_TABLE: &str = "create table raw_events (
@@ -164,14 +194,22 @@ const RAW_TABLE: &str = "create table raw_events (
     payload json not null, metadata json not null, recorded_at timestamptz not null, content_hash bytea not null)";
 const RAW_INDEX: &str = "create unique index on raw_events (stream_id, version)";
 
-async fn raw_pool(place: &Place, connections: usize) -> Result<PgPool> {
+async fn raw_pool(storage: &Storage, connections: usize) -> Result<PgPool> {
     let connections = u32::try_from(connections)?;
-    let options = PgConnectOptions::from_str(&place.url)?;
-    Ok(PgPoolOptions::new().min_connections(connections).max_connections(connections).connect_with(options).await?)
+    let options = PgConnectOptions::from_str(&storage.url)?;
+    Ok(PgPoolOptions::new()
+        .min_connections(connections)
+        .max_connections(connections)
+        .connect_with(options)
+        .await?)
 }
 
 async fn insert_row(pool: &PgPool, n: u64) -> Result<u64> {
-    let stream = StreamKey { tenant: tenant()?, category: "call".into(), id: Uuid::now_v7() };
+    let stream = StreamKey {
+        tenant: tenant()?,
+        category: "call".into(),
+        id: Uuid::now_v7(),
+    };
     let (id, payload) = (Uuid::now_v7(), payload(n));
     let metadata = serde_json::to_string(&metadata(Uuid::now_v7()))?;
     let hash = content_hash(&stream, id, "call.recorded", 1, &payload, &metadata);
@@ -191,9 +229,9 @@ async fn insert_row(pool: &PgPool, n: u64) -> Result<u64> {
 }
 
 impl Store for Raw {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let mut owner = PgConnectOptions::from_str(&place.url)?.connect().await?;
+            let mut owner = PgConnectOptions::from_str(&storage.url)?.connect().await?;
             for statement in [RAW_TABLE, RAW_INDEX] {
                 sqlx::query(statement).execute(&mut owner).await?;
             }
@@ -201,9 +239,14 @@ impl Store for Raw {
         })
     }
 
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
-            let pool = raw_pool(place, setting.connections).await?;
+            let pool = raw_pool(storage, setting.connections).await?;
             let used = pool.clone();
             let outcome = drive(load, move |n| {
                 let pool = used.clone();
@@ -215,14 +258,18 @@ impl Store for Raw {
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(count_rows(place, "select count(*) from raw_events"))
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(count_rows(storage, "select count(*) from raw_events"))
     }
 
-    /// The mistake that this finds in others, made on purpose: a sequence read as if it were the order of commits.
-    fn follow<'a>(&'a self, place: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    /// The negative control: reads by sequence as if it were the commit order.
+    fn follow<'a>(
+        &'a self,
+        storage: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
-            let pool = raw_pool(place, 1).await?;
+            let pool = raw_pool(storage, 1).await?;
             let seen = follow_pages(stop, |after| {
                 let pool = pool.clone();
                 async move {

@@ -1,4 +1,4 @@
-//! What every contender can do, and how load is put on those that run in this process.
+//! The interface of a contender, and the load generator for those that run in this process.
 
 use anyhow::Result;
 use futures::future::BoxFuture;
@@ -11,74 +11,86 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Where a contender keeps its events: a database of its own, or a folder of its own.
+/// Where a contender stores its events: its own database, or its own folder.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Storage {
     pub(crate) url: String,
     pub(crate) folder: PathBuf,
 }
 
-/// How a contender is set up for a load. What is best for each is tried out at the start of the run.
+/// The configuration of a contender. The best one for each is determined at the start of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// Connections to the database, of all processes together.
+    /// Database connections of all processes together.
     pub(crate) connections: usize,
-    /// Processes that append.
+    /// The number of processes that append.
     pub(crate) processes: usize,
-    /// UmaDB only: its pipelined writer.
+    /// UmaDB only: whether to use its pipelined writer.
     pub(crate) pipelined: bool,
 }
 
 impl Setting {
     pub(crate) const fn pool(connections: usize) -> Self {
-        Self { connections, processes: 1, pipelined: false }
+        Self {
+            connections,
+            processes: 1,
+            pipelined: false,
+        }
     }
 }
 
-/// Connections that are tried.
+/// The pool sizes that are tried.
 pub(crate) const POOLS: [usize; 6] = [1, 4, 8, 16, 32, 64];
 
-/// Appends of one event each, a new stream each.
+/// A load of appends, each of one event to a new stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) in_flight: usize,
-    /// Before anything counts for the rate: connections are opened and statements prepared.
+    /// The time before the measurement, in which connections are opened and statements prepared.
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
-    /// Appends that were acknowledged, warming up included: so many rows there must be.
+    /// Acknowledged appends, including the warm-up: the number of events that must be stored.
     pub(crate) acknowledged: u64,
-    /// Acknowledged appends a second, without warming up.
+    /// Acknowledged appends per second, without the warm-up.
     pub(crate) rate: f64,
-    /// Appends that were refused for no conflict of ours, and made again.
+    /// Appends that were refused without a conflict between streams, and retried.
     pub(crate) retries: u64,
 }
 
-/// A contender. Nothing of it may be left running between two loads.
+/// A contender. Nothing of it may keep running between two loads.
 pub(crate) trait Store: Send + Sync {
-    /// Makes its schema.
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>>;
+    /// Creates the schema.
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>>;
 
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>>;
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>>;
 
-    /// How many events are there, by a way that is not the one they came by.
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>>;
+    /// The number of stored events, counted independently of the way they were written.
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>>;
 
-    /// Follows all events by its own way of reading until told to stop and nothing new comes; how many different ones
-    /// it saw. `None` if it has no way to read all events in one order.
-    fn follow<'a>(&'a self, place: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>>;
+    /// Reads all events with the library's own API until `stop` is set and nothing new arrives. Returns the number of distinct
+    /// events, or `None` if the library cannot read all events in one order.
+    fn follow<'a>(
+        &'a self,
+        storage: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>>;
 
-    /// The settings that are worth trying at many appends in flight. Few connections are best where writers would
-    /// only wait for each other.
+    /// The settings to try with many appends in flight. Few connections are best where writers wait for each other.
     fn settings(&self) -> Vec<Setting> {
         POOLS.into_iter().map(Setting::pool).collect()
     }
 }
 
-/// The same as in `benches/log.rs`: about 400 bytes, as a recorded call has.
+/// The same payload as in `benches/log.rs`: about 400 bytes, the size of a recorded call.
 pub(crate) fn payload(n: u64) -> String {
     format!(
         "{{\"kind\":\"llm\",\"agent_id\":\"{}\",\"model\":\"gpt-4o\",\"usage\":{{\"input\":{},\"output\":59,\"cache_read\":0}},\"note\":\"{}\"}}",
@@ -88,7 +100,7 @@ pub(crate) fn payload(n: u64) -> String {
     )
 }
 
-/// The same, for the libraries that write their events themselves.
+/// The same payload, for libraries that serialize events themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Call {
     kind: String,
@@ -111,14 +123,21 @@ impl Call {
             kind: "llm".to_owned(),
             agent_id: Uuid::from_u128(u128::from(n)),
             model: "gpt-4o".to_owned(),
-            usage: Usage { input: n % 10_000, output: 59, cache_read: 0 },
+            usage: Usage {
+                input: n % 10_000,
+                output: 59,
+                cache_read: 0,
+            },
             note: "x".repeat(250),
         }
     }
 }
 
-/// Appends over and over in as many tasks as may be in flight. The step appends once and says how often it had to.
-pub(crate) async fn drive<F>(load: Load, step: impl Fn(u64) -> F + Clone + Send + 'static) -> Result<Outcome>
+/// Runs a step repeatedly in one task per append in flight. The step appends once and returns its number of retries.
+pub(crate) async fn drive<F>(
+    load: Load,
+    step: impl Fn(u64) -> F + Clone + Send + 'static,
+) -> Result<Outcome>
 where
     F: Future<Output = Result<u64>> + Send + 'static,
 {
@@ -151,22 +170,29 @@ where
     Ok(outcome)
 }
 
-/// How often a reader that has been told to stop looks again before it believes that nothing more comes.
-const LAST_LOOKS: u32 = 40;
+/// The number of consecutive empty reads after which a reader that was stopped ends.
+const FINAL_READS: u32 = 40;
 
-/// Reads pages after a checkpoint until told to stop and nothing new comes. `read` takes the last checkpoint and
-/// returns the positions that it saw, and the next checkpoint.
-pub(crate) async fn follow_pages<F>(stop: Arc<AtomicBool>, read: impl Fn(i64) -> F) -> Result<Option<u64>>
+/// Reads pages after a checkpoint until `stop` is set and nothing new arrives. `read` takes the last checkpoint, and returns
+/// the positions of the page and the next checkpoint.
+pub(crate) async fn follow_pages<F>(
+    stop: Arc<AtomicBool>,
+    read: impl Fn(i64) -> F,
+) -> Result<Option<u64>>
 where
     F: Future<Output = Result<(Vec<i64>, i64)>>,
 {
     let mut seen = HashSet::new();
-    let (mut checkpoint, mut looks) = (0, 0);
-    while looks < LAST_LOOKS {
+    let (mut checkpoint, mut empty_reads) = (0, 0);
+    while empty_reads < FINAL_READS {
         let stopped = stop.load(Ordering::Relaxed);
         let (positions, next) = read(checkpoint).await?;
         checkpoint = next;
-        looks = if positions.is_empty() && stopped { looks + 1 } else { 0 };
+        empty_reads = if positions.is_empty() && stopped {
+            empty_reads + 1
+        } else {
+            0
+        };
         seen.extend(positions);
         tokio::time::sleep(Duration::from_millis(if stopped { 50 } else { 1 })).await;
     }
@@ -179,6 +205,9 @@ mod tests {
 
     #[test]
     fn every_contender_writes_the_same_payload() {
-        assert_eq!(serde_json::to_string(&Call::new(12_345)).unwrap(), payload(12_345));
+        assert_eq!(
+            serde_json::to_string(&Call::new(12_345)).unwrap(),
+            payload(12_345)
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! UmaDB: its server in a process of its own, as PostgreSQL is, and its client over gRPC.
+//! UmaDB: its server in a separate process, like PostgreSQL, and its client over gRPC.
 
-use crate::store::{Load, Outcome, Place, Setting, Store, drive, follow_pages, payload};
+use crate::store::{Load, Outcome, Setting, Storage, Store, drive, follow_pages, payload};
 use anyhow::{Context, Result, anyhow};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -17,9 +17,9 @@ use umadb_dcb::{DcbAppendCondition, DcbEvent, DcbEventStoreAsync, DcbQuery, DcbQ
 use umadb_server::{ServerOptions, start_server_with_options};
 use uuid::Uuid;
 
-/// The subcommand of this program that is the server.
+/// The subcommand of this program that runs the server.
 pub(crate) const SERVE: &str = "umadb-serve";
-/// How long its server may take to answer first.
+/// The number of attempts to connect to a new server, 50 ms apart.
 const START_ATTEMPTS: u32 = 100;
 
 /// Runs the server until standard input ends.
@@ -29,12 +29,21 @@ pub(crate) async fn serve(folder: &str, address: &str, pipelined: bool) -> Resul
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).ok();
         stop.send(()).ok();
     });
-    let storage = StorageOptions::default().db_path(Path::new(folder)).pipelined_writer(pipelined);
-    let options = ServerOptions { listen_addr: address.to_owned(), tls: None, api_key: None, storage };
-    start_server_with_options(options, stopped).await.map_err(|error| anyhow!("{error}"))
+    let storage = StorageOptions::default()
+        .db_path(Path::new(folder))
+        .pipelined_writer(pipelined);
+    let options = ServerOptions {
+        listen_addr: address.to_owned(),
+        tls: None,
+        api_key: None,
+        storage,
+    };
+    start_server_with_options(options, stopped)
+        .await
+        .map_err(|error| anyhow!("{error}"))
 }
 
-/// UmaDB, with the server that is running, if one is: loads and readers share it.
+/// UmaDB, with its running server, if any: loads and readers share it.
 #[derive(Default)]
 pub(crate) struct UmaDb {
     running: Mutex<Weak<Server>>,
@@ -45,7 +54,7 @@ struct Server {
     url: String,
 }
 
-/// Killed and not asked to end: what it has acknowledged must be there all the same.
+/// Kills the server without a shutdown: acknowledged events must survive that.
 impl Drop for Server {
     fn drop(&mut self) {
         self.process.kill().ok();
@@ -54,23 +63,33 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(place: &Place, pipelined: bool) -> Result<Self> {
+    async fn start(storage: &Storage, pipelined: bool) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let process = Command::new(std::env::current_exe()?)
-            .args([SERVE, place.folder.to_str().context("a folder with a name of text")?, &address])
+            .args([
+                SERVE,
+                storage
+                    .folder
+                    .to_str()
+                    .context("the path of the folder is not UTF-8")?,
+                &address,
+            ])
             .arg(pipelined.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        let server = Self { process, url: format!("http://{address}") };
+        let server = Self {
+            process,
+            url: format!("http://{address}"),
+        };
         for _ in 0..START_ATTEMPTS {
             if tokio::net::TcpStream::connect(&address).await.is_ok() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        server.client().await.context("UmaDB does not answer")?;
+        server.client().await.context("UmaDB cannot be reached")?;
         Ok(server)
     }
 
@@ -80,12 +99,12 @@ impl Server {
 }
 
 impl UmaDb {
-    async fn server(&self, place: &Place, pipelined: bool) -> Result<Arc<Server>> {
+    async fn server(&self, storage: &Storage, pipelined: bool) -> Result<Arc<Server>> {
         let mut running = self.running.lock().await;
         if let Some(server) = running.upgrade() {
             return Ok(server);
         }
-        let server = Arc::new(Server::start(place, pipelined).await?);
+        let server = Arc::new(Server::start(storage, pipelined).await?);
         *running = Arc::downgrade(&server);
         Ok(server)
     }
@@ -100,7 +119,7 @@ async fn append(client: &AsyncUmaDbClient, n: u64) -> Result<u64> {
         .uuid(Uuid::now_v7())
         .metadata_entry("actor", "bench")
         .metadata_entry("command_id", Uuid::now_v7().to_string());
-    // No event of this call may be there yet.
+    // The condition: no event of this call exists.
     let condition = DcbAppendCondition::new(DcbQuery::new().item(DcbQueryItem::new().tags([tag])));
     client.append(vec![event], Some(condition), None).await?;
     Ok(0)
@@ -118,14 +137,19 @@ async fn read(client: &AsyncUmaDbClient, after: i64) -> Result<(Vec<i64>, i64)> 
 }
 
 impl Store for UmaDb {
-    fn create<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Ok(std::fs::create_dir_all(&place.folder)?) })
+    fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { Ok(std::fs::create_dir_all(&storage.folder)?) })
     }
 
-    /// Connections are those of HTTP/2, each with its share of what is in flight.
-    fn load<'a>(&'a self, place: &'a Place, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
+    /// Connections are HTTP/2 connections, each with an equal share of the appends in flight.
+    fn load<'a>(
+        &'a self,
+        storage: &'a Storage,
+        load: Load,
+        setting: Setting,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
-            let server = self.server(place, setting.pipelined).await?;
+            let server = self.server(storage, setting.pipelined).await?;
             let mut clients = Vec::new();
             for _ in 0..setting.connections.min(load.in_flight) {
                 clients.push(Arc::new(server.client().await?));
@@ -140,9 +164,9 @@ impl Store for UmaDb {
         })
     }
 
-    fn count<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<u64>> {
+    fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
-            let server = self.server(place, false).await?;
+            let server = self.server(storage, false).await?;
             let client = server.client().await?;
             let mut events = client.read(None, None, false, None).await?;
             let mut count = 0;
@@ -154,7 +178,11 @@ impl Store for UmaDb {
         })
     }
 
-    fn follow<'a>(&'a self, _: &'a Place, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(
+        &'a self,
+        _: &'a Storage,
+        stop: Arc<AtomicBool>,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             // The load starts the server, for it knows the setting.
             let server = loop {
@@ -170,6 +198,12 @@ impl Store for UmaDb {
 
     fn settings(&self) -> Vec<Setting> {
         let settings = [1, 4, 16].into_iter().map(Setting::pool);
-        settings.clone().chain(settings.map(|setting| Setting { pipelined: true, ..setting })).collect()
+        settings
+            .clone()
+            .chain(settings.map(|setting| Setting {
+                pipelined: true,
+                ..setting
+            }))
+            .collect()
     }
 }

@@ -29,6 +29,9 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use uuid::Uuid;
 
+#[cfg(test)]
+mod tests;
+
 /// The columns, in the order of the table.
 pub(super) const SCHEMA: &str = "message event {
     required int64 position;

@@ -84,7 +84,7 @@ impl<D: Future<Output = Result<(), KafkaError>> + Unpin> AckWindow<D> {
     /// Fails when the delivery of any event in flight has failed, or when nothing was acknowledged for the given time.
     pub(super) fn check(&mut self, delivery_timeout: Duration) -> Result<(), RelayError> {
         for event in &mut self.in_flight {
-            if matches!(event.delivery, Delivery::Pending(_)) && event.poll_acknowledged()? {
+            if !matches!(event.delivery, Delivery::Acknowledged) && event.poll_acknowledged()? {
                 self.waiting_since = Instant::now();
             }
         }

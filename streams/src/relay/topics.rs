@@ -100,3 +100,46 @@ fn check(
 fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::admin::{ConfigEntry, ConfigSource};
+
+    fn topic(settings: &[(&str, &str)]) -> ConfigResource {
+        let entry = |(name, value): &(&str, &str)| ConfigEntry {
+            name: (*name).to_owned(),
+            value: Some((*value).to_owned()),
+            source: ConfigSource::DynamicTopic,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        let specifier = OwnedResourceSpecifier::Topic("apex.task".to_owned());
+        ConfigResource { specifier, entries: settings.iter().map(entry).collect() }
+    }
+
+    fn check_settings(cleanup_policy: &str, max_message_bytes: &str) -> Result<(), String> {
+        let topic = topic(&[("cleanup.policy", cleanup_policy), ("max.message.bytes", max_message_bytes)]);
+        check_event_topic(&topic).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_event_topic_must_keep_events_and_accept_the_largest() {
+        assert_eq!(check_settings("delete", TOPIC_MAX_MESSAGE_BYTES), Ok(()));
+        assert_eq!(check_settings("", TOPIC_MAX_MESSAGE_BYTES), Ok(()), "no policy keeps everything");
+        for policy in ["compact", "compact,delete"] {
+            assert!(check_settings(policy, TOPIC_MAX_MESSAGE_BYTES).is_err());
+        }
+        assert!(check_settings("delete", &MAX_MESSAGE_BYTES.to_string()).is_err());
+        assert!(check_settings("delete", "unknown").is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_the_topic_the_setting_and_the_remedy() {
+        let refusal = check_settings("compact", TOPIC_MAX_MESSAGE_BYTES).unwrap_err();
+        let expected = "topic apex.task has cleanup.policy=compact, but delete is required: change the topic, and the \
+                        relay continues";
+        assert_eq!(refusal, expected);
+    }
+}
