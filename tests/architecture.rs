@@ -189,7 +189,7 @@ fn impurity(code: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn arrows_between_rooms_point_one_way_and_libraries_stay_in_their_rooms() {
+fn crates_depend_in_one_direction_and_libraries_stay_in_their_crates() {
     let metadata = metadata();
     let packages = metadata.workspace_packages();
     let mut names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
@@ -203,7 +203,7 @@ fn arrows_between_rooms_point_one_way_and_libraries_stay_in_their_rooms() {
 
 /// Places at which a process can be made to die are there in tests alone.
 #[test]
-fn failpoints_are_switched_on_in_tests_alone() {
+fn failpoints_are_enabled_in_tests_only() {
     let metadata = metadata();
     let packages = metadata.workspace_packages();
     let fail: Vec<_> = packages.iter().flat_map(|package| &package.dependencies).filter(|d| d.name == "fail").collect();
@@ -214,7 +214,7 @@ fn failpoints_are_switched_on_in_tests_alone() {
 }
 
 #[test]
-fn the_domain_reads_no_clock_and_rolls_no_dice() {
+fn the_domain_reads_no_clock_and_generates_no_ids() {
     for source in sources().iter().filter(|source| source.path.starts_with("domain")) {
         let found = impurity(&source.code);
         assert!(found.is_none(), "{} uses {found:?}: time and ids arrive in commands", source.path.display());
@@ -222,7 +222,7 @@ fn the_domain_reads_no_clock_and_rolls_no_dice() {
 }
 
 #[test]
-fn settings_are_read_in_the_root_alone() {
+fn environment_variables_are_read_in_the_root_only() {
     for source in sources().iter().filter(|source| !source.path.starts_with("src")) {
         let reads = source.code.contains("env::var");
         assert!(!reads, "{} reads the environment: take the setting as a parameter", source.path.display());
@@ -230,7 +230,7 @@ fn settings_are_read_in_the_root_alone() {
 }
 
 #[test]
-fn tables_are_made_by_migrations_alone() {
+fn only_migrations_contain_ddl() {
     for source in sources() {
         let found = ddl(&source.code);
         assert!(found.is_none(), "{} has {found:?}: DDL belongs to migrations/", source.path.display());
@@ -248,7 +248,7 @@ fn a_source_has_one_subject() {
 /// Cargo looks for every target before it builds one: the image's build needs them all but the tests that no manifest
 /// names.
 #[test]
-fn the_image_is_built_from_all_there_is() {
+fn the_docker_build_context_includes_every_target() {
     let ignored = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
     let taken: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     for package in metadata().workspace_packages() {

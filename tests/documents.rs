@@ -105,7 +105,7 @@ fn metric(word: &str) -> &str {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_resolves() {
     for (path, text) in documents() {
         for (label, target) in links(&text) {
             let local = target.split('#').next().unwrap_or_default();
@@ -119,7 +119,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_named_test_exists() {
     let mut named = 0;
     for (path, text) in documents() {
         for (label, target) in links(&text) {
@@ -189,7 +189,7 @@ fn every_invariant_names_a_test() {
 }
 
 #[test]
-fn every_metric_that_is_named_is_counted() {
+fn every_documented_metric_is_recorded() {
     let code = code();
     for (path, text) in documents_and_deployment() {
         for word in words(&text, "apex_", is_snake) {
@@ -204,7 +204,7 @@ fn every_metric_that_is_named_is_counted() {
 }
 
 #[test]
-fn every_variable_and_option_that_is_named_exists() {
+fn every_documented_variable_and_option_exists() {
     let code = code();
     for (path, text) in documents_and_deployment() {
         for word in words(&text, "APEX_", is_shouted) {
@@ -226,7 +226,7 @@ fn every_variable_and_option_that_is_named_exists() {
 }
 
 #[test]
-fn the_page_on_kafka_has_the_headers_of_the_relay() {
+fn the_kafka_page_lists_the_headers_of_the_relay() {
     let relay = std::fs::read_to_string(root().join("streams/src/relay/message.rs")).unwrap();
     let page = std::fs::read_to_string(root().join("docs/kafka.md")).unwrap();
     let sent: BTreeSet<_> = words(&relay, "ce_", is_snake);
@@ -239,7 +239,7 @@ fn deployed(file: &str) -> String {
 }
 
 #[test]
-fn what_is_deployed_has_a_token_for_each_and_says_who_may_connect() {
+fn deployments_set_every_token_and_a_network_policy() {
     for file in ["compose.yaml", "kubernetes/apex.yaml"] {
         let text = deployed(file);
         for token in ["APEX_TOKEN", "APEX_OPERATOR_TOKEN", "APEX_METRICS_TOKEN"] {
@@ -280,7 +280,7 @@ fn images_have_exact_tags() {
 
 /// Against a registry that is made up.
 #[test]
-fn pinning_images_writes_digests_beside_tags() {
+fn pinning_images_writes_digests_next_to_tags() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let (bin, deploy) = (folder.path().join("bin"), folder.path().join("deploy"));

@@ -1,52 +1,53 @@
-//! Holds what clients were told and what readers saw against the log as it is in the end.
+//! Compares the histories of clients and readers with the log at the end of a run.
 //!
-//! Pure, and one for all faults: it knows nothing of how a history came about. It is itself tried on histories of
-//! systems with a known bug, see `planted.rs`.
+//! The checker is pure, and the same for all faults. Its own tests are histories and systems with a planted bug, see
+//! `planted.rs` and `naive.rs`.
 
 use crate::history::{Command, History, LogEvent, Operation, Outcome, ReaderHistory};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use uuid::Uuid;
 
-/// One broken promise.
+/// A violated guarantee.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// Positions are not 1, 2, 3, …
     Positions { after: u64, next: u64 },
-    /// Versions of a stream are not 1, 2, 3, … as positions rise.
+    /// Versions of a stream are not 1, 2, 3, … in the order of positions.
     Versions { stream: Uuid, position: u64, before: u64, version: u64 },
-    /// Acknowledged, and not in the log.
+    /// An acknowledged command is not in the log.
     Lost { command: Uuid, events: u64 },
-    /// In the log more often than it was asked for.
+    /// A command is in the log more than once.
     Duplicated { command: Uuid, events: u64 },
-    /// A part of a command is in the log, and a part is not.
-    Torn { command: Uuid, present: usize, asked: usize },
-    /// The events of a command do not stand together, in order, on their streams, where the client was told.
-    Misplaced { command: Uuid, told: Option<(u64, u64)>, found: Vec<u64> },
-    /// Two attempts of one command were told different positions, or both that they wrote it.
-    RetryDiffers { command: Uuid, told: Vec<(u64, u64, bool)> },
-    /// The client was told for good that nothing was written, and it was.
+    /// Some events of a command are in the log, and others are not.
+    PartlyWritten { command: Uuid, present: usize, requested: usize },
+    /// The events of a command are not at consecutive positions in their order and on their streams, or not at the
+    /// positions of the acknowledgement.
+    WrongPositions { command: Uuid, acknowledged: Option<(u64, u64)>, found: Vec<u64> },
+    /// Two attempts of one command were acknowledged with different positions, or both as new.
+    RetryDiffers { command: Uuid, acknowledged: Vec<(u64, u64, bool)> },
+    /// A command is in the log although the client was told that it will never be.
     RefusedButWritten { command: Uuid },
-    /// Several commands that expected one version of a stream were all acknowledged.
+    /// Several commands that expected the same version of a stream were acknowledged.
     SeveralWinners { stream: Uuid, expected: u64, commands: Vec<Uuid> },
-    /// Acknowledged on a version that the stream did not have, or refused for one that it never had, just had, or had
-    /// left behind before it was asked.
+    /// A command was acknowledged although the stream had another version, or refused for a version that the stream never
+    /// had, that was the expected one, or that it no longer had when the command was sent.
     WrongVersion { command: Uuid, stream: Uuid, expected: u64, found: u64 },
-    /// In the log, and no client asked for it.
-    Stranger { command: Uuid, position: u64 },
-    /// A command asked for after another was acknowledged stands before it.
+    /// An event in the log belongs to no command of a client.
+    UnknownCommand { command: Uuid, position: u64 },
+    /// A command that was sent after another was acknowledged is before it in the log.
     OutOfOrder { earlier: Uuid, later: Uuid },
-    /// The database had to break a deadlock.
+    /// The database aborted a transaction to resolve a deadlock.
     Deadlock { command: Uuid },
-    /// A reader went past events without being given them.
+    /// A reader read beyond events without receiving them.
     Skipped { reader: String, events: u64, first: u64 },
-    /// Something appeared at or below a position that the reader had been given already.
+    /// An event appeared at or below a position that the reader had already read.
     Late { reader: String, position: u64, reached: u64 },
-    /// A page that does not rise, or begins at or before where the reader asked for.
+    /// The positions of a page do not increase, or begin at or before the requested position.
     PageOrder { reader: String, after: u64, position: u64 },
-    /// What a reader was given at a position is not what is there in the end.
+    /// The event that a reader received at a position is not the one in the log.
     Vanished { reader: String, position: u64 },
-    /// A page without what was acknowledged before it was asked for.
+    /// A page lacks an event that was acknowledged before the request.
     Stale { reader: String, after: u64, acknowledged: u64 },
 }
 
@@ -56,14 +57,14 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What the checker found. All numbers count events.
+/// The result of a check. Numbers count events, except `unresolved`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) acknowledged: u64,
     pub(crate) lost: u64,
     pub(crate) skipped: u64,
     pub(crate) duplicated: u64,
-    /// Commands of which nobody was ever told anything certain. Allowed, but then nothing is proved of them.
+    /// The number of commands whose outcome no client learned. Not a violation, but these commands are not checked.
     pub(crate) unresolved: u64,
     pub(crate) violations: Vec<Violation>,
 }
@@ -79,32 +80,32 @@ impl Report {
     }
 }
 
-/// Holds histories against the log. `log` is all of it, by position; clients and readers may be any part of those that
-/// ran, but every command in the log must be in some history.
+/// Compares histories with the log. `log` is the whole log in the order of positions. Not all clients and readers of a run
+/// have to be included, but every command in the log must be in one of the histories.
 pub(crate) fn check(histories: &[History], log: &[LogEvent], readers: &[ReaderHistory]) -> Report {
-    let stories = stories(histories);
+    let records = records(histories);
     let mut report = Report::default();
     check_log(log, &mut report);
-    check_commands(&stories, log, &mut report);
-    check_races(&stories, log, &mut report);
-    check_order(&stories, &mut report);
-    let acknowledged = acknowledgements(&stories);
+    check_commands(&records, log, &mut report);
+    check_races(&records, log, &mut report);
+    check_order(&records, &mut report);
+    let acknowledged = acknowledgements(&records);
     for reader in readers {
         check_reader(reader, log, &acknowledged, &mut report);
     }
     report
 }
 
-/// Every attempt of one command.
-struct Story<'a> {
+/// A command with all its attempts.
+struct CommandRecord<'a> {
     command: &'a Command,
     attempts: Vec<&'a Operation>,
 }
 
-impl<'a> Story<'a> {
-    /// First and last position and whether it was a duplicate, of each attempt that was acknowledged.
-    fn told(&self) -> Vec<(u64, u64, bool)> {
-        let ends = self.attempts.iter().filter_map(|attempt| attempt.ended.as_ref());
+impl<'a> CommandRecord<'a> {
+    /// First and last position, and whether it was a duplicate, of each acknowledged attempt.
+    fn acknowledged(&self) -> Vec<(u64, u64, bool)> {
+        let ends = self.attempts.iter().filter_map(|attempt| attempt.completed.as_ref());
         ends.filter_map(|(_, outcome)| match outcome {
             Outcome::Ok { first, last, duplicate } => Some((*first, *last, *duplicate)),
             Outcome::Conflict { .. } | Outcome::Fail { .. } | Outcome::Unknown { .. } => None,
@@ -112,29 +113,29 @@ impl<'a> Story<'a> {
         .collect()
     }
 
-    /// Stream, the version that was expected and the one that was met, and when that was asked.
+    /// Stream, expected version, current version and time of the request, of each attempt that was refused.
     fn conflicts(&self) -> impl Iterator<Item = (Uuid, u64, u64, u64)> {
-        let ends = self.attempts.iter().filter_map(|attempt| Some((attempt.invoked_us, attempt.ended.as_ref()?)));
+        let ends = self.attempts.iter().filter_map(|attempt| Some((attempt.invoked_us, attempt.completed.as_ref()?)));
         ends.filter_map(|(invoked_us, (_, outcome))| match outcome {
             Outcome::Conflict { stream, current } => {
-                let part = self.command.parts.iter().find(|part| part.stream == *stream);
-                // One that was not asked about, or of which nothing was expected, is no reason to refuse: it counts as
-                // refused for the version that it has.
-                Some((*stream, part.and_then(|part| part.expected).unwrap_or(*current), *current, invoked_us))
+                let change = self.command.changes.iter().find(|change| change.stream == *stream);
+                // A refusal for a stream without an expected version is wrong: it counts as if the current version had
+                // been expected.
+                Some((*stream, change.and_then(|change| change.expected).unwrap_or(*current), *current, invoked_us))
             }
             Outcome::Ok { .. } | Outcome::Fail { .. } | Outcome::Unknown { .. } => None,
         })
     }
 
-    fn is_open(attempt: &Operation) -> bool {
-        matches!(attempt.ended, None | Some((_, Outcome::Unknown { .. })))
+    fn is_unknown(attempt: &Operation) -> bool {
+        matches!(attempt.completed, None | Some((_, Outcome::Unknown { .. })))
     }
 
-    /// Whether nothing can have been written: every attempt was told so, or one met a version that its stream had
-    /// left behind, which no attempt comes back from.
+    /// Whether no attempt can have written anything: all failed, or one was refused because its stream is beyond the
+    /// expected version, in which case no other can succeed.
     fn is_refused(&self) -> bool {
         self.conflicts().any(|(_, expected, current, _)| current > expected)
-            || !self.attempts.iter().any(|attempt| Self::is_open(attempt) || is_ok(attempt))
+            || !self.attempts.iter().any(|attempt| Self::is_unknown(attempt) || is_ok(attempt))
     }
 
     fn invoked_us(&self) -> u64 {
@@ -143,27 +144,27 @@ impl<'a> Story<'a> {
 
     fn acknowledged_us(&self) -> Option<u64> {
         let acknowledged = self.attempts.iter().filter(|attempt| is_ok(attempt));
-        acknowledged.filter_map(|attempt| attempt.ended.as_ref()).map(|(at_us, _)| *at_us).min()
+        acknowledged.filter_map(|attempt| attempt.completed.as_ref()).map(|(at_us, _)| *at_us).min()
     }
 }
 
 fn is_ok(attempt: &Operation) -> bool {
-    matches!(attempt.ended, Some((_, Outcome::Ok { .. })))
+    matches!(attempt.completed, Some((_, Outcome::Ok { .. })))
 }
 
-fn stories(histories: &[History]) -> BTreeMap<Uuid, Story<'_>> {
-    let mut stories: BTreeMap<Uuid, Story> = BTreeMap::new();
+fn records(histories: &[History]) -> BTreeMap<Uuid, CommandRecord<'_>> {
+    let mut records: BTreeMap<Uuid, CommandRecord> = BTreeMap::new();
     for operation in histories.iter().flat_map(|history| &history.operations) {
-        let story = stories
+        let record = records
             .entry(operation.command.id)
-            .or_insert_with(|| Story { command: &operation.command, attempts: Vec::new() });
-        assert_eq!(*story.command, operation.command, "every attempt of a command is the same");
-        story.attempts.push(operation);
+            .or_insert_with(|| CommandRecord { command: &operation.command, attempts: Vec::new() });
+        assert_eq!(*record.command, operation.command, "attempts of a command differ");
+        record.attempts.push(operation);
     }
-    stories
+    records
 }
 
-/// Positions are dense and versions rise with them.
+/// Checks that positions and versions have no gaps and increase.
 fn check_log(log: &[LogEvent], report: &mut Report) {
     let mut versions: HashMap<Uuid, u64> = HashMap::new();
     let mut last = 0;
@@ -180,34 +181,36 @@ fn check_log(log: &[LogEvent], report: &mut Report) {
     }
 }
 
-/// Acknowledged once is there once; refused is not there; a retry is told what the first attempt was.
-fn check_commands(stories: &BTreeMap<Uuid, Story>, log: &[LogEvent], report: &mut Report) {
+/// Checks that an acknowledged command is in the log once, a refused one is not, and retries get the same positions.
+fn check_commands(records: &BTreeMap<Uuid, CommandRecord>, log: &[LogEvent], report: &mut Report) {
     let mut written: HashMap<Uuid, Vec<&LogEvent>> = HashMap::new();
     for event in log {
         written.entry(event.command_id).or_default().push(event);
-        if !stories.contains_key(&event.command_id) {
-            report.violations.push(Violation::Stranger { command: event.command_id, position: event.position });
+        if !records.contains_key(&event.command_id) {
+            report.violations.push(Violation::UnknownCommand { command: event.command_id, position: event.position });
         }
     }
-    for (command, story) in stories {
+    for (command, record) in records {
         let found = written.get(command).map(Vec::as_slice).unwrap_or_default();
-        check_command(*command, story, found, report);
+        check_command(*command, record, found, report);
     }
 }
 
-fn check_command(command: Uuid, story: &Story, found: &[&LogEvent], report: &mut Report) {
-    let asked: Vec<_> = story.command.events().collect();
-    let mut missing: HashSet<Uuid> = asked.iter().map(|(_, event)| *event).collect();
+fn check_command(command: Uuid, record: &CommandRecord, found: &[&LogEvent], report: &mut Report) {
+    let requested: Vec<_> = record.command.events().collect();
+    let mut missing: HashSet<Uuid> = requested.iter().map(|(_, event)| *event).collect();
     let first_copies: Vec<_> = found.iter().filter(|event| missing.remove(&event.event_id)).collect();
-    let mut told = story.told();
+    let mut acknowledged = record.acknowledged();
     let mut violations = Vec::new();
-    if !told.is_empty() {
-        report.acknowledged += asked.len() as u64;
+    if !acknowledged.is_empty() {
+        report.acknowledged += requested.len() as u64;
         report.lost += missing.len() as u64;
         if !missing.is_empty() {
             violations.push(Violation::Lost { command, events: missing.len() as u64 });
         }
-    } else if story.attempts.iter().any(|attempt| Story::is_open(attempt)) && story.conflicts().next().is_none() {
+    } else if record.attempts.iter().any(|attempt| CommandRecord::is_unknown(attempt))
+        && record.conflicts().next().is_none()
+    {
         report.unresolved += 1;
     }
     let extra = (found.len() - first_copies.len()) as u64;
@@ -216,29 +219,28 @@ fn check_command(command: Uuid, story: &Story, found: &[&LogEvent], report: &mut
         violations.push(Violation::Duplicated { command, events: extra });
     }
     if !first_copies.is_empty() && !missing.is_empty() {
-        violations.push(Violation::Torn { command, present: first_copies.len(), asked: asked.len() });
+        violations.push(Violation::PartlyWritten { command, present: first_copies.len(), requested: requested.len() });
     }
-    if story.is_refused() && (!found.is_empty() || !told.is_empty()) {
+    if record.is_refused() && (!found.is_empty() || !acknowledged.is_empty()) {
         violations.push(Violation::RefusedButWritten { command });
     }
-    let start = told.first().map(|(first, _, _)| *first).or(first_copies.first().map(|event| event.position));
-    let in_place = first_copies
-        .iter()
-        .zip(&asked)
-        .zip(start.unwrap_or(0)..)
-        .all(|((event, asked), position)| (event.stream, event.event_id) == *asked && event.position == position);
-    let told_first = told.first().map(|(first, last, _)| (*first, *last));
-    let told_size = told_first.is_none_or(|(first, last)| last + 1 == first + asked.len() as u64);
-    if !(in_place && told_size) {
+    let start = acknowledged.first().map(|(first, _, _)| *first).or(first_copies.first().map(|event| event.position));
+    let in_place =
+        first_copies.iter().zip(&requested).zip(start.unwrap_or(0)..).all(|((event, requested), position)| {
+            (event.stream, event.event_id) == *requested && event.position == position
+        });
+    let first_acknowledged = acknowledged.first().map(|(first, last, _)| (*first, *last));
+    let is_right_size = first_acknowledged.is_none_or(|(first, last)| last + 1 == first + requested.len() as u64);
+    if !(in_place && is_right_size) {
         let found = found.iter().map(|event| event.position).collect();
-        violations.push(Violation::Misplaced { command, told: told_first, found });
+        violations.push(Violation::WrongPositions { command, acknowledged: first_acknowledged, found });
     }
-    let places: HashSet<_> = told.iter().map(|(first, last, _)| (*first, *last)).collect();
-    if places.len() > 1 || told.iter().filter(|(_, _, duplicate)| !duplicate).count() > 1 {
-        told.sort_unstable();
-        violations.push(Violation::RetryDiffers { command, told });
+    let ranges: HashSet<_> = acknowledged.iter().map(|(first, last, _)| (*first, *last)).collect();
+    if ranges.len() > 1 || acknowledged.iter().filter(|(_, _, duplicate)| !duplicate).count() > 1 {
+        acknowledged.sort_unstable();
+        violations.push(Violation::RetryDiffers { command, acknowledged });
     }
-    let deadlocked = story.attempts.iter().any(|attempt| match &attempt.ended {
+    let deadlocked = record.attempts.iter().any(|attempt| match &attempt.completed {
         Some((_, Outcome::Fail { cause } | Outcome::Unknown { cause })) => cause.contains("40P01"),
         _ => false,
     });
@@ -248,33 +250,34 @@ fn check_command(command: Uuid, story: &Story, found: &[&LogEvent], report: &mut
     report.violations.extend(violations);
 }
 
-/// Who expected a version got it, alone; who was refused met another one that was there.
-fn check_races(stories: &BTreeMap<Uuid, Story>, log: &[LogEvent], report: &mut Report) {
-    let acknowledged = acknowledgements(stories);
+/// Checks that one command at most is acknowledged for an expected version, and that refusals name a version that the
+/// stream had.
+fn check_races(records: &BTreeMap<Uuid, CommandRecord>, log: &[LogEvent], report: &mut Report) {
+    let acknowledged = acknowledgements(records);
     let mut places: HashMap<Uuid, Vec<u64>> = HashMap::new();
     for event in log {
         places.entry(event.stream).or_default().push(event.position);
     }
     let mut winners: BTreeMap<(Uuid, u64), Vec<Uuid>> = BTreeMap::new();
-    for (command, story) in stories {
-        let told = story.told();
-        for part in &story.command.parts {
-            let (Some((first, _, _)), Some(expected)) = (told.first(), part.expected) else { continue };
-            if !part.events.is_empty() {
-                winners.entry((part.stream, expected)).or_default().push(*command);
+    for (command, record) in records {
+        let own = record.acknowledged();
+        for change in &record.command.changes {
+            let (Some((first, _, _)), Some(expected)) = (own.first(), change.expected) else { continue };
+            if !change.events.is_empty() {
+                winners.entry((change.stream, expected)).or_default().push(*command);
             }
-            let before = places.get(&part.stream).map_or(0, |places| places.partition_point(|place| place < first));
-            let (stream, found) = (part.stream, before as u64);
+            let before = places.get(&change.stream).map_or(0, |places| places.partition_point(|place| place < first));
+            let (stream, found) = (change.stream, before as u64);
             if found != expected {
                 report.violations.push(Violation::WrongVersion { command: *command, stream, expected, found });
             }
         }
-        for (stream, expected, current, invoked_us) in story.conflicts() {
-            let furthest = acknowledged_before(&acknowledged, invoked_us).map_or(0, |(position, _)| position);
+        for (stream, expected, current, invoked_us) in record.conflicts() {
+            let max_position = acknowledged_before(&acknowledged, invoked_us).map_or(0, |(position, _)| position);
             let places = places.get(&stream).map(Vec::as_slice).unwrap_or_default();
-            // Positions are the order of commits: all up to one that was acknowledged were there.
-            let left_behind = places.partition_point(|place| *place <= furthest) as u64;
-            if current == expected || current < left_behind || current > places.len() as u64 {
+            // Positions are in the order of commits: all up to an acknowledged one were visible.
+            let visible = places.partition_point(|place| *place <= max_position) as u64;
+            if current == expected || current < visible || current > places.len() as u64 {
                 let found = current;
                 report.violations.push(Violation::WrongVersion { command: *command, stream, expected, found });
             }
@@ -287,39 +290,38 @@ fn check_races(stories: &BTreeMap<Uuid, Story>, log: &[LogEvent], report: &mut R
     }
 }
 
-/// When each command was acknowledged, in that order, with the furthest position that was acknowledged by then and the
-/// command that has it.
-fn acknowledgements(stories: &BTreeMap<Uuid, Story>) -> Vec<(u64, u64, Uuid)> {
-    let mut all: Vec<_> = stories
+/// The time of each acknowledgement, in order, with the highest position acknowledged until then and its command.
+fn acknowledgements(records: &BTreeMap<Uuid, CommandRecord>) -> Vec<(u64, u64, Uuid)> {
+    let mut all: Vec<_> = records
         .iter()
-        .filter_map(|(command, story)| {
-            let (_, last, _) = *story.told().first()?;
-            Some((story.acknowledged_us()?, last, *command))
+        .filter_map(|(command, record)| {
+            let (_, last, _) = *record.acknowledged().first()?;
+            Some((record.acknowledged_us()?, last, *command))
         })
         .collect();
     all.sort_unstable();
-    let mut furthest = (0, Uuid::nil());
+    let mut max_position = (0, Uuid::nil());
     for (_, last, command) in &mut all {
-        if *last > furthest.0 {
-            furthest = (*last, *command);
+        if *last > max_position.0 {
+            max_position = (*last, *command);
         }
-        (*last, *command) = furthest;
+        (*last, *command) = max_position;
     }
     all
 }
 
-/// What was acknowledged before a moment: the furthest position and its command.
+/// The highest position acknowledged before a time, and its command.
 fn acknowledged_before(acknowledged: &[(u64, u64, Uuid)], moment_us: u64) -> Option<(u64, Uuid)> {
     let count = acknowledged.partition_point(|(at_us, _, _)| *at_us < moment_us);
     acknowledged[..count].last().map(|(_, last, command)| (*last, *command))
 }
 
-/// Positions agree with real time: they are the order of commits.
-fn check_order(stories: &BTreeMap<Uuid, Story>, report: &mut Report) {
-    let acknowledged = acknowledgements(stories);
-    for (later, story) in stories {
-        let Some((first, _, _)) = story.told().first().copied() else { continue };
-        if let Some((last, earlier)) = acknowledged_before(&acknowledged, story.invoked_us())
+/// Checks that positions agree with real time, as the order of commits.
+fn check_order(records: &BTreeMap<Uuid, CommandRecord>, report: &mut Report) {
+    let acknowledged = acknowledgements(records);
+    for (later, record) in records {
+        let Some((first, _, _)) = record.acknowledged().first().copied() else { continue };
+        if let Some((last, earlier)) = acknowledged_before(&acknowledged, record.invoked_us())
             && last >= first
         {
             report.violations.push(Violation::OutOfOrder { earlier, later: *later });
@@ -327,7 +329,8 @@ fn check_order(stories: &BTreeMap<Uuid, Story>, report: &mut Report) {
     }
 }
 
-/// The union of a reader's pages is a prefix of the log, and each page had what was acknowledged before.
+/// Checks that the union of a reader's pages is a prefix of the log, and that each page has all events acknowledged before
+/// its request.
 fn check_reader(history: &ReaderHistory, log: &[LogEvent], acknowledged: &[(u64, u64, Uuid)], report: &mut Report) {
     let reader = &history.name;
     let mut seen: BTreeSet<(u64, Uuid)> = BTreeSet::new();
@@ -366,7 +369,7 @@ fn check_reader(history: &ReaderHistory, log: &[LogEvent], acknowledged: &[(u64,
         let (reader, events) = (reader.clone(), skipped.len() as u64);
         report.violations.push(Violation::Skipped { reader, events, first: *first });
     }
-    // What is left was given to the reader and is not in the log.
+    // The remaining ones were read but are not in the log.
     if let Some((position, _)) = seen.first() {
         report.violations.push(Violation::Vanished { reader: reader.clone(), position: *position });
     }

@@ -1,8 +1,8 @@
-//! Clients of the log. They live in the test, so they survive what they ask for; what they cannot know they ask again.
+//! Clients of the log. They run in the test process, so no fault ends them. They retry where an outcome is unknown.
 
-use crate::dice::Dice;
-use crate::history::{Command, History, Outcome, Part, Recorder};
-use crate::stage::{Stage, histories};
+use crate::history::{Command, History, Outcome, Recorder, StreamChange};
+use crate::rng::SeededRng;
+use crate::run::{Fixture, histories};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,27 +13,27 @@ use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Clients of one run.
+/// The number of clients of a run.
 const CLIENTS: u32 = 8;
-/// Streams that they share.
+/// The number of streams that they share.
 const STREAMS: usize = 8;
 
-/// What clients ask for.
+/// The kind of commands that clients send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
     /// One or several shared streams, with and without an expected version, guards, and new streams.
     Mixed,
-    /// Many shared streams at once, in any order.
+    /// Many shared streams in one command, in any order.
     Batches,
-    /// Everybody expects the same version of the same stream at the same moment.
+    /// All clients expect the same version of the same stream at the same time.
     Races,
-    /// A new stream a round, which one half creates, while the other half depends on it not being there.
+    /// A new stream each round: half of the clients create it, the others require that it does not exist.
     Guards,
-    /// Everybody has streams of his own.
-    Apart,
+    /// Each client has its own streams.
+    Disjoint,
 }
 
-/// What the clients of a run know together: streams, and the version that each was last known to have.
+/// State that the clients of a run share: streams, and the last known version of each.
 struct Shared {
     streams: Vec<Uuid>,
     versions: Mutex<HashMap<Uuid, u64>>,
@@ -48,24 +48,24 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn start(stage: &Arc<Stage>, load: Load, start: Instant, seed: u64) -> Self {
-        let mut dice = Dice::new(seed, "streams");
+    pub(crate) fn start(fixture: &Arc<Fixture>, load: Load, start: Instant, seed: u64) -> Self {
+        let mut rng = SeededRng::new(seed, "streams");
         let shared = Arc::new(Shared {
-            streams: (0..STREAMS).map(|_| dice.id()).collect(),
+            streams: (0..STREAMS).map(|_| rng.id()).collect(),
             versions: Mutex::default(),
             stop: AtomicBool::new(false),
             is_last_round: AtomicBool::new(false),
             barrier: Barrier::new(CLIENTS as usize),
         });
         let clients = (0..CLIENTS).map(|number| {
-            let file = stage.cluster.file(&format!("client-{number}.ndjson"));
+            let file = fixture.cluster.file(&format!("client-{number}.ndjson"));
             let client = Client {
                 number,
-                stage: stage.clone(),
+                fixture: fixture.clone(),
                 shared: shared.clone(),
-                dice: Dice::new(seed, &format!("client {number}")),
+                rng: SeededRng::new(seed, &format!("client {number}")),
                 recorder: Recorder::create(&file, number, start),
-                own: (0..2).map(|_| dice.id()).collect(),
+                own: (0..2).map(|_| rng.id()).collect(),
             };
             tokio::spawn(async move {
                 client.run(load).await;
@@ -76,13 +76,13 @@ impl Clients {
         Self { shared, tasks }
     }
 
-    /// Lets every client find out what became of its last command.
+    /// Stops the clients once each knows the outcome of its last command.
     pub(crate) async fn finish(self) -> Vec<History> {
         self.shared.stop.store(true, Ordering::SeqCst);
         let mut files = Vec::new();
         for task in self.tasks {
-            let ended = tokio::time::timeout(TIMEOUT * 2, task).await.expect("a client came to no end");
-            files.push(ended.unwrap());
+            let completed = tokio::time::timeout(TIMEOUT * 2, task).await.expect("a client does not finish");
+            files.push(completed.unwrap());
         }
         histories(&files)
     }
@@ -90,9 +90,9 @@ impl Clients {
 
 struct Client {
     number: u32,
-    stage: Arc<Stage>,
+    fixture: Arc<Fixture>,
     shared: Arc<Shared>,
-    dice: Dice,
+    rng: SeededRng,
     recorder: Recorder,
     own: Vec<Uuid>,
 }
@@ -103,12 +103,12 @@ impl Client {
             return self.race(load).await;
         }
         while !self.shared.stop.load(Ordering::SeqCst) {
-            let command = self.invent(load);
-            self.carry_out(&command, true).await;
+            let command = self.next_command(load);
+            self.execute(&command, true).await;
         }
     }
 
-    /// Rounds in which all clients expect one version of one stream. Exactly one may win.
+    /// Runs rounds in which all clients expect one version of one stream. Exactly one may win each.
     async fn race(&mut self, load: Load) {
         for round in 0_usize.. {
             let leads = self.shared.barrier.wait().await.is_leader();
@@ -121,96 +121,97 @@ impl Client {
                 return;
             }
             if leads {
-                self.stage.sightings.fetch_add(1, Ordering::SeqCst);
+                self.fixture.observations.fetch_add(1, Ordering::SeqCst);
             }
             if load == Load::Guards {
                 let stream = Uuid::new_v5(&self.shared.streams[0], &round.to_be_bytes());
-                let (event, own) = (self.dice.id(), self.dice.pick(&self.own));
-                let creates = vec![Part { stream, expected: Some(0), events: vec![event] }];
+                let (event, own) = (self.rng.id(), self.rng.pick(&self.own));
+                let creates = vec![StreamChange { stream, expected: Some(0), events: vec![event] }];
                 let depends = vec![
-                    Part { stream: own, expected: None, events: vec![event] },
-                    Part { stream, expected: Some(0), events: Vec::new() },
+                    StreamChange { stream: own, expected: None, events: vec![event] },
+                    StreamChange { stream, expected: Some(0), events: Vec::new() },
                 ];
-                let parts = if self.number.is_multiple_of(2) { creates } else { depends };
-                let command = self.dice.command(parts);
-                self.carry_out(&command, false).await;
+                let changes = if self.number.is_multiple_of(2) { creates } else { depends };
+                let command = self.rng.command(changes);
+                self.execute(&command, false).await;
                 continue;
             }
-            // One event a round, so the version is the number of rounds that were won on this stream.
+            // Each round appends one event, so the version is the number of earlier rounds on this stream.
             let streams = &self.shared.streams;
             let (stream, version) = (streams[round % streams.len()], round / streams.len());
-            let events = vec![self.dice.id()];
-            let command = self.dice.command(vec![Part { stream, expected: Some(version as u64), events }]);
-            self.carry_out(&command, false).await;
+            let events = vec![self.rng.id()];
+            let command = self.rng.command(vec![StreamChange { stream, expected: Some(version as u64), events }]);
+            self.execute(&command, false).await;
         }
     }
 
-    fn invent(&mut self, load: Load) -> Command {
+    fn next_command(&mut self, load: Load) -> Command {
         let shared = self.shared.clone();
-        if load == Load::Apart {
-            let stream = self.dice.pick(&self.own);
-            let part = self.dice.part(stream, None);
-            return self.dice.command(vec![part]);
+        if load == Load::Disjoint {
+            let stream = self.rng.pick(&self.own);
+            let change = self.rng.change(stream, None);
+            return self.rng.command(vec![change]);
         }
-        if load == Load::Mixed && self.dice.one_in(4) {
-            return self.dice.command_on_new_stream();
+        if load == Load::Mixed && self.rng.one_in(4) {
+            return self.rng.command_on_new_stream();
         }
         let most = if load == Load::Batches { 5 } else { 3 };
-        let count = if load == Load::Batches { 2 } else { 1 } + self.dice.index(most - 1);
+        let count = if load == Load::Batches { 2 } else { 1 } + self.rng.index(most - 1);
         let mut streams = shared.streams.clone();
-        let parts = (0..count).map(|place| {
-            let stream = streams.swap_remove(self.dice.index(streams.len()));
+        let changes = (0..count).map(|place| {
+            let stream = streams.swap_remove(self.rng.index(streams.len()));
             let known = shared.versions.lock().unwrap().get(&stream).copied();
-            let expected = known.filter(|_| self.dice.one_in(3));
-            let mut part = self.dice.part(stream, expected);
+            let expected = known.filter(|_| self.rng.one_in(3));
+            let mut change = self.rng.change(stream, expected);
             // A guard; the first stream is always written to.
-            if place > 0 && expected.is_some() && self.dice.one_in(3) {
-                part.events.clear();
+            if place > 0 && expected.is_some() && self.rng.one_in(3) {
+                change.events.clear();
             }
-            part
+            change
         });
-        let parts = parts.collect();
-        self.dice.command(parts)
+        let changes = changes.collect();
+        self.rng.command(changes)
     }
 
-    /// Asks until the outcome is known, by whichever process. What failed and was not written may be given up.
-    async fn carry_out(&mut self, command: &Command, gives_up: bool) {
+    /// Sends a command to any process until its outcome is known. With `gives_up`, a failure before any unknown outcome
+    /// also ends it.
+    async fn execute(&mut self, command: &Command, gives_up: bool) {
         let deadline = Instant::now() + TIMEOUT;
-        let mut is_open = false;
+        let mut is_unknown = false;
         loop {
-            let slot = self.dice.index(self.stage.slots.len());
+            let process = self.rng.index(self.fixture.processes.len());
             let number = self.recorder.invoke(command);
-            let end = self.stage.slots[slot].append(command).await;
-            self.recorder.end(number, &end);
-            self.learn(command, &end);
-            match end {
+            let outcome = self.fixture.processes[process].append(command).await;
+            self.recorder.complete(number, &outcome);
+            self.update_versions(command, &outcome);
+            match outcome {
                 Outcome::Ok { .. } => {
-                    // Asking again for what is known must not change anything.
-                    if !self.dice.one_in(20) {
+                    // A retry of an acknowledged command must change nothing.
+                    if !self.rng.one_in(20) {
                         return;
                     }
                 }
                 Outcome::Conflict { .. } => return,
-                Outcome::Fail { .. } if gives_up && !is_open => {
+                Outcome::Fail { .. } if gives_up && !is_unknown => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     return;
                 }
                 Outcome::Fail { .. } => {}
-                Outcome::Unknown { .. } => is_open = true,
+                Outcome::Unknown { .. } => is_unknown = true,
             }
-            assert!(Instant::now() < deadline, "it does not become known what became of {}", command.id);
-            tokio::time::sleep(Duration::from_millis(self.dice.below(60))).await;
+            assert!(Instant::now() < deadline, "the outcome of {} does not become known", command.id);
+            tokio::time::sleep(Duration::from_millis(self.rng.below(60))).await;
         }
     }
 
-    /// Versions are learnt well enough to be right most of the time and wrong sometimes.
-    fn learn(&self, command: &Command, end: &Outcome) {
+    /// Updates the last known versions: correct most of the time, and sometimes not.
+    fn update_versions(&self, command: &Command, outcome: &Outcome) {
         let mut versions = self.shared.versions.lock().unwrap();
-        match end {
+        match outcome {
             Outcome::Ok { duplicate: false, .. } => {
-                for part in &command.parts {
-                    let version = versions.entry(part.stream).or_default();
-                    *version = part.expected.unwrap_or(*version) + part.events.len() as u64;
+                for change in &command.changes {
+                    let version = versions.entry(change.stream).or_default();
+                    *version = change.expected.unwrap_or(*version) + change.events.len() as u64;
                 }
             }
             Outcome::Conflict { stream, current } => drop(versions.insert(*stream, *current)),

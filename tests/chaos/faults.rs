@@ -1,12 +1,12 @@
-//! What strikes, and one trial for each.
+//! The faults, each with a test.
 
 use crate::clients::Load;
-use crate::dice::Dice;
-use crate::history::{Outcome, Part};
+use crate::history::{Outcome, StreamChange};
 use crate::proxy::Mode;
-use crate::stage::{BOUND, Stage};
+use crate::rng::SeededRng;
+use crate::run::{Fixture, PROGRESS_TIMEOUT};
 use crate::storage;
-use crate::worker::Death;
+use crate::worker::KillPoint;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 use std::sync::atomic::Ordering;
@@ -60,6 +60,7 @@ impl Fault {
         Self::ClockSteps,
     ];
 
+    /// Its name in the table of a long run.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ProcessKilledAtStep => "process killed at a step of an append",
@@ -84,18 +85,19 @@ impl Fault {
         }
     }
 
+    /// The commands that clients send meanwhile.
     pub(crate) fn load(self) -> Load {
         match self {
             Self::Races => Load::Races,
             Self::Batches => Load::Batches,
-            Self::CommitInversion => Load::Apart,
+            Self::CommitInversion => Load::Disjoint,
             Self::Guards => Load::Guards,
             _ => Load::Mixed,
         }
     }
 
-    /// The cluster that it takes.
-    pub(crate) fn setup(self) -> ClusterConfig {
+    /// The configuration of the cluster that it needs.
+    pub(crate) fn config(self) -> ClusterConfig {
         match self {
             Self::WalSyncFails | Self::DataSyncFails | Self::ClockSteps => {
                 ClusterConfig { has_storage_faults: true, ..ClusterConfig::default() }
@@ -105,13 +107,13 @@ impl Fault {
         }
     }
 
-    /// By how many events at most the log grows before the next strike.
-    pub(crate) fn growth(self) -> u64 {
+    /// The highest number of events by which the log grows before the next injection.
+    pub(crate) fn max_growth(self) -> u64 {
         if self == Self::Races { 20 } else { 100 }
     }
 
-    /// Whether its sightings say that the server met it, which takes luck: it strikes until there is one.
-    pub(crate) fn counts_sightings(self) -> bool {
+    /// Whether an injection may have no effect, so that it is repeated until an effect is observed.
+    pub(crate) fn needs_observation(self) -> bool {
         matches!(
             self,
             Self::BackendKilled
@@ -123,94 +125,94 @@ impl Fault {
         )
     }
 
-    /// How often it must strike at least to have done what it says.
-    pub(crate) fn least(self) -> u64 {
+    /// The lowest number of injections of a run.
+    pub(crate) fn min_injections(self) -> u64 {
         if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
     }
 
-    /// Strikes once, and sets right again what does not recover by itself. Rounds count from 0.
-    pub(crate) async fn inject(self, stage: &Stage, round: u64, dice: &mut Dice) {
+    /// Injects the fault once, and restores what does not recover by itself. Rounds count from 0.
+    pub(crate) async fn inject(self, fixture: &Fixture, round: u64, rng: &mut SeededRng) {
         match self {
-            Self::ProcessKilledAtStep => kill_process_at_step(stage, round, dice).await,
-            Self::ProcessKilled | Self::Races => kill_process(stage, dice).await,
-            Self::BackendKilled => kill_backend(stage, dice).await,
-            Self::BackendKilledInAppend => kill_backend_in_append(stage, dice).await,
-            Self::ServerStopped => stop_server(stage, dice).await,
-            Self::CutAfterSent => cut(stage, dice).await,
-            Self::BlackHole => black_hole(stage, dice).await,
-            Self::Delay => delay(stage, dice).await,
-            Self::AppenderStopped => stop_appender(stage, dice).await,
-            Self::CommitInversion => invert_commits(stage, dice).await,
-            Self::IdleTransaction => idle(stage, round, dice).await,
-            Self::Batches | Self::Guards => no_deadlock(stage).await,
-            Self::Tampering => tamper(stage).await,
-            Self::WalSyncFails => storage::fail_wal_sync(stage).await,
-            Self::DataSyncFails => storage::fail_data_sync(stage).await,
-            Self::DiskFull => storage::fill_disk(stage, dice).await,
-            Self::ClockSteps => storage::step_clock(stage, round, dice).await,
+            Self::ProcessKilledAtStep => kill_process_at_step(fixture, round, rng).await,
+            Self::ProcessKilled | Self::Races => kill_process(fixture, rng).await,
+            Self::BackendKilled => kill_backend(fixture, rng).await,
+            Self::BackendKilledInAppend => kill_backend_in_append(fixture, rng).await,
+            Self::ServerStopped => stop_server(fixture, rng).await,
+            Self::CutAfterSent => cut(fixture, rng).await,
+            Self::BlackHole => black_hole(fixture, rng).await,
+            Self::Delay => delay(fixture, rng).await,
+            Self::AppenderStopped => stop_appender(fixture, rng).await,
+            Self::CommitInversion => invert_commits(fixture, rng).await,
+            Self::IdleTransaction => idle(fixture, round, rng).await,
+            Self::Batches | Self::Guards => assert_no_deadlock(fixture).await,
+            Self::Tampering => tamper(fixture).await,
+            Self::WalSyncFails => storage::fail_wal_sync(fixture).await,
+            Self::DataSyncFails => storage::fail_data_sync(fixture).await,
+            Self::DiskFull => storage::fill_disk(fixture, rng).await,
+            Self::ClockSteps => storage::step_clock(fixture, round, rng).await,
         }
     }
 }
 
-/// Every step of an append: the failpoint, how long the process still lives at most, and whether the append waits
-/// there meanwhile.
+/// Every step of an append: the failpoint, the longest time in microseconds for which the process continues to run, and
+/// whether the append waits there meanwhile.
 const STEPS: [(&str, u64, bool); 6] = [
     ("log_append_queued", 0, true),
     ("log_append_batch_cut", 0, true),
     ("log_append_before_send", 0, true),
-    // Somewhere between sending and the answer.
+    // At some moment between sending and the response.
     ("log_append_before_send", 4000, false),
     ("log_append_answered", 0, true),
-    // Time for the first to hand on what it got; the others of its batch get nothing.
+    // The first append of the batch has time to pass its result on; the others get none.
     ("log_append_handed_out", 20_000, true),
 ];
 
-async fn kill_process_at_step(stage: &Stage, round: u64, dice: &mut Dice) {
-    let slot = &stage.slots[dice.index(stage.slots.len())];
-    let (step, delay_us, waits) = STEPS[usize::try_from(round).unwrap() % STEPS.len()];
-    let delay_us = if waits { delay_us } else { dice.below(delay_us) };
-    slot.die(Death { step: step.to_owned(), spared: dice.below(20), delay_us, waits });
-    assert!(slot.died(TIMEOUT).await, "no append passed the step {step}");
-    slot.restart();
+async fn kill_process_at_step(fixture: &Fixture, round: u64, rng: &mut SeededRng) {
+    let process = &fixture.processes[rng.index(fixture.processes.len())];
+    let (failpoint, delay_us, waits) = STEPS[usize::try_from(round).unwrap() % STEPS.len()];
+    let delay_us = if waits { delay_us } else { rng.below(delay_us) };
+    process.kill_at(KillPoint { failpoint: failpoint.to_owned(), hits_before: rng.below(20), delay_us, waits });
+    assert!(process.wait_for_exit(TIMEOUT).await, "no append passed the failpoint {failpoint}");
+    process.restart();
 }
 
-async fn kill_process(stage: &Stage, dice: &mut Dice) {
-    let slot = &stage.slots[dice.index(stage.slots.len())];
-    slot.signal(Signal::KILL);
-    assert!(slot.died(TIMEOUT).await, "SIGKILL kills");
-    slot.restart();
+async fn kill_process(fixture: &Fixture, rng: &mut SeededRng) {
+    let process = &fixture.processes[rng.index(fixture.processes.len())];
+    process.signal(Signal::KILL);
+    assert!(process.wait_for_exit(TIMEOUT).await, "the process survived SIGKILL");
+    process.restart();
 }
 
-/// Ends a backend as an administrator would, or the hard way: then the server ends all others too, and recovers.
-async fn end_backend(owner: &mut PgConnection, pid: i32, dice: &mut Dice) {
-    match dice.below(3) {
+/// Cancels or terminates a backend, or kills it, after which the server ends all backends and recovers.
+async fn end_backend(owner: &mut PgConnection, pid: i32, rng: &mut SeededRng) {
+    match rng.below(3) {
         0 => drop(sqlx::query("select pg_cancel_backend($1)").bind(pid).execute(owner).await),
         1 => drop(sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(owner).await),
         _ => send_signal(u32::try_from(pid).unwrap(), Signal::KILL),
     }
 }
 
-async fn kill_backend(stage: &Stage, dice: &mut Dice) {
-    let mut owner = stage.cluster.owner().await;
+async fn kill_backend(fixture: &Fixture, rng: &mut SeededRng) {
+    let mut owner = fixture.cluster.owner().await;
     let query = "select pid from pg_stat_activity where datname = 'chaos' and query like '%apex.append(%'
                  and pid <> pg_backend_pid() order by pid";
     let pids: Vec<i32> = sqlx::query_scalar(query).fetch_all(&mut owner).await.unwrap();
     if pids.is_empty() {
         return;
     }
-    end_backend(&mut owner, dice.pick(&pids), dice).await;
-    stage.sightings.fetch_add(1, Ordering::SeqCst);
+    end_backend(&mut owner, rng.pick(&pids), rng).await;
+    fixture.observations.fetch_add(1, Ordering::SeqCst);
     drop(owner);
-    drop(stage.cluster.owner().await);
+    drop(fixture.cluster.owner().await);
 }
 
-/// The backend that waits for a lock of ours.
-async fn waits_for(owner: &mut PgConnection) -> i32 {
+/// Waits until an append waits for a lock of this connection. Returns the process id of its backend.
+async fn blocked_append(owner: &mut PgConnection) -> i32 {
     let query = "select pid from pg_stat_activity where query like '%apex.append(%'
                  and pg_backend_pid() = any (pg_blocking_pids(pid)) order by pid limit 1";
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        // Within a transaction, who is there would be looked up once and remembered.
+        // Within a transaction, pg_stat_activity would be cached otherwise.
         sqlx::query("select pg_stat_clear_snapshot()").execute(&mut *owner).await.unwrap();
         let waiting: Option<i32> = sqlx::query_scalar(query).fetch_optional(&mut *owner).await.unwrap();
         if let Some(pid) = waiting {
@@ -221,90 +223,95 @@ async fn waits_for(owner: &mut PgConnection) -> i32 {
     }
 }
 
-/// It waits for the head, so it has locked its streams and written to them.
-async fn kill_backend_in_append(stage: &Stage, dice: &mut Dice) {
-    let mut owner = stage.cluster.owner().await;
+/// Kills a backend that waits for the head, and so has locked its streams and written to them.
+async fn kill_backend_in_append(fixture: &Fixture, rng: &mut SeededRng) {
+    let mut owner = fixture.cluster.owner().await;
     sqlx::query("begin").execute(&mut owner).await.unwrap();
     sqlx::query("select position from apex.head for update").execute(&mut owner).await.unwrap();
-    let pid = waits_for(&mut owner).await;
-    end_backend(&mut owner, pid, dice).await;
+    let pid = blocked_append(&mut owner).await;
+    end_backend(&mut owner, pid, rng).await;
     drop(owner);
-    drop(stage.cluster.owner().await);
+    drop(fixture.cluster.owner().await);
 }
 
-async fn stop_server(stage: &Stage, dice: &mut Dice) {
-    stage.cluster.stop_immediately().await;
-    tokio::time::sleep(Duration::from_millis(dice.below(200))).await;
-    stage.cluster.start_server().await;
+async fn stop_server(fixture: &Fixture, rng: &mut SeededRng) {
+    fixture.cluster.stop_immediately().await;
+    tokio::time::sleep(Duration::from_millis(rng.below(200))).await;
+    fixture.cluster.start_server().await;
 }
 
-async fn cut(stage: &Stage, dice: &mut Dice) {
-    let proxy = &stage.proxies[dice.index(stage.proxies.len())];
-    let mode = dice.pick(&[Mode::CutAfterSent, Mode::CutAfterDone]);
+async fn cut(fixture: &Fixture, rng: &mut SeededRng) {
+    let proxy = &fixture.proxies[rng.index(fixture.proxies.len())];
+    let mode = rng.pick(&[Mode::CutAfterSent, Mode::CutAfterCommit]);
     assert!(proxy.cut(mode).await, "no append was sent through the proxy");
 }
 
-async fn black_hole(stage: &Stage, dice: &mut Dice) {
-    let slot = dice.index(stage.slots.len());
-    stage.proxies[slot].set(Mode::BlackHole);
-    stage.others_go_on(1 - slot, dice).await;
-    tokio::time::sleep(Duration::from_millis(dice.below(1000))).await;
-    stage.proxies[slot].set(Mode::Pass);
+async fn black_hole(fixture: &Fixture, rng: &mut SeededRng) {
+    let process = rng.index(fixture.processes.len());
+    fixture.proxies[process].set(Mode::BlackHole);
+    fixture.assert_others_progress(1 - process, rng).await;
+    tokio::time::sleep(Duration::from_millis(rng.below(1000))).await;
+    fixture.proxies[process].set(Mode::Forward);
 }
 
-async fn delay(stage: &Stage, dice: &mut Dice) {
-    for proxy in &stage.proxies {
-        proxy.set(Mode::Delay(Duration::from_millis(dice.below(40))));
+async fn delay(fixture: &Fixture, rng: &mut SeededRng) {
+    for proxy in &fixture.proxies {
+        proxy.set(Mode::Delay(Duration::from_millis(rng.below(40))));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    for proxy in &stage.proxies {
-        proxy.set(Mode::Pass);
+    for proxy in &fixture.proxies {
+        proxy.set(Mode::Forward);
     }
 }
 
-async fn stop_appender(stage: &Stage, dice: &mut Dice) {
-    let slot = dice.index(stage.slots.len());
-    stage.slots[slot].signal(Signal::STOP);
-    stage.others_go_on(1 - slot, dice).await;
-    tokio::time::sleep(Duration::from_millis(dice.below(1000))).await;
-    stage.slots[slot].signal(Signal::CONT);
+async fn stop_appender(fixture: &Fixture, rng: &mut SeededRng) {
+    let process = rng.index(fixture.processes.len());
+    fixture.processes[process].signal(Signal::STOP);
+    fixture.assert_others_progress(1 - process, rng).await;
+    tokio::time::sleep(Duration::from_millis(rng.below(1000))).await;
+    fixture.processes[process].signal(Signal::CONT);
 }
 
-/// An append that began first is made to wait for its stream, and commits after one that began later. Its position must
-/// be the later one too, and no reader may have gone past it.
-async fn invert_commits(stage: &Stage, dice: &mut Dice) {
-    let created = dice.command_on_new_stream();
-    stage.probe(0, &created).await;
-    let stream = created.parts[0].stream;
-    let mut owner = stage.cluster.owner().await;
+/// Makes an append wait for its stream, so that it commits after one that began later. Its position must be the higher
+/// one, and no reader may have skipped it.
+async fn invert_commits(fixture: &Fixture, rng: &mut SeededRng) {
+    let created = rng.command_on_new_stream();
+    fixture.probe(0, &created).await;
+    let stream = created.changes[0].stream;
+    let mut owner = fixture.cluster.owner().await;
     sqlx::query("begin").execute(&mut owner).await.unwrap();
     let lock = sqlx::query("select version from apex.streams where stream_id = $1 for update").bind(stream);
     assert_eq!(lock.fetch_all(&mut owner).await.unwrap().len(), 1);
-    let part: Part = dice.part(stream, None);
-    let (early, late) = (dice.command(vec![part]), dice.command_on_new_stream());
+    let change: StreamChange = rng.change(stream, None);
+    let (early, late) = (rng.command(vec![change]), rng.command_on_new_stream());
     let overtaking = async {
-        waits_for(&mut owner).await;
-        let end =
-            tokio::time::timeout(BOUND, stage.probe(1, &late)).await.expect("an append that waits hinders others");
-        assert!(stage.readers.all_reach(last_of(&end), BOUND).await, "readers wait for an append that waits");
+        blocked_append(&mut owner).await;
+        let end = tokio::time::timeout(PROGRESS_TIMEOUT, fixture.probe(1, &late))
+            .await
+            .expect("a waiting append delays others");
+        assert!(
+            fixture.readers.all_reach(last_position(&end), PROGRESS_TIMEOUT).await,
+            "readers wait for a waiting append"
+        );
         sqlx::query("commit").execute(&mut owner).await.unwrap();
         end
     };
-    let (early, late) = tokio::join!(stage.probe(0, &early), overtaking);
-    let Outcome::Ok { first, .. } = early else { panic!("any version is expected: {early:?}") };
-    assert!(first > last_of(&late), "who commits later has a later position");
+    let (early, late) = tokio::join!(fixture.probe(0, &early), overtaking);
+    let Outcome::Ok { first, .. } = early else { panic!("an append that accepts any version failed: {early:?}") };
+    assert!(first > last_position(&late), "the later commit has the lower position");
 }
 
-fn last_of(end: &Outcome) -> u64 {
-    let Outcome::Ok { last, .. } = end else { panic!("not acknowledged: {end:?}") };
+fn last_position(outcome: &Outcome) -> u64 {
+    let Outcome::Ok { last, .. } = outcome else { panic!("not acknowledged: {outcome:?}") };
     *last
 }
 
-/// In this database with a snapshot, a transaction id and everything read; in others with a transaction id.
-async fn idle(stage: &Stage, round: u64, dice: &mut Dice) {
+/// Leaves transactions idle in all databases, each with a snapshot and a transaction id. In the log's database it has
+/// also read all events.
+async fn idle(fixture: &Fixture, round: u64, rng: &mut SeededRng) {
     let mut idlers = Vec::new();
     for database in ["chaos", "other", "postgres"] {
-        let mut idler = stage.cluster.owner_of(database).await;
+        let mut idler = fixture.cluster.owner_of(database).await;
         sqlx::query("begin isolation level repeatable read").execute(&mut idler).await.unwrap();
         sqlx::query("select pg_current_xact_id()").execute(&mut idler).await.unwrap();
         if database == "chaos" {
@@ -312,31 +319,31 @@ async fn idle(stage: &Stage, round: u64, dice: &mut Dice) {
         }
         idlers.push(idler);
     }
-    stage.others_go_on(0, dice).await;
+    fixture.assert_others_progress(0, rng).await;
     let ahead = i32::try_from(round + 3).unwrap();
-    // The application makes 16 at most, and there may be more rounds.
-    let mut owner = stage.cluster.owner_of("chaos").await;
+    // As the owner: the application may create 16 partitions ahead at most, and there may be more rounds.
+    let mut owner = fixture.cluster.owner_of("chaos").await;
     let made = sqlx::query_scalar::<_, i32>("select apex.make_partitions($1)").bind(ahead).fetch_one(&mut owner);
-    let made = tokio::time::timeout(BOUND, made).await.expect("a partition is made within the bound").unwrap();
-    assert!(made > 0, "a partition more than before");
-    stage.others_go_on(1, dice).await;
+    let made = tokio::time::timeout(PROGRESS_TIMEOUT, made).await.expect("no partition was created in time").unwrap();
+    assert!(made > 0, "no further partition was created");
+    fixture.assert_others_progress(1, rng).await;
     for idler in idlers {
         idler.close().await.unwrap();
     }
 }
 
-/// That the database never had to break a deadlock; a client that met one would also say so.
-async fn no_deadlock(stage: &Stage) {
+/// Asserts that the database resolved no deadlock. The checker also finds one in the histories of clients.
+async fn assert_no_deadlock(fixture: &Fixture) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let query = "select deadlocks from pg_stat_database where datname = 'chaos'";
-    let deadlocks: i64 = sqlx::query_scalar(query).fetch_one(&mut stage.cluster.owner().await).await.unwrap();
-    assert_eq!(deadlocks, 0, "batches wait for each other in a circle");
+    let deadlocks: i64 = sqlx::query_scalar(query).fetch_one(&mut fixture.cluster.owner().await).await.unwrap();
+    assert_eq!(deadlocks, 0, "deadlocks");
 }
 
-/// Nobody changes what is written: not the application, and not the owner.
-async fn tamper(stage: &Stage) {
-    let pool = stage.cluster.application().await;
-    let mut owner = stage.cluster.owner().await;
+/// Attempts to change events, as the application and as the owner. All attempts must be refused.
+async fn tamper(fixture: &Fixture) {
+    let pool = fixture.cluster.application().await;
+    let mut owner = fixture.cluster.owner().await;
     for table in ["apex.events", "apex.events_000000"] {
         for attempt in [
             format!("update {table} set type = 'x'"),
@@ -357,82 +364,82 @@ async fn tamper(stage: &Stage) {
 }
 
 pub(crate) const TRIALS: testkit::Trials = testkit::trials![
-    a_process_killed_at_any_step_loses_and_repeats_nothing,
-    a_process_killed_at_any_moment_loses_and_repeats_nothing,
-    killed_backends_lose_and_repeat_nothing,
+    a_process_killed_at_any_step_loses_and_duplicates_nothing,
+    a_process_killed_at_any_moment_loses_and_duplicates_nothing,
+    killed_backends_lose_and_duplicate_nothing,
     a_backend_killed_inside_an_append_leaves_nothing_behind,
     a_server_that_crashes_again_and_again_keeps_what_it_acknowledged,
-    an_answer_that_is_cut_off_is_found_by_the_retry,
-    a_black_hole_swallows_one_process_and_not_the_others,
-    delays_change_no_order,
-    a_stopped_appender_hinders_nobody_and_repeats_nothing,
+    a_retry_finds_the_outcome_of_an_append_whose_response_was_lost,
+    a_blocked_connection_of_one_process_delays_no_other,
+    delayed_connections_keep_the_order_of_commits,
+    a_stopped_appender_delays_no_other_and_duplicates_nothing,
     positions_follow_commits_that_are_forced_out_of_order,
-    idle_transactions_in_any_database_hinder_nobody,
-    of_racers_one_wins_whoever_is_killed,
+    idle_transactions_in_any_database_delay_no_append,
+    one_of_several_competing_appends_wins_when_processes_are_killed,
     batches_of_many_streams_never_deadlock,
-    nobody_depends_on_the_absence_of_what_was_there,
-    nobody_changes_the_log_under_load,
+    an_append_that_requires_an_absent_stream_fails_once_it_exists,
+    events_cannot_be_changed_under_load,
 ];
 
-fn a_process_killed_at_any_step_loses_and_repeats_nothing() {
-    crate::brief(Fault::ProcessKilledAtStep);
+fn a_process_killed_at_any_step_loses_and_duplicates_nothing() {
+    crate::run_briefly(Fault::ProcessKilledAtStep);
 }
 
-fn a_process_killed_at_any_moment_loses_and_repeats_nothing() {
-    crate::brief(Fault::ProcessKilled);
+fn a_process_killed_at_any_moment_loses_and_duplicates_nothing() {
+    crate::run_briefly(Fault::ProcessKilled);
 }
 
-fn killed_backends_lose_and_repeat_nothing() {
-    assert!(crate::brief(Fault::BackendKilled).sightings > 0, "no backend was there to be killed");
+fn killed_backends_lose_and_duplicate_nothing() {
+    assert!(crate::run_briefly(Fault::BackendKilled).observations > 0, "no backend was killed");
 }
 
 fn a_backend_killed_inside_an_append_leaves_nothing_behind() {
-    crate::brief(Fault::BackendKilledInAppend);
+    crate::run_briefly(Fault::BackendKilledInAppend);
 }
 
 fn a_server_that_crashes_again_and_again_keeps_what_it_acknowledged() {
-    crate::brief(Fault::ServerStopped);
+    crate::run_briefly(Fault::ServerStopped);
 }
 
-fn an_answer_that_is_cut_off_is_found_by_the_retry() {
-    crate::brief(Fault::CutAfterSent);
+fn a_retry_finds_the_outcome_of_an_append_whose_response_was_lost() {
+    crate::run_briefly(Fault::CutAfterSent);
 }
 
-fn a_black_hole_swallows_one_process_and_not_the_others() {
-    crate::brief(Fault::BlackHole);
+fn a_blocked_connection_of_one_process_delays_no_other() {
+    crate::run_briefly(Fault::BlackHole);
 }
 
-fn delays_change_no_order() {
-    crate::brief(Fault::Delay);
+fn delayed_connections_keep_the_order_of_commits() {
+    crate::run_briefly(Fault::Delay);
 }
 
-fn a_stopped_appender_hinders_nobody_and_repeats_nothing() {
-    crate::brief(Fault::AppenderStopped);
+fn a_stopped_appender_delays_no_other_and_duplicates_nothing() {
+    crate::run_briefly(Fault::AppenderStopped);
 }
 
 fn positions_follow_commits_that_are_forced_out_of_order() {
-    crate::brief(Fault::CommitInversion);
+    crate::run_briefly(Fault::CommitInversion);
 }
 
-fn idle_transactions_in_any_database_hinder_nobody() {
-    crate::brief(Fault::IdleTransaction);
+fn idle_transactions_in_any_database_delay_no_append() {
+    crate::run_briefly(Fault::IdleTransaction);
 }
 
-/// One event a round, and each round is won once.
-fn of_racers_one_wins_whoever_is_killed() {
-    let tally = crate::brief(Fault::Races);
-    assert!(tally.sightings > 0, "no race was run");
-    assert_eq!(tally.report.acknowledged, tally.sightings, "winners and races");
+/// Each round appends one event, and exactly one client wins it.
+fn one_of_several_competing_appends_wins_when_processes_are_killed() {
+    let summary = crate::run_briefly(Fault::Races);
+    assert!(summary.observations > 0, "no round was run");
+    assert_eq!(summary.report.acknowledged, summary.observations, "acknowledged events and rounds");
 }
 
 fn batches_of_many_streams_never_deadlock() {
-    crate::brief(Fault::Batches);
+    crate::run_briefly(Fault::Batches);
 }
 
-fn nobody_changes_the_log_under_load() {
-    crate::brief(Fault::Tampering);
+fn events_cannot_be_changed_under_load() {
+    crate::run_briefly(Fault::Tampering);
 }
 
-fn nobody_depends_on_the_absence_of_what_was_there() {
-    crate::brief(Fault::Guards);
+fn an_append_that_requires_an_absent_stream_fails_once_it_exists() {
+    crate::run_briefly(Fault::Guards);
 }

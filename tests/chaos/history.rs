@@ -1,7 +1,7 @@
-//! What clients did and saw, written down as it happened: one JSON value a line.
+//! Histories of clients and readers, recorded as they happen: one JSON value a line.
 //!
-//! A client writes an invocation before it asks and an end once it was told, so that whatever becomes of it the file
-//! says what is not known. All times are microseconds since one start that all clients of a run share.
+//! A client records an invocation before it sends a request, and a completion after the response. An invocation without
+//! a completion has an unknown outcome. All times are microseconds since the start of the run.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,41 +12,41 @@ use std::path::Path;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// What one command asks of the log: all of it or nothing. Every attempt of a command is the same to the letter.
+/// A command that is appended as a whole or not at all. Every attempt of a command sends the same request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
     pub(crate) id: Uuid,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) changes: Vec<StreamChange>,
 }
 
 impl Command {
-    /// The ids of its events, in the order in which they must stand in the log.
+    /// Stream and id of each event, in the order in which they must be in the log.
     pub(crate) fn events(&self) -> impl Iterator<Item = (Uuid, Uuid)> {
-        self.parts.iter().flat_map(|part| part.events.iter().map(|event| (part.stream, *event)))
+        self.changes.iter().flat_map(|change| change.events.iter().map(|event| (change.stream, *event)))
     }
 }
 
-/// What a command does to one stream.
+/// The change that a command makes to one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct StreamChange {
     pub(crate) stream: Uuid,
-    /// The version that the stream must have; none for any.
+    /// The version that the stream must have; `None` accepts any version.
     pub(crate) expected: Option<u64>,
-    /// Ids of new events; none to only guard.
+    /// Ids of new events. If empty, the change only checks the version.
     pub(crate) events: Vec<Uuid>,
 }
 
-/// What a client was told of one attempt.
+/// The outcome of one attempt, as the client knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// It is in the log, at these positions.
+    /// The command is in the log, at these positions. `duplicate`: an earlier attempt wrote it.
     Ok { first: u64, last: u64, duplicate: bool },
-    /// Nothing was written: a stream is at another version.
+    /// Nothing was written, since a stream is at another version.
     Conflict { stream: Uuid, current: u64 },
-    /// Nothing was written, for another reason. The cause has the SQLSTATE where there is one.
+    /// Nothing was written, for another reason. The cause begins with the SQLSTATE if there is one.
     Fail { cause: String },
-    /// It may be in the log or not.
+    /// The command may be in the log or not.
     Unknown { cause: String },
 }
 
@@ -56,18 +56,18 @@ pub(crate) struct Operation {
     pub(crate) client: u32,
     pub(crate) command: Command,
     pub(crate) invoked_us: u64,
-    /// When it ended and how; none if the client never got to know.
-    pub(crate) ended: Option<(u64, Outcome)>,
+    /// When it completed, and its outcome; `None` if there was no response.
+    pub(crate) completed: Option<(u64, Outcome)>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 enum Line {
     Invoke { client: u32, number: u64, at_us: u64, command: Command },
-    End { client: u32, number: u64, at_us: u64, end: Outcome },
+    Complete { client: u32, number: u64, at_us: u64, outcome: Outcome },
 }
 
-/// Writes what a client does.
+/// Writes the history of a client.
 pub(crate) struct Recorder {
     file: File,
     client: u32,
@@ -80,7 +80,7 @@ impl Recorder {
         Self { file: File::create(path).unwrap(), client, start, number: 0 }
     }
 
-    /// Before asking; the number is for [`Recorder::end`].
+    /// Records a request before it is sent. Returns its number, for [`Recorder::complete`].
     pub(crate) fn invoke(&mut self, command: &Command) -> u64 {
         self.number += 1;
         let (client, number, at_us) = (self.client, self.number, micros(self.start));
@@ -88,14 +88,14 @@ impl Recorder {
         number
     }
 
-    /// Once it was told.
-    pub(crate) fn end(&mut self, number: u64, end: &Outcome) {
+    /// Records the outcome of a request.
+    pub(crate) fn complete(&mut self, number: u64, outcome: &Outcome) {
         let (client, at_us) = (self.client, micros(self.start));
-        write_line(&mut self.file, &Line::End { client, number, at_us, end: end.clone() });
+        write_line(&mut self.file, &Line::Complete { client, number, at_us, outcome: outcome.clone() });
     }
 }
 
-/// Everything that one or more clients did.
+/// The operations of one or more clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) operations: Vec<Operation>,
@@ -109,11 +109,11 @@ impl History {
             match line {
                 Line::Invoke { client, number, at_us, command } => {
                     open.insert((client, number), operations.len());
-                    operations.push(Operation { client, command, invoked_us: at_us, ended: None });
+                    operations.push(Operation { client, command, invoked_us: at_us, completed: None });
                 }
-                Line::End { client, number, at_us, end } => {
-                    let index = open.remove(&(client, number)).expect("an end has an invocation");
-                    operations[index].ended = Some((at_us, end));
+                Line::Complete { client, number, at_us, outcome } => {
+                    let index = open.remove(&(client, number)).expect("a completion has an invocation");
+                    operations[index].completed = Some((at_us, outcome));
                 }
             }
         }
@@ -121,7 +121,7 @@ impl History {
     }
 }
 
-/// An event as it stands in the log.
+/// An event of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEvent {
     pub(crate) position: u64,
@@ -131,20 +131,20 @@ pub(crate) struct LogEvent {
     pub(crate) command_id: Uuid,
 }
 
-/// One answer that a reader got.
+/// One page that a reader received.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Page {
     pub(crate) asked_us: u64,
-    /// The reader wanted what comes after this position.
+    /// The reader asked for events after this position.
     pub(crate) after: u64,
     pub(crate) limit: usize,
-    /// Whether it came from the database itself, so that it must have all that was acknowledged before it was asked.
+    /// Whether it was read from the database, so that it must have every event acknowledged before the request.
     pub(crate) fresh: bool,
-    /// Positions and ids of events, as they came.
+    /// Positions and ids of events, in the order received.
     pub(crate) events: Vec<(u64, Uuid)>,
 }
 
-/// Writes the pages of a reader.
+/// Writes the history of a reader.
 pub(crate) struct PageRecorder {
     file: File,
     start: Instant,
@@ -155,7 +155,7 @@ impl PageRecorder {
         Self { file: File::create(path).unwrap(), start }
     }
 
-    /// The time, to be taken before asking.
+    /// The current time, to be taken before the request.
     pub(crate) fn now_us(&self) -> u64 {
         micros(self.start)
     }
@@ -165,7 +165,7 @@ impl PageRecorder {
     }
 }
 
-/// All that one reader saw, in order.
+/// All pages of one reader, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ReaderHistory {
     pub(crate) name: String,
@@ -179,7 +179,7 @@ impl ReaderHistory {
     }
 }
 
-/// Writes the log as the checker saw it.
+/// Writes the log that the checker compared with the histories.
 pub(crate) fn write_log(path: &Path, log: &[LogEvent]) {
     let mut file = File::create(path).unwrap();
     log.iter().for_each(|event| write_line(&mut file, event));
@@ -189,7 +189,7 @@ fn micros(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// In one write, so that a line is there or not.
+/// Writes a line with one call, so that it is in the file as a whole or not at all.
 fn write_line(file: &mut File, line: &impl Serialize) {
     let mut text = serde_json::to_string(line).unwrap();
     text.push('\n');

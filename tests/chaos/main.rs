@@ -1,14 +1,13 @@
-//! The log under faults. Clients outside of what is struck write down what they asked, what they were told and what
-//! they read; one checker holds that against the log.
+//! The log under faults. Clients that no fault affects record their requests, the responses and the events that they
+//! read; one checker compares these histories with the log.
 //!
-//! As a test it strikes briefly with each fault. With `APEX_TEST_CHAOS_S` (`make chaos`) it goes through all of them
-//! for so many seconds and prints a table. `APEX_TEST_CHAOS_SEED` repeats the dice of a run.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
-#![allow(clippy::print_stdout, reason = "the table is what a long run is for")]
+//! As a test, each fault is injected for a short time. With `APEX_TEST_CHAOS_S` (`make chaos`), all faults are injected in
+//! turn for that many seconds, and a table is printed. `APEX_TEST_CHAOS_SEED` repeats the random choices of a run.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
+#![allow(clippy::print_stdout, reason = "a long run prints its table")]
 
 mod checker;
 mod clients;
-mod dice;
 mod faults;
 mod history;
 mod matrix;
@@ -17,41 +16,42 @@ mod planted;
 mod proxy;
 mod readers;
 mod restore;
-mod stage;
+mod rng;
+mod run;
 mod storage;
 mod turns;
 mod worker;
 
 use faults::Fault;
-use stage::Tally;
+use run::RunSummary;
 use std::sync::LazyLock;
 use std::time::Duration;
 use testkit::cluster;
 use tokio::runtime::Runtime;
 
-/// How long a test strikes with one fault.
-const BRIEF: Duration = Duration::from_millis(2000);
+/// How long a test injects its fault.
+const SHORT_RUN: Duration = Duration::from_millis(2000);
 
 static SEED: LazyLock<u64> = LazyLock::new(|| setting("APEX_TEST_CHAOS_SEED").unwrap_or_else(rand::random));
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
 }
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// One fault for a short time, which must leave every promise as it was.
-pub(crate) fn brief(fault: Fault) -> Tally {
+/// Injects a fault for a short time, and asserts that no guarantee is violated.
+pub(crate) fn run_briefly(fault: Fault) -> RunSummary {
     let seed = *SEED;
-    let tally = runtime().block_on(stage::run(fault, BRIEF, seed));
-    let report = &tally.report;
+    let summary = runtime().block_on(run::run(fault, SHORT_RUN, seed));
+    let report = &summary.report;
     assert!(report.violations.is_empty(), "seed {seed}: {}", matrix::first(&report.violations));
-    assert_eq!(tally.falls, 0, "seed {seed}: time fell while positions rose");
-    assert!(report.acknowledged > 0, "nothing was acknowledged: it proves nothing");
-    tally
+    assert_eq!(summary.time_reversals, 0, "seed {seed}: recorded_at decreased while positions increased");
+    assert!(report.acknowledged > 0, "nothing was acknowledged, so nothing was tested");
+    summary
 }
 
 fn main() {

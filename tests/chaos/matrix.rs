@@ -1,18 +1,18 @@
-//! All faults, again and again, for as long as asked; and the table at the end.
+//! A long run: all faults in turn for a given time, and a table of the results.
 
 use crate::checker::Violation;
 use crate::faults::Fault;
-use crate::naive::Plant;
+use crate::naive::BrokenSystem;
+use crate::run::{self, RunSummary};
 use crate::runtime;
-use crate::stage::{Tally, run as strike};
 use comfy_table::Table;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long one fault strikes before the next has its turn.
+/// How long each fault is injected before the next.
 const TURN: Duration = Duration::from_secs(4);
 
-/// The first few, and how many more there are.
+/// The first violations, and the number of the others.
 pub(crate) fn first(violations: &[Violation]) -> String {
     let mut lines: Vec<_> = violations.iter().take(5).map(ToString::to_string).collect();
     if violations.len() > lines.len() {
@@ -23,64 +23,68 @@ pub(crate) fn first(violations: &[Violation]) -> String {
 
 #[derive(Default)]
 struct Row {
-    tally: Tally,
+    summary: RunSummary,
     failures: Vec<String>,
 }
 
-/// Whether every promise was kept, and every planted bug found.
+/// Runs and prints the table. Returns whether no guarantee was violated and every planted bug was found.
 pub(crate) fn run(duration: Duration, seed: u64) -> bool {
     println!("chaos: seed {seed}, {} s", duration.as_secs());
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
-    // Every fault has its turn, however short the time is.
+    // Every fault is injected, however short the time is.
     let turn = TURN.min(duration / u32::try_from(Fault::ALL.len()).unwrap_or(1));
     for number in 0.. {
         let index = number % Fault::ALL.len();
-        if number >= Fault::ALL.len() && begun.elapsed() >= duration {
+        if number >= Fault::ALL.len() && started.elapsed() >= duration {
             break;
         }
         let (fault, seed) = (Fault::ALL[index], seed.wrapping_add(number as u64));
         let row = rows.entry(index).or_default();
-        // A run of its own runtime: whatever becomes of it, nothing of it is left for the next.
-        let ended = std::thread::spawn(move || runtime().block_on(strike(fault, turn, seed))).join();
-        match ended {
-            Ok(tally) => {
-                if !tally.report.violations.is_empty() {
-                    row.failures.push(format!("{} (seed {seed}): {}", fault.name(), first(&tally.report.violations)));
+        // On a runtime of its own, so that no task of it remains.
+        let result = std::thread::spawn(move || runtime().block_on(run::run(fault, turn, seed))).join();
+        match result {
+            Ok(summary) => {
+                if !summary.report.violations.is_empty() {
+                    row.failures.push(format!("{} (seed {seed}): {}", fault.name(), first(&summary.report.violations)));
                 }
-                if tally.falls > 0 {
-                    row.failures.push(format!("{} (seed {seed}): time fell {} times", fault.name(), tally.falls));
+                if summary.time_reversals > 0 {
+                    row.failures.push(format!(
+                        "{} (seed {seed}): recorded_at decreased {} times",
+                        fault.name(),
+                        summary.time_reversals
+                    ));
                 }
-                row.tally.injected += tally.injected;
-                row.tally.report.add(tally.report);
+                row.summary.injected += summary.injected;
+                row.summary.report.add(summary.report);
             }
-            Err(_) => row.failures.push(format!("{} (seed {seed}): it came to no end, see above", fault.name())),
+            Err(_) => row.failures.push(format!("{} (seed {seed}): the run panicked, see above", fault.name())),
         }
     }
     let holds = print(&rows);
-    catch_plants(seed) && holds
+    find_planted_bugs(seed) && holds
 }
 
-/// The controls: what is wrong on purpose is found.
-fn catch_plants(seed: u64) -> bool {
-    let mut caught = 0;
+/// The controls: every planted bug is found.
+fn find_planted_bugs(seed: u64) -> bool {
+    let mut found = 0;
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["planted bug", "acknowledged", "lost", "skipped", "duplicated", "caught"]);
-    for plant in Plant::ALL {
-        let ended = std::thread::spawn(move || runtime().block_on(plant.run(seed))).join();
-        let is_found = ended.as_ref().is_ok_and(|report| plant.is_found(report));
-        caught += usize::from(is_found);
-        let report = ended.unwrap_or_default();
+    table.set_header(["planted bug", "acknowledged", "lost", "skipped", "duplicated", "found"]);
+    for system in BrokenSystem::ALL {
+        let result = std::thread::spawn(move || runtime().block_on(system.run(seed))).join();
+        let is_found = result.as_ref().is_ok_and(|report| system.is_found(report));
+        found += usize::from(is_found);
+        let report = result.unwrap_or_default();
         let numbers = [report.acknowledged, report.lost, report.skipped, report.duplicated];
         let cells = numbers.map(|number| number.to_string());
         let verdict = if is_found { "yes" } else { "NO" }.to_owned();
-        table.add_row(std::iter::once(plant.name().to_owned()).chain(cells).chain([verdict]));
+        table.add_row(std::iter::once(system.name().to_owned()).chain(cells).chain([verdict]));
     }
-    let (found, all) = crate::planted::caught();
+    let (histories, all) = crate::planted::count_found();
     println!("{table}");
-    println!("planted bugs caught: {caught} of {} systems, {found} of {all} histories", Plant::ALL.len());
-    caught == Plant::ALL.len() && found == all
+    println!("planted bugs found: {found} of {} systems, {histories} of {all} histories", BrokenSystem::ALL.len());
+    found == BrokenSystem::ALL.len() && histories == all
 }
 
 fn print(rows: &BTreeMap<usize, Row>) -> bool {
@@ -89,7 +93,7 @@ fn print(rows: &BTreeMap<usize, Row>) -> bool {
     table.set_header(["fault", "injected", "acknowledged", "lost", "skipped", "duplicated", "other", "failed runs"]);
     let mut failures = Vec::new();
     for (index, row) in rows {
-        let Tally { injected, report, .. } = &row.tally;
+        let RunSummary { injected, report, .. } = &row.summary;
         let counted = |violation: &&Violation| {
             matches!(violation, Violation::Lost { .. } | Violation::Skipped { .. } | Violation::Duplicated { .. })
         };

@@ -1,12 +1,11 @@
-//! Whole systems with a planted bug, on a real PostgreSQL. The checker of the log must find each, or what it says of
-//! the log proves nothing.
+//! Controls of the checker: whole systems with a planted bug, on a real PostgreSQL. It must find each of the bugs.
 
 use crate::checker::{Report, check};
-use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, Page, PageRecorder, ReaderHistory, Recorder};
-use crate::stage::{self, Goal};
-use crate::storage::{ANSWERS_TOO_EARLY, CONTROL_RUNS, FLUSHES_FOR_NOBODY};
+use crate::rng::SeededRng;
+use crate::run::{self, Goal};
+use crate::storage::{CONTROL_RUNS, EARLY_ACKNOWLEDGEMENT, NO_FLUSH};
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,34 +13,34 @@ use std::time::{Duration, Instant};
 use testkit::cluster::{Cluster, ClusterConfig};
 use uuid::Uuid;
 
-/// A system that is wrong on purpose.
+/// A system with a planted bug.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Plant {
-    /// Positions from a sequence: they are handed out before the commit, and not given back.
+pub(crate) enum BrokenSystem {
+    /// Positions are from a sequence, which assigns them before the commit and leaves gaps.
     PlainSequence,
-    /// A retry is written again.
+    /// A retry is written a second time.
     NoCommandIds,
-    /// The client is told before the transaction is committed.
-    AnswerBeforeCommit,
-    /// The log itself, on a server that answers a commit before it is on disk.
+    /// The client gets the acknowledgement before the commit.
+    AcknowledgedBeforeCommit,
+    /// Apex's log, on a server that acknowledges a commit before it is on disk.
     NoFlush,
 }
 
-impl Plant {
+impl BrokenSystem {
     pub(crate) const ALL: [Self; 4] =
-        [Self::PlainSequence, Self::NoCommandIds, Self::AnswerBeforeCommit, Self::NoFlush];
+        [Self::PlainSequence, Self::NoCommandIds, Self::AcknowledgedBeforeCommit, Self::NoFlush];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PlainSequence => "positions from a plain sequence",
             Self::NoCommandIds => "retries without a command id",
-            Self::AnswerBeforeCommit => "an answer before the commit",
+            Self::AcknowledgedBeforeCommit => "acknowledgement before the commit",
             Self::NoFlush => "the log without a flush at commit",
         }
     }
 
-    /// Runs it until the checker finds what is wrong, within a bound: some take luck, such as a strike that does not come
-    /// right behind a flush that something else asked for. What the checker finds.
+    /// Runs it up to [`CONTROL_RUNS`] times, until the checker finds the bug: it may have no effect in a run. Returns the
+    /// checker's last report.
     pub(crate) async fn run(self, seed: u64) -> Report {
         let mut report = Report::default();
         for seed in (0..CONTROL_RUNS).map(|again| seed.wrapping_add(again)) {
@@ -57,26 +56,28 @@ impl Plant {
         match self {
             Self::PlainSequence => plain_sequence(seed).await,
             Self::NoCommandIds => no_command_ids(seed).await,
-            Self::AnswerBeforeCommit => answer_before_commit(seed).await,
+            Self::AcknowledgedBeforeCommit => acknowledged_before_commit(seed).await,
             Self::NoFlush => {
-                // Whatever is younger than the writer's delay is not on disk.
-                let (settings, bug) = (&[FLUSHES_FOR_NOBODY, "wal_writer_delay=10s"], Some(ANSWERS_TOO_EARLY));
-                let setup = ClusterConfig { settings, bug, ..ClusterConfig::default() };
+                // Commits that are younger than the WAL writer's delay are not on disk.
+                let (settings, bug) = (&[NO_FLUSH, "wal_writer_delay=10s"], Some(EARLY_ACKNOWLEDGEMENT));
+                let config = ClusterConfig { settings, bug, ..ClusterConfig::default() };
                 let duration = Duration::from_secs(1);
-                stage::run_on(setup, Fault::ServerStopped, Goal::Injected, duration, seed).await.report
+                run::run_on(config, Fault::ServerStopped, Goal::Injected, duration, seed).await.report
             }
         }
     }
 
+    /// Whether the report has the violation that the bug causes.
     pub(crate) fn is_found(self, report: &Report) -> bool {
         match self {
             Self::PlainSequence => report.skipped > 0,
             Self::NoCommandIds => report.duplicated > 0,
-            Self::AnswerBeforeCommit | Self::NoFlush => report.lost > 0,
+            Self::AcknowledgedBeforeCommit | Self::NoFlush => report.lost > 0,
         }
     }
 }
 
+/// A cluster with a table in place of a log.
 struct Naive {
     cluster: Cluster,
     start: Instant,
@@ -122,18 +123,18 @@ async fn begin(connection: &mut PgConnection) {
     sqlx::query("begin").execute(connection).await.unwrap();
 }
 
-async fn end(connection: &mut PgConnection, how: &'static str) {
-    sqlx::query(how).execute(connection).await.unwrap();
+async fn commit(connection: &mut PgConnection) {
+    sqlx::query("commit").execute(connection).await.unwrap();
 }
 
-/// Writes the one event of a command into the open transaction.
+/// Inserts the one event of a command in the open transaction.
 async fn write(connection: &mut PgConnection, command: &Command) -> Outcome {
-    let part = &command.parts[0];
+    let change = &command.changes[0];
     let insert = "insert into naive (stream, version, event_id, command_id)
                   select $1, count(*) + 1, $2, $3 from naive where stream = $1 returning position";
     let position: i64 = sqlx::query_scalar(insert)
-        .bind(part.stream)
-        .bind(part.events[0])
+        .bind(change.stream)
+        .bind(change.events[0])
         .bind(command.id)
         .fetch_one(connection)
         .await
@@ -142,12 +143,12 @@ async fn write(connection: &mut PgConnection, command: &Command) -> Outcome {
     Outcome::Ok { first: position, last: position, duplicate: false }
 }
 
-fn one_event(dice: &mut Dice, stream: Uuid) -> Command {
-    let event = dice.id();
-    dice.command(vec![crate::history::Part { stream, expected: None, events: vec![event] }])
+fn one_event(rng: &mut SeededRng, stream: Uuid) -> Command {
+    let event = rng.id();
+    rng.command(vec![crate::history::StreamChange { stream, expected: None, events: vec![event] }])
 }
 
-/// Two writers, one of them slow to commit, and a reader that pages by position.
+/// Two writers, one of which commits slowly, and a reader that pages by position.
 async fn plain_sequence(seed: u64) -> Report {
     let naive = Naive::new().await;
     let done = Arc::new(AtomicBool::new(false));
@@ -165,18 +166,18 @@ async fn plain_sequence(seed: u64) -> Report {
         }
     });
     let writers = (0..2).map(|client| {
-        let (mut recorder, mut dice) = (naive.recorder(client), Dice::new(seed, &format!("naive {client}")));
+        let (mut recorder, mut rng) = (naive.recorder(client), SeededRng::new(seed, &format!("naive {client}")));
         let connection = naive.cluster.owner();
         async move {
-            let (mut connection, stream) = (connection.await, dice.id());
+            let (mut connection, stream) = (connection.await, rng.id());
             for _ in 0..40 {
-                let command = one_event(&mut dice, stream);
+                let command = one_event(&mut rng, stream);
                 let number = recorder.invoke(&command);
                 begin(&mut connection).await;
                 let outcome = write(&mut connection, &command).await;
-                tokio::time::sleep(Duration::from_millis(if client == 0 { dice.below(30) } else { 0 })).await;
-                end(&mut connection, "commit").await;
-                recorder.end(number, &outcome);
+                tokio::time::sleep(Duration::from_millis(if client == 0 { rng.below(30) } else { 0 })).await;
+                commit(&mut connection).await;
+                recorder.complete(number, &outcome);
             }
         }
     });
@@ -186,74 +187,74 @@ async fn plain_sequence(seed: u64) -> Report {
     naive.report(2).await
 }
 
-/// An answer that did not come back, and the same command again.
+/// The response to an insert is lost, and the command is sent again.
 async fn no_command_ids(seed: u64) -> Report {
     let naive = Naive::new().await;
-    let (mut recorder, mut dice) = (naive.recorder(0), Dice::new(seed, "naive"));
-    let (mut connection, stream) = (naive.cluster.owner().await, dice.id());
+    let (mut recorder, mut rng) = (naive.recorder(0), SeededRng::new(seed, "naive"));
+    let (mut connection, stream) = (naive.cluster.owner().await, rng.id());
     for round in 0..10 {
-        let command = one_event(&mut dice, stream);
+        let command = one_event(&mut rng, stream);
         for is_lost in [round % 3 == 0, false] {
             let number = recorder.invoke(&command);
             begin(&mut connection).await;
             let outcome = write(&mut connection, &command).await;
-            end(&mut connection, "commit").await;
+            commit(&mut connection).await;
             if is_lost {
-                recorder.end(number, &Outcome::Unknown { cause: "the answer was lost".to_owned() });
+                recorder.complete(number, &Outcome::Unknown { cause: "the response was lost".to_owned() });
                 continue;
             }
-            recorder.end(number, &outcome);
+            recorder.complete(number, &outcome);
             break;
         }
     }
     naive.report(1).await
 }
 
-/// The crash comes between the answer and the commit.
-async fn answer_before_commit(seed: u64) -> Report {
+/// The server crashes between the acknowledgement and the commit.
+async fn acknowledged_before_commit(seed: u64) -> Report {
     let naive = Naive::new().await;
-    let (mut recorder, mut dice) = (naive.recorder(0), Dice::new(seed, "naive"));
-    let (mut connection, stream) = (naive.cluster.owner().await, dice.id());
+    let (mut recorder, mut rng) = (naive.recorder(0), SeededRng::new(seed, "naive"));
+    let (mut connection, stream) = (naive.cluster.owner().await, rng.id());
     for round in 0..10 {
-        let command = one_event(&mut dice, stream);
+        let command = one_event(&mut rng, stream);
         let number = recorder.invoke(&command);
         begin(&mut connection).await;
         let outcome = write(&mut connection, &command).await;
-        recorder.end(number, &outcome);
+        recorder.complete(number, &outcome);
         if round == 9 {
             naive.cluster.stop_immediately().await;
             naive.cluster.start_server().await;
         } else {
-            end(&mut connection, "commit").await;
+            commit(&mut connection).await;
         }
     }
     naive.report(1).await
 }
 
 pub(crate) const TRIALS: testkit::Trials = testkit::trials![
-    a_plain_sequence_is_caught,
-    a_retry_without_a_command_id_is_caught,
-    an_answer_before_the_commit_is_caught,
-    a_log_that_does_not_flush_is_caught,
+    a_plain_sequence_is_detected,
+    a_retry_without_a_command_id_is_detected,
+    an_acknowledgement_before_the_commit_is_detected,
+    a_log_without_flush_at_commit_is_detected,
 ];
 
-fn catch(plant: Plant) {
-    let report = crate::runtime().block_on(plant.run(*crate::SEED));
-    assert!(plant.is_found(&report), "{} was not found: {report:?}", plant.name());
+fn assert_found(system: BrokenSystem) {
+    let report = crate::runtime().block_on(system.run(*crate::SEED));
+    assert!(system.is_found(&report), "{} was not found: {report:?}", system.name());
 }
 
-fn a_plain_sequence_is_caught() {
-    catch(Plant::PlainSequence);
+fn a_plain_sequence_is_detected() {
+    assert_found(BrokenSystem::PlainSequence);
 }
 
-fn a_retry_without_a_command_id_is_caught() {
-    catch(Plant::NoCommandIds);
+fn a_retry_without_a_command_id_is_detected() {
+    assert_found(BrokenSystem::NoCommandIds);
 }
 
-fn an_answer_before_the_commit_is_caught() {
-    catch(Plant::AnswerBeforeCommit);
+fn an_acknowledgement_before_the_commit_is_detected() {
+    assert_found(BrokenSystem::AcknowledgedBeforeCommit);
 }
 
-fn a_log_that_does_not_flush_is_caught() {
-    catch(Plant::NoFlush);
+fn a_log_without_flush_at_commit_is_detected() {
+    assert_found(BrokenSystem::NoFlush);
 }

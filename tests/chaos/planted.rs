@@ -1,4 +1,4 @@
-//! The checker against histories with a planted bug: each must be found, or what the checker says proves nothing.
+//! Controls of the checker: histories with a planted bug, each of which it must find.
 
 use crate::checker::{Report, Violation, check};
 use crate::history::{Command, History, LogEvent, Operation, Outcome, Page, PageRecorder, ReaderHistory, Recorder};
@@ -6,13 +6,13 @@ use std::time::Instant;
 use uuid::Uuid;
 
 pub(crate) const TRIALS: testkit::Trials = testkit::trials![
-    the_checker_accepts_a_log_that_holds,
+    the_checker_accepts_a_correct_log,
     the_checker_finds_every_planted_bug,
-    histories_survive_the_file,
+    histories_are_read_as_they_were_written,
 ];
 
-/// A run without a flaw: three commands, the second of them answered only when it was sent again, one that was
-/// refused, and a reader of two pages.
+/// A correct run: three commands, of which the second was acknowledged only when retried, one refused command, and a
+/// reader of two pages.
 struct Run {
     history: History,
     log: Vec<LogEvent>,
@@ -26,17 +26,17 @@ fn id(number: u128) -> Uuid {
 const STREAM: u128 = 1;
 const OTHER: u128 = 2;
 
-fn command(number: u128, parts: &[(u128, Option<u64>, &[u128])]) -> Command {
-    let parts = parts.iter().map(|(stream, expected, events)| crate::history::Part {
+fn command(number: u128, changes: &[(u128, Option<u64>, &[u128])]) -> Command {
+    let changes = changes.iter().map(|(stream, expected, events)| crate::history::StreamChange {
         stream: id(*stream),
         expected: *expected,
         events: events.iter().map(|event| id(*event)).collect(),
     });
-    Command { id: id(number), parts: parts.collect() }
+    Command { id: id(number), changes: changes.collect() }
 }
 
-fn attempt(command: &Command, invoked_us: u64, ended: Option<(u64, Outcome)>) -> Operation {
-    Operation { client: 1, command: command.clone(), invoked_us, ended }
+fn attempt(command: &Command, invoked_us: u64, completed: Option<(u64, Outcome)>) -> Operation {
+    Operation { client: 1, command: command.clone(), invoked_us, completed }
 }
 
 fn ok(first: u64, last: u64, duplicate: bool) -> Outcome {
@@ -82,8 +82,8 @@ impl Run {
         check(std::slice::from_ref(&self.history), &self.log, std::slice::from_ref(&self.reader))
     }
 
-    /// Takes events out of the log and closes up.
-    fn forget(&mut self, command: u128) {
+    /// Removes the events of a command from the log, and closes the gap of positions.
+    fn remove(&mut self, command: u128) {
         self.log.retain(|event| event.command_id != id(command));
         for (event, position) in self.log.iter_mut().zip(1..) {
             event.position = position;
@@ -91,22 +91,22 @@ impl Run {
     }
 }
 
-fn the_checker_accepts_a_log_that_holds() {
+fn the_checker_accepts_a_correct_log() {
     let report = Run::new().check();
     assert_eq!(report, Report { acknowledged: 5, ..Report::default() });
 }
 
-type Plant = (&'static str, fn(&mut Run), fn(&Report) -> bool);
+type Bug = (&'static str, fn(&mut Run), fn(&Report) -> bool);
 
 fn has(report: &Report, is: fn(&Violation) -> bool) -> bool {
     report.violations.iter().any(is)
 }
 
-/// What is done to the flawless run, and what must be found.
-const PLANTS: &[Plant] = &[
+/// Each bug with its name, how it changes the correct run, and whether the report has the violation.
+const BUGS: &[Bug] = &[
     (
         "an acknowledged command is not in the log",
-        |run| run.forget(400),
+        |run| run.remove(400),
         |report| report.lost == 1 && has(report, |v| matches!(v, Violation::Lost { events: 1, .. })),
     ),
     (
@@ -120,56 +120,58 @@ const PLANTS: &[Plant] = &[
         |report| report.duplicated == 2,
     ),
     (
-        "half a command is in the log",
+        "half of a command is in the log",
         |run| run.log.retain(|event| event.position != 4),
-        |report| report.lost == 1 && has(report, |v| matches!(v, Violation::Torn { present: 1, asked: 2, .. })),
+        |report| {
+            report.lost == 1 && has(report, |v| matches!(v, Violation::PartlyWritten { present: 1, requested: 2, .. }))
+        },
     ),
     (
-        "a gap of positions",
+        "a gap in the positions",
         |run| run.log[4].position = 6,
         |report| has(report, |v| matches!(v, Violation::Positions { after: 4, next: 6 })),
     ),
     (
-        "versions fall as positions rise",
+        "versions decrease as positions increase",
         |run| (run.log[0].version, run.log[1].version) = (2, 1),
         |report| has(report, |v| matches!(v, Violation::Versions { before: 2, version: 1, .. })),
     ),
     (
-        "a version is left out",
+        "a version is missing",
         |run| run.log[4].version = 3,
         |report| has(report, |v| matches!(v, Violation::Versions { before: 1, version: 3, .. })),
     ),
     (
         "events of a command in another order",
         |run| (run.log[0].event_id, run.log[1].event_id) = (id(12), id(11)),
-        |report| has(report, |v| matches!(v, Violation::Misplaced { .. })),
+        |report| has(report, |v| matches!(v, Violation::WrongPositions { .. })),
     ),
     (
-        "an acknowledgement with positions where it is not",
-        |run| run.history.operations[4].ended = Some((99, ok(4, 4, false))),
-        |report| has(report, |v| matches!(v, Violation::Misplaced { told: Some((4, 4)), .. })),
+        "an acknowledgement with wrong positions",
+        |run| run.history.operations[4].completed = Some((99, ok(4, 4, false))),
+        |report| has(report, |v| matches!(v, Violation::WrongPositions { acknowledged: Some((4, 4)), .. })),
     ),
     (
-        "a retry that is told other positions",
-        |run| run.history.operations[1].ended = Some((40, ok(2, 3, false))),
+        "a retry that gets other positions",
+        |run| run.history.operations[1].completed = Some((40, ok(2, 3, false))),
         |report| has(report, |v| matches!(v, Violation::RetryDiffers { .. })),
     ),
     (
-        "two attempts that both wrote",
+        "two attempts that are both acknowledged as new",
         |run| {
-            run.history.operations[1].ended = Some((40, ok(3, 4, false)));
-            run.history.operations[3].ended = Some((80, ok(3, 4, false)));
+            run.history.operations[1].completed = Some((40, ok(3, 4, false)));
+            run.history.operations[3].completed = Some((80, ok(3, 4, false)));
         },
         |report| has(report, |v| matches!(v, Violation::RetryDiffers { .. })),
     ),
     (
-        "refused, and in the log",
+        "a refused command is in the log",
         |run| run.log.push(event(6, STREAM, 4, 31, 300)),
         |report| has(report, |v| matches!(v, Violation::RefusedButWritten { .. })),
     ),
     (
-        "a failure that was none",
-        |run| run.history.operations[4].ended = Some((99, Outcome::Fail { cause: "busy".to_owned() })),
+        "a failed command is in the log",
+        |run| run.history.operations[4].completed = Some((99, Outcome::Fail { cause: "busy".to_owned() })),
         |report| has(report, |v| matches!(v, Violation::RefusedButWritten { .. })),
     ),
     (
@@ -183,54 +185,54 @@ const PLANTS: &[Plant] = &[
     ),
     (
         "a guard at another version",
-        |run| run.history.operations[4].command.parts[1].expected = Some(2),
+        |run| run.history.operations[4].command.changes[1].expected = Some(2),
         |report| has(report, |v| matches!(v, Violation::WrongVersion { expected: 2, found: 3, .. })),
     ),
     (
         "a conflict with a version that never was",
-        |run| run.history.operations[2].ended = Some((60, Outcome::Conflict { stream: id(STREAM), current: 9 })),
+        |run| run.history.operations[2].completed = Some((60, Outcome::Conflict { stream: id(STREAM), current: 9 })),
         |report| has(report, |v| matches!(v, Violation::WrongVersion { found: 9, .. })),
     ),
     (
-        "a conflict with a version that was left behind",
-        |run| run.history.operations[2].ended = Some((60, Outcome::Conflict { stream: id(STREAM), current: 1 })),
+        "a conflict with a version from before the request",
+        |run| run.history.operations[2].completed = Some((60, Outcome::Conflict { stream: id(STREAM), current: 1 })),
         |report| has(report, |v| matches!(v, Violation::WrongVersion { found: 1, .. })),
     ),
     (
-        "an event of nobody",
+        "an event that no client wrote",
         |run| run.log.push(event(6, STREAM, 4, 99, 999)),
-        |report| has(report, |v| matches!(v, Violation::Stranger { position: 6, .. })),
+        |report| has(report, |v| matches!(v, Violation::UnknownCommand { position: 6, .. })),
     ),
     (
         "a later command before an earlier one",
         |run| {
             run.history.operations[4].invoked_us = 1;
-            run.history.operations[4].ended = Some((2, ok(5, 5, false)));
+            run.history.operations[4].completed = Some((2, ok(5, 5, false)));
         },
         |report| has(report, |v| matches!(v, Violation::OutOfOrder { .. })),
     ),
     (
         "a deadlock",
-        |run| run.history.operations[1].ended = Some((40, Outcome::Fail { cause: "40P01: deadlock".to_owned() })),
+        |run| run.history.operations[1].completed = Some((40, Outcome::Fail { cause: "40P01: deadlock".to_owned() })),
         |report| has(report, |v| matches!(v, Violation::Deadlock { .. })),
     ),
     (
-        "a page that skips",
+        "a page that skips an event",
         |run| run.reader.pages[1] = page(100, 2, &[(4, 22), (5, 41)]),
         |report| report.skipped == 1 && has(report, |v| matches!(v, Violation::Skipped { first: 3, .. })),
     ),
     (
-        "a late appearance below a position already read",
+        "an event appears below a position that was read",
         |run| run.reader.pages = vec![page(5, 0, &[(2, 12)]), page(100, 0, &[(1, 11), (2, 12)])],
         |report| has(report, |v| matches!(v, Violation::Late { position: 1, reached: 2, .. })),
     ),
     (
-        "a page that falls",
+        "a page whose positions decrease",
         |run| run.reader.pages[0] = page(25, 0, &[(2, 12), (1, 11)]),
         |report| has(report, |v| matches!(v, Violation::PageOrder { position: 1, .. })),
     ),
     (
-        "a page with an event that is gone later",
+        "a page with an event that is not in the log",
         |run| run.reader.pages[1].events[0].1 = id(77),
         |report| has(report, |v| matches!(v, Violation::Vanished { position: 3, .. })),
     ),
@@ -240,49 +242,49 @@ const PLANTS: &[Plant] = &[
         |report| has(report, |v| matches!(v, Violation::Vanished { position: 6, .. })),
     ),
     (
-        "a page without what was acknowledged",
+        "a page without an acknowledged event",
         |run| run.reader.pages[1].events.truncate(2),
         |report| has(report, |v| matches!(v, Violation::Stale { acknowledged: 5, .. })),
     ),
 ];
 
-fn check_planted(plant: fn(&mut Run)) -> Report {
+fn check_planted(bug: fn(&mut Run)) -> Report {
     let mut run = Run::new();
-    plant(&mut run);
+    bug(&mut run);
     run.check()
 }
 
 fn the_checker_finds_every_planted_bug() {
-    for (what, plant, is_found) in PLANTS {
-        let report = check_planted(*plant);
+    for (what, bug, is_found) in BUGS {
+        let report = check_planted(*bug);
         assert!(is_found(&report), "not found: {what}: {report:#?}");
     }
 }
 
-/// How many of the planted histories are found, and how many there are.
-pub(crate) fn caught() -> (usize, usize) {
-    let found = PLANTS.iter().filter(|(_, plant, is_found)| is_found(&check_planted(*plant)));
-    (found.count(), PLANTS.len())
+/// How many of the planted bugs are found, and how many there are.
+pub(crate) fn count_found() -> (usize, usize) {
+    let found = BUGS.iter().filter(|(_, bug, is_found)| is_found(&check_planted(*bug)));
+    (found.count(), BUGS.len())
 }
 
-/// A client that is cut off leaves an invocation without an end, which counts as unknown.
-fn histories_survive_the_file() {
+/// An invocation without a completion has an unknown outcome.
+fn histories_are_read_as_they_were_written() {
     let folder = tempfile::tempdir().unwrap();
     let (file, pages) = (folder.path().join("client.ndjson"), folder.path().join("reader.ndjson"));
     let run = Run::new();
     let mut recorder = Recorder::create(&file, 7, Instant::now());
     for operation in &run.history.operations {
         let number = recorder.invoke(&operation.command);
-        recorder.end(number, &operation.ended.as_ref().unwrap().1);
+        recorder.complete(number, &operation.completed.as_ref().unwrap().1);
     }
     recorder.invoke(&command(600, &[(STREAM, None, &[61])]));
     let history = History::read(&file);
     let ends = |history: &History| -> Vec<_> {
         let operations = history.operations.iter();
-        operations.map(|o| (o.command.clone(), o.ended.clone().map(|(_, outcome)| outcome))).collect()
+        operations.map(|o| (o.command.clone(), o.completed.clone().map(|(_, outcome)| outcome))).collect()
     };
     assert_eq!(ends(&history)[..5], ends(&run.history));
-    assert_eq!((history.operations[5].ended.clone(), history.operations[5].client), (None, 7));
+    assert_eq!((history.operations[5].completed.clone(), history.operations[5].client), (None, 7));
     assert_eq!(check(&[history], &run.log, &[]).unresolved, 1);
 
     let mut recorder = PageRecorder::create(&pages, Instant::now());

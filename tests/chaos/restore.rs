@@ -1,8 +1,8 @@
-//! A dump that is taken while the log is written to, restored into another cluster, and gone on with there. The steps
-//! are those of docs/backup.md.
+//! A dump taken while the log is written to is restored into another cluster, which continues the log. The steps are those
+//! of docs/backup.md.
 
-use crate::dice::Dice;
 use crate::history::{Command, Outcome};
+use crate::rng::SeededRng;
 use crate::worker::{append, outcome};
 use crate::{SEED, runtime};
 use sqlx::{Connection, PgConnection};
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 const WRITERS: usize = 4;
 
-/// Commands in the order in which a writer was answered, each with its positions.
+/// Acknowledged commands, each with its first and last position.
 type Written = Vec<(Command, u64, u64)>;
 
 struct Writers {
@@ -30,7 +30,8 @@ impl Writers {
     async fn start(cluster: &Cluster) -> Self {
         let log = Log::open(cluster.application().await, LogConfig::default()).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let writer = |number: usize| write(log.clone(), Dice::new(*SEED, &format!("writer {number}")), stop.clone());
+        let writer =
+            |number: usize| write(log.clone(), SeededRng::new(*SEED, &format!("writer {number}")), stop.clone());
         let tasks = (0..WRITERS).map(|number| tokio::spawn(writer(number))).collect();
         Self { stop, tasks }
     }
@@ -46,15 +47,15 @@ impl Writers {
     }
 }
 
-/// New streams, and now and then a stream of its own, so that there are receipts of both kinds.
-async fn write(log: Log, mut dice: Dice, stop: Arc<AtomicBool>) -> Written {
+/// Writes to new streams and to an existing one, so that there are receipts of both kinds.
+async fn write(log: Log, mut rng: SeededRng, stop: Arc<AtomicBool>) -> Written {
     let mut written = Written::new();
-    let own = dice.id();
+    let own = rng.id();
     while !stop.load(Ordering::SeqCst) {
-        let part = dice.part(own, None);
-        let command = if dice.one_in(3) { dice.command(vec![part]) } else { dice.command_on_new_stream() };
+        let change = rng.change(own, None);
+        let command = if rng.one_in(3) { rng.command(vec![change]) } else { rng.command_on_new_stream() };
         let Outcome::Ok { first, last, duplicate: false } = outcome(log.append(append(&command)).await) else {
-            panic!("nothing strikes here")
+            panic!("an append without faults failed")
         };
         written.push((command, first, last));
     }
@@ -62,9 +63,9 @@ async fn write(log: Log, mut dice: Dice, stop: Arc<AtomicBool>) -> Written {
 }
 
 #[track_caller]
-fn succeeded(output: &Output) {
-    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}\n{failed}");
+fn assert_success(output: &Output) {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
 }
 
 async fn program(cluster: &Cluster, name: &str, url: &str, arguments: &[&str], file: &Path) -> Output {
@@ -76,10 +77,10 @@ async fn program(cluster: &Cluster, name: &str, url: &str, arguments: &[&str], f
 async fn dump(cluster: &Cluster, arguments: &[&str], file: &Path) {
     let arguments: Vec<_> =
         ["--format=custom"].into_iter().chain(arguments.iter().copied()).chain(["--file"]).collect();
-    succeeded(&program(cluster, "pg_dump", &cluster.url(), &arguments, file).await);
+    assert_success(&program(cluster, "pg_dump", &cluster.url(), &arguments, file).await);
 }
 
-/// A cluster that knows nothing of Apex but its role, and what a dump restores there.
+/// Restores dumps into a new cluster, which has nothing of Apex but its role.
 async fn restore(files: &[&Path], from: &Cluster) -> Cluster {
     let cluster = Cluster::start(ClusterConfig::default()).await;
     let mut server = cluster.owner_of("postgres").await;
@@ -90,13 +91,13 @@ async fn restore(files: &[&Path], from: &Cluster) -> Cluster {
     }
     server.close().await.unwrap();
     for file in files {
-        succeeded(&program(from, "pg_restore", &cluster.url(), &["--no-owner", "--exit-on-error"], file).await);
+        assert_success(&program(from, "pg_restore", &cluster.url(), &["--no-owner", "--exit-on-error"], file).await);
     }
     cluster
 }
 
 async fn apex(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let mut apex = tokio::process::Command::new(env!("CARGO_BIN_EXE_apex"));
+    let mut apex = tokio::process::Command::new(testkit::apex_binary());
     apex.env_clear().env("APEX_DATABASE_URL", cluster.url()).args(arguments).output().await.unwrap()
 }
 
@@ -105,7 +106,7 @@ async fn head(owner: &mut PgConnection) -> u64 {
     u64::try_from(head).unwrap()
 }
 
-/// Waits until the log has grown by so many events: each writer has had its turn, whatever else the machine does.
+/// Waits until the log has grown by a number of events.
 async fn grow(cluster: &Cluster, events: u64) {
     let mut owner = cluster.owner().await;
     let goal = head(&mut owner).await + events;
@@ -117,53 +118,53 @@ async fn grow(cluster: &Cluster, events: u64) {
 }
 
 pub(crate) const TRIALS: testkit::Trials =
-    testkit::trials![a_restored_dump_goes_on_where_it_was_taken, planted_dumps_of_two_moments_are_found];
+    testkit::trials![a_restored_dump_continues_the_log, planted_dumps_of_two_snapshots_are_detected];
 
-fn a_restored_dump_goes_on_where_it_was_taken() {
+fn a_restored_dump_continues_the_log() {
     runtime().block_on(async {
         let old = Cluster::start(ClusterConfig::default()).await;
         let writers = Writers::start(&old).await;
         grow(&old, 100).await;
         let file = old.file("apex.dump");
         dump(&old, &[], &file).await;
-        // What is written from here on is not in the dump.
+        // These events are not in the dump.
         grow(&old, 100).await;
         let written = writers.finish().await;
 
         let new = restore(&[&file], &old).await;
-        succeeded(&apex(&new, &["log", "verify"]).await);
+        assert_success(&apex(&new, &["log", "verify"]).await);
         let restored = head(&mut new.owner().await).await;
         check_retries(&new, &written, restored).await;
-        succeeded(&apex(&new, &["log", "verify"]).await);
-        succeeded(&apex(&new, &["projections", "verify"]).await);
+        assert_success(&apex(&new, &["log", "verify"]).await);
+        assert_success(&apex(&new, &["projections", "verify"]).await);
         let mut owner = new.owner().await;
         let refused = sqlx::query("delete from apex.events").execute(&mut owner).await.unwrap_err();
         assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
     });
 }
 
-/// Every command is asked for again. What the dump has is where it was; what it has not is written after it, densely.
+/// Retries all commands. Those in the dump must have their positions; the others are written after them, without gaps.
 async fn check_retries(new: &Cluster, written: &Written, restored: u64) {
     let (before, after): (Vec<_>, Vec<_>) = written.iter().partition(|(_, _, last)| *last <= restored);
     assert!(!before.is_empty() && !after.is_empty(), "the dump was not taken under load");
-    assert_eq!(before.last().map(|(_, _, last)| *last), Some(restored), "the dump is the log up to a position");
+    assert_eq!(before.last().map(|(_, _, last)| *last), Some(restored), "the dump is not the log up to a position");
     let log = Log::open(new.application().await, LogConfig::default()).await.unwrap();
     let mut next = restored + 1;
     for (command, first, last) in before.into_iter().chain(after) {
-        let told = outcome(log.append(append(command)).await);
-        let right = if *last <= restored {
+        let retried = outcome(log.append(append(command)).await);
+        let expected = if *last <= restored {
             Outcome::Ok { first: *first, last: *last, duplicate: true }
         } else {
             let first = next;
             next += command.events().count() as u64;
             Outcome::Ok { first, last: next - 1, duplicate: false }
         };
-        assert_eq!(told, right, "the retry of {command:?}");
+        assert_eq!(retried, expected, "the retry of {command:?}");
     }
 }
 
-/// The control: a dump whose tables are of different moments does not pass for a log.
-fn planted_dumps_of_two_moments_are_found() {
+/// The control: a dump whose tables are from different snapshots fails the verification.
+fn planted_dumps_of_two_snapshots_are_detected() {
     runtime().block_on(async {
         let old = Cluster::start(ClusterConfig::default()).await;
         let writers = Writers::start(&old).await;
@@ -175,7 +176,7 @@ fn planted_dumps_of_two_moments_are_found() {
         writers.finish().await;
         let new = restore(&[&most, &rest], &old).await;
         let verified = apex(&new, &["log", "verify"]).await;
-        let said = String::from_utf8_lossy(&verified.stderr);
-        assert!(verified.status.code() == Some(1) && said.contains("its head is at"), "{said}");
+        let stderr = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.code() == Some(1) && stderr.contains("its head is at"), "{stderr}");
     });
 }

@@ -1,5 +1,5 @@
-//! Workers of a projection that are killed or stopped within a turn. Whatever becomes of them, the read model is what a
-//! clean rebuild gives; a worker that trusts the checkpoint which it read is caught.
+//! Projection workers that are killed or stopped while they apply a batch. The read model must equal a rebuild, and a
+//! worker that does not lock its checkpoint must be detected.
 
 use crate::runtime;
 use apex::database::connect;
@@ -22,38 +22,39 @@ use testkit::{TIMEOUT, append_all};
 use tokio::process::Child;
 use uuid::Uuid;
 
-/// Says to this binary that it is a worker: what it does in its third turn, where, how it works, and on which database.
+/// Makes this binary run as a worker: the signal that it sends itself, the failpoint, the kind of worker, and the database
+/// URL, separated by spaces.
 pub(crate) const WORKER: &str = "APEX_TEST_CHAOS_PROJECTOR";
 
 pub(crate) const TRIALS: testkit::Trials = testkit::trials![
-    a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives,
-    a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on,
-    planted_trust_in_the_checkpoint_applies_a_batch_twice,
-    a_policy_killed_after_it_acted_acts_once,
-    planted_command_ids_by_chance_let_a_policy_act_twice,
+    a_projection_worker_killed_around_its_commit_leaves_the_same_as_a_rebuild,
+    a_projection_worker_resumed_after_its_time_limit_writes_nothing,
+    planted_workers_without_a_checkpoint_lock_apply_a_batch_twice,
+    a_policy_killed_after_its_reaction_reacts_once,
+    planted_random_command_ids_make_a_policy_react_twice,
 ];
 
-/// How long a worker may stand still in these tests.
+/// The longest time for which a worker holds its checkpoint in these tests.
 const TURN: Duration = Duration::from_millis(700);
 const BATCH_EVENTS: usize = 5;
 const PARTITIONS: i32 = 3;
-/// Turns that are spared.
-const SPARED: u64 = 2;
+/// How often the failpoint is passed before the signal.
+const HITS_BEFORE: u64 = 2;
 
 fn projection() -> &'static dyn Projection {
     by_name("calls").unwrap()
 }
 
-// --- inside the process ---
+// --- in the worker process ---
 
 /// Feeds the projection until the process ends.
 pub(crate) async fn work(argument: String) {
     let mut words = argument.splitn(4, ' ');
-    let [act, step, manner, url] = [(); 4].map(|()| words.next().unwrap().to_owned());
-    let passed = AtomicU64::new(0);
-    fail::cfg_callback(step, move || {
-        let is_due = passed.fetch_add(1, Ordering::SeqCst) == SPARED;
-        match act.as_str() {
+    let [signal, failpoint, kind, url] = [(); 4].map(|()| words.next().unwrap().to_owned());
+    let hits = AtomicU64::new(0);
+    fail::cfg_callback(failpoint, move || {
+        let is_due = hits.fetch_add(1, Ordering::SeqCst) == HITS_BEFORE;
+        match signal.as_str() {
             "kill" if is_due => send_signal(std::process::id(), Signal::KILL),
             "stop" if is_due => send_signal(std::process::id(), Signal::STOP),
             _ => {}
@@ -63,18 +64,18 @@ pub(crate) async fn work(argument: String) {
     let pool = connect(&url.into(), 8).await.unwrap();
     let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
     tokio::spawn(log.tail().clone().run(std::future::pending()));
-    if manner == "trusting" {
-        return trust(&pool, &log).await;
+    if kind == "unlocked" {
+        return run_unlocked(&pool, &log).await;
     }
     let config =
         WorkerConfig { batch_events: BATCH_EVENTS, idle_in_transaction_timeout: TURN, ..WorkerConfig::default() };
-    if let Some(by_chance) = manner.strip_prefix("echo") {
-        let policy = Arc::new(Echo { log: log.clone(), is_by_chance: !by_chance.is_empty() });
+    if let Some(suffix) = kind.strip_prefix("echo") {
+        let policy = Arc::new(Echo { log: log.clone(), has_random_ids: !suffix.is_empty() });
         let worker = PolicyWorker { policy, pool, source: Arc::new(log.tail().clone()), config };
         return worker.run(std::future::pending()).await.unwrap();
     }
-    if manner == "fed" {
-        return feed(pool, log).await;
+    if kind == "partitioned" {
+        return run_partitioned(pool, log).await;
     }
     for worker in Worker::all(projection(), &pool, log.tail(), config) {
         tokio::spawn(worker.run(std::future::pending()));
@@ -82,8 +83,8 @@ pub(crate) async fn work(argument: String) {
     std::future::pending().await
 }
 
-/// The planted bug: the checkpoint is read without being taken, and moved without being compared.
-async fn trust(pool: &PgPool, log: &Log) {
+/// The planted bug: the checkpoint is read without a lock, and advanced without a comparison.
+async fn run_unlocked(pool: &PgPool, log: &Log) {
     loop {
         let checkpoint: Option<i64> =
             sqlx::query_scalar("select position from apex.checkpoints where follower = 'calls'")
@@ -101,16 +102,16 @@ async fn trust(pool: &PgPool, log: &Log) {
         };
         let events: Vec<_> = events.into_iter().map(decode).collect();
         projection().apply(&mut transaction, &events).await.unwrap();
-        let moved = "insert into apex.checkpoints (name, position, version) values ('calls', $1, 1)
+        let advance = "insert into apex.checkpoints (name, position, version) values ('calls', $1, 1)
              on conflict (name) do update set position = $1";
-        sqlx::query(moved).bind(last).execute(&mut *transaction).await.unwrap();
+        sqlx::query(advance).bind(last).execute(&mut *transaction).await.unwrap();
         fail::fail_point!("projection_folded");
         transaction.commit().await.unwrap();
     }
 }
 
-/// Applies what comes as if Kafka had brought it, partition by partition.
-async fn feed(pool: PgPool, log: Log) {
+/// Applies events partition by partition, as if they came from Kafka.
+async fn run_partitioned(pool: PgPool, log: Log) {
     let topic: Arc<str> = "apex.call".into();
     let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
     let feed = PartitionedFeed { projection: projection(), pool, log: log.clone(), partitions };
@@ -123,7 +124,7 @@ async fn feed(pool: PgPool, log: Log) {
             let own = events.iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
             let own: Vec<_> = own.cloned().collect();
             let partition = TopicPartition { topic: topic.clone(), number };
-            // A turn that was lost is taken again.
+            // A failed batch is retried.
             while let Err(error) = feed.apply(&partition, &own).await {
                 eprintln!("a batch failed: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -133,11 +134,11 @@ async fn feed(pool: PgPool, log: Log) {
     }
 }
 
-/// A policy that remembers each call.
+/// A policy that stores a memory for each call.
 struct Echo {
     log: Log,
-    /// The planted bug: the command's id has nothing to do with the event.
-    is_by_chance: bool,
+    /// The planted bug: command ids are random instead of derived from the event.
+    has_random_ids: bool,
 }
 
 impl Policy for Echo {
@@ -149,7 +150,7 @@ impl Policy for Echo {
         Box::pin(async move {
             for call in batch.events.iter().filter(|event| &*event.stream.category == "call") {
                 let derived = domain::derived_id(&["echo", &call.event_id.to_string()]);
-                let command_id = if self.is_by_chance { Uuid::new_v4() } else { derived };
+                let command_id = if self.has_random_ids { Uuid::new_v4() } else { derived };
                 let payload = include_str!("../../domain/tests/golden/memory.stored.v1.json");
                 self.log.append(append("memory", derived, "memory.stored", payload, command_id)).await?;
             }
@@ -158,7 +159,7 @@ impl Policy for Echo {
     }
 }
 
-/// One more event of a stream.
+/// Appends an event to a stream.
 fn append(category: &'static str, id: Uuid, name: &'static str, payload: &str, command_id: Uuid) -> Append {
     let metadata = Metadata {
         actor: "chaos".to_owned(),
@@ -172,7 +173,7 @@ fn append(category: &'static str, id: Uuid, name: &'static str, payload: &str, c
     Append { tenant: "default".parse().unwrap(), metadata, request: None, streams: vec![stream] }
 }
 
-// --- in the test ---
+// --- in the test process ---
 
 struct Case {
     url: String,
@@ -192,7 +193,7 @@ impl Case {
         case
     }
 
-    /// So many calls, all in one hour of one agent: each is an addition to the same row.
+    /// Appends calls of one agent in the same hour, each of which adds to the same row of `usage_hourly`.
     async fn append(&mut self, calls: u32) {
         let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json");
         let appends = (0..calls).map(|_| {
@@ -205,35 +206,35 @@ impl Case {
         self.calls += i64::from(calls);
     }
 
-    fn worker(&self, act: &str, step: &str, manner: &str) -> Child {
+    fn start_worker(&self, signal: &str, failpoint: &str, kind: &str) -> Child {
         tokio::process::Command::new(std::env::current_exe().unwrap())
-            .env(WORKER, format!("{act} {step} {manner} {}", self.url))
+            .env(WORKER, format!("{signal} {failpoint} {kind} {}", self.url))
             .kill_on_drop(true)
             .spawn()
             .unwrap()
     }
 
-    async fn until(&self, what: &str, sql: &'static str) {
+    async fn wait_until(&self, what: &str, sql: &'static str) {
         let deadline = Instant::now() + TIMEOUT;
         while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.pool).await.unwrap() {
-            assert!(Instant::now() < deadline, "not in time: {what}");
+            assert!(Instant::now() < deadline, "timed out, waiting until {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn caught_up(&self) {
+    async fn wait_until_caught_up(&self) {
         let sql =
             "select coalesce((select min(position) from apex.checkpoints where follower = 'calls'), 0) >= position
              from apex.head";
-        self.until("the read model catches up", sql).await;
+        self.wait_until("the read model catches up", sql).await;
     }
 
-    async fn compared(&self) -> Comparison {
+    async fn compare(&self) -> Comparison {
         verify(&self.pool, &self.log, projection(), &SessionSettings::different_locale(7)).await.unwrap()
     }
 
-    async fn assert_right(&self) {
-        let comparison = self.compared().await;
+    async fn assert_equals_rebuild(&self) {
+        let comparison = self.compare().await;
         assert!(comparison.is_same(), "{comparison:#?}");
         assert_eq!(comparison.position.as_i64(), self.calls);
         let counted: i64 =
@@ -242,7 +243,7 @@ impl Case {
     }
 }
 
-async fn stopped(child: &Child) {
+async fn wait_until_stopped(child: &Child) {
     let file = format!("/proc/{}/stat", child.id().unwrap());
     let deadline = Instant::now() + TIMEOUT;
     while !std::fs::read_to_string(&file).unwrap().rsplit(')').next().unwrap().starts_with(" T") {
@@ -251,86 +252,87 @@ async fn stopped(child: &Child) {
     }
 }
 
-fn a_worker_killed_before_or_after_its_commit_leaves_what_a_rebuild_gives() {
+fn a_projection_worker_killed_around_its_commit_leaves_the_same_as_a_rebuild() {
     runtime().block_on(async {
         let mut case = Case::new().await;
         let steps = ["projection_folded", "projection_committed"];
-        // From the log first: what is fed from Kafka is taken over.
-        for (manner, step) in ["honest", "fed"].into_iter().flat_map(|manner| steps.map(|step| (manner, step))) {
-            let mut killed = case.worker("kill", step, manner);
-            let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("it dies").unwrap();
+        // The log as source first: the partitioned workers take its read model over.
+        for (kind, step) in ["correct", "partitioned"].into_iter().flat_map(|kind| steps.map(|step| (kind, step))) {
+            let mut killed = case.start_worker("kill", step, kind);
+            let status =
+                tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("the worker was not killed").unwrap();
             assert_eq!(status.signal(), Some(9), "{status}");
-            let mut successor = case.worker("none", step, manner);
+            let mut successor = case.start_worker("none", step, kind);
             case.append(20).await;
-            case.caught_up().await;
+            case.wait_until_caught_up().await;
             successor.kill().await.unwrap();
-            case.assert_right().await;
+            case.assert_equals_rebuild().await;
             case.append(20).await;
         }
     });
 }
 
-fn a_worker_stopped_past_its_turn_writes_nothing_when_it_goes_on() {
+fn a_projection_worker_resumed_after_its_time_limit_writes_nothing() {
     runtime().block_on(async {
         let folded = "projection_folded";
-        for (manner, step) in [("honest", folded), ("honest", "projection_committed"), ("fed", folded)] {
+        for (kind, step) in [("correct", folded), ("correct", "projection_committed"), ("partitioned", folded)] {
             let mut case = Case::new().await;
-            let zombie = case.worker("stop", step, manner);
-            stopped(&zombie).await;
-            let _successor = case.worker("none", step, manner);
-            // Past the turn: the successor gets the checkpoint although its holder never let go of it.
-            case.caught_up().await;
+            let zombie = case.start_worker("stop", step, kind);
+            wait_until_stopped(&zombie).await;
+            let _successor = case.start_worker("none", step, kind);
+            // After the time limit, the successor gets the checkpoint although its holder did not release it.
+            case.wait_until_caught_up().await;
             send_signal(zombie.id().unwrap(), Signal::CONT);
             case.append(20).await;
-            case.caught_up().await;
-            case.assert_right().await;
+            case.wait_until_caught_up().await;
+            case.assert_equals_rebuild().await;
         }
     });
 }
 
-fn planted_trust_in_the_checkpoint_applies_a_batch_twice() {
+fn planted_workers_without_a_checkpoint_lock_apply_a_batch_twice() {
     runtime().block_on(async {
         let case = Case::new().await;
-        let zombie = case.worker("stop", "projection_folded", "trusting");
-        stopped(&zombie).await;
-        let _successor = case.worker("none", "projection_folded", "trusting");
-        // It has read the same checkpoint, and wants to write the same rows.
+        let zombie = case.start_worker("stop", "projection_folded", "unlocked");
+        wait_until_stopped(&zombie).await;
+        let _successor = case.start_worker("none", "projection_folded", "unlocked");
+        // It has read the same checkpoint, and waits for locks on the same rows.
         let waits = "select exists (
                 select from pg_locks where not granted and locktype in ('transactionid', 'tuple'))";
-        case.until("the successor writes the same rows", waits).await;
+        case.wait_until("the successor writes the same rows", waits).await;
         send_signal(zombie.id().unwrap(), Signal::CONT);
-        case.caught_up().await;
-        let comparison = case.compared().await;
-        assert!(!comparison.is_same(), "a batch was applied twice and nobody noticed");
-        // The other worker may have set the checkpoint back, so that calls differ as well.
+        case.wait_until_caught_up().await;
+        let comparison = case.compare().await;
+        assert!(!comparison.is_same(), "a batch applied twice was not detected");
+        // The other worker may have decreased the checkpoint, so that calls differ as well.
         let is_counted_twice = comparison.differences.iter().any(|difference| difference.table == "usage_hourly");
         assert!(is_counted_twice, "{comparison:#?}");
     });
 }
 
-/// How often a policy remembered a call that was killed after it had done so for a batch, and then had a successor.
-async fn remembered(case: &Case, manner: &str) -> i64 {
-    let mut killed = case.worker("kill", "policy_reacted", manner);
-    let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("it dies").unwrap();
+/// Kills a policy after its reaction to a batch, and starts a successor. Returns how many memories they stored.
+async fn count_memories(case: &Case, kind: &str) -> i64 {
+    let mut killed = case.start_worker("kill", "policy_reacted", kind);
+    let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("the worker was not killed").unwrap();
     assert_eq!(status.signal(), Some(9), "{status}");
-    let _successor = case.worker("none", "policy_reacted", manner);
+    let _successor = case.start_worker("none", "policy_reacted", kind);
     let sql = "select coalesce((select position from apex.checkpoints where name = 'policy:echo'), 0)
                    >= (select max(position) from apex.events where category = 'call')";
-    case.until("the policy catches up", sql).await;
+    case.wait_until("the policy catches up", sql).await;
     let count = "select count(*) from apex.events where category = 'memory'";
     sqlx::query_scalar(count).fetch_one(&case.pool).await.unwrap()
 }
 
-fn a_policy_killed_after_it_acted_acts_once() {
+fn a_policy_killed_after_its_reaction_reacts_once() {
     runtime().block_on(async {
         let case = Case::new().await;
-        assert_eq!(remembered(&case, "echo").await, case.calls);
+        assert_eq!(count_memories(&case, "echo").await, case.calls);
     });
 }
 
-fn planted_command_ids_by_chance_let_a_policy_act_twice() {
+fn planted_random_command_ids_make_a_policy_react_twice() {
     runtime().block_on(async {
         let case = Case::new().await;
-        assert!(remembered(&case, "echo-by-chance").await > case.calls, "nobody noticed");
+        assert!(count_memories(&case, "echo-random").await > case.calls, "random command ids were not detected");
     });
 }

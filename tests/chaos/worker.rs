@@ -1,7 +1,7 @@
-//! A process with a log, and the slot of the test that such a process runs in.
+//! A process with a log, and the handle by which the test starts, kills and restarts it.
 //!
-//! The test talks to it over its standard input and output, so that the clients, their histories and the checker stay
-//! outside of whatever happens to the process.
+//! The test communicates with it over its standard input and output. Clients, histories and the checker stay in the test
+//! process, where no fault affects them.
 
 use crate::history::{Command, Outcome};
 use domain::TenantId;
@@ -24,22 +24,22 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-/// Says to this binary that it is such a process, with how many connections and to which database.
+/// Makes this binary run as such a process: the number of the appender's connections, a space, and the database URL.
 pub(crate) const WORKER: &str = "APEX_TEST_CHAOS_WORKER";
 
-/// How long a client waits for an answer before it counts the outcome as unknown.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a client waits for a response before the outcome counts as unknown.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A place of the appender at which a process can be made to die.
+/// A step of the appender at which a process kills itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Death {
+pub(crate) struct KillPoint {
     /// The name of the failpoint.
-    pub(crate) step: String,
-    /// How often it is passed before.
-    pub(crate) spared: u64,
-    /// How long it still lives.
+    pub(crate) failpoint: String,
+    /// How often the failpoint is passed without effect before.
+    pub(crate) hits_before: u64,
+    /// How long the process continues to run after that.
     pub(crate) delay_us: u64,
-    /// Whether the appender waits at the step meanwhile; the rest of the process goes on in any case.
+    /// Whether the appender waits at the failpoint meanwhile. The rest of the process continues in any case.
     pub(crate) waits: bool,
 }
 
@@ -47,18 +47,18 @@ pub(crate) struct Death {
 #[serde(tag = "request", rename_all = "snake_case")]
 enum Request {
     Append { id: u64, command: Command },
-    Die(Death),
+    KillAt(KillPoint),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct Response {
     id: u64,
-    end: Outcome,
+    outcome: Outcome,
 }
 
 // --- inside the process ---
 
-/// Answers requests until there are no more.
+/// Serves requests until standard input ends.
 pub(crate) async fn serve(connections: usize, url: String) {
     let mut config = LogConfig::default();
     config.appender.connections = connections;
@@ -75,19 +75,19 @@ pub(crate) async fn serve(connections: usize, url: String) {
             Request::Append { id, command } => {
                 let log = log.clone();
                 tokio::spawn(async move {
-                    let end = outcome(log.append(append(&command)).await);
-                    let mut line = serde_json::to_string(&Answer { id, end }).unwrap();
+                    let outcome = outcome(log.append(append(&command)).await);
+                    let mut line = serde_json::to_string(&Response { id, outcome }).unwrap();
                     line.push('\n');
                     let mut stdout = std::io::stdout().lock();
                     stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).unwrap();
                 });
             }
-            Request::Die(death) => die_at(death),
+            Request::KillAt(point) => kill_self_at(point),
         }
     }
 }
 
-/// Waits for the database, which may be down at this moment.
+/// Opens the log. Waits if the database is down.
 async fn open(url: String, config: LogConfig) -> Log {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -104,7 +104,7 @@ async fn open(url: String, config: LogConfig) -> Log {
     }
 }
 
-/// The same append for every attempt of a command.
+/// The append of a command, the same for every attempt.
 pub(crate) fn append(command: &Command) -> Append {
     let metadata = Metadata {
         actor: "chaos".to_owned(),
@@ -113,11 +113,11 @@ pub(crate) fn append(command: &Command) -> Append {
         causation_id: None,
         traceparent: None,
     };
-    let streams = command.parts.iter().map(|part| StreamAppend {
+    let streams = command.changes.iter().map(|change| StreamAppend {
         category: "task".into(),
-        id: part.stream,
-        expected: part.expected.map_or(Expected::Any, |version| Expected::Exact(Version::from(version))),
-        events: part.events.iter().map(new_event).collect(),
+        id: change.stream,
+        expected: change.expected.map_or(Expected::Any, |version| Expected::Exact(Version::from(version))),
+        events: change.events.iter().map(new_event).collect(),
     });
     Append { tenant: tenant(), metadata, request: None, streams: streams.collect() }
 }
@@ -126,7 +126,7 @@ fn tenant() -> TenantId {
     "default".parse().unwrap()
 }
 
-/// Payloads of very different sizes, each told by the id.
+/// A new event. The size of its payload, up to 4 KiB, is derived from the id.
 fn new_event(id: &Uuid) -> NewEvent {
     let size = usize::from(id.as_bytes()[0]).pow(2) / 16;
     let payload =
@@ -162,28 +162,28 @@ fn with_code(error: &DatabaseError) -> String {
     format!("{} {error}", error.sqlstate().unwrap_or_default())
 }
 
-fn die_at(death: Death) {
-    let passed = AtomicU64::new(0);
-    let Death { step, spared, delay_us, waits } = death;
-    let linger = move || {
+fn kill_self_at(point: KillPoint) {
+    let hits = AtomicU64::new(0);
+    let KillPoint { failpoint, hits_before, delay_us, waits } = point;
+    let kill = move || {
         std::thread::sleep(Duration::from_micros(delay_us));
         send_signal(std::process::id(), Signal::KILL);
     };
-    let die = move || {
-        if passed.fetch_add(1, Ordering::SeqCst) == spared {
-            if waits { tokio::task::block_in_place(linger) } else { drop(std::thread::spawn(linger)) }
+    let on_hit = move || {
+        if hits.fetch_add(1, Ordering::SeqCst) == hits_before {
+            if waits { tokio::task::block_in_place(kill) } else { drop(std::thread::spawn(kill)) }
         }
     };
-    fail::cfg_callback(step, die).unwrap();
+    fail::cfg_callback(failpoint, on_hit).unwrap();
 }
 
 // --- in the test ---
 
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Outcome>>>>;
 
-/// Where such a process runs; another one comes after it has died.
-pub(crate) struct Slot {
-    /// Of the process: how many connections it appends with, and to which database.
+/// A process with a log, which can be started again after it was killed.
+pub(crate) struct LogProcess {
+    /// The value of [`WORKER`] for the process.
     argument: String,
     running: Mutex<Running>,
     next_id: AtomicU64,
@@ -191,40 +191,41 @@ pub(crate) struct Slot {
 
 struct Running {
     child: Child,
-    /// Lines for its standard input; written by a task of their own, since a stopped process does not read.
+    /// Lines for its standard input. A task writes them, since a stopped process does not read.
     requests: mpsc::UnboundedSender<String>,
     pending: Pending,
 }
 
-impl Slot {
-    /// Must be called on a runtime.
+impl LogProcess {
+    /// Starts the process. Must be called on a Tokio runtime.
     pub(crate) fn start(connections: usize, url: String) -> Self {
         let argument = format!("{connections} {url}");
         let running = Mutex::new(Running::spawn(&argument));
         Self { argument, running, next_id: AtomicU64::new(1) }
     }
 
-    /// Starts a process if none runs.
+    /// Starts the process again if it was killed.
     ///
     /// # Panics
-    /// If the last one ended by itself: only SIGKILL may end it.
+    /// If it exited by itself: only SIGKILL may end it.
     pub(crate) fn restart(&self) {
         let mut running = self.running.lock().unwrap();
         if let Some(status) = running.child.try_wait().unwrap() {
-            assert_eq!(status.signal(), Some(9), "a process of the log ended by itself: {status}");
+            assert_eq!(status.signal(), Some(9), "a process with a log exited by itself: {status}");
             *running = Running::spawn(&self.argument);
         }
     }
 
+    /// Sends a signal to the process, if it runs.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.running.lock().unwrap().child.id() {
             send_signal(pid, signal);
         }
     }
 
-    /// Waits until the process has died; whether it did in time.
-    pub(crate) async fn died(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits until the process has exited. Returns false on timeout.
+    pub(crate) async fn wait_for_exit(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         while self.running.lock().unwrap().child.try_wait().unwrap().is_none() {
             if Instant::now() > deadline {
                 return false;
@@ -234,25 +235,28 @@ impl Slot {
         true
     }
 
-    /// Makes the process die at a step of the appender.
-    pub(crate) fn die(&self, death: Death) {
-        self.running.lock().unwrap().send(&Request::Die(death));
+    /// Makes the process kill itself at a step of the appender.
+    pub(crate) fn kill_at(&self, point: KillPoint) {
+        self.running.lock().unwrap().send(&Request::KillAt(point));
     }
 
-    /// One attempt of a command.
+    /// Sends one attempt of a command and waits for its outcome.
     pub(crate) async fn append(&self, command: &Command) -> Outcome {
         let unknown = |cause: &str| Outcome::Unknown { cause: cause.to_owned() };
         let id = self.next_id.fetch_add(1, Ordering::SeqCst);
-        let (sender, answered) = oneshot::channel();
+        let (sender, response) = oneshot::channel();
         let pending = {
             let running = self.running.lock().unwrap();
             running.pending.lock().unwrap().insert(id, sender);
             running.send(&Request::Append { id, command: command.clone() });
             running.pending.clone()
         };
-        let end = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        let outcome = tokio::time::timeout(RESPONSE_TIMEOUT, response).await;
         pending.lock().unwrap().remove(&id);
-        end.map_or_else(|_| unknown("no answer in time"), |end| end.unwrap_or_else(|_| unknown("the process died")))
+        outcome.map_or_else(
+            |_| unknown("no response in time"),
+            |outcome| outcome.unwrap_or_else(|_| unknown("the process exited")),
+        )
     }
 }
 
@@ -268,19 +272,19 @@ impl Running {
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let pending = Pending::default();
         let (requests, lines) = mpsc::unbounded_channel();
-        tokio::spawn(hand_in(stdin, lines));
-        tokio::spawn(hand_out(stdout, pending.clone()));
+        tokio::spawn(write_requests(stdin, lines));
+        tokio::spawn(read_responses(stdout, pending.clone()));
         Self { child, requests, pending }
     }
 
-    /// To a process that has died nothing is sent; whoever waits for the answer finds out.
+    /// Sends a request. If the process has exited, the outcome becomes unknown.
     fn send(&self, request: &Request) {
         let line = serde_json::to_string(request).unwrap() + "\n";
         drop(self.requests.send(line));
     }
 }
 
-async fn hand_in(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) {
+async fn write_requests(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) {
     while let Some(line) = lines.recv().await {
         if stdin.write_all(line.as_bytes()).await.is_err() {
             return;
@@ -288,14 +292,14 @@ async fn hand_in(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Strin
     }
 }
 
-/// Hands answers to those that wait for them; at the process's end the others learn that there will be none.
-async fn hand_out(stdout: ChildStdout, pending: Pending) {
+/// Passes each response to its waiting request. When the process exits, the outcome of the remaining ones is unknown.
+async fn read_responses(stdout: ChildStdout, pending: Pending) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        // A process that is killed may leave half a line.
-        let Ok(answer) = serde_json::from_str::<Answer>(&line) else { break };
-        if let Some(waiting) = pending.lock().unwrap().remove(&answer.id) {
-            drop(waiting.send(answer.end));
+        // A killed process may leave an incomplete line.
+        let Ok(response) = serde_json::from_str::<Response>(&line) else { break };
+        if let Some(waiting) = pending.lock().unwrap().remove(&response.id) {
+            drop(waiting.send(response.outcome));
         }
     }
     pending.lock().unwrap().clear();

@@ -1,6 +1,6 @@
-//! A Kafka broker of this test's own, which may be stopped, paused and emptied.
+//! A private Kafka broker, which tests may stop, pause and wipe.
 
-use crate::stage::consumer;
+use crate::fixture::consumer;
 use rdkafka::consumer::Consumer;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use testkit::TIMEOUT;
 
+/// A private broker, killed and removed when dropped.
 pub(crate) struct Broker {
     folder: TempDir,
     port: u16,
@@ -18,8 +19,8 @@ pub(crate) struct Broker {
 
 static BROKER: Mutex<Option<Broker>> = Mutex::new(None);
 
-/// Takes the broker, which one trial at a time may strike; a running one, whatever was done to it before.
-pub(crate) fn take() -> MutexGuard<'static, Option<Broker>> {
+/// Locks the broker for one test, and makes sure that it runs.
+pub(crate) fn lock() -> MutexGuard<'static, Option<Broker>> {
     let mut broker = BROKER.lock().unwrap_or_else(PoisonError::into_inner);
     let broker_or_new = broker.get_or_insert_with(Broker::prepare);
     broker_or_new.signal(Signal::CONT);
@@ -27,8 +28,8 @@ pub(crate) fn take() -> MutexGuard<'static, Option<Broker>> {
     broker
 }
 
-/// Stops it for good.
-pub(crate) fn clean_up() {
+/// Removes the broker. Called before the process exits, which drops no statics.
+pub(crate) fn remove() {
     drop(BROKER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
@@ -77,11 +78,12 @@ offsets.topic.replication.factor=1
         java
     }
 
+    /// Host and port.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Starts it if it does not run, and waits until it answers.
+    /// Starts the broker if it does not run, and waits until it responds.
     pub(crate) fn start(&mut self) {
         if self.server.is_none() {
             let log = std::fs::File::options().create(true).append(true).open(self.file("kafka.log")).unwrap();
@@ -92,12 +94,12 @@ offsets.topic.replication.factor=1
         let deadline = Instant::now() + TIMEOUT;
         let client = consumer(&self.address());
         while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
-            let said = std::fs::read_to_string(self.file("kafka.log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the broker does not answer: {said}");
+            let log = std::fs::read_to_string(self.file("kafka.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the broker does not respond: {log}");
         }
     }
 
-    /// SIGKILL.
+    /// Kills the broker, if it runs.
     pub(crate) fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().unwrap();
@@ -105,13 +107,14 @@ offsets.topic.replication.factor=1
         }
     }
 
-    /// Takes away all it had while it is stopped.
+    /// Deletes all data of a stopped broker.
     pub(crate) fn wipe(&mut self) {
         assert!(self.server.is_none());
         std::fs::remove_dir_all(self.file("data")).unwrap();
         copy(&self.file("empty"), &self.file("data"));
     }
 
+    /// Sends a signal to the broker, if it runs.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(server) = &self.server {
             let pid = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
@@ -130,7 +133,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
-/// Below the range that the kernel hands out to clients, so that it is still free after a restart.
+/// A port below the range that the kernel assigns to clients, so that it is still free when the broker restarts.
 fn free_port() -> u16 {
     let ports = std::iter::repeat_with(|| rand::random_range(16_000..19_900));
     let is_free = |port: &u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok();

@@ -1,4 +1,4 @@
-//! What is promised of the topics, held against the log.
+//! Compares the messages of the topics with the log.
 
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub(crate) const TRIALS: testkit::Trials = trials![the_checker_finds_every_planted_bug];
 
-/// A message, in the order of its partition.
+/// A message. Those of a partition are in its order.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) topic: String,
@@ -18,7 +18,8 @@ pub(crate) struct Message {
     pub(crate) event: RecordedEvent,
 }
 
-/// What does not hold: without its repetitions, Kafka is the log, in order per key, and has nothing else.
+/// Returns the violated guarantees: without duplicates, the topics have exactly the events of the log, in order for each
+/// key.
 pub(crate) fn violations(messages: &[Message], log: &[RecordedEvent], prefix: &str) -> Vec<String> {
     let log: BTreeMap<_, _> = log.iter().map(|event| (event.position, event)).collect();
     let mut seen = BTreeMap::new();
@@ -28,7 +29,7 @@ pub(crate) fn violations(messages: &[Message], log: &[RecordedEvent], prefix: &s
     for message in messages {
         let (event, position) = (&message.event, message.event.position);
         if log.get(&position) != Some(&event) {
-            found.push(format!("position {position} is not what the log has"));
+            found.push(format!("the event at position {position} differs from that of the log"));
         }
         if message.topic != format!("{prefix}.{}", event.stream.category) {
             found.push(format!("position {position} is in topic {}", message.topic));
@@ -43,7 +44,7 @@ pub(crate) fn violations(messages: &[Message], log: &[RecordedEvent], prefix: &s
         if seen.insert(position, ()).is_none() {
             let last = last.entry((&message.topic, message.partition)).or_default();
             if position < *last {
-                found.push(format!("position {position} is first seen after {last}"));
+                found.push(format!("position {position} first appears after {last}"));
             }
             *last = position;
         }
@@ -53,8 +54,8 @@ pub(crate) fn violations(messages: &[Message], log: &[RecordedEvent], prefix: &s
     found
 }
 
-/// Ten events of two streams, each in a partition, with a repetition of the last two of each.
-fn sound() -> (Vec<RecordedEvent>, Vec<Message>) {
+/// Ten events of two streams, each with a partition that repeats its last two events.
+fn correct_topics() -> (Vec<RecordedEvent>, Vec<Message>) {
     let streams = [Uuid::new_v4(), Uuid::new_v4()];
     let metadata = serde_json::to_string(&append(vec![]).metadata).unwrap();
     let log: Vec<_> = (1..=10_u64)
@@ -90,20 +91,20 @@ fn sound() -> (Vec<RecordedEvent>, Vec<Message>) {
 }
 
 fn the_checker_finds_every_planted_bug() {
-    let (log, messages) = sound();
+    let (log, messages) = correct_topics();
     assert_eq!(violations(&messages, &log, "p"), Vec::<String>::new());
     let plant = |name: &str, bug: fn(&mut Vec<Message>, &mut Vec<RecordedEvent>)| {
         let (mut messages, mut log) = (messages.clone(), log.clone());
         bug(&mut messages, &mut log);
-        assert!(!violations(&messages, &log, "p").is_empty(), "{name} is not found");
+        assert!(!violations(&messages, &log, "p").is_empty(), "not found: {name}");
     };
-    plant("an event that is missing", |messages, _| drop(messages.remove(1)));
-    plant("an event that the log does not have", |_, log| drop(log.pop()));
-    plant("two in the wrong order", |messages, _| messages.swap(0, 1));
-    plant("a repetition before its time", |messages, _| messages.swap(2, 6));
-    plant("another payload", |messages, _| messages[2].event.payload.push(' '));
-    plant("another key", |messages, _| messages[2].key = Some(Uuid::nil().to_string()));
+    plant("a missing event", |messages, _| drop(messages.remove(1)));
+    plant("an event that is not in the log", |_, log| drop(log.pop()));
+    plant("two events in the wrong order", |messages, _| messages.swap(0, 1));
+    plant("a duplicate before the original", |messages, _| messages.swap(2, 6));
+    plant("a changed payload", |messages, _| messages[2].event.payload.push(' '));
+    plant("a wrong key", |messages, _| messages[2].key = Some(Uuid::nil().to_string()));
     plant("no key", |messages, _| messages[2].key = None);
-    plant("another topic", |messages, _| messages[2].topic.push('x'));
-    plant("another partition", |messages, _| messages[4].partition = 2);
+    plant("a wrong topic", |messages, _| messages[2].topic.push('x'));
+    plant("a wrong partition", |messages, _| messages[4].partition = 2);
 }

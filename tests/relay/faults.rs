@@ -1,10 +1,10 @@
-//! What strikes relays and their broker.
+//! Faults of relays and their broker.
 
 use crate::block_on;
 use crate::broker::{self, Broker};
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 use crate::worker::Job;
-use crate::workers::assert_is_rebuilt;
+use crate::workers::assert_equals_rebuild;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -15,17 +15,18 @@ use tokio::process::Child;
 pub(crate) const TRIALS: Trials = trials![
     a_relay_killed_at_any_step_loses_nothing,
     of_two_relays_one_publishes_and_the_other_takes_over,
-    a_relay_that_hangs_loses_its_seat,
+    a_relay_that_hangs_loses_the_leader_lock,
     a_broker_that_stops_or_hangs_loses_nothing,
-    an_outage_of_minutes_holds_up_nobody_and_is_made_up_for,
-    a_wiped_broker_is_filled_again_from_any_position,
-    planted_checkpoints_before_the_acknowledgement_are_caught,
+    a_broker_outage_of_minutes_delays_no_append_and_loses_nothing,
+    a_wiped_broker_is_refilled_from_any_position,
+    planted_checkpoints_before_the_acknowledgement_are_detected,
 ];
 
-/// Longer than several times the relay waits for an acknowledgement, and than the client's own patience was by default
-/// for its connections, its batches and what it knows of topics.
+/// Longer than several delivery timeouts of the relay, and than the client's default timeouts for connections, batches and
+/// metadata.
 const OUTAGE: Duration = Duration::from_secs(150);
 
+/// Sends a signal to a child process.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
@@ -33,9 +34,9 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
 
 fn a_relay_killed_at_any_step_loses_nothing() {
     block_on(async {
-        let stage = Stage::shared().await;
-        let appending = stage.keep_appending();
-        for (step, spared) in [
+        let fixture = Fixture::shared().await;
+        let appending = fixture.start_appending();
+        for (failpoint, hits_before) in [
             ("relay_sent", 0),
             ("relay_acknowledged", 0),
             ("relay_saved", 0),
@@ -43,162 +44,174 @@ fn a_relay_killed_at_any_step_loses_nothing() {
             ("relay_acknowledged", 2),
             ("relay_saved", 2),
         ] {
-            let mut relay = Job { death: Some((step.to_owned(), spared)), ..stage.job() }.start();
-            let died = tokio::time::timeout(testkit::TIMEOUT, relay.wait()).await;
-            assert_eq!(died.unwrap_or_else(|_| panic!("it does not come to {step}")).unwrap().signal(), Some(9));
+            let mut relay = Job { kill_at: Some((failpoint.to_owned(), hits_before)), ..fixture.job() }.start();
+            let exited = tokio::time::timeout(testkit::TIMEOUT, relay.wait()).await;
+            assert_eq!(
+                exited.unwrap_or_else(|_| panic!("the relay does not reach {failpoint}")).unwrap().signal(),
+                Some(9)
+            );
         }
         appending.stop().await;
-        // The last relay may have died with everything published.
-        stage.append(1).await;
-        let before = stage.relayed().await;
-        assert!(before < stage.log.head().await.unwrap(), "nothing is left: it proves nothing");
-        let _relay = stage.job().start();
-        let messages = stage.verify().await;
-        assert!(messages > stage.events().await.len(), "nothing is there twice: no relay died where it mattered");
+        // The last relay may have published everything before it was killed.
+        fixture.append(1).await;
+        let before = fixture.checkpoint().await;
+        assert!(before < fixture.log.head().await.unwrap(), "no event is left to publish, so nothing was tested");
+        let _relay = fixture.job().start();
+        let messages = fixture.verify().await;
+        assert!(
+            messages > fixture.events().await.len(),
+            "there are no duplicates: no relay was killed before its checkpoint"
+        );
     });
 }
 
 fn of_two_relays_one_publishes_and_the_other_takes_over() {
     block_on(async {
-        let stage = Stage::shared().await;
-        let appending = stage.keep_appending();
-        let mut first = stage.job().start();
-        stage.wait_beyond(0.into()).await;
-        let _second = stage.job().start();
-        // Both are there for a while.
+        let fixture = Fixture::shared().await;
+        let appending = fixture.start_appending();
+        let mut first = fixture.job().start();
+        fixture.wait_beyond(0.into()).await;
+        let _second = fixture.job().start();
+        // Both run for a while.
         for _ in 0..5 {
-            stage.wait_beyond(stage.relayed().await).await;
+            fixture.wait_beyond(fixture.checkpoint().await).await;
         }
-        let taken = "select count(*) from pg_locks join pg_stat_activity using (pid)
+        let held = "select count(*) from pg_locks join pg_stat_activity using (pid)
                      where locktype = 'advisory' and granted and pg_locks.database =
                         (select oid from pg_database where datname = current_database())";
-        let seats: i64 = sqlx::query_scalar(taken).fetch_one(&stage.database.pool).await.unwrap();
-        assert_eq!(seats, 1);
+        let leader_locks: i64 = sqlx::query_scalar(held).fetch_one(&fixture.database.pool).await.unwrap();
+        assert_eq!(leader_locks, 1);
         first.kill().await.unwrap();
-        let at = stage.log.head().await.unwrap();
-        stage.wait_beyond(at).await;
+        let at = fixture.log.head().await.unwrap();
+        fixture.wait_beyond(at).await;
         appending.stop().await;
-        stage.verify().await;
+        fixture.verify().await;
     });
 }
 
-fn a_relay_that_hangs_loses_its_seat() {
+fn a_relay_that_hangs_loses_the_leader_lock() {
     block_on(async {
-        let stage = Stage::shared().await;
-        let first = stage.job().start();
-        let appending = stage.keep_appending();
-        stage.wait_beyond(0.into()).await;
+        let fixture = Fixture::shared().await;
+        let first = fixture.job().start();
+        let appending = fixture.start_appending();
+        fixture.wait_beyond(0.into()).await;
         signal(&first, Signal::STOP);
-        let _second = stage.job().start();
-        let at = stage.log.head().await.unwrap();
-        stage.wait_beyond(at).await;
-        // What it had in its hands when it was stopped may come now; its checkpoint does not.
+        let _second = fixture.job().start();
+        let at = fixture.log.head().await.unwrap();
+        fixture.wait_beyond(at).await;
+        // It may still send the messages that it had read before, but must not write its checkpoint.
         signal(&first, Signal::CONT);
         for _ in 0..5 {
-            stage.wait_beyond(stage.relayed().await).await;
+            fixture.wait_beyond(fixture.checkpoint().await).await;
         }
         appending.stop().await;
-        stage.verify().await;
+        fixture.verify().await;
     });
 }
 
-/// Has the broker of this test to itself.
+/// Runs a test with exclusive use of the private broker.
 fn with_broker(work: impl AsyncFnOnce(&mut Broker)) {
-    let mut broker = broker::take();
+    let mut broker = broker::lock();
     block_on(work(broker.as_mut().unwrap()));
 }
 
 fn a_broker_that_stops_or_hangs_loses_nothing() {
     with_broker(async |broker| {
-        let stage = Stage::new(broker.address()).await;
-        let _relay = stage.job().start();
-        let appending = stage.keep_appending();
-        stage.wait_beyond(0.into()).await;
+        let fixture = Fixture::new(broker.address()).await;
+        let _relay = fixture.job().start();
+        let appending = fixture.start_appending();
+        fixture.wait_beyond(0.into()).await;
 
         broker.stop();
-        let at = stage.log.head().await.unwrap();
-        wait_until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
+        let at = fixture.log.head().await.unwrap();
+        wait_until("appends succeed despite the broker", async || {
+            fixture.log.head().await.unwrap().get() > at.get() + 400
+        })
+        .await;
         broker.start();
-        stage.wait_beyond(stage.log.head().await.unwrap()).await;
+        fixture.wait_beyond(fixture.log.head().await.unwrap()).await;
 
         broker.signal(Signal::STOP);
-        let at = stage.log.head().await.unwrap();
-        wait_until("appends go on", async || stage.log.head().await.unwrap().get() > at.get() + 400).await;
-        // Longer than a message may wait, so that it is sent anew and may be there twice.
+        let at = fixture.log.head().await.unwrap();
+        wait_until("appends succeed despite the broker", async || {
+            fixture.log.head().await.unwrap().get() > at.get() + 400
+        })
+        .await;
+        // Longer than the delivery timeout, so that messages are sent again and may be duplicated.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         broker.signal(Signal::CONT);
-        stage.wait_beyond(stage.log.head().await.unwrap()).await;
+        fixture.wait_beyond(fixture.log.head().await.unwrap()).await;
 
         appending.stop().await;
-        stage.verify().await;
+        fixture.verify().await;
     });
 }
 
-/// With the program as it is run, and its own settings.
-fn an_outage_of_minutes_holds_up_nobody_and_is_made_up_for() {
+/// With the program itself, and its default settings.
+fn a_broker_outage_of_minutes_delays_no_append_and_loses_nothing() {
     with_broker(async |broker| {
-        let stage = Stage::new(broker.address()).await;
-        let arguments = ["relay", "--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
-        let mut relay = stage.database.apex(&arguments).spawn().unwrap();
-        let mut worker = stage.start_worker("kafka", &stage.prefix);
-        stage.import("claude-code", "claude-code.jsonl").await;
-        stage.wait_for_projections().await;
-        stage.wait_for_relay().await;
+        let fixture = Fixture::new(broker.address()).await;
+        let arguments = ["relay", "--kafka-brokers", &fixture.brokers, "--kafka-topic-prefix", &fixture.prefix];
+        let mut relay = fixture.database.apex(&arguments).spawn().unwrap();
+        let mut worker = fixture.start_worker("kafka", &fixture.prefix);
+        fixture.import("claude-code", "claude-code.jsonl").await;
+        fixture.wait_for_projections().await;
+        fixture.wait_for_relay().await;
 
         broker.stop();
-        let (stopped, published) = (Instant::now(), stage.relayed().await);
+        let (stopped, published) = (Instant::now(), fixture.checkpoint().await);
         let mut slowest = Duration::ZERO;
         while stopped.elapsed() < OUTAGE {
-            let began = Instant::now();
-            for answer in append_all(&stage.log, (0..20).map(|_| call_append())).await {
+            let started = Instant::now();
+            for answer in append_all(&fixture.log, (0..20).map(|_| call_append())).await {
                 answer.unwrap();
             }
-            slowest = slowest.max(began.elapsed());
+            slowest = slowest.max(started.elapsed());
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        assert!(slowest < Duration::from_secs(10), "appends waited {slowest:?} for a broker that is away");
-        // The read models have it from the log.
-        stage.import("otlp", "otlp.json").await;
-        stage.wait_for_projections().await;
-        assert_eq!(stage.relayed().await, published, "something is published that no broker has");
+        assert!(slowest < Duration::from_secs(10), "an append took {slowest:?} during the outage");
+        // Meanwhile the log is the source of the read models.
+        fixture.import("otlp", "otlp.json").await;
+        fixture.wait_for_projections().await;
+        assert_eq!(fixture.checkpoint().await, published, "the checkpoint advanced without a broker");
 
         broker.start();
-        stage.wait_for_relay().await;
-        stage.import("autogpt", "autogpt.jsonl").await;
-        stage.wait_for_projections().await;
+        fixture.wait_for_relay().await;
+        fixture.import("autogpt", "autogpt.jsonl").await;
+        fixture.wait_for_projections().await;
         for child in [&mut relay, &mut worker] {
-            assert!(child.try_wait().unwrap().is_none(), "a process has ended");
+            assert!(child.try_wait().unwrap().is_none(), "a process exited");
         }
-        stage.verify().await;
-        assert_is_rebuilt(&stage.database).await;
+        fixture.verify().await;
+        assert_equals_rebuild(&fixture.database).await;
     });
 }
 
-fn a_wiped_broker_is_filled_again_from_any_position() {
+fn a_wiped_broker_is_refilled_from_any_position() {
     with_broker(async |broker| {
-        let stage = Stage::new(broker.address()).await;
-        let _relay = stage.job().start();
-        stage.append(3).await;
-        stage.verify().await;
+        let fixture = Fixture::new(broker.address()).await;
+        let _relay = fixture.job().start();
+        fixture.append(3).await;
+        fixture.verify().await;
 
         broker.stop();
         broker.wipe();
         broker.start();
-        stage.append(1).await;
-        stage.wait_for_relay().await;
-        let (violations, messages) = stage.check().await;
-        assert!(messages > 0 && !violations.is_empty(), "a broker without its data was not noticed");
+        fixture.append(1).await;
+        fixture.wait_for_relay().await;
+        let (violations, messages) = fixture.check().await;
+        assert!(messages > 0 && !violations.is_empty(), "the loss of the broker's data was not detected");
 
         let brokers = broker.address();
         let refill = |from: &'static str| {
             let arguments = ["relay", "--until-caught-up", "--from", from, "--kafka-brokers", &brokers];
-            let arguments: Vec<_> = arguments.into_iter().chain(["--kafka-topic-prefix", &stage.prefix]).collect();
-            let run = stage.database.apex(&arguments).output();
+            let arguments: Vec<_> = arguments.into_iter().chain(["--kafka-topic-prefix", &fixture.prefix]).collect();
+            let run = fixture.database.apex(&arguments).output();
             async { run.await.unwrap() }
         };
-        // From the middle: what is before stays away, and the checkpoint does not pass what was never sent.
+        // From the middle: earlier events stay missing, and the checkpoint must not advance beyond unsent events.
         assert!(refill("100").await.status.success());
-        let (violations, _) = stage.check().await;
+        let (violations, _) = fixture.check().await;
         assert!(violations.contains(&"position 99 is missing".to_owned()), "{violations:?}");
         assert!(!violations.contains(&"position 100 is missing".to_owned()), "{violations:?}");
         let beyond = refill("1000000").await;
@@ -206,24 +219,24 @@ fn a_wiped_broker_is_filled_again_from_any_position() {
     });
 }
 
-fn planted_checkpoints_before_the_acknowledgement_are_caught() {
+fn planted_checkpoints_before_the_acknowledgement_are_detected() {
     with_broker(async |broker| {
-        let stage = Stage::new(broker.address()).await;
-        let mut relay = Job { has_bug: true, ..stage.job() }.start();
-        stage.append(1).await;
-        wait_until("everything is published", async || stage.check().await.0.is_empty()).await;
+        let fixture = Fixture::new(broker.address()).await;
+        let mut relay = Job { has_bug: true, ..fixture.job() }.start();
+        fixture.append(1).await;
+        wait_until("all events are published", async || fixture.check().await.0.is_empty()).await;
         broker.stop();
-        stage.append(1).await;
-        // It takes for published what a stopped broker never got.
-        stage.wait_for_relay().await;
+        fixture.append(1).await;
+        // It treats messages as acknowledged that the stopped broker never received.
+        fixture.wait_for_relay().await;
         relay.kill().await.unwrap();
         broker.start();
-        let _relay = stage.job().start();
-        let at = stage.log.head().await.unwrap();
-        stage.append(1).await;
-        stage.wait_beyond(at).await;
-        stage.wait_for_relay().await;
-        let (violations, _) = stage.check().await;
+        let _relay = fixture.job().start();
+        let at = fixture.log.head().await.unwrap();
+        fixture.append(1).await;
+        fixture.wait_beyond(at).await;
+        fixture.wait_for_relay().await;
+        let (violations, _) = fixture.check().await;
         assert!(violations.iter().any(|violation| violation.ends_with("is missing")), "{violations:?}");
     });
 }

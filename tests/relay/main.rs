@@ -1,14 +1,14 @@
-//! The relay under faults: killed at any step, several at once, and a broker that stops, hangs or loses all it had.
+//! The relay under faults: killed at any step, several relays at once, and a broker that stops, hangs or loses its data.
 //!
-//! One checker holds what is in Kafka against the log. What strikes a broker strikes one of this test's own.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+//! One checker compares the topics with the log. Faults of a broker are injected into a private one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
 mod broker;
 mod checker;
 mod examples;
 mod faults;
+mod fixture;
 mod restarts;
-mod stage;
 mod topics;
 mod worker;
 mod workers;
@@ -34,7 +34,7 @@ fn main() {
     }
     let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, workers::TRIALS, examples::TRIALS, restarts::TRIALS];
     let conclusion = testkit::run_trials(lists);
-    broker::clean_up();
+    broker::remove();
     cluster::remove_template();
     conclusion.exit();
 }

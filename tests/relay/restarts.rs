@@ -1,7 +1,7 @@
-//! The database restarted under load, with all of Apex on it: a server with its workers and its relay, and a subscriber.
+//! The database restarts under load, with a server and its workers, a relay and a subscriber connected to it.
 
 use crate::block_on;
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 use projections::{SessionSettings, verify, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use testkit::cluster::{Cluster, ClusterConfig};
 use testkit::{TIMEOUT, TestDatabase, append_all, call_append, required_variable, wait_until};
 use testkit::{Trials, trials};
 
-pub(crate) const TRIALS: Trials = trials![a_database_restarted_under_load_is_everywhere_what_the_log_is];
+pub(crate) const TRIALS: Trials = trials![database_restarts_under_load_keep_everything_consistent_with_the_log];
 
 const RESTARTS: usize = 6;
 /// Events between two restarts.
 const EVENTS: u64 = 300;
 
-/// Appends until told to stop, whatever the answers are; the number of those that were acknowledged.
+/// Appends until it is stopped, despite errors. Returns the number of acknowledged appends.
 async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {
     let mut acknowledged = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ async fn append(log: Log, stop: Arc<AtomicBool>) -> u64 {
     acknowledged
 }
 
-/// Follows the feed until it has seen a position, and asks again from the last one where it is cut off.
+/// Subscribes until it has received a position, and reconnects after the last one received.
 async fn follow(address: String, end: Arc<AtomicU64>) -> Vec<u64> {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut seen: Vec<u64> = Vec::new();
@@ -56,51 +56,55 @@ async fn follow(address: String, end: Arc<AtomicU64>) -> Vec<u64> {
     seen
 }
 
-fn a_database_restarted_under_load_is_everywhere_what_the_log_is() {
+fn database_restarts_under_load_keep_everything_consistent_with_the_log() {
     block_on(async {
         let cluster = Cluster::start(ClusterConfig::default()).await;
-        let stage =
-            Stage::on(TestDatabase::at(cluster.url()).await, required_variable("APEX_TEST_KAFKA_BROKERS")).await;
-        let kafka = ["--kafka-brokers", &stage.brokers, "--kafka-topic-prefix", &stage.prefix];
-        let server = stage.database.serve(&kafka).await;
+        let fixture =
+            Fixture::on(TestDatabase::at(cluster.url()).await, required_variable("APEX_TEST_KAFKA_BROKERS")).await;
+        let kafka = ["--kafka-brokers", &fixture.brokers, "--kafka-topic-prefix", &fixture.prefix];
+        let server = fixture.database.serve(&kafka).await;
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
-        let appending = tokio::spawn(append(stage.log.clone(), stop.clone()));
+        let appending = tokio::spawn(append(fixture.log.clone(), stop.clone()));
         let following = tokio::spawn(follow(server.address.clone(), end.clone()));
         let mut worker = None;
         for round in 0..RESTARTS {
             if round == RESTARTS / 2 {
-                // From here on, read models are fed from Kafka: what a worker has applied is lost under it.
-                worker = Some(stage.start_worker("kafka", &stage.prefix));
-                let taken = "select count(distinct projection) > 0 from apex.partition_checkpoints";
-                let pool = &stage.database.pool;
-                wait_until("Kafka feeds", async || sqlx::query_scalar(taken).fetch_one(pool).await.unwrap()).await;
+                // From here on, the source of some read models is Kafka, and restarts roll back what a worker has applied.
+                worker = Some(fixture.start_worker("kafka", &fixture.prefix));
+                let applied = "select count(distinct projection) > 0 from apex.partition_checkpoints";
+                let pool = &fixture.database.pool;
+                wait_until("a worker applies events from Kafka", async || {
+                    sqlx::query_scalar(applied).fetch_one(pool).await.unwrap()
+                })
+                .await;
             }
-            let before = stage.log.head().await.unwrap().get();
-            wait_until("appends go on", async || stage.log.head().await.unwrap().get() > before + EVENTS).await;
+            let before = fixture.log.head().await.unwrap().get();
+            wait_until("appends succeed again", async || fixture.log.head().await.unwrap().get() > before + EVENTS)
+                .await;
             cluster.stop_immediately().await;
             cluster.start_server().await;
         }
         let mut worker = worker.unwrap();
-        assert!(worker.try_wait().unwrap().is_none(), "the worker has ended");
+        assert!(worker.try_wait().unwrap().is_none(), "the worker exited");
         stop.store(true, Ordering::Relaxed);
         let acknowledged = appending.await.unwrap();
-        let head = stage.log.head().await.unwrap();
+        let head = fixture.log.head().await.unwrap();
         end.store(head.get(), Ordering::Relaxed);
-        // Something must come for a subscriber that has seen the last one already.
-        stage.log.append(call_append()).await.unwrap();
+        // A subscriber that has received the last event waits for one more.
+        fixture.log.append(call_append()).await.unwrap();
 
         let models = projections::all();
         let names: Vec<_> = models.iter().map(|model| model.name()).collect();
-        wait_for(&stage.database.pool, &names, head, TIMEOUT).await.unwrap();
+        wait_for(&fixture.database.pool, &names, head, TIMEOUT).await.unwrap();
         for model in models {
             let settings = SessionSettings::different_locale(1000);
-            let comparison = verify(&stage.database.pool, &stage.log, model, &settings).await.unwrap();
+            let comparison = verify(&fixture.database.pool, &fixture.log, model, &settings).await.unwrap();
             assert!(comparison.is_same(), "{}: {comparison:#?}", model.name());
         }
-        stage.verify().await;
-        let log: Vec<_> = stage.events().await.iter().map(|event| event.position.get()).collect();
+        fixture.verify().await;
+        let log: Vec<_> = fixture.events().await.iter().map(|event| event.position.get()).collect();
         let seen = tokio::time::timeout(TIMEOUT, following).await.unwrap().unwrap();
-        assert_eq!(seen, log[..seen.len()], "the subscriber saw another sequence");
+        assert_eq!(seen, log[..seen.len()], "the subscriber received other events");
         assert!(seen.len() as u64 >= head.get() && head.get() >= acknowledged, "{} {head} {acknowledged}", seen.len());
     });
 }

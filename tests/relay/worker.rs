@@ -1,4 +1,4 @@
-//! A process with a relay, which can be made to die at a step or to have a bug.
+//! A process with a relay, which can stop or kill itself at a failpoint, or have a planted bug.
 
 use apex::config::Secret;
 use apex::database::connect;
@@ -11,24 +11,25 @@ use streams::relay::{Relay, RelayConfig, StateRelay};
 use streams::{Log, LogConfig};
 use tokio::process::Child;
 
-/// Says to this binary that it is such a process, and what for.
+/// Makes this binary run as such a process, with a [`Job`] as JSON.
 pub(crate) const WORKER: &str = "APEX_TEST_RELAY_WORKER";
-/// So short that a test need not wait long for a failure.
+/// Short, so that deliveries fail quickly.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a relay process does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) url: String,
     pub(crate) brokers: String,
     pub(crate) prefix: String,
-    /// The failpoint at which it dies, and how often that is passed before.
-    pub(crate) death: Option<(String, u64)>,
-    /// Whether it takes for published what it has only sent, or is not fenced where it should be.
+    /// The failpoint at which it kills itself, and how often it passes that before.
+    pub(crate) kill_at: Option<(String, u64)>,
+    /// Whether it has the planted bugs: it treats sent messages as acknowledged, and does not fence its state topic.
     pub(crate) has_bug: bool,
-    /// Whether it publishes the rows of agents instead of the log.
-    pub(crate) is_of_state: bool,
-    /// The failpoint at which it stops, for somebody to wake it.
-    pub(crate) halt: Option<String>,
+    /// Whether it publishes the rows of agents instead of the events of the log.
+    pub(crate) relays_state: bool,
+    /// The failpoint at which it stops itself by SIGSTOP.
+    pub(crate) stop_at: Option<String>,
 }
 
 /// Runs a relay until it is killed.
@@ -38,11 +39,11 @@ pub(crate) async fn serve(job: &str) {
         fail::cfg("relay_trusts_what_was_sent", "return").unwrap();
         fail::cfg("state_relay_is_not_fenced", "return").unwrap();
     }
-    if let Some((step, spared)) = job.death {
-        signal_at(step, spared, Signal::KILL);
+    if let Some((failpoint, hits_before)) = job.kill_at {
+        signal_self_at(failpoint, hits_before, Signal::KILL);
     }
-    if let Some(step) = job.halt {
-        signal_at(step, 0, Signal::STOP);
+    if let Some(failpoint) = job.stop_at {
+        signal_self_at(failpoint, 0, Signal::STOP);
     }
     let pool = connect(&Secret::from(job.url), 8).await.unwrap();
     let log = Log::open(pool.clone(), LogConfig::default()).await.unwrap();
@@ -54,25 +55,26 @@ pub(crate) async fn serve(job: &str) {
         delivery_timeout: DELIVERY_TIMEOUT,
         ..RelayConfig::new(job.brokers)
     };
-    if job.is_of_state {
+    if job.relays_state {
         let table = projections::state_topics()[0].table;
         return StateRelay { pool, tail, config, table }.run(std::future::pending()).await.unwrap();
     }
     Relay { pool, tail, config }.run(std::future::pending()).await.unwrap();
 }
 
-/// Has this process struck by a signal at a failpoint, once that was passed so often.
-fn signal_at(step: String, spared: u64, signal: Signal) {
-    let passed = AtomicU64::new(0);
-    let strike = move || {
-        if passed.fetch_add(1, Ordering::SeqCst) == spared {
+/// Makes this process send a signal to itself at a failpoint, once it was passed a number of times.
+fn signal_self_at(failpoint: String, hits_before: u64, signal: Signal) {
+    let hits = AtomicU64::new(0);
+    let on_hit = move || {
+        if hits.fetch_add(1, Ordering::SeqCst) == hits_before {
             rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
         }
     };
-    fail::cfg_callback(step, strike).unwrap();
+    fail::cfg_callback(failpoint, on_hit).unwrap();
 }
 
 impl Job {
+    /// Starts a process with this job. It is killed when dropped.
     pub(crate) fn start(&self) -> Child {
         tokio::process::Command::new(std::env::current_exe().unwrap())
             .env(WORKER, serde_json::to_string(self).unwrap())

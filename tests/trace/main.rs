@@ -1,7 +1,7 @@
-//! One mutation is one trace: request, append, projection.
+//! One mutation is one trace: request, command, append, projection.
 //!
-//! A test binary of its own, because a process has one subscriber.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+//! A separate test binary, since a process has one `tracing` subscriber.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
 use futures::future::BoxFuture;
 use opentelemetry::trace::TracerProvider as _;
@@ -60,7 +60,7 @@ async fn one_mutation_is_one_trace() {
 
     let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
     let traceparent = event.metadata().unwrap().traceparent.unwrap();
-    assert_eq!(traceparent.split('-').nth(1), Some(TRACE_ID), "the event knows its trace");
+    assert_eq!(traceparent.split('-').nth(1), Some(TRACE_ID), "the event has another trace id");
     rooms.close().await.unwrap();
 
     let spans = exporter.get_finished_spans().unwrap();
@@ -69,7 +69,7 @@ async fn one_mutation_is_one_trace() {
     for name in ["POST /graphql", "command", "log_append", "projection"] {
         assert!(names.contains(&name), "{name} is not in the trace: {names:?}");
     }
-    // Every span hangs together: its parent is in the trace, or is the caller's.
+    // The parent of every span is in the trace, or is the caller's span.
     for span in &trace {
         let parent = span.parent_span_id.to_string();
         let known = parent == caller || trace.iter().any(|other| other.span_context.span_id().to_string() == parent);

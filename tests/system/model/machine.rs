@@ -1,4 +1,4 @@
-//! Does the steps of a case, to the log and to the model, and compares.
+//! Executes the steps of a case on the log and on the model, and compares them.
 
 use super::plan::{
     Crash, CrashKind, Expectation, Filter, PROCESSES, Plan, Reading, STREAMS, Sending, Step, TENANTS, What,
@@ -21,22 +21,22 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How every objection begins, other than a panic.
-pub(super) const DISAGREES: &str = "the log is not what the model is: ";
+/// The beginning of every failure message, except for panics.
+pub(super) const DISAGREES: &str = "the log differs from the model: ";
 
 const CATEGORIES: [&str; 2] = ["task", "agent"];
 /// Types of each category. All have the same payload.
 const TYPES: [[&str; 2]; 2] = [["task.started", "task.progressed"], ["agent.paused", "agent.resumed"]];
 
-/// A database that many cases use one after the other: each goes on where the last one ended, with tenants of its own.
+/// A database that many cases use one after the other. Each continues the log of the one before, with new tenants.
 pub(super) struct Bench {
     pub(super) runtime: Runtime,
     pub(super) database: TestDatabase,
-    /// All rights; not the connection of any process.
+    /// A connection with all rights, which belongs to no process.
     owner: PgConnection,
     options: PgConnectOptions,
     bug: Bug,
-    /// They live on from case to case, unless a case ends them.
+    /// They run from case to case, unless a case ends them.
     processes: Vec<Process>,
     seen: [Seen; PROCESSES],
 }
@@ -52,13 +52,13 @@ impl Bench {
         let options = (*database.pool.connect_options()).clone();
         let mut bench =
             Self { runtime, database, owner, options, bug, processes: Vec::new(), seen: Default::default() };
-        bench.processes = (0..PROCESSES).map(|place| bench.start(place)).collect();
+        bench.processes = (0..PROCESSES).map(|index| bench.start(index)).collect();
         bench
     }
 
-    /// Starts a process. Its follower goes on after what was seen in this place.
-    fn start(&self, place: usize) -> Process {
-        Process::start(place, self.options.clone(), self.bug, &self.seen[place])
+    /// Starts the process with an index. Its subscriber continues after the events that its predecessor has seen.
+    fn start(&self, index: usize) -> Process {
+        Process::start(index, self.options.clone(), self.bug, &self.seen[index])
     }
 
     /// Runs one case.
@@ -72,7 +72,7 @@ impl Bench {
             machine.compare_all()
         };
         run().map_err(|wrong| {
-            // What the case has left on its way ends with its processes.
+            // Appends that are still in flight end with their processes.
             self.restart();
             format!("{DISAGREES}{wrong}")
         })
@@ -81,13 +81,13 @@ impl Bench {
     fn restart(&mut self) {
         self.processes.drain(..).for_each(Process::kill);
         self.wait_until_gone("model-%");
-        // What a case saw that failed is of no interest to the next.
+        // The next case starts with nothing seen.
         let head = u64::try_from(self.head()).unwrap();
         self.seen.iter().for_each(|seen| *seen.lock().unwrap() = vec![(head, Uuid::nil())]);
-        self.processes = (0..PROCESSES).map(|place| self.start(place)).collect();
+        self.processes = (0..PROCESSES).map(|index| self.start(index)).collect();
     }
 
-    /// Ends what is left of them.
+    /// Kills the processes.
     pub(super) fn stop(mut self) -> (Runtime, TestDatabase) {
         self.processes.drain(..).for_each(Process::kill);
         (self.runtime, self.database)
@@ -98,7 +98,7 @@ impl Bench {
         self.runtime.block_on(query).unwrap()
     }
 
-    /// Waits until the database has ended all connections of processes with such a name.
+    /// Waits until the database has closed all connections whose application name matches.
     fn wait_until_gone(&mut self, like: &str) {
         let started = Instant::now();
         loop {
@@ -113,15 +113,15 @@ impl Bench {
         }
     }
 
-    /// Ends the connections of a process and waits until they are gone.
-    fn end_connections(&mut self, name: &str) {
+    /// Terminates the connections of a process and waits until they are closed.
+    fn terminate_connections(&mut self, name: &str) {
         let query = "select count(*) filter (where pg_terminate_backend(pid, 10000)) from pg_stat_activity
                      where application_name = $1";
         let query = sqlx::query_scalar::<_, i64>(query).bind(name).fetch_one(&mut self.owner);
         self.runtime.block_on(query).unwrap();
     }
 
-    /// The log after a position, told apart from how the log itself reads it.
+    /// Reads the log after a position with SQL of its own, not with the code under test.
     fn read(&mut self, after: u64) -> Vec<RecordedEvent> {
         let query = "select position, tenant_id, category, stream_id, version, event_id, type, schema_version,
                      payload::text as payload, metadata::text as metadata, recorded_at, content_hash
@@ -150,17 +150,18 @@ fn recorded(row: &PgRow) -> RecordedEvent {
     }
 }
 
+/// Executes one case.
 struct Machine<'a> {
     bench: &'a mut Bench,
     tenants: [TenantId; TENANTS],
     ids: [Uuid; STREAMS / 2],
     reference: Reference,
-    /// All appends that were ever sent, whatever became of them.
+    /// All appends that were sent, whatever their outcome.
     sent: Vec<Append>,
 }
 
-/// An append on its way.
-struct OnItsWay {
+/// An append that was sent, whose response is awaited.
+struct InFlight {
     append: Append,
     process: usize,
     answer: JoinHandle<Result<Appended, AppendError>>,
@@ -181,29 +182,30 @@ impl<'a> Machine<'a> {
     fn step(&mut self, step: &Step) -> Verdict {
         match step {
             Step::Send(sendings) => {
-                let on_their_way = self.send_all(sendings);
-                let answered = on_their_way.into_iter().map(|one| self.wait_for(one, None)).collect();
-                self.settle(answered)
+                let in_flight = self.send_all(sendings);
+                let answered = in_flight.into_iter().map(|one| self.wait_for(one, None)).collect();
+                self.apply(answered)
             }
             Step::Crash(crash) => self.crash(crash),
             Step::Read { process, what } => self.read(*process, what),
         }
     }
 
-    /// Makes the appends of a step, all on what the log holds before it, and sends them.
-    fn send_all(&mut self, sendings: &[Sending]) -> Vec<OnItsWay> {
+    /// Creates the appends of a step, based on the log before the step, and sends them all.
+    fn send_all(&mut self, sendings: &[Sending]) -> Vec<InFlight> {
         let mut appends = Vec::new();
         for Sending { process, what } in sendings {
             match what {
                 What::New(plan) => appends.push((*process, self.append(plan))),
-                What::Again(which) => {
+                What::Retry(which) => {
                     let known = self.sent.len();
                     let earlier = usize::from(*which).checked_rem(known).map(|index| self.sent[index].clone());
                     appends.extend(earlier.map(|earlier| (*process, earlier)));
                 }
                 What::Reuse(which) => {
                     let known = self.sent.len();
-                    let earlier = usize::from(*which).checked_rem(known).map(|index| other(&self.sent[index]));
+                    let earlier =
+                        usize::from(*which).checked_rem(known).map(|index| with_other_request(&self.sent[index]));
                     appends.extend(earlier.map(|other| (*process, other)));
                 }
                 What::Twins(plan) => {
@@ -217,16 +219,16 @@ impl<'a> Machine<'a> {
         appends.into_iter().map(|(process, append)| self.send(process, append)).collect()
     }
 
-    fn send(&self, process: usize, append: Append) -> OnItsWay {
+    fn send(&self, process: usize, append: Append) -> InFlight {
         let answer = self.bench.processes[process].send(append.clone());
-        OnItsWay { append, process, answer }
+        InFlight { append, process, answer }
     }
 
-    /// Waits for an answer; `crashed` is the process that crashes in this step.
-    fn wait_for(&self, one: OnItsWay, crashed: Option<usize>) -> Sent {
+    /// Waits for the response of an append. `crashed` is the process that crashes in this step.
+    fn wait_for(&self, one: InFlight, crashed: Option<usize>) -> Sent {
         let answer = self.bench.runtime.block_on(async { tokio::time::timeout(TIMEOUT, one.answer).await });
-        let answer = match answer.expect("every append is answered") {
-            Ok(told) => Answer::Told(told),
+        let answer = match answer.expect("an append got no response in time") {
+            Ok(result) => Answer::Received(result),
             Err(error) if error.is_cancelled() => Answer::Lost,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
@@ -234,14 +236,14 @@ impl<'a> Machine<'a> {
         Sent { append: one.append, answer, may_be_unavailable, may_be_busy: self.bench.processes[one.process].is_small }
     }
 
-    fn settle(&mut self, sent: Vec<Sent>) -> Verdict {
+    fn apply(&mut self, sent: Vec<Sent>) -> Verdict {
         let written = self.bench.read(self.reference.head());
-        self.reference.settle(&sent, written)
+        self.reference.apply(&sent, written)
     }
 
     fn crash(&mut self, crash: &Crash) -> Verdict {
         let place = crash.process;
-        let on_their_way = self.send_all(&crash.sendings);
+        let in_flight = self.send_all(&crash.sendings);
         std::thread::sleep(Duration::from_micros(crash.after_us));
         let old = match crash.kind {
             CrashKind::Connections => None,
@@ -255,28 +257,28 @@ impl<'a> Machine<'a> {
         match (crash.kind, old) {
             (CrashKind::Process, Some(old)) => old.kill(),
             (CrashKind::Handle, Some(old)) => {
-                on_their_way.iter().filter(|one| one.process == place).for_each(|one| one.answer.abort());
+                in_flight.iter().filter(|one| one.process == place).for_each(|one| one.answer.abort());
                 remains = Some(old.abandon());
             }
-            _ => self.bench.end_connections(&self.bench.processes[place].name.clone()),
+            _ => self.bench.terminate_connections(&self.bench.processes[place].name.clone()),
         }
-        let mut again = Vec::new();
-        if crash.again_at_once {
-            for one in on_their_way.iter().filter(|one| one.process == place) {
-                again.push(self.send((place + 1) % PROCESSES, one.append.clone()));
+        let mut retries = Vec::new();
+        if crash.retries_at_once {
+            for one in in_flight.iter().filter(|one| one.process == place) {
+                retries.push(self.send((place + 1) % PROCESSES, one.append.clone()));
             }
         }
-        let mut answered: Vec<_> = on_their_way.into_iter().map(|one| self.wait_for(one, Some(place))).collect();
-        answered.extend(again.into_iter().map(|one| self.wait_for(one, None)));
+        let mut answered: Vec<_> = in_flight.into_iter().map(|one| self.wait_for(one, Some(place))).collect();
+        answered.extend(retries.into_iter().map(|one| self.wait_for(one, None)));
         match name {
             Some(name) => self.bench.wait_until_gone(&name),
-            // An append that gets a connection which ended a moment ago has an unknown outcome; later ones notice.
+            // An append on a connection that was just terminated has an unknown outcome; later ones get a new connection.
             None => std::thread::sleep(Duration::from_millis(50)),
         }
         if let Some(remains) = remains {
             remains.shutdown_background();
         }
-        self.settle(answered)
+        self.apply(answered)
     }
 
     fn key(&self, tenant: usize, stream: usize) -> StreamKey {
@@ -338,7 +340,7 @@ impl<'a> Machine<'a> {
             Reading::Before { from, filter, limit } => {
                 let (from, filter) = (self.position(*from), self.filter(filter));
                 let mut read = runtime.block_on(log.read_before(from.into(), &filter, *limit)).unwrap();
-                // What earlier cases wrote comes after that, if there is room.
+                // The page is filled up with events of earlier cases.
                 let expected = reference.before(from, &filter, *limit);
                 ensure!(
                     read.iter().skip(expected.len()).all(|event| event.position.get() <= reference.base),
@@ -395,7 +397,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// That the whole log, all that was kept about it, and what the followers saw is what the model has.
+    /// Compares the whole log, its receipts and streams, and the events that subscribers saw with the model.
     fn compare_all(&mut self) -> Verdict {
         same(&self.bench.read(self.reference.base), &self.reference.events)?;
         let (base, everything) = (Position::from(self.reference.base), ReadFilter::default());
@@ -418,12 +420,12 @@ impl<'a> Machine<'a> {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let seen = of_this_case();
-            ensure!(seen == expected, "a follower saw {seen:?}, not {expected:?}");
+            ensure!(seen == expected, "a subscriber saw {seen:?}, not {expected:?}");
         }
         Ok(())
     }
 
-    /// No row of a stream that got nothing, and no version that is not that of its last event.
+    /// Compares the rows of streams: each has the version of its last event, and there are none without events.
     fn compare_streams(&mut self) -> Verdict {
         let tenants: Vec<_> = self.tenants.iter().map(TenantId::as_str).collect();
         let query = "select tenant_id, category, stream_id, version from apex.streams where tenant_id = any ($1)";
@@ -451,8 +453,8 @@ fn same(read: &[RecordedEvent], expected: &[RecordedEvent]) -> Verdict {
     Ok(())
 }
 
-/// Another request under the same command id; its events can be told from those of the first.
-fn other(append: &Append) -> Append {
+/// Another request under the same command id, with other event ids.
+fn with_other_request(append: &Append) -> Append {
     let mut other = append.clone();
     other.request = Some(RequestHash::of(&[append.metadata.command_id.as_bytes(), b"other".as_slice()].concat()));
     for event in other.streams.iter_mut().flat_map(|stream| &mut stream.events) {
@@ -462,7 +464,7 @@ fn other(append: &Append) -> Append {
 }
 
 fn event(name: &'static str, note: &str) -> NewEvent {
-    // Spaces that a parser would not keep show whether the bytes are kept.
+    // Spaces that a JSON parser would not preserve show whether the bytes are stored unchanged.
     let payload = format!(
         "{{\"at\":  \"2023-11-16T18:17:03Z\", \"percent\": 5,\n \"text\":{}, \"reason\": null}}",
         serde_json::Value::from(note)

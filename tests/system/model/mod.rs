@@ -1,8 +1,8 @@
-//! One machine, run against a model in memory and against PostgreSQL: random interleavings of appends, reads, retries
-//! and crashes, through several handles of the log.
+//! Model-based test of the log: random interleavings of appends, reads, retries and crashes, through several handles of the
+//! log, applied to a model in memory and to PostgreSQL.
 //!
-//! `PROPTEST_CASES` raises the number of cases. A case that fails is printed as small as it could be made, and its seed
-//! goes into `tests/proptest-regressions`, from where every later run begins.
+//! `PROPTEST_CASES` sets the number of cases. A failing case is shrunk and printed, and its seed is written to
+//! `tests/proptest-regressions`, whose cases every later run repeats first.
 
 mod machine;
 mod plan;
@@ -15,9 +15,9 @@ use process::Bug;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use std::cell::RefCell;
 
-/// Cases of a run that names no other number.
+/// The default number of cases.
 const CASES: u32 = 16;
-/// Cases within which every planted bug must be found.
+/// The number of cases within which every planted bug must be found.
 const CASES_FOR_A_BUG: u32 = 40;
 
 fn run(runner: &mut TestRunner, bug: Bug) -> Result<(), TestError<Vec<Step>>> {
@@ -31,7 +31,7 @@ fn run(runner: &mut TestRunner, bug: Bug) -> Result<(), TestError<Vec<Step>>> {
 }
 
 #[test]
-fn the_log_does_what_the_model_does() {
+fn the_log_behaves_as_the_model() {
     let mut config = Config { source_file: Some(file!()), max_shrink_iters: 1000, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = CASES;
@@ -41,8 +41,7 @@ fn the_log_does_what_the_model_does() {
     }
 }
 
-/// The control of the test above: with any of these bugs it finds a case that fails. The cases are the same in every
-/// run.
+/// The control of the test above: each of these bugs makes a case fail. The cases are the same in every run.
 #[test]
 fn the_machine_finds_every_planted_bug() {
     for bug in [
@@ -54,7 +53,7 @@ fn the_machine_finds_every_planted_bug() {
         Bug::AnswersRetriesAsNew,
         Bug::TearsAppends,
         Bug::AnswersWithoutWriting,
-        Bug::TellsOldVersions,
+        Bug::ReportsOldVersions,
         Bug::SkipsEvents,
     ] {
         let config =

@@ -1,92 +1,97 @@
-//! What the machine is told to do: steps that make sense whatever the log holds, so that any of them can be left out
-//! when a failing case is made smaller. Numbers are taken modulo what there is.
+//! The steps of a case. Each is valid whatever the log contains, so that shrinking can remove any of them. Numbers are used
+//! modulo the number of choices.
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-/// The handles of the log, each in a process of its own.
+/// The number of processes, each with a handle of the log.
 pub(super) const PROCESSES: usize = 2;
-/// Tenants of a case. Both have streams of the same categories and ids.
+/// The number of tenants. All have streams with the same categories and ids.
 pub(super) const TENANTS: usize = 2;
-/// Streams of a tenant: few, so that appends meet.
+/// The number of streams of a tenant: few, so that appends conflict.
 pub(super) const STREAMS: usize = 4;
 
 /// One step of a case.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// One or more appends, all on their way at once.
+    /// Sends one or more appends concurrently.
     Send(Vec<Sending>),
-    /// The same, and a crash before they are answered.
+    /// Sends appends, and crashes a process before all have responses.
     Crash(Crash),
-    /// Something is read.
+    /// Reads from the log.
     Read { process: usize, what: Reading },
 }
 
-/// An append, and the process that it is sent through.
+/// An append, and the process that sends it.
 #[derive(Debug, Clone)]
 pub(super) struct Sending {
     pub(super) process: usize,
     pub(super) what: What,
 }
 
+/// The append to send.
 #[derive(Debug, Clone)]
 pub(super) enum What {
     New(Plan),
-    /// An earlier append once more, whatever became of it.
-    Again(u8),
-    /// Another request under the id of an earlier append, for the same streams.
+    /// A retry of an earlier append, whatever its outcome.
+    Retry(u8),
+    /// Another request with the command id of an earlier append, for the same streams.
     Reuse(u8),
-    /// The same append twice at once, through two processes.
+    /// The same append from two processes concurrently.
     Twins(Plan),
 }
 
-/// An append.
+/// A new append.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) tenant: usize,
     pub(super) entries: Vec<Entry>,
 }
 
-/// What it does to one stream.
+/// The change that an append makes to one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) stream: usize,
     pub(super) expected: Expectation,
-    /// A note for each event; none makes it a guard.
+    /// The text of each event. If empty, only the version is checked.
     pub(super) notes: Vec<String>,
 }
 
+/// The expected version of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expectation {
     Any,
     /// The version that the stream has before the step.
     Right,
-    /// The version that it has, and so many more or fewer.
+    /// That version plus an offset.
     Off(i8),
-    /// That the stream does not exist.
+    /// The stream must not exist.
     New,
 }
 
+/// A crash while appends are in flight.
 #[derive(Debug, Clone)]
 pub(super) struct Crash {
     pub(super) process: usize,
     pub(super) kind: CrashKind,
     pub(super) after_us: u64,
     pub(super) sendings: Vec<Sending>,
-    /// Whether another process sends them again at once, while the database may still be at what it got before.
-    pub(super) again_at_once: bool,
+    /// Whether another process retries them at once, while the database may still execute the first attempt.
+    pub(super) retries_at_once: bool,
 }
 
+/// What crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CrashKind {
-    /// The process is gone, and its connections with it.
+    /// The process ends, and its connections with it.
     Process,
-    /// Whoever waited is gone, and so is the handle of the log; its appender goes on with what it has.
+    /// The handle of the log is dropped with all callers; the appender finishes what it has queued.
     Handle,
-    /// The database ends the connections.
+    /// The database terminates the connections.
     Connections,
 }
 
+/// A read from the log.
 #[derive(Debug, Clone)]
 pub(super) enum Reading {
     After {
@@ -105,7 +110,7 @@ pub(super) enum Reading {
         after: u8,
         limit: usize,
     },
-    /// The first position at the time of an event, or a microsecond before or after it.
+    /// The first position at or after the time of an event, shifted by a microsecond at most.
     Time {
         event: u8,
         shift_us: i64,
@@ -116,6 +121,7 @@ pub(super) enum Reading {
     Head,
 }
 
+/// A filter of events.
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
     pub(super) tenant: Option<usize>,
@@ -124,7 +130,7 @@ pub(super) struct Filter {
     pub(super) stream: Option<usize>,
 }
 
-/// The steps of a case.
+/// Generates the steps of a case.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), 1..=30)
 }
@@ -141,7 +147,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn sending() -> impl Strategy<Value = Sending> {
     let what = prop_oneof![
         7 => plan().prop_map(What::New),
-        2 => any::<u8>().prop_map(What::Again),
+        2 => any::<u8>().prop_map(What::Retry),
         1 => any::<u8>().prop_map(What::Reuse),
         1 => plan().prop_map(What::Twins),
     ];
@@ -168,11 +174,17 @@ fn entry(stream: usize) -> impl Strategy<Value = Entry> {
 
 fn crash() -> impl Strategy<Value = Crash> {
     let kind = prop_oneof![Just(CrashKind::Process), Just(CrashKind::Handle), Just(CrashKind::Connections)];
-    // An append takes from one to a few thousand.
+    // An append takes from one to a few milliseconds.
     let after_us = prop_oneof![0..500_u64, 500..6000_u64];
     let sendings = prop::collection::vec(sending(), 1..=8);
     (0..PROCESSES, kind, after_us, sendings, any::<bool>()).prop_map(
-        |(process, kind, after_us, sendings, again_at_once)| Crash { process, kind, after_us, sendings, again_at_once },
+        |(process, kind, after_us, sendings, retries_at_once)| Crash {
+            process,
+            kind,
+            after_us,
+            sendings,
+            retries_at_once,
+        },
     )
 }
 

@@ -1,5 +1,5 @@
-//! A process that uses the log: a handle on a runtime of its own, so that it can be killed as a process is, with all
-//! that it was at. For controls it can have a bug.
+//! A simulated process: a handle of the log on its own runtime, so that it can be killed with all its tasks. It may have a
+//! planted bug, for controls.
 
 use super::plan::PROCESSES;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -14,46 +14,47 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// What is wrong with a process. The machine must find each of them.
+/// A planted bug. The test must detect each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bug {
     None,
-    /// Of some appends it forgets which versions they expect.
+    /// It ignores the expected versions of some appends.
     ForgetsVersions,
-    /// It leaves out the streams that an append only depends on.
+    /// It omits the streams whose version an append only checks.
     ForgetsGuards,
-    /// It takes some retries for new commands.
+    /// It treats some retries as new commands.
     ForgetsCommands,
-    /// It takes another request under a known command id for a retry.
+    /// It treats another request with a known command id as a retry.
     ForgetsRequests,
     /// It answers a retry with the last positions of the log.
     AnswersRetriesWithTheHead,
-    /// It says of what was written before that it was written now.
+    /// It answers retries as if they had written the events.
     AnswersRetriesAsNew,
-    /// It writes an append to several streams to the first of them.
+    /// It writes only the events of the first stream of some appends.
     TearsAppends,
-    /// It answers some appends without writing them.
+    /// It acknowledges some appends without writing them.
     AnswersWithoutWriting,
-    /// It tells the version of a moment ago.
-    TellsOldVersions,
-    /// It leaves events out when it reads.
+    /// It reports the previous version in conflicts.
+    ReportsOldVersions,
+    /// It omits events when it reads.
     SkipsEvents,
 }
 
-/// What the follower of the tail has seen, over all processes in the same place.
+/// Position and id of the events that a subscriber of the tail has seen, over all processes with the same index.
 pub(super) type Seen = Arc<Mutex<Vec<(u64, Uuid)>>>;
 
+/// A simulated process.
 pub(super) struct Process {
-    /// By this name the database knows its connections.
+    /// The application name of its connections.
     pub(super) name: String,
-    /// Whether it refuses appends when a few wait.
+    /// Whether its queue is small, so that it refuses appends with `Busy`.
     pub(super) is_small: bool,
     runtime: Runtime,
     log: Faulty,
-    followers: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
-/// The log, seen through a bug.
+/// A log with a planted bug.
 #[derive(Clone)]
 pub(super) struct Faulty {
     log: Log,
@@ -62,29 +63,29 @@ pub(super) struct Faulty {
 }
 
 impl Process {
-    /// Starts the process at a place. A follower goes on after what was seen in this place.
-    pub(super) fn start(place: usize, options: PgConnectOptions, bug: Bug, seen: &Seen) -> Self {
-        assert!(place < PROCESSES);
+    /// Starts the process with an index. Its subscriber continues after the events in `seen`.
+    pub(super) fn start(index: usize, options: PgConnectOptions, bug: Bug, seen: &Seen) -> Self {
+        assert!(index < PROCESSES);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let name = format!("model-{place}-{}", Uuid::new_v4().simple());
+        let name = format!("model-{index}-{}", Uuid::new_v4().simple());
         let context = runtime.enter();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options.application_name(&name));
-        let is_small = place == 1;
+        let is_small = index == 1;
         let log = runtime.block_on(Log::open(pool, config(is_small))).unwrap();
-        let followers = vec![
+        let tasks = vec![
             runtime.spawn(log.tail().clone().run(std::future::pending())),
-            runtime.spawn(follow(log.clone(), seen.clone())),
+            runtime.spawn(subscribe(log.clone(), seen.clone())),
         ];
         drop(context);
         let log = Faulty { log, bug, appends: Arc::default() };
-        Self { name, is_small, runtime, log, followers }
+        Self { name, is_small, runtime, log, tasks }
     }
 
     pub(super) fn log(&self) -> &Faulty {
         &self.log
     }
 
-    /// Sends an append from within the process.
+    /// Sends an append, in a task of the process.
     pub(super) fn send(&self, append: Append) -> JoinHandle<Result<Appended, AppendError>> {
         let log = self.log.clone();
         self.runtime.spawn(async move { log.append(append).await })
@@ -99,7 +100,7 @@ impl Process {
 
     /// Drops the handle; what remains of the process ends when its appender does.
     pub(super) fn abandon(self) -> Runtime {
-        for follower in self.followers {
+        for follower in self.tasks {
             follower.abort();
         }
         self.runtime
@@ -118,9 +119,9 @@ fn config(is_small: bool) -> LogConfig {
     config
 }
 
-/// Notes what comes after what was seen before. For a moment two processes are in one place, the one that crashes and
-/// the one that comes after it: what the other has noted meanwhile is not noted again.
-async fn follow(log: Log, seen: Seen) {
+/// Records events after those seen before. For a short time two processes with the same index run, the one that crashes and
+/// its successor: events that the other has recorded meanwhile are not recorded again.
+async fn subscribe(log: Log, seen: Seen) {
     loop {
         let after = seen.lock().unwrap().last().map_or(0, |(position, _)| *position);
         match log.tail().next_after(Position::from(after), 7).await {
@@ -131,7 +132,7 @@ async fn follow(log: Log, seen: Seen) {
                 }
             }
             Err(ReadError::Closed) => return,
-            // Its connection was ended; the next one will do.
+            // Its connection was terminated; the next attempt opens another.
             Err(ReadError::Database(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => panic!("{error}"),
         }
@@ -166,7 +167,7 @@ impl Faulty {
                 Ok(Appended::Duplicate { first: first.into(), last: head.into() })
             }
             (Bug::AnswersRetriesAsNew, Ok(Appended::Duplicate { first, last })) => Ok(Appended::New { first, last }),
-            (Bug::TellsOldVersions, Err(AppendError::Conflict { stream, current })) => {
+            (Bug::ReportsOldVersions, Err(AppendError::Conflict { stream, current })) => {
                 let current = Version::from(current.get().saturating_sub(1));
                 Err(AppendError::Conflict { stream, current })
             }
@@ -191,7 +192,7 @@ impl Faulty {
         page
     }
 
-    /// The log itself, for what no bug touches.
+    /// The log without the bug.
     pub(super) fn inner(&self) -> &Log {
         &self.log
     }

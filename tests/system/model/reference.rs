@@ -1,7 +1,7 @@
-//! The log as it should be, in memory, and the judgement whether what PostgreSQL did is one of the right things.
+//! The model: a log in memory, and the check whether the behaviour of PostgreSQL is one that it allows.
 //!
-//! Where several appends are on their way at once, more than one outcome is right. The positions tell which of the
-//! orders came about; the model follows it and objects where no order allows what was written or answered.
+//! If several appends are concurrent, several outcomes are correct. The positions show the order in which they were
+//! written. The model applies them in this order, and fails if it allows the events or a response in no order.
 
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use streams::{
 };
 use uuid::Uuid;
 
-/// What is wrong, or nothing.
+/// An error describes the difference between log and model.
 pub(super) type Verdict<T = ()> = Result<T, String>;
 
 macro_rules! ensure {
@@ -22,25 +22,26 @@ macro_rules! ensure {
 }
 pub(super) use ensure;
 
-/// What the caller of an append got to know.
+/// The response to an append, as its caller knows it.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Told(Result<Appended, AppendError>),
-    /// The caller or the process was gone before the answer came.
+    Received(Result<Appended, AppendError>),
+    /// The caller or the process ended before the response.
     Lost,
 }
 
-/// An append that was sent, and its answer.
+/// An append that was sent, and its response.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) append: Append,
     pub(super) answer: Answer,
-    /// Whether its process was made to crash meanwhile, or refuses when many wait.
+    /// Whether its process crashed meanwhile.
     pub(super) may_be_unavailable: bool,
+    /// Whether its process has a small queue.
     pub(super) may_be_busy: bool,
 }
 
-/// The log, its streams and its commands.
+/// The model of the log, its streams and its commands.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     /// The position before the first event of this case.
@@ -50,7 +51,7 @@ pub(super) struct Reference {
     pub(super) commands: HashMap<Uuid, Written>,
 }
 
-/// What a command wrote, and the request that it was given with.
+/// The positions of a command's events, and the hash of its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written {
     pub(super) first: u64,
@@ -88,12 +89,12 @@ impl Reference {
         self.versions.get(key).copied().unwrap_or(0)
     }
 
-    /// Takes over what a step wrote, if there is an order of its appends that explains it and all answers.
-    pub(super) fn settle(&mut self, sent: &[Sent], written: Vec<RecordedEvent>) -> Verdict {
+    /// Applies the events that a step wrote. Fails if no order of its appends explains the events and all responses.
+    pub(super) fn apply(&mut self, sent: &[Sent], written: Vec<RecordedEvent>) -> Verdict {
         let before = self.commands.clone();
         // The versions before the step, and after each append that it wrote.
         let mut history = vec![self.versions.clone()];
-        // How many of them were written up to and with a command.
+        // The index in the history of the versions after each command.
         let mut order: HashMap<Uuid, usize> = HashMap::new();
         let mut rest = written.as_slice();
         while let Some(first) = rest.first() {
@@ -104,7 +105,7 @@ impl Reference {
                 command(append) == id && events.next().is_some_and(|event| event.event_id == first.event_id)
             };
             let found = sent.iter().find(|sent| is_of(&sent.append));
-            let append = &found.ok_or_else(|| format!("nobody sent {first:?} in this step"))?.append;
+            let append = &found.ok_or_else(|| format!("no append of this step wrote {first:?}"))?.append;
             ensure!(!self.commands.contains_key(&id), "command {id} was written again, at {}", first.position);
             rest = self.take(append, rest)?;
             history.push(self.versions.clone());
@@ -112,11 +113,11 @@ impl Reference {
         }
         for one in sent {
             let id = command(&one.append);
-            let place = order.get(&id).copied();
-            let points = &history[..place.unwrap_or(history.len())];
-            self.judge(one, before.contains_key(&id), place.is_some(), points)?;
+            let index = order.get(&id).copied();
+            let points = &history[..index.unwrap_or(history.len())];
+            self.check_response(one, before.contains_key(&id), index.is_some(), points)?;
         }
-        self.each_is_new_once(sent, &order)
+        self.check_one_is_new(sent, &order)
     }
 
     /// Applies an append whose events begin here; gives the events after it.
@@ -137,7 +138,7 @@ impl Reference {
             let key = key(append, stream);
             for event in &stream.events {
                 let Some((got, more)) = rest.split_first() else {
-                    return Err(format!("an append of several events was not written whole: {append:?}"));
+                    return Err(format!("only some events of an append were written: {append:?}"));
                 };
                 let version = self.version(&key) + 1;
                 let is_right = got.position.get() == self.head() + 1
@@ -151,7 +152,12 @@ impl Reference {
                     && got.content_is_intact();
                 ensure!(is_right, "{event:?} should be at {}, version {version}, not {got:?}", self.head() + 1);
                 let earlier = self.events.last().map(|event| event.recorded_at);
-                ensure!(earlier <= Some(got.recorded_at), "time fell to {} at {}", got.recorded_at, got.position);
+                ensure!(
+                    earlier <= Some(got.recorded_at),
+                    "the time decreased to {} at {}",
+                    got.recorded_at,
+                    got.position
+                );
                 self.versions.insert(key.clone(), version);
                 self.events.push(got.clone());
                 rest = more;
@@ -162,41 +168,43 @@ impl Reference {
         Ok(rest)
     }
 
-    /// Whether an answer is right. `points` are the versions at each moment at which the append may have been looked at
-    /// without being written.
-    fn judge(&self, sent: &Sent, was_written: bool, is_written: bool, points: &[Versions]) -> Verdict {
+    /// Checks a response. `points` are the versions of all streams at each time at which the append may have been refused.
+    fn check_response(&self, sent: &Sent, was_written: bool, is_written: bool, points: &[Versions]) -> Verdict {
         let Sent { append, answer, may_be_unavailable, may_be_busy } = sent;
         let written = self.commands.get(&command(append)).copied();
         let known = written.filter(|written| written.request == append.request);
         let known = known.map(|written| (written.first, written.last));
-        let told = match answer {
+        let response = match answer {
             Answer::Lost => return Ok(()),
-            Answer::Told(told) => told,
+            Answer::Received(response) => response,
         };
         if is_empty(append) {
-            ensure!(matches!(told, Err(AppendError::Invalid(_))), "{append:?} has no events, but: {told:?}");
+            ensure!(matches!(response, Err(AppendError::Invalid(_))), "{append:?} has no events, but: {response:?}");
             return Ok(());
         }
-        match told {
+        match response {
             Ok(Appended::New { first, last }) => {
-                ensure!(is_written, "{append:?} was answered {told:?}, but not written in this step");
-                ensure!(known == Some((first.get(), last.get())), "{append:?} is at {known:?}, not at {told:?}");
+                ensure!(is_written, "{append:?} was answered {response:?}, but not written in this step");
+                ensure!(known == Some((first.get(), last.get())), "{append:?} is at {known:?}, not at {response:?}");
             }
             Ok(Appended::Duplicate { first, last }) => {
-                ensure!(known == Some((first.get(), last.get())), "{append:?} is at {known:?}, not at {told:?}");
+                ensure!(known == Some((first.get(), last.get())), "{append:?} is at {known:?}, not at {response:?}");
             }
             Err(AppendError::CommandReused) => {
                 let is_other = written.is_some_and(|written| written.request != append.request);
-                ensure!(is_other, "{append:?} was taken for another request than {written:?}");
+                ensure!(is_other, "{append:?} was refused as another request than {written:?}");
             }
             Err(AppendError::Conflict { stream, current }) => {
-                ensure!(!was_written, "{append:?} was written before, but: {told:?}");
+                ensure!(!was_written, "{append:?} was written before, but: {response:?}");
                 let is_reason = |entry: &StreamAppend| {
                     let key = key(append, entry);
                     let is_possible = |versions: &Versions| versions.get(&key).copied().unwrap_or(0) == current.get();
                     key == *stream && !fits(entry.expected, current.get()) && points.iter().any(is_possible)
                 };
-                ensure!(append.streams.iter().any(is_reason), "no conflict with {append:?} at {points:?}: {told:?}");
+                ensure!(
+                    append.streams.iter().any(is_reason),
+                    "no conflict with {append:?} at {points:?}: {response:?}"
+                );
             }
             Err(AppendError::Indeterminate(_) | AppendError::Unavailable(_) | AppendError::Closed)
                 if *may_be_unavailable => {}
@@ -206,47 +214,51 @@ impl Reference {
         Ok(())
     }
 
-    /// Of the answers about a command that was written, one says that it was written now. None may say so where an
-    /// answer got lost.
-    fn each_is_new_once(&self, sent: &[Sent], order: &HashMap<Uuid, usize>) -> Verdict {
+    /// Exactly one response of a written command must be that it is new, or none if a response was lost or unknown.
+    fn check_one_is_new(&self, sent: &[Sent], order: &HashMap<Uuid, usize>) -> Verdict {
         for id in order.keys() {
             let answers: Vec<_> = sent.iter().filter(|sent| command(&sent.append) == *id).map(|s| &s.answer).collect();
-            let is_new = |answer: &&&Answer| matches!(answer, Answer::Told(Ok(Appended::New { .. })));
-            let is_unknown =
-                |answer: &&&Answer| matches!(answer, Answer::Lost | Answer::Told(Err(AppendError::Indeterminate(_))));
+            let is_new = |answer: &&&Answer| matches!(answer, Answer::Received(Ok(Appended::New { .. })));
+            let is_unknown = |answer: &&&Answer| {
+                matches!(answer, Answer::Lost | Answer::Received(Err(AppendError::Indeterminate(_))))
+            };
             let new = answers.iter().filter(is_new).count();
             let unknown = answers.iter().filter(is_unknown).count();
-            ensure!(new == 1 || (new == 0 && unknown > 0), "command {id} was written, and the answers are {answers:?}");
+            ensure!(
+                new == 1 || (new == 0 && unknown > 0),
+                "command {id} was written, but its responses are {answers:?}"
+            );
         }
         Ok(())
     }
 
-    /// What a page of a filter after a position holds.
+    /// A page of events after a position that match a filter.
     pub(super) fn after(&self, position: u64, filter: &ReadFilter, limit: usize) -> Vec<RecordedEvent> {
         let beyond = self.events.iter().filter(|event| event.position.get() > position);
-        beyond.filter(|event| wants(filter, event)).take(limit).cloned().collect()
+        beyond.filter(|event| matches(filter, event)).take(limit).cloned().collect()
     }
 
-    /// What a page of a filter before a position holds, the latest first.
+    /// A page of events before a position that match a filter, the latest first.
     pub(super) fn before(&self, position: u64, filter: &ReadFilter, limit: usize) -> Vec<RecordedEvent> {
         let beyond = self.events.iter().rev().filter(|event| event.position.get() < position);
-        beyond.filter(|event| wants(filter, event)).take(limit).cloned().collect()
+        beyond.filter(|event| matches(filter, event)).take(limit).cloned().collect()
     }
 
+    /// A page of a stream after a version.
     pub(super) fn stream(&self, key: &StreamKey, after: u64, limit: usize) -> Vec<RecordedEvent> {
         let of_stream = self.events.iter().filter(|event| event.stream == *key && event.version.get() > after);
         of_stream.take(limit).cloned().collect()
     }
 
-    /// The first position at or after a time.
+    /// The first position at or after a time, or the position of the next event.
     pub(super) fn position_at(&self, moment: DateTime<Utc>) -> u64 {
         let first = self.events.iter().find(|event| event.recorded_at >= moment);
         first.map_or(self.head() + 1, |event| event.position.get())
     }
 }
 
-/// What a filter means, told apart from how the log says it.
-fn wants(filter: &ReadFilter, event: &RecordedEvent) -> bool {
+/// Whether an event matches a filter, implemented independently of the log.
+fn matches(filter: &ReadFilter, event: &RecordedEvent) -> bool {
     if filter.tenant.as_ref().is_some_and(|tenant| event.stream.tenant != *tenant) {
         return false;
     }

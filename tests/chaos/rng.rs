@@ -1,32 +1,35 @@
-//! All randomness of a run, from one seed.
+//! All random choices of a run, from one seed.
 
-use crate::history::{Command, Part};
+use crate::history::{Command, StreamChange};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-pub(crate) struct Dice(StdRng);
+pub(crate) struct SeededRng(StdRng);
 
-impl Dice {
-    /// Everybody in a run throws dice of his own, told by his name.
+impl SeededRng {
+    /// The generator of one part of a run, such as a client, derived from the seed and the name of the part.
     pub(crate) fn new(seed: u64, name: &str) -> Self {
         let own = Uuid::new_v5(&Uuid::from_u64_pair(seed, 0), name.as_bytes()).as_u64_pair();
         Self(StdRng::seed_from_u64(own.0 ^ own.1))
     }
 
-    /// A number from 0 on, below a limit.
+    /// A number from 0 to below a limit.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0.random_range(0..limit)
     }
 
+    /// A valid index of a non-empty slice of this length.
     pub(crate) fn index(&mut self, length: usize) -> usize {
         self.0.random_range(0..length)
     }
 
+    /// True with a probability of 1 in `count`.
     pub(crate) fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
+    /// One of the elements of a non-empty slice.
     pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.index(of.len())]
     }
@@ -35,19 +38,19 @@ impl Dice {
         uuid::Builder::from_random_bytes(self.0.random()).into_uuid()
     }
 
-    /// One to three new events for a stream.
-    pub(crate) fn part(&mut self, stream: Uuid, expected: Option<u64>) -> Part {
+    /// Appends one to three new events to a stream.
+    pub(crate) fn change(&mut self, stream: Uuid, expected: Option<u64>) -> StreamChange {
         let events = (0..=self.below(3)).map(|_| self.id()).collect();
-        Part { stream, expected, events }
+        StreamChange { stream, expected, events }
     }
 
-    pub(crate) fn command(&mut self, parts: Vec<Part>) -> Command {
-        Command { id: self.id(), parts }
+    pub(crate) fn command(&mut self, changes: Vec<StreamChange>) -> Command {
+        Command { id: self.id(), changes }
     }
 
     pub(crate) fn command_on_new_stream(&mut self) -> Command {
         let stream = self.id();
-        let part = self.part(stream, Some(0));
-        self.command(vec![part])
+        let change = self.change(stream, Some(0));
+        self.command(vec![change])
     }
 }

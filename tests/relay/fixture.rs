@@ -1,4 +1,4 @@
-//! A log, its topics, and who appends meanwhile.
+//! A log, its topics, and writers that append meanwhile.
 
 use crate::checker::{self, Message};
 use crate::worker::Job;
@@ -16,10 +16,11 @@ use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, event, r
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// As many streams as are written to in turn.
+/// The number of streams that are written to.
 const STREAMS: usize = 40;
 
-pub(crate) struct Stage {
+/// A database with a log, and a topic prefix of its own.
+pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
     pub(crate) log: Log,
     pub(crate) brokers: String,
@@ -27,36 +28,38 @@ pub(crate) struct Stage {
     streams: Vec<Uuid>,
 }
 
-impl Stage {
-    /// With the broker that all tests share.
+impl Fixture {
+    /// With the broker of the test services.
     pub(crate) async fn shared() -> Self {
         Self::new(required_variable("APEX_TEST_KAFKA_BROKERS")).await
     }
 
+    /// With a new database and a broker.
     pub(crate) async fn new(brokers: String) -> Self {
         Self::on(TestDatabase::new().await, brokers).await
     }
 
+    /// With a database and a broker.
     pub(crate) async fn on(database: TestDatabase, brokers: String) -> Self {
         let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
         let streams = (0..STREAMS).map(|_| Uuid::new_v4()).collect();
         Self { database, log, brokers, prefix: format!("relay-{}", Uuid::new_v4().simple()), streams }
     }
 
-    /// A relay without faults.
+    /// The job of a relay process without faults.
     pub(crate) fn job(&self) -> Job {
         Job {
             url: self.database.url.clone(),
             brokers: self.brokers.clone(),
             prefix: self.prefix.clone(),
-            death: None,
+            kill_at: None,
             has_bug: false,
-            is_of_state: false,
-            halt: None,
+            relays_state: false,
+            stop_at: None,
         }
     }
 
-    /// Appends so many times to each stream, in several categories.
+    /// Appends to each stream a number of times, in several categories.
     pub(crate) async fn append(&self, times: usize) {
         for _ in 0..times {
             for answer in append_all(&self.log, appends(&self.streams)).await {
@@ -65,8 +68,8 @@ impl Stage {
         }
     }
 
-    /// Appends until told to stop.
-    pub(crate) fn keep_appending(&self) -> Appending {
+    /// Starts a task that appends until it is stopped.
+    pub(crate) fn start_appending(&self) -> Appending {
         let (log, streams, stop) = (self.log.clone(), self.streams.clone(), Arc::new(AtomicBool::new(false)));
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
@@ -80,21 +83,22 @@ impl Stage {
         Appending { stop, task }
     }
 
-    pub(crate) async fn relayed(&self) -> Position {
+    /// The relay's checkpoint.
+    pub(crate) async fn checkpoint(&self) -> Position {
         relay_checkpoint(&self.database.pool).await.unwrap()
     }
 
     /// Waits until the relay's checkpoint is beyond a position.
     pub(crate) async fn wait_beyond(&self, position: Position) {
-        wait_until("the relay goes on", async || self.relayed().await > position).await;
+        wait_until("the relay progresses", async || self.checkpoint().await > position).await;
     }
 
-    /// Waits until the relay's checkpoint is the end of the log.
+    /// Waits until the relay's checkpoint is the head of the log.
     pub(crate) async fn wait_for_relay(&self) {
-        wait_until("the relay catches up", async || self.relayed().await >= self.log.head().await.unwrap()).await;
+        wait_until("the relay catches up", async || self.checkpoint().await >= self.log.head().await.unwrap()).await;
     }
 
-    /// Everything in the log.
+    /// All events of the log.
     pub(crate) async fn events(&self) -> Vec<RecordedEvent> {
         let mut pages = self.log.pages(Position::ZERO, ReadFilter::default(), 1000);
         let mut events = Vec::new();
@@ -104,19 +108,19 @@ impl Stage {
         events
     }
 
-    /// What is wrong with the topics, and how many messages they have.
+    /// Compares the topics with the log. Returns the violations and the number of messages.
     pub(crate) async fn check(&self) -> (Vec<String>, usize) {
         let (brokers, prefix) = (self.brokers.clone(), self.prefix.clone());
         let messages = tokio::task::spawn_blocking(move || consume(&brokers, &prefix)).await.unwrap();
         (checker::violations(&messages, &self.events().await, &self.prefix), messages.len())
     }
 
-    /// Waits for the relay and holds the topics against the log; the number of messages.
+    /// Waits for the relay, and asserts that the topics agree with the log. Returns the number of messages.
     pub(crate) async fn verify(&self) -> usize {
         self.wait_for_relay().await;
         let (violations, messages) = self.check().await;
         assert!(violations.is_empty(), "{violations:#?}");
-        assert!(messages > 0, "nothing was published: it proves nothing");
+        assert!(messages > 0, "nothing was published, so nothing was tested");
         messages
     }
 }
@@ -132,6 +136,7 @@ fn appends(streams: &[Uuid]) -> Vec<streams::Append> {
         .collect()
 }
 
+/// A task that appends.
 pub(crate) struct Appending {
     stop: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -144,13 +149,14 @@ impl Appending {
     }
 }
 
+/// A consumer without a group.
 pub(crate) fn consumer(brokers: &str) -> BaseConsumer {
     let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", brokers).set("group.id", "nobody").set("enable.partition.eof", "true");
+    client.set("bootstrap.servers", brokers).set("group.id", "unused").set("enable.partition.eof", "true");
     client.create().unwrap()
 }
 
-/// Everything in the topics of the log, partition by partition.
+/// All messages in the topics of the log, in the order of each partition.
 pub(crate) fn consume(brokers: &str, prefix: &str) -> Vec<Message> {
     let topics: Vec<_> = domain::Event::CATEGORIES.iter().map(|category| format!("{prefix}.{category}")).collect();
     let messages = read(brokers, &topics);
@@ -165,7 +171,7 @@ pub(crate) fn consume(brokers: &str, prefix: &str) -> Vec<Message> {
         .collect()
 }
 
-/// Partition, key and payload of everything in some topics.
+/// Partition, key and payload of all messages in some topics.
 pub(crate) fn consume_topics(brokers: &str, topics: &[String]) -> Vec<(i32, String, Vec<u8>)> {
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let messages = read(brokers, topics);
@@ -175,7 +181,7 @@ pub(crate) fn consume_topics(brokers: &str, topics: &[String]) -> Vec<(i32, Stri
         .collect()
 }
 
-/// A topic that was made a moment ago may have no leader yet.
+/// The watermarks of a partition. Retries, since a new topic may have no leader yet.
 fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -187,9 +193,10 @@ fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64
     }
 }
 
+/// Reads all messages of some topics.
 fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
     let consumer = consumer(brokers);
-    let mut left = Vec::new();
+    let mut remaining = Vec::new();
     let mut from = TopicPartitionList::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
@@ -197,26 +204,26 @@ fn read(brokers: &str, topics: &[String]) -> Vec<OwnedMessage> {
             let (low, high) = watermarks(&consumer, topic, partition.id());
             if high > low {
                 from.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-                left.push((topic.clone(), partition.id(), high));
+                remaining.push((topic.clone(), partition.id(), high));
             }
         }
     }
     consumer.assign(&from).unwrap();
     let (mut messages, deadline) = (Vec::new(), Instant::now() + TIMEOUT);
-    while !left.is_empty() {
-        assert!(Instant::now() < deadline, "no more messages, though there are some in {left:?}");
+    while !remaining.is_empty() {
+        assert!(Instant::now() < deadline, "timed out, waiting for messages of {remaining:?}");
         let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };
         let message = match message {
             Ok(message) => message,
-            // Where transactions end, there are offsets without a message.
+            // The last offset may be a transaction marker, which is no message.
             Err(KafkaError::PartitionEOF(number)) => {
-                left.retain(|(_, id, _)| topics.len() > 1 || *id != number);
+                remaining.retain(|(_, id, _)| topics.len() > 1 || *id != number);
                 continue;
             }
             Err(error) => panic!("{error}"),
         };
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        left.retain(|(name, id, high)| name != topic || *id != partition || offset + 1 < *high);
+        remaining.retain(|(name, id, high)| name != topic || *id != partition || offset + 1 < *high);
         messages.push(message.detach());
     }
     messages
