@@ -1,7 +1,7 @@
 //! The command line: complete reports, orderly shutdown, completions, man pages, and the README's example output.
 
 use serde_json::json;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use std::path::Path;
 use std::time::Instant;
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample};
@@ -41,12 +41,13 @@ async fn a_report_catches_up_with_the_log_when_no_server_runs() {
 
 #[tokio::test]
 async fn a_report_that_cannot_catch_up_fails() {
-    let database = TestDatabase::new().await.unverified();
+    let database = TestDatabase::new().await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    // The read model is fed from Kafka, but no worker runs.
+    // No worker gets the checkpoints of the read model.
     let mut owner = database.owner().await;
-    let feed = "update apex.checkpoints set source = 'kafka' where follower = 'calls'";
-    sqlx::query(feed).execute(&mut owner).await.unwrap();
+    let mut held = owner.begin().await.unwrap();
+    let lock = "select from apex.checkpoints where follower = 'calls' for update";
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
     database.run(&["import", "--no-wait", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     for format in ["table", "csv", "json"] {
         let output = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
