@@ -5,8 +5,8 @@ use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
 use projections::{
-    Applied, Batch, Comparison, Policy, PolicyError, PolicyWorker, Projection, SessionSettings,
-    Worker, WorkerConfig, by_name, verify,
+    Applied, Batch, Comparison, Policy, PolicyError, PolicyWorker, Projection, SessionSettings, Worker, WorkerConfig,
+    by_name, verify,
 };
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
