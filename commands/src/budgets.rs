@@ -1,24 +1,28 @@
-//! Commands to budgets: a budget of an agent needs the agent.
+//! Commands to budgets. A budget of an agent requires that the agent is registered.
 
-use crate::{AgentRefusal, Commands, Context, Error, Outcome};
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::Commands;
+use crate::guards::AgentRejection;
+use crate::outcome::Outcome;
 use domain::budget::{Budget, BudgetCommand, BudgetError, BudgetScope};
 use domain::{Aggregate, BudgetId};
 use thiserror::Error as ThisError;
 
-/// Why a command to a budget is refused.
+/// Why a command to a budget is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum BudgetRefusal {
-    /// By the budget.
+pub enum BudgetRejection {
+    /// The budget rejects it.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// By the agent whose spending it is to count.
+    /// The agent whose spending the budget counts is not registered.
     #[error(transparent)]
-    Agent(#[from] AgentRefusal),
+    Agent(#[from] AgentRejection),
 }
 
 impl Commands {
-    /// Executes a command to a budget. Defining one of an agent needs an agent that is registered, whatever its status:
-    /// costs of one that is retired may still come in.
+    /// Executes a command to a budget. Defining a budget of an agent requires that the agent is registered. Its status
+    /// does not matter: costs of a retired agent may still be reported.
     ///
     /// # Errors
     /// As for [`Commands::execute`].
@@ -27,7 +31,7 @@ impl Commands {
         context: &Context,
         id: BudgetId,
         command: BudgetCommand,
-    ) -> Result<Outcome<Budget>, Error<BudgetRefusal>> {
+    ) -> Result<Outcome<Budget>, Error<BudgetRejection>> {
         let agent_id = match &command {
             BudgetCommand::Define { terms, .. } => match terms.scope {
                 BudgetScope::Agent { agent_id } => Some(agent_id),
@@ -41,7 +45,7 @@ impl Commands {
                 None => Ok(Vec::new()),
             }
         };
-        let decide = |budget: &Budget| budget.decide(command.clone()).map_err(BudgetRefusal::Budget);
+        let decide = |budget: &Budget| budget.decide(command.clone()).map_err(BudgetRejection::Budget);
         self.run(context, id.0, false, decide, guards).await
     }
 }

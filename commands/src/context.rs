@@ -1,4 +1,4 @@
-//! On whose behalf a command runs.
+//! Who gives a command, under which id, and for which tenant.
 
 use domain::TenantId;
 use opentelemetry::trace::TraceContextExt;
@@ -6,40 +6,41 @@ use streams::{Metadata, RequestHash, Version};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
-/// Names that this program itself acts under.
+/// Actor names that only this program itself uses.
 const RESERVED_ACTORS: [&str; 3] = ["apex", "demo", "simulation"];
-/// What the names of its parts begin with: `policy:budget-alerts`, `import:otlp`. The others are kept for later.
+/// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`. Those without a component
+/// are reserved for later.
 const RESERVED_ACTOR_PREFIXES: [&str; 4] = ["apex:", "import:", "policy:", "system:"];
 
-/// Whether a name is one that only this program itself acts under: no caller may claim it, or the log would say of the
-/// caller's command that a policy gave it.
+/// Whether an actor name is reserved for this program. No caller may use it: otherwise the log would attribute the
+/// caller's command to a component such as a policy.
 #[must_use]
 pub fn is_reserved_actor(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     RESERVED_ACTORS.contains(&name.as_str()) || RESERVED_ACTOR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Who gives a command, under which id, and in which larger whole.
+/// The tenant, actor and ids that a command is executed with.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Whose data it is about.
+    /// The tenant whose streams the command changes.
     pub tenant: TenantId,
-    /// The person, agent or policy.
+    /// The person, agent or policy that gives the command.
     pub actor: String,
-    /// The command's id; the same for each retry.
+    /// The id of the command; the same for each retry.
     pub command_id: Uuid,
-    /// What it all belongs to; the command itself where nothing larger is known.
+    /// The id shared by all commands and events of one larger operation; the command id if there is none.
     pub correlation_id: Uuid,
-    /// The event that it reacts to.
+    /// The id of the event that the command reacts to, if any.
     pub causation_id: Option<Uuid>,
-    /// The version that the aggregate must have for the command to be decided at all; any if none is given.
+    /// The version that the aggregate must have for the command to be decided; none accepts any version.
     pub expected_version: Option<Version>,
-    /// What the client sent, where that is known: tells another command under the same id from a retry.
+    /// The hash of what the client sent, if known. It distinguishes a retry from a different command under the same id.
     pub request: Option<RequestHash>,
 }
 
 impl Context {
-    /// A command that belongs to nothing larger.
+    /// A command on its own: its correlation id is the command id, and nothing caused it.
     #[must_use]
     pub fn new(tenant: TenantId, actor: impl Into<String>, command_id: Uuid) -> Self {
         Self {
@@ -64,9 +65,8 @@ impl Context {
     }
 }
 
-/// The current span in the form of W3C Trace Context, if it is part of a trace.
-#[must_use]
-pub fn current_traceparent() -> Option<String> {
+/// The current span as a W3C `traceparent`; none if it is not part of a trace.
+fn current_traceparent() -> Option<String> {
     let context = tracing::Span::current().context();
     let span = context.span();
     let span = span.span_context();

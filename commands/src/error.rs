@@ -3,44 +3,47 @@
 use streams::{AppendError, ReadError, Version};
 use thiserror::Error;
 
-/// `E` is the aggregate's own refusal.
+/// Why a command was not executed. `E` is the aggregate's own rejection.
 #[derive(Debug, Error)]
 pub enum Error<E: std::error::Error + 'static> {
-    /// The aggregate refuses. Nothing was written, and trying again will not help.
+    /// The aggregate rejects the command. Nothing was written, and a retry will not help.
     #[error(transparent)]
     Rejected(E),
-    /// The aggregate is not at the version that the command was given for. Nothing was written.
-    #[error("the aggregate is at version {current}, not at {expected}")]
+    /// The aggregate does not have the version that the command expects. Nothing was written.
+    #[error(
+        "the aggregate is at version {current}, the command expects version {expected}: read it again and decide anew"
+    )]
     WrongVersion {
-        /// What the command expects.
+        /// The version that the command expects.
         expected: Version,
-        /// Where the aggregate is.
+        /// The version of the aggregate.
         current: Version,
     },
-    /// Another command was executed under this id. Nothing was written.
-    #[error("the command id belongs to another command that was executed before: give this one an id of its own")]
+    /// A different command was executed under this id. Nothing was written.
+    #[error("another command was executed under this command id: give each command an id of its own")]
     CommandIdReused,
-    /// Others were faster, every time. Nothing was written; trying again may help.
-    #[error("the aggregate is changed by others all the time; try again")]
+    /// Other writers changed the aggregate during every attempt. Nothing was written; a retry may help.
+    #[error("other commands kept changing the aggregate during every attempt; retry with the same command id")]
     Contended,
-    /// The log did not take the events.
+    /// The log did not accept the events. Nothing was written unless it is [`AppendError::Indeterminate`].
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The aggregate could not be loaded.
+    /// The aggregate could not be read from the log.
     #[error(transparent)]
     Load(#[from] ReadError),
-    /// A stored event is not one that this code knows: it was written by a newer Apex, or is damaged.
-    #[error("a stored event of the aggregate cannot be read")]
+    /// A stored event cannot be decoded: a newer version of Apex wrote it, or it is damaged.
+    #[error("a stored event of the aggregate cannot be decoded")]
     Decode(#[from] domain::DecodeError),
-    /// An event cannot be written as JSON.
-    #[error("an event cannot be written")]
+    /// A new event cannot be written as JSON.
+    #[error("an event cannot be encoded as JSON")]
     Encode(#[from] domain::EncodeError),
 }
 
 impl<E: std::error::Error + 'static> Error<E> {
-    /// Whether the same command, under the same id, may go better later: the database was busy or away for a moment.
+    /// Whether a retry under the same command id may succeed, for example because the database was busy or unreachable
+    /// for a moment.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Contended => true,
             Self::Append(error) => error.is_retryable(),
@@ -50,20 +53,6 @@ impl<E: std::error::Error + 'static> Error<E> {
             | Self::CommandIdReused
             | Self::Decode(_)
             | Self::Encode(_) => false,
-        }
-    }
-
-    /// The same error with another refusal.
-    pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
-        match self {
-            Self::Rejected(refusal) => Error::Rejected(map(refusal)),
-            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
-            Self::CommandIdReused => Error::CommandIdReused,
-            Self::Contended => Error::Contended,
-            Self::Append(error) => Error::Append(error),
-            Self::Load(error) => Error::Load(error),
-            Self::Decode(error) => Error::Decode(error),
-            Self::Encode(error) => Error::Encode(error),
         }
     }
 }

@@ -1,17 +1,20 @@
-//! Load, decide, append, try again.
+//! The attempt loop: load, decide, append, retry.
 
-use crate::known::{Known, KnownAggregates, Slot};
-use crate::load::{Loaded, key};
+use crate::append::{Guard, build_append};
+use crate::cache::{AggregateCache, CacheEntry, CachedAggregate};
+use crate::context::Context;
+use crate::error::Error;
+use crate::loaded::{AsOf, Loaded};
+use crate::loader::{Loader, stream_key};
+use crate::observe;
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::retry::backoff;
 use crate::snapshots::Snapshots;
-use crate::{Context, Error, observe};
-use domain::{Aggregate, EventCodec, derived_id};
+use domain::{Aggregate, TenantId};
 use rand::Rng;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-use streams::{
-    Append, AppendError, Appended, Expected, Log, NewEvent, PendingAppend, Position, StreamAppend, StreamKey, Version,
-};
+use streams::{AppendError, Appended, Log, PendingAppend, Position, StreamKey, Version};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -19,15 +22,14 @@ use uuid::Uuid;
 /// Settings of the executor.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandsConfig {
-    /// Aggregates kept in memory.
+    /// The number of aggregates that are cached in memory.
     pub cached_aggregates: u64,
-    /// How often a command is tried before it is given up as contended or unavailable.
+    /// The number of attempts after which a command fails as contended or unavailable.
     pub max_attempts: u32,
-    /// A snapshot is taken of a stream each time that it has grown by so many events; 0 for none, which also ignores
-    /// those that are there.
+    /// The number of events by which a stream grows between two snapshots; 0 neither takes nor reads snapshots.
     pub snapshot_every_events: u64,
-    /// Reads of the log at the same time. Whoever comes later waits for as long as it takes: the limit is to be below the
-    /// number of connections of the log's pool, which gives up on who has waited for long.
+    /// The number of concurrent reads of the log. Further reads wait without a timeout, so the limit should be below the
+    /// number of connections of the log's pool, which has one.
     pub max_reads: usize,
 }
 
@@ -42,81 +44,69 @@ impl Default for CommandsConfig {
     }
 }
 
-/// As many as half of the connections that a process has by default.
+/// Half of the connections that a process has by default.
 const MAX_READS: usize = 8;
-
-/// Reading and folding so many events takes milliseconds.
+/// Reading and folding this many events takes milliseconds.
 const SNAPSHOT_EVERY_EVENTS: u64 = 500;
-/// The pause after a first failure; it doubles, with jitter, up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LAST_PAUSE: Duration = Duration::from_millis(1000);
-
-/// What a command came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutcomeKind {
-    /// Events were appended.
-    Done,
-    /// What was asked for held already.
-    AlreadyDone,
-    /// The same command was executed before.
-    Duplicate,
-}
-
-/// A command that was not refused.
-#[derive(Debug, Clone)]
-pub struct Outcome<A> {
-    /// What it came to.
-    pub kind: OutcomeKind,
-    /// Where its last event stands; for [`OutcomeKind::AlreadyDone`] where the aggregate's last event stands. A query
-    /// that waits for this position sees the result.
-    pub position: Position,
-    /// The aggregate afterwards.
-    pub aggregate: Arc<Loaded<A>>,
-}
-
-/// A stream that an append depends on without changing it.
-pub(crate) struct Guard {
-    pub(crate) category: Arc<str>,
-    pub(crate) id: Uuid,
-    pub(crate) version: Version,
-}
 
 /// Executes commands against the log; cheap to clone.
 #[derive(Clone)]
 pub struct Commands {
-    pub(crate) log: Log,
-    pub(crate) known: KnownAggregates,
-    pub(crate) snapshots: Snapshots,
-    /// Permits to read the log.
-    pub(crate) reads: Arc<Semaphore>,
+    pub(crate) loader: Loader,
     config: CommandsConfig,
 }
 
 impl Commands {
-    /// An executor on a log, with a task that takes snapshots and ends with the last handle.
+    /// An executor on a log. It spawns a task that writes snapshots and ends with the last handle.
     #[must_use]
     pub fn new(log: Log, config: CommandsConfig) -> Self {
-        let snapshots = Snapshots::start(log.clone(), config.snapshot_every_events);
-        let reads = Arc::new(Semaphore::new(config.max_reads.max(1)));
-        Self { log, known: KnownAggregates::new(config.cached_aggregates), snapshots, reads, config }
+        let loader = Loader {
+            snapshots: Snapshots::start(log.clone(), config.snapshot_every_events),
+            log,
+            cache: AggregateCache::new(config.cached_aggregates),
+            read_permits: Arc::new(Semaphore::new(config.max_reads.max(1))),
+        };
+        Self { loader, config }
     }
 
-    /// Takes the snapshots that are still to be taken, and ends the task that takes them. To be called before the log's
-    /// connections are closed; later commands take no snapshots.
+    /// Writes the pending snapshots and ends the task that writes them. Call it before the log's connections are closed;
+    /// later commands take no snapshots.
     pub async fn close(&self) {
-        self.snapshots.close().await;
+        self.loader.snapshots.close().await;
     }
 
-    /// The log.
+    /// The log that commands append to.
     #[must_use]
     pub fn log(&self) -> &Log {
-        &self.log
+        &self.loader.log
+    }
+
+    /// The aggregate as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
+    pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
+        self.loader.load(&stream_key::<A>(tenant, id)).await
+    }
+
+    /// The aggregate as it was at a point in the log or in time.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
+    pub async fn load_as_of<A: Aggregate>(
+        &self,
+        tenant: &TenantId,
+        id: Uuid,
+        as_of: AsOf,
+    ) -> Result<Loaded<A>, Error<A::Error>> {
+        self.loader.load_as_of(&stream_key::<A>(tenant, id), as_of).await
     }
 
     /// Executes a command.
     ///
     /// # Errors
-    /// [`Error`]; nothing was written unless it is [`AppendError::Indeterminate`].
+    /// [`Error::Rejected`] if the aggregate rejects the command; else the [`Error`] that says why it was not executed.
+    /// Nothing was written, unless it is [`AppendError::Indeterminate`].
     pub async fn execute<A: Aggregate>(
         &self,
         context: &Context,
@@ -127,8 +117,8 @@ impl Commands {
             .await
     }
 
-    /// Executes a command on an aggregate that is most likely new, without looking first: the expected version finds
-    /// out. Saves a read for each item of an import.
+    /// Executes a command on an aggregate that is most likely new, without reading its stream first: if the stream
+    /// exists, the expected version fails and the command is retried. Saves a read per item of an import.
     ///
     /// # Errors
     /// As for [`Commands::execute`].
@@ -142,7 +132,8 @@ impl Commands {
             .await
     }
 
-    /// The loop. `guards` names further streams that the decision rests on; it is asked before each attempt.
+    /// Executes a decision on an aggregate. `guards` loads further streams that the decision depends on; it is called
+    /// before each attempt.
     pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static, G>(
         &self,
         context: &Context,
@@ -155,11 +146,11 @@ impl Commands {
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
         let span = tracing::info_span!("command", category = A::CATEGORY, %id, command_id = %context.command_id);
-        let mut unknown = None;
-        let key = key::<A>(&context.tenant, id);
-        let done = self.attempts(context, key, assume_new, decide, guards, &mut unknown).instrument(span).await;
-        // Once it is not known whether an attempt was written, no later failure may say that nothing was.
-        done.map_err(|error| unknown.map_or(error, Error::Append))
+        let mut indeterminate = None;
+        let key = stream_key::<A>(&context.tenant, id);
+        let result = self.attempts(context, key, assume_new, decide, guards, &mut indeterminate).instrument(span).await;
+        // Once an attempt may have been written, no later failure may say that nothing was.
+        result.map_err(|error| indeterminate.map_or(error, Error::Append))
     }
 
     async fn attempts<A: Aggregate, E: std::error::Error + 'static, G>(
@@ -169,199 +160,164 @@ impl Commands {
         assume_new: bool,
         decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
         guards: impl Fn() -> G,
-        unknown: &mut Option<AppendError>,
+        indeterminate: &mut Option<AppendError>,
     ) -> Result<Outcome<A>, Error<E>>
     where
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
-        let slot = self.known.slot::<A>(&key);
+        let entry = self.loader.cache.entry::<A>(&key);
         for attempt in 0.. {
             if attempt > 0 || !assume_new {
-                self.make_sure::<A, E>(&key, &slot).await?;
+                self.loader.refresh_if_stale::<A, E>(&key, &entry).await?;
             }
-            let decided = match guards().await {
-                Ok(guards) => self.decide(context, &key, &mut slot.lock(), guards, &decide),
-                Err(_) => Ok(Decision::Nothing(None)),
+            let decision = match guards().await {
+                Ok(guards) => self.decide(context, &key, &mut entry.lock(), guards, &decide),
+                Err(_) => Ok(Decision::NoEvents(None)),
             };
-            let error = match decided {
-                Ok(Decision::Events(handed_in)) => match self.conclude(&key, &slot, handed_in).await {
+            let error = match decision {
+                Ok(Decision::Submitted(decided)) => match self.await_commit(&key, &entry, decided).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(Error::Append(error)) => error,
                     Err(error) => return Err(error),
                 },
-                Ok(Decision::Nothing(written)) => {
-                    if let Some(outcome) = self.nothing(context, &key, &slot, &decide, &guards, written).await? {
+                Ok(Decision::NoEvents(commit_watch)) => {
+                    let rechecked =
+                        self.recheck_on_committed(context, &key, &entry, &decide, &guards, commit_watch).await?;
+                    if let Some(outcome) = rechecked {
                         return Ok(outcome);
                     }
-                    // By now it is not nothing any more: others were faster.
+                    // On the committed state there are events to append: decide again.
                     AppendError::ChainAborted
                 }
                 Err(Error::Append(error)) => error,
                 Err(error) => return Err(error),
             };
             if let AppendError::Indeterminate(_) = &error {
-                *unknown = Some(error.clone());
+                *indeterminate = Some(error.clone());
             }
-            self.pause(attempt, error).await?;
+            let longest = backoff(attempt, self.config.max_attempts, error)?;
+            if !longest.is_zero() {
+                let jitter = rand::rng().random_range(0.5..1.0);
+                tokio::time::sleep(longest.mul_f64(jitter)).await;
+            }
         }
         Err(Error::Contended)
     }
 
-    /// Decides on the newest state, and hands in what comes of it before anybody else may decide.
+    /// Decides on the newest state, and submits the append before any other command may decide.
     fn decide<A: Aggregate, E: std::error::Error + 'static>(
         &self,
         context: &Context,
         key: &StreamKey,
-        known: &mut Known<A>,
+        cached: &mut CachedAggregate<A>,
         guards: Vec<Guard>,
         decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
     ) -> Result<Decision<A>, Error<E>> {
-        let before = known.newest();
-        let events = match check(context, &before, decide) {
+        let before = cached.newest();
+        let events = match check_and_decide(context, &before, decide) {
             Ok(events) if !events.is_empty() => events,
-            _ => return Ok(Decision::Nothing(known.written())),
+            _ => return Ok(Decision::NoEvents(cached.commit_watch())),
         };
-        let append = prepare(context, key, before.version, &events, guards)?;
-        let chain = known.chain();
-        let submitted = self.log.submit(append, Some(&chain))?;
+        let append = build_append(context, key, before.version, &events, guards)?;
+        let chain = cached.chain();
+        let append = self.loader.log.submit(append, Some(&chain))?;
         let state = events.iter().fold(A::clone(&before.state), |state, event| state.evolve(event));
         let version = Version::from(before.version.get() + events.len() as u64);
         let after = Arc::new(Loaded { state: Arc::new(state), version, position: before.position });
-        let written = known.decided(after.clone(), chain);
-        Ok(Decision::Events(HandedIn { before, events, after, submitted, written }))
+        let committed = cached.push_pending(after.clone(), chain);
+        Ok(Decision::Submitted(SubmittedDecision { before, events, after, append, committed }))
     }
 
-    /// Waits for what became of a decision.
-    async fn conclude<A: Aggregate, E: std::error::Error + 'static>(
+    /// Waits until the append of a decision is committed, or fails.
+    async fn await_commit<A: Aggregate, E: std::error::Error + 'static>(
         &self,
         key: &StreamKey,
-        slot: &Arc<Slot<A>>,
-        handed_in: HandedIn<A>,
+        entry: &Arc<CacheEntry<A>>,
+        decision: SubmittedDecision<A>,
     ) -> Result<Outcome<A>, Error<E>> {
-        let HandedIn { before, events, after, submitted, written } = handed_in;
-        let known = slot.clone();
-        // A task of its own: others have built on this decision, and need to know even if its caller goes away.
-        let concluded = tokio::spawn(async move {
-            let appended = submitted.result().await?;
+        let SubmittedDecision { before, events, after, append, committed } = decision;
+        let shared = entry.clone();
+        // In a task of its own: later decisions build on this one, and need its result even if the caller is cancelled.
+        let result = tokio::spawn(async move {
+            let appended = append.result().await?;
             let last = appended.last();
             let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
             if let Appended::New { .. } = appended {
-                known.lock().learn(&aggregate);
-                written.send_replace(Some(last));
+                shared.lock().update(&aggregate);
+                committed.send_replace(Some(last));
             }
             Ok((appended, aggregate))
         });
-        match concluded.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown())) {
+        match result.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown())) {
             Ok((Appended::New { last, .. }, aggregate)) => {
-                self.snapshots.offer(key, before.version, &aggregate);
-                observe::appended(&*before.state, &events);
+                self.loader.snapshots.offer(key, before.version, &aggregate);
+                observe::record_appended(&*before.state, &events);
                 Ok(Outcome { kind: OutcomeKind::Done, position: last, aggregate })
             }
             Ok((Appended::Duplicate { last, .. }, _)) => {
-                let aggregate = self.refresh(key, slot).await?;
+                let aggregate = self.loader.refresh(key, entry).await?;
                 Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate })
             }
             Err(error) => Err(Error::Append(error)),
         }
     }
 
-    /// Nothing is to be appended. That rests on what may be old, or may not come to be: good enough to append on, as the
-    /// expected version finds out, but not to refuse on. So it is decided once more on what is committed now; none when
-    /// that is not nothing.
-    async fn nothing<A: Aggregate, E: std::error::Error + 'static, G>(
+    /// Decides once more, on the committed state, after a decision without events.
+    ///
+    /// The first decision was made on a cached state, which may be stale or never be committed. That is good enough to
+    /// append on, as the expected version is checked, but not to reject a command. Returns none if there are events to
+    /// append on the committed state.
+    async fn recheck_on_committed<A: Aggregate, E: std::error::Error + 'static, G>(
         &self,
         context: &Context,
         key: &StreamKey,
-        slot: &Slot<A>,
+        entry: &CacheEntry<A>,
         decide: &impl Fn(&A) -> Result<Vec<A::Event>, E>,
         guards: &impl Fn() -> G,
-        written: Option<watch::Receiver<Option<Position>>>,
+        commit_watch: Option<watch::Receiver<Option<Position>>>,
     ) -> Result<Option<Outcome<A>>, Error<E>>
     where
         G: Future<Output = Result<Vec<Guard>, Error<E>>>,
     {
-        if let Some(mut written) = written {
-            // Closed if it was not written. The stream tells what there is instead.
-            drop(written.wait_for(Option::is_some).await);
+        if let Some(mut committed_at) = commit_watch {
+            // Closed without a position if the append was not written; the stream is read in either case.
+            drop(committed_at.wait_for(Option::is_some).await);
         }
-        let aggregate = self.refresh(key, slot).await?;
+        let aggregate = self.loader.refresh(key, entry).await?;
         let decided = match guards().await {
-            Ok(_) => check(context, &aggregate, decide),
+            Ok(_) => check_and_decide(context, &aggregate, decide),
             Err(error) => Err(error),
         };
-        let refused = match decided {
+        let rejection = match decided {
             Ok(events) if events.is_empty() => None,
             Ok(_) => return Ok(None),
             Err(error) => Some(error),
         };
-        self.settle(context, key, aggregate, refused).await.map(Some)
-    }
-
-    /// Waits before the next attempt, if there is to be one.
-    async fn pause<E: std::error::Error + 'static>(&self, attempt: u32, error: AppendError) -> Result<(), Error<E>> {
-        if attempt + 1 >= self.config.max_attempts {
-            return Err(match error {
-                AppendError::Conflict { .. } | AppendError::ChainAborted => Error::Contended,
-                AppendError::CommandReused => Error::CommandIdReused,
-                error => Error::Append(error),
-            });
-        }
-        let longest = match error {
-            AppendError::ChainAborted => return Ok(()),
-            AppendError::Busy { retry_after } => retry_after,
-            AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
-                (FIRST_PAUSE * (1 << attempt.min(10))).min(LAST_PAUSE)
-            }
-            AppendError::CommandReused => return Err(Error::CommandIdReused),
-            error @ (AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed) => {
-                return Err(Error::Append(error));
-            }
-        };
-        let jitter = rand::rng().random_range(0.5..1.0);
-        tokio::time::sleep(longest.mul_f64(jitter)).await;
-        Ok(())
-    }
-
-    /// Nothing is to be appended: it is refused, or holds already, unless this very command was executed before.
-    async fn settle<A, E: std::error::Error + 'static>(
-        &self,
-        context: &Context,
-        key: &StreamKey,
-        aggregate: Arc<Loaded<A>>,
-        refused: Option<Error<E>>,
-    ) -> Result<Outcome<A>, Error<E>> {
-        let receipt = {
-            let _permit = self.reads.acquire().await;
-            self.log.receipt(key, context.command_id).await?
-        };
-        match (receipt, refused) {
-            (Some(receipt), _) if receipt.is_for_different_request(context.request.as_ref()) => {
-                Err(Error::CommandIdReused)
-            }
-            (Some(receipt), _) => Ok(Outcome { kind: OutcomeKind::Duplicate, position: receipt.last, aggregate }),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(Outcome { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
-        }
+        let receipt = self.loader.receipt(key, context.command_id).await?;
+        Outcome::without_append(context, aggregate, receipt.as_ref(), rejection).map(Some)
     }
 }
 
-/// What was decided.
+/// The result of a decision on the newest state.
 enum Decision<A: Aggregate> {
-    /// Events, and they are on their way.
-    Events(HandedIn<A>),
-    /// Nothing is to be appended, on the strength of what is still to be committed, if anything.
-    Nothing(Option<watch::Receiver<Option<Position>>>),
+    /// There are events, and their append was submitted.
+    Submitted(SubmittedDecision<A>),
+    /// There is nothing to append. Reports when the state that was decided on is committed, if it is not yet.
+    NoEvents(Option<watch::Receiver<Option<Position>>>),
 }
 
-struct HandedIn<A: Aggregate> {
+/// A decision whose append was submitted.
+struct SubmittedDecision<A: Aggregate> {
     before: Arc<Loaded<A>>,
     events: Vec<A::Event>,
     after: Arc<Loaded<A>>,
-    submitted: PendingAppend,
-    written: watch::Sender<Option<Position>>,
+    append: PendingAppend,
+    /// Sends the position to those who wait for the commit.
+    committed: watch::Sender<Option<Position>>,
 }
 
-fn check<A: Aggregate, E: std::error::Error + 'static>(
+/// Decides, if the aggregate has the version that the command expects.
+fn check_and_decide<A: Aggregate, E: std::error::Error + 'static>(
     context: &Context,
     aggregate: &Loaded<A>,
     decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
@@ -374,62 +330,26 @@ fn check<A: Aggregate, E: std::error::Error + 'static>(
     }
 }
 
-fn prepare<E: EventCodec, R: std::error::Error + 'static>(
-    context: &Context,
-    key: &StreamKey,
-    expected: Version,
-    events: &[E],
-    guards: Vec<Guard>,
-) -> Result<Append, Error<R>> {
-    let events = events
-        .iter()
-        .enumerate()
-        .map(|(index, event)| NewEvent::encode(event_id(key, context.command_id, index), event))
-        .collect::<Result<_, _>>()?;
-    let own = StreamAppend { category: key.category.clone(), id: key.id, expected: Expected::Exact(expected), events };
-    let guards = guards.into_iter().map(|guard| StreamAppend {
-        category: guard.category,
-        id: guard.id,
-        expected: Expected::Exact(guard.version),
-        events: Vec::new(),
-    });
-    Ok(Append {
-        tenant: context.tenant.clone(),
-        metadata: context.metadata(),
-        request: context.request,
-        streams: std::iter::once(own).chain(guards).collect(),
-    })
-}
-
-/// The id of an event: derived, so that a retry of the command writes the very same events, and from all that tells one
-/// event from another. Fixed for all time, as consumers tell events apart by it.
-fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
-    let (id, command, index) = (stream.id.to_string(), command_id.to_string(), index.to_string());
-    derived_id(&["event", stream.tenant.as_str(), &stream.category, &id, &command, &index])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::agent::{Agent, AgentError};
 
-    /// Golden: an id that changes makes every retry of an old command write other events.
     #[test]
-    fn event_ids_tell_tenants_streams_commands_and_places_apart_and_never_change() {
-        let key = |tenant: &str, category: &str, id| StreamKey {
-            tenant: tenant.parse().unwrap(),
-            category: category.into(),
-            id: Uuid::from_u128(id),
-        };
-        let ids = [
-            event_id(&key("default", "call", 1), Uuid::from_u128(2), 0),
-            event_id(&key("default", "call", 1), Uuid::from_u128(2), 1),
-            event_id(&key("default", "call", 1), Uuid::from_u128(3), 0),
-            event_id(&key("default", "call", 2), Uuid::from_u128(2), 0),
-            event_id(&key("default", "task", 1), Uuid::from_u128(2), 0),
-            event_id(&key("other", "call", 1), Uuid::from_u128(2), 0),
-        ];
-        let distinct: std::collections::HashSet<_> = ids.iter().collect();
-        assert_eq!(distinct.len(), ids.len());
-        assert_eq!(ids[0].to_string(), "b4d11f4c-c8ad-591d-86b6-21faffa687db");
+    fn an_unexpected_version_is_reported_before_the_aggregate_decides() {
+        let reject = |_: &Agent| Err(AgentError::NotRegistered);
+        let loaded = Loaded::<Agent> { version: Version::from(3), ..Loaded::default() };
+        let mut context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
+        let decided = check_and_decide(&context, &loaded, reject);
+        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
+        context.expected_version = Some(Version::from(3));
+        let decided = check_and_decide(&context, &loaded, reject);
+        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
+        context.expected_version = Some(Version::from(2));
+        let decided = check_and_decide(&context, &loaded, reject);
+        let (expected, current) = (Version::from(2), Version::from(3));
+        assert!(
+            matches!(decided, Err(Error::WrongVersion { expected: e, current: c }) if (e, c) == (expected, current))
+        );
     }
 }

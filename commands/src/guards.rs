@@ -1,38 +1,42 @@
-//! Agents that a command to something else rests on: the append depends on the agent's version, so that what happens to
-//! the agent at the same moment is not overlooked.
+//! Guard streams of agents: the append of a command depends on the agent's version, so that a concurrent change of the
+//! agent is not missed.
 
-use crate::executor::Guard;
-use crate::{Commands, Context, Error};
+use crate::append::Guard;
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::Commands;
+use crate::loader::stream_key;
 use domain::agent::{Agent, AgentStatus};
 use domain::{AgentId, Aggregate};
 use thiserror::Error as ThisError;
 
-/// Why a command to something of an agent is refused.
+/// Why a command to a task or budget of an agent is rejected because of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum AgentRefusal {
-    /// It is not known.
+pub enum AgentRejection {
+    /// No agent has this id.
     #[error("the agent {0} is not registered")]
-    Unknown(AgentId),
-    /// It takes no work.
+    NotRegistered(AgentId),
+    /// The agent's status does not allow the command.
     #[error("the agent is {0} and takes no work")]
-    Stopped(AgentStatus),
+    NotAvailable(AgentStatus),
 }
 
 impl Commands {
-    /// The guard of an agent that is registered and has a status that will do.
-    pub(crate) async fn guard_agent<E: std::error::Error + From<AgentRefusal> + 'static>(
+    /// The guard on an agent that is registered and whose status is accepted.
+    ///
+    /// # Errors
+    /// [`AgentRejection`] if the agent is not registered or its status is not accepted; [`Error::Load`] and
+    /// [`Error::Decode`] if it cannot be read.
+    pub(crate) async fn guard_agent<E: std::error::Error + From<AgentRejection> + 'static>(
         &self,
         context: &Context,
         agent_id: AgentId,
         accepts: impl Fn(AgentStatus) -> bool,
     ) -> Result<Guard, Error<E>> {
-        let refused = |refusal: AgentRefusal| Error::Rejected(refusal.into());
-        let agent = self.load::<Agent>(&context.tenant, agent_id.0).await;
-        // Loading decides nothing, and so refuses nothing of its own.
-        let agent = agent.map_err(|error| error.map_rejected(|_| AgentRefusal::Unknown(agent_id).into()))?;
+        let agent = self.loader.load::<Agent, E>(&stream_key::<Agent>(&context.tenant, agent_id.0)).await?;
         match agent.state.status {
-            None => Err(refused(AgentRefusal::Unknown(agent_id))),
-            Some(status) if !accepts(status) => Err(refused(AgentRefusal::Stopped(status))),
+            None => Err(Error::Rejected(AgentRejection::NotRegistered(agent_id).into())),
+            Some(status) if !accepts(status) => Err(Error::Rejected(AgentRejection::NotAvailable(status).into())),
             Some(_) => Ok(Guard { category: Agent::CATEGORY.into(), id: agent_id.0, version: agent.version }),
         }
     }

@@ -1,26 +1,31 @@
-//! Executing commands: load, decide, append, and try again when somebody else was faster.
+//! Executing commands: load the aggregate, decide, append the events, and retry when another writer was faster.
 //!
-//! A command id makes every retry safe: the log keeps what became of it, and answers a second try with the
-//! positions of the first. Deliberately absent: business rules. Those are the aggregates'; what spans two of them
-//! is a check on a guard stream whose version the append depends on.
+//! A command id makes every retry safe: the log keeps a receipt of what the command appended, and answers a retry with
+//! the positions of the first execution. Deliberately absent: business rules. They belong to the aggregates. A rule that
+//! spans two aggregates is a check on a guard stream, whose version the append depends on.
 
+mod append;
 mod budgets;
+mod cache;
 mod context;
 mod error;
 mod executor;
 mod guards;
-mod known;
-mod load;
+mod loaded;
+mod loader;
 mod observe;
+mod outcome;
+mod retry;
 mod snapshots;
 mod tasks;
 
-pub use budgets::BudgetRefusal;
-pub use context::{Context, current_traceparent, is_reserved_actor};
+pub use budgets::BudgetRejection;
+pub use context::{Context, is_reserved_actor};
 pub use error::Error;
-pub use executor::{Commands, CommandsConfig, Outcome, OutcomeKind};
-pub use guards::AgentRefusal;
-pub use load::{AsOf, Loaded};
+pub use executor::{Commands, CommandsConfig};
+pub use guards::AgentRejection;
+pub use loaded::{AsOf, Loaded};
 pub use observe::{MAX_MODEL_LABELS, register_metrics};
+pub use outcome::{Outcome, OutcomeKind};
 pub use streams::Position;
-pub use tasks::TaskRefusal;
+pub use tasks::TaskRejection;

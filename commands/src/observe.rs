@@ -1,6 +1,7 @@
-//! Metrics of what this process appended: each event is counted once in a fleet, by the process that wrote it.
+//! Metrics of the events that this process appended. Each event is counted once across all processes, by the one that
+//! appended it.
 
-use domain::call::{CallEvent, CallKind, Charged};
+use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::task::{Task, TaskEvent};
 use domain::{Aggregate, Usage};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -9,12 +10,12 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Models that keep their name as the value of a label; all others count as [`OTHER`]. Callers name models, and every
-/// name costs some twenty series in this process and in Prometheus.
+/// The number of models that get a label value of their own; calls of all further models are counted under [`OTHER`].
+/// Callers choose model names, and each name adds about twenty time series to this process and to Prometheus.
 pub const MAX_MODEL_LABELS: usize = 100;
-/// The label of the models beyond [`MAX_MODEL_LABELS`].
+/// The label value of models beyond [`MAX_MODEL_LABELS`].
 const OTHER: &str = "other";
-/// The label of calls without a model.
+/// The label value of calls without a model.
 const NONE: &str = "none";
 
 const STATUSES: [&str; 5] = ["submitted", "started", "completed", "failed", "cancelled"];
@@ -22,16 +23,16 @@ const SNAPSHOT_OUTCOMES: [&str; 3] = ["taken", "superseded", "failed"];
 
 static MODELS: LabelValues = LabelValues::new(MAX_MODEL_LABELS);
 
-/// Describes the metrics of this crate, and registers the counters whose labels are known at zero: Prometheus'
-/// `increase` sees the first change only of a counter that was there before.
+/// Describes the metrics of this crate, and registers at zero the counters whose label values are known: `increase` in
+/// Prometheus misses the first increment of a counter that did not exist before.
 pub fn register_metrics() {
-    describe_counter!("apex_tasks_total", "Tasks that this process moved to a status.");
+    describe_counter!("apex_tasks_total", "Tasks that changed to a status, by the process that appended the change.");
     describe_counter!("apex_tokens_total", "Tokens of calls that this process recorded, by model and kind.");
-    // A gauge of the library, see `call`.
+    // See `record_call` for why it is a gauge.
     describe_gauge!("apex_cost_total", "US dollars charged for calls that this process recorded, by model.");
-    describe_counter!("apex_snapshots_total", "Snapshots of aggregates that this process offered, by outcome.");
-    describe_histogram!("apex_task_duration_seconds", "From the start of a task to its end.");
-    describe_histogram!("apex_llm_latency_seconds", "How long LLM calls took, by model.");
+    describe_counter!("apex_snapshots_total", "Snapshots of aggregates that this process took or read, by outcome.");
+    describe_histogram!("apex_task_duration_seconds", "Time from the start of a task to its end, by final status.");
+    describe_histogram!("apex_llm_latency_seconds", "Latency of LLM calls, by model.");
     for status in STATUSES {
         counter!("apex_tasks_total", "status" => status).increment(0);
     }
@@ -40,47 +41,48 @@ pub fn register_metrics() {
     }
 }
 
-/// The values that a label may have: the first so many that were asked for.
+/// A bounded set of label values: the first `limit` distinct values that were used.
 struct LabelValues {
     limit: usize,
-    known: Mutex<Option<HashSet<String>>>,
+    values: Mutex<Option<HashSet<String>>>,
 }
 
 impl LabelValues {
     const fn new(limit: usize) -> Self {
-        Self { limit, known: Mutex::new(None) }
+        Self { limit, values: Mutex::new(None) }
     }
 
-    /// The value itself where it is among the first, else [`OTHER`].
+    /// The value itself if it is in the set or fits into it, else [`OTHER`].
     fn bounded(&self, value: &str) -> String {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get_or_insert_default();
-        if !known.contains(value) {
-            if known.len() >= self.limit {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = values.get_or_insert_default();
+        if !values.contains(value) {
+            if values.len() >= self.limit {
                 return OTHER.to_owned();
             }
-            known.insert(value.to_owned());
+            values.insert(value.to_owned());
         }
         value.to_owned()
     }
 }
 
-pub(crate) fn appended<A: Aggregate>(before: &A, events: &[A::Event])
+/// Counts the events that a command appended to an aggregate with the state `before`.
+pub(crate) fn record_appended<A: Aggregate>(before: &A, events: &[A::Event])
 where
     A::Event: 'static,
 {
     for event in events {
         let event: &dyn Any = event;
         if let Some(event) = event.downcast_ref::<CallEvent>() {
-            call(event);
+            record_call(event);
         } else if let Some(event) = event.downcast_ref::<TaskEvent>() {
-            task((before as &dyn Any).downcast_ref::<Task>(), event);
+            record_task((before as &dyn Any).downcast_ref::<Task>(), event);
         }
     }
 }
 
-fn call(event: &CallEvent) {
-    let (before, after) = event.difference();
+fn record_call(event: &CallEvent) {
+    let (before, after) = event.before_and_after();
     let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
     let used = before.map_or_else(Usage::default, |before| before.facts.usage);
     let now = after.facts.usage;
@@ -94,12 +96,12 @@ fn call(event: &CallEvent) {
     for (kind, now, used) in kinds {
         counter!("apex_tokens_total", "model" => model.clone(), "kind" => kind).increment(now.saturating_sub(used));
     }
-    let dollars = |charged: Option<&Charged>| {
-        charged.and_then(Charged::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)
+    let dollars = |charged: Option<&ChargedCall>| {
+        charged.and_then(ChargedCall::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)
     };
-    // A gauge that only rises, which is exported as a counter: counters of this library hold integers, and money has
-    // fractions. What an amendment takes back is not subtracted, as with the tokens: a counter that falls reads as a
-    // restart.
+    // A gauge that only rises, which is exported as a counter: this library's counters hold integers, and money has
+    // fractions. An amendment that lowers the cost subtracts nothing, as for tokens: Prometheus reads a counter that
+    // falls as a restart.
     let added = dollars(Some(after)) - dollars(before);
     gauge!("apex_cost_total", "model" => model.clone()).increment(added.max(0.0));
     if let (None, CallKind::Llm, Some(ms)) = (before, after.facts.kind, after.facts.latency_ms) {
@@ -107,7 +109,7 @@ fn call(event: &CallEvent) {
     }
 }
 
-fn task(before: Option<&Task>, event: &TaskEvent) {
+fn record_task(before: Option<&Task>, event: &TaskEvent) {
     let (status, ended_at) = match event {
         TaskEvent::Submitted(_) => ("submitted", None),
         TaskEvent::Started(_) => ("started", None),
@@ -128,9 +130,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_values_keep_their_label_and_the_rest_are_other() {
+    fn values_beyond_the_limit_are_counted_as_other() {
         let values = LabelValues::new(2);
-        let seen: Vec<_> = ["a", "b", "c", "a", "d", "b"].map(|value| values.bounded(value)).into();
-        assert_eq!(seen, ["a", "b", OTHER, "a", OTHER, "b"]);
+        let labels: Vec<_> = ["a", "b", "c", "a", "d", "b"].map(|value| values.bounded(value)).into();
+        assert_eq!(labels, ["a", "b", OTHER, "a", OTHER, "b"]);
     }
 }

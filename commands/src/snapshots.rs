@@ -1,9 +1,9 @@
-//! Snapshots of long streams: taken beside the commands that made them long, used where a stream is folded.
+//! Snapshots of long streams: written in the background after commands, read when a stream is loaded.
 //!
-//! They are optional throughout. One that cannot be read is as if it were not there, and one that cannot be taken now is
-//! taken later; neither is an error of a command.
+//! Snapshots are optional. One that cannot be read is treated as missing, and one that cannot be written is written
+//! later. Neither fails a command.
 
-use crate::{AsOf, Loaded};
+use crate::loaded::{AsOf, Loaded};
 use domain::{Aggregate, SNAPSHOT_FORMAT};
 use metrics::counter;
 use std::future::Future;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use streams::{Log, NewSnapshot, Position, StreamKey, Version};
 use tokio::sync::{mpsc, watch};
 
-/// Snapshots that wait to be written; what is more is left out.
-const MAX_WAITING: usize = 16;
+/// The capacity of the queue of snapshots to write. Snapshots offered to a full queue are left out.
+const MAX_PENDING: usize = 16;
 
 type Encode = Box<dyn FnOnce() -> Result<String, serde_json::Error> + Send>;
 
-/// A state that is to be written, once there is time to.
-struct Waiting {
+/// A snapshot in the queue.
+struct PendingSnapshot {
     stream: StreamKey,
     version: Version,
     position: Position,
@@ -26,57 +26,58 @@ struct Waiting {
 
 #[derive(Clone)]
 pub(crate) struct Snapshots {
-    queue: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<PendingSnapshot>,
     every_events: u64,
-    /// Tells the task that writes them to end.
+    /// Asks the writer task to end.
     closing: Arc<watch::Sender<bool>>,
-    /// Closed when that task has ended.
+    /// Closed when the writer task has ended.
     ended: watch::Receiver<()>,
 }
 
 impl Snapshots {
-    /// Starts the task that writes them; it ends with the last handle.
+    /// Spawns the writer task; it ends with the last handle.
     pub(crate) fn start(log: Log, every_events: u64) -> Self {
-        let (queue, waiting) = mpsc::channel(MAX_WAITING);
+        let (queue, pending) = mpsc::channel(MAX_PENDING);
         let (closing, mut is_closing) = watch::channel(false);
         let (running, ended) = watch::channel(());
         tokio::spawn(async move {
-            let asked = async move {
-                // Without any handle left, the queue ends by itself.
+            let shutdown = async move {
+                // The sender is dropped with the last handle; that closes the queue, which ends the task.
                 if is_closing.wait_for(|closing| *closing).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
-            write(log, waiting, asked).await;
+            write_pending(log, pending, shutdown).await;
             drop(running);
         });
         Self { queue, every_events, closing: Arc::new(closing), ended }
     }
 
-    /// Has those that wait written, and waits for the end of the task.
+    /// Waits until the pending snapshots are written and the writer task has ended.
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
-        // Nothing is ever sent: it completes when the task lets go of the other end.
+        // No value is ever sent: this completes when the task drops the sender.
         drop(self.ended.clone().changed().await);
     }
 
-    /// Has a snapshot taken if the stream has grown past the next multiple of N events. Never waits. No note has to be
-    /// kept of the last one: from a snapshot on, fewer than N events follow, or the next one is due.
+    /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`. Never waits. The
+    /// version of the last snapshot does not have to be stored: fewer than `every_events` events follow it, or the next
+    /// snapshot is due.
     pub(crate) fn offer<A: Aggregate>(&self, key: &StreamKey, before: Version, loaded: &Arc<Loaded<A>>) {
-        let passed = |version: Version| version.get().checked_div(self.every_events);
-        if passed(before) == passed(loaded.version) {
+        let multiple = |version: Version| version.get().checked_div(self.every_events);
+        if multiple(before) == multiple(loaded.version) {
             return;
         }
         let loaded = loaded.clone();
         let (version, position) = (loaded.version, loaded.position);
         let encode = Box::new(move || serde_json::to_string(&*loaded.state));
-        if self.queue.try_send(Waiting { stream: key.clone(), version, position, encode }).is_err() {
+        if self.queue.try_send(PendingSnapshot { stream: key.clone(), version, position, encode }).is_err() {
             count("left_out");
         }
     }
 
-    /// The aggregate as a snapshot has it, if there is one of a later version, and not of one that is too late.
-    pub(crate) async fn later_than<A: Aggregate>(
+    /// The aggregate from its snapshot, if there is one that is newer than `version` and not later than `as_of`.
+    pub(crate) async fn load_newer<A: Aggregate>(
         &self,
         log: &Log,
         key: &StreamKey,
@@ -90,49 +91,49 @@ impl Snapshots {
             Ok(snapshot) => snapshot?,
             Err(error) => {
                 count("failed");
-                tracing::warn!(stream = %key, error = &error as &dyn std::error::Error, "a snapshot cannot be read");
+                tracing::warn!(stream = %key, error = &error as &dyn std::error::Error, "a snapshot cannot be read; its stream is read instead");
                 return None;
             }
         };
-        let is_too_late = as_of.is_some_and(|as_of| !as_of.includes(snapshot.position, snapshot.recorded_at));
-        if is_too_late || snapshot.version <= version {
+        let is_after = as_of.is_some_and(|as_of| !as_of.includes(snapshot.position, snapshot.recorded_at));
+        if is_after || snapshot.version <= version {
             return None;
         }
         let state = decode(&snapshot.state);
         count(if state.is_some() { "used" } else { "unreadable" });
         if state.is_none() {
-            tracing::warn!(stream = %key, version = %snapshot.version, "a snapshot is damaged, and is not used");
+            tracing::warn!(stream = %key, version = %snapshot.version, "a snapshot is damaged; its stream is read instead");
         }
         Some(Loaded { state: Arc::new(state?), version: snapshot.version, position: snapshot.position })
     }
 }
 
-/// A state that reads back as what was written; reading alone would pass over fields that are missing or too many.
+/// Decodes a state, and checks that it encodes to the same text: deserializing alone accepts unknown fields and replaces
+/// missing ones by defaults.
 fn decode<A: Aggregate>(text: &str) -> Option<A> {
     let state: A = serde_json::from_str(text).ok()?;
     (serde_json::to_string(&state).ok()? == text).then_some(state)
 }
 
-/// Writes snapshots one at a time, until nobody is left to offer any, or no more are wanted and those that wait are
-/// written.
-async fn write(log: Log, mut waiting: mpsc::Receiver<Waiting>, closing: impl Future<Output = ()>) {
-    let mut closing = std::pin::pin!(closing);
+/// Writes snapshots one at a time, until all senders are gone, or until `shutdown` completes and the queue is empty.
+async fn write_pending(log: Log, mut pending: mpsc::Receiver<PendingSnapshot>, shutdown: impl Future<Output = ()>) {
+    let mut shutdown = std::pin::pin!(shutdown);
     let mut is_closed = false;
     loop {
         let next = tokio::select! {
-            () = &mut closing, if !is_closed => {
+            () = &mut shutdown, if !is_closed => {
                 is_closed = true;
-                waiting.close();
+                pending.close();
                 continue;
             }
-            next = waiting.recv() => next,
+            next = pending.recv() => next,
         };
-        let Some(Waiting { stream, version, position, encode }) = next else { return };
+        let Some(PendingSnapshot { stream, version, position, encode }) = next else { return };
         let state = match encode() {
             Ok(state) => state,
             Err(error) => {
                 count("failed");
-                tracing::error!(%stream, error = &error as &dyn std::error::Error, "a state cannot be written as JSON");
+                tracing::error!(%stream, error = &error as &dyn std::error::Error, "a snapshot cannot be encoded as JSON");
                 continue;
             }
         };
@@ -143,7 +144,7 @@ async fn write(log: Log, mut waiting: mpsc::Receiver<Waiting>, closing: impl Fut
             Err(error) => {
                 count("failed");
                 let stream = &snapshot.stream;
-                tracing::warn!(%stream, error = &error as &dyn std::error::Error, "a snapshot cannot be kept");
+                tracing::warn!(%stream, error = &error as &dyn std::error::Error, "a snapshot cannot be written; it is taken again later");
             }
         }
     }
@@ -151,4 +152,77 @@ async fn write(log: Log, mut waiting: mpsc::Receiver<Waiting>, closing: impl Fut
 
 fn count(outcome: &'static str) {
     counter!("apex_snapshots_total", "outcome" => outcome).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::agent::{Agent, AgentCommand};
+
+    const EVERY: u64 = 100;
+
+    fn snapshots(every_events: u64) -> (Snapshots, mpsc::Receiver<PendingSnapshot>) {
+        let (queue, pending) = mpsc::channel(MAX_PENDING);
+        let (closing, _) = watch::channel(false);
+        let (_, ended) = watch::channel(());
+        (Snapshots { queue, every_events, closing: Arc::new(closing), ended }, pending)
+    }
+
+    fn key() -> StreamKey {
+        StreamKey { tenant: "default".parse().unwrap(), category: Agent::CATEGORY.into(), id: uuid::Uuid::nil() }
+    }
+
+    fn offered(every_events: u64, before: u64, after: u64) -> bool {
+        let (snapshots, mut pending) = snapshots(every_events);
+        let loaded = Loaded::<Agent> { version: Version::from(after), ..Loaded::default() };
+        snapshots.offer(&key(), Version::from(before), &Arc::new(loaded));
+        pending.try_recv().is_ok_and(|snapshot| snapshot.version == Version::from(after))
+    }
+
+    #[test]
+    fn a_snapshot_is_offered_when_the_stream_grows_past_a_multiple() {
+        assert!(offered(EVERY, 99, 100));
+        assert!(offered(EVERY, 0, 250));
+        assert!(offered(EVERY, 199, 201));
+        assert!(!offered(EVERY, 100, 199), "a snapshot at or after version 100 exists");
+        assert!(!offered(EVERY, 100, 100));
+    }
+
+    #[test]
+    fn without_an_interval_no_snapshot_is_offered() {
+        assert!(!offered(0, 0, 1_000_000));
+    }
+
+    #[test]
+    fn a_full_queue_leaves_snapshots_out_and_never_blocks() {
+        let (snapshots, mut pending) = snapshots(1);
+        let loaded = Arc::new(Loaded::<Agent> { version: Version::from(1), ..Loaded::default() });
+        for _ in 0..MAX_PENDING + 5 {
+            snapshots.offer(&key(), Version::ZERO, &loaded);
+        }
+        assert_eq!(std::iter::from_fn(|| pending.try_recv().ok()).count(), MAX_PENDING);
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_encode_to_the_same_text_is_not_used() {
+        let register = AgentCommand::Register {
+            profile: serde_json::from_str(r#"{"name":"ada"}"#).unwrap(),
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let events = Agent::default().decide(register).unwrap();
+        let agent = events.iter().fold(Agent::default(), |agent, event| agent.evolve(event));
+        let text = serde_json::to_string(&agent).unwrap();
+        assert_eq!(decode::<Agent>(&text), Some(agent));
+        for damaged in [
+            text.replace("ada", "ad\u{0}"),
+            text.replacen('{', "{ ", 1),
+            text.replacen('{', r#"{"unknown":1,"#, 1),
+            text.replace(r#","reason":null"#, ""),
+            "{}".to_owned(),
+            String::new(),
+        ] {
+            assert_ne!(damaged, text);
+            assert_eq!(decode::<Agent>(&damaged), None, "{damaged}");
+        }
+    }
 }

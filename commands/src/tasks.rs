@@ -1,26 +1,31 @@
-//! Commands to tasks: an agent that is stopped gets no work.
+//! Commands to tasks. An agent that is paused or retired starts no task.
 
-use crate::executor::Guard;
-use crate::{AgentRefusal, Commands, Context, Error, Outcome};
+use crate::append::Guard;
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::Commands;
+use crate::guards::AgentRejection;
+use crate::loader::stream_key;
+use crate::outcome::Outcome;
 use domain::agent::AgentStatus;
 use domain::task::{Task, TaskCommand, TaskError};
 use domain::{AgentId, Aggregate, TaskId};
 use thiserror::Error as ThisError;
 
-/// Why a command to a task is refused.
+/// Why a command to a task is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum TaskRefusal {
-    /// By the task.
+pub enum TaskRejection {
+    /// The task rejects it.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// By its agent.
+    /// The task's agent is not registered or not available.
     #[error(transparent)]
-    Agent(#[from] AgentRefusal),
+    Agent(#[from] AgentRejection),
 }
 
 impl Commands {
-    /// Executes a command to a task. Submitting needs an agent that is not retired, starting one that is active; the
-    /// append depends on the agent's version, so that an agent paused at the same moment is not overlooked.
+    /// Executes a command to a task. Submitting a task requires an agent that is not retired, starting it requires an
+    /// active agent. The append depends on the agent's version, so that a concurrent pause is not missed.
     ///
     /// # Errors
     /// As for [`Commands::execute`].
@@ -29,12 +34,11 @@ impl Commands {
         context: &Context,
         id: TaskId,
         command: TaskCommand,
-    ) -> Result<Outcome<Task>, Error<TaskRefusal>> {
+    ) -> Result<Outcome<Task>, Error<TaskRejection>> {
         let agent_id = match &command {
             TaskCommand::Submit { spec, .. } => Some(spec.agent_id),
             TaskCommand::Start { .. } => {
-                let task = self.load::<Task>(&context.tenant, id.0).await;
-                let task = task.map_err(|error| error.map_rejected(TaskRefusal::Task))?;
+                let task = self.loader.load::<Task, TaskRejection>(&stream_key::<Task>(&context.tenant, id.0)).await?;
                 task.state.spec.as_ref().map(|spec| spec.agent_id)
             }
             TaskCommand::Progress { .. }
@@ -43,23 +47,23 @@ impl Commands {
             | TaskCommand::Cancel { .. } => None,
         };
         let starts = matches!(command, TaskCommand::Start { .. });
-        let guards = || self.guards(context, agent_id, starts);
+        let guards = || self.task_guards(context, agent_id, starts);
         let decide = |task: &Task| {
-            // Submitted only after its agent was looked up: begin again rather than start it unasked.
+            // The task was submitted after its agent was looked up. Reject the start, whose agent was not checked.
             if starts && task.spec.as_ref().map(|spec| spec.agent_id) != agent_id {
-                return Err(TaskRefusal::Task(TaskError::NotSubmitted));
+                return Err(TaskRejection::Task(TaskError::NotSubmitted));
             }
-            task.decide(command.clone()).map_err(TaskRefusal::Task)
+            task.decide(command.clone()).map_err(TaskRejection::Task)
         };
         self.run(context, id.0, false, decide, guards).await
     }
 
-    async fn guards(
+    async fn task_guards(
         &self,
         context: &Context,
         agent_id: Option<AgentId>,
         starts: bool,
-    ) -> Result<Vec<Guard>, Error<TaskRefusal>> {
+    ) -> Result<Vec<Guard>, Error<TaskRejection>> {
         let accepts = |status| match status {
             AgentStatus::Active => true,
             AgentStatus::Registered | AgentStatus::Paused => !starts,

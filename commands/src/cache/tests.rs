@@ -1,0 +1,143 @@
+//! Pipelined decisions on a cached aggregate, without a database.
+
+use super::*;
+use domain::agent::Agent;
+use streams::Version;
+
+fn loaded(version: u64) -> Arc<Loaded<Agent>> {
+    Arc::new(Loaded { state: Arc::default(), version: Version::from(version), position: Position::from(version * 10) })
+}
+
+fn empty() -> CachedAggregate<Agent> {
+    CachedAggregate { committed: None, is_stale: false, pending: None }
+}
+
+fn committed(version: u64) -> CachedAggregate<Agent> {
+    let mut cached = empty();
+    cached.update_from_stream_end(&loaded(version));
+    cached
+}
+
+/// A decision on the newest state that appends one event.
+fn decide(cached: &mut CachedAggregate<Agent>) -> (Arc<Loaded<Agent>>, Chain, watch::Sender<Option<Position>>) {
+    let after = loaded(cached.newest().version.get() + 1);
+    let chain = cached.chain();
+    let sender = cached.push_pending(after.clone(), chain.clone());
+    (after, chain, sender)
+}
+
+fn newest_version(cached: &mut CachedAggregate<Agent>) -> u64 {
+    cached.newest().version.get()
+}
+
+#[test]
+fn an_unknown_aggregate_needs_a_refresh_and_a_read_one_does_not() {
+    assert!(empty().needs_refresh());
+    assert_eq!(newest_version(&mut empty()), 0);
+    assert!(!committed(0).needs_refresh(), "a stream without events is known, too");
+    assert_eq!(newest_version(&mut committed(3)), 3);
+}
+
+#[test]
+fn decisions_build_on_each_other_before_they_are_committed() {
+    let mut cached = committed(3);
+    let (_, first_chain, _first) = decide(&mut cached);
+    let (_, second_chain, _second) = decide(&mut cached);
+    assert_eq!(newest_version(&mut cached), 5);
+    assert_eq!(cached.committed().version.get(), 3);
+    assert!(!cached.needs_refresh());
+    first_chain.abort();
+    assert!(second_chain.is_aborted(), "both are in one chain");
+}
+
+#[test]
+fn a_commit_of_an_earlier_decision_keeps_the_later_one_pending() {
+    let mut cached = committed(3);
+    let (first, ..) = decide(&mut cached);
+    let (second, ..) = decide(&mut cached);
+    cached.update(&first);
+    assert_eq!(cached.committed().version.get(), 4);
+    assert!(cached.commit_watch().is_some());
+    assert_eq!(newest_version(&mut cached), 5);
+    cached.update(&second);
+    assert!(cached.commit_watch().is_none());
+    assert_eq!(cached.committed().version.get(), 5);
+}
+
+#[test]
+fn a_chain_ends_when_all_its_decisions_are_committed() {
+    let mut cached = committed(0);
+    let (after, chain, _) = decide(&mut cached);
+    cached.update(&after);
+    let (_, next_chain, _) = decide(&mut cached);
+    chain.abort();
+    assert!(!next_chain.is_aborted(), "a failure of an older chain aborts no newer one");
+    assert_eq!(newest_version(&mut cached), 2);
+}
+
+#[test]
+fn an_aborted_decision_is_dropped_and_the_stream_is_read_again() {
+    let mut cached = committed(3);
+    let (_, chain, _) = decide(&mut cached);
+    decide(&mut cached);
+    chain.abort();
+    assert_eq!(newest_version(&mut cached), 3, "every decision of the chain is dropped");
+    assert!(cached.needs_refresh());
+    assert!(!decide(&mut cached).1.is_aborted(), "the next decision begins a new chain");
+    let mut cached = committed(3);
+    decide(&mut cached).1.abort();
+    assert!(cached.needs_refresh());
+    cached.update(&loaded(3));
+    assert!(cached.needs_refresh(), "a commit by this process is not the end of the stream");
+    cached.update_from_stream_end(&loaded(4));
+    assert!(!cached.needs_refresh());
+    assert_eq!(newest_version(&mut cached), 4);
+}
+
+#[test]
+fn results_that_arrive_out_of_order_never_bring_back_an_older_state() {
+    let mut cached = committed(0);
+    let (first, ..) = decide(&mut cached);
+    let (second, ..) = decide(&mut cached);
+    cached.update(&second);
+    cached.update(&first);
+    assert_eq!(cached.committed().version.get(), 2);
+    cached.update_from_stream_end(&loaded(1));
+    assert_eq!(newest_version(&mut cached), 2);
+}
+
+#[test]
+fn a_stream_that_others_extended_replaces_the_pending_decision() {
+    let mut cached = committed(3);
+    decide(&mut cached);
+    cached.update_from_stream_end(&loaded(9));
+    assert!(cached.commit_watch().is_none());
+    assert_eq!(newest_version(&mut cached), 9);
+}
+
+#[tokio::test]
+async fn waiting_for_a_commit_ends_with_its_position_or_when_it_was_not_written() {
+    let mut cached = committed(0);
+    let (_, _, sender) = decide(&mut cached);
+    let mut committed_at = cached.commit_watch().unwrap();
+    sender.send_replace(Some(Position::from(7)));
+    assert_eq!(*committed_at.wait_for(Option::is_some).await.unwrap(), Some(Position::from(7)));
+    let (_, _, sender) = decide(&mut cached);
+    let mut committed_at = cached.commit_watch().unwrap();
+    drop(sender);
+    assert!(committed_at.wait_for(Option::is_some).await.is_err());
+}
+
+#[test]
+fn callers_share_one_entry_per_stream() {
+    let cache = AggregateCache::new(10);
+    let key = |id| StreamKey {
+        tenant: "default".parse().unwrap(),
+        category: Agent::CATEGORY.into(),
+        id: uuid::Uuid::from_u128(id),
+    };
+    let entry = cache.entry::<Agent>(&key(1));
+    entry.lock().update_from_stream_end(&loaded(3));
+    assert!(Arc::ptr_eq(&entry, &cache.entry::<Agent>(&key(1))));
+    assert!(cache.entry::<Agent>(&key(2)).lock().needs_refresh());
+}
