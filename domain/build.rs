@@ -1,5 +1,6 @@
-//! Fingerprints the code that folds events. A state that other code has folded may have another shape, or another
-//! meaning, and is not to be read as a state of this code's. Nobody has to remember a number.
+//! Fingerprints the code that folds events. A state that different code folded may have another shape or meaning, so a
+//! snapshot is only read by the code that wrote it. A fingerprint makes a version number, which could be forgotten,
+//! unnecessary.
 
 use std::error::Error;
 use std::fs;
@@ -18,32 +19,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Of files by name. What is only said or only tested folds nothing, and does not count.
+/// The fingerprint of source files, given by name and text in order. Comments and tests do not count.
 pub(crate) fn fingerprint(files: &[(String, String)]) -> String {
     let mut hash = FNV_OFFSET;
     for (name, text) in files {
         hash = fnv(hash, name);
-        let untested = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for line in untested.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             hash = fnv(hash, line);
         }
     }
     format!("{hash:016x}")
 }
 
+/// The files of code that is not only for tests.
 pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             sources(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             found.push(path);
         }
     }
     Ok(())
 }
 
-/// FNV-1a, 64 bits: the same on every machine and with every compiler.
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs")
+}
+
+/// FNV-1a with 64 bits, which is the same on every machine and with every compiler.
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn fnv(hash: u64, line: &str) -> u64 {

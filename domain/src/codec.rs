@@ -1,114 +1,114 @@
-//! Events on the wire: a dotted name, a schema version and a JSON payload.
+//! Encoding and decoding of events: a dotted name, a schema version and a JSON payload.
 //!
-//! A payload holds integers below 2^53 and decimal strings, never floats, so that any consumer reads the
-//! same numbers that were written.
+//! A payload contains integers below 2^53 and decimal strings, never floats, so that every consumer reads the numbers
+//! that were written.
 //!
-//! What was written stays as it is. An event of an older version is brought to the newest one when it is read, one
-//! version at a time: by an upcast, a pure function from the payload of a version to that of the next.
+//! Stored events never change. An event of an older version is upcast to the newest one when it is read, one version at a
+//! time: an upcast is a pure function from the payload of one version to that of the next.
 
 use crate::schema::EventSchema;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// The wire identity of an event's schema.
+/// The name and schema version of an event type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventType {
-    /// Dotted name in the past tense, such as `task.completed`.
+    /// The dotted name in the past tense, such as `task.completed`.
     pub name: &'static str,
-    /// The version that this code writes; it reads every one before it, too.
+    /// The version that this code writes. It also reads every earlier version.
     pub schema_version: u16,
 }
 
-/// Why stored bytes are not an event that this code knows.
+/// Why a stored event cannot be decoded.
 #[derive(Debug, Error)]
 pub enum DecodeError {
     /// No aggregate has this category.
     #[error("unknown category {0:?}")]
     UnknownCategory(String),
-    /// The event names a tenant that cannot be one.
-    #[error("the event has no valid tenant")]
+    /// The tenant id of the event is not valid.
+    #[error("the tenant id of the event is not valid")]
     Tenant(#[from] crate::TenantIdError),
     /// The category has no such event type.
     #[error("unknown event type {0:?}")]
     UnknownType(String),
-    /// Written by a newer Apex.
-    #[error("{name} has schema version {found}, this code reads up to {known}")]
+    /// The event was written by a newer version of Apex.
+    #[error("{name} has schema version {found}; this version of Apex reads versions 1 to {known}")]
     UnknownVersion {
         /// The event type.
         name: String,
-        /// The stored version.
+        /// The schema version of the stored event.
         found: u16,
-        /// The newest version known here.
+        /// The newest version that this code reads.
         known: u16,
     },
-    /// The payload does not fit the type.
-    #[error("the payload of {name} does not fit its schema")]
+    /// The payload does not match its schema.
+    #[error("the payload of {name} does not match its schema")]
     Payload {
         /// The event type.
         name: &'static str,
-        /// What serde found.
+        /// The error from serde.
         #[source]
         source: serde_json::Error,
     },
-    /// An older payload that has no place in the next version.
-    #[error("{name} cannot be brought from schema version {from} to the next")]
+    /// The payload of an older version cannot be upcast.
+    #[error("{name} cannot be upcast from schema version {from} to the next")]
     Upcast {
         /// The event type.
         name: &'static str,
-        /// The version that has no successor.
+        /// The version that cannot be upcast.
         from: u16,
-        /// Why not.
+        /// Why the upcast failed.
         #[source]
         source: UpcastError,
     },
 }
 
-/// Why a payload cannot be brought to the next version.
+/// Why a payload cannot be upcast to the next version.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct UpcastError(pub String);
 
-/// A payload that cannot be written.
+/// Why a payload cannot be encoded.
 #[derive(Debug, Error)]
-#[error("the payload of {name} cannot be encoded")]
+#[error("the payload of {name} cannot be encoded as JSON")]
 pub struct EncodeError {
     /// The event type.
     pub name: &'static str,
-    /// What serde found.
+    /// The error from serde.
     #[source]
     pub source: serde_json::Error,
 }
 
-/// How the events of one aggregate are written and read.
+/// Encodes and decodes the events of one aggregate.
 pub trait EventCodec: Sized {
-    /// Every type, at the version written today.
+    /// Every event type, with the version that this code writes.
     const TYPES: &'static [EventType];
 
-    /// This event's type.
+    /// The type of this event.
     fn event_type(&self) -> EventType;
 
     /// The payload as JSON text.
     ///
     /// # Errors
-    /// [`EncodeError`] when serde refuses.
+    /// [`EncodeError`] if the payload cannot be written as JSON.
     fn encode(&self) -> Result<String, EncodeError>;
 
-    /// Reads a stored payload of the version written today or of any before it.
+    /// Decodes a stored payload of any version up to the one that this code writes.
     ///
     /// # Errors
-    /// [`DecodeError`], saying what does not fit.
+    /// [`DecodeError`] if the name or version is unknown, or the payload does not match its schema or cannot be upcast.
     fn decode(name: &str, schema_version: u16, payload: &str) -> Result<Self, DecodeError>;
 
-    /// The shape of every version of every type, the oldest first.
+    /// The JSON Schema of every version of every event type, oldest version first.
     fn schemas() -> Vec<EventSchema>;
 }
 
-/// Reads a payload of one version.
+/// Deserializes a payload of one version.
 pub(crate) fn parse<T: DeserializeOwned>(name: &'static str, payload: &str) -> Result<T, DecodeError> {
     serde_json::from_str(payload).map_err(|source| DecodeError::Payload { name, source })
 }
 
-/// Whether older versions are listed from the first on and without gaps, up to the one before the newest.
+/// Whether the older versions are listed from 1 without gaps up to the one before the newest.
 pub(crate) const fn is_complete(older: &[u16], newest: u16) -> bool {
     let mut listed = 0;
     while listed < older.len() {
@@ -122,8 +122,8 @@ pub(crate) const fn is_complete(older: &[u16], newest: u16) -> bool {
 
 /// Declares the events of an aggregate: `"wire.name" v 1 => Variant(Payload)`.
 ///
-/// A type of a later version lists those before it, the oldest first, each with the payload it had and the upcast to
-/// the payload of the next: `"wire.name" v 2 => Variant(Payload), from v 1 (PayloadV1) by upcast_v1`.
+/// A type with more than one version also lists the older ones, oldest first, each with its payload and the upcast to the
+/// payload of the next version: `"wire.name" v 2 => Variant(Payload), from v 1 (PayloadV1) by upcast_v1`.
 macro_rules! events {
     ($(#[$meta:meta])* $vis:vis enum $enum:ident { $(
         $(#[$doc:meta])* $name:literal v $version:literal => $variant:ident($payload:ty)
@@ -136,7 +136,7 @@ macro_rules! events {
 
         $(const _: () = assert!(
             $crate::codec::is_complete(&[$($old_version),*], $version),
-            concat!($name, " lists its older versions from 1 on, each with its upcast")
+            concat!($name, " must list its older versions from 1 without gaps, each with its upcast")
         );)+
 
         impl $crate::EventCodec for $enum {
@@ -182,7 +182,7 @@ macro_rules! events {
 }
 pub(crate) use events;
 
-/// Reads a payload of an older version and takes it through every upcast from there on.
+/// Deserializes a payload of an older version and applies every upcast from there on.
 macro_rules! upcast {
     ($name:literal, $found:ident, $payload:ident, $variant:path;) => {};
     ($name:literal, $found:ident, $payload:ident, $variant:path;
@@ -209,20 +209,20 @@ mod tests {
     use serde::{Deserialize, Serialize};
     use std::error::Error as _;
 
-    /// As first written: one text with the place after a comma.
+    /// Version 1: one text with the place after a comma.
     #[derive(Serialize, Deserialize, JsonSchema)]
     struct SentV1 {
         to: String,
     }
 
-    /// Then in two fields.
+    /// Version 2: two fields.
     #[derive(Serialize, Deserialize, JsonSchema)]
     struct SentV2 {
         name: Name,
         place: String,
     }
 
-    /// Now with the place as a number.
+    /// Version 3: the place as a number.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
     struct Sent {
         name: Name,
@@ -233,13 +233,13 @@ mod tests {
     struct Lost {}
 
     fn split(old: SentV1) -> Result<SentV2, UpcastError> {
-        let (name, place) = old.to.split_once(',').ok_or_else(|| UpcastError("it names no place".to_owned()))?;
+        let (name, place) = old.to.split_once(',').ok_or_else(|| UpcastError("the place is missing".to_owned()))?;
         let name = Name::new(name).map_err(|error| UpcastError(error.to_string()))?;
         Ok(SentV2 { name, place: place.to_owned() })
     }
 
     fn number(old: SentV2) -> Result<Sent, UpcastError> {
-        let place_number = old.place.parse().map_err(|_| UpcastError(format!("{:?} is no number", old.place)))?;
+        let place_number = old.place.parse().map_err(|_| UpcastError(format!("{:?} is not a number", old.place)))?;
         Ok(Sent { name: old.name, place_number })
     }
 
@@ -254,12 +254,12 @@ mod tests {
         LetterEvent::Sent(Sent { name: Name::new(name).unwrap(), place_number })
     }
 
-    /// What logs hold of each version.
+    /// A stored payload of each version.
     const GOLDEN: [(u16, &str); 3] =
         [(1, r#"{"to":"ada,7"}"#), (2, r#"{"name":"ada","place":"7"}"#), (3, r#"{"name":"ada","place_number":7}"#)];
 
     #[test]
-    fn every_version_is_brought_to_the_newest() {
+    fn every_version_is_upcast_to_the_newest() {
         for (version, payload) in GOLDEN {
             assert_eq!(LetterEvent::decode("letter.sent", version, payload).unwrap(), sent("ada", 7), "v{version}");
         }
@@ -268,9 +268,9 @@ mod tests {
         assert_eq!(sent("ada", 7).encode().unwrap(), GOLDEN[2].1);
     }
 
-    /// A payload is read as what its version says, not as what it may look like.
+    /// A payload is decoded by its version, not by what it looks like.
     #[test]
-    fn a_payload_of_another_version_does_not_fit() {
+    fn a_payload_of_another_version_is_rejected() {
         for (version, _) in GOLDEN {
             for (other, payload) in GOLDEN.into_iter().filter(|(other, _)| *other != version) {
                 let read = LetterEvent::decode("letter.sent", version, payload);
@@ -283,24 +283,26 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_never_was_is_told() {
+    fn an_unknown_version_is_rejected() {
         for found in [0, 4, u16::MAX] {
             let error = LetterEvent::decode("letter.sent", found, GOLDEN[2].1).unwrap_err();
-            assert!(matches!(&error, DecodeError::UnknownVersion { found: told, known: 3, .. } if *told == found));
+            assert!(
+                matches!(&error, DecodeError::UnknownVersion { found: version, known: 3, .. } if *version == found)
+            );
         }
         assert!(matches!(LetterEvent::decode("letter.read", 1, "{}"), Err(DecodeError::UnknownType(_))));
     }
 
     #[test]
-    fn an_upcast_that_fails_says_where_and_why() {
-        for (found, payload, stopped, reason) in [
-            (1, r#"{"to":"ada"}"#, 1, "it names no place"),
-            (1, r#"{"to":"ada,home"}"#, 2, r#""home" is no number"#),
-            (2, r#"{"name":"ada","place":""}"#, 2, r#""" is no number"#),
+    fn a_failed_upcast_returns_its_version_and_cause() {
+        for (found, payload, failed, reason) in [
+            (1, r#"{"to":"ada"}"#, 1, "the place is missing"),
+            (1, r#"{"to":"ada,home"}"#, 2, r#""home" is not a number"#),
+            (2, r#"{"name":"ada","place":""}"#, 2, r#""" is not a number"#),
         ] {
             let error = LetterEvent::decode("letter.sent", found, payload).unwrap_err();
             assert!(
-                matches!(error, DecodeError::Upcast { name: "letter.sent", from, .. } if from == stopped),
+                matches!(error, DecodeError::Upcast { name: "letter.sent", from, .. } if from == failed),
                 "{error:?}"
             );
             assert_eq!(error.source().unwrap().to_string(), reason);
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_has_a_schema_that_its_golden_fits() {
+    fn the_golden_payload_of_each_version_matches_only_its_schema() {
         let schemas = LetterEvent::schemas();
         let names: Vec<_> = schemas.iter().map(EventSchema::file_name).collect();
         assert_eq!(names, ["letter.sent.v1.json", "letter.sent.v2.json", "letter.sent.v3.json", "letter.lost.v1.json"]);
@@ -330,9 +332,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was written under any version reads as one event, which reads back as itself.
+        /// The same event written under any version decodes to the same value.
         #[test]
-        fn every_version_of_an_event_reads_the_same(name in "[a-z]{1,9}", place: u32) {
+        fn every_version_of_an_event_decodes_to_the_same_value(name in "[a-z]{1,9}", place: u32) {
             let versions = [
                 (1, serde_json::to_string(&SentV1 { to: format!("{name},{place}") }).unwrap()),
                 (2, serde_json::to_string(&SentV2 { name: Name::new(&name).unwrap(), place: place.to_string() }).unwrap()),
@@ -344,7 +346,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(version in 0_u16..5, payload in ".{0,40}", to in ".{0,20}") {
+        fn decoding_never_panics(version in 0_u16..5, payload in ".{0,40}", to in ".{0,20}") {
             drop(LetterEvent::decode("letter.sent", version, &payload));
             drop(LetterEvent::decode("letter.sent", version, &serde_json::json!({ "to": to }).to_string()));
         }

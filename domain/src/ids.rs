@@ -1,4 +1,4 @@
-//! Identifiers. Each is a type of its own, so that one cannot be passed for another.
+//! Identifiers. Each kind has a type of its own, so that they cannot be confused.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,26 +27,26 @@ macro_rules! id {
 }
 
 id! {
-    /// An agent.
+    /// The id of an agent.
     AgentId,
-    /// A task.
+    /// The id of a task.
     TaskId,
-    /// A graph of tasks.
+    /// The id of a task graph.
     DagId,
-    /// One LLM or tool call.
+    /// The id of an LLM or tool call.
     CallId,
-    /// A remembered item.
+    /// The id of a memory item.
     MemoryId,
-    /// A budget.
+    /// The id of a budget.
     BudgetId,
 }
 
-/// The namespace of every id that Apex derives from names; fixed for all time.
+/// The UUID namespace of all derived ids. It never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6170_6578_0000_5000_8000_6576_656e_7473);
 
-/// An id derived from names: the same parts give the same id on every machine (UUID version 5, RFC 9562).
+/// An id derived from text parts: the same parts always give the same id (UUID version 5, RFC 9562).
 ///
-/// Parts are length-prefixed, so that `["a", "bc"]` and `["ab", "c"]` differ.
+/// Each part is prefixed with its length, so that `["a", "bc"]` and `["ab", "c"]` give different ids.
 #[must_use]
 pub fn derived_id(parts: &[&str]) -> Uuid {
     let mut name = Vec::new();
@@ -57,12 +57,13 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, &name)
 }
 
-/// The owner of streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or digit.
+/// The id of a tenant, which owns streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or
+/// digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TenantId(String);
 
-/// A tenant id that is not one.
+/// Text that is not a valid tenant id.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not a tenant id: 1 to 63 characters of a-z, 0-9, '-' and '_', starting with a letter or digit")]
 pub struct TenantIdError(String);
@@ -74,23 +75,23 @@ impl TenantId {
         &self.0
     }
 
-    /// What a stored event names as its tenant, whatever its form: what is in the log cannot be refused any more, and a
-    /// reader must be able to say whose event it passes over. See [`TenantId::check`]; new ids go through `try_from`.
+    /// The tenant id of a stored event, without validation: a reader has to name the tenant of an event that it skips,
+    /// even if the id is invalid. New ids are validated by `try_from`, stored ones by [`TenantId::check`].
     #[must_use]
-    pub fn as_stored(text: String) -> Self {
+    pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Checks the form of an id that was stored.
+    /// Validates an id that was read from the log.
     ///
     /// # Errors
-    /// [`TenantIdError`] for text that `try_from` refuses.
+    /// [`TenantIdError`] if `try_from` rejects the text.
     pub fn check(&self) -> Result<(), TenantIdError> {
-        if has_form(&self.0) { Ok(()) } else { Err(TenantIdError(self.0.clone())) }
+        if is_valid(&self.0) { Ok(()) } else { Err(TenantIdError(self.0.clone())) }
     }
 }
 
-fn has_form(text: &str) -> bool {
+fn is_valid(text: &str) -> bool {
     let first_fits = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     let rest_fits = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
     first_fits && rest_fits && text.len() <= 63
@@ -108,7 +109,7 @@ impl TryFrom<String> for TenantId {
     type Error = TenantIdError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if has_form(&text) { Ok(Self(text)) } else { Err(TenantIdError(text)) }
+        if is_valid(&text) { Ok(Self(text)) } else { Err(TenantIdError(text)) }
     }
 }
 
@@ -129,18 +130,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn derived_ids_are_stable_and_keep_parts_apart() {
+    fn derived_ids_are_stable_and_distinguish_parts() {
         assert_eq!(derived_id(&["a", "bc"]), derived_id(&["a", "bc"]));
         assert_ne!(derived_id(&["a", "bc"]), derived_id(&["ab", "c"]));
         assert_eq!(derived_id(&["call", "x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
     }
 
     #[test]
-    fn tenant_ids_are_checked() {
+    fn invalid_tenant_ids_are_rejected() {
         assert!("default".parse::<TenantId>().is_ok());
         for bad in ["", "-a", "A", "a b", &"x".repeat(64)] {
             assert!(bad.parse::<TenantId>().is_err(), "{bad:?}");
-            assert!(TenantId::as_stored(bad.to_owned()).check().is_err(), "{bad:?}");
+            assert!(TenantId::from_stored(bad.to_owned()).check().is_err(), "{bad:?}");
         }
     }
 }

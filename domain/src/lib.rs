@@ -1,19 +1,19 @@
-//! The rules of Apex, as values: aggregates, events, money, prices, usage.
+//! The domain model of Apex: aggregates, events, money, prices and usage.
 //!
-//! Everything here is pure and total. Time and new ids arrive inside commands, so the same command on the
-//! same state gives the same events on any machine and in any year. Deliberately absent: I/O, async, clocks,
-//! randomness, SQL and GraphQL types.
+//! Everything here is pure and total. Times and new ids arrive in commands, so the same command on the same state always
+//! returns the same events. Deliberately absent: I/O, async, clocks, randomness, SQL and GraphQL types.
 
 mod aggregate;
 mod codec;
 mod compatibility;
 mod error_chain;
 mod ids;
-mod moment;
 mod money;
+mod registry;
 mod schema;
 mod sum;
 mod text;
+mod timestamp;
 mod usage;
 
 pub mod agent;
@@ -27,14 +27,15 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 
-pub use aggregate::{Aggregate, Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
+pub use aggregate::Aggregate;
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
-pub use moment::without_leap_second;
 pub use money::{Currency, Money, MoneyError};
-pub use schema::{EventSchema, Kept, ShapeChanged};
+pub use registry::{Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
+pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;
 pub use text::{Body, Labels, Name, TextError, normalized};
+pub use timestamp::without_leap_second;
 pub use usage::{Tokens, TokensError, Usage, UsageError};

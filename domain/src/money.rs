@@ -1,4 +1,4 @@
-//! Exact money. There are no floats here, and one place rounds: [`Money::per_million`].
+//! Exact amounts of money. There are no floats, and only [`Money::per_million`] rounds.
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
-/// Digits kept behind the point when a charge is computed: a millionth of a millionth of a dollar.
+/// The decimal places of a charge: a charge is a multiple of 10^-12 US dollars.
 const CHARGE_SCALE: u32 = 12;
-/// Digits before the point that an amount may have.
+/// The maximum number of digits before the decimal point of an amount.
 const MAX_INTEGER_DIGITS: usize = 15;
 
-/// The currency of an amount (ISO 4217). Model prices are quoted in US dollars everywhere, so it is the one known.
+/// The currency of an amount (ISO 4217). Model prices are quoted in US dollars everywhere, so that is the only one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Currency {
     /// United States dollar.
@@ -30,61 +30,61 @@ impl fmt::Display for Currency {
     }
 }
 
-/// An exact amount of US dollars; on every wire a decimal string such as `"0.009213"`.
+/// An exact amount of US dollars; a decimal string in JSON, such as `"0.009213"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$"))]
 pub struct Money(Decimal);
 
-/// Text that is not an amount, or arithmetic that leaves the range.
+/// Why text is not an amount, or an amount cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MoneyError {
-    /// Not digits with an optional sign and fraction. Exponents, separators and symbols are refused.
+    /// The text is not digits with an optional sign and fraction. Exponents, separators and symbols are rejected.
     #[error("{0:?} is not an amount: write digits with at most 15 before and 12 after the point, without an exponent")]
     NotAnAmount(String),
-    /// The same of a sum of amounts, which may be larger.
+    /// As `NotAnAmount`, for a sum of amounts, which may have more digits.
     #[error("{0:?} is not a sum: write digits with at most 35 before and 12 after the point, without an exponent")]
     NotASum(String),
-    /// The result has more digits than can be kept exactly.
-    #[error("the amount is out of range")]
+    /// The result has more digits than an amount can have.
+    #[error("the amount is out of range: it has more than 15 digits before or 12 after the point")]
     OutOfRange,
 }
 
 impl Money {
-    /// No money. Never the cost of an unpriced call: that one has no cost.
+    /// Zero. It is never the cost of a call without a known price: such a call has no cost.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
-    /// Reads a plain decimal.
+    /// Parses a plain decimal with at most 15 digits before and 12 after the point.
     ///
     /// # Errors
     /// [`MoneyError::NotAnAmount`] for exponents, blanks, symbols or too many digits.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
-        let refused = || MoneyError::NotAnAmount(text.chars().take(64).collect());
+        let error = || MoneyError::NotAnAmount(text.chars().take(64).collect());
         if !is_plain_decimal(text, MAX_INTEGER_DIGITS) {
-            return Err(refused());
+            return Err(error());
         }
-        text.parse::<Decimal>().map(|amount| Self(amount.normalize())).map_err(|_| refused())
+        text.parse::<Decimal>().map(|amount| Self(amount.normalize())).map_err(|_| error())
     }
 
-    /// An amount that is already a decimal.
+    /// The amount of a decimal number. Its range is not checked.
     #[must_use]
     pub fn from_decimal(amount: Decimal) -> Self {
         Self(amount.normalize())
     }
 
-    /// The amount as a decimal.
+    /// The amount as a decimal number.
     #[must_use]
     pub fn as_decimal(self) -> Decimal {
         self.0
     }
 
-    /// What `tokens` cost at `rate` dollars a million. The one place where Apex rounds: half to even, at the
-    /// twelfth digit. Rates are quoted with at most six digits behind the point, so real charges are exact.
+    /// The cost of `tokens` at `rate` US dollars per million tokens. This is the only place where Apex rounds: half to
+    /// even, at the twelfth decimal place. Rates are quoted with at most six decimal places, so real charges are exact.
     ///
     /// # Errors
-    /// [`MoneyError::OutOfRange`] when the product has too many digits.
+    /// [`MoneyError::OutOfRange`] if the product has too many digits.
     pub fn per_million(rate: Decimal, tokens: u64) -> Result<Self, MoneyError> {
-        // The product may have more digits than `Decimal` keeps, which would round it a first time.
+        // `Decimal` would round a product with more digits than it can hold, and the result would be rounded twice.
         let exact = BigDecimal::new(BigInt::from(rate.mantissa()) * tokens, i64::from(rate.scale()) + 6);
         let (units, scale) =
             exact.with_scale_round(i64::from(CHARGE_SCALE), RoundingMode::HalfEven).into_bigint_and_scale();
@@ -95,29 +95,29 @@ impl Money {
             .and_then(Self::in_range)
     }
 
-    /// The amount as a number without a bound, to sum up.
+    /// The amount as an arbitrary-precision number, for sums.
     #[must_use]
     pub(crate) fn as_number(self) -> BigDecimal {
         BigDecimal::new(self.0.mantissa().into(), self.0.scale().into())
     }
 
-    /// The sum.
+    /// The sum of two amounts.
     ///
     /// # Errors
-    /// [`MoneyError::OutOfRange`] when it leaves the range.
+    /// [`MoneyError::OutOfRange`] if it has too many digits.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.0.checked_add(other.0).ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
     }
 
-    /// The difference.
+    /// The difference of two amounts.
     ///
     /// # Errors
-    /// [`MoneyError::OutOfRange`] when it leaves the range.
+    /// [`MoneyError::OutOfRange`] if it has too many digits.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         self.0.checked_sub(other.0).ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
     }
 
-    /// What is computed must be readable again when it comes back from the log.
+    /// Checks that a computed amount can be parsed again when it is read from the log.
     fn in_range(amount: Decimal) -> Result<Self, MoneyError> {
         let amount = amount.normalize();
         let limit = Decimal::from(10_u64.pow(15));
@@ -135,7 +135,7 @@ impl Money {
     }
 }
 
-/// Whether it is digits with an optional sign and fraction, and not too many of them.
+/// Whether the text is digits with an optional sign and fraction, within the limits of digits.
 pub(crate) fn is_plain_decimal(text: &str, max_integer_digits: usize) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = match unsigned.split_once('.') {
@@ -174,16 +174,16 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn plain_decimals_are_read_exactly() {
-        for (text, shown) in
+    fn plain_decimals_are_parsed_exactly() {
+        for (text, written) in
             [("0", "0"), ("29.136964", "29.136964"), ("-1.50", "-1.5"), ("0.000000000001", "0.000000000001")]
         {
-            assert_eq!(Money::parse(text).map(|m| m.to_string()), Ok(shown.to_owned()));
+            assert_eq!(Money::parse(text).map(|m| m.to_string()), Ok(written.to_owned()));
         }
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_notations_are_rejected() {
         for bad in [
             "",
             ".",
@@ -207,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_a_million_is_exact() {
+    fn a_cost_is_exact_to_the_twelfth_decimal_place() {
         let cost = |rate: &str, tokens| Money::per_million(rate.parse().unwrap(), tokens).unwrap().to_string();
         assert_eq!(cost("3", 3071), "0.009213");
         assert_eq!(cost("0.075", 1), "0.000000075");
-        // 28 digits are not enough for this product: rounded twice, it would end in 6.
+        // This product has more than 28 digits: rounded twice, it would end in 6.
         assert_eq!(cost("24275.350163107661", 8_143_745_752_315_142), "197692279776770.703788508147");
         assert_eq!(Money::per_million(Decimal::MAX, 2), Err(MoneyError::OutOfRange));
         assert_eq!(Money::per_million(Decimal::from(999_999_999_999_999_u64), 2_000_000), Err(MoneyError::OutOfRange));
@@ -219,13 +219,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_survives_the_round_trip(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..12) {
+        fn amounts_survive_formatting_and_parsing(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..12) {
             let money = Money::from_decimal(Decimal::new(units, scale));
             prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
         }
 
         #[test]
-        fn what_is_computed_can_be_read_again(rate in 0_u64..2_000_000_000_000_000, scale in 0_u32..13, tokens in 0_u64..1 << 53) {
+        fn computed_amounts_can_be_parsed_again(rate in 0_u64..2_000_000_000_000_000, scale in 0_u32..13, tokens in 0_u64..1 << 53) {
             if let Ok(money) = Money::per_million(Decimal::from(rate) / Decimal::from(10_u64.pow(scale)), tokens) {
                 prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
             }

@@ -1,4 +1,4 @@
-//! Sums of amounts, exact however many amounts there are.
+//! Exact sums of any number of amounts.
 
 use crate::money::{Money, MoneyError, is_plain_decimal};
 use bigdecimal::BigDecimal;
@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{AddAssign, Sub, SubAssign};
 
-/// Digits before the point that a sum may have. An amount has at most 15, a log fewer than 2^63 events (19 digits), and
-/// an event takes away one amount and adds another: no sum over a log reaches 10^35.
+/// The maximum number of digits before the decimal point of a sum. An amount has at most 15, a log has fewer than 2^63
+/// events (19 digits), and an event subtracts one amount and adds another: no sum over a log reaches 10^35.
 const MAX_INTEGER_DIGITS: usize = 35;
 
-/// An exact sum of amounts of US dollars; on every wire a decimal string such as `"0.009213"`.
+/// An exact sum of amounts of US dollars; a decimal string in JSON, such as `"0.009213"`.
 ///
-/// A [`Money`] is a bounded amount, which a sum of many does not fit into. A sum has no bound in memory and never
-/// rounds, so adding to it cannot fail.
+/// A sum of many amounts may not fit into [`Money`], which is bounded. A sum is unbounded in memory and never rounds, so
+/// adding to it cannot fail.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = r"^-?[0-9]{1,35}(\.[0-9]{1,12})?$"))]
 pub struct Sum(BigDecimal);
 
 impl Sum {
-    /// Reads a plain decimal with at most 35 digits before and 12 after the point.
+    /// Parses a plain decimal with at most 35 digits before and 12 after the point.
     ///
     /// # Errors
     /// [`MoneyError::NotASum`] for exponents, blanks, symbols or too many digits.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
-        let refused = || MoneyError::NotASum(text.chars().take(64).collect());
+        let error = || MoneyError::NotASum(text.chars().take(64).collect());
         if !is_plain_decimal(text, MAX_INTEGER_DIGITS) {
-            return Err(refused());
+            return Err(error());
         }
-        text.parse::<BigDecimal>().map(Self::from).map_err(|_| refused())
+        text.parse::<BigDecimal>().map(Self::from).map_err(|_| error())
     }
 
-    /// Whether it is nothing.
+    /// Whether the sum is zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The sum as a number.
+    /// The sum as an arbitrary-precision number.
     #[must_use]
     pub fn as_number(&self) -> &BigDecimal {
         &self.0
     }
 
-    /// The sum as a number.
+    /// Converts the sum into an arbitrary-precision number.
     #[must_use]
     pub fn into_number(self) -> BigDecimal {
         self.0
@@ -67,7 +67,7 @@ impl From<Money> for Sum {
 impl TryFrom<&Sum> for Money {
     type Error = MoneyError;
 
-    /// The sum as one amount, if it fits into one.
+    /// Converts the sum into an amount, if it is in the range of one.
     fn try_from(sum: &Sum) -> Result<Self, Self::Error> {
         Self::parse(&sum.to_string()).map_err(|_| MoneyError::OutOfRange)
     }
@@ -101,7 +101,7 @@ impl Sub for &Sum {
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Padded as text, and never with an exponent.
+        // Padded as text, and never written with an exponent.
         f.pad(&self.0.normalized().to_plain_string())
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn sums_of_the_largest_amounts_keep_every_digit() {
+    fn sums_of_the_largest_amounts_are_exact() {
         let largest = Money::parse("999999999999999.999999999999").unwrap();
         let mut sum = Sum::default();
         for _ in 0..1_000 {
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sum_is_that_of_whole_numbers_of_the_smallest_unit(
+        fn a_sum_equals_the_sum_of_integers_in_the_smallest_unit(
             units in prop::collection::vec(-999_999_999_999_999_999_999_999_999_i128..=999_999_999_999_999_999_999_999_999, 0..50)
         ) {
             let mut sum = Sum::default();

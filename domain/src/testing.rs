@@ -1,6 +1,7 @@
-//! Given, when, then: decisions are values, so their tests are synchronous and need no doubles.
+//! Given/when/then for decisions. They are pure, so their tests are synchronous and need no mocks.
 
-use crate::{Aggregate, Body, Name};
+use crate::aggregate::Aggregate;
+use crate::text::{Body, Name};
 use chrono::{DateTime, TimeZone, Utc};
 use std::fmt::Debug;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ where
     }
 
     #[track_caller]
-    pub(crate) fn then_refused(self, error: A::Error) {
+    pub(crate) fn then_rejected(self, error: A::Error) {
         assert_eq!(self.0, Err(error));
     }
 }

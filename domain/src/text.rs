@@ -1,7 +1,7 @@
 //! Bounded text: names, bodies and labels.
 //!
-//! Text that names something has one form, so that what looks the same is the same: see [`normalized`]. The rule holds at
-//! the door, for what is given; names in the log are read as they were written.
+//! Names are normalized, so that names that look the same are equal: see [`normalized`]. That applies to new input only;
+//! names in the log are read as they were written.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,57 +10,58 @@ use std::fmt;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
-/// Text that does not fit its field.
+/// Why text is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// The text is empty or only white space.
     #[error("the text is empty")]
     Empty,
-    /// Over the limit.
-    #[error("the text has {bytes} bytes, {limit_bytes} are allowed")]
+    /// The text is longer than the limit.
+    #[error("the text has {bytes} bytes; the limit is {limit_bytes} bytes")]
     TooLong {
-        /// Its length.
+        /// The length of the text in bytes of UTF-8.
         bytes: usize,
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// A control character: PostgreSQL cannot store NUL, and a name is one line.
+    /// The text contains a control character. PostgreSQL cannot store NUL, and a name is one line.
     #[error("the text contains the control character U+{0:04X}")]
     Control(u32),
-    /// A character that cannot be seen, or that changes the direction of text: two names that look the same would differ.
-    #[error("the text contains U+{0:04X}, which is invisible or changes the direction of text; write it without")]
+    /// The text contains an invisible character or one that changes the direction of text: names that look the same could
+    /// differ.
+    #[error("the text contains U+{0:04X}, which is invisible or changes the direction of text; remove it")]
     Invisible(u32),
-    /// Too many labels.
-    #[error("{found} labels, {limit} are allowed")]
+    /// There are more labels than the limit.
+    #[error("there are {found} labels; the limit is {limit}")]
     TooManyLabels {
-        /// How many there are.
+        /// The number of labels.
         found: usize,
-        /// The limit.
+        /// The maximum number of labels.
         limit: usize,
     },
 }
 
-/// The one form of text that names something, such as an agent, a model, a tag or a key: Unicode's canonical composition
-/// (NFC). Nothing is removed: what would not be seen is refused.
+/// Normalizes the name of something, such as an agent, a model, a tag or a key, to Unicode's canonical composition (NFC).
+/// Invisible characters are rejected, not removed.
 ///
 /// # Errors
-/// [`TextError::Empty`] if nothing in it can be seen; [`TextError::Control`]; [`TextError::Invisible`] for line separators,
-/// marks of direction, blanks without a width, soft hyphens, tags and fillers, and for joiners (U+200C, U+200D) that do not
-/// stand between two visible characters, as they do in Persian words and in emoji.
+/// [`TextError::Empty`] if no character is visible; [`TextError::Control`] for control characters; [`TextError::Invisible`]
+/// for line separators, direction marks, zero-width spaces, soft hyphens, tags and fillers, and for joiners (U+200C,
+/// U+200D) that are not between two visible characters, as they are in Persian words and in emoji.
 pub fn normalized(text: &str) -> Result<String, TextError> {
     let text: String = text.nfc().collect();
-    if text.chars().all(|c| c.is_whitespace() || is_unseen(c) || is_joiner(c) || is_selector(c)) {
+    if text.chars().all(|c| c.is_whitespace() || is_invisible(c) || is_joiner(c) || is_variation_selector(c)) {
         return Err(TextError::Empty);
     }
     if let Some(c) = text.chars().find(|c| c.is_control()) {
         return Err(TextError::Control(c.into()));
     }
-    let can_be_joined = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !is_joiner(c) && !is_unseen(c));
+    let can_be_joined = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !is_joiner(c) && !is_invisible(c));
     let mut before = None;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let is_joined = || can_be_joined(before) && can_be_joined(rest.clone().next());
-        if is_unseen(c) || (is_joiner(c) && !is_joined()) {
+        if is_invisible(c) || (is_joiner(c) && !is_joined()) {
             return Err(TextError::Invisible(c.into()));
         }
         before = Some(c);
@@ -68,9 +69,9 @@ pub fn normalized(text: &str) -> Result<String, TextError> {
     Ok(text)
 }
 
-/// Characters that cannot be seen, or change how others are: Unicode's format characters without the joiners, separators
-/// of lines, and fillers that stand for nothing.
-fn is_unseen(c: char) -> bool {
+/// Whether a character is invisible or changes how others are shown: Unicode's format characters except the joiners, line
+/// separators, and fillers.
+fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -85,17 +86,17 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Selectors of variants: they show nothing by themselves, and belong to the character before.
-fn is_selector(c: char) -> bool {
+/// Whether a character is a variation selector, which is invisible itself and modifies the character before it.
+fn is_variation_selector(c: char) -> bool {
     matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $limit:expr, $at_the_door:expr, $control_allowed:expr, $pattern:literal) => {
+    ($(#[$doc:meta])* $name:ident, $limit:expr, $normalize:expr, $control_allowed:expr, $pattern:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        // JSON Schema counts characters: the bound holds, but it is not the whole one.
+        // JSON Schema counts characters, so this bound is weaker than the limit in bytes.
         #[schemars(extend("minLength" = 1, "maxLength" = $limit, "pattern" = $pattern))]
         pub struct $name(String);
 
@@ -103,20 +104,20 @@ macro_rules! text {
             /// The limit in bytes of UTF-8.
             pub const MAX_BYTES: usize = $limit;
 
-            /// Checks text that is given, and brings it to its one form where it names something.
+            /// Validates new text, and normalizes it if it is a name.
             ///
             /// # Errors
-            /// [`TextError`], saying what does not fit.
+            /// [`TextError`] if the text is empty, too long, or contains a character that is not allowed.
             pub fn new(text: impl Into<String>) -> Result<Self, TextError> {
-                let at_the_door: fn(String) -> Result<String, TextError> = $at_the_door;
-                Self::as_written(at_the_door(text.into())?)
+                let normalize: fn(String) -> Result<String, TextError> = $normalize;
+                Self::from_stored(normalize(text.into())?)
             }
 
-            /// Checks text as it was written once, such as that of an event: it stays as it is.
+            /// Validates stored text, such as that of an event, without normalizing it.
             ///
             /// # Errors
-            /// [`TextError`], saying what does not fit.
-            fn as_written(text: String) -> Result<Self, TextError> {
+            /// [`TextError`] if the text is empty, too long, or contains a control character that is not allowed.
+            fn from_stored(text: String) -> Result<Self, TextError> {
                 if text.trim().is_empty() {
                     return Err(TextError::Empty);
                 }
@@ -130,7 +131,7 @@ macro_rules! text {
                 }
             }
 
-            /// The text.
+            /// The text as a string slice.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -139,7 +140,7 @@ macro_rules! text {
 
         impl TryFrom<String> for $name {
             type Error = TextError;
-            fn try_from(text: String) -> Result<Self, Self::Error> { Self::as_written(text) }
+            fn try_from(text: String) -> Result<Self, Self::Error> { Self::from_stored(text) }
         }
         impl From<$name> for String {
             fn from(text: $name) -> Self { text.0 }
@@ -151,31 +152,25 @@ macro_rules! text {
 }
 
 text! {
-    /// A name on one line: of an agent, a task, a model, a provider, a tool. At most 256 bytes.
+    /// A one-line name, such as that of an agent, task, model, provider or tool; at most 256 bytes.
     Name, 256, |text| normalized(&text), |_| false, r"^[^\x00-\x1F\x7F-\x9F]*$"
 }
 text! {
-    /// Free text: a reason, a result, an error, something remembered. At most 64 KiB; line breaks and tabs are fine.
+    /// Free text, such as a reason, result, error or memory; at most 64 KiB. Line breaks and tabs are allowed.
     Body, 65_536, Ok, |c| matches!(c, '\n' | '\r' | '\t'), r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
 }
 
-/// Labels of an agent: at most 32, ordered by key.
+/// Labels of an agent by key; at most 32.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "BTreeMap<Name, Name>", into = "BTreeMap<Name, Name>")]
 #[schemars(extend("maxProperties" = 32))]
 pub struct Labels(BTreeMap<Name, Name>);
 
 impl Labels {
-    /// The most labels one thing may have.
+    /// The maximum number of labels.
     pub const MAX: usize = 32;
 
-    /// The labels by key.
-    #[must_use]
-    pub fn as_map(&self) -> &BTreeMap<Name, Name> {
-        &self.0
-    }
-
-    /// Whether there are none.
+    /// Whether there are no labels.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -205,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_that_look_the_same_are_the_same() {
+    fn names_that_look_the_same_are_equal() {
         assert_eq!(Name::new("Ame\u{301}lie"), Name::new("Amélie"));
         assert_eq!(Name::new("Ame\u{301}lie").unwrap().as_str(), "Am\u{e9}lie");
         // Angstrom's sign, and a letter with two marks in either order.
@@ -214,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_seen_are_refused() {
+    fn invisible_characters_in_names_are_rejected() {
         for empty in ["\u{200b}", "\u{feff}", " \u{200d}\u{200b} ", "\u{3164}", "\u{2800}", "\u{fe0f}", "\u{2028}"] {
             assert_eq!(Name::new(empty), Err(TextError::Empty), "{empty:?}");
         }
@@ -231,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(Name::new(bad), Err(TextError::Invisible(c)), "{bad:?}");
         }
-        // A family, a Persian word, a heart in colour, right-to-left text without marks.
+        // A family emoji, a Persian word, a coloured heart, right-to-left text without direction marks.
         for good in ["\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", "می\u{200c}خواهم", "\u{2764}\u{fe0f}", "שלום"]
         {
             assert_eq!(Name::new(good).unwrap().as_str(), good);
@@ -246,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Text with marks, joiners and characters that cannot be seen among others.
+    /// Text with combining marks, joiners and invisible characters.
     fn marked() -> impl Strategy<Value = String> {
         let special = "eaA\u{301}\u{302}\u{323}\u{e9}\u{212b}\u{1100}\u{1161}\u{11a8}\u{ac01}\u{200d}\u{200b}\u{958} ";
         let special = prop::sample::select(special.chars().collect::<Vec<_>>());
@@ -256,14 +251,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalised_twice_is_the_same(text in marked()) {
+        fn normalizing_is_idempotent(text in marked()) {
             if let Ok(once) = normalized(&text) {
                 prop_assert_eq!(normalized(&once), Ok(once));
             }
         }
 
         #[test]
-        fn canonically_equal_texts_are_one_name(text in marked()) {
+        fn canonically_equivalent_texts_give_equal_names(text in marked()) {
             let decomposed: String = text.nfd().collect();
             prop_assert_eq!(normalized(&decomposed), normalized(&text));
             prop_assert_eq!(Name::new(decomposed), Name::new(text));
@@ -271,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_one_bounded_line() {
+    fn names_are_one_line_of_at_most_256_bytes() {
         assert!(Name::new("gpt-4o").is_ok());
         assert_eq!(Name::new("  "), Err(TextError::Empty));
         assert_eq!(Name::new("a\nb"), Err(TextError::Control(10)));
@@ -279,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_may_have_lines_but_no_nul() {
+    fn bodies_may_have_line_breaks_but_no_nul() {
         assert!(Body::new("a\n\tb").is_ok());
         assert_eq!(Body::new("a\0b"), Err(TextError::Control(0)));
     }

@@ -1,22 +1,22 @@
-//! Tokens and how they were used.
+//! Token counts and the usage of a call.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
-/// A count of tokens below 2^53, so that it survives every JSON reader.
+/// A count of tokens below 2^53, which every JSON parser reads exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Tokens(u64);
 
-/// A number that is no token count.
+/// Why a number is not a token count.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokensError {
-    /// Below zero.
+    /// The number is below zero.
     #[error("{0} is negative; a token count is 0 or more")]
     Negative(i64),
-    /// 2^53 or above.
+    /// The number is 2^53 or above.
     #[error("{0} is too large for a token count; the limit is {max}", max = Tokens::MAX)]
     TooLarge(u64),
 }
@@ -24,18 +24,18 @@ pub enum TokensError {
 impl Tokens {
     /// The largest count: 2^53 - 1.
     pub const MAX: u64 = (1 << 53) - 1;
-    /// None.
+    /// Zero tokens.
     pub const ZERO: Self = Self(0);
 
-    /// Checks a count.
+    /// Validates a count.
     ///
     /// # Errors
-    /// [`TokensError::TooLarge`] from 2^53 on.
+    /// [`TokensError::TooLarge`] if the count is 2^53 or above.
     pub fn new(count: u64) -> Result<Self, TokensError> {
         if count <= Self::MAX { Ok(Self(count)) } else { Err(TokensError::TooLarge(count)) }
     }
 
-    /// The count.
+    /// The number of tokens.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
@@ -72,13 +72,13 @@ impl fmt::Display for Tokens {
 
 /// The tokens of one call, by kind.
 ///
-/// `input`, `cache_read` and `cache_write` are disjoint: providers that report cached tokens inside the prompt
-/// count (OpenAI) are normalised when they are read. `reasoning` is the part of `output` that was not shown.
+/// `input`, `cache_read` and `cache_write` are disjoint: counts of providers that include cached tokens in the prompt
+/// (OpenAI) are normalised on import. `reasoning` is included in `output`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Prompt tokens that came from no cache.
+    /// Prompt tokens that were neither read from nor written to the provider's cache.
     pub input: Tokens,
-    /// Generated tokens, reasoning included.
+    /// Generated tokens, including reasoning tokens.
     pub output: Tokens,
     /// Prompt tokens read from the provider's cache.
     #[serde(default)]
@@ -86,29 +86,29 @@ pub struct Usage {
     /// Prompt tokens written to the provider's cache.
     #[serde(default)]
     pub cache_write: Tokens,
-    /// The part of `output` spent on reasoning.
+    /// The reasoning tokens that are included in `output`.
     #[serde(default)]
     pub reasoning: Tokens,
 }
 
-/// Counts that contradict each other.
+/// Why counts contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsageError {
-    /// Reasoning is a part of output.
-    #[error("{reasoning} reasoning tokens exceed the {output} output tokens that they are a part of")]
+    /// There are more reasoning tokens than output tokens, which include them.
+    #[error("{reasoning} reasoning tokens exceed the {output} output tokens, which include them")]
     ReasoningExceedsOutput {
-        /// Reasoning tokens.
+        /// The number of reasoning tokens.
         reasoning: u64,
-        /// Output tokens.
+        /// The number of output tokens.
         output: u64,
     },
 }
 
 impl Usage {
-    /// Checks the counts against each other.
+    /// Checks that the counts do not contradict each other.
     ///
     /// # Errors
-    /// [`UsageError::ReasoningExceedsOutput`].
+    /// [`UsageError::ReasoningExceedsOutput`] if there are more reasoning tokens than output tokens.
     pub fn check(&self) -> Result<(), UsageError> {
         if self.reasoning > self.output {
             return Err(UsageError::ReasoningExceedsOutput { reasoning: self.reasoning.0, output: self.output.0 });
@@ -116,16 +116,16 @@ impl Usage {
         Ok(())
     }
 
-    /// What two records of the same call say together. Records of one call are partial views of growing counts, so the
-    /// larger is the final one, in whatever order they arrive. The three kinds of prompt tokens are one count that is
-    /// split up: they are taken together, from the record that saw the larger prompt and knows more of the cache.
+    /// Joins the usage of two records of one call, in any order. Records are partial views of growing counts, so the larger
+    /// count is the final one. The three kinds of prompt tokens are one count that is split up: they are taken together,
+    /// from the record with the larger prompt, or else with more cached tokens.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
-        let knowledge = |usage: &Self| {
+        let detail = |usage: &Self| {
             let cached = usage.cache_read.0.saturating_add(usage.cache_write.0);
             (usage.prompt(), cached, usage.cache_read)
         };
-        let prompt = if knowledge(other) > knowledge(self) { other } else { self };
+        let prompt = if detail(other) > detail(self) { other } else { self };
         Self {
             input: prompt.input,
             cache_read: prompt.cache_read,
@@ -135,7 +135,7 @@ impl Usage {
         }
     }
 
-    /// All tokens of the prompt, cached or not: what price tiers go by.
+    /// The number of prompt tokens, including cached ones. Price tiers depend on it.
     #[must_use]
     pub fn prompt(&self) -> u64 {
         self.input.0.saturating_add(self.cache_read.0).saturating_add(self.cache_write.0)
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joining_is_the_same_in_any_order_and_never_adds(
+        fn joining_is_commutative_associative_and_idempotent(
             a in prop::array::uniform5(0_u64..5), b in prop::array::uniform5(0_u64..5), c in prop::array::uniform5(0_u64..5),
         ) {
             let (a, b, c) = (usage(a), usage(b), usage(c));

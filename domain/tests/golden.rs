@@ -1,21 +1,21 @@
-//! Every event ever written must be readable for all time, and what is written today must not change unnoticed.
+//! Every event that was ever written stays readable, and the encoding of new events does not change by accident.
 //!
-//! `golden/` holds payloads as they stand in logs: `TYPE.vVERSION.json` with every optional field, and beside it
-//! `TYPE.vVERSION.VARIANT.json` where a type has more than one shape. White space between tokens is for people; all
-//! other bytes are those of the log.
+//! `golden/` contains payloads as they are stored in logs: `TYPE.vVERSION.json` with every optional field, and
+//! `TYPE.vVERSION.VARIANT.json` where a type has more than one shape. The files are formatted for people; without white
+//! space between tokens they have the bytes of the log.
 //!
-//! A file that was released is never edited: logs hold what it holds. Where a shape has to change, the type gets a new
-//! schema version, its reader an upcast from the old one, and this folder a further file.
+//! A released file is never edited, because logs contain such payloads. To change a shape, give the type a new schema
+//! version with an upcast from the old one, and add a file.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{Event, EventTypeInfo};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Integers from here on are not the same number to every reader of JSON.
-const NOT_EXACT: u64 = 1 << 53;
+/// The smallest integer that some JSON parsers do not read exactly.
+const FIRST_INEXACT: u64 = 1 << 53;
 
 struct Golden {
     file: String,
@@ -43,9 +43,9 @@ fn goldens() -> Vec<Golden> {
 /// `task.completed.v1.bare.json` is of the type `task.completed` in version 1.
 fn parse_name(file: &str) -> Option<(String, u16)> {
     let parts: Vec<_> = file.strip_suffix(".json")?.split('.').collect();
-    let place = parts.iter().position(|part| version(part).is_some())?;
-    let at_most_one_variant = place > 0 && parts.len() <= place + 2;
-    at_most_one_variant.then_some((parts[..place].join("."), version(parts[place])?))
+    let index = parts.iter().position(|part| version(part).is_some())?;
+    let at_most_one_variant = index > 0 && parts.len() <= index + 2;
+    at_most_one_variant.then_some((parts[..index].join("."), version(parts[index])?))
 }
 
 fn version(part: &str) -> Option<u16> {
@@ -63,8 +63,8 @@ fn decode(golden: &Golden, info: EventTypeInfo) -> Event {
             cause = format!(": {source}");
         }
         panic!(
-            "{} can no longer be read: {error}{cause}.\nLogs hold such events. Give {} a new schema version for its new \
-             shape, and upcast version {} when it is read.",
+            "{} can no longer be decoded: {error}{cause}.\nLogs contain such events. Give {} a new schema version for its new \
+             shape, with an upcast from version {}.",
             golden.file, golden.name, golden.version
         )
     })
@@ -106,31 +106,37 @@ fn every_version_of_every_type_has_a_golden_file() {
 fn every_golden_file_is_of_a_known_type() {
     for golden in goldens() {
         let info = known(&golden.name).unwrap_or_else(|| {
-            panic!(
-                "{} is of no known type. A type that was ever written must stay readable: bring it back.",
-                golden.file
-            )
+            panic!("{}: the event type is unknown. Logs contain such events: restore the type.", golden.file)
         });
         let newest = info.event_type.schema_version;
-        assert!(golden.version <= newest, "{} is newer than version {newest}, which this code writes", golden.file);
+        assert!(
+            golden.version <= newest,
+            "{} is newer than version {newest}, the newest that this code writes",
+            golden.file
+        );
     }
 }
 
 #[test]
-fn every_golden_file_can_be_read_and_what_is_written_is_the_same() {
+fn every_golden_file_decodes_and_encodes_to_the_same_bytes() {
     for golden in goldens() {
         let Some(info) = known(&golden.name) else { continue };
         let event = decode(&golden, info);
         let newest = info.event_type.schema_version;
         let written = event.encode().unwrap();
         let again = Event::decode(info.category, &golden.name, newest, &written);
-        assert_eq!(again.ok().as_ref(), Some(&event), "{}: what is written is not what is read", golden.file);
+        assert_eq!(
+            again.ok().as_ref(),
+            Some(&event),
+            "{}: the encoded event decodes to a different event",
+            golden.file
+        );
         if golden.version == newest {
             assert_eq!(
                 written,
                 compact(&golden.text),
-                "\n{} is no longer what this code writes.\nThe shape of {} has changed under version {newest}. If that \
-                 version was released, leave the file, give the type version {} and upcast the old one when it is read.",
+                "\n{} differs from what this code writes.\nThe shape of {} has changed under version {newest}. If that \
+                 version was released, keep the file and give the type version {} with an upcast from the old one.",
                 golden.file,
                 golden.name,
                 newest + 1
@@ -139,7 +145,7 @@ fn every_golden_file_can_be_read_and_what_is_written_is_the_same() {
     }
 }
 
-/// A field that is absent from every file is one whose form nobody holds fast.
+/// Otherwise no test would notice a change in the encoding of the field.
 #[test]
 fn every_optional_field_is_present_in_some_golden_file() {
     let mut absent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -158,13 +164,13 @@ fn every_optional_field_is_present_in_some_golden_file() {
     }
 }
 
-/// The names of fields that hold nothing, as Debug shows them.
+/// The names of fields that are absent or empty, according to the Debug output.
 fn absent_fields(event: &Event) -> BTreeSet<String> {
-    let shown = format!("{event:?}");
-    let ends: Vec<_> = [": None", ": []", ": Labels({})"].iter().flat_map(|end| shown.match_indices(end)).collect();
+    let debug = format!("{event:?}");
+    let ends: Vec<_> = [": None", ": []", ": Labels({})"].iter().flat_map(|end| debug.match_indices(end)).collect();
     ends.into_iter()
         .map(|(end, _)| {
-            let before = &shown[..end];
+            let before = &debug[..end];
             before.rsplit([' ', '{']).next().unwrap_or(before).to_owned()
         })
         .collect()
@@ -176,7 +182,7 @@ fn numbers_are_exact_integers() {
         let payload: Value = serde_json::from_str(&golden.text).unwrap();
         assert!(payload.is_object(), "{}: a payload is an object", golden.file);
         let bad = inexact(&payload);
-        assert!(bad.is_none(), "{}: {bad:?} is not an integer below 2^53: write a decimal string", golden.file);
+        assert!(bad.is_none(), "{}: {bad:?} is not an integer below 2^53; use a decimal string", golden.file);
     }
 }
 
@@ -184,7 +190,7 @@ fn inexact(value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => None,
         Value::Number(number) => {
-            let exact = number.as_u64().or(number.as_i64().map(i64::unsigned_abs)).is_some_and(|n| n < NOT_EXACT);
+            let exact = number.as_u64().or(number.as_i64().map(i64::unsigned_abs)).is_some_and(|n| n < FIRST_INEXACT);
             (!exact).then(|| number.to_string())
         }
         Value::Array(values) => values.iter().find_map(inexact),
@@ -192,7 +198,7 @@ fn inexact(value: &Value) -> Option<String> {
     }
 }
 
-/// The controls of the tests above: what they look for, they find.
+/// The controls of the tests above: they detect what they look for.
 #[test]
 fn the_checks_can_fail() {
     for bad in ["1.5", "1.0", "1e3", "9007199254740992", "-9007199254740992", r#"{"a":[{"b":0.1}]}"#] {

@@ -1,7 +1,7 @@
-//! Those who read events elsewhere have code for what was released: `schemas/released` holds it, and a release copies
-//! `schemas/events` there. What is written now must be readable for them.
+//! Consumers of released schemas can read the events that are written now. `schemas/released` contains the released
+//! schemas; a release copies `schemas/events` there.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{Event, EventSchema, breaking_changes};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use std::path::Path;
 
 /// The newest released version of each type.
 type Newest = BTreeMap<String, (u16, Value)>;
-/// What a bug that is planted does to a schema.
+/// A change of a schema, as a planted bug makes it.
 type Change = fn(&mut Value);
 
-/// The newest versions, and the name and text of every file.
+/// The newest released version of each type, and the name and text of every file.
 fn released() -> (Newest, Vec<(String, String)>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/released");
     let (mut newest, mut files) = (BTreeMap::new(), Vec::new());
@@ -36,11 +36,11 @@ fn problems(schemas: &[EventSchema], released: &Newest) -> Vec<String> {
     for (name, (version, schema)) in released {
         let now = schemas.iter().filter(|schema| schema.name == name).max_by_key(|schema| schema.version);
         match now {
-            None => problems.push(format!("{name}: nothing writes it any more")),
+            None => problems.push(format!("{name}: the event type is no longer written")),
             Some(now) => {
                 let changes = breaking_changes(schema, &now.schema);
                 problems.extend(changes.iter().map(|change| {
-                    format!("{name}, version {} breaks readers of version {version}: {change}", now.version)
+                    format!("{name}, version {} breaks consumers of version {version}: {change}", now.version)
                 }));
             }
         }
@@ -49,23 +49,23 @@ fn problems(schemas: &[EventSchema], released: &Newest) -> Vec<String> {
 }
 
 #[test]
-fn readers_of_what_was_released_can_read_what_is_written_now() {
+fn consumers_of_released_schemas_can_read_current_events() {
     let (released, _) = released();
-    assert!(released.len() > 20, "only {} types were released: it proves nothing", released.len());
+    assert!(released.len() > 20, "only {} types are released: the test would prove nothing", released.len());
     assert_eq!(problems(&Event::schemas(), &released), Vec::<String>::new());
 }
 
 #[test]
-fn every_released_version_is_as_it_was() {
+fn released_versions_never_change() {
     let schemas = Event::schemas();
     for (file, text) in released().1 {
         let schema = schemas.iter().find(|schema| schema.file_name() == file);
-        let schema = schema.unwrap_or_else(|| panic!("{file}: nothing reads this version any more"));
-        assert!(schema.compare(&text).is_ok(), "{file} was released in another shape");
+        let schema = schema.unwrap_or_else(|| panic!("{file}: this version is no longer decoded"));
+        assert!(schema.compare(&text).is_ok(), "{file} was released with a different shape");
     }
 }
 
-/// The controls of the tests above: each breaking change is found, and what breaks nobody is not.
+/// The controls of the tests above: each breaking change is detected, and compatible changes are not.
 #[test]
 fn the_checks_can_fail() {
     let (mut released, _) = released();
@@ -74,15 +74,15 @@ fn the_checks_can_fail() {
     let mut now: Vec<_> = schemas.into_iter().filter(|schema| schema.name == "task.submitted").collect();
     let sound = now[0].schema.clone();
     assert_eq!(problems(&now, &released), Vec::<String>::new());
-    assert_eq!(problems(&[], &released), ["task.submitted: nothing writes it any more"]);
+    assert_eq!(problems(&[], &released), ["task.submitted: the event type is no longer written"]);
     let breaking: [(&str, Change); 9] = [
-        ("the field is gone", |schema| drop(schema["properties"].as_object_mut().unwrap().remove("title"))),
-        ("must be there now", |schema| {
+        ("the field was removed", |schema| drop(schema["properties"].as_object_mut().unwrap().remove("title"))),
+        ("the new field is required", |schema| {
             schema["properties"]["urgency"] = json!({ "type": "integer" });
             schema["required"].as_array_mut().unwrap().push(json!("urgency"));
         }),
-        ("must be there now", |schema| schema["required"].as_array_mut().unwrap().push(json!("dag_id"))),
-        ("may be absent now", |schema| schema["required"].as_array_mut().unwrap().retain(|name| name != "title")),
+        ("the new field is required", |schema| schema["required"].as_array_mut().unwrap().push(json!("dag_id"))),
+        ("is optional now", |schema| schema["required"].as_array_mut().unwrap().retain(|name| name != "title")),
         ("type was \"string\", is \"integer\"", |schema| schema["properties"]["title"]["type"] = json!("integer")),
         ("is [\"string\",\"integer\"]", |schema| {
             schema["properties"]["title"]["type"] = json!(["string", "integer"]);
@@ -91,18 +91,18 @@ fn the_checks_can_fail() {
         ("minLength was", |schema| schema["properties"]["title"]["minLength"] = json!(10)),
         ("format was", |schema| schema["properties"]["agent_id"]["format"] = json!("uri")),
     ];
-    for (told, change) in breaking {
+    for (expected, change) in breaking {
         now[0].schema = sound.clone();
         change(&mut now[0].schema);
         let found = problems(&now, &released);
-        assert!(found.len() == 1 && found[0].contains(told), "{told}: {found:?}");
+        assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
     }
-    let harmless: [Change; 3] = [
+    let compatible: [Change; 3] = [
         |schema| schema["properties"]["urgency"] = json!({ "type": "integer" }),
         |schema| schema["properties"]["title"]["maxLength"] = json!(100_000),
         |schema| schema["properties"]["title"]["description"] = json!("other words"),
     ];
-    for change in harmless {
+    for change in compatible {
         now[0].schema = sound.clone();
         change(&mut now[0].schema);
         assert_eq!(problems(&now, &released), Vec::<String>::new());

@@ -1,14 +1,14 @@
-//! A state that was written as JSON and read back is the state, and folding goes on from it as if nothing had happened.
+//! A state that is written as JSON and read back is unchanged, and folding continues from it as from the original.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use chrono::{DateTime, TimeZone, Utc};
-use domain::agent::{Agent, AgentEvent, AgentMoved, AgentRegistered, AgentStopped, Profile};
+use domain::agent::{Agent, AgentEvent, AgentRegistered, AgentStarted, AgentStopped, Profile};
 use domain::budget::{
     Budget, BudgetClosed, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent, BudgetScope, BudgetTerms,
     ThresholdCrossed,
 };
-use domain::call::{Call, CallAmended, CallEvent, CallFacts, CallKind, Charged};
+use domain::call::{Call, CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceSet, Quote, Rate, Rates, Tier};
 use domain::task::{
@@ -24,8 +24,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What makes the fingerprint of the code.
-#[allow(dead_code, clippy::print_stdout, reason = "its main function is for the build alone")]
+/// The code of the fingerprint.
+#[allow(dead_code, clippy::print_stdout, reason = "its main function only runs in the build")]
 #[path = "../build.rs"]
 mod build;
 
@@ -33,8 +33,8 @@ fn fold<A: Aggregate>(state: A, events: &[A::Event]) -> A {
     events.iter().fold(state, |state, event| state.evolve(event))
 }
 
-/// Whether a snapshot taken after `cut` events stands for them.
-fn stands_for_its_events<A: Aggregate + PartialEq>(events: &[A::Event], cut: usize) -> bool {
+/// Whether a snapshot taken after `cut` events replaces them.
+fn snapshot_replaces_events<A: Aggregate + PartialEq>(events: &[A::Event], cut: usize) -> bool {
     let (first, rest) = events.split_at(cut.min(events.len()));
     let state = fold(A::default(), first);
     let written = serde_json::to_string(&state).unwrap();
@@ -71,9 +71,9 @@ fn agent() -> impl Strategy<Value = AgentEvent> {
         .prop_map(|(name, kind, model, labels)| Profile { name, kind, model, labels });
     prop_oneof![
         (profile, at()).prop_map(|(profile, at)| AgentEvent::Registered(AgentRegistered { profile, at })),
-        at().prop_map(|at| AgentEvent::Activated(AgentMoved { at })),
+        at().prop_map(|at| AgentEvent::Activated(AgentStarted { at })),
         (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Paused(AgentStopped { reason, at })),
-        at().prop_map(|at| AgentEvent::Resumed(AgentMoved { at })),
+        at().prop_map(|at| AgentEvent::Resumed(AgentStarted { at })),
         (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Retired(AgentStopped { reason, at })),
     ]
 }
@@ -124,7 +124,7 @@ fn rates() -> impl Strategy<Value = Rates> {
 
 fn price() -> impl Strategy<Value = Price> {
     let tier = (any::<u32>(), rates()).prop_map(|(above, rates)| Tier { above_prompt_tokens: u64::from(above), rates });
-    // Few providers and models, so that prices follow each other.
+    // Few providers and models, so that later prices replace earlier ones.
     ("[ab]", "[mn]", at(), rates(), vec(tier, 0..3)).prop_map(|(provider, model, effective_from, rates, tiers)| Price {
         provider: Name::new(provider).unwrap(),
         model: Name::new(model).unwrap(),
@@ -161,10 +161,10 @@ fn call() -> impl Strategy<Value = CallEvent> {
             },
         );
     let charged = (facts, option::of((price(), any::<u32>()))).prop_map(|(facts, priced)| {
-        // Where a charge leaves the range there is none, as for a call that is refused.
+        // No charge if it is out of range, as the call would be rejected.
         let charge = priced
             .and_then(|(price, version)| Quote { price, book_version: u64::from(version) }.charge(&facts.usage).ok());
-        Charged { facts, charge }
+        ChargedCall { facts, charge }
     });
     (charged, any::<bool>()).prop_map(|(charged, is_amended)| match is_amended {
         true => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
@@ -215,36 +215,36 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_snapshot_of_an_agent_stands_for_its_events(events in vec(agent(), 0..20), cut in 0_usize..20) {
-        prop_assert!(stands_for_its_events::<Agent>(&events, cut));
+    fn a_snapshot_of_an_agent_replaces_its_events(events in vec(agent(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Agent>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_task_stands_for_its_events(events in vec(task(), 0..20), cut in 0_usize..20) {
-        prop_assert!(stands_for_its_events::<Task>(&events, cut));
+    fn a_snapshot_of_a_task_replaces_its_events(events in vec(task(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Task>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_call_stands_for_its_events(events in vec(call(), 0..8), cut in 0_usize..8) {
-        prop_assert!(stands_for_its_events::<Call>(&events, cut));
+    fn a_snapshot_of_a_call_replaces_its_events(events in vec(call(), 0..8), cut in 0_usize..8) {
+        prop_assert!(snapshot_replaces_events::<Call>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_price_book_stands_for_its_events(events in vec(price_book(), 0..12), cut in 0_usize..12) {
-        prop_assert!(stands_for_its_events::<PriceBook>(&events, cut));
+    fn a_snapshot_of_a_price_book_replaces_its_events(events in vec(price_book(), 0..12), cut in 0_usize..12) {
+        prop_assert!(snapshot_replaces_events::<PriceBook>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_memory_stands_for_its_events(events in vec(memory(), 0..20), cut in 0_usize..20) {
-        prop_assert!(stands_for_its_events::<Memory>(&events, cut));
+    fn a_snapshot_of_a_memory_replaces_its_events(events in vec(memory(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Memory>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_budget_stands_for_its_events(events in vec(budget(), 0..20), cut in 0_usize..20) {
-        prop_assert!(stands_for_its_events::<Budget>(&events, cut));
+    fn a_snapshot_of_a_budget_replaces_its_events(events in vec(budget(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Budget>(&events, cut));
     }
     #[test]
-    fn a_snapshot_of_a_month_stands_for_its_events(events in vec(budget_period(), 0..20), cut in 0_usize..20) {
-        prop_assert!(stands_for_its_events::<BudgetPeriod>(&events, cut));
+    fn a_snapshot_of_a_month_replaces_its_events(events in vec(budget_period(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<BudgetPeriod>(&events, cut));
     }
 }
 
-/// Every category has a test above: a new aggregate is missed here.
+/// Every category has a test above: this test fails for a new aggregate without one.
 #[test]
 fn every_aggregate_is_tested() {
     let tested = [
@@ -259,7 +259,7 @@ fn every_aggregate_is_tested() {
     assert_eq!(domain::Event::CATEGORIES, tested);
 }
 
-/// A planted bug: a state that leaves a part of itself out.
+/// A planted bug: a state that does not serialize all of its fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Forgetful {
     status: String,
@@ -287,14 +287,14 @@ impl Aggregate for Forgetful {
 fn the_checks_can_fail() {
     let started = TaskEvent::Started(TaskStarted { at: Utc.timestamp_opt(1_700_000_000, 0).unwrap() });
     let events = vec![started; 3];
-    assert!(stands_for_its_events::<Forgetful>(&events, 0));
-    assert!(!stands_for_its_events::<Forgetful>(&events, 1));
-    assert!(stands_for_its_events::<Task>(&events, 1));
+    assert!(snapshot_replaces_events::<Forgetful>(&events, 0));
+    assert!(!snapshot_replaces_events::<Forgetful>(&events, 1));
+    assert!(snapshot_replaces_events::<Task>(&events, 1));
 }
 
-/// A snapshot is read by the code that took it, and by no other.
+/// A snapshot is only read by the code that wrote it.
 #[test]
-fn other_code_has_another_fingerprint() {
+fn changed_code_has_a_different_fingerprint() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     build::sources(&folder.join("src"), &mut paths).unwrap();
@@ -308,10 +308,10 @@ fn other_code_has_another_fingerprint() {
         .collect();
     assert_eq!(build::fingerprint(&files), SNAPSHOT_FORMAT);
 
-    let task = files.iter().position(|(name, _)| name.ends_with("task.rs")).unwrap();
+    let task = files.iter().position(|(name, _)| name.ends_with("task/mod.rs")).unwrap();
     let text = files[task].1.clone();
     files[task].1 = text.replace("self.percent = 100;", "self.percent = 99;");
-    assert_ne!(build::fingerprint(&files), SNAPSHOT_FORMAT, "the same shape, folded otherwise");
-    files[task].1 = text.replace("//! Tasks: what is to be done.", "//! Tasks.") + "// The end.\n";
-    assert_eq!(build::fingerprint(&files), SNAPSHOT_FORMAT, "other words");
+    assert_ne!(build::fingerprint(&files), SNAPSHOT_FORMAT, "the same shape, folded differently");
+    files[task].1 = text.replace("//! Tasks: units of work that agents perform.", "//! Tasks.") + "// The end.\n";
+    assert_eq!(build::fingerprint(&files), SNAPSHOT_FORMAT, "only comments differ");
 }

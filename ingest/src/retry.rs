@@ -46,7 +46,7 @@ impl RetryPolicy {
         let mut backoff = self.min_backoff;
         loop {
             match attempt().await {
-                Err(error) if error.is_passing() && Instant::now() < deadline => {
+                Err(error) if error.is_retryable() && Instant::now() < deadline => {
                     (self.on_retry)(&error);
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(self.max_backoff);

@@ -130,7 +130,7 @@ mod tests {
         Incoming::decode(Arc::new(RecordedEvent {
             position: Position::from(position),
             stream: StreamKey {
-                tenant: TenantId::as_stored("default".to_owned()),
+                tenant: TenantId::from_stored("default".to_owned()),
                 category: "agent".into(),
                 id: Uuid::from_u128(stream),
             },

@@ -66,7 +66,7 @@ impl Held {
 pub(crate) fn stream_of(row: &PgRow) -> Result<StreamKey, sqlx::Error> {
     Ok(StreamKey {
         // Events with an invalid tenant are parked too.
-        tenant: TenantId::as_stored(row.try_get("tenant_id")?),
+        tenant: TenantId::from_stored(row.try_get("tenant_id")?),
         category: row.try_get::<&str, _>("category")?.into(),
         id: row.try_get("stream_id")?,
     })

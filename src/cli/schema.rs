@@ -2,7 +2,7 @@
 
 use super::output;
 use anyhow::Context as _;
-use domain::{EventSchema, Kept};
+use domain::{EventSchema, SchemaMatch};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ impl Events {
         for schema in schemas {
             let path = self.out.join(schema.file_name());
             match read(&path)?.map(|kept| schema.compare(&kept)) {
-                Some(Ok(Kept::Same)) => {}
-                Some(Ok(Kept::OtherWords)) | None => to_write.push((path, schema.text())),
+                Some(Ok(SchemaMatch::Identical)) => {}
+                Some(Ok(SchemaMatch::SameShape)) | None => to_write.push((path, schema.text())),
                 Some(Err(changed)) => {
                     say!("{}: {changed}", path.display());
                     refused += 1;

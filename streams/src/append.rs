@@ -123,7 +123,8 @@ impl Chain {
         self.0.load(Ordering::Acquire)
     }
 
-    pub(crate) fn abort(&self) {
+    /// Marks the chain as aborted: an append of it was not written.
+    pub fn abort(&self) {
         self.0.store(true, Ordering::Release);
     }
 }

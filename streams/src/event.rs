@@ -156,7 +156,7 @@ impl RecordedEvent {
         Ok(Self {
             position: Position::from_i64(row.try_get("position")?),
             stream: StreamKey {
-                tenant: TenantId::as_stored(row.try_get("tenant_id")?),
+                tenant: TenantId::from_stored(row.try_get("tenant_id")?),
                 category: row.try_get::<&str, _>("category")?.into(),
                 id: row.try_get("stream_id")?,
             },

@@ -48,7 +48,7 @@ mod tests {
             stream_id: Some(event.stream.id),
         };
         assert!(all.matches(&event));
-        let other_tenant = TenantId::as_stored("other".to_owned());
+        let other_tenant = TenantId::from_stored("other".to_owned());
         assert!(!ReadFilter { tenant: Some(other_tenant), ..all.clone() }.matches(&event));
         assert!(!ReadFilter { category: Some("memory".to_owned()), ..all.clone() }.matches(&event));
         assert!(!ReadFilter { types: vec!["task.started".to_owned()], ..all.clone() }.matches(&event));

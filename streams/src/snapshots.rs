@@ -116,7 +116,7 @@ pub(crate) async fn write(pool: &PgPool, snapshot: &NewSnapshot) -> Result<bool,
 fn from_row(row: &PgRow) -> Result<Snapshot, sqlx::Error> {
     Ok(Snapshot {
         stream: StreamKey {
-            tenant: TenantId::as_stored(row.try_get("tenant_id")?),
+            tenant: TenantId::from_stored(row.try_get("tenant_id")?),
             category: row.try_get::<&str, _>("category")?.into(),
             id: row.try_get("stream_id")?,
         },

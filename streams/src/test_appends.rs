@@ -16,7 +16,7 @@ pub(crate) fn append(command: u128, streams: Vec<StreamAppend>) -> Append {
         causation_id: None,
         traceparent: None,
     };
-    Append { tenant: TenantId::as_stored("default".to_owned()), metadata, request: None, streams }
+    Append { tenant: TenantId::from_stored("default".to_owned()), metadata, request: None, streams }
 }
 
 /// A number of events for a stream.

@@ -6,7 +6,7 @@ use domain::TenantId;
 use uuid::Uuid;
 
 pub(crate) fn key(id: u128) -> StreamKey {
-    StreamKey { tenant: TenantId::as_stored("default".to_owned()), category: "task".into(), id: Uuid::from_u128(id) }
+    StreamKey { tenant: TenantId::from_stored("default".to_owned()), category: "task".into(), id: Uuid::from_u128(id) }
 }
 
 /// The event at a position: the first of its stream, recorded that many seconds after the epoch.

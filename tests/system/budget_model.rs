@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
-use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, Charged};
+use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
 use domain::price_book::{Charge, Price, Quote, Rates, rate};
 use domain::{Currency, Event, EventCodec as _, Money, TenantId, Tokens, Usage};
 use proptest::prelude::*;
@@ -195,7 +195,7 @@ fn spending_by_month<'a>(calls: impl Iterator<Item = &'a Spent>, zone: Tz) -> BT
     months
 }
 
-fn charged(spent: Spent) -> Charged {
+fn charged(spent: Spent) -> ChargedCall {
     let dollar = rate(1.into()).unwrap();
     let rates = Rates { input: dollar, output: dollar, cache_read: None, cache_write: None, reasoning: None };
     let model = name(if spent.model { "m" } else { "other" });
@@ -208,7 +208,7 @@ fn charged(spent: Spent) -> Charged {
         tiers: vec![],
     };
     let millions = spent.dollars.unwrap_or(1);
-    Charged {
+    ChargedCall {
         facts: CallFacts {
             kind: CallKind::Llm,
             agent_id: None,
@@ -236,7 +236,7 @@ struct Tenant {
     id: TenantId,
     history: History,
     budget: Uuid,
-    calls: BTreeMap<usize, (Uuid, Charged)>,
+    calls: BTreeMap<usize, (Uuid, ChargedCall)>,
     is_defined: bool,
     is_closed: bool,
 }

@@ -204,7 +204,7 @@ impl From<AgentError> for AgentCommandError {
             AgentError::NotRegistered => AgentErrorCode::NotRegistered,
             AgentError::AlreadyRegistered => AgentErrorCode::AlreadyRegistered,
             AgentError::AlreadyStopped(_) => AgentErrorCode::AlreadyStopped,
-            AgentError::NotPossible { .. } => AgentErrorCode::NotPossible,
+            AgentError::InvalidTransition { .. } => AgentErrorCode::NotPossible,
         };
         Self::new(code, error)
     }

@@ -14,7 +14,7 @@ use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono_tz::Tz;
-use commands::BudgetRefusal;
+use commands::BudgetRejection;
 use domain::budget::{BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold};
 use domain::{AgentId, BudgetId, Money, Sum};
 use projections::budgets::{self, BudgetMonthRow, BudgetRow};
@@ -278,21 +278,21 @@ impl From<BudgetError> for BudgetCommandError {
             BudgetError::NotDefined => BudgetErrorCode::NotDefined,
             BudgetError::AlreadyDefined => BudgetErrorCode::AlreadyDefined,
             BudgetError::Closed => BudgetErrorCode::Closed,
-            BudgetError::ScopeFixed => BudgetErrorCode::ScopeFixed,
+            BudgetError::ScopeImmutable => BudgetErrorCode::ScopeFixed,
             BudgetError::LimitNotPositive(_) => BudgetErrorCode::LimitNotPositive,
-            BudgetError::BadThreshold(_) => BudgetErrorCode::BadThreshold,
+            BudgetError::InvalidThreshold(_) => BudgetErrorCode::BadThreshold,
             BudgetError::TooManyThresholds(_) => BudgetErrorCode::TooManyThresholds,
-            BudgetError::BadMonth(_) => BudgetErrorCode::InvalidInput,
+            BudgetError::InvalidMonth(_) => BudgetErrorCode::InvalidInput,
         };
         Self::new(code, error)
     }
 }
 
-impl From<BudgetRefusal> for BudgetCommandError {
-    fn from(refusal: BudgetRefusal) -> Self {
+impl From<BudgetRejection> for BudgetCommandError {
+    fn from(refusal: BudgetRejection) -> Self {
         match refusal {
-            BudgetRefusal::Budget(error) => error.into(),
-            BudgetRefusal::Agent(refusal) => Self::new(BudgetErrorCode::UnknownAgent, refusal),
+            BudgetRejection::Budget(error) => error.into(),
+            BudgetRejection::Agent(refusal) => Self::new(BudgetErrorCode::UnknownAgent, refusal),
         }
     }
 }

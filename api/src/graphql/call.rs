@@ -302,7 +302,7 @@ impl From<CallError> for CallCommandError {
         let code = match error {
             CallError::NoModel => CallErrorCode::NoModel,
             CallError::NoTool => CallErrorCode::NoTool,
-            CallError::OtherKind => CallErrorCode::OtherKind,
+            CallError::KindMismatch => CallErrorCode::OtherKind,
             CallError::StartOutOfRange(_) => CallErrorCode::StartOutOfRange,
             CallError::LatencyTooLong(_) => CallErrorCode::LatencyTooLong,
             CallError::NegativeCost(_) => CallErrorCode::NegativeCost,

@@ -218,7 +218,7 @@ impl From<MemoryError> for MemoryCommandError {
             MemoryError::NotStored => MemoryErrorCode::NotStored,
             MemoryError::AlreadyStored => MemoryErrorCode::AlreadyStored,
             MemoryError::Forgotten => MemoryErrorCode::Forgotten,
-            MemoryError::ForgottenOtherwise => MemoryErrorCode::ForgottenOtherwise,
+            MemoryError::AlreadyForgotten => MemoryErrorCode::ForgottenOtherwise,
             MemoryError::CannotNarrow { .. } => MemoryErrorCode::CannotNarrow,
             MemoryError::NotVisible => MemoryErrorCode::NotVisible,
             MemoryError::TooManyTags(_) => MemoryErrorCode::TooManyTags,

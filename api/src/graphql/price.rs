@@ -169,7 +169,7 @@ impl From<PriceBookError> for PriceCommandError {
     fn from(error: PriceBookError) -> Self {
         let code = match error {
             PriceBookError::Empty => PriceErrorCode::Empty,
-            PriceBookError::Contradiction { .. } => PriceErrorCode::Contradiction,
+            PriceBookError::ConflictingPrices { .. } => PriceErrorCode::Contradiction,
         };
         Self::new(code, error)
     }

@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
-use commands::{AgentRefusal, TaskRefusal};
+use commands::{AgentRejection, TaskRejection};
 use domain::task::{TaskCommand, TaskError, TaskSpec, TaskStatus as Status};
 use domain::{AgentId, DagId, TaskId};
 use projections::calls::CallFilter;
@@ -240,17 +240,17 @@ command_error! {
     }
 }
 
-impl From<TaskRefusal> for TaskCommandError {
-    fn from(refusal: TaskRefusal) -> Self {
+impl From<TaskRejection> for TaskCommandError {
+    fn from(refusal: TaskRejection) -> Self {
         let code = match refusal {
-            TaskRefusal::Task(TaskError::NotSubmitted) => TaskErrorCode::NotSubmitted,
-            TaskRefusal::Task(TaskError::AlreadySubmitted) => TaskErrorCode::AlreadySubmitted,
-            TaskRefusal::Task(TaskError::NotPossible { .. }) => TaskErrorCode::NotPossible,
-            TaskRefusal::Task(TaskError::BadPercent(_)) => TaskErrorCode::BadPercent,
-            TaskRefusal::Task(TaskError::AlreadyStarted) => TaskErrorCode::AlreadyStarted,
-            TaskRefusal::Task(TaskError::AlreadyEnded(_)) => TaskErrorCode::AlreadyEnded,
-            TaskRefusal::Agent(AgentRefusal::Unknown(_)) => TaskErrorCode::UnknownAgent,
-            TaskRefusal::Agent(AgentRefusal::Stopped(_)) => TaskErrorCode::AgentStopped,
+            TaskRejection::Task(TaskError::NotSubmitted) => TaskErrorCode::NotSubmitted,
+            TaskRejection::Task(TaskError::AlreadySubmitted) => TaskErrorCode::AlreadySubmitted,
+            TaskRejection::Task(TaskError::InvalidTransition { .. }) => TaskErrorCode::NotPossible,
+            TaskRejection::Task(TaskError::InvalidPercent(_)) => TaskErrorCode::BadPercent,
+            TaskRejection::Task(TaskError::AlreadyStarted) => TaskErrorCode::AlreadyStarted,
+            TaskRejection::Task(TaskError::AlreadyEnded(_)) => TaskErrorCode::AlreadyEnded,
+            TaskRejection::Agent(AgentRejection::NotRegistered(_)) => TaskErrorCode::UnknownAgent,
+            TaskRejection::Agent(AgentRejection::NotAvailable(_)) => TaskErrorCode::AgentStopped,
         };
         Self::new(code, refusal)
     }

@@ -10,7 +10,7 @@ use crate::projection::{Applied, ApplyError};
 use chrono::{DurationRound, TimeDelta};
 use domain::Sum;
 use domain::budget::{BudgetEvent, Month};
-use domain::call::{CallEvent, Charged};
+use domain::call::{CallEvent, ChargedCall};
 use domain::spending::{BudgetSpending, ThresholdTerms};
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ impl Fold {
     ) -> Result<(), ApplyError> {
         // The cost before and after is netted by budget and month first, so that an amendment that changes no cost
         // crosses no threshold.
-        let (before, after) = event.difference();
+        let (before, after) = event.before_and_after();
         let mut changes: BTreeMap<BudgetKey, BTreeMap<Month, Sum>> = BTreeMap::new();
         for (charged, is_added) in before.map(|before| (before, false)).into_iter().chain([(after, true)]) {
             let Some(cost) = charged.cost() else { continue };
@@ -127,7 +127,7 @@ impl Fold {
 }
 
 /// The scopes that the cost of a call counts in.
-fn scopes(charged: &Charged) -> Vec<Scope> {
+fn scopes(charged: &ChargedCall) -> Vec<Scope> {
     let facts = &charged.facts;
     let agent = facts.agent_id.map(|agent| ("agent", agent.to_string()));
     let model = facts.model.as_ref().map(|model| ("model", model.to_string()));

@@ -7,7 +7,7 @@ use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, Charged};
+use domain::call::{Call, ChargedCall};
 use domain::{Aggregate, Event, Money, Name, TenantId};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
@@ -85,12 +85,12 @@ impl StreamRow for CallRow {
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
         // Every event carries all that is known of the call.
-        Ok(Some(Self::charged(applied, event.difference().1)))
+        Ok(Some(Self::charged(applied, event.before_and_after().1)))
     }
 }
 
 impl CallRow {
-    fn charged(applied: &Applied, charged: &Charged) -> Self {
+    fn charged(applied: &Applied, charged: &ChargedCall) -> Self {
         let facts = &charged.facts;
         let charge = charged.charge.as_ref();
         let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);

@@ -4,7 +4,7 @@ use crate::projection::ApplyError;
 use crate::rows::bind_columns;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::call::{CallEvent, CallKind, Charged};
+use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::{Money, Name, Sum};
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
@@ -40,14 +40,14 @@ enum Sign {
 impl Usage {
     /// Adds what an event says of its call, and subtracts what was known before.
     pub(super) fn add(&mut self, tenant: &str, event: &CallEvent) -> Result<(), ApplyError> {
-        let (before, after) = event.difference();
+        let (before, after) = event.before_and_after();
         if let Some(before) = before {
             self.count(tenant, before, Sign::Minus)?;
         }
         self.count(tenant, after, Sign::Plus)
     }
 
-    fn count(&mut self, tenant: &str, charged: &Charged, sign: Sign) -> Result<(), ApplyError> {
+    fn count(&mut self, tenant: &str, charged: &ChargedCall, sign: Sign) -> Result<(), ApplyError> {
         let facts = &charged.facts;
         let calls = [
             i64::from(facts.kind == CallKind::Llm),
@@ -105,7 +105,7 @@ impl Usage {
     }
 }
 
-fn key(tenant: &str, charged: &Charged) -> Result<Key, ApplyError> {
+fn key(tenant: &str, charged: &ChargedCall) -> Result<Key, ApplyError> {
     let facts = &charged.facts;
     let hour = facts
         .started_at

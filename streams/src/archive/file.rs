@@ -268,7 +268,7 @@ fn row(
     (payload, metadata, hash): Contents,
 ) -> Result<RecordedEvent, ArchiveError> {
     let invalid = |what: &str| ParquetError::General(format!("position {position}: {what}"));
-    let tenant = TenantId::as_stored(text(&tenant)?);
+    let tenant = TenantId::from_stored(text(&tenant)?);
     let stream = Uuid::from_slice(stream.data()).map_err(|_| invalid("the stream id is not valid"))?;
     Ok(RecordedEvent {
         position: Position::from_i64(position),

@@ -98,7 +98,7 @@ fn a_command_is_in_a_batch_once_and_its_retries_stay_behind_it() {
 #[test]
 fn the_same_command_id_of_two_tenants_is_two_commands() {
     let mut other = append(0, vec![stream(2, Expected::Any, 1)]);
-    other.tenant = TenantId::as_stored("other".to_owned());
+    other.tenant = TenantId::from_stored("other".to_owned());
     let mut queue = queue(vec![vec![stream(1, Expected::Any, 1)]]);
     queue.push_back(queued(other, None).0);
     assert_eq!(split(&mut queue, &[], &AppenderLimits::default()), (vec![0, 0], vec![]));

@@ -112,7 +112,7 @@ pub fn decode(message: &impl Message) -> Result<RecordedEvent, MessageError> {
         traceparent: find("ce_traceparent").map(ToOwned::to_owned),
     };
     let metadata = serde_json::to_string(&metadata).map_err(|_| MessageError::Header("ce_actor"))?;
-    let tenant = TenantId::as_stored(text("ce_tenant")?.to_owned());
+    let tenant = TenantId::from_stored(text("ce_tenant")?.to_owned());
     let category = source.rsplit('/').next().ok_or(MessageError::Header("ce_source"))?;
     let stream = StreamKey { tenant, category: category.into(), id: parsed("ce_subject", text("ce_subject")?)? };
     let event_id = parsed("ce_id", text("ce_id")?)?;

@@ -1,27 +1,29 @@
-//! Memory: what agents keep, share, recall and forget.
+//! Memory items: what agents store, share, recall and forget.
 
+use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::{AgentId, Aggregate, Body, Name};
+use crate::ids::AgentId;
+use crate::text::{Body, Name};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
-/// Who may see a remembered item. Each realm holds the one before it.
+/// Who may see a memory item. Each realm includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Realm {
-    /// Its owner alone.
+    /// Only the agent that stored it.
     Private,
     /// Every agent of the tenant.
     Village,
-    /// Other tenants too, where a bridge to them exists.
+    /// Agents of other tenants too, where a bridge to them exists.
     Bridge,
 }
 
 impl Realm {
-    /// The name used on every wire.
+    /// The realm as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,161 +40,162 @@ impl fmt::Display for Realm {
     }
 }
 
-/// What may be asked of a memory.
+/// A command to a memory item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MemoryCommand {
-    /// Remember something, privately.
+    /// Stores an item, visible to its owner only.
     Store {
-        /// Who remembers.
+        /// The agent that stores and owns the item.
         agent_id: AgentId,
-        /// What.
+        /// The content of the item.
         content: Body,
-        /// Words to find it by; at most 32.
+        /// Tags to find the item by; at most 32.
         tags: Vec<Name>,
-        /// When.
+        /// When the item was stored.
         at: DateTime<Utc>,
     },
-    /// Let more see it.
+    /// Shares the item with a wider realm.
     Share {
         /// The wider realm.
         realm: Realm,
-        /// When.
+        /// When the item was shared.
         at: DateTime<Utc>,
     },
-    /// Use it.
+    /// Records that an agent used the item.
     Recall {
-        /// Who recalls.
+        /// The agent that recalls the item.
         agent_id: AgentId,
-        /// When.
+        /// When the item was recalled.
         at: DateTime<Utc>,
     },
-    /// Let it go.
+    /// Forgets the item: it can no longer be recalled or shared.
     Forget {
-        /// Why.
+        /// Why the item is forgotten.
         reason: Option<Body>,
-        /// When.
+        /// When the item was forgotten.
         at: DateTime<Utc>,
     },
 }
 
-/// `memory.stored`
+/// The payload of `memory.stored`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryStored {
-    /// Who remembers.
+    /// The agent that stored and owns the item.
     pub agent_id: AgentId,
-    /// What.
+    /// The content of the item.
     pub content: Body,
-    /// Words to find it by.
+    /// Tags to find the item by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Name>,
-    /// When.
+    /// When the item was stored.
     pub at: DateTime<Utc>,
 }
 
-/// `memory.shared`
+/// The payload of `memory.shared`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryShared {
-    /// Who may see it now.
+    /// Who may see the item from now on.
     pub realm: Realm,
-    /// When.
+    /// When the item was shared.
     pub at: DateTime<Utc>,
 }
 
-/// `memory.recalled`
+/// The payload of `memory.recalled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryRecalled {
-    /// Who recalled it.
+    /// The agent that recalled the item.
     pub agent_id: AgentId,
-    /// When.
+    /// When the item was recalled.
     pub at: DateTime<Utc>,
 }
 
-/// `memory.forgotten`
+/// The payload of `memory.forgotten`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryForgotten {
-    /// Why.
+    /// Why the item was forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Body>,
-    /// When.
+    /// When the item was forgotten.
     pub at: DateTime<Utc>,
 }
 
 events! {
-    /// What may have happened to a memory.
+    /// An event of a memory item.
     pub enum MemoryEvent {
-        /// It was remembered.
+        /// The item was stored.
         "memory.stored" v 1 => Stored(MemoryStored),
-        /// More may see it.
+        /// The item was shared with a wider realm.
         "memory.shared" v 1 => Shared(MemoryShared),
-        /// It was used.
+        /// The item was recalled.
         "memory.recalled" v 1 => Recalled(MemoryRecalled),
-        /// It was let go.
+        /// The item was forgotten.
         "memory.forgotten" v 1 => Forgotten(MemoryForgotten),
     }
 }
 
-/// Why a command to a memory is refused.
+/// Why a command to a memory item is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MemoryError {
-    /// No memory has this id.
-    #[error("nothing is stored under this id")]
+    /// No memory item has this id.
+    #[error("no memory is stored under this id")]
     NotStored,
-    /// The id belongs to something else.
-    #[error("something else is stored under this id")]
+    /// An item with a different owner, content or tags has this id.
+    #[error("a different memory is stored under this id")]
     AlreadyStored,
-    /// It was let go.
+    /// The item was forgotten.
     #[error("the memory was forgotten")]
     Forgotten,
-    /// It was let go, but somebody gave another reason.
-    #[error("the memory was forgotten for another reason, which stays")]
-    ForgottenOtherwise,
-    /// What others saw cannot be unseen.
+    /// The item was already forgotten, for a different reason, which is kept.
+    #[error("the memory was already forgotten, for a different reason, which is kept")]
+    AlreadyForgotten,
+    /// The item is already shared with a wider realm.
     #[error("a memory shared with the {from} cannot be narrowed to {to}")]
     CannotNarrow {
-        /// Where it is.
+        /// The realm that the item is shared with.
         from: Realm,
-        /// What was asked.
+        /// The requested realm.
         to: Realm,
     },
-    /// It is private to another agent.
+    /// The item is private to another agent.
     #[error("the memory is private to another agent")]
     NotVisible,
-    /// More than 32 tags.
-    #[error("{0} tags, 32 are allowed")]
+    /// The item has more than 32 tags.
+    #[error("the memory has {0} tags; the limit is {limit}", limit = MAX_TAGS)]
     TooManyTags(usize),
 }
 
-/// The most tags a memory may have.
+/// The maximum number of tags of an item.
 const MAX_TAGS: usize = 32;
 
-/// What is known of a memory that exists.
+/// A stored memory item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// Who remembers.
+pub struct MemoryItem {
+    /// The agent that stored the item.
     pub owner: AgentId,
-    /// What.
+    /// The content of the item.
     pub content: Body,
-    /// Words to find it by.
+    /// Tags to find the item by.
     pub tags: Vec<Name>,
-    /// Who may see it.
+    /// Who may see the item.
     pub realm: Realm,
-    /// How often it was recalled.
+    /// How many times the item was recalled.
     pub recalls: u64,
-    /// Whether it was let go.
+    /// Whether the item was forgotten.
     pub forgotten: bool,
-    /// Why it was let go, if a reason was given.
+    /// Why the item was forgotten, if it was and a reason was given.
     pub reason: Option<Body>,
 }
 
-/// A memory's state.
+/// The state of a memory item.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// What is known of it, once stored.
-    pub item: Option<Remembered>,
+    /// The item; none before it is stored.
+    pub item: Option<MemoryItem>,
 }
 
 impl Memory {
-    fn alive(&self) -> Result<&Remembered, MemoryError> {
+    /// The item, if it is stored and not forgotten.
+    fn active_item(&self) -> Result<&MemoryItem, MemoryError> {
         match &self.item {
             None => Err(MemoryError::NotStored),
             Some(item) if item.forgotten => Err(MemoryError::Forgotten),
@@ -229,7 +232,7 @@ impl Aggregate for Memory {
                 self.store(MemoryStored { agent_id, content, tags, at })
             }
             MemoryCommand::Share { realm, at } => {
-                let item = self.alive()?;
+                let item = self.active_item()?;
                 match realm.cmp(&item.realm) {
                     std::cmp::Ordering::Less => Err(MemoryError::CannotNarrow { from: item.realm, to: realm }),
                     std::cmp::Ordering::Equal => Ok(Vec::new()),
@@ -237,7 +240,7 @@ impl Aggregate for Memory {
                 }
             }
             MemoryCommand::Recall { agent_id, at } => {
-                let item = self.alive()?;
+                let item = self.active_item()?;
                 if item.realm == Realm::Private && item.owner != agent_id {
                     return Err(MemoryError::NotVisible);
                 }
@@ -246,7 +249,7 @@ impl Aggregate for Memory {
             MemoryCommand::Forget { reason, at } => match &self.item {
                 None => Err(MemoryError::NotStored),
                 Some(item) if item.forgotten && reason.is_some() && reason != item.reason => {
-                    Err(MemoryError::ForgottenOtherwise)
+                    Err(MemoryError::AlreadyForgotten)
                 }
                 Some(item) if item.forgotten => Ok(Vec::new()),
                 Some(_) => Ok(vec![MemoryEvent::Forgotten(MemoryForgotten { reason, at })]),
@@ -257,7 +260,7 @@ impl Aggregate for Memory {
     fn evolve(mut self, event: &MemoryEvent) -> Self {
         match (event, &mut self.item) {
             (MemoryEvent::Stored(stored), item) => {
-                *item = Some(Remembered {
+                *item = Some(MemoryItem {
                     owner: stored.agent_id,
                     content: stored.content.clone(),
                     tags: stored.tags.clone(),
@@ -280,95 +283,4 @@ impl Aggregate for Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{at, body, given, uuid};
-    use proptest::prelude::*;
-
-    const fn ada() -> AgentId {
-        AgentId(uuid(1))
-    }
-    const fn bob() -> AgentId {
-        AgentId(uuid(2))
-    }
-    fn stored() -> MemoryEvent {
-        MemoryEvent::Stored(MemoryStored { agent_id: ada(), content: body("tea"), tags: vec![], at: at(0) })
-    }
-    fn shared(realm: Realm) -> MemoryEvent {
-        MemoryEvent::Shared(MemoryShared { realm, at: at(1) })
-    }
-    fn forgotten() -> MemoryEvent {
-        MemoryEvent::Forgotten(MemoryForgotten { reason: None, at: at(2) })
-    }
-    fn store() -> MemoryCommand {
-        MemoryCommand::Store { agent_id: ada(), content: body("tea"), tags: vec![], at: at(0) }
-    }
-
-    #[test]
-    fn a_memory_that_is_forgotten_again_for_another_reason_is_refused() {
-        let forget = |reason: Option<&str>| MemoryCommand::Forget { reason: reason.map(body), at: at(3) };
-        let forgotten = MemoryEvent::Forgotten(MemoryForgotten { reason: Some(body("wrong")), at: at(2) });
-        for same in [forget(Some("wrong")), forget(None)] {
-            given::<Memory>([stored(), forgotten.clone()]).when(same).then([]);
-        }
-        given::<Memory>([stored(), forgotten])
-            .when(forget(Some("private")))
-            .then_refused(MemoryError::ForgottenOtherwise);
-    }
-
-    #[test]
-    fn something_is_stored_once() {
-        given::<Memory>([]).when(store()).then([stored()]);
-        given::<Memory>([stored()]).when(store()).then([]);
-        given::<Memory>([stored()])
-            .when(MemoryCommand::Store { agent_id: bob(), content: body("tea"), tags: vec![], at: at(0) })
-            .then_refused(MemoryError::AlreadyStored);
-    }
-
-    #[test]
-    fn sharing_only_widens() {
-        given::<Memory>([stored()])
-            .when(MemoryCommand::Share { realm: Realm::Village, at: at(1) })
-            .then([shared(Realm::Village)]);
-        given::<Memory>([stored(), shared(Realm::Bridge)])
-            .when(MemoryCommand::Share { realm: Realm::Village, at: at(2) })
-            .then_refused(MemoryError::CannotNarrow { from: Realm::Bridge, to: Realm::Village });
-    }
-
-    #[test]
-    fn a_private_memory_is_recalled_by_its_owner_alone() {
-        let recall = |agent_id| MemoryCommand::Recall { agent_id, at: at(3) };
-        let recalled = |agent_id| MemoryEvent::Recalled(MemoryRecalled { agent_id, at: at(3) });
-        given::<Memory>([stored()]).when(recall(ada())).then([recalled(ada())]);
-        given::<Memory>([stored()]).when(recall(bob())).then_refused(MemoryError::NotVisible);
-        given::<Memory>([stored(), shared(Realm::Village)]).when(recall(bob())).then([recalled(bob())]);
-    }
-
-    #[test]
-    fn what_is_forgotten_is_gone() {
-        given::<Memory>([stored()]).when(MemoryCommand::Forget { reason: None, at: at(2) }).then([forgotten()]);
-        given::<Memory>([stored(), forgotten()])
-            .when(MemoryCommand::Recall { agent_id: ada(), at: at(3) })
-            .then_refused(MemoryError::Forgotten);
-        given::<Memory>([stored(), forgotten()]).when(store()).then_refused(MemoryError::Forgotten);
-        given::<Memory>([])
-            .when(MemoryCommand::Forget { reason: None, at: at(2) })
-            .then_refused(MemoryError::NotStored);
-    }
-
-    proptest! {
-        #[test]
-        fn realms_never_narrow(realms in proptest::collection::vec(
-            prop_oneof![Just(Realm::Private), Just(Realm::Village), Just(Realm::Bridge)], 0..12)) {
-            let mut memory = Memory::default().evolve(&stored());
-            let mut widest = Realm::Private;
-            for realm in realms {
-                if let Ok(events) = memory.decide(MemoryCommand::Share { realm, at: at(1) }) {
-                    memory = events.iter().fold(memory, |memory, event| memory.evolve(event));
-                    widest = widest.max(realm);
-                }
-                prop_assert_eq!(memory.item.as_ref().map(|item| item.realm), Some(widest));
-            }
-        }
-    }
-}
+mod tests;

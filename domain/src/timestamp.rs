@@ -1,0 +1,38 @@
+//! Timestamps without leap seconds.
+
+use chrono::{DateTime, Timelike, Utc};
+use serde::{Deserialize, Deserializer};
+
+/// The last microsecond of a second, in nanoseconds.
+const LAST_MICROSECOND_NS: u32 = 999_999_000;
+
+/// Converts a timestamp within a leap second, `23:59:60`, to the last microsecond of `23:59:59`.
+///
+/// PostgreSQL has no leap seconds and stores one as the first second of the next month. With this rule it always belongs to
+/// the month that it ends, so that budgets and reports agree.
+#[must_use]
+pub fn without_leap_second(timestamp: DateTime<Utc>) -> DateTime<Utc> {
+    if timestamp.nanosecond() < 1_000_000_000 {
+        return timestamp;
+    }
+    timestamp.with_nanosecond(LAST_MICROSECOND_NS).unwrap_or(timestamp)
+}
+
+/// Deserializes a timestamp of an event, which may be within a leap second.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    DateTime::<Utc>::deserialize(deserializer).map(without_leap_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leap_second_belongs_to_the_month_that_it_ends() {
+        let timestamp = |text: &str| without_leap_second(text.parse().unwrap()).to_rfc3339();
+        assert_eq!(timestamp("2016-12-31T23:59:60Z"), "2016-12-31T23:59:59.999999+00:00");
+        assert_eq!(timestamp("2016-12-31T23:59:60.5Z"), "2016-12-31T23:59:59.999999+00:00");
+        assert_eq!(timestamp("2016-12-31T23:59:59.5Z"), "2016-12-31T23:59:59.500+00:00");
+        assert_eq!(timestamp("2017-01-01T00:00:00Z"), "2017-01-01T00:00:00+00:00");
+    }
+}
