@@ -218,7 +218,7 @@ mod tests {
         let original = event(1);
         let stream = |key| RecordedEvent { stream: key, ..event(1) };
         let changed = [
-            stream(StreamKey { tenant: TenantId::as_stored("other".to_owned()), ..original.stream.clone() }),
+            stream(StreamKey { tenant: TenantId::from_stored("other".to_owned()), ..original.stream.clone() }),
             stream(StreamKey { category: "memory".into(), ..original.stream.clone() }),
             stream(StreamKey { id: Uuid::from_u128(9), ..original.stream.clone() }),
             RecordedEvent { event_id: Uuid::from_u128(9), ..event(1) },

@@ -48,7 +48,7 @@ fn a_filter_excludes_row_groups_without_matching_events() {
     assert!(may_hold(ReadFilter { stream_id: Some(event(15).stream.id), ..all.clone() }));
     assert!(!may_hold(ReadFilter { stream_id: Some(event(25).stream.id), ..all.clone() }));
     assert!(may_hold(ReadFilter { tenant: Some(event(15).stream.tenant), ..all.clone() }));
-    assert!(!may_hold(ReadFilter { tenant: Some(TenantId::as_stored("other".to_owned())), ..all.clone() }));
+    assert!(!may_hold(ReadFilter { tenant: Some(TenantId::from_stored("other".to_owned())), ..all.clone() }));
     assert!(!may_hold(ReadFilter { category: Some("memory".to_owned()), ..all.clone() }));
     assert!(!may_hold(ReadFilter { types: vec!["task.started".to_owned()], ..all }));
 }
