@@ -123,10 +123,6 @@ impl Projection for Agents {
         "agents"
     }
 
-    fn needs_log_order(&self) -> bool {
-        false
-    }
-
     fn categories(&self) -> &'static [&'static str] {
         &[Agent::CATEGORY]
     }

@@ -1,7 +1,7 @@
 //! The checkpoints of a projection's shards: locking them and advancing them.
 
 use crate::projection::ApplyError;
-use crate::target::{Shard, Slot, Target};
+use crate::target::{Shard, Target};
 use crate::transaction::{IDLE_IN_TRANSACTION_TIMEOUT, set_search_path};
 use sqlx::postgres::PgConnection;
 use streams::Position;
@@ -11,7 +11,7 @@ use streams::Position;
 pub(crate) enum CheckpointLock {
     /// The transaction holds the checkpoint, which is at this position.
     Acquired(Position),
-    /// Another transaction holds the checkpoint, or the projection is fed from Kafka.
+    /// Another transaction holds the checkpoint.
     HeldElsewhere,
     /// The tables belong to another version of the code.
     VersionMismatch,
@@ -23,8 +23,7 @@ pub(crate) async fn lock_checkpoint(
     connection: &mut PgConnection,
     shard: &Shard,
 ) -> Result<CheckpointLock, ApplyError> {
-    let lock =
-        "select position, version from apex.checkpoints where name = $1 and source = 'log' for update skip locked";
+    let lock = "select position, version from apex.checkpoints where name = $1 for update skip locked";
     let found: Option<(i64, Option<i32>)> =
         sqlx::query_as(lock).bind(shard.checkpoint()).fetch_optional(&mut *connection).await?;
     let code_version = shard.target.projection.version();
@@ -73,9 +72,6 @@ pub(crate) async fn create_checkpoints(connection: &mut PgConnection, target: &T
 /// belong to this version of the code.
 pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Target) -> Result<bool, ApplyError> {
     set_search_path(connection, target.slot, Some(IDLE_IN_TRANSACTION_TIMEOUT)).await?;
-    if target.slot == Slot::Live {
-        lock_feed_exclusive(connection, target.projection.name()).await?;
-    }
     let names: Vec<_> = target.shards().iter().map(Shard::checkpoint).collect();
     let lock = "select version from apex.checkpoints where name = any ($1) order by name for update";
     let mut versions: Vec<Option<i32>> = sqlx::query_scalar(lock).bind(&names).fetch_all(&mut *connection).await?;
@@ -85,26 +81,6 @@ pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Tar
     }
     let is_same = |version: &Option<i32>| version.is_none_or(|version| version == target.projection.version());
     Ok(versions.len() == names.len() && versions.iter().all(is_same))
-}
-
-/// Waits until no transaction feeds the projection from Kafka, and keeps new ones from beginning. Transactions of
-/// feeders overlap and share the checkpoint rows, so that there may never be a moment without one; waiters for this
-/// advisory lock get their turn all the same.
-pub(crate) async fn lock_feed_exclusive(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('apex.feed.' || $1, 0))")
-        .bind(projection)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Takes the lock under which the transaction may feed the projection from Kafka.
-pub(crate) async fn lock_feed_shared(connection: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('apex.feed.' || $1, 0))")
-        .bind(projection)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// Advances the checkpoint of a shard if it is still at `from`.

@@ -15,7 +15,6 @@ mod observe;
 mod page;
 mod parked;
 mod parking;
-mod partitioned;
 mod policy;
 mod progress;
 mod projection;
@@ -50,7 +49,6 @@ pub use parking::{
     Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, parked_events,
     parking_decisions, resume,
 };
-pub use partitioned::{MissingEvent, PartitionedError, PartitionedFeed, give_back};
 pub use policy::{Policy, PolicyError, PolicyWorker, policy_checkpoint};
 pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use registry::{all, by_name, state_topics};

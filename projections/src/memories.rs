@@ -130,10 +130,6 @@ impl Projection for Memories {
         "memories"
     }
 
-    fn needs_log_order(&self) -> bool {
-        false
-    }
-
     fn categories(&self) -> &'static [&'static str] {
         &[Memory::CATEGORY]
     }

@@ -1,10 +1,8 @@
-//! How far a version of a read model has come: the position of each shard and, if it is fed from Kafka, of each
-//! partition of a topic.
+//! How far a version of a read model has come: the position of each of its shards.
 
 use crate::projection::{ApplyError, Sharding};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
-use streams::relay::partition_of;
 use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
@@ -15,17 +13,6 @@ pub(crate) struct Progress {
     pub(crate) version: Option<i32>,
     sharding: Sharding,
     shards: HashMap<u16, Position>,
-    topics: Vec<Topic>,
-}
-
-/// The progress of the partitions of a topic. A partition may be ahead of the shards.
-#[derive(Debug)]
-pub(crate) struct Topic {
-    pub(crate) name: String,
-    pub(crate) category: String,
-    /// The number of partitions of the topic.
-    pub(crate) partitions: i32,
-    positions: HashMap<i32, Position>,
 }
 
 /// A row of the checkpoints: name, position, version, sharding key.
@@ -42,10 +29,10 @@ impl Progress {
                 .bind(follower)
                 .fetch_all(&mut *connection)
                 .await?;
-        Self::from_rows(follower, &rows, topics(connection, follower).await?)
+        Self::from_rows(follower, &rows)
     }
 
-    fn from_rows(follower: &str, rows: &[CheckpointRow], topics: Vec<Topic>) -> Result<Self, ApplyError> {
+    fn from_rows(follower: &str, rows: &[CheckpointRow]) -> Result<Self, ApplyError> {
         let key = rows.first().and_then(|row| row.3.as_deref());
         let count = u16::try_from(rows.len()).unwrap_or(u16::MAX);
         let sharding = Sharding::from_key(key, count);
@@ -59,23 +46,17 @@ impl Progress {
             return Err(ApplyError::Row(format!("checkpoints of different shardings: {}", names.join(", "))));
         }
         let version = rows.iter().filter_map(|row| row.2).max();
-        Ok(Self { version, sharding, shards, topics })
+        Ok(Self { version, sharding, shards })
     }
 
     /// Whether an event was applied or parked.
     pub(crate) fn has(&self, event: &RecordedEvent) -> bool {
-        let stream = &event.stream;
-        self.has_at(stream.tenant.as_str(), &stream.category, stream.id, event.position)
+        self.has_at(event.stream.tenant.as_str(), event.stream.id, event.position)
     }
 
-    /// Whether the event of a stream at a position was applied or parked.
-    pub(crate) fn has_at(&self, tenant: &str, category: &str, stream: Uuid, position: Position) -> bool {
+    fn has_at(&self, tenant: &str, stream: Uuid, position: Position) -> bool {
         let shard = self.sharding.shard_of(tenant, stream);
-        let is_reached = |checkpoint: Option<&Position>| checkpoint.is_some_and(|checkpoint| position <= *checkpoint);
-        is_reached(self.shards.get(&shard))
-            || self.topics.iter().any(|topic| {
-                topic.category == category && is_reached(topic.positions.get(&partition_of(stream, topic.partitions)))
-            })
+        self.shards.get(&shard).is_some_and(|checkpoint| position <= *checkpoint)
     }
 
     /// The position up to which every event was applied or parked.
@@ -85,35 +66,8 @@ impl Progress {
 
     /// The position after which no event was applied or parked.
     pub(crate) fn high_watermark(&self) -> Position {
-        let partitions = self.topics.iter().flat_map(|topic| topic.positions.values());
-        self.shards.values().chain(partitions).max().copied().unwrap_or(Position::ZERO)
+        self.shards.values().max().copied().unwrap_or(Position::ZERO)
     }
-
-    /// The topics that it is fed from.
-    pub(crate) fn topics(&self) -> &[Topic] {
-        &self.topics
-    }
-}
-
-async fn topics(connection: &mut PgConnection, projection: &str) -> Result<Vec<Topic>, sqlx::Error> {
-    let rows: Vec<(String, String, i32, i32, i64)> = sqlx::query_as(
-        "select topic, category, partitions, partition, position from apex.partition_checkpoints
-         where projection = $1 order by category, topic, partitions",
-    )
-    .bind(projection)
-    .fetch_all(connection)
-    .await?;
-    let mut topics: Vec<Topic> = Vec::new();
-    for (name, category, partitions, number, position) in rows {
-        let is_same = |topic: &&mut Topic| topic.name == name && topic.partitions == partitions;
-        let position = (number, Position::from_i64(position));
-        if let Some(topic) = topics.last_mut().filter(is_same) {
-            topic.positions.extend([position]);
-        } else {
-            topics.push(Topic { name, category, partitions, positions: HashMap::from([position]) });
-        }
-    }
-    Ok(topics)
 }
 
 #[cfg(test)]
@@ -133,32 +87,20 @@ mod tests {
 
     #[test]
     fn nothing_is_applied_before_there_is_a_checkpoint() {
-        let progress = Progress::from_rows("calls", &[], Vec::new()).unwrap();
+        let progress = Progress::from_rows("calls", &[]).unwrap();
         assert_eq!((progress.low_watermark(), progress.high_watermark()), (Position::ZERO, Position::ZERO));
         assert_eq!(progress.version, None);
-        assert!(!progress.has_at("default", "call", OF_SHARD[0], Position::from(1)));
+        assert!(!progress.has_at("default", OF_SHARD[0], Position::from(1)));
     }
 
     #[test]
     fn shards_at_different_positions_have_a_low_and_a_high_watermark() {
-        let progress = Progress::from_rows("calls", &two_shards(), Vec::new()).unwrap();
+        let progress = Progress::from_rows("calls", &two_shards()).unwrap();
         assert_eq!((progress.low_watermark().get(), progress.high_watermark().get()), (40, 60));
         assert_eq!(progress.version, Some(3));
-        let has = |stream, position: u64| progress.has_at("default", "call", stream, Position::from(position));
+        let has = |stream, position: u64| progress.has_at("default", stream, Position::from(position));
         assert_eq!([has(OF_SHARD[0], 40), has(OF_SHARD[0], 41)], [true, false]);
         assert_eq!([has(OF_SHARD[1], 60), has(OF_SHARD[1], 61)], [true, false]);
-    }
-
-    #[test]
-    fn a_partition_ahead_of_the_shards_raises_the_high_watermark_and_no_other_category() {
-        let partitions = 4;
-        let number = partition_of(OF_SHARD[0], partitions);
-        let positions = HashMap::from([(number, Position::from(90))]);
-        let topic = Topic { name: "apex.call".to_owned(), category: "call".to_owned(), partitions, positions };
-        let progress = Progress::from_rows("calls", &two_shards(), vec![topic]).unwrap();
-        assert_eq!((progress.low_watermark().get(), progress.high_watermark().get()), (40, 90));
-        let has = |category, position: u64| progress.has_at("default", category, OF_SHARD[0], Position::from(position));
-        assert_eq!([has("call", 90), has("call", 91), has("task", 90), has("task", 40)], [true, false, false, true]);
     }
 
     #[test]
@@ -168,7 +110,7 @@ mod tests {
             vec![checkpoint("calls/0", 40, Some("stream")), checkpoint("calls/2", 60, Some("stream"))],
             vec![checkpoint("calls/0", 40, Some("stream")), checkpoint("calls/1", 60, Some("tenant"))],
         ] {
-            let error = Progress::from_rows("calls", &rows, Vec::new()).unwrap_err();
+            let error = Progress::from_rows("calls", &rows).unwrap_err();
             assert!(error.to_string().contains("different shardings"), "{error}");
         }
     }

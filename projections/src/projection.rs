@@ -101,11 +101,6 @@ pub trait Projection: Send + Sync {
     fn sharding(&self) -> Sharding {
         Sharding::Single
     }
-    /// Whether the events of different streams must be applied in the order of the log. If not, the order within each
-    /// stream is enough.
-    fn needs_log_order(&self) -> bool {
-        true
-    }
     /// The categories of the events that it consumes.
     fn categories(&self) -> &'static [&'static str];
     /// The tables, without a schema, each with the columns of its key, separated by `, `.

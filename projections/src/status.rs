@@ -19,8 +19,6 @@ pub struct ProjectionStatus {
     pub updated_at: Option<DateTime<Utc>>,
     /// The number of parked events.
     pub parked_events: i64,
-    /// Where the events are read from: `log` or `kafka`.
-    pub source: String,
     /// The version of this program's code.
     pub code_version: i32,
     /// The version of the live tables; none before the first batch.

@@ -145,10 +145,6 @@ impl Projection for Tasks {
         "tasks"
     }
 
-    fn needs_log_order(&self) -> bool {
-        false
-    }
-
     fn categories(&self) -> &'static [&'static str] {
         &[Task::CATEGORY]
     }

@@ -151,14 +151,13 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
             status.position.to_string(),
             status.lag_events.to_string(),
             status.parked_events.to_string(),
-            status.source,
             status.updated_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339()),
             version(status.version),
             next,
             version(status.old_version),
         ]
     });
-    let header = ["name", "position", "lag_events", "parked_events", "source", "updated_at", "version", "next", "old"];
+    let header = ["name", "position", "lag_events", "parked_events", "updated_at", "version", "next", "old"];
     print(&header, rows.collect(), format)?;
     Ok(true)
 }

@@ -13,7 +13,6 @@ mod checkpoint;
 mod commit;
 mod committer;
 mod connections;
-mod consumer;
 mod database_error;
 mod error;
 mod event;
@@ -45,7 +44,6 @@ pub use archive::{
     Manifest, list_archives,
 };
 pub use checkpoint::advance_checkpoint;
-pub use consumer::{Consumer, ConsumerError, PartitionBatch, TopicPartition};
 pub use database_error::{DatabaseError, DatabaseFault, is_retryable};
 pub use error::{AppendError, InvalidAppend, ReadError};
 pub use event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};

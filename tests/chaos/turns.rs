@@ -5,18 +5,16 @@ use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
 use projections::{
-    Applied, Batch, Comparison, PartitionedFeed, Policy, PolicyError, PolicyWorker, Projection, SessionSettings,
-    Worker, WorkerConfig, by_name, verify,
+    Applied, Batch, Comparison, Policy, PolicyError, PolicyWorker, Projection, SessionSettings, Worker, WorkerConfig,
+    by_name, verify,
 };
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
-use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use streams::relay::partition_of;
-use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend, TopicPartition};
+use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend};
 use testkit::cluster::{Cluster, ClusterConfig, send_signal};
 use testkit::{TIMEOUT, append_all};
 use tokio::process::Child;
@@ -37,7 +35,6 @@ pub(crate) const TRIALS: testkit::Trials = testkit::trials![
 /// The longest time for which a worker holds its checkpoint in these tests.
 const TURN: Duration = Duration::from_millis(700);
 const BATCH_EVENTS: usize = 5;
-const PARTITIONS: i32 = 3;
 /// How often the failpoint is passed before the signal.
 const HITS_BEFORE: u64 = 2;
 
@@ -74,9 +71,6 @@ pub(crate) async fn work(argument: String) {
         let worker = PolicyWorker { policy, pool, source: Arc::new(log.tail().clone()), config };
         return worker.run(std::future::pending()).await.unwrap();
     }
-    if kind == "partitioned" {
-        return run_partitioned(pool, log).await;
-    }
     for worker in Worker::all(projection(), &pool, log.tail(), config) {
         tokio::spawn(worker.run(std::future::pending()));
     }
@@ -107,30 +101,6 @@ async fn run_unlocked(pool: &PgPool, log: &Log) {
         sqlx::query(advance).bind(last).execute(&mut *transaction).await.unwrap();
         fail::fail_point!("projection_folded");
         transaction.commit().await.unwrap();
-    }
-}
-
-/// Applies events partition by partition, as if they came from Kafka.
-async fn run_partitioned(pool: PgPool, log: Log) {
-    let topic: Arc<str> = "apex.call".into();
-    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
-    let feed = PartitionedFeed { projection: projection(), pool, log: log.clone(), partitions };
-    feed.take_over().await.unwrap();
-    let mut after = Position::ZERO;
-    loop {
-        let events = log.tail().next_after(after, BATCH_EVENTS).await.unwrap();
-        after = events.last().unwrap().position;
-        for number in 0..PARTITIONS {
-            let own = events.iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
-            let own: Vec<_> = own.cloned().collect();
-            let partition = TopicPartition { topic: topic.clone(), number };
-            // A failed batch is retried.
-            while let Err(error) = feed.apply(&partition, &own).await {
-                eprintln!("a batch failed: {error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        feed.advance_low_watermark().await.unwrap();
     }
 }
 
@@ -255,14 +225,12 @@ async fn wait_until_stopped(child: &Child) {
 fn a_projection_worker_killed_around_its_commit_leaves_the_same_as_a_rebuild() {
     runtime().block_on(async {
         let mut case = Case::new().await;
-        let steps = ["projection_folded", "projection_committed"];
-        // The log as source first: the partitioned workers take its read model over.
-        for (kind, step) in ["correct", "partitioned"].into_iter().flat_map(|kind| steps.map(|step| (kind, step))) {
-            let mut killed = case.start_worker("kill", step, kind);
+        for step in ["projection_folded", "projection_committed"] {
+            let mut killed = case.start_worker("kill", step, "correct");
             let status =
                 tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("the worker was not killed").unwrap();
             assert_eq!(status.signal(), Some(9), "{status}");
-            let mut successor = case.start_worker("none", step, kind);
+            let mut successor = case.start_worker("none", step, "correct");
             case.append(20).await;
             case.wait_until_caught_up().await;
             successor.kill().await.unwrap();
@@ -274,12 +242,11 @@ fn a_projection_worker_killed_around_its_commit_leaves_the_same_as_a_rebuild() {
 
 fn a_projection_worker_resumed_after_its_time_limit_writes_nothing() {
     runtime().block_on(async {
-        let folded = "projection_folded";
-        for (kind, step) in [("correct", folded), ("correct", "projection_committed"), ("partitioned", folded)] {
+        for step in ["projection_folded", "projection_committed"] {
             let mut case = Case::new().await;
-            let zombie = case.start_worker("stop", step, kind);
+            let zombie = case.start_worker("stop", step, "correct");
             wait_until_stopped(&zombie).await;
-            let _successor = case.start_worker("none", step, kind);
+            let _successor = case.start_worker("none", step, "correct");
             // After the time limit, the successor gets the checkpoint although its holder did not release it.
             case.wait_until_caught_up().await;
             send_signal(zombie.id().unwrap(), Signal::CONT);

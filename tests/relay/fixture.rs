@@ -7,12 +7,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use streams::relay::{decode, relay_checkpoint};
 use streams::{Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent, StreamAppend};
-use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, event, required_variable, wait_until};
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, event, required_variable, sample, wait_until};
+use tokio::process::Child;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -123,6 +127,48 @@ impl Fixture {
         assert!(messages > 0, "nothing was published, so nothing was tested");
         messages
     }
+
+    /// Imports a file in `samples/`.
+    pub(crate) async fn import(&self, format: &str, file: &str) {
+        self.database.run(&["import", format, &sample(file)]).await.assert_success();
+    }
+
+    /// Starts `apex worker` for the read models of the imported files.
+    pub(crate) fn start_worker(&self) -> Child {
+        let named = PROJECTIONS.iter().flat_map(|name| ["--projection", name]);
+        let arguments: Vec<_> = std::iter::once("worker").chain(named).collect();
+        self.database.apex(&arguments).stderr(Stdio::inherit()).spawn().unwrap()
+    }
+
+    /// Waits until every projection has applied everything that is in the log now.
+    pub(crate) async fn wait_for_projections(&self) {
+        let head = self.log.head().await.unwrap();
+        projections::wait_for(&self.database.pool, &PROJECTIONS, head, TIMEOUT).await.unwrap();
+    }
+}
+
+/// The read models of the imported files, and their tables.
+const PROJECTIONS: [&str; 4] = ["agents", "tasks", "calls", "memories"];
+const TABLES: [&str; 5] = ["agents", "tasks", "calls", "usage_hourly", "memories"];
+
+/// The number of rows of each table, and a hash of them.
+async fn fingerprints(database: &TestDatabase) -> BTreeMap<&'static str, (i64, Option<String>)> {
+    let mut found: BTreeMap<_, (i64, Option<String>)> = BTreeMap::new();
+    for table in TABLES {
+        let hash = format!("select count(*), md5(string_agg(t::text, '|' order by t::text)) from apex.{table} t");
+        found.insert(table, sqlx::query_as(AssertSqlSafe(hash)).fetch_one(&database.pool).await.unwrap());
+    }
+    assert!(found["calls"].0 > 0 && found["agents"].0 > 0, "no events were applied, so nothing was tested");
+    found
+}
+
+/// Asserts that rebuilding the read models does not change them.
+pub(crate) async fn assert_equals_rebuild(database: &TestDatabase) {
+    let before = fingerprints(database).await;
+    for name in PROJECTIONS {
+        database.run(&["projections", "rebuild", name, "--switch"]).await.assert_success();
+    }
+    assert_eq!(before, fingerprints(database).await);
 }
 
 fn appends(streams: &[Uuid]) -> Vec<streams::Append> {

@@ -4,31 +4,28 @@ use crate::partitions::{database_with_partitions_of, of_category};
 use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
-use std::error::Error as _;
 use std::path::Path;
-use std::time::Duration;
 use streams::{
-    Appended, ArchiveError, Expected, Log, LogConfig, Manifest, Position, ReadError, ReadFilter, RecordedEvent,
-    StreamKey, Version,
+    Appended, Expected, Log, LogConfig, Manifest, Position, ReadError, ReadFilter, RecordedEvent, StreamKey, Version,
 };
 use tempfile::TempDir;
 use testkit::{TestDatabase, append, sample, stream, tenant};
 use uuid::Uuid;
 
-const NEW: Expected = Expected::Exact(Version::ZERO);
+pub(crate) const NEW: Expected = Expected::Exact(Version::ZERO);
 
 /// A log in partitions of 50 events, an archive folder, and all events from before archiving.
-struct Fixture {
-    database: TestDatabase,
-    folder: TempDir,
-    events: Vec<RecordedEvent>,
+pub(crate) struct Fixture {
+    pub(crate) database: TestDatabase,
+    pub(crate) folder: TempDir,
+    pub(crate) events: Vec<RecordedEvent>,
     /// A stream with events in every partition.
-    long_stream: StreamKey,
+    pub(crate) long_stream: StreamKey,
 }
 
 impl Fixture {
     /// 330 events: six complete partitions and an open one. All consumers are caught up.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let database = database_with_partitions_of(50).await.unverified();
         let log = open(&database.pool, None).await;
         let long_stream = StreamKey { tenant: tenant(), category: "task".into(), id: Uuid::new_v4() };
@@ -46,7 +43,7 @@ impl Fixture {
         fixture
     }
 
-    async fn set_all_checkpoints(&self, position: i64) {
+    pub(crate) async fn set_all_checkpoints(&self, position: i64) {
         let names = projections::all().into_iter().flat_map(|projection| {
             let shards = projection.sharding().shard_count();
             let name = projection.name();
@@ -64,26 +61,26 @@ impl Fixture {
         .unwrap();
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.folder.path().to_str().unwrap()
     }
 
-    fn arguments<'a>(&'a self, before: &'a str) -> [&'a str; 7] {
+    pub(crate) fn arguments<'a>(&'a self, before: &'a str) -> [&'a str; 7] {
         ["log", "archive", "--before", before, "--to", self.path(), "--yes"]
     }
 
-    async fn archive(&self, before: &str) -> testkit::ProgramOutput {
+    pub(crate) async fn archive(&self, before: &str) -> testkit::ProgramOutput {
         self.database.run(&self.arguments(before)).await
     }
 
     /// The log opened with the archive folder, and without it.
-    async fn logs(&self) -> (Log, Log) {
+    pub(crate) async fn logs(&self) -> (Log, Log) {
         let path = Some(self.folder.path());
         (open(&self.database.pool, path).await, open(&self.database.pool, None).await)
     }
 
     /// The first positions of the archived partitions, and of the partitions in the database.
-    async fn locations(&self) -> (Vec<i64>, Vec<i64>) {
+    pub(crate) async fn locations(&self) -> (Vec<i64>, Vec<i64>) {
         let archived = "select first_position from apex.archives order by 1";
         let kept = "select from_position from apex.partitions
                     where from_position <= (select position from apex.head) order by 1";
@@ -92,13 +89,13 @@ impl Fixture {
     }
 
     /// Asserts that all events are readable, from the database or the archive.
-    async fn assert_complete(&self) {
+    pub(crate) async fn assert_complete(&self) {
         let (log, _) = self.logs().await;
         assert_eq!(read_all(&log, 70).await.unwrap(), self.events);
         self.database.run(&["log", "verify", "--archive", self.path()]).await.assert_success();
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 }
@@ -134,8 +131,12 @@ fn assert_archived<T: std::fmt::Debug>(read: Result<T, ReadError>, positions: (u
 async fn archived_events_are_read_from_files_exactly_as_from_the_table() {
     let fixture = Fixture::new().await;
     let list = ["log", "archive", "--before", "230", "--to", fixture.path()];
-    let ran = fixture.database.run(&list).await.assert_success();
-    assert!(ran.stderr.contains("Nothing was changed") && ran.stdout.contains("events_000003"), "{}", ran.stdout);
+    let output = fixture.database.run(&list).await.assert_success();
+    assert!(
+        output.stderr.contains("Nothing was changed") && output.stdout.contains("events_000003"),
+        "{}",
+        output.stdout
+    );
     assert_eq!(fixture.locations().await, (vec![], vec![1, 51, 101, 151, 201, 251, 301]));
     assert_eq!(std::fs::read_dir(fixture.folder.path()).unwrap().count(), 0);
 
@@ -226,13 +227,13 @@ async fn reads_of_archived_events_fail_without_the_archive_folder_and_other_read
         let first = fixture.events.iter().find(|event| event.recorded_at >= moment).unwrap();
         assert_eq!(log.position_at(moment).await.unwrap(), first.position);
     }
-    let ran = fixture.database.run(&["replay"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("positions 1 to 200 are archived"), "{}", ran.stderr);
-    let ran = fixture.database.run(&["log", "verify"]).await.assert_success();
-    assert!(ran.stderr.contains("not checked") && ran.stderr.contains("130 events checked"), "{}", ran.stderr);
-    let ran = fixture.database.run(&["replay", "--archive", fixture.path()]).await;
-    assert_eq!(ran.stdout.lines().count(), 330, "{}", ran.stderr);
+    let output = fixture.database.run(&["replay"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("positions 1 to 200 are archived"), "{}", output.stderr);
+    let output = fixture.database.run(&["log", "verify"]).await.assert_success();
+    assert!(output.stderr.contains("not checked") && output.stderr.contains("130 events checked"), "{}", output.stderr);
+    let output = fixture.database.run(&["replay", "--archive", fixture.path()]).await;
+    assert_eq!(output.stdout.lines().count(), 330, "{}", output.stderr);
 }
 
 #[tokio::test]
@@ -271,9 +272,9 @@ async fn a_partition_is_not_archived_before_every_consumer_has_read_it() {
         .execute(&fixture.database.pool)
         .await
         .unwrap();
-    let ran = fixture.archive("230").await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("calls/1 (at 120)") && !ran.stderr.contains("tasks"), "{}", ran.stderr);
+    let output = fixture.archive("230").await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("calls/1 (at 120)") && !output.stderr.contains("tasks"), "{}", output.stderr);
     assert_eq!(fixture.locations().await.0, [0; 0]);
     // A consumer without a checkpoint counts as at 0; the relay counts once it has a checkpoint.
     fixture.set_all_checkpoints(330).await;
@@ -308,14 +309,14 @@ async fn a_partition_is_not_archived_before_every_consumer_has_read_it() {
 #[tokio::test]
 async fn older_than_selects_complete_partitions_only() {
     let fixture = Fixture::new().await;
-    let ran = fixture
+    let output = fixture
         .database
         .run(&["log", "archive", "--older-than", "1h", "--to", fixture.path(), "--yes"])
         .await
         .assert_success();
-    assert!(ran.stderr.contains("No complete partition"), "{}", ran.stderr);
-    let ran = fixture.database.run(&["log", "archive", "--to", fixture.path(), "--yes"]).await;
-    assert_eq!(ran.code, Some(2), "exit code 2 without --before or --older-than: {}", ran.stderr);
+    assert!(output.stderr.contains("No complete partition"), "{}", output.stderr);
+    let output = fixture.database.run(&["log", "archive", "--to", fixture.path(), "--yes"]).await;
+    assert_eq!(output.code, Some(2), "exit code 2 without --before or --older-than: {}", output.stderr);
     fixture
         .database
         .run(&["log", "archive", "--older-than", "0s", "--to", fixture.path(), "--yes"])
@@ -328,147 +329,6 @@ async fn older_than_selects_complete_partitions_only() {
     log.append(append(vec![stream(fixture.long_stream.id, Expected::Exact(Version::from(66)), 1)])).await.unwrap();
     assert_eq!(log.read_stream(&fixture.long_stream, Version::ZERO, 100).await.unwrap().len(), 67);
     fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
-}
-
-/// Waits until a file exists.
-async fn until_exists(path: &Path) {
-    tokio::time::timeout(testkit::TIMEOUT, async {
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("{} was not created in time", path.display()));
-}
-
-/// SIGKILL while the file is written, while it waits to be recorded, and after arbitrary delays.
-#[tokio::test]
-async fn a_killed_archiver_loses_nothing_and_the_next_run_resumes() {
-    let fixture = Fixture::new().await;
-    let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
-    until_exists(&fixture.file("events_000000.parquet.partial")).await;
-    child.kill().await.unwrap();
-    fixture.assert_complete().await;
-
-    // An open transaction that has read the log: no partition can be detached.
-    let mut reader = fixture.database.owner().await;
-    sqlx::query("begin").execute(&mut reader).await.unwrap();
-    sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
-    let (archived, _) = fixture.locations().await;
-    let next = fixture.file(&format!("events_{:06}.manifest.json", archived.len()));
-    let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
-    until_exists(&next).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    // Appends continue meanwhile, at most delayed.
-    let (log, _) = fixture.logs().await;
-    let appending = log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)]));
-    tokio::time::timeout(Duration::from_secs(5), appending).await.expect("appends continue").unwrap();
-    child.kill().await.unwrap();
-    sqlx::query("commit").execute(&mut reader).await.unwrap();
-    assert_eq!(fixture.locations().await.0, archived, "the file is complete, but not recorded");
-    let before = std::fs::read(next.with_extension("").with_extension("parquet")).unwrap();
-
-    for pause in [30, 60, 90, 120, 150, 200, 250] {
-        let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        child.kill().await.unwrap();
-        // Each event is either in the table or in an archive, never in both.
-        let (archived, kept) = fixture.locations().await;
-        assert_eq!([archived, kept].concat(), [1, 51, 101, 151, 201, 251, 301]);
-        fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
-    }
-    // The connection of a killed command may hold its lock a little longer.
-    tokio::time::timeout(testkit::TIMEOUT, async {
-        while fixture.archive("330").await.code != Some(0) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!(fixture.locations().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
-    let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await.assert_success();
-    assert!(ran.stderr.contains("331 events checked, 0 problems"), "{}", ran.stderr);
-    let after = std::fs::read(next.with_extension("").with_extension("parquet")).unwrap();
-    assert!(before == after, "a complete archive file is reused unchanged");
-}
-
-#[tokio::test]
-async fn a_corrupt_or_missing_archive_file_is_detected() {
-    let fixture = Fixture::new().await;
-    fixture.archive("151").await.assert_success();
-    fixture.assert_complete().await;
-    let path = fixture.file("events_000001.parquet");
-    let intact = std::fs::read(&path).unwrap();
-    let (log, _) = fixture.logs().await;
-    for byte in [4, intact.len() / 2, intact.len() - 9] {
-        let mut damaged = intact.clone();
-        damaged[byte] ^= 1;
-        std::fs::write(&path, damaged).unwrap();
-        let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await;
-        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-        assert!(ran.stderr.contains("events_000001.parquet is damaged"), "{}", ran.stderr);
-        assert!(!ran.stderr.contains("events_000002"), "{}", ran.stderr);
-        let error = log.read_after(Position::from(60), &ReadFilter::default(), 5).await.unwrap_err();
-        assert!(matches!(&error, ReadError::Archive(ArchiveError::Damaged { .. })), "{error:?}");
-        assert!(error.source().is_some());
-        // Reads from the other files still work.
-        log.read_after(Position::from(3), &ReadFilter::default(), 5).await.unwrap();
-    }
-    std::fs::remove_file(&path).unwrap();
-    let error = log.read_after(Position::from(60), &ReadFilter::default(), 5).await.unwrap_err();
-    assert!(matches!(&error, ReadError::Archive(ArchiveError::Missing { .. })), "{error:?}");
-    std::fs::write(&path, intact).unwrap();
-    fixture.assert_complete().await;
-    // A manifest that contradicts the database.
-    let path = fixture.file("events_000002.manifest.json");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"last_position\": 150", "\"last_position\": 149")).unwrap();
-    let ran = fixture.database.run(&["log", "verify", "--archive", fixture.path()]).await;
-    assert!(ran.code == Some(1) && ran.stderr.contains("manifest.json is damaged"), "{}", ran.stderr);
-}
-
-/// Changing an event in the table takes a superuser; archiving detects it by the content hash.
-#[tokio::test]
-async fn an_event_with_a_wrong_content_hash_is_not_archived() {
-    let fixture = Fixture::new().await;
-    let mut owner = fixture.database.owner().await;
-    for sql in [
-        "set session_replication_role = replica",
-        "update apex.events set payload = '{\"x\":1}' where position = 77",
-        "reset session_replication_role",
-    ] {
-        sqlx::query(sql).execute(&mut owner).await.unwrap();
-    }
-    let ran = fixture.archive("151").await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("content of position 77"), "{}", ran.stderr);
-    assert_eq!(fixture.locations().await.0, [1], "the partition before it is archived");
-}
-
-#[tokio::test]
-async fn archiving_refuses_a_folder_with_files_of_another_log() {
-    let (fixture, other) = (Fixture::new().await, Fixture::new().await);
-    other.archive("51").await.assert_success();
-    let theirs = std::fs::read(other.file("events_000000.parquet")).unwrap();
-    let ran = fixture.database.run(&other.arguments("101").map(str::to_owned).each_ref().map(String::as_str)).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("describes different events"), "{}", ran.stderr);
-    assert_eq!(fixture.locations().await.0, [0; 0]);
-    assert!(theirs == std::fs::read(other.file("events_000000.parquet")).unwrap());
-    other.assert_complete().await;
-}
-
-#[tokio::test]
-async fn only_one_archiver_runs_at_a_time() {
-    let fixture = Fixture::new().await;
-    let (one, other) = tokio::join!(fixture.archive("330"), fixture.archive("330"));
-    for ran in [&one, &other] {
-        let is_fine = ran.code == Some(0) || ran.stderr.contains("another archive command is running");
-        assert!(is_fine, "{}", ran.stderr);
-    }
-    assert!(one.code == Some(0) || other.code == Some(0));
-    assert_eq!(fixture.locations().await, (vec![1, 51, 101, 151, 201, 251], vec![301]));
-    fixture.assert_complete().await;
 }
 
 #[tokio::test]
@@ -513,52 +373,17 @@ async fn read_models_are_rebuilt_over_archived_events() {
     let archived: i64 =
         sqlx::query_scalar("select max(last_position) from apex.archives").fetch_one(&database.pool).await.unwrap();
     assert!(archived > 60 && archived < head, "{archived} of {head}");
-    let ran = database.run(&["projections", "rebuild", "all"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains(&format!("positions 1 to {archived} are archived")), "{}", ran.stderr);
-    let ran = database.run(&["projections", "rebuild", "all", "--switch", "--archive", path]).await.assert_success();
-    assert!(!ran.stderr.contains("other rows"), "{}", ran.stderr);
-    assert!(ran.stderr.matches("the same rows as live").count() >= 5, "{}", ran.stderr);
+    let output = database.run(&["projections", "rebuild", "all"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains(&format!("positions 1 to {archived} are archived")), "{}", output.stderr);
+    let output = database.run(&["projections", "rebuild", "all", "--switch", "--archive", path]).await.assert_success();
+    assert!(!output.stderr.contains("other rows"), "{}", output.stderr);
+    assert!(output.stderr.matches("the same rows as live").count() >= 5, "{}", output.stderr);
     assert_eq!(database.total().await, total);
     // Aggregates are loaded from the archive too: reimported records are duplicates.
     let again = ["import", "autogpt", &sample("autogpt.jsonl"), "--format", "json", "--archive", path];
-    let ran = database.run(&again).await.assert_success();
-    assert_eq!(ran.json()[0]["duplicate"], 37);
+    let output = database.run(&again).await.assert_success();
+    assert_eq!(output.json()[0]["duplicate"], 37);
     assert_eq!((database.total().await, database.head().await), (total, head));
     database.run(&["log", "verify", "--archive", path]).await.assert_success();
-}
-
-#[tokio::test]
-async fn only_the_owner_archives_and_archive_records_are_immutable() {
-    let fixture = Fixture::new().await;
-    fixture.archive("51").await.assert_success();
-    let as_application = [
-        "insert into apex.archives select * from apex.archives",
-        "update apex.archives set folder = 'x'",
-        "delete from apex.archives",
-        "truncate apex.archives",
-        "delete from apex.partitions",
-        "update apex.settings set partition_size = 1",
-        "alter table apex.events detach partition apex.events_000001",
-        "drop table apex.events_000001",
-        "select apex.keep_receipts('events_000001')",
-        "select apex.archive_partition('events_000001', now(), now(), '', 1, '', '')",
-    ];
-    for sql in as_application {
-        let refused = sqlx::query(sql).execute(&fixture.database.pool).await.expect_err(sql);
-        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
-    }
-    let mut owner = fixture.database.owner().await;
-    for sql in [
-        "update apex.archives set folder = 'x'",
-        "delete from apex.archives",
-        "truncate apex.archives",
-        "delete from apex.events where position = 60",
-        "delete from apex.events_000001",
-        "truncate apex.events_000001",
-    ] {
-        let refused = sqlx::query(sql).execute(&mut owner).await.expect_err(sql);
-        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
-    }
-    fixture.assert_complete().await;
 }

@@ -1,7 +1,7 @@
 //! The command line: complete reports, orderly shutdown, completions, man pages, and the README's example output.
 
 use serde_json::json;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use std::path::Path;
 use std::time::Instant;
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, sample};
@@ -18,43 +18,44 @@ async fn a_report_catches_up_with_the_log_when_no_server_runs() {
         "a partial report shows its position and the head"
     );
 
-    let ran = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.assert_success();
-    let report = ran.json();
+    let output = database.run(&["report", "cost", "--by", "agent,task", "--format", "json"]).await.assert_success();
+    let report = output.json();
     assert_eq!((&report["position"], &report["head"]), (&json!(head), &json!(head)));
     assert_eq!(report["total"]["calls"], 37);
     let rows = report["rows"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["agent_name"].is_string() && row["task_name"].is_string()), "{report}");
 
-    let ran = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success();
-    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
+    let output = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success();
+    let lines: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.split(',').collect()).collect();
     for line in &lines {
         let expected = if line[0] == "model" {
             ["position".to_owned(), "head".to_owned()]
         } else {
             [head.to_string(), head.to_string()]
         };
-        assert_eq!(line[line.len() - 2..], expected, "{}", ran.stdout);
+        assert_eq!(line[line.len() - 2..], expected, "{}", output.stdout);
     }
     assert!(lines.len() > 1);
-    assert!(ran.stderr.contains(&format!("Stands at position {head} of {head}.")), "{}", ran.stderr);
+    assert!(output.stderr.contains(&format!("Stands at position {head} of {head}.")), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn a_report_that_cannot_catch_up_fails() {
-    let database = TestDatabase::new().await.unverified();
+    let database = TestDatabase::new().await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    // The read model is fed from Kafka, but no worker runs.
+    // No worker gets the checkpoints of the read model.
     let mut owner = database.owner().await;
-    let feed = "update apex.checkpoints set source = 'kafka' where follower = 'calls'";
-    sqlx::query(feed).execute(&mut owner).await.unwrap();
+    let mut held = owner.begin().await.unwrap();
+    let lock = "select from apex.checkpoints where follower = 'calls' for update";
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
     database.run(&["import", "--no-wait", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     for format in ["table", "csv", "json"] {
-        let ran = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
-        assert!(ran.stderr.contains("the report would be a part of the total"), "{}", ran.stderr);
+        let output = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{}", output.stderr);
+        assert!(output.stderr.contains("the report would be a part of the total"), "{}", output.stderr);
     }
-    let ran = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success();
-    assert_eq!(ran.json()["total"]["calls"], 37);
+    let output = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success();
+    assert_eq!(output.json()["total"]["calls"], 37);
 }
 
 #[tokio::test]
@@ -68,24 +69,24 @@ async fn csv_cells_are_never_spreadsheet_formulas() {
     let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
     database.run(&import).await.assert_success();
     let by = ["report", "cost", "--by", "agent,provider,model,task", "--format", "csv"];
-    let ran = database.run(&by).await.assert_success();
-    let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
+    let output = database.run(&by).await.assert_success();
+    let mut reader = csv::Reader::from_reader(output.stdout.as_bytes());
     let mut cells = 0;
     for row in reader.records() {
         for cell in row.unwrap().iter() {
             cells += 1;
-            assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in:\n{}", ran.stdout);
+            assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in:\n{}", output.stdout);
         }
     }
-    assert!(cells > 10 && ran.stdout.contains("'@SUM") && ran.stdout.contains("'-2+3"), "{}", ran.stdout);
+    assert!(cells > 10 && output.stdout.contains("'@SUM") && output.stdout.contains("'-2+3"), "{}", output.stdout);
 }
 
 #[tokio::test]
 async fn verifying_a_missing_archive_folder_fails() {
     let database = TestDatabase::new().await;
-    let ran = database.run(&["log", "verify", "--archive", "/no/such/folder"]).await;
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("/no/such/folder is no folder"), "{}", ran.stderr);
+    let output = database.run(&["log", "verify", "--archive", "/no/such/folder"]).await;
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert!(output.stderr.contains("/no/such/folder is no folder"), "{}", output.stderr);
 }
 
 /// The import makes the price book long enough for a snapshot and exits at once.
@@ -97,8 +98,8 @@ async fn a_snapshot_that_is_due_at_exit_is_written() {
     let price = json!({"litellm_provider": "p", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6});
     let table: serde_json::Map<_, _> = (0..900).map(|n| (format!("model-{n}"), price.clone())).collect();
     std::fs::write(&path, serde_json::Value::from(table).to_string()).unwrap();
-    let ran = database.run(&["prices", "import", path.to_str().unwrap()]).await.assert_success();
-    assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
+    let output = database.run(&["prices", "import", path.to_str().unwrap()]).await.assert_success();
+    assert!(!output.stderr.contains("WARN"), "{}", output.stderr);
     let snapshots: i64 = sqlx::query_scalar("select count(*) from apex.snapshots where category = 'price_book'")
         .fetch_one(&database.pool)
         .await
@@ -151,8 +152,8 @@ async fn stopping_during_a_commit_sends_no_rollback() {
 async fn completions_and_man_pages_cover_the_command_line() {
     let database = TestDatabase::new().await;
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = database.run(&["completions", shell]).await.assert_success();
-        assert!(ran.stdout.contains("apex") && ran.stdout.contains("database-url"), "{shell}");
+        let output = database.run(&["completions", shell]).await.assert_success();
+        assert!(output.stdout.contains("apex") && output.stdout.contains("database-url"), "{shell}");
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("man1");
@@ -160,8 +161,8 @@ async fn completions_and_man_pages_cover_the_command_line() {
     for page in ["apex.1", "apex-import.1", "apex-report-cost.1", "apex-log-verify.1"] {
         assert!(out.join(page).exists(), "{page} is missing");
     }
-    let ran = database.run(&["database", "url"]).await.assert_success();
-    assert_eq!(ran.stdout.trim(), database.url);
+    let output = database.run(&["database", "url"]).await.assert_success();
+    assert_eq!(output.stdout.trim(), database.url);
 }
 
 fn readme() -> String {
@@ -173,9 +174,9 @@ fn readme() -> String {
 async fn the_demo_prints_the_output_in_the_readme() {
     let database = TestDatabase::new().await;
     let mut demo = database.apex(&["demo", "--once", "--listen", "127.0.0.1:0"]);
-    let ran = demo.env("COLUMNS", "100").env("APEX_LOG", "error").output().await.unwrap();
-    let (table, stderr) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
-    assert!(ran.status.success(), "{stderr}");
+    let output = demo.env("COLUMNS", "100").env("APEX_LOG", "error").output().await.unwrap();
+    let (table, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{stderr}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
     let readme = readme();
     assert!(readme.contains(&table), "README.md does not have this table:\n{table}");
@@ -191,8 +192,8 @@ async fn a_table_fits_the_terminal_and_csv_has_every_column() {
     let database = TestDatabase::new().await;
     database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     let report = ["report", "cost", "--by", "provider,model"];
-    let ran = database.apex(&report).env("COLUMNS", "60").output().await.unwrap();
-    let (table, stderr) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+    let output = database.apex(&report).env("COLUMNS", "60").output().await.unwrap();
+    let (table, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
     assert!(table.contains("0.23213535") && stderr.contains("Left out to fit 60 columns:"), "{table}{stderr}");
     let piped = database.run(&report).await.assert_success();

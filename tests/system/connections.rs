@@ -141,9 +141,9 @@ async fn the_python_example_follows_the_log_over_a_websocket() {
         .args([&server.address, token, "1"])
         .kill_on_drop(true)
         .output();
-    let ran = tokio::time::timeout(TIMEOUT, example).await.unwrap().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{stderr}");
+    let output = tokio::time::timeout(TIMEOUT, example).await.unwrap().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
     assert!(stdout.contains("position"), "{stdout}");
 }

@@ -80,9 +80,9 @@ async fn tokens_with_different_rights_must_differ() {
     for pair in
         [["--token", "--metrics-token"], ["--operator-token", "--metrics-token"], ["--token", "--operator-token"]]
     {
-        let ran = database.run(&["serve", "--listen", "127.0.0.1:0", pair[0], "same", pair[1], "same"]).await;
-        assert_eq!(ran.code, Some(1));
-        assert!(ran.stderr.contains("are the same"), "{}", ran.stderr);
+        let output = database.run(&["serve", "--listen", "127.0.0.1:0", pair[0], "same", pair[1], "same"]).await;
+        assert_eq!(output.code, Some(1));
+        assert!(output.stderr.contains("are the same"), "{}", output.stderr);
     }
 }
 

@@ -145,10 +145,10 @@ async fn a_changed_row_changes_the_fingerprint() {
     let after = fingerprints(&rooms).await;
     assert_ne!(before, after);
     assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
-    let ran = database.run(&["projections", "verify"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert_eq!(ran.stderr.matches("other rows than").count(), 1, "{}", ran.stderr);
-    assert_eq!(ran.stderr.matches("  built ").count(), 1, "{}", ran.stderr);
+    let output = database.run(&["projections", "verify"]).await;
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.stderr.matches("other rows than").count(), 1, "{}", output.stderr);
+    assert_eq!(output.stderr.matches("  built ").count(), 1, "{}", output.stderr);
     rooms.close().await.unwrap();
 }
 
@@ -232,8 +232,8 @@ async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, se
     assert_eq!(recorded.collect::<Vec<_>>(), expected);
     assert_eq!(projections::parking_decisions(&rooms.pool, None, Some("other"), 10).await.unwrap(), []);
     assert_eq!(projections::parking_decisions(&rooms.pool, Some("calls"), None, 10).await.unwrap(), []);
-    let ran = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();
-    let listed = ran.json();
+    let output = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();
+    let listed = output.json();
     assert_eq!((&listed[0]["decision"], &listed[0]["actor"]), (&json!("skip"), &json!("me")), "{listed}");
     assert_eq!((&listed[0]["position"], &listed[0]["reason"]), (&json!(second.to_string()), &json!("so is this")));
     let server = database.serve(&[]).await;

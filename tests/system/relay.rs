@@ -143,9 +143,9 @@ async fn a_relay_with_an_older_checkpoint_republishes_and_loses_nothing() {
 #[tokio::test]
 async fn a_relay_without_brokers_names_the_missing_setting() {
     let database = TestDatabase::new().await;
-    let ran = database.run(&["relay"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("APEX_KAFKA_BROKERS"), "{}", ran.stderr);
+    let output = database.run(&["relay"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("APEX_KAFKA_BROKERS"), "{}", output.stderr);
 }
 
 /// Neither an event of an unknown category nor one that cannot be decoded blocks the events after it.
@@ -153,11 +153,11 @@ async fn a_relay_without_brokers_names_the_missing_setting() {
 async fn the_relay_skips_events_of_unknown_categories() {
     let (database, _log) = crate::append_function::log_with_undecodable_events().await;
     let prefix = prefix();
-    let ran = tokio::time::timeout(testkit::TIMEOUT, relay(&database, &prefix))
+    let output = tokio::time::timeout(testkit::TIMEOUT, relay(&database, &prefix))
         .await
         .expect("the relay continues")
         .assert_success();
-    assert!(ran.stderr.contains("does not know its category"), "{}", ran.stderr);
+    assert!(output.stderr.contains("does not know its category"), "{}", output.stderr);
     let mut positions: Vec<_> = consume(&prefix).await.iter().map(|message| message.number("ce_position")).collect();
     positions.sort_unstable();
     assert_eq!(positions, [1, 2, 3, 4, 6, 7], "all events except the one of an unknown category");

@@ -107,9 +107,9 @@ async fn an_agent_a_task_and_a_memory_are_read_as_of_every_position() {
 
     for (position, state) in &history.task {
         let stream = format!("task/{task}");
-        let ran =
+        let output =
             database.run(&["replay", "--stream", &stream, "--as-of", &position.to_string()]).await.assert_success();
-        assert_eq!(json!([ran.json()["state"]["status"], ran.json()["state"]["percent"]]), *state);
+        assert_eq!(json!([output.json()["state"]["status"], output.json()["state"]["percent"]]), *state);
     }
     let before = database.run(&["replay", "--stream", &format!("task/{task}"), "--as-of", "1"]).await;
     assert_eq!(before.code, Some(1));
@@ -123,8 +123,8 @@ async fn replay_prints_the_selected_events() {
     let history = history(&rooms).await;
     rooms.close().await.unwrap();
     let lines = async |arguments: &[&str]| {
-        let ran = database.run(&[&["replay"], arguments].concat()).await.assert_success();
-        ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+        let output = database.run(&[&["replay"], arguments].concat()).await.assert_success();
+        output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
     };
     let all = lines(&[]).await;
     assert_eq!(
@@ -138,12 +138,12 @@ async fn replay_prints_the_selected_events() {
     assert_eq!(types, ["memory.stored", "memory.shared", "memory.recalled", "memory.forgotten"]);
     assert_eq!(lines(&["--from", all[4]["recorded_at"].as_str().unwrap()]).await, all[4..]);
     for (bad, reason) in [("nobody/1", "no category"), ("agent/x", "not a UUID"), ("agent", "CATEGORY/ID")] {
-        let ran = database.run(&["replay", "--stream", bad]).await;
-        assert_eq!(ran.code, Some(2));
-        assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+        let output = database.run(&["replay", "--stream", bad]).await;
+        assert_eq!(output.code, Some(2));
+        assert!(output.stderr.contains(reason), "{}", output.stderr);
     }
     let unknown = format!("agent/{}", Uuid::nil());
-    let ran = database.run(&["replay", "--stream", &unknown]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("has no events"), "{}", ran.stderr);
+    let output = database.run(&["replay", "--stream", &unknown]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("has no events"), "{}", output.stderr);
 }

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use streams::{Expected, NewEvent};
-use testkit::{Server, TIMEOUT, TestDatabase, append, event, name, stream, tenant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use streams::Expected;
+use testkit::{Server, TIMEOUT, TestDatabase, append, name, stream, tenant};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -26,42 +25,42 @@ const EVENTS: &str = "subscription ($after: Position, $filter: EventFilter) {
 }";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
+pub(crate) enum Transport {
     WebSocket,
     GraphqlSse,
     Feed,
 }
 
 /// A client: the events it has seen over all its connections, and the position from which it resumes.
-struct Subscriber {
-    transport: Transport,
+pub(crate) struct Subscriber {
+    pub(crate) transport: Transport,
     /// The event type to subscribe to; all types if empty.
-    event_type: &'static str,
-    cursor: u64,
-    seen: Vec<(u64, Uuid)>,
+    pub(crate) event_type: &'static str,
+    pub(crate) cursor: u64,
+    pub(crate) seen: Vec<(u64, Uuid)>,
     /// A planted bug: the client resumes this far from its cursor. 0 is correct.
-    skew: i64,
-    heartbeats: usize,
+    pub(crate) skew: i64,
+    pub(crate) heartbeats: usize,
 }
 
 impl Subscriber {
-    fn new(transport: Transport, event_type: &'static str, after: u64) -> Self {
+    pub(crate) fn new(transport: Transport, event_type: &'static str, after: u64) -> Self {
         Self { transport, event_type, cursor: after, seen: Vec::new(), skew: 0, heartbeats: 0 }
     }
 
-    fn record(&mut self, event: &Value) {
+    pub(crate) fn record(&mut self, event: &Value) {
         let position = number(&event["position"]);
         self.seen.push((position, event["eventId"].as_str().unwrap().parse().unwrap()));
         self.cursor = position;
     }
 
-    fn advance(&mut self, position: u64) {
+    pub(crate) fn advance(&mut self, position: u64) {
         self.heartbeats += 1;
         self.cursor = self.cursor.max(position);
     }
 
     /// Follows over one connection until it has seen `events` more events. `None` if the connection was refused or ended.
-    async fn follow(&mut self, server: &Server, events: usize) -> Option<()> {
+    pub(crate) async fn follow(&mut self, server: &Server, events: usize) -> Option<()> {
         let wanted = self.seen.len() + events;
         let after = self.cursor.saturating_add_signed(self.skew);
         let mut filter = json!({});
@@ -101,7 +100,7 @@ impl Subscriber {
         Some(())
     }
 
-    fn handle(&mut self, message: &Value) -> Option<()> {
+    pub(crate) fn handle(&mut self, message: &Value) -> Option<()> {
         match message["type"].as_str().unwrap() {
             "next" => self.record(&message["payload"]["data"]["events"]),
             "ping" => self.advance(number(&message["payload"]["positions"]["s"])),
@@ -110,7 +109,7 @@ impl Subscriber {
         Some(())
     }
 
-    fn handle_sse(&mut self, message: &Sse) -> Option<()> {
+    pub(crate) fn handle_sse(&mut self, message: &Sse) -> Option<()> {
         match (message.event.as_str(), &message.data) {
             ("", None) => self.advance(message.id.unwrap_or(0)),
             ("", Some(data)) => self.record(data),
@@ -122,7 +121,7 @@ impl Subscriber {
     }
 
     /// Compares what the client has seen with the log.
-    fn compare(&self, log: &[(u64, Uuid)]) -> Result<(), String> {
+    pub(crate) fn compare(&self, log: &[(u64, Uuid)]) -> Result<(), String> {
         if let Some((index, (seen, wanted))) =
             self.seen.iter().zip(log).enumerate().find(|(_, (seen, wanted))| seen != wanted)
         {
@@ -133,19 +132,19 @@ impl Subscriber {
     }
 }
 
-fn number(text: &Value) -> u64 {
+pub(crate) fn number(text: &Value) -> u64 {
     text.as_str().unwrap_or_else(|| panic!("{text}")).parse().unwrap()
 }
 
 /// A message of an event stream (server-sent events).
-struct Sse {
-    event: String,
-    id: Option<u64>,
-    data: Option<Value>,
+pub(crate) struct Sse {
+    pub(crate) event: String,
+    pub(crate) id: Option<u64>,
+    pub(crate) data: Option<Value>,
 }
 
 impl Sse {
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut message = Self { event: String::new(), id: None, data: None };
         let mut data = None;
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with(':')) {
@@ -162,7 +161,7 @@ impl Sse {
     }
 }
 
-async fn tcp(server: &Server, receive_bytes: Option<u32>) -> Option<TcpStream> {
+pub(crate) async fn tcp(server: &Server, receive_bytes: Option<u32>) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     if let Some(bytes) = receive_bytes {
         socket.set_recv_buffer_size(bytes).unwrap();
@@ -171,7 +170,7 @@ async fn tcp(server: &Server, receive_bytes: Option<u32>) -> Option<TcpStream> {
 }
 
 /// Opens a WebSocket and waits for the acknowledgement.
-async fn connect(server: &Server, receive_bytes: Option<u32>) -> Option<WebSocket> {
+pub(crate) async fn connect(server: &Server, receive_bytes: Option<u32>) -> Option<WebSocket> {
     let mut request =
         format!("{}/graphql/ws", server.address.replace("http://", "ws://")).into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -180,11 +179,11 @@ async fn connect(server: &Server, receive_bytes: Option<u32>) -> Option<WebSocke
     (receive(&mut socket).await?["type"] == "connection_ack").then_some(socket)
 }
 
-async fn send(socket: &mut WebSocket, message: Value) -> Option<()> {
+pub(crate) async fn send(socket: &mut WebSocket, message: Value) -> Option<()> {
     socket.send(Message::Text(message.to_string().into())).await.ok()
 }
 
-async fn receive(socket: &mut WebSocket) -> Option<Value> {
+pub(crate) async fn receive(socket: &mut WebSocket) -> Option<Value> {
     loop {
         match socket.next().await?.ok()? {
             Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
@@ -221,7 +220,7 @@ async fn write(database: &TestDatabase, stop: Arc<AtomicBool>) {
     rooms.close().await.unwrap();
 }
 
-async fn log(database: &TestDatabase, after: u64, event_type: &str) -> Vec<(u64, Uuid)> {
+pub(crate) async fn log(database: &TestDatabase, after: u64, event_type: &str) -> Vec<(u64, Uuid)> {
     let query = "select position, event_id from apex.events
                  where position > $1 and ($2 = '' or type = $2) order by position";
     let query = sqlx::query_as(query).bind(i64::try_from(after).unwrap()).bind(event_type);
@@ -330,132 +329,6 @@ async fn subscriptions_survive_terminated_database_connections() {
     }
 }
 
-/// Appends events of 128 KiB, more than the buffers of a connection hold, and returns the head.
-async fn append_large(database: &TestDatabase, events: usize) -> u64 {
-    let rooms = database.rooms().await;
-    let id = Uuid::new_v4();
-    let mut streams = stream(id, Expected::Any, 0);
-    for _ in 0..events {
-        let large = NewEvent {
-            payload: json!({ "at": "2023-11-16T18:17:03Z", "note": "x".repeat(1 << 17) }).to_string(),
-            ..event("")
-        };
-        streams.events = vec![large];
-        rooms.log.append(append(vec![streams.clone()])).await.unwrap();
-    }
-    rooms.close().await.unwrap();
-    u64::try_from(database.head().await).unwrap()
-}
-
-async fn metric(server: &Server, name: &str) -> u64 {
-    let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-    line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
-}
-
-async fn until(server: &Server, what: &str, condition: impl Fn(u64) -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition(metric(server, what).await) {
-        if Instant::now() >= deadline {
-            let text = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
-            let http: Vec<_> =
-                text.lines().filter(|line| line.starts_with("apex_http") && !line.contains('{')).collect();
-            panic!("timed out waiting for {what}: {http:#?}");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Resident memory of the server, in KiB.
-fn resident_kib(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-/// Asserts that a feed that was too slow ends with its position and can be resumed there. Returns that position.
-async fn assert_slow_feed_resumes(server: &Server, mut feed: TcpStream, start: u64, log: &[(u64, Uuid)]) -> u64 {
-    let mut text = String::new();
-    tokio::time::timeout(TIMEOUT, feed.read_to_string(&mut text)).await.unwrap().unwrap();
-    let mut client = Subscriber::new(Transport::Feed, "", start);
-    let mut messages = text.split_once("\r\n\r\n").unwrap().1.split_inclusive("\n\n").map(Sse::parse);
-    let slow = messages.find(|message| client.handle_sse(message).is_none()).unwrap();
-    assert_eq!((slow.event.as_str(), slow.id), ("slow", Some(client.cursor)));
-    assert_eq!(number(&slow.data.unwrap()["extensions"]["position"]), client.cursor);
-    assert!(messages.next().is_none());
-    let told = client.cursor;
-    let missing = log.len() - client.seen.len();
-    tokio::time::timeout(TIMEOUT, client.follow(server, missing)).await.unwrap().unwrap();
-    client.compare(log).unwrap();
-    told
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_subscribers_use_bounded_memory_get_their_position_and_block_nobody() {
-    const SLOW: usize = 30;
-    const LARGE: usize = 128;
-    let database = TestDatabase::new().await;
-    // On a loaded machine some subscribers fall behind seconds before others; none may be disconnected before all have.
-    let server = database.serve(&["--send-timeout-ms", "20000"]).await;
-    let query = "subscription ($after: Position) { events(after: $after) { position eventId payload } }";
-    let asked = |after: u64| json!({ "query": query, "variables": { "after": after.to_string() } });
-    let subscribe = |id: &str, after: u64| json!({ "type": "subscribe", "id": id, "payload": asked(after) });
-    let start = u64::try_from(database.head().await).unwrap();
-    let mut slow = Vec::new();
-    for _ in 0..SLOW {
-        let mut socket = connect(&server, Some(4096)).await.unwrap();
-        send(&mut socket, subscribe("s", start)).await.unwrap();
-        slow.push(socket);
-    }
-    let mut quick = connect(&server, None).await.unwrap();
-    send(&mut quick, subscribe("s", start)).await.unwrap();
-    let mut feed = tcp(&server, Some(4096)).await.unwrap();
-    // HTTP/1.0, so that the body is not chunked.
-    let request = format!("GET /events?after={start} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    feed.write_all(request.as_bytes()).await.unwrap();
-    let before_kib = resident_kib(&server);
-
-    let all = async {
-        let mut client = Subscriber::new(Transport::WebSocket, "", start);
-        while client.seen.len() < LARGE {
-            client.handle(&receive(&mut quick).await.unwrap()).unwrap();
-        }
-        client
-    };
-    let (last, quick) =
-        tokio::time::timeout(TIMEOUT, async { tokio::join!(append_large(&database, LARGE), all) }).await.unwrap();
-    let log = log(&database, start, "").await;
-    quick.compare(&log).unwrap();
-    until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
-    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
-    // Buffering everything would take 16 MiB for each subscriber.
-    assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers use {grown_kib} KiB");
-    eprintln!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 128 / 1024);
-
-    let socket = &mut slow[0];
-    let mut client = Subscriber::new(Transport::WebSocket, "", start);
-    let told = loop {
-        let message = tokio::time::timeout(TIMEOUT, receive(socket)).await.unwrap().unwrap();
-        if client.handle(&message).is_none() {
-            break message;
-        }
-    };
-    assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("s")), "{told}");
-    let extensions = &told["payload"][0]["extensions"];
-    assert_eq!((&extensions["code"], number(&extensions["position"])), (&json!("TOO_SLOW"), client.cursor), "{told}");
-    assert!(client.cursor < last, "the subscriber was not slow");
-    // The error ends the operation only: the connection can resume it.
-    send(socket, subscribe("s", client.cursor)).await.unwrap();
-    while client.seen.len() < LARGE {
-        client.handle(&tokio::time::timeout(TIMEOUT, receive(socket)).await.unwrap().unwrap()).unwrap();
-    }
-    client.compare(&log).unwrap();
-
-    assert!(assert_slow_feed_resumes(&server, feed, start, &log).await < last);
-    // Slow subscribers that do not read the error either are disconnected.
-    until(&server, "apex_http_websockets", |open| open <= 2).await;
-}
-
 /// The number of rows of the log read so far. PostgreSQL counts them when the server's connections close.
 async fn rows_read(database: &TestDatabase) -> i64 {
     let deadline = Instant::now() + TIMEOUT;
@@ -516,49 +389,4 @@ async fn heartbeats_advance_a_filter_without_matches_so_that_nothing_is_read_aga
         // Control: from position 0 the rows are read, and the measurement shows it.
         assert!(read[1] >= EVENTS as i64, "{transport:?}: {} rows were read from the beginning", read[1]);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_never_reads_is_disconnected() {
-    let database = TestDatabase::new().await;
-    let server = database.serve(&["--max-connections", "1", "--send-timeout-ms", "200"]).await;
-    append_large(&database, 128).await;
-    let mut silent = tcp(&server, Some(4096)).await.unwrap();
-    silent.write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let status = async || reqwest::get(format!("{}/events?after=0", server.address)).await.unwrap().status().as_u16();
-    let answered = async |wanted: u16| {
-        let deadline = Instant::now() + TIMEOUT;
-        while status().await != wanted {
-            assert!(Instant::now() < deadline, "no response with status {wanted}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    until(&server, "apex_http_event_streams", |streams| streams == 1).await;
-    answered(503).await;
-    answered(200).await;
-    // The client is still connected and has read nothing.
-    drop(silent);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_pings_and_never_reads_uses_bounded_memory() {
-    let database = TestDatabase::new().await;
-    let server = database.serve(&[]).await;
-    let mut silent = tcp(&server, Some(4096)).await.unwrap();
-    let upgrade = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                   Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n";
-    silent.write_all(upgrade.as_bytes()).await.unwrap();
-    until(&server, "apex_http_websockets", |sockets| sockets == 1).await;
-    let before_kib = resident_kib(&server);
-    // A ping of 125 bytes, masked with zeros.
-    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
-    let pings = ping.repeat(1000);
-    let mut sent = 0;
-    while let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(1), silent.write_all(&pings)).await {
-        sent += pings.len();
-        assert!(sent < 100 << 20, "the server keeps reading without backpressure");
-    }
-    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
-    assert!(grown_kib < 8 * 1024, "{grown_kib} KiB for {sent} bytes of pings");
 }

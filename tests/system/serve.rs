@@ -128,9 +128,9 @@ async fn a_server_answers_probes_and_metrics_and_stops_on_sigterm() {
 #[tokio::test]
 async fn a_server_without_a_token_listens_only_on_loopback() {
     let database = TestDatabase::new().await;
-    let ran = database.run(&["serve", "--listen", "0.0.0.0:0"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("APEX_TOKEN"), "{}", ran.stderr);
+    let output = database.run(&["serve", "--listen", "0.0.0.0:0"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("APEX_TOKEN"), "{}", output.stderr);
 }
 
 #[tokio::test]
@@ -138,9 +138,9 @@ async fn an_error_about_an_unmigrated_database_names_apex_migrate() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     sqlx::query("delete from _sqlx_migrations where version = 2").execute(&mut owner).await.unwrap();
-    let ran = database.run(&["report", "cost"]).await;
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("apex migrate"), "{}", ran.stderr);
+    let output = database.run(&["report", "cost"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("apex migrate"), "{}", output.stderr);
 }
 
 /// The event of a GraphQL mutation arrives at a Kafka consumer.

@@ -1,27 +1,28 @@
-//! Projection workers: repeated and reordered deliveries from Kafka, interrupted builds, and stalled read models.
+//! Projection workers: batches of any size, shards at different positions, worker processes that are killed, interrupted
+//! builds, and stalled read models.
 
 use crate::projections::append_examples;
 use apex::readiness::Readiness;
 use api::ReadyChecks;
+use futures::future::BoxFuture;
 use projections::{
-    PartitionedError, PartitionedFeed, SessionSettings, Worker, WorkerConfig, build, by_name, compare, statuses,
-    switch, verify, wait_for,
+    Batch, Projection, SessionSettings, Source, Worker, WorkerConfig, build, by_name, compare, statuses, switch,
+    verify, wait_for,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::Connection;
+use sqlx::postgres::PgPool;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use streams::relay::partition_of;
-use streams::{Log, Position, ReadFilter, RecordedEvent, TopicPartition};
-use testkit::{TIMEOUT, TestDatabase, append_all, call_append, wait_until};
-
-/// The read models that can be fed from Kafka.
-const FED: [&str; 4] = ["agents", "tasks", "calls", "memories"];
-const PARTITIONS: i32 = 3;
+use streams::{Log, Position, ReadError, Tail};
+use testkit::{TIMEOUT, TestDatabase, append_all, call_append, sample, wait_until};
+use tokio::process::Child;
+use tokio::task::JoinSet;
 
 async fn append(log: &Log, calls: usize) {
     for answer in append_all(log, (0..calls).map(|_| call_append())).await {
@@ -29,87 +30,107 @@ async fn append(log: &Log, calls: usize) {
     }
 }
 
-/// The events of a partition, and the index of the next one to deliver.
-#[derive(Default)]
-struct Queue {
-    events: Vec<Arc<RecordedEvent>>,
-    next: usize,
+/// Whether the live tables of a read model have the rows that the log gives.
+async fn matches_log(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> bool {
+    verify(pool, log, projection, &SessionSettings::different_locale(7)).await.unwrap().is_same()
 }
 
-/// Delivers all events: in order within each partition, with repetitions and gaps, and in random order across partitions.
-/// With `skips`, a planted bug, the worker advances the checkpoint past some events without applying them.
-async fn deliver(database: &TestDatabase, projection: &str, seed: u64, skips: bool) {
-    let random = &mut StdRng::seed_from_u64(seed);
-    let log = database.rooms().await.log;
-    let projection = by_name(projection).unwrap();
-    let topic = |category: &str| -> Arc<str> { format!("apex.{category}").into() };
-    let partitions: HashMap<_, _> =
-        projection.categories().iter().map(|category| (topic(category), PARTITIONS)).collect();
-    let feed = PartitionedFeed { projection, pool: database.pool.clone(), log: log.clone(), partitions };
-    feed.take_over().await.unwrap();
-    let mut queues: BTreeMap<(Arc<str>, i32), Queue> = BTreeMap::new();
-    for event in log.read_after(Position::ZERO, &ReadFilter::default(), 10_000).await.unwrap() {
-        if projection.categories().contains(&&*event.stream.category) {
-            let key = (topic(&event.stream.category), partition_of(event.stream.id, PARTITIONS));
-            queues.entry(key).or_default().events.push(Arc::new(event));
-        }
-    }
-    let mut queues: Vec<_> = queues.into_iter().collect();
-    while queues.iter().any(|(_, queue)| queue.next < queue.events.len()) {
-        let chosen = random.random_range(0..queues.len());
-        let ((topic, number), queue) = &mut queues[chosen];
-        let begin = match random.random_range(0..10) {
-            // Events are redelivered from an earlier index on.
-            0..3 => random.random_range(0..=queue.next),
-            // Some events are never delivered.
-            3..5 => (queue.next + random.random_range(0..3)).min(queue.events.len()),
-            _ => queue.next,
+/// The position of each shard, in order of their numbers.
+async fn shard_positions(pool: &PgPool, name: &str) -> Vec<i64> {
+    let query = "select position from apex.checkpoints where follower = $1 order by name";
+    sqlx::query_scalar(query).bind(name).fetch_all(pool).await.unwrap()
+}
+
+/// A bug to plant in a source of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    /// Some batches lack their first event.
+    SkipsEvents,
+    /// Some batches begin with events that were read before.
+    RepeatsEvents,
+}
+
+/// Reads the log in batches of random size.
+struct RandomBatches {
+    tail: Tail,
+    random: Mutex<StdRng>,
+    bug: Option<Bug>,
+}
+
+impl RandomBatches {
+    async fn read(&self, position: Position, limit: usize) -> Result<Option<Batch>, ReadError> {
+        let (limit, is_wrong) = {
+            let mut random = self.random.lock().unwrap();
+            (random.random_range(1..=limit), random.random_bool(0.3))
         };
-        let end = (begin + random.random_range(1..6)).min(queue.events.len());
-        let partition = TopicPartition { topic: topic.clone(), number: *number };
-        if skips && begin < end && random.random_bool(0.3) {
-            let skip = "update apex.partition_checkpoints set position = greatest(position, $3)
-                       where projection = $1 and partition = $2";
-            let reached = queue.events[end - 1].position.as_i64();
-            let skip = sqlx::query(skip).bind(projection.name()).bind(*number).bind(reached);
-            skip.execute(&database.pool).await.unwrap();
-        } else {
-            feed.apply(&partition, &queue.events[begin..end]).await.unwrap();
+        let bug = self.bug.filter(|_| is_wrong);
+        let repeated = if bug == Some(Bug::RepeatsEvents) { position.get().min(2) } else { 0 };
+        let from = Position::from(position.get() - repeated);
+        let mut events = self.tail.read_after(from, limit + usize::try_from(repeated).unwrap()).await?;
+        let Some(last) = events.last().map(|last| last.position).filter(|last| *last > position) else {
+            return Ok(None);
+        };
+        if bug == Some(Bug::SkipsEvents) {
+            events.remove(0);
         }
-        queue.next = queue.next.max(end);
-        if random.random_bool(0.3) {
-            feed.advance_low_watermark().await.unwrap();
+        Ok(Some(Batch { events, through: last }))
+    }
+}
+
+impl Source for RandomBatches {
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(self.tail.wait_beyond(position))
+    }
+
+    fn read_after(&self, position: Position, limit: usize) -> BoxFuture<'_, Result<Option<Batch>, ReadError>> {
+        Box::pin(self.read(position, limit))
+    }
+}
+
+/// Three workers for each shard of a read model, until it has the whole log. All of them read the same events, and
+/// several try to apply them.
+async fn feed_with_competing_workers(pool: &PgPool, log: &Log, name: &str, seed: u64, bug: Option<Bug>) {
+    let projection = by_name(name).unwrap();
+    let mut workers = JoinSet::new();
+    for number in 0..3 {
+        let config = WorkerConfig { batch_events: 6, retry_pause: Duration::from_millis(1), ..WorkerConfig::default() };
+        for worker in Worker::all(projection, pool, log.tail(), config) {
+            let random = Mutex::new(StdRng::seed_from_u64(seed + 100 * number));
+            let source = Arc::new(RandomBatches { tail: log.tail().clone(), random, bug });
+            workers.spawn(Worker { source, ..worker }.run(std::future::pending()));
         }
     }
-    while let Some(awaited) = feed.advance_low_watermark().await.unwrap() {
-        feed.fill(&awaited.partition, awaited.position).await.unwrap();
-    }
+    wait_for(pool, &[name], log.head().await.unwrap(), TIMEOUT).await.unwrap();
+    workers.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn repeated_and_reordered_deliveries_give_the_rows_of_the_log() {
-    let mut detected = 0;
-    for (seed, skips) in [(1, false), (2, false), (3, false), (4, false), (5, true), (6, true)] {
+async fn competing_workers_with_batches_of_any_size_give_the_rows_of_the_log() {
+    let (skips, repeats) = (Some(Bug::SkipsEvents), Some(Bug::RepeatsEvents));
+    let mut detected = Vec::new();
+    for (seed, bug) in [(1, None), (2, None), (3, None), (4, skips), (5, repeats)] {
         let mut database = TestDatabase::new().await;
-        if skips {
+        if bug.is_some() {
             database = database.unverified();
         }
         let rooms = database.rooms().await;
         append_examples(&rooms).await;
-        // Enough deliveries that some of them skip events.
-        append(&rooms.log, if skips { 200 } else { 30 }).await;
-        for name in FED {
-            deliver(&database, name, seed, skips).await;
-            let head = rooms.log.head().await.unwrap();
-            wait_for(&rooms.pool, &[name], head, TIMEOUT).await.unwrap();
-            let compared =
-                verify(&rooms.pool, &rooms.log, by_name(name).unwrap(), &SessionSettings::different_locale(7)).await;
+        // Enough batches that some of them are wrong.
+        append(&rooms.log, if bug.is_some() { 200 } else { 60 }).await;
+        for projection in projections::all() {
+            let name = projection.name();
+            feed_with_competing_workers(&rooms.pool, &rooms.log, name, seed, bug).await;
+            let compared = verify(&rooms.pool, &rooms.log, projection, &SessionSettings::different_locale(7)).await;
             let compared = compared.unwrap();
-            assert!(skips || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
-            detected += usize::from(!compared.is_same());
+            assert!(bug.is_some() || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
+            if !compared.is_same() {
+                detected.extend(bug);
+            }
         }
     }
-    assert!(detected > 0, "a worker that skips events is not detected: the test proves nothing");
+    for bug in [Bug::SkipsEvents, Bug::RepeatsEvents] {
+        assert!(detected.contains(&bug), "{bug:?} is not detected: the test proves nothing");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,164 +222,121 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
 }
 
+/// The log up to a position that can be raised; counts how often a worker has asked for events.
+struct LimitedLog {
+    tail: Tail,
+    end: AtomicU64,
+    steps: AtomicU64,
+}
+
+impl LimitedLog {
+    fn new(log: &Log, end: u64) -> Arc<Self> {
+        Arc::new(Self { tail: log.tail().clone(), end: AtomicU64::new(end), steps: AtomicU64::new(0) })
+    }
+}
+
+impl Source for LimitedLog {
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, Result<(), ReadError>> {
+        self.steps.fetch_add(1, Ordering::SeqCst);
+        Box::pin(self.tail.wait_beyond(position))
+    }
+
+    fn read_after(&self, position: Position, limit: usize) -> BoxFuture<'_, Result<Option<Batch>, ReadError>> {
+        Box::pin(async move {
+            let mut events = self.tail.read_after(position, limit).await?;
+            let end = Position::from(self.end.load(Ordering::SeqCst));
+            events.retain(|event| event.position <= end);
+            let through = events.last().map(|last| last.position);
+            if through.is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(through.map(|through| Batch { events, through }))
+        })
+    }
+}
+
+/// The worker of one shard of the calls.
+fn worker_of_shard(pool: &PgPool, shard: u16, source: Arc<dyn Source>) -> Worker {
+    let config = WorkerConfig { retry_pause: Duration::from_millis(1), ..WorkerConfig::default() };
+    Worker { projection: by_name("calls").unwrap(), shard, pool: pool.clone(), source, config }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_fed_from_kafka_writes_no_tables_of_another_version() {
+async fn a_worker_writes_no_tables_of_another_version() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
-    let answer = rooms.log.append(call_append()).await.unwrap();
-    let event = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 1).await.unwrap().remove(0);
-    assert_eq!(answer.last(), event.position);
-    let topic: Arc<str> = "apex.call".into();
-    let partition = TopicPartition { topic: topic.clone(), number: partition_of(event.stream.id, PARTITIONS) };
-    let partitions = HashMap::from([(topic, PARTITIONS)]);
     let projection = by_name("calls").unwrap();
-    let feed = PartitionedFeed { projection, pool: rooms.pool.clone(), log: rooms.log.clone(), partitions };
-    feed.take_over().await.unwrap();
-    let set = async |version: i32| {
+    let shards = projection.sharding().shard_count();
+    let count =
+        async || -> i64 { sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap() };
+    let set_version = async |version: i32| {
         let set = "update apex.checkpoints set version = $1 where follower = 'calls'";
         sqlx::query(set).bind(version).execute(&rooms.pool).await.unwrap();
     };
-    set(2).await;
-    let events = [Arc::new(event)];
-    let refused = feed.apply(&partition, &events).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::VersionMismatch { live: 2, code: 1, .. }), "{refused}");
-    set(1).await;
-    feed.apply(&partition, &events).await.unwrap();
-    let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&rooms.pool).await.unwrap();
-    assert_eq!(rows, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_from_kafka_are_checked_against_the_log() {
-    let database = TestDatabase::new().await;
-    let rooms = database.rooms().await;
-    append(&rooms.log, 40).await;
-    let events = rooms.log.read_after(Position::ZERO, &ReadFilter::default(), 40).await.unwrap();
-    let topic: Arc<str> = "apex.call".into();
-    let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
-    let feed = |topic: &Arc<str>, count| {
-        let partitions = HashMap::from([(topic.clone(), count)]);
-        PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions }
-    };
-    let (before, after) = (feed(&topic, PARTITIONS), feed(&topic, 2 * PARTITIONS));
-    before.take_over().await.unwrap();
-    let partition_with = |event: &RecordedEvent, count| TopicPartition {
-        topic: topic.clone(),
-        number: partition_of(event.stream.id, count),
-    };
-    let settings = SessionSettings::different_locale(7);
-    let matches_log = async || verify(&pool, &log, projection, &settings).await.unwrap().is_same();
-
-    // Partitions were added: streams move to other partitions, and a partition has later events of other streams.
-    let of_first = |event: &&RecordedEvent| partition_with(event, PARTITIONS).number == 0;
-    let last = events.iter().rfind(of_first).unwrap();
-    before.apply(&partition_with(last, PARTITIONS), &[Arc::new(last.clone())]).await.unwrap();
-    assert!(matches_log().await);
-    let added = events.iter().find(|event| partition_with(event, 2 * PARTITIONS).number >= PARTITIONS).unwrap();
-    let refused = before.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::PartitionAdded { partitions: PARTITIONS, .. }), "{refused}");
-    // A worker that starts with the new partition count is refused too, and so is a second topic of the category.
-    let refused = after.apply(&partition_with(added, 2 * PARTITIONS), &[Arc::new(added.clone())]).await.unwrap_err();
-    assert!(matches!(refused, PartitionedError::PartitionsChanged { known: PARTITIONS, .. }), "{refused}");
-    let topic: Arc<str> = "elsewhere.call".into();
-    let partition = TopicPartition { topic: topic.clone(), number: partition_with(last, PARTITIONS).number };
-    let refused = feed(&topic, PARTITIONS).apply(&partition, &[Arc::new(last.clone())]).await.unwrap_err();
-    assert!(refused.to_string().contains("fed from topic apex.call with 3 partitions"), "{refused}");
-
-    // Events of another log: at a position beyond the head, or at the position of another event.
-    let ghost = |position: u64| {
-        let event = RecordedEvent { position: position.into(), event_id: uuid::Uuid::new_v4(), ..last.clone() };
-        Arc::new(event)
-    };
-    before.apply(&partition_with(last, PARTITIONS), &[ghost(1000)]).await.unwrap();
-    append(&log, 40).await;
-    let more = log.read_after(Position::from(40), &ReadFilter::default(), 40).await.unwrap();
-    let last = more.iter().rfind(of_first).unwrap();
-    before.apply(&partition_with(last, PARTITIONS), &[ghost(last.position.get())]).await.unwrap();
-    assert!(matches_log().await);
-    // The feed is given back to the log and taken over again with the new partition count.
-    projections::give_back(projection, &pool, &log).await.unwrap();
-    after.take_over().await.unwrap();
-    for event in events.into_iter().chain(more) {
-        // Each event from its old and its new partition.
-        for count in [PARTITIONS, 2 * PARTITIONS] {
-            after.apply(&partition_with(&event, count), &[Arc::new(event.clone())]).await.unwrap();
+    let source = LimitedLog::new(&rooms.log, u64::MAX);
+    let start = || {
+        let mut workers = JoinSet::new();
+        for shard in 0..shards {
+            workers.spawn(worker_of_shard(&rooms.pool, shard, source.clone()).run(std::future::pending()));
         }
-    }
-    after.fill_all().await.unwrap();
-    assert_eq!(after.advance_low_watermark().await.unwrap(), None);
-    let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&pool).await.unwrap();
-    assert!(matches_log().await && rows == 80, "{rows}");
+        workers
+    };
+    append(&rooms.log, 10).await;
+    let mut workers = start();
+    wait_for(&rooms.pool, &["calls"], 10.into(), TIMEOUT).await.unwrap();
+    workers.shutdown().await;
+
+    set_version(2).await;
+    append(&rooms.log, 10).await;
+    let (_workers, before) = (start(), source.steps.load(Ordering::SeqCst));
+    // The first steps of each worker have ended when it begins further ones.
+    let steps = before + 10 * u64::from(shards);
+    wait_until("the workers have tried", async || source.steps.load(Ordering::SeqCst) > steps).await;
+    assert_eq!((count().await, shard_positions(&rooms.pool, "calls").await), (10, vec![10; usize::from(shards)]));
+    set_version(projection.version()).await;
+    wait_for(&rooms.pool, &["calls"], 20.into(), TIMEOUT).await.unwrap();
+    assert_eq!(count().await, 20);
 }
 
-/// One shard is behind when Kafka takes over, single partitions are ahead of others, and the tables are switched.
+/// One shard is behind while a version is built and switched to, and the worker of the other one goes on meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shards_and_partitions_at_different_positions_apply_each_event_once() {
+async fn shards_at_different_positions_apply_each_event_once() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
+    let positions_are = async |expected: [i64; 2]| {
+        wait_until("the shards are there", async || shard_positions(&pool, "calls").await == expected).await;
+    };
     append(&log, 60).await;
-    let mut workers = Worker::all(projection, &pool, log.tail(), WorkerConfig::default());
-    assert_eq!(workers.len(), 2);
-    let worker = tokio::spawn(workers.remove(0).run(std::future::pending()));
-    let shard_positions = async || -> Vec<i64> {
-        let query = "select position from apex.checkpoints where follower = 'calls' order by name";
-        sqlx::query_scalar(query).fetch_all(&pool).await.unwrap()
-    };
-    wait_until("one shard is caught up", async || shard_positions().await == [60, 0]).await;
-    worker.abort();
-    let settings = SessionSettings::different_locale(7);
-    let matches_log = async || verify(&pool, &log, projection, &settings).await.unwrap().is_same();
-    assert!(matches_log().await);
-
-    let topic: Arc<str> = "apex.call".into();
-    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
-    let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
-    feed.take_over().await.unwrap();
-    let partition = |number| TopicPartition { topic: topic.clone(), number };
-    let of = async |number: i32, after: u64, to: u64| -> Vec<_> {
-        let events = log.read_after(after.into(), &ReadFilter::default(), 1000).await.unwrap();
-        let own = events.into_iter().filter(|event| partition_of(event.stream.id, PARTITIONS) == number);
-        own.filter(|event| event.position.get() <= to).map(Arc::new).collect()
-    };
-    feed.apply(&partition(0), &of(0, 0, 60).await).await.unwrap();
-    assert!(matches_log().await);
+    let mut workers = JoinSet::new();
+    workers.spawn(worker_of_shard(&pool, 0, Arc::new(log.tail().clone())).run(std::future::pending()));
+    positions_are([60, 0]).await;
+    assert!(matches_log(&pool, &log, projection).await);
     build(&pool, &log, &[projection], 1000, |_| {}).await.unwrap();
-    // The build is ahead of the live version, so that comparing waits for the live one.
+    // The build is ahead of the live shard that is behind, so that comparing waits for it.
     let waited = tokio::time::timeout(Duration::from_secs(1), compare(&pool, &log, projection)).await;
     assert!(waited.is_err(), "{waited:?}");
-    let awaited = feed.advance_low_watermark().await.unwrap().unwrap();
-    assert!(awaited.partition.number != 0);
 
     append(&log, 30).await;
-    feed.apply(&partition(1), &of(1, 0, 90).await).await.unwrap();
-    assert!(matches_log().await);
-    // The new tables have fewer events than this worker has applied, and it is not notified.
-    sqlx::query("select apex.switch_projection('calls')").execute(&pool).await.unwrap();
-    assert_eq!(shard_positions().await, [60, 60]);
+    positions_are([90, 0]).await;
+    assert!(matches_log(&pool, &log, projection).await);
+    // The worker is not notified, and does not apply again what the new tables have already.
+    assert_eq!(switch(&pool, &log, projection).await.unwrap().get(), 90);
     append(&log, 30).await;
-    feed.apply(&partition(1), &of(1, 90, 120).await).await.unwrap();
-    // A partial fill, as after a crash.
-    feed.fill(&partition(2), Position::from(70)).await.unwrap();
-    feed.apply(&partition(2), &of(2, 90, 120).await).await.unwrap();
-    assert!(matches_log().await);
-    assert_eq!(feed.advance_low_watermark().await.unwrap().map(|awaited| awaited.partition.number), Some(0));
-    feed.apply(&partition(0), &of(0, 0, 120).await).await.unwrap();
-    assert_eq!(feed.advance_low_watermark().await.unwrap(), None);
-    assert_eq!(shard_positions().await, [120, 120]);
-    projections::give_back(projection, &pool, &log).await.unwrap();
-    assert!(matches_log().await);
+    positions_are([120, 90]).await;
+    assert!(matches_log(&pool, &log, projection).await);
+    workers.spawn(worker_of_shard(&pool, 1, Arc::new(log.tail().clone())).run(std::future::pending()));
+    positions_are([120, 120]).await;
+    assert!(matches_log(&pool, &log, projection).await);
+    let rows: i64 = sqlx::query_scalar("select count(*) from apex.calls").fetch_one(&pool).await.unwrap();
+    assert_eq!(rows, 120);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
+async fn a_read_model_is_compared_while_one_shard_is_ahead() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
-    let topic: Arc<str> = "apex.call".into();
-    let partitions = HashMap::from([(topic.clone(), PARTITIONS)]);
-    let feed = PartitionedFeed { projection, pool: pool.clone(), log: log.clone(), partitions };
-    feed.take_over().await.unwrap();
     append(&log, 60).await;
     build(&pool, &log, &[projection], 7, |_| {}).await.unwrap();
     // The comparison builds the next version up to here and waits for the live one.
@@ -367,17 +345,118 @@ async fn a_read_model_is_compared_while_some_of_its_partitions_are_ahead() {
         let (pool, log) = (pool.clone(), log.clone());
         async move { compare(&pool, &log, projection).await }
     });
-    let next = "select min(position) = 90 from apex.checkpoints where follower = 'calls@next'";
-    wait_until("the next version is built", async || sqlx::query_scalar(next).fetch_one(&pool).await.unwrap()).await;
+    wait_until("the next version is built", async || shard_positions(&pool, "calls@next").await == [90, 90]).await;
     append(&log, 30).await;
-    // The comparison happens once all partitions are at 90; the last one arrives first.
-    for (number, to) in [(2, 120), (1, 105), (0, 90)] {
-        feed.fill(&TopicPartition { topic: topic.clone(), number }, Position::from(to)).await.unwrap();
-    }
-    feed.advance_low_watermark().await.unwrap();
+    let mut workers = JoinSet::new();
+    workers.spawn(worker_of_shard(&pool, 1, Arc::new(log.tail().clone())).run(std::future::pending()));
+    wait_until("one shard is ahead", async || shard_positions(&pool, "calls").await == [0, 120]).await;
+    assert!(!comparing.is_finished(), "what is compared are different positions");
+    // The comparison happens once the other shard is at 90 or further.
+    let limited = LimitedLog::new(&log, 105);
+    workers.spawn(worker_of_shard(&pool, 0, limited.clone()).run(std::future::pending()));
     let compared = comparing.await.unwrap().unwrap();
     assert!(compared.is_same() && compared.position.get() == 120, "{compared:#?}");
+    assert_eq!(shard_positions(&pool, "calls").await, [105, 120]);
     switch(&pool, &log, projection).await.unwrap();
-    feed.fill_all().await.unwrap();
-    feed.advance_low_watermark().await.unwrap();
+    limited.end.store(u64::MAX, Ordering::SeqCst);
+    append(&log, 30).await;
+    wait_for(&pool, &["calls"], 150.into(), TIMEOUT).await.unwrap();
+    assert!(matches_log(&pool, &log, projection).await);
+}
+
+fn worker_process(database: &TestDatabase) -> Child {
+    database.apex(&["worker"]).stderr(Stdio::inherit()).spawn().unwrap()
+}
+
+async fn names_and_head(log: &Log) -> (Vec<&'static str>, Position) {
+    let names = projections::all().iter().map(|projection| projection.name()).collect();
+    (names, log.head().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_processes_killed_under_load_leave_what_a_rebuild_gives() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
+    let mut workers: Vec<_> = (0..3).map(|_| worker_process(&database)).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let appending = tokio::spawn({
+        let (log, stop) = (log.clone(), stop.clone());
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                append(&log, 20).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    append_examples(&rooms).await;
+    for round in 0..6 {
+        // All read models have moved on since the last kill.
+        let (names, head) = names_and_head(&log).await;
+        wait_for(&pool, &names, head, TIMEOUT).await.unwrap();
+        let killed = &mut workers[round % 3];
+        assert!(killed.try_wait().unwrap().is_none(), "a worker ended by itself");
+        killed.kill().await.unwrap();
+        workers[round % 3] = worker_process(&database);
+    }
+    // Files, too: agents, tasks and calls at once.
+    for (format, file) in [("autogpt", "autogpt.jsonl"), ("otlp", "otlp.json")] {
+        database.run(&["import", "--no-wait", format, &sample(file)]).await.assert_success();
+    }
+    stop.store(true, Ordering::Relaxed);
+    appending.await.unwrap();
+    let (names, head) = names_and_head(&log).await;
+    wait_for(&pool, &names, head, TIMEOUT).await.unwrap();
+    for worker in &mut workers {
+        assert!(worker.try_wait().unwrap().is_none(), "a worker ended by itself");
+    }
+    for projection in projections::all() {
+        assert!(matches_log(&pool, &log, projection).await, "{}", projection.name());
+    }
+
+    // The control: processes that apply events again after a checkpoint was set back are detected.
+    for mut worker in workers {
+        worker.kill().await.unwrap();
+    }
+    sqlx::query("update apex.checkpoints set position = 0 where follower = 'calls'").execute(&pool).await.unwrap();
+    let _worker = worker_process(&database);
+    wait_for(&pool, &["calls"], head, TIMEOUT).await.unwrap();
+    assert!(!matches_log(&pool, &log, by_name("calls").unwrap()).await, "it proves nothing");
+    drop(database.unverified());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_are_switched_while_a_server_and_a_worker_process_feed_them() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
+    let _server = database.serve(&[]).await;
+    let mut worker = worker_process(&database);
+    let import = async |format: &str, file: &str| {
+        database.run(&["import", "--no-wait", format, &sample(file)]).await.assert_success();
+    };
+    import("claude-code", "claude-code.jsonl").await;
+    for projection in projections::all() {
+        let name = projection.name();
+        database.run(&["projections", "rebuild", name]).await.assert_success();
+        database.run(&["projections", "compare", name]).await.assert_success();
+        append_examples(&rooms).await;
+        append(&log, 20).await;
+        database.run(&["projections", "switch", name]).await.assert_success();
+    }
+    import("autogpt", "autogpt.jsonl").await;
+    let (names, head) = names_and_head(&log).await;
+    wait_for(&pool, &names, head, TIMEOUT).await.unwrap();
+    assert!(worker.try_wait().unwrap().is_none(), "the worker ended by itself");
+    for projection in projections::all() {
+        assert!(matches_log(&pool, &log, projection).await, "{}", projection.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_of_an_unknown_read_model_is_refused() {
+    let database = TestDatabase::new().await;
+    let ran = database.run(&["worker", "--projection", "nothing"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("there is no read model \"nothing\"; there are agents, tasks,"), "{}", ran.stderr);
 }

@@ -13,15 +13,6 @@ use std::sync::Arc;
 /// The most parked events that are answered.
 const MAX_PARKED: i64 = 500;
 
-/// Where a read model has its events from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub(crate) enum ProjectionSource {
-    /// The log.
-    Log,
-    /// The topics that the relay fills.
-    Kafka,
-}
-
 /// A read model, and how far it is behind the log.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Projection {
@@ -35,8 +26,6 @@ pub(crate) struct Projection {
     updated_at: Option<Timestamp>,
     /// How many events are parked because they could not be applied.
     parked_events: Long,
-    /// Where its events come from.
-    source: ProjectionSource,
     /// The version of this server's code; it writes no tables of another version.
     code_version: i32,
     /// The version that queries read; null before the first batch.
@@ -57,7 +46,6 @@ impl From<projections::ProjectionStatus> for Projection {
             lag_events: status.lag_events.into(),
             updated_at: status.updated_at.map(Into::into),
             parked_events: status.parked_events.into(),
-            source: if status.source == "kafka" { ProjectionSource::Kafka } else { ProjectionSource::Log },
             code_version: status.code_version,
             version: status.version,
             next_version: status.next_version,

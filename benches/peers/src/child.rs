@@ -48,8 +48,7 @@ struct Seen {
 }
 
 fn folder(variable: &str) -> Result<String> {
-    std::env::var(variable)
-        .with_context(|| format!("{variable} is not set: run `make bench-peers`"))
+    std::env::var(variable).with_context(|| format!("{variable} is not set: run `make bench-peers`"))
 }
 
 impl Scripted {
@@ -80,21 +79,14 @@ impl Scripted {
             .spawn()?;
         let input = process.stdin.take().context("standard input")?;
         let output = BufReader::new(process.stdout.take().context("standard output")?).lines();
-        Ok(Task {
-            process,
-            input,
-            output,
-        })
+        Ok(Task { process, input, output })
     }
 }
 
 impl Task {
     async fn wait_until_ready(&mut self) -> Result<()> {
         let line = self.output.next_line().await?;
-        ensure!(
-            line.as_deref() == Some("ready"),
-            "expected the line `ready`, found {line:?}"
-        );
+        ensure!(line.as_deref() == Some("ready"), "expected the line `ready`, found {line:?}");
         Ok(())
     }
 
@@ -117,20 +109,13 @@ impl Task {
 impl Store for Scripted {
     fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.start(storage, &json!({ "do": "create", "connections": 1 }))?
-                .result()
-                .await?;
+            self.start(storage, &json!({ "do": "create", "connections": 1 }))?.result().await?;
             Ok(())
         })
     }
 
     /// Appends in flight and connections are divided among the processes, which start together.
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let task = json!({
                 "do": "load",
@@ -164,11 +149,7 @@ impl Store for Scripted {
         Box::pin(count_rows(storage, self.count))
     }
 
-    fn follow<'a>(
-        &'a self,
-        storage: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, storage: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             if !self.reads_all {
                 return Ok(None);
@@ -186,10 +167,7 @@ impl Store for Scripted {
 
     /// A single process may be limited by its runtime instead of the library, so two processes are tried as well.
     fn settings(&self) -> Vec<Setting> {
-        let two = [8, 32].map(|pool| Setting {
-            processes: 2,
-            ..Setting::pool(pool)
-        });
+        let two = [8, 32].map(|pool| Setting { processes: 2, ..Setting::pool(pool) });
         POOLS.into_iter().map(Setting::pool).chain(two).collect()
     }
 }

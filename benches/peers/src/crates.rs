@@ -20,9 +20,7 @@ use uuid::Uuid;
 
 async fn pool(storage: &Storage, connections: usize) -> Result<PgPool> {
     let connections = u32::try_from(connections)?;
-    let options = PgPoolOptions::new()
-        .min_connections(connections)
-        .max_connections(connections);
+    let options = PgPoolOptions::new().min_connections(connections).max_connections(connections);
     Ok(options.connect(&storage.url).await?)
 }
 
@@ -59,12 +57,7 @@ impl Aggregate for Calls {
     type Error = Infallible;
     type Services = ();
 
-    async fn handle(
-        &mut self,
-        call: Call,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Infallible> {
+    async fn handle(&mut self, call: Call, (): &(), sink: &EventSink<Self>) -> Result<(), Infallible> {
         sink.write(Recorded(call), self).await;
         Ok(())
     }
@@ -98,12 +91,7 @@ impl Store for PostgresEs {
         })
     }
 
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let pool = pool(storage, setting.connections).await?;
             let repository = Arc::new(PostgresEventRepository::new(pool.clone()));
@@ -121,11 +109,7 @@ impl Store for PostgresEs {
         Box::pin(count_rows(storage, "select count(*) from events"))
     }
 
-    fn follow<'a>(
-        &'a self,
-        _: &'a Storage,
-        _: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, _: &'a Storage, _: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         async { Ok(None) }.boxed()
     }
 }
@@ -160,24 +144,14 @@ impl Disintegrate {
     async fn append(store: &Calling, n: u64, validated: bool) -> Result<u64> {
         // Serializable transactions conflict when they touch the same page of an index: random ids spread best.
         let call_id = Uuid::new_v4();
-        let event = CallEvent::Recorded {
-            call_id,
-            call: Call::new(n),
-        };
+        let event = CallEvent::Recorded { call_id, call: Call::new(n) };
         if !validated {
             store.append_without_validation(vec![event]).await?;
             return Ok(0);
         }
         let mut retries = 0;
         loop {
-            match store
-                .append(
-                    vec![event.clone()],
-                    query!(CallEvent; call_id == call_id),
-                    0,
-                )
-                .await
-            {
+            match store.append(vec![event.clone()], query!(CallEvent; call_id == call_id), 0).await {
                 Ok(_) => return Ok(retries),
                 Err(error) if is_conflict(&error) => retries += 1,
                 Err(error) => return Err(error.into()),
@@ -203,26 +177,16 @@ impl Store for Disintegrate {
     fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let pool = pool(storage, 1).await?;
-            sqlx08::raw_sql(include_str!("disintegrate.sql"))
-                .execute(&pool)
-                .await?;
+            sqlx08::raw_sql(include_str!("disintegrate.sql")).execute(&pool).await?;
             pool.close().await;
             Ok(())
         })
     }
 
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let pool = pool(storage, setting.connections).await?;
-            let store = Calling::new_uninitialized(
-                pool.clone(),
-                disintegrate::serde::json::Json::default(),
-            );
+            let store = Calling::new_uninitialized(pool.clone(), disintegrate::serde::json::Json::default());
             let validated = self.validated;
             let outcome = drive(load, move |n| {
                 let store = store.clone();
@@ -238,17 +202,10 @@ impl Store for Disintegrate {
         Box::pin(count_rows(storage, "select count(*) from event"))
     }
 
-    fn follow<'a>(
-        &'a self,
-        storage: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, storage: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             let pool = pool(storage, 1).await?;
-            let store = Calling::new_uninitialized(
-                pool.clone(),
-                disintegrate::serde::json::Json::default(),
-            );
+            let store = Calling::new_uninitialized(pool.clone(), disintegrate::serde::json::Json::default());
             let seen = follow_pages(stop, |after| Self::read(&store, after)).await?;
             pool.close().await;
             Ok(seen)

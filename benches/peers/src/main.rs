@@ -27,10 +27,7 @@ const MANY: usize = 64;
 const ONE: usize = 1;
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 /// The settings and the server of one run.
@@ -60,44 +57,22 @@ impl Run {
         let server = PgConnectOptions::from_str(&url)?.connect().await?;
         let measured = Duration::from_secs(number("SECONDS_PER_CASE", 3));
         let warm_up = Duration::from_millis(500);
-        Ok(Self {
-            server,
-            url,
-            folder,
-            warm_up,
-            measured,
-            rounds: number("ROUNDS", 3).max(1),
-        })
+        Ok(Self { server, url, folder, warm_up, measured, rounds: number("ROUNDS", 3).max(1) })
     }
 
     /// Creates a database and names a folder.
     async fn create_storage(&mut self) -> Result<Storage> {
         let name = format!("peers_{}", Uuid::new_v4().simple());
-        sqlx::query(AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut self.server)
-            .await?;
-        let server = self
-            .url
-            .rsplit_once('/')
-            .context("a URL with a database")?
-            .0;
-        Ok(Storage {
-            url: format!("{server}/{name}"),
-            folder: self.folder.join(name),
-        })
+        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut self.server).await?;
+        let server = self.url.rsplit_once('/').context("a URL with a database")?.0;
+        Ok(Storage { url: format!("{server}/{name}"), folder: self.folder.join(name) })
     }
 
     async fn drop_storage(&mut self, storage: &Storage) -> Result<()> {
-        let name = storage
-            .url
-            .rsplit_once('/')
-            .context("a URL with a database")?
-            .1;
-        sqlx::query(AssertSqlSafe(format!(
-            "drop database if exists {name} with (force)"
-        )))
-        .execute(&mut self.server)
-        .await?;
+        let name = storage.url.rsplit_once('/').context("a URL with a database")?.1;
+        sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+            .execute(&mut self.server)
+            .await?;
         if storage.folder.exists() {
             std::fs::remove_dir_all(&storage.folder)?;
         }
@@ -106,29 +81,13 @@ impl Run {
 
     /// Puts load on a contender. A checkpoint first, so that it does not pay for dirty pages of another one, and an ANALYZE,
     /// because without statistics PostgreSQL plans for an empty table.
-    async fn load(
-        &mut self,
-        entry: &mut Entry,
-        in_flight: usize,
-        measured: Duration,
-        setting: Setting,
-    ) -> Result<f64> {
+    async fn load(&mut self, entry: &mut Entry, in_flight: usize, measured: Duration, setting: Setting) -> Result<f64> {
         sqlx::query("checkpoint").execute(&mut self.server).await?;
-        let mut database = PgConnectOptions::from_str(&entry.storage.url)?
-            .connect()
-            .await?;
+        let mut database = PgConnectOptions::from_str(&entry.storage.url)?.connect().await?;
         sqlx::query("analyze").execute(&mut database).await?;
         drop(database);
-        let load = Load {
-            in_flight,
-            warm_up: self.warm_up,
-            measured,
-        };
-        let outcome = entry
-            .contender
-            .store
-            .load(&entry.storage, load, setting)
-            .await?;
+        let load = Load { in_flight, warm_up: self.warm_up, measured };
+        let outcome = entry.contender.store.load(&entry.storage, load, setting).await?;
         entry.acknowledged += outcome.acknowledged;
         entry.retries += outcome.retries;
         Ok(outcome.rate)
@@ -137,40 +96,22 @@ impl Run {
     /// Creates a contender's schema, and finds its best setting on this machine.
     async fn prepare(&mut self, contender: Contender) -> Result<Entry> {
         let storage = self.create_storage().await?;
-        contender
-            .store
-            .create(&storage)
-            .await
-            .context("the schema cannot be created")?;
+        contender.store.create(&storage).await.context("the schema cannot be created")?;
         let settings = contender.store.settings();
         let setting = *settings.first().context("a setting")?;
-        let mut entry = Entry {
-            contender,
-            storage,
-            setting,
-            acknowledged: 0,
-            many: vec![],
-            one: vec![],
-            retries: 0,
-        };
+        let mut entry = Entry { contender, storage, setting, acknowledged: 0, many: vec![], one: vec![], retries: 0 };
         let mut rates = vec![0.0_f64; settings.len()];
         // Each setting twice, not in a row, so that one slow moment does not decide.
         for _ in 0..if settings.len() > 1 { 2 } else { 0 } {
             for (rate, &setting) in rates.iter_mut().zip(&settings) {
-                match self
-                    .load(&mut entry, MANY, Duration::from_secs(1), setting)
-                    .await
-                {
+                match self.load(&mut entry, MANY, Duration::from_secs(1), setting).await {
                     Ok(measured) => *rate = rate.max(measured),
                     // A setting may fail on this machine while others work.
                     Err(error) => println!("  with {}: {error:#}", report::setting(setting)),
                 }
             }
         }
-        let best = rates
-            .iter()
-            .enumerate()
-            .max_by(|one, other| one.1.total_cmp(other.1));
+        let best = rates.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
         let (best, &rate) = best.context("a setting")?;
         ensure!(settings.len() == 1 || rate > 0.0, "every setting failed");
         entry.setting = settings[best];
@@ -183,20 +124,13 @@ impl Run {
 
     async fn round(&mut self, entry: &mut Entry) -> Result<()> {
         let many = self.load(entry, MANY, self.measured, entry.setting).await?;
-        let single = Setting {
-            connections: 1,
-            processes: 1,
-            ..entry.setting
-        };
+        let single = Setting { connections: 1, processes: 1, ..entry.setting };
         let one = self.load(entry, ONE, self.measured, single).await?;
         entry.many.push(many);
         entry.one.push(one);
         let stored = entry.contender.store.count(&entry.storage).await?;
         let acknowledged = entry.acknowledged;
-        ensure!(
-            stored == acknowledged,
-            "{stored} events are stored, but {acknowledged} were acknowledged"
-        );
+        ensure!(stored == acknowledged, "{stored} events are stored, but {acknowledged} were acknowledged");
         Ok(())
     }
 
@@ -206,11 +140,7 @@ impl Run {
         let store = &entry.contender.store;
         store.create(&storage).await?;
         let stop = Arc::new(AtomicBool::new(false));
-        let load = Load {
-            in_flight: MANY,
-            warm_up: self.warm_up,
-            measured: self.measured * 2,
-        };
+        let load = Load { in_flight: MANY, warm_up: self.warm_up, measured: self.measured * 2 };
         let loading = async {
             let outcome: Result<Outcome> = store.load(&storage, load, entry.setting).await;
             stop.store(true, Ordering::Relaxed);
@@ -226,23 +156,12 @@ impl Run {
 /// The settings that durability depends on; an error if one of them is off.
 async fn durability(server: &mut PgConnection) -> Result<String> {
     let mut settings = Vec::new();
-    for name in [
-        "fsync",
-        "synchronous_commit",
-        "full_page_writes",
-        "wal_sync_method",
-        "server_version",
-    ] {
-        let value: String = sqlx::query_scalar("select current_setting($1)")
-            .bind(name)
-            .fetch_one(&mut *server)
-            .await?;
+    for name in ["fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "server_version"] {
+        let value: String = sqlx::query_scalar("select current_setting($1)").bind(name).fetch_one(&mut *server).await?;
         settings.push(format!("{name} = {value}"));
     }
     ensure!(
-        settings[..3]
-            .iter()
-            .all(|setting| setting.ends_with(" = on")),
+        settings[..3].iter().all(|setting| setting.ends_with(" = on")),
         "commits are not durable: {}",
         settings.join(", ")
     );
@@ -252,9 +171,7 @@ async fn durability(server: &mut PgConnection) -> Result<String> {
 /// The contenders of this run: all, or Apex, the baseline and the peers that `PEERS` names.
 fn selected() -> Vec<Contender> {
     let names = std::env::var("PEERS").unwrap_or_default();
-    let is_selected = |peer: &Contender| {
-        names.is_empty() || names.split(',').any(|name| peer.name.starts_with(name))
-    };
+    let is_selected = |peer: &Contender| names.is_empty() || names.split(',').any(|name| peer.name.starts_with(name));
     [contenders::apex(), contenders::raw()]
         .into_iter()
         .chain(contenders::peers().into_iter().filter(is_selected))
@@ -269,10 +186,7 @@ async fn measure(run: &mut Run) -> Result<Vec<Measured>> {
         let about = report::About::of(&contender, index);
         match run.prepare(contender).await {
             Ok(entry) => entries.push((about, entry)),
-            Err(error) => measured.push(Measured {
-                about,
-                finding: Err(format!("{error:#}")),
-            }),
+            Err(error) => measured.push(Measured { about, finding: Err(format!("{error:#}")) }),
         }
     }
     for round in 0..run.rounds {
@@ -281,10 +195,7 @@ async fn measure(run: &mut Run) -> Result<Vec<Measured>> {
         for (about, mut entry) in entries {
             match run.round(&mut entry).await {
                 Ok(()) => left.push((about, entry)),
-                Err(error) => measured.push(Measured {
-                    about,
-                    finding: Err(format!("{error:#}")),
-                }),
+                Err(error) => measured.push(Measured { about, finding: Err(format!("{error:#}")) }),
             }
         }
         // Another contender goes first in the next round.
@@ -296,16 +207,14 @@ async fn measure(run: &mut Run) -> Result<Vec<Measured>> {
         println!("following {}", entry.contender.name);
         let order = run.check_order(&entry).await;
         run.drop_storage(&entry.storage).await?;
-        let finding = order
-            .map_err(|error| format!("{error:#}"))
-            .map(|order| Finding {
-                many: report::median(&mut entry.many),
-                one: report::median(&mut entry.one),
-                setting: entry.setting,
-                retries: entry.retries,
-                acknowledged: entry.acknowledged,
-                order,
-            });
+        let finding = order.map_err(|error| format!("{error:#}")).map(|order| Finding {
+            many: report::median(&mut entry.many),
+            one: report::median(&mut entry.one),
+            setting: entry.setting,
+            retries: entry.retries,
+            acknowledged: entry.acknowledged,
+            order,
+        });
         measured.push(Measured { about, finding });
     }
     measured.sort_by_key(|one| one.about.index);
@@ -322,18 +231,13 @@ async fn main() -> Result<()> {
     }
     let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench"));
     std::fs::create_dir_all(&target)?;
-    let folder = tempfile::Builder::new()
-        .prefix("peers-")
-        .tempdir_in(&target)?;
+    let folder = tempfile::Builder::new().prefix("peers-").tempdir_in(&target)?;
     let mut run = Run::new(folder.path().to_owned()).await?;
     println!("PostgreSQL: {}", durability(&mut run.server).await?);
     let measured = measure(&mut run).await?;
     report::print(&measured, run.rounds);
     let path = target.join("peers.json");
-    std::fs::write(
-        &path,
-        serde_json::to_string_pretty(&report::rows(&measured, run.rounds))?,
-    )?;
+    std::fs::write(&path, serde_json::to_string_pretty(&report::rows(&measured, run.rounds))?)?;
     println!("written to {}", path.display());
     Ok(())
 }

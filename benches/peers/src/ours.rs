@@ -12,8 +12,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use streams::{
-    Append, AppendError, Expected, Log, LogConfig, Metadata, NewEvent, Position, ReadFilter,
-    StreamAppend, StreamKey, Version, content_hash,
+    Append, AppendError, Expected, Log, LogConfig, Metadata, NewEvent, Position, ReadFilter, StreamAppend, StreamKey,
+    Version, content_hash,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -48,12 +48,9 @@ struct OpenLog {
 impl OpenLog {
     /// Opens the log as the application does, with the privileges of its role.
     async fn open(storage: &Storage, connections: usize) -> Result<Self> {
-        let options = PgConnectOptions::from_str(&storage.url)?
-            .options([("role", "apex_app"), ("search_path", "public")]);
-        let pool = PgPoolOptions::new()
-            .max_connections(u32::try_from(connections)?)
-            .connect_with(options)
-            .await?;
+        let options =
+            PgConnectOptions::from_str(&storage.url)?.options([("role", "apex_app"), ("search_path", "public")]);
+        let pool = PgPoolOptions::new().max_connections(u32::try_from(connections)?).connect_with(options).await?;
         let log = Log::open(pool.clone(), LogConfig::default()).await?;
         let (stop_tail, stopped) = oneshot::channel();
         let tail = log.tail().clone();
@@ -63,12 +60,7 @@ impl OpenLog {
             })
             .await;
         });
-        Ok(Self {
-            log,
-            pool,
-            stop_tail,
-            tail,
-        })
+        Ok(Self { log, pool, stop_tail, tail })
     }
 
     async fn close(self) -> Result<()> {
@@ -81,12 +73,7 @@ impl OpenLog {
 }
 
 async fn append_call(log: &Log, n: u64) -> Result<u64> {
-    let event = NewEvent {
-        event_id: Uuid::now_v7(),
-        name: "call.recorded",
-        schema_version: 1,
-        payload: payload(n),
-    };
+    let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload: payload(n) };
     let append = Append {
         tenant: tenant()?,
         metadata: metadata(Uuid::now_v7()),
@@ -113,21 +100,13 @@ impl Store for Apex {
     fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let owner = PgPool::connect(&storage.url).await?;
-            Migrator::new(Path::new(MIGRATIONS))
-                .await?
-                .run(&owner)
-                .await?;
+            Migrator::new(Path::new(MIGRATIONS)).await?.run(&owner).await?;
             owner.close().await;
             Ok(())
         })
     }
 
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let open = OpenLog::open(storage, setting.connections).await?;
             let log = open.log.clone();
@@ -145,21 +124,14 @@ impl Store for Apex {
         Box::pin(count_rows(storage, "select count(*) from apex.events"))
     }
 
-    fn follow<'a>(
-        &'a self,
-        storage: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, storage: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             let open = OpenLog::open(storage, 2).await?;
             let seen = follow_pages(stop, |after| {
                 let log = &open.log;
                 async move {
-                    let page = log
-                        .read_after(Position::from_i64(after), &ReadFilter::default(), 1000)
-                        .await?;
-                    let positions: Vec<_> =
-                        page.iter().map(|event| event.position.as_i64()).collect();
+                    let page = log.read_after(Position::from_i64(after), &ReadFilter::default(), 1000).await?;
+                    let positions: Vec<_> = page.iter().map(|event| event.position.as_i64()).collect();
                     let next = positions.last().copied().unwrap_or(after);
                     Ok((positions, next))
                 }
@@ -178,9 +150,7 @@ impl Store for Apex {
 /// Runs a counting statement on a new connection.
 pub(crate) async fn count_rows(storage: &Storage, statement: &'static str) -> Result<u64> {
     let mut connection = PgConnectOptions::from_str(&storage.url)?.connect().await?;
-    let count: i64 = sqlx::query_scalar(statement)
-        .fetch_one(&mut connection)
-        .await?;
+    let count: i64 = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(u64::try_from(count)?)
 }
@@ -197,19 +167,11 @@ const RAW_INDEX: &str = "create unique index on raw_events (stream_id, version)"
 async fn raw_pool(storage: &Storage, connections: usize) -> Result<PgPool> {
     let connections = u32::try_from(connections)?;
     let options = PgConnectOptions::from_str(&storage.url)?;
-    Ok(PgPoolOptions::new()
-        .min_connections(connections)
-        .max_connections(connections)
-        .connect_with(options)
-        .await?)
+    Ok(PgPoolOptions::new().min_connections(connections).max_connections(connections).connect_with(options).await?)
 }
 
 async fn insert_row(pool: &PgPool, n: u64) -> Result<u64> {
-    let stream = StreamKey {
-        tenant: tenant()?,
-        category: "call".into(),
-        id: Uuid::now_v7(),
-    };
+    let stream = StreamKey { tenant: tenant()?, category: "call".into(), id: Uuid::now_v7() };
     let (id, payload) = (Uuid::now_v7(), payload(n));
     let metadata = serde_json::to_string(&metadata(Uuid::now_v7()))?;
     let hash = content_hash(&stream, id, "call.recorded", 1, &payload, &metadata);
@@ -239,12 +201,7 @@ impl Store for Raw {
         })
     }
 
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let pool = raw_pool(storage, setting.connections).await?;
             let used = pool.clone();
@@ -263,11 +220,7 @@ impl Store for Raw {
     }
 
     /// The negative control: reads by sequence as if it were the commit order.
-    fn follow<'a>(
-        &'a self,
-        storage: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, storage: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             let pool = raw_pool(storage, 1).await?;
             let seen = follow_pages(stop, |after| {

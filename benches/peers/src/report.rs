@@ -83,41 +83,23 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 }
 
 pub(crate) fn setting(setting: Setting) -> String {
-    let processes = if setting.processes > 1 {
-        format!(" in {} processes", setting.processes)
-    } else {
-        String::new()
-    };
+    let processes = if setting.processes > 1 { format!(" in {} processes", setting.processes) } else { String::new() };
     let pipelined = if setting.pipelined { ", pipelined" } else { "" };
     format!("{}{processes}{pipelined}", setting.connections)
 }
 
 fn found(measured: &[Measured]) -> Vec<(&About, &Finding)> {
-    measured
-        .iter()
-        .filter_map(|one| {
-            one.finding
-                .as_ref()
-                .ok()
-                .map(|finding| (&one.about, finding))
-        })
-        .collect()
+    measured.iter().filter_map(|one| one.finding.as_ref().ok().map(|finding| (&one.about, finding))).collect()
 }
 
 fn named<'a>(measured: &'a [Measured], name: &str) -> Option<&'a Finding> {
-    found(measured)
-        .into_iter()
-        .find(|(about, _)| about.name == name)
-        .map(|(_, finding)| finding)
+    found(measured).into_iter().find(|(about, _)| about.name == name).map(|(_, finding)| finding)
 }
 
 /// The fastest peer on PostgreSQL with a safe order, by its source and by what the reader saw.
 fn best_safe_peer(measured: &[Measured]) -> Option<(&About, &Finding)> {
     let safe = found(measured).into_iter().filter(|(about, finding)| {
-        !about.is_ours()
-            && about.on_postgres
-            && about.promise == Promise::Safe
-            && finding.order.missed() == Some(0)
+        !about.is_ours() && about.on_postgres && about.promise == Promise::Safe && finding.order.missed() == Some(0)
     });
     safe.max_by(|one, other| one.1.many.total_cmp(&other.1.many))
 }
@@ -136,34 +118,17 @@ fn number(value: f64) -> Cell {
 }
 
 fn rates(measured: &[Measured]) -> Table {
-    let mut rates = table(&[
-        "",
-        "64 in flight",
-        "1 in flight",
-        "Apex at 64",
-        "connections",
-        "retries",
-        "skipped by a reader",
-    ]);
+    let mut rates =
+        table(&["", "64 in flight", "1 in flight", "Apex at 64", "connections", "retries", "skipped by a reader"]);
     let ours = named(measured, "Apex").map_or(f64::NAN, |ours| ours.many);
     let mut by_rate = found(measured);
     by_rate.sort_by(|one, other| other.1.many.total_cmp(&one.1.many));
     for (about, finding) in by_rate {
         let order = finding.order;
-        let missed = order
-            .missed()
-            .map_or("cannot read all".to_owned(), |missed| {
-                format!("{missed} of {}", order.written)
-            });
+        let missed =
+            order.missed().map_or("cannot read all".to_owned(), |missed| format!("{missed} of {}", order.written));
         rates.add_row(vec![
-            Cell::new(
-                format!(
-                    "{} {}",
-                    about.name,
-                    if about.is_ours() { "" } else { about.version }
-                )
-                .trim(),
-            ),
+            Cell::new(format!("{} {}", about.name, if about.is_ours() { "" } else { about.version }).trim()),
             number(finding.many),
             number(finding.one),
             Cell::new(format!("{:.1} x", ours / finding.many)).set_alignment(CellAlignment::Right),
@@ -176,24 +141,9 @@ fn rates(measured: &[Measured]) -> Table {
 }
 
 fn guarantees(measured: &[Measured]) -> Table {
-    let mut guarantees = table(&[
-        "",
-        "operation",
-        "order",
-        "because",
-        "versions",
-        "retries",
-        "durable",
-    ]);
+    let mut guarantees = table(&["", "operation", "order", "because", "versions", "retries", "durable"]);
     for about in measured.iter().map(|one| &one.about) {
-        let told = [
-            about.name,
-            about.operation,
-            about.order_word,
-            about.order_because,
-            about.versions,
-            about.retries,
-        ];
+        let told = [about.name, about.operation, about.order_word, about.order_because, about.versions, about.retries];
         guarantees.add_row(told.into_iter().chain([about.durable]));
     }
     guarantees.set_width(180);
@@ -207,10 +157,7 @@ pub(crate) fn print(measured: &[Measured], rounds: u64) {
     println!("{}", rates(measured));
     for one in measured {
         match &one.finding {
-            Ok(finding) => println!(
-                "{}: all {} acknowledged appends are stored",
-                one.about.name, finding.acknowledged
-            ),
+            Ok(finding) => println!("{}: all {} acknowledged appends are stored", one.about.name, finding.acknowledged),
             Err(why) => println!("{}: not measured: {why}", one.about.name),
         }
     }
@@ -221,8 +168,7 @@ pub(crate) fn print(measured: &[Measured], rounds: u64) {
             "The reader of raw INSERTs skipped nothing, but it should have: the numbers of skipped events prove nothing."
         );
     }
-    let (Some(ours), Some((peer, theirs))) = (named(measured, "Apex"), best_safe_peer(measured))
-    else {
+    let (Some(ours), Some((peer, theirs))) = (named(measured, "Apex"), best_safe_peer(measured)) else {
         println!("No peer on PostgreSQL with a safe order was measured.");
         return;
     };
@@ -251,39 +197,16 @@ pub(crate) fn rows(measured: &[Measured], rounds: u64) -> Vec<Value> {
         let (name, version) = (one.about.name, one.about.version);
         match &one.finding {
             Ok(theirs) => {
-                let about = format!(
-                    "1 event each; {name} {version}, connections: {}",
-                    setting(theirs.setting)
-                );
-                let (many, one_each) = (
-                    format!("64 in flight, {about}"),
-                    format!("1 in flight, {about}"),
-                );
-                rows.push(row(
-                    many,
-                    rounds,
-                    ours.many,
-                    theirs.many,
-                    &one.about.guarantee,
-                ));
-                rows.push(row(
-                    one_each,
-                    rounds,
-                    ours.one,
-                    theirs.one,
-                    &one.about.guarantee,
-                ));
+                let about = format!("1 event each; {name} {version}, connections: {}", setting(theirs.setting));
+                let (many, one_each) = (format!("64 in flight, {about}"), format!("1 in flight, {about}"));
+                rows.push(row(many, rounds, ours.many, theirs.many, &one.about.guarantee));
+                rows.push(row(one_each, rounds, ours.one, theirs.one, &one.about.guarantee));
             }
-            Err(why) => {
-                rows.push(json!({ "case": format!("{name} {version}"), "not measured": why }))
-            }
+            Err(why) => rows.push(json!({ "case": format!("{name} {version}"), "not measured": why })),
         }
     }
     if let Some((about, theirs)) = best_safe_peer(measured) {
-        let case = format!(
-            "64 in flight, 1 event each; {}, the fastest on PostgreSQL with a safe order",
-            about.name
-        );
+        let case = format!("64 in flight, 1 event each; {}, the fastest on PostgreSQL with a safe order", about.name);
         rows.push(row(case, rounds, ours.many, theirs.many, &about.guarantee));
     }
     rows

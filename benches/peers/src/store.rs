@@ -31,11 +31,7 @@ pub(crate) struct Setting {
 
 impl Setting {
     pub(crate) const fn pool(connections: usize) -> Self {
-        Self {
-            connections,
-            processes: 1,
-            pipelined: false,
-        }
+        Self { connections, processes: 1, pipelined: false }
     }
 }
 
@@ -66,23 +62,14 @@ pub(crate) trait Store: Send + Sync {
     /// Creates the schema.
     fn create<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<()>>;
 
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>>;
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>>;
 
     /// The number of stored events, counted independently of the way they were written.
     fn count<'a>(&'a self, storage: &'a Storage) -> BoxFuture<'a, Result<u64>>;
 
     /// Reads all events with the library's own API until `stop` is set and nothing new arrives. Returns the number of distinct
     /// events, or `None` if the library cannot read all events in one order.
-    fn follow<'a>(
-        &'a self,
-        storage: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>>;
+    fn follow<'a>(&'a self, storage: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>>;
 
     /// The settings to try with many appends in flight. Few connections are best where writers wait for each other.
     fn settings(&self) -> Vec<Setting> {
@@ -123,21 +110,14 @@ impl Call {
             kind: "llm".to_owned(),
             agent_id: Uuid::from_u128(u128::from(n)),
             model: "gpt-4o".to_owned(),
-            usage: Usage {
-                input: n % 10_000,
-                output: 59,
-                cache_read: 0,
-            },
+            usage: Usage { input: n % 10_000, output: 59, cache_read: 0 },
             note: "x".repeat(250),
         }
     }
 }
 
 /// Runs a step repeatedly in one task per append in flight. The step appends once and returns its number of retries.
-pub(crate) async fn drive<F>(
-    load: Load,
-    step: impl Fn(u64) -> F + Clone + Send + 'static,
-) -> Result<Outcome>
+pub(crate) async fn drive<F>(load: Load, step: impl Fn(u64) -> F + Clone + Send + 'static) -> Result<Outcome>
 where
     F: Future<Output = Result<u64>> + Send + 'static,
 {
@@ -175,10 +155,7 @@ const FINAL_READS: u32 = 40;
 
 /// Reads pages after a checkpoint until `stop` is set and nothing new arrives. `read` takes the last checkpoint, and returns
 /// the positions of the page and the next checkpoint.
-pub(crate) async fn follow_pages<F>(
-    stop: Arc<AtomicBool>,
-    read: impl Fn(i64) -> F,
-) -> Result<Option<u64>>
+pub(crate) async fn follow_pages<F>(stop: Arc<AtomicBool>, read: impl Fn(i64) -> F) -> Result<Option<u64>>
 where
     F: Future<Output = Result<(Vec<i64>, i64)>>,
 {
@@ -188,11 +165,7 @@ where
         let stopped = stop.load(Ordering::Relaxed);
         let (positions, next) = read(checkpoint).await?;
         checkpoint = next;
-        empty_reads = if positions.is_empty() && stopped {
-            empty_reads + 1
-        } else {
-            0
-        };
+        empty_reads = if positions.is_empty() && stopped { empty_reads + 1 } else { 0 };
         seen.extend(positions);
         tokio::time::sleep(Duration::from_millis(if stopped { 50 } else { 1 })).await;
     }
@@ -205,9 +178,6 @@ mod tests {
 
     #[test]
     fn every_contender_writes_the_same_payload() {
-        assert_eq!(
-            serde_json::to_string(&Call::new(12_345)).unwrap(),
-            payload(12_345)
-        );
+        assert_eq!(serde_json::to_string(&Call::new(12_345)).unwrap(), payload(12_345));
     }
 }

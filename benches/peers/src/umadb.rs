@@ -29,18 +29,9 @@ pub(crate) async fn serve(folder: &str, address: &str, pipelined: bool) -> Resul
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).ok();
         stop.send(()).ok();
     });
-    let storage = StorageOptions::default()
-        .db_path(Path::new(folder))
-        .pipelined_writer(pipelined);
-    let options = ServerOptions {
-        listen_addr: address.to_owned(),
-        tls: None,
-        api_key: None,
-        storage,
-    };
-    start_server_with_options(options, stopped)
-        .await
-        .map_err(|error| anyhow!("{error}"))
+    let storage = StorageOptions::default().db_path(Path::new(folder)).pipelined_writer(pipelined);
+    let options = ServerOptions { listen_addr: address.to_owned(), tls: None, api_key: None, storage };
+    start_server_with_options(options, stopped).await.map_err(|error| anyhow!("{error}"))
 }
 
 /// UmaDB, with its running server, if any: loads and readers share it.
@@ -67,22 +58,12 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let process = Command::new(std::env::current_exe()?)
-            .args([
-                SERVE,
-                storage
-                    .folder
-                    .to_str()
-                    .context("the path of the folder is not UTF-8")?,
-                &address,
-            ])
+            .args([SERVE, storage.folder.to_str().context("the path of the folder is not UTF-8")?, &address])
             .arg(pipelined.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        let server = Self {
-            process,
-            url: format!("http://{address}"),
-        };
+        let server = Self { process, url: format!("http://{address}") };
         for _ in 0..START_ATTEMPTS {
             if tokio::net::TcpStream::connect(&address).await.is_ok() {
                 break;
@@ -142,12 +123,7 @@ impl Store for UmaDb {
     }
 
     /// Connections are HTTP/2 connections, each with an equal share of the appends in flight.
-    fn load<'a>(
-        &'a self,
-        storage: &'a Storage,
-        load: Load,
-        setting: Setting,
-    ) -> BoxFuture<'a, Result<Outcome>> {
+    fn load<'a>(&'a self, storage: &'a Storage, load: Load, setting: Setting) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             let server = self.server(storage, setting.pipelined).await?;
             let mut clients = Vec::new();
@@ -178,11 +154,7 @@ impl Store for UmaDb {
         })
     }
 
-    fn follow<'a>(
-        &'a self,
-        _: &'a Storage,
-        stop: Arc<AtomicBool>,
-    ) -> BoxFuture<'a, Result<Option<u64>>> {
+    fn follow<'a>(&'a self, _: &'a Storage, stop: Arc<AtomicBool>) -> BoxFuture<'a, Result<Option<u64>>> {
         Box::pin(async move {
             // The load starts the server, for it knows the setting.
             let server = loop {
@@ -198,12 +170,6 @@ impl Store for UmaDb {
 
     fn settings(&self) -> Vec<Setting> {
         let settings = [1, 4, 16].into_iter().map(Setting::pool);
-        settings
-            .clone()
-            .chain(settings.map(|setting| Setting {
-                pipelined: true,
-                ..setting
-            }))
-            .collect()
+        settings.clone().chain(settings.map(|setting| Setting { pipelined: true, ..setting })).collect()
     }
 }

@@ -171,10 +171,6 @@ impl Projection for Calls {
         Sharding::ByStream(2)
     }
 
-    fn needs_log_order(&self) -> bool {
-        false
-    }
-
     fn categories(&self) -> &'static [&'static str] {
         &[Call::CATEGORY]
     }

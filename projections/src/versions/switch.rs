@@ -3,9 +3,7 @@
 use super::build::resume_build;
 use super::error::{REBUILD_BATCH_EVENTS, RebuildError, is_contention};
 use crate::batch::apply_log;
-use crate::checkpoint::{
-    CheckpointLock, advance, lock_checkpoint, lock_checkpoints, lock_feed_exclusive, rewind_state_topic,
-};
+use crate::checkpoint::{CheckpointLock, advance, lock_checkpoint, lock_checkpoints, rewind_state_topic};
 use crate::compare::{Comparison, compare_slots};
 use crate::decode::DecodedPages;
 use crate::progress::Progress;
@@ -139,7 +137,6 @@ async fn catch_up(
     if !lock_checkpoints(connection, &target).await? {
         return Err(RebuildError::BuiltByOtherVersion(projection.name()));
     }
-    lock_feed_exclusive(connection, projection.name()).await?;
     let live: Vec<i64> =
         sqlx::query_scalar("select position from apex.checkpoints where follower = $1 order by name for update")
             .bind(projection.name())

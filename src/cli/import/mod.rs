@@ -189,12 +189,6 @@ fn warn_of_retries() -> OnRetry {
 
 /// Waits until the read models have everything that is in the log.
 pub(super) async fn wait_for_read_models(rooms: &Rooms) -> anyhow::Result<Position> {
-    let statuses = projections::statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
-    let from_kafka: Vec<_> =
-        statuses.into_iter().filter(|status| status.source == "kafka").map(|status| status.name).collect();
-    if !from_kafka.is_empty() {
-        say!("Waiting for the Kafka workers of {}; use --no-wait to skip this.", from_kafka.join(", "));
-    }
     rooms
         .wait_for_read_models(READ_MODELS_TIMEOUT)
         .await
