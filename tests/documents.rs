@@ -1,7 +1,7 @@
-//! Documents agree with the code: what they link to is there, the tests they name exist, and so do the metrics,
-//! variables, options and headers.
+//! Documents agree with the code: their links resolve, and the tests, metrics, variables, options and headers that they name
+//! exist.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something does not hold")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below the root with one of these endings.
+/// Every file below the root whose name has one of these endings, with its text.
 fn files(endings: &[&str]) -> Vec<(PathBuf, String)> {
     fn collect(folder: &Path, endings: &[&str], found: &mut Vec<(PathBuf, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -34,23 +34,23 @@ fn files(endings: &[&str]) -> Vec<(PathBuf, String)> {
 
 fn documents() -> Vec<(PathBuf, String)> {
     let documents = files(&[".md"]);
-    assert!(documents.len() > 5, "only {} documents were found: it proves nothing", documents.len());
+    assert!(documents.len() > 5, "only {} documents were found, so nothing is checked", documents.len());
     documents
 }
 
-/// What runs Apex somewhere, and what is written about it.
+/// The documents, and the files that deploy Apex.
 fn documents_and_deployment() -> Vec<(PathBuf, String)> {
     let deployment = files(&[".yml", ".yaml", ".json", "Dockerfile"]);
     documents().into_iter().chain(deployment.into_iter().filter(|(path, _)| path.starts_with("deploy"))).collect()
 }
 
-/// The code outside of tests, as one text.
+/// All code outside of `tests/`, as one text.
 fn code() -> String {
     let rust = files(&[".rs"]).into_iter().filter(|(path, _)| !path.starts_with("tests"));
     rust.map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }
 
-/// The links of a document: text and target.
+/// The text and the target of each link in a document.
 fn links(text: &str) -> Vec<(&str, &str)> {
     let mut links = Vec::new();
     for (place, _) in text.match_indices("](") {
@@ -61,14 +61,14 @@ fn links(text: &str) -> Vec<(&str, &str)> {
     links
 }
 
-/// The function that a link names: its label is code and its target a source.
+/// The function that a link names, if its text is code and its target a source file.
 fn named_function<'a>(label: &'a str, target: &str) -> Option<&'a str> {
     let name = label.strip_prefix('`')?.strip_suffix('`')?;
     let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     (is_name && target.ends_with(".rs")).then_some(name)
 }
 
-/// Whether a source has a test of this name, by attribute, inside `proptest!`, or in a list of `trials!`.
+/// Whether a source file has a test with this name, by attribute, inside `proptest!`, or in a list of `trials!`.
 fn has_test(source: &str, name: &str) -> bool {
     let Some(place) = source.find(&format!("fn {name}(")) else { return false };
     let trials = source.split("trials![").skip(1).filter_map(|rest| rest.split(']').next());
@@ -79,7 +79,7 @@ fn has_test(source: &str, name: &str) -> bool {
     above.iter().any(|line| line.trim_start().starts_with("#[test]") || line.trim_start().starts_with("#[tokio::test"))
 }
 
-/// Words of a form such as `apex_log_position` or `APEX_HOME`.
+/// Words with a prefix, such as `apex_log_position` or `APEX_HOME`.
 fn words<'a>(text: &'a str, prefix: &str, is_part: fn(char) -> bool) -> BTreeSet<&'a str> {
     let starts = text.match_indices(prefix).map(|(place, _)| place);
     starts
@@ -99,7 +99,7 @@ fn is_shouted(c: char) -> bool {
     c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
 }
 
-/// The name under which the code counts what Prometheus calls this.
+/// The name in the code of the metric to which Prometheus gives this name.
 fn metric(word: &str) -> &str {
     ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix)).unwrap_or(word)
 }
@@ -113,7 +113,7 @@ fn every_link_resolves() {
                 continue;
             }
             let file = root().join(path.parent().unwrap()).join(local);
-            assert!(file.exists(), "{}: [{label}]({target}) leads nowhere", path.display());
+            assert!(file.exists(), "{}: the link [{label}]({target}) does not resolve", path.display());
         }
     }
 }
@@ -129,7 +129,7 @@ fn every_named_test_exists() {
             named += 1;
         }
     }
-    assert!(named > 20, "only {named} tests are named: it proves nothing");
+    assert!(named > 20, "only {named} tests are named, so nothing is checked");
 }
 
 /// The rows of the tables in `docs/invariants.md`: the invariant, its tests and its controls.
@@ -151,8 +151,10 @@ fn tests_in_cell(cell: &str) -> Vec<(&str, &str)> {
 /// Whether a path belongs to a suite, as the head of `docs/invariants.md` lists them.
 fn is_in_suite(path: &Path, suite: &str) -> bool {
     match suite {
-        "architecture" | "documents" => path == Path::new("tests").join(format!("{suite}.rs")),
-        "system" | "chaos" | "relay" | "trace" | "known_answers" => path.starts_with(Path::new("tests").join(suite)),
+        "documents" => path == Path::new("tests/documents.rs"),
+        "architecture" | "system" | "chaos" | "relay" | "trace" | "known_answers" => {
+            path.starts_with(Path::new("tests").join(suite))
+        }
         "domain" | "streams" | "commands" | "projections" | "api" => path.starts_with(Path::new(suite).join("src")),
         "apex" => path.starts_with("src"),
         _ => suite
@@ -180,7 +182,7 @@ fn every_test_in_the_table_of_invariants_exists() {
 fn every_invariant_names_a_test() {
     let text = std::fs::read_to_string(root().join("docs/invariants.md")).unwrap();
     let invariants = invariants(&text);
-    assert!(invariants.len() > 50, "only {} invariants were found: the test proves nothing", invariants.len());
+    assert!(invariants.len() > 50, "only {} invariants were found, so nothing is checked", invariants.len());
     for [invariant, tests, controls] in invariants {
         assert!(!tests_in_cell(tests).is_empty(), "this invariant names no test: {invariant}");
         let is_control = controls.is_empty() || controls.contains("in the test") || !tests_in_cell(controls).is_empty();
@@ -193,12 +195,12 @@ fn every_documented_metric_is_recorded() {
     let code = code();
     for (path, text) in documents_and_deployment() {
         for word in words(&text, "apex_", is_snake) {
-            // The role, which is no metric, and families such as `apex_http_*`.
+            // `apex_app` is a role; `apex_http_*` names a family of metrics.
             if word == "apex_app" || text.contains(&format!("{word}_*")) {
                 continue;
             }
             let metric = metric(word);
-            assert!(code.contains(&format!("!(\"{metric}\"")), "{}: nothing counts {word}", path.display());
+            assert!(code.contains(&format!("!(\"{metric}\"")), "{}: the code does not record {word}", path.display());
         }
     }
 }
@@ -209,7 +211,7 @@ fn every_documented_variable_and_option_exists() {
     for (path, text) in documents_and_deployment() {
         for word in words(&text, "APEX_", is_shouted) {
             let found = word == "APEX" || code.contains(&format!("\"{word}\""));
-            assert!(found || word.starts_with("APEX_TEST"), "{}: nothing reads {word}", path.display());
+            assert!(found || word.starts_with("APEX_TEST"), "{}: the code does not read {word}", path.display());
         }
         for line in text.lines().filter(|line| line.contains("apex ")) {
             let options = line.split("apex ").skip(1).flat_map(|rest| words(rest, "--", |c| c == '-' || is_snake(c)));
@@ -255,10 +257,10 @@ fn deployments_set_every_token_and_a_network_policy() {
     assert!(deployed("prometheus/prometheus.yml").contains("credentials_file:"));
 }
 
-/// The images that are named in a file of deployment, each with its tag and digest.
+/// The images that a deployment file names, with tag and digest.
 fn images(text: &str) -> Vec<&str> {
     let named = text.lines().filter_map(|line| line.trim().strip_prefix("image: ").or(line.strip_prefix("FROM ")));
-    // `apex` is the one that is built.
+    // `apex` is built from this repository.
     named.filter_map(|rest| rest.split_whitespace().next()).filter(|image| *image != "apex").collect()
 }
 
@@ -269,16 +271,13 @@ fn images_have_exact_tags() {
     assert!(images.len() > 6, "{images:?}");
     for image in images {
         let tag = image.split('@').next().unwrap().rsplit_once(':').map_or("", |(_, tag)| tag);
-        // A version with its minor and, as a rule, patch number: Debian's have two.
+        // A version with at least major and minor number: Debian's have two numbers.
         let version = tag.trim_start_matches('v').split('-').next().unwrap_or_default();
-        assert!(
-            version.split('.').filter(|part| part.parse::<u32>().is_ok()).count() >= 2,
-            "{image} may change any day"
-        );
+        assert!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count() >= 2, "{image} has no exact tag");
     }
 }
 
-/// Against a registry that is made up.
+/// With a fake `docker` that prints the digest.
 #[test]
 fn pinning_images_writes_digests_next_to_tags() {
     use std::os::unix::fs::PermissionsExt;
@@ -299,7 +298,7 @@ fn pinning_images_writes_digests_next_to_tags() {
     };
     let read = || ["Dockerfile", "compose.yaml"].map(|file| std::fs::read_to_string(deploy.join(file)).unwrap());
     let before = read();
-    assert!(!pin("echo nothing"), "what is no digest is not written");
+    assert!(!pin("echo nothing"), "text that is not a digest was written");
     assert_eq!(read(), before);
     for digit in ["a", "b"] {
         let digest = format!("sha256:{}", digit.repeat(64));
@@ -308,15 +307,15 @@ fn pinning_images_writes_digests_next_to_tags() {
         for (before, after) in before.iter().zip(&after) {
             let pinned: Vec<_> = images(before).iter().map(|image| format!("{image}@{digest}")).collect();
             assert_eq!(images(after), pinned);
-            // And nothing else is changed.
+            // Nothing else changes.
             assert_eq!(&after.replace(&format!("@{digest}"), ""), before);
         }
     }
 }
 
-/// The controls of the tests above: what they look for, they find.
+/// The controls of the tests above.
 #[test]
-fn the_checks_can_fail() {
+fn planted_errors_are_detected() {
     let text = "see [a](b.md), [`is_so`](x.rs) and [`Type`](x.rs)";
     assert_eq!(links(text), [("a", "b.md"), ("`is_so`", "x.rs"), ("`Type`", "x.rs")]);
     let named: Vec<_> = links(text).into_iter().filter_map(|(label, target)| named_function(label, target)).collect();

@@ -1,7 +1,8 @@
-//! What several test binaries and benchmarks use, compiled once for all of them: databases, running servers, private
-//! PostgreSQL clusters, fixtures, and the measuring of benchmarks. Everything here panics where it cannot do what it says, which fails the test.
+//! Helpers of several test binaries and benchmarks, compiled once for all of them: databases, running servers, private
+//! PostgreSQL clusters, fixtures, and the measuring of benchmarks.
 //!
-//! A dev-dependency of the root package, and of no other: it depends on the root package itself.
+//! Helpers panic on every error, which fails the test. This crate is a dev-dependency of the root package, on which it
+//! depends itself, and of no other.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be set up fails its test")]
 
 mod appends;

@@ -3,8 +3,7 @@
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use streams::{Position, RecordedEvent, StreamKey, Version};
-use testkit::trials;
-use testkit::{append, event, tenant};
+use testkit::{append, event, tenant, trials};
 use uuid::Uuid;
 
 pub(crate) const TRIALS: testkit::Trials = trials![the_checker_finds_every_planted_bug];

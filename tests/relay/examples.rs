@@ -5,8 +5,7 @@ use crate::fixture::Fixture;
 use std::path::Path;
 use std::process::Command;
 use streams::relay::republish_from;
-use testkit::sample;
-use testkit::{Trials, trials};
+use testkit::{Trials, sample, trials};
 
 pub(crate) const TRIALS: Trials = trials![the_examples_print_what_is_in_the_log];
 

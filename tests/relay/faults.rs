@@ -7,8 +7,7 @@ use crate::worker::Job;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
-use testkit::{Trials, trials};
-use testkit::{append_all, call_append, wait_until};
+use testkit::{Trials, append_all, call_append, trials, wait_until};
 use tokio::process::Child;
 
 pub(crate) const TRIALS: Trials = trials![

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::Log;
 use testkit::cluster::{Cluster, ClusterConfig};
-use testkit::{TIMEOUT, TestDatabase, append_all, call_append, required_variable, wait_until};
-use testkit::{Trials, trials};
+use testkit::{TIMEOUT, TestDatabase, Trials, append_all, call_append, required_variable, trials, wait_until};
 
 pub(crate) const TRIALS: Trials = trials![database_restarts_under_load_keep_everything_consistent_with_the_log];
 
