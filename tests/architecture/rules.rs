@@ -47,8 +47,6 @@ const DDL: [&str; 17] = [
 const MAX_FILE_LINES: usize = 400;
 /// Longer files, from before this rule. The list only shrinks.
 const LONG_FILES: &[&str] = &[
-    "domain/src/budget.rs",
-    "commands/src/executor.rs",
     "api/src/graphql/budget.rs",
     "api/src/graphql/call.rs",
     "api/src/graphql/projections_status.rs",
