@@ -1,4 +1,4 @@
-//! A changed migration is a changed program.
+//! Rebuilds the program when a migration changes: migrations are compiled in.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

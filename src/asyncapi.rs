@@ -1,35 +1,34 @@
-//! The AsyncAPI document of what the relay publishes, made from the types of events and rows.
+//! The AsyncAPI document of the topics that the relay publishes, generated from the types of events and rows.
 
 use domain::Event;
 use projections::{StateTopic, state_topics};
 use serde_json::{Map, Value, json};
 
-/// The topics, messages, headers and payloads, as AsyncAPI 3.0 in JSON. Payloads are the files of `schemas/events`,
-/// beside which the document lies.
+/// The AsyncAPI 3.0 document, in JSON. Its payloads refer to the files in `schemas/events`, relative to `schemas`.
 #[must_use]
 pub fn document() -> String {
     let mut channels = Map::new();
     let mut operations = Map::new();
     let mut messages = Map::new();
     for category in Event::CATEGORIES {
-        let mut own = Map::new();
+        let mut category_messages = Map::new();
         let types = Event::types();
         for schema in Event::schemas() {
             if types.iter().any(|info| info.category == *category && info.event_type.name == schema.name) {
                 let id = format!("{}.v{}", schema.name, schema.version);
-                own.insert(id.clone(), json!({ "$ref": format!("#/components/messages/{id}") }));
+                category_messages.insert(id.clone(), json!({ "$ref": format!("#/components/messages/{id}") }));
                 messages.insert(id, message(schema.name, schema.version, &schema.file_name()));
             }
         }
-        channels.insert((*category).to_owned(), channel(category, &own, "delete"));
+        channels.insert((*category).to_owned(), channel(category, &category_messages, "delete"));
         operations.insert(format!("publish.{category}"), operation(category));
     }
     for topic in state_topics() {
         let id = format!("state.{}", topic.table.name);
-        let own = json!({ id.clone(): { "$ref": format!("#/components/messages/{id}") } });
-        channels.insert(id.clone(), channel(&id, own.as_object().unwrap_or(&Map::new()), "compact"));
+        let row_message = json!({ id.clone(): { "$ref": format!("#/components/messages/{id}") } });
+        channels.insert(id.clone(), channel(&id, row_message.as_object().unwrap_or(&Map::new()), "compact"));
         operations.insert(format!("publish.{id}"), operation(&id));
-        messages.insert(id, state(&topic));
+        messages.insert(id, state_message(&topic));
     }
     let document = json!({
         "asyncapi": "3.0.0",
@@ -68,8 +67,8 @@ fn operation(channel: &str) -> Value {
     json!({ "action": "send", "channel": { "$ref": format!("#/channels/{channel}") } })
 }
 
-/// A row of a read model.
-fn state(topic: &StateTopic) -> Value {
+/// The message of a read model's row.
+fn state_message(topic: &StateTopic) -> Value {
     let name = topic.table.name;
     json!({
         "name": format!("state.{name}"),
@@ -118,15 +117,18 @@ mod tests {
     }
 
     #[test]
-    fn the_document_that_was_kept_is_that_of_the_types() {
-        let kept = std::fs::read_to_string(schemas().join("asyncapi.json")).unwrap_or_default();
+    fn the_committed_document_is_current() {
+        let committed = std::fs::read_to_string(schemas().join("asyncapi.json")).unwrap_or_default();
         // As values: the order of keys depends on how serde_json was built.
         let value = |text: &str| serde_json::from_str::<Value>(text).ok();
-        assert!(value(&kept) == value(&document()), "write it with `apex schema asyncapi > schemas/asyncapi.json`");
+        assert!(
+            value(&committed) == value(&document()),
+            "write it with `apex schema asyncapi > schemas/asyncapi.json`"
+        );
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(fields) => {
@@ -142,18 +144,18 @@ mod tests {
         references(&document, &mut found);
         assert!(found.len() > 3 * Event::schemas().len(), "only {} references were found", found.len());
         for reference in found {
-            let leads = match reference.strip_prefix('#') {
-                Some(place) => document.pointer(place).is_some(),
+            let resolves = match reference.strip_prefix('#') {
+                Some(pointer) => document.pointer(pointer).is_some(),
                 None => schemas().join(&reference).exists(),
             };
-            assert!(leads, "{reference} leads nowhere");
+            assert!(resolves, "{reference} does not resolve");
         }
         let messages = document["components"]["messages"].as_object().unwrap();
         assert_eq!(messages.len(), Event::schemas().len() + state_topics().len());
     }
 
     #[test]
-    fn the_document_is_one_by_the_official_schema() {
+    fn the_document_is_valid_by_the_official_schema() {
         let official = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/asyncapi/3.0.0.json");
         let official = std::fs::read_to_string(official).expect("run scripts/fetch-asyncapi-schema.sh first");
         let official: Value = serde_json::from_str(&official).unwrap();
@@ -161,10 +163,10 @@ mod tests {
         let document: Value = serde_json::from_str(&document()).unwrap();
         let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
-        for (place, wrong) in [("/operations/publish.call/action", json!("shout")), ("/asyncapi", json!("4.0.0"))] {
+        for (pointer, wrong) in [("/operations/publish.call/action", json!("shout")), ("/asyncapi", json!("4.0.0"))] {
             let mut document = document.clone();
-            *document.pointer_mut(place).unwrap() = wrong;
-            assert!(!validator.is_valid(&document), "{place} may be anything: it proves nothing");
+            *document.pointer_mut(pointer).unwrap() = wrong;
+            assert!(!validator.is_valid(&document), "{pointer} may be anything: the check proves nothing");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The database: where it is, whether its schema fits, and as whom to work on it.
+//! Opens the database: locates it, checks its schema, and sets the role of its connections.
 
 use crate::config::{Common, Secret};
 use crate::embedded::{Embedded, Supervisor};
@@ -11,36 +11,36 @@ use std::str::FromStr;
 use std::time::Duration;
 use streams::LOG_CONNECTIONS;
 
-/// Every migration, compiled in.
+/// All migrations, compiled into the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// A statement that takes longer is logged at the level `debug`.
+/// The duration from which a statement is logged, at level `debug`.
 const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
-/// How long to wait for a connection from the pool.
+/// The timeout for a connection from the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An open database, and the private cluster that it lives in if no other was named.
+/// An open database, and the private cluster that contains it if no URL was given.
 pub struct Database {
-    /// Connections that work as the role `apex_app`, unless they were asked for as the owner's.
+    /// The connections. Their role is `apex_app`, or that of the login after [`Database::open_as_owner`].
     pub pool: PgPool,
-    /// The folder to read archived events from.
+    /// The directory of archived events.
     pub archive: Option<PathBuf>,
-    /// Before the cluster, so that it ends first.
+    /// Declared before the cluster, so that it is dropped first.
     supervisor: Option<Supervisor>,
     embedded: Option<Embedded>,
 }
 
 impl Database {
-    /// Opens the database that the settings name, or the private cluster, which is also migrated.
+    /// Opens the database of the settings, or the private cluster, whose schema is also migrated.
     ///
     /// # Errors
-    /// Where no PostgreSQL can be found, started or reached, or its schema does not fit this program.
+    /// If no PostgreSQL can be found, started or reached, or its schema is of another version than this program.
     pub async fn open(common: &Common) -> anyhow::Result<Self> {
         Self::open_with(common, &[("role", "apex_app")]).await
     }
 
-    /// As [`Database::open`], with all the rights of the login.
+    /// As [`Database::open`], with all privileges of the login.
     ///
     /// # Errors
     /// As [`Database::open`].
@@ -48,7 +48,7 @@ impl Database {
         Self::open_with(common, &[]).await
     }
 
-    /// Opens the pool with what the budget of the process leaves beside the log's own connections.
+    /// Opens the pool with the connections of the process that the log does not use itself.
     async fn open_with(common: &Common, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (url, embedded) = locate(common).await?;
         if embedded.is_some() {
@@ -59,14 +59,14 @@ impl Database {
         let connections = common.database_connections.saturating_sub(LOG_CONNECTIONS).max(1);
         let pool = connect_with(&url, connections, settings).await?;
         let supervisor = embedded.as_ref().map(Embedded::supervise).transpose();
-        let supervisor = supervisor.context("the private PostgreSQL cluster cannot be watched over")?;
+        let supervisor = supervisor.context("the supervisor of the private PostgreSQL cluster cannot be started")?;
         Ok(Self { pool, archive: common.archive.clone(), supervisor, embedded })
     }
 
-    /// Closes the connections, and stops the private cluster if nobody else uses it.
+    /// Closes the connections, and stops the private cluster if no other process uses it.
     ///
     /// # Errors
-    /// Where the cluster cannot be stopped.
+    /// If the cluster cannot be stopped.
     pub async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
         drop(self.supervisor);
@@ -77,10 +77,10 @@ impl Database {
     }
 }
 
-/// Brings the schema up to date.
+/// Applies all pending migrations.
 ///
 /// # Errors
-/// Where the database cannot be reached or refuses.
+/// If the database cannot be reached, or a migration fails.
 pub async fn migrate(common: &Common) -> anyhow::Result<()> {
     let (url, embedded) = locate(common).await?;
     migrate_url(&url).await?;
@@ -90,7 +90,7 @@ pub async fn migrate(common: &Common) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the database is; without a URL of one, the private cluster is started, and runs as long as it is held.
+/// The URL of the database. Without one in the settings, the private cluster is started, and runs until it is dropped.
 pub(crate) async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Embedded>)> {
     match &common.database_url {
         Some(url) => Ok((url.clone(), None)),
@@ -101,10 +101,10 @@ pub(crate) async fn locate(common: &Common) -> anyhow::Result<(Secret, Option<Em
     }
 }
 
-/// A pool whose connections have the application's rights, not the owner's.
+/// Opens a pool whose connections have the privileges of the application, not of the owner.
 ///
 /// # Errors
-/// Where the URL is none or the database cannot be reached.
+/// If the URL is invalid, or the database cannot be reached.
 pub async fn connect(url: &Secret, connections: u32) -> anyhow::Result<PgPool> {
     connect_with(url, connections, &[("role", "apex_app")]).await
 }
@@ -117,39 +117,39 @@ async fn connect_with(url: &Secret, connections: u32, settings: &[(&str, &str)])
         .acquire_slow_threshold(ACQUIRE_TIMEOUT / 2)
         .connect_with(options.clone().options(settings.iter().copied()))
         .await
-        .with_context(|| out_of_reach(&options))
+        .with_context(|| unreachable_message(&options))
 }
 
-fn out_of_reach(options: &PgConnectOptions) -> String {
+fn unreachable_message(options: &PgConnectOptions) -> String {
     let (host, port) = (options.get_host(), options.get_port());
     format!(
-        "PostgreSQL at {host}:{port} cannot be reached: check that it runs there, that it accepts connections from this \
-         machine, and that APEX_DATABASE_URL names it and its password"
+        "PostgreSQL at {host}:{port} cannot be reached: check that it runs there and accepts connections from this machine, \
+         and that the host, user and password in APEX_DATABASE_URL are right"
     )
 }
 
 fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     check_scheme(url.reveal())?;
-    // The error of the parser may quote the URL, and with it the password.
+    // The parser's error may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
-    // Not "$user": a login role that happens to be called apex would look for the migrations in the schema apex.
-    // Over many partitions a short statement looks costly enough to compile, which then takes seconds: no jit.
+    // Not "$user": a login role named apex would look for the table of migrations in the schema apex.
+    // No JIT: over many partitions PostgreSQL overestimates the cost of short statements, and compiles them for seconds.
     let options = options.application_name("apex").options([("search_path", "public"), ("jit", "off")]);
-    // The library logs the whole text of a slow statement as a warning. Whoever wants that asks for sqlx=debug.
+    // By default sqlx logs the text of slow statements as a warning. With this, APEX_LOG=sqlx=debug shows it.
     Ok(options.log_slow_statements(log::LevelFilter::Debug, SLOW_STATEMENT))
 }
 
-/// The library takes any scheme for that of PostgreSQL.
+/// Checks the scheme of the URL: sqlx accepts any.
 fn check_scheme(url: &str) -> anyhow::Result<()> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     anyhow::ensure!(
         ["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()),
-        "APEX_DATABASE_URL {}: Apex keeps its log in PostgreSQL 15 or newer and in no other database. Set it to \
-         postgres://user:password@host/database, or leave it out to use a private PostgreSQL",
+        "APEX_DATABASE_URL {}: Apex requires PostgreSQL 15 or newer. Set it to postgres://user:password@host/database, or \
+         unset it to use a private PostgreSQL cluster",
         match scheme {
             "" => "does not begin with postgres://".to_owned(),
-            // A scheme is letters and digits; whatever else is before :// may be a secret.
+            // A scheme consists of letters and digits; anything else before :// may be a secret.
             scheme if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => format!("begins with {scheme}://"),
             _ => "does not begin with postgres://".to_owned(),
         }
@@ -159,7 +159,7 @@ fn check_scheme(url: &str) -> anyhow::Result<()> {
 
 async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {
     let options = options(url)?;
-    options.connect().await.with_context(|| out_of_reach(&options))
+    options.connect().await.with_context(|| unreachable_message(&options))
 }
 
 async fn migrate_url(url: &Secret) -> anyhow::Result<()> {
@@ -179,10 +179,14 @@ async fn check_schema(url: &Secret) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if let Some(missing) = known.iter().find(|version| !applied.contains(version)) {
-        anyhow::bail!("the database lacks migration {missing}: run `apex migrate` with the same APEX_DATABASE_URL");
+        anyhow::bail!(
+            "migration {missing} is not applied to the database: run `apex migrate` with the same APEX_DATABASE_URL"
+        );
     }
     if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
-        anyhow::bail!("the database has migration {newer}, which this program does not know: use a newer apex");
+        anyhow::bail!(
+            "the database has migration {newer}, which this version of apex does not know: use a newer version"
+        );
     }
     Ok(())
 }

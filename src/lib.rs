@@ -1,9 +1,9 @@
 //! Apex: the system of record for fleets of AI agents.
 //!
-//! This package is the composition root. It reads the configuration, opens the database, starts the rooms, and holds
-//! the subcommands; what Apex does is in the rooms.
+//! This package is the composition root: it reads the settings, opens the database, starts the workers, and contains the
+//! subcommands. Everything else is in the other crates of the workspace.
 
-// Standard output and standard error may be closed: `cli::output` writes to them without a panic.
+// Standard output and standard error may be closed: `cli::output` writes to them without panicking.
 #![warn(clippy::print_stderr)]
 
 pub mod asyncapi;

@@ -1,8 +1,8 @@
-//! Policies: what happens is answered by commands.
+//! Policies: they react to events with commands.
 //!
-//! A policy follows the log with a checkpoint of its own, on the runtime of the projections. It acts on events or on
-//! what a read model found in them, under a command id that is derived from the policy and the event: however often it
-//! runs, and in however many processes, the log takes each reaction once. A rebuild calls no policy.
+//! A policy follows the log with a checkpoint of its own, on the runtime of the projections. It reacts to events, or to
+//! the rows that a read model derived from them, with command ids that are derived from the policy and the event: each
+//! reaction is recorded once, however often the policy runs and in however many processes. A rebuild runs no policy.
 
 use commands::{Commands, Context, Error};
 use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, ThresholdCrossed};
@@ -19,30 +19,30 @@ use streams::{AppendError, Position};
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
 
-/// Crossings read at once.
+/// The number of crossings read at a time.
 const PAGE_ROWS: i64 = 100;
-/// How often in a row an alert may fail for a passing reason before the policy goes on without it.
+/// The number of consecutive transient failures of an alert after which the policy no longer waits for it.
 const MAX_BLOCKING_ATTEMPTS: u32 = 5;
-/// The delay before an alert that cannot be raised is tried again; it doubles up to the maximum.
+/// The delay before an alert is retried for the first time; it doubles up to [`MAX_RETRY_DELAY`].
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
-/// Raises an alert for each threshold of a budget that was crossed.
+/// Raises an alert for each crossed threshold of a budget.
 pub struct BudgetAlerts {
     pool: PgPool,
     commands: Commands,
-    /// The alerts that could not be raised.
+    /// The alerts that failed and will be retried.
     failures: Mutex<BTreeMap<CrossingCursor, Failure>>,
 }
 
-/// An alert that could not be raised.
+/// The retry state of an alert that failed.
 #[derive(Debug, Clone, Copy)]
 struct Failure {
     attempts: u32,
     retry_at: Instant,
 }
 
-/// Why no alert could be raised for the moment.
+/// Why an alert could not be raised.
 #[derive(Debug, ThisError)]
 enum AlertError {
     #[error("the crossings cannot be read")]
@@ -54,8 +54,8 @@ enum AlertError {
 }
 
 impl AlertError {
-    /// Whether the same alert may be raised in a moment.
-    fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed soon.
+    fn is_transient(&self) -> bool {
         match self {
             Self::Database(_) => true,
             Self::Row(_) => false,
@@ -74,10 +74,10 @@ impl AlertError {
     }
 }
 
-/// The name of [`BudgetAlerts`], which their actor and their checkpoint are called by.
+/// The name of the [`BudgetAlerts`] policy, used for its actor and its checkpoint.
 pub const BUDGET_ALERTS: &str = "budget-alerts";
 
-/// The read model that says what was crossed.
+/// The read model that detects crossed thresholds.
 pub const BUDGETS: &str = "budgets";
 
 impl Policy for BudgetAlerts {
@@ -95,14 +95,14 @@ impl Policy for BudgetAlerts {
 }
 
 impl BudgetAlerts {
-    /// Alerts for the crossings in the read models of a database.
+    /// Creates the policy for the read models in `pool`.
     #[must_use]
     pub fn new(pool: PgPool, commands: Commands) -> Self {
         Self { pool, commands, failures: Mutex::default() }
     }
 
-    /// Raises the alerts for what was crossed up to a position, which the read model has reached. A crossing waits in its
-    /// table until its alert is in the log, and one whose alert cannot be raised keeps no other waiting.
+    /// Raises the alerts of all thresholds crossed up to a position, which the read model has reached. A crossing stays in
+    /// its table until its alert is in the log. An alert that fails does not delay the others.
     async fn raise_until(&self, position: Position) -> Result<(), AlertError> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut failures = BTreeMap::new();
@@ -119,11 +119,11 @@ impl BudgetAlerts {
                 }
                 if let Err(error) = self.raise(pending).await {
                     let failure = Failure::after(failure);
-                    if error.is_passing() && failure.attempts <= MAX_BLOCKING_ATTEMPTS {
+                    if error.is_transient() && failure.attempts <= MAX_BLOCKING_ATTEMPTS {
                         failures.insert(cursor, Failure { retry_at: Instant::now(), ..failure });
                         raised = Err(error);
                     } else {
-                        report(pending, &error, failure);
+                        warn_of_failure(pending, &error, failure);
                         failures.insert(cursor, failure);
                     }
                 }
@@ -154,7 +154,7 @@ impl BudgetAlerts {
             crossed_at_position: u64::try_from(pending.crossed_at_position).map_err(|error| row(&error))?,
         };
         let id = BudgetPeriod::id(crossed.budget_id, crossed.month);
-        // From the policy and the event, and what the event crossed: one may cross thresholds of several budgets.
+        // With the budget and the threshold: one event may cross several thresholds of several budgets.
         let event = pending.crossed_by_event.to_string();
         let (percent, version) = (percent.to_string(), terms_version.to_string());
         let command_id = derived_id(&[BUDGET_ALERTS, &event, &id.to_string(), &percent, &version]);
@@ -170,7 +170,7 @@ impl BudgetAlerts {
 }
 
 impl Failure {
-    /// One more, and when to try again.
+    /// The state after one more failure.
     fn after(last: Option<&Self>) -> Self {
         let attempts = last.map_or(0, |last| last.attempts).saturating_add(1);
         let delay = RETRY_DELAY.saturating_mul(1 << (attempts - 1).min(16)).min(MAX_RETRY_DELAY);
@@ -178,8 +178,8 @@ impl Failure {
     }
 }
 
-/// Tells operators of an alert that the policy goes on without.
-fn report(pending: &CrossingRow, error: &AlertError, failure: Failure) {
+/// Reports an alert that the policy no longer waits for.
+fn warn_of_failure(pending: &CrossingRow, error: &AlertError, failure: Failure) {
     counter!("apex_projection_errors_total", "projection" => BUDGET_ALERTS).increment(1);
     tracing::warn!(
         tenant = pending.tenant_id,
@@ -188,6 +188,6 @@ fn report(pending: &CrossingRow, error: &AlertError, failure: Failure) {
         threshold_percent = pending.threshold_percent,
         attempts = failure.attempts,
         error = error as &dyn std::error::Error,
-        "an alert cannot be raised; it is tried again, and the others are raised"
+        "an alert cannot be raised; it will be retried, and the other alerts are raised"
     );
 }

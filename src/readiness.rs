@@ -1,4 +1,4 @@
-//! Whether this process can do its work.
+//! The readiness checks of a server.
 
 use domain::error_chain;
 use projections::ProjectionStatus;
@@ -9,59 +9,67 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use streams::{DatabaseFault, Log};
 
-/// The tail polls twice a second, and says so where it fails; silence for longer than this means that it hangs.
+/// The maximum time since the last poll of the tail, which polls twice a second and reports failures: beyond it, the tail
+/// hangs.
 const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
-/// How long a failed append counts while nothing else is appended. Whether the next one would fail nobody knows before it
-/// is tried, and where this process takes no requests nobody tries.
-const APPEND_FAILURE_COUNTS: Duration = Duration::from_secs(30);
-/// How long one question to the database may take.
+/// How long a failed append makes the process unready, unless a later one succeeds. An unready process gets no requests, so
+/// that it would never append again.
+const APPEND_FAILURE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take to find out why there was no answer.
+/// The timeout of the connection that is opened to find out why a query timed out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A projection may be behind; it may not stand still while it is.
+/// How long the checkpoint of a projection that is behind the log may not advance.
 const MAX_STANDSTILL: Duration = Duration::from_secs(60);
 
 /// Checks the database, the tail, the partitions and the projections.
 pub struct Readiness {
-    /// The database.
+    /// The connections to the database.
     pub pool: PgPool,
     /// The log.
     pub log: Log,
-    /// Where each projection that is behind was seen first at its present position, and when.
-    pub standing: Standing,
-    /// For how long a projection that is behind may stand still.
+    /// The times since which projections have not advanced.
+    pub standstill: Standstill,
+    /// How long the checkpoint of a projection that is behind the log may not advance.
     pub max_standstill: Duration,
-    /// What the database said last, and when it was asked.
-    pub found: Found,
+    /// The latest results of the checks that query the database.
+    pub latest: LatestResults,
 }
 
-/// What the database said last, and when it began to be asked. Clients, who need no token, wait while it is asked for
-/// another; those who have waited share the next answer. However many ask, one of them at a time asks the database.
-pub type Found = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
+/// The latest results of the checks that query the database, and when the queries started. One request at a time queries
+/// the database; concurrent ones, which need no token, wait and share the results of queries that started after they
+/// arrived.
+pub type LatestResults = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
 
 impl Readiness {
-    /// With a minute for projections that stand still.
+    /// Creates the checks, with a limit of one minute for projections that do not advance.
     #[must_use]
     pub fn new(pool: PgPool, log: Log) -> Self {
-        Self { pool, log, standing: Standing::default(), max_standstill: MAX_STANDSTILL, found: Found::default() }
+        Self {
+            pool,
+            log,
+            standstill: Standstill::default(),
+            max_standstill: MAX_STANDSTILL,
+            latest: LatestResults::default(),
+        }
     }
 }
 
-/// Positions of projections that are behind, and since when they have not moved, as far as this process has seen.
+/// The positions of projections that are behind the log, and when this process first saw each there.
 #[derive(Default)]
-pub struct Standing(Mutex<HashMap<String, (i64, Instant)>>);
+pub struct Standstill(Mutex<HashMap<String, (i64, Instant)>>);
 
-impl Standing {
-    /// For how long a projection has been behind at one position; zero for one that moves or has nothing to do.
+impl Standstill {
+    /// How long a projection has been behind the log at its position; zero if it is up to date or has advanced.
     #[must_use]
-    pub fn look(&self, status: &ProjectionStatus) -> Duration {
-        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn duration(&self, status: &ProjectionStatus) -> Duration {
+        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if status.lag_events == 0 {
-            standing.remove(&status.name);
+            positions.remove(&status.name);
             return Duration::ZERO;
         }
         let (position, since) =
-            standing.entry(status.name.clone()).or_insert_with(|| (status.position, Instant::now()));
+            positions.entry(status.name.clone()).or_insert_with(|| (status.position, Instant::now()));
         if *position != status.position {
             (*position, *since) = (status.position, Instant::now());
         }
@@ -72,30 +80,30 @@ impl Standing {
 impl api::ReadyChecks for Readiness {
     fn check(&self) -> futures::future::BoxFuture<'_, Vec<api::ReadyCheck>> {
         Box::pin(async move {
-            let of_database = self.of_database().await;
+            let of_database = self.database_checks().await;
             [self.tail(), self.appends()].into_iter().chain(of_database).collect()
         })
     }
 }
 
 impl Readiness {
-    async fn of_database(&self) -> Vec<api::ReadyCheck> {
+    async fn database_checks(&self) -> Vec<api::ReadyCheck> {
         let arrived = Instant::now();
-        let mut found = self.found.lock().await;
-        if let Some((_, checks)) = found.as_ref().filter(|(began, _)| *began >= arrived) {
+        let mut latest = self.latest.lock().await;
+        if let Some((_, checks)) = latest.as_ref().filter(|(start, _)| *start >= arrived) {
             return checks.clone();
         }
-        let began = Instant::now();
+        let start = Instant::now();
         let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
         let checks = vec![partitions, projections];
-        *found = Some((began, checks.clone()));
+        *latest = Some((start, checks.clone()));
         checks
     }
 
     fn tail(&self) -> api::ReadyCheck {
         let age = self.log.tail().age();
         let failure = self.log.tail().failure();
-        let seen = format!("the log's end was last seen {} ms ago", age.as_millis());
+        let seen = format!("the end of the log was last read {} ms ago", age.as_millis());
         let detail = match &failure {
             Some(error) => format!("{seen}; {}", explain(&**error)),
             None => seen,
@@ -104,20 +112,20 @@ impl Readiness {
     }
 
     fn appends(&self) -> api::ReadyCheck {
-        let failure = self.log.last_append_failure().filter(|(at, _)| at.elapsed() < APPEND_FAILURE_COUNTS);
+        let failure = self.log.last_append_failure().filter(|(at, _)| at.elapsed() < APPEND_FAILURE_TIMEOUT);
         let detail = match &failure {
             Some((at, error)) => format!("the last append failed {} s ago; {}", at.elapsed().as_secs(), explain(error)),
-            None => "no append failed lately".to_owned(),
+            None => "no recent append failed".to_owned(),
         };
         api::ReadyCheck { name: "appends", ok: failure.is_none(), detail }
     }
 
     async fn partitions(&self) -> api::ReadyCheck {
-        let (ok, detail) = match self.ask(self.log.headroom()).await {
+        let (ok, detail) = match self.query(self.log.headroom()).await {
             Ok(room) => {
-                let detail = format!("room for {} more events", room.positions);
-                // Not yet a reason to send callers elsewhere: everywhere else it is the same log.
-                let late = format!("WARNING: partitions are not made ahead of need; {detail}");
+                let detail = format!("the partitions have space for {} more events", room.positions);
+                // Not a reason to route requests to other servers: their log is the same.
+                let late = format!("WARNING: partitions are not created ahead of need; {detail}");
                 (!room.is_critical(), if room.is_low() { late } else { detail })
             }
             Err(detail) => (false, detail),
@@ -126,11 +134,11 @@ impl Readiness {
     }
 
     async fn projections(&self) -> api::ReadyCheck {
-        let (ok, detail) = match self.ask(projections::statuses(&self.pool)).await {
+        let (ok, detail) = match self.query(projections::statuses(&self.pool)).await {
             Ok(statuses) => {
-                let stuck: Vec<_> = statuses.iter().filter_map(|status| self.trouble(status)).collect();
+                let stuck: Vec<_> = statuses.iter().filter_map(|status| self.problem(status)).collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
-                let warnings = statuses.iter().flat_map(|status| [other_version(status), parked(status)]);
+                let warnings = statuses.iter().flat_map(|status| [version_warning(status), parked_warning(status)]);
                 let mut detail: Vec<_> = warnings.flatten().collect();
                 detail.extend(stuck.iter().cloned());
                 if stuck.is_empty() {
@@ -144,79 +152,75 @@ impl Readiness {
         api::ReadyCheck { name: "projections", ok, detail }
     }
 
-    /// Asks the database; what is wrong where it does not answer, or not in time.
-    async fn ask<T, E: Error + 'static>(&self, question: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-        match tokio::time::timeout(QUERY_TIMEOUT, question).await {
-            Ok(answer) => answer.map_err(|error| explain(&error)),
-            Err(_) => Err(self.why_no_answer().await),
+    /// Runs a query. Returns a message if it fails or times out.
+    async fn query<T, E: Error + 'static>(&self, query: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+        match tokio::time::timeout(QUERY_TIMEOUT, query).await {
+            Ok(result) => result.map_err(|error| explain(&error)),
+            Err(_) => Err(self.explain_timeout().await),
         }
     }
 
-    /// Why nothing comes from the pool: it goes on trying to connect where the server refuses, and says nothing.
-    async fn why_no_answer(&self) -> String {
+    /// Why a query timed out. The pool retries refused connections without reporting them, so that one is opened here.
+    async fn explain_timeout(&self) -> String {
         use sqlx::{ConnectOptions as _, Connection as _};
         let waited = QUERY_TIMEOUT.as_secs();
         let options = self.pool.connect_options();
         match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
             Ok(Err(error)) => explain(&error),
             Ok(Ok(connection)) => {
-                // Only asked for to see whether it can be had.
+                // It was only opened to see whether the server accepts it.
                 drop(connection.close().await);
-                format!("no answer within {waited} s: the database is slow, or APEX_DATABASE_CONNECTIONS are too few")
+                format!("no result within {waited} s: the database is slow, or APEX_DATABASE_CONNECTIONS is too low")
             }
-            Err(_) => format!("the database does not answer within {waited} s"),
+            Err(_) => format!("the database does not respond within {waited} s"),
         }
     }
 
-    /// What is wrong with a projection.
-    fn trouble(&self, status: &ProjectionStatus) -> Option<String> {
-        (self.standing.look(status) > self.max_standstill)
-            .then(|| format!("{} stands still, {} events behind", status.name, status.lag_events))
+    /// The problem of a projection, if it does not advance.
+    fn problem(&self, status: &ProjectionStatus) -> Option<String> {
+        (self.standstill.duration(status) > self.max_standstill)
+            .then(|| format!("{} does not advance, {} events behind", status.name, status.lag_events))
     }
 }
 
-/// Whose tables are of another version than this server's code. Queries are answered all the same, and servers of that
-/// version write them: where there is none, the read model stands still.
-fn other_version(status: &ProjectionStatus) -> Option<String> {
+/// The warning for a projection whose live version is not that of this server's code. This server reads its tables, and only
+/// servers of that version write them.
+fn version_warning(status: &ProjectionStatus) -> Option<String> {
     let (name, code, live) = (&status.name, status.code_version, status.version.unwrap_or(0));
     (!status.is_current())
-        .then(|| format!("WARNING: {name} is live in version {live}, this server writes version {code}"))
+        .then(|| format!("WARNING: version {live} of {name} is live, this server writes version {code}"))
 }
 
-/// Whose streams wait behind an event that cannot be applied. The other streams go on, so this process can do its work.
-fn parked(status: &ProjectionStatus) -> Option<String> {
+/// The warning for a projection with parked events. The process is ready nevertheless: other streams are not affected.
+fn parked_warning(status: &ProjectionStatus) -> Option<String> {
     let (name, events) = (&status.name, status.parked_events);
     (events > 0).then(|| {
-        format!("WARNING: {name} has {events} parked events, their streams wait: see `apex projections parked {name}`")
+        format!("WARNING: {name} has {events} parked events, and does not apply later events of their streams: see `apex projections parked {name}`")
     })
 }
 
-/// What an error means and what to do, by what PostgreSQL or the system says; without the addresses and texts in it, since
-/// whoever asks for readiness shows no token.
+/// The meaning of a database error and its remedy. Without the addresses and texts in the error, because readiness can be
+/// queried without a token.
 fn explain(error: &(dyn Error + 'static)) -> String {
     let fault = error_chain(error).find_map(|cause| match cause.downcast_ref::<streams::DatabaseError>() {
         Some(error) => Some(error.fault()),
         None => cause.downcast_ref::<sqlx::Error>().map(DatabaseFault::of),
     });
     match fault {
-        Some(DatabaseFault::DiskFull) => {
-            "the disk of the database is full: free space on it, or make it larger".to_owned()
-        }
+        Some(DatabaseFault::DiskFull) => "the disk of the database is full: free space or enlarge it".to_owned(),
         Some(DatabaseFault::TooManyConnections) => {
-            "the database has no connection left: raise its max_connections, or lower APEX_DATABASE_CONNECTIONS"
+            "the database has no free connection slots: raise its max_connections, or lower APEX_DATABASE_CONNECTIONS"
                 .to_owned()
         }
         Some(DatabaseFault::Restarting) => "the database is starting or stopping".to_owned(),
-        Some(DatabaseFault::ReadOnly) => "the database takes no writes: APEX_DATABASE_URL names a standby".to_owned(),
+        Some(DatabaseFault::ReadOnly) => "the database is read-only: APEX_DATABASE_URL names a standby".to_owned(),
         Some(DatabaseFault::Sqlstate(code)) => {
-            format!("the database answers with the error {code}: see this process's log")
+            format!("the database returned error {code}: see the log of this process")
         }
         Some(DatabaseFault::Unreachable(kind)) => {
             format!("the database cannot be reached ({kind}): check that PostgreSQL runs")
         }
-        Some(DatabaseFault::NoConnection) => {
-            "no connection to the database could be made in time, or none was free".to_owned()
-        }
-        Some(DatabaseFault::Driver) | None => "the database cannot be used: see this process's log".to_owned(),
+        Some(DatabaseFault::NoConnection) => "no connection to the database became available in time".to_owned(),
+        Some(DatabaseFault::Driver) | None => "the database cannot be used: see the log of this process".to_owned(),
     }
 }

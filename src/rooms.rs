@@ -1,4 +1,4 @@
-//! The composition root: opens the log, starts the workers, and ends loudly when one of them dies.
+//! Opens the log, starts the workers, and fails when one of them dies.
 
 use crate::database::Database;
 use crate::policies;
@@ -14,40 +14,40 @@ use streams::{Log, LogConfig, Position};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long workers may take to finish what they are at; the server takes up to 10 s for its open requests.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
+/// The timeout for workers to stop. The server takes up to 10 s to complete its open requests.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The pause before the checkpoints are read again that could not be read.
+/// The pause before a failed read of the checkpoints is retried.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {
-    /// The read models' database.
+    /// The connections for the read models.
     pub pool: PgPool,
     /// The log.
     pub log: Log,
     /// The executor of commands.
     pub commands: Commands,
-    /// Whose data this process works on.
+    /// The tenant whose data this process reads and writes.
     pub tenant: TenantId,
     shutdown: CancellationToken,
     workers: JoinSet<anyhow::Result<()>>,
 }
 
 impl Rooms {
-    /// Opens the log; starts the tail and nothing else.
+    /// Opens the log of a database, and starts its tail. Other workers are started by the `start_` methods.
     ///
     /// # Errors
-    /// Where the log cannot be read.
+    /// If the log cannot be read.
     pub async fn open(database: &Database, tenant: TenantId) -> anyhow::Result<Self> {
         let config = LogConfig { archive: database.archive.clone(), ..LogConfig::default() };
         Self::with(database.pool.clone(), tenant, config).await
     }
 
-    /// As [`Rooms::open`], on a pool.
+    /// As [`Rooms::open`], with a pool and without an archive.
     ///
     /// # Errors
-    /// Where the log cannot be read.
+    /// If the log cannot be read.
     pub async fn on(pool: PgPool, tenant: TenantId) -> anyhow::Result<Self> {
         Self::with(pool, tenant, LogConfig::default()).await
     }
@@ -55,7 +55,7 @@ impl Rooms {
     async fn with(pool: PgPool, tenant: TenantId, config: LogConfig) -> anyhow::Result<Self> {
         let log = Log::open(pool.clone(), config).await.context("the log cannot be opened")?;
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        // The other half is for the workers, each of which holds one connection at most, and for queries.
+        // The other half is for queries and for the workers, each of which uses at most one connection.
         let config = CommandsConfig { max_reads: connections / 2, ..CommandsConfig::default() };
         let commands = Commands::new(log.clone(), config);
         let shutdown = CancellationToken::new();
@@ -69,13 +69,13 @@ impl Rooms {
         rooms.spawn("appender", async move {
             tokio::select! {
                 () = stop => Ok(()),
-                () = log.appender_stopped() => anyhow::bail!("appending panicked; nothing can be appended any more"),
+                () = log.appender_stopped() => anyhow::bail!("the appender panicked; no more events can be appended"),
             }
         });
         Ok(rooms)
     }
 
-    /// Starts the workers of all projections and the policies that react to them.
+    /// Starts the workers of all projections, and the policies.
     pub fn start_projections(&mut self) {
         for projection in projections::all() {
             self.start_projection(projection);
@@ -99,7 +99,7 @@ impl Rooms {
         }
     }
 
-    /// Starts keeping partitions ahead of need.
+    /// Starts the worker that creates partitions of the log ahead of need.
     pub fn start_maintenance(&mut self) {
         let (log, stop) = (self.log.clone(), self.stop_signal());
         self.spawn("partitions", async move {
@@ -108,7 +108,7 @@ impl Rooms {
         });
     }
 
-    /// Starts a worker under a name. When it ends before it is told to, [`Rooms::run_until`] ends with an error.
+    /// Starts a worker. If it ends before this process stops, [`Rooms::run_until`] returns an error.
     pub fn spawn(&mut self, name: &'static str, worker: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.workers.spawn(async move {
@@ -118,42 +118,42 @@ impl Rooms {
         });
     }
 
-    /// Completes when a worker dies, with its error.
+    /// Completes when a worker ends.
     ///
     /// # Errors
-    /// The worker's.
+    /// The error of the worker.
     pub async fn worker_died(&mut self) -> anyhow::Result<()> {
         flatten(self.workers.join_next().await)
     }
 
-    /// Completes when this process is to stop.
+    /// Completes when this process stops its workers.
     pub fn stop_signal(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.shutdown.clone().cancelled_owned()
     }
 
-    /// Waits until the read models have everything that is in the log now, and what it gave rise to: alerts are events
-    /// too. Returns where they stand. What others append in the meantime is not waited for.
+    /// Waits until the read models have all events that are in the log now, and the alerts that they cause, which are
+    /// events too. Returns the position of the read models. Events that others append meanwhile are not waited for.
     ///
     /// # Errors
-    /// Where they do not get there in time.
+    /// If the read models do not reach the position within `timeout`.
     pub async fn wait_for_read_models(&self, timeout: Duration) -> anyhow::Result<Position> {
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
         let alerts = projections::policy_checkpoint(policies::BUDGET_ALERTS);
         let deadline = Instant::now() + timeout;
         let mut head = self.log.head().await?;
-        // What the policy gave rise to stands after the head that it had seen.
+        // The alerts are after the head that the policy had read.
         self.wait_for(&[&alerts], head, deadline).await?;
         head = self.log.head().await?;
         Ok(self.wait_for(&names, head, deadline).await?)
     }
 
-    /// Waits until the named projections have reached a position. That the database is busy or away is waited for, too.
+    /// Waits until the named projections have reached a position. Retries while the database is busy or unreachable.
     async fn wait_for(&self, names: &[&str], head: Position, deadline: Instant) -> Result<Position, WaitError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match projections::wait_for(&self.pool, names, head, left).await {
                 Err(WaitError::Database(error)) if error.is_retryable() && !left.is_zero() => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "the checkpoints are read again");
+                    tracing::debug!(error = &error as &dyn std::error::Error, "retrying to read the checkpoints");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 waited => return waited,
@@ -161,10 +161,10 @@ impl Rooms {
         }
     }
 
-    /// Runs until `stop` completes or a worker dies.
+    /// Runs until `stop` completes or a worker ends, then stops all workers.
     ///
     /// # Errors
-    /// The worker's.
+    /// The error of the worker that ended.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let died = tokio::select! {
             () = stop => Ok(()),
@@ -177,15 +177,15 @@ impl Rooms {
     /// Stops the workers and waits for them.
     ///
     /// # Errors
-    /// Where one of them died, or does not stop.
+    /// If a worker failed, or does not stop in time.
     pub async fn close(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
-        let ended = tokio::time::timeout(SHUTDOWN_PATIENCE, async {
+        let ended = tokio::time::timeout(SHUTDOWN_TIMEOUT, async {
             let mut first = Ok(());
             while let Some(ended) = self.workers.join_next().await {
                 first = first.and(flatten(Some(ended)));
             }
-            // Last: what workers did may be due for a snapshot. And before the caller closes the connections.
+            // After the workers, whose commands may have queued snapshots, and before the caller closes the connections.
             self.commands.close().await;
             first
         });

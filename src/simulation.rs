@@ -1,6 +1,6 @@
-//! A fleet of agents that do not exist, for looking at Apex while something happens.
+//! A simulated fleet of agents, for demonstrations.
 //!
-//! It gives the same commands that real agents give. Everything random is here, in the composition root.
+//! It executes the same commands as real agents.
 
 use chrono::Utc;
 use commands::{Commands, Context};
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-/// The models of the fleet: provider, model, and one that no price is known for, as there always is.
+/// The models of the fleet, as provider and model. The last one has no price.
 const MODELS: [(&str, &str); 4] = [
     ("openai", "gpt-4o"),
     ("openai", "gpt-4.1-mini"),
@@ -35,8 +35,8 @@ const TITLES: [&str; 6] = [
     "Answer the customer",
 ];
 const TOOLS: [&str; 4] = ["search", "read_file", "run_tests", "fetch_page"];
-/// Calls until a task ends.
-const CALLS_A_TASK: u32 = 12;
+/// The number of calls per task.
+const CALLS_PER_TASK: u32 = 12;
 
 /// A simulated fleet.
 pub struct Simulation {
@@ -46,30 +46,31 @@ pub struct Simulation {
     calls_per_second: f64,
 }
 
-/// What an agent is at.
-struct Work {
+/// An agent, and the task that it works on.
+struct Worker {
     agent_id: AgentId,
+    /// The task, with the number of calls made for it.
     task: Option<(TaskId, u32)>,
 }
 
 impl Simulation {
-    /// A fleet of `agents` agents that make `calls_per_second` calls together.
+    /// Creates a fleet of `agents` agents that make `calls_per_second` calls in total.
     #[must_use]
     pub fn new(commands: Commands, tenant: TenantId, agents: u32, calls_per_second: f64) -> Self {
         let agents = (1..=agents).map(|n| derived_id(&["simulation", "agent", &n.to_string()]).into()).collect();
         Self { commands, tenant, agents, calls_per_second }
     }
 
-    /// Works until told to stop.
+    /// Runs until `shutdown` completes.
     ///
     /// # Errors
-    /// Where a command fails.
+    /// If a command fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut random = StdRng::from_os_rng();
         let prices = prices::load_or_init(&self.commands, &self.tenant).await?;
         self.register().await?;
-        let mut fleet: Vec<_> = self.agents.iter().map(|&agent_id| Work { agent_id, task: None }).collect();
+        let mut fleet: Vec<_> = self.agents.iter().map(|&agent_id| Worker { agent_id, task: None }).collect();
         let mut ticks = interval(Duration::from_secs_f64(1.0 / self.calls_per_second));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -77,9 +78,9 @@ impl Simulation {
                 () = &mut shutdown => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            let turn = random.random_range(0..fleet.len());
-            if let Some(work) = fleet.get_mut(turn) {
-                self.turn(work, &prices.state, &mut random).await?;
+            let index = random.random_range(0..fleet.len());
+            if let Some(worker) = fleet.get_mut(index) {
+                self.step(worker, &prices.state, &mut random).await?;
             }
         }
     }
@@ -101,7 +102,7 @@ impl Simulation {
             self.commands.execute::<Agent>(&self.context(), agent_id.0, register).await?;
             let activate = AgentCommand::Activate { at };
             match self.commands.execute::<Agent>(&self.context(), agent_id.0, activate).await {
-                // Somebody paused or retired it: it stays so.
+                // The agent was paused or retired since.
                 Ok(_) | Err(commands::Error::Rejected(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -109,33 +110,33 @@ impl Simulation {
         Ok(())
     }
 
-    /// One agent does one thing. An agent that somebody stopped does nothing.
-    async fn turn(&self, work: &mut Work, prices: &PriceBook, random: &mut StdRng) -> anyhow::Result<()> {
-        match work.task {
-            None => work.task = self.begin(work.agent_id, random).await?,
-            Some((task_id, calls)) if calls >= CALLS_A_TASK => {
-                self.end(task_id, random).await?;
-                work.task = None;
+    /// One step of an agent: it starts a task, makes a call or ends its task. A stopped agent does nothing.
+    async fn step(&self, worker: &mut Worker, prices: &PriceBook, random: &mut StdRng) -> anyhow::Result<()> {
+        match worker.task {
+            None => worker.task = self.start_task(worker.agent_id, random).await?,
+            Some((task_id, calls)) if calls >= CALLS_PER_TASK => {
+                self.end_task(task_id, random).await?;
+                worker.task = None;
             }
             Some((task_id, calls)) => {
-                self.call(work.agent_id, task_id, prices, random).await?;
-                let percent = u8::try_from((calls + 1) * 100 / CALLS_A_TASK).unwrap_or(100).min(100);
+                self.call(worker.agent_id, task_id, prices, random).await?;
+                let percent = u8::try_from((calls + 1) * 100 / CALLS_PER_TASK).unwrap_or(100).min(100);
                 let progress = TaskCommand::Progress { percent, note: None, at: Utc::now() };
                 match self.commands.execute_task(&self.context(), task_id, progress).await {
-                    Ok(_) => work.task = Some((task_id, calls + 1)),
-                    // Somebody cancelled it.
-                    Err(commands::Error::Rejected(_)) => work.task = None,
+                    Ok(_) => worker.task = Some((task_id, calls + 1)),
+                    // The task was cancelled.
+                    Err(commands::Error::Rejected(_)) => worker.task = None,
                     Err(error) => return Err(error.into()),
                 }
                 if random.random_ratio(1, 20) {
-                    self.remember(work.agent_id, random).await?;
+                    self.remember(worker.agent_id, random).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn begin(&self, agent_id: AgentId, random: &mut StdRng) -> anyhow::Result<Option<(TaskId, u32)>> {
+    async fn start_task(&self, agent_id: AgentId, random: &mut StdRng) -> anyhow::Result<Option<(TaskId, u32)>> {
         let title = TITLES.choose(random).copied().unwrap_or("Work");
         let task_id = TaskId(Uuid::now_v7());
         let at = Utc::now();
@@ -150,7 +151,7 @@ impl Simulation {
         Ok(Some((task_id, 0)))
     }
 
-    async fn end(&self, task_id: TaskId, random: &mut StdRng) -> anyhow::Result<()> {
+    async fn end_task(&self, task_id: TaskId, random: &mut StdRng) -> anyhow::Result<()> {
         let at = Utc::now();
         let command = if random.random_ratio(1, 8) {
             TaskCommand::Fail { error: Body::new("the tests still fail")?, at }

@@ -1,4 +1,4 @@
-//! Logs to standard error, traces to an OpenTelemetry collector, metrics to whoever scrapes them.
+//! Logs to standard error, traces to an OpenTelemetry collector, and metrics for Prometheus.
 
 mod json;
 
@@ -16,18 +16,17 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What must be flushed at the end.
+/// Running telemetry, which must be stopped at exit to send the last traces.
 pub struct Telemetry {
     provider: SdkTracerProvider,
 }
 
-/// Starts logs and traces.
+/// Starts logging and tracing.
 ///
-/// Spans are always made, so that each event carries the trace that it was caused in; without a collector they are
-/// sent nowhere.
+/// Spans are always created, so that each event carries the trace that caused it; without a collector they are discarded.
 ///
 /// # Errors
-/// Where the filter or the collector's address is not one.
+/// If the log filter or the URL of the collector is invalid.
 pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&common.log).context("APEX_LOG is not a filter such as `info,sqlx=debug`")?;
     let mut provider =
@@ -43,10 +42,10 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let provider = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("apex")).with_filter(LevelFilter::INFO);
-    // A line that cannot be written is left out: telling so on standard error panics where that is closed.
+    // A line that cannot be written is dropped: the library would report it on standard error, and panic if that is closed.
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let logs = match common.log_format {
-        LogFormat::Text => logs.with_target(false).with_ansi(has_colours()).boxed(),
+        LogFormat::Text => logs.with_target(false).with_ansi(use_colours()).boxed(),
         LogFormat::Json => {
             let fields = tracing_subscriber::fmt::format::JsonFields::new();
             logs.with_ansi(false).fmt_fields(fields).event_format(json::JsonLines).boxed()
@@ -56,13 +55,13 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     Ok(Telemetry { provider })
 }
 
-/// Colours are for people at a terminal: in files and pipes they are noise. `NO_COLOR` turns them off everywhere.
-fn has_colours() -> bool {
+/// Colours are used on terminals only, unless `NO_COLOR` is set.
+fn use_colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Telemetry {
-    /// Sends what was not sent yet.
+    /// Sends the remaining traces.
     pub fn stop(self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last traces were not sent");
@@ -70,8 +69,9 @@ impl Telemetry {
     }
 }
 
-/// Buckets for everything that is measured in seconds: 1 ms to 5 min.
-const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
+/// The histogram buckets of durations, in seconds: 1 ms to 5 min.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 
 /// The metrics of this process.
 #[derive(Clone)]
@@ -81,18 +81,18 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        // The library's counters hold integers. What is spent has fractions and only rises, so it is kept as a gauge;
-        // to those who read it, it is the counter that its name says.
+        // The library's counters hold integers. The cost has fractions, so that it is stored as a gauge; it only rises, so
+        // that it is exposed as a counter.
         self.0.render().replace("# TYPE apex_cost_total gauge\n", "# TYPE apex_cost_total counter\n")
     }
 }
 
-/// Starts counting, with every counter whose labels are known at zero.
+/// Installs the recorder of metrics, and registers every counter whose labels are known, at zero.
 ///
 /// # Errors
-/// Where something else counts already in this process.
+/// If this process already has a recorder.
 pub fn metrics() -> anyhow::Result<Metrics> {
-    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    let handle = PrometheusBuilder::new().set_buckets(&DURATION_BUCKETS)?.install_recorder()?;
     streams::register_metrics();
     commands::register_metrics();
     projections::register_metrics();
@@ -101,15 +101,18 @@ pub fn metrics() -> anyhow::Result<Metrics> {
     Ok(Metrics(handle))
 }
 
-/// Those that the server reads from the database now and then. They are not registered: until they are read, there is
-/// nothing to say.
+/// Describes the gauges that the server reads from the database periodically. They are not registered: until the first
+/// reading they have no value.
 fn describe_gauges() {
     use metrics::describe_gauge;
-    describe_gauge!("apex_active_agents", "Agents that may take work.");
-    describe_gauge!("apex_queue_depth", "Tasks that wait to be started.");
+    describe_gauge!("apex_active_agents", "Active agents.");
+    describe_gauge!("apex_queue_depth", "Tasks that are ready and not started.");
     describe_gauge!("apex_worker_utilization", "The share of active agents that have a running task, 0 to 1.");
-    describe_gauge!("apex_log_partition_headroom", "Events that the log has room for before partitions must be made.");
-    describe_gauge!("apex_log_partition_size", "Events that a partition of the log has room for.");
-    describe_gauge!("apex_projection_lag_events", "Events that a read model is behind the log.");
-    describe_gauge!("apex_projection_standstill_seconds", "How long a read model that is behind has not moved.");
+    describe_gauge!("apex_log_partition_headroom", "Events that fit into the existing partitions of the log.");
+    describe_gauge!("apex_log_partition_size", "Events per partition of the log.");
+    describe_gauge!("apex_projection_lag_events", "Events by which a read model is behind the log.");
+    describe_gauge!(
+        "apex_projection_standstill_seconds",
+        "Time since the checkpoint of a read model that is behind the log last advanced."
+    );
 }

@@ -16,8 +16,8 @@ use streams::{ArchiveLimit, ArchivePlan, Archiver, Position};
 
 /// Move old partitions to Parquet files.
 ///
-/// Takes whole partitions, oldest first, that lie wholly before the limit and that every read model and the relay have
-/// passed. Needs the login that migrated the database. Without --yes it only says what it would do.
+/// Archives complete partitions before the limit, the oldest first, that every read model and the relay have processed.
+/// Requires the login that migrated the database. Without --yes, only the plan is shown.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(["before", "older_than"]))]
 pub(super) struct Archive {
@@ -25,15 +25,15 @@ pub(super) struct Archive {
     #[arg(long, value_name = "POSITION")]
     before: Option<u64>,
 
-    /// Archive events that were recorded longer ago than this, such as 90d or 6months
+    /// Archive events that were recorded longer ago, such as 90d or 6months
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
 
-    /// The folder to write to; that of --archive unless given
-    #[arg(long, value_name = "FOLDER")]
+    /// The directory to write to [default: that of --archive]
+    #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
 
-    /// Do it: write the files, check them, and drop the partitions
+    /// Write the files, verify them, and drop the partitions
     #[arg(long)]
     yes: bool,
 }
@@ -41,7 +41,7 @@ pub(super) struct Archive {
 impl Archive {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let folder = self.to.as_ref().or(common.archive.as_ref());
-        let folder = folder.context("name the folder to write to: --to FOLDER, or APEX_ARCHIVE")?;
+        let folder = folder.context("no directory to write to: set --to or APEX_ARCHIVE")?;
         let recorded_before =
             self.older_than.map(|age| Ok::<_, anyhow::Error>(Utc::now() - chrono::TimeDelta::from_std(age)?));
         let limit = ArchiveLimit {
@@ -59,23 +59,23 @@ async fn archive(database: &Database, limit: ArchiveLimit, folder: &Path, yes: b
     let followers: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
     let mut plan = Archiver::plan(&database.pool, limit, &followers).await.context("nothing was changed")?;
     if plan.is_empty() {
-        say!("No complete partition lies wholly before the limit.");
+        say!("No complete partition is before the limit.");
         return Ok(());
     }
-    show(&plan)?;
-    refuse_if_behind(&plan)?;
+    print(&plan)?;
+    check_readers(&plan)?;
     if !yes {
-        say!("Nothing was changed. With --yes these partitions go to {}.", folder.display());
+        say!("Nothing was changed. Use --yes to archive these partitions to {}.", folder.display());
         return Ok(());
     }
     let archiver = Archiver::open(database.pool.clone(), folder).await?;
-    // Another one may have been at work until this moment.
+    // Another archiver may have been running until now.
     plan = Archiver::plan(&database.pool, limit, &followers).await?;
-    refuse_if_behind(&plan)?;
+    check_readers(&plan)?;
     for partition in &plan {
         archive_one(&archiver, partition).await?;
     }
-    say!("Whoever reads these events from now on needs APEX_ARCHIVE={}.", folder.display());
+    say!("To read these events from now on, set APEX_ARCHIVE={}.", folder.display());
     Ok(())
 }
 
@@ -84,8 +84,8 @@ async fn archive_one(archiver: &Archiver, partition: &ArchivePlan) -> anyhow::Re
     let bar = ProgressBar::new(2 * events(partition))
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(partition.name.clone());
-    let shown = bar.clone();
-    let archived = archiver.archive(partition, Arc::new(move |events| shown.inc(events))).await;
+    let progress = bar.clone();
+    let archived = archiver.archive(partition, Arc::new(move |events| progress.inc(events))).await;
     bar.finish_and_clear();
     let manifest = archived.with_context(|| format!("{} was not archived", partition.name))?;
     say!(
@@ -103,14 +103,19 @@ fn events(partition: &ArchivePlan) -> u64 {
     partition.last.get() - partition.first.get() + 1
 }
 
-/// All or nothing: who follows the log is to have read what leaves the database.
-fn refuse_if_behind(plan: &[ArchivePlan]) -> anyhow::Result<()> {
+/// Checks that all readers of the log have processed all partitions of the plan. Otherwise nothing is archived.
+fn check_readers(plan: &[ArchivePlan]) -> anyhow::Result<()> {
     let Some(blocked) = plan.iter().find(|partition| !partition.lagging.is_empty()) else { return Ok(()) };
     let behind: Vec<_> = blocked.lagging.iter().map(|(name, position)| format!("{name} (at {position})")).collect();
-    anyhow::bail!("{} ends at position {}, which is not passed by: {}", blocked.name, blocked.last, behind.join(", "))
+    anyhow::bail!(
+        "{} ends at position {}, and these are still behind: {}",
+        blocked.name,
+        blocked.last,
+        behind.join(", ")
+    )
 }
 
-fn show(plan: &[ArchivePlan]) -> anyhow::Result<()> {
+fn print(plan: &[ArchivePlan]) -> anyhow::Result<()> {
     let header = ["name", "first", "last", "events", "last_recorded_at"].map(str::to_owned);
     let rows: Vec<_> = plan
         .iter()
@@ -123,7 +128,7 @@ fn show(plan: &[ArchivePlan]) -> anyhow::Result<()> {
     Ok(output::table(&header, &rows, 1..4)?)
 }
 
-/// Says what is archived.
+/// Prints the archived partitions.
 pub(super) async fn list(database: &Database, format: ListFormat) -> anyhow::Result<()> {
     let archives = streams::list_archives(&database.pool).await.context("the archives cannot be listed")?;
     let objects: Vec<_> = archives

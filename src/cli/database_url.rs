@@ -5,7 +5,7 @@ use crate::config::Common;
 use crate::database;
 use std::process::ExitCode;
 
-/// Say where the database is.
+/// Show the location of the database.
 #[derive(Debug, clap::Args)]
 pub(super) struct DatabaseCommand {
     #[command(subcommand)]
@@ -17,10 +17,10 @@ enum Command {
     Url(Url),
 }
 
-/// Print the database's URL, with its password, for psql and other programs.
+/// Print the URL of the database, with its password, for psql and other programs.
 ///
-/// The private PostgreSQL runs only while a program of Apex uses it, and may have another port each time that it is
-/// started: run `apex serve` beside, or give --keep-running.
+/// The private PostgreSQL runs only while an apex process uses it, and may have another port after each start: run
+/// `apex serve` at the same time, or use --keep-running.
 #[derive(Debug, clap::Args)]
 struct Url {
     /// Keep the private PostgreSQL running until Ctrl-C or SIGTERM
@@ -38,7 +38,7 @@ impl DatabaseCommand {
                 say!("The private PostgreSQL runs until this program is stopped with Ctrl-C.");
                 stop_signal().await;
             } else {
-                say!("The private PostgreSQL stops with the last program that uses it; --keep-running stays.");
+                say!("The private PostgreSQL stops with the last apex process; use --keep-running to keep it running.");
             }
             embedded.stop().await?;
         }

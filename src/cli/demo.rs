@@ -14,25 +14,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// Start with the samples imported and a simulated fleet at work.
+/// Start with imported samples and a simulated fleet of agents.
 ///
-/// Imports the sample that comes with Apex, prints its cost report, serves the API, and lets a simulated fleet work
-/// until it is stopped.
+/// Imports the samples that come with Apex, prints their cost report, serves the API, and runs a simulated fleet until it
+/// is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Simulated calls a second; 0 for no fleet
+    /// Simulated calls per second; 0 for no fleet
     #[arg(long, default_value_t = 5.0, value_parser = rate)]
     rate: f64,
 
-    /// Agents in the fleet
+    /// The number of agents of the fleet
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     agents: u32,
 
-    /// Stop after the report instead of serving
+    /// Stop after the report, without serving the API
     #[arg(long)]
     once: bool,
 
-    // Last: what follows would stand under their headings.
+    // Last: options after them would be listed under their headings.
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
@@ -40,14 +40,17 @@ pub(super) struct Demo {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|rate| (0.0..=1000.0).contains(rate)).ok_or_else(|| "a rate is 0 to 1000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|rate| (0.0..=1000.0).contains(rate))
+        .ok_or_else(|| "expected a rate from 0 to 1000".to_owned())
 }
 
 struct Sample {
     format: Format,
     name: &'static str,
     content: &'static [u8],
-    /// The provider and the model, where the file does not name them.
+    /// The provider and the model, if the file does not name them.
     attributed: Option<(&'static str, &'static str)>,
 }
 
@@ -72,20 +75,20 @@ const SAMPLES: [Sample; 4] = [
 impl Demo {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let database = opened(Database::open(common)).await?;
-        let shown = async {
+        let work = async {
             let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
-            match interruptible(self.show(&mut rooms)).await {
+            match interruptible(self.run_in(&mut rooms)).await {
                 Ok(()) if self.once => rooms.close().await,
                 Ok(()) => rooms.run_until(stop_signal()).await,
                 Err(error) => Err(error).and_then_close(rooms.close().await),
             }
         };
-        let shown = shown.await;
-        shown.and_then_close(database.close().await)?;
+        let worked = work.await;
+        worked.and_then_close(database.close().await)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn show(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
+    async fn run_in(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
         let address = serve::start(rooms, &self.server, &self.kafka).await?;
         import_samples(rooms).await?;
         wait_for_read_models(rooms).await?;
@@ -93,7 +96,7 @@ impl Demo {
         let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
         let mut totals = WholeReport::open(&rooms.pool, query).await?;
         report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
-        say!("The cost report, from position {} of the log.\n", totals.position);
+        say!("The cost report, as of position {} of the log.\n", totals.position);
         if self.once {
             return Ok(());
         }
@@ -101,7 +104,7 @@ impl Demo {
             let simulation = Simulation::new(rooms.commands.clone(), rooms.tenant.clone(), self.agents, self.rate);
             let stop = rooms.stop_signal();
             rooms.spawn("simulation", async move { simulation.run(stop).await });
-            say!("A simulated fleet of {} agents makes {} calls a second.", self.agents, self.rate);
+            say!("A simulated fleet of {} agents makes {} calls per second.", self.agents, self.rate);
         }
         serve::announce(address, &self.server);
         say!("Stop with Ctrl-C.");

@@ -1,4 +1,4 @@
-//! `apex completions` and `apex man`: what shells and manuals need to know of the command line.
+//! `apex completions` and `apex man`.
 
 use super::{Cli, output};
 use anyhow::Context as _;
@@ -7,13 +7,13 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Print what a shell needs to complete the command line.
+/// Print the completion script for a shell.
 ///
 /// For bash: `apex completions bash > ~/.local/share/bash-completion/completions/apex`. For zsh, write it to a file
-/// called `_apex` in a folder of `$fpath`; for fish, to `~/.config/fish/completions/apex.fish`.
+/// named `_apex` in a directory of `$fpath`; for fish, to `~/.config/fish/completions/apex.fish`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
-    /// Which shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -23,8 +23,8 @@ pub(super) struct Completions {
 /// For `man apex`: `apex man --out ~/.local/share/man/man1`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "FOLDER")]
+    /// The directory to write to; it is created if it does not exist
+    #[arg(long, value_name = "DIRECTORY")]
     out: PathBuf,
 }
 
@@ -40,10 +40,10 @@ impl Completions {
 impl Man {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let shown = self.out.display();
-        std::fs::create_dir_all(&self.out).with_context(|| format!("{shown} cannot be made"))?;
+        std::fs::create_dir_all(&self.out).with_context(|| format!("{shown} cannot be created"))?;
         clap_mangen::generate_to(Cli::command(), &self.out)
             .with_context(|| format!("the manual cannot be written to {shown}"))?;
-        say!("The manual is in {shown}; begin with `man {shown}/apex.1`.");
+        say!("The manual is in {shown}; start with `man {shown}/apex.1`.");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -13,9 +13,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use streams::{ArchiveFolder, ArchiveRecord, Log, Position, ReadFilter, Snapshot, StreamKey, Version};
 
-/// Check the log itself, and archive old parts of it.
+/// Verify the log, and archive old partitions of it.
 ///
-/// The log is the truth; everything else is derived from it.
+/// The log is the source of truth; everything else is derived from it.
 #[derive(Debug, clap::Args)]
 pub(super) struct LogCommand {
     #[command(subcommand)]
@@ -26,30 +26,30 @@ pub(super) struct LogCommand {
 enum Command {
     Verify(Verify),
     Archive(Archive),
-    /// What is archived
+    /// List the archived partitions
     Archives {
-        /// The form of the list
+        /// The format of the list
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
 }
 
-/// Read all of it, and check positions, versions, times, contents and types.
+/// Read the whole log, and check positions, versions, times, content hashes and types.
 ///
-/// With --archive, or APEX_ARCHIVE, the archived beginning of the log is read too; that the folder is there is checked
-/// even if nothing is archived yet. Exits with 1 if anything is wrong.
+/// With --archive or APEX_ARCHIVE, archived events are read too. The directory must exist, even if nothing is archived yet.
+/// Exits with 1 if any problem is found.
 #[derive(Debug, clap::Args)]
 struct Verify {
-    /// Also fold every stream that has a snapshot, and compare
+    /// Also compare every snapshot with the fold of its stream
     #[arg(long)]
     snapshots: bool,
 }
 
-/// Events read at once.
+/// The number of events read at a time.
 const PAGE_EVENTS: usize = 1000;
-/// Problems shown; the rest is only counted.
+/// The maximum number of problems shown; further ones are only counted.
 const MAX_PROBLEMS: u64 = 20;
-/// Snapshots read at once; some are large.
+/// The number of snapshots read at a time; some are large.
 const PAGE_SNAPSHOTS: usize = 20;
 
 impl LogCommand {
@@ -81,18 +81,18 @@ impl LogCommand {
     }
 }
 
-/// Who names a folder wants to have it checked: one that is not there is not success.
+/// Checks that the directory of archives exists: otherwise the archived events would not be verified.
 fn check_folder(folder: Option<&Path>) -> anyhow::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let listed = std::fs::read_dir(folder);
-    listed.map(|_| ()).with_context(|| format!("{} is no folder of archive files that can be read", folder.display()))
+    listed.map(|_| ()).with_context(|| format!("the directory of archive files {} cannot be read", folder.display()))
 }
 
-/// Checks the files of the archive; returns after which position the log can be read, and how many files are damaged.
+/// Verifies the archive files. Returns the position after which the log can be read, and the number of damaged files.
 async fn verify_archives(archives: Vec<ArchiveRecord>, folder: Option<&Path>) -> anyhow::Result<(Position, u64)> {
     let Some(last) = archives.last().map(|archived| archived.last) else { return Ok((Position::ZERO, 0)) };
     let Some(folder) = folder else {
-        say!("Positions 1 to {last} are archived and not checked: name the folder with --archive.");
+        say!("Positions 1 to {last} are archived and were not checked: set --archive to their directory.");
         return Ok((last.into(), 0));
     };
     let folder = Arc::new(ArchiveFolder::new(folder.to_owned()));
@@ -107,7 +107,7 @@ async fn verify_archives(archives: Vec<ArchiveRecord>, folder: Option<&Path>) ->
     Ok((if damaged == 0 { Position::ZERO } else { last.into() }, damaged))
 }
 
-/// Checks all events after a position; returns how many, and how many problems there are.
+/// Checks all events after a position. Returns the number of events and of problems.
 async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
     let head = log.head().await?;
     let mut versions: HashMap<StreamKey, u64> = HashMap::new();
@@ -122,9 +122,9 @@ async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
     while let Some(page) = pages.next_page().await? {
         for event in page {
             if event.position.get() != last.get() + 1 {
-                report(event.position, &format!("it follows position {last}"));
+                report(event.position, &format!("the previous position is {last}"));
             }
-            // What the earlier events of a stream were is not known where they are archived.
+            // The version of a stream is not known if its earlier events are archived.
             let known = if after == Position::ZERO { 0 } else { event.version.get().saturating_sub(1) };
             let version = versions.entry(event.stream.clone()).or_insert(known);
             *version += 1;
@@ -132,10 +132,10 @@ async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
                 report(event.position, &format!("version {} of its stream instead of {version}", event.version));
             }
             if last_time > Some(event.recorded_at) {
-                report(event.position, "it was recorded before its predecessor");
+                report(event.position, "it was recorded before the previous event");
             }
             if !event.content_is_intact() {
-                report(event.position, "its content is not what was hashed when it was written");
+                report(event.position, "its content does not match its hash");
             }
             if let Err(error) = event.decode() {
                 report(event.position, &error.to_string());
@@ -153,15 +153,15 @@ async fn verify(log: &Log, after: Position) -> anyhow::Result<(u64, u64)> {
     Ok((last.get() - after.get(), problems))
 }
 
-/// What a snapshot is worth.
-enum Worth {
-    /// It is what its events come to.
+/// The result of checking a snapshot.
+enum SnapshotCheck {
+    /// The snapshot is the state that its events give.
     Right,
-    /// It is something else.
+    /// The snapshot is another state.
     Wrong,
-    /// An event before it cannot be read.
+    /// An event before the snapshot cannot be read.
     Unreadable(Position, DecodeError),
-    /// Nobody who runs this code reads it: other code wrote it, or the log is not the one that it was taken of.
+    /// The snapshot is not used: another version of the code or another log has written it.
     Unused,
 }
 
@@ -173,14 +173,16 @@ async fn verify_snapshots(log: &Log) -> anyhow::Result<u64> {
         let Some(end) = page.last() else { break };
         last = Some(end.stream.clone());
         for snapshot in &page {
-            let problem = match worth(log, snapshot).await? {
-                Worth::Right => None,
-                Worth::Unused => {
+            let problem = match check_snapshot(log, snapshot).await? {
+                SnapshotCheck::Right => None,
+                SnapshotCheck::Unused => {
                     unused += 1;
                     continue;
                 }
-                Worth::Wrong => Some("it is not what the events come to".to_owned()),
-                Worth::Unreadable(position, error) => Some(format!("the event at position {position}: {error}")),
+                SnapshotCheck::Wrong => Some("it differs from the state that its events give".to_owned()),
+                SnapshotCheck::Unreadable(position, error) => {
+                    Some(format!("the event at position {position}: {error}"))
+                }
             };
             checked += 1;
             if let Some(problem) = problem {
@@ -191,15 +193,15 @@ async fn verify_snapshots(log: &Log) -> anyhow::Result<u64> {
             }
         }
     }
-    say!("{checked} snapshots checked, {unused} are not used, {wrong} problems found.");
+    say!("{checked} snapshots checked, {unused} not used, {wrong} problems found.");
     Ok(wrong)
 }
 
-/// Folds the stream from its first event on, up to where the snapshot was taken, and compares.
-async fn worth(log: &Log, snapshot: &Snapshot) -> anyhow::Result<Worth> {
-    let Some(mut state) = State::of_category(&snapshot.stream.category) else { return Ok(Worth::Unused) };
+/// Folds the events of the stream up to the version of the snapshot, and compares.
+async fn check_snapshot(log: &Log, snapshot: &Snapshot) -> anyhow::Result<SnapshotCheck> {
+    let Some(mut state) = State::of_category(&snapshot.stream.category) else { return Ok(SnapshotCheck::Unused) };
     if snapshot.format != SNAPSHOT_FORMAT {
-        return Ok(Worth::Unused);
+        return Ok(SnapshotCheck::Unused);
     }
     let (mut version, mut position) = (Version::ZERO, Position::ZERO);
     while version < snapshot.version {
@@ -208,7 +210,7 @@ async fn worth(log: &Log, snapshot: &Snapshot) -> anyhow::Result<Worth> {
         for event in page.iter().take_while(|event| event.version <= snapshot.version) {
             let decoded = match event.decode() {
                 Ok(decoded) => decoded,
-                Err(error) => return Ok(Worth::Unreadable(event.position, error)),
+                Err(error) => return Ok(SnapshotCheck::Unreadable(event.position, error)),
             };
             state = state.evolve(&decoded);
             (version, position) = (event.version, event.position);
@@ -218,8 +220,8 @@ async fn worth(log: &Log, snapshot: &Snapshot) -> anyhow::Result<Worth> {
         }
     }
     if (version, position) != (snapshot.version, snapshot.position) {
-        return Ok(Worth::Unused);
+        return Ok(SnapshotCheck::Unused);
     }
-    let kept: Option<serde_json::Value> = serde_json::from_str(&snapshot.state).ok();
-    Ok(if kept == Some(serde_json::to_value(&state)?) { Worth::Right } else { Worth::Wrong })
+    let stored: Option<serde_json::Value> = serde_json::from_str(&snapshot.state).ok();
+    Ok(if stored == Some(serde_json::to_value(&state)?) { SnapshotCheck::Right } else { SnapshotCheck::Wrong })
 }

@@ -5,9 +5,9 @@ use crate::config::Common;
 use crate::database;
 use std::process::ExitCode;
 
-/// Bring the database's schema up to date.
+/// Bring the schema of the database up to date.
 ///
-/// Needs a role that may create the schema and the role `apex_app`. What runs afterwards may log in as any member of
+/// Requires a role that may create the schema and the role `apex_app`. All other subcommands can log in as any member of
 /// `apex_app`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Migrate {}

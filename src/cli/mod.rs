@@ -1,4 +1,4 @@
-//! The subcommands, one file each. Data goes to standard output, all else to standard error.
+//! The subcommands, one file each. Data is written to standard output, and messages to standard error.
 
 #[macro_use]
 mod output;
@@ -31,17 +31,16 @@ use tokio_util::sync::CancellationToken;
 /// How long a subcommand waits for the read models to catch up.
 const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What the exit codes of all subcommands mean.
+/// The help text on the exit codes of all subcommands.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed, or what was checked is not right; 2 the command line is not understood; 3 some records \
-of an import were refused; 4 a file of an import held no call; \
-130 interrupted. That nobody reads the output any more, as with `| head`, \
-is no error.";
+Exit codes: 0 success; 1 failure, or a check that found problems; 2 invalid command line; 3 some records of an import \
+were refused; 4 a file of an import contained no calls; 130 interrupted. A closed standard output, as with `| head`, \
+is not an error.";
 
 /// The system of record for fleets of AI agents.
 ///
-/// Every agent, task, call, cost, budget and memory is an event in one PostgreSQL log. Apex folds it into read models
-/// and answers over GraphQL. Without a database of yours it starts a private one by itself.
+/// Everything that agents do, spend and remember is recorded as events in one PostgreSQL log. Apex folds the events into
+/// read models and serves them over GraphQL. Without a database URL, it starts a private PostgreSQL by itself.
 #[derive(Debug, Parser)]
 #[command(name = "apex", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -71,7 +70,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand, and says on standard error why it failed if it did.
+    /// Runs the subcommand. If it fails, its error is written to standard error.
     pub async fn run_to_exit(self) -> ExitCode {
         self.run().await.unwrap_or_else(|error| {
             say!("error: {error:#}");
@@ -82,7 +81,7 @@ impl Cli {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// The subcommand's, for people to read.
+    /// The error of the subcommand, with a message for users.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let telemetry = crate::telemetry::start(&self.common)?;
         let signals = tokio::spawn(cancel_on_signal());
@@ -115,29 +114,29 @@ impl Cli {
     }
 }
 
-/// Writes a line to standard error if it can; it may be closed.
-pub fn tell(line: &str) {
+/// Writes a line to standard error, unless that is closed.
+pub fn print_message(line: &str) {
     say!("{line}");
 }
 
-/// How long an interrupted start of the private cluster may take to be undone.
-const UNDO_PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for undoing an interrupted start of the private cluster.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The exit code of a program that Ctrl-C ended, by the shells' convention.
+/// The exit code of an interrupted program, by the convention of shells.
 const INTERRUPTED: u8 = 130;
 
-/// Ctrl-C or SIGTERM came before the work was done.
+/// Ctrl-C or SIGTERM was received before the subcommand completed.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; what was done until then is kept")]
+#[error("interrupted; what was done before is kept")]
 struct Interrupted;
 
-/// Opens the database and the rooms, does something with them until that is done or interrupted, and closes both whatever
-/// came of it: a private cluster that nobody else uses is stopped.
+/// Opens the database and the rooms, runs `work` until it completes or is interrupted, and closes both in any case: a private
+/// cluster that no other process uses is stopped.
 async fn with_rooms<T>(common: &Common, work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>) -> anyhow::Result<T> {
     with_workers(common, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
 }
 
-/// Does something unless it is interrupted.
+/// Runs `work` until it completes or is interrupted.
 async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::select! {
         biased;
@@ -146,21 +145,21 @@ async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     }
 }
 
-/// Opens a database. A private cluster that is being started when the interruption comes is stopped again, unless it takes
-/// too long, as where another process holds its lock.
+/// Opens a database. If that is interrupted while a private cluster is started, the cluster is stopped again, unless that
+/// takes too long, as when another process holds its lock.
 async fn opened(opening: impl Future<Output = anyhow::Result<Database>>) -> anyhow::Result<Database> {
     let mut opening = std::pin::pin!(opening);
     tokio::select! {
         opened = &mut opening => return opened,
         () = stop_signal() => {}
     }
-    if let Ok(Ok(database)) = tokio::time::timeout(UNDO_PATIENCE, opening).await {
+    if let Ok(Ok(database)) = tokio::time::timeout(UNDO_TIMEOUT, opening).await {
         database.close().await?;
     }
     Err(Interrupted.into())
 }
 
-/// The same for work that sees to [`stop_signal`] itself.
+/// As [`with_rooms`], for work that handles [`stop_signal`] itself.
 async fn with_workers<T>(
     common: &Common,
     work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
@@ -177,7 +176,7 @@ async fn with_workers<T>(
 }
 
 trait AndThenClose<T> {
-    /// The work's error if there is one, else the closing's.
+    /// The error of the work if there is one, else the error of closing.
     fn and_then_close(self, closed: anyhow::Result<()>) -> anyhow::Result<T>;
 }
 
@@ -188,15 +187,15 @@ impl<T> AndThenClose<T> for anyhow::Result<T> {
     }
 }
 
-/// Cancelled on the first Ctrl-C or SIGTERM. One for all who wait: whoever asks later learns of it, too.
+/// Cancelled on the first Ctrl-C or SIGTERM.
 static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
 
-/// Completes on Ctrl-C or SIGTERM, also on one that came before.
+/// Completes on Ctrl-C or SIGTERM, including one received before the call.
 async fn stop_signal() {
     STOP.cancelled().await;
 }
 
-/// Waits for Ctrl-C or SIGTERM from the start of the program: neither ends it before it has cleaned up.
+/// Waits for Ctrl-C or SIGTERM. It runs from the start of the program, so that neither ends it without a clean-up.
 async fn cancel_on_signal() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -255,9 +254,9 @@ mod tests {
         }
     }
 
-    /// What is written at the struct of a subcommand is what `--help` says.
+    /// The doc comment of a subcommand's struct is its help.
     #[test]
-    fn help_tells_dimensions_exit_codes_and_gzip() {
+    fn help_has_dimensions_exit_codes_and_gzip() {
         let mut root = Cli::command();
         root.build();
         let help = |path: &[&str]| {
@@ -268,16 +267,21 @@ mod tests {
             let text = command.render_long_help().to_string();
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        for (path, said) in [
-            (&[][..], "Exit codes: 0 done; 1 failed"),
-            (&["import"], "4 when a file held no call"),
+        for (path, expected) in [
+            (&[][..], "Exit codes: 0 success; 1 failure"),
+            (&["import"], "4 if a file contained no calls"),
             (&["import"], "Files may be gzipped"),
             (&["report", "cost"], "[possible values: agent, provider, model, task, hour, day, month]"),
             (&["report", "cost"], "Exits with 0, or with 1"),
-            (&["log", "verify"], "Exits with 1 if anything is wrong"),
+            (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),
         ] {
-            assert!(help(path).contains(said), "`apex {}` does not say {said:?}: {}", path.join(" "), help(path));
+            assert!(
+                help(path).contains(expected),
+                "the help of `apex {}` lacks {expected:?}: {}",
+                path.join(" "),
+                help(path)
+            );
         }
     }
 }

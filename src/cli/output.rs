@@ -1,7 +1,7 @@
 //! Data on standard output, as tables, CSV or JSON, and messages on standard error.
 //!
-//! Whoever reads either of them may close it at any moment. That is no reason to stop, and never one to panic, as
-//! `println!` and `eprintln!` do: data that nobody reads any more is left out, and so are messages.
+//! The reader of either may close it at any time. `println!` and `eprintln!` would panic then; the functions here discard the
+//! output.
 
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -11,23 +11,23 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 
-/// Writes a line to standard error, as `eprintln!` does, but does not panic where that is closed or full.
+/// Writes a line to standard error, as `eprintln!` does, but does not panic if that fails.
 macro_rules! say {
     ($($argument:tt)*) => {
         $crate::cli::output::message(format_args!($($argument)*))
     };
 }
 
-/// Writes a line to standard error if it can.
+/// Writes a line to standard error, and ignores errors.
 pub(crate) fn message(text: fmt::Arguments<'_>) {
-    // In one piece, so that lines of several threads do not mix. Nobody is left to be told of a failure.
+    // In one write, so that lines of several threads do not mix. An error cannot be reported anywhere.
     drop(io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
 }
 
-/// The form of the output.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    /// A table for terminals
     Table,
     /// Comma-separated values with a header
     Csv,
@@ -35,16 +35,16 @@ pub(super) enum Format {
     Json,
 }
 
-/// The form of output that is a list of objects.
+/// The format of output that is a list of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormat {
-    /// For people
+    /// A table for terminals
     Table,
     /// One JSON document
     Json,
 }
 
-/// Writes to standard output. A reader that has seen enough, as `head` does, is no error.
+/// Writes to standard output. It is not an error if the reader has closed it, as `head` does.
 pub(super) fn write(text: &str) -> io::Result<()> {
     ignore_closed(io::stdout().lock().write_all(text.as_bytes()))
 }
@@ -54,42 +54,42 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(write(&format!("{}\n", serde_json::to_string_pretty(value)?))?)
 }
 
-/// A table for people.
+/// A table for terminals.
 pub(super) struct Table {
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
-    /// Columns that are aligned to the right.
+    /// The range of columns that are aligned to the right.
     pub(super) numbers: Range<usize>,
-    /// Columns that are left out where the terminal is too narrow for all, the first one first.
+    /// Columns that are omitted if the terminal is too narrow, in this order.
     pub(super) droppable: &'static [&'static str],
 }
 
-/// Writes a table; the columns named in `numbers` are aligned to the right.
+/// Writes a table; the columns in the range `numbers` are aligned to the right.
 pub(super) fn table(header: &[String], rows: &[Vec<String>], numbers: Range<usize>) -> io::Result<()> {
     Table { header: header.to_vec(), rows: rows.to_vec(), numbers, droppable: &[] }.write()
 }
 
 impl Table {
-    /// Writes the table, within the width of the terminal. In pipes and files it is as wide as it is, unless the
-    /// variable `COLUMNS` says otherwise.
+    /// Writes the table, within the width of the terminal or of the variable `COLUMNS`. The width is not limited in pipes
+    /// and files.
     pub(super) fn write(self) -> io::Result<()> {
         let width = width();
-        let (text, left_out) = self.fitted(width);
+        let (text, omitted) = self.fitted(width);
         write(&format!("{text}\n"))?;
-        if let (Some(width), false) = (width, left_out.is_empty()) {
+        if let (Some(width), false) = (width, omitted.is_empty()) {
             say!(
-                "Left out to fit {width} columns: {}. A wider terminal, COLUMNS=…, --format csv or json show all.",
-                left_out.join(", ")
+                "Omitted to fit {width} columns: {}. A wider terminal, COLUMNS=…, or --format csv or json show all.",
+                omitted.join(", ")
             );
         }
         Ok(())
     }
 
-    /// The table within a width, and the columns that were left out for it. First names of columns are broken into
-    /// lines, then columns are left out, then text is.
+    /// The table within a width, and the omitted columns. To fit, names of columns are broken into lines first, then columns
+    /// are omitted, then text is clipped.
     fn fitted(mut self, width: Option<usize>) -> (String, Vec<String>) {
-        let mut left_out = Vec::new();
-        let Some(width) = width else { return (self.drawn(None), left_out) };
+        let mut omitted = Vec::new();
+        let Some(width) = width else { return (self.drawn(None), omitted) };
         if self.natural_width() > width {
             for name in &mut self.header {
                 *name = name.replace('_', "\n");
@@ -101,10 +101,10 @@ impl Table {
             }
             let Some(at) = self.header.iter().position(|other| other.replace('\n', "_") == *name) else { continue };
             self.remove(at);
-            left_out.push((*name).to_owned());
+            omitted.push((*name).to_owned());
         }
         let is_too_wide = self.natural_width() > width;
-        (self.drawn(is_too_wide.then_some(width)), left_out)
+        (self.drawn(is_too_wide.then_some(width)), omitted)
     }
 
     fn remove(&mut self, at: usize) {
@@ -125,7 +125,7 @@ impl Table {
         cells.flat_map(|cell| cell.split('\n')).map(|line| line.chars().count()).max().unwrap_or(0)
     }
 
-    /// With a blank on both sides of each column, a line between them, and one at each end.
+    /// The width without breaks: each column has a blank on both sides, and there are lines between columns and at both ends.
     fn natural_width(&self) -> usize {
         (0..self.header.len()).map(|at| self.column_width(at) + 3).sum::<usize>() + 1
     }
@@ -143,7 +143,7 @@ impl Table {
         for number in self.numbers.clone() {
             if let Some(column) = table.column_mut(number) {
                 column.set_cell_alignment(CellAlignment::Right);
-                // A number that is broken in two is another number to who reads it.
+                // A number that is broken into two lines would be read as another number.
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
@@ -151,7 +151,7 @@ impl Table {
     }
 }
 
-/// How many characters a line of standard output may have; none where it is no terminal.
+/// The width of standard output in characters; `None` if it is not a terminal and `COLUMNS` is not set.
 fn width() -> Option<usize> {
     let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
     let terminal = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
@@ -169,7 +169,7 @@ pub(super) fn csv(header: &[String], rows: &[Vec<String>]) -> anyhow::Result<()>
     Ok(write(&String::from_utf8(bytes)?)?)
 }
 
-/// Writes more CSV, below what [`csv`] wrote.
+/// Writes rows of CSV without a header.
 pub(super) fn csv_rows(rows: &[Vec<String>]) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
@@ -179,13 +179,13 @@ pub(super) fn csv_rows(rows: &[Vec<String>]) -> anyhow::Result<()> {
     Ok(write(&String::from_utf8(bytes)?)?)
 }
 
-/// What a spreadsheet takes for the beginning of a formula, also in the width of East Asian type.
+/// Characters that start a formula in spreadsheets, including their full-width forms.
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// A cell as spreadsheets show it and never run it: names come from whoever wrote the imported records.
+/// A cell that spreadsheets do not run as a formula: names may come from imported records.
 fn without_formula(cell: &str) -> Cow<'_, str> {
     let is_formula = cell.trim_start().starts_with(FORMULA_STARTS) || cell.starts_with(['\t', '\r', '\n']);
-    // A number below zero stays a number.
+    // A negative number remains a number.
     if is_formula && !is_number(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
@@ -194,7 +194,7 @@ fn is_number(cell: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// Lets the pipe's other end close early.
+/// Ignores that the reader of a pipe has closed it.
 pub(super) fn ignore_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -217,16 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn tables_fit_the_terminal_and_say_what_is_left_out() {
+    fn tables_fit_the_terminal_and_return_the_omitted_columns() {
         for width in [200, 80, 70, 60, 50, 45] {
-            let (text, left_out) = wide().fitted(Some(width));
+            let (text, omitted) = wide().fitted(Some(width));
             let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(widest <= width, "{widest} columns instead of {width}:\n{text}");
-            assert_eq!(left_out.is_empty(), width >= 70, "{width}: {left_out:?}");
-            assert!(text.contains("0.23213535"), "numbers stay whole:\n{text}");
+            assert_eq!(omitted.is_empty(), width >= 70, "{width}: {omitted:?}");
+            assert!(text.contains("0.23213535"), "numbers are not broken:\n{text}");
         }
-        let (text, left_out) = wide().fitted(None);
-        assert!(text.contains("cache_read_tokens") && left_out.is_empty());
+        let (text, omitted) = wide().fitted(None);
+        assert!(text.contains("cache_read_tokens") && omitted.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `apex prices`
 
 use super::output::{self, Format};
-use super::report::moment;
+use super::report::parse_time;
 use super::with_rooms;
 use crate::config::Common;
 use anyhow::Context as _;
@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use uuid::Uuid;
 
-/// See to the price book.
+/// List and set the prices of models.
 ///
-/// Prices hold from a date on, until the next one for the same provider and model. Setting one never touches what was
-/// charged.
+/// A price applies from its effective date until that of the next one for the same provider and model. Setting prices never
+/// changes past charges.
 #[derive(Debug, clap::Args)]
 pub(super) struct Prices {
     #[command(subcommand)]
@@ -27,24 +27,24 @@ pub(super) struct Prices {
 enum Command {
     /// Set prices from a table in LiteLLM's format (JSON, plain or gzipped; `-` reads standard input)
     Import {
-        /// The table
+        /// The file with the table
         file: PathBuf,
-        /// The day or moment from which the prices hold; by default from now on
-        #[arg(long, value_parser = moment)]
+        /// The day or time from which the prices apply [default: now]
+        #[arg(long, value_parser = parse_time)]
         effective_from: Option<DateTime<Utc>>,
     },
     /// List the prices
     List {
-        /// Only of this model
+        /// Only the prices of this model
         #[arg(long)]
         model: Option<String>,
-        /// The form of the list
+        /// The format of the list
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
 }
 
-/// Models shown of those that were left out; the rest is only counted.
+/// The maximum number of skipped models listed; further ones are only counted.
 const MAX_SKIPPED: usize = 10;
 
 impl Prices {
@@ -56,21 +56,21 @@ impl Prices {
                     let shown = file.display().to_string();
                     let input = open_path(file).await.with_context(|| format!("{shown} cannot be opened"))?;
                     let from = effective_from.unwrap_or_else(Utc::now);
-                    // A thread of its own: standard input may take for ever.
+                    // On a thread of its own: reading standard input may block.
                     let read = tokio::task::spawn_blocking(move || prices::litellm(input.reader, from));
-                    let table = read.await?.with_context(|| format!("{shown} is not a table of prices"))?;
+                    let table = read.await?.with_context(|| format!("{shown} is not a price table"))?;
                     for (model, reason) in table.skipped.iter().take(MAX_SKIPPED) {
-                        say!("left out: {model}: {reason}");
+                        say!("skipped: {model}: {reason}");
                     }
                     if let Some(more) = table.skipped.len().checked_sub(MAX_SKIPPED).filter(|more| *more > 0) {
-                        say!("left out: {more} more");
+                        say!("skipped: {more} more");
                     }
-                    // A command of its own each time: setting back a price is not a repetition of having set it.
+                    // A new command each time: resetting a price to an earlier one is not a retry.
                     let command_id = Uuid::now_v7();
-                    let given = table.prices.len();
+                    let total = table.prices.len();
                     let set = prices::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
                     say!(
-                        "{} of {given} prices set from {}; the book is at version {}.",
+                        "{} of {total} prices were new or changed, effective from {}; the price book is at version {}.",
                         set.changed,
                         from,
                         set.book.version
@@ -114,7 +114,7 @@ fn list(quotes: &[&Quote], format: Format) -> anyhow::Result<()> {
         Format::Csv => output::csv(&header, &rows)?,
         Format::Table | Format::Json => {
             output::table(&header, &rows, 3..8)?;
-            say!("US dollars a million tokens.");
+            say!("US dollars per million tokens.");
         }
     }
     Ok(())

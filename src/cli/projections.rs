@@ -14,9 +14,9 @@ use serde_json::json;
 use std::process::ExitCode;
 use streams::Position;
 
-/// See to the read models.
+/// List, rebuild and verify read models.
 ///
-/// Read models are derived: each can be built again from the log.
+/// Read models are derived: each can be rebuilt from the log.
 #[derive(Debug, clap::Args)]
 pub(super) struct Projections {
     #[command(subcommand)]
@@ -25,66 +25,66 @@ pub(super) struct Projections {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Where each read model stands, and in which versions
+    /// List the read models with their positions and versions
     List {
-        /// The form of the list
+        /// The format of the list
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
-    /// Events that could not be applied; their streams wait
+    /// List parked events, which could not be applied. Later events of their streams are not applied either
     Parked {
         /// Only of this read model
         #[arg(value_name = "NAME")]
         projection: Option<String>,
-        /// The form of the list
+        /// The format of the list
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
-    /// What was decided about parked events, by whom and why, the latest first
+    /// List the decisions about parked events, the latest first
     Decisions {
         /// Only of this read model
         #[arg(value_name = "NAME")]
         projection: Option<String>,
-        /// The form of the list
+        /// The format of the list
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
     },
-    /// Try the stream of a parked event again, because its cause was removed
+    /// Apply the events of a parked stream again, after the cause was removed
     Retry(Parked),
-    /// Leave a parked event out for good, and go on with its stream. A rebuild leaves it out too
+    /// Skip a parked event permanently, and continue with its stream. A rebuild skips it too
     Skip(Parked),
-    /// Build a read model again beside the live one, and compare them. An interrupted build goes on where it was
+    /// Build a new version of a read model beside the live one, and compare them. An interrupted build is resumed
     Rebuild {
-        /// Which one, or `all`
+        /// The name of the read model, or `all`
         name: String,
-        /// Switch to what was built when it is complete
+        /// Switch to the new version when it is complete
         #[arg(long)]
         switch: bool,
     },
-    /// Compare what was built with what is live, at the same position. Exits with 1 if they differ
+    /// Compare the new version with the live one, at the same position. Exits with 1 if they differ
     Compare {
-        /// Which one, or `all`
+        /// The name of the read model, or `all`
         name: String,
     },
-    /// Put what was built in the place of what is live, which is kept until the next switch
+    /// Make the new version live. The previous one is kept until the next switch
     Switch {
-        /// Which one, or `all`
+        /// The name of the read model, or `all`
         name: String,
     },
-    /// Drop what was live before the last switch
+    /// Drop the version that was live before the last switch
     Drop {
-        /// Which one, or `all`
+        /// The name of the read model, or `all`
         name: String,
-        /// Drop what is under construction instead
+        /// Drop the new version instead
         #[arg(long)]
         next: bool,
     },
-    /// Fold the log once more and compare with what is live. Nothing is changed. Exits with 1 if they differ
+    /// Fold the log again and compare with the live version. Nothing is changed. Exits with 1 if they differ
     Verify {
-        /// Which one, or `all`
+        /// The name of the read model, or `all`
         #[arg(default_value = "all")]
         name: String,
-        /// Events folded at once; several sizes make several checks
+        /// The number of events per batch; several numbers make several checks
         #[arg(long, value_name = "EVENTS", value_delimiter = ',', default_values_t = [REBUILD_BATCH_EVENTS])]
         batch_events: Vec<usize>,
     },
@@ -92,25 +92,25 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Parked {
-    /// Of which read model
+    /// The name of the read model
     name: String,
     /// The position of the event
     position: u64,
-    /// Why; kept with who did it and when
+    /// The reason, which is recorded with the actor and the time
     #[arg(long)]
     reason: String,
-    /// Who does it
+    /// The actor, which is recorded
     #[arg(long, default_value = "command line")]
     actor: String,
 }
 
-/// Parked events, or decisions about them, listed at once.
+/// The maximum number of parked events or decisions listed.
 const MAX_PARKED: i64 = 1000;
 
 impl Projections {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_rooms(common, async |rooms| {
-            let is_well = match self.command {
+            let is_success = match self.command {
                 Command::List { format } => list(rooms, format).await?,
                 Command::Parked { projection, format } => parked(rooms, projection.as_deref(), format).await?,
                 Command::Decisions { projection, format } => decisions(rooms, projection.as_deref(), format).await?,
@@ -122,7 +122,7 @@ impl Projections {
                 Command::Drop { name, next } => drop(rooms, &named(&name)?, next).await?,
                 Command::Verify { name, batch_events } => verify(rooms, &named(&name)?, &batch_events).await?,
             };
-            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
         .await
     }
@@ -134,7 +134,7 @@ fn named(name: &str) -> anyhow::Result<Vec<&'static dyn Projection>> {
     }
     by_name(name).map(|projection| vec![projection]).with_context(|| {
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
-        format!("there is no read model {name:?}; there are {} and `all`", names.join(", "))
+        format!("there is no read model {name:?}; the read models are {}, or `all`", names.join(", "))
     })
 }
 
@@ -191,33 +191,33 @@ async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Re
     Ok(resumed.parked == 0)
 }
 
-async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], is_switched: bool) -> anyhow::Result<bool> {
+async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], switch_after: bool) -> anyhow::Result<bool> {
     let mut bar = Bar::of(projections);
-    let telling = |progress| bar.tell(progress);
-    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await;
+    let on_progress = |progress| bar.update(progress);
+    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, on_progress).await;
     std::mem::drop(bar);
-    built.context("what is live is as it was; the same command goes on from here")?;
+    built.context("the live version is unchanged; run the same command again to continue")?;
     if let Err(error) = compare(rooms, projections).await {
-        // Where the live version is of other code, maybe nobody feeds it any more.
+        // If the live version is of other code, perhaps no worker updates it any more.
         let is_behind = matches!(error.downcast_ref(), Some(RebuildError::LiveBehind(_)));
-        anyhow::ensure!(is_switched && is_behind, error);
-        say!("What was built is not compared: {error:#}");
+        anyhow::ensure!(switch_after && is_behind, error);
+        say!("The new version was not compared: {error:#}");
     }
-    if is_switched { switch(rooms, projections).await } else { Ok(true) }
+    if switch_after { switch(rooms, projections).await } else { Ok(true) }
 }
 
-/// Brings what was built to the end of the log: where that was long ago, it takes its time.
-async fn go_on(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<()> {
+/// Updates the new version to the end of the log.
+async fn update_build(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<()> {
     let mut bar = Bar::of(projections);
-    let telling = |progress| bar.tell(progress);
-    projections::resume_build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, telling).await?;
+    let on_progress = |progress| bar.update(progress);
+    projections::resume_build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, on_progress).await?;
     Ok(())
 }
 
-/// How far a fold of the log is; gone when dropped.
+/// A progress bar for a fold of the log; removed when dropped.
 struct Bar {
     bar: ProgressBar,
-    has_begun: bool,
+    is_started: bool,
 }
 
 impl Bar {
@@ -225,13 +225,13 @@ impl Bar {
         let names: Vec<_> = projections.iter().map(|projection| projection.name()).collect();
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} events, {per_sec}, ready in {eta}");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar: bar.with_prefix(names.join(", ")), has_begun: false }
+        Self { bar: bar.with_prefix(names.join(", ")), is_started: false }
     }
 
-    fn tell(&mut self, progress: RebuildProgress) {
+    fn update(&mut self, progress: RebuildProgress) {
         self.bar.set_length(progress.head.get());
-        if !std::mem::replace(&mut self.has_begun, true) {
-            // What an earlier build did is not part of this one's rate.
+        if !std::mem::replace(&mut self.is_started, true) {
+            // The progress of an earlier build does not count for the rate of this one.
             self.bar.set_position(progress.position.get());
             self.bar.reset_eta();
         }
@@ -246,28 +246,28 @@ impl Drop for Bar {
 }
 
 async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
-    go_on(rooms, projections).await?;
+    update_build(rooms, projections).await?;
     let mut is_same = true;
     for projection in projections {
         let comparison = projections::compare(&rooms.pool, &rooms.log, *projection).await?;
-        is_same &= tell(projection.name(), &comparison);
+        is_same &= print_comparison(projection.name(), &comparison);
     }
     Ok(is_same)
 }
 
 async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
-    go_on(rooms, projections).await?;
+    update_build(rooms, projections).await?;
     for projection in projections {
         let position = projections::switch(&rooms.pool, &rooms.log, *projection).await?;
-        say!("{}: switched at position {position}; what was live is kept until `drop`.", projection.name());
+        say!("{}: switched at position {position}; the previous version is kept until `drop`.", projection.name());
     }
     Ok(true)
 }
 
 async fn drop(rooms: &Rooms, projections: &[&'static dyn Projection], next: bool) -> anyhow::Result<bool> {
-    let spare = if next { InactiveVersion::Next } else { InactiveVersion::Previous };
+    let version = if next { InactiveVersion::Next } else { InactiveVersion::Previous };
     for projection in projections {
-        projections::drop_version(&rooms.pool, *projection, spare).await?;
+        projections::drop_version(&rooms.pool, *projection, version).await?;
     }
     Ok(true)
 }
@@ -278,27 +278,27 @@ async fn verify(rooms: &Rooms, projections: &[&'static dyn Projection], sizes: &
         for &size in sizes {
             let settings = SessionSettings::different_locale(size.max(1));
             let mut bar = Bar::of(&[*projection]);
-            let (pool, log, telling) = (&rooms.pool, &rooms.log, |progress| bar.tell(progress));
-            let comparison = projections::verify_with_progress(pool, log, *projection, &settings, telling).await?;
+            let (pool, log, on_progress) = (&rooms.pool, &rooms.log, |progress| bar.update(progress));
+            let comparison = projections::verify_with_progress(pool, log, *projection, &settings, on_progress).await?;
             std::mem::drop(bar);
-            is_same &= tell(projection.name(), &comparison);
+            is_same &= print_comparison(projection.name(), &comparison);
         }
     }
     Ok(is_same)
 }
 
-/// Says how two versions compare; whether they are the same.
-fn tell(name: &str, comparison: &Comparison) -> bool {
+/// Prints the comparison of two versions. Returns whether they are the same.
+fn print_comparison(name: &str, comparison: &Comparison) -> bool {
     for (live, other) in comparison.live.iter().zip(&comparison.other) {
         let (table, rows, position) = (live.table, other.rows, comparison.position);
         if live == other {
             say!("{name}: {table}: {rows} rows up to position {position}, the same rows as live.");
         } else {
-            say!("{name}: {table}: {rows} rows up to position {position}, other rows than the {} live.", live.rows);
+            say!("{name}: {table}: {rows} rows up to position {position}, different from the {} live rows.", live.rows);
         }
     }
     for column in &comparison.columns {
-        say!("{name}: one version alone has {column}; it is not compared.");
+        say!("{name}: only one version has {column}; it is not compared.");
     }
     for difference in &comparison.differences {
         let side = |row: &Option<String>| row.clone().unwrap_or_else(|| "missing".to_owned());
@@ -306,7 +306,11 @@ fn tell(name: &str, comparison: &Comparison) -> bool {
         say!("{name}: {} {}:\n  live  {live}\n  built {other}", difference.table, difference.key);
     }
     if comparison.parked.0 != comparison.parked.1 {
-        say!("{name}: {} events are parked live, {} were here.", comparison.parked.0, comparison.parked.1);
+        say!(
+            "{name}: the live version has {} parked events, the new one {}.",
+            comparison.parked.0,
+            comparison.parked.1
+        );
     }
     comparison.is_same()
 }

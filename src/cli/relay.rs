@@ -9,36 +9,40 @@ use streams::relay::{relay_checkpoint, republish_from};
 
 /// Publish the log to Kafka.
 ///
-/// Runs until it is stopped. Where several run, one publishes and the others stand by.
+/// Runs until it is stopped. If several relays run, one publishes and the others are on standby.
 #[derive(Debug, clap::Args)]
 pub(super) struct Relay {
-    /// Stop once everything that is in the log now is published
+    /// Stop when all events that are in the log at the start are published
     #[arg(long)]
     until_caught_up: bool,
 
-    /// Publish again from this position on, whichever relay is active: for a broker that lost its data
+    /// Publish again from this position on, for a broker that lost its data. It applies to whichever relay is active
     #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
 
-    // Last: what follows would stand under its heading.
+    // Last: options after it would be listed under its heading.
     #[command(flatten)]
     kafka: Kafka,
 }
 
-/// How often to look whether the relay has caught up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// The interval between reads of the relay's checkpoint.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Relay {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         with_workers(common, async |rooms| {
             anyhow::ensure!(
                 self.kafka.kafka_brokers.is_some(),
-                "no broker is named: set APEX_KAFKA_BROKERS, or give --kafka-brokers"
+                "no Kafka brokers: set APEX_KAFKA_BROKERS or --kafka-brokers"
             );
             if let Some(from) = self.from {
-                let again = republish_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
-                anyhow::ensure!(again, "the relay has not come to position {from} yet: it would skip what is before");
-                say!("What is from position {from} on is published again.");
+                let is_moved =
+                    republish_from(&rooms.pool, from.into()).await.context("the checkpoint cannot be moved")?;
+                anyhow::ensure!(
+                    is_moved,
+                    "the relay has not reached position {from} yet: it would skip earlier events"
+                );
+                say!("Events from position {from} on are published again.");
             }
             serve::start_relay(rooms, &self.kafka);
             let head = rooms.log.head().await?;
@@ -52,7 +56,7 @@ impl Relay {
                 tokio::select! {
                     () = &mut stop => return Ok(ExitCode::SUCCESS),
                     died = rooms.worker_died() => died?,
-                    () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                    () = tokio::time::sleep(POLL_INTERVAL) => {}
                 }
             }
         })

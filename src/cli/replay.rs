@@ -1,6 +1,6 @@
 //! `apex replay`
 
-use super::report::moment;
+use super::report::parse_time;
 use super::{output, with_rooms};
 use crate::config::Common;
 use crate::rooms::Rooms;
@@ -16,25 +16,25 @@ use std::str::FromStr;
 use streams::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
 use uuid::Uuid;
 
-/// Print the log, or what an aggregate was like at an earlier time.
+/// Print events, or the state of an aggregate at an earlier time.
 ///
-/// Without --as-of: events as NDJSON, in the order of the log, payloads byte for byte. With --stream and --as-of: the
-/// state that the aggregate had then, as one JSON document.
+/// Without --as-of, events are printed as NDJSON in the order of the log, with their payloads byte for byte. With --stream
+/// and --as-of, the state of the aggregate at that time is printed as one JSON document.
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
     /// Only this stream, as CATEGORY/ID
     #[arg(long, value_name = "CATEGORY/ID")]
     stream: Option<StreamName>,
 
-    /// Begin with this position, or with the first event recorded at or after this time
+    /// Start at this position, or at the first event recorded at or after this time
     #[arg(long, value_name = "POSITION|TIME")]
     from: Option<Point>,
 
-    /// End with this position, or with the last event recorded before this time
+    /// End at this position, or at the last event recorded before this time
     #[arg(long, value_name = "POSITION|TIME")]
     to: Option<Point>,
 
-    /// Show the state of the stream's aggregate as of this position or time, inclusive
+    /// Print the state of the aggregate as of this position or time, inclusive
     #[arg(long, value_name = "POSITION|TIME", requires = "stream", conflicts_with_all = ["from", "to"])]
     as_of: Option<Point>,
 }
@@ -49,12 +49,12 @@ impl FromStr for StreamName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (category, id) = text.split_once('/').ok_or("write CATEGORY/ID, such as agent/0190…")?;
+        let (category, id) = text.split_once('/').ok_or("expected CATEGORY/ID, such as agent/0190…")?;
         let known = domain::Event::CATEGORIES;
         let category = known
             .iter()
             .find(|known| **known == category)
-            .ok_or_else(|| format!("there is no category {category:?}; there are {}", known.join(", ")))?;
+            .ok_or_else(|| format!("there is no category {category:?}; the categories are {}", known.join(", ")))?;
         Ok(Self { category, id: id.parse().map_err(|_| format!("{id:?} is not a UUID"))? })
     }
 }
@@ -72,11 +72,13 @@ impl FromStr for Point {
         if let Ok(position) = text.parse::<u64>() {
             return Ok(Self::Position(Position::from(position)));
         }
-        moment(text).map(Self::Time).map_err(|how| format!("write a position like 42, or {how}"))
+        parse_time(text).map(Self::Time).map_err(|_| {
+            "expected a position such as 42, a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned()
+        })
     }
 }
 
-/// Events read at once.
+/// The number of events read at a time.
 const PAGE_EVENTS: usize = 1000;
 
 impl Replay {
@@ -181,28 +183,28 @@ async fn state(rooms: &Rooms, stream: &StreamName, point: Point) -> anyhow::Resu
         Point::Time(time) => AsOf::Time(time),
     };
     match stream.category {
-        agent::Agent::CATEGORY => show::<agent::Agent>(rooms, stream, as_of).await,
-        task::Task::CATEGORY => show::<task::Task>(rooms, stream, as_of).await,
-        call::Call::CATEGORY => show::<call::Call>(rooms, stream, as_of).await,
-        price_book::PriceBook::CATEGORY => show::<price_book::PriceBook>(rooms, stream, as_of).await,
-        memory::Memory::CATEGORY => show::<memory::Memory>(rooms, stream, as_of).await,
-        budget::Budget::CATEGORY => show::<budget::Budget>(rooms, stream, as_of).await,
-        budget::BudgetPeriod::CATEGORY => show::<budget::BudgetPeriod>(rooms, stream, as_of).await,
-        other => anyhow::bail!("the state of {other:?} cannot be shown"),
+        agent::Agent::CATEGORY => print_state::<agent::Agent>(rooms, stream, as_of).await,
+        task::Task::CATEGORY => print_state::<task::Task>(rooms, stream, as_of).await,
+        call::Call::CATEGORY => print_state::<call::Call>(rooms, stream, as_of).await,
+        price_book::PriceBook::CATEGORY => print_state::<price_book::PriceBook>(rooms, stream, as_of).await,
+        memory::Memory::CATEGORY => print_state::<memory::Memory>(rooms, stream, as_of).await,
+        budget::Budget::CATEGORY => print_state::<budget::Budget>(rooms, stream, as_of).await,
+        budget::BudgetPeriod::CATEGORY => print_state::<budget::BudgetPeriod>(rooms, stream, as_of).await,
+        other => anyhow::bail!("the state of a stream of {other:?} cannot be printed"),
     }
 }
 
-async fn show<A: Aggregate + Serialize>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
+async fn print_state<A: Aggregate + Serialize>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
     let loaded = rooms.commands.load_as_of::<A>(&rooms.tenant, stream.id, as_of).await?;
     if loaded.version == Version::ZERO {
-        anyhow::bail!("the stream {}/{} has no events as of then", stream.category, stream.id);
+        anyhow::bail!("the stream {}/{} had no events at that time", stream.category, stream.id);
     }
     let document = serde_json::json!({
         "category": stream.category,
         "stream_id": stream.id,
         "version": loaded.version,
         "position": loaded.position,
-        "state": serde_json::to_value(&loaded.state).context("the state cannot be written")?,
+        "state": serde_json::to_value(&loaded.state).context("the state cannot be serialized")?,
     });
     output::json(&document)
 }

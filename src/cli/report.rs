@@ -16,7 +16,7 @@ use streams::Position;
 
 /// Report usage and cost.
 ///
-/// Reports from the read models, once they have everything that is in the log now.
+/// Reads the read models, after they have caught up with the log.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportCommand {
     #[command(subcommand)]
@@ -28,38 +28,38 @@ enum Kind {
     Cost(Cost),
 }
 
-/// What calls used and cost.
+/// Report the usage and cost of calls.
 ///
-/// Costs are exact, in US dollars. Calls without a known price are in no cost; they are counted apart. The report has
-/// everything that was in the log when it was asked for: read models that are behind are brought up to there first, by
-/// this program if nobody else does it. The position that it stands at and the last position of the log are on standard
-/// error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV an apostrophe precedes text that
-/// a spreadsheet would run as a formula.
+/// Costs are exact, in US dollars. Calls without a known price are not included in any cost; they are counted separately.
+/// The report includes all events that were in the log at the start: read models that are behind are updated first, by
+/// this process if no other does it. The position of the report and the last position of the log are written to standard
+/// error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a spreadsheet would run
+/// as a formula is preceded by an apostrophe.
 ///
-/// Exits with 0, or with 1 where the read models do not get there in time.
+/// Exits with 0, or with 1 if the read models do not catch up in time.
 #[derive(Debug, clap::Args)]
 struct Cost {
-    /// Break down by these, separated by commas
+    /// The dimensions to group by, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = dimensions(), value_name = "DIMENSION")]
     by: Vec<Dimension>,
 
-    /// Only calls that began at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
-    #[arg(long, value_parser = moment)]
+    /// Only calls that started at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
+    #[arg(long, value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
 
-    /// Only calls that began before this day or full hour (UTC)
-    #[arg(long, value_parser = moment)]
+    /// Only calls that started before this day or full hour (UTC)
+    #[arg(long, value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
 
-    /// The form of the report
+    /// The format of the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// How long to wait for the read models, such as 30s or 5m
+    /// The timeout for the read models to catch up, such as 30s or 5m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     wait: Duration,
 
-    /// Report what the read models have now, though the log may have more
+    /// Report the present state of the read models, which may be behind the log
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 }
@@ -67,16 +67,16 @@ struct Cost {
 fn dimensions() -> impl TypedValueParser<Value = Dimension> {
     PossibleValuesParser::new(Dimension::ALL.map(Dimension::as_str)).try_map(|text| {
         let named = Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == text);
-        named.ok_or_else(|| format!("{text:?} is no dimension"))
+        named.ok_or_else(|| format!("{text:?} is not a dimension"))
     })
 }
 
-/// A day, or a moment in RFC 3339.
-pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+/// Parses a day, or a time in RFC 3339.
+pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(NaiveTime::MIN).and_utc());
     }
-    text.parse().map_err(|_| "write a day like 2023-09-24 or a moment like 2023-09-24T13:00:00Z".to_owned())
+    text.parse().map_err(|_| "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned())
 }
 
 impl ReportCommand {
@@ -90,15 +90,15 @@ impl ReportCommand {
             let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
             let mut report = WholeReport::open(&rooms.pool, query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
-            say!("Stands at position {} of {}.", report.position, head.max(report.position));
-            tell_parked(rooms).await?;
+            say!("Report as of position {} of {}.", report.position, head.max(report.position));
+            warn_of_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
         })
         .await
     }
 }
 
-/// The read models that a report is made of.
+/// The read models that a report reads.
 fn sources(by: &[Dimension]) -> Vec<&'static str> {
     let names = by.iter().filter_map(|dimension| match dimension {
         Dimension::Agent => Some("agents"),
@@ -108,40 +108,40 @@ fn sources(by: &[Dimension]) -> Vec<&'static str> {
     [CALLS].into_iter().chain(names).collect()
 }
 
-/// The read model that has the usage of calls.
+/// The read model with the usage of calls.
 const CALLS: &str = "calls";
 
-/// Who wants to wait for longer asks again.
+/// The maximum of `--wait`.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Brings read models up to a position of the log, which others may be doing too.
-async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, patience: Duration) -> anyhow::Result<()> {
+/// Updates read models up to a position of the log. Other processes may be doing the same.
+async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, timeout: Duration) -> anyhow::Result<()> {
     let pool = rooms.pool.clone();
     let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
         Ok(_) => return Ok(()),
         Err(WaitError::TimedOut { position, .. }) => position,
         Err(error) => return Err(error.into()),
     };
-    say!("The read models stand at position {reached} of {head}; waiting for them. --no-wait does not.");
+    say!("The read models are at position {reached} of {head}; waiting for them (use --no-wait to skip this).");
     for projection in projections::all().into_iter().filter(|projection| names.contains(&projection.name())) {
         rooms.start_projection(projection);
     }
     let waited = tokio::select! {
-        waited = projections::wait_for(&pool, names, head, patience.min(MAX_WAIT)) => waited,
+        waited = projections::wait_for(&pool, names, head, timeout.min(MAX_WAIT)) => waited,
         died = rooms.worker_died() => return died,
     };
     waited.map(|_| ()).with_context(|| {
         format!(
-            "the report would be a part of the total: after {} the read models ({}) are still behind the log. See \
-             `apex projections list`; --wait waits longer, --no-wait reports what is there",
-            humantime::format_duration(patience),
+            "the report would be incomplete: after {} the read models ({}) are still behind the log. See \
+             `apex projections list`; use --wait to wait longer, or --no-wait to report their present state",
+            humantime::format_duration(timeout),
             names.join(", ")
         )
     })
 }
 
-/// Events that could not be applied are in no sum, though the read model has passed them.
-async fn tell_parked(rooms: &Rooms) -> anyhow::Result<()> {
+/// Warns of parked events, which are not included in the report.
+async fn warn_of_parked(rooms: &Rooms) -> anyhow::Result<()> {
     let statuses = projections::statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
     let parked = statuses.iter().find(|status| status.name == CALLS).map_or(0, |status| status.parked_events);
     if parked > 0 {
@@ -150,10 +150,10 @@ async fn tell_parked(rooms: &Rooms) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rows that are printed as one table; a longer report is several tables, each with its header.
+/// The maximum number of rows of a table; a longer report is printed as several tables, each with its header.
 const TABLE_ROWS: usize = 1_000;
 
-/// Prints a report in a form, with the last position of the log, row by row: there may be more rows than memory.
+/// Prints a report and the last position of the log. Rows are streamed, because a report may not fit into memory.
 pub(super) async fn print(
     report: &mut WholeReport,
     head: Position,
@@ -209,11 +209,11 @@ async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Res
 
 async fn print_csv(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
-    let stands = [report.position.to_string(), head.to_string()];
+    let positions = [report.position.to_string(), head.to_string()];
     if by.is_empty() {
-        return output::csv_rows(&[columns(&report.total).into_iter().chain(stands).collect()]);
+        return output::csv_rows(&[columns(&report.total).into_iter().chain(positions).collect()]);
     }
-    let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(stands.iter().cloned()).collect::<Vec<_>>();
+    let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
     let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
     while let Some(lines) = rows.try_next().await? {
         output::csv_rows(&lines)?;
@@ -235,7 +235,7 @@ const COLUMNS: [&str; 11] = [
     "reported_cost",
 ];
 
-/// Columns that are left out of a table where the terminal is too narrow, the first one first.
+/// Columns that are omitted from a table if the terminal is too narrow, in this order.
 const DROPPABLE: [&str; 9] = [
     "tool_calls",
     "failed_calls",
@@ -252,13 +252,12 @@ fn header(by: &[Dimension]) -> Vec<String> {
     by.iter().map(|dimension| dimension.as_str()).chain(COLUMNS).map(str::to_owned).collect()
 }
 
-/// Columns that are shown even if they hold nothing but zeros.
-const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
+/// Columns that are shown even if they contain only zeros.
+const ALWAYS_SHOWN: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
 
-/// Which columns of a table for people are shown: not those that no call has anything in. CSV and JSON always have
-/// every column.
+/// Which columns of a table are shown: those with a total other than 0, and [`ALWAYS_SHOWN`]. CSV and JSON have all columns.
 fn shown_columns(total: &[String], keys: usize) -> Vec<bool> {
-    let is_shown = |(name, total): (&&str, &String)| ALWAYS.contains(name) || total != "0";
+    let is_shown = |(name, total): (&&str, &String)| ALWAYS_SHOWN.contains(name) || total != "0";
     std::iter::repeat_n(true, keys).chain(COLUMNS.iter().zip(total).map(is_shown)).collect()
 }
 

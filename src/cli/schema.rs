@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Print the GraphQL schema, or write the JSON Schemas of all events.
 ///
-/// Without a subcommand: GraphQL's, in the schema definition language.
+/// Without a subcommand, the GraphQL schema is printed in the schema definition language.
 #[derive(Debug, clap::Args)]
 pub(super) struct Schema {
     #[command(subcommand)]
@@ -20,18 +20,18 @@ pub(super) struct Schema {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Events(Events),
-    /// Print the AsyncAPI document of the topics
+    /// Print the AsyncAPI document of the Kafka topics
     Asyncapi,
 }
 
 /// Write the JSON Schema of every version of every event type, one file each.
 ///
-/// Writes what is missing. A file of another shape stays, and nothing is written then: the event type needs a new
+/// Missing files are written. If an existing file has another schema, nothing is written: the event type needs a new
 /// version.
 #[derive(Debug, clap::Args)]
 struct Events {
-    /// The folder to write to; it is made if it is not there
-    #[arg(long, value_name = "FOLDER")]
+    /// The directory to write to; it is created if it does not exist
+    #[arg(long, value_name = "DIRECTORY")]
     out: PathBuf,
 }
 
@@ -67,14 +67,17 @@ impl Events {
             }
         }
         if refused > 0 {
-            say!("{refused} of {} event schemas have changed; nothing was written.", schemas.len());
+            say!(
+                "{refused} of {} event schemas have changed without a new version; nothing was written.",
+                schemas.len()
+            );
             return Ok(ExitCode::FAILURE);
         }
-        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
+        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be created", self.out.display()))?;
         for (path, text) in &to_write {
             fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        say!("{} of {} event schemas written, the others are there.", to_write.len(), schemas.len());
+        say!("{} of {} event schemas written; the others are unchanged.", to_write.len(), schemas.len());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_written_and_what_differs_is_left() {
+    fn missing_schemas_are_written_and_changed_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("events");
         let command = Events { out: out.clone() };
@@ -112,14 +115,14 @@ mod tests {
         assert_eq!(written.len(), schemas.len());
         assert_eq!(written, files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/events")));
 
-        // One is missing, one says the same in other words.
+        // One is missing, one has another title.
         let (first, last) = (out.join(&written[0].0), out.join(&written[written.len() - 1].0));
         fs::remove_file(&first).unwrap();
         fs::write(&last, written[written.len() - 1].1.replace("\"title\": \"", "\"title\": \"the ")).unwrap();
         assert_eq!(command.run(&schemas).unwrap(), ExitCode::SUCCESS);
         assert_eq!(files(&out), written);
 
-        // One is missing, one was of another shape: both stay as they are.
+        // One is missing, one has another schema: nothing is written.
         fs::remove_file(&first).unwrap();
         fs::write(&last, written[written.len() - 1].1.replace("uuid", "uri").replace("date-time", "date")).unwrap();
         let before = files(&out);

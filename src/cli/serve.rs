@@ -3,7 +3,7 @@
 use super::{AndThenClose as _, opened, stop_signal};
 use crate::config::{Common, Kafka, Secret, Server};
 use crate::database::Database;
-use crate::readiness::{Readiness, Standing};
+use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
 use crate::telemetry;
 use anyhow::Context as _;
@@ -15,10 +15,10 @@ use std::time::Duration;
 use streams::relay::{Relay, StateRelay};
 use tokio::net::TcpListener;
 
-/// Run everything in one process: API, projections, policies, and the relay if Kafka is configured.
+/// Run everything in one process: the API, projections, policies, and the relay if Kafka is configured.
 ///
-/// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has finished what it is at; ends with an error
-/// when one of its workers dies.
+/// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has completed open requests. Fails if one of its
+/// workers fails.
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -27,10 +27,10 @@ pub(super) struct Serve {
     kafka: Kafka,
 }
 
-/// How often the gauges that are read from the read models are brought up to date.
+/// The interval between updates of the gauges that are read from the database.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Files of the process that are no connections of clients: the database, Kafka, archives.
+/// The maximum number of open files other than client connections: the database, Kafka, archives.
 const OTHER_FILES: u64 = 500;
 
 impl Serve {
@@ -48,15 +48,15 @@ impl Serve {
     }
 }
 
-/// Starts every room in this process; returns the address that the API listens on.
+/// Starts everything in this process, and returns the address that the API listens on.
 pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> anyhow::Result<SocketAddr> {
     anyhow::ensure!(
         server.listen.ip().is_loopback() || server.token.is_some(),
-        "to listen on {}, which others can reach, set a token with APEX_TOKEN",
+        "listening on {}, which other machines can reach, requires a token: set APEX_TOKEN",
         server.listen
     );
     check_tokens(server)?;
-    allow_files(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;
+    raise_file_limit(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
@@ -102,33 +102,33 @@ fn check_tokens(server: &Server) -> anyhow::Result<()> {
         ("APEX_METRICS_TOKEN", text(&server.metrics_token)),
     ];
     for (name, token) in &tokens {
-        anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or leave the variable out");
+        anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or unset the variable");
     }
-    for (place, (name, token)) in tokens.iter().enumerate() {
-        for (other_name, other) in tokens.iter().skip(place + 1) {
+    for (index, (name, token)) in tokens.iter().enumerate() {
+        for (other_name, other) in tokens.iter().skip(index + 1) {
             anyhow::ensure!(
                 token.is_none() || token != other,
-                "{name} and {other_name} are the same, so that whoever has one has the rights of both: make another"
+                "{name} and {other_name} are the same, so that each grants the rights of both: use different tokens"
             );
         }
     }
     Ok(())
 }
 
-/// Lets this process open so many files, of which each connection is one.
-fn allow_files(needed: u64) -> anyhow::Result<()> {
+/// Raises the limit of open files of this process. Each connection is an open file.
+fn raise_file_limit(needed: u64) -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
     }
-    // As root the hard limit can be raised too.
+    // Root can raise the hard limit too.
     let maximum = limit.maximum.map(|maximum| maximum.max(needed));
     setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).with_context(|| {
         let allowed = limit.maximum.map_or_else(|| "unlimited".to_owned(), |maximum| maximum.to_string());
         format!(
-            "{needed} open files are needed and {allowed} are allowed: raise the limit (ulimit -n, LimitNOFILE=) or \
-             lower APEX_MAX_CONNECTIONS or APEX_MAX_HTTP_CONNECTIONS"
+            "{needed} open files are required, and the limit is {allowed}: raise it (ulimit -n, LimitNOFILE=), or lower \
+             APEX_MAX_CONNECTIONS or APEX_MAX_HTTP_CONNECTIONS"
         )
     })
 }
@@ -156,7 +156,7 @@ fn announcement(address: SocketAddr, graphiql: bool) -> Vec<String> {
     lines
 }
 
-/// Publishes to Kafka where brokers are named.
+/// Starts the relay, if Kafka brokers are configured.
 pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) {
     let Some(config) = kafka.relay() else { return };
     if kafka.kafka_state_topics {
@@ -174,10 +174,10 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) {
 fn start_gauges(rooms: &mut Rooms) {
     let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
     let mut stop = Box::pin(rooms.stop_signal());
-    let standing = Standing::default();
+    let standstill = Standstill::default();
     rooms.spawn("gauges", async move {
         loop {
-            if let Err(error) = read_gauges(&pool, &standing).await {
+            if let Err(error) = read_gauges(&pool, &standstill).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
             }
             if let Ok(room) = log.headroom().await {
@@ -192,12 +192,12 @@ fn start_gauges(rooms: &mut Rooms) {
     });
 }
 
-/// Lags are read here, not where the work is done: a worker that is stuck sets nothing.
-async fn read_gauges(pool: &projections::Pool, standing: &Standing) -> Result<(), projections::DatabaseError> {
+/// Reads the lags here rather than in the workers, because a worker that hangs would not set them.
+async fn read_gauges(pool: &projections::Pool, standstill: &Standstill) -> Result<(), projections::DatabaseError> {
     set_gauges(projections::gauges(pool).await?);
     for status in projections::statuses(pool).await? {
-        let stood = standing.look(&status).as_secs_f64();
-        metrics::gauge!("apex_projection_standstill_seconds", "projection" => status.name.clone()).set(stood);
+        let seconds = standstill.duration(&status).as_secs_f64();
+        metrics::gauge!("apex_projection_standstill_seconds", "projection" => status.name.clone()).set(seconds);
         metrics::gauge!("apex_projection_lag_events", "projection" => status.name).set(status.lag_events as f64);
     }
     Ok(())
@@ -215,9 +215,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_has_what_a_server_says_of_itself() {
+    fn the_readme_has_the_startup_message_of_the_server() {
         let readme = include_str!("../../README.md");
         let lines = announcement(SocketAddr::from(([127, 0, 0, 1], 8080)), true).join("\n");
-        assert!(readme.contains(&lines), "README.md does not have:\n{lines}");
+        assert!(readme.contains(&lines), "README.md lacks:\n{lines}");
     }
 }

@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use projections::Projection;
 use std::process::ExitCode;
 
-/// Run projection workers apart from the server.
+/// Run projection workers in a process of their own.
 ///
 /// Any number of processes may run; each shard of a read model is processed by one of them at a time. Runs until it is
 /// stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct WorkerCommand {
-    /// A read model to feed; may be given several times. All of them by default
+    /// A read model to update; may be given several times [default: all]
     #[arg(long = "projection", value_name = "NAME")]
     projections: Vec<String>,
 }

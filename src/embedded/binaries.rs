@@ -1,4 +1,4 @@
-//! Finding an installed PostgreSQL.
+//! Finds an installed PostgreSQL.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,13 +8,13 @@ use std::process::Stdio;
 use super::EmbeddedError;
 use super::user::ServerUser;
 
-/// The oldest major version that is still maintained, and that knows all the options used here.
+/// The oldest supported major version: it is still maintained, and has all options used here.
 pub(super) const OLDEST_MAJOR: u32 = 15;
 
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
-/// Where packages put the programs: every folder `parent/prefix*/suffix`.
-const USUAL_PLACES: [(&str, &str, &str); 10] = [
+/// The directories in which packages install the programs: `parent/prefix*/suffix`.
+const PACKAGE_DIRS: [(&str, &str, &str); 10] = [
     ("/usr/lib/postgresql", "", "bin"),                          // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"),                                   // PGDG packages for RPM
     ("/usr/lib", "postgresql", "bin"),                           // SUSE
@@ -35,7 +35,7 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the newest installation, or the one that made `data`, which no other can open.
+    /// Finds the newest installation, or for an existing data directory the one of its major version.
     pub(super) fn find(user: &ServerUser, pg_bin: Option<&Path>, data: Option<&Path>) -> Result<Self, EmbeddedError> {
         let found = match pg_bin {
             Some(dir) => {
@@ -48,7 +48,7 @@ impl Binaries {
         };
         match data {
             None => newest(found),
-            Some(data) => made_by(found, data),
+            Some(data) => compatible_with(found, data),
         }
     }
 
@@ -58,28 +58,28 @@ impl Binaries {
 }
 
 fn newest(found: Vec<Binaries>) -> Result<Binaries, EmbeddedError> {
-    // Reversed, so that of equals the first found wins.
+    // Reversed, because `max_by_key` returns the last maximum: the first found is preferred.
     found.into_iter().rev().max_by_key(|b| b.major).ok_or(EmbeddedError::NotInstalled)
 }
 
-fn made_by(found: Vec<Binaries>, data: &Path) -> Result<Binaries, EmbeddedError> {
+fn compatible_with(found: Vec<Binaries>, data: &Path) -> Result<Binaries, EmbeddedError> {
     let file = data.join("PG_VERSION");
-    let needs = fs::read_to_string(&file).map_err(|e| EmbeddedError::io("read", &file, e))?;
-    let needs = needs.trim();
+    let required = fs::read_to_string(&file).map_err(|e| EmbeddedError::io("read", &file, e))?;
+    let required = required.trim();
     if found.is_empty() {
         return Err(EmbeddedError::NotInstalled);
     }
     let majors: BTreeSet<String> = found.iter().map(|b| b.major.to_string()).collect();
-    found.into_iter().find(|b| b.major.to_string() == needs).ok_or_else(|| EmbeddedError::VersionMismatch {
+    found.into_iter().find(|b| b.major.to_string() == required).ok_or_else(|| EmbeddedError::VersionMismatch {
         data: data.to_owned(),
-        needs: needs.to_owned(),
+        required: required.to_owned(),
         found: majors.into_iter().collect::<Vec<_>>().join(", "),
     })
 }
 
 fn installed(user: &ServerUser) -> Vec<Binaries> {
     let mut seen = BTreeSet::new();
-    usual_dirs()
+    package_dirs()
         .into_iter()
         .chain(path_dirs())
         .chain(pg_config_dir(user))
@@ -89,9 +89,9 @@ fn installed(user: &ServerUser) -> Vec<Binaries> {
         .collect()
 }
 
-fn usual_dirs() -> Vec<PathBuf> {
+fn package_dirs() -> Vec<PathBuf> {
     let mut dirs = Vec::new();
-    for (parent, prefix, suffix) in USUAL_PLACES {
+    for (parent, prefix, suffix) in PACKAGE_DIRS {
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
                 dirs.push(entry.path().join(suffix));
@@ -103,7 +103,7 @@ fn usual_dirs() -> Vec<PathBuf> {
 
 fn path_dirs() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Not the relative ones: they mean something else in every folder.
+    // Relative entries depend on the working directory.
     std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect()
 }
 
@@ -113,7 +113,7 @@ fn pg_config_dir(user: &ServerUser) -> Option<PathBuf> {
     (output.status.success() && dir.is_absolute()).then_some(dir)
 }
 
-/// `None` unless all programs are there, new enough, and can be run by `user`.
+/// The installation in `dir`; `None` unless all programs exist, are new enough, and can be run by `user`.
 fn examine(dir: &Path, user: &ServerUser) -> Option<Binaries> {
     let dir = std::path::absolute(dir).ok()?;
     if !PROGRAMS.iter().all(|program| dir.join(program).is_file()) {
@@ -149,26 +149,26 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_wins_and_of_equals_the_first() {
+    fn the_newest_installation_is_used_and_the_first_of_equal_ones() {
         let found = vec![binaries("/a", 15), binaries("/b", 17), binaries("/c", 17)];
         assert_eq!(newest(found).ok(), Some(binaries("/b", 17)));
         assert!(matches!(newest(Vec::new()), Err(EmbeddedError::NotInstalled)));
     }
 
     #[test]
-    fn a_data_folder_gets_the_version_that_made_it() {
-        let data = tempfile::tempdir().expect("folder");
+    fn a_data_directory_gets_its_own_major_version() {
+        let data = tempfile::tempdir().expect("directory");
         fs::write(data.path().join("PG_VERSION"), "15\n").expect("write");
         let found = vec![binaries("/a", 17), binaries("/b", 15)];
-        assert_eq!(made_by(found, data.path()).ok(), Some(binaries("/b", 15)));
+        assert_eq!(compatible_with(found, data.path()).ok(), Some(binaries("/b", 15)));
 
-        let error = made_by(vec![binaries("/a", 16), binaries("/b", 17)], data.path());
+        let error = compatible_with(vec![binaries("/a", 16), binaries("/b", 17)], data.path());
         let text = error.expect_err("no 15").to_string();
-        assert!(text.contains("PostgreSQL 15, but here is 16, 17"), "{text}");
+        assert!(text.contains("PostgreSQL 15, but the installed versions are 16, 17"), "{text}");
     }
 
     #[test]
-    fn not_installed_says_what_to_install() {
+    fn the_error_says_what_to_install() {
         let text = EmbeddedError::NotInstalled.to_string();
         for advice in [
             "apt-get install postgresql",

@@ -1,6 +1,6 @@
-//! The PostgreSQL cluster: finding or making it, and running its programs.
+//! The PostgreSQL cluster: finds or creates it, and runs its programs.
 //!
-//! Everything here that changes something wants the control lock, to hand it to the programs run.
+//! Every function that changes something takes the control lock, to pass it to the programs that it runs.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::binaries::Binaries;
-use super::home::{DataPlace, Home, create_private, remove_if_there, sync_dir};
+use super::home::{DataLocation, Home, create_private, remove_if_exists, sync_dir};
 use super::user::ServerUser;
 use super::{EmbeddedError, ROLE_AND_DATABASE};
 
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 << 10;
 
-/// Appended to postgresql.conf once, so that an administrator can change it. The port is not here,
-/// because each start chooses it. A process takes some 25 connections (`APEX_DATABASE_CONNECTIONS`, and those of the log
-/// and the relay), so there is room for ten.
+/// Appended to postgresql.conf when the cluster is created, so that an administrator can change it. The port is chosen at
+/// each start. One process uses about 25 connections (`APEX_DATABASE_CONNECTIONS`, and those of the log and the relay), so
+/// that there are enough for ten.
 const SETTINGS: &str = "
-# Apex wrote what follows when it made this cluster. Change it as you like.
+# Written by Apex when it created this cluster. You may change these settings.
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 300
@@ -42,7 +42,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Finds the cluster of `home`, or makes it, and reads its password.
+    /// Opens the cluster of `home`, or creates it, and returns it with its password.
     pub(super) fn open_or_create(
         home: Home,
         pg_bin: Option<&Path>,
@@ -51,10 +51,10 @@ impl Cluster {
         let existing = home.existing_data()?;
         let user = ServerUser::choose(existing.as_deref())?;
         let binaries = Binaries::find(&user, pg_bin, existing.as_deref())?;
-        let place = home.place_data(existing, &user)?;
-        let (DataPlace::Existing(data) | DataPlace::InHome(data) | DataPlace::System(data)) = &place;
+        let location = home.locate_data(existing, &user)?;
+        let (DataLocation::Existing(data) | DataLocation::InHome(data) | DataLocation::System(data)) = &location;
         let mut cluster = Self { data: data.clone(), home, user, binaries };
-        let password = if matches!(place, DataPlace::Existing(_)) {
+        let password = if matches!(location, DataLocation::Existing(_)) {
             cluster.home.read_password()?.ok_or_else(|| EmbeddedError::PasswordMissing {
                 file: cluster.home.password_file(),
                 data: cluster.data.clone(),
@@ -64,10 +64,10 @@ impl Cluster {
             cluster.create(&password, control)?;
             password
         };
-        if matches!(place, DataPlace::System(_)) {
+        if matches!(location, DataLocation::System(_)) {
             cluster.home.record_location()?;
         }
-        // The folders above may be links; the server calls itself by the real name.
+        // Parent directories may be links; the server reports the real path.
         cluster.data = canonical(&cluster.data)?;
         Ok((cluster, password))
     }
@@ -76,9 +76,10 @@ impl Cluster {
         self.user.check_has_name()?;
         let draft = self.data.with_extension("new");
         let (_, log_start) = self.home.open_log()?;
-        // Not every system has C.UTF-8. Both sort by bytes; C knows fewer letters.
-        let made = self.initdb(&draft, "C.UTF-8", password, control)? || self.initdb(&draft, "C", password, control)?;
-        if !made {
+        // Not every system has C.UTF-8. Both sort by bytes; C classifies only ASCII letters.
+        let created =
+            self.initdb(&draft, "C.UTF-8", password, control)? || self.initdb(&draft, "C", password, control)?;
+        if !created {
             return Err(EmbeddedError::InitFailed {
                 data: self.data.clone(),
                 log: self.home.log_file(),
@@ -88,15 +89,15 @@ impl Cluster {
         self.append_settings(&draft.join("postgresql.conf"))?;
         fs::rename(&draft, &self.data).map_err(|e| EmbeddedError::io("create", &self.data, e))?;
         self.data.parent().map_or(Ok(()), sync_dir)?;
-        tracing::info!(data = %self.data.display(), "embedded PostgreSQL cluster made");
+        tracing::info!(data = %self.data.display(), "embedded PostgreSQL cluster created");
         Ok(())
     }
 
-    /// Returns whether it worked; the log says why not.
+    /// Returns whether initdb succeeded. The log has its errors.
     fn initdb(&self, draft: &Path, locale: &str, password: &str, control: &File) -> Result<bool, EmbeddedError> {
-        self.make_empty_dir(draft)?;
+        self.create_empty_dir(draft)?;
         let password_file = self.data.with_extension("pw");
-        self.lend_password(&password_file, password)?;
+        self.write_password_copy(&password_file, password)?;
         let mut command = self.user.command(self.binaries.program("initdb"));
         command.arg("-D").arg(draft).arg("--pwfile").arg(&password_file).args([
             "--username",
@@ -108,38 +109,38 @@ impl Cluster {
             "--data-checksums",
             "--no-instructions",
         ]);
-        let made = run(command, control, self.home.open_log()?.0);
-        remove_if_there(&password_file)?;
-        made
+        let succeeded = run(command, control, self.home.open_log()?.0);
+        remove_if_exists(&password_file)?;
+        succeeded
     }
 
-    /// A copy of the password that initdb, maybe as another user, can read while it runs.
-    fn lend_password(&self, path: &Path, password: &str) -> Result<(), EmbeddedError> {
-        remove_if_there(path)?;
+    /// Writes a copy of the password that initdb can read, possibly as another user.
+    fn write_password_copy(&self, path: &Path, password: &str) -> Result<(), EmbeddedError> {
+        remove_if_exists(path)?;
         let mut file = create_private(path)?;
         file.write_all(password.as_bytes())
             .and_then(|()| self.give_to_server(&file))
             .map_err(|e| EmbeddedError::io("write", path, e))
     }
 
-    /// An empty folder that belongs to the server's user; what an unfinished initdb left goes.
-    fn make_empty_dir(&self, path: &Path) -> Result<(), EmbeddedError> {
+    /// Creates an empty directory owned by the server's user, in place of one left by an interrupted initdb.
+    fn create_empty_dir(&self, path: &Path) -> Result<(), EmbeddedError> {
         let failed = |e| EmbeddedError::io("create", path, e);
         match fs::remove_dir_all(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}
         }
         DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
-        // By handle and after a look: the owner of a folder above home could have put a link to
-        // another folder here, and root should not give that away.
-        let made = File::open(path).map_err(failed)?;
-        let metadata = made.metadata().map_err(failed)?;
+        // By file handle, and only after a check: the owner of a parent directory could have replaced it by a link to
+        // another directory, whose owner root must not change.
+        let created = File::open(path).map_err(failed)?;
+        let metadata = created.metadata().map_err(failed)?;
         let above = path.parent().unwrap_or(path);
         let owner = fs::metadata(above).map_err(failed)?.uid();
         if metadata.uid() != owner || metadata.mode() & 0o077 != 0 {
-            return Err(failed(io::Error::other("somebody else replaced it")));
+            return Err(failed(io::Error::other("another user replaced it")));
         }
-        self.give_to_server(&made).map_err(failed)
+        self.give_to_server(&created).map_err(failed)
     }
 
     fn give_to_server(&self, file: &File) -> io::Result<()> {
@@ -149,7 +150,7 @@ impl Cluster {
         }
     }
 
-    /// Written as the server's user: root should not follow a path in a folder of another's.
+    /// Writes as the server's user: root must not follow a path in a directory that another user owns.
     fn append_settings(&self, conf: &Path) -> Result<(), EmbeddedError> {
         let failed = |e| EmbeddedError::io("write", conf, e);
         let mut command = self.user.command("sh");
@@ -167,7 +168,7 @@ impl Cluster {
         }
     }
 
-    /// The last lines written after `start`, as well as they can be had.
+    /// The last lines of the log after `start`; empty if they cannot be read.
     pub(super) fn log_tail(&self, start: u64) -> String {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(self.home.log_file())?;
@@ -186,9 +187,9 @@ impl Cluster {
 
 /// Runs a program to its end and returns whether it succeeded.
 ///
-/// All its output goes to the log: a pipe would stay open as long as the server that pg_ctl
-/// starts. Its stdin is the control lock, which so outlives a kill of this process. pg_ctl does
-/// not pass its stdin on to the server.
+/// All its output goes to the log: a pipe would stay open as long as the server that pg_ctl starts. Its stdin is the
+/// control lock, which is therefore held until the program ends, even if this process is killed. pg_ctl does not pass its
+/// stdin on to the server.
 pub(super) fn run(mut command: Command, control: &File, log: File) -> Result<bool, EmbeddedError> {
     let program = PathBuf::from(command.get_program());
     let failed = |e| EmbeddedError::command(&program, e);

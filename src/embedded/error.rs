@@ -1,4 +1,4 @@
-//! Why the embedded server is not there, and what to do about it.
+//! Errors of the embedded server.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::binaries::OLDEST_MAJOR;
 
-/// Why the embedded server could not be started or stopped. Each text says what to do.
+/// Why the embedded server could not be started or stopped. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {
@@ -14,50 +14,49 @@ pub enum EmbeddedError {
     #[error(
         "no PostgreSQL {OLDEST_MAJOR} or newer found. Install it (Debian, Ubuntu: `apt-get install \
          postgresql`; Fedora, RHEL: `dnf install postgresql-server`; macOS: `brew install \
-         postgresql`), name the folder of its initdb, pg_ctl and postgres in APEX_PG_BIN, or set \
-         APEX_DATABASE_URL to use a server of your own"
+         postgresql`), set APEX_PG_BIN to the directory of its initdb, pg_ctl and postgres, or set \
+         APEX_DATABASE_URL to use your own server"
     )]
     NotInstalled,
 
-    /// `APEX_PG_BIN` names a folder that does not serve.
+    /// `APEX_PG_BIN` names a directory without usable programs.
     #[error(
-        "APEX_PG_BIN={} does not hold initdb, pg_ctl and postgres of PostgreSQL {OLDEST_MAJOR} or \
-         newer that {runner} can run. Correct it, or unset it to have an installed PostgreSQL \
-         looked for", dir.display()
+        "APEX_PG_BIN={} does not contain initdb, pg_ctl and postgres of PostgreSQL {OLDEST_MAJOR} or \
+         newer that {runner} can run. Correct it, or unset it to use an installed PostgreSQL", dir.display()
     )]
     BinariesUnusable {
-        /// The folder named.
+        /// The directory.
         dir: PathBuf,
-        /// The user that would run them.
+        /// The user that must be able to run them.
         runner: String,
     },
 
-    /// The data folder was made by a major version that is not installed.
+    /// The data directory was created by a major version that is not installed.
     #[error(
-        "{} was made by PostgreSQL {needs}, but here is {found}. Install PostgreSQL {needs} beside \
-         it, or name its folder of binaries in APEX_PG_BIN. To move to another version, dump the \
-         database with {needs}, move {} away, start again and restore", data.display(),
+        "{} was created by PostgreSQL {required}, but the installed versions are {found}. Install PostgreSQL \
+         {required} as well, or set APEX_PG_BIN to the directory of its programs. To use another version, dump the \
+         database with {required}, move {} away, start again and restore the dump", data.display(),
         data.display()
     )]
     VersionMismatch {
-        /// The data folder.
+        /// The data directory.
         data: PathBuf,
         /// The major version in its `PG_VERSION`.
-        needs: String,
+        required: String,
         /// The major versions found.
         found: String,
     },
 
-    /// The home folder is not safe, or not possible, to use.
+    /// The home directory cannot be used, or not safely.
     #[error("{} cannot be the home of the embedded database: {problem}", home.display())]
     HomeUnusable {
-        /// The home folder.
+        /// The home directory.
         home: PathBuf,
-        /// What is wrong, and what to do.
+        /// The problem, and how to solve it.
         problem: String,
     },
 
-    /// Run as root, and there is no user to run the server as.
+    /// The caller is root, and there is no other user to run the server as.
     #[error(
         "PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody` to \
          run it as. Create one (`useradd --system postgres`), run apex as another user, or set \
@@ -65,7 +64,7 @@ pub enum EmbeddedError {
     )]
     NoServerUser,
 
-    /// The user id that runs this has no name.
+    /// The caller's user id has no name.
     #[error(
         "initdb refuses user id {uid}, because it has no entry in /etc/passwd. Add one, run apex \
          as another user, or set APEX_DATABASE_URL"
@@ -75,54 +74,54 @@ pub enum EmbeddedError {
         uid: u32,
     },
 
-    /// Run as root, and the server's user cannot reach the data folder.
+    /// The caller is root, and the server's user cannot enter the data directory.
     #[error(
         "{} cannot be entered by user id {uid}, which runs PostgreSQL for root. Give it `x` \
-         permission on that folder and all above it, or choose another home with APEX_HOME",
+         permission on that directory and all its parents, or choose another home with APEX_HOME",
         data.display()
     )]
     DataUnreachable {
-        /// The data folder.
+        /// The data directory.
         data: PathBuf,
-        /// Who cannot enter it.
+        /// The user id of the server.
         uid: u32,
     },
 
-    /// Home names a data folder that is not there.
+    /// A file in home names a data directory that does not exist.
     #[error(
-        "{} names the data folder {}, which is not there. Restore it, or remove that file to begin \
+        "{} names the data directory {}, which does not exist. Restore it, or remove that file to start \
          with an empty database", location.display(), data.display()
     )]
     DataMissing {
-        /// The file that names it.
+        /// The file that names the directory.
         location: PathBuf,
-        /// The folder named.
+        /// The missing directory.
         data: PathBuf,
     },
 
-    /// There is a cluster, but its password is lost.
+    /// The cluster exists, but its password file does not.
     #[error(
-        "{} is missing, and the database in {} opens to nothing else. Restore the file, or move \
-         that folder away to begin with an empty database", file.display(), data.display()
+        "{}, which has the password of the database in {}, does not exist. Restore the file, or move \
+         that directory away to start with an empty database", file.display(), data.display()
     )]
     PasswordMissing {
         /// The password file.
         file: PathBuf,
-        /// The data folder.
+        /// The data directory.
         data: PathBuf,
     },
 
-    /// The cluster does not accept the password in home.
+    /// The server rejects the password in home.
     #[error(
-        "the embedded database does not accept the password in {}. Restore that file, or set the \
-         password of the role `apex` to what it holds", file.display()
+        "the embedded database rejects the password in {}. Restore that file, or set the \
+         password of the role `apex` to its content", file.display()
     )]
     PasswordRejected {
         /// The password file.
         file: PathBuf,
     },
 
-    /// Another process held a lock too long.
+    /// Another process held a lock for too long.
     #[error(
         "another process has held {} for over {} s. If no apex is starting or stopping, find the \
          holder with `fuser {}` and end it", lock.display(), waited.as_secs(), lock.display()
@@ -130,29 +129,29 @@ pub enum EmbeddedError {
     Busy {
         /// The lock file.
         lock: PathBuf,
-        /// How long this waited.
+        /// The timeout.
         waited: Duration,
     },
 
-    /// A server process is alive that cannot be seen from here, or that does not end.
+    /// A server process that is not visible to this one, or does not end, is still running.
     #[error(
-        "a server still writes to {}, but none can be reached. If an apex in another container uses \
-         this home, give each its own APEX_HOME, or let them share a server by APEX_DATABASE_URL. \
-         If a server crashed, end what is left of it: `fuser -k -INT {}`", log.display(),
+        "a server has {} open, but no server can be reached. If an apex in another container uses \
+         this home, give each its own APEX_HOME, or share a server by APEX_DATABASE_URL. \
+         If a server crashed, end its remaining processes: `fuser -k -INT {}`", log.display(),
         log.display()
     )]
     ServerOutOfReach {
-        /// The server's log, which it has locked.
+        /// The log of the server, which it has locked.
         log: PathBuf,
     },
 
     /// initdb failed.
     #[error(
-        "making the database cluster {} failed. Correct what the log says and start again. The end \
+        "creating the database cluster {} failed. Correct the error in the log and start again. The end \
          of {}:\n{tail}", data.display(), log.display()
     )]
     InitFailed {
-        /// The data folder to be.
+        /// The data directory that was to be created.
         data: PathBuf,
         /// The log file.
         log: PathBuf,
@@ -162,7 +161,7 @@ pub enum EmbeddedError {
 
     /// The server did not start.
     #[error(
-        "the embedded PostgreSQL did not start. Correct what the log says and start again. The end \
+        "the embedded PostgreSQL did not start. Correct the error in the log and start again. The end \
          of {}:\n{tail}", log.display()
     )]
     StartFailed {
@@ -174,12 +173,12 @@ pub enum EmbeddedError {
 
     /// The server did not stop.
     #[error(
-        "the embedded PostgreSQL did not stop. The next apex will use it as it is; to stop it by \
-         hand: `pg_ctl stop -m immediate -D {}`. The end of {}:\n{tail}", data.display(),
+        "the embedded PostgreSQL did not stop. The next apex will use it; to stop it \
+         manually: `pg_ctl stop -m immediate -D {}`. The end of {}:\n{tail}", data.display(),
         log.display()
     )]
     StopFailed {
-        /// The data folder.
+        /// The data directory.
         data: PathBuf,
         /// The log file.
         log: PathBuf,
@@ -187,31 +186,31 @@ pub enum EmbeddedError {
         tail: String,
     },
 
-    /// The server runs, but cannot be used.
-    #[error("the embedded PostgreSQL started but cannot be used; postgres.log in home may say why")]
+    /// The server runs, but the database cannot be opened.
+    #[error("the embedded PostgreSQL started, but the database cannot be opened; see postgres.log in home")]
     Connect(#[source] sqlx::Error),
 
-    /// A program could not be run at all.
-    #[error("cannot run {program}; check that it is installed and may be run")]
+    /// A program could not be started.
+    #[error("cannot run {program}; check that it is installed and executable")]
     Command {
         /// The program.
         program: String,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
 
-    /// A file or folder could not be used.
+    /// An operation on a file or directory failed.
     #[error("cannot {action} {}; check its permissions and the free space", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On which file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The error of the system.
         source: io::Error,
     },
 
-    /// The runtime is shutting down.
+    /// The async runtime is shutting down.
     #[error("interrupted while starting or stopping the embedded PostgreSQL; run it again")]
     Interrupted,
 }

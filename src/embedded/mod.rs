@@ -1,52 +1,52 @@
-//! The default database: a private PostgreSQL cluster that Apex makes, starts and stops by itself.
+//! The default database: a private PostgreSQL cluster that Apex creates, starts and stops by itself.
 //!
-//! Without `APEX_DATABASE_URL` every subcommand joins the cluster of its home folder. The first
-//! to join starts the server, the last to leave stops it, and the data stays for the next one.
+//! Without `APEX_DATABASE_URL`, every subcommand joins the cluster of its home directory. The first
+//! to join starts the server, the last to leave stops it, and the data remains for the next one.
 //!
 //! ```text
 //! .apex/               home: owned by the caller, writable by nobody else
-//!   control.lock       held exclusively while somebody starts or stops the server
-//!   users.lock         held shared by every user of the server, for as long as it uses it
-//!   data/              the PostgreSQL data folder (or `data-location`, a file naming it)
+//!   control.lock       held exclusively while the server is started or stopped
+//!   users.lock         held shared by every member: a process that uses the server
+//!   data/              the PostgreSQL data directory (or `data-location`, a file naming it)
 //!   password           of the role `apex`, mode 0600
-//!   postgres.log       what initdb, pg_ctl and the server say, mode 0600; the server has it as
+//!   postgres.log       the output of initdb, pg_ctl and the server, mode 0600; the server has it as
 //!                      its stdout with a lock on it, held as long as one of its processes lives
 //! ```
 //!
-//! # Why the races are harmless
-//! - Both locks are `flock`s, so the kernel releases them however a process ends.
-//! - A user takes the shared lock only while it holds the control lock. A leaver, too, takes the
-//!   control lock, lets go of its share and tries for all of `users.lock`: if it gets it, nobody
-//!   uses the server and nobody can begin to, so it stops the server before it releases control.
-//!   Starting while another stops is therefore starting before or after, never between.
-//! - `initdb` and `pg_ctl` get the control lock as their stdin. When the process that ran them is
-//!   killed, the lock lives until they end, so nobody acts on a half-made or half-stopped server.
-//! - `initdb` writes to `data.new`, which becomes `data` by a rename. A half-made cluster is never
-//!   mistaken for a whole one.
-//! - A user killed with `kill -9` leaves the server running: the next user adopts it, and stops
-//!   it when it is the last. The same holds for `std::process::exit` before [`Embedded::stop`].
-//! - A server that was killed leaves `postmaster.pid`. The file counts only if its process works
-//!   in this data folder; a process that merely got the same id does not hinder a start.
-//! - A start first needs the lock on `postgres.log`. So it waits for the orphans of a killed
-//!   server, and never puts a second server beside one that it cannot see, as in another container.
-//! - A killed server is restarted on its old port if that is free: living users can reconnect. Whoever has a
-//!   [`Supervisor`] restarts it by itself.
+//! # Races
+//! - Both locks are `flock`s, so that the kernel releases them however a process ends.
+//! - A member acquires the shared lock only while it holds the control lock. To leave, it acquires
+//!   the control lock, releases its shared lock and tries to acquire `users.lock` exclusively. If
+//!   that succeeds, there is no other member and none can join, so that it stops the server before
+//!   it releases the control lock. A start is therefore before or after a stop, never during one.
+//! - `initdb` and `pg_ctl` get the control lock as their stdin. If the process that ran them is
+//!   killed, the lock is held until they end: no process finds a half-created or half-stopped server.
+//! - `initdb` writes to `data.new`, which is renamed to `data`. A half-created cluster is never
+//!   mistaken for a complete one.
+//! - A member killed with `kill -9` leaves the server running: the next member adopts it, and stops
+//!   it if it is the last. The same holds for `std::process::exit` before [`Embedded::stop`].
+//! - A killed server leaves `postmaster.pid`. The file is used only if its process works in this
+//!   data directory; a process that was given the same id does not prevent a start.
+//! - A start requires the lock on `postgres.log`. So it waits for the remaining processes of a killed
+//!   server, and never starts a second server beside one that is invisible, as in another container.
+//! - A killed server is restarted on its previous port if that is free, so that members can reconnect.
+//!   Every member with a [`Supervisor`] restarts it by itself.
 //! - `pg_ctl` starts the server in a session of its own: Ctrl-C in the terminal does not reach it.
-//!   Ctrl-C during a start does reach `initdb` and `pg_ctl`, which then undo what they began.
+//!   Ctrl-C during a start does reach `initdb` and `pg_ctl`, which then clean up.
 //!
 //! # Root
-//! PostgreSQL refuses to run as root, so it runs as `postgres`, else `nobody`. If that user cannot
-//! enter home (say, below `/root`), the data folder is made in `/var/lib/apex`, which only root
-//! can write, and `data-location` in home names it. Deleting home then leaves that folder behind.
+//! PostgreSQL refuses to run as root, so that it runs as `postgres`, or else `nobody`. If that user cannot
+//! enter home (such as below `/root`), the data directory is created in `/var/lib/apex`, which only root
+//! can write to, and `data-location` in home names it. Deleting home does not delete that directory.
 //!
 //! # Deliberately absent
-//! - Downloads: PostgreSQL has to be installed. So are upgrades of a data folder to a new major
-//!   version.
+//! - Downloads: PostgreSQL must be installed.
+//! - Upgrades of a data directory to another major version.
 //! - A unix socket: one way to connect, TCP on 127.0.0.1 with SCRAM, works for every path length
 //!   and every user.
-//! - Sharing a home between containers, machines or users: each needs its own, or a real server.
+//! - Sharing a home between containers, machines or users: each needs its own, or a regular server.
 //!   Containers of one machine that try are refused; over a network file system `flock` may not
-//!   notice.
+//!   detect it.
 
 mod binaries;
 mod cluster;
@@ -70,19 +70,19 @@ pub use error::EmbeddedError;
 use home::Home;
 pub use supervisor::Supervisor;
 
-/// Names the folder with `initdb`, `pg_ctl` and `postgres`, instead of looking for one.
+/// The variable that names the directory of `initdb`, `pg_ctl` and `postgres`, instead of an installed one.
 pub const PG_BIN_ENV: &str = "APEX_PG_BIN";
 
-/// The role and the database that Apex uses. The role is the private cluster's superuser.
+/// The name of the role and of the database that Apex uses. The role is the superuser of the private cluster.
 const ROLE_AND_DATABASE: &str = "apex";
 
-/// How long a server that reports itself ready may take to accept a connection.
+/// The timeout for a server that reports to be ready to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// One user of the embedded server, which runs at least as long as this lives.
+/// A member of the cluster, whose server runs at least until this is dropped.
 ///
-/// Dropping it does what [`stop`](Self::stop) does, blocks for as long (about 0.2 s, if this is
-/// the last user), and logs what fails.
+/// Dropping it does the same as [`stop`](Self::stop), blocks for as long (about 0.2 s for the
+/// last member), and logs errors.
 pub struct Embedded {
     url: String,
     port: u16,
@@ -90,20 +90,20 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Joins the cluster of `home`; makes it and starts its server where that is not done yet.
+    /// Joins the cluster of `home`. Creates it and starts its server if necessary.
     ///
-    /// The binaries come from `APEX_PG_BIN` if it is set, else from the usual places.
-    /// Cancelling this future is safe: what it began is finished, then undone.
+    /// The programs are those in `APEX_PG_BIN` if it is set, else those of an installed package.
+    /// Cancelling this future is safe: the operation is completed, then undone.
     ///
     /// # Errors
-    /// Each [`EmbeddedError`] says what to do about it. No error leaves a server running for it.
+    /// An [`EmbeddedError`], which says what to do. After an error, no server is left running for this process.
     pub async fn start(home: &Path) -> Result<Self, EmbeddedError> {
         let pg_bin = std::env::var_os(PG_BIN_ENV).filter(|dir| !dir.is_empty());
         Self::start_with(home, pg_bin.map(PathBuf::from).as_deref()).await
     }
 
-    /// As [`start`](Self::start), with the binaries in `pg_bin` (`None`: look for them) whatever
-    /// the environment says.
+    /// As [`start`](Self::start), with the programs in `pg_bin` (`None`: of an installed package) instead of
+    /// `APEX_PG_BIN`.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -115,8 +115,8 @@ impl Embedded {
             joined.password, joined.port
         );
         let embedded = Self { url, port: joined.port, member: joined.member };
-        // Not under the control lock: the shared lock already keeps the server up, and two
-        // processes that create the database at once agree on the outcome.
+        // Without the control lock: the shared lock keeps the server running, and concurrent
+        // attempts to create the database have the same result.
         match ensure_database(&embedded.url, &embedded.member.cluster.home).await {
             Ok(()) => Ok(embedded),
             Err(failure) => {
@@ -134,17 +134,17 @@ impl Embedded {
         &self.url
     }
 
-    /// Where the server keeps its data, for telling the user.
+    /// The data directory, for messages.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.member.cluster.data
     }
 
-    /// Leaves the cluster. The last user stops the server, which ends all open connections.
+    /// Leaves the cluster. The last member stops the server, which closes all connections.
     ///
     /// # Errors
     /// [`EmbeddedError::StopFailed`] if the server would not stop, [`EmbeddedError::Busy`] if
-    /// another process kept the control lock too long. The next user adopts the server then.
+    /// another process held the control lock for too long. The next member then adopts the server.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         blocking(move || self.member.leave()).await
     }
@@ -157,14 +157,14 @@ impl fmt::Debug for Embedded {
     }
 }
 
-/// A share of `users.lock` and the cluster that it keeps running.
+/// A shared lock on `users.lock`, and the cluster that it keeps running.
 struct Member {
-    /// `None` once it has left.
+    /// `None` after leaving.
     users: Option<File>,
     cluster: Arc<Cluster>,
 }
 
-/// What a new member needs to know to connect.
+/// A new member, with what it needs to connect.
 struct Joined {
     member: Member,
     port: u16,
@@ -179,7 +179,7 @@ impl Member {
         let (cluster, password) = Cluster::open_or_create(home, pg_bin, &control)?;
         let member = Self { users: Some(users), cluster: Arc::new(cluster) };
         let started = member.cluster.ensure_running(&control);
-        // Before `?`, which drops the member, which leaves, which takes this lock.
+        // Before `?`, which drops the member: leaving acquires this lock.
         drop(control);
         let port = started?;
         Ok(Joined { member, port, password })
@@ -195,8 +195,8 @@ impl Member {
         };
         let home = &self.cluster.home;
         let control = home.lock_control()?;
-        // Unlocked first, as std leaves open what locking a locked file does. Nobody can come
-        // between, because that takes the control lock.
+        // Unlocked first, because std does not specify what locking a locked file does. No process can
+        // join in between, because that requires the control lock.
         users.unlock().map_err(|e| EmbeddedError::io("unlock", home.users_lock(), e))?;
         match users.try_lock() {
             Ok(()) => self.cluster.stop(&control),
@@ -220,7 +220,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| EmbeddedError::Interrupted)?
 }
 
-/// Connects once, which proves the password, and creates the database if it is missing.
+/// Connects once, which checks the password, and creates the database if it does not exist.
 async fn ensure_database(url: &str, home: &Home) -> Result<(), EmbeddedError> {
     let options: PgConnectOptions = url.parse().map_err(EmbeddedError::Connect)?;
     let deadline = Instant::now() + CONNECT_TIMEOUT;
@@ -229,17 +229,17 @@ async fn ensure_database(url: &str, home: &Home) -> Result<(), EmbeddedError> {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        let passing = match error.as_database_error().map(|e| e.code()) {
-            // The password is wrong, or the role is gone.
+        let is_transient = match error.as_database_error().map(|e| e.code()) {
+            // The password is wrong, or the role does not exist.
             Some(Some(code)) if code == "28P01" || code == "28000" => {
                 return Err(EmbeddedError::PasswordRejected { file: home.password_file() });
             }
-            // The server is not there yet, or another process is creating the database.
+            // The server is starting, or another process is creating the database.
             Some(Some(code)) => matches!(&*code, "57P03" | "42P04" | "23505" | "55006"),
             Some(None) => false,
             None => matches!(error, sqlx::Error::Io(_)),
         };
-        if !passing || Instant::now() >= deadline {
+        if !is_transient || Instant::now() >= deadline {
             return Err(EmbeddedError::Connect(error));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

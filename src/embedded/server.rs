@@ -1,4 +1,4 @@
-//! The server of a cluster: its start, its state and its stop.
+//! Starts and stops the server of a cluster, and determines its state.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use super::EmbeddedError;
 use super::cluster::{Cluster, run};
-use super::home::remove_if_there;
+use super::home::remove_if_exists;
 
-/// Longer than pg_ctl's, because a server may need time to recover from a crash.
+/// Longer than the timeout of pg_ctl, because a server may need time for crash recovery.
 const READY_TIMEOUT: Duration = Duration::from_secs(300);
 const PG_CTL_TIMEOUT_SECONDS: &str = "60";
 const POLL: Duration = Duration::from_millis(50);
-/// How long the processes of a stopped or killed server may take to notice that it is gone.
-const REMAINS_TIMEOUT: Duration = Duration::from_secs(15);
-/// Each wants another port.
+/// The timeout for the remaining processes of a stopped or killed server to end.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
+/// The maximum number of attempts to start the server, each on another port.
 const MAX_LAUNCHES: usize = 5;
 
-/// What `postmaster.pid` says, if its process is this cluster's postmaster.
+/// The state in `postmaster.pid`, if its process is the postmaster of this cluster.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Stopped,
@@ -32,14 +32,14 @@ enum State {
 }
 
 impl Cluster {
-    /// Starts the server unless it runs, and returns its port when it accepts connections.
+    /// Starts the server unless it runs, waits until it accepts connections, and returns its port.
     pub(super) fn ensure_running(&self, control: &File) -> Result<u16, EmbeddedError> {
         let deadline = Instant::now() + READY_TIMEOUT;
         while Instant::now() < deadline {
             match self.state()? {
                 State::Ready { port } => return Ok(port),
                 State::Stopped => self.launch(control)?,
-                // Left so by a pg_ctl that gave up waiting, or by somebody's own pg_ctl.
+                // A pg_ctl that timed out, or was run by an administrator, left it in this state.
                 State::Starting | State::Stopping => sleep(POLL),
             }
         }
@@ -53,7 +53,7 @@ impl Cluster {
         }
         let (log, log_start) = self.home.open_log()?;
         let mut command = self.pg_ctl("stop");
-        // Not in the terminal's foreground group: a second Ctrl-C shall not cut the stop short.
+        // Not in the terminal's foreground group: a second Ctrl-C must not interrupt the stop.
         command.args(["-m", "fast"]).process_group(0);
         let stopped = run(command, control, log)?;
         if !stopped && self.state()? != State::Stopped {
@@ -63,26 +63,26 @@ impl Cluster {
                 tail: self.log_tail(log_start),
             });
         }
-        // pg_ctl waits for the pid file to go, which is shortly before the processes do.
+        // pg_ctl waits for the removal of the pid file, shortly before the processes end.
         self.lock_log()?;
         tracing::info!(data = %self.data.display(), "embedded PostgreSQL stopped");
         Ok(())
     }
 
-    /// Starts the server; again on another port if it lost the one chosen.
+    /// Starts the server, and retries on another port if the chosen one was taken meanwhile.
     fn launch(&self, control: &File) -> Result<(), EmbeddedError> {
         let (log, log_start) = self.lock_log()?;
         let stale = self.read_pid_file()?;
         let mut port = free_port(stale.as_ref().and_then(|file| file.port));
         if let Some(file) = stale {
-            self.remove_misleading_pid_file(&file)?;
+            self.remove_stale_pid_file(&file)?;
         }
         for _ in 0..MAX_LAUNCHES {
             let chosen = port.map_err(|e| EmbeddedError::command("a server on 127.0.0.1", e))?;
             let mut command = self.pg_ctl("start");
             command.arg("-o").arg(format!("-p {chosen}"));
             let log = log.try_clone().map_err(|e| EmbeddedError::command("pg_ctl", e))?;
-            // Not ready in time counts as launched: the caller goes on waiting.
+            // A server that is not ready in time is launched too: the caller continues to wait.
             if run(command, control, log)? || self.state()? != State::Stopped {
                 tracing::info!(data = %self.data.display(), port = chosen, "embedded PostgreSQL started");
                 return Ok(());
@@ -95,9 +95,9 @@ impl Cluster {
         Err(self.start_failed(log_start))
     }
 
-    /// The log, locked, and its length; so no process of a server is left.
+    /// Locks the log, which shows that no process of a server remains, and returns its length.
     fn lock_log(&self) -> Result<(File, u64), EmbeddedError> {
-        let deadline = Instant::now() + REMAINS_TIMEOUT;
+        let deadline = Instant::now() + ORPHANS_TIMEOUT;
         loop {
             match self.home.lock_log()? {
                 Some(log) => return Ok(log),
@@ -143,8 +143,8 @@ impl Cluster {
         }
     }
 
-    /// Tells a postmaster of this data folder, which is where it works, from another process that
-    /// got the id of a crashed one, as happens above all after a restart of the machine.
+    /// Whether a process is the postmaster of this data directory, which is its working directory, or another process
+    /// that was given the id of a crashed one, as happens after a restart of the machine.
     fn examine_process(&self, pid: u32) -> Result<Process, EmbeddedError> {
         if !cfg!(target_os = "linux") {
             let mut command = self.user.command("ps");
@@ -157,12 +157,12 @@ impl Cluster {
             });
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name, which is in parentheses and may contain some. Where nobody reaps them,
-        // as in a container without an init, the dead stay listed as Z.
+        // The state follows the name, which is in parentheses and may contain parentheses. Without an init
+        // process that reaps them, as in some containers, dead processes remain listed as Z.
         if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])) {
             return Ok(Process::Other);
         }
-        // Asked as the server's user, because root in a container may not ask.
+        // As the server's user, because root in a container may not be permitted to.
         let mut command = self.user.command("sh");
         command.args(["-c", r#"[ -e "$0" ] || exit 2; [ "$0" -ef "$1" ]"#]);
         command.arg(format!("/proc/{pid}/cwd")).arg(&self.data).stdin(Stdio::null());
@@ -174,11 +174,11 @@ impl Cluster {
         })
     }
 
-    /// PostgreSQL itself sees through a pid file whose process is gone, but not through an empty
-    /// one, nor one whose id went to another process of the same user. Only with the log locked.
-    fn remove_misleading_pid_file(&self, file: &PidFile) -> Result<(), EmbeddedError> {
+    /// Removes a stale pid file that would prevent a start: an empty one, or one whose id was given to another process
+    /// of the same user. PostgreSQL itself ignores one whose process is gone. Requires the lock on the log.
+    fn remove_stale_pid_file(&self, file: &PidFile) -> Result<(), EmbeddedError> {
         match file.pid == 0 || self.examine_process(file.pid)? == Process::Other {
-            true => remove_if_there(&self.pid_file()),
+            true => remove_if_exists(&self.pid_file()),
             false => Ok(()),
         }
     }
@@ -193,11 +193,11 @@ impl Cluster {
 enum Process {
     Postmaster,
     Other,
-    /// Or invisible from here.
+    /// It does not exist, or is invisible to this process.
     Gone,
 }
 
-/// The lines of `postmaster.pid` that matter here.
+/// The lines of `postmaster.pid` that are used here.
 pub(super) struct PidFile {
     pub(super) pid: u32,
     port: Option<u16>,
@@ -205,7 +205,7 @@ pub(super) struct PidFile {
 }
 
 impl PidFile {
-    /// A file that is still being written lacks its last lines. No process has id 0. A negative id
+    /// A file that is being written lacks its last lines. Process id 0 stands for none. A negative id
     /// is that of a server in single-user mode.
     fn parse(text: &str) -> Self {
         let line = |number: usize| text.lines().nth(number - 1).unwrap_or_default().trim();
@@ -217,7 +217,7 @@ impl PidFile {
     }
 }
 
-/// The preferred port if it is free, else any.
+/// The preferred port if it is free, else any free port.
 fn free_port(preferred: Option<u16>) -> io::Result<u16> {
     let bound = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener = match preferred.map(bound) {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_whole_and_unfinished_pid_files() {
+    fn complete_and_incomplete_pid_files_are_read() {
         let whole = "4242\n/x/data\n1700000000\n5433\n\n127.0.0.1\n  65538   3\nready   \n";
         let file = PidFile::parse(whole);
         assert_eq!((file.pid, file.port, file.status.as_str()), (4242, Some(5433), "ready"));

@@ -1,4 +1,4 @@
-//! Starting the server again when it has died under its users.
+//! Restarts the server if it dies while members use it.
 
 use std::fs;
 use std::io;
@@ -10,15 +10,16 @@ use std::time::Duration;
 use super::cluster::Cluster;
 use super::{Embedded, EmbeddedError};
 
-/// How often the server is looked for.
-const INTERVAL: Duration = Duration::from_millis(500);
-/// How long to wait where it could not be started.
+/// The interval between checks of the server.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// The pause after a failed restart.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Starts the server again whenever its postmaster is gone, for as long as this lives.
+/// Restarts the server whenever its postmaster is gone, until this is dropped.
 ///
-/// Only a user of the server has one, so nobody stops the server meanwhile; several users agree by the control lock on
-/// who starts it. It comes back on its port if that is free, so that connections can be made again.
+/// Only a member of the cluster has a supervisor, so that no other process stops the server meanwhile. The control lock
+/// serializes the restarts of several members. The server gets its previous port if that is free, so that members can
+/// reconnect.
 #[derive(Debug)]
 pub struct Supervisor {
     /// Dropped to stop the thread.
@@ -27,10 +28,10 @@ pub struct Supervisor {
 }
 
 impl Embedded {
-    /// Watches over the server.
+    /// Starts a supervisor.
     ///
     /// # Errors
-    /// Where the system has no thread for it.
+    /// If its thread cannot be created.
     pub fn supervise(&self) -> io::Result<Supervisor> {
         let (stop, stopped) = mpsc::channel();
         let (cluster, port) = (self.member.cluster.clone(), self.port);
@@ -42,7 +43,7 @@ impl Embedded {
 }
 
 impl Drop for Supervisor {
-    /// Waits for a start that is under way.
+    /// Waits for a running restart.
     fn drop(&mut self) {
         drop(self.stop.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -52,20 +53,20 @@ impl Drop for Supervisor {
 }
 
 fn watch(cluster: &Arc<Cluster>, port: u16, stopped: &Receiver<()>) {
-    let mut pause = INTERVAL;
+    let mut pause = CHECK_INTERVAL;
     while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = INTERVAL;
+        pause = CHECK_INTERVAL;
         if !cluster.is_postmaster_gone() {
             continue;
         }
         let data = cluster.data.display();
-        tracing::warn!(%data, "the private PostgreSQL has died; it is started again");
+        tracing::warn!(%data, "the private PostgreSQL has died; restarting it");
         match restart(cluster) {
-            Ok(found) if found == port => tracing::warn!(%data, "the private PostgreSQL runs again"),
+            Ok(found) if found == port => tracing::warn!(%data, "the private PostgreSQL was restarted"),
             Ok(found) => tracing::error!(
                 %data,
-                "the private PostgreSQL runs again, but on port {found}, because another program has taken port \
-                 {port}: restart apex"
+                "the private PostgreSQL was restarted on port {found}, because another program uses port {port}: \
+                 restart apex"
             ),
             Err(error) => {
                 pause = RETRY_PAUSE;
@@ -81,8 +82,8 @@ fn restart(cluster: &Cluster) -> Result<u16, EmbeddedError> {
 }
 
 impl Cluster {
-    /// Whether the process that `postmaster.pid` names is gone, or there is no such file. A hint that costs little; a
-    /// start looks properly.
+    /// Whether the process in `postmaster.pid` is gone, or the file does not exist. A cheap check; a restart checks
+    /// thoroughly.
     fn is_postmaster_gone(&self) -> bool {
         match self.read_pid_file() {
             Ok(Some(file)) => file.pid != 0 && !is_alive(file.pid),
@@ -92,7 +93,7 @@ impl Cluster {
     }
 }
 
-/// A process that nobody has reaped is dead, too.
+/// A process that has ended and was not reaped is not alive.
 fn is_alive(pid: u32) -> bool {
     if cfg!(target_os = "linux") {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

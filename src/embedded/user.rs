@@ -1,4 +1,4 @@
-//! Who runs PostgreSQL: the caller, or for root a user without its powers.
+//! The user that runs PostgreSQL: the caller, or for root an unprivileged user.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,20 +9,20 @@ use std::process::{Command, Stdio};
 
 use super::EmbeddedError;
 
-/// The users that root runs PostgreSQL as, best first.
+/// The users that root runs PostgreSQL as, in order of preference.
 const USERS_FOR_ROOT: [&str; 2] = ["postgres", "nobody"];
 
 /// The user that runs initdb, pg_ctl and with it the server.
 #[derive(Debug)]
 pub(super) enum ServerUser {
-    /// The caller itself, which is not root.
+    /// The caller, which is not root.
     Caller { uid: u32 },
     /// The user that root drops to.
     Dropped { uid: u32, gid: u32 },
 }
 
 impl ServerUser {
-    /// Chooses the user, which for root is the owner of the data folder if there is one already.
+    /// Chooses the user. For root, it is the owner of an existing data directory.
     pub(super) fn choose(data: Option<&Path>) -> Result<Self, EmbeddedError> {
         let uid = effective_uid()?;
         if uid != 0 {
@@ -40,8 +40,7 @@ impl ServerUser {
         Err(EmbeddedError::NoServerUser)
     }
 
-    /// The user and group that files for the server have to be given to; `None` if they are its
-    /// own anyway.
+    /// The user and group that must own the files of the server; `None` if that is the caller.
     pub(super) fn new_owner(&self) -> Option<(u32, u32)> {
         match *self {
             Self::Caller { .. } => None,
@@ -58,9 +57,9 @@ impl ServerUser {
     /// A command run as this user.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // The caller's folder may be closed to the user, and PostgreSQL's programs look at it.
+        // PostgreSQL's programs read the working directory, and the user may not be able to enter the caller's.
         command.current_dir("/").env("LC_ALL", "C");
-        // PGDATA, PGPORT, PGOPTIONS… are meant for another server.
+        // PGDATA, PGPORT, PGOPTIONS and others refer to another server.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"PG") {
                 command.env_remove(name);
@@ -73,8 +72,8 @@ impl ServerUser {
         command
     }
 
-    /// Whether this user can enter `dir`. Asked of the kernel rather than read from the mode bits,
-    /// which know nothing of access control lists.
+    /// Whether this user can enter `dir`. Tried out rather than computed from the mode bits, because there may be access
+    /// control lists.
     pub(super) fn can_enter(&self, dir: &Path) -> Result<bool, EmbeddedError> {
         let status = self
             .command("sh")
@@ -87,7 +86,7 @@ impl ServerUser {
         Ok(status.map_err(|e| EmbeddedError::command("sh", e))?.success())
     }
 
-    /// initdb insists on a user with a name.
+    /// Checks that the user has a name, which initdb requires.
     pub(super) fn check_has_name(&self) -> Result<(), EmbeddedError> {
         let uid = self.uid();
         let named = self.command("id").arg("-un").stdin(Stdio::null()).output();
@@ -98,13 +97,13 @@ impl ServerUser {
     }
 }
 
-/// std cannot tell, and `/proc` is not everywhere.
+/// The effective user id of this process. The standard library has no function for it, and not every system has `/proc`.
 pub(super) fn effective_uid() -> Result<u32, EmbeddedError> {
     let unknown = || std::io::Error::other("`id -u` did not print a number");
     id(&["-u"])?.ok_or_else(|| EmbeddedError::command("id", unknown()))
 }
 
-/// `None` for a name that does not exist.
+/// The number that `id` prints; `None` for a name that does not exist.
 fn id(args: &[&str]) -> Result<Option<u32>, EmbeddedError> {
     let output =
         Command::new("id").args(args).stdin(Stdio::null()).output().map_err(|e| EmbeddedError::command("id", e))?;

@@ -1,7 +1,6 @@
-//! Log lines as JSON: one object a line, with the causes of errors and the id of the trace.
+//! Log lines as JSON: one object per line, with the causes of errors and the trace id.
 //!
-//! The formatter of `tracing-subscriber` writes of an error only what it says itself, and leaves out its causes, which
-//! are what somebody who reads the line wants to know.
+//! The JSON formatter of `tracing-subscriber` writes the message of an error without its causes.
 
 use domain::error_with_causes;
 use serde_json::{Map, Value};
@@ -37,7 +36,7 @@ where
         let spans: Vec<_> = spans
             .iter()
             .map(|span| {
-                // The fields were formatted as an object when the span was made.
+                // The fields were formatted as an object when the span was created.
                 let extensions = span.extensions();
                 let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
                 let mut object: Map<_, _> = serde_json::from_str(fields).unwrap_or_default();
@@ -52,7 +51,7 @@ where
     }
 }
 
-/// The id of the trace that a span is part of.
+/// The trace id of a span.
 fn trace_id(span: &tracing::span::Id) -> Option<String> {
     use opentelemetry::trace::TraceContextExt as _;
     let context = tracing::dispatcher::get_default(|dispatch| tracing_opentelemetry::get_otel_context(span, dispatch))?;

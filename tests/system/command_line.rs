@@ -36,7 +36,7 @@ async fn a_report_catches_up_with_the_log_when_no_server_runs() {
         assert_eq!(line[line.len() - 2..], expected, "{}", output.stdout);
     }
     assert!(lines.len() > 1);
-    assert!(output.stderr.contains(&format!("Stands at position {head} of {head}.")), "{}", output.stderr);
+    assert!(output.stderr.contains(&format!("Report as of position {head} of {head}.")), "{}", output.stderr);
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_report_that_cannot_catch_up_fails() {
     for format in ["table", "csv", "json"] {
         let output = database.run(&["report", "cost", "--format", format, "--wait", "1s"]).await;
         assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{}", output.stderr);
-        assert!(output.stderr.contains("the report would be a part of the total"), "{}", output.stderr);
+        assert!(output.stderr.contains("the report would be incomplete"), "{}", output.stderr);
     }
     let output = database.run(&["report", "cost", "--format", "json", "--no-wait"]).await.assert_success();
     assert_eq!(output.json()["total"]["calls"], 37);

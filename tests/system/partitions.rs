@@ -287,8 +287,8 @@ async fn readiness_warns_when_partitions_run_low_and_fails_before_appends_do() {
             .unwrap();
         let (found, body) = get("/readyz").await;
         assert_eq!(found, status, "{body}");
-        assert_eq!(body.contains("WARNING: partitions are not made ahead"), warns, "{body}");
-        assert!(body.contains(&format!("room for {left} more events")), "{body}");
+        assert_eq!(body.contains("WARNING: partitions are not created ahead"), warns, "{body}");
+        assert!(body.contains(&format!("space for {left} more events")), "{body}");
     }
     let gauges = tokio::time::timeout(testkit::TIMEOUT, async {
         loop {

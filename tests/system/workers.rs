@@ -198,7 +198,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     append_examples(&rooms).await;
     wait_until("readiness fails", async || !readiness(&ready).await.ok).await;
     let detail = readiness(&ready).await.detail;
-    assert!(detail.contains("tasks stands still, ") && !detail.contains("agents"), "{detail}");
+    assert!(detail.contains("tasks does not advance, ") && !detail.contains("agents"), "{detail}");
     wait_until("the metrics show the stall", async || {
         let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
         let gauge = |name: &str| {
@@ -214,7 +214,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     // Tables of another version are still queried; readiness warns about them.
     sqlx::query("update apex.checkpoints set version = 99 where name = 'agents'").execute(&mut owner).await.unwrap();
     let check = readiness(&ready).await;
-    assert!(check.ok && check.detail.contains("WARNING: agents is live in version 99"), "{check:?}");
+    assert!(check.ok && check.detail.contains("WARNING: version 99 of agents is live"), "{check:?}");
     append_examples(&rooms).await;
     wait_until("readiness fails without a worker of that version", async || !readiness(&ready).await.ok).await;
     sqlx::query("update apex.checkpoints set version = 1 where name = 'agents'").execute(&mut owner).await.unwrap();
