@@ -1,7 +1,7 @@
 //! Applying events to the tables of one version, within the caller's transaction.
 
-use crate::decode::{DecodedPages, Incoming};
-use crate::parked::{Held, PARKED_BEFORE, park};
+use crate::decode::{DecodedEvent, DecodedPages};
+use crate::parked::{Exclusions, PARKED_BEFORE, park};
 use crate::projection::{Applied, ApplyError};
 use crate::target::Target;
 use domain::error_with_causes;
@@ -15,13 +15,13 @@ use streams::{Position, ReadError, RecordedEvent, StreamKey};
 pub(crate) async fn apply_batch(
     target: &Target,
     connection: &mut PgConnection,
-    events: &[Incoming],
+    events: &[DecodedEvent],
 ) -> Result<(), ApplyError> {
     if events.is_empty() {
         return Ok(());
     }
-    let held = Held::load(target, connection, events.iter().map(|event| &*event.recorded)).await?;
-    let Plan { to_apply, to_park } = plan(events, &held);
+    let exclusions = Exclusions::load(target, connection, events.iter().map(|event| &*event.recorded)).await?;
+    let Plan { to_apply, to_park } = plan(events, &exclusions);
     for (event, cause) in to_park {
         park(target, connection, &event, &cause).await?;
     }
@@ -47,10 +47,10 @@ struct Plan {
 }
 
 /// An event that cannot be decoded is parked, as is every event after it on its stream.
-fn plan(events: &[Incoming], held: &Held) -> Plan {
-    let mut parked: HashSet<&StreamKey> = held.parked.iter().collect();
+fn plan(events: &[DecodedEvent], exclusions: &Exclusions) -> Plan {
+    let mut parked: HashSet<&StreamKey> = exclusions.parked.iter().collect();
     let mut plan = Plan::default();
-    for Incoming { recorded, event } in events.iter().filter(|event| !held.is_skipped(&event.recorded)) {
+    for DecodedEvent { recorded, event } in events.iter().filter(|event| !exclusions.is_skipped(&event.recorded)) {
         match event {
             _ if parked.contains(&recorded.stream) => plan.to_park.push((recorded.clone(), PARKED_BEFORE.into())),
             Ok(event) => plan.to_apply.push(Applied { recorded: recorded.clone(), event: event.clone() }),
@@ -122,8 +122,8 @@ mod tests {
     use crate::testing::recorded;
 
     /// An event on a stream, which cannot be decoded if its type is unknown.
-    fn event(position: u64, stream: u128, name: &str) -> Incoming {
-        Incoming::decode(recorded(position, "agent", stream, name, r#"{"at":"2023-09-01T00:00:00Z"}"#))
+    fn event(position: u64, stream: u128, name: &str) -> DecodedEvent {
+        DecodedEvent::decode(recorded(position, "agent", stream, name, r#"{"at":"2023-09-01T00:00:00Z"}"#))
     }
 
     fn positions(plan: &Plan) -> (Vec<i64>, Vec<(u64, &str)>) {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn all_events_that_can_be_decoded_are_applied_in_order() {
-        let plan = plan(&[event(1, 7, GOOD), event(2, 8, GOOD), event(3, 7, GOOD)], &Held::default());
+        let plan = plan(&[event(1, 7, GOOD), event(2, 8, GOOD), event(3, 7, GOOD)], &Exclusions::default());
         assert_eq!(positions(&plan), (vec![1, 2, 3], vec![]));
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn an_undecodable_event_parks_its_stream_from_there_on_and_no_other() {
         let events =
             [event(1, 7, GOOD), event(2, 7, UNKNOWN), event(3, 8, GOOD), event(4, 7, GOOD), event(5, 7, UNKNOWN)];
-        let plan = plan(&events, &Held::default());
+        let plan = plan(&events, &Exclusions::default());
         let (applied, parked) = positions(&plan);
         assert_eq!(applied, [1, 3]);
         assert_eq!(parked.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2, 4, 5]);
@@ -155,22 +155,23 @@ mod tests {
     #[test]
     fn events_of_a_parked_stream_are_parked() {
         let events = [event(5, 7, GOOD), event(6, 8, GOOD)];
-        let held = Held { parked: HashSet::from([events[0].recorded.stream.clone()]), ..Held::default() };
-        assert_eq!(positions(&plan(&events, &held)), (vec![6], vec![(5, PARKED_BEFORE)]));
+        let exclusions =
+            Exclusions { parked: HashSet::from([events[0].recorded.stream.clone()]), ..Exclusions::default() };
+        assert_eq!(positions(&plan(&events, &exclusions)), (vec![6], vec![(5, PARKED_BEFORE)]));
     }
 
     #[test]
     fn a_skipped_event_is_neither_applied_nor_parked_and_its_stream_goes_on() {
         let events = [event(1, 7, UNKNOWN), event(2, 7, GOOD)];
-        let held = Held { skipped: HashSet::from([1]), ..Held::default() };
-        assert_eq!(positions(&plan(&events, &held)), (vec![2], vec![]));
+        let exclusions = Exclusions { skipped: HashSet::from([1]), ..Exclusions::default() };
+        assert_eq!(positions(&plan(&events, &exclusions)), (vec![2], vec![]));
     }
 
     #[test]
     fn a_skipped_event_of_a_parked_stream_is_not_parked_again() {
         let events = [event(1, 7, UNKNOWN), event(2, 7, GOOD)];
         let parked = HashSet::from([events[0].recorded.stream.clone()]);
-        let held = Held { parked, skipped: HashSet::from([1]) };
-        assert_eq!(positions(&plan(&events, &held)), (vec![], vec![(2, PARKED_BEFORE)]));
+        let exclusions = Exclusions { parked, skipped: HashSet::from([1]) };
+        assert_eq!(positions(&plan(&events, &exclusions)), (vec![], vec![(2, PARKED_BEFORE)]));
     }
 }

@@ -86,7 +86,7 @@ pub(crate) async fn lock_checkpoints(connection: &mut PgConnection, target: &Tar
 /// Advances the checkpoint of a shard if it is still at `from`.
 ///
 /// # Errors
-/// [`ApplyError::Overtaken`] if it is not.
+/// [`ApplyError::CheckpointMoved`] if it is not.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     shard: &Shard,
@@ -94,7 +94,7 @@ pub(crate) async fn advance(
     to: Position,
 ) -> Result<(), ApplyError> {
     let is_advanced = streams::advance_checkpoint(connection, &shard.checkpoint(), from, to).await?;
-    if is_advanced { Ok(()) } else { Err(ApplyError::Overtaken) }
+    if is_advanced { Ok(()) } else { Err(ApplyError::CheckpointMoved) }
 }
 
 /// Makes the relay publish the rows of a read model again that changed after a position, because rows have changed

@@ -6,13 +6,13 @@ use streams::{Log, Pages, Position, ReadError, ReadFilter, RecordedEvent};
 
 /// An event that was read, with the result of decoding it. Decoded once for all read models that apply it.
 #[derive(Clone)]
-pub(crate) struct Incoming {
+pub(crate) struct DecodedEvent {
     pub(crate) recorded: Arc<RecordedEvent>,
     /// The decoded event, or why it cannot be decoded.
     pub(crate) event: Result<Arc<Event>, Arc<str>>,
 }
 
-impl Incoming {
+impl DecodedEvent {
     pub(crate) fn decode(recorded: Arc<RecordedEvent>) -> Self {
         let event = recorded.decode().map(Arc::new).map_err(|error| error_with_causes(&error).into());
         Self { recorded, event }
@@ -20,14 +20,14 @@ impl Incoming {
 }
 
 /// Decodes the events for which `is_wanted` is true.
-pub(crate) fn decode(events: &[Arc<RecordedEvent>], is_wanted: impl Fn(&RecordedEvent) -> bool) -> Vec<Incoming> {
-    events.iter().filter(|event| is_wanted(event)).map(|event| Incoming::decode(event.clone())).collect()
+pub(crate) fn decode(events: &[Arc<RecordedEvent>], is_wanted: impl Fn(&RecordedEvent) -> bool) -> Vec<DecodedEvent> {
+    events.iter().filter(|event| is_wanted(event)).map(|event| DecodedEvent::decode(event.clone())).collect()
 }
 
 /// A page of the log.
 pub(crate) struct DecodedPage {
     /// The wanted events of the page.
-    pub(crate) events: Vec<Incoming>,
+    pub(crate) events: Vec<DecodedEvent>,
     /// The position up to which `events` holds every wanted event.
     pub(crate) through: Position,
 }
@@ -61,7 +61,7 @@ impl<F: Fn(&RecordedEvent) -> bool> DecodedPages<F> {
         let is_wanted =
             |event: &RecordedEvent| self.last.is_none_or(|last| event.position <= last) && (self.is_wanted)(event);
         let end = page.last().map_or(self.through, |event| event.position);
-        let events = page.into_iter().filter(is_wanted).map(|event| Incoming::decode(Arc::new(event))).collect();
+        let events = page.into_iter().filter(is_wanted).map(|event| DecodedEvent::decode(Arc::new(event))).collect();
         self.through = self.last.map_or(end, |last| last.min(end));
         Ok(Some(DecodedPage { events, through: self.through }))
     }

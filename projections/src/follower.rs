@@ -178,7 +178,7 @@ mod tests {
     async fn a_failed_step_is_retried_from_the_same_checkpoint() {
         let follower = Scripted::new(vec![
             Ok(Step::Advanced(Position::from(5))),
-            Err(StepError::Apply(ApplyError::Overtaken)),
+            Err(StepError::Apply(ApplyError::CheckpointMoved)),
             Ok(Step::HeldElsewhere),
             Ok(Step::VersionMismatch),
             Ok(Step::Advanced(Position::from(7))),

@@ -14,14 +14,14 @@ pub(crate) const PARKED_BEFORE: &str = "an earlier event of the stream is parked
 
 /// The events of a batch that are not to be applied.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Exclusions {
     /// The streams that have parked events.
     pub(crate) parked: HashSet<StreamKey>,
     /// The positions of the events that an operator decided to skip.
     pub(crate) skipped: HashSet<i64>,
 }
 
-impl Held {
+impl Exclusions {
     /// Loads what concerns some events, which are in order of position.
     pub(crate) async fn load<'a>(
         target: &Target,
@@ -45,15 +45,15 @@ impl Held {
         .bind(position(events.last()))
         .fetch_all(connection)
         .await?;
-        let mut held = Self::default();
+        let mut exclusions = Self::default();
         for row in &rows {
             if let Some(position) = row.try_get("skipped")? {
-                held.skipped.insert(position);
+                exclusions.skipped.insert(position);
             } else {
-                held.parked.insert(stream_of(row)?);
+                exclusions.parked.insert(stream_of(row)?);
             }
         }
-        Ok(held)
+        Ok(exclusions)
     }
 
     /// Whether an operator decided to skip an event.

@@ -4,7 +4,7 @@
 
 use crate::batch::try_apply;
 use crate::checkpoint::{lock_checkpoints, rewind_state_topic};
-use crate::decode::Incoming;
+use crate::decode::DecodedEvent;
 use crate::parked::{stream_of, unpark};
 use crate::projection::{Applied, ApplyError, Projection};
 use crate::target::Target;
@@ -296,7 +296,7 @@ async fn apply_parked(
         let before = Position::from_i64(position - 1);
         let event = log.read_after(before, &ReadFilter::default(), 1).await?.pop();
         let event = event.ok_or_else(|| ApplyError::Row(format!("position {position} is not in the log")))?;
-        let Incoming { recorded, event } = Incoming::decode(event.into());
+        let DecodedEvent { recorded, event } = DecodedEvent::decode(event.into());
         let result = match event {
             Ok(event) => try_apply(target, connection, &Applied { recorded, event }).await?,
             Err(cause) => Err(cause.to_string()),

@@ -66,7 +66,7 @@ pub enum ApplyError {
     Row(String),
     /// Another worker advanced the checkpoint concurrently; nothing was written.
     #[error("another worker advanced the checkpoint concurrently; nothing was written")]
-    Overtaken,
+    CheckpointMoved,
 }
 
 impl ApplyError {
@@ -83,7 +83,7 @@ impl ApplyError {
             Self::Database(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             }
-            Self::Database(_) | Self::Overtaken => false,
+            Self::Database(_) | Self::CheckpointMoved => false,
         }
     }
 }

@@ -132,7 +132,8 @@ impl Projection for Budgets {
                     Event::BudgetPeriod(BudgetPeriodEvent::ThresholdCrossed(crossed)) => {
                         crossings::mark_alerted(connection, applied, crossed).await?;
                     }
-                    Event::Agent(_) | Event::Task(_) | Event::PriceBook(_) | Event::Memory(_) => {}
+                    // Events of other categories are not delivered.
+                    _ => {}
                 }
             }
             fold.save(connection).await

@@ -115,3 +115,60 @@ fn key(tenant: &str, charged: &ChargedCall) -> Result<Key, ApplyError> {
     let (agent, task) = (facts.agent_id.map(Into::into), facts.task_id.map(Into::into));
     Ok((tenant.to_owned(), hour, agent, text(&facts.provider), text(&facts.model), task))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::recorded;
+    use domain::Event;
+
+    /// A call of the model `prototype-7b` without a price.
+    fn call(output_tokens: u64, started_at: &str, reported_cost: &str) -> String {
+        format!(
+            r#"{{"kind":"llm","model":"prototype-7b","usage":{{"input":7,"output":{output_tokens},"cache_read":0,
+                "cache_write":0,"reasoning":0}},"started_at":"{started_at}","reported_cost":"{reported_cost}",
+                "source":"simulation"}}"#
+        )
+    }
+
+    fn usage_of(events: &[(&str, String)]) -> Vec<(String, [i64; 4], [i128; 6], String)> {
+        let mut usage = Usage::default();
+        for (name, payload) in events {
+            let Event::Call(event) = recorded(1, "call", 7, name, payload).decode().unwrap() else { panic!("{name}") };
+            usage.add("default", &event).unwrap();
+        }
+        let row =
+            |(key, sums): (&Key, &Sums)| (key.1.to_rfc3339(), sums.calls, sums.amounts, sums.reported_cost.to_string());
+        usage.rows.iter().map(row).collect()
+    }
+
+    fn amended(before: &str, after: &str) -> (&'static str, String) {
+        ("call.amended", format!(r#"{{"before":{before},"after":{after}}}"#))
+    }
+
+    #[test]
+    fn an_amendment_in_the_same_batch_replaces_what_was_recorded() {
+        let (before, after) = (call(40, "2023-09-01T07:10:00Z", "0.5"), call(300, "2023-09-01T07:10:00Z", "0.75"));
+        let usage = usage_of(&[("call.recorded", before.clone()), amended(&before, &after)]);
+        let hour = "2023-09-01T07:00:00+00:00".to_owned();
+        assert_eq!(usage, [(hour, [1, 0, 0, 1], [7, 300, 0, 0, 0, 0], "0.75".to_owned())]);
+    }
+
+    #[test]
+    fn an_amendment_in_a_later_batch_adds_the_difference() {
+        let (before, after) = (call(300, "2023-09-01T07:10:00Z", "0.75"), call(40, "2023-09-01T07:10:00Z", "0.5"));
+        let usage = usage_of(&[amended(&before, &after)]);
+        let hour = "2023-09-01T07:00:00+00:00".to_owned();
+        assert_eq!(usage, [(hour, [0, 0, 0, 0], [0, -260, 0, 0, 0, 0], "-0.25".to_owned())]);
+    }
+
+    #[test]
+    fn an_amendment_of_the_start_moves_the_call_to_another_hour() {
+        let (before, after) = (call(40, "2023-09-01T07:59:59Z", "0.5"), call(40, "2023-09-01T08:00:00Z", "0.5"));
+        let usage = usage_of(&[amended(&before, &after)]);
+        assert_eq!(
+            usage.iter().map(|row| (&*row.0, row.1[0], row.2[1], &*row.3)).collect::<Vec<_>>(),
+            [("2023-09-01T07:00:00+00:00", -1, -40, "-0.5"), ("2023-09-01T08:00:00+00:00", 1, 40, "0.5"),]
+        );
+    }
+}

@@ -6,7 +6,7 @@
 use super::error::{RebuildError, RebuildProgress};
 use crate::batch::apply_batch;
 use crate::checkpoint::{advance, create_checkpoints, lock_checkpoints};
-use crate::decode::{DecodedPage, DecodedPages, Incoming};
+use crate::decode::{DecodedEvent, DecodedPage, DecodedPages};
 use crate::projection::{ApplyError, Projection};
 use crate::target::{Shard, Target};
 use crate::transaction;
@@ -130,13 +130,13 @@ async fn build_shard(
         if page.through <= position {
             continue;
         }
-        let is_wanted = |event: &&Incoming| event.recorded.position > position && shard.wants(&event.recorded);
+        let is_wanted = |event: &&DecodedEvent| event.recorded.position > position && shard.wants(&event.recorded);
         let events: Vec<_> = page.events.iter().filter(is_wanted).cloned().collect();
         let mut transaction = transaction::begin_apply(&pool, &shard.target, None).await?;
         check_version(&mut transaction, &shard).await?;
         apply_batch(&shard.target, &mut transaction, &events).await?;
         advance(&mut transaction, &shard, position, page.through).await.map_err(|error| match error {
-            ApplyError::Overtaken => RebuildError::BuiltElsewhere(shard.target.projection.name()),
+            ApplyError::CheckpointMoved => RebuildError::BuiltElsewhere(shard.target.projection.name()),
             error => error.into(),
         })?;
         fail::fail_point!("projection_built");
