@@ -108,7 +108,7 @@ async fn feed_with_competing_workers(pool: &PgPool, log: &Log, name: &str, seed:
 async fn competing_workers_with_batches_of_any_size_give_the_rows_of_the_log() {
     let (skips, repeats) = (Some(Bug::SkipsEvents), Some(Bug::RepeatsEvents));
     let mut detected = Vec::new();
-    for (seed, bug) in [(1, None), (2, None), (3, None), (4, skips), (5, repeats)] {
+    for (seed, bug) in [(1, None), (2, None), (3, skips), (4, repeats)] {
         let mut database = TestDatabase::new().await;
         if bug.is_some() {
             database = database.unverified();
@@ -116,7 +116,7 @@ async fn competing_workers_with_batches_of_any_size_give_the_rows_of_the_log() {
         let rooms = database.rooms().await;
         append_examples(&rooms).await;
         // Enough batches that some of them are wrong.
-        append(&rooms.log, if bug.is_some() { 200 } else { 60 }).await;
+        append(&rooms.log, if bug.is_some() { 100 } else { 40 }).await;
         for projection in projections::all() {
             let name = projection.name();
             feed_with_competing_workers(&rooms.pool, &rooms.log, name, seed, bug).await;
