@@ -75,8 +75,8 @@ pub struct Common {
     #[arg(long, env = "APEX_TENANT", global = true, default_value = "default")]
     pub tenant: TenantId,
 
-    /// The maximum number of database connections of this process, in addition to one for each Kafka relay. Tasks that need
-    /// a connection wait for one.
+    /// The maximum number of database connections of this process, in addition to one for each Kafka relay. Tasks that
+    /// need a connection wait for one.
     #[arg(long, env = "APEX_DATABASE_CONNECTIONS", global = true, default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(8..=1000))]
     pub database_connections: u32,
@@ -149,8 +149,8 @@ pub struct Server {
     #[arg(long, env = "APEX_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,
 
-    /// The bearer token of operators, who may rebuild and switch read models and resolve parked events. Without it, every
-    /// client is an operator.
+    /// The bearer token of operators, who may rebuild and switch read models and resolve parked events. Without it,
+    /// every client is an operator.
     #[arg(long, env = "APEX_OPERATOR_TOKEN", hide_env_values = true)]
     pub operator_token: Option<Secret>,
 
@@ -163,8 +163,8 @@ pub struct Server {
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
 
-    /// The maximum number of concurrent subscribers, over WebSocket and server-sent events. The process raises its limit of
-    /// open files accordingly, and does not start if it may not.
+    /// The maximum number of concurrent subscribers, over WebSocket and server-sent events. The process raises its
+    /// limit of open files accordingly, and does not start if it may not.
     #[arg(long, env = "APEX_MAX_CONNECTIONS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
@@ -181,8 +181,8 @@ pub struct Server {
     #[arg(long, env = "APEX_KEEPALIVE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub keepalive_ms: u64,
 
-    /// The timeout for a subscriber to receive one message, in milliseconds; then it is sent the position to resume from and
-    /// is disconnected.
+    /// The timeout for a subscriber to receive one message, in milliseconds; then it is sent the position to resume
+    /// from and is disconnected.
     #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub send_timeout_ms: u64,
 }

@@ -133,8 +133,8 @@ fn options(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     // The parser's error may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(url.reveal())
         .map_err(|_| anyhow::anyhow!("APEX_DATABASE_URL is not of the form postgres://user:password@host/database"))?;
-    // Not "$user": a login role named apex would look for the table of migrations in the schema apex.
-    // No JIT: over many partitions PostgreSQL overestimates the cost of short statements, and compiles them for seconds.
+    // Not "$user": a login role named apex would look for the table of migrations in the schema apex. No JIT: over many
+    // partitions PostgreSQL overestimates the cost of short statements, and compiles them for seconds.
     let options = options.application_name("apex").options([("search_path", "public"), ("jit", "off")]);
     // By default sqlx logs the text of slow statements as a warning. With this, APEX_LOG=sqlx=debug shows it.
     Ok(options.log_slow_statements(log::LevelFilter::Debug, SLOW_STATEMENT))

@@ -1,7 +1,7 @@
 //! Apex: the system of record for fleets of AI agents.
 //!
-//! This package is the composition root: it reads the settings, opens the database, starts the workers, and contains the
-//! subcommands. Everything else is in the other crates of the workspace.
+//! This package is the composition root: it reads the settings, opens the database, starts the workers, and contains
+//! the subcommands. Everything else is in the other crates of the workspace.
 
 // Standard output and standard error may be closed: `cli::output` writes to them without panicking.
 #![warn(clippy::print_stderr)]

@@ -101,8 +101,8 @@ impl BudgetAlerts {
         Self { pool, commands, failures: Mutex::default() }
     }
 
-    /// Raises the alerts of all thresholds crossed up to a position, which the read model has reached. A crossing stays in
-    /// its table until its alert is in the log. An alert that fails does not delay the others.
+    /// Raises the alerts of all thresholds crossed up to a position, which the read model has reached. A crossing stays
+    /// in its table until its alert is in the log. An alert that fails does not delay the others.
     async fn raise_until(&self, position: Position) -> Result<(), AlertError> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut failures = BTreeMap::new();

@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use streams::{DatabaseFault, Log};
 
-/// The maximum time since the last poll of the tail, which polls twice a second and reports failures: beyond it, the tail
-/// hangs.
+/// The maximum time since the last poll of the tail, which polls twice a second and reports failures: beyond it, the
+/// tail hangs.
 const MAX_TAIL_AGE: Duration = Duration::from_secs(10);
-/// How long a failed append makes the process unready, unless a later one succeeds. An unready process gets no requests, so
-/// that it would never append again.
+/// How long a failed append makes the process unready, unless a later one succeeds. An unready process gets no
+/// requests, so that it would never append again.
 const APPEND_FAILURE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,9 +36,9 @@ pub struct Readiness {
     pub latest: LatestResults,
 }
 
-/// The latest results of the checks that query the database, and when the queries started. One request at a time queries
-/// the database; concurrent ones, which need no token, wait and share the results of queries that started after they
-/// arrived.
+/// The latest results of the checks that query the database, and when the queries started. One request at a time
+/// queries the database; concurrent ones, which need no token, wait and share the results of queries that started after
+/// they arrived.
 pub type LatestResults = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
 
 impl Readiness {
@@ -183,8 +183,8 @@ impl Readiness {
     }
 }
 
-/// The warning for a projection whose live version is not that of this server's code. This server reads its tables, and only
-/// servers of that version write them.
+/// The warning for a projection whose live version is not that of this server's code. This server reads its tables, and
+/// only servers of that version write them.
 fn version_warning(status: &ProjectionStatus) -> Option<String> {
     let (name, code, live) = (&status.name, status.code_version, status.version.unwrap_or(0));
     (!status.is_current())
@@ -199,8 +199,8 @@ fn parked_warning(status: &ProjectionStatus) -> Option<String> {
     })
 }
 
-/// The meaning of a database error and its remedy. Without the addresses and texts in the error, because readiness can be
-/// queried without a token.
+/// The meaning of a database error and its remedy. Without the addresses and texts in the error, because readiness can
+/// be queried without a token.
 fn explain(error: &(dyn Error + 'static)) -> String {
     let fault = error_chain(error).find_map(|cause| match cause.downcast_ref::<streams::DatabaseError>() {
         Some(error) => Some(error.fault()),

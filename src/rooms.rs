@@ -185,7 +185,8 @@ impl Rooms {
             while let Some(ended) = self.workers.join_next().await {
                 first = first.and(flatten(Some(ended)));
             }
-            // After the workers, whose commands may have queued snapshots, and before the caller closes the connections.
+            // After the workers, whose commands may have queued snapshots, and before the caller closes the
+            // connections.
             self.commands.close().await;
             first
         });

@@ -23,7 +23,8 @@ pub struct Telemetry {
 
 /// Starts logging and tracing.
 ///
-/// Spans are always created, so that each event carries the trace that caused it; without a collector they are discarded.
+/// Spans are always created, so that each event carries the trace that caused it; without a collector they are
+/// discarded.
 ///
 /// # Errors
 /// If the log filter or the URL of the collector is invalid.
@@ -42,7 +43,8 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let provider = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("apex")).with_filter(LevelFilter::INFO);
-    // A line that cannot be written is dropped: the library would report it on standard error, and panic if that is closed.
+    // A line that cannot be written is dropped: the library would report it on standard error, and panic if that is
+    // closed.
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let logs = match common.log_format {
         LogFormat::Text => logs.with_target(false).with_ansi(use_colours()).boxed(),
@@ -81,8 +83,8 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        // The library's counters hold integers. The cost has fractions, so that it is stored as a gauge; it only rises, so
-        // that it is exposed as a counter.
+        // The library's counters hold integers. The cost has fractions, so that it is stored as a gauge; it only rises,
+        // so that it is exposed as a counter.
         self.0.render().replace("# TYPE apex_cost_total gauge\n", "# TYPE apex_cost_total counter\n")
     }
 }

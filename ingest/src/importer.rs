@@ -1,8 +1,8 @@
 //! Turns records into commands.
 //!
-//! Many reports are in flight at once, in any order: reports of one call join to the same state however they arrive, and
-//! conflicts are retried. Every command id is derived from the content of its command, so that the same record imported
-//! twice is the same command, and so that a command can be retried while the database is busy or unreachable.
+//! Many reports are in flight at once, in any order: reports of one call join to the same state however they arrive,
+//! and conflicts are retried. Every command id is derived from the content of its command, so that the same record
+//! imported twice is the same command, and so that a command can be retried while the database is busy or unreachable.
 
 use crate::call_id::import_command_id;
 use crate::record::{AgentRef, Record, TaskRef};
@@ -20,7 +20,8 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 use uuid::Uuid;
 
-/// The maximum number of agents and tasks remembered as created. Beyond it they are created again, which changes nothing.
+/// The maximum number of agents and tasks remembered as created. Beyond it they are created again, which changes
+/// nothing.
 const MAX_CREATED: usize = 100_000;
 
 /// The effect of an imported record.
@@ -102,8 +103,8 @@ impl Importer {
     /// Creates the agent and the task of a record if necessary, and prepares its report.
     ///
     /// # Errors
-    /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`] if a
-    /// command cannot be executed.
+    /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`]
+    /// if a command cannot be executed.
     pub async fn prepare(&mut self, record: Record) -> Result<PreparedReport, ImportError> {
         record.facts.check().map_err(ImportError::Refused)?;
         if self.created.len() > MAX_CREATED {
@@ -169,7 +170,8 @@ impl PreparedReport {
     /// Sends the report, and retries it while the database is busy or unreachable.
     ///
     /// # Errors
-    /// [`ImportError::Refused`] if the call refuses the report; [`ImportError::Call`] if the command cannot be executed.
+    /// [`ImportError::Refused`] if the call refuses the report; [`ImportError::Call`] if the command cannot be
+    /// executed.
     pub async fn send(self) -> Result<Imported, ImportError> {
         let attempt = || report_call(&self.commands, &self.context, &self.report);
         let outcome = self.retry.run(attempt).await.map_err(|error| match error {

@@ -16,8 +16,8 @@ pub struct CallReport {
 }
 
 impl CallReport {
-    /// Looks up the price that the call's model had when the call started. A call without a model, or whose model has no
-    /// price, is reported without one.
+    /// Looks up the price that the call's model had when the call started. A call without a model, or whose model has
+    /// no price, is reported without one.
     #[must_use]
     pub fn new(call_id: CallId, facts: CallFacts, prices: &PriceBook) -> Self {
         let provider = facts.provider.as_ref().map(Name::as_str);
@@ -26,8 +26,8 @@ impl CallReport {
         Self { call_id, facts, quote }
     }
 
-    /// The command id of the report, derived from its content: the same facts of the same call at the same price are the
-    /// same command. A call that had no price is charged when it is imported again after its price was set.
+    /// The command id of the report, derived from its content: the same facts of the same call at the same price are
+    /// the same command. A call that had no price is charged when it is imported again after its price was set.
     #[must_use]
     pub fn command_id(&self) -> Uuid {
         let facts = serde_json::to_string(&self.facts).unwrap_or_default();

@@ -104,8 +104,8 @@ pub struct Source {
 
 /// Imports an input. Each refusal and each change of the counts is passed to `on_progress`.
 ///
-/// When `cancel` completes, no more records are read; those in flight are completed and counted. Calls without a price are
-/// added to `unpriced`, which counts a call once over several inputs.
+/// When `cancel` completes, no more records are read; those in flight are completed and counted. Calls without a price
+/// are added to `unpriced`, which counts a call once over several inputs.
 pub async fn import(
     importer: &mut Importer,
     source: Source,
@@ -135,8 +135,8 @@ pub async fn import(
 
 type RecordReceiver = mpsc::Receiver<Result<Record, RecordError>>;
 
-/// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. The numbers of skipped items are
-/// sent at the end of the input.
+/// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. The numbers of skipped
+/// items are sent at the end of the input.
 fn spawn_reader(source: Source) -> (RecordReceiver, oneshot::Receiver<SkippedCounts>) {
     let (sender, receiver) = mpsc::channel(2 * MAX_IN_FLIGHT);
     let (skipped_sender, skipped) = oneshot::channel();

@@ -23,8 +23,8 @@ impl UnpricedModel {
     }
 }
 
-/// The calls of several inputs that have no price. A call that is in several inputs counts once, and no longer as soon as
-/// one of them names a model with a price.
+/// The calls of several inputs that have no price. A call that is in several inputs counts once, and no longer as soon
+/// as one of them names a model with a price.
 #[derive(Debug)]
 pub struct UnpricedCalls {
     calls: HashMap<CallId, UnpricedModel>,

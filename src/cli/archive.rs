@@ -1,7 +1,7 @@
 //! `apex log archive` and `apex log archives`
 
 use super::output::{self, ListFormat};
-use super::{AndThenClose as _, interruptible, opened};
+use super::session::{AndThenClose as _, interruptible, opened};
 use crate::config::Common;
 use crate::database::Database;
 use anyhow::Context as _;

@@ -1,6 +1,7 @@
 //! `apex database`
 
-use super::{output, stop_signal};
+use super::output;
+use super::session::stop_signal;
 use crate::config::Common;
 use crate::database;
 use std::process::ExitCode;

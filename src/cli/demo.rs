@@ -1,7 +1,8 @@
 //! `apex demo`
 
-use super::import::{import_sample, wait_for_read_models};
-use super::{AndThenClose as _, interruptible, opened, output, report, serve, stop_signal};
+use super::import::import_sample;
+use super::session::{AndThenClose as _, interruptible, opened, stop_signal, wait_for_read_models};
+use super::{output, report, serve};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
 use crate::rooms::Rooms;
@@ -16,8 +17,8 @@ use std::sync::atomic::AtomicU64;
 
 /// Start with imported samples and a simulated fleet of agents.
 ///
-/// Imports the samples that come with Apex, prints their cost report, serves the API, and runs a simulated fleet until it
-/// is stopped.
+/// Imports the samples that come with Apex, prints their cost report, serves the API, and runs a simulated fleet until
+/// it is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
     /// Simulated calls per second; 0 for no fleet

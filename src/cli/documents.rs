@@ -1,8 +1,7 @@
 //! `apex completions` and `apex man`.
 
-use super::{Cli, output};
+use super::output;
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,19 +28,19 @@ pub(super) struct Man {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, mut command: clap::Command) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "apex", &mut script);
+        clap_complete::generate(self.shell, &mut command, "apex", &mut script);
         output::write(&String::from_utf8(script)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Man {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, command: clap::Command) -> anyhow::Result<ExitCode> {
         let shown = self.out.display();
         std::fs::create_dir_all(&self.out).with_context(|| format!("{shown} cannot be created"))?;
-        clap_mangen::generate_to(Cli::command(), &self.out)
+        clap_mangen::generate_to(command, &self.out)
             .with_context(|| format!("the manual cannot be written to {shown}"))?;
         say!("The manual is in {shown}; start with `man {shown}/apex.1`.");
         Ok(ExitCode::SUCCESS)

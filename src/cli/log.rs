@@ -2,7 +2,7 @@
 
 use super::archive::{self, Archive};
 use super::output::ListFormat;
-use super::{AndThenClose as _, interruptible, opened, with_rooms};
+use super::session::{AndThenClose as _, interruptible, opened, with_rooms};
 use crate::config::Common;
 use crate::database::Database;
 use anyhow::Context as _;
@@ -36,8 +36,8 @@ enum Command {
 
 /// Read the whole log, and check positions, versions, times, content hashes and types.
 ///
-/// With --archive or APEX_ARCHIVE, archived events are read too. The directory must exist, even if nothing is archived yet.
-/// Exits with 1 if any problem is found.
+/// With --archive or APEX_ARCHIVE, archived events are read too. The directory must exist, even if nothing is archived
+/// yet. Exits with 1 if any problem is found.
 #[derive(Debug, clap::Args)]
 struct Verify {
     /// Also compare every snapshot with the fold of its stream

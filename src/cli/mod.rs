@@ -17,19 +17,13 @@ mod replay;
 mod report;
 mod schema;
 mod serve;
+mod session;
 mod worker;
 
 use crate::config::Common;
-use crate::database::Database;
-use crate::rooms::Rooms;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use session::{INTERRUPTED, Interrupted, cancel_on_signal};
 use std::process::ExitCode;
-use std::sync::LazyLock;
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
-
-/// How long a subcommand waits for the read models to catch up.
-const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The help text on the exit codes of all subcommands.
 const EXIT_CODES: &str = "\
@@ -39,8 +33,8 @@ is not an error.";
 
 /// The system of record for fleets of AI agents.
 ///
-/// Everything that agents do, spend and remember is recorded as events in one PostgreSQL log. Apex folds the events into
-/// read models and serves them over GraphQL. Without a database URL, it starts a private PostgreSQL by itself.
+/// Everything that agents do, spend and remember is recorded as events in one PostgreSQL log. Apex folds the events
+/// into read models and serves them over GraphQL. Without a database URL, it starts a private PostgreSQL by itself.
 #[derive(Debug, Parser)]
 #[command(name = "apex", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -99,8 +93,8 @@ impl Cli {
             Command::Database(command) => command.run(&self.common).await,
             Command::Migrate(command) => command.run(&self.common).await,
             Command::Schema(command) => command.run(),
-            Command::Completions(command) => command.run(),
-            Command::Man(command) => command.run(),
+            Command::Completions(command) => command.run(Self::command()),
+            Command::Man(command) => command.run(Self::command()),
         };
         signals.abort();
         telemetry.stop();
@@ -119,107 +113,9 @@ pub fn print_message(line: &str) {
     say!("{line}");
 }
 
-/// The timeout for undoing an interrupted start of the private cluster.
-const UNDO_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The exit code of an interrupted program, by the convention of shells.
-const INTERRUPTED: u8 = 130;
-
-/// Ctrl-C or SIGTERM was received before the subcommand completed.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; what was done before is kept")]
-struct Interrupted;
-
-/// Opens the database and the rooms, runs `work` until it completes or is interrupted, and closes both in any case: a private
-/// cluster that no other process uses is stopped.
-async fn with_rooms<T>(common: &Common, work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    with_workers(common, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
-}
-
-/// Runs `work` until it completes or is interrupted.
-async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::select! {
-        biased;
-        () = stop_signal() => Err(Interrupted.into()),
-        worked = work => worked,
-    }
-}
-
-/// Opens a database. If that is interrupted while a private cluster is started, the cluster is stopped again, unless that
-/// takes too long, as when another process holds its lock.
-async fn opened(opening: impl Future<Output = anyhow::Result<Database>>) -> anyhow::Result<Database> {
-    let mut opening = std::pin::pin!(opening);
-    tokio::select! {
-        opened = &mut opening => return opened,
-        () = stop_signal() => {}
-    }
-    if let Ok(Ok(database)) = tokio::time::timeout(UNDO_TIMEOUT, opening).await {
-        database.close().await?;
-    }
-    Err(Interrupted.into())
-}
-
-/// As [`with_rooms`], for work that handles [`stop_signal`] itself.
-async fn with_workers<T>(
-    common: &Common,
-    work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let database = opened(Database::open(common)).await?;
-    let worked = match Rooms::open(&database, common.tenant.clone()).await {
-        Ok(mut rooms) => {
-            let worked = work(&mut rooms).await;
-            worked.and_then_close(rooms.close().await)
-        }
-        Err(error) => Err(error),
-    };
-    worked.and_then_close(database.close().await)
-}
-
-trait AndThenClose<T> {
-    /// The error of the work if there is one, else the error of closing.
-    fn and_then_close(self, closed: anyhow::Result<()>) -> anyhow::Result<T>;
-}
-
-impl<T> AndThenClose<T> for anyhow::Result<T> {
-    fn and_then_close(self, closed: anyhow::Result<()>) -> anyhow::Result<T> {
-        let value = self?;
-        closed.map(|()| value)
-    }
-}
-
-/// Cancelled on the first Ctrl-C or SIGTERM.
-static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
-
-/// Completes on Ctrl-C or SIGTERM, including one received before the call.
-async fn stop_signal() {
-    STOP.cancelled().await;
-}
-
-/// Waits for Ctrl-C or SIGTERM. It runs from the start of the program, so that neither ends it without a clean-up.
-async fn cancel_on_signal() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => {
-            if interrupted.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-        () = terminated => {}
-    }
-    STOP.cancel();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     /// All subcommands, with their names from the first one on.
     fn all(command: &clap::Command, name: String, found: &mut Vec<(String, clap::Command)>) {

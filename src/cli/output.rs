@@ -1,7 +1,7 @@
 //! Data on standard output, as tables, CSV or JSON, and messages on standard error.
 //!
-//! The reader of either may close it at any time. `println!` and `eprintln!` would panic then; the functions here discard the
-//! output.
+//! The reader of either may close it at any time. `println!` and `eprintln!` would panic then; the functions here
+//! discard the output.
 
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -70,8 +70,8 @@ pub(super) fn table(header: &[String], rows: &[Vec<String>], numbers: Range<usiz
 }
 
 impl Table {
-    /// Writes the table, within the width of the terminal or of the variable `COLUMNS`. The width is not limited in pipes
-    /// and files.
+    /// Writes the table, within the width of the terminal or of the variable `COLUMNS`. The width is not limited in
+    /// pipes and files.
     pub(super) fn write(self) -> io::Result<()> {
         let width = width();
         let (text, omitted) = self.fitted(width);
@@ -85,8 +85,8 @@ impl Table {
         Ok(())
     }
 
-    /// The table within a width, and the omitted columns. To fit, names of columns are broken into lines first, then columns
-    /// are omitted, then text is clipped.
+    /// The table within a width, and the omitted columns. To fit, names of columns are broken into lines first, then
+    /// columns are omitted, then text is clipped.
     fn fitted(mut self, width: Option<usize>) -> (String, Vec<String>) {
         let mut omitted = Vec::new();
         let Some(width) = width else { return (self.drawn(None), omitted) };
@@ -125,7 +125,8 @@ impl Table {
         cells.flat_map(|cell| cell.split('\n')).map(|line| line.chars().count()).max().unwrap_or(0)
     }
 
-    /// The width without breaks: each column has a blank on both sides, and there are lines between columns and at both ends.
+    /// The width without breaks: each column has a blank on both sides, and there are lines between columns and at both
+    /// ends.
     fn natural_width(&self) -> usize {
         (0..self.header.len()).map(|at| self.column_width(at) + 3).sum::<usize>() + 1
     }

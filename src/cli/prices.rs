@@ -2,7 +2,7 @@
 
 use super::output::{self, Format};
 use super::report::parse_time;
-use super::with_rooms;
+use super::session::with_rooms;
 use crate::config::Common;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// List and set the prices of models.
 ///
-/// A price applies from its effective date until that of the next one for the same provider and model. Setting prices never
-/// changes past charges.
+/// A price applies from its effective date until that of the next one for the same provider and model. Setting prices
+/// never changes past charges.
 #[derive(Debug, clap::Args)]
 pub(super) struct Prices {
     #[command(subcommand)]

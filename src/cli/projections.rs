@@ -1,7 +1,7 @@
 //! `apex projections`
 
 use super::output::{self, ListFormat};
-use super::with_rooms;
+use super::session::with_rooms;
 use crate::config::Common;
 use crate::rooms::Rooms;
 use anyhow::Context as _;

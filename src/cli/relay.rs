@@ -1,6 +1,7 @@
 //! `apex relay`
 
-use super::{serve, stop_signal, with_workers};
+use super::serve;
+use super::session::{stop_signal, with_workers};
 use crate::config::{Common, Kafka};
 use anyhow::Context as _;
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! `apex replay`
 
+use super::output;
 use super::report::parse_time;
-use super::{output, with_rooms};
+use super::session::with_rooms;
 use crate::config::Common;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -18,8 +19,8 @@ use uuid::Uuid;
 
 /// Print events, or the state of an aggregate at an earlier time.
 ///
-/// Without --as-of, events are printed as NDJSON in the order of the log, with their payloads byte for byte. With --stream
-/// and --as-of, the state of the aggregate at that time is printed as one JSON document.
+/// Without --as-of, events are printed as NDJSON in the order of the log, with their payloads byte for byte. With
+/// --stream and --as-of, the state of the aggregate at that time is printed as one JSON document.
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
     /// Only this stream, as CATEGORY/ID

@@ -1,7 +1,7 @@
 //! `apex report`
 
 use super::output::{self, Format, Table};
-use super::with_rooms;
+use super::session::with_rooms;
 use crate::config::Common;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -30,11 +30,11 @@ enum Kind {
 
 /// Report the usage and cost of calls.
 ///
-/// Costs are exact, in US dollars. Calls without a known price are not included in any cost; they are counted separately.
-/// The report includes all events that were in the log at the start: read models that are behind are updated first, by
-/// this process if no other does it. The position of the report and the last position of the log are written to standard
-/// error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a spreadsheet would run
-/// as a formula is preceded by an apostrophe.
+/// Costs are exact, in US dollars. Calls without a known price are not included in any cost; they are counted
+/// separately. The report includes all events that were in the log at the start: read models that are behind are
+/// updated first, by this process if no other does it. The position of the report and the last position of the log are
+/// written to standard error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a
+/// spreadsheet would run as a formula is preceded by an apostrophe.
 ///
 /// Exits with 0, or with 1 if the read models do not catch up in time.
 #[derive(Debug, clap::Args)]
@@ -255,7 +255,8 @@ fn header(by: &[Dimension]) -> Vec<String> {
 /// Columns that are shown even if they contain only zeros.
 const ALWAYS_SHOWN: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
 
-/// Which columns of a table are shown: those with a total other than 0, and [`ALWAYS_SHOWN`]. CSV and JSON have all columns.
+/// Which columns of a table are shown: those with a total other than 0, and [`ALWAYS_SHOWN`]. CSV and JSON have all
+/// columns.
 fn shown_columns(total: &[String], keys: usize) -> Vec<bool> {
     let is_shown = |(name, total): (&&str, &String)| ALWAYS_SHOWN.contains(name) || total != "0";
     std::iter::repeat_n(true, keys).chain(COLUMNS.iter().zip(total).map(is_shown)).collect()
@@ -286,8 +287,8 @@ fn has_names(dimension: Dimension) -> bool {
     matches!(dimension, Dimension::Agent | Dimension::Task)
 }
 
-/// As the header, with a column for the names of agents and tasks beside that of their ids, and where the report
-/// stands: a file of its own says how much of the log it has.
+/// The columns of CSV: those of the table, with a column for the names of agents and tasks beside that of their ids,
+/// and the position of the report and of the end of the log.
 fn csv_header(by: &[Dimension]) -> Vec<String> {
     let keys = by.iter().flat_map(|&dimension| {
         let name = has_names(dimension).then(|| format!("{}_name", dimension.as_str()));

@@ -1,6 +1,6 @@
 //! `apex serve`
 
-use super::{AndThenClose as _, opened, stop_signal};
+use super::session::{AndThenClose as _, opened, stop_signal};
 use crate::config::{Common, Kafka, Secret, Server};
 use crate::database::Database;
 use crate::readiness::{Readiness, Standstill};
@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 
 /// Run everything in one process: the API, projections, policies, and the relay if Kafka is configured.
 ///
-/// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has completed open requests. Fails if one of its
-/// workers fails.
+/// Listens on loopback by default. Stops on Ctrl-C or SIGTERM, after it has completed open requests. Fails if one of
+/// its workers fails.
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `apex worker`
 
-use super::{stop_signal, with_workers};
+use super::session::{stop_signal, with_workers};
 use crate::config::Common;
 use anyhow::Context as _;
 use projections::Projection;

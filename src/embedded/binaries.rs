@@ -5,11 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::EmbeddedError;
+use super::error::{EmbeddedError, OLDEST_MAJOR};
 use super::user::ServerUser;
-
-/// The oldest supported major version: it is still maintained, and has all options used here.
-pub(super) const OLDEST_MAJOR: u32 = 15;
 
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 

@@ -9,16 +9,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::binaries::Binaries;
+use super::error::EmbeddedError;
 use super::home::{DataLocation, Home, create_private, remove_if_exists, sync_dir};
 use super::user::ServerUser;
-use super::{EmbeddedError, ROLE_AND_DATABASE};
+
+/// The name of the role and of the database that Apex uses. The role is the superuser of the private cluster.
+pub(super) const ROLE_AND_DATABASE: &str = "apex";
 
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 << 10;
 
-/// Appended to postgresql.conf when the cluster is created, so that an administrator can change it. The port is chosen at
-/// each start. One process uses about 25 connections (`APEX_DATABASE_CONNECTIONS`, and those of the log and the relay), so
-/// that there are enough for ten.
+/// Appended to postgresql.conf when the cluster is created, so that an administrator can change it. The port is chosen
+/// at each start. One process uses about 25 connections (`APEX_DATABASE_CONNECTIONS`, and those of the log and the
+/// relay), so that there are enough for ten.
 const SETTINGS: &str = "
 # Written by Apex when it created this cluster. You may change these settings.
 listen_addresses = '127.0.0.1'
@@ -188,8 +191,8 @@ impl Cluster {
 /// Runs a program to its end and returns whether it succeeded.
 ///
 /// All its output goes to the log: a pipe would stay open as long as the server that pg_ctl starts. Its stdin is the
-/// control lock, which is therefore held until the program ends, even if this process is killed. pg_ctl does not pass its
-/// stdin on to the server.
+/// control lock, which is therefore held until the program ends, even if this process is killed. pg_ctl does not pass
+/// its stdin on to the server.
 pub(super) fn run(mut command: Command, control: &File, log: File) -> Result<bool, EmbeddedError> {
     let program = PathBuf::from(command.get_program());
     let failed = |e| EmbeddedError::command(&program, e);

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::binaries::OLDEST_MAJOR;
+/// The oldest supported major version of PostgreSQL: it is still maintained, and has all options used here.
+pub(super) const OLDEST_MAJOR: u32 = 15;
 
 /// Why the embedded server could not be started or stopped. Each message says what to do.
 #[derive(Debug, thiserror::Error)]

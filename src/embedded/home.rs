@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::distr::{Alphanumeric, SampleString};
 use uuid::Uuid;
 
-use super::EmbeddedError;
+use super::error::EmbeddedError;
 use super::user::{ServerUser, effective_uid};
 
 /// Longer than a start or stop can take.

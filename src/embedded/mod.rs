@@ -58,6 +58,7 @@ mod user;
 
 use std::fmt;
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,16 +66,13 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use cluster::Cluster;
+use cluster::{Cluster, ROLE_AND_DATABASE};
 pub use error::EmbeddedError;
 use home::Home;
 pub use supervisor::Supervisor;
 
 /// The variable that names the directory of `initdb`, `pg_ctl` and `postgres`, instead of an installed one.
 pub const PG_BIN_ENV: &str = "APEX_PG_BIN";
-
-/// The name of the role and of the database that Apex uses. The role is the superuser of the private cluster.
-const ROLE_AND_DATABASE: &str = "apex";
 
 /// The timeout for a server that reports to be ready to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -126,6 +124,14 @@ impl Embedded {
                 Err(failure)
             }
         }
+    }
+
+    /// Starts a supervisor of the server.
+    ///
+    /// # Errors
+    /// If its thread cannot be created.
+    pub fn supervise(&self) -> io::Result<Supervisor> {
+        Supervisor::start(Arc::clone(&self.member.cluster), self.port)
     }
 
     /// The connection URL of the database. It holds the password: do not log it.

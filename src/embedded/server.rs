@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::EmbeddedError;
 use super::cluster::{Cluster, run};
+use super::error::EmbeddedError;
 use super::home::remove_if_exists;
 
 /// Longer than the timeout of pg_ctl, because a server may need time for crash recovery.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::cluster::Cluster;
-use super::{Embedded, EmbeddedError};
+use super::error::EmbeddedError;
 
 /// The interval between checks of the server.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -27,18 +27,13 @@ pub struct Supervisor {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Embedded {
-    /// Starts a supervisor.
-    ///
-    /// # Errors
-    /// If its thread cannot be created.
-    pub fn supervise(&self) -> io::Result<Supervisor> {
+impl Supervisor {
+    pub(super) fn start(cluster: Arc<Cluster>, port: u16) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let (cluster, port) = (self.member.cluster.clone(), self.port);
         let thread = std::thread::Builder::new()
             .name("postgres-supervisor".to_owned())
             .spawn(move || watch(&cluster, port, &stopped))?;
-        Ok(Supervisor { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::EmbeddedError;
+use super::error::EmbeddedError;
 
 /// The users that root runs PostgreSQL as, in order of preference.
 const USERS_FOR_ROOT: [&str; 2] = ["postgres", "nobody"];
@@ -72,8 +72,8 @@ impl ServerUser {
         command
     }
 
-    /// Whether this user can enter `dir`. Tried out rather than computed from the mode bits, because there may be access
-    /// control lists.
+    /// Whether this user can enter `dir`. Tried out rather than computed from the mode bits, because there may be
+    /// access control lists.
     pub(super) fn can_enter(&self, dir: &Path) -> Result<bool, EmbeddedError> {
         let status = self
             .command("sh")
@@ -97,7 +97,8 @@ impl ServerUser {
     }
 }
 
-/// The effective user id of this process. The standard library has no function for it, and not every system has `/proc`.
+/// The effective user id of this process. The standard library has no function for it, and not every system has
+/// `/proc`.
 pub(super) fn effective_uid() -> Result<u32, EmbeddedError> {
     let unknown = || std::io::Error::other("`id -u` did not print a number");
     id(&["-u"])?.ok_or_else(|| EmbeddedError::command("id", unknown()))

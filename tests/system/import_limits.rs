@@ -211,3 +211,31 @@ async fn a_file_of_empty_objects_is_read_in_bounded_memory() {
     assert!(peak_kb < 100_000, "{peak_kb} kB were resident at the peak");
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_import_counts_what_it_has_recorded() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await.unwrap();
+    let mut importer = Importer::new(rooms.commands.clone(), tenant(), "test", prices);
+    // The pipe stays open: without the cancellation the import would wait for the next line.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, format!("{}\n", line("a", "10", "0.1")).as_bytes()).unwrap();
+    let source = ingest::Source { format: Format::Autogpt, defaults: Defaults::default(), reader: Box::new(reader) };
+    let (sender, recorded) = tokio::sync::oneshot::channel();
+    let mut sender = Some(sender);
+    let on_progress = |progress: ingest::Progress<'_>| {
+        if let ingest::Progress::Counted(counts) = progress
+            && counts.recorded() == 1
+            && let Some(sender) = sender.take()
+        {
+            sender.send(()).unwrap();
+        }
+    };
+    let (mut unpriced, cancel) = (ingest::UnpricedCalls::default(), async { recorded.await.unwrap() });
+    let result = ingest::import(&mut importer, source, &mut unpriced, on_progress, cancel).await;
+    assert!(matches!(result.stopped, Some(ingest::ImportStopped::Cancelled)), "{result:?}");
+    assert_eq!((result.counts.recorded(), result.counts.refused), (1, 0));
+    drop(writer);
+    rooms.close().await.unwrap();
+}

@@ -48,8 +48,8 @@ const MAX_COUNTED_ROWS: usize = 3_500_000;
 
 /// Counts how often each row has occurred.
 ///
-/// Equal rows have equal times, and traces are ordered by time, so that rows counted long ago can be forgotten: the older
-/// of two generations is dropped when the younger one is full.
+/// Equal rows have equal times, and traces are ordered by time, so that rows counted long ago can be forgotten: the
+/// older of two generations is dropped when the younger one is full.
 struct RowCounter {
     max_rows: usize,
     young: HashMap<u64, u32>,

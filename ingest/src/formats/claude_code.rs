@@ -6,8 +6,8 @@
 //! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which
 //! is how the domain counts too.
 //!
-//! A session becomes an agent and a task of that agent; sub-agents (sidechains) belong to their session. Lines of users,
-//! tools, summaries and the client's own messages (model `<synthetic>`) are not calls. Deliberately absent: tool
+//! A session becomes an agent and a task of that agent; sub-agents (sidechains) belong to their session. Lines of
+//! users, tools, summaries and the client's own messages (model `<synthetic>`) are not calls. Deliberately absent: tool
 //! calls, and the text of messages.
 
 use super::lines::{LineRecords, Lines, ParsedLine};
@@ -121,8 +121,8 @@ fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLi
     Ok(Record::new(location, &call_key(&line, message)?, agent, task, facts).into())
 }
 
-/// The natural key of a call: the ids of the message and its request, or the line's own id if the client wrote no message
-/// id.
+/// The natural key of a call: the ids of the message and its request, or the line's own id if the client wrote no
+/// message id.
 ///
 /// The key starts with `anthropic`, which makes these ids, whichever provider served the model.
 fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3], RefusalReason> {

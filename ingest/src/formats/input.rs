@@ -23,7 +23,8 @@ pub struct Input {
 /// # Errors
 /// An I/O error if the file cannot be opened, or its first bytes cannot be read.
 pub async fn open_path(path: PathBuf) -> io::Result<Input> {
-    // Reading from a terminal or an idle pipe blocks for as long as nothing is written; it must not block a cancellation.
+    // Reading from a terminal or an idle pipe blocks for as long as nothing is written; it must not block a
+    // cancellation.
     tokio::task::spawn_blocking(move || open(&path)).await?
 }
 

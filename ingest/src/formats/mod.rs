@@ -1,8 +1,8 @@
 //! Parsers: files that people already have, as records of calls.
 //!
-//! A parser turns bytes into [`Record`](crate::Record)s, one after the other and in bounded memory. It knows neither the
-//! log nor commands, and [`Importer`](crate::Importer), which does, knows no format. A parser states what a record says,
-//! and no more: the domain joins several records of one call and decides its cost.
+//! A parser turns bytes into [`Record`](crate::Record)s, one after the other and in bounded memory. It knows neither
+//! the log nor commands, and [`Importer`](crate::Importer), which does, knows no format. A parser states what a record
+//! says, and no more: the domain joins several records of one call and decides its cost.
 //!
 //! There are two kinds of errors. A [`Refusal`](crate::Refusal) concerns one record, and reading continues. An
 //! [`InputError`] concerns the input, and ends it.

@@ -71,8 +71,8 @@ const COST_SCALE: u32 = 12;
 
 /// A recorded cost, from its JSON text.
 ///
-/// A string must be a plain decimal. A number was printed from a float, such as `0.009796000000000001` or `9.7e-05`: its
-/// digits are read exactly, then rounded half to even to 12 decimal places. No float is made on the way.
+/// A string must be a plain decimal. A number was printed from a float, such as `0.009796000000000001` or `9.7e-05`:
+/// its digits are read exactly, then rounded half to even to 12 decimal places. No float is made on the way.
 pub(crate) fn reported_cost(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Money>, RefusalReason> {
     let refused = |cause| RefusalReason::Cost { field, cause };
     let text = match raw.map(RawValue::get) {

@@ -52,8 +52,8 @@ pub async fn load_or_init(commands: &Commands, tenant: &TenantId) -> Result<Arc<
 /// Sets prices in the price book of a tenant.
 ///
 /// # Errors
-/// [`SetPricesError::Source`] if `source` is not a name; [`SetPricesError::Book`] if the book refuses the prices, or cannot
-/// be loaded or changed.
+/// [`SetPricesError::Source`] if `source` is not a name; [`SetPricesError::Book`] if the book refuses the prices, or
+/// cannot be loaded or changed.
 pub async fn set(
     commands: &Commands,
     tenant: &TenantId,

@@ -1,7 +1,7 @@
 //! The prices that Apex ships.
 //!
-//! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book has
-//! an effective date for every price.
+//! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book
+//! has an effective date for every price.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::price_book::{Price, Rate, Rates, Tier};

@@ -1,7 +1,7 @@
 //! Reads price tables in LiteLLM's format.
 //!
-//! Such a table has no dates, so that the caller gives the date from which its prices apply. Every rate is read from its
-//! digits; no float is made on the way.
+//! Such a table has no dates, so that the caller gives the date from which its prices apply. Every rate is read from
+//! its digits; no float is made on the way.
 
 use crate::text::json_decimal;
 use chrono::{DateTime, Utc};
@@ -31,8 +31,8 @@ const MAX_ENTRY_BYTES: usize = 64 * 1024;
 /// thousand tokens, or per million, where dollars per token are expected gives rates far above.
 pub const MAX_RATE: u32 = 1_000;
 
-/// The number of decimal places of a rate: as many as an amount may have on the wire. Further digits in these tables are
-/// float noise, such as in `4.000000000000001e-06`.
+/// The number of decimal places of a rate: as many as an amount may have on the wire. Further digits in these tables
+/// are float noise, such as in `4.000000000000001e-06`.
 const RATE_SCALE: u32 = 12;
 
 /// The prices of a table.
@@ -117,8 +117,8 @@ pub enum SkipReason {
 /// Reads a table in LiteLLM's format (`model_prices_and_context_window.json`), which tokencost uses too.
 ///
 /// Entries billed by token are read, with their cache and reasoning rates and their tiers. Rates for batches, priority,
-/// audio, images and longer cache lifetimes are ignored. Suffixes that only say how LiteLLM calls a provider are removed
-/// from its name, and the provider's name from the front of the model's, so that `vertex_ai/x` of
+/// audio, images and longer cache lifetimes are ignored. Suffixes that only say how LiteLLM calls a provider are
+/// removed from its name, and the provider's name from the front of the model's, so that `vertex_ai/x` of
 /// `vertex_ai-language-models` is `x` of `vertex_ai`. If two keys then mean the same model, the first one is used.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ mod unpriced;
 pub(super) use file::import_sample;
 
 use super::output::{self, ListFormat};
-use super::{READ_MODELS_TIMEOUT, with_rooms};
+use super::session::{wait_for_read_models, with_rooms};
 use crate::config::Common;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -18,7 +18,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use streams::Position;
 
 /// Import calls from files.
 ///
@@ -44,8 +43,8 @@ pub(super) struct Import {
     #[arg(long, value_parser = name)]
     model: Option<Name>,
 
-    /// The provider of calls that name none [default: `anthropic` for `claude-code`, `openai` for `autogpt`, none for the
-    /// others]. A call without a provider is priced only if a single provider lists its model
+    /// The provider of calls that name none [default: `anthropic` for `claude-code`, `openai` for `autogpt`, none for
+    /// the others]. A call without a provider is priced only if a single provider lists its model
     #[arg(long, value_parser = name)]
     provider: Option<Name>,
 
@@ -185,14 +184,6 @@ fn warn_of_retries() -> OnRetry {
             say!("The database is busy or unreachable; retrying ({}).", error_with_causes(error));
         }
     })
-}
-
-/// Waits until the read models have everything that is in the log.
-pub(super) async fn wait_for_read_models(rooms: &Rooms) -> anyhow::Result<Position> {
-    rooms
-        .wait_for_read_models(READ_MODELS_TIMEOUT)
-        .await
-        .context("the events are in the log, but the read models are behind")
 }
 
 #[cfg(test)]

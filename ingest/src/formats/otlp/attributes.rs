@@ -74,8 +74,8 @@ const NAMES: [(&str, Slot); 33] = [
 /// The operation of a span that runs a tool.
 pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
 
-/// The maximum length of an attribute's text, in bytes; longer text is clipped. Names have a lower limit, and are refused
-/// beyond it rather than clipped.
+/// The maximum length of an attribute's text, in bytes; longer text is clipped. Names have a lower limit, and are
+/// refused beyond it rather than clipped.
 const MAX_TEXT_BYTES: usize = 1024;
 
 /// The value of an attribute.

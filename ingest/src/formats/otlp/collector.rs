@@ -1,7 +1,7 @@
 //! Collects the spans of a file within a memory limit.
 //!
-//! A trace may be spread over the whole file, and which of its spans are charged is known only when all of them are read.
-//! So a small part of every span is held: its ids, and of GenAI spans the few attributes that imports use.
+//! A trace may be spread over the whole file, and which of its spans are charged is known only when all of them are
+//! read. So a small part of every span is held: its ids, and of GenAI spans the few attributes that imports use.
 
 use super::attributes::{Attributes, Slot};
 use super::forest::{Details, Forest, Node};
@@ -17,8 +17,8 @@ pub(crate) const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 
 /// A growing list has capacity for up to twice its content.
 const GROWTH: usize = 2;
-/// The memory of a span without its details, in bytes: its node, its entry in the index, whose load factor is at most seven
-/// eighths and after growing less than half, and its entries in the forest.
+/// The memory of a span without its details, in bytes: its node, its entry in the index, whose load factor is at most
+/// seven eighths and after growing less than half, and its entries in the forest.
 const SPAN_BYTES: usize =
     GROWTH * (size_of::<Node>() + size_of::<(SpanId, usize)>() + 1) + size_of::<Option<usize>>() + 2;
 /// The memory of a refusal, in bytes: itself, and the text that it quotes.
@@ -134,8 +134,8 @@ impl SpanCollector {
         "no traces"
     }
 
-    /// Adds a span, or the reason why the front end could not read it. A span with the id of an earlier one is skipped: the
-    /// exporter sent it twice.
+    /// Adds a span, or the reason why the front end could not read it. A span with the id of an earlier one is skipped:
+    /// the exporter sent it twice.
     pub(crate) fn push(&mut self, span: Result<Span, RefusalReason>) -> Result<(), &'static str> {
         self.span_count += 1;
         let location = Location::Span(self.span_count);

@@ -24,8 +24,8 @@ pub(crate) struct Details {
     pub(crate) span: Span,
     /// The tokens, if the span has any.
     pub(crate) usage: Option<Usage>,
-    /// Whether the token counts were refused. The span still covers its ancestors, so that the same tokens are not charged
-    /// by way of an ancestor.
+    /// Whether the token counts were refused. The span still covers its ancestors, so that the same tokens are not
+    /// charged by way of an ancestor.
     pub(crate) is_refused: bool,
 }
 

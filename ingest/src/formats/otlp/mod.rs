@@ -1,14 +1,14 @@
 //! OpenTelemetry traces, with the GenAI semantic conventions.
 //!
-//! A front end reads an encoding and pushes each [`span`] into the [`collector`]; everything after that is independent of
-//! the encoding. There is one front end, [`json`]: it reads an `ExportTraceServiceRequest` (`resourceSpans`) and Grafana
-//! Tempo's form of it (`batches`), as one object or as several, one per line as the OpenTelemetry Collector's file exporter
-//! writes them.
+//! A front end reads an encoding and pushes each [`span`] into the [`collector`]; everything after that is independent
+//! of the encoding. There is one front end, [`json`]: it reads an `ExportTraceServiceRequest` (`resourceSpans`) and
+//! Grafana Tempo's form of it (`batches`), as one object or as several, one per line as the OpenTelemetry Collector's
+//! file exporter writes them.
 //!
-//! Frameworks nest spans, and each span repeats the tokens of the call inside. Only leaves are charged: a span with tokens
-//! that has no descendant with tokens. The agent and the task are often named by an ancestor, so that they are looked up
-//! there too. Spans that run a tool become tool calls. No record is returned before the end of the file, because a trace may
-//! continue until there; nothing of a truncated file is reported.
+//! Frameworks nest spans, and each span repeats the tokens of the call inside. Only leaves are charged: a span with
+//! tokens that has no descendant with tokens. The agent and the task are often named by an ancestor, so that they are
+//! looked up there too. Spans that run a tool become tool calls. No record is returned before the end of the file,
+//! because a trace may continue until there; nothing of a truncated file is reported.
 
 mod attributes;
 mod collector;

@@ -1,7 +1,7 @@
 //! The JSON front end: reads a file of OTLP JSON as spans.
 //!
-//! A file is one object or several, with or without line breaks inside of them. With one object per line, a malformed line
-//! is refused and the next one is read.
+//! A file is one object or several, with or without line breaks inside of them. With one object per line, a malformed
+//! line is refused and the next one is read.
 
 mod ids;
 mod limits;
@@ -30,8 +30,8 @@ pub(crate) enum Layout {
     Empty,
 }
 
-/// Detects the layout from the first line that is not blank. If that line is a truncated object, but not truncated inside a
-/// string, or is longer than a line may be, the file is read as a stream of objects.
+/// Detects the layout from the first line that is not blank. If that line is a truncated object, but not truncated
+/// inside a string, or is longer than a line may be, the file is read as a stream of objects.
 pub(crate) fn detect_layout(lines: &mut Lines) -> Result<Layout, InputError> {
     loop {
         match lines.fill()? {
@@ -70,7 +70,8 @@ pub(crate) fn read_document(lines: Lines, ends_line: bool, collector: &mut SpanC
 /// Reads the object on the next line. Returns `false` at the end of the file.
 ///
 /// # Errors
-/// [`RecordError::Refused`] for a malformed line, of which nothing is used; [`RecordError::Input`] if nothing can follow.
+/// [`RecordError::Refused`] for a malformed line, of which nothing is used; [`RecordError::Input`] if nothing can
+/// follow.
 pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Result<bool, RecordError> {
     let Some(line) = lines.next() else { return Ok(false) };
     let (location, line) = line?;

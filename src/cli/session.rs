@@ -1,0 +1,121 @@
+//! What subcommands have in common: an open database, interruption, and the wait for read models.
+
+use crate::config::Common;
+use crate::database::Database;
+use crate::rooms::Rooms;
+use anyhow::Context as _;
+use std::sync::LazyLock;
+use std::time::Duration;
+use streams::Position;
+use tokio_util::sync::CancellationToken;
+
+/// How long a subcommand waits for the read models to catch up.
+const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The timeout for undoing an interrupted start of the private cluster.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The exit code of an interrupted program, by the convention of shells.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// Ctrl-C or SIGTERM was received before the subcommand completed.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; what was done before is kept")]
+pub(super) struct Interrupted;
+
+/// Opens the database and the rooms, runs `work` until it completes or is interrupted, and closes both in any case: a private
+/// cluster that no other process uses is stopped.
+pub(super) async fn with_rooms<T>(
+    common: &Common,
+    work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    with_workers(common, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
+}
+
+/// Runs `work` until it completes or is interrupted.
+pub(super) async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        () = stop_signal() => Err(Interrupted.into()),
+        worked = work => worked,
+    }
+}
+
+/// Opens a database. If that is interrupted while a private cluster is started, the cluster is stopped again, unless that
+/// takes too long, as when another process holds its lock.
+pub(super) async fn opened(opening: impl Future<Output = anyhow::Result<Database>>) -> anyhow::Result<Database> {
+    let mut opening = std::pin::pin!(opening);
+    tokio::select! {
+        opened = &mut opening => return opened,
+        () = stop_signal() => {}
+    }
+    if let Ok(Ok(database)) = tokio::time::timeout(UNDO_TIMEOUT, opening).await {
+        database.close().await?;
+    }
+    Err(Interrupted.into())
+}
+
+/// As [`with_rooms`], for work that handles [`stop_signal`] itself.
+pub(super) async fn with_workers<T>(
+    common: &Common,
+    work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let database = opened(Database::open(common)).await?;
+    let worked = match Rooms::open(&database, common.tenant.clone()).await {
+        Ok(mut rooms) => {
+            let worked = work(&mut rooms).await;
+            worked.and_then_close(rooms.close().await)
+        }
+        Err(error) => Err(error),
+    };
+    worked.and_then_close(database.close().await)
+}
+
+pub(super) trait AndThenClose<T> {
+    /// The error of the work if there is one, else the error of closing.
+    fn and_then_close(self, closed: anyhow::Result<()>) -> anyhow::Result<T>;
+}
+
+impl<T> AndThenClose<T> for anyhow::Result<T> {
+    fn and_then_close(self, closed: anyhow::Result<()>) -> anyhow::Result<T> {
+        let value = self?;
+        closed.map(|()| value)
+    }
+}
+
+/// Cancelled on the first Ctrl-C or SIGTERM.
+static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+
+/// Completes on Ctrl-C or SIGTERM, including one received before the call.
+pub(super) async fn stop_signal() {
+    STOP.cancelled().await;
+}
+
+/// Waits for Ctrl-C or SIGTERM. It runs from the start of the program, so that neither ends it without a clean-up.
+pub(super) async fn cancel_on_signal() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => {
+            if interrupted.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        () = terminated => {}
+    }
+    STOP.cancel();
+}
+
+/// Waits until the read models have everything that is in the log.
+pub(super) async fn wait_for_read_models(rooms: &Rooms) -> anyhow::Result<Position> {
+    rooms
+        .wait_for_read_models(READ_MODELS_TIMEOUT)
+        .await
+        .context("the events are in the log, but the read models are behind")
+}
