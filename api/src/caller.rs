@@ -1,26 +1,26 @@
-//! Who asks: taken from the request, and passed to every resolver.
+//! The caller of a request, which every resolver receives.
 
 use domain::TenantId;
 use uuid::Uuid;
 
-/// What somebody may do.
+/// The role of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Ask and give commands.
+    /// Sends queries, commands and subscriptions.
     User,
-    /// See to the read models, too.
+    /// Maintains the read models in addition.
     Operator,
 }
 
-/// On whose behalf a request runs.
+/// Who makes a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// Whose data it sees.
+    /// The tenant whose data the caller may access.
     pub(crate) tenant: TenantId,
-    /// What it may do.
+    /// The role of the caller.
     pub(crate) role: Role,
-    /// The person, agent or policy that asks; noted in the metadata of what it causes.
+    /// The person, agent or policy that makes the request. Recorded in the metadata of the events that it causes.
     pub(crate) actor: String,
-    /// What all of it belongs to, if the client says so.
+    /// The id of the larger operation that the request is part of, if the client sent one.
     pub(crate) correlation_id: Option<Uuid>,
 }

@@ -1,27 +1,28 @@
-//! What the room is told: whose data it serves, who may ask, and how much at once.
+//! Settings of the API: the tenant, the tokens, and the limits.
 
 use domain::TenantId;
 use std::fmt;
 use std::time::Duration;
 
-/// A secret that never shows in logs, errors or `Debug` output.
+/// A secret that never appears in logs, errors or `Debug` output.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a secret.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
-    /// Whether a guess is right, in a time that does not depend on how much of it is.
+    /// Whether a guess equals the secret. The comparison takes the same time wherever the two differ. An empty secret equals
+    /// no guess.
     #[must_use]
     pub fn matches(&self, guess: &str) -> bool {
         let (secret, guess) = (self.0.as_bytes(), guess.as_bytes());
         let mut difference = u8::from(secret.len() != guess.len());
-        for (place, byte) in guess.iter().enumerate() {
-            difference |= byte ^ secret.get(place).copied().unwrap_or(0);
+        for (index, byte) in guess.iter().enumerate() {
+            difference |= byte ^ secret.get(index).copied().unwrap_or(0);
         }
         !self.0.is_empty() && std::hint::black_box(difference) == 0
     }
@@ -36,22 +37,23 @@ impl fmt::Debug for Secret {
 /// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// Whose data is served.
+    /// The tenant whose data is served.
     pub tenant: TenantId,
-    /// The bearer token that GraphQL asks for; without one anybody who reaches the port may ask.
+    /// The bearer token that requests need. Without one, every client that reaches the port is admitted.
     pub token: Option<Secret>,
-    /// The bearer token of operators; it opens what the other does, too. Without one everybody is an operator.
+    /// The bearer token of operators, which also admits to everything that `token` does. Without one, every client that is
+    /// admitted is an operator.
     pub operator_token: Option<Secret>,
-    /// A bearer token that opens `/metrics` and nothing else, for those who collect them. The others open it, too.
+    /// A bearer token that admits to `/metrics` only, for monitoring systems. The other tokens admit to it, too.
     pub metrics_token: Option<Secret>,
     /// Whether `/graphiql` is served.
     pub graphiql: bool,
-    /// How much may be asked at once.
+    /// The limits on requests, connections and responses.
     pub limits: Limits,
 }
 
 impl ApiConfig {
-    /// Open to everybody who reaches the port, with the default limits.
+    /// Admits every client that reaches the port, with the default limits.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
         Self {
@@ -65,62 +67,66 @@ impl ApiConfig {
     }
 }
 
-/// How much may be asked at once. Whatever goes beyond a limit is refused with an error that names it.
+/// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Levels of fields in a query; introspection is allowed [`Limits::INTROSPECTION_DEPTH`] instead. Default 15.
+    /// The most levels of fields in a query. Introspection has [`Limits::INTROSPECTION_DEPTH`] instead. Default: 15.
     pub max_depth: usize,
-    /// The sum of what the fields of a query cost: one each, times the page for what is inside a list, and more for
-    /// what asks the database. Default 20,000.
+    /// The highest complexity of a query: one per field, multiplied by the page size inside a list, plus a cost for each
+    /// SQL statement. Default: 20,000.
     pub max_complexity: usize,
-    /// Aliases in a query. Default 100.
+    /// The most aliases in a query. Default: 100.
     pub max_aliases: usize,
-    /// Directives in a query. Default 50.
+    /// The most directives in a query. Default: 50.
     pub max_directives: usize,
-    /// Lexical tokens in a query. Default 10,000.
+    /// The most lexical tokens in a query. Default: 10,000.
     pub max_tokens: usize,
-    /// Rows in a page; at most 500. Default 500.
+    /// The most rows of a page; at most 500. Default: 500.
     pub max_page: usize,
-    /// Bytes in an answer, and in each message of a subscription. Default 16 MiB.
-    pub max_answer_bytes: usize,
-    /// Bytes in the body of a request or in a message over a WebSocket. Default 1 MiB.
+    /// The most bytes of a response, and of each message of a subscription. Default: 16 MiB.
+    pub max_response_bytes: usize,
+    /// The most bytes of a request body, and of a client's message over a WebSocket. Default: 1 MiB.
     pub max_body_bytes: usize,
-    /// How long a query or mutation may take. Default 30 s.
+    /// The timeout of a query or mutation. Default: 30 s.
     pub request_timeout: Duration,
-    /// How long a query with `minPosition` waits for the read models. Default 10 s.
+    /// How long a query with `minPosition` waits for the read models. Default: 10 s.
     pub projection_wait: Duration,
-    /// Connections over WebSocket and streams of events at the same time. Default 1,000.
+    /// The most concurrent WebSockets and event streams together. Default: 1,000.
     pub max_connections: usize,
-    /// Connections at the same time beside those of subscribers. More wait in the system's queue until one ends. Default
-    /// 1,500.
+    /// The most concurrent connections in addition to those of WebSockets and event streams. Further connections wait in the
+    /// operating system's accept queue. Default: 1,500.
     pub max_http_connections: usize,
-    /// How long a connection may take for the head of a request, counted from its opening or from the answer before; then
-    /// it is closed. So it is how long one may be idle, too. Default 30 s.
+    /// How long a connection may take to send the head of a request, counted from its start or from the previous response,
+    /// before it is closed. It is the timeout of idle connections, too. Default: 30 s.
     pub head_timeout: Duration,
-    /// Bytes in the head of a request: its first line, with the URL, and its headers. Default 64 KiB, at least 8 KiB.
+    /// The most bytes in the head of a request: the request line, with the URL, and the headers. Default: 64 KiB, at least
+    /// 8 KiB.
     pub max_head_bytes: usize,
-    /// Operations at the same time in one connection. Default 50.
+    /// The most concurrent operations of one WebSocket. Default: 50.
     pub max_operations_per_connection: usize,
-    /// How long a WebSocket may take to send `connection_init`. Default 10 s.
+    /// How long the client of a WebSocket may take to send `connection_init`. Default: 10 s.
     pub init_timeout: Duration,
-    /// How often a subscriber gets a sign of life, which says how far it has come. A WebSocket that is silent for twice
-    /// as long is closed. Default 20 s.
+    /// The interval of heartbeats to subscribers, which report their position in the log. A WebSocket whose client sends
+    /// nothing for twice this time is closed. Default: 20 s.
     pub keepalive: Duration,
-    /// How long one message to a subscriber may take; then it is told where to go on, and let go. Default 30 s.
+    /// How long sending one message to a subscriber may take. Then the subscription ends with an error that has the position
+    /// to resume from. Default: 30 s.
     pub send_timeout: Duration,
-    /// Events that a subscription reads at once. Default 500.
+    /// The most events that a subscription reads at once. Default: 500.
     pub subscription_page: usize,
-    /// And no event more once they have so many bytes: what a subscriber costs at most, beside one event. Default
-    /// 256 KiB.
+    /// The number of bytes at which such a read stops, after the event that reaches it. It bounds the memory of a
+    /// subscriber. Default: 256 KiB.
     pub subscription_page_bytes: usize,
-    /// How long open requests may take when the server shuts down. Default 10 s.
+    /// How long open requests may take to finish when the server shuts down. Default: 10 s.
     pub shutdown_timeout: Duration,
 }
 
 impl Limits {
-    /// Levels of fields below `__schema` and `__type`: what the usual introspection query needs, and a little more.
+    /// The most levels of brackets of any kind in a query, and of lists and objects in its variables.
+    pub(crate) const MAX_NESTING: usize = 60;
+    /// The most levels of fields below `__schema` and `__type`. The usual introspection query has a few less.
     pub const INTROSPECTION_DEPTH: usize = 25;
-    /// What the HTTP library reads at least, in bytes.
+    /// The smallest limit that the HTTP library supports, in bytes.
     pub(crate) const MIN_HEAD_BYTES: usize = 8192;
 }
 
@@ -133,7 +139,7 @@ impl Default for Limits {
             max_directives: 50,
             max_tokens: 10_000,
             max_page: 500,
-            max_answer_bytes: 16 * 1024 * 1024,
+            max_response_bytes: 16 * 1024 * 1024,
             max_body_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             projection_wait: Duration::from_secs(10),
@@ -157,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_matches_itself_alone_and_is_never_shown() {
+    fn a_secret_matches_only_itself_and_is_never_in_debug_output() {
         let secret = Secret::new("tea");
         assert!(secret.matches("tea"));
         for guess in ["", "te", "teas", "tea ", "TEA", "sea"] {

@@ -1,21 +1,21 @@
-//! Whether the process can do its work: asked here, answered by whoever knows.
+//! Readiness checks: defined here, implemented by the process that runs the API.
 
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-/// One thing that must work.
+/// The result of one readiness check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadyCheck {
-    /// Its name.
+    /// The name of the check.
     pub name: &'static str,
-    /// Whether it works.
+    /// Whether the check passed.
     pub ok: bool,
-    /// What was found.
+    /// What the check found, for people.
     pub detail: String,
 }
 
-/// All that must work.
+/// The readiness checks of a process.
 pub trait ReadyChecks: Send + Sync {
-    /// Looks at each of it.
+    /// Runs all checks.
     fn check(&self) -> BoxFuture<'_, Vec<ReadyCheck>>;
 }

@@ -269,15 +269,15 @@ async fn past_crossings_are_recorded_for_every_month_and_alerted_for_the_latest_
 
     let server = fixture.database.serve(&[]).await;
     let query = "query ($after: String) { budgetCrossings(first: 2, after: $after) {
-        nodes { month thresholdPercent termsVersion spent limit isDelivered alertPosition } pageInfo { endCursor } } }";
+        nodes { month thresholdPercent termsVersion spent limit raisesAlert alertPosition } pageInfo { endCursor } } }";
     let first = server.graphql(query, serde_json::json!({})).await;
     let [history, delivered] = first["budgetCrossings"]["nodes"].as_array().unwrap().as_slice() else {
         panic!("a page of two: {first}")
     };
     let shown = serde_json::json!({ "month": "2023-07", "thresholdPercent": 50, "termsVersion": 1, "spent": "6",
-                                    "limit": "10", "isDelivered": false, "alertPosition": null });
+                                    "limit": "10", "raisesAlert": false, "alertPosition": null });
     assert_eq!(*history, shown);
-    assert_eq!((&delivered["month"], &delivered["isDelivered"]), (&"2023-08".into(), &true.into()));
+    assert_eq!((&delivered["month"], &delivered["raisesAlert"]), (&"2023-08".into(), &true.into()));
     assert!(delivered["alertPosition"].is_string(), "{delivered}");
     let after = &first["budgetCrossings"]["pageInfo"]["endCursor"];
     let second = server.graphql(query, serde_json::json!({ "after": after })).await;

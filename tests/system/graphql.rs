@@ -53,7 +53,7 @@ async fn an_agent_goes_through_its_lifecycle() {
     let input = json!({ "name": "ada", "kind": "coder", "model": "gpt-4o", "labels": [{ "key": "team", "value": "a" }],
                         "at": "2023-11-15T00:13:20+02:00" });
     let select = "commandId outcome position error { code }
-        agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
+        agent { id uuid name kind model labels { key value } status reason registeredAt statusChangedAt version position }";
     let registered = command(&server, "registerAgent", input, select).await;
     let known = &registered["agent"];
     assert_eq!(registered["outcome"], "DONE");
@@ -98,7 +98,7 @@ async fn a_task_completes_and_its_calls_are_priced() {
     let id = task["task"]["id"].clone();
     for (field, input, status) in [
         ("startTask", json!({ "id": id }), "RUNNING"),
-        ("progressTask", json!({ "id": id, "percent": 40, "note": "half of it" }), "RUNNING"),
+        ("reportTaskProgress", json!({ "id": id, "percent": 40, "note": "half of it" }), "RUNNING"),
         ("completeTask", json!({ "id": id, "result": "fixed" }), "COMPLETED"),
     ] {
         let payload = command(&server, field, input, "outcome task { status }").await;
@@ -127,7 +127,7 @@ async fn a_task_completes_and_its_calls_are_priced() {
 
     let query = "query ($id: ID!, $position: Position) {
         tasks(minPosition: $position) { nodes { title agent { name } } }
-        task(id: $id, minPosition: $position) { title status percent outcome note calls { nodes { kind task { title } agent { name } } } }
+        task(id: $id, minPosition: $position) { title status progressPercent outcome progressNote calls { nodes { kind task { title } agent { name } } } }
         usageReport(by: [AGENT, MODEL], minPosition: $position) {
             nodes { keys { dimension value id name } totals { calls toolCalls cost } } total { cost calls } position
         }
@@ -137,7 +137,7 @@ async fn a_task_completes_and_its_calls_are_priced() {
     assert_eq!(names, ["ada", "ada", "ada"]);
     assert_eq!(seen["task"]["calls"]["nodes"].as_array().unwrap().len(), 2);
     assert_eq!(seen["task"]["calls"]["nodes"][0]["task"]["title"], "fix it");
-    assert_eq!((&seen["task"]["percent"], &seen["task"]["outcome"]), (&json!(100), &json!("fixed")));
+    assert_eq!((&seen["task"]["progressPercent"], &seen["task"]["outcome"]), (&json!(100), &json!("fixed")));
     assert_eq!(seen["usageReport"]["total"], json!({ "cost": "0.004", "calls": 1 }));
     let row = &seen["usageReport"]["nodes"][0];
     assert_eq!(row["keys"][0]["name"], "ada");
@@ -252,8 +252,8 @@ async fn refusals_are_typed_and_write_nothing() {
         ("submitTask", json!({ "title": "other", "agentId": ada, "id": task }), "ALREADY_SUBMITTED"),
         ("startTask", json!({ "id": unknown }), "NOT_SUBMITTED"),
         ("completeTask", json!({ "id": task }), "NOT_POSSIBLE"),
-        ("progressTask", json!({ "id": task, "percent": 1000 }), "BAD_PERCENT"),
-        ("progressTask", json!({ "id": task, "percent": 101 }), "BAD_PERCENT"),
+        ("reportTaskProgress", json!({ "id": task, "percent": 1000 }), "BAD_PERCENT"),
+        ("reportTaskProgress", json!({ "id": task, "percent": 101 }), "BAD_PERCENT"),
         ("reportCall", json!({}), "NO_MODEL"),
         ("reportCall", json!({ "kind": "TOOL" }), "NO_TOOL"),
         ("reportCall", json!({ "model": "m", "reportedCost": "-1" }), "NEGATIVE_COST"),

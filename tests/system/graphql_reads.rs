@@ -109,7 +109,7 @@ async fn an_agent_is_read_as_of_a_position_or_time() {
     command(&server, "activateAgent", json!({ "id": id }), "outcome").await;
     let between = recorded_at(&server, first + 1).await;
     command(&server, "pauseAgent", json!({ "id": id, "reason": "so" }), "outcome").await;
-    let query = "query ($id: ID!, $asOf: AsOf!) { agent(id: $id, asOf: $asOf) { status reason version changedAt } }";
+    let query = "query ($id: ID!, $asOf: AsOf!) { agent(id: $id, asOf: $asOf) { status reason version statusChangedAt } }";
     for (as_of, status) in [
         (json!({ "position": (first - 1).to_string() }), Value::Null),
         (json!({ "position": first }), json!("REGISTERED")),
@@ -124,7 +124,7 @@ async fn an_agent_is_read_as_of_a_position_or_time() {
     // Reading as of the head equals reading the present.
     let same = "query ($id: ID!) {
         now: agent(id: $id, minPosition: POSITION) { ...All } then: agent(id: $id, asOf: { position: POSITION }) { ...All }
-    } fragment All on Agent { id uuid name kind model labels { key value } status reason registeredAt changedAt version position }";
+    } fragment All on Agent { id uuid name kind model labels { key value } status reason registeredAt statusChangedAt version position }";
     let seen = server.graphql(&same.replace("POSITION", &(first + 2).to_string()), json!({ "id": id })).await;
     assert_eq!(seen["now"], seen["then"]);
     let both = json!({ "id": id, "asOf": { "position": 1, "time": "2001-01-01T00:00:00Z" } });

@@ -25,7 +25,7 @@ async fn only_the_operator_token_may_manage_projections() {
         ("rebuildProjection(name: \"x\") { name }".to_owned(), "UNKNOWN_PROJECTION"),
         ("compareProjection(name: \"x\") { same }".to_owned(), "UNKNOWN_PROJECTION"),
         ("switchProjection(name: \"x\") { name }".to_owned(), "UNKNOWN_PROJECTION"),
-        ("dropProjectionVersion(name: \"x\", version: OLD) { name }".to_owned(), "UNKNOWN_PROJECTION"),
+        ("dropProjectionVersion(name: \"x\", version: PREVIOUS) { name }".to_owned(), "UNKNOWN_PROJECTION"),
     ] {
         let mutation = format!("mutation {{ {mutation} }}");
         assert_eq!(code(&ask("tea", &mutation).await), "FORBIDDEN", "{mutation}");
@@ -60,11 +60,11 @@ async fn operators_rebuild_compare_switch_and_drop_a_projection_version() {
         same columns differences { key } tables { table liveRows nextRows same } } }";
     let compared = &server.graphql(compare, name.clone()).await["compareProjection"];
     assert_eq!((&compared["same"], &compared["tables"][0]["nextRows"]), (&json!(true), &json!(37)), "{compared}");
-    let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion oldVersion } }";
+    let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion previousVersion } }";
     let switched = &server.graphql(switch, name.clone()).await["switchProjection"];
-    assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "oldVersion": 1 }));
-    let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: OLD) { oldVersion } }";
-    assert_eq!(server.graphql(dropping, name).await["dropProjectionVersion"]["oldVersion"], json!(null));
+    assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "previousVersion": 1 }));
+    let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: PREVIOUS) { previousVersion } }";
+    assert_eq!(server.graphql(dropping, name).await["dropProjectionVersion"]["previousVersion"], json!(null));
     let unknown = server.graphql_response("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
     assert_eq!(unknown["errors"][0]["extensions"]["reason"], "UNKNOWN_PROJECTION");
     let resume = "mutation { resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" }) { parked } }";

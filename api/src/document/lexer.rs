@@ -1,12 +1,12 @@
 //! Lexical tokens, by section 2.1 and appendix B of the GraphQL specification.
 //!
-//! Whatever is no token is an error with its position. Strings may hold any character, as in the edition of September
-//! 2025, which also has the escapes `\u{…}` and surrogate pairs.
+//! Any other text is an error with its position. Strings may contain any character, as in the edition of September 2025,
+//! which also has the escapes `\u{…}` and surrogate pairs.
 
-use crate::limits::refusal;
+use crate::request_error::request_error;
 use async_graphql::{Pos, ServerError};
 
-/// The longest name, in bytes. Errors repeat names, some of them once for each variable.
+/// The longest name, in bytes. Errors contain names, some of them once for each variable.
 pub(super) const MAX_NAME_BYTES: usize = 256;
 
 /// A token, without its position.
@@ -17,7 +17,7 @@ pub(super) enum Token<'a> {
     /// `...`
     Spread,
     Name(&'a str),
-    /// An integer or a float, as it is written.
+    /// An integer or a float, as text.
     Number(&'a str),
     /// The value of a string or block string.
     String(String),
@@ -41,16 +41,16 @@ impl std::fmt::Display for Token<'_> {
 /// Reads tokens from a text, each byte once.
 pub(super) struct Lexer<'a> {
     text: &'a str,
-    /// Where the next token is looked for.
+    /// The offset of the next byte to read.
     at: usize,
-    /// A place at or before `at`, with its line and column.
+    /// An offset at or before `at`, with its line and column.
     known: (usize, Pos),
     tokens: usize,
     max_tokens: usize,
 }
 
 pub(super) fn syntax_error(message: impl Into<String>, at: Pos) -> ServerError {
-    refusal("GRAPHQL_PARSE_FAILED", message, Some(at))
+    request_error("GRAPHQL_PARSE_FAILED", message, Some(at))
 }
 
 impl<'a> Lexer<'a> {
@@ -66,8 +66,8 @@ impl<'a> Lexer<'a> {
         let Some(&first) = self.rest().first() else { return Ok((Token::End, pos)) };
         self.tokens += 1;
         if self.tokens > self.max_tokens {
-            let message = format!("the query has more than {} tokens", self.max_tokens);
-            return Err(refusal("TOO_MANY_TOKENS", message, Some(pos)));
+            let message = format!("the query has more than {} tokens, which is the limit", self.max_tokens);
+            return Err(request_error("TOO_MANY_TOKENS", message, Some(pos)));
         }
         let token = match first {
             b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}' => {
@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(self.at + ahead).copied()
     }
 
-    /// The text from a byte up to where the lexer is; both are ends of characters.
+    /// The text from an offset up to the next byte to read; both are boundaries of characters.
     fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
         self.at += rest.iter().position(|&byte| !wanted(byte)).unwrap_or(rest.len());
     }
 
-    /// White space, line terminators, commas, comments and byte order marks.
+    /// Skips white space, line terminators, commas, comments and byte order marks.
     fn skip_ignored(&mut self) {
         loop {
             match self.rest() {
@@ -119,7 +119,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The line and column of a byte, counted from the place that was asked for last.
+    /// The line and column of an offset, counted from the last offset for which they were computed.
     fn position(&mut self, offset: usize) -> Pos {
         let (from, mut pos) = self.known;
         let bytes = self.text.as_bytes();
@@ -135,7 +135,7 @@ impl<'a> Lexer<'a> {
         pos
     }
 
-    /// An error at the byte where the lexer is.
+    /// An error at the next byte to read.
     fn error_here(&mut self, message: impl Into<String>) -> ServerError {
         let at = self.position(self.at);
         syntax_error(message, at)
@@ -145,7 +145,7 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         self.skip_while(is_name_continue);
         if self.at - start > MAX_NAME_BYTES {
-            return Err(syntax_error(format!("a name has more than {MAX_NAME_BYTES} bytes"), pos));
+            return Err(syntax_error(format!("a name has more than {MAX_NAME_BYTES} bytes, which is the limit"), pos));
         }
         Ok(self.since(start))
     }
@@ -172,14 +172,14 @@ impl<'a> Lexer<'a> {
             self.digits()?;
         }
         if self.peek(0).is_some_and(|next| next == b'.' || is_name_continue(next)) {
-            return Err(syntax_error("a number is followed by something that does not belong to it", pos));
+            return Err(syntax_error("invalid number: unexpected character after it", pos));
         }
         Ok(self.since(start))
     }
 
     fn digits(&mut self) -> Result<(), ServerError> {
         if !self.peek(0).is_some_and(|next| next.is_ascii_digit()) {
-            return Err(self.error_here("a digit is missing in a number"));
+            return Err(self.error_here("invalid number: expected a digit"));
         }
         self.skip_while(|byte| byte.is_ascii_digit());
         Ok(())
@@ -202,7 +202,7 @@ impl<'a> Lexer<'a> {
                     return Ok(value);
                 }
                 Some(b'\\') => value.push(self.escape()?),
-                _ => return Err(self.error_here("a string does not end on its line")),
+                _ => return Err(self.error_here("unterminated string: expected `\"` before the end of the line")),
             }
         }
     }
@@ -216,7 +216,7 @@ impl<'a> Lexer<'a> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => return self.unicode_escape(),
-            _ => return Err(self.error_here("an unknown escape in a string")),
+            _ => return Err(self.error_here("invalid string: unknown escape sequence")),
         };
         self.at += 2;
         Ok(escaped)
@@ -227,7 +227,7 @@ impl<'a> Lexer<'a> {
         let (code, length) =
             if is_braced { self.braced_hex() } else { self.four_hex(2).map_or((None, 0), |c| (Some(c), 6)) };
         let (code, length) = match code {
-            // Two escapes stand for one character beyond U+FFFF.
+            // Two escapes are one character beyond U+FFFF.
             Some(leading @ 0xD800..=0xDBFF) if !is_braced => match self.trailing_surrogate() {
                 Some(trailing) => (Some(0x10000 + ((leading - 0xD800) << 10) + (trailing - 0xDC00)), 12),
                 None => (None, 0),
@@ -235,13 +235,13 @@ impl<'a> Lexer<'a> {
             code => (code, length),
         };
         let Some(escaped) = code.and_then(char::from_u32) else {
-            return Err(self.error_here("an escape in a string is no Unicode character"));
+            return Err(self.error_here("invalid string: an escape sequence is not a Unicode character"));
         };
         self.at += length;
         Ok(escaped)
     }
 
-    /// The four hexadecimal digits of an escape, so far ahead.
+    /// The number in the four hexadecimal digits of an escape, at an offset from the next byte to read.
     fn four_hex(&self, ahead: usize) -> Option<u32> {
         (ahead..ahead + 4).try_fold(0, |code, ahead| Some((code << 4) | hex_digit(self.peek(ahead)?)?))
     }
@@ -251,10 +251,10 @@ impl<'a> Lexer<'a> {
         self.four_hex(8).filter(|code| is_escape && (0xDC00..=0xDFFF).contains(code))
     }
 
-    /// The code in `\u{…}`, if it is one, and the length of the whole escape.
+    /// The code point in `\u{…}`, if there is one, and the length of the escape.
     fn braced_hex(&self) -> (Option<u32>, usize) {
         let digits = self.rest().get(3..).unwrap_or_default();
-        // More digits are leading zeros; nobody writes so many.
+        // Further digits could only be leading zeros, and are rejected.
         let length = digits.iter().take(9).position(|&byte| byte == b'}').filter(|&length| length > 0);
         let Some(length) = length else { return (None, 0) };
         let code = digits.iter().take(length).try_fold(0_u32, |code, &digit| Some((code << 4) | hex_digit(digit)?));
@@ -280,7 +280,7 @@ impl<'a> Lexer<'a> {
                     raw.push(char::from(*other));
                     self.at += 1;
                 }
-                [] => return Err(self.error_here("a block string does not end")),
+                [] => return Err(self.error_here("unterminated block string")),
             }
         }
     }
@@ -298,8 +298,8 @@ fn is_name_continue(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The value of a block string: without common indentation, and without blank lines at either end
-/// (`BlockStringValue` of the specification).
+/// Removes the common indentation of a block string, and blank lines at both ends (`BlockStringValue` of the
+/// specification).
 fn dedent(raw: &str) -> String {
     let lines: Vec<&str> = raw.split("\r\n").flat_map(|part| part.split(['\r', '\n'])).collect();
     let indent_of = |line: &str| line.bytes().position(|byte| byte != b' ' && byte != b'\t');
@@ -311,7 +311,7 @@ fn dedent(raw: &str) -> String {
         if number > first {
             value.push('\n');
         }
-        // A line of blanks may be shorter than the indentation of the others.
+        // A blank line may be shorter than the common indentation.
         let from = if number == 0 { 0 } else { common };
         value.push_str(line.get(from..).unwrap_or_default());
     }
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_told_apart_and_the_rest_is_ignored() {
+    fn tokens_are_recognized_and_ignored_characters_are_skipped() {
         let read = tokens("\u{feff}{ a:b,,#\u{0} x\r... -1.5e+3 \"\"}").unwrap();
         let expected = [
             Token::Punctuator('{'),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn text_that_is_not_a_token_is_rejected() {
         for bad in [
             "..",
             ".",
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_read() {
+    fn escapes_are_decoded() {
         assert_eq!(
             string(r#""\"\\\/\b\f\n\r\t\u00e9 \u{1F600} \uD83D\uDE00""#).unwrap(),
             "\"\\/\u{8}\u{c}\n\r\té 😀 😀"
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn block_strings_lose_their_indentation_and_keep_the_rest() {
+    fn block_strings_lose_only_their_common_indentation() {
         assert_eq!(string("\"\"\"a\"\"\"").unwrap(), "a");
         assert_eq!(string("\"\"\"\n    a\r\n      b\r  \n    c\n\n\"\"\"").unwrap(), "a\n  b\n\nc");
         assert_eq!(string("\"\"\" \\\"\"\" \\n \"\" \"\"\"").unwrap(), " \"\"\" \\n \"\" ");

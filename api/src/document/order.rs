@@ -1,9 +1,9 @@
-//! The order of the fields in an answer: that of the selection, by section 7.2.2 of the GraphQL specification.
+//! Sorts the fields of a response by the selection, as section 7.2.2 of the GraphQL specification requires.
 //!
-//! The executor resolves fields at the same time and writes them in the order in which they are ready. Here they are
-//! sorted by the document: fields that are selected several times stand where they are selected first, and fragments
-//! stand where they are spread, if they apply to the object. Which type an object has is asked for beside a client's own
-//! selections, under a key that no client can write.
+//! The executor resolves fields concurrently and returns them in the order in which they complete. Here they are sorted by
+//! the document: a field that is selected several times has the position of its first selection, and a fragment the
+//! position of its spread, if it applies to the object. The types of objects are selected in addition to the client's
+//! selections, under a key that a client cannot write.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
@@ -12,7 +12,7 @@ use async_graphql_value::Value as InputValue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The key of an object's type in a response. A blank is in no name.
+/// The response key of an object's type. It contains a space, which no name does.
 const TYPE_KEY: &str = " type";
 
 /// The interfaces of each object type.
@@ -20,7 +20,7 @@ const TYPE_KEY: &str = " type";
 pub(crate) struct Interfaces(HashMap<String, HashSet<String>>);
 
 impl Interfaces {
-    /// Those of a schema in GraphQL's own language, as the library writes it.
+    /// Reads them from a schema in the schema definition language, as the library formats it.
     pub(crate) fn of_sdl(sdl: &str) -> Self {
         let declared = sdl.lines().filter_map(|line| {
             let (name, interfaces) = line.strip_prefix("type ")?.strip_suffix(" {")?.split_once(" implements ")?;
@@ -35,42 +35,42 @@ impl Interfaces {
     }
 }
 
-/// The order in which an operation asks for fields.
-pub(crate) struct Order {
+/// The selections of an operation, by which its response is sorted.
+pub(crate) struct SelectionOrder {
     selection_set: SelectionSet,
     fragments: HashMap<Name, Positioned<FragmentDefinition>>,
     variables: Variables,
     interfaces: Arc<Interfaces>,
 }
 
-/// Keys in their order, each with what is selected inside it.
+/// Response keys in order, each with the selections inside it.
 type Plan<'a> = IndexMap<&'a str, Vec<&'a SelectionSet>>;
 
-/// The plan for objects of one type, kept for the next object of the same list.
+/// The plan for objects of one type, reused for the next object of the same list.
 type LastPlan<'a> = Option<(Option<Value>, Plan<'a>)>;
 
-impl Order {
+impl SelectionOrder {
     pub(crate) fn new(
         selection_set: &SelectionSet,
         document: &ExecutableDocument,
         variables: &Variables,
         interfaces: Arc<Interfaces>,
     ) -> Self {
-        // Of the variables only conditions are looked at.
+        // Only conditions are evaluated, which are booleans.
         let conditions = variables.iter().filter(|(_, value)| matches!(value, Value::Boolean(_)));
         let conditions: Vec<_> = conditions.map(|(name, value)| (name.clone(), value.clone())).collect();
         let variables = Variables::from_value(Value::Object(conditions.into_iter().collect()));
         Self { selection_set: selection_set.clone(), fragments: document.fragments.clone(), variables, interfaces }
     }
 
-    /// Puts the fields of a response in order.
+    /// Sorts the fields of a response.
     pub(crate) fn apply(&self, response: &mut Response) {
         self.sort(&mut response.data, &[&self.selection_set]);
     }
 
-    /// The nesting of a response is that of its document, which is bounded.
+    /// The recursion is bounded, because the nesting of a response is that of its document.
     fn sort<'a>(&'a self, value: &mut Value, sets: &[&'a SelectionSet]) {
-        // Without a selection it is a scalar, be it one of JSON.
+        // A value without selections is a scalar, possibly one of JSON.
         if !sets.is_empty() {
             self.sort_with(value, sets, &mut None);
         }
@@ -105,7 +105,7 @@ impl Order {
                 sorted.insert(name, value);
             }
         }
-        // Nothing is left that was selected; were there anything, it would not be lost.
+        // Every selected field is in the plan. A field that is not, is kept.
         sorted.extend(std::mem::take(fields));
         *fields = sorted;
         *last = Some((object, plan));
@@ -175,29 +175,29 @@ impl Order {
     }
 }
 
-/// Asks for the type of each object on which it depends what is selected.
-pub(crate) fn ask_for_types(document: &mut ExecutableDocument) {
+/// Selects the type of every object whose selections depend on it.
+pub(crate) fn select_types(document: &mut ExecutableDocument) {
     for fragment in document.fragments.values_mut() {
-        ask_in_set(&mut fragment.node.selection_set);
+        select_in_set(&mut fragment.node.selection_set);
     }
     match &mut document.operations {
         async_graphql::parser::types::DocumentOperations::Single(operation) => {
-            ask_in_set(&mut operation.node.selection_set);
+            select_in_set(&mut operation.node.selection_set);
         }
         async_graphql::parser::types::DocumentOperations::Multiple(operations) => {
-            operations.values_mut().for_each(|operation| ask_in_set(&mut operation.node.selection_set));
+            operations.values_mut().for_each(|operation| select_in_set(&mut operation.node.selection_set));
         }
     }
 }
 
-fn ask_in_set(set: &mut Positioned<SelectionSet>) {
+fn select_in_set(set: &mut Positioned<SelectionSet>) {
     let mut depends = false;
     for selection in &mut set.node.items {
         match &mut selection.node {
-            Selection::Field(field) => ask_in_set(&mut field.node.selection_set),
+            Selection::Field(field) => select_in_set(&mut field.node.selection_set),
             Selection::InlineFragment(fragment) => {
                 depends |= fragment.node.type_condition.is_some();
-                ask_in_set(&mut fragment.node.selection_set);
+                select_in_set(&mut fragment.node.selection_set);
             }
             Selection::FragmentSpread(_) => depends = true,
         }
@@ -222,7 +222,7 @@ fn type_name(at: Pos) -> Positioned<Selection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::config::Limits;
     use async_graphql::parser::types::DocumentOperations;
     use async_graphql::{EmptyMutation, EmptySubscription, Interface, Object, Schema, SimpleObject};
     use serde_json::json;
@@ -250,9 +250,9 @@ mod tests {
 
     struct Query;
 
-    /// Resolves after others, the more so the longer.
-    async fn later(turns: usize) {
-        for _ in 0..turns {
+    /// Yields to other resolvers.
+    async fn later(yields: usize) {
+        for _ in 0..yields {
             tokio::task::yield_now().await;
         }
     }
@@ -273,15 +273,15 @@ mod tests {
         }
     }
 
-    async fn answer(query: &str, variables: serde_json::Value) -> String {
+    async fn execute(query: &str, variables: serde_json::Value) -> String {
         let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
         let mut document = super::super::parse(query, &Limits::default()).unwrap();
         let DocumentOperations::Single(operation) = &document.operations else { panic!("{query}") };
         let set = operation.node.selection_set.node.clone();
         let variables = Variables::from_json(variables);
         let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
-        let order = Order::new(&set, &document, &variables, interfaces);
-        ask_for_types(&mut document);
+        let order = SelectionOrder::new(&set, &document, &variables, interfaces);
+        select_types(&mut document);
         let mut request = async_graphql::Request::new("").variables(variables);
         request.set_parsed_query(document);
         let mut response = schema.execute(request).await;
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_keys_of_an_answer_come_in_the_order_of_the_selection() {
+    async fn the_keys_of_a_response_have_the_order_of_the_selection() {
         let none = json!({});
         for (query, expected) in [
             ("{ slow fast }", r#"{"slow":1,"fast":2}"#),
@@ -312,15 +312,15 @@ mod tests {
                 r#"{"__schema":{"queryType":{"name":"Query","kind":"OBJECT"}},"fast":2,"__typename":"Query"}"#,
             ),
         ] {
-            assert_eq!(answer(query, none.clone()).await, expected, "{query}");
+            assert_eq!(execute(query, none.clone()).await, expected, "{query}");
         }
     }
 
     #[tokio::test]
-    async fn fields_that_are_left_out_do_not_count_for_the_order() {
+    async fn skipped_fields_do_not_affect_the_order() {
         let query = "query ($no: Boolean!) { fast @include(if: $no) slow ...F @skip(if: true) fast } fragment F on Query { fast }";
-        assert_eq!(answer(query, json!({ "no": false })).await, r#"{"slow":1,"fast":2}"#);
-        assert_eq!(answer(query, json!({ "no": true })).await, r#"{"fast":2,"slow":1}"#);
+        assert_eq!(execute(query, json!({ "no": false })).await, r#"{"slow":1,"fast":2}"#);
+        assert_eq!(execute(query, json!({ "no": true })).await, r#"{"fast":2,"slow":1}"#);
     }
 
     #[test]

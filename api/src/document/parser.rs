@@ -1,8 +1,8 @@
 //! Executable documents, by section 2 of the GraphQL specification, as `async-graphql` represents them.
 
 use super::lexer::{Lexer, Token, syntax_error};
-use crate::Limits;
-use crate::limits::{MAX_NESTING, refusal};
+use crate::config::Limits;
+use crate::request_error::request_error;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
     BaseType, Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, FragmentSpread,
@@ -17,10 +17,10 @@ use std::collections::hash_map::Entry;
 type Parsed<T> = Result<T, ServerError>;
 type Operations = HashMap<Name, Positioned<OperationDefinition>>;
 
-/// Arguments in the order in which they are written.
+/// Arguments in the order of the text.
 type Arguments = Vec<(Positioned<Name>, Positioned<InputValue>)>;
 
-/// Where a value stands: variables are allowed in some places only.
+/// Whether a value may contain variables.
 #[derive(Clone, Copy, PartialEq)]
 enum Values {
     Constant,
@@ -44,8 +44,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// Takes the next token.
-    fn take(&mut self) -> Parsed<Token<'a>> {
+    /// Consumes the next token.
+    fn next(&mut self) -> Parsed<Token<'a>> {
         let (token, at) = self.lexer.next()?;
         self.at = at;
         Ok(std::mem::replace(&mut self.token, token))
@@ -59,13 +59,13 @@ impl<'a> Parser<'a> {
         self.token == Token::Name(word)
     }
 
-    /// Takes the next token if it is this one.
-    fn take_if(&mut self, punctuator: char) -> Parsed<bool> {
-        let is_it = self.is(punctuator);
-        if is_it {
-            self.take()?;
+    /// Consumes the next token if it is this punctuator.
+    fn next_if(&mut self, punctuator: char) -> Parsed<bool> {
+        let matches = self.is(punctuator);
+        if matches {
+            self.next()?;
         }
-        Ok(is_it)
+        Ok(matches)
     }
 
     fn unexpected<T>(&self, wanted: &str) -> Parsed<T> {
@@ -73,34 +73,36 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, punctuator: char) -> Parsed<()> {
-        if self.take_if(punctuator)? { Ok(()) } else { self.unexpected(&format!("`{punctuator}`")) }
+        if self.next_if(punctuator)? { Ok(()) } else { self.unexpected(&format!("`{punctuator}`")) }
     }
 
-    /// Takes an opening bracket, items until the closing one, and that; `least` is how many items there must be.
+    /// Parses an opening bracket, at least `min` items, and the closing bracket.
     fn bracketed<T>(
         &mut self,
         (open, close): (char, char),
-        least: usize,
+        min: usize,
         mut item: impl FnMut(&mut Self) -> Parsed<T>,
     ) -> Parsed<Vec<T>> {
         let at = self.at;
         self.expect(open)?;
-        self.enter(at)?;
+        self.nest(at)?;
         let mut items = Vec::new();
-        while items.len() < least || !self.is(close) {
+        while items.len() < min || !self.is(close) {
             items.push(item(self)?);
         }
         self.nesting -= 1;
-        self.take()?;
+        self.next()?;
         Ok(items)
     }
 
-    fn enter(&mut self, at: Pos) -> Parsed<()> {
+    /// Counts one more level of brackets.
+    fn nest(&mut self, at: Pos) -> Parsed<()> {
         self.nesting += 1;
-        if self.nesting > MAX_NESTING {
-            let limit = self.max_depth;
-            let message = format!("the query is nested more than {MAX_NESTING} levels deep, {limit} are allowed");
-            return Err(refusal("TOO_DEEP", message, Some(at)));
+        if self.nesting > Limits::MAX_NESTING {
+            let (nesting, depth) = (Limits::MAX_NESTING, self.max_depth);
+            let message =
+                format!("the query is nested more than {nesting} levels deep; the limit is {depth} levels of fields");
+            return Err(request_error("TOO_DEEP", message, Some(at)));
         }
         Ok(())
     }
@@ -120,13 +122,13 @@ impl<'a> Parser<'a> {
             let operation = Positioned::new(operation, at);
             match name {
                 Some(name) => insert_once(&mut named, name, operation, "operation")?,
-                None if anonymous.is_some() => return Err(not_alone(at)),
+                None if anonymous.is_some() => return Err(not_the_only_operation(at)),
                 None => anonymous = Some(operation),
             }
         }
         let operations = match anonymous {
             Some(anonymous) if named.is_empty() => DocumentOperations::Single(anonymous),
-            Some(anonymous) => return Err(not_alone(anonymous.pos)),
+            Some(anonymous) => return Err(not_the_only_operation(anonymous.pos)),
             None if named.is_empty() => return Err(syntax_error("the query has no operation", self.at)),
             None => DocumentOperations::Multiple(named),
         };
@@ -146,7 +148,7 @@ impl<'a> Parser<'a> {
             Token::Name("subscription") => OperationType::Subscription,
             _ => return self.unexpected("`query`, `mutation`, `subscription`, `fragment` or `{`"),
         };
-        self.take()?;
+        self.next()?;
         let name = if matches!(self.token, Token::Name(_)) { Some(self.name()?.node) } else { None };
         let variable_definitions =
             if self.is('(') { self.bracketed(('(', ')'), 1, Self::variable_definition)? } else { Vec::new() };
@@ -156,7 +158,7 @@ impl<'a> Parser<'a> {
     }
 
     fn fragment(&mut self) -> Parsed<(Name, FragmentDefinition)> {
-        self.take()?;
+        self.next()?;
         if self.is_word("on") {
             return self.unexpected("the name of a fragment");
         }
@@ -170,10 +172,10 @@ impl<'a> Parser<'a> {
         Ok((name, FragmentDefinition { type_condition, directives, selection_set }))
     }
 
-    /// `on` is the next token.
+    /// Parses `on` and a type.
     fn type_condition(&mut self) -> Parsed<Positioned<TypeCondition>> {
         let at = self.at;
-        self.take()?;
+        self.next()?;
         Ok(Positioned::new(TypeCondition { on: self.name()? }, at))
     }
 
@@ -184,10 +186,10 @@ impl<'a> Parser<'a> {
         self.expect(':')?;
         let type_at = self.at;
         let var_type = Positioned::new(self.r#type()?, type_at);
-        let default_value = if self.take_if('=')? {
+        let default_value = if self.next_if('=')? {
             let value_at = self.at;
             let value = self.value(Values::Constant)?.into_const();
-            // Constants have no variables.
+            // A constant contains no variables, so the conversion succeeds.
             let Some(value) = value else { return self.unexpected("a constant") };
             Some(Positioned::new(value, value_at))
         } else {
@@ -200,8 +202,8 @@ impl<'a> Parser<'a> {
     fn r#type(&mut self) -> Parsed<Type> {
         let base = if self.is('[') {
             let at = self.at;
-            self.take()?;
-            self.enter(at)?;
+            self.next()?;
+            self.nest(at)?;
             let item = self.r#type()?;
             self.nesting -= 1;
             self.expect(']')?;
@@ -209,7 +211,7 @@ impl<'a> Parser<'a> {
         } else {
             BaseType::Named(self.name()?.node)
         };
-        let nullable = !self.take_if('!')?;
+        let nullable = !self.next_if('!')?;
         Ok(Type { base, nullable })
     }
 
@@ -222,7 +224,7 @@ impl<'a> Parser<'a> {
     fn selection(&mut self) -> Parsed<Positioned<Selection>> {
         let at = self.at;
         let selection = if self.token == Token::Spread {
-            self.take()?;
+            self.next()?;
             self.spread(at)?
         } else {
             Selection::Field(Positioned::new(self.field()?, at))
@@ -230,7 +232,7 @@ impl<'a> Parser<'a> {
         Ok(Positioned::new(selection, at))
     }
 
-    /// What follows `...`.
+    /// Parses what follows `...`.
     fn spread(&mut self, at: Pos) -> Parsed<Selection> {
         if matches!(self.token, Token::Name(_)) && !self.is_word("on") {
             let fragment_name = self.name()?;
@@ -246,7 +248,7 @@ impl<'a> Parser<'a> {
 
     fn field(&mut self) -> Parsed<Field> {
         let first = self.name()?;
-        let (alias, name) = if self.take_if(':')? { (Some(first), self.name()?) } else { (None, first) };
+        let (alias, name) = if self.next_if(':')? { (Some(first), self.name()?) } else { (None, first) };
         let arguments = self.arguments(Values::WithVariables)?;
         let directives = self.directives(Values::WithVariables)?;
         let selection_set = if self.is('{') { self.selection_set()? } else { Positioned::default() };
@@ -257,7 +259,7 @@ impl<'a> Parser<'a> {
         let mut directives = Vec::new();
         while self.is('@') {
             let at = self.at;
-            self.take()?;
+            self.next()?;
             let directive = Directive { name: self.name()?, arguments: self.arguments(values)? };
             directives.push(Positioned::new(directive, at));
         }
@@ -279,14 +281,14 @@ impl<'a> Parser<'a> {
     fn name(&mut self) -> Parsed<Positioned<Name>> {
         let Token::Name(name) = self.token else { return self.unexpected("a name") };
         let at = self.at;
-        self.take()?;
+        self.next()?;
         Ok(Positioned::new(Name::new(name), at))
     }
 
     fn value(&mut self, values: Values) -> Parsed<InputValue> {
         match self.token {
             Token::Punctuator('$') if values == Values::WithVariables => {
-                self.take()?;
+                self.next()?;
                 Ok(InputValue::Variable(self.name()?.node))
             }
             Token::Punctuator('[') => {
@@ -306,7 +308,7 @@ impl<'a> Parser<'a> {
         let mut object = IndexMap::with_capacity(fields.len());
         for (name, value) in fields {
             if object.contains_key(&name.node) {
-                return Err(syntax_error(format!("the field `{}` is given twice in one object", name.node), name.pos));
+                return Err(syntax_error(format!("the field `{}` occurs twice in an object", name.node), name.pos));
             }
             object.insert(name.node, value);
         }
@@ -319,7 +321,7 @@ impl<'a> Parser<'a> {
             Token::Name(_) | Token::Number(_) | Token::String(_) => {}
             _ => return self.unexpected("a value"),
         }
-        Ok(match self.take()? {
+        Ok(match self.next()? {
             Token::String(text) => InputValue::String(text),
             Token::Number(text) => {
                 let number = text.parse().map_err(|_| syntax_error("a number is out of range", at))?;
@@ -333,8 +335,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn not_alone(at: Pos) -> ServerError {
-    syntax_error("an operation without a name is not the only one", at)
+fn not_the_only_operation(at: Pos) -> ServerError {
+    syntax_error("an operation without a name must be the only operation", at)
 }
 
 fn insert_once<T>(

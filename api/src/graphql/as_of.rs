@@ -1,33 +1,29 @@
-//! Time travel: an object as it was.
+//! Time travel: an object as it was at a position or time, folded from the events of its stream.
 
-use super::Services;
 use super::errors;
 use super::scalars::{Position, Timestamp};
-use crate::caller::Caller;
+use super::services::{caller, services};
 use async_graphql::{Context, OneofObject, Result};
 use projections::StreamRow;
-use std::sync::Arc;
 use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
-/// As of when an object is asked for: either of the two.
+/// A point in the history of an object. Give exactly one of the two.
 #[derive(Debug, Clone, Copy, OneofObject)]
 pub(crate) enum AsOf {
-    /// Up to and including a position of the log.
+    /// Includes every event up to and including this position of the log.
     Position(Position),
-    /// All that was recorded up to and including a time.
+    /// Includes every event that was recorded at or before this time.
     Time(Timestamp),
 }
 
-/// The row as it was; none if it was not there yet.
+/// Reads a row as it was at a point in its history; none if it did not exist yet.
 pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
-    let services = ctx.data::<Arc<Services>>()?;
-    let caller = ctx.data::<Caller>()?;
-    let stream = StreamKey { tenant: caller.tenant.clone(), category: R::CATEGORY.into(), id };
+    let stream = StreamKey { tenant: caller(ctx)?.tenant.clone(), category: R::CATEGORY.into(), id };
     let within = |event: &RecordedEvent| match as_of {
         AsOf::Position(position) => event.position <= position.0,
         AsOf::Time(time) => event.recorded_at <= time.0,
     };
-    let row = projections::as_of(services.commands.log(), &stream, within).await;
+    let row = projections::as_of(services(ctx)?.commands.log(), &stream, within).await;
     row.map_err(|error| errors::history(&error))
 }

@@ -1,61 +1,68 @@
-//! Pages of lists, in the form of Relay connections.
+//! Pages of lists, as Relay connections.
 //!
-//! A cursor is a row's own place in the order of its list, so that pages stay right while rows come and go.
+//! A cursor encodes the sort key of a row, so that pagination is stable while rows are inserted and removed.
 
-use super::Services;
 use super::errors::bad_input;
+use super::scalars::parse_position;
+use super::services::services;
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, OutputType, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
 use projections::{Cursor, Page};
-use std::sync::Arc;
 use uuid::Uuid;
 
-/// The rows of a page where none are asked for.
+/// The page size without `first`.
 pub(crate) const DEFAULT_PAGE: i32 = 50;
-/// The years that a cursor may lie in: more than any row does, and less than PostgreSQL's range from 4713 BC on.
+/// The years of valid cursors: a superset of those of stored rows, and within the range of PostgreSQL's timestamps.
 const CURSOR_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-/// What a text of up to 64 KiB costs: so much may have to be kept of each row until the answer is written.
+/// The complexity of a text field of up to 64 KiB, which is buffered for each row until the response is written.
 pub(crate) const LARGE_TEXT_COST: usize = 16;
-/// What asking the database costs, in the currency of [`crate::Limits::max_complexity`].
+/// The complexity of one SQL statement, in the unit of [`crate::config::Limits::max_complexity`].
 pub(crate) const STATEMENT_COST: usize = 10;
 
-/// What a list costs: one statement, and each row of the page.
+/// The complexity of a list: one statement, and the selected fields of each row of the page.
 pub(crate) fn cost(first: Option<i32>, child_complexity: usize) -> usize {
     let rows = usize::try_from(first.unwrap_or(DEFAULT_PAGE)).unwrap_or(0);
     rows.saturating_mul(child_complexity).saturating_add(STATEMENT_COST)
 }
 
-/// How many rows are asked for, if it is within the limit.
+/// Checks `first` and returns the page size.
+///
+/// # Errors
+/// `BAD_PAGE_SIZE` if it is not between 1 and [`crate::config::Limits::max_page`].
 pub(crate) fn size(ctx: &Context<'_>, first: Option<i32>) -> Result<usize> {
-    let limit = ctx.data::<Arc<Services>>()?.limits.max_page;
-    check_size(first, limit)
+    check_size(first, services(ctx)?.limits.max_page)
 }
 
 fn check_size(first: Option<i32>, limit: usize) -> Result<usize> {
     let first = first.unwrap_or(DEFAULT_PAGE);
     match usize::try_from(first) {
         Ok(size) if (1..=limit).contains(&size) => Ok(size),
-        _ => Err(bad_input("BAD_PAGE_SIZE", format!("a page has 1 to {limit} rows, not {first}"))),
+        _ => Err(bad_input("BAD_PAGE_SIZE", format!("a page has 1 to {limit} rows, requested {first}"))),
     }
 }
 
-/// A page in order of time: one row more than asked for, to know whether there is a next page.
+/// The page of a list in order of time. It reads one row more than requested, which tells whether there is a next page.
 pub(crate) fn page(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<Page> {
     let size = size(ctx, first)?;
     let after = after.map(|cursor| decode(cursor).ok_or_else(|| bad_cursor(cursor))).transpose()?;
     Ok(Page { after, limit: i64::try_from(size + 1).unwrap_or(i64::MAX) })
 }
 
-/// The error for a cursor that this list never gave.
+/// Creates the error for a cursor that is not one of the list.
 pub(crate) fn bad_cursor(cursor: &str) -> async_graphql::Error {
     let shown: String = cursor.chars().take(64).collect();
-    bad_input("BAD_CURSOR", format!("{shown:?} is not a cursor of this list: give one as it was answered"))
+    bad_input("BAD_CURSOR", format!("{shown:?} is not a cursor of this list; send one as it was returned"))
 }
 
-/// Makes a connection of the rows of a page.
+/// Decodes the cursor of a list whose cursors are positions.
+pub(crate) fn position_cursor(text: &str) -> Result<streams::Position> {
+    parse_position(text).map(Into::into).ok_or_else(|| bad_cursor(text))
+}
+
+/// Builds a connection from the rows of a page.
 pub(crate) fn connect<R, N>(rows: Vec<R>, page: Page, cursor: impl Fn(&R) -> Cursor) -> Result<Connection<String, N>>
 where
     N: OutputType + TryFrom<R, Error = async_graphql::Error>,
@@ -65,7 +72,7 @@ where
     connect_by(rows, size, page.after.is_some(), cursors)
 }
 
-/// The same, for a list with cursors of its own.
+/// Builds a connection from the rows of a list that has another form of cursor.
 pub(crate) fn connect_by<R, N>(
     rows: Vec<R>,
     size: usize,
@@ -91,19 +98,19 @@ fn decode(cursor: &str) -> Option<Cursor> {
     let text = decode_text(cursor)?;
     let (micros, id) = text.split_once(':')?;
     let at = DateTime::<Utc>::from_timestamp_micros(micros.parse().ok()?)?;
-    // Neither PostgreSQL nor what it is sent by can hold whatever else may be written here.
+    // PostgreSQL and its driver cannot represent other times.
     if !CURSOR_YEARS.contains(&at.year()) {
         return None;
     }
     Some((at, Uuid::try_parse(id).ok()?))
 }
 
-/// Text as an opaque cursor.
+/// Encodes text as an opaque cursor.
 pub(crate) fn encode_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-/// The text in an opaque cursor.
+/// Decodes an opaque cursor to its text.
 pub(crate) fn decode_text(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
@@ -113,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_go_there_and_back_to_the_microsecond() {
+    fn cursors_keep_microseconds() {
         let at = DateTime::<Utc>::from_timestamp_micros(1_700_000_000_123_456).unwrap();
         let cursor = (at, Uuid::from_u128(7));
         assert_eq!(decode(&encode(cursor)), Some(cursor));
@@ -122,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_beyond_what_the_database_can_hold_is_none() {
+    fn a_cursor_beyond_the_range_of_the_database_is_rejected() {
         for at in [i64::MIN, -210_900_000_000_000_000, -62_135_596_800_000_001, 253_402_300_800_000_000, i64::MAX] {
             assert_eq!(decode(&encode_text(&format!("{at}:{}", Uuid::from_u128(7)))), None, "{at}");
         }
     }
 
     #[test]
-    fn other_text_is_no_cursor() {
+    fn other_text_is_not_a_cursor() {
         for bad in ["", "x", "42", &encode_text("a:b"), &encode_text("5"), &encode_text("5:x")] {
             assert_eq!(decode(bad), None, "{bad:?}");
         }
@@ -145,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_costs_what_its_page_costs() {
+    fn the_complexity_of_a_list_grows_with_its_page() {
         assert_eq!(cost(Some(100), 3), 310);
         assert_eq!(cost(None, 1), 60);
         assert_eq!(cost(Some(-5), 7), 10);

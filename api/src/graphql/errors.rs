@@ -1,44 +1,44 @@
 //! The one place where errors become GraphQL errors.
 //!
-//! There are two kinds. What a user can cause by asking for something that the rules refuse is an answer of a mutation:
-//! a typed `error` in its payload, declared in the file of its aggregate with [`command_error!`]. Everything else is an
-//! error of the GraphQL response with a code under `extensions.code`:
+//! There are two kinds. A rejection by the business rules is data: a typed `error` in the payload of the mutation, declared
+//! by its aggregate with [`super::command_error`]. Everything else is an error of the GraphQL response, with a code under
+//! `extensions.code`:
 //!
 //! | code | meaning | further extensions |
 //! |---|---|---|
-//! | `BAD_USER_INPUT` | an argument is not what it should be | `reason` |
-//! | `FORBIDDEN` | it is for operators, and the token is not one of theirs | |
-//! | `LATE` | the read models did not reach `minPosition` in time; try again | `reached`, `wanted` |
-//! | `BUSY` | too many writes wait; try again | `retryAfterMs` |
-//! | `CONTENDED` | others changed the same thing all the time; try again | |
-//! | `INDETERMINATE` | it is not known whether it was written; retry with the same `commandId` | |
-//! | `UNREADABLE` | an event of the aggregate cannot be read: a newer Apex wrote it, or it is damaged | |
-//! | `UNAVAILABLE` | the database cannot be reached; try again | |
-//! | `INTERNAL` | a fault of Apex; the details are in its log, never here | |
+//! | `BAD_USER_INPUT` | an argument is not valid | `reason` |
+//! | `FORBIDDEN` | the operation is reserved for operators, and the token is not an operator's | |
+//! | `LATE` | the read models did not reach `minPosition` in time; retry | `reached`, `wanted` |
+//! | `BUSY` | the write queue is full; retry | `retryAfterMs` |
+//! | `CONTENDED` | concurrent commands changed the same object; retry | |
+//! | `INDETERMINATE` | the outcome of the write is unknown; retry with the same `commandId` | |
+//! | `ARCHIVED` | the events are archived, and this server has no archive configured | |
+//! | `UNREADABLE` | an event of the object cannot be decoded: a newer version wrote it, or it is damaged | |
+//! | `UNAVAILABLE` | the database is not reachable, or the server is shutting down; retry | |
+//! | `INTERNAL` | a fault of the server; its log has the details, which are never in the response | |
 //!
 //! Internal causes are logged here, once.
 
-use super::scalars::number_value;
 use async_graphql::{Error, ErrorExtensionValues, Value};
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
 use std::sync::Arc;
 use streams::{AppendError, ReadError};
 
-/// An error with a code.
+/// Creates an error with a code.
 pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", code);
     Error { message: message.into(), source: None, extensions: Some(extensions) }
 }
 
-/// The same error with one more extension.
+/// Adds an extension to an error.
 pub(crate) fn with(mut error: Error, name: &str, value: impl Into<Value>) -> Error {
     error.extensions.get_or_insert_with(ErrorExtensionValues::default).set(name, value);
     error
 }
 
-/// The code of an error that was made here.
+/// Returns the code of an error that was created in this module.
 pub(crate) fn code(error: &Error) -> Option<&str> {
     match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => Some(code),
@@ -46,32 +46,32 @@ pub(crate) fn code(error: &Error) -> Option<&str> {
     }
 }
 
-/// An argument that is not what it should be.
+/// Creates the error for an argument that is not valid.
 pub(crate) fn bad_input(reason: &str, message: impl Into<String>) -> Error {
     with(coded("BAD_USER_INPUT", message), "reason", reason)
 }
 
-/// A fault of Apex: logged here, and only admitted to outside.
+/// Logs a fault of the server. The client learns only that there was one.
 pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Error {
-    tracing::error!(error, "a request failed");
-    coded("INTERNAL", "something went wrong inside Apex; its log says what")
+    tracing::error!(error, "a request failed with an internal error");
+    coded("INTERNAL", "internal error; the server log has the details")
 }
 
-/// The database could not be asked.
+/// Logs that the database is not reachable.
 fn unavailable(error: &(dyn StdError + 'static)) -> Error {
-    tracing::warn!(error, "a request could not be served");
-    coded("UNAVAILABLE", "the database cannot be reached; try again")
+    tracing::warn!(error, "a request failed because the database is not reachable");
+    coded("UNAVAILABLE", "the database is not reachable; retry")
 }
 
-/// An argument that the database cannot hold.
+/// Logs an argument that the database cannot represent.
 fn not_storable(error: &(dyn StdError + 'static)) -> Error {
-    tracing::debug!(error, "the database cannot hold an argument");
-    let message = "an argument holds what the database cannot hold: text with a NUL character or far too many words, \
-                   or a time that is too far away";
+    tracing::debug!(error, "the database cannot represent an argument");
+    let message = "the database cannot represent an argument: text with a NUL character or with too many words, or a time \
+                   out of range";
     bad_input("NOT_STORABLE", message)
 }
 
-/// An error of the database.
+/// Maps an error of the database.
 pub(crate) fn database(error: &DatabaseError) -> Error {
     match error {
         _ if error.is_invalid_input() => not_storable(error),
@@ -80,32 +80,35 @@ pub(crate) fn database(error: &DatabaseError) -> Error {
     }
 }
 
-/// The same, from a loader, whose errors are shared by all who wait for it.
+/// Maps an error of a loader, which is shared by all fields that wait for the same batch.
 pub(crate) fn loader(error: Arc<DatabaseError>) -> Error {
     database(&error)
 }
 
-/// The log could not be read.
+/// Maps an error of reading the log.
 pub(crate) fn read(error: &ReadError) -> Error {
     match error {
         ReadError::Database(error) => database(error),
-        ReadError::Closed => coded("UNAVAILABLE", "Apex is shutting down; try again"),
+        ReadError::Closed => coded("UNAVAILABLE", "the server is shutting down; retry"),
         ReadError::Archived { from, to, .. } => {
-            // Where the files are is the operator's business.
-            tracing::warn!(error = error as &dyn StdError, "somebody asked for archived events");
-            coded("ARCHIVED", format!("positions {from} to {to} are archived, and this server has no archive"))
+            // The location of the files is for operators only.
+            tracing::warn!(error = error as &dyn StdError, "archived events were requested");
+            coded(
+                "ARCHIVED",
+                format!("positions {from} to {to} are archived, and this server has no archive configured"),
+            )
         }
         ReadError::Archive(_) | ReadError::Gap { .. } => internal(error),
     }
 }
 
-/// A stored event is not one that this program knows.
+/// Logs a stored event that cannot be decoded.
 fn unreadable(error: &(dyn StdError + 'static)) -> Error {
-    tracing::error!(error, "a stored event cannot be read");
-    coded("UNREADABLE", "an event of this object cannot be read: a newer Apex wrote it, or it is damaged")
+    tracing::error!(error, "a stored event cannot be decoded");
+    coded("UNREADABLE", "an event of this object cannot be decoded: a newer version of Apex wrote it, or it is damaged")
 }
 
-/// The past could not be read.
+/// Maps an error of reading the history of an object.
 pub(crate) fn history(error: &HistoryError) -> Error {
     match error {
         HistoryError::Read(error) => read(error),
@@ -114,7 +117,7 @@ pub(crate) fn history(error: &HistoryError) -> Error {
     }
 }
 
-/// A projection was not there in time.
+/// Maps an error of waiting for projections.
 pub(crate) fn wait(error: &WaitError) -> Error {
     match error {
         WaitError::TimedOut { position, requested } => {
@@ -125,7 +128,7 @@ pub(crate) fn wait(error: &WaitError) -> Error {
     }
 }
 
-/// There is no report.
+/// Maps an error of a report.
 pub(crate) fn report(error: &ReportError) -> Error {
     match error {
         ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
@@ -136,29 +139,29 @@ pub(crate) fn report(error: &ReportError) -> Error {
     }
 }
 
-/// A command that was neither executed nor refused.
+/// Why a command was not executed. All but [`Failure::Failed`] belong into the payload of the mutation.
 pub(crate) enum Failure<R> {
-    /// It was refused: an answer of the mutation.
-    Refused(R),
-    /// The aggregate is at another version: an answer of the mutation.
+    /// The aggregate rejected the command.
+    Rejected(R),
+    /// The aggregate has another version.
     WrongVersion {
-        /// What was expected.
+        /// The version that the command expected.
         expected: streams::Version,
-        /// Where the aggregate is.
+        /// The version that the aggregate has.
         current: streams::Version,
     },
-    /// Another command was executed under the same id: an answer of the mutation.
+    /// Another command was executed under the same id.
     CommandIdReused,
-    /// What it would write is too large: an answer of the mutation.
+    /// The events would be too large.
     Invalid(streams::InvalidAppend),
-    /// Anything else.
+    /// An error of the response.
     Failed(Error),
 }
 
 impl<R: StdError + 'static> From<commands::Error<R>> for Failure<R> {
     fn from(error: commands::Error<R>) -> Self {
         match error {
-            commands::Error::Rejected(refusal) => Self::Refused(refusal),
+            commands::Error::Rejected(rejection) => Self::Rejected(rejection),
             commands::Error::WrongVersion { expected, current } => Self::WrongVersion { expected, current },
             commands::Error::CommandIdReused => Self::CommandIdReused,
             commands::Error::Append(AppendError::Invalid(invalid)) => Self::Invalid(invalid),
@@ -167,24 +170,24 @@ impl<R: StdError + 'static> From<commands::Error<R>> for Failure<R> {
     }
 }
 
-/// An error of [`commands::Commands`] that is nobody's answer.
+/// Maps an error of [`commands::Commands`] that does not belong into a payload.
 pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error {
     match error {
         commands::Error::Contended => coded("CONTENDED", error.to_string()),
         commands::Error::Append(AppendError::Busy { retry_after }) => {
             let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-            with(coded("BUSY", error.to_string()), "retryAfterMs", number_value(ms))
+            with(coded("BUSY", error.to_string()), "retryAfterMs", Value::Number(ms.into()))
         }
         commands::Error::Append(AppendError::Indeterminate(cause)) => {
-            tracing::warn!(error = cause as &(dyn StdError + 'static), "it is not known whether an append was written");
+            tracing::warn!(error = cause as &(dyn StdError + 'static), "the outcome of an append is unknown");
             coded("INDETERMINATE", error.to_string())
         }
         commands::Error::Append(AppendError::Unavailable(cause)) => unavailable(cause),
         commands::Error::Append(AppendError::Conflict { .. } | AppendError::ChainAborted) => {
-            coded("CONTENDED", "others were faster; try again")
+            coded("CONTENDED", "a concurrent command changed the object; retry")
         }
         commands::Error::Append(AppendError::Closed) | commands::Error::Load(ReadError::Closed) => {
-            coded("UNAVAILABLE", "Apex is shutting down; try again")
+            coded("UNAVAILABLE", "the server is shutting down; retry")
         }
         commands::Error::Load(error) => read(error),
         commands::Error::Decode(_) => unreadable(error),
@@ -195,71 +198,6 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
         | commands::Error::WrongVersion { .. } => internal(error),
     }
 }
-
-/// Declares what a mutation of an aggregate answers when it is refused: an enum of codes and the object with one.
-///
-/// Every aggregate has `INVALID_INPUT` (a field of the input does not fit), `WRONG_VERSION` (see `expectedVersion`) and
-/// `COMMAND_ID_REUSED` beside its own.
-macro_rules! command_error {
-    ($(#[$doc:meta])* $error:ident, $code:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
-        /// The reasons for a refusal.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
-        pub(crate) enum $code {
-            /// A field of the input does not fit; `field` names it.
-            InvalidInput,
-            /// It is not at the `expectedVersion`; `currentVersion` says where it is.
-            WrongVersion,
-            /// The `commandId` was given with another command before: with another mutation, object or input.
-            CommandIdReused,
-            $($(#[$variant_doc])* $variant),+
-        }
-
-        $(#[$doc])*
-        #[derive(Debug, Clone, async_graphql::SimpleObject)]
-        pub(crate) struct $error {
-            /// The reason, for programs.
-            pub(crate) code: $code,
-            /// The reason, for people.
-            pub(crate) message: String,
-            /// The field of the input that does not fit, such as `name`.
-            pub(crate) field: Option<String>,
-            /// The version that it is at, for `WRONG_VERSION`.
-            pub(crate) current_version: Option<$crate::graphql::scalars::Long>,
-        }
-
-        impl $error {
-            fn new(code: $code, message: impl std::fmt::Display) -> Self {
-                Self { code, message: message.to_string(), field: None, current_version: None }
-            }
-        }
-
-        impl From<$crate::graphql::input::Invalid> for $error {
-            fn from(invalid: $crate::graphql::input::Invalid) -> Self {
-                Self { field: Some(invalid.field.to_owned()), ..Self::new($code::InvalidInput, invalid.message) }
-            }
-        }
-
-        impl $crate::graphql::payload::Refusal for $error {
-            fn wrong_version(expected: streams::Version, current: streams::Version) -> Self {
-                let message = format!("it is at version {current}, not at {expected}");
-                Self {
-                    current_version: Some(current.as_i64().into()),
-                    ..Self::new($code::WrongVersion, message)
-                }
-            }
-
-            fn command_id_reused() -> Self {
-                let message = "another command was executed under this commandId: give this one an id of its own";
-                Self::new($code::CommandIdReused, message)
-            }
-
-            fn too_large(message: String) -> Self {
-                Self::new($code::InvalidInput, message)
-            }
-        }
-    };
-}
-pub(crate) use command_error;
 
 #[cfg(test)]
 mod tests {
@@ -272,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn internals_are_not_shown() {
+    fn internal_causes_are_not_in_the_response() {
         let error = internal(&std::io::Error::other("password=tea"));
         assert_eq!(code(&error), Value::from("INTERNAL"));
         assert!(!error.message.contains("tea"));
@@ -285,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_log_says_when_to_come_back() {
+    fn a_full_write_queue_says_when_to_retry() {
         let busy: commands::Error<AgentError> = AppendError::Busy { retry_after: Duration::from_millis(50) }.into();
         let error = failed(&busy);
         assert_eq!(code(&error), Value::from("BUSY"));
-        assert_eq!(error.extensions.unwrap().get("retryAfterMs"), Some(&number_value(50)));
+        assert_eq!(error.extensions.unwrap().get("retryAfterMs"), Some(&Value::Number(50.into())));
     }
 }

@@ -1,51 +1,52 @@
-//! The log itself: events by position, and the events of one stream.
+//! The event log: events by position, the events of one stream, and events as they are appended.
 
-use super::Services;
 use super::connection::{self, STATEMENT_COST};
 use super::errors::{self, bad_input};
-use super::ids::Kind;
-use super::scalars::{Long, Position, Timestamp, Uid, parse_position};
-use crate::caller::Caller;
+use super::follow;
+use super::ids::{self, Kind};
+use super::scalars::{Long, Position, Timestamp, Uid};
+use super::services::{caller, services};
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Value};
+use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value};
 use domain::TenantId;
+use futures::{Stream, StreamExt};
 use std::fmt::Write;
-use std::sync::Arc;
 use streams::{ReadFilter, RecordedEvent, StreamKey, Version};
 use uuid::Uuid;
 
 /// The most types that a filter may name.
 const MAX_FILTER_TYPES: usize = 100;
 
-/// An event: something that happened, as it stands in the log for good.
+/// An event: an immutable record of something that happened.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Event {
-    /// Its global id.
+    /// Global id of the event.
     pub(crate) id: ID,
-    /// Its place in the log.
+    /// Position in the log.
     position: Position,
-    /// What it happened to: the kind of aggregate, such as `task`.
+    /// Category of the event's stream: the kind of aggregate, such as `task`.
     category: String,
-    /// Which one it happened to.
+    /// UUID of the event's stream: the aggregate that the event belongs to.
     stream_id: Uid,
-    /// Its place in its stream, from 1.
+    /// Version of the stream with this event: 1 for the first event of the stream.
     version: Long,
-    /// Its own id, the same wherever the event is copied to.
+    /// UUID of the event, the same in every copy of it, such as in Kafka topics.
     event_id: Uid,
-    /// Its type, such as `task.completed`.
+    /// Type of the event, such as `task.completed`.
     #[graphql(name = "type")]
     name: String,
-    /// The version of the payload's schema.
+    /// Version of the payload's schema.
     schema_version: i32,
-    /// What happened. As text where it is JSON that has no form here, such as a number beyond any that is known.
+    /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
+    /// of a number that is too large.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     payload: Json<Value>,
-    /// Who caused it, and by what: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and
-    /// `traceparent`. As text where it is JSON that has no form here.
+    /// Metadata as JSON: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and `traceparent`. It is a
+    /// string that contains the JSON if a GraphQL server cannot represent it.
     metadata: Json<Value>,
-    /// When it was appended, by the database's clock.
+    /// Time at which the event was appended, by the clock of the database.
     recorded_at: Timestamp,
-    /// SHA-256 of its content, in hexadecimal.
+    /// SHA-256 hash of the event's content, in hexadecimal.
     content_hash: String,
 }
 
@@ -53,7 +54,7 @@ impl TryFrom<&RecordedEvent> for Event {
     type Error = Error;
 
     fn try_from(event: &RecordedEvent) -> Result<Self> {
-        // Not through a map of another kind: members keep the order in which they were written.
+        // Parsed to the type that keeps the members of an object in the order in which they were written.
         let json = |text: &str| Json(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())));
         let mut content_hash = String::with_capacity(64);
         for byte in &event.content_hash {
@@ -84,24 +85,28 @@ impl TryFrom<RecordedEvent> for Event {
     }
 }
 
-/// Which events.
+/// Conditions on events. An event must meet all conditions that are given.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct EventFilter {
-    /// That happened to this kind of aggregate, such as `task`.
+    /// Selects events of this category, such as `task`. Default: any category.
     pub(crate) category: Option<String>,
-    /// Of these types, such as `task.completed`; at most 100.
+    /// Selects events of any of these types, such as `task.completed`, at most 100. Default: any type.
     pub(crate) types: Option<Vec<String>>,
-    /// Of this stream: the id or UUID of an agent, a task, a call, a memory or a budget.
+    /// Selects events of this stream: the global id or UUID of an agent, task, call, memory or budget.
     pub(crate) stream_id: Option<ID>,
 }
 
 impl EventFilter {
-    /// The filter, for what a tenant may see.
+    /// Checks the filter, and limits it to the events of a tenant.
+    ///
+    /// # Errors
+    /// `TOO_MANY_TYPES`, `UNKNOWN_CATEGORY`, `UNKNOWN_EVENT_TYPE`, `WRONG_ID_TYPE` and `NOT_AN_ID`, as reasons of
+    /// `BAD_USER_INPUT`.
     pub(crate) fn check(self, tenant: &TenantId) -> Result<ReadFilter> {
         let types = self.types.unwrap_or_default();
         if types.len() > MAX_FILTER_TYPES {
             let found = types.len();
-            return Err(bad_input("TOO_MANY_TYPES", format!("{found} types, {MAX_FILTER_TYPES} are allowed")));
+            return Err(bad_input("TOO_MANY_TYPES", format!("{found} types, at most {MAX_FILTER_TYPES} are allowed")));
         }
         if let Some(category) = &self.category {
             check_category(category)?;
@@ -114,16 +119,16 @@ impl EventFilter {
     }
 }
 
-/// Refuses a category that no event has: whoever follows it would wait for ever.
+/// Rejects a category that no event has, because a subscription to it would never get an event.
 fn check_category(category: &str) -> Result<()> {
     if domain::Event::CATEGORIES.contains(&category) {
         return Ok(());
     }
     let known = domain::Event::CATEGORIES.join(", ");
-    Err(bad_input("UNKNOWN_CATEGORY", format!("{:?} is no category; there are {known}", shown(category))))
+    Err(bad_input("UNKNOWN_CATEGORY", format!("unknown category {:?}; the categories are {known}", shown(category))))
 }
 
-/// Refuses a type that no event has, or none of its category.
+/// Rejects a type that no event has, or none of the category.
 fn check_type(name: &str, category: Option<&str>) -> Result<()> {
     let all = domain::Event::types();
     let known = all.iter().filter(|known| category.is_none_or(|category| category == known.category));
@@ -133,94 +138,127 @@ fn check_type(name: &str, category: Option<&str>) -> Result<()> {
     }
     names.dedup();
     let (of, names) = (category.map(|category| format!(" of {category}")).unwrap_or_default(), names.join(", "));
-    Err(bad_input("UNKNOWN_EVENT_TYPE", format!("{:?} is no type of event{of}; there are {names}", shown(name))))
+    Err(bad_input("UNKNOWN_EVENT_TYPE", format!("unknown event type {:?}{of}; the types are {names}", shown(name))))
 }
 
-/// As much of a client's text as is repeated to it.
+/// Truncates a client's text for an error message.
 fn shown(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// The UUID in an id of whatever has a stream, or a bare UUID.
+/// The UUID in an id of an object that has a stream, or a bare UUID.
 fn stream(id: &ID) -> Result<Uuid> {
-    match super::ids::split(id) {
-        Some((Kind::Event, _)) => Err(bad_input("WRONG_ID_TYPE", "an event is not a stream")),
+    match ids::split(id) {
+        Some((Kind::Event, _)) => {
+            Err(bad_input("WRONG_ID_TYPE", "this is the id of an event, which has no stream of its own"))
+        }
         Some((kind, _)) => kind.parse(id),
         None => Kind::Agent.parse(id),
     }
 }
 
-/// The event at a position, if the tenant may see it.
+/// Reads the event at a position, if it belongs to the caller's tenant.
 pub(crate) async fn at(ctx: &Context<'_>, position: streams::Position) -> Result<Option<Event>> {
     let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
-    let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-    let events = services.commands.log().read_after(before.into(), &ReadFilter::default(), 1).await;
+    let tenant = &caller(ctx)?.tenant;
+    let events = services(ctx)?.commands.log().read_after(before.into(), &ReadFilter::default(), 1).await;
     let event = events.map_err(|error| errors::read(&error))?.pop();
-    event
-        .filter(|event| event.position == position && event.stream.tenant == caller.tenant)
-        .map(Event::try_from)
-        .transpose()
+    event.filter(|event| event.position == position && &event.stream.tenant == tenant).map(Event::try_from).transpose()
 }
 
-/// Queries about the log.
+/// Queries for events.
 #[derive(Default)]
 pub(crate) struct EventQuery;
 
 #[Object]
 impl EventQuery {
-    /// Events in the order of the log. Forwards with `first` and `after`, or backwards from the end with `last` and
-    /// `before`. A cursor is a position, so that any position can be given as one.
+    /// Lists events in the order of the log: forwards with `first` and `after`, or backwards from the end with `last` and
+    /// `before`. The cursor of an event is its position, so any position can be used as a cursor.
     #[graphql(complexity = "connection::cost(first.or(last), child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only these; all if not given.")] filter: Option<EventFilter>,
-        #[graphql(desc = "How many; at most 500. 50 if neither `first` nor `last` is given.")] first: Option<i32>,
-        #[graphql(desc = "Those after this position.")] after: Option<String>,
-        #[graphql(desc = "How many of the last; at most 500.")] last: Option<i32>,
-        #[graphql(desc = "Those before this position.")] before: Option<String>,
+        #[graphql(desc = "Returns only events that meet these conditions. Default: all events.")] filter: Option<
+            EventFilter,
+        >,
+        #[graphql(desc = "Number of events to return, from 1 to 500. Default: 50, unless `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only events after this position.")] after: Option<String>,
+        #[graphql(desc = "Number of events to return from the end, the latest first, from 1 to 500.")] last: Option<
+            i32,
+        >,
+        #[graphql(desc = "Returns only events before this position.")] before: Option<String>,
     ) -> Result<Connection<String, Event>> {
-        let filter = filter.unwrap_or_default().check(&ctx.data::<Caller>()?.tenant)?;
-        let after = after.as_deref().map(cursor).transpose()?;
-        let before = before.as_deref().map(cursor).transpose()?;
+        let filter = filter.unwrap_or_default().check(&caller(ctx)?.tenant)?;
+        let after = after.as_deref().map(connection::position_cursor).transpose()?;
+        let before = before.as_deref().map(connection::position_cursor).transpose()?;
         match (first, last) {
-            (Some(_), Some(_)) => Err(bad_input("BOTH_DIRECTIONS", "give `first` or `last`, not both")),
+            (Some(_), Some(_)) => Err(bad_input("BOTH_DIRECTIONS", "give either `first` or `last`, not both")),
             (None, Some(last)) => backwards(ctx, &filter, last, after, before).await,
             (first, None) => forwards(ctx, &filter, first, after, before).await,
         }
     }
 
-    /// The events of one aggregate, from its first.
+    /// Lists the events of one stream, from the first on. The cursor of an event is its version.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn stream_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The kind of aggregate, such as `task`.")] category: String,
-        #[graphql(desc = "Its global id or UUID.")] id: ID,
-        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "How many; at most 500.")] first: Option<i32>,
-        #[graphql(desc = "Those after this version of the stream.")] after: Option<String>,
+        #[graphql(desc = "Category of the stream: the kind of aggregate, such as `task`.")] category: String,
+        #[graphql(desc = "Global id or UUID of the aggregate.")] id: ID,
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of events to return, from 1 to 500."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only events after this version of the stream.")] after: Option<String>,
     ) -> Result<Connection<String, Event>> {
         check_category(&category)?;
         let size = connection::size(ctx, first)?;
-        let version = after.as_deref().map(cursor).transpose()?.map_or(Version::ZERO, |after| after.get().into());
-        let (services, caller) = (ctx.data::<Arc<Services>>()?, ctx.data::<Caller>()?);
-        let key = StreamKey { tenant: caller.tenant.clone(), category: category.as_str().into(), id: stream(&id)? };
-        let events = services.commands.log().read_stream(&key, version, size + 1).await;
+        let version = after
+            .as_deref()
+            .map(connection::position_cursor)
+            .transpose()?
+            .map_or(Version::ZERO, |after| after.get().into());
+        let key =
+            StreamKey { tenant: caller(ctx)?.tenant.clone(), category: category.as_str().into(), id: stream(&id)? };
+        let events = services(ctx)?.commands.log().read_stream(&key, version, size + 1).await;
         let events = events.map_err(|error| errors::read(&error))?;
         connection::connect_by(events, size, after.is_some(), |event| event.version.to_string())
     }
 
-    /// The last position of the log; 0 while it is empty.
+    /// Position of the last event in the log. 0 if the log is empty.
     #[graphql(complexity = "STATEMENT_COST")]
     async fn head(&self, ctx: &Context<'_>) -> Result<Position> {
-        let head = ctx.data::<Arc<Services>>()?.commands.log().head().await;
+        let head = services(ctx)?.commands.log().head().await;
         head.map(Position).map_err(|error| errors::read(&error))
     }
 }
 
-/// The position that a cursor is.
-pub(crate) fn cursor(text: &str) -> Result<streams::Position> {
-    parse_position(text).map(Into::into).ok_or_else(|| connection::bad_cursor(text))
+/// The stream of events.
+#[derive(Default)]
+pub(crate) struct EventSubscription;
+
+#[Subscription]
+impl EventSubscription {
+    /// Streams events in the order of the log: first the stored ones after a position, then each new one as it is appended,
+    /// without gaps or duplicates. To resume after a disconnect, subscribe with the position of the last event that was
+    /// received.
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "Position after which to start; 0 for all events. Default: the end of the log, for new events only."
+        )]
+        after: Option<Position>,
+        #[graphql(desc = "Streams only events that meet these conditions. Default: all events.")] filter: Option<
+            EventFilter,
+        >,
+    ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
+        let filter = filter.unwrap_or_default().check(&caller(ctx)?.tenant)?;
+        let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
+        Ok(events.map(|event| event.and_then(|event| Event::try_from(&*event))))
+    }
 }
 
 async fn forwards(
@@ -231,7 +269,7 @@ async fn forwards(
     before: Option<streams::Position>,
 ) -> Result<Connection<String, Event>> {
     let size = connection::size(ctx, first)?;
-    let log = ctx.data::<Arc<Services>>()?.commands.log();
+    let log = services(ctx)?.commands.log();
     let events = log.read_after(after.unwrap_or_default(), filter, size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;
     if let Some(before) = before {
@@ -248,7 +286,7 @@ async fn backwards(
     before: Option<streams::Position>,
 ) -> Result<Connection<String, Event>> {
     let size = connection::size(ctx, Some(last))?;
-    let log = ctx.data::<Arc<Services>>()?.commands.log();
+    let log = services(ctx)?.commands.log();
     let end = before.unwrap_or(streams::Position::from_i64(i64::MAX));
     let events = log.read_before(end, filter, size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;

@@ -1,10 +1,10 @@
-//! Following the log from a position: first what it holds, then what comes, without a gap and without a repetition.
+//! Following the log from a position: first the stored events, then each new one, without gaps or duplicates.
 //!
-//! The client pulls: an event is read when the one before it was sent. Whoever is slow falls back to reading from the
-//! table, and nobody is ever skipped or makes the process keep more than a page.
+//! The transport pulls: an event is read when the previous one was sent. A slow subscriber falls back to reading from the
+//! table. None ever misses an event or makes the process buffer more than a page.
 
-use super::Services;
 use super::errors::{self, bad_input};
+use super::services::{Services, services};
 use async_graphql::{Context, Result};
 use futures::Stream;
 use std::collections::VecDeque;
@@ -13,88 +13,92 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
 
-/// How long a follower waits after a failure at first; the pause doubles up to 64 times as long.
-const FIRST_RETRY: Duration = Duration::from_millis(25);
+/// The delay of the first retry after the database failed. It doubles with each further retry, up to 64 times as long.
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(25);
 
-/// How far a subscription has come: what a client that was cut off asks again after. Its transport puts one into the
-/// request, to tell it.
+/// The progress of a subscription through the log: the position from which its client resumes after a disconnect. The
+/// transport adds one to the request, and reports it in heartbeats and errors. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place(Arc<Marks>);
+pub(crate) struct Progress(Arc<Positions>);
 
 #[derive(Debug, Default)]
-struct Marks {
-    is_followed: AtomicBool,
-    handed: AtomicU64,
-    passed: AtomicU64,
+struct Positions {
+    is_following: AtomicBool,
+    last_yielded: AtomicU64,
+    sent_up_to: AtomicU64,
 }
 
-impl Place {
-    /// Everything that was wanted up to here was sent. None where nobody follows the log.
+impl Progress {
+    /// The position up to which every selected event was sent. None if the operation does not follow the log.
     pub(crate) fn position(&self) -> Option<Position> {
-        let is_followed = self.0.is_followed.load(Ordering::Relaxed);
-        is_followed.then(|| self.0.passed.load(Ordering::Relaxed).into())
+        let is_following = self.0.is_following.load(Ordering::Relaxed);
+        is_following.then(|| self.0.sent_up_to.load(Ordering::Relaxed).into())
     }
 
-    /// The transport has sent what it was handed last.
-    pub(crate) fn sent(&self) {
-        self.pass(self.0.handed.load(Ordering::Relaxed).into());
+    /// Records that the transport has sent the last event that was yielded to it.
+    pub(crate) fn mark_sent(&self) {
+        self.advance(self.0.last_yielded.load(Ordering::Relaxed).into());
     }
 
-    fn enter(&self, after: Position) {
-        self.pass(after);
-        self.0.is_followed.store(true, Ordering::Relaxed);
+    fn start(&self, after: Position) {
+        self.advance(after);
+        self.0.is_following.store(true, Ordering::Relaxed);
     }
 
-    fn hand(&self, position: Position) {
-        self.0.handed.store(position.get(), Ordering::Relaxed);
+    fn mark_yielded(&self, position: Position) {
+        self.0.last_yielded.store(position.get(), Ordering::Relaxed);
     }
 
-    fn pass(&self, position: Position) {
-        self.0.passed.fetch_max(position.get(), Ordering::Relaxed);
+    fn advance(&self, position: Position) {
+        self.0.sent_up_to.fetch_max(position.get(), Ordering::Relaxed);
     }
 }
 
-/// Where a client that was cut off goes on, whatever its operation says: `Last-Event-ID`.
+/// The position after which a reconnected client resumes, from `Last-Event-ID`. It takes precedence over the argument
+/// `after` of the operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResumeAfter(pub(crate) Position);
 
-/// One follower's way through the log.
+/// One subscriber's cursor through the log.
 struct Follower {
     services: Arc<Services>,
     filter: ReadFilter,
-    /// Everything wanted up to here is sent or in `pending`.
+    /// Every selected event up to this position was yielded or is in `pending`.
     cursor: Position,
     pending: VecDeque<Arc<RecordedEvent>>,
-    place: Place,
+    progress: Progress,
 }
 
-/// Events after a position, or from now on.
+/// Follows the log for a GraphQL subscription: events after a position, otherwise those appended from now on.
 pub(crate) async fn events(
     ctx: &Context<'_>,
     filter: ReadFilter,
     after: Option<Position>,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
     let after = ctx.data_opt::<ResumeAfter>().map(|resume| resume.0).or(after);
-    let place = ctx.data_opt::<Place>().cloned().unwrap_or_default();
-    open(ctx.data::<Arc<Services>>()?.clone(), filter, after, place).await
+    let progress = ctx.data_opt::<Progress>().cloned().unwrap_or_default();
+    open(services(ctx)?.clone(), filter, after, progress).await
 }
 
-/// The same, for whoever does not ask in GraphQL.
+/// Follows the log outside GraphQL.
+///
+/// # Errors
+/// `POSITION_AHEAD` for a position beyond the end of the log.
 pub(crate) async fn open(
     services: Arc<Services>,
     filter: ReadFilter,
     after: Option<Position>,
-    place: Place,
+    progress: Progress,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
-    // In a box, since what this function needs at most is kept for each subscriber as long as it follows.
+    // Boxed, because a subscriber keeps the memory of this future as long as it follows the log.
     let head = Box::pin(services.commands.log().head()).await.map_err(|error| errors::read(&error))?;
     let cursor = after.unwrap_or(head);
     if cursor > head {
-        let message = format!("position {cursor} is not in the log yet, which ends at {head}");
+        let message = format!("position {cursor} is beyond the end of the log, which is at position {head}");
         return Err(bad_input("POSITION_AHEAD", message));
     }
-    place.enter(cursor);
-    let follower = Follower { services, filter, cursor, pending: VecDeque::new(), place };
+    progress.start(cursor);
+    let follower = Follower { services, filter, cursor, pending: VecDeque::new(), progress };
     Ok(futures::stream::unfold(Some(follower), |follower| async move {
         let mut follower = follower?;
         match follower.next().await {
@@ -110,11 +114,11 @@ impl Follower {
     async fn next(&mut self) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
         let (tail, limits) = (self.services.commands.log().tail(), &self.services.limits);
         let limit = PageLimit { events: limits.subscription_page, bytes: limits.subscription_page_bytes };
-        // Whoever asks for the next has done with the one before.
-        self.place.sent();
+        // The transport requests an event once it has sent the previous one.
+        self.progress.mark_sent();
         let mut failures: u32 = 0;
         while self.pending.is_empty() {
-            self.place.pass(self.cursor);
+            self.progress.advance(self.cursor);
             tokio::select! {
                 () = self.services.shutdown.cancelled() => return Ok(None),
                 found = tail.find_after(self.cursor, &self.filter, limit) => match found {
@@ -123,11 +127,11 @@ impl Follower {
                         self.pending = found.events;
                         failures = 0;
                     }
-                    // Nothing is lost by waiting for a database that is away. One that is there and refuses what it is
-                    // asked would refuse it for ever.
+                    // Nothing is lost by waiting until the database is back. A filter that it rejects is rejected again
+                    // by every retry.
                     Err(ReadError::Database(error)) if !error.is_invalid_input() => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log");
-                        tokio::time::sleep(FIRST_RETRY * (1 << failures.min(6))).await;
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log; retrying");
+                        tokio::time::sleep(FIRST_RETRY_DELAY * (1 << failures.min(6))).await;
                         failures += 1;
                     }
                     Err(error) => return Err(error),
@@ -136,11 +140,11 @@ impl Follower {
         }
         let event = self.pending.pop_front();
         if self.pending.is_empty() {
-            // Whoever waits for long keeps no page for it.
+            // Frees the page while the subscriber waits for new events.
             self.pending = VecDeque::new();
         }
         if let Some(event) = &event {
-            self.place.hand(event.position);
+            self.progress.mark_yielded(event.position);
         }
         Ok(event)
     }

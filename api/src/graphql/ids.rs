@@ -1,7 +1,7 @@
-//! Global ids: what they are made of, and reading them.
+//! Global ids: encoding and decoding.
 //!
-//! An id is opaque to clients: base64url of the type's name and the key within it. Where an id is asked for, the bare
-//! UUID is accepted as well, as that is what events, exports and other systems carry.
+//! An id is opaque to clients: base64url of the name of the type and the key within it. Wherever an id is an argument, the
+//! bare UUID is accepted as well, because events, exports and other systems refer to objects by UUID.
 
 use super::errors::bad_input;
 use super::scalars::Uid;
@@ -11,39 +11,39 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::derived_id;
 use uuid::Uuid;
 
-/// A type whose objects have global ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Agent,
-    Task,
-    Call,
-    Memory,
-    Budget,
-    Dag,
-    Event,
+/// Declares the kinds of global ids.
+macro_rules! kinds {
+    ($($kind:ident),+ $(,)?) => {
+        /// The type of object that a global id refers to.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($kind),+
+        }
+
+        impl Kind {
+            const ALL: &[Self] = &[$(Self::$kind),+];
+
+            pub(crate) fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($kind)),+
+                }
+            }
+        }
+    };
 }
 
+kinds! { Agent, Task, Call, Memory, Budget, Dag, Event }
+
 impl Kind {
-    const ALL: [Self; 7] = [Self::Agent, Self::Task, Self::Call, Self::Memory, Self::Budget, Self::Dag, Self::Event];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "Agent",
-            Self::Task => "Task",
-            Self::Call => "Call",
-            Self::Memory => "Memory",
-            Self::Budget => "Budget",
-            Self::Dag => "Dag",
-            Self::Event => "Event",
-        }
-    }
-
-    /// The global id of a key.
+    /// Encodes a key as a global id.
     pub(crate) fn id(self, key: impl std::fmt::Display) -> ID {
         ID(URL_SAFE_NO_PAD.encode(format!("{}:{key}", self.as_str())))
     }
 
-    /// The UUID in an id of this type, or a bare UUID.
+    /// Decodes an id of this type, or a bare UUID.
+    ///
+    /// # Errors
+    /// `WRONG_ID_TYPE` for an id of another type, `NOT_AN_ID` for any other text.
     pub(crate) fn parse(self, id: &ID) -> Result<Uuid, Error> {
         if let Ok(uuid) = Uuid::try_parse(id) {
             return Ok(uuid);
@@ -52,7 +52,7 @@ impl Kind {
             Some((kind, key)) if kind == self => Uuid::try_parse(&key).map_err(|_| not_an_id(id)),
             Some((kind, _)) => Err(bad_input(
                 "WRONG_ID_TYPE",
-                format!("{:?} is the id of a {}, not of a {}", id.as_str(), kind.as_str(), self.as_str()),
+                format!("{:?} is the id of type {}, expected {}", id.as_str(), kind.as_str(), self.as_str()),
             )),
             None => Err(not_an_id(id)),
         }
@@ -62,8 +62,8 @@ impl Kind {
         id.map(|id| self.parse(id)).transpose()
     }
 
-    /// The id for something new: the one given; else one derived from the command's id, so that a retry of the command
-    /// is about the same thing; else a new one, which sorts by time.
+    /// The id of a new object: the given one, otherwise one derived from the command's id, so that a retry of the command
+    /// creates the same object, otherwise a new UUID that sorts by time.
     pub(crate) fn new_id(self, given: Option<&ID>, command_id: Option<Uid>) -> Result<Uuid, Error> {
         if let Some(id) = given {
             return self.parse(id);
@@ -73,19 +73,19 @@ impl Kind {
     }
 }
 
-/// The type and key of a global id.
+/// Splits a global id into its type and key.
 pub(crate) fn split(id: &ID) -> Option<(Kind, String)> {
     let bytes = URL_SAFE_NO_PAD.decode(id.as_bytes()).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (name, key) = text.split_once(':')?;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
+    let kind = Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)?;
     Some((kind, key.to_owned()))
 }
 
-/// The error for text that is no id at all.
+/// Creates the error for text that is not an id.
 pub(crate) fn not_an_id(id: &ID) -> Error {
     let shown: String = id.chars().take(64).collect();
-    bad_input("NOT_AN_ID", format!("{shown:?} is not an id: give the id of an object as it was answered, or a UUID"))
+    bad_input("NOT_AN_ID", format!("{shown:?} is not an id; send the `id` of an object as it was returned, or a UUID"))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_go_there_and_back() {
+    fn ids_are_decoded_to_what_was_encoded() {
         let id = Kind::Agent.id(KEY);
         assert_eq!(Kind::Agent.parse(&id).unwrap(), KEY);
         assert_eq!(Kind::Agent.parse(&ID(KEY.to_string())).unwrap(), KEY);
@@ -108,21 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_another_type_is_refused_by_name() {
+    fn an_id_of_another_type_is_rejected_with_both_types() {
         let error = Kind::Task.parse(&Kind::Agent.id(KEY)).unwrap_err();
         assert_eq!(code(&error), "\"WRONG_ID_TYPE\"");
         assert!(error.message.contains("Agent") && error.message.contains("Task"));
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn text_that_is_not_an_id_is_rejected() {
         for bad in ["", "x", "QWdlbnQ", "QWdlbnQ6eA", "Zm9vOmJhcg"] {
             assert_eq!(code(&Kind::Agent.parse(&ID(bad.into())).unwrap_err()), "\"NOT_AN_ID\"", "{bad:?}");
         }
     }
 
     #[test]
-    fn a_retried_command_creates_the_same_thing() {
+    fn a_retried_command_creates_the_same_object() {
         let command = Some(Uid(Uuid::from_u128(1)));
         assert_eq!(Kind::Agent.new_id(None, command).unwrap(), Kind::Agent.new_id(None, command).unwrap());
         assert_ne!(Kind::Agent.new_id(None, command).unwrap(), Kind::Task.new_id(None, command).unwrap());

@@ -1,11 +1,11 @@
-//! What mutations are given, checked field by field.
+//! Checks of the fields of mutation inputs.
 
 use super::scalars::Long;
 use domain::{Body, Labels, Name, Tokens};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// A field of an input that does not fit.
+/// A field of an input that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invalid {
     pub(crate) field: &'static str,
@@ -42,21 +42,21 @@ pub(crate) fn tokens(field: &'static str, count: Option<Long>) -> Result<Tokens,
     Tokens::try_from(count.map_or(0, |count| count.0)).map_err(|error| Invalid::new(field, error))
 }
 
-/// A label.
+/// A label of an agent: a key and a value.
 #[derive(Debug, Clone, PartialEq, Eq, async_graphql::SimpleObject)]
 pub(crate) struct Label {
-    /// Its key.
+    /// Key of the label, unique within the agent.
     pub(crate) key: String,
-    /// Its value.
+    /// Value of the label.
     pub(crate) value: String,
 }
 
-/// A label to be given.
+/// A label to attach to an agent.
 #[derive(Debug, Clone, async_graphql::InputObject)]
 pub(crate) struct LabelInput {
-    /// Its key: one line of at most 256 bytes.
+    /// Key of the label: one line of at most 256 bytes. A key may occur once.
     pub(crate) key: String,
-    /// Its value: one line of at most 256 bytes.
+    /// Value of the label: one line of at most 256 bytes.
     pub(crate) value: String,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn labels(field: &'static str, given: Option<Vec<LabelInput>>) -> Res
     for label in given.unwrap_or_default() {
         let key = name(field, label.key)?;
         if let Some(other) = labels.insert(key.clone(), name(field, label.value)?) {
-            return Err(Invalid::new(field, format!("{key:?} is given twice, first as {other:?}")));
+            return Err(Invalid::new(field, format!("the key {key:?} occurs twice, first with the value {other:?}")));
         }
     }
     Labels::try_from(labels).map_err(|error| Invalid::new(field, error))

@@ -1,14 +1,14 @@
-//! Rows that belong to other rows, loaded together: one statement for a page, not one for each of its rows.
+//! Batched loading of rows by key: one statement for all rows that a page refers to, instead of one for each.
 
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Result};
 use domain::TenantId;
 use projections::Pool;
 
-/// Rows asked for in one statement; no more than [`projections::MAX_PAGE_ROWS`].
-const BATCH_ROWS: usize = 500;
+/// The most keys of one statement; at most [`projections::MAX_PAGE_ROWS`].
+const MAX_BATCH_ROWS: usize = 500;
 
-/// Loads rows of one tenant by key. The files of the aggregates say how, key by key.
+/// Loads rows of one tenant by key. Each aggregate implements it for its own keys.
 pub(crate) struct Rows {
     pub(crate) pool: Pool,
     pub(crate) tenant: TenantId,
@@ -16,12 +16,12 @@ pub(crate) struct Rows {
 
 pub(crate) type Loader = DataLoader<Rows>;
 
-/// A loader for one request; it keeps nothing for the next.
+/// Creates the loader of one request. It caches nothing beyond the request.
 pub(crate) fn loader(pool: Pool, tenant: TenantId) -> Loader {
-    DataLoader::new(Rows { pool, tenant }, tokio::spawn).max_batch_size(BATCH_ROWS)
+    DataLoader::new(Rows { pool, tenant }, tokio::spawn).max_batch_size(MAX_BATCH_ROWS)
 }
 
-/// The loader of this request.
+/// Returns the loader of the request.
 pub(crate) fn of<'a>(ctx: &Context<'a>) -> Result<&'a Loader> {
     ctx.data::<Loader>()
 }

@@ -1,171 +1,155 @@
-//! The GraphQL schema. One file an aggregate; each is registered here with one line in each root.
+//! The GraphQL schema. An aggregate is one folder, one `mod` line here, one line in [`aggregates`], and one word in
+//! [`ids`].
 
-pub(crate) mod agent;
-pub(crate) mod alert;
-pub(crate) mod as_of;
-pub(crate) mod budget;
-pub(crate) mod call;
-pub(crate) mod connection;
+mod agent;
+mod aggregates;
+mod as_of;
+mod budget;
+mod call;
+mod command_error;
+mod command_options;
+mod connection;
+mod entity;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod follow;
-pub(crate) mod ids;
-pub(crate) mod input;
+mod freshness;
+mod ids;
+mod input;
 pub(crate) mod loaders;
-pub(crate) mod memory;
-pub(crate) mod node;
-pub(crate) mod payload;
-pub(crate) mod price;
-pub(crate) mod projections_status;
-pub(crate) mod report;
-pub(crate) mod request;
+mod memory;
+mod payload;
+mod price;
+mod projection;
+mod report;
+mod request_hash;
 pub(crate) mod scalars;
-pub(crate) mod subscription;
-pub(crate) mod task;
+pub(crate) mod services;
+mod stored;
+mod task;
+mod usage_totals;
 
-use crate::{Deps, Limits};
+use crate::config::Limits;
+use crate::deps::Deps;
+use crate::limits::ComplexityLimit;
 use async_graphql::connection::Connection;
-use async_graphql::{Context, MergedObject, MergedSubscription, Result, Schema, SelectionField};
-use commands::Commands;
-use projections::Pool;
-use scalars::Position;
-use std::collections::BTreeSet;
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
+use services::Services;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What resolvers work with.
-pub(crate) struct Services {
-    pub(crate) commands: Commands,
-    pub(crate) pool: Pool,
-    pub(crate) limits: Limits,
-    pub(crate) shutdown: CancellationToken,
-}
-
-/// What can be asked.
+/// The root of all queries, which read and never write.
 #[derive(MergedObject, Default)]
 pub(crate) struct Query(
-    node::NodeQuery,
-    agent::AgentQuery,
-    task::TaskQuery,
-    call::CallQuery,
-    memory::MemoryQuery,
-    budget::BudgetQuery,
-    alert::AlertQuery,
+    aggregates::NodeQuery,
+    aggregates::AggregateQuery,
+    budget::AlertQuery,
     price::PriceQuery,
     report::ReportQuery,
     events::EventQuery,
-    projections_status::ProjectionQuery,
+    projection::ProjectionQuery,
 );
 
-/// What can be done.
+/// The root of all mutations. The mutations of a request are executed one after the other.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(
-    agent::AgentMutation,
-    task::TaskMutation,
-    call::CallMutation,
-    memory::MemoryMutation,
-    budget::BudgetMutation,
-    price::PriceMutation,
-    projections_status::ProjectionMutation,
-);
+pub(crate) struct Mutation(aggregates::AggregateMutation, price::PriceMutation, projection::ProjectionMutation);
 
-/// What can be followed.
+/// The root of all subscriptions. A request subscribes to exactly one field.
 #[derive(MergedSubscription, Default)]
-pub(crate) struct Subscription(
-    subscription::EventSubscription,
-    subscription::UsageSubscription,
-    alert::AlertSubscription,
-);
+pub(crate) struct Subscription(events::EventSubscription, usage_totals::UsageSubscription, budget::AlertSubscription);
 
-/// The schema with what its resolvers work with.
+/// The schema with the services that its resolvers use.
 pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;
 
-/// The schema on the services of a process.
+/// Builds the schema on the services of the process.
 pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) -> ApexSchema {
     let services =
         Services { commands: deps.commands.clone(), pool: deps.pool.clone(), limits: limits.clone(), shutdown };
-    builder().data(Arc::new(services)).extension(crate::limits::ComplexityLimit(limits.max_complexity)).finish()
+    builder().data(Arc::new(services)).extension(ComplexityLimit(limits.max_complexity)).finish()
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    macro_rules! describe_pages {
-        ($builder:expr; $($node:ty),+ $(,)?) => {
-            $builder$(.override_output_type_description::<Connection<String, $node>>("A page of a list."))+
-        };
-    }
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .register_output_type::<node::UserError>()
-        // The library's own limit on recursion; what is within ours is within it.
-        .limit_recursive_depth(crate::limits::MAX_NESTING);
-    describe_pages!(
-        builder;
-        agent::Agent, task::Task, call::Call, memory::Memory, budget::Budget, alert::BudgetAlert, price::Price,
-        events::Event,
-    )
+        .data(aggregates::read_models())
+        .register_output_type::<aggregates::UserError>()
+        // The limit of the library on recursion, which documents within the limits of this crate do not reach.
+        .limit_recursive_depth(Limits::MAX_NESTING);
+    aggregates::describe_pages(builder)
+        .override_output_type_description::<Connection<String, budget::BudgetAlert>>("A page of alerts.")
+        .override_output_type_description::<Connection<String, budget::BudgetCrossing>>("A page of crossed thresholds.")
+        .override_output_type_description::<Connection<String, price::Price>>("A page of prices.")
+        .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
+        .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 
-/// The schema in GraphQL's own language, as it is committed in `schema.graphql`.
+/// The schema in GraphQL's schema definition language, as it is committed in `schema.graphql`.
 #[must_use]
 pub fn schema_sdl() -> String {
-    let options = async_graphql::SDLExportOptions::new()
-        .use_space_ident()
-        .include_specified_by()
-        .prefer_single_line_descriptions();
+    let options = SDLExportOptions::new().use_space_ident().include_specified_by().prefer_single_line_descriptions();
     builder().finish().sdl_with_options(options)
 }
-
-/// Fields that lead from one read model to another, with the projection that feeds what they lead to.
-const RELATIONS: [(&str, &str); 4] = [("agent", "agents"), ("task", "tasks"), ("tasks", "tasks"), ("calls", "calls")];
-
-/// Waits until the read models behind a field, and behind what is asked for inside it, have seen a position.
-pub(crate) async fn ready(ctx: &Context<'_>, own: &[&'static str], position: Option<Position>) -> Result<()> {
-    let Some(position) = position else { return Ok(()) };
-    let services = ctx.data::<Arc<Services>>()?;
-    let mut needed: BTreeSet<&str> = own.iter().copied().collect();
-    follow_relations(ctx.field(), &mut needed);
-    let needed: Vec<_> = needed.into_iter().collect();
-    let waited = projections::wait_for(&services.pool, &needed, position.0, services.limits.projection_wait).await;
-    waited.map(drop).map_err(|error| errors::wait(&error))
-}
-
-fn follow_relations(field: SelectionField<'_>, needed: &mut BTreeSet<&'static str>) {
-    for inside in field.selection_set() {
-        needed.extend(RELATIONS.iter().find(|(name, _)| *name == inside.name()).map(|(_, projection)| *projection));
-        follow_relations(inside, needed);
-    }
-}
-
-/// The value whose wire name stands in a row.
-pub(crate) fn from_wire<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Result<T> {
-    all.iter()
-        .copied()
-        .find(|&value| name(value) == text)
-        .ok_or_else(|| errors::internal(&UnknownName(text.to_owned())))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("a row of a read model holds the unknown name {0:?}")]
-struct UnknownName(String);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
-    /// A variable without a value stands for the default of its argument (section 6.4.1 of the specification), also if the
-    /// variable may be null. The library takes null for it, and would refuse such a variable where null is not allowed.
+    /// A variable without a value stands for the default of its argument (section 6.4.1 of the specification), even if the
+    /// variable may be null. The library passes null instead, and would reject such a variable where null is not allowed.
     #[test]
-    fn every_argument_with_a_default_takes_null_for_it() {
+    fn every_argument_with_a_default_accepts_null() {
         let sdl = schema_sdl();
         let with_default: Vec<_> = sdl.lines().filter(|line| line.contains(": ") && line.contains(" = ")).collect();
         assert!(with_default.len() > 5, "{with_default:?}");
         for line in with_default {
-            assert!(!line.contains("! = "), "{line}: make it an Option, and take its default for none");
+            assert!(!line.contains("! = "), "{line}: make it an Option, and use its default for none");
         }
     }
 
     #[test]
     fn the_committed_schema_is_the_schema() {
         let committed = include_str!("../../../schema.graphql");
-        assert!(schema_sdl() == committed, "schema.graphql is old: write it again with `apex schema > schema.graphql`");
+        assert!(
+            schema_sdl() == committed,
+            "schema.graphql is out of date: regenerate it with `apex schema > schema.graphql`"
+        );
+    }
+
+    /// A query with `minPosition` waits for the read models of the objects that it selects, however they are reached.
+    #[test]
+    fn every_object_type_with_a_global_id_declares_the_projections_that_feed_it() {
+        let sdl = schema_sdl();
+        let nodes: BTreeSet<_> = sdl
+            .lines()
+            .filter_map(|line| line.strip_prefix("type ")?.strip_suffix(" implements Node {"))
+            // Events are read from the log itself.
+            .filter(|name| *name != "Event")
+            .map(str::to_owned)
+            .collect();
+        let declared: BTreeSet<_> = aggregates::read_models().0.into_keys().collect();
+        assert!(nodes.len() > 4 && nodes == declared, "{nodes:?} are objects, {declared:?} are in `aggregates!`");
+    }
+
+    #[test]
+    fn every_type_field_argument_and_value_has_a_description() {
+        let sdl = schema_sdl();
+        let mut previous = "";
+        for line in sdl.lines() {
+            let declares = |line: &str| {
+                let text = line.trim_start();
+                let is_name = text.starts_with(|first: char| first.is_ascii_alphabetic());
+                is_name
+                    && !text.starts_with("schema ")
+                    && !text.starts_with("query:")
+                    && !text.starts_with("mutation:")
+                    && !text.starts_with("subscription:")
+            };
+            if declares(line) && !previous.trim_start().starts_with('"') && !line.starts_with("directive") {
+                // The lines of a block description are text.
+                let is_text = sdl[..line.as_ptr() as usize - sdl.as_ptr() as usize].matches("\"\"\"").count() % 2 == 1;
+                assert!(is_text, "no description: {line}");
+            }
+            previous = line;
+        }
     }
 }

@@ -1,89 +1,82 @@
-//! The usage and cost report.
+//! The report of usage and cost.
 
+use super::freshness::await_projections;
 use super::ids::Kind;
-use super::scalars::{BigInt, Decimal, Long, Position, Timestamp};
-use super::{Services, connection, errors, ready};
-use crate::caller::Caller;
+use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
+use super::services::{Services, caller, services};
+use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use projections as models;
-use std::sync::Arc;
 use uuid::Uuid;
 
-/// What a report costs, in the currency of [`crate::Limits::max_complexity`]: it sums.
+/// The complexity of the aggregation behind a report, in the unit of [`crate::config::Limits::max_complexity`].
 const REPORT_COST: usize = 100;
-/// The rows of a page where none are asked for.
+/// The page size without `first`.
 const DEFAULT_ROWS: i32 = 100;
 
-/// What a report can be broken down by.
+/// Dimension by which a report groups calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projections::Dimension")]
 pub(crate) enum Dimension {
-    /// The agent.
+    /// Agent that made the call.
     Agent,
-    /// Who answered.
+    /// Provider that served the call.
     Provider,
-    /// The model that answered.
+    /// Model that served the call.
     Model,
-    /// The task.
+    /// Task that the call was made for.
     Task,
-    /// The hour (UTC) in which calls began, such as `2023-11-14T22:00Z`.
+    /// Hour (UTC) in which the call started, such as `2023-11-14T22:00Z`.
     Hour,
-    /// The day (UTC) in which calls began, such as `2023-11-14`.
+    /// Day (UTC) on which the call started, such as `2023-11-14`.
     Day,
-    /// The month (UTC) in which calls began, such as `2023-11`.
+    /// Month (UTC) in which the call started, such as `2023-11`.
     Month,
 }
 
-/// The currency of amounts (ISO 4217).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::Currency")]
-pub(crate) enum Currency {
-    /// United States dollar.
-    Usd,
-}
-
-/// One value of one dimension.
+/// Value of one dimension.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct UsageKey {
-    /// Which dimension.
+    /// The dimension.
     dimension: Dimension,
-    /// Its value; for agents and tasks their UUID. Null for calls without one.
+    /// Value of the dimension; for agents and tasks, their UUID. Null for calls that have no value.
     value: Option<String>,
-    /// The global id of the agent or task.
+    /// Global id of the agent or task. Null for other dimensions.
     id: Option<ID>,
-    /// The name of the agent or the title of the task.
+    /// Name of the agent, or title of the task. Null for other dimensions.
     name: Option<String>,
 }
 
-/// Sums over calls.
+/// Totals of a set of calls.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub(crate) struct UsageTotals {
-    /// Calls of models.
+    /// Number of calls of language models.
     calls: Long,
-    /// Calls of tools.
+    /// Number of calls of tools.
     tool_calls: Long,
-    /// Calls of either kind that failed.
+    /// Number of calls of either kind that failed.
     failed_calls: Long,
-    /// Calls of models that no price was known for. They are in no cost.
+    /// Number of calls of language models for which no price is known. They are not included in `cost`.
     unpriced_calls: Long,
-    /// Prompt tokens that came from no cache.
+    /// Prompt tokens that were not read from or written to the provider's cache.
     input_tokens: BigInt,
-    /// Generated tokens, reasoning included.
+    /// Generated tokens, including reasoning tokens.
     output_tokens: BigInt,
-    /// Prompt tokens read from a cache.
+    /// Prompt tokens that were read from the provider's cache.
     cache_read_tokens: BigInt,
-    /// Prompt tokens written to a cache.
+    /// Prompt tokens that were written to the provider's cache.
     cache_write_tokens: BigInt,
-    /// The part of the output spent on reasoning.
+    /// Reasoning tokens, which are part of `outputTokens`.
     reasoning_tokens: BigInt,
-    /// All latencies together, in milliseconds.
+    /// Sum of the durations of all calls, in milliseconds.
     latency_ms: BigInt,
-    /// What they were charged; null where no LLM call among them had a price, which is not the same as free.
+    /// Cost that was charged. Null if there are calls of language models and none of them has a price, which does not mean
+    /// that they were free.
     cost: Option<Decimal>,
-    /// What the records themselves said they cost, where they did.
+    /// Cost that the reporting sources stated, for the calls for which they did. It is informative and never charged.
     reported_cost: Decimal,
-    /// The currency of both.
+    /// Currency of `cost` and `reportedCost`.
     currency: Currency,
 }
 
@@ -107,38 +100,31 @@ impl From<models::Totals> for UsageTotals {
     }
 }
 
-/// A row of a report.
+/// Row of a report.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct UsageRow {
-    /// What the row is about: one value of each dimension asked for, in that order.
+    /// One value for each requested dimension, in the requested order.
     keys: Vec<UsageKey>,
-    /// The sums.
+    /// Totals of the calls with these values.
     totals: UsageTotals,
 }
 
-/// What a report says beside its rows.
+/// Totals of a report beyond its page.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct ReportSums {
-    /// All rows together, whatever the page.
+    /// Totals of all rows of the report, on any page.
     total: UsageTotals,
-    /// All rows after this page together: those that are neither on it nor on the pages before.
+    /// Totals of the rows that follow the page.
     rest: UsageTotals,
-    /// Everything up to this position is in it.
+    /// Position of the report: it includes every event up to this position.
     position: Position,
 }
 
 /// A page of a report.
 pub(crate) type UsageReport = Connection<String, UsageRow, ReportSums>;
 
-/// What is asked for of a report, or of usage totals as they change.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    query: models::ReportQuery,
-    page: models::ReportPage,
-}
-
-/// The arguments that a report is asked for with.
-pub(crate) struct Arguments {
+/// The arguments of a report.
+pub(crate) struct ReportArguments {
     pub(crate) by: Vec<Dimension>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) to: Option<Timestamp>,
@@ -146,9 +132,16 @@ pub(crate) struct Arguments {
     pub(crate) after: Option<String>,
 }
 
-impl Arguments {
-    /// Checks the arguments, and looks which sums are selected: each is another statement.
-    pub(crate) fn check(self, ctx: &Context<'_>) -> Result<Asked> {
+/// A report whose arguments were checked.
+#[derive(Debug, Clone)]
+pub(crate) struct ReportRequest {
+    query: models::ReportQuery,
+    page: models::ReportPage,
+}
+
+impl ReportArguments {
+    /// Checks the arguments, and finds out whether `total` and `rest` are selected, which cost a statement each.
+    pub(crate) fn check(self, ctx: &Context<'_>) -> Result<ReportRequest> {
         let by: Vec<models::Dimension> = self.by.into_iter().map(Into::into).collect();
         let size = connection::size(ctx, Some(self.first.unwrap_or(DEFAULT_ROWS)))?;
         let after =
@@ -156,16 +149,16 @@ impl Arguments {
         let selected = ctx.look_ahead();
         let (wants_total, wants_rest) = (selected.field("total").exists(), selected.field("rest").exists());
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
-        let tenant = ctx.data::<Caller>()?.tenant.clone();
-        Ok(Asked {
+        let tenant = caller(ctx)?.tenant.clone();
+        Ok(ReportRequest {
             query: models::ReportQuery { tenant, by, from, to },
             page: models::ReportPage { after, size, wants_total, wants_rest },
         })
     }
 }
 
-impl Asked {
-    /// The page that is asked for, and the position that it is of.
+impl ReportRequest {
+    /// Reads the requested page, and the position that it reflects.
     pub(crate) async fn read(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
         let by = &self.query.by;
         let report = models::usage_report(&services.pool, &self.query, &self.page).await;
@@ -182,7 +175,7 @@ impl Asked {
 }
 
 fn encode(cursor: &models::ReportCursor) -> String {
-    // Strings and numbers: there is nothing that cannot be written.
+    // A cursor consists of strings and numbers, which can always be serialized.
     connection::encode_text(&serde_json::to_string(cursor).unwrap_or_default())
 }
 
@@ -204,47 +197,61 @@ fn row(by: &[models::Dimension], row: models::ReportRow) -> UsageRow {
     UsageRow { keys: keys.collect(), totals: row.totals.into() }
 }
 
-/// What a page of a report costs: its statements, and each of its rows.
+/// The complexity of a page of a report: its aggregation, and the selected fields of each row.
 pub(crate) fn cost(dimensions: usize, first: Option<i32>, child_complexity: usize) -> usize {
-    // Without a dimension there are sums alone.
+    // A report without dimensions has one row.
     let rows = if dimensions == 0 { 1 } else { first.unwrap_or(DEFAULT_ROWS) };
     connection::cost(Some(rows), child_complexity).saturating_add(REPORT_COST)
 }
 
-/// The projections behind a report: names of agents and tasks come from their own.
-fn sources(by: &[Dimension]) -> Vec<&'static str> {
+/// The projections that feed a report: those of agents and tasks feed the names of these dimensions.
+fn projections_of(by: &[Dimension]) -> Vec<&'static str> {
     let named = |dimension, projection| by.contains(&dimension).then_some(projection);
     [Some("calls"), named(Dimension::Agent, "agents"), named(Dimension::Task, "tasks")].into_iter().flatten().collect()
 }
 
-/// Reports.
+/// The query for a report.
 #[derive(Default)]
 pub(crate) struct ReportQuery;
 
 #[Object]
-#[allow(clippy::too_many_arguments, reason = "a field has a parameter for each argument")]
+#[allow(clippy::too_many_arguments, reason = "each argument of the field is a parameter")]
 impl ReportQuery {
-    /// Usage and cost, broken down by any dimensions: the rows with the highest cost first, page by page; by time where
-    /// time is a dimension.
+    /// Reports usage and cost, grouped by dimensions. Rows are sorted by time if `by` contains a dimension of time,
+    /// otherwise by cost in descending order.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
         #[graphql(
             default_with = "Some(Vec::new())",
-            desc = "Broken down by these, in this order; the total alone if none."
+            desc = "Dimensions by which calls are grouped, each at most once. Without any, the report has one row."
         )]
         by: Option<Vec<Dimension>>,
-        #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
-        #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
-        #[graphql(desc = "Wait until everything up to this position is seen.")] min_position: Option<Position>,
-        #[graphql(desc = "So many rows at most: 1 to 500, 100 if not given.")] first: Option<i32>,
-        #[graphql(desc = "Rows after this cursor, of a report that is broken down by the same.")] after: Option<String>,
+        #[graphql(
+            desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
+        )]
+        from: Option<Timestamp>,
+        #[graphql(
+            desc = "Includes calls that started before this time, which must be a full hour. Default: all calls."
+        )]
+        to: Option<Timestamp>,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+        #[graphql(desc = "Number of rows to return, from 1 to 500. Default: 100.")] first: Option<i32>,
+        #[graphql(
+            desc = "Returns the rows after this cursor, which must be one of a report with the same dimensions. Default: from \
+                    the first row on."
+        )]
+        after: Option<String>,
     ) -> Result<UsageReport> {
         let by = by.unwrap_or_default();
-        let sources = sources(&by);
-        let asked = Arguments { by, from, to, first, after }.check(ctx)?;
-        ready(ctx, &sources, min_position).await?;
-        Ok(asked.read(ctx.data::<Arc<Services>>()?).await?.0)
+        let projections = projections_of(&by);
+        let request = ReportArguments { by, from, to, first, after }.check(ctx)?;
+        await_projections(ctx, &projections, min_position).await?;
+        Ok(request.read(services(ctx)?).await?.0)
     }
 }

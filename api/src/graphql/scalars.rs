@@ -1,24 +1,31 @@
-//! Scalars that GraphQL does not have: exact decimals, whole numbers beyond 32 bits, positions, times, UUIDs.
+//! Custom scalars: exact decimals, integers beyond 32 bits, positions, times, UUIDs.
 //!
-//! Each says in validation already whether a value is one, so that a request with a bad value executes nothing.
+//! Each checks its values during validation, so that a request with an invalid value executes nothing.
 
-use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use domain::{Money, MoneyError, Sum, without_leap_second};
 use uuid::Uuid;
 
-/// The largest whole number that every JSON reader keeps: 2^53 - 1.
+/// The largest integer that every JSON reader represents exactly: 2^53 - 1.
 pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// An exact decimal number, written as a string of digits such as `"0.009213"`. Amounts of money and sums of them are
-/// decimals.
+/// The currency of an amount, by its ISO 4217 code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::Currency")]
+pub(crate) enum Currency {
+    /// United States dollar.
+    Usd,
+}
+
+/// An exact decimal number: an amount of money, or a sum of such amounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decimal(Sum);
 
-/// An exact decimal number, written as a string of digits such as `"0.009213"`, without an exponent. An argument has at
-/// most 15 digits before and 12 after the point; a sum that is answered may have more before it, and has all of them.
-/// Whole numbers are accepted as such; floats are refused, as they are not exact.
+/// An exact decimal number, serialized as a string such as `"0.009213"`, without an exponent. An input has at most 15
+/// digits before the decimal point and 12 after it; an output may have more digits before it and is never rounded. JSON
+/// integers are accepted as input; JSON floats are rejected, because they are not exact.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -26,7 +33,7 @@ impl ScalarType for Decimal {
             Value::String(text) => text.clone(),
             Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
             Value::Number(number) => {
-                return Err(InputValueError::custom(format!("{number} is not exact; write it as a string")));
+                return Err(InputValueError::custom(format!("{number} is a float and not exact; send it as a string")));
             }
             _ => return Err(InputValueError::expected_type(value)),
         };
@@ -74,12 +81,12 @@ impl TryFrom<&Decimal> for Money {
     }
 }
 
-/// A whole number of any size.
+/// An integer of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BigInt(pub(crate) i128);
 
-/// A whole number of any size, written as a string of digits such as `"18014398509481982"`: sums go beyond the numbers
-/// that every JSON reader keeps.
+/// An integer of any size, serialized as a string such as `"18014398509481982"`, because sums may exceed the integers that
+/// every JSON reader represents exactly.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -87,9 +94,9 @@ impl ScalarType for BigInt {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = is_plain.then(|| text.parse().ok()).flatten();
-        number.map(Self).ok_or_else(|| {
-            InputValueError::custom(format!("{value} is not a whole number: write digits such as \"42\""))
-        })
+        number
+            .map(Self)
+            .ok_or_else(|| InputValueError::custom(format!("{value} is not an integer; send digits such as \"42\"")))
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -107,11 +114,11 @@ impl From<i128> for BigInt {
     }
 }
 
-/// A whole number of 0 or more and below 2^53.
+/// An integer from 0 to 2^53 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Long(pub(crate) i64);
 
-/// A whole number of 0 or more and below 2^53, written as a number: `Int` ends at 2^31.
+/// An integer from 0 to 9007199254740991 (2^53 - 1), serialized as a number. `Int` is limited to 32 bits.
 #[Scalar(name = "Long")]
 impl ScalarType for Long {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -121,7 +128,7 @@ impl ScalarType for Long {
         };
         match number {
             Some(number) if (0..=MAX_SAFE_INTEGER).contains(&number) => Ok(Self(number)),
-            _ => Err(InputValueError::custom(format!("{value} is not a whole number from 0 to {MAX_SAFE_INTEGER}"))),
+            _ => Err(InputValueError::custom(format!("{value} is not an integer from 0 to {MAX_SAFE_INTEGER}"))),
         }
     }
 
@@ -135,12 +142,12 @@ impl ScalarType for Long {
 }
 
 impl Long {
-    /// From a count; those beyond the limit are never stored.
+    /// Converts a count. Counts beyond the limit are never stored.
     pub(crate) fn from_unsigned(number: u64) -> Self {
         Self(i64::try_from(number).unwrap_or(MAX_SAFE_INTEGER).min(MAX_SAFE_INTEGER))
     }
 
-    /// A count that is never negative.
+    /// Returns the number as a count.
     pub(crate) fn unsigned(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0)
     }
@@ -152,12 +159,12 @@ impl From<i64> for Long {
     }
 }
 
-/// A place in the log.
+/// A position in the event log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position(pub(crate) streams::Position);
 
-/// A place in the log: from 1 without gaps; 0 is before the first event. Written as a string of digits, as positions
-/// go beyond what `Int` holds; accepted as a number too.
+/// A position in the event log. The first event has position 1, and there are no gaps; 0 is the position before the first
+/// event. Serialized as a string of digits, because positions exceed `Int`. JSON integers are accepted as input.
 #[Scalar(name = "Position")]
 impl ScalarType for Position {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -168,7 +175,7 @@ impl ScalarType for Position {
         };
         number
             .map(|number| Self(number.into()))
-            .ok_or_else(|| InputValueError::custom(format!("{value} is not a position: write digits such as \"42\"")))
+            .ok_or_else(|| InputValueError::custom(format!("{value} is not a position; send digits such as \"42\"")))
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -187,25 +194,26 @@ impl From<streams::Position> for Position {
 }
 
 impl Position {
-    /// From a column of a read model.
+    /// Converts a column of a read model.
     pub(crate) fn from_row(position: i64) -> Self {
         Self(streams::Position::from_i64(position))
     }
 }
 
-/// A moment.
+/// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
-/// A moment in the form of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, to the microsecond, between 1970 and 2199; any
-/// offset is accepted, UTC is answered. A leap second is the last microsecond of the second before it.
+/// A point in time in the format of RFC 3339, such as `"2023-11-14T22:13:20.5Z"`, between the years 1970 and 2199. Inputs may
+/// have any offset; outputs are in UTC. The precision is one microsecond: further digits are truncated, and a leap second
+/// is read as the last microsecond before it.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for Timestamp {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         let moment = DateTime::parse_from_rfc3339(text).map_err(InputValueError::custom)?.to_utc();
         if !(1970..2200).contains(&moment.year()) {
-            return Err(InputValueError::custom("a moment is between 1970 and 2199"));
+            return Err(InputValueError::custom("the year of a time is 1970 to 2199"));
         }
         Ok(Self(without_leap_second(moment).trunc_subsecs(6)))
     }
@@ -225,16 +233,16 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
-/// The moment given; now if none is. To the microsecond, which is what the read models keep.
+/// The given time, otherwise the current one, in microseconds, which is the precision of the read models.
 pub(crate) fn or_now(given: Option<Timestamp>) -> DateTime<Utc> {
     given.map_or_else(|| Utc::now().trunc_subsecs(6), |given| given.0)
 }
 
-/// An id as other systems carry it.
+/// A UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Uid(pub(crate) Uuid);
 
-/// A UUID such as `"018bd12c-58b0-7683-8a5b-8752d0e86651"`.
+/// A UUID as defined by RFC 9562, such as `"018bd12c-58b0-7683-8a5b-8752d0e86651"`.
 #[Scalar(name = "UUID", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc9562")]
 impl ScalarType for Uid {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -257,20 +265,16 @@ impl From<Uuid> for Uid {
     }
 }
 
-/// Digits alone: neither signs nor blanks.
+/// Parses a position: digits only, without sign or spaces.
 pub(crate) fn parse_position(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse::<i64>().ok()).flatten().and_then(|number| u64::try_from(number).ok())
 }
 
-/// A number as a GraphQL value, for extensions of errors.
-pub(crate) fn number_value(number: u64) -> Value {
-    Value::Number(Number::from(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_graphql::Number;
 
     fn number(number: f64) -> Value {
         Value::Number(Number::from_f64(number).unwrap())
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_answered_with_all_their_digits() {
+    fn sums_are_serialized_with_all_their_digits() {
         let (cost, tokens) = ("9007199254740993000000000000.000000000001", 18_014_398_509_481_982_i128);
         assert_eq!(Decimal::from(Sum::parse(cost).unwrap()).to_value(), Value::from(cost));
         assert_eq!(BigInt(tokens).to_value(), Value::from("18014398509481982"));
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_answered_in_utc() {
+    fn times_are_serialized_in_utc() {
         let read = |text: &str| Timestamp::parse(Value::String(text.into()));
         assert_eq!(read("2023-11-15T00:13:20.5+02:00").unwrap().to_value(), Value::from("2023-11-14T22:13:20.500Z"));
         assert_eq!(read("2016-12-31T23:59:60Z").unwrap().to_value(), Value::from("2016-12-31T23:59:59.999999Z"));
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn longs_are_counts_below_2_to_the_53() {
+    fn longs_are_integers_from_0_to_2_to_the_53_minus_1() {
         assert_eq!(Long::parse(Value::Number(MAX_SAFE_INTEGER.into())).unwrap(), Long(MAX_SAFE_INTEGER));
         for bad in [Value::Number((-1).into()), Value::Number((1_i64 << 53).into()), number(1.5)] {
             assert!(Long::parse(bad.clone()).is_err(), "{bad}");
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_written_as_strings_and_read_as_either() {
+    fn positions_are_serialized_as_strings_and_accepted_as_strings_or_integers() {
         for good in [Value::String("42".into()), Value::Number(42.into())] {
             assert_eq!(Position::parse(good).unwrap().to_value(), Value::String("42".into()));
         }

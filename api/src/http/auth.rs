@@ -1,31 +1,30 @@
-//! Who may ask, and in whose name.
+//! Authentication by bearer token, and the identity that a client declares in headers.
 
-use super::State;
 use crate::caller::{Caller, Role};
-use crate::{ApiConfig, Secret};
+use crate::config::{ApiConfig, Secret};
 use axum::http::{HeaderMap, header};
 use domain::Name;
 use uuid::Uuid;
 
-/// The header that names who asks.
+/// The header that names the actor.
 const ACTOR: &str = "x-apex-actor";
-/// The header that says what the request belongs to.
+/// The header with the correlation id.
 const CORRELATION: &str = "x-correlation-id";
-/// Who asks where nobody says so.
+/// The actor of requests without the header.
 const DEFAULT_ACTOR: &str = "api";
 
-/// What a credential proves.
+/// The result of checking the credential of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential {
-    /// That its bearer has a role.
-    Proves(Role),
-    /// None was given.
+    /// The credential is valid for a role, or none is required.
+    Valid(Role),
+    /// A credential is required, and the request has none.
     Missing,
-    /// One was given, and it is wrong.
-    Wrong,
+    /// The credential is not valid.
+    Invalid,
 }
 
-/// Looks at the `Authorization` header.
+/// Checks the `Authorization` header.
 pub(crate) fn of_headers(config: &ApiConfig, headers: &HeaderMap) -> Credential {
     match headers.get(header::AUTHORIZATION) {
         Some(value) => check(config, value.to_str().ok()),
@@ -33,51 +32,51 @@ pub(crate) fn of_headers(config: &ApiConfig, headers: &HeaderMap) -> Credential 
     }
 }
 
-/// Looks at the value of an `Authorization` header, wherever it came in.
+/// Checks the value of an `Authorization` header, which a WebSocket may receive in a message.
 pub(crate) fn check(config: &ApiConfig, value: Option<&str>) -> Credential {
-    let shows = |token| shows(value, token);
+    let is_bearer = |token| is_bearer(value, token);
     let (token, operator_token) = (config.token.as_ref(), config.operator_token.as_ref());
-    if shows(operator_token) {
-        return Credential::Proves(Role::Operator);
+    if is_bearer(operator_token) {
+        return Credential::Valid(Role::Operator);
     }
     let role = if operator_token.is_none() { Role::Operator } else { Role::User };
     match token {
-        Some(_) if shows(token) => Credential::Proves(role),
-        Some(_) => Credential::Wrong,
-        // Whoever shows a token means to be an operator.
-        None if operator_token.is_some() && value.is_some() => Credential::Wrong,
-        None => Credential::Proves(role),
+        Some(_) if is_bearer(token) => Credential::Valid(role),
+        Some(_) => Credential::Invalid,
+        // A client that sends a token expects to be an operator.
+        None if operator_token.is_some() && value.is_some() => Credential::Invalid,
+        None => Credential::Valid(role),
     }
 }
 
-/// Whether the value of an `Authorization` header is this token.
-fn shows(value: Option<&str>, token: Option<&Secret>) -> bool {
+/// Whether the value of an `Authorization` header is this bearer token.
+fn is_bearer(value: Option<&str>, token: Option<&Secret>) -> bool {
     let bearer =
         value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()))
 }
 
-/// Whether the metrics may be read: with the token for them or any other one. Where there is no token at all, as on a
-/// loopback address, they are as open as everything else.
+/// Whether a client may read the metrics: with the metrics token or any other. If no token is configured, as is allowed on a
+/// loopback address, every client may.
 pub(crate) fn may_read_metrics(config: &ApiConfig, headers: &HeaderMap) -> bool {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let tokens = [&config.metrics_token, &config.operator_token, &config.token];
-    tokens.iter().all(|token| token.is_none()) || tokens.iter().any(|token| shows(value, token.as_ref()))
+    tokens.iter().all(|token| token.is_none()) || tokens.iter().any(|token| is_bearer(value, token.as_ref()))
 }
 
 impl Credential {
     fn or_missing(self) -> Self {
-        if self == Self::Wrong { Self::Missing } else { self }
+        if self == Self::Invalid { Self::Missing } else { self }
     }
 }
 
-/// A header that does not say what it should.
+/// The message about a header that is not valid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadHeader(pub(crate) String);
 
-/// In whose name a request is made.
-pub(crate) fn caller(state: &State, headers: &HeaderMap, role: Role) -> Result<Caller, BadHeader> {
-    let (tenant, actor, correlation_id) = (state.config.tenant.clone(), actor(headers)?, correlation(headers)?);
+/// The caller of a request, from its headers and role.
+pub(crate) fn caller(config: &ApiConfig, headers: &HeaderMap, role: Role) -> Result<Caller, BadHeader> {
+    let (tenant, actor, correlation_id) = (config.tenant.clone(), actor(headers)?, correlation(headers)?);
     Ok(Caller { tenant, role, actor, correlation_id })
 }
 
@@ -88,12 +87,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHe
 
 fn actor(headers: &HeaderMap) -> Result<String, BadHeader> {
     let given = text(headers, ACTOR)?.unwrap_or(DEFAULT_ACTOR);
-    let name = Name::new(given).map_err(|error| BadHeader(format!("the header {ACTOR} is no name: {error}")))?;
+    let name =
+        Name::new(given).map_err(|error| BadHeader(format!("the header {ACTOR} is not a valid name: {error}")))?;
     let name = String::from(name);
     if commands::is_reserved_actor(&name) {
-        let message = "is a name that only Apex itself acts under: send one that is not `apex`, `demo` or \
-                       `simulation` and does not begin with `apex:`, `import:`, `policy:` or `system:`";
-        return Err(BadHeader(format!("the header {ACTOR}: {name:?} {message}")));
+        let message = "is reserved for Apex itself; send a name that is not `apex`, `demo` or `simulation` and does not \
+                       begin with `apex:`, `import:`, `policy:` or `system:`";
+        return Err(BadHeader(format!("the actor {name:?} in the header {ACTOR} {message}")));
     }
     Ok(name)
 }
@@ -117,40 +117,40 @@ mod tests {
         ApiConfig { token, operator_token, ..ApiConfig::new("default".parse().unwrap()) }
     }
 
-    fn shown(config: &ApiConfig, value: &str) -> Credential {
+    fn checked(config: &ApiConfig, value: &str) -> Credential {
         of_headers(config, &headers("authorization", value))
     }
 
     #[test]
-    fn a_token_is_asked_for_only_where_there_is_one() {
-        let operator = Credential::Proves(Role::Operator);
+    fn a_token_is_required_only_if_one_is_configured() {
+        let operator = Credential::Valid(Role::Operator);
         assert_eq!(of_headers(&config(None, None), &HeaderMap::new()), operator);
         let config = config(Some("tea"), None);
         assert_eq!(of_headers(&config, &HeaderMap::new()), Credential::Missing);
         for right in ["Bearer tea", "bearer tea", "BEARER  tea"] {
-            assert_eq!(shown(&config, right), operator, "{right:?}");
+            assert_eq!(checked(&config, right), operator, "{right:?}");
         }
         for wrong in ["Bearer coffee", "Bearer", "tea", "Basic tea", ""] {
-            assert_eq!(shown(&config, wrong), Credential::Wrong, "{wrong:?}");
+            assert_eq!(checked(&config, wrong), Credential::Invalid, "{wrong:?}");
         }
     }
 
     #[test]
-    fn where_operators_have_a_token_nobody_else_is_one() {
-        let (user, operator) = (Credential::Proves(Role::User), Credential::Proves(Role::Operator));
+    fn with_an_operator_token_only_its_bearer_is_an_operator() {
+        let (user, operator) = (Credential::Valid(Role::User), Credential::Valid(Role::Operator));
         let both = config(Some("tea"), Some("rum"));
-        assert_eq!(shown(&both, "Bearer tea"), user);
-        assert_eq!(shown(&both, "Bearer rum"), operator);
-        assert_eq!(shown(&both, "Bearer coffee"), Credential::Wrong);
+        assert_eq!(checked(&both, "Bearer tea"), user);
+        assert_eq!(checked(&both, "Bearer rum"), operator);
+        assert_eq!(checked(&both, "Bearer coffee"), Credential::Invalid);
         assert_eq!(of_headers(&both, &HeaderMap::new()), Credential::Missing);
         let open = config(None, Some("rum"));
         assert_eq!(of_headers(&open, &HeaderMap::new()), user);
-        assert_eq!(shown(&open, "Bearer rum"), operator);
-        assert_eq!(shown(&open, "Bearer tea"), Credential::Wrong);
+        assert_eq!(checked(&open, "Bearer rum"), operator);
+        assert_eq!(checked(&open, "Bearer tea"), Credential::Invalid);
     }
 
     #[test]
-    fn metrics_open_to_their_own_token_and_to_the_others() {
+    fn metrics_accept_their_own_token_and_every_other() {
         let with = |metrics: Option<&str>, token: Option<&str>, operator: Option<&str>| ApiConfig {
             metrics_token: metrics.map(Secret::new),
             ..config(token, operator)
@@ -166,12 +166,12 @@ mod tests {
         }
         let all = with(Some("m"), Some("t"), Some("o"));
         assert!(["Bearer m", "bearer t", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
-        // And the token for metrics opens nothing else.
-        assert_eq!(shown(&all, "Bearer m"), Credential::Wrong);
+        // The metrics token is not accepted anywhere else.
+        assert_eq!(checked(&all, "Bearer m"), Credential::Invalid);
     }
 
     #[test]
-    fn nobody_can_claim_to_be_a_policy_an_import_or_apex_itself() {
+    fn reserved_actors_are_rejected() {
         for claimed in ["policy:budget-alerts", "Policy:x", "import:otlp", "apex", "APEX", "system:x", "apex:x", "demo"]
         {
             let refused = actor(&headers(ACTOR, claimed)).unwrap_err();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_checked() {
+    fn invalid_headers_are_rejected() {
         assert_eq!(actor(&HeaderMap::new()), Ok("api".to_owned()));
         assert_eq!(actor(&headers(ACTOR, "ada")), Ok("ada".to_owned()));
         assert!(actor(&headers(ACTOR, " ")).is_err());

@@ -1,7 +1,7 @@
-//! Work that takes long without waiting: reading, parsing and validating large requests.
+//! CPU-bound work that takes long: reading, parsing and validating large requests.
 //!
-//! It runs on a thread that other tasks are moved away from first, so many at once as the machine has processors.
-//! Small requests are read where they arrive: moving costs more than they do.
+//! It runs on a thread from which the runtime moves other tasks away, at most as many at the same time as the machine has
+//! processors. Small requests are processed in place, because moving tasks costs more than they do.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,38 +9,38 @@ use std::task::Poll;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// From how many bytes on a request is large. The usual introspection query is smaller.
+/// The number of bytes above which a request is large. The usual introspection query is smaller.
 const LARGE_BYTES: usize = 4 * 1024;
 
-/// Whether a request of so many bytes takes long.
+/// Whether a request of this size takes long to process.
 pub(crate) fn is_large(bytes: usize) -> bool {
     bytes > LARGE_BYTES
 }
 
-/// Runs work where it holds up no other task.
+/// Runs CPU-bound work without delaying other tasks.
 pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        // There is no other thread that could go on meanwhile.
+        // A single-threaded runtime has no other thread for the other tasks.
         _ => work(),
     }
 }
 
-/// How much of it there may be at the same time.
-pub(crate) struct Computing(Semaphore);
+/// Permits for CPU-bound work.
+pub(crate) struct CpuPermits(Semaphore);
 
-impl Computing {
-    /// As much as the machine has processors.
+impl CpuPermits {
+    /// Creates one permit for each processor of the machine.
     pub(crate) fn new() -> Self {
         Self(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)))
     }
 
     async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        // The semaphore is never closed.
         self.0.acquire().await.ok()
     }
 
-    /// Runs work, in its turn if it takes long.
+    /// Runs work; with a permit if it takes long.
     pub(crate) async fn run<T>(&self, is_long: bool, work: impl FnOnce() -> T) -> T {
         if !is_long {
             return work();
@@ -49,8 +49,8 @@ impl Computing {
         in_place(work)
     }
 
-    /// Runs a future whose first step is such work, in its turn if it takes long.
-    pub(crate) async fn begin<F: Future>(&self, is_long: bool, future: F) -> F::Output {
+    /// Runs a future whose first poll is CPU-bound; with a permit for that poll if it takes long.
+    pub(crate) async fn run_first_poll<F: Future>(&self, is_long: bool, future: F) -> F::Output {
         let mut future = pin!(future);
         if is_long {
             let _permit = self.permit().await;
@@ -68,20 +68,20 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// With one worker, whatever blocks it blocks the other task for good: this test would not end.
+    /// On a single worker, blocking work would block the other task forever, and this test would not end.
     #[test]
-    fn long_work_does_not_hold_up_other_tasks() {
+    fn long_work_does_not_delay_other_tasks() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         for is_long_future in [false, true] {
             let (sender, receiver) = mpsc::channel();
             let worked = runtime.spawn(async move {
-                let computing = Computing::new();
+                let permits = CpuPermits::new();
                 tokio::spawn(async move { sender.send(7).unwrap() });
                 let work = move || receiver.recv().unwrap();
                 if is_long_future {
-                    computing.begin(true, async move { work() }).await
+                    permits.run_first_poll(true, async move { work() }).await
                 } else {
-                    computing.run(true, work).await
+                    permits.run(true, work).await
                 }
             });
             assert_eq!(runtime.block_on(worked).unwrap(), 7);
@@ -89,18 +89,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn on_one_thread_it_runs_where_it_is() {
-        let computing = Computing::new();
-        assert_eq!(computing.run(true, || 1).await, 1);
+    async fn on_a_single_threaded_runtime_work_runs_in_place() {
+        let permits = CpuPermits::new();
+        assert_eq!(permits.run(true, || 1).await, 1);
         assert_eq!(
-            computing
-                .begin(true, async {
+            permits
+                .run_first_poll(true, async {
                     tokio::task::yield_now().await;
                     2
                 })
                 .await,
             2
         );
-        assert_eq!(computing.begin(false, async { 3 }).await, 3);
+        assert_eq!(permits.run_first_poll(false, async { 3 }).await, 3);
     }
 }

@@ -1,13 +1,14 @@
-//! The events of the log as they are, as a stream: `GET /events`, for whoever wants no GraphQL. Each message is an event
-//! in JSON, and its `id` is its position, so that a client goes on with `Last-Event-ID` where it was.
+//! The event log as an event stream without GraphQL: `GET /events`. Each message is an event in JSON, and its `id` is the
+//! position of the event, so that a client resumes with `Last-Event-ID`.
 
 use super::sse::{self, EventStream, Message};
-use super::{State as Shared, answer, auth};
-use crate::graphql::Services;
+use super::state::State as Shared;
+use super::{auth, response};
 use crate::graphql::errors;
 use crate::graphql::events::EventFilter;
-use crate::graphql::follow::{self, Place};
+use crate::graphql::follow::{self, Progress};
 use crate::graphql::scalars::parse_position;
+use crate::graphql::services::Services;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,17 +20,17 @@ use std::sync::Arc;
 use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
-/// Why there is no stream: a status, a code and a message.
-type Refused = (StatusCode, &'static str, String);
+/// The status, code and message of a rejected request.
+type Rejected = (StatusCode, &'static str, String);
 
-/// What a URL asks for.
+/// The parameters of the URL.
 #[derive(Default)]
-struct Asked {
+struct FeedParameters {
     after: Option<Position>,
     filter: EventFilter,
 }
 
-/// Answers with the stream.
+/// Responds with the stream.
 pub(crate) async fn handle(
     State(state): State<Arc<Shared>>,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -37,32 +38,32 @@ pub(crate) async fn handle(
 ) -> Response {
     stream(&state, pairs, &headers)
         .await
-        .unwrap_or_else(|(status, code, message)| answer::error(status, code, &message).into_response())
+        .unwrap_or_else(|(status, code, message)| response::error(status, code, &message).into_response())
 }
 
-async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Refused> {
+async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Rejected> {
     let bad = |message: String| (StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
-    let auth::Credential::Proves(role) = auth::of_headers(&state.config, headers) else {
-        let message = "a token is needed: `Authorization: Bearer …`".to_owned();
+    let auth::Credential::Valid(role) = auth::of_headers(&state.config, headers) else {
+        let message = "a valid token is required in the header `Authorization: Bearer …`".to_owned();
         return Err((StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message));
     };
-    let caller = auth::caller(state, headers, role).map_err(|header| bad(header.0))?;
-    let asked = Asked::of_url(pairs).map_err(bad)?;
-    let after = sse::last_event_id(headers).map_err(bad)?.or(asked.after);
-    let filter = asked.filter.check(&caller.tenant).map_err(|error| bad(error.message))?;
+    let caller = auth::caller(&state.config, headers, role).map_err(|header| bad(header.0))?;
+    let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
+    let after = sse::last_event_id(headers).map_err(bad)?.or(parameters.after);
+    let filter = parameters.filter.check(&caller.tenant).map_err(|error| bad(error.message))?;
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
-    let place = Place::default();
-    let events = follow::open(services, filter, after, place.clone()).await.map_err(refused)?;
-    // The stream ends with the first event that cannot be read: the client asks again.
+    let progress = Progress::default();
+    let events = follow::open(services, filter, after, progress.clone()).await.map_err(rejected)?;
+    // The stream ends at the first error of reading, and the client reconnects.
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
     let messages = messages.filter_map(|event| std::future::ready(event.ok().and_then(|event| message(&event))));
-    let farewell = |error: &async_graphql::ServerError| Message::new(Some("slow"), &answer::text(error));
-    Ok(EventStream { messages: messages.boxed(), place, farewell }.respond(state))
+    let too_slow = |error: &async_graphql::ServerError| Message::new(Some("slow"), &response::text(error));
+    Ok(EventStream { messages: messages.boxed(), progress, too_slow }.respond(state))
 }
 
-/// A position beyond the log is the client's mistake; anything else passes, and browsers ask again after a 503.
-fn refused(error: async_graphql::Error) -> Refused {
+/// A position beyond the end of the log is an error of the client. Other errors are temporary, and clients retry after a 503.
+fn rejected(error: async_graphql::Error) -> Rejected {
     if errors::code(&error) == Some("BAD_USER_INPUT") {
         (StatusCode::BAD_REQUEST, "BAD_REQUEST", error.message)
     } else {
@@ -70,26 +71,30 @@ fn refused(error: async_graphql::Error) -> Refused {
     }
 }
 
-impl Asked {
+impl FeedParameters {
     fn of_url(pairs: Vec<(String, String)>) -> Result<Self, String> {
-        let mut asked = Self::default();
+        let mut parameters = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
                 "after" => {
                     let after = parse_position(&value).ok_or_else(|| format!("{value:?} is not a position"))?;
-                    asked.after = Some(after.into());
+                    parameters.after = Some(after.into());
                 }
-                "category" => asked.filter.category = Some(value),
-                "type" => asked.filter.types.get_or_insert_default().push(value),
-                "streamId" => asked.filter.stream_id = Some(value.into()),
-                _ => return Err(format!("there is no parameter {name:?}; there are after, category, type, streamId")),
+                "category" => parameters.filter.category = Some(value),
+                "type" => parameters.filter.types.get_or_insert_default().push(value),
+                "streamId" => parameters.filter.stream_id = Some(value.into()),
+                _ => {
+                    return Err(format!(
+                        "unknown parameter {name:?}; the parameters are after, category, type and streamId"
+                    ));
+                }
             }
         }
-        Ok(asked)
+        Ok(parameters)
     }
 }
 
-/// An event as GraphQL gives it, with all its fields.
+/// An event with all fields that it has in GraphQL.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -109,9 +114,9 @@ struct Body<'a> {
 fn message(event: &RecordedEvent) -> Option<Message> {
     let json = |text| {
         serde_json::from_str(text).inspect_err(|error| {
-            // What the log holds is JSON; the database sees to it.
+            // The database guarantees that the log contains JSON.
             let (position, error) = (event.position, error as &dyn std::error::Error);
-            tracing::error!(%position, error, "an event that is no JSON is left out of a stream");
+            tracing::error!(%position, error, "skipped an event that is not JSON in an event stream");
         })
     };
     let (payload, metadata) = (json(&event.payload).ok()?, json(&event.metadata).ok()?);
@@ -128,5 +133,5 @@ fn message(event: &RecordedEvent) -> Option<Message> {
         recorded_at: event.recorded_at,
         content_hash: event.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    Some(Message::new(None, &answer::text(&body)))
+    Some(Message::new(None, &response::text(&body)))
 }

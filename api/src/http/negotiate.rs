@@ -1,11 +1,11 @@
-//! Media types: which one a client accepts, and which one it sends.
+//! Negotiation of media types by the headers `Accept` and `Content-Type`.
 
 use axum::http::{HeaderMap, header};
 
-/// A media type of an answer.
+/// A media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaType {
-    /// `application/graphql-response+json`: the status says whether the request was executed.
+    /// `application/graphql-response+json`: the status tells whether the request was executed.
     GraphqlResponse,
     /// `application/json`: the status of a well-formed request is always 200.
     Json,
@@ -20,8 +20,8 @@ impl MediaType {
     }
 }
 
-/// The media type to answer with; none if the client accepts neither. Clients that accept anything get
-/// `application/json`, which every client understands.
+/// The media type of the response; none if the client accepts neither. A client that accepts anything gets
+/// `application/json`, which every client supports.
 pub(crate) fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     let mut ranges = Vec::new();
     for value in headers.get_all(header::ACCEPT) {
@@ -32,12 +32,12 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     }
     let graphql = quality(&ranges, "graphql-response+json");
     let json = quality(&ranges, "json");
-    // Where both are as welcome, the one that was asked for by name, and of these the newer.
+    // With equal quality, a type that is accepted by name is preferred, and of two such the newer one.
     let preferred = if graphql > json { (MediaType::GraphqlResponse, graphql) } else { (MediaType::Json, json) };
     (preferred.1.thousandths > 0).then_some(preferred.0)
 }
 
-/// Whether a client takes a stream of events, and says so by name.
+/// Whether a client accepts `text/event-stream` by name.
 pub(crate) fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     ranges
@@ -45,7 +45,7 @@ pub(crate) fn accepts_event_stream(headers: &HeaderMap) -> bool {
         .any(|range| range.kind == "text" && range.subtype == "event-stream" && range.thousandths > 0)
 }
 
-/// How welcome a media type is.
+/// The preference for a media type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Quality {
     thousandths: u16,
@@ -53,7 +53,7 @@ struct Quality {
     newer: bool,
 }
 
-/// The quality that the most specific matching range gives.
+/// The preference by the most specific range that matches.
 fn quality(ranges: &[Range], subtype: &str) -> Quality {
     let matching = ranges.iter().filter(|range| range.matches(subtype)).max_by_key(|range| range.specificity());
     matching.map_or_else(Quality::default, |range| Quality {
@@ -63,7 +63,7 @@ fn quality(ranges: &[Range], subtype: &str) -> Quality {
     })
 }
 
-/// A media range with its quality, as in `application/*;q=0.5`.
+/// A media range with its quality, such as `application/*;q=0.5`.
 struct Range {
     kind: String,
     subtype: String,
@@ -98,7 +98,7 @@ impl Range {
     }
 }
 
-/// `0`, `1`, or up to three digits behind the point.
+/// Parses a quality: `0` or `1` with at most three digits after the decimal point.
 fn parse_quality(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_accepted_type_is_answered() {
+    fn the_preferred_type_is_selected() {
         let accept = |value: &str| accepted(&with(header::ACCEPT, value));
         assert_eq!(accepted(&HeaderMap::new()), Some(MediaType::Json));
         for json in
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_read() {
+    fn only_json_is_accepted_as_a_body() {
         let sent = |value: &str| is_json(&with(header::CONTENT_TYPE, value));
         for good in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\""] {
             assert!(sent(good), "{good:?}");

@@ -1,4 +1,4 @@
-//! A span and two metrics for each request.
+//! Tracing and metrics of requests.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
@@ -12,30 +12,33 @@ use std::time::Instant;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Requests that may fail on the server's side, and how: these counters are there before the first of them, so that
-/// Prometheus' `increase` and `rate` see it.
-const FAILING: [(&str, &str); 4] =
+/// The requests that may fail with a server error, and its statuses. Their counters are registered at zero, so that
+/// `increase` and `rate` of Prometheus include the first failure.
+const FALLIBLE: [(&str, &str); 4] =
     [("POST", "/graphql"), ("GET", "/graphql"), ("GET", "/graphql/ws"), ("GET", "/events")];
-const FAILURES: [&str; 3] = ["500", "503", "504"];
+const SERVER_ERRORS: [&str; 3] = ["500", "503", "504"];
 
-/// Describes the metrics of this crate, and registers at zero the counters of what may fail.
+/// Describes the metrics of this crate, and registers the counters of server errors at zero.
 pub fn register_metrics() {
     describe_counter!("apex_http_requests_total", "Requests, by method, route and status.");
-    describe_histogram!("apex_http_request_seconds", "How long the head of an answer took, by method and route.");
-    describe_gauge!("apex_http_connections", "Open connections, those that became WebSockets among them.");
+    describe_histogram!("apex_http_request_seconds", "Time until the head of the response, by method and route.");
+    describe_gauge!("apex_http_connections", "Open connections, including WebSockets.");
     describe_gauge!("apex_http_websockets", "Open WebSockets.");
-    describe_gauge!("apex_http_event_streams", "Open streams of events.");
-    describe_gauge!("apex_http_subscriptions", "Subscriptions in WebSockets.");
-    describe_counter!("apex_http_slow_subscribers_total", "Subscriptions ended because the client was too slow.");
+    describe_gauge!("apex_http_event_streams", "Open event streams (Server-Sent Events).");
+    describe_gauge!("apex_http_subscriptions", "Open subscriptions over WebSockets.");
+    describe_counter!(
+        "apex_http_slow_subscribers_total",
+        "Subscriptions that ended because their client was too slow."
+    );
     counter!("apex_http_slow_subscribers_total").increment(0);
-    for (method, route) in FAILING {
-        for status in FAILURES {
+    for (method, route) in FALLIBLE {
+        for status in SERVER_ERRORS {
             counter!("apex_http_requests_total", "method" => method, "route" => route, "status" => status).increment(0);
         }
     }
 }
 
-/// Runs a request inside a server span that continues the client's trace, and counts it.
+/// Runs a request in a server span that continues the client's trace, and records its metrics.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known_method(request.method());
@@ -51,7 +54,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     );
     let parent = TraceContextPropagator::new().extract(&Carrier(request.headers()));
     if parent.span().span_context().is_valid() {
-        // Fails only where no OpenTelemetry layer is installed, and then there is no trace to be a part of.
+        // Fails only if no OpenTelemetry layer is installed, and then there is no trace to continue.
         drop(span.set_parent(parent));
     }
     let response = next.run(request).instrument(span.clone()).await;
@@ -64,7 +67,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// Clients may send any word as a method; the label's values are bounded.
+/// The method as the value of a label. Clients may send any word as a method, so other values are mapped to `OTHER`.
 fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -1,14 +1,15 @@
-//! Who may drive a server that asks for no token: programs on this machine, and pages that it served itself.
+//! Protection of a server without a token against requests of foreign web pages. It admits programs on the same machine,
+//! and pages that it served itself.
 //!
-//! A browser sends requests to loopback on behalf of any page that is open. Three headers that a page cannot set tell
-//! them apart: `Sec-Fetch-Site` says whether the page that asks is of the same origin, also for images and links, which
-//! have no `Origin` (W3C Fetch Metadata); `Origin` says which page asks (RFC 6454), `Host` which name was resolved, which
-//! finds pages whose own name was pointed at loopback (DNS rebinding). With a token none of them matters: a page does not
-//! know it.
+//! A browser sends requests to loopback on behalf of any page that is open. Three headers that a page cannot set identify
+//! such requests: `Sec-Fetch-Site` tells whether the page has the same origin, also for images and links, which have no
+//! `Origin` (W3C Fetch Metadata); `Origin` names the page (RFC 6454); `Host` is the name that was resolved, which detects
+//! pages whose own name was pointed at loopback (DNS rebinding). With a token they are not checked: a page does not know it.
 //!
-//! The check is around every route. `/healthz` alone is open to everybody: it says nothing but that the process runs.
+//! The check applies to every route except `/healthz`, which reveals only that the process runs.
 
-use super::{State as Shared, answer};
+use super::response;
+use super::state::State as Shared;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -16,18 +17,18 @@ use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How a browser says where a request comes from.
+/// The header in which a browser declares the relation of the page to this server.
 const FETCH_SITE: &str = "sec-fetch-site";
-/// The route that is open to everybody.
+/// The route that is not checked.
 const OPEN_ROUTE: &str = "/healthz";
 
-/// Refuses what comes from elsewhere.
+/// Rejects requests of foreign web pages.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let is_checked = state.config.token.is_none() && request.uri().path() != OPEN_ROUTE;
     if is_checked && !is_local(request.headers()) {
-        let message = "without a token (APEX_TOKEN) this server answers only programs on its own machine that name it by a \
-                       loopback address, and its own pages";
-        return answer::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
+        let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
+                       on the same machine and from its own pages";
+        return response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
     }
     next.run(request).await
 }
@@ -39,7 +40,7 @@ fn is_local(headers: &HeaderMap) -> bool {
     let is_own_page = text(header::ORIGIN).is_none_or(|origin| {
         origin.parse::<Uri>().is_ok_and(|origin| origin.authority().is_some_and(|authority| authority.as_str() == host))
     });
-    // No page brought about what is `none`: an address that somebody typed. Programs other than browsers say nothing.
+    // `none` is a request that no page made, such as an address that was typed. Programs other than browsers send no header.
     let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
     names_loopback && is_own_page && is_own_fetch
 }
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_other_sites_are_not_local_though_they_have_no_origin() {
+    fn requests_of_other_sites_without_an_origin_are_not_local() {
         let fetched = |sites: &[&str]| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pages_and_other_names_are_not() {
+    fn other_pages_and_other_names_are_not_local() {
         assert!(!local("127.0.0.1:8080", Some("http://evil.example")));
         assert!(!local("127.0.0.1:8080", Some("http://127.0.0.1:3000")));
         assert!(!local("127.0.0.1:8080", Some("null")));

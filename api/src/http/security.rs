@@ -1,20 +1,21 @@
-//! Headers that tell a browser what it may do with an answer.
+//! Security headers for browsers.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// For answers that are no pages: whatever a browser takes them for, it loads and runs nothing, and shows it in no frame.
-const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// For the pages: code and data from this server alone, no inline code. GraphiQL sets styles on elements, and draws with
-/// images and fonts that are in its own files.
+/// The policy of responses that are not pages: a browser that displays one loads nothing, runs nothing, and shows it in no
+/// frame.
+const NOT_A_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// The policy of pages: scripts and data from this server only, and no inline scripts. GraphiQL sets styles on elements, and
+/// has images and fonts inside its own files.
 pub(super) const PAGE: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Adds to every answer what it does not say itself.
+/// Adds the headers that a response does not set itself.
 pub(crate) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -23,7 +24,7 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-        (header::CONTENT_SECURITY_POLICY, NO_PAGE),
+        (header::CONTENT_SECURITY_POLICY, NOT_A_PAGE),
     ];
     for (name, value) in defaults {
         headers.entry(name).or_insert(value);

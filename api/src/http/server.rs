@@ -1,11 +1,14 @@
-//! Serving: accepting connections, how many there are, how long they may take for a request, and how they end.
+//! The server: accepting connections, limiting them, and closing them at shutdown.
 //!
-//! A connection that sends nothing, or half a request, costs memory and a file: each has a time for the head of a
-//! request, and all together have a limit. Beyond the limit connections wait in the system's queue until one is free,
-//! which the time for a head guarantees; nobody is turned away. Only HTTP/1.1 is spoken.
+//! A connection that sends nothing, or an incomplete request, costs memory and a file descriptor. Therefore each has a
+//! timeout for the head of a request, and their number is limited. Beyond the limit, connections wait in the operating
+//! system's accept queue, for a bounded time because of the timeout; none is refused. The protocol is HTTP/1.1.
 
-use super::{State, routes};
-use crate::{ApiConfig, Deps, Limits};
+use super::connection::OpenConnection;
+use super::routes::routes;
+use super::state::State;
+use crate::config::{ApiConfig, Limits};
+use crate::deps::Deps;
 use axum::Router;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
@@ -13,26 +16,25 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics::gauge;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long to wait where the system has no file left for a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// The delay before accepting again after an error, such as no free file descriptor.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How often it is told that the limit of connections is reached.
-const TELL_INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest interval between two warnings that the limit on connections is reached.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves until told to stop: then open requests may finish, WebSockets are closed, and whatever takes longer than
-/// [`Limits::shutdown_timeout`] is cut off.
+/// Serves until `shutdown` completes. Then open requests may finish, WebSockets are closed, and connections that are still
+/// open after [`Limits::shutdown_timeout`] are dropped.
 ///
 /// # Errors
-/// What goes wrong with the listener.
+/// None at present. Errors of single connections are logged.
 pub async fn serve(
     listener: TcpListener,
     config: ApiConfig,
@@ -40,7 +42,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let stop = CancellationToken::new();
-    // Whatever ends this function ends the connections that outlive their request.
+    // Ends the long-lived connections even if this future is dropped.
     let _guard = stop.clone().drop_guard();
     let state = State::new(config, deps, stop.clone());
     let (long_lived, timeout) = (state.connections.clone(), state.limits().shutdown_timeout);
@@ -51,7 +53,7 @@ pub async fn serve(
         never = server.accept(&listener) => match never {},
         () = shutdown => {}
     }
-    // Whoever comes now is refused by the system, and tries another server.
+    // New connections are refused from now on, so that clients try another server.
     drop(listener);
     stop.cancel();
     connections.close();
@@ -61,40 +63,25 @@ pub async fn serve(
         long_lived.wait().await;
     });
     if finished.await.is_err() {
-        tracing::warn!(timeout_s = timeout.as_secs(), "requests that took too long to finish were cut off");
+        tracing::warn!(
+            timeout_s = timeout.as_secs(),
+            "dropped connections that did not finish within the shutdown timeout"
+        );
     }
     Ok(())
-}
-
-/// A connection that is open. It counts until its request and the WebSocket that it became have both ended.
-pub(crate) struct OpenConnection {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OpenConnection {
-    fn new(permit: OwnedSemaphorePermit) -> Arc<Self> {
-        gauge!("apex_http_connections").increment(1.0);
-        Arc::new(Self { _permit: permit })
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        gauge!("apex_http_connections").decrement(1.0);
-    }
 }
 
 struct Server {
     router: Router,
     http: http1::Builder,
-    /// How long a peer may leave unacknowledged what it is sent, in milliseconds.
+    /// How long a peer may leave sent data unacknowledged, in milliseconds.
     user_timeout_ms: u32,
     permits: Arc<Semaphore>,
-    /// The connections that speak HTTP.
+    /// Connections with HTTP requests.
     connections: TaskTracker,
-    /// Cancelled when connections are to finish.
+    /// Cancelled when connections shall finish.
     stop: CancellationToken,
-    /// Cancelled when connections are to end as they are.
+    /// Cancelled when connections are dropped.
     cut_off: CancellationToken,
 }
 
@@ -105,12 +92,13 @@ impl Server {
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(limits.max_head_bytes.max(Limits::MIN_HEAD_BYTES))
-            // For the names of headers in the answer to an upgrade, see `answer`.
+            // For the names of headers in the response to an upgrade, see `respond`.
             .preserve_header_case(true);
-        // Time for the last word of a stream, and for the client to take it.
+        // Longer than the send timeout, so that the last message of a stream can still be sent.
         let user_timeout_ms = u32::try_from(limits.send_timeout.as_millis() * 4).unwrap_or(u32::MAX);
-        let most = limits.max_http_connections.saturating_add(limits.max_connections).min(Semaphore::MAX_PERMITS);
-        let (permits, connections) = (Arc::new(Semaphore::new(most)), TaskTracker::new());
+        let max_connections =
+            limits.max_http_connections.saturating_add(limits.max_connections).min(Semaphore::MAX_PERMITS);
+        let (permits, connections) = (Arc::new(Semaphore::new(max_connections)), TaskTracker::new());
         Self {
             router: routes(state),
             http,
@@ -122,18 +110,18 @@ impl Server {
         }
     }
 
-    /// Accepts connections for as long as it is polled.
+    /// Accepts connections until it is dropped.
     async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
-        let mut told_at: Option<Instant> = None;
+        let mut warned_at: Option<Instant> = None;
         loop {
             let permit = match self.permits.clone().try_acquire_owned() {
                 Ok(permit) => permit,
                 Err(_) => {
-                    if told_at.is_none_or(|told_at| told_at.elapsed() > TELL_INTERVAL) {
-                        told_at = Some(Instant::now());
+                    if warned_at.is_none_or(|warned_at| warned_at.elapsed() > WARNING_INTERVAL) {
+                        warned_at = Some(Instant::now());
                         tracing::warn!(
-                            "as many connections are open as may be: more wait until one ends. If they are wanted, \
-                             raise APEX_MAX_HTTP_CONNECTIONS"
+                            "the limit on connections is reached; further connections wait in the accept queue. To allow \
+                             more, raise APEX_MAX_HTTP_CONNECTIONS"
                         );
                     }
                     // The semaphore is never closed.
@@ -144,10 +132,10 @@ impl Server {
             let stream = loop {
                 match listener.accept().await {
                     Ok((stream, _)) => break stream,
-                    Err(error) if is_of_the_connection(&error) => {}
+                    Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
-                        tracing::error!(%error, "no connection can be accepted; trying again in a second");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        tracing::error!(%error, "cannot accept connections; retrying in 1 s");
+                        tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     }
                 }
             };
@@ -156,16 +144,16 @@ impl Server {
     }
 
     fn spawn(&self, stream: TcpStream, open: Arc<OpenConnection>) {
-        // Only costs latency where it fails.
+        // Without it only latency is higher.
         drop(stream.set_nodelay(true));
-        // Whoever reads nothing is cut off by the system: nobody here sees a write that does not end.
+        // The operating system closes a connection whose peer does not read, which is not visible here.
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, self.user_timeout_ms) {
-            tracing::debug!(%error, "a connection keeps the system's own timeout");
+            tracing::debug!(%error, "cannot set the TCP user timeout of a connection");
         }
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(open.clone());
-            answer(router.clone(), request)
+            respond(router.clone(), request)
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let (stop, cut_off) = (self.stop.clone(), self.cut_off.clone());
@@ -190,10 +178,9 @@ impl Server {
     }
 }
 
-/// Answers a request. The answer to an upgrade names its headers as the request did: they mean the same in any case, but
-/// clients, such as Python's `gql`, look for `Sec-WebSocket-Protocol` to the letter, and take its absence for another
-/// protocol.
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response, std::convert::Infallible> {
+/// Responds to a request. The response to an upgrade spells its headers as the request did: names are case-insensitive, but
+/// some clients, such as `gql` for Python, look for the exact spelling of `Sec-WebSocket-Protocol`.
+async fn respond(mut router: Router, request: Request<Incoming>) -> Result<Response, std::convert::Infallible> {
     use tower_service::Service as _;
     let names = request.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL).then(|| request.extensions().clone());
     let mut response = router.call(request).await?;
@@ -203,8 +190,8 @@ async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Respon
     Ok(response)
 }
 
-/// Whether accepting failed for one connection, which was gone by then, and not for all.
-fn is_of_the_connection(error: &io::Error) -> bool {
+/// Whether accepting failed only for one connection, which was closed meanwhile.
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

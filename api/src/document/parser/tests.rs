@@ -7,7 +7,7 @@ fn read(text: &str) -> Result<Json, String> {
     parse(text, &Limits::default()).map(|document| serde_json::to_value(document).unwrap()).map_err(|e| e.message)
 }
 
-/// What the library's parser makes of it.
+/// The result of the library's parser.
 fn reference(text: &str) -> Result<Json, String> {
     parse_query(text).map(|document| serde_json::to_value(document).unwrap()).map_err(|e| e.to_string())
 }
@@ -19,7 +19,7 @@ fn code(text: &str) -> String {
     }
 }
 
-/// The attack that overflowed the stack: for the old limit's scanner all of it was one string.
+/// A query that overflowed the stack of an earlier version, whose scanner took all of it for one string.
 fn hidden_brackets(levels: usize) -> String {
     format!("{{ a(b: [\"\"\"  \" {}{} ] ) }}", "[".repeat(levels), "]".repeat(levels))
 }
@@ -49,14 +49,14 @@ fn a_value_hidden_behind_an_unclosed_block_string_cannot_overflow_the_stack() {
     assert_eq!(code(&"{...".repeat(100_000)), "TOO_DEEP");
 }
 
-/// The attack that took a quadratic time: each quote began another search for the end of a string.
+/// A query that took quadratic time in an earlier version: each quote began another search for the end of a string.
 #[test]
 fn quotes_are_read_once() {
     for body in ["x\\\"\"\"\"\"", "\"\"\"", "\\\"\"\"", "\"", "\\", "\"\\", "#\n\"\"", "\"\" \"\"\""] {
         let text = format!("{{ a(b: [\"\"\"{} \"] ) }}", body.repeat(1_000_000 / body.len()));
         let mut lexer = Lexer::new(&text, usize::MAX);
         let mut read = 0;
-        // Whatever it finds, it has gone on: the sum of what it reads is the length of the text.
+        // Each token advances the lexer, so there are at most as many as bytes.
         while let Ok((token, _)) = lexer.next() {
             if token == Token::End {
                 break;
@@ -69,14 +69,14 @@ fn quotes_are_read_once() {
 }
 
 #[test]
-fn tokens_are_counted_and_nothing_else_is() {
+fn only_tokens_count_towards_the_limit() {
     let fields = |count: usize| format!("{{ {} }} # {}", "a , \n ".repeat(count), "a ".repeat(20_000));
     assert!(read(&fields(9_998)).is_ok());
     assert_eq!(code(&fields(9_999)), "TOO_MANY_TOKENS");
 }
 
 #[test]
-fn what_the_grammar_does_not_have_is_refused() {
+fn text_outside_the_grammar_is_rejected() {
     for bad in [
         "",
         "#",
@@ -134,7 +134,7 @@ fn what_the_grammar_does_not_have_is_refused() {
 }
 
 #[test]
-fn errors_say_where() {
+fn errors_have_a_position() {
     let error = parse("{\n  a(b: %)\n}", &Limits::default()).unwrap_err();
     assert_eq!(error.locations, [Pos { line: 2, column: 8 }]);
     let error = parse("{ a(b: ] }", &Limits::default()).unwrap_err();
@@ -142,7 +142,7 @@ fn errors_say_where() {
 }
 
 #[test]
-fn what_is_valid_is_read_as_the_reference_reads_it() {
+fn valid_text_is_parsed_as_the_reference_parses_it() {
     for good in [
         "{ a }",
         "query { a: b(c: 1, d: [1 2.5e3 \"x\" true null E $v {f: [] g: {}}]) @e(f: $g) @h { i } }",
@@ -169,7 +169,7 @@ fn fragment_name() -> impl Strategy<Value = String> {
     name().prop_filter("not `on`", |name| name != "on")
 }
 
-/// What may stand between any two tokens.
+/// Ignored characters, which may occur between any two tokens.
 fn blank() -> impl Strategy<Value = String> {
     prop::sample::select(vec![" ", "\n", "\t", ", ", "\r\n", "  \u{feff}", "\n# a \" { \"\"\" é\n", " , "])
         .prop_map(str::to_owned)
@@ -279,14 +279,14 @@ fn document() -> impl Strategy<Value = String> {
         .prop_flat_map(|(operations, fragments)| joined(fragments.into_iter().chain(operations).collect()))
 }
 
-/// A document without what both read in ways of their own: lines that end with `\r` alone, short blank lines and `\"""`
-/// in block strings.
-fn alike(document: Json) -> Json {
+/// Removes what the two parsers treat differently: lines that end with `\r` alone, short blank lines and `\"""` in block
+/// strings.
+fn comparable(document: Json) -> Json {
     match document {
         Json::Object(fields) => {
-            fields.into_iter().filter(|(name, _)| name != "pos").map(|(n, v)| (n, alike(v))).collect()
+            fields.into_iter().filter(|(name, _)| name != "pos").map(|(n, v)| (n, comparable(v))).collect()
         }
-        Json::Array(items) => items.into_iter().map(alike).collect(),
+        Json::Array(items) => items.into_iter().map(comparable).collect(),
         Json::String(text) => text.split(|c: char| c.is_whitespace() || c == '\\').collect::<String>().into(),
         other => other,
     }
@@ -298,14 +298,14 @@ proptest! {
     #[test]
     fn nothing_valid_is_lost(text in document()) {
         let expected = reference(&text);
-        prop_assert!(expected.is_ok(), "the generator is wrong: {expected:?}\n{text}");
+        prop_assert!(expected.is_ok(), "the generator made an invalid document: {expected:?}\n{text}");
         prop_assert_eq!(read(&text), expected, "{}", text);
     }
 
-    /// Text that is almost a query: whatever becomes of it, both agree or one refuses. No words are joined: the reference
-    /// reads `truex` as two values.
+    /// Mutated queries: if both parsers accept one, they agree. No words are joined, because the reference parses `truex` as
+    /// two values.
     #[test]
-    fn whatever_is_read_is_what_the_reference_reads(
+    fn text_that_both_parsers_accept_is_parsed_alike(
         text in document(), at in any::<prop::sample::Index>(), other in r#"[\[\]{}()"$:=!@.# \\-]{1,3}"#,
     ) {
         let mut characters: Vec<char> = text.chars().collect();
@@ -313,7 +313,7 @@ proptest! {
         characters.splice(at..at, other.chars());
         let text: String = characters.into_iter().collect();
         if let (Ok(own), Ok(expected)) = (read(&text), reference(&text)) {
-            prop_assert_eq!(alike(own), alike(expected), "{}", text);
+            prop_assert_eq!(comparable(own), comparable(expected), "{}", text);
         }
     }
 }

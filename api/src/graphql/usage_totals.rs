@@ -1,82 +1,66 @@
-//! Subscriptions: the log as it grows, and usage as it adds up.
+//! Usage and cost as a stream: a report that is sent again when it changes.
 
-use super::errors::bad_input;
-use super::events::{Event, EventFilter};
-use super::report::{self, Arguments, Asked, Dimension, UsageReport};
-use super::scalars::{Position, Timestamp};
-use super::{Services, errors, follow};
-use crate::caller::Caller;
+use super::errors::{self, bad_input};
+use super::report::{self, Dimension, ReportArguments, ReportRequest, UsageReport};
+use super::scalars::Timestamp;
+use super::services::{Services, services};
 use async_graphql::{Context, Result, Subscription};
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often usage totals may be sent at most, in milliseconds.
+/// The shortest interval between two reports, in milliseconds.
 const MIN_INTERVAL_MS: i32 = 100;
-/// How often they are sent where nothing is asked for.
+/// The interval without `intervalMs`, in milliseconds.
 const DEFAULT_INTERVAL_MS: i32 = 1000;
-/// The longest interval that may be asked for: an hour.
+/// The longest interval, in milliseconds: one hour.
 const MAX_INTERVAL_MS: i32 = 3_600_000;
 
-/// Following the log.
-#[derive(Default)]
-pub(crate) struct EventSubscription;
-
-#[Subscription]
-impl EventSubscription {
-    /// Events, each with its position: those after a position first, then those that come, without a gap and without a
-    /// repetition. To go on after a broken connection, subscribe after the last position seen.
-    async fn events(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The last position already seen; 0 for everything, from now on if not given.")] after: Option<
-            Position,
-        >,
-        #[graphql(desc = "Only these; all if not given.")] filter: Option<EventFilter>,
-    ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-        let filter = filter.unwrap_or_default().check(&ctx.data::<Caller>()?.tenant)?;
-        let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
-        Ok(events.map(|event| event.and_then(|event| Event::try_from(&*event))))
-    }
-}
-
-/// Following usage.
+/// The stream of usage totals.
 #[derive(Default)]
 pub(crate) struct UsageSubscription;
 
 #[Subscription]
 impl UsageSubscription {
-    /// Usage and cost: what they are now, then what they are whenever they may have changed.
+    /// Streams a report of usage and cost: first as it is now, then again whenever the log has grown, at most once per
+    /// interval.
     #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_totals(
         &self,
         ctx: &Context<'_>,
         #[graphql(
             default_with = "Some(Vec::new())",
-            desc = "Broken down by these, in this order; the total alone if none."
+            desc = "Dimensions by which calls are grouped, each at most once. Without any, the report has one row."
         )]
         by: Option<Vec<Dimension>>,
-        #[graphql(desc = "Calls that began at or after this full hour.")] from: Option<Timestamp>,
-        #[graphql(desc = "Calls that began before this full hour.")] to: Option<Timestamp>,
+        #[graphql(
+            desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
+        )]
+        from: Option<Timestamp>,
+        #[graphql(
+            desc = "Includes calls that started before this time, which must be a full hour. Default: all calls."
+        )]
+        to: Option<Timestamp>,
         #[graphql(
             default_with = "Some(DEFAULT_INTERVAL_MS)",
-            desc = "The least time between two answers, in milliseconds: 100 to 3600000."
+            desc = "Shortest time between two reports, in milliseconds, from 100 to 3600000 (one hour)."
         )]
         interval_ms: Option<i32>,
-        #[graphql(desc = "The first rows alone, so many at most: 1 to 500, 100 if not given.")] first: Option<i32>,
+        #[graphql(desc = "Number of rows to return, from 1 to 500. Default: 100.")] first: Option<i32>,
     ) -> Result<impl Stream<Item = Result<UsageReport>> + use<>> {
         let interval_ms = interval_ms.unwrap_or(DEFAULT_INTERVAL_MS);
         let interval = match u64::try_from(interval_ms) {
             Ok(ms) if (MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&interval_ms) => Duration::from_millis(ms),
             _ => {
-                let message = format!("an interval is {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} ms, not {interval_ms}");
+                let message =
+                    format!("the interval is {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} ms, requested {interval_ms} ms");
                 return Err(bad_input("BAD_INTERVAL", message));
             }
         };
         let totals = UsageTotals {
-            services: ctx.data::<Arc<Services>>()?.clone(),
-            asked: Arguments { by: by.unwrap_or_default(), from, to, first, after: None }.check(ctx)?,
+            services: services(ctx)?.clone(),
+            request: ReportArguments { by: by.unwrap_or_default(), from, to, first, after: None }.check(ctx)?,
             interval,
             last: None,
         };
@@ -93,9 +77,9 @@ impl UsageSubscription {
 
 struct UsageTotals {
     services: Arc<Services>,
-    asked: Asked,
+    request: ReportRequest,
     interval: Duration,
-    /// Where the last answer stood, and from when on the next may be given.
+    /// The position of the last report, and the earliest time of the next one.
     last: Option<(streams::Position, Instant)>,
 }
 
@@ -116,18 +100,18 @@ impl UsageTotals {
                 }
             }
             let due = Instant::now() + self.interval;
-            let (report, position) = match self.asked.read(&self.services).await {
-                // Whoever has been answered once waits for a database that is away.
+            let (report, position) = match self.request.read(&self.services).await {
+                // After the first report, an unreachable database delays the next one and does not end the stream.
                 Err(error) if self.last.is_some() && errors::code(&error) == Some("UNAVAILABLE") => {
                     self.last = self.last.map(|(seen, _)| (seen, due));
                     continue;
                 }
                 report => report?,
             };
-            // The log may be ahead of the read model: then it is looked at again after the interval.
-            let is_news = self.last.is_none_or(|(seen, _)| position > seen);
+            // The read model may lag behind the log: then it is read again after the interval.
+            let is_new = self.last.is_none_or(|(seen, _)| position > seen);
             self.last = Some((position, due));
-            if is_news {
+            if is_new {
                 return Ok(Some(report));
             }
         }

@@ -1,8 +1,8 @@
-//! What a client sent with a mutation, as a hash: by it the second use of a command id is told from a retry.
+//! The hash of what a client sent with a mutation. It distinguishes a retry from another command under the same id.
 //!
-//! The hash is over the name of the mutation, the object that it is about, and the input as it was sent, without
-//! `commandId`. Nothing that the server adds is part of it, such as the time where none was given. A field that is null is
-//! one that was not given, and the order of fields is of no concern.
+//! The hash covers the name of the mutation, the id of the object, and the input as it was sent, without `commandId`.
+//! Values that the server adds, such as a default time, are not part of it. A null field equals an absent field, and the
+//! order of fields does not matter.
 
 use async_graphql::{Result, SelectionField, Value};
 use serde_json::json;
@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use streams::RequestHash;
 use uuid::Uuid;
 
-/// The field of every input that says which command it is.
+/// The field of every input that carries the idempotency key.
 const COMMAND_ID: &str = "commandId";
 
-/// The hash of the mutation that a field is, about an object.
+/// Computes the hash of a mutation that concerns an object.
 pub(crate) fn hash(field: &SelectionField<'_>, target: Uuid) -> Result<RequestHash> {
     let arguments: BTreeMap<String, serde_json::Value> = field
         .arguments()
@@ -25,7 +25,7 @@ pub(crate) fn hash(field: &SelectionField<'_>, target: Uuid) -> Result<RequestHa
 }
 
 fn hash_of(mutation: &str, target: Uuid, arguments: &BTreeMap<String, serde_json::Value>) -> RequestHash {
-    // An array: the order of its members is its own, whatever the map behind an object is.
+    // An array, because the order of the members of a JSON object depends on the map behind it.
     RequestHash::of(json!([mutation, target, pairs(arguments)]).to_string().as_bytes())
 }
 
@@ -39,7 +39,7 @@ fn without_command_id(value: Value) -> Value {
     }
 }
 
-/// A value in the one form that all ways to write it share: objects as sorted lists of names and values.
+/// Converts a value to its canonical form: objects become sorted lists of names and values.
 fn canonical(value: &Value) -> serde_json::Value {
     match value {
         Value::Object(members) => {
@@ -48,7 +48,7 @@ fn canonical(value: &Value) -> serde_json::Value {
             json!({ "object": pairs(&sorted) })
         }
         Value::List(items) => items.iter().map(canonical).collect(),
-        // As a variable has it: the same as in the text of the query.
+        // The same as the string that a variable carries for an enum value.
         Value::Enum(name) => name.as_str().into(),
         Value::String(text) => text.as_str().into(),
         Value::Number(number) => number.to_string().into(),

@@ -1,6 +1,6 @@
-//! Bodies of answers: GraphQL responses, and errors of the same form where there is no GraphQL yet.
+//! Response bodies: GraphQL responses, and errors in the same form for requests that do not get that far.
 
-use crate::limits::refusal;
+use crate::request_error::request_error;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{PathSegment, Response as Executed, ServerError, Value};
 use axum::Json;
@@ -10,24 +10,24 @@ use serde::Serialize;
 use serde_json::json;
 use std::io::{self, Write};
 
-/// An error outside GraphQL, in the form of a GraphQL response.
+/// Responds with an error in the form of a GraphQL response.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> impl IntoResponse + use<> {
     (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })))
 }
 
-/// Whether nothing was executed: the request itself was refused.
+/// Whether the request was rejected before it was executed.
 pub(crate) fn is_request_error(response: &Executed) -> bool {
     response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
 }
 
-/// How long a message may be. Messages of the library repeat the value that does not fit, whole.
+/// The longest error message, in bytes. Messages of the library contain the whole value that is not valid.
 const MAX_MESSAGE_BYTES: usize = 2048;
-/// How many errors a refused request is told. Each unknown field is one.
+/// The most errors in the response to a rejected request. Each unknown field is one.
 const MAX_ERRORS: usize = 100;
 
-/// Gives each error that has no code the one for its kind. The schema's own errors have theirs; what is left are the
-/// library's, on values that do not fit.
-pub(crate) fn code_errors(response: &mut Executed) {
+/// Adds a code to each error that has none. Those are errors of the library about values that are not valid; the errors of
+/// this crate have one.
+pub(super) fn code_errors(response: &mut Executed) {
     if is_request_error(response) {
         response.errors.truncate(MAX_ERRORS);
     }
@@ -48,8 +48,7 @@ fn code_error(error: &mut ServerError, code: &str) {
     }
 }
 
-/// The response as it is written: without `data` if nothing was executed, and with the fields in the order in which
-/// they were asked for.
+/// The response as it is serialized: without `data` if the request was not executed.
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "<[ServerError]>::is_empty")]
@@ -62,18 +61,18 @@ pub(crate) fn body(response: &Executed) -> Body<'_> {
     Body { errors: &response.errors, data: (!is_request_error(response)).then_some(&response.data) }
 }
 
-/// Puts an error in the place of a response that would be longer than a limit. It was executed, and says so: the error
-/// is one of its first field.
-pub(crate) fn bound(response: &mut Executed, operation: OperationType, limit_bytes: usize) {
+/// Replaces a response that exceeds a size by an error. The error has the path of the first field, because the operation
+/// was executed.
+pub(super) fn limit_size(response: &mut Executed, operation: OperationType, limit_bytes: usize) {
     if serde_json::to_writer(Counter { left_bytes: limit_bytes }, &body(response)).is_ok() {
         return;
     }
     let remedy = match operation {
-        OperationType::Mutation => "it was executed; ask for what it changed with a query",
-        OperationType::Query | OperationType::Subscription => "ask for fewer rows with `first`, or for fewer fields",
+        OperationType::Mutation => "it was executed; query what it changed",
+        OperationType::Query | OperationType::Subscription => "request fewer rows with `first`, or fewer fields",
     };
-    let message = format!("the answer has more than {limit_bytes} bytes; {remedy}");
-    let mut error = refusal("BAD_USER_INPUT", message, None);
+    let message = format!("the response has more than {limit_bytes} bytes, which is the limit; {remedy}");
+    let mut error = request_error("BAD_USER_INPUT", message, None);
     error.extensions.get_or_insert_default().set("reason", "RESPONSE_TOO_LARGE");
     if let Value::Object(fields) = &response.data {
         error.path = fields.keys().take(1).map(|field| PathSegment::Field(field.to_string())).collect();
@@ -81,7 +80,7 @@ pub(crate) fn bound(response: &mut Executed, operation: OperationType, limit_byt
     *response = Executed::from_errors(vec![error]);
 }
 
-/// Counts what is written, up to a limit.
+/// Counts the bytes that are written, up to a limit.
 struct Counter {
     left_bytes: usize,
 }
@@ -97,11 +96,10 @@ impl Write for Counter {
     }
 }
 
-/// Text of JSON. Keys are strings everywhere, so this cannot fail; if it did, the client would get no text rather than
-/// a wrong one.
+/// Serializes a body. All keys are strings, so this cannot fail; if it did, the client would get an empty text.
 pub(crate) fn text(body: &impl Serialize) -> String {
     serde_json::to_string(body).unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "an answer cannot be written");
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot serialize a response");
         String::new()
     })
 }
@@ -111,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_request_has_no_data_and_an_executed_one_has() {
+    fn only_an_executed_request_has_data() {
         let refused = Executed::from_errors(vec![ServerError::new("no", None)]);
         assert_eq!(text(&body(&refused)), r#"{"errors":[{"message":"no"}]}"#);
         let failed = ServerError::new("no", None).with_path(vec![PathSegment::Field("a".to_owned())]);
@@ -120,26 +118,26 @@ mod tests {
     }
 
     #[test]
-    fn a_response_over_the_limit_is_an_error_that_names_it() {
+    fn a_response_over_the_limit_becomes_an_error_with_the_limit() {
         let response = || Executed::new(async_graphql::value!({ "a": "0123456789" }));
         let length = text(&body(&response())).len();
         let (mut fits, mut too_long) = (response(), response());
-        bound(&mut fits, OperationType::Query, length);
+        limit_size(&mut fits, OperationType::Query, length);
         assert_eq!(text(&body(&fits)).len(), length);
-        bound(&mut too_long, OperationType::Query, length - 1);
+        limit_size(&mut too_long, OperationType::Query, length - 1);
         assert!(!is_request_error(&too_long), "it was executed");
         assert!(text(&body(&too_long)).contains("RESPONSE_TOO_LARGE"), "{}", text(&body(&too_long)));
         assert!(too_long.errors[0].message.contains(&format!("more than {} bytes", length - 1)));
     }
 
     #[test]
-    fn fields_keep_the_order_in_which_they_were_asked_for() {
+    fn fields_keep_the_order_of_the_response() {
         let executed = Executed::new(async_graphql::value!({ "b": 1, "a": { "d": 2, "c": 3 } }));
         assert_eq!(text(&body(&executed)), r#"{"data":{"b":1,"a":{"d":2,"c":3}}}"#);
     }
 
     #[test]
-    fn errors_are_bounded_in_number_and_length() {
+    fn errors_are_limited_in_number_and_length() {
         let error = ServerError::new("é".repeat(1_000_000), None);
         let mut response = Executed::from_errors(vec![error; 200]);
         code_errors(&mut response);
@@ -149,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_error_has_a_code_and_keeps_its_own() {
-        let own = crate::limits::refusal("TOO_DEEP", "no", None);
+        let own = request_error("TOO_DEEP", "no", None);
         let mut response = Executed::from_errors(vec![own, ServerError::new("no", None)]);
         code_errors(&mut response);
         let codes: Vec<_> =

@@ -1,0 +1,19 @@
+//! What the API needs from the process that runs it.
+
+use crate::ready::ReadyChecks;
+use commands::Commands;
+use projections::Pool;
+use std::sync::Arc;
+
+/// The dependencies of the API.
+#[derive(Clone)]
+pub struct Deps {
+    /// Executes commands, and gives access to the event log.
+    pub commands: Commands,
+    /// The connection pool of the read models.
+    pub pool: Pool,
+    /// Renders the metrics of the process in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The readiness checks of the process.
+    pub ready: Arc<dyn ReadyChecks>,
+}

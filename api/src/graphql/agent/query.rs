@@ -1,0 +1,79 @@
+//! Queries for agents.
+
+use super::types::{Agent, AgentStatus};
+use crate::graphql::as_of::AsOf;
+use crate::graphql::entity::{self, Entity};
+use crate::graphql::freshness::await_projections;
+use crate::graphql::scalars::Position;
+use crate::graphql::services::{caller, services};
+use crate::graphql::{connection, errors};
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, InputObject, Object, Result};
+use domain::agent::AgentStatus as Status;
+use projections::agents::{self, AgentFilter};
+
+/// Conditions on agents. An agent must meet all conditions that are given.
+#[derive(Debug, Default, InputObject)]
+#[graphql(name = "AgentFilter")]
+pub(crate) struct Filter {
+    /// Selects agents with this status. Default: any status.
+    status: Option<AgentStatus>,
+}
+
+/// Queries for agents.
+#[derive(Default)]
+pub(crate) struct AgentQuery;
+
+#[Object]
+impl AgentQuery {
+    /// Returns an agent by its id. Null if it does not exist.
+    #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
+    async fn agent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global id or UUID of the agent.")] id: ID,
+        #[graphql(
+            desc = "Returns the agent as it was at this position or time. `minPosition` has no effect then. Default: as it is \
+                    now."
+        )]
+        as_of: Option<AsOf>,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Option<Agent>> {
+        entity::find(ctx, &id, as_of, min_position).await
+    }
+
+    /// Lists agents in the order in which they were registered.
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
+    async fn agents(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns only agents that meet these conditions. Default: all agents.")] filter: Option<
+            Filter,
+        >,
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of agents to return, from 1 to 500."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the agents after this cursor. Default: from the first agent on.")] after: Option<
+            String,
+        >,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Connection<String, Agent>> {
+        let page = connection::page(ctx, first, after.as_deref())?;
+        await_projections(ctx, Agent::PROJECTIONS, min_position).await?;
+        let status = filter.and_then(|filter| filter.status).map(|status| Status::from(status).as_str().to_owned());
+        let filter = AgentFilter { ids: Vec::new(), status };
+        let rows = agents::list(&services(ctx)?.pool, &caller(ctx)?.tenant, &filter, page).await;
+        let rows = rows.map_err(|error| errors::database(&error))?;
+        connection::connect(rows, page, |row| (row.registered_at, row.agent_id))
+    }
+}

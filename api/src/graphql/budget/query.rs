@@ -1,0 +1,65 @@
+//! Queries for budgets.
+
+use super::types::Budget;
+use crate::graphql::as_of::AsOf;
+use crate::graphql::entity::{self, Entity};
+use crate::graphql::freshness::await_projections;
+use crate::graphql::scalars::Position;
+use crate::graphql::services::{caller, services};
+use crate::graphql::{connection, errors};
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, Object, Result};
+use projections::budgets;
+
+/// Queries for budgets.
+#[derive(Default)]
+pub(crate) struct BudgetQuery;
+
+#[Object]
+impl BudgetQuery {
+    /// Returns a budget by its id. Null if it does not exist.
+    #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
+    async fn budget(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global id or UUID of the budget.")] id: ID,
+        #[graphql(
+            desc = "Returns the terms of the budget as they were at this position or time; `months` and `alerts` are as they \
+                    are now. `minPosition` has no effect then. Default: as they are now."
+        )]
+        as_of: Option<AsOf>,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Option<Budget>> {
+        entity::find(ctx, &id, as_of, min_position).await
+    }
+
+    /// Lists budgets in the order in which they were defined.
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
+    async fn budgets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of budgets to return, from 1 to 500."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the budgets after this cursor. Default: from the first budget on.")] after: Option<
+            String,
+        >,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Connection<String, Budget>> {
+        let page = connection::page(ctx, first, after.as_deref())?;
+        await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
+        let rows = budgets::list(&services(ctx)?.pool, &caller(ctx)?.tenant, &[], page).await;
+        let rows = rows.map_err(|error| errors::database(&error))?;
+        connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
+    }
+}

@@ -1,0 +1,9 @@
+//! Calls of language models and tools.
+
+mod mutation;
+mod query;
+mod types;
+
+pub(crate) use mutation::{CallCommandError, CallMutation};
+pub(crate) use query::{CallQuery, list};
+pub(crate) use types::Call;

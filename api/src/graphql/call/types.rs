@@ -1,0 +1,183 @@
+//! The object type, and how its rows are loaded.
+
+use crate::graphql::agent::Agent;
+use crate::graphql::connection;
+use crate::graphql::entity::{self, Entity};
+use crate::graphql::ids::Kind;
+use crate::graphql::loaders::Rows;
+use crate::graphql::scalars::{Decimal, Long, Position, Timestamp, Uid};
+use crate::graphql::stored::from_stored_name;
+use crate::graphql::task::Task;
+use async_graphql::dataloader::Loader;
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
+use domain::call::CallKind as DomainKind;
+use domain::{AgentId, CallId, TaskId};
+use projections::calls::{self, CallFilter, CallRow};
+use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Kind of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::call::CallKind")]
+pub(crate) enum CallKind {
+    /// A request to a language model.
+    Llm,
+    /// A request to a tool.
+    Tool,
+}
+
+const KINDS: [DomainKind; 2] = [DomainKind::Llm, DomainKind::Tool];
+
+/// Tokens of a call, by kind. The prompt consists of `input`, `cacheRead` and `cacheWrite`, which do not overlap.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Usage {
+    /// Prompt tokens that were not read from or written to the provider's cache.
+    input: Long,
+    /// Generated tokens, including reasoning tokens.
+    output: Long,
+    /// Prompt tokens that were read from the provider's cache.
+    cache_read: Long,
+    /// Prompt tokens that were written to the provider's cache.
+    cache_write: Long,
+    /// Reasoning tokens, which are part of `output`.
+    reasoning: Long,
+}
+
+/// The price that was applied to a call.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct AppliedPrice {
+    /// Time from which the price is effective.
+    effective_from: Timestamp,
+    /// Tier of the price that applied: `standard`, or `above_` followed by a number of prompt tokens.
+    tier: String,
+    /// Version of the price book that set the price.
+    book_version: Long,
+}
+
+/// A call: one request to a language model or a tool. It is charged once, however often and by whom it is reported.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Call {
+    /// Global id of the call.
+    pub(crate) id: ID,
+    /// UUID of the call, as it occurs in events and exports.
+    uuid: Uid,
+    /// Kind of the call.
+    kind: CallKind,
+    /// Global id of the agent that made the call.
+    agent_id: Option<ID>,
+    /// Global id of the task that the call was made for.
+    task_id: Option<ID>,
+    /// Provider that served the call, such as `openai`.
+    provider: Option<String>,
+    /// Model that served the call.
+    model: Option<String>,
+    /// Tool that was called.
+    tool: Option<String>,
+    /// Tokens of the call.
+    usage: Usage,
+    /// Time at which the call started.
+    started_at: Timestamp,
+    /// Duration of the call, in milliseconds.
+    latency_ms: Option<Long>,
+    /// Cost that was charged for the call, in US dollars. Null if no price is known for the model, which does not mean that
+    /// the call was free.
+    cost: Option<Decimal>,
+    /// Price that was applied. Null if `cost` is null.
+    price: Option<AppliedPrice>,
+    /// Cost that the reporting source stated, in US dollars. It is informative and never charged.
+    reported_cost: Option<Decimal>,
+    /// Error with which the call failed. Null if it succeeded.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    error: Option<String>,
+    /// Source that reported the call first, such as `claude-code`.
+    source: String,
+    /// Version of the call: the number of its events.
+    version: Long,
+    /// Position of the call's last event.
+    position: Position,
+    #[graphql(skip)]
+    agent: Option<AgentId>,
+    #[graphql(skip)]
+    task: Option<TaskId>,
+}
+
+impl Entity for Call {
+    type Row = CallRow;
+    type Key = CallId;
+    const KIND: Kind = Kind::Call;
+    const PROJECTIONS: &'static [&'static str] = &["calls"];
+}
+
+impl TryFrom<CallRow> for Call {
+    type Error = Error;
+
+    fn try_from(row: CallRow) -> Result<Self> {
+        let price = match (row.price_effective_from, row.price_tier, row.price_book_version) {
+            (Some(effective_from), Some(tier), Some(version)) => {
+                Some(AppliedPrice { effective_from: effective_from.into(), tier, book_version: version.into() })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            id: Kind::Call.id(row.call_id),
+            uuid: row.call_id.into(),
+            kind: from_stored_name(&KINDS, DomainKind::as_str, &row.kind)?.into(),
+            agent_id: row.agent_id.map(|agent| Kind::Agent.id(agent)),
+            task_id: row.task_id.map(|task| Kind::Task.id(task)),
+            provider: row.provider,
+            model: row.model,
+            tool: row.tool,
+            usage: Usage {
+                input: row.input_tokens.into(),
+                output: row.output_tokens.into(),
+                cache_read: row.cache_read_tokens.into(),
+                cache_write: row.cache_write_tokens.into(),
+                reasoning: row.reasoning_tokens.into(),
+            },
+            started_at: row.started_at.into(),
+            latency_ms: row.latency_ms.map(Into::into),
+            cost: row.cost.map(Into::into),
+            price,
+            reported_cost: row.reported_cost.map(Into::into),
+            error: row.error,
+            source: row.source,
+            version: row.version.into(),
+            position: Position::from_row(row.position),
+            agent: row.agent_id.map(AgentId),
+            task: row.task_id.map(TaskId),
+        })
+    }
+}
+
+#[ComplexObject]
+impl Call {
+    /// The agent that made the call, as it is now. Null if it is unknown or was never registered.
+    async fn agent(&self, ctx: &Context<'_>) -> Result<Option<Agent>> {
+        match self.agent {
+            Some(id) => entity::by_id(ctx, id.0).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The task that the call was made for, as it is now. Null if it is unknown or was never submitted.
+    async fn task(&self, ctx: &Context<'_>) -> Result<Option<Task>> {
+        match self.task {
+            Some(id) => entity::by_id(ctx, id.0).await,
+            None => Ok(None),
+        }
+    }
+}
+
+impl Loader<CallId> for Rows {
+    type Value = CallRow;
+    type Error = Arc<DatabaseError>;
+
+    async fn load(&self, keys: &[CallId]) -> Result<HashMap<CallId, CallRow>, Self::Error> {
+        let filter = CallFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
+        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let rows = calls::list(&self.pool, &self.tenant, &filter, page).await?;
+        Ok(rows.into_iter().map(|row| (CallId(row.call_id), row)).collect())
+    }
+}

@@ -1,0 +1,9 @@
+//! The price book.
+
+mod mutation;
+mod query;
+mod types;
+
+pub(crate) use mutation::{PriceCommandError, PriceMutation};
+pub(crate) use query::PriceQuery;
+pub(crate) use types::Price;

@@ -1,0 +1,70 @@
+//! Queries for prices.
+
+use super::types::Price;
+use crate::graphql::services::{caller, services};
+use crate::graphql::{connection, errors};
+use async_graphql::connection::{Connection, Edge};
+use async_graphql::{Context, Object, Result};
+use domain::price_book::{PriceBook, Quote};
+
+/// Queries for prices.
+#[derive(Default)]
+pub(crate) struct PriceQuery;
+
+#[Object]
+impl PriceQuery {
+    /// Lists prices, sorted by model, provider and the time from which they are effective.
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
+    async fn prices(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns only prices of this provider. Default: of all providers.")] provider: Option<String>,
+        #[graphql(desc = "Returns only prices of this model. Default: of all models.")] model: Option<String>,
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of prices to return, from 1 to 500."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the prices after this cursor. Default: from the first price on.")] after: Option<
+            String,
+        >,
+    ) -> Result<Connection<String, Price>> {
+        let size = connection::size(ctx, first)?;
+        let after = after.map(|cursor| decode(&cursor).ok_or_else(|| connection::bad_cursor(&cursor))).transpose()?;
+        let book = services(ctx)?.commands.load::<PriceBook>(&caller(ctx)?.tenant, PriceBook::id()).await;
+        let book = book.map_err(|error| errors::failed(&error))?;
+        let wanted = |quote: &&Quote| {
+            provider.as_deref().is_none_or(|provider| provider == quote.price.provider.as_str())
+                && model.as_deref().is_none_or(|model| model == quote.price.model.as_str())
+                && after.as_ref().is_none_or(|after| sort_key(quote) > *after)
+        };
+        let mut found: Vec<&Quote> = book.state.quotes().filter(wanted).take(size + 1).collect();
+        let mut connection = Connection::new(after.is_some(), found.len() > size);
+        found.truncate(size);
+        for quote in found {
+            connection.edges.push(Edge::new(encode(quote), Price::try_from(quote)?));
+        }
+        Ok(connection)
+    }
+}
+
+/// What prices are sorted by: model, provider, and microseconds since 1970.
+type SortKey = (String, String, i64);
+
+fn sort_key(quote: &Quote) -> SortKey {
+    let price = &quote.price;
+    (price.model.to_string(), price.provider.to_string(), price.effective_from.timestamp_micros())
+}
+
+fn encode(quote: &Quote) -> String {
+    let (model, provider, micros) = sort_key(quote);
+    // Names contain no line breaks.
+    connection::encode_text(&format!("{model}\n{provider}\n{micros}"))
+}
+
+fn decode(cursor: &str) -> Option<SortKey> {
+    let text = connection::decode_text(cursor)?;
+    let mut parts = text.split('\n');
+    let key = (parts.next()?.to_owned(), parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(key)
+}

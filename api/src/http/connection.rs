@@ -1,0 +1,23 @@
+//! The count of open connections.
+
+use metrics::gauge;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// An open connection. It is counted until both its request and the WebSocket that it was upgraded to have ended.
+pub(crate) struct OpenConnection {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Arc<Self> {
+        gauge!("apex_http_connections").increment(1.0);
+        Arc::new(Self { _permit: permit })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("apex_http_connections").decrement(1.0);
+    }
+}

@@ -1,0 +1,42 @@
+//! What request handlers share.
+
+use super::computing::CpuPermits;
+use crate::config::{ApiConfig, Limits};
+use crate::deps::Deps;
+use crate::document::order::Interfaces;
+use crate::graphql::{ApexSchema, schema};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What request handlers share.
+pub(crate) struct State {
+    pub(crate) schema: ApexSchema,
+    pub(crate) config: ApiConfig,
+    pub(crate) deps: Deps,
+    /// Cancelled when the server shuts down.
+    pub(crate) shutdown: CancellationToken,
+    /// Connections that outlive their request.
+    pub(crate) connections: TaskTracker,
+    /// Permits for WebSockets and event streams.
+    pub(crate) subscriber_permits: Arc<Semaphore>,
+    /// Permits for CPU-bound work that takes long.
+    pub(crate) cpu_permits: CpuPermits,
+    /// The interfaces that each object type implements.
+    pub(crate) interfaces: Arc<Interfaces>,
+}
+
+impl State {
+    pub(crate) fn new(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
+        let schema = schema(&deps, &config.limits, shutdown.clone());
+        let subscriber_permits = Arc::new(Semaphore::new(config.limits.max_connections));
+        let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
+        let (connections, cpu_permits) = (TaskTracker::new(), CpuPermits::new());
+        Arc::new(Self { schema, config, deps, shutdown, connections, subscriber_permits, cpu_permits, interfaces })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+}
