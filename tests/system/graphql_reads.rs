@@ -109,7 +109,8 @@ async fn an_agent_is_read_as_of_a_position_or_time() {
     command(&server, "activateAgent", json!({ "id": id }), "outcome").await;
     let between = recorded_at(&server, first + 1).await;
     command(&server, "pauseAgent", json!({ "id": id, "reason": "so" }), "outcome").await;
-    let query = "query ($id: ID!, $asOf: AsOf!) { agent(id: $id, asOf: $asOf) { status reason version statusChangedAt } }";
+    let query =
+        "query ($id: ID!, $asOf: AsOf!) { agent(id: $id, asOf: $asOf) { status reason version statusChangedAt } }";
     for (as_of, status) in [
         (json!({ "position": (first - 1).to_string() }), Value::Null),
         (json!({ "position": first }), json!("REGISTERED")),

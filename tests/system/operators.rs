@@ -63,7 +63,8 @@ async fn operators_rebuild_compare_switch_and_drop_a_projection_version() {
     let switch = "mutation ($name: String!) { switchProjection(name: $name) { version nextVersion previousVersion } }";
     let switched = &server.graphql(switch, name.clone()).await["switchProjection"];
     assert_eq!(switched, &json!({ "version": 1, "nextVersion": null, "previousVersion": 1 }));
-    let dropping = "mutation ($name: String!) { dropProjectionVersion(name: $name, version: PREVIOUS) { previousVersion } }";
+    let dropping =
+        "mutation ($name: String!) { dropProjectionVersion(name: $name, version: PREVIOUS) { previousVersion } }";
     assert_eq!(server.graphql(dropping, name).await["dropProjectionVersion"]["previousVersion"], json!(null));
     let unknown = server.graphql_response("mutation { rebuildProjection(name: \"x\") { name } }", json!({})).await;
     assert_eq!(unknown["errors"][0]["extensions"]["reason"], "UNKNOWN_PROJECTION");
