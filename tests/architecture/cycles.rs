@@ -10,11 +10,6 @@ const ACCEPTED: &[(&[&str], &str)] = &[
         &["api/src/graphql/agent", "api/src/graphql/task", "api/src/graphql/call"],
         "the types of GraphQL are a graph: an agent has tasks and calls, and these have an agent",
     ),
-    (
-        &["api/src/graphql/budget", "api/src/graphql/alert"],
-        "the types of GraphQL are a graph: a budget has alerts, and an alert has a budget",
-    ),
-    (&["api/src/graphql/as_of", "api/src/graphql/errors", "api/src/graphql/payload"], "from before this rule"),
     (&["src/embedded/"], "from before this rule"),
 ];
 
