@@ -12,7 +12,8 @@ use sqlx::{Connection, PgConnection};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::TIMEOUT;
-use testkit::cluster::{ClusterConfig, send_signal};
+use testkit::cluster::ClusterConfig;
+use testkit::send_signal;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use streams::{Append, Expected, Log, LogConfig, Metadata, NewEvent, Position, StreamAppend};
-use testkit::cluster::{Cluster, ClusterConfig, send_signal};
-use testkit::{TIMEOUT, append_all};
+use testkit::cluster::{Cluster, ClusterConfig};
+use testkit::{TIMEOUT, append_all, send_signal, wait_until_stopped};
 use tokio::process::Child;
 use uuid::Uuid;
 
@@ -213,15 +213,6 @@ impl Case {
     }
 }
 
-async fn wait_until_stopped(child: &Child) {
-    let file = format!("/proc/{}/stat", child.id().unwrap());
-    let deadline = Instant::now() + TIMEOUT;
-    while !std::fs::read_to_string(&file).unwrap().rsplit(')').next().unwrap().starts_with(" T") {
-        assert!(Instant::now() < deadline, "the worker does not stop");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 fn a_projection_worker_killed_around_its_commit_leaves_the_same_as_a_rebuild() {
     runtime().block_on(async {
         let mut case = Case::new().await;
@@ -245,7 +236,7 @@ fn a_projection_worker_resumed_after_its_time_limit_writes_nothing() {
         for step in ["projection_folded", "projection_committed"] {
             let mut case = Case::new().await;
             let zombie = case.start_worker("stop", step, "correct");
-            wait_until_stopped(&zombie).await;
+            wait_until_stopped(zombie.id().unwrap()).await;
             let _successor = case.start_worker("none", step, "correct");
             // After the time limit, the successor gets the checkpoint although its holder did not release it.
             case.wait_until_caught_up().await;
@@ -261,7 +252,7 @@ fn planted_workers_without_a_checkpoint_lock_apply_a_batch_twice() {
     runtime().block_on(async {
         let case = Case::new().await;
         let zombie = case.start_worker("stop", "projection_folded", "unlocked");
-        wait_until_stopped(&zombie).await;
+        wait_until_stopped(zombie.id().unwrap()).await;
         let _successor = case.start_worker("none", "projection_folded", "unlocked");
         // It has read the same checkpoint, and waits for locks on the same rows.
         let waits = "select exists (

@@ -18,7 +18,7 @@ use streams::{
     Append, AppendError, Appended, DatabaseError, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, Version,
 };
 use testkit::TIMEOUT;
-use testkit::cluster::send_signal;
+use testkit::send_signal;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};

@@ -2,13 +2,13 @@
 
 use crate::fixture::consumer;
 use rdkafka::consumer::Consumer;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use testkit::TIMEOUT;
+use testkit::{TIMEOUT, free_port, send_signal};
 
 /// A private broker, killed and removed when dropped.
 pub(crate) struct Broker {
@@ -36,7 +36,7 @@ pub(crate) fn remove() {
 impl Broker {
     fn prepare() -> Self {
         let folder = tempfile::Builder::new().prefix("apex-kafka-").tempdir().unwrap();
-        let (port, controller) = (free_port(), free_port());
+        let (port, controller) = (free_port(16_000..19_900), free_port(16_000..19_900));
         let data = folder.path().join("data");
         let settings = format!(
             "process.roles=broker,controller
@@ -117,8 +117,7 @@ offsets.topic.replication.factor=1
     /// Sends a signal to the broker, if it runs.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(server) = &self.server {
-            let pid = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
-            kill_process(pid, signal).unwrap();
+            send_signal(server.id(), signal);
         }
     }
 }
@@ -131,11 +130,4 @@ impl Drop for Broker {
 
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
-}
-
-/// A port below the range that the kernel assigns to clients, so that it is still free when the broker restarts.
-fn free_port() -> u16 {
-    let ports = std::iter::repeat_with(|| rand::random_range(16_000..19_900));
-    let is_free = |port: &u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.take(100).find(is_free).expect("a free port")
 }

@@ -4,11 +4,10 @@ use crate::block_on;
 use crate::broker::{self, Broker};
 use crate::fixture::{Fixture, assert_equals_rebuild};
 use crate::worker::Job;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
-use testkit::{Trials, append_all, call_append, trials, wait_until};
-use tokio::process::Child;
+use testkit::{Trials, append_all, call_append, send_signal, trials, wait_until};
 
 pub(crate) const TRIALS: Trials = trials![
     a_relay_killed_at_any_step_loses_nothing,
@@ -23,12 +22,6 @@ pub(crate) const TRIALS: Trials = trials![
 /// Longer than several delivery timeouts of the relay, and than the client's default timeouts for connections, batches and
 /// metadata.
 const OUTAGE: Duration = Duration::from_secs(150);
-
-/// Sends a signal to a child process.
-pub(crate) fn signal(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
 
 fn a_relay_killed_at_any_step_loses_nothing() {
     block_on(async {
@@ -93,12 +86,12 @@ fn a_relay_that_hangs_loses_the_leader_lock() {
         let first = fixture.job().start();
         let appending = fixture.start_appending();
         fixture.wait_beyond(0.into()).await;
-        signal(&first, Signal::STOP);
+        send_signal(first.id().unwrap(), Signal::STOP);
         let _second = fixture.job().start();
         let at = fixture.log.head().await.unwrap();
         fixture.wait_beyond(at).await;
         // It may still send the messages that it had read before, but must not write its checkpoint.
-        signal(&first, Signal::CONT);
+        send_signal(first.id().unwrap(), Signal::CONT);
         for _ in 0..5 {
             fixture.wait_beyond(fixture.checkpoint().await).await;
         }

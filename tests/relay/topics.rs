@@ -1,7 +1,6 @@
 //! Topics and messages: misconfigured topics are reported, and every event that the log accepts fits into a message.
 
 use crate::block_on;
-use crate::faults::signal;
 use crate::fixture::{Fixture, consume_topics};
 use crate::worker::Job;
 use projections::StateTopic;
@@ -16,9 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use streams::relay::{StateTable, republish_from};
 use streams::{AppendError, Expected, InvalidAppend, StreamAppend};
-use testkit::{Server, TIMEOUT, Trials, append, event, sample, trials, wait_until};
+use testkit::{Server, TIMEOUT, Trials, append, event, sample, send_signal, trials, wait_until, wait_until_stopped};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
 use uuid::Uuid;
 
 pub(crate) const TRIALS: Trials = trials![
@@ -197,23 +195,17 @@ fn a_row_that_changes_while_it_is_sent_is_sent_again() {
         let job = Job { relays_state: true, stop_at: Some("state_read".to_owned()), ..fixture.job() };
         let relay = job.start();
         register(&server, "before").await;
-        wait_until_stopped(&relay).await;
+        wait_until_stopped(relay.id().unwrap()).await;
         let pool = &fixture.database.pool;
         sqlx::query("update apex.agents set name = 'after'").execute(pool).await.unwrap();
         assert!(republish_from(pool, 1.into()).await.unwrap());
-        signal(&relay, Signal::CONT);
+        send_signal(relay.id().unwrap(), Signal::CONT);
         wait_until("the row is sent again", async || {
             agents(&fixture).await.last().is_some_and(|row| row["name"] == "after")
         })
         .await;
         wait_for_state(&fixture).await;
     });
-}
-
-/// Waits until SIGSTOP has stopped a process.
-async fn wait_until_stopped(relay: &Child) {
-    let stat = format!("/proc/{}/stat", relay.id().unwrap());
-    wait_until("the relay is stopped", async || std::fs::read_to_string(&stat).unwrap().contains(") T ")).await;
 }
 
 /// Stops a relay between reading and sending a row, and resumes it after its successor has sent a newer row. Returns
@@ -224,7 +216,7 @@ async fn sends_older_row(has_bug: bool) -> bool {
     let id = register(&server, "reader").await;
     let job = Job { relays_state: true, has_bug, ..fixture.job() };
     let first = Job { stop_at: Some("state_read".to_owned()), ..job.clone() }.start();
-    wait_until_stopped(&first).await;
+    wait_until_stopped(first.id().unwrap()).await;
 
     let activate = "mutation ($id: ID!) { activateAgent(input: { id: $id }) { outcome } }";
     server.graphql(activate, json!({ "id": id })).await;
@@ -235,7 +227,7 @@ async fn sends_older_row(has_bug: bool) -> bool {
     let _second = job.start();
     sqlx::query(end).execute(&mut owner).await.unwrap();
     wait_for_state(&fixture).await;
-    signal(&first, Signal::CONT);
+    send_signal(first.id().unwrap(), Signal::CONT);
     if has_bug {
         // Without a fence, the first relay sends the older row.
         wait_until("the older row is sent", async || {

@@ -6,7 +6,7 @@ mod faults;
 
 pub use faults::{DATA_SYNCS_TO_FAIL, StorageFaults, WAL_SYNCS_TO_FAIL, WalVolume};
 
-use crate::{POLL_INTERVAL, TIMEOUT};
+use crate::{POLL_INTERVAL, TIMEOUT, free_port, send_signal};
 use apex::database::{MIGRATIONS, connect};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -111,7 +111,7 @@ impl Cluster {
         let settings = SETTINGS.iter().chain(config.settings).map(|setting| (*setting).to_owned()).collect();
         let wal_volume = config.has_wal_volume.then(|| WalVolume::create(folder.path(), user));
         let faults = config.has_storage_faults.then(|| StorageFaults::prepare(folder.path(), user));
-        let (port, server) = (free_port(), Mutex::new(None));
+        let (port, server) = (free_port(12_000..16_000), Mutex::new(None));
         Self { wal_volume, faults, folder, binaries, user, port, settings, server }
     }
 
@@ -291,12 +291,6 @@ impl Drop for Cluster {
     }
 }
 
-/// Sends a signal to a process. It is not an error if the process has ended.
-pub fn send_signal(pid: u32, signal: rustix::process::Signal) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-    let _ended_already = rustix::process::kill_process(pid, signal);
-}
-
 /// The programs of the newest PostgreSQL where Debian installs it, or of the one in `PATH`.
 fn binaries() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -319,11 +313,4 @@ fn server_user() -> Option<(u32, u32)> {
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     Some(find("postgres").or_else(|| find("nobody")).expect("root needs the user postgres or nobody"))
-}
-
-/// A port below the range that the kernel assigns to clients, so that it is still free when the server restarts.
-fn free_port() -> u16 {
-    let ports = std::iter::repeat_with(|| rand::random_range(12_000..16_000));
-    let is_free = |port: &u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.take(100).find(is_free).expect("a free port")
 }
