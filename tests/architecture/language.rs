@@ -56,31 +56,7 @@ const DEFINITIONS: [(&str, &str, &str); 7] = [
     ("struct Order", "CommandOptions", "src"),
 ];
 /// Files from before this rule that still have such words. The list only shrinks.
-const PENDING: &[&str] = &[
-    "ARCHITECTURE.md",
-    "README.md",
-    "docs/adr/0001-ordered-group-commit.md",
-    "docs/adr/0002-append-only-by-privilege.md",
-    "docs/adr/0008-archives-are-a-beginning-of-the-log.md",
-    "docs/adr/0009-event-schemas-and-upcasts.md",
-    "docs/kafka.md",
-    "src/cli/archive.rs",
-    "src/cli/mod.rs",
-    "src/cli/output.rs",
-    "src/cli/report.rs",
-    "src/cli/serve.rs",
-    "src/config.rs",
-    "src/database.rs",
-    "src/embedded/cluster.rs",
-    "src/embedded/mod.rs",
-    "src/embedded/server.rs",
-    "src/readiness.rs",
-    "src/simulation.rs",
-    "src/telemetry/json.rs",
-    "src/telemetry.rs",
-    "tests/system/append_function.rs",
-    "tests/system/command_line.rs",
-];
+const PENDING: &[&str] = &["ARCHITECTURE.md"];
 
 /// Whether a text has a word of its own, and not as a part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {

@@ -211,7 +211,7 @@ async fn the_application_role_cannot_block_partition_creation_or_exceed_its_limi
 async fn parking_decisions_record_the_role_and_are_immutable() {
     let database = TestDatabase::new().await.unverified();
     let insert = "insert into apex.parking_decisions (projection, position, decision, actor, reason)
-                  values ('tasks', 1, 'skip', 'somebody else', 'none')";
+                  values ('tasks', 1, 'skip', 'another actor', 'none')";
     assert_eq!(code(&sqlx::query(insert).execute(&database.pool).await.unwrap_err()), "42501");
     let decide = |actor: &str| {
         AssertSqlSafe(format!("select apex.record_parking_decision('tasks', 1, 'skip', '{actor}', 'why')"))
