@@ -13,6 +13,10 @@ pub fn register_metrics() {
     describe_counter!("apex_log_partition_errors_total", "Failed attempts to create or index partitions of the log.");
     describe_counter!("apex_relay_events_total", "Events published to Kafka by this process.");
     describe_counter!("apex_relay_errors_total", "Failed attempts of this process to publish to Kafka.");
+    describe_counter!(
+        "apex_relay_left_out_total",
+        "Events that this process did not publish because it does not know their category."
+    );
     describe_gauge!("apex_log_append_queue", "Appends of this process that are queued.");
     describe_gauge!("apex_log_position", "The last position of the log that this process has seen.");
     describe_gauge!("apex_relay_active", "1 while this process is the active relay to Kafka, else 0.");
@@ -26,4 +30,5 @@ pub fn register_metrics() {
     counter!("apex_log_partition_errors_total").increment(0);
     counter!("apex_relay_events_total").increment(0);
     counter!("apex_relay_errors_total").increment(0);
+    counter!("apex_relay_left_out_total").increment(0);
 }
