@@ -4,6 +4,9 @@
 --
 -- Processes of older code are stopped first: their workers can apply nothing from here on.
 
+-- A worker that began before its process was stopped finishes its transaction first.
+lock table apex.checkpoints in access exclusive mode;
+
 do $$
 declare
     fed text;

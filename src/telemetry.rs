@@ -108,7 +108,7 @@ pub fn metrics() -> anyhow::Result<Metrics> {
 fn describe_gauges() {
     use metrics::describe_gauge;
     describe_gauge!("apex_active_agents", "Active agents.");
-    describe_gauge!("apex_queue_depth", "Tasks that are ready and not started.");
+    describe_gauge!("apex_queue_depth", "Tasks that are submitted and not started.");
     describe_gauge!("apex_worker_utilization", "The share of active agents that have a running task, 0 to 1.");
     describe_gauge!("apex_log_partition_headroom", "Events that fit into the existing partitions of the log.");
     describe_gauge!("apex_log_partition_size", "Events per partition of the log.");

@@ -14,7 +14,7 @@ pub(crate) struct Guard {
     pub(crate) version: Version,
 }
 
-/// The append of a command's events to its stream, which is expected at a version, as the guard streams are.
+/// Builds the append of a command's events. It expects the stream, and each guard stream, at its loaded version.
 ///
 /// # Errors
 /// [`Error::Encode`] if an event cannot be written as JSON.

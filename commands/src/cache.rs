@@ -27,7 +27,7 @@ impl AggregateCache {
     /// The cache entry of an aggregate; all callers share one entry until it is evicted.
     pub(crate) fn entry<A: Aggregate>(&self, key: &StreamKey) -> Arc<CacheEntry<A>> {
         let entry = self.entries.get_with_by_ref(key, || Arc::new(CacheEntry::<A>::default()));
-        // A category belongs to one aggregate type; an entry of another type would merely not be shared.
+        // A category belongs to one aggregate type. If the type differs nevertheless, the entry is not shared.
         entry.downcast().unwrap_or_default()
     }
 }

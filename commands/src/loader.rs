@@ -16,7 +16,7 @@ const FIRST_PAGE_EVENTS: usize = 100;
 /// The size of every later page.
 const PAGE_EVENTS: usize = 1000;
 
-/// A loaded aggregate, and the version from which on its events were folded one by one.
+/// A loaded aggregate, and the version of the cached state or snapshot from which folding started.
 struct Folded<A> {
     loaded: Loaded<A>,
     from: Version,

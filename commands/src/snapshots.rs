@@ -60,9 +60,7 @@ impl Snapshots {
         drop(self.ended.clone().changed().await);
     }
 
-    /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`. Never waits. The
-    /// version of the last snapshot does not have to be stored: fewer than `every_events` events follow it, or the next
-    /// snapshot is due.
+    /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`. Never waits.
     pub(crate) fn offer<A: Aggregate>(&self, key: &StreamKey, before: Version, loaded: &Arc<Loaded<A>>) {
         let multiple = |version: Version| version.get().checked_div(self.every_events);
         if multiple(before) == multiple(loaded.version) {

@@ -6,7 +6,7 @@ use crate::schema::EventSchema;
 use serde::Serialize;
 
 /// Identifies the code that folded a state, and with it the format of a snapshot. It changes with every change of this
-/// crate's code, so that a snapshot is only read by the code that wrote it.
+/// crate's code other than comments and tests, so that a snapshot is only read by the code that wrote it.
 pub const SNAPSHOT_FORMAT: &str = env!("APEX_DOMAIN_CODE");
 
 /// An event type with the category whose streams hold it.

@@ -10,7 +10,7 @@ use std::fmt;
 /// The location of a record in an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
-    /// The number of a physical line, from 1.
+    /// The number of a line, from 1, counting blank lines.
     Line(u64),
     /// The number of a span in a file of traces, from 1, counted over the whole file.
     Span(u64),

@@ -14,7 +14,8 @@ use thiserror::Error;
 pub struct WorkerConfig {
     /// The maximum number of events in a batch, which is one transaction. Default: 1000.
     pub batch_events: usize,
-    /// The pause before a failed batch is retried; it doubles with each failure, up to a hundred times this value.
+    /// Twice this is the pause before a failed batch is retried; it doubles with each failure, up to a hundred times
+    /// this value.
     /// Default: 100 ms.
     pub retry_pause: Duration,
     /// How long a worker's transaction may be idle before the server ends its session, and so releases the checkpoint

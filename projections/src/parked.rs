@@ -22,7 +22,7 @@ pub(crate) struct Exclusions {
 }
 
 impl Exclusions {
-    /// Loads what concerns some events, which are in order of position.
+    /// Loads the parked streams and skipped positions among events in order of position.
     pub(crate) async fn load<'a>(
         target: &Target,
         connection: &mut PgConnection,

@@ -61,7 +61,12 @@ pub(crate) fn fold_into<R: StreamRow>(rows: &mut Rows<R>, applied: &Applied) -> 
 async fn load<R: StoredRow>(connection: &mut PgConnection, events: &[Applied]) -> Result<Rows<R>, ApplyError> {
     let tenants: Vec<_> = events.iter().map(Applied::tenant).collect();
     let ids: Vec<_> = events.iter().map(Applied::stream_id).collect();
-    let rows: Vec<R> = sqlx::query_as(R::LOAD).bind(tenants).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query_as(R::LOAD).bind(tenants).bind(ids).fetch_all(connection).await;
+    let rows: Vec<R> = rows.map_err(|error| match error {
+        // The row is to blame, not the moment: a retry would find the same.
+        sqlx::Error::ColumnDecode { .. } => ApplyError::row(error),
+        error => ApplyError::Database(error),
+    })?;
     Ok(rows.into_iter().map(|row| (row.key(), row)).collect())
 }
 

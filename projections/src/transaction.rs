@@ -54,8 +54,8 @@ pub(crate) async fn set_search_path(
 }
 
 /// Commits the transaction without waiting for its WAL to be flushed: a crash of the server may lose it, tables and
-/// checkpoint together, and it is then applied again from the log. Not for what the log does not contain, such as a
-/// decision about a parked event or a switch of versions.
+/// checkpoint together, and it is then applied again from the log. Use it only for what can be
+/// rebuilt from the log, not for a decision about a parked event or a switch of versions.
 pub(crate) async fn use_async_commit(connection: &mut PgConnection) -> Result<(), Error> {
     sqlx::query("set local synchronous_commit = off").execute(connection).await?;
     Ok(())

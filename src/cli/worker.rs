@@ -40,7 +40,7 @@ impl WorkerCommand {
         let named = self.projections.iter().map(|name| {
             projections::by_name(name).with_context(|| {
                 let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
-                format!("there is no read model {name:?}; there are {}", names.join(", "))
+                format!("there is no read model {name:?}; the read models are {}", names.join(", "))
             })
         });
         named.collect()

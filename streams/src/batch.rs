@@ -1,6 +1,6 @@
 //! Which of the queued appends go into the next batch.
 //!
-//! Deliberately absent: access to the database. What is planned here is checked there.
+//! Deliberately absent: access to the database. `apex.append` checks the versions again.
 
 use crate::append::Expected;
 use crate::error::AppendError;

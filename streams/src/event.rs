@@ -163,7 +163,7 @@ impl RecordedEvent {
             version: Version::from_i64(row.try_get("version")?),
             event_id: row.try_get("event_id")?,
             name: row.try_get("type")?,
-            // 0 is the schema version of no type.
+            // Schema versions start at 1; 0 marks one that is not valid.
             schema_version: u16::try_from(row.try_get::<i16, _>("schema_version")?).unwrap_or(0),
             payload: row.try_get("payload")?,
             metadata: row.try_get("metadata")?,

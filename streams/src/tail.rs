@@ -157,7 +157,7 @@ impl Tail {
     }
 
     /// Waits until there are events after a position, and returns those that match a filter. Searches the events in
-    /// memory, or up to 50 000 positions of the table for a reader that is behind them.
+    /// memory; for a reader that is behind them, up to 50 000 positions of the table, or more of an archive.
     ///
     /// The page has every matching event after `after` up to [`FilteredPage::scanned_to`], which is always greater than
     /// `after`. The page may be empty.

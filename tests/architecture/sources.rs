@@ -7,6 +7,9 @@ pub(crate) fn crate_folders() -> impl Iterator<Item = &'static str> {
     crate::CRATES.iter().map(|(name, _)| *name).chain([""])
 }
 
+/// The start of tests that are in the file itself. `mod tests;` is not one: code may follow it.
+const TESTS_IN_FILE: &str = "#[cfg(test)]\nmod tests {";
+
 /// A source file of a production crate, without its tests.
 pub(crate) struct Source {
     /// The path below the root of the repository.
@@ -59,9 +62,22 @@ fn is_test(path: &Path) -> bool {
 impl Source {
     fn read(path: PathBuf) -> Self {
         let text = std::fs::read_to_string(root().join(&path)).unwrap();
-        let untested = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        Self::new(path, &text)
+    }
+
+    fn new(path: PathBuf, text: &str) -> Self {
+        let untested = text.split(TESTS_IN_FILE).next().unwrap_or_default();
         Self { path, lines: untested.lines().count(), code: without_comment_lines(untested) }
     }
+}
+
+#[test]
+fn code_after_the_declaration_of_a_test_module_counts() {
+    let read = |text: &str| Source::new(PathBuf::new(), text);
+    let declared = read("#[cfg(test)]\nmod tests;\n// why\nfn counted() {}\n");
+    assert!(declared.lines == 4 && declared.code.ends_with("fn counted() {}"), "{}", declared.code);
+    let inline = read("fn counted() {}\n#[cfg(test)]\nmod tests {\n    fn left_out() {}\n}\n");
+    assert!(inline.lines == 1 && inline.code == "fn counted() {}", "{}", inline.code);
 }
 
 /// A text without its lines that are comments in Rust or SQL.

@@ -49,7 +49,7 @@ macro_rules! command_input {
         pub(crate) struct $name {
             /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
             /// the position of the first execution. A key that was used for another mutation, object or input is rejected
-            /// with `COMMAND_ID_REUSED`; two commands that each create an object of their own count as two commands.
+            /// with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
             /// Default: a new UUID.
             command_id: Option<$crate::graphql::scalars::Uid>,
             $(#[$id_doc])*

@@ -184,9 +184,8 @@ impl EventQuery {
         #[graphql(desc = "Number of events to return, from 1 to 500. Default: 50, unless `last` is given.")]
         first: Option<i32>,
         #[graphql(desc = "Returns only events after this position.")] after: Option<String>,
-        #[graphql(desc = "Number of events to return from the end, the latest first, from 1 to 500.")] last: Option<
-            i32,
-        >,
+        #[graphql(desc = "Number of events to return from the end, in the order of the log, from 1 to 500.")]
+        last: Option<i32>,
         #[graphql(desc = "Returns only events before this position.")] before: Option<String>,
     ) -> Result<Connection<String, Event>> {
         let filter = filter.unwrap_or_default().check(&caller(ctx)?.tenant)?;

@@ -79,7 +79,7 @@ struct Server {
     permits: Arc<Semaphore>,
     /// Connections with HTTP requests.
     connections: TaskTracker,
-    /// Cancelled when connections shall finish.
+    /// Cancelled when connections should finish.
     stop: CancellationToken,
     /// Cancelled when connections are dropped.
     cut_off: CancellationToken,

@@ -70,7 +70,7 @@ pub struct ThresholdCrossedV1 {
     pub crossed_at_position: u64,
 }
 
-/// Upcasts version 1, which had no terms version: each alert was raised once across all terms, and counts for the first.
+/// Upcasts version 1, which had no terms version. Each of its alerts counts for version 1 of the terms.
 fn crossed_upcast_v1(old: ThresholdCrossedV1) -> Result<ThresholdCrossed, UpcastError> {
     Ok(ThresholdCrossed {
         budget_id: old.budget_id,

@@ -100,7 +100,7 @@ fn shape(schema: &Value) -> Option<Value> {
 /// Adds what schemars does not know: that no other fields are written, that integers are exact, and that times are in UTC.
 fn close(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };
-    // The default is for readers of a payload without the field; it does not restrict what is written.
+    // A default concerns only readers of payloads without the field.
     schema.remove("default");
     match schema.get("type").and_then(Value::as_str) {
         Some("integer") => {

@@ -94,7 +94,7 @@ mod tests {
         "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},
         "cost":{"prompt_cost":0.009213,"completion_cost":0.000236,"total_cost":0.009448999999999999}}"#;
 
-    /// The line on one line, with a piece relocationd.
+    /// The record on one line, with a piece of it replaced.
     fn with(piece: &str, by: &str) -> String {
         assert!(LINE.contains(piece), "{piece}");
         LINE.replace(piece, by).replace('\n', "")

@@ -38,7 +38,7 @@ enum Sign {
 }
 
 impl Usage {
-    /// Adds what an event says of its call, and subtracts what was known before.
+    /// Adds the usage of the call after the event, and subtracts its usage before the event.
     pub(super) fn add(&mut self, tenant: &str, event: &CallEvent) -> Result<(), ApplyError> {
         let (before, after) = event.before_and_after();
         if let Some(before) = before {

@@ -1,4 +1,4 @@
-//! Events in flight: sent, and not yet acknowledged up to the checkpoint. Bounded, and acknowledged in the order of the log.
+//! Events in flight: sent to Kafka, and not yet covered by the acknowledged position. Their number is bounded.
 
 use super::error::RelayError;
 use crate::event::Position;

@@ -58,7 +58,7 @@ pub enum RelayError {
     /// The checkpoint cannot be read or advanced, or the leader lock was lost.
     #[error("the relay's checkpoint cannot be read or advanced")]
     Database(#[from] sqlx::Error),
-    /// The checkpoint was set to another position by [`republish_from`](crate::relay::republish_from).
+    /// The checkpoint was set to another position meanwhile, as [`republish_from`](crate::relay::republish_from) does.
     #[error("the relay's checkpoint was set to another position")]
     CheckpointMoved,
 }

@@ -29,7 +29,7 @@ pub(crate) enum AgentStatus {
     Active,
     /// The agent is paused. Its tasks cannot be started until it is resumed.
     Paused,
-    /// The agent is retired for good. Its tasks can no longer be started.
+    /// The agent is retired for good. Tasks can no longer be submitted to it or started.
     Retired,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct BudgetCrossing {
     /// Position of the event with which the threshold was crossed.
     crossed_at_position: Position,
     /// Whether an alert is raised for the crossing. This is the case in the two latest months with spending, as of
-    /// `crossedAtPosition`.
+    /// `crossedAtPosition`, and in later months.
     raises_alert: bool,
     /// Position of the alert. Null if none is raised, or not yet.
     alert_position: Option<Position>,

@@ -87,7 +87,7 @@ pub(crate) struct UsageInput {
 pub(crate) struct ReportCallInput {
     /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns the
     /// position of the first execution. A key that was used for another mutation, object or input is rejected with
-    /// `COMMAND_ID_REUSED`; two commands that each create an object of their own count as two commands. Default: a new
+    /// `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed. Default: a new
     /// UUID.
     command_id: Option<Uid>,
     /// Global id or UUID of the call. Give either `id` or `callKey`. Default: derived from `callKey` or `commandId`,
@@ -148,9 +148,14 @@ impl CallMutation {
         let result: CommandResult<CallCommandError> = match facts {
             Ok(facts) => {
                 let commands = &services(ctx)?.commands;
-                let prices = commands.load::<PriceBook>(&context.tenant, PriceBook::id()).await;
+                // A call without a model has no price, and must not fail if the price book cannot be read.
+                let prices = match facts.model {
+                    Some(_) => commands.load::<PriceBook>(&context.tenant, PriceBook::id()).await.map(Some),
+                    None => Ok(None),
+                };
                 let prices = prices.map_err(|error| errors::failed(&error))?;
-                let report = CallReport::new(CallId(target), facts, &prices.state);
+                let prices = prices.map(|loaded| loaded.state.clone()).unwrap_or_default();
+                let report = CallReport::new(CallId(target), facts, &prices);
                 let executed = ingest::report_call(commands, &context, &report).await;
                 command_result(&context, target, executed)?
             }

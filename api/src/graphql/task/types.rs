@@ -66,7 +66,7 @@ pub(crate) struct Task {
     submitted_at: Timestamp,
     /// Time at which the task was started.
     started_at: Option<Timestamp>,
-    /// Time at which the task was completed, failed or was cancelled.
+    /// Time at which the task ended.
     ended_at: Option<Timestamp>,
     /// Version of the task: the number of its events.
     version: Long,
