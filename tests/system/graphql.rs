@@ -7,15 +7,8 @@ use uuid::Uuid;
 
 /// Runs a mutation with one input and returns its payload.
 pub(crate) async fn command(server: &Server, field: &str, input: Value, select: &str) -> Value {
-    let mut kind: Vec<char> = field.chars().collect();
-    kind[0] = kind[0].to_ascii_uppercase();
-    let kind: String = kind.into_iter().collect();
-    // The input type is named after the mutation, except where several mutations share one.
-    let kind = match kind.as_str() {
-        "ActivateAgent" | "ResumeAgent" => "MoveAgent".to_owned(),
-        "PauseAgent" | "RetireAgent" => "StopAgent".to_owned(),
-        _ => kind,
-    };
+    // The input type is named after the mutation.
+    let kind = format!("{}{}", field[..1].to_ascii_uppercase(), &field[1..]);
     let query = format!("mutation ($input: {kind}Input!) {{ {field}(input: $input) {{ {select} }} }}");
     server.graphql(&query, json!({ "input": input })).await[field].take()
 }

@@ -85,7 +85,7 @@ async fn an_agent_a_task_and_a_memory_are_read_as_of_every_position() {
     let [agent, task, memory] = history.ids;
     let query = "query ($agent: ID!, $task: ID!, $memory: ID!, $asOf: AsOf!) {
         agent(id: $agent, asOf: $asOf) { status }
-        task(id: $task, asOf: $asOf) { status percent }
+        task(id: $task, asOf: $asOf) { status progressPercent }
         memory(id: $memory, asOf: $asOf) { realm recalls forgottenAt }
     }";
     for position in 0..=12 {
@@ -95,7 +95,7 @@ async fn an_agent_a_task_and_a_memory_are_read_as_of_every_position() {
         assert_eq!(status.as_deref(), state_at(&history.agent, position), "agent at {position}");
         let found = seen["task"]
             .as_object()
-            .map(|task| json!([task["status"].as_str().unwrap().to_lowercase(), task["percent"]]));
+            .map(|task| json!([task["status"].as_str().unwrap().to_lowercase(), task["progressPercent"]]));
         assert_eq!(found, state_at(&history.task, position), "task at {position}");
         let found = seen["memory"].as_object().map(|memory| {
             let recalls: u64 = memory["recalls"].to_string().trim_matches('"').parse().unwrap();
