@@ -113,7 +113,7 @@ async fn an_agent_a_task_and_a_memory_are_read_as_of_every_position() {
     }
     let before = database.run(&["replay", "--stream", &format!("task/{task}"), "--as-of", "1"]).await;
     assert_eq!(before.code, Some(1));
-    assert!(before.stderr.contains("has no events as of then"), "{}", before.stderr);
+    assert!(before.stderr.contains("had no events at that time"), "{}", before.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
