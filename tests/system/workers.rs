@@ -458,5 +458,9 @@ async fn a_worker_of_an_unknown_read_model_is_refused() {
     let database = TestDatabase::new().await;
     let ran = database.run(&["worker", "--projection", "nothing"]).await;
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("there is no read model \"nothing\"; the read models are agents, tasks,"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("there is no read model \"nothing\"; the read models are agents, tasks,"),
+        "{}",
+        ran.stderr
+    );
 }
