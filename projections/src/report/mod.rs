@@ -8,6 +8,7 @@ mod sql;
 
 pub use dimension::Dimension;
 
+use self::dimension::finest_time;
 use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -166,12 +167,9 @@ impl ReportCursor {
     }
 
     /// When the hour, day or month of the row began, whichever is the shortest. No later row of the report is earlier.
-    fn time(&self) -> Option<DateTime<Utc>> {
-        let times = [Dimension::Hour, Dimension::Day, Dimension::Month];
-        times.into_iter().find_map(|time| {
-            let index = self.by.iter().position(|by| by == time.as_str())?;
-            time.start(self.keys.get(index)?.as_deref()?)
-        })
+    fn time(&self, by: &[Dimension]) -> Option<DateTime<Utc>> {
+        let (index, time) = finest_time(by)?;
+        time.start(self.keys.get(index)?.as_deref()?)
     }
 }
 
@@ -294,12 +292,12 @@ async fn sums_after(
     query: &ReportQuery,
     after: &ReportCursor,
 ) -> Result<Totals, sqlx::Error> {
-    let from = query.from.max(after.time());
+    let from = query.from.max(after.time(&query.by));
     let read = sqlx::query_as(AssertSqlSafe(sql::total_after(&query.by)))
         .bind(query.tenant.as_str())
         .bind(from)
         .bind(query.to);
-    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
+    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
     read.fetch_one(connection).await
 }
 
@@ -311,10 +309,10 @@ async fn rows_after(
 ) -> Result<Vec<ReportRow>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, after.is_some())));
-    let from = query.from.max(after.and_then(ReportCursor::time));
+    let from = query.from.max(after.and_then(|after| after.time(&query.by)));
     let mut read = read.bind(query.tenant.as_str()).bind(from).bind(query.to).bind(limit);
     if let Some(after) = after {
-        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time());
+        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
     }
     let found = read.fetch_all(connection).await?;
     found.iter().map(|row| read_row(row, query.by.len())).collect()
