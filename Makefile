@@ -4,15 +4,17 @@
 # librdkafka is compiled from source, which takes a C and a C++ compiler. Debian's default Java is 17 or newer from
 # Debian 12 on.
 BUILD_PACKAGES := gcc g++
-DEMO_PACKAGES := $(BUILD_PACKAGES) postgresql
-TEST_PACKAGES := $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv
-PEER_PACKAGES := $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
+DEMO_PACKAGES := gcc postgresql
+TEST_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv
+PEER_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
 DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 # Packages of the workspace whose unit tests need no services.
 UNIT_TEST_PACKAGES := domain streams commands ingest projections api
+
+GRAPHIQL_OR_GO_ON := scripts/fetch-graphiql.sh || echo "Building without GraphiQL: its page will be missing." >&2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -22,15 +24,16 @@ UNIT_TEST_PACKAGES := domain streams commands ingest projections api
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The dev profile: a clean release build takes more than twice as long.
-demo: ## build Apex and run its demo; ARGS= is passed to it
+# The dev profile, without Kafka and the export of traces: a clean build of everything takes more than twice as long.
+demo: ## build Apex without Kafka and run its demo; ARGS= is passed to it
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
-	@$(MAKE) --no-print-directory build
+	@$(GRAPHIQL_OR_GO_ON)
+	cargo build --locked --no-default-features --bin apex
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/apex" demo $(ARGS)
 
-build: ## build target/debug/apex
+build: ## build target/debug/apex with everything
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
-	@scripts/fetch-graphiql.sh || echo "Building without GraphiQL: its page will be missing." >&2
+	@$(GRAPHIQL_OR_GO_ON)
 	cargo build --locked --bin apex
 
 # The fast loop: under a minute when everything was compiled before.
@@ -39,7 +42,7 @@ check: ## check format and clippy, and run every test that needs no PostgreSQL a
 	@scripts/fetch-asyncapi-schema.sh
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	cargo test --locked --quiet $(UNIT_TEST_PACKAGES:%=--package %) --lib --tests
+	cargo test --locked --quiet $(UNIT_TEST_PACKAGES:%=--package %) --features streams/kafka --lib --tests
 	cargo test --locked --quiet --lib --test architecture --test documents
 
 test: graphiql ## run every test, on a private PostgreSQL and Kafka
@@ -50,12 +53,12 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
 chaos: graphiql ## inject every fault into the log for DURATION_S=60 seconds; SEED= repeats the random choices of a run
-	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
 	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
 
 # On the release binary, because the requests' durations are measured too.
 fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 seconds; SEED= repeats a run
-	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
 	cargo build --locked --release --bin apex
 	APEX_TEST_FUZZ_S=$(or $(DURATION_S),60) APEX_TEST_FUZZ_SEED=$(SEED) \
 		APEX_TEST_FUZZ_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
@@ -63,7 +66,7 @@ fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 se
 
 # Tests that only measure are ignored in `make test`.
 measure: graphiql ## run the measurements among the tests; they print figures and take minutes
-	@scripts/install-packages.sh $(DEMO_PACKAGES)
+	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
 	scripts/with-services.sh --without-kafka cargo test --locked --test system memory_of_ -- --ignored --nocapture
 
 bench: graphiql ## compare with plain PostgreSQL and Kafka; BENCH=log for one, ROUNDS=, SECONDS_PER_CASE=
@@ -100,6 +103,7 @@ lint: ## check the format, and clippy with warnings denied
 	@cargo update --quiet --workspace --locked --manifest-path benches/peers/Cargo.toml \
 		|| { echo "benches/peers/Cargo.lock is out of date: run cargo metadata in benches/peers" >&2; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --bin apex --locked -- -D warnings
 
 # Dependencies of all platforms are fetched first, so that the check itself runs offline.
 deny: $(DENY_ROOT)/bin/cargo-deny ## check licenses, bans and sources of all dependencies

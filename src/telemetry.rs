@@ -6,10 +6,9 @@ use crate::config::{Common, LogFormat};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -33,12 +32,7 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let mut provider =
         SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name("apex").build());
     if let Some(endpoint) = &common.otlp_endpoint {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_http()
-            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-            .build()
-            .context("APEX_OTLP_ENDPOINT is not the base URL of a collector")?;
-        provider = provider.with_batch_exporter(exporter);
+        provider = export_to(provider, endpoint)?;
     }
     let provider = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -55,6 +49,25 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     };
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).init();
     Ok(Telemetry { provider })
+}
+
+#[cfg(feature = "otlp")]
+fn export_to(provider: TracerProviderBuilder, endpoint: &str) -> anyhow::Result<TracerProviderBuilder> {
+    use opentelemetry_otlp::WithExportConfig as _;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .build()
+        .context("APEX_OTLP_ENDPOINT is not the base URL of a collector")?;
+    Ok(provider.with_batch_exporter(exporter))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn export_to(_: TracerProviderBuilder, _: &str) -> anyhow::Result<TracerProviderBuilder> {
+    anyhow::bail!(
+        "this apex was built without the export of traces, and APEX_OTLP_ENDPOINT is set: build it with `make build`, or \
+         unset the variable"
+    )
 }
 
 /// Colours are used on terminals only, unless `NO_COLOR` is set.

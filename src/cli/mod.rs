@@ -24,6 +24,7 @@ use crate::config::Common;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use session::{INTERRUPTED, Interrupted, cancel_on_signal};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The help text on the exit codes of all subcommands.
 const EXIT_CODES: &str = "\
@@ -63,9 +64,31 @@ enum Command {
     Man(documents::Man),
 }
 
+/// The timeout at exit for threads that cannot be stopped, such as one that reads from a terminal.
+const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Parses the command line and runs the subcommand.
+///
+/// In the library rather than in `main.rs`: the code of an `async fn` is generated where it is polled, and that of a
+/// binary is generated when everything else is done.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say!("error: the async runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli.run_to_exit());
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
+    code
+}
+
 impl Cli {
     /// Runs the subcommand. If it fails, its error is written to standard error.
-    pub async fn run_to_exit(self) -> ExitCode {
+    async fn run_to_exit(self) -> ExitCode {
         self.run().await.unwrap_or_else(|error| {
             say!("error: {error:#}");
             ExitCode::FAILURE
@@ -106,11 +129,6 @@ impl Cli {
             done => done,
         }
     }
-}
-
-/// Writes a line to standard error, unless that is closed.
-pub fn print_message(line: &str) {
-    say!("{line}");
 }
 
 #[cfg(test)]

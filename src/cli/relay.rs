@@ -45,7 +45,7 @@ impl Relay {
                 );
                 say!("Events from position {from} on are published again.");
             }
-            serve::start_relay(rooms, &self.kafka);
+            serve::start_relay(rooms, &self.kafka)?;
             let head = rooms.log.head().await?;
             let mut stop = std::pin::pin!(stop_signal());
             loop {

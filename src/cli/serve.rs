@@ -7,11 +7,13 @@ use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
 use crate::telemetry;
 use anyhow::Context as _;
+#[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "kafka")]
 use streams::relay::{Relay, StateRelay};
 use tokio::net::TcpListener;
 
@@ -65,7 +67,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     rooms.start_projections();
     rooms.start_maintenance();
     start_gauges(rooms);
-    start_relay(rooms, kafka);
+    start_relay(rooms, kafka)?;
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -157,8 +159,9 @@ fn announcement(address: SocketAddr, graphiql: bool) -> Vec<String> {
 }
 
 /// Starts the relay, if Kafka brokers are configured.
-pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) {
-    let Some(config) = kafka.relay() else { return };
+#[cfg(feature = "kafka")]
+pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()> {
+    let Some(config) = kafka.relay() else { return Ok(()) };
     if kafka.kafka_state_topics {
         for StateTopic { table, .. } in projections::state_topics() {
             let (pool, tail, config) = (rooms.pool.clone(), rooms.log.tail().clone(), config.clone());
@@ -169,6 +172,18 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) {
     let relay = Relay { pool: rooms.pool.clone(), tail: rooms.log.tail().clone(), config };
     let stop = rooms.stop_signal();
     rooms.spawn("relay", async move { Ok(relay.run(stop).await?) });
+    Ok(())
+}
+
+/// Fails if Kafka brokers are configured, because this build cannot publish to them.
+#[cfg(not(feature = "kafka"))]
+pub(super) fn start_relay(_: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        kafka.relay().is_none(),
+        "this apex was built without Kafka, and Kafka brokers are configured: build it with `make build`, or unset \
+         APEX_KAFKA_BROKERS"
+    );
+    Ok(())
 }
 
 fn start_gauges(rooms: &mut Rooms) {

@@ -13,22 +13,16 @@
 //! sends from a checkpoint on, and its producer leaves no gaps within a partition, because after a failed message it
 //! sends none of the later ones.
 
-mod ack_window;
 mod checkpoint;
 mod config;
-mod constants;
-mod error;
-mod leader_lock;
-mod message;
-mod producer;
-mod publisher;
-mod sender;
-mod state;
-mod topics;
+mod headers;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod state_table;
 
 pub use checkpoint::{relay_checkpoint, republish_from};
 pub use config::RelayConfig;
-pub use error::RelayError;
-pub use message::{MessageError, decode, header_schema};
-pub use publisher::Relay;
-pub use state::{StateRelay, StateTable};
+pub use headers::header_schema;
+#[cfg(feature = "kafka")]
+pub use kafka::{MessageError, Relay, RelayError, StateRelay, decode};
+pub use state_table::StateTable;

@@ -1,7 +1,7 @@
 //! Publishes every event of the log to the topic of its category.
 
-use super::checkpoint::{CHECKPOINT, relay_checkpoint};
-use super::config::RelayConfig;
+use crate::relay::checkpoint::{CHECKPOINT, relay_checkpoint};
+use crate::relay::config::RelayConfig;
 use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
 use super::error::RelayError;
 use super::leader_lock::LeaderLock;

@@ -1,6 +1,6 @@
 //! The Kafka clients that the relay sends with.
 
-use super::config::RelayConfig;
+use crate::relay::config::RelayConfig;
 use super::error::RelayError;
 use rdkafka::ClientConfig;
 use rdkafka::producer::FutureProducer;

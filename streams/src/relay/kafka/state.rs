@@ -5,11 +5,12 @@
 //! row. This also holds for a relay that was suspended: its successor uses the same transactional id, and the broker
 //! rejects messages of the older client.
 
-use super::config::RelayConfig;
+use crate::relay::config::RelayConfig;
 use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
 use super::error::RelayError;
 use super::leader_lock::LeaderLock;
 use super::producer::fenced_producer;
+use crate::relay::state_table::StateTable;
 use super::topics;
 use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent};
@@ -31,25 +32,6 @@ use uuid::Uuid;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often to check whether the read model has applied the events.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A read model with one row per stream.
-#[derive(Debug, Clone, Copy)]
-pub struct StateTable {
-    /// The name of the read model, and of its topic: `PREFIX.state.NAME`.
-    pub name: &'static str,
-    /// The name of the topic's checkpoint.
-    pub checkpoint: &'static str,
-    /// The category of the streams.
-    pub category: &'static str,
-    /// The table of the read model.
-    pub table: &'static str,
-    /// The column with the stream's id.
-    pub id: &'static str,
-    /// Columns that are not published.
-    pub hidden: &'static [&'static str],
-    /// Decimal columns, which are published as strings.
-    pub decimals: &'static [&'static str],
-}
 
 /// Publishes the rows of one read model to its state topic.
 pub struct StateRelay {

@@ -1,52 +1,16 @@
 //! Converts between events and Kafka messages: CloudEvents in the binary mode of the Kafka protocol binding.
 
+use crate::relay::headers::HEADERS;
 use crate::event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use thiserror::Error;
 
 /// The message key: the stream's id, so that all events of a stream are in one partition.
 pub(super) fn key(event: &RecordedEvent) -> String {
     event.stream.id.to_string()
-}
-
-/// The headers of CloudEvents' binary mode: name, whether it is always present, format, and description. All but the first
-/// six and the content type are extensions, of which `traceparent` has its own specification.
-const HEADERS: [(&str, bool, Option<&str>, &str); 16] = [
-    ("ce_specversion", true, None, "The version of CloudEvents, 1.0."),
-    ("ce_id", true, Some("uuid"), "The event's id."),
-    ("ce_source", true, Some("uri-reference"), "/apex/TENANT/CATEGORY"),
-    ("ce_type", true, None, "The event type, such as `call.recorded`."),
-    ("ce_subject", true, Some("uuid"), "The id of the stream, as in the key."),
-    ("ce_time", true, Some("date-time"), "When the event was appended."),
-    ("content-type", true, None, "application/json"),
-    ("ce_position", true, None, "The event's position in the log, from 1 without gaps over all topics."),
-    ("ce_streamversion", true, None, "The event's version in its stream, from 1 without gaps."),
-    ("ce_schemaversion", true, None, "The version of the payload's schema."),
-    ("ce_tenant", true, None, "The tenant that owns the stream."),
-    ("ce_actor", true, None, "The person, agent or policy that issued the command."),
-    ("ce_commandid", true, Some("uuid"), "The id of the command."),
-    ("ce_correlationid", true, Some("uuid"), "The id that relates all commands and events of one operation."),
-    ("ce_causationid", false, Some("uuid"), "The id of the event that the command reacted to."),
-    ("ce_traceparent", false, None, "The trace context of the command, as a W3C traceparent."),
-];
-
-/// The JSON Schema of the headers. All values are strings.
-#[must_use]
-pub fn header_schema() -> Value {
-    let field = |(name, _, format, description): &(&str, bool, Option<&str>, &str)| {
-        let mut field = json!({ "type": "string", "description": description });
-        if let Some(format) = format {
-            field["format"] = json!(format);
-        }
-        ((*name).to_owned(), field)
-    };
-    let properties: Map<_, _> = HEADERS.iter().map(field).collect();
-    let required: Vec<_> = HEADERS.iter().filter(|header| header.1).map(|header| header.0).collect();
-    json!({ "type": "object", "properties": properties, "required": required })
 }
 
 /// The headers of an event.

@@ -1,6 +1,6 @@
 //! Creates missing topics, and checks the settings of existing ones.
 
-use super::config::RelayConfig;
+use crate::relay::config::RelayConfig;
 use super::error::RelayError;
 use super::producer::{MAX_MESSAGE_BYTES, client};
 use rdkafka::admin::{

@@ -1,7 +1,7 @@
 //! Sends events to their topics, and tracks which of them are acknowledged.
 
 use super::ack_window::AckWindow;
-use super::config::RelayConfig;
+use crate::relay::config::RelayConfig;
 use super::error::RelayError;
 use super::message::{headers, key};
 use super::producer::ordered_producer;
