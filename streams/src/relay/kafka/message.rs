@@ -1,7 +1,7 @@
 //! Converts between events and Kafka messages: CloudEvents in the binary mode of the Kafka protocol binding.
 
-use crate::relay::headers::HEADERS;
 use crate::event::{Metadata, Position, RecordedEvent, StreamKey, Version, content_hash};
+use crate::relay::headers::HEADERS;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};

@@ -1,7 +1,7 @@
 //! The Kafka clients that the relay sends with.
 
-use crate::relay::config::RelayConfig;
 use super::error::RelayError;
+use crate::relay::config::RelayConfig;
 use rdkafka::ClientConfig;
 use rdkafka::producer::FutureProducer;
 

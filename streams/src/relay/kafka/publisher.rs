@@ -1,7 +1,5 @@
 //! Publishes every event of the log to the topic of its category.
 
-use crate::relay::checkpoint::{CHECKPOINT, relay_checkpoint};
-use crate::relay::config::RelayConfig;
 use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
 use super::error::RelayError;
 use super::leader_lock::LeaderLock;
@@ -9,6 +7,8 @@ use super::sender::Sender;
 use super::topics;
 use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent};
+use crate::relay::checkpoint::{CHECKPOINT, relay_checkpoint};
+use crate::relay::config::RelayConfig;
 use crate::tail::Tail;
 use crate::trace::link_to_causes;
 use futures::{Stream, StreamExt};

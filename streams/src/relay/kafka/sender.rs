@@ -1,11 +1,11 @@
 //! Sends events to their topics, and tracks which of them are acknowledged.
 
 use super::ack_window::AckWindow;
-use crate::relay::config::RelayConfig;
 use super::error::RelayError;
 use super::message::{headers, key};
 use super::producer::ordered_producer;
 use crate::event::{Position, RecordedEvent};
+use crate::relay::config::RelayConfig;
 use domain::Event;
 use futures::FutureExt;
 use futures::channel::oneshot::Canceled;

@@ -5,15 +5,15 @@
 //! row. This also holds for a relay that was suspended: its successor uses the same transactional id, and the broker
 //! rejects messages of the older client.
 
-use crate::relay::config::RelayConfig;
 use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
 use super::error::RelayError;
 use super::leader_lock::LeaderLock;
 use super::producer::fenced_producer;
-use crate::relay::state_table::StateTable;
 use super::topics;
 use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent};
+use crate::relay::config::RelayConfig;
+use crate::relay::state_table::StateTable;
 use crate::tail::Tail;
 use futures::future::try_join_all;
 use rdkafka::error::KafkaError;

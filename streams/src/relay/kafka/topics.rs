@@ -1,8 +1,8 @@
 //! Creates missing topics, and checks the settings of existing ones.
 
-use crate::relay::config::RelayConfig;
 use super::error::RelayError;
 use super::producer::{MAX_MESSAGE_BYTES, client};
+use crate::relay::config::RelayConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
