@@ -64,6 +64,7 @@ impl AlertError {
                 Error::Rejected(_)
                 | Error::WrongVersion { .. }
                 | Error::CommandIdReused
+                | Error::TooManyAggregates { .. }
                 | Error::Decode(_)
                 | Error::Encode(_) => false,
                 Error::Append(error) => {

@@ -1,53 +1,43 @@
 //! The append that a decision becomes, and the ids of its events.
 
 use crate::context::Context;
-use crate::error::Error;
-use domain::{EventCodec, derived_id};
-use std::sync::Arc;
-use streams::{Append, Expected, NewEvent, StreamAppend, StreamKey, Version};
+use crate::kind::AggregateKey;
+use crate::states::Member;
+use domain::derived_id;
+use std::collections::{BTreeMap, VecDeque};
+use streams::{Append, Expected, StreamAppend, StreamKey};
 use uuid::Uuid;
 
-/// A stream whose version an append depends on without changing it.
-pub(crate) struct Guard {
-    pub(crate) category: Arc<str>,
-    pub(crate) id: Uuid,
-    pub(crate) version: Version,
-}
-
-/// Builds the append of a command's events. It expects the stream, and each guard stream, at its loaded version.
-///
-/// # Errors
-/// [`Error::Encode`] if an event cannot be written as JSON.
-pub(crate) fn build_append<E: EventCodec, R: std::error::Error + 'static>(
+/// Builds the append of a decision, whose events it takes out of the members. It expects each stream at the version that the decision rests on. The target comes
+/// first, the others in the order of their keys.
+pub(crate) fn build_append(
     context: &Context,
-    key: &StreamKey,
-    expected: Version,
-    events: &[E],
-    guards: Vec<Guard>,
-) -> Result<Append, Error<R>> {
-    let events = events
-        .iter()
-        .enumerate()
-        .map(|(index, event)| NewEvent::encode(event_id(key, context.command_id, index), event))
-        .collect::<Result<_, _>>()?;
-    let own = StreamAppend { category: key.category.clone(), id: key.id, expected: Expected::Exact(expected), events };
-    let guards = guards.into_iter().map(|guard| StreamAppend {
-        category: guard.category,
-        id: guard.id,
-        expected: Expected::Exact(guard.version),
-        events: Vec::new(),
-    });
-    Ok(Append {
+    target: &AggregateKey,
+    may_change_others: bool,
+    members: &mut BTreeMap<AggregateKey, Member>,
+) -> Append {
+    let mut streams = VecDeque::with_capacity(members.len());
+    for (key, member) in members {
+        let stream = StreamAppend {
+            category: key.stream.category.clone(),
+            id: key.stream.id,
+            expected: Expected::Exact(member.before.version),
+            events: std::mem::take(&mut member.events),
+        };
+        if key == target { streams.push_front(stream) } else { streams.push_back(stream) }
+    }
+    Append {
         tenant: context.tenant.clone(),
         metadata: context.metadata(),
         request: context.request,
-        streams: std::iter::once(own).chain(guards).collect(),
-    })
+        streams: streams.into(),
+        may_change_others,
+    }
 }
 
 /// The id of an event. It is derived from everything that distinguishes the event from others, so that a retry of the
 /// command writes the same ids. The derivation never changes: consumers deduplicate by event id.
-fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
+pub(crate) fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
     let (id, command, index) = (stream.id.to_string(), command_id.to_string(), index.to_string());
     derived_id(&["event", stream.tenant.as_str(), &stream.category, &id, &command, &index])
 }
@@ -55,28 +45,39 @@ fn event_id(stream: &StreamKey, command_id: Uuid, index: usize) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::states::States;
     use domain::Aggregate;
     use domain::agent::{Agent, AgentCommand};
-    use std::convert::Infallible;
+    use domain::task::Task;
+    use streams::Version;
 
     #[test]
-    fn an_append_expects_the_version_decided_on_and_those_of_the_guards() {
+    fn an_append_expects_the_versions_decided_on_and_begins_with_its_target() {
         let context = Context::new("default".parse().unwrap(), "ada", Uuid::from_u128(9));
-        let key = StreamKey { tenant: context.tenant.clone(), category: "task".into(), id: Uuid::from_u128(1) };
+        let key = |id| AggregateKey::of::<Agent>(&context.tenant, Uuid::from_u128(id));
+        let task = AggregateKey::of::<Task>(&context.tenant, Uuid::from_u128(1));
+        let loaded = [(key(1), 7), (key(2), 5), (task.clone(), 3)]
+            .map(|(key, version)| (key.clone(), crate::kind::AnyLoaded { version: Version::from(version), ..key.initial() }));
+        let loaded = BTreeMap::from(loaded);
+        let mut states = States::new(&context, &loaded);
+        states.get::<Agent>(Uuid::from_u128(1)).unwrap();
+        states.get::<Task>(Uuid::from_u128(1)).unwrap();
         let register = AgentCommand::Register {
             profile: serde_json::from_str(r#"{"name":"ada"}"#).unwrap(),
             at: chrono::DateTime::UNIX_EPOCH,
         };
         let events = Agent::default().decide(register).unwrap();
-        let guard = Guard { category: "agent".into(), id: Uuid::from_u128(2), version: Version::from(5) };
-        let append = build_append::<_, Infallible>(&context, &key, Version::from(3), &events, vec![guard]).unwrap();
+        states.append::<Agent, ()>(Uuid::from_u128(2), events).unwrap();
+        let append = build_append(&context, &task, true, &mut states.members);
         assert_eq!(append.metadata.command_id, context.command_id);
-        let [own, guard] = append.streams.as_slice() else { panic!("{:?}", append.streams) };
-        assert_eq!((own.id, &own.expected), (key.id, &Expected::Exact(Version::from(3))));
-        assert_eq!(own.events.len(), 1);
-        assert_eq!(own.events[0].event_id, event_id(&key, context.command_id, 0));
-        assert_eq!((guard.id, &guard.expected), (Uuid::from_u128(2), &Expected::Exact(Version::from(5))));
-        assert!(guard.events.is_empty(), "a guard stream is not changed");
+        let found: Vec<_> = append
+            .streams
+            .iter()
+            .map(|stream| (&*stream.category, stream.id.as_u128(), stream.expected, stream.events.len()))
+            .collect();
+        let exact = |version| Expected::Exact(Version::from(version));
+        assert_eq!(found, [("task", 1, exact(3), 0), ("agent", 1, exact(7), 0), ("agent", 2, exact(5), 1)]);
+        assert_eq!(append.streams[2].events[0].event_id, event_id(&key(2).stream, context.command_id, 0));
     }
 
     /// Golden: if an id changed, every retry of an old command would write different events.

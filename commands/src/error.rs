@@ -1,6 +1,7 @@
 //! Why a command was not executed.
 
 use streams::{AppendError, ReadError, Version};
+use crate::loader::LoadError;
 use thiserror::Error;
 
 /// Why a command was not executed. `E` is the aggregate's own rejection.
@@ -22,9 +23,15 @@ pub enum Error<E: std::error::Error + 'static> {
     /// A different command was executed under this id. Nothing was written.
     #[error("another command was executed under this command id: give each command an id of its own")]
     CommandIdReused,
-    /// Other writers changed the aggregate during every attempt. Nothing was written; a retry may help.
-    #[error("other commands kept changing the aggregate during every attempt; retry with the same command id")]
+    /// Other writers changed the aggregates during every attempt until the deadline. Nothing was written; a retry may help.
+    #[error("other commands kept changing the aggregates during every attempt; retry with the same command id")]
     Contended,
+    /// The decision rests on more aggregates than one may. Nothing was written, and a retry will not help.
+    #[error("the command depends on more than {limit} aggregates: split it into several commands")]
+    TooManyAggregates {
+        /// The most aggregates that one decision may rest on.
+        limit: usize,
+    },
     /// The log did not accept the events. Nothing was written unless it is [`AppendError::Indeterminate`].
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -50,9 +57,53 @@ impl<E: std::error::Error + 'static> Error<E> {
             Self::Load(error) => error.is_retryable(),
             Self::Rejected(_)
             | Self::WrongVersion { .. }
+            | Self::TooManyAggregates { .. }
             | Self::CommandIdReused
             | Self::Decode(_)
             | Self::Encode(_) => false,
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> From<LoadError> for Error<E> {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Read(error) => Self::Load(error),
+            LoadError::Decode(error) => Self::Decode(error),
+        }
+    }
+}
+
+/// The rejection of any decision, without its type.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub(crate) struct Rejection(Box<dyn std::error::Error + Send + Sync>);
+
+impl Rejection {
+    pub(crate) fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Error<Rejection> {
+    /// The error with the type of the decision's rejection.
+    ///
+    /// # Panics
+    /// If the rejection is of another type. Each decision is typed by whoever gave its function.
+    pub(crate) fn typed<E: std::error::Error + 'static>(self) -> Error<E> {
+        match self {
+            Self::Rejected(Rejection(error)) => match error.downcast() {
+                Ok(error) => Error::Rejected(*error),
+                Err(_) => unreachable!("a decision is rejected with its own type of rejection"),
+            },
+            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
+            Self::CommandIdReused => Error::CommandIdReused,
+            Self::Contended => Error::Contended,
+            Self::TooManyAggregates { limit } => Error::TooManyAggregates { limit },
+            Self::Append(error) => Error::Append(error),
+            Self::Load(error) => Error::Load(error),
+            Self::Decode(error) => Error::Decode(error),
+            Self::Encode(error) => Error::Encode(error),
         }
     }
 }

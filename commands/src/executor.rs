@@ -1,22 +1,20 @@
-//! The attempt loop: load, decide, append, retry.
+//! Executing commands: what can be executed, and how it is typed. The attempts are in [`crate::attempts`].
 
-use crate::append::{Guard, build_append};
-use crate::cache::{AggregateCache, CacheEntry, CachedAggregate};
+use crate::attempts::{DecideFn, Execution};
+use crate::cache::AggregateCache;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Rejection};
+use crate::kind::AggregateKey;
 use crate::loaded::{AsOf, Loaded};
-use crate::loader::{Loader, stream_key};
-use crate::observe;
-use crate::outcome::{Outcome, OutcomeKind};
-use crate::retry::backoff;
+use crate::loader::Loader;
+use crate::outcome::Outcome;
 use crate::snapshots::Snapshots;
+use crate::states::{OtherStates, States, Undecided};
 use domain::{Aggregate, TenantId};
-use rand::Rng;
-use std::future::Future;
 use std::sync::Arc;
-use streams::{AppendError, Appended, Log, PendingAppend, Position, StreamKey, Version};
-use tokio::sync::{Semaphore, watch};
-use tracing::Instrument;
+use std::time::Duration;
+use streams::Log;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Settings of the executor.
@@ -24,8 +22,9 @@ use uuid::Uuid;
 pub struct CommandsConfig {
     /// The number of aggregates that are cached in memory.
     pub cached_aggregates: u64,
-    /// The number of attempts after which a command fails as contended or unavailable.
-    pub max_attempts: u32,
+    /// The time after which no further attempt of a command is started, and it fails as contended or unavailable. An
+    /// attempt that has been started is waited for.
+    pub deadline: Duration,
     /// The number of events by which a stream grows between two snapshots; 0 neither takes nor reads snapshots.
     pub snapshot_every_events: u64,
     /// The number of concurrent reads of the log. Further reads wait without a timeout, so the limit should be below the
@@ -37,13 +36,15 @@ impl Default for CommandsConfig {
     fn default() -> Self {
         Self {
             cached_aggregates: 20_000,
-            max_attempts: 12,
+            deadline: DEADLINE,
             snapshot_every_events: SNAPSHOT_EVERY_EVENTS,
             max_reads: MAX_READS,
         }
     }
 }
 
+/// Shorter than the timeout of an HTTP request.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Half of the connections that a process has by default.
 const MAX_READS: usize = 8;
 /// Reading and folding this many events takes milliseconds.
@@ -53,7 +54,7 @@ const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 #[derive(Clone)]
 pub struct Commands {
     pub(crate) loader: Loader,
-    config: CommandsConfig,
+    pub(crate) deadline: Duration,
 }
 
 impl Commands {
@@ -66,7 +67,7 @@ impl Commands {
             cache: AggregateCache::new(config.cached_aggregates),
             read_permits: Arc::new(Semaphore::new(config.max_reads.max(1))),
         };
-        Self { loader, config }
+        Self { loader, deadline: config.deadline }
     }
 
     /// Writes the pending snapshots and ends the task that writes them. Call it before the log's connections are closed;
@@ -86,7 +87,7 @@ impl Commands {
     /// # Errors
     /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
     pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        self.loader.load(&stream_key::<A>(tenant, id)).await
+        Ok(Arc::new(self.loader.load(&AggregateKey::of::<A>(tenant, id)).await?.typed()))
     }
 
     /// The aggregate as it was at a point in the log or in time.
@@ -99,22 +100,21 @@ impl Commands {
         id: Uuid,
         as_of: AsOf,
     ) -> Result<Loaded<A>, Error<A::Error>> {
-        self.loader.load_as_of(&stream_key::<A>(tenant, id), as_of).await
+        Ok(self.loader.load_as_of(&AggregateKey::of::<A>(tenant, id), as_of).await?.typed())
     }
 
     /// Executes a command.
     ///
     /// # Errors
     /// [`Error::Rejected`] if the aggregate rejects the command; else the [`Error`] that says why it was not executed.
-    /// Nothing was written, unless it is [`AppendError::Indeterminate`].
+    /// Nothing was written, unless it is [`streams::AppendError::Indeterminate`].
     pub async fn execute<A: Aggregate>(
         &self,
         context: &Context,
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, false, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new())))
-            .await
+        self.decide_on(context, id, |state: &A, _| state.decide(command.clone()).map_err(Undecided::Rejected)).await
     }
 
     /// Executes a command on an aggregate that is most likely new, without reading its stream first: if the stream
@@ -128,229 +128,77 @@ impl Commands {
         id: Uuid,
         command: A::Command,
     ) -> Result<Outcome<A>, Error<A::Error>> {
-        self.run(context, id, true, |state: &A| state.decide(command.clone()), || std::future::ready(Ok(Vec::new())))
+        let decide = |state: &A, _: OtherStates| state.decide(command.clone()).map_err(Undecided::Rejected);
+        self.run_on_target(context, id, true, decide).await
+    }
+
+    /// Executes a decision that changes one aggregate and may rest on others. If one of them changes before the events are
+    /// committed, the function is called again.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`].
+    pub async fn decide_on<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        context: &Context,
+        id: Uuid,
+        decide: impl Fn(&A, OtherStates) -> Result<Vec<A::Event>, Undecided<E>> + Send + Sync,
+    ) -> Result<Outcome<A>, Error<E>> {
+        self.run_on_target(context, id, false, decide).await
+    }
+
+    /// Executes a decision that may change several aggregates: all of its events are written in one append, or none.
+    ///
+    /// The target is the aggregate that the command names. Every execution of the command has the same target, whatever
+    /// other aggregates it rests on or changes.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`], and [`Error::TooManyAggregates`].
+    pub async fn decide<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        context: &Context,
+        target: Uuid,
+        decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
+    ) -> Result<Outcome<A>, Error<E>> {
+        let key = AggregateKey::of::<A>(&context.tenant, target);
+        self.run(Execution { context, target: key, may_change_others: true, assume_new: false, decide: &erased(decide) })
             .await
     }
 
-    /// Executes a decision on an aggregate. `guards` loads further streams that the decision depends on; it is called
-    /// before each attempt.
-    pub(crate) async fn run<A: Aggregate, E: std::error::Error + 'static, G>(
+    async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
         &self,
         context: &Context,
         id: Uuid,
         assume_new: bool,
-        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
-        guards: impl Fn() -> G,
-    ) -> Result<Outcome<A>, Error<E>>
-    where
-        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
-    {
-        let span = tracing::info_span!("command", category = A::CATEGORY, %id, command_id = %context.command_id);
-        let mut indeterminate = None;
-        let key = stream_key::<A>(&context.tenant, id);
-        let result = self.attempts(context, key, assume_new, decide, guards, &mut indeterminate).instrument(span).await;
-        // Once an attempt may have been written, no later failure may say that nothing was.
-        result.map_err(|error| indeterminate.map_or(error, Error::Append))
-    }
-
-    async fn attempts<A: Aggregate, E: std::error::Error + 'static, G>(
-        &self,
-        context: &Context,
-        key: StreamKey,
-        assume_new: bool,
-        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
-        guards: impl Fn() -> G,
-        indeterminate: &mut Option<AppendError>,
-    ) -> Result<Outcome<A>, Error<E>>
-    where
-        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
-    {
-        let entry = self.loader.cache.entry::<A>(&key);
-        for attempt in 0.. {
-            if attempt > 0 || !assume_new {
-                self.loader.refresh_if_stale::<A, E>(&key, &entry).await?;
-            }
-            let decision = match guards().await {
-                Ok(guards) => self.decide(context, &key, &mut entry.lock(), guards, &decide),
-                Err(_) => Ok(Decision::NoEvents(None)),
-            };
-            let error = match decision {
-                Ok(Decision::Submitted(decided)) => match self.await_commit(&key, &entry, decided).await {
-                    Ok(outcome) => return Ok(outcome),
-                    Err(Error::Append(error)) => error,
-                    Err(error) => return Err(error),
-                },
-                Ok(Decision::NoEvents(commit_watch)) => {
-                    let rechecked =
-                        self.recheck_on_committed(context, &key, &entry, &decide, &guards, commit_watch).await?;
-                    if let Some(outcome) = rechecked {
-                        return Ok(outcome);
-                    }
-                    // On the committed state there are events to append: decide again.
-                    AppendError::ChainAborted
-                }
-                Err(Error::Append(error)) => error,
-                Err(error) => return Err(error),
-            };
-            if let AppendError::Indeterminate(_) = &error {
-                *indeterminate = Some(error.clone());
-            }
-            let longest = backoff(attempt, self.config.max_attempts, error)?;
-            if !longest.is_zero() {
-                // Drawn before the wait: the generator is not `Send`.
-                let jitter = rand::rng().random_range(0.5..1.0);
-                tokio::time::sleep(longest.mul_f64(jitter)).await;
-            }
-        }
-        Err(Error::Contended)
-    }
-
-    /// Decides on the newest state, and submits the append before any other command may decide.
-    fn decide<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        context: &Context,
-        key: &StreamKey,
-        cached: &mut CachedAggregate<A>,
-        guards: Vec<Guard>,
-        decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
-    ) -> Result<Decision<A>, Error<E>> {
-        let before = cached.newest();
-        let events = match check_and_decide(context, &before, decide) {
-            Ok(events) if !events.is_empty() => events,
-            _ => return Ok(Decision::NoEvents(cached.commit_watch())),
-        };
-        let append = build_append(context, key, before.version, &events, guards)?;
-        let chain = cached.chain();
-        let append = self.loader.log.submit(append, Some(&chain))?;
-        let state = events.iter().fold(A::clone(&before.state), |state, event| state.evolve(event));
-        let version = Version::from(before.version.get() + events.len() as u64);
-        let after = Arc::new(Loaded { state: Arc::new(state), version, position: before.position });
-        let committed = cached.push_pending(after.clone(), chain);
-        Ok(Decision::Submitted(SubmittedDecision { before, events, after, append, committed }))
-    }
-
-    /// Waits until the append of a decision is committed, or fails.
-    async fn await_commit<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-        entry: &Arc<CacheEntry<A>>,
-        decision: SubmittedDecision<A>,
+        decide: impl Fn(&A, OtherStates) -> Result<Vec<A::Event>, Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
-        let SubmittedDecision { before, events, after, append, committed } = decision;
-        let shared = entry.clone();
-        // In a task of its own: later decisions build on this one, and need its result even if the caller is cancelled.
-        let result = tokio::spawn(async move {
-            let appended = append.result().await?;
-            let last = appended.last();
-            let aggregate = Arc::new(Loaded { position: last, ..Loaded::clone(&after) });
-            if let Appended::New { .. } = appended {
-                shared.lock().update(&aggregate);
-                committed.send_replace(Some(last));
-            }
-            Ok((appended, aggregate))
+        let decide = erased(move |states: &mut States| {
+            let target = states.get::<A>(id)?;
+            let events = decide(&target, OtherStates(states))?;
+            states.append::<A, E>(id, events)
         });
-        match result.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown())) {
-            Ok((Appended::New { last, .. }, aggregate)) => {
-                self.loader.snapshots.offer(key, before.version, &aggregate);
-                observe::record_appended(&*before.state, &events);
-                Ok(Outcome { kind: OutcomeKind::Done, position: last, aggregate })
-            }
-            Ok((Appended::Duplicate { last, .. }, _)) => {
-                let aggregate = self.loader.refresh(key, entry).await?;
-                Ok(Outcome { kind: OutcomeKind::Duplicate, position: last, aggregate })
-            }
-            Err(error) => Err(Error::Append(error)),
-        }
+        let target = AggregateKey::of::<A>(&context.tenant, id);
+        self.run(Execution { context, target, may_change_others: false, assume_new, decide: &decide }).await
     }
 
-    /// Decides once more, on the committed state, after a decision without events.
-    ///
-    /// The first decision was made on a cached state, which may be stale or never be committed. That is good enough to
-    /// append on, as the expected version is checked, but not to reject a command. Returns none if there are events to
-    /// append on the committed state.
-    async fn recheck_on_committed<A: Aggregate, E: std::error::Error + 'static, G>(
+    async fn run<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
         &self,
-        context: &Context,
-        key: &StreamKey,
-        entry: &CacheEntry<A>,
-        decide: &impl Fn(&A) -> Result<Vec<A::Event>, E>,
-        guards: &impl Fn() -> G,
-        commit_watch: Option<watch::Receiver<Option<Position>>>,
-    ) -> Result<Option<Outcome<A>>, Error<E>>
-    where
-        G: Future<Output = Result<Vec<Guard>, Error<E>>>,
-    {
-        if let Some(mut committed_at) = commit_watch {
-            // Closed without a position if the append was not written; the stream is read in either case.
-            drop(committed_at.wait_for(Option::is_some).await);
-        }
-        let aggregate = self.loader.refresh(key, entry).await?;
-        let decided = match guards().await {
-            Ok(_) => check_and_decide(context, &aggregate, decide),
-            Err(error) => Err(error),
-        };
-        let rejection = match decided {
-            Ok(events) if events.is_empty() => None,
-            Ok(_) => return Ok(None),
-            Err(error) => Some(error),
-        };
-        let receipt = self.loader.receipt(key, context.command_id).await?;
-        Outcome::without_append(context, aggregate, receipt.as_ref(), rejection).map(Some)
+        execution: Execution<'_>,
+    ) -> Result<Outcome<A>, Error<E>> {
+        let executed = self.execute_in_attempts(execution).await.map_err(Error::typed)?;
+        let aggregate = Arc::new(executed.target.typed());
+        Ok(Outcome { kind: executed.kind, position: executed.position, aggregate })
     }
 }
 
-/// The result of a decision on the newest state.
-enum Decision<A: Aggregate> {
-    /// There are events, and their append was submitted.
-    Submitted(SubmittedDecision<A>),
-    /// There is nothing to append. Reports when the state that was decided on is committed, if it is not yet.
-    NoEvents(Option<watch::Receiver<Option<Position>>>),
-}
-
-/// A decision whose append was submitted.
-struct SubmittedDecision<A: Aggregate> {
-    before: Arc<Loaded<A>>,
-    events: Vec<A::Event>,
-    after: Arc<Loaded<A>>,
-    append: PendingAppend,
-    /// Sends the position to those who wait for the commit.
-    committed: watch::Sender<Option<Position>>,
-}
-
-/// Decides, if the aggregate has the version that the command expects.
-fn check_and_decide<A: Aggregate, E: std::error::Error + 'static>(
-    context: &Context,
-    aggregate: &Loaded<A>,
-    decide: impl Fn(&A) -> Result<Vec<A::Event>, E>,
-) -> Result<Vec<A::Event>, Error<E>> {
-    match context.expected_version {
-        Some(expected) if expected != aggregate.version => {
-            Err(Error::WrongVersion { expected, current: aggregate.version })
-        }
-        _ => decide(&aggregate.state).map_err(Error::Rejected),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::agent::{Agent, AgentError};
-
-    #[test]
-    fn an_unexpected_version_is_reported_before_the_aggregate_decides() {
-        let reject = |_: &Agent| Err(AgentError::NotRegistered);
-        let loaded = Loaded::<Agent> { version: Version::from(3), ..Loaded::default() };
-        let mut context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
-        let decided = check_and_decide(&context, &loaded, reject);
-        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
-        context.expected_version = Some(Version::from(3));
-        let decided = check_and_decide(&context, &loaded, reject);
-        assert!(matches!(decided, Err(Error::Rejected(AgentError::NotRegistered))));
-        context.expected_version = Some(Version::from(2));
-        let decided = check_and_decide(&context, &loaded, reject);
-        let (expected, current) = (Version::from(2), Version::from(3));
-        assert!(
-            matches!(decided, Err(Error::WrongVersion { expected: e, current: c }) if (e, c) == (expected, current))
-        );
+/// A decision function without the type of its rejection, so that the attempts are compiled once for all commands.
+fn erased<E: std::error::Error + Send + Sync + 'static>(
+    decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
+) -> impl DecideFn {
+    move |states: &mut States| {
+        decide(states).map_err(|undecided| match undecided {
+            Undecided::NotLoaded(not_loaded) => Undecided::NotLoaded(not_loaded),
+            Undecided::Rejected(error) => Undecided::Rejected(Rejection::new(error)),
+            Undecided::Encode(error) => Undecided::Encode(error),
+        })
     }
 }

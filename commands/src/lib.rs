@@ -1,31 +1,31 @@
-//! Executing commands: load the aggregate, decide, append the events, and retry when another writer was faster.
+//! Executing commands: load the aggregates, decide, append the events, and retry when another writer was faster.
 //!
-//! A command id makes every retry safe: the log keeps a receipt of what the command appended, and answers a retry with
-//! the positions of the first execution. Deliberately absent: business rules. They belong to the aggregates. A rule that
-//! spans two aggregates is a check on a guard stream, whose version the append depends on.
+//! A decision may rest on several aggregates and change several of them: its events are written in one append, which
+//! depends on the versions of all. A command id makes every retry safe: the log keeps a receipt of what the command
+//! appended, and answers a retry with the positions of the first execution. Deliberately absent: business rules. They
+//! belong to the aggregates.
 
 mod append;
-mod budgets;
+mod assignment;
+mod attempts;
 mod cache;
 mod context;
 mod error;
 mod executor;
-mod guards;
+mod kind;
 mod loaded;
 mod loader;
 mod observe;
 mod outcome;
 mod retry;
 mod snapshots;
-mod tasks;
+mod states;
 
-pub use budgets::BudgetRejection;
 pub use context::{Context, is_reserved_actor};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig};
-pub use guards::AgentRejection;
 pub use loaded::{AsOf, Loaded};
 pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use outcome::{Outcome, OutcomeKind};
+pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided};
 pub use streams::Position;
-pub use tasks::TaskRejection;

@@ -1,12 +1,13 @@
 //! Reads aggregates from the log, through the cache and snapshots.
 
 use crate::cache::{AggregateCache, CacheEntry};
-use crate::error::Error;
-use crate::loaded::{AsOf, Loaded};
+use crate::kind::{AggregateKey, AnyLoaded};
+use crate::loaded::AsOf;
 use crate::snapshots::Snapshots;
-use domain::{Aggregate, DecodeError, EventCodec, TenantId};
+use domain::DecodeError;
 use std::sync::Arc;
 use streams::{Log, ReadError, Receipt, RecordedEvent, StreamKey, Version};
+use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -16,9 +17,18 @@ const FIRST_PAGE_EVENTS: usize = 100;
 /// The size of every later page.
 const PAGE_EVENTS: usize = 1000;
 
+/// Why an aggregate cannot be loaded.
+#[derive(Debug, Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
 /// A loaded aggregate, and the version of the cached state or snapshot from which folding started.
-struct Folded<A> {
-    loaded: Loaded<A>,
+struct Folded {
+    loaded: AnyLoaded,
     from: Version,
 }
 
@@ -34,42 +44,33 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// The aggregate as it is now.
-    pub(crate) async fn load<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-    ) -> Result<Arc<Loaded<A>>, Error<E>> {
+    pub(crate) async fn load(&self, key: &AggregateKey) -> Result<AnyLoaded, LoadError> {
         self.refresh(key, &self.cache.entry(key)).await
     }
 
     /// The aggregate as it was at a point in the log or in time.
-    pub(crate) async fn load_as_of<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-        as_of: AsOf,
-    ) -> Result<Loaded<A>, Error<E>> {
-        Ok(self.fold(key, Loaded::default(), Some(as_of)).await?.loaded)
+    pub(crate) async fn load_as_of(&self, key: &AggregateKey, as_of: AsOf) -> Result<AnyLoaded, LoadError> {
+        if key.kind.restores_from_last_event() {
+            return self.restore_as_of(key, as_of).await;
+        }
+        Ok(self.fold(key, key.initial(), Some(as_of)).await?.loaded)
     }
 
     /// Reads the events that were appended since the cached state, and updates the cache entry.
-    pub(crate) async fn refresh<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-        entry: &CacheEntry<A>,
-    ) -> Result<Arc<Loaded<A>>, Error<E>> {
+    pub(crate) async fn refresh(&self, key: &AggregateKey, entry: &CacheEntry) -> Result<AnyLoaded, LoadError> {
         let known = entry.lock().committed();
-        let Folded { loaded, from } = self.fold(key, Loaded::clone(&known), None).await?;
-        let loaded = if loaded.version == known.version { known } else { Arc::new(loaded) };
+        let Folded { loaded, from } = match known {
+            Some(known) => self.fold(key, known, None).await?,
+            None if key.kind.restores_from_last_event() => self.restore(key).await?,
+            None => self.fold(key, key.initial(), None).await?,
+        };
         self.snapshots.offer(key, from, &loaded);
         entry.lock().update_from_stream_end(&loaded);
         Ok(loaded)
     }
 
     /// Refreshes the cache entry if it needs it. Concurrent callers read the stream once.
-    pub(crate) async fn refresh_if_stale<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-        entry: &CacheEntry<A>,
-    ) -> Result<(), Error<E>> {
+    pub(crate) async fn refresh_if_stale(&self, key: &AggregateKey, entry: &CacheEntry) -> Result<(), LoadError> {
         if entry.lock().needs_refresh() {
             let _reading = entry.reading.lock().await;
             if entry.lock().needs_refresh() {
@@ -79,19 +80,38 @@ impl Loader {
         Ok(())
     }
 
-    /// The receipt of a command, if it was executed before.
-    pub(crate) async fn receipt(&self, key: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
+    /// Brings loaded aggregates up to one common moment. Returns none if they have changed so much meanwhile that they have
+    /// to be refreshed first.
+    pub(crate) async fn as_of_one_moment(
+        &self,
+        loaded: Vec<(AggregateKey, AnyLoaded)>,
+    ) -> Result<Option<Vec<(AggregateKey, AnyLoaded)>>, LoadError> {
         let _permit = self.read_permits.acquire().await;
-        self.log.receipt(key, command_id).await
+        let streams: Vec<_> = loaded.iter().map(|(key, loaded)| (&key.stream, loaded.version)).collect();
+        let mut later = &*self.log.read_tails(&streams, FIRST_PAGE_EVENTS).await?;
+        let mut brought = Vec::with_capacity(loaded.len());
+        for (key, loaded) in &loaded {
+            let count = later.iter().take_while(|event| event.stream == key.stream).count();
+            let (own, others) = later.split_at(count);
+            // The first of them would not be the next version if events were archived at this very moment.
+            let follows = own.first().is_none_or(|event| event.version.get() == loaded.version.get() + 1);
+            if count == FIRST_PAGE_EVENTS || !follows {
+                return Ok(None);
+            }
+            brought.push((key.clone(), fold_page(key, loaded.clone(), own)?));
+            later = others;
+        }
+        Ok(Some(brought))
+    }
+
+    /// The receipt of a command, if it was executed before.
+    pub(crate) async fn receipt(&self, target: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
+        let _permit = self.read_permits.acquire().await;
+        self.log.receipt(target, command_id).await
     }
 
     /// Folds the events that follow a known state: all of them, or those up to a point in the log or in time.
-    async fn fold<A: Aggregate, E: std::error::Error + 'static>(
-        &self,
-        key: &StreamKey,
-        known: Loaded<A>,
-        as_of: Option<AsOf>,
-    ) -> Result<Folded<A>, Error<E>> {
+    async fn fold(&self, key: &AggregateKey, known: AnyLoaded, as_of: Option<AsOf>) -> Result<Folded, LoadError> {
         let is_included =
             |event: &&RecordedEvent| as_of.is_none_or(|as_of| as_of.includes(event.position, event.recorded_at));
         // The semaphore is never closed. One permit for all pages of a stream: a read that holds a permit never waits
@@ -100,29 +120,60 @@ impl Loader {
         let mut folded = Folded { from: known.version, loaded: known };
         let mut limit = FIRST_PAGE_EVENTS;
         loop {
-            let page = self.log.read_stream(key, folded.loaded.version, limit).await?;
+            let page = self.log.read_stream(&key.stream, folded.loaded.version, limit).await?;
             let included = page.iter().take_while(is_included).count();
-            folded.loaded = page[..included].iter().try_fold(folded.loaded, fold_event)?;
+            folded.loaded = fold_page(key, folded.loaded, &page[..included])?;
             if included < limit {
                 return Ok(folded);
             }
             if limit == FIRST_PAGE_EVENTS {
                 limit = PAGE_EVENTS;
-                if let Some(newer) = self.snapshots.load_newer(&self.log, key, folded.loaded.version, as_of).await {
+                if key.kind.restores_from_last_event() {
+                    folded.loaded = before(key, self.log.stream_version(&key.stream).await?);
+                } else if let Some(newer) = self.snapshots.load_newer(&self.log, key, folded.loaded.version, as_of).await {
                     folded = Folded { from: newer.version, loaded: newer };
                 }
             }
         }
     }
+
+    /// The aggregate as its last event restores it, and those that follow it while it is read.
+    async fn restore(&self, key: &AggregateKey) -> Result<Folded, LoadError> {
+        let last = {
+            let _permit = self.read_permits.acquire().await;
+            self.log.stream_version(&key.stream).await?
+        };
+        self.fold(key, before(key, last), None).await
+    }
+
+    /// The aggregate as the last event up to a point in the log or in time restores it. A binary search over the versions
+    /// finds that event: positions and times rise with them.
+    async fn restore_as_of(&self, key: &AggregateKey, as_of: AsOf) -> Result<AnyLoaded, LoadError> {
+        let _permit = self.read_permits.acquire().await;
+        let (mut included, mut excluded) = (0, self.log.stream_version(&key.stream).await?.get() + 1);
+        let mut restored = key.initial();
+        while excluded - included > 1 {
+            let middle = included + (excluded - included) / 2;
+            let page = self.log.read_stream(&key.stream, Version::from(middle - 1), 1).await?;
+            match page.first() {
+                Some(event) if as_of.includes(event.position, event.recorded_at) => {
+                    included = middle;
+                    restored = fold_page(key, restored, &page)?;
+                }
+                _ => excluded = middle,
+            }
+        }
+        Ok(restored)
+    }
 }
 
-/// The stream of an aggregate.
-pub(crate) fn stream_key<A: Aggregate>(tenant: &TenantId, id: Uuid) -> StreamKey {
-    StreamKey { tenant: tenant.clone(), category: A::CATEGORY.into(), id }
+/// What the events from a version on are folded into, where the last of them restores the state.
+fn before(key: &AggregateKey, version: Version) -> AnyLoaded {
+    AnyLoaded { version: Version::from(version.get().saturating_sub(1)), ..key.initial() }
 }
 
-fn fold_event<A: Aggregate>(loaded: Loaded<A>, event: &RecordedEvent) -> Result<Loaded<A>, DecodeError> {
-    let decoded = A::Event::decode(&event.name, event.schema_version, &event.payload)?;
-    let state = Arc::new(Arc::unwrap_or_clone(loaded.state).evolve(&decoded));
-    Ok(Loaded { state, version: event.version, position: event.position })
+fn fold_page(key: &AggregateKey, loaded: AnyLoaded, page: &[RecordedEvent]) -> Result<AnyLoaded, DecodeError> {
+    let Some(last) = page.last() else { return Ok(loaded) };
+    let (version, position) = (last.version, last.position);
+    Ok(AnyLoaded { state: key.kind.fold(loaded.state, page)?, version, position })
 }

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::kind::AnyLoaded;
 use crate::loaded::Loaded;
 use std::sync::Arc;
 use streams::{Position, Receipt};
@@ -29,7 +30,15 @@ pub struct Outcome<A> {
     pub aggregate: Arc<Loaded<A>>,
 }
 
-impl<A> Outcome<A> {
+/// As [`Outcome`], for a target of any type.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    pub(crate) kind: OutcomeKind,
+    pub(crate) position: Position,
+    pub(crate) target: AnyLoaded,
+}
+
+impl Executed {
     /// The result of a command that appends nothing: the result of its first execution if it has a receipt, else the
     /// rejection, else that the aggregate already has the requested state.
     ///
@@ -37,7 +46,7 @@ impl<A> Outcome<A> {
     /// [`Error::CommandIdReused`] if the receipt is for a different request, else `rejection` if there is no receipt.
     pub(crate) fn without_append<E: std::error::Error + 'static>(
         context: &Context,
-        aggregate: Arc<Loaded<A>>,
+        target: AnyLoaded,
         receipt: Option<&Receipt>,
         rejection: Option<Error<E>>,
     ) -> Result<Self, Error<E>> {
@@ -45,9 +54,9 @@ impl<A> Outcome<A> {
             (Some(receipt), _) if receipt.is_for_different_request(context.request.as_ref()) => {
                 Err(Error::CommandIdReused)
             }
-            (Some(receipt), _) => Ok(Self { kind: OutcomeKind::Duplicate, position: receipt.last, aggregate }),
+            (Some(receipt), _) => Ok(Self { kind: OutcomeKind::Duplicate, position: receipt.last, target }),
             (None, Some(error)) => Err(error),
-            (None, None) => Ok(Self { kind: OutcomeKind::AlreadyDone, position: aggregate.position, aggregate }),
+            (None, None) => Ok(Self { kind: OutcomeKind::AlreadyDone, position: target.position, target }),
         }
     }
 }
@@ -58,10 +67,10 @@ mod tests {
     use domain::agent::{Agent, AgentError};
     use uuid::Uuid;
 
-    fn without_receipt(rejection: Option<Error<AgentError>>) -> Result<Outcome<Agent>, Error<AgentError>> {
+    fn without_receipt(rejection: Option<Error<AgentError>>) -> Result<Executed, Error<AgentError>> {
         let context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
-        let aggregate = Arc::new(Loaded { position: Position::from(7), ..Loaded::default() });
-        Outcome::without_append(&context, aggregate, None, rejection)
+        let target = Loaded::<Agent> { position: Position::from(7), ..Loaded::default() };
+        Executed::without_append(&context, target.into(), None, rejection)
     }
 
     #[test]

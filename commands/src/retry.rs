@@ -8,32 +8,35 @@ use streams::AppendError;
 const FIRST_BACKOFF: Duration = Duration::from_millis(5);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The longest delay before the next attempt, to which the caller adds jitter. `attempt` counts from 0.
+/// The longest delay before the next attempt, to which the caller adds jitter. `failures` is the number of failed attempts
+/// before this one.
 ///
 /// # Errors
-/// [`Error::CommandIdReused`] or [`Error::Append`] if the failure is not retried, and if `attempt` was the last one:
-/// [`Error::Contended`] if it failed on other writers, else the failure itself.
+/// [`Error::CommandIdReused`] or [`Error::Append`] if the failure is not retried.
 pub(crate) fn backoff<E: std::error::Error + 'static>(
-    attempt: u32,
-    max_attempts: u32,
-    error: AppendError,
+    failures: u32,
+    error: &AppendError,
 ) -> Result<Duration, Error<E>> {
-    let delay = match error {
+    Ok(match error {
         AppendError::CommandReused => return Err(Error::CommandIdReused),
-        AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed => return Err(Error::Append(error)),
-        AppendError::ChainAborted => Duration::ZERO,
-        AppendError::Busy { retry_after } => retry_after,
-        AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
-            (FIRST_BACKOFF * (1 << attempt.min(10))).min(MAX_BACKOFF)
+        AppendError::Invalid(_) | AppendError::Refused(_) | AppendError::Closed => {
+            return Err(Error::Append(error.clone()));
         }
-    };
-    if attempt + 1 < max_attempts {
-        return Ok(delay);
-    }
-    Err(match error {
+        AppendError::ChainAborted => Duration::ZERO,
+        AppendError::Busy { retry_after } => *retry_after,
+        AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
+            (FIRST_BACKOFF * (1 << failures.min(10))).min(MAX_BACKOFF)
+        }
+    })
+}
+
+/// Why a command failed whose deadline has passed: [`Error::Contended`] if its last attempt failed on other writers, else
+/// the failure itself.
+pub(crate) fn last_error<E: std::error::Error + 'static>(error: AppendError) -> Error<E> {
+    match error {
         AppendError::Conflict { .. } | AppendError::ChainAborted => Error::Contended,
         error => Error::Append(error),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -41,35 +44,34 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    fn delay(attempt: u32, error: AppendError) -> Duration {
-        backoff::<Infallible>(attempt, 1000, error).unwrap()
+    fn delay(failures: u32, error: &AppendError) -> Duration {
+        backoff::<Infallible>(failures, error).unwrap()
     }
 
     #[test]
     fn the_delay_doubles_up_to_its_limit() {
-        let delays = [0, 1, 2, 7, 8, 100].map(|attempt| delay(attempt, AppendError::outcome_unknown()).as_millis());
+        let delays = [0, 1, 2, 7, 8, 100].map(|failures| delay(failures, &AppendError::outcome_unknown()).as_millis());
         assert_eq!(delays, [5, 10, 20, 640, 1000, 1000]);
     }
 
     #[test]
     fn a_full_queue_sets_the_delay_itself_and_an_aborted_chain_needs_none() {
         let retry_after = Duration::from_millis(77);
-        assert_eq!(delay(5, AppendError::Busy { retry_after }), retry_after);
-        assert_eq!(delay(5, AppendError::ChainAborted), Duration::ZERO);
+        assert_eq!(delay(5, &AppendError::Busy { retry_after }), retry_after);
+        assert_eq!(delay(5, &AppendError::ChainAborted), Duration::ZERO);
     }
 
     #[test]
     fn what_no_retry_can_mend_is_returned_at_once() {
-        let first = |error| backoff::<Infallible>(0, 1000, error).unwrap_err();
+        let first = |error| backoff::<Infallible>(0, &error).unwrap_err();
         assert!(matches!(first(AppendError::CommandReused), Error::CommandIdReused));
         assert!(matches!(first(AppendError::Closed), Error::Append(AppendError::Closed)));
     }
 
     #[test]
     fn the_last_attempt_returns_contention_or_the_failure_itself() {
-        let last = |error| backoff::<Infallible>(2, 3, error).unwrap_err();
+        let last = last_error::<Infallible>;
         assert!(matches!(last(AppendError::ChainAborted), Error::Contended));
         assert!(matches!(last(AppendError::outcome_unknown()), Error::Append(AppendError::Indeterminate(_))));
-        assert!(matches!(last(AppendError::CommandReused), Error::CommandIdReused));
     }
 }

@@ -3,25 +3,22 @@
 //! Snapshots are optional. One that cannot be read is treated as missing, and one that cannot be written is written
 //! later. Neither fails a command.
 
-use crate::loaded::{AsOf, Loaded};
-use domain::{Aggregate, SNAPSHOT_FORMAT};
+use crate::kind::{AggregateKey, AnyLoaded};
+use crate::loaded::AsOf;
+use domain::SNAPSHOT_FORMAT;
 use metrics::counter;
 use std::future::Future;
 use std::sync::Arc;
-use streams::{Log, NewSnapshot, Position, StreamKey, Version};
+use streams::{Log, NewSnapshot, Version};
 use tokio::sync::{mpsc, watch};
 
 /// The capacity of the queue of snapshots to write. Snapshots offered to a full queue are left out.
 const MAX_PENDING: usize = 16;
 
-type Encode = Box<dyn FnOnce() -> Result<String, serde_json::Error> + Send>;
-
 /// A snapshot in the queue.
 struct PendingSnapshot {
-    stream: StreamKey,
-    version: Version,
-    position: Position,
-    encode: Encode,
+    key: AggregateKey,
+    loaded: AnyLoaded,
 }
 
 #[derive(Clone)]
@@ -60,36 +57,34 @@ impl Snapshots {
         drop(self.ended.clone().changed().await);
     }
 
-    /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`. Never waits.
-    pub(crate) fn offer<A: Aggregate>(&self, key: &StreamKey, before: Version, loaded: &Arc<Loaded<A>>) {
+    /// Queues a snapshot if the stream has grown past a multiple of `every_events` since `before`, unless the last event is
+    /// enough to restore the state. Never waits.
+    pub(crate) fn offer(&self, key: &AggregateKey, before: Version, loaded: &AnyLoaded) {
         let multiple = |version: Version| version.get().checked_div(self.every_events);
-        if multiple(before) == multiple(loaded.version) {
+        if multiple(before) == multiple(loaded.version) || key.kind.restores_from_last_event() {
             return;
         }
-        let loaded = loaded.clone();
-        let (version, position) = (loaded.version, loaded.position);
-        let encode = Box::new(move || serde_json::to_string(&*loaded.state));
-        if self.queue.try_send(PendingSnapshot { stream: key.clone(), version, position, encode }).is_err() {
+        if self.queue.try_send(PendingSnapshot { key: key.clone(), loaded: loaded.clone() }).is_err() {
             count("left_out");
         }
     }
 
     /// The aggregate from its snapshot, if there is one that is newer than `version` and not later than `as_of`.
-    pub(crate) async fn load_newer<A: Aggregate>(
+    pub(crate) async fn load_newer(
         &self,
         log: &Log,
-        key: &StreamKey,
+        key: &AggregateKey,
         version: Version,
         as_of: Option<AsOf>,
-    ) -> Option<Loaded<A>> {
+    ) -> Option<AnyLoaded> {
         if self.every_events == 0 {
             return None;
         }
-        let snapshot = match log.read_snapshot(key, SNAPSHOT_FORMAT).await {
+        let snapshot = match log.read_snapshot(&key.stream, SNAPSHOT_FORMAT).await {
             Ok(snapshot) => snapshot?,
             Err(error) => {
                 count("failed");
-                tracing::warn!(stream = %key, error = &error as &dyn std::error::Error, "a snapshot cannot be read; its stream is read instead");
+                tracing::warn!(stream = %key.stream, error = &error as &dyn std::error::Error, "a snapshot cannot be read; its stream is read instead");
                 return None;
             }
         };
@@ -97,20 +92,13 @@ impl Snapshots {
         if is_after || snapshot.version <= version {
             return None;
         }
-        let state = decode(&snapshot.state);
+        let state = key.kind.decode(&snapshot.state);
         count(if state.is_some() { "used" } else { "unreadable" });
         if state.is_none() {
-            tracing::warn!(stream = %key, version = %snapshot.version, "a snapshot is damaged; its stream is read instead");
+            tracing::warn!(stream = %key.stream, version = %snapshot.version, "a snapshot is damaged; its stream is read instead");
         }
-        Some(Loaded { state: Arc::new(state?), version: snapshot.version, position: snapshot.position })
+        Some(AnyLoaded { state: state?, version: snapshot.version, position: snapshot.position })
     }
-}
-
-/// Decodes a state, and checks that it encodes to the same text: deserializing alone accepts unknown fields and replaces
-/// missing ones by defaults.
-fn decode<A: Aggregate>(text: &str) -> Option<A> {
-    let state: A = serde_json::from_str(text).ok()?;
-    (serde_json::to_string(&state).ok()? == text).then_some(state)
 }
 
 /// Writes snapshots one at a time, until all senders are gone, or until `shutdown` completes and the queue is empty.
@@ -126,8 +114,9 @@ async fn write_pending(log: Log, mut pending: mpsc::Receiver<PendingSnapshot>, s
             }
             next = pending.recv() => next,
         };
-        let Some(PendingSnapshot { stream, version, position, encode }) = next else { return };
-        let state = match encode() {
+        let Some(PendingSnapshot { key: AggregateKey { stream, kind }, loaded }) = next else { return };
+        let AnyLoaded { state, version, position } = loaded;
+        let state = match kind.encode(&state) {
             Ok(state) => state,
             Err(error) => {
                 count("failed");
@@ -155,6 +144,7 @@ fn count(outcome: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Aggregate as _;
     use domain::agent::{Agent, AgentCommand};
 
     const EVERY: u64 = 100;
@@ -166,15 +156,18 @@ mod tests {
         (Snapshots { queue, every_events, closing: Arc::new(closing), ended }, pending)
     }
 
-    fn key() -> StreamKey {
-        StreamKey { tenant: "default".parse().unwrap(), category: Agent::CATEGORY.into(), id: uuid::Uuid::nil() }
+    fn key() -> AggregateKey {
+        AggregateKey::of::<Agent>(&"default".parse().unwrap(), uuid::Uuid::nil())
+    }
+
+    fn loaded(version: u64) -> AnyLoaded {
+        AnyLoaded { version: Version::from(version), ..key().initial() }
     }
 
     fn offered(every_events: u64, before: u64, after: u64) -> bool {
         let (snapshots, mut pending) = snapshots(every_events);
-        let loaded = Loaded::<Agent> { version: Version::from(after), ..Loaded::default() };
-        snapshots.offer(&key(), Version::from(before), &Arc::new(loaded));
-        pending.try_recv().is_ok_and(|snapshot| snapshot.version == Version::from(after))
+        snapshots.offer(&key(), Version::from(before), &loaded(after));
+        pending.try_recv().is_ok_and(|snapshot| snapshot.loaded.version == Version::from(after))
     }
 
     #[test]
@@ -194,7 +187,7 @@ mod tests {
     #[test]
     fn a_full_queue_leaves_snapshots_out_and_never_blocks() {
         let (snapshots, mut pending) = snapshots(1);
-        let loaded = Arc::new(Loaded::<Agent> { version: Version::from(1), ..Loaded::default() });
+        let loaded = loaded(1);
         for _ in 0..MAX_PENDING + 5 {
             snapshots.offer(&key(), Version::ZERO, &loaded);
         }
@@ -210,7 +203,8 @@ mod tests {
         let events = Agent::default().decide(register).unwrap();
         let agent = events.iter().fold(Agent::default(), |agent, event| agent.evolve(event));
         let text = serde_json::to_string(&agent).unwrap();
-        assert_eq!(decode::<Agent>(&text), Some(agent));
+        let decode = |text: &str| key().kind.decode(text).and_then(|state| state.downcast::<Agent>().ok());
+        assert_eq!(decode(&text).as_deref(), Some(&agent));
         for damaged in [
             text.replace("ada", "ad\u{0}"),
             text.replacen('{', "{ ", 1),
@@ -220,7 +214,7 @@ mod tests {
             String::new(),
         ] {
             assert_ne!(damaged, text);
-            assert_eq!(decode::<Agent>(&damaged), None, "{damaged}");
+            assert_eq!(decode(&damaged), None, "{damaged}");
         }
     }
 }

@@ -11,6 +11,10 @@ use serde::de::DeserializeOwned;
 pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The first part of the stream's name and of the Kafka topic's.
     const CATEGORY: &'static str;
+    /// Restores the state from the last event of the stream alone, for an aggregate whose every event carries the state
+    /// after it, such as a running sum. Its streams may have any number of events: no state is folded from the first event
+    /// on, and none is stored as a snapshot. `evolve` must return the same state.
+    const RESTORE: Option<fn(&Self::Event) -> Self> = None;
     /// The commands to the aggregate, named in the imperative.
     type Command: Clone + Send + Sync;
     /// The events of the aggregate, named in the past tense.

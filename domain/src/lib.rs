@@ -17,6 +17,7 @@ mod timestamp;
 mod usage;
 
 pub mod agent;
+pub mod assignment;
 pub mod budget;
 pub mod call;
 pub mod memory;

@@ -60,7 +60,8 @@ pub struct StreamAppend {
     pub id: Uuid,
     /// The version that the stream must have.
     pub expected: Expected,
-    /// The events to append. Empty to make the whole append depend on the stream's version without changing the stream.
+    /// The events to append. Empty to make the whole append depend on the stream's version without changing the stream:
+    /// other appends may read the stream at the same time.
     pub events: Vec<NewEvent>,
 }
 
@@ -104,15 +105,19 @@ pub struct Append {
     pub metadata: Metadata,
     /// The hash of what the client sent with the command; none when it is not known.
     pub request: Option<RequestHash>,
-    /// The streams, each at most once.
+    /// The streams, each at most once. The first one is the command's target, which every execution of the command names.
     pub streams: Vec<StreamAppend>,
+    /// Whether the command may change other streams than its target. Then a retry finds the first execution by tenant and
+    /// command id, whatever streams it rests on itself; else the target's row serves as the receipt of a command that
+    /// creates it.
+    pub may_change_others: bool,
 }
 
-/// Appends of one process that build on each other before the first of them is committed.
+/// Appends of one process to one stream that build on each other before the first of them is committed.
 ///
 /// When one append of a chain is not written, for whatever reason, those submitted after it fail with
 /// [`crate::AppendError::ChainAborted`], because the state that they were decided on never existed. An aborted chain
-/// stays aborted; later appends start a new chain. All appends of a chain must share a stream, which keeps them in order.
+/// stays aborted; later appends start a new chain.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(Arc<AtomicBool>);
 
@@ -129,6 +134,26 @@ impl Chain {
     }
 }
 
+/// The chains that an append is submitted with: one for each stream whose state was not committed when it was decided.
+///
+/// The append is not written if one of the chains is aborted. All appends of a chain name its stream, which keeps them in
+/// order.
+#[derive(Debug, Clone, Default)]
+pub struct Chains {
+    /// The chains of the streams that the append changes. They are aborted if the append is not written.
+    pub changed: Vec<Chain>,
+    /// The chains of the streams that the append only reads. They go on if the append is not written.
+    pub read: Vec<Chain>,
+}
+
+impl Chains {
+    /// Whether one of the chains is aborted.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.changed.iter().chain(&self.read).any(Chain::is_aborted)
+    }
+}
+
 impl Append {
     pub(crate) fn key(&self, stream: &StreamAppend) -> StreamKey {
         StreamKey { tenant: self.tenant.clone(), category: stream.category.clone(), id: stream.id }
@@ -138,11 +163,14 @@ impl Append {
         self.streams.iter().map(|stream| stream.events.len()).sum()
     }
 
-    /// Whether the append creates one stream and changes no other: then the stream's row serves as its receipt.
-    pub(crate) fn creates_one_stream(&self) -> bool {
-        let mut written = self.streams.iter().filter(|stream| !stream.events.is_empty());
-        let creates = written.next().is_some_and(|stream| stream.expected == Expected::Exact(Version::ZERO));
-        creates && written.next().is_none()
+    /// Whether creating its target is all that the command does and can do: then the target's row serves as its receipt.
+    pub(crate) fn only_creates_its_target(&self) -> bool {
+        let mut streams = self.streams.iter();
+        !self.may_change_others
+            && streams.next().is_some_and(|target| {
+                target.expected == Expected::Exact(Version::ZERO) && !target.events.is_empty()
+            })
+            && streams.all(|other| other.events.is_empty())
     }
 
     /// Checks the append against the limits, and returns its size in bytes.

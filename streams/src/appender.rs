@@ -21,13 +21,13 @@ pub(crate) struct Appender {
     queue: VecDeque<QueuedAppend>,
     batches: JoinSet<BatchInFlight>,
     appends_in_flight: usize,
-    /// The streams of the batches in flight.
+    /// The streams that the batches in flight change.
     busy: HashSet<StreamKey>,
 }
 
 struct BatchInFlight {
     appends: usize,
-    streams: Vec<StreamKey>,
+    changed: HashSet<StreamKey>,
     finished: FinishedBatch,
 }
 
@@ -75,7 +75,7 @@ impl Appender {
 
     async fn complete(&mut self, batch: BatchInFlight) {
         self.appends_in_flight -= batch.appends;
-        for stream in &batch.streams {
+        for stream in &batch.changed {
             self.busy.remove(stream);
         }
         for queued in batch.finished.requeued.into_iter().rev() {
@@ -89,19 +89,19 @@ impl Appender {
 
     fn start_batches(&mut self) {
         while self.batches.len() < self.limits.connections && self.queue.len() >= self.appends_in_flight {
-            let Batch { appends, streams, aborted } = next_batch(&mut self.queue, &self.busy, &self.limits);
+            let Batch { appends, changed, aborted } = next_batch(&mut self.queue, &self.busy, &self.limits);
             aborted.into_iter().for_each(Reply::send);
             if appends.is_empty() {
                 break;
             }
             gauge!("apex_log_append_queue").set(self.queue.len() as f64);
             fail::fail_point!("log_append_batch_cut");
-            self.busy.extend(streams.iter().cloned());
+            self.busy.extend(changed.iter().cloned());
             self.appends_in_flight += appends.len();
             let committer = self.committer.clone();
             self.batches.spawn(async move {
                 let count = appends.len();
-                BatchInFlight { appends: count, streams, finished: committer.commit(appends).await }
+                BatchInFlight { appends: count, changed, finished: committer.commit(appends).await }
             });
         }
     }

@@ -17,13 +17,13 @@ mod tests;
 /// Appends that are written in one transaction; empty when no queued append may be written now.
 pub(crate) struct Batch {
     pub(crate) appends: Vec<QueuedAppend>,
-    /// All streams that the appends write to or check.
-    pub(crate) streams: Vec<StreamKey>,
+    /// The streams that the appends change.
+    pub(crate) changed: HashSet<StreamKey>,
     /// Replies to appends that were removed from the queue because their chain was aborted.
     pub(crate) aborted: Vec<Reply>,
 }
 
-/// Takes the next batch from the queue, in the order of the queue. `busy` holds the streams of batches in flight.
+/// Takes the next batch from the queue, in the order of the queue. `busy` holds the streams that batches in flight change.
 ///
 /// An append stays in the queue when:
 /// - one of its streams is busy;
@@ -42,7 +42,7 @@ pub(crate) fn next_batch(
     let mut skipped = VecDeque::new();
     let (mut events, mut bytes) = (0, 0);
     while let Some(mut next) = queue.pop_front() {
-        if next.is_chain_aborted() {
+        if next.chains.is_aborted() {
             aborted.push(next.finish(Err(AppendError::ChainAborted)));
             continue;
         }
@@ -66,13 +66,16 @@ pub(crate) fn next_batch(
     }
     skipped.append(queue);
     *queue = skipped;
-    Batch { appends, streams: plan.versions.into_keys().collect(), aborted }
+    Batch { appends, changed: plan.changed, aborted }
 }
 
 #[derive(Default)]
 struct Plan {
     /// The version of each stream after the batch so far; none when it started with an append to any version.
     versions: HashMap<StreamKey, Option<u64>>,
+    /// The streams that the batch so far changes. Those that it only reads may be read and changed by other batches at the
+    /// same time.
+    changed: HashSet<StreamKey>,
     commands: HashSet<(TenantId, Uuid)>,
     /// Streams of appends that stay in the queue.
     skipped_streams: HashSet<StreamKey>,
@@ -100,6 +103,9 @@ impl Plan {
                 Expected::Exact(version) => Some(version.get()),
             });
             *version = version.map(|version| version + added);
+            if added > 0 {
+                self.changed.insert(key.clone());
+            }
         }
     }
 

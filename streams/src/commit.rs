@@ -22,7 +22,7 @@ pub(crate) enum AppendOutcome {
     Undecided,
 }
 
-/// The arguments of `apex.append`, column by column; migrations/0010_log_checks.sql says what each means.
+/// The arguments of `apex.append`, column by column; migrations/0013_decisions.sql says what each means.
 #[derive(Default)]
 struct Columns<'a> {
     /// The streams of the `k_` columns, in the same order.
@@ -82,7 +82,7 @@ impl<'a> Columns<'a> {
     /// Adds an append; `number` counts the appends of the batch from 1.
     fn add_append(&mut self, number: i32, queued: &'a QueuedAppend, indexes: &HashMap<&StreamKey, usize>) {
         let append = &queued.append;
-        let creates = append.creates_one_stream();
+        let creates = append.only_creates_its_target();
         self.a_tenant.push(append.tenant.as_str());
         self.a_command.push(append.metadata.command_id);
         self.a_creates.push(creates);

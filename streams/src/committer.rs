@@ -80,7 +80,7 @@ impl Committer {
     async fn commit_one_by_one(&self, batch: Vec<QueuedAppend>) -> FinishedBatch {
         let mut finished = FinishedBatch::default();
         for (index, queued) in batch.into_iter().enumerate() {
-            if queued.is_chain_aborted() {
+            if queued.chains.is_aborted() {
                 queued.finish(Err(AppendError::ChainAborted)).send();
                 continue;
             }

@@ -61,7 +61,7 @@ counter! {
 }
 
 /// The identity of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey {
     /// The tenant that owns the stream.
     pub tenant: TenantId,

@@ -38,7 +38,7 @@ mod test_appends;
 mod test_events;
 mod trace;
 
-pub use append::{Append, Appended, Chain, Expected, NewEvent, RequestHash, StreamAppend};
+pub use append::{Append, Appended, Chain, Chains, Expected, NewEvent, RequestHash, StreamAppend};
 pub use archive::{
     ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, ArchiveRecord, Archiver, ArchiverError,
     Manifest, list_archives,

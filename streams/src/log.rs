@@ -1,6 +1,6 @@
 //! The log's handle.
 
-use crate::append::{Append, Appended, Chain};
+use crate::append::{Append, Appended, Chains};
 use crate::appender::Appender;
 use crate::committer::{Committer, LastFailure};
 use crate::connections::AppenderConnections;
@@ -91,7 +91,7 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; all variants but [`AppendError::Indeterminate`] mean that nothing was written.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.submit(append, None)?.result().await
+        self.submit(append, Chains::default())?.result().await
     }
 
     /// Queues an append without waiting for its result. Appends of this process to one stream are written in the order of
@@ -100,8 +100,8 @@ impl Log {
     /// # Errors
     /// The append was not queued, and appends that were queued earlier are not affected: [`AppendError::Invalid`] when it
     /// exceeds a limit, [`AppendError::Busy`] when the queue is full, [`AppendError::Closed`] when the appender has ended.
-    pub fn submit(&self, append: Append, chain: Option<&Chain>) -> Result<PendingAppend, AppendError> {
-        let (mut queued, pending) = QueuedAppend::prepare(append, chain)?;
+    pub fn submit(&self, append: Append, chains: Chains) -> Result<PendingAppend, AppendError> {
+        let (mut queued, pending) = QueuedAppend::prepare(append, chains)?;
         queued.permit = self.capacity.try_acquire(queued.bytes);
         if queued.permit.is_none() {
             counter!("apex_log_busy_total").increment(1);
@@ -117,6 +117,29 @@ impl Log {
     #[must_use]
     pub fn last_append_failure(&self) -> Option<(Instant, AppendError)> {
         self.last_failure.get()
+    }
+
+    /// The current version of a stream; zero if it does not exist.
+    ///
+    /// # Errors
+    /// [`ReadError::Database`] when the database cannot be read.
+    pub async fn stream_version(&self, key: &StreamKey) -> Result<Version, ReadError> {
+        table::version(self.reader.pool(), key).await
+    }
+
+    /// Up to `limit` events of each of some streams after a version, in the order of the streams and versions. All are read
+    /// as of one moment: together with what was known up to those versions they are states that existed at the same time.
+    ///
+    /// Events that were archived are left out: the versions must not be older than the table.
+    ///
+    /// # Errors
+    /// [`ReadError::Database`] when the database cannot be read.
+    pub async fn read_tails(
+        &self,
+        streams: &[(&StreamKey, Version)],
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        table::tails(self.reader.pool(), streams, limit).await
     }
 
     /// Completes when the appender of this process has ended although this handle exists: it panicked. Every later append

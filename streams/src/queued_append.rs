@@ -1,6 +1,6 @@
 //! An append in the queue, and the reply that its caller waits for.
 
-use crate::append::{Append, Appended, Chain};
+use crate::append::{Append, Appended, Chain, Chains};
 use crate::error::AppendError;
 use crate::event::{StreamKey, content_hash};
 use crate::queue_capacity::QueuePermit;
@@ -19,7 +19,7 @@ pub(crate) struct QueuedAppend {
     pub(crate) hashes: Vec<[u8; 32]>,
     /// The size of payload and metadata of all events.
     pub(crate) bytes: usize,
-    pub(crate) chain: Option<Chain>,
+    pub(crate) chains: Chains,
     /// The caller's span.
     pub(crate) span: tracing::Span,
     /// Queue capacity, held until the append is in a batch.
@@ -29,7 +29,7 @@ pub(crate) struct QueuedAppend {
 
 impl QueuedAppend {
     /// Checks and encodes an append. This runs in the caller's task, because all callers share one appender.
-    pub(crate) fn prepare(append: Append, chain: Option<&Chain>) -> Result<(Self, PendingAppend), AppendError> {
+    pub(crate) fn prepare(append: Append, chains: Chains) -> Result<(Self, PendingAppend), AppendError> {
         // Metadata is strings and ids, which always serialize; empty text would be refused by the database as no JSON.
         let metadata = serde_json::to_string(&append.metadata).unwrap_or_default();
         let bytes = append.check(metadata.len())?;
@@ -42,8 +42,8 @@ impl QueuedAppend {
             })
             .collect();
         let (caller, result) = oneshot::channel();
-        let (span, chain) = (tracing::Span::current(), chain.cloned());
-        let queued = Self { append, keys, metadata, hashes, bytes, chain, span, permit: None, caller };
+        let span = tracing::Span::current();
+        let queued = Self { append, keys, metadata, hashes, bytes, chains, span, permit: None, caller };
         Ok((queued, PendingAppend(result)))
     }
 
@@ -52,15 +52,11 @@ impl QueuedAppend {
         (self.append.tenant.clone(), self.append.metadata.command_id)
     }
 
-    pub(crate) fn is_chain_aborted(&self) -> bool {
-        self.chain.as_ref().is_some_and(Chain::is_aborted)
-    }
-
-    /// Records the result. Unless the append was written now, its chain is aborted, before any caller gets a reply.
+    /// Records the result. Unless the append was written now, the chains of the streams that it would have changed are
+    /// aborted, before any caller gets a reply.
     pub(crate) fn finish(self, result: Result<Appended, AppendError>) -> Reply {
-        match (&self.chain, &result) {
-            (None, _) | (Some(_), Ok(Appended::New { .. })) => {}
-            (Some(chain), _) => chain.abort(),
+        if !matches!(result, Ok(Appended::New { .. })) {
+            self.chains.changed.iter().for_each(Chain::abort);
         }
         Reply { caller: self.caller, result }
     }

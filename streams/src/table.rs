@@ -95,6 +95,52 @@ pub(crate) async fn stream(
     Ok((page, lacks_archived))
 }
 
+/// Up to `limit` events of each of some streams after a version, all read in one snapshot, in the order of streams and
+/// versions.
+pub(crate) async fn tails(
+    pool: &PgPool,
+    streams: &[(&StreamKey, Version)],
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    let tenants: Vec<_> = streams.iter().map(|(key, _)| key.tenant.as_str()).collect();
+    let categories: Vec<_> = streams.iter().map(|(key, _)| &*key.category).collect();
+    let ids: Vec<_> = streams.iter().map(|(key, _)| key.id).collect();
+    let versions: Vec<_> = streams.iter().map(|(_, version)| version.as_i64()).collect();
+    let rows = sqlx::query(concat!(
+        "select later.* from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) with ordinality
+             as k (of_tenant, of_category, of_stream, after_version, number),
+         lateral (",
+        select!(
+            "",
+            "where stream_id = k.of_stream and version > k.after_version and tenant_id = k.of_tenant
+                 and category = k.of_category
+             order by version limit $5"
+        ),
+        ") as later order by k.number, later.version"
+    ))
+    .bind(tenants)
+    .bind(categories)
+    .bind(ids)
+    .bind(versions)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| RecordedEvent::from_row(row).map_err(ReadError::from)).collect()
+}
+
+/// The version of a stream; zero if it does not exist.
+pub(crate) async fn version(pool: &PgPool, key: &StreamKey) -> Result<Version, ReadError> {
+    let version: Option<i64> = sqlx::query_scalar(
+        "select version from apex.streams where tenant_id = $1 and category = $2 and stream_id = $3",
+    )
+    .bind(key.tenant.as_str())
+    .bind(&*key.category)
+    .bind(key.id)
+    .fetch_optional(pool)
+    .await?;
+    Ok(Version::from_i64(version.unwrap_or(0)))
+}
+
 /// A statement with only the conditions that the filter has, planned for their values. A prepared statement with all
 /// conditions, each as "or $n is null", cannot use an index; and one planned for any category does not know a rare
 /// category from a frequent one.

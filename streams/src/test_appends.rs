@@ -1,6 +1,6 @@
 //! Appends for unit tests.
 
-use crate::append::{Append, Chain, Expected, NewEvent, StreamAppend};
+use crate::append::{Append, Chain, Chains, Expected, NewEvent, StreamAppend};
 use crate::event::Metadata;
 use crate::queued_append::{PendingAppend, QueuedAppend};
 use domain::TenantId;
@@ -16,7 +16,7 @@ pub(crate) fn append(command: u128, streams: Vec<StreamAppend>) -> Append {
         causation_id: None,
         traceparent: None,
     };
-    Append { tenant: TenantId::from_stored("default".to_owned()), metadata, request: None, streams }
+    Append { tenant: TenantId::from_stored("default".to_owned()), metadata, request: None, streams, may_change_others: false }
 }
 
 /// A number of events for a stream.
@@ -33,5 +33,6 @@ pub(crate) fn stream(id: u128, expected: Expected, events: usize) -> StreamAppen
 
 /// The append in the form in which it is queued.
 pub(crate) fn queued(append: Append, chain: Option<&Chain>) -> (QueuedAppend, PendingAppend) {
-    QueuedAppend::prepare(append, chain).unwrap()
+    let chains = Chains { changed: chain.cloned().into_iter().collect(), read: Vec::new() };
+    QueuedAppend::prepare(append, chains).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Appending many events at once.
 
-use streams::{Append, AppendError, Appended, Log};
+use streams::{Append, AppendError, Appended, Chains, Log};
 
 /// Submits appends in order, each on its own, and waits for their results, which have the same order. While the queue of
 /// the log is full, it waits and submits the same append again.
@@ -11,7 +11,7 @@ pub async fn append_all(
     let mut submitted = Vec::new();
     for append in appends {
         submitted.push(loop {
-            match log.submit(append.clone(), None) {
+            match log.submit(append.clone(), Chains::default()) {
                 Err(AppendError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
                 submitted => break submitted,
             }

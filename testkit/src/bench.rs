@@ -54,6 +54,7 @@ pub fn new_stream(events: usize, n: u64) -> Append {
         metadata: metadata(Uuid::now_v7()),
         request: None,
         streams: vec![StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected, events }],
+        may_change_others: false,
     }
 }
 

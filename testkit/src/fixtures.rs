@@ -43,7 +43,7 @@ pub fn stream(id: Uuid, expected: Expected, events: usize) -> StreamAppend {
 
 /// An append by a new command without a request hash.
 pub fn append(streams: Vec<StreamAppend>) -> Append {
-    Append { tenant: tenant(), metadata: metadata(), request: None, streams }
+    Append { tenant: tenant(), metadata: metadata(), request: None, streams, may_change_others: false }
 }
 
 /// An append that records a new call, with a cost.

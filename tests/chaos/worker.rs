@@ -119,7 +119,7 @@ pub(crate) fn append(command: &Command) -> Append {
         expected: change.expected.map_or(Expected::Any, |version| Expected::Exact(Version::from(version))),
         events: change.events.iter().map(new_event).collect(),
     });
-    Append { tenant: tenant(), metadata, request: None, streams: streams.collect() }
+    Append { tenant: tenant(), metadata, request: None, streams: streams.collect(), may_change_others: false }
 }
 
 fn tenant() -> TenantId {

@@ -8,9 +8,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use streams::{
-    AppendError, Appended, AppenderLimits, Chain, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
+    AppendError, Appended, AppenderLimits, Chain, Chains, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
     StreamKey, Version,
 };
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, at, name, stream, tenant};
@@ -42,7 +42,7 @@ async fn chained_appends_are_committed_together_and_in_order() {
     let id = Uuid::new_v4();
     let chain = Chain::default();
     let submitted: Vec<_> =
-        (0..50).map(|n| log.submit(append(vec![stream(id, version(n * 2), 2)]), Some(&chain)).unwrap()).collect();
+        (0..50).map(|n| log.submit(append(vec![stream(id, version(n * 2), 2)]), in_chain(&chain)).unwrap()).collect();
     let mut last = 0;
     for submitted in submitted {
         let Appended::New { first, last: end } = submitted.result().await.unwrap() else {
@@ -57,6 +57,10 @@ async fn chained_appends_are_committed_together_and_in_order() {
     database.verify_log().await;
 }
 
+fn in_chain(chain: &Chain) -> Chains {
+    Chains { changed: vec![chain.clone()], read: Vec::new() }
+}
+
 /// The second append expects version 1, and the stream is at version 1, but not by the append that it was decided on.
 #[tokio::test]
 async fn an_append_chained_to_a_failed_append_is_not_written() {
@@ -66,16 +70,16 @@ async fn an_append_chained_to_a_failed_append_is_not_written() {
         let id = Uuid::new_v4();
         other_log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
         let chain = Chain::default();
-        let link = chained.then_some(&chain);
-        let first = first_log.submit(append(vec![stream(id, version(0), 1)]), link).unwrap();
-        let second = first_log.submit(append(vec![stream(id, version(1), 1)]), link).unwrap();
-        let third = first_log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None).unwrap();
+        let link = || if chained { in_chain(&chain) } else { Chains::default() };
+        let first = first_log.submit(append(vec![stream(id, version(0), 1)]), link()).unwrap();
+        let second = first_log.submit(append(vec![stream(id, version(1), 1)]), link()).unwrap();
+        let third = first_log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), Chains::default()).unwrap();
         assert!(matches!(first.result().await, Err(AppendError::Conflict { .. })));
         let second = second.result().await;
         if chained {
             assert!(matches!(second, Err(AppendError::ChainAborted)), "{second:?}");
             assert!(chain.is_aborted());
-            let late = first_log.submit(append(vec![stream(id, version(1), 1)]), Some(&chain)).unwrap().result().await;
+            let late = first_log.submit(append(vec![stream(id, version(1), 1)]), in_chain(&chain)).unwrap().result().await;
             assert!(matches!(late, Err(AppendError::ChainAborted)), "{late:?}");
         } else {
             // Control: without a chain, the second append is accepted.
@@ -94,7 +98,7 @@ async fn a_refused_append_does_not_fail_other_appends_of_its_batch() {
     let (known, hot, both) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
     let before = append(vec![stream(known, version(0), 1)]);
     log.append(before.clone()).await.unwrap();
-    let submit = |append| log.submit(append, None).unwrap();
+    let submit = |append| log.submit(append, Chains::default()).unwrap();
     let wrong = submit(append(vec![stream(known, version(7), 1)]));
     let again = submit(before);
     let good: Vec<_> = (0..5).map(|n| submit(append(vec![stream(hot, version(n), 1)]))).collect();
@@ -117,7 +121,7 @@ async fn a_retry_queued_with_its_original_gets_the_same_positions() {
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
     let sent = append(vec![stream(id, Expected::Any, 2)]);
-    let tries: Vec<_> = (0..4).map(|_| log.submit(sent.clone(), None).unwrap()).collect();
+    let tries: Vec<_> = (0..4).map(|_| log.submit(sent.clone(), Chains::default()).unwrap()).collect();
     let mut answers = Vec::new();
     for one in tries {
         answers.push(one.result().await.unwrap());
@@ -203,7 +207,7 @@ async fn running_task(commands: &Commands) -> (Uuid, Uuid) {
 async fn many_commands_to_one_aggregate_are_committed_together() {
     let database = TestDatabase::new().await;
     let commands =
-        Commands::new(open(&database).await, CommandsConfig { max_attempts: 1, ..CommandsConfig::default() });
+        Commands::new(open(&database).await, CommandsConfig { deadline: Duration::ZERO, ..CommandsConfig::default() });
     let (_, task) = running_task(&commands).await;
     let progress = (0..500).map(|n| {
         let commands = commands.clone();
@@ -228,7 +232,7 @@ async fn many_commands_to_one_aggregate_are_committed_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn commands_of_two_processes_to_one_aggregate_are_based_on_committed_state() {
     let database = TestDatabase::new().await;
-    let config = CommandsConfig { max_attempts: 1000, ..CommandsConfig::default() };
+    let config = CommandsConfig { deadline: Duration::from_secs(60), ..CommandsConfig::default() };
     let both = [Commands::new(open(&database).await, config), Commands::new(open(&database).await, config)];
     let (agent, _) = running_task(&both[0]).await;
     let tasks: FuturesUnordered<_> = (0..200)
@@ -308,9 +312,9 @@ async fn the_queue_limit_counts_every_waiting_append() {
     let id = Uuid::new_v4();
     log.append(append(vec![stream(id, version(0), 1)])).await.unwrap();
     let mut holder = lock_stream(&database, id).await;
-    let first = log.submit(append(vec![stream(id, version(1), 1)]), None).unwrap();
+    let first = log.submit(append(vec![stream(id, version(1), 1)]), Chains::default()).unwrap();
     until_append_is_blocked(&mut holder).await;
-    let submit = |_| log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), None);
+    let submit = |_| log.submit(append(vec![stream(Uuid::new_v4(), version(0), 1)]), Chains::default());
     let mut waiting: Vec<_> = (0..10).map(submit).collect::<Result<_, _>>().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     waiting.extend((0..10).map(submit).collect::<Result<Vec<_>, _>>().unwrap());

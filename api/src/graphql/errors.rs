@@ -174,6 +174,7 @@ impl<R: StdError + 'static> From<commands::Error<R>> for Failure<R> {
 pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error {
     match error {
         commands::Error::Contended => coded("CONTENDED", error.to_string()),
+        commands::Error::TooManyAggregates { .. } => coded("BAD_USER_INPUT", error.to_string()),
         commands::Error::Append(AppendError::Busy { retry_after }) => {
             let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             with(coded("BUSY", error.to_string()), "retryAfterMs", Value::Number(ms.into()))

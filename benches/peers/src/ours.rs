@@ -84,6 +84,7 @@ async fn append_call(log: &Log, n: u64) -> Result<u64> {
             expected: Expected::Exact(Version::ZERO),
             events: vec![event],
         }],
+        may_change_others: false,
     };
     let mut retries = 0;
     loop {

@@ -66,14 +66,17 @@ fn an_append_without_an_actor_is_refused() {
 }
 
 #[test]
-fn only_an_append_that_creates_one_stream_and_writes_no_other_needs_no_receipt() {
+fn only_an_append_that_creates_its_target_and_can_do_nothing_else_needs_no_receipt() {
     let new = || stream(1, Expected::Exact(Version::ZERO), 1);
-    let creates = |streams| append(1, streams).creates_one_stream();
+    let creates = |streams| append(1, streams).only_creates_its_target();
+    let read = |version: u64| stream(2, Expected::Exact(Version::from(version)), 0);
     assert!(creates(vec![new()]));
-    assert!(creates(vec![stream(2, Expected::Exact(Version::from(5)), 0), new()]), "a checked stream is not written");
+    assert!(creates(vec![new(), read(5)]), "a stream that is only read is not changed");
+    assert!(!creates(vec![read(5), new()]), "the target comes first");
     assert!(!creates(vec![new(), stream(2, Expected::Exact(Version::ZERO), 1)]));
     assert!(!creates(vec![stream(1, Expected::Exact(Version::from(1)), 1)]));
     assert!(!creates(vec![stream(1, Expected::Any, 1)]));
+    assert!(!Append { may_change_others: true, ..append(1, vec![new()]) }.only_creates_its_target());
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn appends_to_different_streams_go_together_in_order() {
 #[test]
 fn an_empty_queue_gives_an_empty_batch() {
     let batch = next_batch(&mut VecDeque::new(), &HashSet::new(), &AppenderLimits::default());
-    assert!(batch.appends.is_empty() && batch.streams.is_empty());
+    assert!(batch.appends.is_empty() && batch.changed.is_empty());
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_stream_that_is_only_checked_counts_like_one_that_is_written() {
     ]);
     let batch = next_batch(&mut queue, &HashSet::new(), &AppenderLimits::default());
     assert_eq!((commands(&batch.appends), commands(&queue)), (vec![0, 1], vec![2]));
-    assert_eq!(batch.streams.len(), 2, "both streams are busy until the batch has finished");
+    assert_eq!(batch.changed.len(), 2, "both streams are busy until the batch has finished");
 }
 
 #[test]

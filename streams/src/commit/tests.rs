@@ -46,12 +46,12 @@ fn an_append_to_any_version_expects_minus_one() {
 }
 
 #[test]
-fn only_the_append_that_creates_a_stream_is_its_creator() {
+fn only_the_append_that_creates_its_target_is_its_creator() {
     let batch = batch(vec![
         vec![stream(1, exact(0), 1)],
         vec![stream(1, exact(1), 1)],
         vec![stream(2, exact(0), 1), stream(3, exact(0), 1)],
-        vec![stream(1, exact(2), 0), stream(4, exact(0), 1)],
+        vec![stream(4, exact(0), 1), stream(1, exact(2), 0)],
     ]);
     let columns = Columns::of(&batch);
     assert_eq!(columns.a_creates, [true, false, false, true]);

@@ -10,7 +10,7 @@ use crate::graphql::scalars::Decimal;
 use crate::graphql::services::services;
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use chrono_tz::Tz;
-use commands::BudgetRejection;
+use domain::assignment::BudgetRejection;
 use domain::budget::{BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold};
 use domain::{AgentId, BudgetId, Money};
 use std::collections::BTreeSet;

@@ -8,7 +8,7 @@ use crate::graphql::input;
 use crate::graphql::payload::{CommandResult, command_result, payload};
 use crate::graphql::services::services;
 use async_graphql::{Context, ID, Object, Result};
-use commands::{AgentRejection, TaskRejection};
+use domain::assignment::{AgentRejection, TaskRejection};
 use domain::task::{TaskCommand, TaskError, TaskSpec};
 use domain::{AgentId, DagId, TaskId};
 

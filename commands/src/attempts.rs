@@ -1,0 +1,317 @@
+//! The attempts of a command: load, decide, append, and retry when another writer was faster.
+//!
+//! A decision is made while the cache entries of all its aggregates are locked, in the order of their keys, and its append
+//! is submitted before they are unlocked. So decisions of this process are in one order for all aggregates, and each builds
+//! on those before it, committed or not. If an append is not written, those that build on it are undone with it: see
+//! [`streams::Chains`].
+
+use crate::append::build_append;
+use crate::cache::{CacheEntry, CachedAggregate, CommitWatch};
+use crate::context::Context;
+use crate::error::{Error, Rejection};
+use crate::executor::Commands;
+use crate::kind::{AggregateKey, AnyLoaded};
+use crate::outcome::{Executed, OutcomeKind};
+use crate::retry::{backoff, last_error};
+use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided};
+use domain::EncodeError;
+use futures::future::{BoxFuture, try_join_all};
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard};
+use streams::{AppendError, Appended, Chains, PendingAppend, Position};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+/// A decision function of any type of rejection.
+pub(crate) trait DecideFn: Fn(&mut States) -> Result<(), Undecided<Rejection>> + Send + Sync {}
+
+impl<F: Fn(&mut States) -> Result<(), Undecided<Rejection>> + Send + Sync> DecideFn for F {}
+
+/// A command to execute.
+#[derive(Clone)]
+pub(crate) struct Execution<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) target: AggregateKey,
+    /// Whether the decision may change other aggregates than the target.
+    pub(crate) may_change_others: bool,
+    /// Whether the first attempt takes the target for new instead of reading it.
+    pub(crate) assume_new: bool,
+    pub(crate) decide: &'a dyn DecideFn,
+}
+
+/// The aggregates that the decision of a command may rest on, in the order in which they are locked.
+type Entries = BTreeMap<AggregateKey, Arc<CacheEntry>>;
+
+/// The result of a decision on the newest states.
+enum Decision {
+    /// There are events, and their append was submitted.
+    Submitted(SubmittedDecision),
+    /// There is nothing to append. Reports when the states that were decided on are committed.
+    NoEvents(Vec<CommitWatch>),
+    /// Further aggregates have to be loaded.
+    NotLoaded(Vec<AggregateKey>),
+}
+
+/// A decision whose append was submitted.
+struct SubmittedDecision {
+    append: PendingAppend,
+    target: AnyLoaded,
+    changes: Vec<Change>,
+}
+
+/// A change of one aggregate that is not committed yet.
+struct Change {
+    key: AggregateKey,
+    entry: Arc<CacheEntry>,
+    member: Member,
+    /// Sends the position to those who wait for the commit.
+    committed: watch::Sender<Option<Position>>,
+}
+
+impl Commands {
+    /// Executes a command in as many attempts as it takes until the deadline.
+    ///
+    /// Boxed: the code of an `async fn` is generated in each crate that calls it.
+    pub(crate) fn execute_in_attempts<'a>(
+        &'a self,
+        execution: Execution<'a>,
+    ) -> BoxFuture<'a, Result<Executed, Error<Rejection>>> {
+        let (stream, command_id) = (&execution.target.stream, execution.context.command_id);
+        let span = tracing::info_span!("command", category = &*stream.category, id = %stream.id, %command_id);
+        let attempts = async move {
+            let mut indeterminate = None;
+            let result = self.attempts(execution, &mut indeterminate).await;
+            // Once an attempt may have been written, no later failure may say that nothing was.
+            result.map_err(|error| indeterminate.map_or(error, Error::Append))
+        };
+        Box::pin(attempts.instrument(span))
+    }
+
+    async fn attempts(
+        &self,
+        execution: Execution<'_>,
+        indeterminate: &mut Option<AppendError>,
+    ) -> Result<Executed, Error<Rejection>> {
+        let deadline = Instant::now() + self.deadline;
+        let mut entries = Entries::new();
+        self.add_entries(&mut entries, [execution.target.clone()])?;
+        let (mut failures, mut assume_new) = (0, execution.assume_new);
+        loop {
+            let stale = entries.iter().filter(|(key, _)| !assume_new || **key != execution.target);
+            try_join_all(stale.map(|(key, entry)| self.loader.refresh_if_stale(key, entry))).await?;
+            let error = match self.decide_on_newest(&execution, &entries, assume_new) {
+                Ok(Decision::NotLoaded(further)) => {
+                    self.add_entries(&mut entries, further)?;
+                    continue;
+                }
+                Ok(Decision::Submitted(submitted)) => match self.await_commit(&execution, submitted).await {
+                    Ok(executed) => return Ok(executed),
+                    Err(Error::Append(error)) => error,
+                    Err(error) => return Err(error),
+                },
+                Ok(Decision::NoEvents(watches)) => {
+                    match self.recheck_on_committed(&execution, &mut entries, watches).await? {
+                        Some(executed) => return Ok(executed),
+                        // On the committed states the decision is another one: decide again.
+                        None => AppendError::ChainAborted,
+                    }
+                }
+                Err(Error::Append(error)) => error,
+                Err(error) => return Err(error),
+            };
+            assume_new = false;
+            if let AppendError::Indeterminate(_) = &error {
+                *indeterminate = Some(error.clone());
+            }
+            // Drawn before the wait: the generator is not `Send`.
+            let delay = backoff(failures, &error)?.mul_f64(rand::rng().random_range(0.5..1.0));
+            if Instant::now() + delay >= deadline {
+                return Err(last_error(error));
+            }
+            // An attempt that was only undone together with another one is no failure of its own.
+            failures += u32::from(!matches!(error, AppendError::ChainAborted));
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn add_entries(
+        &self,
+        entries: &mut Entries,
+        further: impl IntoIterator<Item = AggregateKey>,
+    ) -> Result<(), Error<Rejection>> {
+        for key in further {
+            let entry = self.loader.cache.entry(&key);
+            entries.insert(key, entry);
+        }
+        if entries.len() > MAX_DECISION_AGGREGATES {
+            return Err(Error::TooManyAggregates { limit: MAX_DECISION_AGGREGATES });
+        }
+        Ok(())
+    }
+
+    /// Decides on the newest states, and submits the append before any other command may decide on one of them.
+    fn decide_on_newest(
+        &self,
+        execution: &Execution<'_>,
+        entries: &Entries,
+        assume_new: bool,
+    ) -> Result<Decision, Error<Rejection>> {
+        let mut locked: BTreeMap<_, _> = entries.iter().map(|(key, entry)| (key, entry.lock())).collect();
+        let newest = locked.iter_mut().filter_map(|(key, cached)| {
+            let is_new = assume_new && **key == execution.target;
+            let loaded = cached.newest().or_else(|| is_new.then(|| key.initial()))?;
+            Some(((*key).clone(), loaded))
+        });
+        let newest = newest.collect();
+        let mut states = States::new(execution.context, &newest);
+        match check_and_decide(execution, &mut states) {
+            Err(NotDecided::NotLoaded) => return Ok(Decision::NotLoaded(states.not_loaded)),
+            Err(NotDecided::Encode(error)) => return Err(error.into()),
+            Ok(()) if states.members.values().any(Member::is_changed) => {}
+            Ok(()) | Err(NotDecided::Rejected(_)) => {
+                let watch = |key| locked.get(key).and_then(|cached| cached.commit_watch());
+                return Ok(Decision::NoEvents(states.members.keys().filter_map(watch).collect()));
+            }
+        }
+        let members = states.members;
+        Ok(Decision::Submitted(self.submit(execution, entries, &mut locked, members)?))
+    }
+
+    fn submit(
+        &self,
+        execution: &Execution<'_>,
+        entries: &Entries,
+        locked: &mut BTreeMap<&AggregateKey, MutexGuard<'_, CachedAggregate>>,
+        mut members: BTreeMap<AggregateKey, Member>,
+    ) -> Result<SubmittedDecision, AppendError> {
+        let append = build_append(execution.context, &execution.target, execution.may_change_others, &mut members);
+        let chain = |key| locked.get(key).and_then(|cached| cached.chain());
+        let (mut chains, mut changes) = (Chains::default(), Vec::new());
+        for (key, member) in &members {
+            if member.is_changed() {
+                chains.changed.push(chain(key).unwrap_or_default());
+            } else {
+                chains.read.extend(chain(key));
+            }
+        }
+        let mut changed_chains = chains.changed.clone().into_iter();
+        let append = self.loader.log.submit(append, chains)?;
+        let target = members.get(&execution.target).map(|member| member.after.clone());
+        for (key, member) in members.into_iter().filter(|(_, member)| member.is_changed()) {
+            let cached = locked.get_mut(&key).zip(entries.get(&key)).zip(changed_chains.next());
+            let Some(((cached, entry), chain)) = cached else { continue };
+            let committed = cached.push_pending(member.after.clone(), chain);
+            changes.push(Change { key, entry: entry.clone(), member, committed });
+        }
+        // The append begins with the events of the target.
+        changes.sort_by_key(|change| change.key != execution.target);
+        let target = target.unwrap_or_else(|| execution.target.initial());
+        Ok(SubmittedDecision { append, target, changes })
+    }
+
+    /// Waits until the append of a decision is committed, or fails.
+    async fn await_commit(
+        &self,
+        execution: &Execution<'_>,
+        submitted: SubmittedDecision,
+    ) -> Result<Executed, Error<Rejection>> {
+        let (loader, target_key) = (self.loader.clone(), execution.target.clone());
+        // In a task of its own: later decisions build on this one, and need its result even if the caller is cancelled.
+        let result = tokio::spawn(async move {
+            let SubmittedDecision { append, mut target, changes } = submitted;
+            let appended = append.result().await?;
+            let Appended::New { first, last } = appended else { return Ok((appended, target)) };
+            let mut position = first.get();
+            for Change { key, entry, member, committed } in changes {
+                let events = member.after.version.get() - member.before.version.get();
+                position += events;
+                let after = AnyLoaded { position: Position::from(position - 1), ..member.after };
+                entry.lock().update(&after);
+                committed.send_replace(Some(last));
+                loader.snapshots.offer(&key, member.before.version, &after);
+                member.record.into_iter().for_each(|record| record());
+                if key == target_key {
+                    target = after;
+                }
+            }
+            Ok((appended, target))
+        });
+        match result.await.unwrap_or_else(|_| Err(AppendError::outcome_unknown())) {
+            Ok((Appended::New { last, .. }, target)) => {
+                Ok(Executed { kind: OutcomeKind::Done, position: last, target })
+            }
+            Ok((Appended::Duplicate { last, .. }, _)) => {
+                let target = self.loader.load(&execution.target).await?;
+                Ok(Executed { kind: OutcomeKind::Duplicate, position: last, target })
+            }
+            Err(error) => Err(Error::Append(error)),
+        }
+    }
+
+    /// Decides once more, on the committed states of one moment, after a decision without events.
+    ///
+    /// The first decision was made on cached states, which may be stale or never be committed. That is good enough to
+    /// append on, as the expected versions are checked, but not to reject a command. Returns none if the decision is
+    /// another one on the committed states, or rests on others.
+    async fn recheck_on_committed(
+        &self,
+        execution: &Execution<'_>,
+        entries: &mut Entries,
+        watches: Vec<CommitWatch>,
+    ) -> Result<Option<Executed>, Error<Rejection>> {
+        for mut committed_at in watches {
+            // Closed without a position if the append was not written; the stream is read in either case.
+            drop(committed_at.wait_for(Option::is_some).await);
+        }
+        let refreshed = entries.iter().map(async |(key, entry)| {
+            let loaded = self.loader.refresh(key, entry).await?;
+            Ok::<_, Error<Rejection>>((key.clone(), loaded))
+        });
+        let mut committed = try_join_all(refreshed).await?;
+        if committed.len() > 1 {
+            let Some(of_one_moment) = self.loader.as_of_one_moment(committed).await? else { return Ok(None) };
+            committed = of_one_moment;
+        }
+        let committed = committed.into_iter().collect();
+        let mut states = States::new(execution.context, &committed);
+        let rejection = match check_and_decide(execution, &mut states) {
+            Ok(()) if states.members.values().any(Member::is_changed) => return Ok(None),
+            Ok(()) => None,
+            Err(NotDecided::Rejected(rejection)) => Some(rejection),
+            Err(NotDecided::Encode(error)) => return Err(error.into()),
+            Err(NotDecided::NotLoaded) => {
+                self.add_entries(entries, states.not_loaded)?;
+                return Ok(None);
+            }
+        };
+        let receipt = self.loader.receipt(&execution.target.stream, execution.context.command_id).await?;
+        let target = committed.get(&execution.target).cloned().unwrap_or_else(|| execution.target.initial());
+        Executed::without_append(execution.context, target, receipt.as_ref(), rejection).map(Some)
+    }
+}
+
+/// Why a command was not decided.
+enum NotDecided {
+    /// Further aggregates have to be loaded.
+    NotLoaded,
+    /// The states do not allow the command.
+    Rejected(Error<Rejection>),
+    /// An event cannot be written as JSON.
+    Encode(EncodeError),
+}
+
+/// Decides, if the target has the version that the command expects. The decision rests on the target in any case.
+fn check_and_decide(execution: &Execution<'_>, states: &mut States<'_>) -> Result<(), NotDecided> {
+    let Ok(target) = states.member(&execution.target) else { return Err(NotDecided::NotLoaded) };
+    let current = target.before.version;
+    if let Some(expected) = execution.context.expected_version.filter(|expected| *expected != current) {
+        return Err(NotDecided::Rejected(Error::WrongVersion { expected, current }));
+    }
+    (execution.decide)(states).map_err(|undecided| match undecided {
+        Undecided::NotLoaded(_) => NotDecided::NotLoaded,
+        Undecided::Rejected(rejection) => NotDecided::Rejected(Error::Rejected(rejection)),
+        Undecided::Encode(error) => NotDecided::Encode(error),
+    })
+}

@@ -1,0 +1,142 @@
+//! What a decision over several aggregates sees and does.
+
+use crate::append::event_id;
+use crate::context::Context;
+use crate::kind::{AggregateKey, AnyLoaded};
+use crate::observe;
+use domain::{Aggregate, EncodeError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use streams::{NewEvent, Version};
+use uuid::Uuid;
+
+/// The number of aggregates that one decision may rest on.
+pub const MAX_DECISION_AGGREGATES: usize = 64;
+
+/// Why a decision function did not decide.
+#[derive(Debug)]
+pub enum Undecided<E> {
+    /// It needs an aggregate that is not loaded yet. The executor loads it and calls the function again.
+    NotLoaded(NotLoaded),
+    /// The command is rejected.
+    Rejected(E),
+    /// An event cannot be written as JSON.
+    Encode(EncodeError),
+}
+
+/// An aggregate is not loaded yet.
+#[derive(Debug)]
+pub struct NotLoaded(());
+
+impl<E> From<NotLoaded> for Undecided<E> {
+    fn from(not_loaded: NotLoaded) -> Self {
+        Self::NotLoaded(not_loaded)
+    }
+}
+
+impl<E> From<EncodeError> for Undecided<E> {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+/// The aggregates of one decision, all of the command's tenant.
+///
+/// A decision function reads aggregates with [`States::get`] and adds events to them with [`States::append`]. It is pure: it
+/// is called again, on other states, when an aggregate that it asked for has been loaded and when another command was
+/// faster. The aggregates that it asked for in its last call are those that the append rests on, so that the set may depend
+/// on the states.
+pub struct States<'a> {
+    context: &'a Context,
+    loaded: &'a BTreeMap<AggregateKey, AnyLoaded>,
+    pub(crate) members: BTreeMap<AggregateKey, Member>,
+    pub(crate) not_loaded: Vec<AggregateKey>,
+}
+
+/// An aggregate that a decision asked for.
+pub(crate) struct Member {
+    /// The aggregate that the decision rests on.
+    pub(crate) before: AnyLoaded,
+    /// The aggregate after the events, whose position is not known yet.
+    pub(crate) after: AnyLoaded,
+    pub(crate) events: Vec<NewEvent>,
+    /// Count the events in the metrics once they are committed.
+    pub(crate) record: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Member {
+    pub(crate) fn is_changed(&self) -> bool {
+        self.after.version != self.before.version
+    }
+}
+
+/// The aggregates of a decision that changes only its target.
+pub struct OtherStates<'s, 'a>(pub(crate) &'s mut States<'a>);
+
+impl OtherStates<'_, '_> {
+    /// As [`States::get`].
+    ///
+    /// # Errors
+    /// [`NotLoaded`] if the aggregate is not loaded yet. The decision function returns it.
+    pub fn get<A: Aggregate>(&mut self, id: Uuid) -> Result<Arc<A>, NotLoaded> {
+        self.0.get(id)
+    }
+}
+
+impl<'a> States<'a> {
+    pub(crate) fn new(context: &'a Context, loaded: &'a BTreeMap<AggregateKey, AnyLoaded>) -> Self {
+        Self { context, loaded, members: BTreeMap::new(), not_loaded: Vec::new() }
+    }
+
+    /// The state of an aggregate, with the events that this decision added to it; the default state if its stream has no
+    /// events.
+    ///
+    /// # Errors
+    /// [`NotLoaded`] if the aggregate is not loaded yet. The decision function returns it.
+    pub fn get<A: Aggregate>(&mut self, id: Uuid) -> Result<Arc<A>, NotLoaded> {
+        let key = self.key::<A>(id);
+        Ok(self.member(&key)?.after.typed().state)
+    }
+
+    /// Adds events to an aggregate.
+    ///
+    /// # Errors
+    /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Encode`] if an event cannot be written as
+    /// JSON. The decision function returns either.
+    pub fn append<A: Aggregate, E>(&mut self, id: Uuid, events: Vec<A::Event>) -> Result<(), Undecided<E>> {
+        let (key, command_id) = (self.key::<A>(id), self.context.command_id);
+        let member = self.member(&key)?;
+        let before = member.after.typed::<A>().state;
+        let Some(last) = events.last() else { return Ok(()) };
+        let state = match A::RESTORE {
+            Some(restore) => restore(last),
+            None => events.iter().fold(A::clone(&before), |state, event| state.evolve(event)),
+        };
+        for event in &events {
+            let id = event_id(&key.stream, command_id, member.events.len());
+            member.events.push(NewEvent::encode(id, event)?);
+        }
+        member.after.version = Version::from(member.after.version.get() + events.len() as u64);
+        member.after.state = Arc::new(state);
+        member.record.push(Box::new(move || observe::record_appended(&*before, &events)));
+        Ok(())
+    }
+
+    /// The member for an aggregate, which the decision rests on from now on.
+    pub(crate) fn member(&mut self, key: &AggregateKey) -> Result<&mut Member, NotLoaded> {
+        if !self.members.contains_key(key) {
+            let Some(loaded) = self.loaded.get(key) else {
+                self.not_loaded.push(key.clone());
+                return Err(NotLoaded(()));
+            };
+            let (before, after) = (loaded.clone(), loaded.clone());
+            let member = Member { before, after, events: Vec::new(), record: Vec::new() };
+            self.members.insert(key.clone(), member);
+        }
+        self.members.get_mut(key).ok_or(NotLoaded(()))
+    }
+
+    fn key<A: Aggregate>(&self, id: Uuid) -> AggregateKey {
+        AggregateKey::of::<A>(&self.context.tenant, id)
+    }
+}
