@@ -12,10 +12,11 @@
     reason = "a benchmark that cannot continue has failed"
 )]
 
-use commands::{Commands, CommandsConfig, Context, OutcomeKind};
+use commands::{Commands, CommandsConfig, Context, OutcomeKind, Undecided};
 use domain::agent::{Agent, AgentCommand, Profile};
-use domain::task::{Task, TaskCommand, TaskSpec};
-use domain::{AgentId, Labels, Name};
+use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
+use domain::{AgentId, Aggregate, Labels, Name};
+use std::sync::Arc;
 use std::time::Instant;
 use streams::{Position, ReadFilter};
 use testkit::bench::{Bench, Table, best};
@@ -56,31 +57,81 @@ async fn read_raw(bench: &Bench) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Commands per second that report progress of one task, `in_flight` at a time. Each appends one event to the same stream.
-async fn hot_stream(bench: &Bench, in_flight: usize) -> f64 {
-    let commands = Commands::new(bench.log.clone(), CommandsConfig::default());
-    let context = || Context::new(tenant(), "bench", Uuid::now_v7());
-    let at = chrono::Utc::now();
-    let (agent, task) = (Uuid::now_v7(), Uuid::now_v7());
-    let name = || Name::new("hot").unwrap();
-    let profile = Profile { name: name(), kind: None, model: None, labels: Labels::default() };
-    for command in [AgentCommand::Register { profile, at }, AgentCommand::Activate { at }] {
-        commands.execute::<Agent>(&context(), agent, command).await.unwrap();
+/// Tasks that are running, for commands that report their progress.
+struct RunningTasks {
+    commands: Commands,
+    agent: Uuid,
+    tasks: Vec<Uuid>,
+}
+
+impl RunningTasks {
+    async fn new(bench: &Bench, count: usize) -> Self {
+        let commands = Commands::new(bench.log.clone(), CommandsConfig::default());
+        let context = || Context::new(tenant(), "bench", Uuid::now_v7());
+        let at = chrono::Utc::now();
+        let agent = Uuid::now_v7();
+        let name = || Name::new("hot").unwrap();
+        let profile = Profile { name: name(), kind: None, model: None, labels: Labels::default() };
+        for command in [AgentCommand::Register { profile, at }, AgentCommand::Activate { at }] {
+            commands.execute::<Agent>(&context(), agent, command).await.unwrap();
+        }
+        let tasks: Vec<_> = (0..count).map(|_| Uuid::now_v7()).collect();
+        for task in &tasks {
+            let spec = TaskSpec { title: name(), agent_id: AgentId(agent), dag_id: None };
+            for command in [TaskCommand::Submit { spec, at }, TaskCommand::Start { at }] {
+                commands.execute::<Task>(&context(), *task, command).await.unwrap();
+            }
+        }
+        Self { commands, agent, tasks }
     }
-    let spec = TaskSpec { title: name(), agent_id: AgentId(agent), dag_id: None };
-    for command in [TaskCommand::Submit { spec, at }, TaskCommand::Start { at }] {
-        commands.execute::<Task>(&context(), task, command).await.unwrap();
-    }
-    let body = domain::Body::new("x".repeat(250)).ok();
+}
+
+fn progress() -> TaskCommand {
+    TaskCommand::Progress { percent: 50, note: domain::Body::new("x".repeat(250)).ok(), at: chrono::Utc::now() }
+}
+
+/// Commands per second that report progress of `hot` tasks each, always the same ones, `in_flight` at a time. Each appends
+/// one event to each of the streams.
+async fn hot_streams(bench: &Bench, in_flight: usize, hot: usize) -> f64 {
+    let running = Arc::new(RunningTasks::new(bench, hot).await);
     bench
         .rate(in_flight, move |_| {
-            let commands = commands.clone();
-            let note = body.clone();
+            let running = running.clone();
             async move {
                 let context = Context::new(tenant(), "bench", Uuid::now_v7());
-                let progress = TaskCommand::Progress { percent: 50, note, at };
-                let outcome = commands.execute::<Task>(&context, task, progress).await.unwrap();
-                u64::from(outcome.kind == OutcomeKind::Done)
+                let command = progress();
+                let decided = running.commands.decide::<Task, TaskError>(&context, running.tasks[0], |states| {
+                    for task in &running.tasks {
+                        let state = states.get::<Task>(*task)?;
+                        let events = state.decide(command.clone()).map_err(Undecided::Rejected)?;
+                        states.append::<Task, _>(*task, events)?;
+                    }
+                    Ok(())
+                });
+                u64::from(decided.await.unwrap().kind == OutcomeKind::Done)
+            }
+        })
+        .await
+}
+
+/// Commands per second that report progress, each of `in_flight` clients of a task of its own. All of them read the agent
+/// of the tasks, or none does.
+async fn common_stream(bench: &Bench, in_flight: usize, is_read: bool) -> f64 {
+    let running = Arc::new(RunningTasks::new(bench, in_flight).await);
+    bench
+        .rate(in_flight, move |client| {
+            let running = running.clone();
+            async move {
+                let context = Context::new(tenant(), "bench", Uuid::now_v7());
+                let command = progress();
+                let task = running.tasks[client];
+                let decided = running.commands.decide_on::<Task, TaskError>(&context, task, |task, mut others| {
+                    if is_read {
+                        others.get::<Agent>(running.agent)?;
+                    }
+                    task.decide(command.clone()).map_err(Undecided::Rejected)
+                });
+                u64::from(decided.await.unwrap().kind == OutcomeKind::Done)
             }
         })
         .await
@@ -134,6 +185,12 @@ async fn main() {
     let case = "reading in pages of 1000; the same scan of the raw table";
     table.case(&bench, case, "events/s", || read_log(&bench), || read_raw(&bench)).await;
     let case = "one hot stream, 64 commands in flight; best rate of single INSERTs";
-    table.case(&bench, case, "commands/s", || hot_stream(&bench, 64), || bench.best_raw(&many, 1, 1)).await;
+    table.case(&bench, case, "commands/s", || hot_streams(&bench, 64, 1), || bench.best_raw(&many, 1, 1)).await;
+    let case = "three hot streams a command, 64 in flight; one hot stream a command";
+    table.case(&bench, case, "commands/s", || hot_streams(&bench, 64, 3), || hot_streams(&bench, 64, 1)).await;
+    let case = "64 streams whose commands read one common stream; without reading it";
+    table
+        .case(&bench, case, "commands/s", || common_stream(&bench, 64, true), || common_stream(&bench, 64, false))
+        .await;
     table.write("log");
 }

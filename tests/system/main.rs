@@ -11,6 +11,7 @@ mod budgets;
 mod command_ids;
 mod command_line;
 mod connections;
+mod decisions;
 mod embedded;
 mod extreme_values;
 mod fuzz;
