@@ -11,7 +11,6 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod embedded;
-pub mod policies;
 pub mod readiness;
 pub mod rooms;
 pub mod simulation;

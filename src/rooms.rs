@@ -1,11 +1,13 @@
 //! Opens the log, starts the workers, and fails when one of them dies.
 
 use crate::database::Database;
-use crate::policies;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig};
 use domain::TenantId;
-use projections::{AppliedEvents, PolicyWorker, Projection, WaitError, Worker, WorkerConfig};
+use policies::{
+    BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
+};
+use projections::{AppliedEvents, Projection, WaitError, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
@@ -20,6 +22,12 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause before a failed read of the checkpoints is retried.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
+/// The interval at which unfinished jobs are looked for.
+const JOBS_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The number of attempts to raise an alert after which [`Rooms::wait_for_read_models`] no longer waits for it.
+const MAX_AWAITED_ATTEMPTS: u32 = 5;
+
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {
     /// The connections for the read models.
@@ -28,6 +36,8 @@ pub struct Rooms {
     pub log: Log,
     /// The executor of commands.
     pub commands: Commands,
+    /// The jobs of the policies.
+    pub jobs: Jobs,
     /// The tenant whose data this process reads and writes.
     pub tenant: TenantId,
     shutdown: CancellationToken,
@@ -59,7 +69,8 @@ impl Rooms {
         let config = CommandsConfig { max_reads: connections / 2, ..CommandsConfig::default() };
         let commands = Commands::new(log.clone(), config);
         let shutdown = CancellationToken::new();
-        let mut rooms = Self { pool, log, commands, tenant, shutdown, workers: JoinSet::new() };
+        let jobs = Jobs::new(pool.clone());
+        let mut rooms = Self { pool, log, commands, jobs, tenant, shutdown, workers: JoinSet::new() };
         let (tail, stop) = (rooms.log.tail().clone(), rooms.stop_signal());
         rooms.spawn("tail", async move {
             tail.run(stop).await;
@@ -75,20 +86,34 @@ impl Rooms {
         Ok(rooms)
     }
 
-    /// Starts the workers of all projections, and the policies.
+    /// Starts the workers of all projections, the policies, and the runner of their jobs.
     pub fn start_projections(&mut self) {
         for projection in projections::all() {
             self.start_projection(projection);
         }
-        let alerts = policies::BudgetAlerts::new(self.pool.clone(), self.commands.clone());
         let policy = PolicyWorker {
-            policy: Arc::new(alerts),
-            pool: self.pool.clone(),
+            policy: Arc::new(BudgetAlerts::new(self.pool.clone(), self.jobs.clone())),
+            jobs: self.jobs.clone(),
             source: Arc::new(AppliedEvents::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS)),
             config: WorkerConfig::default(),
         };
         let stop = self.stop_signal();
         self.spawn(policies::BUDGET_ALERTS, async move { Ok(policy.run(stop).await?) });
+        self.start_jobs();
+    }
+
+    /// Starts the runner of jobs.
+    fn start_jobs(&mut self) {
+        let handlers: Vec<Arc<dyn JobHandler>> = vec![
+            Arc::new(BudgetAlertHandler::new(self.commands.clone())),
+            Arc::new(JobRetention::new(self.pool.clone())),
+        ];
+        let runner = JobRunner::new(self.jobs.clone(), handlers, JobRunnerConfig::default());
+        let stop = self.stop_signal();
+        self.spawn("jobs", async move {
+            runner.run(stop).await;
+            Ok(())
+        });
     }
 
     /// Starts the workers of one projection.
@@ -132,19 +157,47 @@ impl Rooms {
     }
 
     /// Waits until the read models have all events that are in the log now, and the alerts that they cause, which are
-    /// events too. Returns the position of the read models. Events that others append meanwhile are not waited for.
+    /// events too. Returns the position of the read models. Events that others append meanwhile are not waited for, nor
+    /// are alerts that cannot be raised, or not in a few attempts.
     ///
     /// # Errors
-    /// If the read models do not reach the position within `timeout`.
+    /// If the alerts are not raised or the read models do not reach the position within `timeout`.
     pub async fn wait_for_read_models(&self, timeout: Duration) -> anyhow::Result<Position> {
         let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
-        let alerts = projections::policy_checkpoint(policies::BUDGET_ALERTS);
+        let alerts = policies::policy_checkpoint(policies::BUDGET_ALERTS);
         let deadline = Instant::now() + timeout;
         let mut head = self.log.head().await?;
         // The alerts are after the head that the policy had read.
         self.wait_for(&[&alerts], head, deadline).await?;
+        self.wait_for_alerts(deadline).await?;
         head = self.log.head().await?;
         Ok(self.wait_for(&names, head, deadline).await?)
+    }
+
+    /// Waits until the alerts whose jobs are written have been raised. Retries while the database is busy or unreachable.
+    async fn wait_for_alerts(&self, deadline: Instant) -> anyhow::Result<()> {
+        let mut through = None;
+        loop {
+            let unfinished = async {
+                let last = match through {
+                    Some(last) => last,
+                    None => *through.insert(self.jobs.last_sequence().await?),
+                };
+                self.jobs.has_unfinished(policies::BUDGET_ALERT, last, MAX_AWAITED_ATTEMPTS).await
+            };
+            let pause = match unfinished.await {
+                Ok(false) => return Ok(()),
+                Ok(true) => JOBS_POLL_INTERVAL,
+                Err(error) if error.is_retryable() => RETRY_PAUSE,
+                Err(error) => return Err(error.into()),
+            };
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "alerts of budgets are still to be raised: see `apex jobs list --kind {}`",
+                policies::BUDGET_ALERT
+            );
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Waits until the named projections have reached a position. Retries while the database is busy or unreachable.

@@ -111,6 +111,7 @@ pub fn metrics() -> anyhow::Result<Metrics> {
     streams::register_metrics();
     commands::register_metrics();
     projections::register_metrics();
+    policies::register_metrics(&policies::KINDS);
     api::register_metrics();
     describe_gauges();
     Ok(Metrics(handle))

@@ -47,8 +47,9 @@ pub enum WorkerError {
     },
 }
 
-/// The result of a step.
-pub(crate) enum Step {
+/// The result of a step of a [`Follower`].
+#[derive(Debug)]
+pub enum Step {
     /// The checkpoint is at this position.
     Advanced(Position),
     /// Another worker holds the checkpoint.
@@ -57,21 +58,25 @@ pub(crate) enum Step {
     VersionMismatch,
 }
 
-/// Why a step failed; it is retried.
+/// Why a step of a [`Follower`] failed; it is retried.
 #[derive(Debug, Error)]
-pub(crate) enum StepError {
+pub enum StepError {
+    /// The events could not be applied, or the database failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The events could not be read. [`ReadError::Closed`] ends the worker.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A policy failed.
     #[error("the policy failed")]
     Policy(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 /// A worker that follows a source of events.
-pub(crate) trait Follower: Sync {
+pub trait Follower: Sync {
     /// The name of the projection or policy.
     fn name(&self) -> &'static str;
+    /// The settings of the worker.
     fn config(&self) -> &WorkerConfig;
     /// Waits for an event after the last known checkpoint, and processes a batch.
     fn step(&self, checkpoint: Option<Position>) -> impl Future<Output = Result<Step, StepError>> + Send;
@@ -81,7 +86,7 @@ pub(crate) trait Follower: Sync {
 ///
 /// # Errors
 /// [`WorkerError`] when the log is closed.
-pub(crate) async fn run(
+pub async fn follow(
     follower: &impl Follower,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), WorkerError> {
@@ -184,7 +189,7 @@ mod tests {
             Ok(Step::VersionMismatch),
             Ok(Step::Advanced(Position::from(7))),
         ]);
-        let ended = run(&follower, std::future::pending()).await;
+        let ended = follow(&follower, std::future::pending()).await;
         assert!(matches!(ended, Err(WorkerError::Log { source: ReadError::Closed, .. })));
         assert_eq!(*follower.checkpoints.lock().unwrap(), [None, Some(5), Some(5), Some(5), Some(5), Some(7)]);
     }
@@ -193,6 +198,6 @@ mod tests {
     async fn a_worker_that_waits_to_retry_ends_when_it_is_told_to() {
         let mut follower = Scripted::new(vec![Ok(Step::HeldElsewhere)]);
         follower.config.retry_pause = Duration::from_secs(3600);
-        assert!(run(&follower, tokio::time::sleep(Duration::from_millis(5))).await.is_ok());
+        assert!(follow(&follower, tokio::time::sleep(Duration::from_millis(5))).await.is_ok());
     }
 }

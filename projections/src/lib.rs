@@ -15,7 +15,6 @@ mod observe;
 mod page;
 mod parked;
 mod parking;
-mod policy;
 mod progress;
 mod projection;
 mod registry;
@@ -41,7 +40,7 @@ pub mod memories;
 pub mod tasks;
 
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};
-pub use follower::{WorkerConfig, WorkerError};
+pub use follower::{Follower, Step, StepError, WorkerConfig, WorkerError, follow};
 pub use history::{HistoryError, as_of};
 pub use observe::register_metrics;
 pub use page::{Cursor, MAX_PAGE_ROWS, Page};
@@ -49,7 +48,6 @@ pub use parking::{
     Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, parked_events,
     parking_decisions, resume,
 };
-pub use policy::{Policy, PolicyError, PolicyWorker, policy_checkpoint};
 pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use registry::{all, by_name, state_topics};
 pub use report::{
@@ -60,6 +58,7 @@ pub use source::{AppliedEvents, Batch, Source};
 pub use state::StateTopic;
 pub use status::{GaugeValues, ProjectionStatus, gauges, statuses};
 pub use streams::DatabaseError;
+pub use transaction::{begin as begin_transaction, commit as commit_transaction};
 pub use verify::{SessionSettings, verify, verify_with_progress};
 pub use versions::{
     InactiveVersion, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress, build, compare, drop_version, resume_build,

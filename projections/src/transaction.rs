@@ -14,13 +14,19 @@ use std::time::Duration;
 pub(crate) const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Begins a transaction. If the caller is dropped meanwhile, the transaction is rolled back.
-pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+///
+/// # Errors
+/// The driver's error if there is no connection.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
     let pool = pool.clone();
     tokio::spawn(async move { pool.begin().await }).await.unwrap_or(Err(Error::WorkerCrashed))
 }
 
 /// Commits a transaction, even if the caller is dropped meanwhile.
-pub(crate) async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), Error> {
+///
+/// # Errors
+/// The driver's error. Whether the transaction was committed is unknown if the connection broke.
+pub async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), Error> {
     tokio::spawn(transaction.commit()).await.unwrap_or(Err(Error::WorkerCrashed))
 }
 

@@ -48,7 +48,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Log`] when the log is closed.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
-        follower::run(&self, shutdown).await
+        follower::follow(&self, shutdown).await
     }
 }
 

@@ -215,6 +215,11 @@ async fn read_gauges(pool: &projections::Pool, standstill: &Standstill) -> Resul
         metrics::gauge!("apex_projection_standstill_seconds", "projection" => status.name.clone()).set(seconds);
         metrics::gauge!("apex_projection_lag_events", "projection" => status.name).set(status.lag_events as f64);
     }
+    for jobs in policies::gauges(pool, &policies::KINDS).await? {
+        metrics::gauge!("apex_jobs_waiting", "kind" => jobs.kind.clone()).set(jobs.waiting as f64);
+        metrics::gauge!("apex_jobs_dead", "kind" => jobs.kind.clone()).set(jobs.dead as f64);
+        metrics::gauge!("apex_jobs_lag_seconds", "kind" => jobs.kind).set(jobs.lag_seconds);
+    }
     Ok(())
 }
 

@@ -11,11 +11,12 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use sources::root;
 
 /// Each crate with the crates that it may depend on, in tests too. The root may depend on all of them.
-pub(crate) const CRATES: [(&str, &[&str]); 6] = [
+pub(crate) const CRATES: [(&str, &[&str]); 7] = [
     ("domain", &[]),
     ("streams", &["domain"]),
     ("commands", &["streams", "domain"]),
     ("projections", &["streams", "domain"]),
+    ("policies", &["commands", "projections", "streams", "domain"]),
     ("ingest", &["commands", "domain"]),
     ("api", &["ingest", "commands", "projections", "streams", "domain"]),
 ];
@@ -26,7 +27,7 @@ const TESTKIT: &str = "testkit";
 
 /// Libraries that characterize a crate, each with the packages that may use it.
 const LIBRARIES: [(&str, &[&str]); 5] = [
-    ("sqlx", &["streams", "projections", ROOT, TESTKIT]),
+    ("sqlx", &["streams", "projections", "policies", ROOT, TESTKIT]),
     ("rdkafka", &["streams"]),
     ("axum", &["api"]),
     ("async-graphql", &["api"]),
@@ -125,6 +126,8 @@ fn planted_dependencies_are_detected() {
         ("commands", "projections"),
         ("projections", "commands"),
         ("projections", "api"),
+        ("projections", "policies"),
+        ("api", "policies"),
         ("ingest", "projections"),
         ("api", "apex"),
         ("api", "sqlx"),
@@ -142,7 +145,7 @@ fn planted_dependencies_are_detected() {
         assert!(violation(package, dependency, normal).is_some(), "{package} -> {dependency}");
     }
     for (package, dependency) in
-        [("api", "commands"), ("apex", "sqlx"), ("streams", "rdkafka"), ("domain", "uuid"), ("testkit", "apex")]
+        [("api", "commands"), ("policies", "projections"), ("apex", "sqlx"), ("streams", "rdkafka"), ("domain", "uuid"), ("testkit", "apex")]
     {
         assert!(violation(package, dependency, normal).is_none(), "{package} -> {dependency}");
     }

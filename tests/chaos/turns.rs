@@ -4,9 +4,9 @@
 use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
+use policies::{Jobs, NewJob, Policy, PolicyError, PolicyWorker, Reaction};
 use projections::{
-    Applied, Batch, Comparison, Policy, PolicyError, PolicyWorker, Projection, SessionSettings, Worker, WorkerConfig,
-    by_name, verify,
+    Applied, Batch, Comparison, Projection, SessionSettings, Worker, WorkerConfig, by_name, verify,
 };
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
@@ -68,7 +68,7 @@ pub(crate) async fn work(argument: String) {
         WorkerConfig { batch_events: BATCH_EVENTS, idle_in_transaction_timeout: TURN, ..WorkerConfig::default() };
     if let Some(suffix) = kind.strip_prefix("echo") {
         let policy = Arc::new(Echo { log: log.clone(), has_random_ids: !suffix.is_empty() });
-        let worker = PolicyWorker { policy, pool, source: Arc::new(log.tail().clone()), config };
+        let worker = PolicyWorker { policy, jobs: Jobs::new(pool), source: Arc::new(log.tail().clone()), config };
         return worker.run(std::future::pending()).await.unwrap();
     }
     for worker in Worker::all(projection(), &pool, log.tail(), config) {
@@ -116,7 +116,7 @@ impl Policy for Echo {
         "echo"
     }
 
-    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), PolicyError>> {
+    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Reaction, PolicyError>> {
         Box::pin(async move {
             for call in batch.events.iter().filter(|event| &*event.stream.category == "call") {
                 let derived = domain::derived_id(&["echo", &call.event_id.to_string()]);
@@ -124,7 +124,7 @@ impl Policy for Echo {
                 let payload = include_str!("../../domain/tests/golden/memory.stored.v1.json");
                 self.log.append(append("memory", derived, "memory.stored", payload, command_id)).await?;
             }
-            Ok(())
+            Ok(Reaction::default())
         })
     }
 }

@@ -115,7 +115,7 @@ async fn related_rows_of_a_page_are_loaded_in_batches() {
     );
     server.graphql(&wait, json!({})).await;
     // Wait until the projections and the policy have applied the last event, so that they execute nothing more.
-    let policy = projections::policy_checkpoint(apex::policies::BUDGET_ALERTS);
+    let policy = policies::policy_checkpoint(policies::BUDGET_ALERTS);
     let names: Vec<_> = projections::all().iter().map(|projection| projection.name()).chain([&*policy]).collect();
     let head = streams::Position::from_i64(database.head().await);
     projections::wait_for(&database.pool, &names, head, TIMEOUT).await.unwrap();

@@ -1,0 +1,47 @@
+//! Handlers: the code that runs the jobs of a kind.
+
+use crate::job::Job;
+use futures::future::BoxFuture;
+use std::time::Duration;
+
+/// How many jobs of a queue run at the same time in all processes together, unless its handler says otherwise.
+pub const DEFAULT_QUEUE_CONCURRENCY: u32 = 4;
+
+/// Why an attempt of a job failed.
+pub type JobError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of an attempt of a job.
+#[derive(Debug)]
+pub enum JobOutcome {
+    /// The effect has taken place.
+    Done,
+    /// The attempt failed, and a later one may succeed.
+    Retry(JobError),
+    /// The attempt failed, and a later one would fail too: the job becomes a dead letter.
+    Dead(JobError),
+}
+
+/// Runs the jobs of one kind.
+///
+/// A job runs at least once, and again after a failure, a timeout, or the death of its runner. Its effect must take
+/// place once however often it runs: [`Job::id`] is the idempotency key, for example as the id of a command. The future
+/// is dropped when the attempt times out or the process stops.
+pub trait JobHandler: Send + Sync {
+    /// The kind of the jobs, of letters, digits and hyphens.
+    fn kind(&self) -> &'static str;
+
+    /// How many jobs of one queue run at the same time, in all processes together. With 1, jobs that do not fail run in
+    /// the order in which they are due.
+    fn concurrency(&self) -> u32 {
+        DEFAULT_QUEUE_CONCURRENCY
+    }
+
+    /// The interval of a recurring job, which the runner inserts when it starts. Runs that are missed while no runner
+    /// runs are made up for by one. None for jobs that others insert.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Runs an attempt of a job.
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, JobOutcome>;
+}

@@ -1,0 +1,58 @@
+//! The metrics of jobs. Labels are kinds and not queues, because users choose destinations.
+
+use crate::handler::JobHandler;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
+use sqlx::FromRow;
+use sqlx::postgres::PgPool;
+use std::sync::Arc;
+use streams::DatabaseError;
+
+/// The results of attempts.
+const OUTCOMES: [&str; 5] = ["done", "retried", "dead", "lost", "released"];
+
+/// The number of jobs of a kind and state up to which they are counted for the gauges, so that a long queue costs little.
+const MAX_COUNTED: i64 = 100_000;
+
+/// Describes the metrics of this crate, and registers its counters at zero for these kinds of jobs: Prometheus'
+/// `increase` shows the first increment only of a counter that existed before.
+pub fn register_metrics(kinds: &[&'static str]) {
+    describe_counter!("apex_jobs_attempts_total", "Attempts of jobs that this process ended, by kind and outcome.");
+    describe_counter!("apex_jobs_runner_errors_total", "Failures of this process to read or write the table of jobs.");
+    describe_gauge!("apex_jobs_waiting", "Jobs that are neither done nor set aside, up to 100000, by kind.");
+    describe_gauge!("apex_jobs_dead", "Jobs that are dead letters, up to 100000, by kind.");
+    describe_gauge!("apex_jobs_lag_seconds", "For how long the oldest due job of a kind has been due.");
+    describe_histogram!("apex_jobs_attempt_seconds", "How long an attempt of a job took, by kind.");
+    counter!("apex_jobs_runner_errors_total").increment(0);
+    for kind in kinds {
+        for outcome in OUTCOMES {
+            counter!("apex_jobs_attempts_total", "kind" => *kind, "outcome" => outcome).increment(0);
+        }
+    }
+}
+
+/// Counts an attempt of a job. `outcome` is one of [`OUTCOMES`].
+pub(crate) fn record_attempt(handler: &Arc<dyn JobHandler>, outcome: &'static str) {
+    counter!("apex_jobs_attempts_total", "kind" => handler.kind(), "outcome" => outcome).increment(1);
+}
+
+/// The jobs of a kind in the database.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct JobGauges {
+    /// The kind.
+    pub kind: String,
+    /// The number of jobs that are neither done nor set aside, at most 100 000.
+    pub waiting: i64,
+    /// The number of dead letters, at most 100 000.
+    pub dead: i64,
+    /// For how long the oldest due job has been due, in seconds; 0 if none is due.
+    pub lag_seconds: f64,
+}
+
+/// Returns the gauges of some kinds of jobs.
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn gauges(pool: &PgPool, kinds: &[&str]) -> Result<Vec<JobGauges>, DatabaseError> {
+    let query = sqlx::query_as(include_str!("gauges.sql"));
+    Ok(query.bind(kinds).bind(MAX_COUNTED).fetch_all(pool).await?)
+}

@@ -1,0 +1,284 @@
+//! The runner: takes jobs that are due and runs them.
+//!
+//! Each queue with due jobs gets tasks of its own, which end when the queue has none left. A task waits for nothing but
+//! its own job, so a destination that hangs delays its own queue only.
+
+use crate::handler::{JobHandler, JobOutcome};
+use crate::jobs::{Jobs, LeasedJob};
+use crate::observe::record_attempt;
+use crate::retry::{RetryConfig, Transition};
+use futures::FutureExt as _;
+use metrics::{counter, histogram};
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error as StdError;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The settings of a runner.
+#[derive(Debug, Clone, Copy)]
+pub struct JobRunnerConfig {
+    /// How often the runner looks for due jobs that it was not told of: timers, retries, and jobs that other processes
+    /// inserted. Default: 500 ms.
+    pub poll_interval: Duration,
+    /// The timeout of an attempt. Default: 10 s.
+    pub attempt_timeout: Duration,
+    /// How long a lease lasts beyond the timeout of the attempt. A job whose runner died is taken again after both.
+    /// Default: 5 s.
+    pub lease_margin: Duration,
+    /// How long attempts may go on after the runner was told to stop. Then they are dropped, and their jobs are given
+    /// back. Default: 5 s.
+    pub shutdown_timeout: Duration,
+    /// The maximum number of tasks of the runner. A task holds one job, of at most [`crate::MAX_PAYLOAD_BYTES`]. Queues
+    /// do not delay each other while fewer queues than this, divided by their concurrency, hang. Default: 1024.
+    pub max_tasks: usize,
+    /// The maximum number of queues that are looked at in one round; the next round continues. Default: 1000.
+    pub max_queues: u32,
+    /// When failed jobs are retried.
+    pub retry: RetryConfig,
+}
+
+impl Default for JobRunnerConfig {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_millis(500),
+            attempt_timeout: Duration::from_secs(10),
+            lease_margin: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
+            max_tasks: 1024,
+            max_queues: 1000,
+            retry: RetryConfig::default(),
+        }
+    }
+}
+
+/// The pause between attempts to write the result of a job while the database cannot be reached.
+const FINISH_RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs the jobs whose kinds have a handler. Any number of processes may have one.
+pub struct JobRunner {
+    shared: Arc<Shared>,
+    tasks: JoinSet<String>,
+    /// The number of tasks of each queue that has any.
+    running: HashMap<String, usize>,
+    /// The queue after which the next round begins.
+    continue_after: String,
+}
+
+/// What the tasks of a runner share.
+struct Shared {
+    jobs: Jobs,
+    handlers: BTreeMap<&'static str, Arc<dyn JobHandler>>,
+    config: JobRunnerConfig,
+    /// Cancelled when no further job may be taken.
+    stopping: CancellationToken,
+    /// Cancelled when attempts must end.
+    aborting: CancellationToken,
+}
+
+impl JobRunner {
+    /// Creates a runner. Of several handlers of one kind the last one is used.
+    #[must_use]
+    pub fn new(jobs: Jobs, handlers: Vec<Arc<dyn JobHandler>>, config: JobRunnerConfig) -> Self {
+        let handlers = handlers.into_iter().map(|handler| (handler.kind(), handler)).collect();
+        let (stopping, aborting) = (CancellationToken::new(), CancellationToken::new());
+        let shared = Arc::new(Shared { jobs, handlers, config, stopping, aborting });
+        Self { shared, tasks: JoinSet::new(), running: HashMap::new(), continue_after: String::new() }
+    }
+
+    /// Runs jobs until `shutdown` completes, then waits for running attempts. A failure of the database is retried. If
+    /// this future is dropped, the attempts are dropped too, and their jobs run again when their leases expire.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut is_started = false;
+        loop {
+            let round = async {
+                if !is_started {
+                    self.start_recurring().await?;
+                    is_started = true;
+                }
+                self.start_tasks().await
+            };
+            let started = tokio::select! {
+                () = &mut shutdown => break,
+                started = round => started,
+            };
+            if let Err(error) = started {
+                report(&error, "the jobs cannot be read");
+            }
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = self.pause() => {}
+            }
+        }
+        self.stop().await;
+    }
+
+    async fn start_recurring(&self) -> Result<(), sqlx::Error> {
+        for handler in self.shared.handlers.values().filter(|handler| handler.interval().is_some()) {
+            self.shared.jobs.start_recurring(handler.kind()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts tasks for the queues that have due jobs and fewer tasks than they may have.
+    async fn start_tasks(&mut self) -> Result<(), sqlx::Error> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.count_ended(ended);
+        }
+        let shared = &self.shared;
+        let kinds: Vec<_> = shared.handlers.keys().copied().collect();
+        let most = shared.handlers.values().map(|handler| handler.concurrency()).max().unwrap_or(1);
+        let found = shared.jobs.due_queues(&kinds, &self.continue_after, shared.config.max_queues, most).await?;
+        self.continue_after = found.continue_after;
+        for due in found.queues {
+            let Some(handler) = shared.handlers.get(due.kind.as_str()) else { continue };
+            let wanted = usize::try_from(due.due.unsigned_abs().min(handler.concurrency())).unwrap_or(1);
+            let running = self.running.get(&due.queue).copied().unwrap_or(0);
+            for _ in running..wanted {
+                if self.tasks.len() >= shared.config.max_tasks {
+                    // The queues after this one come first in the next round.
+                    self.continue_after = due.queue;
+                    return Ok(());
+                }
+                *self.running.entry(due.queue.clone()).or_default() += 1;
+                self.tasks.spawn(shared.clone().run_queue(due.queue.clone(), handler.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until it is time to look for due jobs again.
+    async fn pause(&mut self) {
+        let until = Instant::now() + self.shared.config.poll_interval;
+        let jobs = self.shared.jobs.clone();
+        loop {
+            tokio::select! {
+                () = jobs.woken() => return,
+                () = tokio::time::sleep_until(until) => return,
+                Some(ended) = self.tasks.join_next() => self.count_ended(ended),
+            }
+        }
+    }
+
+    fn count_ended(&mut self, ended: Result<String, tokio::task::JoinError>) {
+        match ended {
+            Ok(queue) => {
+                if let Some(running) = self.running.get_mut(&queue) {
+                    *running -= 1;
+                    if *running == 0 {
+                        self.running.remove(&queue);
+                    }
+                }
+            }
+            // Handlers cannot panic their task: see `outcome`.
+            Err(error) => report(&error, "a task of the job runner panicked"),
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.shared.stopping.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.shared.config.shutdown_timeout, ended).await.is_err() {
+            self.shared.aborting.cancel();
+            while self.tasks.join_next().await.is_some() {}
+        }
+    }
+}
+
+impl Shared {
+    /// Runs jobs of a queue, one after the other, until none is due. Returns the queue.
+    async fn run_queue(self: Arc<Self>, queue: String, handler: Arc<dyn JobHandler>) -> String {
+        let lease = self.config.attempt_timeout + self.config.lease_margin;
+        while !self.stopping.is_cancelled() {
+            match self.jobs.lease(&queue, lease, handler.concurrency()).await {
+                Ok(Some(job)) => self.attempt(&job, &handler, Instant::now() + lease).await,
+                Ok(None) => break,
+                Err(error) => {
+                    report(&error, "a job cannot be leased");
+                    break;
+                }
+            }
+        }
+        queue
+    }
+
+    /// Runs an attempt of a job, and writes its result.
+    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) {
+        let start = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.outcome(leased, handler) => outcome,
+            () = self.aborting.cancelled() => return self.give_back(leased, handler).await,
+        };
+        histogram!("apex_jobs_attempt_seconds", "kind" => handler.kind()).record(start.elapsed().as_secs_f64());
+        let (attempt, random) = (leased.job.attempt, rand::random());
+        let next = Transition::after(outcome, attempt, handler.interval(), &self.config.retry, random);
+        self.log(leased, &next);
+        let written = loop {
+            match self.jobs.finish(leased, &next).await {
+                Ok(written) => break written,
+                // Once the lease has expired, the job runs again anyhow.
+                Err(error) if Instant::now() < lease_ends && !self.aborting.is_cancelled() => {
+                    report(&error, "the result of a job cannot be written; retrying");
+                    tokio::time::sleep(FINISH_RETRY_PAUSE).await;
+                }
+                Err(error) => {
+                    report(&error, "the result of a job cannot be written; the job runs again after its lease");
+                    break false;
+                }
+            }
+        };
+        record_attempt(handler, if written { next.label() } else { "lost" });
+    }
+
+    /// The outcome of an attempt that may time out or panic.
+    async fn outcome(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>) -> JobOutcome {
+        let (attempt, max_attempts) = (leased.job.attempt, self.config.retry.max_attempts);
+        if attempt > max_attempts {
+            // Perhaps it is this job that kills its runners.
+            let error = format!("none of {max_attempts} attempts ended before its lease: their runners died or hung");
+            return JobOutcome::Dead(error.into());
+        }
+        let run = AssertUnwindSafe(handler.run(&leased.job)).catch_unwind();
+        match tokio::time::timeout(self.config.attempt_timeout, run).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => JobOutcome::Retry("the handler panicked; standard error has the message".into()),
+            Err(_) => {
+                let timeout_ms = self.config.attempt_timeout.as_millis();
+                JobOutcome::Retry(format!("the attempt took longer than {timeout_ms} ms").into())
+            }
+        }
+    }
+
+    async fn give_back(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>) {
+        if let Err(error) = self.jobs.release(leased).await {
+            report(&error, "a job cannot be given back; it runs again after its lease");
+        }
+        record_attempt(handler, "released");
+    }
+
+    fn log(&self, leased: &LeasedJob, next: &Transition) {
+        let (job, queue, attempt) = (leased.job.id, &leased.job.queue, leased.job.attempt);
+        match next {
+            Transition::Done | Transition::Repeat(_) => tracing::debug!(%job, queue, attempt, "a job is done"),
+            Transition::RetryAfter(delay, error) => {
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(%job, queue, attempt, delay_ms, error, "a job failed and is retried");
+            }
+            Transition::Dead(error) => {
+                tracing::warn!(%job, queue, attempt, error, "a job failed for good: `apex jobs retry` sets it waiting again");
+            }
+        }
+    }
+}
+
+/// Counts and logs a failure of the runner itself.
+fn report(error: &(dyn StdError + 'static), message: &str) {
+    counter!("apex_jobs_runner_errors_total").increment(1);
+    tracing::warn!(error, "{message}");
+}
