@@ -163,12 +163,7 @@ impl Jobs {
     ///
     /// # Errors
     /// The driver's error. The job may be leased nevertheless, until the lease expires.
-    pub async fn lease(
-        &self,
-        queue: &str,
-        lease: Duration,
-        max_leased: u32,
-    ) -> Result<Option<LeasedJob>, sqlx::Error> {
+    pub async fn lease(&self, queue: &str, lease: Duration, max_leased: u32) -> Result<Option<LeasedJob>, sqlx::Error> {
         let row = sqlx::query(
             "select job_id, kind, queue, tenant_id, payload, scheduled_at, attempts, fencing_token
              from apex.lease_job($1, make_interval(secs => $2), $3)",

@@ -244,7 +244,7 @@ impl Shared {
             let error = format!("none of {max_attempts} attempts ended before its lease: their runners died or hung");
             return JobOutcome::Dead(error.into());
         }
-        let run = AssertUnwindSafe(handler.run(&leased.job)).catch_unwind();
+        let run = AssertUnwindSafe(async { handler.run(&leased.job).await }).catch_unwind();
         match tokio::time::timeout(self.config.attempt_timeout, run).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => JobOutcome::Retry("the handler panicked; standard error has the message".into()),

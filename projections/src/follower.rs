@@ -86,10 +86,7 @@ pub trait Follower: Sync {
 ///
 /// # Errors
 /// [`WorkerError`] when the log is closed.
-pub async fn follow(
-    follower: &impl Follower,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), WorkerError> {
+pub async fn follow(follower: &impl Follower, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
     let (name, config) = (follower.name(), follower.config());
     let mut shutdown = std::pin::pin!(shutdown);
     let mut failures: u32 = 0;

@@ -8,6 +8,7 @@ mod database_url;
 mod demo;
 mod documents;
 mod import;
+mod jobs;
 mod log;
 mod migrate;
 mod prices;
@@ -54,6 +55,7 @@ enum Command {
     Replay(replay::Replay),
     Prices(prices::Prices),
     Projections(projections::Projections),
+    Jobs(jobs::JobsCommand),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -110,6 +112,7 @@ impl Cli {
             Command::Replay(command) => command.run(&self.common).await,
             Command::Prices(command) => command.run(&self.common).await,
             Command::Projections(command) => command.run(&self.common).await,
+            Command::Jobs(command) => command.run(&self.common).await,
             Command::Relay(command) => command.run(&self.common).await,
             Command::Worker(command) => command.run(&self.common).await,
             Command::Log(command) => command.run(&self.common).await,

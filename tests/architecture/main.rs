@@ -144,9 +144,14 @@ fn planted_dependencies_are_detected() {
     ] {
         assert!(violation(package, dependency, normal).is_some(), "{package} -> {dependency}");
     }
-    for (package, dependency) in
-        [("api", "commands"), ("policies", "projections"), ("apex", "sqlx"), ("streams", "rdkafka"), ("domain", "uuid"), ("testkit", "apex")]
-    {
+    for (package, dependency) in [
+        ("api", "commands"),
+        ("policies", "projections"),
+        ("apex", "sqlx"),
+        ("streams", "rdkafka"),
+        ("domain", "uuid"),
+        ("testkit", "apex"),
+    ] {
         assert!(violation(package, dependency, normal).is_none(), "{package} -> {dependency}");
     }
     assert!(violation("apex", "rdkafka", DependencyKind::Development).is_none());

@@ -5,9 +5,7 @@ use crate::runtime;
 use apex::database::connect;
 use futures::future::BoxFuture;
 use policies::{Jobs, NewJob, Policy, PolicyError, PolicyWorker, Reaction};
-use projections::{
-    Applied, Batch, Comparison, Projection, SessionSettings, Worker, WorkerConfig, by_name, verify,
-};
+use projections::{Applied, Batch, Comparison, Projection, SessionSettings, Worker, WorkerConfig, by_name, verify};
 use rustix::process::Signal;
 use sqlx::postgres::PgPool;
 use std::os::unix::process::ExitStatusExt;
@@ -30,6 +28,8 @@ pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     planted_workers_without_a_checkpoint_lock_apply_a_batch_twice,
     a_policy_killed_after_its_reaction_reacts_once,
     planted_random_command_ids_make_a_policy_react_twice,
+    a_policy_killed_between_its_jobs_and_its_checkpoint_writes_neither,
+    planted_jobs_in_a_transaction_of_their_own_outrun_the_checkpoint,
 ];
 
 /// The longest time for which a worker holds its checkpoint in these tests.
@@ -66,6 +66,13 @@ pub(crate) async fn work(argument: String) {
     }
     let config =
         WorkerConfig { batch_events: BATCH_EVENTS, idle_in_transaction_timeout: TURN, ..WorkerConfig::default() };
+    if let Some(suffix) = kind.strip_prefix("jobs") {
+        let jobs = Jobs::new(pool.clone());
+        let apart = (!suffix.is_empty()).then(|| (jobs.clone(), pool));
+        let policy = Arc::new(Scheduler { apart });
+        let worker = PolicyWorker { policy, jobs, source: Arc::new(log.tail().clone()), config };
+        return worker.run(std::future::pending()).await.unwrap();
+    }
     if let Some(suffix) = kind.strip_prefix("echo") {
         let policy = Arc::new(Echo { log: log.clone(), has_random_ids: !suffix.is_empty() });
         let worker = PolicyWorker { policy, jobs: Jobs::new(pool), source: Arc::new(log.tail().clone()), config };
@@ -125,6 +132,37 @@ impl Policy for Echo {
                 self.log.append(append("memory", derived, "memory.stored", payload, command_id)).await?;
             }
             Ok(Reaction::default())
+        })
+    }
+}
+
+/// A policy that writes a job for each event.
+struct Scheduler {
+    /// The planted bug: the jobs are inserted in a transaction of their own, instead of that of the checkpoint.
+    apart: Option<(Jobs, PgPool)>,
+}
+
+impl Policy for Scheduler {
+    fn name(&self) -> &'static str {
+        "scheduler"
+    }
+
+    fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Reaction, PolicyError>> {
+        let job = |event: &Arc<streams::RecordedEvent>| NewJob {
+            id: domain::derived_id(&["scheduler", &event.event_id.to_string()]),
+            kind: "test",
+            destination: None,
+            tenant: None,
+            payload: serde_json::Value::Null,
+            due_at: None,
+        };
+        let jobs = batch.events.iter().map(job).collect();
+        Box::pin(async move {
+            let mut reaction = Reaction { jobs, has_more: false };
+            if let Some((jobs, pool)) = &self.apart {
+                jobs.insert(&mut *pool.acquire().await?, &std::mem::take(&mut reaction.jobs)).await?;
+            }
+            Ok(reaction)
         })
     }
 }
@@ -292,5 +330,44 @@ fn planted_random_command_ids_make_a_policy_react_twice() {
     runtime().block_on(async {
         let case = Case::new().await;
         assert!(count_memories(&case, "echo-random").await > case.calls, "random command ids were not detected");
+    });
+}
+
+/// Kills a policy before it commits a transaction with jobs. Returns the position of its checkpoint and the number of
+/// jobs then, and the number of jobs after a successor has caught up.
+async fn count_jobs(case: &Case, kind: &str) -> (i64, i64, i64) {
+    let mut killed = case.start_worker("kill", "policy_jobs_inserted", kind);
+    let status = tokio::time::timeout(TIMEOUT, killed.wait()).await.expect("the worker was not killed").unwrap();
+    assert_eq!(status.signal(), Some(9), "{status}");
+    let count = async |sql| sqlx::query_scalar::<_, i64>(sql).fetch_one(&case.pool).await.unwrap();
+    let (checkpoint, jobs) = (
+        "select position from apex.checkpoints where name = 'policy:scheduler'",
+        "select count(*) from apex.jobs where kind = 'test'",
+    );
+    let (at_kill, jobs_at_kill) = (count(checkpoint).await, count(jobs).await);
+    let _successor = case.start_worker("none", "policy_jobs_inserted", kind);
+    let sql = "select (select position from apex.checkpoints where name = 'policy:scheduler')
+                   >= (select position from apex.head)";
+    case.wait_until("the policy catches up", sql).await;
+    (at_kill, jobs_at_kill, count(jobs).await)
+}
+
+fn a_policy_killed_between_its_jobs_and_its_checkpoint_writes_neither() {
+    runtime().block_on(async {
+        let case = Case::new().await;
+        let (checkpoint, jobs, jobs_after) = count_jobs(&case, "jobs").await;
+        assert!(checkpoint > 0 && checkpoint < case.calls, "it was killed at {checkpoint}: the test proves nothing");
+        assert_eq!((jobs, jobs_after), (checkpoint, case.calls), "a job for each event up to the checkpoint");
+    });
+}
+
+fn planted_jobs_in_a_transaction_of_their_own_outrun_the_checkpoint() {
+    runtime().block_on(async {
+        let case = Case::new().await;
+        let (checkpoint, jobs, _) = count_jobs(&case, "jobs-apart").await;
+        assert!(
+            jobs > checkpoint,
+            "{jobs} jobs at checkpoint {checkpoint}: a job without its checkpoint was not detected"
+        );
     });
 }

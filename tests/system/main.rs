@@ -22,6 +22,7 @@ mod group_commit;
 mod hostile;
 mod import;
 mod import_limits;
+mod jobs;
 mod log;
 mod metrics;
 mod model;

@@ -1,0 +1,597 @@
+//! Jobs: isolation of destinations, one effect over killed runners, timers, dead letters, and what operators can do.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
+use policies::{Job, JobHandler, JobOutcome, JobRetention, JobRunner, JobRunnerConfig, Jobs, NewJob, RetryConfig};
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use testkit::{TestDatabase, tenant, wait_until};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const KIND: &str = "test";
+
+/// A tenth of the default times or less.
+fn fast() -> JobRunnerConfig {
+    JobRunnerConfig {
+        poll_interval: Duration::from_millis(100),
+        attempt_timeout: Duration::from_millis(400),
+        lease_margin: Duration::from_millis(200),
+        shutdown_timeout: Duration::from_millis(200),
+        retry: RetryConfig {
+            first_delay: Duration::from_millis(20),
+            max_delay: Duration::from_millis(100),
+            max_attempts: 60,
+        },
+        ..JobRunnerConfig::default()
+    }
+}
+
+type Behaviour = dyn Fn(Job) -> BoxFuture<'static, JobOutcome> + Send + Sync;
+
+/// A handler of [`KIND`] that behaves as a test says.
+struct Scripted {
+    behaviour: Box<Behaviour>,
+    interval: Option<Duration>,
+}
+
+impl Scripted {
+    fn new(behaviour: impl Fn(Job) -> BoxFuture<'static, JobOutcome> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { behaviour: Box::new(behaviour), interval: None })
+    }
+}
+
+impl JobHandler for Scripted {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, JobOutcome> {
+        (self.behaviour)(job.clone())
+    }
+}
+
+fn job(destination: &str, payload: Value) -> NewJob {
+    NewJob {
+        id: Uuid::now_v7(),
+        kind: KIND,
+        destination: Some(destination.to_owned()),
+        tenant: Some(tenant()),
+        payload,
+        due_at: None,
+    }
+}
+
+async fn insert(jobs: &Jobs, pool: &PgPool, new: &[NewJob]) -> u64 {
+    let inserted = jobs.insert(&mut pool.acquire().await.unwrap(), new).await.unwrap();
+    jobs.wake();
+    inserted
+}
+
+/// A runner in a task.
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(jobs: &Jobs, handler: Arc<dyn JobHandler>, config: JobRunnerConfig) -> Self {
+        let stop = CancellationToken::new();
+        let runner = JobRunner::new(jobs.clone(), vec![handler], config);
+        let task = tokio::spawn(runner.run(stop.clone().cancelled_owned()));
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// Ends the runner as the death of its process would: its jobs stay leased.
+    async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
+    }
+}
+
+/// The number of jobs in a state.
+async fn count(pool: &PgPool, queue: &str, state: &str) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from apex.jobs where queue = $1 and state = $2");
+    count.bind(queue).bind(state).fetch_one(pool).await.unwrap()
+}
+
+// --- isolation ---
+
+const WORKING_JOBS: usize = 60;
+const WORKING_INTERVAL: Duration = Duration::from_millis(50);
+/// How late a job of a destination that works may be, whatever others do.
+const MAX_LATENESS: TimeDelta = TimeDelta::seconds(1);
+
+/// The load of five destinations: each job says in its payload how its destination behaves. Returns how late the latest
+/// of those that work was.
+async fn lateness_beside_broken_destinations(database: &TestDatabase, queue: impl Fn(&str) -> String) -> TimeDelta {
+    let jobs = Jobs::new(database.pool.clone());
+    let (lateness, is_back) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let handler = Scripted::new({
+        let (lateness, is_back) = (lateness.clone(), is_back.clone());
+        move |job| {
+            let (lateness, is_back) = (lateness.clone(), is_back.clone());
+            Box::pin(async move {
+                match job.payload.as_str().unwrap() {
+                    "hangs" => std::future::pending().await,
+                    "recovers" if !is_back.load(Ordering::SeqCst) => JobOutcome::Retry("unavailable".into()),
+                    "refuses" => JobOutcome::Retry("refused".into()),
+                    "gone" => JobOutcome::Dead("gone".into()),
+                    "works" => {
+                        lateness.lock().unwrap().push(Utc::now() - job.scheduled_at);
+                        JobOutcome::Done
+                    }
+                    _ => JobOutcome::Done,
+                }
+            })
+        }
+    });
+    let running = Running::start(&jobs, handler, fast());
+    for behaviour in ["hangs", "recovers", "refuses", "gone"] {
+        let broken: Vec<_> = (0..8).map(|_| job(&queue(behaviour), json!(behaviour))).collect();
+        insert(&jobs, &database.pool, &broken).await;
+    }
+    for _ in 0..WORKING_JOBS {
+        insert(&jobs, &database.pool, &[job(&queue("works"), json!("works"))]).await;
+        // The times at which jobs become due are the subject of the test.
+        tokio::time::sleep(WORKING_INTERVAL).await;
+    }
+    is_back.store(true, Ordering::SeqCst);
+    wait_until("the working destination has all its jobs", async || lateness.lock().unwrap().len() >= WORKING_JOBS)
+        .await;
+    running.stop().await;
+    let latest = lateness.lock().unwrap().iter().max().copied().unwrap();
+    latest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_hangs_fails_or_is_gone_delays_no_other() {
+    let database = TestDatabase::new().await;
+    let latest = lateness_beside_broken_destinations(&database, str::to_owned).await;
+    assert!(latest < MAX_LATENESS, "a job of the working destination was {latest} late");
+    assert_eq!(count(&database.pool, "test:works", "done").await, i64::try_from(WORKING_JOBS).unwrap());
+    assert_eq!(count(&database.pool, "test:gone", "dead").await, 8);
+    assert_eq!(count(&database.pool, "test:hangs", "done").await, 0);
+    let attempts: Vec<i32> = sqlx::query_scalar("select attempts from apex.jobs where queue = 'test:gone'")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(attempts, [1; 8], "what is gone is not tried again");
+
+    // A runner of another process: the jobs of the destination that is back are done, those that are refused are dead.
+    let jobs = Jobs::new(database.pool.clone());
+    let handler = Scripted::new(|job| {
+        Box::pin(std::future::ready(match job.payload.as_str().unwrap() {
+            "refuses" | "hangs" => JobOutcome::Retry("refused".into()),
+            _ => JobOutcome::Done,
+        }))
+    });
+    let running = Running::start(&jobs, handler, fast());
+    wait_until("all jobs are done or dead", async || {
+        count(&database.pool, "test:recovers", "done").await == 8
+            && count(&database.pool, "test:refuses", "dead").await == 8
+            && count(&database.pool, "test:hangs", "dead").await == 8
+    })
+    .await;
+    running.stop().await;
+    let attempts: Vec<i32> = sqlx::query_scalar("select attempts from apex.jobs where queue = 'test:refuses'")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(attempts, [60; 8], "a dead letter has used up its attempts");
+}
+
+/// The control: with one queue for all destinations, those that hang delay the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planted_shared_queues_delay_a_working_destination() {
+    let database = TestDatabase::new().await;
+    let latest = lateness_beside_broken_destinations(&database, |_| "shared".to_owned()).await;
+    assert!(latest > MAX_LATENESS, "jobs behind those that hang were at most {latest} late: the test proves nothing");
+}
+
+// --- one effect ---
+
+/// A table of effects by job, and of attempts.
+async fn make_effects(database: &TestDatabase) {
+    sqlx::raw_sql(
+        "create table apex.effects (job_id uuid primary key);
+         create table apex.attempts (job_id uuid not null);
+         grant select, insert on apex.effects, apex.attempts to apex_app",
+    )
+    .execute(&mut database.owner().await)
+    .await
+    .unwrap();
+}
+
+async fn count_rows(pool: &PgPool, statement: &'static str) -> i64 {
+    sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
+}
+
+/// A handler whose attempts leave a row, and whose effect is idempotent by the id of the job.
+fn effect(pool: PgPool) -> Arc<Scripted> {
+    Scripted::new(move |job| {
+        let pool = pool.clone();
+        Box::pin(async move {
+            sqlx::query("insert into apex.attempts values ($1)").bind(job.id).execute(&pool).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let effect = sqlx::query("insert into apex.effects values ($1) on conflict do nothing");
+            effect.bind(job.id).execute(&pool).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            JobOutcome::Done
+        })
+    })
+}
+
+/// Runs a runner in a runtime and with connections of its own, for the lifetime of a process that is killed.
+fn run_and_kill(url: String, lifetime: Duration) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.spawn(async move {
+        let pool = apex::database::connect(&url.into(), 6).await.unwrap();
+        let runner = JobRunner::new(Jobs::new(pool.clone()), vec![effect(pool)], fast());
+        runner.run(std::future::pending()).await;
+    });
+    std::thread::sleep(lifetime);
+    runtime.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_job_takes_effect_once_over_killed_and_restarted_runners() {
+    const JOBS: i64 = 300;
+    let database = TestDatabase::new().await;
+    make_effects(&database).await;
+    let jobs = Jobs::new(database.pool.clone());
+    let new: Vec<_> = (0..JOBS).map(|n| job(&format!("d{}", n % 6), Value::Null)).collect();
+    assert_eq!(insert(&jobs, &database.pool, &new).await, u64::try_from(JOBS).unwrap());
+    assert_eq!(insert(&jobs, &database.pool, &new).await, 0, "a job is inserted once");
+
+    let processes: Vec<_> = [170, 230]
+        .map(|lifetime_ms: u64| {
+            let url = database.url.clone();
+            std::thread::spawn(move || {
+                for n in 0..5 {
+                    run_and_kill(url.clone(), Duration::from_millis(lifetime_ms + 30 * n));
+                }
+            })
+        })
+        .into();
+    for process in processes {
+        tokio::task::spawn_blocking(move || process.join().unwrap()).await.unwrap();
+    }
+    let running =
+        [0, 1].map(|_| Running::start(&Jobs::new(database.pool.clone()), effect(database.pool.clone()), fast()));
+    let done = "select count(*) from apex.jobs where state = 'done'";
+    wait_until("all jobs are done", async || count_rows(&database.pool, done).await == JOBS).await;
+    for running in running {
+        running.stop().await;
+    }
+    assert_eq!(count_rows(&database.pool, "select count(*) from apex.effects").await, JOBS);
+    let repeated = "select count(*) from (select from apex.attempts group by job_id having count(*) > 1) as repeated";
+    assert!(
+        count_rows(&database.pool, repeated).await > 0,
+        "no runner was killed in an attempt: the test proves nothing"
+    );
+}
+
+/// A runner that hangs beyond its lease and then says that it is done, although it has not taken effect. Returns the
+/// number of effects when the job is done. `finish` is what the zombie does to the job itself.
+async fn effects_beside_a_zombie(database: &TestDatabase, finish: Option<&'static str>) -> i64 {
+    make_effects(database).await;
+    let pool = database.pool.clone();
+    let zombie_jobs = Jobs::new(pool.clone());
+    let (has_hung, is_awake) = (CancellationToken::new(), CancellationToken::new());
+    let zombie = Scripted::new({
+        let (pool, has_hung, is_awake) = (pool.clone(), has_hung.clone(), is_awake.clone());
+        move |job| {
+            let (pool, has_hung, is_awake) = (pool.clone(), has_hung.clone(), is_awake.clone());
+            Box::pin(async move {
+                has_hung.cancel();
+                // Blocks its thread, so that no timeout ends the attempt.
+                std::thread::sleep(Duration::from_millis(1500));
+                tokio::spawn(async move {
+                    if let Some(finish) = finish {
+                        sqlx::query(finish).bind(job.id).execute(&pool).await.unwrap();
+                    }
+                    is_awake.cancel();
+                });
+                JobOutcome::Done
+            })
+        }
+    });
+    let zombie = Running::start(&zombie_jobs, zombie, fast());
+    insert(&zombie_jobs, &pool, &[job("z", Value::Null)]).await;
+    has_hung.cancelled().await;
+    zombie.stop.cancel();
+
+    let config = JobRunnerConfig { attempt_timeout: Duration::from_secs(20), ..fast() };
+    let successor = Scripted::new({
+        let pool = pool.clone();
+        move |job| {
+            let (pool, is_awake) = (pool.clone(), is_awake.clone());
+            Box::pin(async move {
+                if job.attempt == 2 {
+                    is_awake.cancelled().await;
+                    // The zombie writes its result meanwhile.
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    return JobOutcome::Retry("the destination is busy".into());
+                }
+                sqlx::query("insert into apex.effects values ($1)").bind(job.id).execute(&pool).await.unwrap();
+                JobOutcome::Done
+            })
+        }
+    });
+    let successor = Running::start(&Jobs::new(pool.clone()), successor, config);
+    wait_until("the job is done", async || count(&pool, "test:z", "done").await == 1).await;
+    zombie.task.await.unwrap();
+    successor.stop().await;
+    count_rows(&pool, "select count(*) from apex.effects").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_whose_lease_expired_cannot_finish_the_job() {
+    let database = TestDatabase::new().await;
+    assert_eq!(effects_beside_a_zombie(&database, None).await, 1);
+}
+
+/// The control: without the comparison of the fencing token, the job of the other runner is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn planted_unfenced_results_lose_a_job() {
+    let database = TestDatabase::new().await;
+    let unfenced = "update apex.jobs set state = 'done', finished_at = clock_timestamp()
+                    where job_id = $1 and state = 'leased'";
+    assert_eq!(effects_beside_a_zombie(&database, Some(unfenced)).await, 0, "an unfenced result was not detected");
+}
+
+// --- timers ---
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timers_fire_when_they_are_due_over_restarts_and_kills() {
+    const TIMERS: i32 = 30;
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let start = Utc::now();
+    let timers: Vec<_> = (1..=TIMERS)
+        .map(|n| NewJob { due_at: Some(start + TimeDelta::milliseconds(100) * n), ..job("timer", Value::Null) })
+        .collect();
+    insert(&jobs, &database.pool, &timers).await;
+    let fired = Arc::new(Mutex::new(Vec::new()));
+    let handler = Scripted::new({
+        let fired = fired.clone();
+        move |job| {
+            fired.lock().unwrap().push((job.id, Utc::now() - job.scheduled_at));
+            Box::pin(std::future::ready(JobOutcome::Done))
+        }
+    });
+    let config = JobRunnerConfig { poll_interval: JobRunnerConfig::default().poll_interval, ..fast() };
+    for n in 0.. {
+        let running = Running::start(&jobs, handler.clone(), config);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        if n % 2 == 0 {
+            running.stop().await;
+        } else {
+            running.kill().await;
+        }
+        if count(&database.pool, "test:timer", "done").await == i64::from(TIMERS) {
+            break;
+        }
+        assert!(n < 100, "the timers do not fire");
+    }
+    let fired = fired.lock().unwrap();
+    let ids: BTreeSet<_> = fired.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), timers.len());
+    for (_, lateness) in fired.iter() {
+        // Within a second on an idle machine.
+        assert!(*lateness >= TimeDelta::zero() && *lateness < TimeDelta::seconds(10), "{lateness}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recurring_job_runs_once_per_interval_in_all_processes_together() {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    let database = TestDatabase::new().await;
+    let runs: Arc<Mutex<Vec<DateTime<Utc>>>> = Arc::default();
+    let handler = Arc::new(Scripted {
+        behaviour: Box::new({
+            let runs = runs.clone();
+            move |job| {
+                runs.lock().unwrap().push(job.scheduled_at);
+                Box::pin(std::future::ready(JobOutcome::Done))
+            }
+        }),
+        interval: Some(INTERVAL),
+    });
+    let jobs = Jobs::new(database.pool.clone());
+    let mut running = [0, 1].map(|_| Running::start(&jobs, handler.clone(), fast()));
+    wait_until("it has run several times", async || runs.lock().unwrap().len() >= 5).await;
+    // Runs that are missed are made up for by one.
+    for running in running {
+        running.stop().await;
+    }
+    tokio::time::sleep(INTERVAL * 5).await;
+    let before = runs.lock().unwrap().len();
+    running = [0, 1].map(|_| Running::start(&jobs, handler.clone(), fast()));
+    wait_until("it runs again", async || runs.lock().unwrap().len() >= before + 3).await;
+    for running in running {
+        running.stop().await;
+    }
+    let runs = runs.lock().unwrap();
+    for pair in runs.windows(2) {
+        let micros = (pair[1] - pair[0]).num_microseconds().unwrap();
+        let interval = i64::try_from(INTERVAL.as_micros()).unwrap();
+        assert!(micros > 0, "a run was repeated: {runs:?}");
+        let off = (micros + interval / 2).rem_euclid(interval) - interval / 2;
+        assert!(off.abs() <= 5, "{micros} µs is not a multiple of the interval");
+    }
+    let skipped = runs[before + 1] - runs[before];
+    assert!(skipped >= TimeDelta::milliseconds(800), "missed runs were made up for one by one: {skipped}");
+}
+
+// --- failures of handlers ---
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_or_kills_its_runner_leaves_a_dead_letter() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let config = JobRunnerConfig { retry: RetryConfig { max_attempts: 2, ..fast().retry }, ..fast() };
+    let panics = Scripted::new(|job| {
+        assert!(job.queue.is_empty(), "a planted panic");
+        Box::pin(std::future::ready(JobOutcome::Done))
+    });
+    let running = Running::start(&jobs, panics, config);
+    insert(&jobs, &database.pool, &[job("panics", Value::Null)]).await;
+    wait_until("the job is dead", async || count(&database.pool, "test:panics", "dead").await == 1).await;
+    running.stop().await;
+
+    insert(&jobs, &database.pool, &[job("kills", Value::Null)]).await;
+    for attempt in 1..=2 {
+        let has_begun = CancellationToken::new();
+        let begun = has_begun.clone();
+        let hangs = Scripted::new(move |_| {
+            begun.cancel();
+            Box::pin(std::future::pending())
+        });
+        let running = Running::start(&jobs, hangs, config);
+        has_begun.cancelled().await;
+        running.kill().await;
+        let attempts = "select attempts::bigint from apex.jobs where queue = 'test:kills'";
+        assert_eq!(count_rows(&database.pool, attempts).await, attempt);
+    }
+    let never = Scripted::new(|job| panic!("attempt {} of a job with 2 attempts", job.attempt));
+    let running = Running::start(&jobs, never, config);
+    wait_until("the job is dead", async || count(&database.pool, "test:kills", "dead").await == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_stopped_gives_its_jobs_back() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let has_begun = CancellationToken::new();
+    let begun = has_begun.clone();
+    let hangs = Scripted::new(move |_| {
+        begun.cancel();
+        Box::pin(std::future::pending())
+    });
+    let config = JobRunnerConfig { attempt_timeout: Duration::from_secs(3600), ..fast() };
+    let running = Running::start(&jobs, hangs, config);
+    insert(&jobs, &database.pool, &[job("slow", Value::Null)]).await;
+    has_begun.cancelled().await;
+    running.stop().await;
+    let row =
+        "select count(*) from apex.jobs where state = 'waiting' and attempts = 0 and available_at <= clock_timestamp()";
+    assert_eq!(count_rows(&database.pool, row).await, 1);
+}
+
+// --- retention and operators ---
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finished_jobs_are_deleted_after_their_retention_and_dead_ones_are_kept() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let names = ["done-old", "done-new", "dropped-old", "dropped-new", "dead-old", "waiting-old"];
+    for name in names {
+        insert(&jobs, &database.pool, &[job(name, Value::Null)]).await;
+    }
+    sqlx::query(
+        "update apex.jobs set state = split_part(substr(queue, 6), '-', 1),
+             finished_at = case when queue not like '%waiting%' then clock_timestamp() - case split_part(queue, '-', 2)
+                 when 'old' then interval '91 days' else interval '2 hours' end end",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let running = Running::start(&jobs, Arc::new(JobRetention::new(database.pool.clone())), fast());
+    let next = "select count(*) from apex.jobs where kind = 'job-retention' and state = 'waiting'
+                and available_at > clock_timestamp() + interval '5 minutes'";
+    wait_until("the retention has run and waits for its next run", async || {
+        count_rows(&database.pool, next).await == 1
+    })
+    .await;
+    running.stop().await;
+    let left: Vec<String> =
+        sqlx::query_scalar("select substr(queue, 6) from apex.jobs where kind = 'test' order by queue")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    assert_eq!(left, ["dead-old", "done-new", "dropped-new", "waiting-old"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_list_retry_and_drop_jobs() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let is_back = Arc::new(AtomicBool::new(false));
+    let handler = Scripted::new({
+        let is_back = is_back.clone();
+        move |_| {
+            let is_back = is_back.load(Ordering::SeqCst);
+            let outcome = if is_back { JobOutcome::Done } else { JobOutcome::Dead("410 Gone".into()) };
+            Box::pin(std::future::ready(outcome))
+        }
+    });
+    let running = Running::start(&jobs, handler, fast());
+    let new = ["a", "b", "c"].map(|destination| job(destination, Value::Null));
+    insert(&jobs, &database.pool, &new).await;
+    let dead = "select count(*) from apex.jobs where state = 'dead'";
+    wait_until("the jobs are dead", async || count_rows(&database.pool, dead).await == 3).await;
+    is_back.store(true, Ordering::SeqCst);
+
+    let list = async |arguments: &[&str]| {
+        let output = database.run(&[&["jobs", "list", "--format", "json"], arguments].concat()).await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        serde_json::from_str::<Vec<Value>>(&output.stdout).unwrap()
+    };
+    let listed = list(&["--state", "dead"]).await;
+    let queues: Vec<_> = listed.iter().map(|job| job["queue"].as_str().unwrap()).collect();
+    assert_eq!(queues, ["test:c", "test:b", "test:a"]);
+    assert_eq!((&listed[0]["last_error"], &listed[0]["tenant"]), (&json!("410 Gone"), &json!("default")));
+    let first = list(&["--limit", "1"]).await;
+    let rest = list(&["--before", first[0]["sequence"].as_str().unwrap()]).await;
+    assert_eq!([first, rest].concat(), listed);
+    assert_eq!(list(&["--kind", "other"]).await.len() + list(&["--state", "done"]).await.len(), 0);
+    assert_eq!(list(&["--queue", "test:b"]).await, [listed[1].clone()]);
+    let csv = database.run(&["jobs", "list", "--format", "csv"]).await;
+    assert!(csv.stdout.starts_with("sequence,job_id,queue,") && csv.stdout.lines().count() == 4, "{}", csv.stdout);
+    let table = database.run(&["jobs", "list", "--limit", "2"]).await;
+    assert!(table.stdout.contains("410 Gone") && table.stderr.contains("--before"), "{}{}", table.stdout, table.stderr);
+
+    let ids = new.map(|job| job.id.to_string());
+    let who = ["--reason", "it is back", "--actor", "ada"];
+    database.run(&[&["jobs", "retry", &ids[0], &ids[1]], &who[..]].concat()).await.assert_success();
+    wait_until("the retried jobs are done", async || list(&["--state", "done"]).await.len() == 2).await;
+    let anonymous = database.run(&["jobs", "drop", &ids[2], "--reason", "x", "--actor", " "]).await;
+    assert_eq!(anonymous.code, Some(1), "a decision needs an actor: {}", anonymous.stderr);
+    assert_eq!(count(&database.pool, "test:c", "dead").await, 1);
+    database.run(&[&["jobs", "drop", &ids[2]], &who[..]].concat()).await.assert_success();
+    assert_eq!(count(&database.pool, "test:c", "dropped").await, 1);
+
+    let unknown = Uuid::now_v7().to_string();
+    for (decision, id, message) in [
+        ("retry", &ids[0], "is done: only a dead job"),
+        ("drop", &ids[0], "is done: only a job that is dead or waiting"),
+        ("retry", &unknown, "there is no job"),
+    ] {
+        let refused = database.run(&[&["jobs", decision, id], &who[..]].concat()).await;
+        assert!(refused.code == Some(1) && refused.stderr.contains(message), "{}", refused.stderr);
+    }
+    let decisions = database.run(&["jobs", "decisions", "--format", "json"]).await;
+    let decisions: Vec<Value> = serde_json::from_str(&decisions.stdout).unwrap();
+    let made: Vec<_> = decisions.iter().map(|made| (made["decision"].as_str(), made["job_id"].as_str())).collect();
+    let expected = [("drop", &ids[2]), ("retry", &ids[1]), ("retry", &ids[0])];
+    assert_eq!(made, expected.map(|(decision, id)| (Some(decision), Some(id.as_str()))));
+    assert!(decisions.iter().all(|made| made["actor"] == "ada" && made["reason"] == "it is back"));
+    running.stop().await;
+}
