@@ -22,7 +22,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the checkpoint of a projection that is behind the log may not advance.
 const MAX_STANDSTILL: Duration = Duration::from_secs(60);
 
-/// Checks the database, the tail, the partitions and the projections.
+/// How long a job may be due before it is reported.
+const MAX_JOB_LAG: Duration = Duration::from_secs(60);
+
+/// Checks the database, the tail, the partitions, the projections and the jobs.
 pub struct Readiness {
     /// The connections to the database.
     pub pool: PgPool,
@@ -94,8 +97,8 @@ impl Readiness {
             return checks.clone();
         }
         let start = Instant::now();
-        let (partitions, projections) = tokio::join!(self.partitions(), self.projections());
-        let checks = vec![partitions, projections];
+        let (partitions, projections, jobs) = tokio::join!(self.partitions(), self.projections(), self.jobs());
+        let checks = vec![partitions, projections, jobs];
         *latest = Some((start, checks.clone()));
         checks
     }
@@ -152,6 +155,19 @@ impl Readiness {
         api::ReadyCheck { name: "projections", ok, detail }
     }
 
+    /// Jobs that are late or dead are no reason to route requests to other servers: all servers share them.
+    async fn jobs(&self) -> api::ReadyCheck {
+        let (ok, detail) = match self.query(policies::gauges(&self.pool, &policies::KINDS)).await {
+            Ok(kinds) => {
+                let warnings: Vec<_> = kinds.iter().flat_map(|kind| [late_warning(kind), dead_warning(kind)]).collect();
+                let detail: Vec<_> = warnings.into_iter().flatten().collect();
+                (true, if detail.is_empty() { "no job is late or dead".to_owned() } else { detail.join("; ") })
+            }
+            Err(detail) => (false, detail),
+        };
+        api::ReadyCheck { name: "jobs", ok, detail }
+    }
+
     /// Runs a query. Returns a message if it fails or times out.
     async fn query<T, E: Error + 'static>(&self, query: impl Future<Output = Result<T, E>>) -> Result<T, String> {
         match tokio::time::timeout(QUERY_TIMEOUT, query).await {
@@ -197,6 +213,18 @@ fn parked_warning(status: &ProjectionStatus) -> Option<String> {
     (events > 0).then(|| {
         format!("WARNING: {name} has {events} parked events, and does not apply later events of their streams: see `apex projections parked {name}`")
     })
+}
+
+/// The warning for jobs that are due and that no process runs, or whose destination hangs.
+fn late_warning(jobs: &policies::JobGauges) -> Option<String> {
+    let (kind, lag) = (&jobs.kind, jobs.lag_seconds);
+    (lag > MAX_JOB_LAG.as_secs_f64()).then(|| format!("WARNING: a job of kind {kind} has been due for {lag:.0} s"))
+}
+
+/// The warning for jobs that failed for good.
+fn dead_warning(jobs: &policies::JobGauges) -> Option<String> {
+    let (kind, dead) = (&jobs.kind, jobs.dead);
+    (dead > 0).then(|| format!("WARNING: {dead} jobs of kind {kind} are dead: see `apex jobs list --state dead`"))
 }
 
 /// The meaning of a database error and its remedy. Without the addresses and texts in the error, because readiness can

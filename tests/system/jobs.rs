@@ -154,8 +154,7 @@ async fn lateness_beside_broken_destinations(database: &TestDatabase, queue: imp
     wait_until("the working destination has all its jobs", async || lateness.lock().unwrap().len() >= WORKING_JOBS)
         .await;
     running.stop().await;
-    let latest = lateness.lock().unwrap().iter().max().copied().unwrap();
-    latest
+    lateness.lock().unwrap().iter().max().copied().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
