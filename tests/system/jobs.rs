@@ -112,6 +112,8 @@ async fn count(pool: &PgPool, queue: &str, state: &str) -> i64 {
 // --- isolation ---
 
 const WORKING_JOBS: usize = 60;
+/// In one queue with others, these take four seconds until each of them has timed out once.
+const HANGING_JOBS: i64 = 40;
 const WORKING_INTERVAL: Duration = Duration::from_millis(50);
 /// How late a job of a destination that works may be, whatever others do.
 const MAX_LATENESS: TimeDelta = TimeDelta::seconds(1);
@@ -141,8 +143,8 @@ async fn lateness_beside_broken_destinations(database: &TestDatabase, queue: imp
         }
     });
     let running = Running::start(&jobs, handler, fast());
-    for behaviour in ["hangs", "recovers", "refuses", "gone"] {
-        let broken: Vec<_> = (0..8).map(|_| job(&queue(behaviour), json!(behaviour))).collect();
+    for (behaviour, count) in [("hangs", HANGING_JOBS), ("recovers", 8), ("refuses", 8), ("gone", 8)] {
+        let broken: Vec<_> = (0..count).map(|_| job(&queue(behaviour), json!(behaviour))).collect();
         insert(&jobs, &database.pool, &broken).await;
     }
     for _ in 0..WORKING_JOBS {
@@ -183,7 +185,7 @@ async fn a_destination_that_hangs_fails_or_is_gone_delays_no_other() {
     wait_until("all jobs are done or dead", async || {
         count(&database.pool, "test:recovers", "done").await == 8
             && count(&database.pool, "test:refuses", "dead").await == 8
-            && count(&database.pool, "test:hangs", "dead").await == 8
+            && count(&database.pool, "test:hangs", "dead").await == HANGING_JOBS
     })
     .await;
     running.stop().await;
