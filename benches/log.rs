@@ -101,10 +101,10 @@ async fn hot_streams(bench: &Bench, in_flight: usize, hot: usize) -> f64 {
                 let context = Context::new(tenant(), "bench", Uuid::now_v7());
                 let command = progress();
                 let decided = running.commands.decide::<Task, TaskError>(&context, running.tasks[0], |states| {
-                    for task in &running.tasks {
-                        let state = states.get::<Task>(*task)?;
-                        let events = state.decide(command.clone()).map_err(Undecided::Rejected)?;
-                        states.append::<Task, _>(*task, events)?;
+                    let tasks: Vec<_> = running.tasks.iter().map(|task| (*task, states.get::<Task>(*task))).collect();
+                    for (task, state) in tasks {
+                        let events = state?.decide(command.clone()).map_err(Undecided::Rejected)?;
+                        states.append::<Task, _>(task, events)?;
                     }
                     Ok(())
                 });

@@ -41,7 +41,13 @@ fn append(category: &'static str, events: Vec<(&'static str, String)>) -> Append
     let event = |(name, payload)| NewEvent { event_id: Uuid::now_v7(), name, schema_version: 1, payload };
     let events = events.into_iter().map(event).collect();
     let stream = StreamAppend { category: category.into(), id: Uuid::now_v7(), expected: Expected::Any, events };
-    Append { tenant: tenant(), metadata: metadata(Uuid::now_v7()), request: None, streams: vec![stream], may_change_others: false }
+    Append {
+        tenant: tenant(),
+        metadata: metadata(Uuid::now_v7()),
+        request: None,
+        streams: vec![stream],
+        may_change_others: false,
+    }
 }
 
 /// Ten events: six calls, a task that is submitted, started and completed, and a memory.

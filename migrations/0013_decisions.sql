@@ -201,18 +201,16 @@ begin
     set position = h.position + cardinality(e_id), recorded_at = greatest(clock_timestamp(), h.recorded_at)
     returning h.position - cardinality(e_id), h.recorded_at into base, now_at;
 
-    -- No other batch can commit any more. What an append reads and does not change must still be what it was decided on;
-    -- if it is not, the whole batch is undone and tried again, which finds the conflict.
+    -- No other batch can commit any more. What is read and not changed must still be what was decided on; if it is not,
+    -- the whole batch is undone and tried again, which finds the conflict.
     if 0 = any (k_events) and exists (
-        select from generate_subscripts(s_key, 1) as s
+        select from generate_subscripts(k_stream, 1) as k
         left join lateral (
             select st.version from apex.streams st
-            where st.stream_id = k_stream[s_key[s]] and st.category = k_category[s_key[s]]
-                and st.tenant_id = k_tenant[s_key[s]]
+            where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
             offset 0
         ) as now_is on true
-        where k_events[s_key[s]] = 0 and s_expected[s] >= 0 and a_events[s_append[s]] > 0
-            and coalesce(now_is.version, 0) <> s_expected[s]
+        where k_events[k] = 0 and now_is.version is distinct from k_version[k]
     ) then
         raise exception 'a stream that is only read was changed by another process at the same moment'
             using errcode = 'serialization_failure';

@@ -231,7 +231,7 @@ fn every_documented_variable_and_option_exists() {
 
 #[test]
 fn the_kafka_page_lists_the_headers_of_the_relay() {
-    let relay = std::fs::read_to_string(root().join("streams/src/relay/message.rs")).unwrap();
+    let relay = std::fs::read_to_string(root().join("streams/src/relay/headers.rs")).unwrap();
     let page = std::fs::read_to_string(root().join("docs/kafka.md")).unwrap();
     let sent: BTreeSet<_> = words(&relay, "ce_", is_snake);
     assert!(sent.len() > 8);

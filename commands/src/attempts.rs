@@ -9,8 +9,8 @@ use crate::append::build_append;
 use crate::cache::{CacheEntry, CachedAggregate, CommitWatch};
 use crate::context::Context;
 use crate::error::{Error, Rejection};
-use crate::executor::Commands;
 use crate::kind::{AggregateKey, AnyLoaded};
+use crate::loader::Loader;
 use crate::outcome::{Executed, OutcomeKind};
 use crate::retry::{backoff, last_error};
 use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided};
@@ -19,6 +19,7 @@ use futures::future::{BoxFuture, try_join_all};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 use streams::{AppendError, Appended, Chains, PendingAppend, Position};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -70,14 +71,19 @@ struct Change {
     committed: watch::Sender<Option<Position>>,
 }
 
-impl Commands {
+/// Executes commands of any type; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Attempts {
+    pub(crate) loader: Loader,
+    /// The time after which no further attempt of a command is started.
+    pub(crate) deadline: Duration,
+}
+
+impl Attempts {
     /// Executes a command in as many attempts as it takes until the deadline.
     ///
     /// Boxed: the code of an `async fn` is generated in each crate that calls it.
-    pub(crate) fn execute_in_attempts<'a>(
-        &'a self,
-        execution: Execution<'a>,
-    ) -> BoxFuture<'a, Result<Executed, Error<Rejection>>> {
+    pub(crate) fn execute<'a>(&'a self, execution: Execution<'a>) -> BoxFuture<'a, Result<Executed, Error<Rejection>>> {
         let (stream, command_id) = (&execution.target.stream, execution.context.command_id);
         let span = tracing::info_span!("command", category = &*stream.category, id = %stream.id, %command_id);
         let attempts = async move {

@@ -1,7 +1,7 @@
 //! Why a command was not executed.
 
-use streams::{AppendError, ReadError, Version};
 use crate::loader::LoadError;
+use streams::{AppendError, ReadError, Version};
 use thiserror::Error;
 
 /// Why a command was not executed. `E` is the aggregate's own rejection.
@@ -89,7 +89,7 @@ impl Error<Rejection> {
     /// The error with the type of the decision's rejection.
     ///
     /// # Panics
-    /// If the rejection is of another type. Each decision is typed by whoever gave its function.
+    /// If the rejection is of another type. That never happens, because the type comes from the decision function itself.
     pub(crate) fn typed<E: std::error::Error + 'static>(self) -> Error<E> {
         match self {
             Self::Rejected(Rejection(error)) => match error.downcast() {

@@ -1,6 +1,6 @@
 //! Executing commands: what can be executed, and how it is typed. The attempts are in [`crate::attempts`].
 
-use crate::attempts::{DecideFn, Execution};
+use crate::attempts::{Attempts, DecideFn, Execution};
 use crate::cache::AggregateCache;
 use crate::context::Context;
 use crate::error::{Error, Rejection};
@@ -53,8 +53,7 @@ const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 /// Executes commands against the log; cheap to clone.
 #[derive(Clone)]
 pub struct Commands {
-    pub(crate) loader: Loader,
-    pub(crate) deadline: Duration,
+    attempts: Attempts,
 }
 
 impl Commands {
@@ -67,19 +66,19 @@ impl Commands {
             cache: AggregateCache::new(config.cached_aggregates),
             read_permits: Arc::new(Semaphore::new(config.max_reads.max(1))),
         };
-        Self { loader, deadline: config.deadline }
+        Self { attempts: Attempts { loader, deadline: config.deadline } }
     }
 
     /// Writes the pending snapshots and ends the task that writes them. Call it before the log's connections are closed;
     /// later commands take no snapshots.
     pub async fn close(&self) {
-        self.loader.snapshots.close().await;
+        self.attempts.loader.snapshots.close().await;
     }
 
     /// The log that commands append to.
     #[must_use]
     pub fn log(&self) -> &Log {
-        &self.loader.log
+        &self.attempts.loader.log
     }
 
     /// The aggregate as it is now.
@@ -87,7 +86,7 @@ impl Commands {
     /// # Errors
     /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
     pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        Ok(Arc::new(self.loader.load(&AggregateKey::of::<A>(tenant, id)).await?.typed()))
+        Ok(Arc::new(self.attempts.loader.load(&AggregateKey::of::<A>(tenant, id)).await?.typed()))
     }
 
     /// The aggregate as it was at a point in the log or in time.
@@ -100,7 +99,7 @@ impl Commands {
         id: Uuid,
         as_of: AsOf,
     ) -> Result<Loaded<A>, Error<A::Error>> {
-        Ok(self.loader.load_as_of(&AggregateKey::of::<A>(tenant, id), as_of).await?.typed())
+        Ok(self.attempts.loader.load_as_of(&AggregateKey::of::<A>(tenant, id), as_of).await?.typed())
     }
 
     /// Executes a command.
@@ -160,8 +159,14 @@ impl Commands {
         decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
         let key = AggregateKey::of::<A>(&context.tenant, target);
-        self.run(Execution { context, target: key, may_change_others: true, assume_new: false, decide: &erased(decide) })
-            .await
+        self.run(Execution {
+            context,
+            target: key,
+            may_change_others: true,
+            assume_new: false,
+            decide: &erased(decide),
+        })
+        .await
     }
 
     async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
@@ -184,7 +189,7 @@ impl Commands {
         &self,
         execution: Execution<'_>,
     ) -> Result<Outcome<A>, Error<E>> {
-        let executed = self.execute_in_attempts(execution).await.map_err(Error::typed)?;
+        let executed = self.attempts.execute(execution).await.map_err(Error::typed)?;
         let aggregate = Arc::new(executed.target.typed());
         Ok(Outcome { kind: executed.kind, position: executed.position, aggregate })
     }

@@ -11,6 +11,7 @@ mod attempts;
 mod cache;
 mod context;
 mod error;
+mod event_id;
 mod executor;
 mod kind;
 mod loaded;

@@ -130,7 +130,9 @@ impl Loader {
                 limit = PAGE_EVENTS;
                 if key.kind.restores_from_last_event() {
                     folded.loaded = before(key, self.log.stream_version(&key.stream).await?);
-                } else if let Some(newer) = self.snapshots.load_newer(&self.log, key, folded.loaded.version, as_of).await {
+                } else if let Some(newer) =
+                    self.snapshots.load_newer(&self.log, key, folded.loaded.version, as_of).await
+                {
                     folded = Folded { from: newer.version, loaded: newer };
                 }
             }

@@ -1,7 +1,7 @@
 //! What a decision over several aggregates sees and does.
 
-use crate::append::event_id;
 use crate::context::Context;
+use crate::event_id::event_id;
 use crate::kind::{AggregateKey, AnyLoaded};
 use crate::observe;
 use domain::{Aggregate, EncodeError};
@@ -45,7 +45,8 @@ impl<E> From<EncodeError> for Undecided<E> {
 /// A decision function reads aggregates with [`States::get`] and adds events to them with [`States::append`]. It is pure: it
 /// is called again, on other states, when an aggregate that it asked for has been loaded and when another command was
 /// faster. The aggregates that it asked for in its last call are those that the append rests on, so that the set may depend
-/// on the states.
+/// on the states. All aggregates that a function asks for before it returns are loaded at once, so that it should ask for
+/// those that it needs in any case before it looks at the first.
 pub struct States<'a> {
     context: &'a Context,
     loaded: &'a BTreeMap<AggregateKey, AnyLoaded>,

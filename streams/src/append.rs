@@ -167,9 +167,9 @@ impl Append {
     pub(crate) fn only_creates_its_target(&self) -> bool {
         let mut streams = self.streams.iter();
         !self.may_change_others
-            && streams.next().is_some_and(|target| {
-                target.expected == Expected::Exact(Version::ZERO) && !target.events.is_empty()
-            })
+            && streams
+                .next()
+                .is_some_and(|target| target.expected == Expected::Exact(Version::ZERO) && !target.events.is_empty())
             && streams.all(|other| other.events.is_empty())
     }
 

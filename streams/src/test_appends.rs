@@ -16,7 +16,13 @@ pub(crate) fn append(command: u128, streams: Vec<StreamAppend>) -> Append {
         causation_id: None,
         traceparent: None,
     };
-    Append { tenant: TenantId::from_stored("default".to_owned()), metadata, request: None, streams, may_change_others: false }
+    Append {
+        tenant: TenantId::from_stored("default".to_owned()),
+        metadata,
+        request: None,
+        streams,
+        may_change_others: false,
+    }
 }
 
 /// A number of events for a stream.

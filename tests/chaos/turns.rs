@@ -178,7 +178,13 @@ fn append(category: &'static str, id: Uuid, name: &'static str, payload: &str, c
     };
     let event = NewEvent { event_id: Uuid::now_v7(), name, schema_version: 1, payload: payload.to_owned() };
     let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
-    Append { tenant: "default".parse().unwrap(), metadata, request: None, streams: vec![stream], may_change_others: false }
+    Append {
+        tenant: "default".parse().unwrap(),
+        metadata,
+        request: None,
+        streams: vec![stream],
+        may_change_others: false,
+    }
 }
 
 // --- in the test process ---

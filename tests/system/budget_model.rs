@@ -310,7 +310,15 @@ impl Tenant {
             traceparent: None,
         };
         let stream = StreamAppend { category: category.into(), id, expected: Expected::Any, events: vec![event] };
-        log.append(Append { tenant: self.id.clone(), metadata, request: None, streams: vec![stream], may_change_others: false }).await.unwrap();
+        log.append(Append {
+            tenant: self.id.clone(),
+            metadata,
+            request: None,
+            streams: vec![stream],
+            may_change_others: false,
+        })
+        .await
+        .unwrap();
     }
 
     /// The crossings that the read model has recorded.

@@ -409,9 +409,7 @@ async fn the_checker_finds_executors_that_compare_no_versions_or_acknowledge_ear
                 let (id, transfer) = (Uuid::new_v4(), random_transfer(&mut rng));
                 history.transfers.insert(id, transfer.clone());
                 let commands = processes[n % 2].clone();
-                clients.push(tokio::spawn(
-                    async move { (id, execute_wrongly(&commands, fault, id, &transfer).await) },
-                ));
+                clients.push(tokio::spawn(async move { (id, execute_wrongly(&commands, fault, id, &transfer).await) }));
                 if n % 10 == 0 {
                     set_switch(&processes[0], true).await;
                     set_switch(&processes[0], false).await;
@@ -450,9 +448,11 @@ async fn a_refusal_rests_on_states_of_one_moment() {
         })
         .collect();
     let audit = |states: &mut States| {
-        let mut total = states.get::<Account>(FEES)?.balance;
-        for id in 0..ACCOUNTS {
-            total += states.get::<Account>(Uuid::from_u128(id))?.balance;
+        let accounts = (0..ACCOUNTS).map(Uuid::from_u128).chain([FEES]);
+        let accounts: Vec<_> = accounts.map(|id| states.get::<Account>(id)).collect();
+        let mut total = 0;
+        for account in accounts {
+            total += account?.balance;
         }
         let is_whole = total == OPENING_BALANCE * i64::try_from(ACCOUNTS).unwrap();
         if is_whole { Ok(()) } else { Err(Undecided::Rejected(Refused::Torn)) }

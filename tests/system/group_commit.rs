@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use streams::{
-    AppendError, Appended, AppenderLimits, Chain, Chains, Expected, Log, LogConfig, Position, ReadFilter, RecordedEvent,
-    StreamKey, Version,
+    AppendError, Appended, AppenderLimits, Chain, Chains, Expected, Log, LogConfig, Position, ReadFilter,
+    RecordedEvent, StreamKey, Version,
 };
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, append, append_all, at, name, stream, tenant};
 use uuid::Uuid;
@@ -79,7 +79,8 @@ async fn an_append_chained_to_a_failed_append_is_not_written() {
         if chained {
             assert!(matches!(second, Err(AppendError::ChainAborted)), "{second:?}");
             assert!(chain.is_aborted());
-            let late = first_log.submit(append(vec![stream(id, version(1), 1)]), in_chain(&chain)).unwrap().result().await;
+            let late =
+                first_log.submit(append(vec![stream(id, version(1), 1)]), in_chain(&chain)).unwrap().result().await;
             assert!(matches!(late, Err(AppendError::ChainAborted)), "{late:?}");
         } else {
             // Control: without a chain, the second append is accepted.

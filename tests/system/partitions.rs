@@ -238,7 +238,9 @@ async fn pages_are_bounded_in_bytes_and_miss_no_event() {
     for version in 0..25 {
         let expected = Expected::Exact(Version::from(version));
         let streams = vec![StreamAppend { category: "task".into(), id, expected, events: vec![large()] }];
-        log.append(Append { tenant: tenant(), metadata: metadata(), request: None, streams, may_change_others: false }).await.unwrap();
+        log.append(Append { tenant: tenant(), metadata: metadata(), request: None, streams, may_change_others: false })
+            .await
+            .unwrap();
         log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
     }
     let key = StreamKey { tenant: tenant(), category: "task".into(), id };

@@ -43,9 +43,15 @@ async fn grow(log: &Log, id: Uuid, from: usize, events: usize) {
             NewEvent::encode(Uuid::new_v4(), &event).unwrap()
         });
         let stream = StreamAppend { category: "task".into(), id, expected: Expected::Any, events: events.collect() };
-        log.append(Append { tenant: tenant(), metadata: metadata(), request: None, streams: vec![stream], may_change_others: false })
-            .await
-            .unwrap();
+        log.append(Append {
+            tenant: tenant(),
+            metadata: metadata(),
+            request: None,
+            streams: vec![stream],
+            may_change_others: false,
+        })
+        .await
+        .unwrap();
     }
 }
 

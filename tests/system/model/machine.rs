@@ -310,7 +310,13 @@ impl<'a> Machine<'a> {
         };
         let tenant = self.tenants[plan.tenant].clone();
         let request = Some(RequestHash::of(command_id.as_bytes()));
-        Append { tenant, metadata, request, streams: plan.entries.iter().map(entry).collect(), may_change_others: false }
+        Append {
+            tenant,
+            metadata,
+            request,
+            streams: plan.entries.iter().map(entry).collect(),
+            may_change_others: false,
+        }
     }
 
     fn filter(&self, filter: &Filter) -> ReadFilter {
