@@ -30,7 +30,7 @@ const MAX_AWAITED_ATTEMPTS: u32 = 5;
 
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {
-    /// The connections for the read models.
+    /// The connection pool of the database, which the log, the read models and the jobs share.
     pub pool: PgPool,
     /// The log.
     pub log: Log,

@@ -52,7 +52,7 @@ pub(crate) trait Kind: Send + Sync {
     fn restores_from_last_event(&self) -> bool;
     /// The state after some events.
     fn fold(&self, state: AnyState, events: &[RecordedEvent]) -> Result<AnyState, DecodeError>;
-    /// The state as the text of a snapshot.
+    /// Serializes a state as JSON, the text of a snapshot.
     fn encode(&self, state: &AnyState) -> Result<String, serde_json::Error>;
     /// The state of a snapshot; none if the text is damaged.
     fn decode(&self, text: &str) -> Option<AnyState>;

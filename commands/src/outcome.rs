@@ -39,8 +39,8 @@ pub(crate) struct Executed {
 }
 
 impl Executed {
-    /// The result of a command that appends nothing: the result of its first execution if it has a receipt, else the
-    /// rejection, else that the aggregate already has the requested state.
+    /// The result of a command that appends nothing. With a receipt it is a duplicate, and has the position of the first
+    /// execution. Without one it is rejected, or, if there is no rejection, the aggregate already has the requested state.
     ///
     /// # Errors
     /// [`Error::CommandIdReused`] if the receipt is for a different request, else `rejection` if there is no receipt.

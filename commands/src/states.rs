@@ -99,7 +99,7 @@ impl<'a> States<'a> {
         Ok(self.member(&key)?.after.typed().state)
     }
 
-    /// Adds events to an aggregate.
+    /// Adds events to an aggregate, which are appended to its stream if the decision is committed.
     ///
     /// # Errors
     /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Encode`] if an event cannot be written as
@@ -123,7 +123,7 @@ impl<'a> States<'a> {
         Ok(())
     }
 
-    /// The member for an aggregate, which the decision rests on from now on.
+    /// Returns the entry of an aggregate and makes the decision depend on its version.
     pub(crate) fn member(&mut self, key: &AggregateKey) -> Result<&mut Member, NotLoaded> {
         if !self.members.contains_key(key) {
             let Some(loaded) = self.loaded.get(key) else {

@@ -49,7 +49,7 @@ impl ImportCounts {
 
 /// The progress of an import, as its callback gets it.
 pub enum Progress<'a> {
-    /// The counts have changed.
+    /// The counts so far, which have changed.
     Counted(&'a ImportCounts),
     /// A record was refused; the number is its place among the refused records of the input, from 1.
     Refused {

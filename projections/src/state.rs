@@ -23,7 +23,8 @@ impl StateTopic {
     }
 }
 
-/// A schema in which every field is required, null if it has no value, and no other fields are allowed.
+/// Generates the JSON Schema of a row type: every field is required, and null if it has no value; no other fields are
+/// allowed.
 fn schema<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();

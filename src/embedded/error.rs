@@ -196,7 +196,7 @@ pub enum EmbeddedError {
     Command {
         /// The program.
         program: String,
-        /// The error of the system.
+        /// The error that the operating system returned.
         source: io::Error,
     },
 
@@ -207,7 +207,7 @@ pub enum EmbeddedError {
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The error of the system.
+        /// The error that the operating system returned.
         source: io::Error,
     },
 

@@ -126,7 +126,7 @@ impl Embedded {
         }
     }
 
-    /// Starts a supervisor of the server.
+    /// Starts a thread that restarts the server when it ends unexpectedly.
     ///
     /// # Errors
     /// If its thread cannot be created.

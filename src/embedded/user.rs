@@ -12,7 +12,7 @@ use super::error::EmbeddedError;
 /// The users that root runs PostgreSQL as, in order of preference.
 const USERS_FOR_ROOT: [&str; 2] = ["postgres", "nobody"];
 
-/// The user that runs initdb, pg_ctl and with it the server.
+/// The operating-system user that runs `initdb`, `pg_ctl` and the PostgreSQL server.
 #[derive(Debug)]
 pub(super) enum ServerUser {
     /// The caller, which is not root.

@@ -110,7 +110,7 @@ pub enum InvalidAppend {
     /// An event is larger than Kafka accepts.
     #[error("an event has {bytes} bytes, the limit is {limit_bytes}")]
     EventTooLarge {
-        /// The size of payload and metadata together.
+        /// The size of payload and metadata together, in bytes.
         bytes: usize,
         /// The limit.
         limit_bytes: usize,
@@ -118,7 +118,7 @@ pub enum InvalidAppend {
     /// The events are too large together.
     #[error("the append has {bytes} bytes, the limit is {limit_bytes}")]
     AppendTooLarge {
-        /// The size of all payloads and metadata.
+        /// The size of all payloads and metadata in bytes.
         bytes: usize,
         /// The limit.
         limit_bytes: usize,

@@ -101,7 +101,7 @@ impl Reader {
         Ok(page)
     }
 
-    /// A page of the events of a stream after a version.
+    /// Reads a page of the events of a stream whose versions are greater than `after`.
     pub(crate) async fn stream(&self, key: &StreamKey, after: Version, limit: PageLimit) -> Result<Page, ReadError> {
         let (page, lacks_archived) = table::stream(&self.pool, key, after, limit).await?;
         if !lacks_archived {

@@ -338,7 +338,8 @@ impl Table {
         Self { rows: Vec::new() }
     }
 
-    /// Whether the variable `CASE` selects a case: those that contain it are, or all if it is not set.
+    /// Whether the environment variable `CASE` selects a case: the name of the case must contain its value. Without the
+    /// variable, all cases are selected.
     pub fn wants(case: &str) -> bool {
         case.contains(&std::env::var("CASE").unwrap_or_default())
     }

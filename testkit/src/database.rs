@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// The database of one test. It stays until the cluster of the test run is removed.
 pub struct TestDatabase {
-    /// Its URL, with all rights.
+    /// The connection URL, with the privileges of the owner of the database.
     pub url: String,
     /// Connections with the rights of the application.
     pub pool: PgPool,
@@ -111,7 +111,7 @@ impl TestDatabase {
         database
     }
 
-    /// Connects to an existing database on another server. It is not verified at the end.
+    /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
         let pool = connect(&Secret::from(url.clone()), 8).await.unwrap();
         Self { url, pool, is_verified: false }
@@ -170,7 +170,7 @@ impl AppendBlock {
         sqlx::query_scalar::<_, i64>(terminate).fetch_one(&mut self.holder).await.unwrap();
     }
 
-    /// Lets appends pass again.
+    /// Unblocks appends. Terminates all other connections first, so that none still waits.
     pub async fn release(mut self) {
         self.terminate_other_connections().await;
         let release = "drop trigger block on apex.head; drop function apex.block()";

@@ -158,7 +158,7 @@ impl Server {
         (status.code(), self.stderr.await.unwrap())
     }
 
-    /// Sends SIGKILL, and waits for the end of the process.
+    /// Sends SIGKILL, and waits until the process has exited.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }

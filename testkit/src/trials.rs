@@ -5,7 +5,7 @@ use libtest_mimic::{Arguments, Conclusion, Trial};
 /// Test functions by name, as the macro [`trials!`](crate::trials!) lists them.
 pub type Trials = &'static [(&'static str, fn())];
 
-/// Lists functions as tests under their own names.
+/// Lists test functions for [`run_trials`](crate::run_trials); each test has the name of its function.
 #[macro_export]
 macro_rules! trials {
     ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name as fn())),+] };

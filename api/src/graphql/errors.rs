@@ -57,7 +57,7 @@ pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Error {
     coded("INTERNAL", "internal error; the server log has the details")
 }
 
-/// Logs that the database is not reachable.
+/// Logs that the database is not reachable, and creates the error `UNAVAILABLE`.
 fn unavailable(error: &(dyn StdError + 'static)) -> Error {
     tracing::warn!(error, "a request failed because the database is not reachable");
     coded("UNAVAILABLE", "the database is not reachable; retry")

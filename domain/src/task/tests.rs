@@ -63,7 +63,8 @@ fn a_task_is_started_once() {
         .then_rejected(TaskError::AlreadyStarted);
 }
 
-/// A result, error or reason is never dropped because the task has ended already.
+/// A command with a different result, error or reason is rejected: if it succeeded without an event, the text would be
+/// lost.
 #[test]
 fn ending_again_with_a_different_result_error_or_reason_is_rejected() {
     let other = || Some(body("other"));

@@ -44,7 +44,7 @@ struct Line<'a> {
     uuid: Option<String>,
     timestamp: Option<String>,
     message: Option<Message>,
-    /// US dollars; clients of early 2025 wrote it.
+    /// The cost in US dollars. Only clients of early 2025 wrote it.
     #[serde(borrow, rename = "costUSD")]
     cost_usd: Option<&'a RawValue>,
 }

@@ -69,7 +69,7 @@ impl Fold {
         Ok(())
     }
 
-    /// Changes the spending of months of a budget.
+    /// Adds amounts to the spending of a budget, by month, and records the thresholds that are crossed.
     async fn spend(
         &mut self,
         connection: &mut PgConnection,

@@ -16,8 +16,8 @@ use streams::{Log, Position, RecordedEvent};
 
 /// How long a switch waits for the transaction of the live worker.
 const CHECKPOINT_LOCK_TIMEOUT: &str = "10s";
-/// How long a switch waits for a table, and so blocks queries on it. With several tables it stays below PostgreSQL's
-/// `deadlock_timeout` of one second.
+/// The lock timeout of a switch for each table; later queries on the table wait as long. Even the sum over all tables of
+/// a projection is below PostgreSQL's `deadlock_timeout` of one second.
 const TABLE_LOCK_TIMEOUT: &str = "150ms";
 /// The maximum number of attempts to lock what a comparison or a switch needs, and the pause between two attempts.
 const MAX_ATTEMPTS: u32 = 200;

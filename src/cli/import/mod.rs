@@ -61,7 +61,7 @@ pub(super) struct Import {
     output: ListFormat,
 }
 
-/// [`Format`] as an argument.
+/// A [`Format`] as the value of a command-line argument.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FormatArg {
     /// Azure's public traces of LLM inference: CSV with time, context tokens and generated tokens

@@ -145,7 +145,8 @@ impl ProjectionMutation {
     }
 }
 
-/// Runs work to its end even if the request is cancelled or times out, because repeating it is expensive.
+/// Runs work to completion in a task of its own, even if the request is cancelled or times out, because repeating the
+/// work is expensive.
 async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, RebuildError>> + Send + 'static,
 ) -> Result<T> {
