@@ -12,7 +12,7 @@
     reason = "a benchmark that cannot continue has failed"
 )]
 
-use commands::{Commands, CommandsConfig, Context, OutcomeKind, Undecided};
+use commands::{Commands, CommandsConfig, OutcomeKind, Undecided};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
 use domain::{AgentId, Aggregate, Labels, Name};
@@ -67,7 +67,7 @@ struct RunningTasks {
 impl RunningTasks {
     async fn new(bench: &Bench, count: usize) -> Self {
         let commands = Commands::new(bench.log.clone(), CommandsConfig::default());
-        let context = || Context::new(tenant(), "bench", Uuid::now_v7());
+        let context = || testkit::context(tenant(), "bench", Uuid::now_v7());
         let at = chrono::Utc::now();
         let agent = Uuid::now_v7();
         let name = || Name::new("hot").unwrap();
@@ -98,7 +98,7 @@ async fn hot_streams(bench: &Bench, in_flight: usize, hot: usize) -> f64 {
         .rate(in_flight, move |_| {
             let running = running.clone();
             async move {
-                let context = Context::new(tenant(), "bench", Uuid::now_v7());
+                let context = testkit::context(tenant(), "bench", Uuid::now_v7());
                 let command = progress();
                 let decided = running.commands.decide::<Task, TaskError>(&context, running.tasks[0], |states| {
                     let tasks: Vec<_> = running.tasks.iter().map(|task| (*task, states.get::<Task>(*task))).collect();
@@ -122,7 +122,7 @@ async fn common_stream(bench: &Bench, in_flight: usize, is_read: bool) -> f64 {
         .rate(in_flight, move |client| {
             let running = running.clone();
             async move {
-                let context = Context::new(tenant(), "bench", Uuid::now_v7());
+                let context = testkit::context(tenant(), "bench", Uuid::now_v7());
                 let command = progress();
                 let task = running.tasks[client];
                 let decided = running.commands.decide_on::<Task, TaskError>(&context, task, |task, mut others| {

@@ -89,12 +89,16 @@ async fn scan(bench: &Bench) -> f64 {
 async fn rebuild(bench: &Bench, names: &[&str]) -> f64 {
     let models: Vec<_> = projections::all().into_iter().filter(|model| names.contains(&model.name())).collect();
     for model in &models {
-        drop_version(&bench.pool, *model, InactiveVersion::Next).await.unwrap();
+        drop_version(&testkit::access(), &bench.pool, *model, InactiveVersion::Next).await.unwrap();
     }
     let started = Instant::now();
-    let position = build(&bench.pool, &bench.log, &models, REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
+    let position =
+        build(&testkit::access(), &bench.pool, &bench.log, &models, REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
     let rate = position.get() as f64 / started.elapsed().as_secs_f64();
-    let parked = projections::parked_events(&bench.pool, None, None, 1).await.unwrap();
+    let parked =
+        projections::parked_events(&bench.pool, projections::TenantSelection::All(&testkit::access()), None, 1)
+            .await
+            .unwrap();
     assert!(parked.is_empty(), "{parked:?}");
     rate
 }

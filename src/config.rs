@@ -17,6 +17,18 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Whether a guess equals the secret, without white space around it. The comparison takes the same time wherever the
+    /// two differ. An empty secret equals no guess.
+    #[must_use]
+    pub fn matches(&self, guess: &str) -> bool {
+        let (secret, guess) = (self.0.trim().as_bytes(), guess.as_bytes());
+        let mut difference = u8::from(secret.len() != guess.len());
+        for (index, byte) in guess.iter().enumerate() {
+            difference |= byte ^ secret.get(index).copied().unwrap_or(0);
+        }
+        !secret.is_empty() && std::hint::black_box(difference) == 0
+    }
 }
 
 impl From<String> for Secret {
@@ -190,6 +202,17 @@ pub struct Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_matches_only_itself_and_is_never_in_debug_output() {
+        let secret = Secret::from("tea".to_owned());
+        assert!(secret.matches("tea"));
+        for guess in ["", "te", "teas", "tea ", "TEA", "sea"] {
+            assert!(!secret.matches(guess), "{guess:?}");
+        }
+        assert!(!Secret::from(String::new()).matches(""));
+        assert!(!format!("{secret:?}").contains("tea"));
+    }
 
     #[test]
     fn localhost_is_accepted_and_other_host_names_are_errors() {

@@ -15,3 +15,4 @@ pub mod readiness;
 pub mod rooms;
 pub mod simulation;
 pub mod telemetry;
+pub mod tokens;

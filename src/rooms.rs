@@ -2,8 +2,7 @@
 
 use crate::database::Database;
 use anyhow::Context as _;
-use commands::{Commands, CommandsConfig};
-use domain::TenantId;
+use commands::{Commands, CommandsConfig, Component, Principal};
 use policies::{
     BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
 };
@@ -38,8 +37,8 @@ pub struct Rooms {
     pub commands: Commands,
     /// The jobs of the policies.
     pub jobs: Jobs,
-    /// The tenant whose data this process reads and writes.
-    pub tenant: TenantId,
+    /// Whom this process works for: the operator who started it, in a tenant.
+    pub principal: Arc<Principal>,
     shutdown: CancellationToken,
     workers: JoinSet<anyhow::Result<()>>,
 }
@@ -49,20 +48,20 @@ impl Rooms {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub async fn open(database: &Database, tenant: TenantId) -> anyhow::Result<Self> {
+    pub async fn open(database: &Database, principal: Arc<Principal>) -> anyhow::Result<Self> {
         let config = LogConfig { archive: database.archive.clone(), ..LogConfig::default() };
-        Self::with(database.pool.clone(), tenant, config).await
+        Self::with(database.pool.clone(), principal, config).await
     }
 
     /// As [`Rooms::open`], with a pool and without an archive.
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub async fn on(pool: PgPool, tenant: TenantId) -> anyhow::Result<Self> {
-        Self::with(pool, tenant, LogConfig::default()).await
+    pub async fn on(pool: PgPool, principal: impl Into<Arc<Principal>>) -> anyhow::Result<Self> {
+        Self::with(pool, principal.into(), LogConfig::default()).await
     }
 
-    async fn with(pool: PgPool, tenant: TenantId, config: LogConfig) -> anyhow::Result<Self> {
+    async fn with(pool: PgPool, principal: Arc<Principal>, config: LogConfig) -> anyhow::Result<Self> {
         let log = Log::open(pool.clone(), config).await.context("the log cannot be opened")?;
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
         // The other half is for queries and for the workers, each of which uses at most one connection.
@@ -70,7 +69,7 @@ impl Rooms {
         let commands = Commands::new(log.clone(), config);
         let shutdown = CancellationToken::new();
         let jobs = Jobs::new(pool.clone());
-        let mut rooms = Self { pool, log, commands, jobs, tenant, shutdown, workers: JoinSet::new() };
+        let mut rooms = Self { pool, log, commands, jobs, principal, shutdown, workers: JoinSet::new() };
         let (tail, stop) = (rooms.log.tail().clone(), rooms.stop_signal());
         rooms.spawn("tail", async move {
             tail.run(stop).await;
@@ -84,6 +83,12 @@ impl Rooms {
             }
         });
         Ok(rooms)
+    }
+
+    /// A component of Apex, in the tenant that this process works in.
+    #[must_use]
+    pub fn component(&self, component: Component) -> Principal {
+        Principal::component(self.principal.tenant().clone(), component)
     }
 
     /// Starts the workers of all projections, the policies, and the runner of their jobs.

@@ -3,7 +3,7 @@
 //! It executes the same commands as real agents.
 
 use chrono::Utc;
-use commands::{Commands, Context};
+use commands::{Commands, Component, Context, Principal};
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::call::{CallFacts, CallKind};
 use domain::memory::{Memory, MemoryCommand, Realm};
@@ -15,6 +15,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::{SeedableRng, seq::IndexedRandom};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -41,7 +42,7 @@ const CALLS_PER_TASK: u32 = 12;
 /// A simulated fleet.
 pub struct Simulation {
     commands: Commands,
-    tenant: TenantId,
+    principal: Arc<Principal>,
     agents: Vec<AgentId>,
     calls_per_second: f64,
 }
@@ -58,7 +59,8 @@ impl Simulation {
     #[must_use]
     pub fn new(commands: Commands, tenant: TenantId, agents: u32, calls_per_second: f64) -> Self {
         let agents = (1..=agents).map(|n| derived_id(&["simulation", "agent", &n.to_string()]).into()).collect();
-        Self { commands, tenant, agents, calls_per_second }
+        let principal = Arc::new(Principal::component(tenant, Component::Simulation));
+        Self { commands, principal, agents, calls_per_second }
     }
 
     /// Runs until `shutdown` completes.
@@ -68,7 +70,11 @@ impl Simulation {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut random = StdRng::from_os_rng();
-        let prices = prices::load_or_init(&self.commands, &self.tenant).await?;
+        let prices = prices::load_or_init(
+            &self.commands,
+            &Principal::component(self.principal.tenant().clone(), Component::Apex),
+        )
+        .await?;
         self.register().await?;
         let mut fleet: Vec<_> = self.agents.iter().map(|&agent_id| Worker { agent_id, task: None }).collect();
         let mut ticks = interval(Duration::from_secs_f64(1.0 / self.calls_per_second));
@@ -86,7 +92,7 @@ impl Simulation {
     }
 
     fn context(&self) -> Context {
-        Context::new(self.tenant.clone(), "simulation", Uuid::now_v7())
+        Context::new(self.principal.clone(), Uuid::now_v7())
     }
 
     async fn register(&self) -> anyhow::Result<()> {

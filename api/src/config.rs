@@ -1,69 +1,19 @@
-//! Settings of the API: the tenant, the tokens, and the limits.
+//! Settings of the API.
 
-use domain::TenantId;
-use std::fmt;
 use std::time::Duration;
-
-/// A secret that never appears in logs, errors or `Debug` output.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    #[must_use]
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// Whether a guess equals the secret. The comparison takes the same time wherever the two differ. An empty secret equals
-    /// no guess.
-    #[must_use]
-    pub fn matches(&self, guess: &str) -> bool {
-        let (secret, guess) = (self.0.as_bytes(), guess.as_bytes());
-        let mut difference = u8::from(secret.len() != guess.len());
-        for (index, byte) in guess.iter().enumerate() {
-            difference |= byte ^ secret.get(index).copied().unwrap_or(0);
-        }
-        !self.0.is_empty() && std::hint::black_box(difference) == 0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// The tenant whose data is served.
-    pub tenant: TenantId,
-    /// The bearer token that requests need. Without one, every client that reaches the port is admitted.
-    pub token: Option<Secret>,
-    /// The bearer token of operators, which also admits to everything that `token` does. Without one, every client that is
-    /// admitted is an operator.
-    pub operator_token: Option<Secret>,
-    /// A bearer token that admits to `/metrics` only, for monitoring systems. The other tokens admit to it, too.
-    pub metrics_token: Option<Secret>,
     /// Whether `/graphiql` is served.
     pub graphiql: bool,
     /// The limits on requests, connections and responses.
     pub limits: Limits,
 }
 
-impl ApiConfig {
-    /// Admits every client that reaches the port, with the default limits.
-    #[must_use]
-    pub fn new(tenant: TenantId) -> Self {
-        Self {
-            tenant,
-            token: None,
-            operator_token: None,
-            metrics_token: None,
-            graphiql: true,
-            limits: Limits::default(),
-        }
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { graphiql: true, limits: Limits::default() }
     }
 }
 
@@ -155,20 +105,5 @@ impl Default for Limits {
             subscription_page_bytes: 256 * 1024,
             shutdown_timeout: Duration::from_secs(10),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_matches_only_itself_and_is_never_in_debug_output() {
-        let secret = Secret::new("tea");
-        assert!(secret.matches("tea"));
-        for guess in ["", "te", "teas", "tea ", "TEA", "sea"] {
-            assert!(!secret.matches(guess), "{guess:?}");
-        }
-        assert!(!format!("{secret:?}").contains("tea"));
     }
 }

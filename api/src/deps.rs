@@ -1,5 +1,6 @@
 //! What the API needs from the process that runs it.
 
+use crate::authenticator::Authenticator;
 use crate::ready::ReadyChecks;
 use commands::Commands;
 use projections::Pool;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 pub struct Deps {
     /// Executes commands, and gives access to the event log.
     pub commands: Commands,
+    /// Makes the principals of requests.
+    pub authenticator: Arc<dyn Authenticator>,
     /// The connection pool of the read models.
     pub pool: Pool,
     /// Renders the metrics of the process in the text format of Prometheus.

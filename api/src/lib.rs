@@ -4,7 +4,7 @@
 //! graphql-transport-ws and graphql-sse are implemented here to the letter of their specifications, over the executor of
 //! `async-graphql`. Deliberately absent: batched requests, persisted queries, uploads, and SQL.
 
-mod caller;
+mod authenticator;
 mod config;
 mod deps;
 mod document;
@@ -13,9 +13,11 @@ mod http;
 mod limits;
 mod ready;
 mod request_error;
+mod requester;
 
-pub use config::{ApiConfig, Limits, Secret};
+pub use authenticator::{Authenticator, Endpoint, Presented, Unauthenticated};
+pub use config::{ApiConfig, Limits};
 pub use deps::Deps;
 pub use graphql::schema_sdl;
-pub use http::{register_metrics, router, serve};
+pub use http::{ROUTES, RouteAccess, register_metrics, router, serve};
 pub use ready::{ReadyCheck, ReadyChecks};

@@ -25,7 +25,7 @@ pub(crate) fn build_append(
         if key == target { streams.push_front(stream) } else { streams.push_back(stream) }
     }
     Append {
-        tenant: context.tenant.clone(),
+        tenant: context.principal.tenant().clone(),
         metadata: context.metadata(),
         request: context.request,
         streams: streams.into(),
@@ -37,6 +37,7 @@ pub(crate) fn build_append(
 mod tests {
     use super::*;
     use crate::event_id::event_id;
+    use crate::principal::Principal;
     use crate::states::States;
     use domain::Aggregate;
     use domain::agent::{Agent, AgentCommand};
@@ -46,9 +47,9 @@ mod tests {
 
     #[test]
     fn an_append_expects_the_versions_decided_on_and_begins_with_its_target() {
-        let context = Context::new("default".parse().unwrap(), "ada", Uuid::from_u128(9));
-        let key = |id| AggregateKey::of::<Agent>(&context.tenant, Uuid::from_u128(id));
-        let task = AggregateKey::of::<Task>(&context.tenant, Uuid::from_u128(1));
+        let context = Context::new(Principal::command_line("default".parse().unwrap()), Uuid::from_u128(9));
+        let key = |id| AggregateKey::of::<Agent>(context.principal.tenant(), Uuid::from_u128(id));
+        let task = AggregateKey::of::<Task>(context.principal.tenant(), Uuid::from_u128(1));
         let loaded = [(key(1), 7), (key(2), 5), (task.clone(), 3)].map(|(key, version)| {
             (key.clone(), crate::kind::AnyLoaded { version: Version::from(version), ..key.initial() })
         });

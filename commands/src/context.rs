@@ -1,32 +1,17 @@
-//! Who gives a command, under which id, and for which tenant.
+//! Who gives a command, and under which id.
 
-use domain::TenantId;
+use crate::principal::Principal;
 use opentelemetry::trace::TraceContextExt;
+use std::sync::Arc;
 use streams::{Metadata, RequestHash, Version};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
-/// Actor names that only this program itself uses.
-const RESERVED_ACTORS: [&str; 3] = ["apex", "demo", "simulation"];
-/// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`. Those without a component
-/// are reserved for later.
-const RESERVED_ACTOR_PREFIXES: [&str; 4] = ["apex:", "import:", "policy:", "system:"];
-
-/// Whether an actor name is reserved for this program. No caller may use it: otherwise the log would attribute the
-/// caller's command to a component such as a policy.
-#[must_use]
-pub fn is_reserved_actor(name: &str) -> bool {
-    let name = name.trim().to_ascii_lowercase();
-    RESERVED_ACTORS.contains(&name.as_str()) || RESERVED_ACTOR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// The tenant, actor and ids that a command is executed with.
+/// The principal and the ids that a command is executed with.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The tenant whose streams the command changes.
-    pub tenant: TenantId,
-    /// The person, agent or policy that gives the command.
-    pub actor: String,
+    /// Who gives the command, in the tenant whose streams it changes.
+    pub principal: Arc<Principal>,
     /// The id of the command; the same for each retry.
     pub command_id: Uuid,
     /// The id shared by all commands and events of one larger operation; the command id if there is none.
@@ -42,10 +27,9 @@ pub struct Context {
 impl Context {
     /// A command on its own: its correlation id is the command id, and nothing caused it.
     #[must_use]
-    pub fn new(tenant: TenantId, actor: impl Into<String>, command_id: Uuid) -> Self {
+    pub fn new(principal: impl Into<Arc<Principal>>, command_id: Uuid) -> Self {
         Self {
-            tenant,
-            actor: actor.into(),
+            principal: principal.into(),
             command_id,
             correlation_id: command_id,
             causation_id: None,
@@ -56,7 +40,7 @@ impl Context {
 
     pub(crate) fn metadata(&self) -> Metadata {
         Metadata {
-            actor: self.actor.clone(),
+            actor: self.principal.actor(),
             command_id: self.command_id,
             correlation_id: self.correlation_id,
             causation_id: self.causation_id,

@@ -1,12 +1,16 @@
 //! Why a command was not executed.
 
 use crate::loader::LoadError;
+use domain::permissions::Forbidden;
 use streams::{AppendError, ReadError, Version};
 use thiserror::Error;
 
 /// Why a command was not executed. `E` is the aggregate's own rejection.
 #[derive(Debug, Error)]
 pub enum Error<E: std::error::Error + 'static> {
+    /// The principal may not give the command, or may not read. Nothing was written.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// The aggregate rejects the command. Nothing was written, and a retry will not help.
     #[error(transparent)]
     Rejected(E),
@@ -55,7 +59,8 @@ impl<E: std::error::Error + 'static> Error<E> {
             Self::Contended => true,
             Self::Append(error) => error.is_retryable(),
             Self::Load(error) => error.is_retryable(),
-            Self::Rejected(_)
+            Self::Forbidden(_)
+            | Self::Rejected(_)
             | Self::WrongVersion { .. }
             | Self::TooManyAggregates { .. }
             | Self::CommandIdReused
@@ -96,6 +101,7 @@ impl Error<Rejection> {
                 Ok(error) => Error::Rejected(*error),
                 Err(_) => unreachable!("a decision is rejected with its own type of rejection"),
             },
+            Self::Forbidden(error) => Error::Forbidden(error),
             Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
             Self::CommandIdReused => Error::CommandIdReused,
             Self::Contended => Error::Contended,

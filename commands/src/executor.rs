@@ -8,9 +8,11 @@ use crate::kind::AggregateKey;
 use crate::loaded::{AsOf, Loaded};
 use crate::loader::Loader;
 use crate::outcome::Outcome;
+use crate::principal::Principal;
 use crate::snapshots::Snapshots;
 use crate::states::{OtherStates, States, Undecided};
-use domain::{Aggregate, TenantId};
+use domain::Aggregate;
+use domain::permissions::{ReadData, SendCommand};
 use std::sync::Arc;
 use std::time::Duration;
 use streams::Log;
@@ -84,29 +86,33 @@ impl Commands {
     /// The aggregate as it is now.
     ///
     /// # Errors
-    /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
-    pub async fn load<A: Aggregate>(&self, tenant: &TenantId, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
-        Ok(Arc::new(self.attempts.loader.load(&AggregateKey::of::<A>(tenant, id)).await?.typed()))
+    /// [`Error::Forbidden`] if the principal may not read, [`Error::Load`] if the log cannot be read, and
+    /// [`Error::Decode`] if an event of the stream cannot be decoded.
+    pub async fn load<A: Aggregate>(&self, principal: &Principal, id: Uuid) -> Result<Arc<Loaded<A>>, Error<A::Error>> {
+        let access = principal.authorise_on::<ReadData>(A::CATEGORY, id)?;
+        Ok(Arc::new(self.attempts.loader.load(&AggregateKey::of::<A>(access.tenant(), id)).await?.typed()))
     }
 
     /// The aggregate as it was at a point in the log or in time.
     ///
     /// # Errors
-    /// [`Error::Load`] if the log cannot be read, [`Error::Decode`] if an event of the stream cannot be decoded.
+    /// [`Error::Forbidden`] if the principal may not read, [`Error::Load`] if the log cannot be read, and
+    /// [`Error::Decode`] if an event of the stream cannot be decoded.
     pub async fn load_as_of<A: Aggregate>(
         &self,
-        tenant: &TenantId,
+        principal: &Principal,
         id: Uuid,
         as_of: AsOf,
     ) -> Result<Loaded<A>, Error<A::Error>> {
-        Ok(self.attempts.loader.load_as_of(&AggregateKey::of::<A>(tenant, id), as_of).await?.typed())
+        let access = principal.authorise_on::<ReadData>(A::CATEGORY, id)?;
+        Ok(self.attempts.loader.load_as_of(&AggregateKey::of::<A>(access.tenant(), id), as_of).await?.typed())
     }
 
     /// Executes a command.
     ///
     /// # Errors
-    /// [`Error::Rejected`] if the aggregate rejects the command; else the [`Error`] that says why it was not executed.
-    /// Nothing was written, unless it is [`streams::AppendError::Indeterminate`].
+    /// [`Error::Forbidden`] if the principal may not give the command, [`Error::Rejected`] if the aggregate rejects it;
+    /// else the [`Error`] that says why it was not executed. Nothing was written, unless it is [`streams::AppendError::Indeterminate`].
     pub async fn execute<A: Aggregate>(
         &self,
         context: &Context,
@@ -158,7 +164,7 @@ impl Commands {
         target: Uuid,
         decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
-        let key = AggregateKey::of::<A>(&context.tenant, target);
+        let key = AggregateKey::of::<A>(context.principal.tenant(), target);
         self.run(Execution {
             context,
             target: key,
@@ -181,7 +187,7 @@ impl Commands {
             let events = decide(&target, OtherStates(states))?;
             states.append::<A, E>(id, events)
         });
-        let target = AggregateKey::of::<A>(&context.tenant, id);
+        let target = AggregateKey::of::<A>(context.principal.tenant(), id);
         self.run(Execution { context, target, may_change_others: false, assume_new, decide: &decide }).await
     }
 
@@ -189,6 +195,9 @@ impl Commands {
         &self,
         execution: Execution<'_>,
     ) -> Result<Outcome<A>, Error<E>> {
+        // Every command comes through here. What it reads and changes beside its target is of the same tenant.
+        let (principal, target) = (&execution.context.principal, &execution.target);
+        principal.authorise_on::<SendCommand>(A::CATEGORY, target.stream.id)?;
         let executed = self.attempts.execute(execution).await.map_err(Error::typed)?;
         let aggregate = Arc::new(executed.target.typed());
         Ok(Outcome { kind: executed.kind, position: executed.position, aggregate })

@@ -1,4 +1,4 @@
-//! Executing commands: load the aggregates, decide, append the events, and retry when another writer was faster.
+//! Executing commands: authorise, load the aggregates, decide, append the events, and retry when another writer was faster.
 //!
 //! A decision may rest on several aggregates and change several of them: its events are written in one append, which
 //! depends on the versions of all. A command id makes every retry safe: the log keeps a receipt of what the command
@@ -18,15 +18,17 @@ mod loaded;
 mod loader;
 mod observe;
 mod outcome;
+mod principal;
 mod retry;
 mod snapshots;
 mod states;
 
-pub use context::{Context, is_reserved_actor};
+pub use context::Context;
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig};
 pub use loaded::{AsOf, Loaded};
 pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use outcome::{Outcome, OutcomeKind};
+pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided};
 pub use streams::Position;

@@ -64,11 +64,12 @@ impl Executed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::principal::Principal;
     use domain::agent::{Agent, AgentError};
     use uuid::Uuid;
 
     fn without_receipt(rejection: Option<Error<AgentError>>) -> Result<Executed, Error<AgentError>> {
-        let context = Context::new("default".parse().unwrap(), "ada", Uuid::nil());
+        let context = Context::new(Principal::command_line("default".parse().unwrap()), Uuid::nil());
         let target = Loaded::<Agent> { position: Position::from(7), ..Loaded::default() };
         Executed::without_append(&context, target.into(), None, rejection)
     }

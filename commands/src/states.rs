@@ -138,6 +138,6 @@ impl<'a> States<'a> {
     }
 
     fn key<A: Aggregate>(&self, id: Uuid) -> AggregateKey {
-        AggregateKey::of::<A>(&self.context.tenant, id)
+        AggregateKey::of::<A>(self.context.principal.tenant(), id)
     }
 }

@@ -21,6 +21,7 @@ pub mod assignment;
 pub mod budget;
 pub mod call;
 pub mod memory;
+pub mod permissions;
 pub mod price_book;
 pub mod spending;
 pub mod task;

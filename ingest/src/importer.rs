@@ -9,12 +9,12 @@ use crate::record::{AgentRef, Record, TaskRef};
 use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::unpriced::UnpricedModel;
-use commands::{Commands, Context, Error, Loaded, OutcomeKind, Position};
+use commands::{Commands, Context, Error, Loaded, OutcomeKind, Position, Principal};
 use domain::agent::{Agent, AgentCommand, AgentError, Profile};
 use domain::call::CallError;
 use domain::price_book::PriceBook;
 use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
-use domain::{CallId, Labels, TenantId};
+use domain::{CallId, Labels};
 use std::collections::HashSet;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
@@ -55,8 +55,7 @@ pub enum ImportError {
 /// Imports records into the log of a tenant.
 pub struct Importer {
     commands: Commands,
-    tenant: TenantId,
-    actor: String,
+    principal: Arc<Principal>,
     prices: Arc<Loaded<PriceBook>>,
     /// The ids of agents and tasks that this importer has created.
     created: HashSet<Uuid>,
@@ -86,11 +85,11 @@ pub struct Imported {
 }
 
 impl Importer {
-    /// Imports as `actor`, at the prices of the given version of the price book.
+    /// Imports as `principal`, at the prices of the given version of the price book.
     #[must_use]
-    pub fn new(commands: Commands, tenant: TenantId, actor: impl Into<String>, prices: Arc<Loaded<PriceBook>>) -> Self {
-        let (actor, created, retry) = (actor.into(), HashSet::new(), RetryPolicy::default());
-        Self { commands, tenant, actor, prices, created, retry }
+    pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>) -> Self {
+        let (created, retry) = (HashSet::new(), RetryPolicy::default());
+        Self { commands, principal: Arc::new(principal), prices, created, retry }
     }
 
     /// Sets a callback for retries: it gets the error before each one.
@@ -129,7 +128,7 @@ impl Importer {
     }
 
     fn context(&self, command_id: Uuid) -> Context {
-        Context::new(self.tenant.clone(), self.actor.clone(), command_id)
+        Context::new(self.principal.clone(), command_id)
     }
 
     async fn register(&self, agent: &AgentRef, record: &Record) -> Result<(), Error<AgentError>> {

@@ -7,7 +7,7 @@ use crate::handler::{JobHandler, JobOutcome};
 use crate::job::{Job, NewJob};
 use crate::jobs::Jobs;
 use crate::policy::{Policy, PolicyError, Reaction};
-use commands::{Commands, Context, Error};
+use commands::{Commands, Component, Context, Error, Principal};
 use domain::budget::{BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, ThresholdCrossed};
 use domain::{BudgetId, Currency, Money, TenantId, derived_id};
 use futures::future::BoxFuture;
@@ -157,7 +157,7 @@ impl BudgetAlertHandler {
         let context = Context {
             correlation_id: alert.correlation_id,
             causation_id: Some(alert.crossed_by_event),
-            ..Context::new(tenant, format!("policy:{BUDGET_ALERTS}"), job.id)
+            ..Context::new(Principal::component(tenant, Component::Policy(BUDGET_ALERTS)), job.id)
         };
         let raise = BudgetPeriodCommand::RaiseAlert { crossed: alert.crossed };
         match self.commands.execute::<BudgetPeriod>(&context, id, raise).await {
@@ -186,7 +186,8 @@ impl JobHandler for BudgetAlertHandler {
 fn may_succeed_later(error: &Error<BudgetPeriodError>) -> bool {
     match error {
         Error::Contended | Error::Load(_) => true,
-        Error::Rejected(_)
+        Error::Forbidden(_)
+        | Error::Rejected(_)
         | Error::WrongVersion { .. }
         | Error::CommandIdReused
         | Error::TooManyAggregates { .. }

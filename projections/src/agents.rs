@@ -6,7 +6,8 @@ use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::agent::{Agent, AgentEvent, AgentRegistered};
-use domain::{Aggregate, Event, Labels, TenantId};
+use domain::permissions::{Access, ReadData};
+use domain::{Aggregate, Event, Labels};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -168,7 +169,7 @@ pub struct AgentFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     filter: &AgentFilter,
     page: Page,
 ) -> Result<Vec<AgentRow>, DatabaseError> {
@@ -182,6 +183,6 @@ pub async fn list(
          order by registered_at, agent_id limit $6"
     );
     let (after_time, after_id) = page.after();
-    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.status.as_deref());
+    let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

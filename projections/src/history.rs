@@ -6,9 +6,11 @@
 use crate::projection::{Applied, ApplyError};
 use crate::rows::StreamRow;
 use domain::DecodeError;
+use domain::permissions::{Access, ReadData};
 use std::sync::Arc;
 use streams::{Log, ReadError, RecordedEvent, StreamKey, Version};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why a row could not be folded from the log.
 #[derive(Debug, Error)]
@@ -27,18 +29,20 @@ pub enum HistoryError {
 /// Events read from the log at once.
 const PAGE_EVENTS: usize = 1000;
 
-/// Folds the events of a stream up to the first for which `is_included` is false. Returns none if no event is included.
+/// Folds the events of an object's stream up to the first for which `is_included` is false. Returns none if no event is included.
 ///
 /// # Errors
 /// [`HistoryError::Read`] if the log cannot be read, and the other variants if an included event cannot be decoded or
 /// folded.
 pub async fn as_of<R: StreamRow>(
     log: &Log,
-    stream: &StreamKey,
+    access: &Access<ReadData>,
+    id: Uuid,
     is_included: impl Fn(&RecordedEvent) -> bool + Send + Sync,
 ) -> Result<Option<R>, HistoryError> {
+    let stream = StreamKey { tenant: access.tenant().clone(), category: R::CATEGORY.into(), id };
     let mut row = None;
-    let mut pages = log.stream_pages(stream.clone(), Version::ZERO, PAGE_EVENTS);
+    let mut pages = log.stream_pages(stream, Version::ZERO, PAGE_EVENTS);
     while let Some(page) = pages.next_page().await? {
         for recorded in page {
             if !is_included(&recorded) {

@@ -45,7 +45,7 @@ pub use history::{HistoryError, as_of};
 pub use observe::register_metrics;
 pub use page::{Cursor, MAX_PAGE_ROWS, Page};
 pub use parking::{
-    Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, parked_events,
+    Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, TenantSelection, parked_events,
     parking_decisions, resume,
 };
 pub use projection::{Applied, ApplyError, Projection, Sharding};

@@ -6,7 +6,8 @@ use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::memory::{Memory, MemoryEvent, MemoryStored};
-use domain::{Aggregate, Event, TenantId};
+use domain::permissions::{Access, ReadData};
+use domain::{Aggregate, Event};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -182,7 +183,7 @@ pub struct MemoryFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     filter: &MemoryFilter,
     page: Page,
 ) -> Result<Vec<MemoryRow>, DatabaseError> {
@@ -198,7 +199,7 @@ pub async fn list(
          order by stored_at, memory_id limit $9"
     );
     let (after_time, after_id) = page.after();
-    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.visible_to);
+    let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.visible_to);
     let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref()).bind(filter.search.as_deref());
     Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

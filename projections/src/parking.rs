@@ -10,6 +10,7 @@ use crate::projection::{Applied, ApplyError, Projection};
 use crate::target::Target;
 use crate::transaction;
 use chrono::{DateTime, Utc};
+use domain::permissions::{Access, OperateProjections, ReadProjections};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{FromRow, Row};
 use streams::{DatabaseError, Log, Position, ReadError, ReadFilter, StreamKey};
@@ -39,14 +40,33 @@ pub struct ParkedEvent {
     pub last_attempt_at: DateTime<Utc>,
 }
 
+/// Whose parked events are listed.
+#[derive(Debug, Clone, Copy)]
+pub enum TenantSelection<'a> {
+    /// Those of the principal's tenant.
+    Own(&'a Access<ReadProjections>),
+    /// Those of all tenants of the installation.
+    All(&'a Access<OperateProjections>),
+}
+
+impl TenantSelection<'_> {
+    /// The tenant; none for all.
+    fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Own(access) => Some(access.tenant().as_str()),
+            Self::All(_) => None,
+        }
+    }
+}
+
 /// Lists parked events by projection and position, of one projection or all, and of one tenant or all.
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn parked_events(
     pool: &PgPool,
+    tenants: TenantSelection<'_>,
     projection: Option<&str>,
-    tenant: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ParkedEvent>, DatabaseError> {
     let query = sqlx::query_as(
@@ -55,7 +75,7 @@ pub async fn parked_events(
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by projection, position limit $3",
     );
-    Ok(query.bind(projection).bind(tenant).bind(limit).fetch_all(pool).await?)
+    Ok(query.bind(projection).bind(tenants.tenant()).bind(limit).fetch_all(pool).await?)
 }
 
 /// What to do with a parked event.
@@ -126,8 +146,8 @@ pub struct ParkingDecision {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn parking_decisions(
     pool: &PgPool,
+    tenants: TenantSelection<'_>,
     projection: Option<&str>,
-    tenant: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ParkingDecision>, DatabaseError> {
     let query = sqlx::query_as(
@@ -135,7 +155,7 @@ pub async fn parking_decisions(
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by id desc limit $3",
     );
-    Ok(query.bind(projection).bind(tenant).bind(limit).fetch_all(pool).await?)
+    Ok(query.bind(projection).bind(tenants.tenant()).bind(limit).fetch_all(pool).await?)
 }
 
 /// The result of resuming a stream.
@@ -187,6 +207,7 @@ impl From<sqlx::Error> for ParkingError {
 /// # Errors
 /// [`ParkingError`]; nothing is changed then.
 pub async fn resume(
+    _: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,

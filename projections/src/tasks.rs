@@ -5,8 +5,9 @@ use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
+use domain::permissions::{Access, ReadData};
 use domain::task::{Task, TaskEvent, TaskSubmitted};
-use domain::{Aggregate, Body, Event, TenantId};
+use domain::{Aggregate, Body, Event};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -194,7 +195,7 @@ pub struct TaskFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     filter: &TaskFilter,
     page: Page,
 ) -> Result<Vec<TaskRow>, DatabaseError> {
@@ -209,7 +210,7 @@ pub async fn list(
          order by submitted_at, task_id limit $8"
     );
     let (after_time, after_id) = page.after();
-    let query = sqlx::query_as(LIST).bind(tenant.as_str()).bind(&filter.ids).bind(filter.status.as_deref());
+    let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
     Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
 }

@@ -1,8 +1,7 @@
 //! `apex log archive` and `apex log archives`
 
 use super::output::{self, ListFormat};
-use super::session::{AndThenClose as _, interruptible, opened};
-use crate::config::Common;
+use super::session::{AndThenClose as _, Session, interruptible, opened};
 use crate::database::Database;
 use anyhow::Context as _;
 use chrono::Utc;
@@ -39,8 +38,8 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let folder = self.to.as_ref().or(common.archive.as_ref());
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let folder = self.to.as_ref().or(session.common().archive.as_ref());
         let folder = folder.context("no directory to write to: set --to or APEX_ARCHIVE")?;
         let recorded_before =
             self.older_than.map(|age| Ok::<_, anyhow::Error>(Utc::now() - chrono::TimeDelta::from_std(age)?));
@@ -48,7 +47,7 @@ impl Archive {
             before: self.before.map(Position::from),
             recorded_before: recorded_before.transpose().context("--older-than is too long ago")?,
         };
-        let database = opened(Database::open_as_owner(common)).await?;
+        let database = opened(Database::open_as_owner(session.common())).await?;
         let archived = interruptible(archive(&database, limit, folder, self.yes)).await;
         archived.and_then_close(database.close().await)?;
         Ok(ExitCode::SUCCESS)

@@ -1,8 +1,7 @@
 //! `apex database`
 
 use super::output;
-use super::session::stop_signal;
-use crate::config::Common;
+use super::session::{Session, stop_signal};
 use crate::database;
 use std::process::ExitCode;
 
@@ -30,9 +29,9 @@ struct Url {
 }
 
 impl DatabaseCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Command::Url(Url { keep_running }) = self.command;
-        let (url, embedded) = database::locate(common).await?;
+        let (url, embedded) = database::locate(session.common()).await?;
         let written = output::write(&format!("{}\n", url.reveal()));
         if let Some(embedded) = embedded {
             if keep_running && written.is_ok() {

@@ -1,12 +1,13 @@
 //! `apex demo`
 
 use super::import::import_sample;
-use super::session::{AndThenClose as _, interruptible, opened, stop_signal, wait_for_read_models};
+use super::session::{AndThenClose as _, Session, interruptible, opened, stop_signal, wait_for_read_models};
 use super::{output, report, serve};
-use crate::config::{Common, Kafka, Server};
+use crate::config::{Kafka, Server};
 use crate::database::Database;
 use crate::rooms::Rooms;
 use crate::simulation::Simulation;
+use commands::Component;
 use domain::Name;
 use ingest::{Defaults, Format, Importer, Input, prices};
 use projections::{Dimension, ReportQuery, WholeReport};
@@ -74,10 +75,10 @@ const SAMPLES: [Sample; 4] = [
 ];
 
 impl Demo {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let database = opened(Database::open(common)).await?;
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let database = opened(Database::open(session.common())).await?;
         let work = async {
-            let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
+            let mut rooms = Rooms::open(&database, session.principal()).await?;
             match interruptible(self.run_in(&mut rooms)).await {
                 Ok(()) if self.once => rooms.close().await,
                 Ok(()) => rooms.run_until(stop_signal()).await,
@@ -94,7 +95,7 @@ impl Demo {
         import_samples(rooms).await?;
         wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
-        let query = ReportQuery { tenant: rooms.tenant.clone(), by: by.clone(), from: None, to: None };
+        let query = ReportQuery { access: rooms.principal.authorise()?, by: by.clone(), from: None, to: None };
         let mut totals = WholeReport::open(&rooms.pool, query).await?;
         report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);
@@ -102,7 +103,8 @@ impl Demo {
             return Ok(());
         }
         if self.rate > 0.0 {
-            let simulation = Simulation::new(rooms.commands.clone(), rooms.tenant.clone(), self.agents, self.rate);
+            let simulation =
+                Simulation::new(rooms.commands.clone(), rooms.principal.tenant().clone(), self.agents, self.rate);
             let stop = rooms.stop_signal();
             rooms.spawn("simulation", async move { simulation.run(stop).await });
             say!("A simulated fleet of {} agents makes {} calls per second.", self.agents, self.rate);
@@ -114,8 +116,8 @@ impl Demo {
 }
 
 async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
-    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
-    let mut importer = Importer::new(rooms.commands.clone(), rooms.tenant.clone(), "demo", prices);
+    let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
+    let mut importer = Importer::new(rooms.commands.clone(), rooms.component(Component::Demo), prices);
     for sample in SAMPLES {
         let (provider, model) = sample.attributed.unzip();
         let defaults = Defaults {

@@ -1,8 +1,7 @@
 //! `apex jobs`
 
 use super::output::{self, Format};
-use super::session::with_rooms;
-use crate::config::Common;
+use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use clap::ValueEnum;
 use policies::{JobDecisionKind, JobFilter, JobRow, JobState, decide, decisions, list};
@@ -110,8 +109,8 @@ const MAX_LIMIT: i64 = 10_000;
 const MAX_DECIDED: usize = 1000;
 
 impl JobsCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
             let is_success = match self.command {
                 Command::List(command) => command.run(rooms).await?,
                 Command::Retry(jobs) => jobs.decide(rooms, JobDecisionKind::Retry).await,

@@ -2,8 +2,7 @@
 
 use super::archive::{self, Archive};
 use super::output::ListFormat;
-use super::session::{AndThenClose as _, interruptible, opened, with_rooms};
-use crate::config::Common;
+use super::session::{AndThenClose as _, Session, interruptible, opened, with_rooms};
 use crate::database::Database;
 use anyhow::Context as _;
 use domain::{DecodeError, SNAPSHOT_FORMAT, State};
@@ -53,13 +52,13 @@ const MAX_PROBLEMS: u64 = 20;
 const PAGE_SNAPSHOTS: usize = 20;
 
 impl LogCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Verify(Verify { snapshots }) => {
-                with_rooms(common, async |rooms| {
-                    check_folder(common.archive.as_deref())?;
+                with_rooms(session, async |rooms| {
+                    check_folder(session.common().archive.as_deref())?;
                     let archives = streams::list_archives(&rooms.pool).await?;
-                    let (after, damaged) = verify_archives(archives, common.archive.as_deref()).await?;
+                    let (after, damaged) = verify_archives(archives, session.common().archive.as_deref()).await?;
                     let (events, problems) = verify(&rooms.log, after).await?;
                     let mut problems = problems + damaged;
                     say!("{events} events checked, {problems} problems found.");
@@ -70,9 +69,9 @@ impl LogCommand {
                 })
                 .await
             }
-            Command::Archive(archive) => archive.run(common).await,
+            Command::Archive(archive) => archive.run(session).await,
             Command::Archives { format } => {
-                let database = opened(Database::open(common)).await?;
+                let database = opened(Database::open(session.common())).await?;
                 let listed = interruptible(archive::list(&database, format)).await;
                 listed.and_then_close(database.close().await)?;
                 Ok(ExitCode::SUCCESS)

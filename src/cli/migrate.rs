@@ -1,7 +1,6 @@
 //! `apex migrate`
 
-use super::session::interruptible;
-use crate::config::Common;
+use super::session::{Session, interruptible};
 use crate::database;
 use std::process::ExitCode;
 
@@ -13,8 +12,8 @@ use std::process::ExitCode;
 pub(super) struct Migrate {}
 
 impl Migrate {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        interruptible(database::migrate(common)).await?;
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        interruptible(database::migrate(session.common())).await?;
         say!("The schema is up to date.");
         Ok(ExitCode::SUCCESS)
     }

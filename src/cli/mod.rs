@@ -23,8 +23,12 @@ mod worker;
 
 use crate::config::Common;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use session::{INTERRUPTED, Interrupted, cancel_on_signal};
+use commands::Principal;
+use domain::permissions::Action;
+use futures::future::LocalBoxFuture;
+use session::{INTERRUPTED, Interrupted, Session, cancel_on_signal};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The help text on the exit codes of all subcommands.
@@ -48,6 +52,15 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Authorised(Authorised),
+    #[command(flatten)]
+    Public(Public),
+}
+
+/// Subcommands that open a database. Each declares the action that the principal must be allowed.
+#[derive(Debug, Subcommand)]
+enum Authorised {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Import(import::Import),
@@ -61,9 +74,62 @@ enum Command {
     Log(log::LogCommand),
     Database(database_url::DatabaseCommand),
     Migrate(migrate::Migrate),
+}
+
+/// Subcommands that print documents of the program, and open nothing.
+#[derive(Debug, Subcommand)]
+enum Public {
     Schema(schema::Schema),
     Completions(documents::Completions),
     Man(documents::Man),
+}
+
+impl Authorised {
+    /// The action of the subcommand.
+    fn action(&self) -> Action {
+        match self {
+            Self::Serve(_)
+            | Self::Demo(_)
+            | Self::Relay(_)
+            | Self::Worker(_)
+            | Self::Database(_)
+            | Self::Migrate(_) => Action::RunInstallation,
+            Self::Import(_) => Action::SendCommand,
+            Self::Report(_) | Self::Replay(_) => Action::ReadData,
+            Self::Prices(command) => command.action(),
+            Self::Projections(command) => command.action(),
+            Self::Jobs(_) => Action::OperateJobs,
+            Self::Log(_) => Action::MaintainLog,
+        }
+    }
+
+    async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve(command) => command.run(session).await,
+            Self::Demo(command) => command.run(session).await,
+            Self::Import(command) => command.run(session).await,
+            Self::Report(command) => command.run(session).await,
+            Self::Replay(command) => command.run(session).await,
+            Self::Prices(command) => command.run(session).await,
+            Self::Projections(command) => command.run(session).await,
+            Self::Jobs(command) => command.run(session).await,
+            Self::Relay(command) => command.run(session).await,
+            Self::Worker(command) => command.run(session).await,
+            Self::Log(command) => command.run(session).await,
+            Self::Database(command) => command.run(session).await,
+            Self::Migrate(command) => command.run(session).await,
+        }
+    }
+}
+
+impl Public {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Schema(command) => command.run(),
+            Self::Completions(command) => command.run(Cli::command()),
+            Self::Man(command) => command.run(Cli::command()),
+        }
+    }
 }
 
 /// The timeout at exit for threads that cannot be stopped, such as one that reads from a terminal.
@@ -97,31 +163,33 @@ impl Cli {
         })
     }
 
-    /// Runs the subcommand.
+    /// Runs the subcommand as the operator of the installation, in the tenant of the settings.
     ///
     /// # Errors
     /// The error of the subcommand, with a message for users.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let telemetry = crate::telemetry::start(&self.common)?;
-        let signals = tokio::spawn(cancel_on_signal());
-        let done = match self.command {
-            Command::Serve(command) => command.run(&self.common).await,
-            Command::Demo(command) => command.run(&self.common).await,
-            Command::Import(command) => command.run(&self.common).await,
-            Command::Report(command) => command.run(&self.common).await,
-            Command::Replay(command) => command.run(&self.common).await,
-            Command::Prices(command) => command.run(&self.common).await,
-            Command::Projections(command) => command.run(&self.common).await,
-            Command::Jobs(command) => command.run(&self.common).await,
-            Command::Relay(command) => command.run(&self.common).await,
-            Command::Worker(command) => command.run(&self.common).await,
-            Command::Log(command) => command.run(&self.common).await,
-            Command::Database(command) => command.run(&self.common).await,
-            Command::Migrate(command) => command.run(&self.common).await,
-            Command::Schema(command) => command.run(),
-            Command::Completions(command) => command.run(Self::command()),
-            Command::Man(command) => command.run(Self::command()),
+        let principal = Principal::command_line(self.common.tenant.clone());
+        self.run_as(principal).await
+    }
+
+    /// Runs the subcommand as a principal.
+    ///
+    /// # Errors
+    /// [`Forbidden`](domain::permissions::Forbidden) if the principal may not do it; otherwise the error of the
+    /// subcommand, with a message for users.
+    async fn run_as(self, principal: Principal) -> anyhow::Result<ExitCode> {
+        let Self { common, command } = self;
+        // Authorised before anything is started.
+        let work: LocalBoxFuture<'static, anyhow::Result<ExitCode>> = match command {
+            Command::Public(command) => Box::pin(async move { command.run() }),
+            Command::Authorised(command) => {
+                let session = Session::authorise(common.clone(), Arc::new(principal), command.action())?;
+                Box::pin(async move { command.run(&session).await })
+            }
         };
+        let telemetry = crate::telemetry::start(&common)?;
+        let signals = tokio::spawn(cancel_on_signal());
+        let done = work.await;
         signals.abort();
         telemetry.stop();
         match done {
@@ -167,6 +235,93 @@ mod tests {
                     .into_iter()
                     .find_map(|(ids, heading)| ids.contains(&id).then_some(heading));
                 assert_eq!(argument.get_help_heading(), right, "{id} of `{name}`");
+            }
+        }
+    }
+
+    /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
+    const EXAMPLES: [(&str, Option<Action>); 30] = [
+        ("serve", Some(Action::RunInstallation)),
+        ("demo", Some(Action::RunInstallation)),
+        ("import otlp -", Some(Action::SendCommand)),
+        ("report cost", Some(Action::ReadData)),
+        ("replay", Some(Action::ReadData)),
+        ("prices import -", Some(Action::SendCommand)),
+        ("prices list", Some(Action::ReadData)),
+        ("projections list", Some(Action::ReadProjections)),
+        ("projections parked", Some(Action::OperateProjections)),
+        ("projections decisions", Some(Action::OperateProjections)),
+        ("projections retry calls 1 --reason x", Some(Action::OperateProjections)),
+        ("projections skip calls 1 --reason x", Some(Action::OperateProjections)),
+        ("projections rebuild all", Some(Action::OperateProjections)),
+        ("projections compare all", Some(Action::OperateProjections)),
+        ("projections switch all", Some(Action::OperateProjections)),
+        ("projections drop all", Some(Action::OperateProjections)),
+        ("projections verify all", Some(Action::OperateProjections)),
+        ("jobs list", Some(Action::OperateJobs)),
+        ("jobs retry 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::OperateJobs)),
+        ("jobs drop 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::OperateJobs)),
+        ("jobs decisions", Some(Action::OperateJobs)),
+        ("relay", Some(Action::RunInstallation)),
+        ("worker", Some(Action::RunInstallation)),
+        ("log verify", Some(Action::MaintainLog)),
+        ("log archive --before 1", Some(Action::MaintainLog)),
+        ("log archives", Some(Action::MaintainLog)),
+        ("database url", Some(Action::RunInstallation)),
+        ("migrate", Some(Action::RunInstallation)),
+        ("schema", None),
+        ("completions bash", None),
+    ];
+    /// Subcommands without an example, because they open nothing and write files.
+    const PUBLIC: [&str; 3] = ["schema events", "schema asyncapi", "man"];
+
+    /// The subcommands without an example, and the examples without a subcommand.
+    fn without_example(root: &clap::Command) -> Vec<String> {
+        let mut commands = Vec::new();
+        all(root, String::new(), &mut commands);
+        let is_leaf = |command: &clap::Command| {
+            command.get_subcommands().all(|subcommand| subcommand.get_name() == "help")
+                || !command.is_subcommand_required_set()
+        };
+        let leaves = commands.iter().filter(|(name, command)| !name.is_empty() && is_leaf(command));
+        let leaves: Vec<_> = leaves.map(|(name, _)| name.trim().to_owned()).collect();
+        let is_example = |leaf: &str| {
+            EXAMPLES.iter().any(|(example, _)| *example == leaf || example.starts_with(&format!("{leaf} ")))
+                || PUBLIC.contains(&leaf)
+        };
+        leaves.into_iter().filter(|leaf| !is_example(leaf)).collect()
+    }
+
+    #[test]
+    fn every_subcommand_has_an_example_of_its_authorisation() {
+        let mut root = Cli::command();
+        root.build();
+        assert_eq!(without_example(&root), Vec::<String>::new());
+        // Control: a new subcommand is found.
+        let mut planted = Cli::command().subcommand(clap::Command::new("planted"));
+        planted.build();
+        assert_eq!(without_example(&planted), ["planted"]);
+    }
+
+    /// Nothing is opened: the database of the settings does not exist.
+    #[tokio::test]
+    async fn every_subcommand_is_refused_to_a_principal_that_may_do_nothing() {
+        let nobody = || {
+            let (tenant, name) = ("default".parse().unwrap(), domain::Name::new("nobody").unwrap());
+            Principal::shared_token(tenant, name, Vec::new(), domain::permissions::Scopes::All).unwrap()
+        };
+        for (example, expected) in EXAMPLES {
+            let words = ["apex", "--database-url", "postgres://localhost:1/none"].into_iter().chain(example.split(' '));
+            let cli = Cli::try_parse_from(words).unwrap();
+            let action = match &cli.command {
+                Command::Authorised(command) => Some(command.action()),
+                Command::Public(_) => None,
+            };
+            assert_eq!(action, expected, "{example}");
+            if let Command::Authorised(_) = &cli.command {
+                let refused = cli.run_as(nobody()).await.unwrap_err();
+                let forbidden = refused.downcast_ref::<domain::permissions::Forbidden>();
+                assert_eq!(forbidden.map(|forbidden| forbidden.action), expected, "{example}: {refused:#}");
             }
         }
     }

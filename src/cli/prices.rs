@@ -2,10 +2,11 @@
 
 use super::output::{self, Format};
 use super::report::parse_time;
-use super::session::with_rooms;
-use crate::config::Common;
+use super::session::{Session, with_rooms};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use commands::Component;
+use domain::permissions::Action;
 use domain::price_book::Quote;
 use ingest::{open_path, prices};
 use serde_json::json;
@@ -48,9 +49,17 @@ enum Command {
 const MAX_SKIPPED: usize = 10;
 
 impl Prices {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
-            let book = prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
+    /// The action of the subcommand.
+    pub(super) fn action(&self) -> Action {
+        match self.command {
+            Command::Import { .. } => Action::SendCommand,
+            Command::List { .. } => Action::ReadData,
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
+            let book = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
             match self.command {
                 Command::Import { file, effective_from } => {
                     let shown = file.display().to_string();
@@ -68,7 +77,14 @@ impl Prices {
                     // A new command each time: resetting a price to an earlier one is not a retry.
                     let command_id = Uuid::now_v7();
                     let total = table.prices.len();
-                    let set = prices::set(&rooms.commands, &rooms.tenant, table.prices, "litellm", command_id).await?;
+                    let set = prices::set(
+                        &rooms.commands,
+                        &rooms.component(Component::Apex),
+                        table.prices,
+                        "litellm",
+                        command_id,
+                    )
+                    .await?;
                     say!(
                         "{} of {total} prices were new or changed, effective from {}; the price book is at version {}.",
                         set.changed,

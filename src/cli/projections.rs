@@ -1,14 +1,14 @@
 //! `apex projections`
 
 use super::output::{self, ListFormat};
-use super::session::with_rooms;
-use crate::config::Common;
+use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
+use domain::permissions::Action;
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{
     Comparison, Decision, InactiveVersion, Projection, REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress,
-    ResumeRequest, SessionSettings, by_name, statuses,
+    ResumeRequest, SessionSettings, TenantSelection, by_name, statuses,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -108,8 +108,24 @@ struct Parked {
 const MAX_PARKED: i64 = 1000;
 
 impl Projections {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+    /// The action of the subcommand. Parked events are listed of all tenants, which is for operators.
+    pub(super) fn action(&self) -> Action {
+        match self.command {
+            Command::List { .. } => Action::ReadProjections,
+            Command::Parked { .. }
+            | Command::Decisions { .. }
+            | Command::Retry(_)
+            | Command::Skip(_)
+            | Command::Rebuild { .. }
+            | Command::Compare { .. }
+            | Command::Switch { .. }
+            | Command::Drop { .. }
+            | Command::Verify { .. } => Action::OperateProjections,
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
             let is_success = match self.command {
                 Command::List { format } => list(rooms, format).await?,
                 Command::Parked { projection, format } => parked(rooms, projection.as_deref(), format).await?,
@@ -163,7 +179,13 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
 }
 
 async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
-    let parked = projections::parked_events(&rooms.pool, projection, None, MAX_PARKED).await?;
+    let parked = projections::parked_events(
+        &rooms.pool,
+        TenantSelection::All(&rooms.principal.authorise()?),
+        projection,
+        MAX_PARKED,
+    )
+    .await?;
     let rows = parked.into_iter().map(|event| {
         let stream = format!("{}/{}", event.category, event.stream_id);
         vec![event.projection, event.position.to_string(), stream, event.attempts.to_string(), event.cause]
@@ -173,7 +195,13 @@ async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> 
 }
 
 async fn decisions(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
-    let decisions = projections::parking_decisions(&rooms.pool, projection, None, MAX_PARKED).await?;
+    let decisions = projections::parking_decisions(
+        &rooms.pool,
+        TenantSelection::All(&rooms.principal.authorise()?),
+        projection,
+        MAX_PARKED,
+    )
+    .await?;
     let rows = decisions.into_iter().map(|made| {
         let (position, at) = (made.position.to_string(), made.decided_at.to_rfc3339());
         vec![at, made.projection, position, made.decision.as_str().to_owned(), made.actor, made.reason]
@@ -186,7 +214,8 @@ async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Re
     let projection = by_name(&event.name).with_context(|| format!("there is no read model {:?}", event.name))?;
     let (position, actor, reason) = (Position::from(event.position), &event.actor, &event.reason);
     let order = ResumeRequest { decision, position, tenant: None, actor, reason };
-    let resumed = projections::resume(&rooms.pool, &rooms.log, projection, &order).await?;
+    let resumed =
+        projections::resume(&rooms.principal.authorise()?, &rooms.pool, &rooms.log, projection, &order).await?;
     say!("{} events of the stream were applied, {} are still parked.", resumed.applied, resumed.parked);
     Ok(resumed.parked == 0)
 }
@@ -194,7 +223,9 @@ async fn decide(rooms: &Rooms, event: &Parked, decision: Decision) -> anyhow::Re
 async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], switch_after: bool) -> anyhow::Result<bool> {
     let mut bar = Bar::of(projections);
     let on_progress = |progress| bar.update(progress);
-    let built = projections::build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, on_progress).await;
+    let access = rooms.principal.authorise()?;
+    let built =
+        projections::build(&access, &rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, on_progress).await;
     std::mem::drop(bar);
     built.context("the live version is unchanged; run the same command again to continue")?;
     if let Err(error) = compare(rooms, projections).await {
@@ -210,7 +241,15 @@ async fn rebuild(rooms: &Rooms, projections: &[&'static dyn Projection], switch_
 async fn update_build(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<()> {
     let mut bar = Bar::of(projections);
     let on_progress = |progress| bar.update(progress);
-    projections::resume_build(&rooms.pool, &rooms.log, projections, REBUILD_BATCH_EVENTS, on_progress).await?;
+    projections::resume_build(
+        &rooms.principal.authorise()?,
+        &rooms.pool,
+        &rooms.log,
+        projections,
+        REBUILD_BATCH_EVENTS,
+        on_progress,
+    )
+    .await?;
     Ok(())
 }
 
@@ -249,7 +288,8 @@ async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyh
     update_build(rooms, projections).await?;
     let mut is_same = true;
     for projection in projections {
-        let comparison = projections::compare(&rooms.pool, &rooms.log, *projection).await?;
+        let comparison =
+            projections::compare(&rooms.principal.authorise()?, &rooms.pool, &rooms.log, *projection).await?;
         is_same &= print_comparison(projection.name(), &comparison);
     }
     Ok(is_same)
@@ -258,7 +298,7 @@ async fn compare(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyh
 async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyhow::Result<bool> {
     update_build(rooms, projections).await?;
     for projection in projections {
-        let position = projections::switch(&rooms.pool, &rooms.log, *projection).await?;
+        let position = projections::switch(&rooms.principal.authorise()?, &rooms.pool, &rooms.log, *projection).await?;
         say!("{}: switched at position {position}; the previous version is kept until `drop`.", projection.name());
     }
     Ok(true)
@@ -267,7 +307,7 @@ async fn switch(rooms: &Rooms, projections: &[&'static dyn Projection]) -> anyho
 async fn drop(rooms: &Rooms, projections: &[&'static dyn Projection], next: bool) -> anyhow::Result<bool> {
     let version = if next { InactiveVersion::Next } else { InactiveVersion::Previous };
     for projection in projections {
-        projections::drop_version(&rooms.pool, *projection, version).await?;
+        projections::drop_version(&rooms.principal.authorise()?, &rooms.pool, *projection, version).await?;
     }
     Ok(true)
 }

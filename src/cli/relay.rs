@@ -1,8 +1,8 @@
 //! `apex relay`
 
 use super::serve;
-use super::session::{stop_signal, with_workers};
-use crate::config::{Common, Kafka};
+use super::session::{Session, stop_signal, with_workers};
+use crate::config::Kafka;
 use anyhow::Context as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(super) struct Relay {
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Relay {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_workers(common, async |rooms| {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_workers(session, async |rooms| {
             anyhow::ensure!(
                 self.kafka.kafka_brokers.is_some(),
                 "no Kafka brokers: set APEX_KAFKA_BROKERS or --kafka-brokers"

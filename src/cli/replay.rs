@@ -2,13 +2,13 @@
 
 use super::output;
 use super::report::parse_time;
-use super::session::with_rooms;
-use crate::config::Common;
+use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::AsOf;
 use domain::Aggregate;
+use domain::permissions::ReadData;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::{self, BufWriter, Write};
@@ -83,8 +83,8 @@ impl FromStr for Point {
 const PAGE_EVENTS: usize = 1000;
 
 impl Replay {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
             match (&self.stream, self.as_of) {
                 (Some(stream), Some(point)) => state(rooms, stream, point).await?,
                 _ => self.events(rooms).await?,
@@ -106,7 +106,7 @@ impl Replay {
             None => rooms.log.head().await?,
         };
         let mut output = BufWriter::new(io::stdout().lock());
-        let tenant = rooms.tenant.clone();
+        let tenant = rooms.principal.authorise::<ReadData>()?.tenant().clone();
         let mut pages = match &self.stream {
             Some(stream) => {
                 let key = StreamKey { tenant, category: stream.category.into(), id: stream.id };
@@ -196,7 +196,7 @@ async fn state(rooms: &Rooms, stream: &StreamName, point: Point) -> anyhow::Resu
 }
 
 async fn print_state<A: Aggregate + Serialize>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
-    let loaded = rooms.commands.load_as_of::<A>(&rooms.tenant, stream.id, as_of).await?;
+    let loaded = rooms.commands.load_as_of::<A>(&rooms.principal, stream.id, as_of).await?;
     if loaded.version == Version::ZERO {
         anyhow::bail!("the stream {}/{} had no events at that time", stream.category, stream.id);
     }

@@ -1,8 +1,7 @@
 //! `apex report`
 
 use super::output::{self, Format, Table};
-use super::session::with_rooms;
-use crate::config::Common;
+use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -80,14 +79,15 @@ pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 impl ReportCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
-        with_rooms(common, async |rooms| {
+        with_rooms(session, async |rooms| {
             let head = rooms.log.head().await?;
             if !cost.no_wait {
                 catch_up(rooms, &sources(&cost.by), head, cost.wait).await?;
             }
-            let query = ReportQuery { tenant: rooms.tenant.clone(), by: cost.by.clone(), from: cost.from, to: cost.to };
+            let query =
+                ReportQuery { access: rooms.principal.authorise()?, by: cost.by.clone(), from: cost.from, to: cost.to };
             let mut report = WholeReport::open(&rooms.pool, query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
             say!("Report as of position {} of {}.", report.position, head.max(report.position));

@@ -1,12 +1,14 @@
 //! `apex serve`
 
-use super::session::{AndThenClose as _, opened, stop_signal};
-use crate::config::{Common, Kafka, Secret, Server};
+use super::session::{AndThenClose as _, Session, opened, stop_signal};
+use crate::config::{Kafka, Secret, Server};
 use crate::database::Database;
 use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
 use crate::telemetry;
+use crate::tokens::Tokens;
 use anyhow::Context as _;
+use commands::Component;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -36,10 +38,10 @@ const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 const OTHER_FILES: u64 = 500;
 
 impl Serve {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let database = opened(Database::open(common)).await?;
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let database = opened(Database::open(session.common())).await?;
         let served = async {
-            let mut rooms = Rooms::open(&database, common.tenant.clone()).await?;
+            let mut rooms = Rooms::open(&database, session.principal()).await?;
             let address = start(&mut rooms, &self.server, &self.kafka).await?;
             announce(address, &self.server);
             rooms.run_until(stop_signal()).await
@@ -63,7 +65,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
     let metrics = telemetry::metrics()?;
-    ingest::prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
+    ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
     rooms.start_projections();
     rooms.start_maintenance();
     start_gauges(rooms);
@@ -76,17 +78,11 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
-    let secret = |token: &Option<Secret>| token.as_ref().map(|token| api::Secret::new(token.reveal().trim()));
-    let config = api::ApiConfig {
-        token: secret(&server.token),
-        operator_token: secret(&server.operator_token),
-        metrics_token: secret(&server.metrics_token),
-        graphiql: server.graphiql,
-        limits,
-        ..api::ApiConfig::new(rooms.tenant.clone())
-    };
+    let config = api::ApiConfig { graphiql: server.graphiql, limits };
+    let tenant = rooms.principal.tenant().clone();
     let deps = api::Deps {
         commands: rooms.commands.clone(),
+        authenticator: Arc::new(Tokens::of_settings(tenant, server)),
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone())),

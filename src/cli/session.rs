@@ -4,7 +4,9 @@ use crate::config::Common;
 use crate::database::Database;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
-use std::sync::LazyLock;
+use commands::Principal;
+use domain::permissions::{Action, Forbidden};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use streams::Position;
 use tokio_util::sync::CancellationToken;
@@ -23,13 +25,41 @@ pub(super) const INTERRUPTED: u8 = 130;
 #[error("interrupted; what was done before is kept")]
 pub(super) struct Interrupted;
 
+/// A run of a subcommand: its settings, and the principal that it runs as. A subcommand that opens a database needs one,
+/// and only [`Session::authorise`] makes it.
+pub(super) struct Session {
+    common: Common,
+    principal: Arc<Principal>,
+}
+
+impl Session {
+    /// Checks that the principal may do what the subcommand does.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if it may not.
+    pub(super) fn authorise(common: Common, principal: Arc<Principal>, action: Action) -> Result<Self, Forbidden> {
+        principal.check(action)?;
+        Ok(Self { common, principal })
+    }
+
+    /// The settings of every subcommand.
+    pub(super) fn common(&self) -> &Common {
+        &self.common
+    }
+
+    /// The principal that the subcommand runs as.
+    pub(super) fn principal(&self) -> Arc<Principal> {
+        self.principal.clone()
+    }
+}
+
 /// Opens the database and the rooms, runs `work` until it completes or is interrupted, and closes both in any case: a private
 /// cluster that no other process uses is stopped.
 pub(super) async fn with_rooms<T>(
-    common: &Common,
+    session: &Session,
     work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    with_workers(common, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
+    with_workers(session, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
 }
 
 /// Runs `work` until it completes or is interrupted.
@@ -57,11 +87,11 @@ pub(super) async fn opened(opening: impl Future<Output = anyhow::Result<Database
 
 /// As [`with_rooms`], for work that handles [`stop_signal`] itself.
 pub(super) async fn with_workers<T>(
-    common: &Common,
+    session: &Session,
     work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let database = opened(Database::open(common)).await?;
-    let worked = match Rooms::open(&database, common.tenant.clone()).await {
+    let database = opened(Database::open(&session.common)).await?;
+    let worked = match Rooms::open(&database, session.principal()).await {
         Ok(mut rooms) => {
             let worked = work(&mut rooms).await;
             worked.and_then_close(rooms.close().await)

@@ -1,7 +1,6 @@
 //! `apex worker`
 
-use super::session::{stop_signal, with_workers};
-use crate::config::Common;
+use super::session::{Session, stop_signal, with_workers};
 use anyhow::Context as _;
 use projections::Projection;
 use std::process::ExitCode;
@@ -18,9 +17,9 @@ pub(super) struct WorkerCommand {
 }
 
 impl WorkerCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let projections = self.selected()?;
-        with_workers(common, async |rooms| {
+        with_workers(session, async |rooms| {
             for projection in projections {
                 rooms.start_projection(projection);
             }

@@ -1,6 +1,6 @@
 //! A migrated database for each test, copied from one template.
 
-use crate::{required_variable, tenant};
+use crate::required_variable;
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use apex::rooms::Rooms;
@@ -130,7 +130,7 @@ impl TestDatabase {
 
     /// Opens the log and the commands, without workers.
     pub async fn rooms(&self) -> Rooms {
-        Rooms::on(self.pool.clone(), tenant()).await.unwrap()
+        Rooms::on(self.pool.clone(), crate::operator()).await.unwrap()
     }
 
     /// The last position of the log.

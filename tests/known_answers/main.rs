@@ -4,7 +4,6 @@
 //! them. Other test runs report them as ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
-use commands::Context;
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::{Currency, Money};
 use projections::budgets;
@@ -117,11 +116,11 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
         thresholds: [50, 80, 100].into_iter().map(|percent| percent.try_into().unwrap()).collect(),
     };
     let rooms = database.rooms().await;
-    let context = Context::new(tenant(), "test", Uuid::now_v7());
+    let context = testkit::context(tenant(), "test", Uuid::now_v7());
     let define = BudgetCommand::Define { terms, at: at(0) };
     rooms.commands.execute::<Budget>(&context, id, define).await.unwrap();
     rooms.close().await.unwrap();
-    let alerts = async || budgets::alerts(&database.pool, &tenant(), Some(id), 0, 10).await.unwrap();
+    let alerts = async || budgets::alerts(&database.pool, &testkit::access(), Some(id), 0, 10).await.unwrap();
 
     import(&database, &traces()[0]).await;
     let first = alerts().await;
@@ -136,6 +135,6 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
     let alert = |percent| json!({ "month": "2023-09", "thresholdPercent": percent });
     assert_eq!(data["budgetAlerts"]["nodes"], json!([alert(50), alert(80), alert(100)]));
     server.kill().await;
-    let months = budgets::months(&database.pool, &tenant(), &[id]).await.unwrap();
+    let months = budgets::months(&database.pool, &testkit::access(), &[id]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "29.136964");
 }

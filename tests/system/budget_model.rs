@@ -324,8 +324,15 @@ impl Tenant {
     /// The crossings that the read model has recorded.
     async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Crossing> {
         let whole = |amount: String| amount.parse::<i64>().unwrap();
-        let rows =
-            projections::budgets::crossings(&database.pool, &self.id, Some(self.budget), None, 500).await.unwrap();
+        let rows = projections::budgets::crossings(
+            &database.pool,
+            &testkit::principal(self.id.clone(), "test").authorise().unwrap(),
+            Some(self.budget),
+            None,
+            500,
+        )
+        .await
+        .unwrap();
         let to_crossing = |row: projections::budgets::CrossingRow| {
             let percent = u16::try_from(row.threshold_percent).unwrap();
             (

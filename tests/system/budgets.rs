@@ -2,7 +2,6 @@
 
 use apex::rooms::Rooms;
 use chrono::{DateTime, Utc};
-use commands::Context;
 use domain::budget::{
     Budget, BudgetCommand, BudgetPeriod, BudgetPeriodCommand, BudgetPeriodEvent, BudgetScope, BudgetTerms, Month,
     Threshold, ThresholdCrossed,
@@ -29,7 +28,7 @@ fn terms(limit: &str, scope: BudgetScope) -> BudgetTerms {
 async fn define(database: &TestDatabase, terms: BudgetTerms) -> BudgetId {
     let id = BudgetId(Uuid::now_v7());
     let rooms = database.rooms().await;
-    let context = Context::new(tenant(), "test", Uuid::now_v7());
+    let context = testkit::context(tenant(), "test", Uuid::now_v7());
     rooms.commands.execute::<Budget>(&context, id.0, BudgetCommand::Define { terms, at: at(0) }).await.unwrap();
     rooms.close().await.unwrap();
     id
@@ -78,11 +77,11 @@ async fn each_threshold_alerts_once_and_in_order_despite_reimports_and_rebuilds(
     database.run(&import).await.assert_success();
     assert_eq!(alerts(&database).await, alerted, "reimporting, rebuilding and restarting raise no new alert");
 
-    let rows = budgets::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap();
+    let rows = budgets::alerts(&database.pool, &testkit::access(), Some(id.0), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
     assert_eq!(positions, alerted.iter().map(|alert| alert.2).collect::<Vec<_>>());
-    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months.len(), 1);
     assert_eq!((months[0].month.as_str(), months[0].spent.to_string().as_str()), ("2023-10", "0.402832"));
 }
@@ -93,7 +92,9 @@ async fn a_budget_counts_only_calls_in_its_scope() {
     let other = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-4o") })).await;
     let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
-    let count = async |id: BudgetId| budgets::alerts(&database.pool, &tenant(), Some(id.0), 0, 10).await.unwrap().len();
+    let count = async |id: BudgetId| {
+        budgets::alerts(&database.pool, &testkit::access(), Some(id.0), 0, 10).await.unwrap().len()
+    };
     assert_eq!((count(other).await, count(own).await), (0, 3));
 }
 
@@ -107,7 +108,7 @@ async fn a_budget_alerts_for_spending_before_its_definition() {
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
-    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "0.402832");
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
@@ -178,7 +179,7 @@ impl Fixture {
     }
 
     async fn command(&self, command: BudgetCommand) {
-        let context = Context::new(tenant(), "test", Uuid::now_v7());
+        let context = testkit::context(tenant(), "test", Uuid::now_v7());
         self.rooms.commands.execute::<Budget>(&context, self.budget, command).await.unwrap();
     }
 
@@ -191,7 +192,7 @@ impl Fixture {
     }
 
     async fn spend(&self, started_at: &str, dollars: u64) {
-        let context = Context::new(tenant(), "test", Uuid::now_v7());
+        let context = testkit::context(tenant(), "test", Uuid::now_v7());
         let call = call(started_at.parse().unwrap(), dollars);
         self.rooms.commands.execute::<Call>(&context, Uuid::now_v7(), call).await.unwrap();
     }
@@ -199,9 +200,10 @@ impl Fixture {
     /// All crossings in order; asserts that the log has one alert for each delivered crossing and no other alert.
     async fn crossings(&self) -> Vec<Crossing> {
         self.rooms.wait_for_read_models(TIMEOUT).await.unwrap();
-        let rows = projections::budgets::crossings(&self.database.pool, &tenant(), Some(self.budget), None, 100)
-            .await
-            .unwrap();
+        let rows =
+            projections::budgets::crossings(&self.database.pool, &testkit::access(), Some(self.budget), None, 100)
+                .await
+                .unwrap();
         for row in &rows {
             assert_eq!(row.alert_position.is_some(), row.is_delivered, "{row:?}");
         }
@@ -342,7 +344,7 @@ async fn a_crossing_recorded_after_its_alert_counts_as_alerted() {
         currency: Currency::Usd,
         crossed_at_position: 1,
     };
-    let context = Context::new(tenant(), "test", Uuid::now_v7());
+    let context = testkit::context(tenant(), "test", Uuid::now_v7());
     let raise = BudgetPeriodCommand::RaiseAlert { crossed };
     let id = BudgetPeriod::id(BudgetId(fixture.budget), month);
     fixture.rooms.commands.execute::<BudgetPeriod>(&context, id, raise).await.unwrap();
@@ -363,12 +365,12 @@ async fn an_amendment_without_a_change_of_cost_raises_no_alert() {
     // Three dollars, reported twice: the second record has an earlier start, in another quarter of an hour.
     let id_of_call = Uuid::now_v7();
     for second in [2000, 0] {
-        let context = Context::new(tenant(), "test", Uuid::now_v7());
+        let context = testkit::context(tenant(), "test", Uuid::now_v7());
         rooms.commands.execute::<Call>(&context, id_of_call, call(at(second), 3)).await.unwrap();
     }
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
-    let months = budgets::months(&database.pool, &tenant(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
     assert!(alerts(&database).await.is_empty(), "six of ten dollars would have raised an alert");

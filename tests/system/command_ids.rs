@@ -126,7 +126,7 @@ async fn equal_commands_of_two_tenants_have_distinct_event_ids() {
     let (id, command_id) = (Uuid::now_v7(), Uuid::new_v4());
     let tenants: [TenantId; 2] = [tenant(), "other".parse().unwrap()];
     for tenant in tenants {
-        let context = Context::new(tenant, "test", command_id);
+        let context = testkit::context(tenant, "test", command_id);
         let outcome = rooms.commands.execute::<Agent>(&context, id, register("ada")).await.unwrap();
         assert_eq!(outcome.kind, OutcomeKind::Done);
     }
@@ -145,7 +145,7 @@ async fn of_concurrent_requests_with_one_command_id_only_one_is_executed() {
         let (id, command_id) = (Uuid::now_v7(), Uuid::new_v4());
         let sent = (0..8).map(|n| {
             let request = Some(RequestHash::of(&[u8::try_from(n % 2).unwrap()]));
-            let context = Context { request, ..Context::new(tenant(), "test", command_id) };
+            let context = Context { request, ..testkit::context(tenant(), "test", command_id) };
             let commands = rooms[n / 2 % 2].commands.clone();
             async move { commands.execute::<Agent>(&context, id, register(&format!("agent {}", n % 2))).await }
         });
@@ -175,7 +175,7 @@ async fn a_retry_with_an_unknown_request_hash_is_a_duplicate() {
         let (id, command_id) = (Uuid::now_v7(), Uuid::new_v4());
         for (request, kind) in [(first, OutcomeKind::Done), (second, OutcomeKind::Duplicate)] {
             let request = request.map(|request| RequestHash::of(request));
-            let context = Context { request, ..Context::new(tenant(), "test", command_id) };
+            let context = Context { request, ..testkit::context(tenant(), "test", command_id) };
             let outcome = rooms.commands.execute::<Agent>(&context, id, register("ada")).await.unwrap();
             assert_eq!(outcome.kind, kind);
         }
@@ -188,7 +188,7 @@ async fn a_retry_with_an_unknown_request_hash_is_a_duplicate() {
             .await
             .unwrap();
     let request = Some(RequestHash::of(b"another"));
-    let context = Context { request, ..Context::new(tenant(), "test", command_id) };
+    let context = Context { request, ..testkit::context(tenant(), "test", command_id) };
     let outcome = rooms.commands.execute::<Agent>(&context, id, register("ada")).await.unwrap();
     assert_eq!(outcome.kind, OutcomeKind::Duplicate, "a hash of an unknown version is not compared");
 }

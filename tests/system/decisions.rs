@@ -2,7 +2,7 @@
 //! give one after the other, in the order of positions.
 
 use chrono::Utc;
-use commands::{Commands, CommandsConfig, Context, Error, NotLoaded, OutcomeKind, States, Undecided};
+use commands::{Commands, CommandsConfig, Error, NotLoaded, OutcomeKind, States, Undecided};
 use domain::{Aggregate, DecodeError, EncodeError, EventCodec, EventSchema, EventType};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -160,7 +160,7 @@ impl Read<NotLoaded> for States<'_> {
 type TransferError = Error<Refused>;
 
 async fn execute(commands: &Commands, id: Uuid, transfer: &Transfer) -> Result<(OutcomeKind, Position), TransferError> {
-    let context = Context::new(tenant(), "test", id);
+    let context = testkit::context(tenant(), "test", id);
     let outcome = commands
         .decide::<Account, Refused>(&context, transfer.from, |states| {
             let changes = decide(transfer, states)?.map_err(Undecided::Rejected)?;
@@ -269,7 +269,7 @@ async fn process(database: &TestDatabase) -> Commands {
 
 async fn open_accounts(commands: &Commands) {
     for id in 0..ACCOUNTS {
-        let context = Context::new(tenant(), "test", Uuid::new_v4());
+        let context = testkit::context(tenant(), "test", Uuid::new_v4());
         commands.execute::<Account>(&context, Uuid::from_u128(id), OPENING_BALANCE).await.unwrap();
     }
 }
@@ -282,7 +282,7 @@ fn random_transfer(rng: &mut StdRng) -> Transfer {
 }
 
 async fn set_switch(commands: &Commands, is_off: bool) {
-    let context = Context::new(tenant(), "test", Uuid::new_v4());
+    let context = testkit::context(tenant(), "test", Uuid::new_v4());
     commands.execute::<Switch>(&context, SWITCH, is_off).await.unwrap();
 }
 
@@ -336,9 +336,10 @@ async fn transfers_are_serial_in_the_order_of_positions_despite_cancellations_an
     check(&log, &history).unwrap();
     assert!(history.done.len() > 100 && !history.refused.is_empty(), "{} done", history.done.len());
     let total: i64 = {
-        let mut total = processes[1].load::<Account>(&tenant(), FEES).await.unwrap().state.balance;
+        let mut total = processes[1].load::<Account>(&testkit::operator(), FEES).await.unwrap().state.balance;
         for id in 0..ACCOUNTS {
-            total += processes[1].load::<Account>(&tenant(), Uuid::from_u128(id)).await.unwrap().state.balance;
+            total +=
+                processes[1].load::<Account>(&testkit::operator(), Uuid::from_u128(id)).await.unwrap().state.balance;
         }
         total
     };
@@ -359,11 +360,11 @@ enum Fault {
 /// An executor with a fault: it reads, decides and appends, once.
 async fn execute_wrongly(commands: &Commands, fault: Fault, id: Uuid, transfer: &Transfer) -> Option<Position> {
     let mut states = Folded::default();
-    let switch = commands.load::<Switch>(&tenant(), SWITCH).await.unwrap();
+    let switch = commands.load::<Switch>(&testkit::operator(), SWITCH).await.unwrap();
     states.is_off = switch.state.is_off;
     let mut versions = HashMap::new();
     for account in transfer.to.iter().chain([&transfer.from, &FEES]) {
-        let loaded = commands.load::<Account>(&tenant(), *account).await.unwrap();
+        let loaded = commands.load::<Account>(&testkit::operator(), *account).await.unwrap();
         states.balances.insert(*account, loaded.state.balance);
         versions.insert(*account, loaded.version);
     }
@@ -459,7 +460,7 @@ async fn a_refusal_rests_on_states_of_one_moment() {
     };
     let before = mover.log().head().await.unwrap();
     for n in 0..200 {
-        let context = Context::new(tenant(), "test", Uuid::new_v4());
+        let context = testkit::context(tenant(), "test", Uuid::new_v4());
         let audited = auditor.decide::<Account, Refused>(&context, FEES, audit).await;
         assert!(audited.is_ok(), "audit {n}: {}", audited.unwrap_err());
     }
@@ -474,7 +475,7 @@ async fn a_retry_that_rests_on_other_streams_finds_the_first_execution() {
     let database = TestDatabase::new().await.unverified();
     let commands = process(&database).await;
     let (target, other, id) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::new_v4());
-    let context = Context::new(tenant(), "test", id);
+    let context = testkit::context(tenant(), "test", id);
     let grow = |on: Uuid| {
         let (commands, context) = (commands.clone(), context.clone());
         async move {
@@ -497,7 +498,7 @@ async fn a_retry_that_rests_on_other_streams_finds_the_first_execution() {
 async fn a_decision_over_too_many_aggregates_is_refused() {
     let database = TestDatabase::new().await.unverified();
     let commands = process(&database).await;
-    let context = Context::new(tenant(), "test", Uuid::new_v4());
+    let context = testkit::context(tenant(), "test", Uuid::new_v4());
     let decide = |states: &mut States| {
         for id in 0..1000 {
             let events = states.get::<Account>(Uuid::from_u128(id))?.decide(1).map_err(Undecided::Rejected)?;
@@ -523,17 +524,17 @@ async fn an_aggregate_whose_events_carry_its_state_is_restored_from_the_last_one
         commands.log().append(testkit::append(vec![stream])).await.unwrap();
     }
     // The states in between are not those of a fold from the first event.
-    let loaded = commands.load::<Account>(&tenant(), id).await.unwrap();
+    let loaded = commands.load::<Account>(&testkit::operator(), id).await.unwrap();
     assert_eq!((loaded.state.balance, loaded.version, loaded.position), (30_000, 3000.into(), 3000.into()));
     for position in [1, 2, 1500, 2999, 3000, 9999] {
         let as_of = commands::AsOf::Position(Position::from(position));
-        let loaded = commands.load_as_of::<Account>(&tenant(), id, as_of).await.unwrap();
+        let loaded = commands.load_as_of::<Account>(&testkit::operator(), id, as_of).await.unwrap();
         let last = position.min(3000);
         assert_eq!((loaded.version.get(), loaded.state.balance), (last, i64::try_from(last).unwrap() * 10));
     }
     let before = commands::AsOf::Position(Position::ZERO);
-    assert_eq!(commands.load_as_of::<Account>(&tenant(), id, before).await.unwrap().version, Version::ZERO);
-    let context = Context::new(tenant(), "test", Uuid::new_v4());
+    assert_eq!(commands.load_as_of::<Account>(&testkit::operator(), id, before).await.unwrap().version, Version::ZERO);
+    let context = testkit::context(tenant(), "test", Uuid::new_v4());
     let outcome = commands.execute::<Account>(&context, id, -30_000).await.unwrap();
     assert_eq!((outcome.aggregate.version.get(), outcome.aggregate.state.balance), (3001, 0));
     let snapshots: i64 =

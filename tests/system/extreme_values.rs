@@ -22,7 +22,7 @@ const MAX_LEVELS: usize = 5;
 const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 /// The schema, from introspection.
-struct Schema {
+pub(crate) struct Schema {
     types: HashMap<String, Value>,
     /// The global id of one object of each type.
     ids: HashMap<&'static str, String>,
@@ -47,6 +47,16 @@ struct Template {
     body: String,
 }
 
+/// A valid operation with one field.
+pub(crate) struct Operation {
+    /// `Query`, `Mutation` or `Subscription`.
+    pub(crate) root: &'static str,
+    /// The name of the field.
+    pub(crate) field: String,
+    /// The body of the request.
+    pub(crate) body: Value,
+}
+
 fn named(of: &Value) -> &Value {
     if of["ofType"].is_null() { of } else { named(&of["ofType"]) }
 }
@@ -69,7 +79,7 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 impl Schema {
-    async fn of(server: &Server) -> Self {
+    pub(crate) async fn of(server: &Server) -> Self {
         let arguments = format!("name defaultValue type {{ {TYPE} }}");
         let query = format!(
             "{{ __schema {{ types {{ kind name isOneOf enumValues {{ name }} inputFields {{ {arguments} }}
@@ -205,6 +215,36 @@ impl Schema {
             }
         }
         templates
+    }
+
+    /// A valid operation for every field of the roots.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for root in ["Query", "Mutation", "Subscription"] {
+            for field in each(&self.types[root]["fields"]) {
+                let name = field["name"].as_str().unwrap();
+                let mut variables = Map::new();
+                let (mut definitions, mut given) = (String::new(), String::new());
+                for argument in each(&field["args"]).filter(|argument| is_required(argument)) {
+                    let argument_name = argument["name"].as_str().unwrap();
+                    let value = self.valid_value(&argument["type"], argument_name, name);
+                    variables.insert(argument_name.to_owned(), value);
+                    definitions += &format!("${argument_name}: {} ", type_notation(&argument["type"]));
+                    given += &format!("{argument_name}: ${argument_name} ");
+                }
+                let in_brackets = |text: String| if text.is_empty() { text } else { format!("({text})") };
+                let (definitions, given) = (in_brackets(definitions), in_brackets(given));
+                let operation = root.to_lowercase();
+                let selection = self.selection(&field["type"], 0);
+                let query = format!("{operation} {definitions} {{ {name}{given}{selection} }}");
+                operations.push(Operation {
+                    root,
+                    field: name.to_owned(),
+                    body: json!({ "query": query, "variables": variables }),
+                });
+            }
+        }
+        operations
     }
 
     fn templates(&self) -> Vec<Template> {

@@ -187,7 +187,7 @@ async fn many_appends_get_their_own_results_and_share_transactions() {
 }
 
 fn context() -> Context {
-    Context::new(tenant(), "test", Uuid::new_v4())
+    testkit::context(tenant(), "test", Uuid::new_v4())
 }
 
 async fn running_task(commands: &Commands) -> (Uuid, Uuid) {

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, tenant};
+use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn until_blocked(owner: &mut sqlx::PgConnection, kind: &str) {
 async fn rooms_on_a_small_pool(database: &TestDatabase, acquire_timeout: Duration) -> Rooms {
     let options = (*database.pool.connect_options()).clone();
     let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(acquire_timeout).connect_with(options);
-    Rooms::on(pool.await.unwrap(), tenant()).await.unwrap()
+    Rooms::on(pool.await.unwrap(), testkit::operator()).await.unwrap()
 }
 
 /// Many concurrent loads, as in an import, queue before the pool, whose acquire timeout would fail them.
@@ -81,7 +81,7 @@ async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
     let mut loads = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let commands = rooms.commands.clone();
-        loads.spawn(async move { commands.load::<PriceBook>(&tenant(), PriceBook::id()).await });
+        loads.spawn(async move { commands.load::<PriceBook>(&testkit::operator(), PriceBook::id()).await });
     }
     until_blocked(&mut owner, "relation").await;
     // The database is slower than the acquire timeout.
@@ -98,11 +98,11 @@ async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
 async fn an_import_waits_while_the_pool_is_exhausted() {
     let database = TestDatabase::new().await;
     let rooms = rooms_on_a_small_pool(&database, Duration::from_secs(1)).await;
-    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await.unwrap();
+    let prices = prices::load_or_init(&rooms.commands, &testkit::operator()).await.unwrap();
     let held = Arc::new(Mutex::new(Vec::new()));
     let waits = Arc::new(AtomicUsize::new(0));
     let (released, counted) = (held.clone(), waits.clone());
-    let importer = Importer::new(rooms.commands.clone(), tenant(), "test", prices);
+    let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
     let mut importer = importer.on_retry(Arc::new(move |error| {
         assert!(error.to_string().contains("cannot be read"), "{error}");
         counted.fetch_add(1, Ordering::Relaxed);
@@ -216,8 +216,8 @@ async fn a_file_of_empty_objects_is_read_in_bounded_memory() {
 async fn a_cancelled_import_counts_what_it_has_recorded() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
-    let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await.unwrap();
-    let mut importer = Importer::new(rooms.commands.clone(), tenant(), "test", prices);
+    let prices = prices::load_or_init(&rooms.commands, &testkit::operator()).await.unwrap();
+    let mut importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
     // The pipe stays open: without the cancellation the import would wait for the next line.
     let (reader, mut writer) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut writer, format!("{}\n", line("a", "10", "0.1")).as_bytes()).unwrap();

@@ -6,6 +6,7 @@
 mod append_function;
 mod archive;
 mod archive_failures;
+mod authorisation;
 mod budget_model;
 mod budgets;
 mod command_ids;

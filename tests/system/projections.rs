@@ -8,8 +8,8 @@ use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::task::{TaskCommand, TaskSpec};
 use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
 use projections::{
-    Decision, Fingerprint, InactiveVersion, ParkingError, REBUILD_BATCH_EVENTS, ResumeOutcome, ResumeRequest,
-    SessionSettings, build, drop_version, fingerprint, switch, verify,
+    Decision, Fingerprint, InactiveVersion, ParkedEvent, ParkingDecision, ParkingError, REBUILD_BATCH_EVENTS,
+    ResumeOutcome, ResumeRequest, SessionSettings, TenantSelection, build, drop_version, fingerprint, switch, verify,
 };
 use serde_json::json;
 use streams::Position;
@@ -17,7 +17,7 @@ use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant};
 use uuid::Uuid;
 
 fn context() -> Context {
-    Context::new(tenant(), "test", Uuid::now_v7())
+    testkit::context(tenant(), "test", Uuid::now_v7())
 }
 
 fn body(text: &str) -> Body {
@@ -119,9 +119,11 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
             assert!(comparison.is_same(), "batches of {batch_events}: {comparison:#?}");
         }
     }
-    build(&rooms.pool, &rooms.log, &projections::all(), REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
+    build(&testkit::access(), &rooms.pool, &rooms.log, &projections::all(), REBUILD_BATCH_EVENTS, |_| {})
+        .await
+        .unwrap();
     for projection in projections::all() {
-        switch(&rooms.pool, &rooms.log, projection).await.unwrap();
+        switch(&testkit::access(), &rooms.pool, &rooms.log, projection).await.unwrap();
     }
     assert_eq!(fingerprints(&rooms).await, live);
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
@@ -152,6 +154,15 @@ async fn a_changed_row_changes_the_fingerprint() {
     rooms.close().await.unwrap();
 }
 
+/// The parked events of all tenants.
+async fn parked_events(rooms: &Rooms) -> Vec<ParkedEvent> {
+    projections::parked_events(&rooms.pool, TenantSelection::All(&testkit::access()), None, 10).await.unwrap()
+}
+
+async fn parking_decisions(rooms: &Rooms, of: TenantSelection<'_>, projection: Option<&str>) -> Vec<ParkingDecision> {
+    projections::parking_decisions(&rooms.pool, of, projection, 10).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poison_event_parks_only_its_own_stream() {
     use streams::Expected;
@@ -164,7 +175,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
     append_examples(&rooms).await;
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
-    let parked = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
+    let parked = parked_events(&rooms).await;
     assert_eq!(parked.len(), 2, "{parked:?}");
     assert!(parked.iter().all(|event| event.projection == "tasks" && event.stream_id == poisoned));
     assert!(parked[0].cause.contains("has no row"), "{}", parked[0].cause);
@@ -182,7 +193,9 @@ async fn a_poison_event_parks_only_its_own_stream() {
         reason: "it was never submitted",
     };
     let tasks = projections::by_name("tasks").unwrap();
-    let resume = async |order: &ResumeRequest<'_>| projections::resume(&rooms.pool, &rooms.log, tasks, order).await;
+    let resume = async |order: &ResumeRequest<'_>| {
+        projections::resume(&testkit::access(), &rooms.pool, &rooms.log, tasks, order).await
+    };
     let topic = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&rooms.pool).await.unwrap();
     topic("insert into apex.checkpoints (name, position) values ('state:tasks', 1000000) returning position").await;
     // A retry parks the event again while its cause persists.
@@ -191,7 +204,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
     // The state topic is set back, so that it republishes a row that the retry changes.
     let published = topic("select position from apex.checkpoints where name = 'state:tasks'").await;
     assert_eq!(published, parked[0].position - 1);
-    let again = projections::parked_events(&rooms.pool, None, None, 10).await.unwrap();
+    let again = parked_events(&rooms).await;
     assert_eq!((again[0].attempts, again[1].attempts), (2, 1));
     // Events of a stream are resumed in order, and only those of the caller's tenant.
     assert!(matches!(resume(&order(Decision::Skip, position + 1)).await, Err(ParkingError::NotFirst(_, _))));
@@ -199,21 +212,21 @@ async fn a_poison_event_parks_only_its_own_stream() {
     let other = ResumeRequest { tenant: Some("other"), ..order(Decision::Skip, position) };
     assert!(matches!(resume(&other).await, Err(ParkingError::NotParked(_))));
     // A built version that could apply the event would go live without the decision.
-    build(&rooms.pool, &rooms.log, &[tasks], 7, |_| {}).await.unwrap();
+    build(&testkit::access(), &rooms.pool, &rooms.log, &[tasks], 7, |_| {}).await.unwrap();
     let able = "delete from apex.parked_events where projection = 'tasks@next'";
     assert_eq!(sqlx::query(able).execute(&rooms.pool).await.unwrap().rows_affected(), 2);
     assert!(matches!(
         resume(&order(Decision::Skip, position)).await,
         Err(ParkingError::AppliedInNextVersion("tasks", _))
     ));
-    drop_version(&rooms.pool, tasks, InactiveVersion::Next).await.unwrap();
+    drop_version(&testkit::access(), &rooms.pool, tasks, InactiveVersion::Next).await.unwrap();
     assert_eq!(resume(&order(Decision::Skip, position)).await.unwrap(), ResumeOutcome { applied: 0, parked: 1 });
     let number = (position + 1).to_string();
     database
         .run(&["projections", "skip", "tasks", &number, "--reason", "so is this", "--actor", "me"])
         .await
         .assert_success();
-    assert_eq!(projections::parked_events(&rooms.pool, None, None, 10).await.unwrap(), []);
+    assert_eq!(parked_events(&rooms).await, []);
     assert_decisions(&database, &rooms, parked[0].position, parked[1].position).await;
     // A rebuild skips the same events: `TestDatabase` checks this when the test ends.
     rooms.close().await.unwrap();
@@ -221,7 +234,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
 
 /// Asserts the recorded decisions, latest first, over every interface; other tenants see none of them.
 async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, second: i64) {
-    let decisions = projections::parking_decisions(&rooms.pool, Some("tasks"), Some("default"), 10).await.unwrap();
+    let decisions = parking_decisions(rooms, TenantSelection::Own(&testkit::access()), Some("tasks")).await;
     let recorded = decisions.iter().map(|made| (made.position, made.decision, &*made.actor, &*made.reason));
     let why = "it was never submitted";
     let expected = [
@@ -230,8 +243,9 @@ async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, se
         (first, Decision::Retry, "tester", why),
     ];
     assert_eq!(recorded.collect::<Vec<_>>(), expected);
-    assert_eq!(projections::parking_decisions(&rooms.pool, None, Some("other"), 10).await.unwrap(), []);
-    assert_eq!(projections::parking_decisions(&rooms.pool, Some("calls"), None, 10).await.unwrap(), []);
+    let other = testkit::principal("other".parse().unwrap(), "test").authorise().unwrap();
+    assert_eq!(parking_decisions(rooms, TenantSelection::Own(&other), None).await, []);
+    assert_eq!(parking_decisions(rooms, TenantSelection::All(&testkit::access()), Some("calls")).await, []);
     let output = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();
     let listed = output.json();
     assert_eq!((&listed[0]["decision"], &listed[0]["actor"]), (&json!("skip"), &json!("me")), "{listed}");

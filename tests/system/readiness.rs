@@ -9,7 +9,7 @@ use api::{ReadyCheck, ReadyChecks as _};
 use sqlx::{Connection as _, PgConnection};
 use std::os::unix::fs::PermissionsExt as _;
 use streams::{AppendError, Expected};
-use testkit::{TIMEOUT, TestDatabase, append, call_append, sample, stream, tenant, wait_until};
+use testkit::{TIMEOUT, TestDatabase, append, call_append, sample, stream, wait_until};
 use uuid::Uuid;
 
 async fn check(readiness: &Readiness, name: &str) -> ReadyCheck {
@@ -46,7 +46,7 @@ async fn a_killed_postmaster_fails_readiness_with_a_remedy() {
     let cluster = Embedded::start(&folder.path().join("home")).await.unwrap();
     MIGRATIONS.run(&mut PgConnection::connect(cluster.url()).await.unwrap()).await.unwrap();
     let pool = connect(&Secret::from(cluster.url().to_owned()), 8).await.unwrap();
-    let rooms = Rooms::on(pool.clone(), tenant()).await.unwrap();
+    let rooms = Rooms::on(pool.clone(), testkit::operator()).await.unwrap();
     let readiness = Readiness::new(pool, rooms.log.clone());
     assert!(check(&readiness, "tail").await.ok);
     let file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).unwrap();

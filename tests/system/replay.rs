@@ -11,7 +11,7 @@ use testkit::{TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
 fn context() -> Context {
-    Context::new(tenant(), "test", Uuid::now_v7())
+    testkit::context(tenant(), "test", Uuid::now_v7())
 }
 
 /// An agent, a task and a memory that are changed in turn, with the state of each after each of its events.

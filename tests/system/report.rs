@@ -6,7 +6,7 @@ use projections::{Dimension, ReportPage, ReportQuery, ReportRow, Totals, WholeRe
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use testkit::{Server, TIMEOUT, TestDatabase, tenant};
+use testkit::{Server, TIMEOUT, TestDatabase};
 use uuid::Uuid;
 
 /// A row of `apex.usage_hourly`, with its cost in units of 10^-12 dollars.
@@ -132,7 +132,7 @@ async fn report_pages_join_to_the_whole_report_and_sum_to_its_total() {
     for by in DIMENSIONS {
         let whole = expected(&cells, by);
         let total = whole.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
-        let query = ReportQuery { tenant: tenant(), by: by.to_vec(), from: None, to: None };
+        let query = ReportQuery { access: testkit::access(), by: by.to_vec(), from: None, to: None };
         for size in [1, 2, 7, whole.len() - 1, whole.len(), 500] {
             // Pages of one row only where the report is short.
             let size = if size == 1 && whole.len() > 20 { 5 } else { size };

@@ -1,6 +1,5 @@
 //! Subscriptions that are interrupted and resumed: over each transport, a client sees the exact sequence of the log.
 
-use commands::Context;
 use domain::Labels;
 use domain::agent::{Agent, AgentCommand, Profile};
 use futures::{SinkExt, StreamExt};
@@ -199,7 +198,7 @@ async fn write(database: &TestDatabase, stop: Arc<AtomicBool>) {
     let agents = (0..3).map(|_| {
         let (commands, stop) = (rooms.commands.clone(), stop.clone());
         async move {
-            let context = || Context::new(tenant(), "test", Uuid::new_v4());
+            let context = || testkit::context(tenant(), "test", Uuid::new_v4());
             let (agent, at) = (Uuid::new_v4(), chrono::Utc::now());
             let profile = Profile { name: name("busy"), kind: None, model: None, labels: Labels::default() };
             let mut command = AgentCommand::Register { profile, at };

@@ -4,7 +4,7 @@ use crate::statements::Counter;
 use apex::config::Secret;
 use apex::database::connect;
 use apex::rooms::Rooms;
-use commands::{AsOf, Commands, CommandsConfig, Context, Loaded};
+use commands::{AsOf, Commands, CommandsConfig, Loaded};
 use domain::task::{Task, TaskCommand, TaskEvent, TaskProgressed, TaskSpec, TaskStarted, TaskSubmitted};
 use domain::{AgentId, Aggregate, Body, SNAPSHOT_FORMAT};
 use sqlx::AssertSqlSafe;
@@ -56,7 +56,7 @@ async fn grow(log: &Log, id: Uuid, from: usize, events: usize) {
 }
 
 async fn load(commands: &Commands, id: Uuid) -> Arc<Loaded<Task>> {
-    commands.load::<Task>(&tenant(), id).await.unwrap()
+    commands.load::<Task>(&testkit::operator(), id).await.unwrap()
 }
 
 #[track_caller]
@@ -100,7 +100,7 @@ async fn a_long_stream_is_loaded_from_its_snapshot() {
     let database = TestDatabase::new().await;
     let counter = Counter::before(&database).await;
     let pool = connect(&Secret::from(counter.url.clone()), 8).await.unwrap();
-    let rooms = Rooms::on(pool, tenant()).await.unwrap();
+    let rooms = Rooms::on(pool, testkit::operator()).await.unwrap();
     let id = Uuid::now_v7();
     grow(&rooms.log, id, 0, 5000).await;
 
@@ -142,7 +142,7 @@ async fn a_snapshot_is_written_every_configured_number_of_events() {
     for number in 3..=65 {
         let percent = u8::try_from(number).unwrap();
         let command = TaskCommand::Progress { percent, note: None, at: at(2) };
-        let context = Context::new(tenant(), "test", Uuid::now_v7());
+        let context = testkit::context(tenant(), "test", Uuid::now_v7());
         let outcome = commands.execute::<Task>(&context, long, command).await.unwrap();
         assert_eq!(outcome.aggregate.version.get(), number);
         if number.is_multiple_of(EVERY) {
@@ -193,7 +193,7 @@ async fn snapshots_may_be_deleted_at_any_time() {
         writers.spawn(async move {
             for number in 0..60_u8 {
                 let command = TaskCommand::Progress { percent: number, note: None, at: at(2) };
-                let context = Context::new(tenant(), "test", Uuid::now_v7());
+                let context = testkit::context(tenant(), "test", Uuid::now_v7());
                 let outcome = commands.execute::<Task>(&context, id, command).await.unwrap();
                 assert_eq!(
                     (outcome.aggregate.state.percent, outcome.aggregate.version.get()),
@@ -227,11 +227,12 @@ async fn loads_as_of_the_past_are_equal_with_and_without_snapshots() {
     let database = TestDatabase::new().await;
     let counter = Counter::before(&database).await;
     let pool = connect(&Secret::from(counter.url.clone()), 8).await.unwrap();
-    let rooms = Rooms::on(pool, tenant()).await.unwrap();
+    let rooms = Rooms::on(pool, testkit::operator()).await.unwrap();
     let (id, _) = long_task(&rooms).await;
     grow(&rooms.log, id, 3000, 100).await;
     let (with, without) = (without_cache(&rooms.log, 500), without_cache(&rooms.log, 0));
-    let as_of = async |commands: &Commands, as_of| commands.load_as_of::<Task>(&tenant(), id, as_of).await.unwrap();
+    let as_of =
+        async |commands: &Commands, as_of| commands.load_as_of::<Task>(&testkit::operator(), id, as_of).await.unwrap();
     for position in [0, 1, 99, 100, 101, 2999, 3000, 3001, 3050, 3099, 3100, 4000].map(Position::from) {
         let seen = as_of(&with, AsOf::Position(position)).await;
         assert_eq!(seen.position, position.min(Position::from(3100)));

@@ -54,7 +54,7 @@ impl Projection for NextTasks {
 }
 
 fn context() -> Context {
-    Context::new(tenant(), "test", Uuid::now_v7())
+    testkit::context(tenant(), "test", Uuid::now_v7())
 }
 
 async fn agent(rooms: &Rooms) -> AgentId {
@@ -147,8 +147,8 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     load.wait_for_queries(50).await;
 
     // Small batches, so that more than one batch of events is appended meanwhile.
-    build(&rooms.pool, &rooms.log, &[&NextTasks], 7, |_| {}).await.unwrap();
-    let comparison = compare(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+    build(&testkit::access(), &rooms.pool, &rooms.log, &[&NextTasks], 7, |_| {}).await.unwrap();
+    let comparison = compare(&testkit::access(), &rooms.pool, &rooms.log, &NextTasks).await.unwrap();
     assert!(!comparison.is_same());
     assert_eq!(comparison.live[0].rows, comparison.other[0].rows);
     let difference = &comparison.differences[0];
@@ -157,7 +157,7 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
 
     let published = "insert into apex.checkpoints (name, position) values ('state:tasks', 5)";
     sqlx::query(published).execute(&rooms.pool).await.unwrap();
-    let position = switch(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+    let position = switch(&testkit::access(), &rooms.pool, &rooms.log, &NextTasks).await.unwrap();
     // The state topic has the rows of version 1: its checkpoint is reset so that all rows are republished.
     let published = "select position from apex.checkpoints where name = 'state:tasks'";
     assert_eq!(sqlx::query_scalar::<_, i64>(published).fetch_one(&rooms.pool).await.unwrap(), 0);
@@ -176,9 +176,9 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     assert_eq!(workers.len(), 3);
     load.wait_for_queries(50).await;
     // The three live shards are at different positions from now on.
-    build(&rooms.pool, &rooms.log, &[&NextTasks], 100, |_| {}).await.unwrap();
+    build(&testkit::access(), &rooms.pool, &rooms.log, &[&NextTasks], 100, |_| {}).await.unwrap();
     for _ in 0..5 {
-        let comparison = compare(&rooms.pool, &rooms.log, &NextTasks).await.unwrap();
+        let comparison = compare(&testkit::access(), &rooms.pool, &rooms.log, &NextTasks).await.unwrap();
         assert!(comparison.is_same(), "{comparison:#?}");
     }
     let (queries_run, queries_failed) = load.finish().await;
@@ -193,7 +193,7 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     let comparison = verify(&rooms.pool, &rooms.log, &NextTasks, &settings).await.unwrap();
     assert!(comparison.is_same(), "{comparison:#?}");
 
-    drop_version(&rooms.pool, &NextTasks, InactiveVersion::Previous).await.unwrap();
+    drop_version(&testkit::access(), &rooms.pool, &NextTasks, InactiveVersion::Previous).await.unwrap();
     let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
     assert_eq!(status.old_version, None);
     stop.cancel();

@@ -145,7 +145,8 @@ async fn an_interrupted_build_resumes_at_its_checkpoint() {
     let stopped = Cell::new(false);
     {
         let progress = |at: projections::RebuildProgress| stopped.set(at.position.get() > head.get() / 2);
-        let mut building = std::pin::pin!(build(&rooms.pool, &rooms.log, &projections_to_build, 3, progress));
+        let access = testkit::access();
+        let mut building = std::pin::pin!(build(&access, &rooms.pool, &rooms.log, &projections_to_build, 3, progress));
         // The build is dropped the first time that it waits for the database past the middle of the log.
         let is_interrupted = std::future::poll_fn(|context| match building.as_mut().poll(context) {
             Poll::Ready(_) => Poll::Ready(false),
@@ -162,14 +163,14 @@ async fn an_interrupted_build_resumes_at_its_checkpoint() {
     assert!(left_at > 0 && left_at < head.as_i64(), "{left_at} of {head}");
     let first = Cell::new(None);
     let progress = |at: projections::RebuildProgress| first.set(first.get().or(Some(at.position)));
-    let reached = build(&rooms.pool, &rooms.log, &projections_to_build, 3, progress).await.unwrap();
+    let reached = build(&testkit::access(), &rooms.pool, &rooms.log, &projections_to_build, 3, progress).await.unwrap();
     assert!(
         reached >= head && first.get().unwrap().as_i64() > left_at,
         "the build restarted from the beginning: {:?}",
         first.get()
     );
     // No event was applied twice or skipped.
-    let compared = compare(&rooms.pool, &rooms.log, projections_to_build[0]).await.unwrap();
+    let compared = compare(&testkit::access(), &rooms.pool, &rooms.log, projections_to_build[0]).await.unwrap();
     assert!(compared.is_same(), "{compared:#?}");
     rooms.close().await.unwrap();
 }
@@ -312,16 +313,17 @@ async fn shards_at_different_positions_apply_each_event_once() {
     workers.spawn(worker_of_shard(&pool, 0, Arc::new(log.tail().clone())).run(std::future::pending()));
     positions_are([60, 0]).await;
     assert!(matches_log(&pool, &log, projection).await);
-    build(&pool, &log, &[projection], 1000, |_| {}).await.unwrap();
+    build(&testkit::access(), &pool, &log, &[projection], 1000, |_| {}).await.unwrap();
     // The build is ahead of the live shard that is behind, so that comparing waits for it.
-    let waited = tokio::time::timeout(Duration::from_secs(1), compare(&pool, &log, projection)).await;
+    let waited =
+        tokio::time::timeout(Duration::from_secs(1), compare(&testkit::access(), &pool, &log, projection)).await;
     assert!(waited.is_err(), "{waited:?}");
 
     append(&log, 30).await;
     positions_are([90, 0]).await;
     assert!(matches_log(&pool, &log, projection).await);
     // The worker is not notified, and does not apply again what the new tables have already.
-    assert_eq!(switch(&pool, &log, projection).await.unwrap().get(), 90);
+    assert_eq!(switch(&testkit::access(), &pool, &log, projection).await.unwrap().get(), 90);
     append(&log, 30).await;
     positions_are([120, 90]).await;
     assert!(matches_log(&pool, &log, projection).await);
@@ -338,12 +340,12 @@ async fn a_read_model_is_compared_while_one_shard_is_ahead() {
     let rooms = database.rooms().await;
     let (pool, log, projection) = (rooms.pool.clone(), rooms.log.clone(), by_name("calls").unwrap());
     append(&log, 60).await;
-    build(&pool, &log, &[projection], 7, |_| {}).await.unwrap();
+    build(&testkit::access(), &pool, &log, &[projection], 7, |_| {}).await.unwrap();
     // The comparison builds the next version up to here and waits for the live one.
     append(&log, 30).await;
     let comparing = tokio::spawn({
         let (pool, log) = (pool.clone(), log.clone());
-        async move { compare(&pool, &log, projection).await }
+        async move { compare(&testkit::access(), &pool, &log, projection).await }
     });
     wait_until("the next version is built", async || shard_positions(&pool, "calls@next").await == [90, 90]).await;
     append(&log, 30).await;
@@ -357,7 +359,7 @@ async fn a_read_model_is_compared_while_one_shard_is_ahead() {
     let compared = comparing.await.unwrap().unwrap();
     assert!(compared.is_same() && compared.position.get() == 120, "{compared:#?}");
     assert_eq!(shard_positions(&pool, "calls").await, [105, 120]);
-    switch(&pool, &log, projection).await.unwrap();
+    switch(&testkit::access(), &pool, &log, projection).await.unwrap();
     limited.end.store(u64::MAX, Ordering::SeqCst);
     append(&log, 30).await;
     wait_for(&pool, &["calls"], 150.into(), TIMEOUT).await.unwrap();

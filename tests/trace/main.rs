@@ -39,12 +39,13 @@ async fn one_mutation_is_one_trace() {
     let address = listener.local_addr().unwrap();
     let deps = api::Deps {
         commands: rooms.commands.clone(),
+        authenticator: Arc::new(apex::tokens::Tokens::none(tenant())),
         pool: rooms.pool.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(AlwaysReady),
     };
     let stop = rooms.stop_signal();
-    let config = api::ApiConfig::new(tenant());
+    let config = api::ApiConfig::default();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
 
     let caller = "00f067aa0ba902b7";

@@ -14,9 +14,11 @@ use super::ids::{self, Kind, not_an_id};
 use super::memory::{Memory, MemoryCommandError, MemoryMutation, MemoryQuery};
 use super::price::PriceCommandError;
 use super::scalars::{Long, parse_position};
+use super::services::authorise;
 use super::task::{Task, TaskCommandError, TaskMutation, TaskQuery};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Interface, MergedObject, Object, OutputType, Result, SchemaBuilder};
+use domain::permissions::ReadData;
 use uuid::Uuid;
 
 macro_rules! aggregates {
@@ -98,6 +100,7 @@ impl NodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Global id of the object.")] id: ID,
     ) -> Result<Option<Node>> {
+        authorise::<ReadData>(ctx)?;
         let Some((kind, key)) = ids::split(&id) else { return Err(not_an_id(&id)) };
         if kind == Kind::Event {
             let Some(position) = parse_position(&key) else { return Err(not_an_id(&id)) };

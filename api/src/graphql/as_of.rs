@@ -2,10 +2,11 @@
 
 use super::errors;
 use super::scalars::{Position, Timestamp};
-use super::services::{caller, services};
+use super::services::{authorise, services};
 use async_graphql::{Context, OneofObject, Result};
+use domain::permissions::ReadData;
 use projections::StreamRow;
-use streams::{RecordedEvent, StreamKey};
+use streams::RecordedEvent;
 use uuid::Uuid;
 
 /// A point in the history of an object. Give exactly one of the two.
@@ -19,11 +20,11 @@ pub(crate) enum AsOf {
 
 /// Reads a row as it was at a point in its history; none if it did not exist yet.
 pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
-    let stream = StreamKey { tenant: caller(ctx)?.tenant.clone(), category: R::CATEGORY.into(), id };
+    let access = authorise::<ReadData>(ctx)?;
     let within = |event: &RecordedEvent| match as_of {
         AsOf::Position(position) => event.position <= position.0,
         AsOf::Time(time) => event.recorded_at <= time.0,
     };
-    let row = projections::as_of(services(ctx)?.commands.log(), &stream, within).await;
+    let row = projections::as_of(services(ctx)?.commands.log(), &access, id, within).await;
     row.map_err(|error| errors::history(&error))
 }

@@ -2,7 +2,7 @@
 
 use super::request_hash;
 use super::scalars::{Long, Uid};
-use super::services::caller;
+use super::services::requester;
 use async_graphql::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -21,13 +21,13 @@ pub(crate) struct CommandOptions {
 }
 
 impl CommandOptions {
-    /// Builds the context in which the command runs: caller, idempotency key, and the hash of the request. Every mutation
+    /// Builds the context in which the command runs: principal, idempotency key, and the hash of the request. Every mutation
     /// builds it here, so that none omits a part.
     pub(crate) fn context(self, ctx: &Context<'_>) -> Result<commands::Context> {
-        let caller = caller(ctx)?;
+        let requester = requester(ctx)?;
         let command_id = self.command_id.map_or_else(Uuid::now_v7, |id| id.0);
-        let mut context = commands::Context::new(caller.tenant.clone(), caller.actor.clone(), command_id);
-        context.correlation_id = caller.correlation_id.unwrap_or(command_id);
+        let mut context = commands::Context::new(requester.principal.clone(), command_id);
+        context.correlation_id = requester.correlation_id.unwrap_or(command_id);
         context.expected_version = self.expected_version.map(|version| version.unsigned().into());
         context.request = Some(request_hash::hash(&ctx.field(), self.target)?);
         Ok(context)

@@ -7,7 +7,7 @@
 //! | code | meaning | further extensions |
 //! |---|---|---|
 //! | `BAD_USER_INPUT` | an argument is not valid | `reason` |
-//! | `FORBIDDEN` | the operation is reserved for operators, and the token is not an operator's | |
+//! | `FORBIDDEN` | the principal of the request may not do it | |
 //! | `LATE` | the read models did not reach `minPosition` in time; retry | `reached`, `wanted` |
 //! | `BUSY` | the write queue is full; retry | `retryAfterMs` |
 //! | `CONTENDED` | concurrent commands changed the same object; retry | |
@@ -20,6 +20,7 @@
 //! Internal causes are logged here, once.
 
 use async_graphql::{Error, ErrorExtensionValues, Value};
+use domain::permissions::Forbidden;
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -49,6 +50,11 @@ pub(crate) fn code(error: &Error) -> Option<&str> {
 /// Creates the error for an argument that is not valid.
 pub(crate) fn bad_input(reason: &str, message: impl Into<String>) -> Error {
     with(coded("BAD_USER_INPUT", message), "reason", reason)
+}
+
+/// Maps an action that is not allowed.
+pub(crate) fn forbidden(forbidden: &Forbidden) -> Error {
+    coded("FORBIDDEN", forbidden.to_string())
 }
 
 /// Logs a fault of the server. The client learns only that there was one.
@@ -173,6 +179,7 @@ impl<R: StdError + 'static> From<commands::Error<R>> for Failure<R> {
 /// Maps an error of [`commands::Commands`] that does not belong into a payload.
 pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error {
     match error {
+        commands::Error::Forbidden(error) => forbidden(error),
         commands::Error::Contended => coded("CONTENDED", error.to_string()),
         commands::Error::TooManyAggregates { .. } => coded("BAD_USER_INPUT", error.to_string()),
         commands::Error::Append(AppendError::Busy { retry_after }) => {

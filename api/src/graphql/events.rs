@@ -2,13 +2,13 @@
 
 use super::connection::{self, STATEMENT_COST};
 use super::errors::{self, bad_input};
-use super::follow;
+use super::follow::{self, TenantFilter};
 use super::ids::{self, Kind};
 use super::scalars::{Long, Position, Timestamp, Uid};
-use super::services::{caller, services};
+use super::services::{authorise, services};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value};
-use domain::TenantId;
+use domain::permissions::{Access, ReadData};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
 use streams::{ReadFilter, RecordedEvent, StreamKey, Version};
@@ -102,7 +102,7 @@ impl EventFilter {
     /// # Errors
     /// `TOO_MANY_TYPES`, `UNKNOWN_CATEGORY`, `UNKNOWN_EVENT_TYPE`, `WRONG_ID_TYPE` and `NOT_AN_ID`, as reasons of
     /// `BAD_USER_INPUT`.
-    pub(crate) fn check(self, tenant: &TenantId) -> Result<ReadFilter> {
+    pub(crate) fn check(self, access: &Access<ReadData>) -> Result<TenantFilter> {
         let types = self.types.unwrap_or_default();
         if types.len() > MAX_FILTER_TYPES {
             let found = types.len();
@@ -115,7 +115,7 @@ impl EventFilter {
             check_type(name, self.category.as_deref())?;
         }
         let stream_id = self.stream_id.map(|id| stream(&id)).transpose()?;
-        Ok(ReadFilter { tenant: Some(tenant.clone()), category: self.category, types, stream_id })
+        Ok(TenantFilter::new(access, self.category, types, stream_id))
     }
 }
 
@@ -159,11 +159,14 @@ fn stream(id: &ID) -> Result<Uuid> {
 
 /// Reads the event at a position, if it belongs to the caller's tenant.
 pub(crate) async fn at(ctx: &Context<'_>, position: streams::Position) -> Result<Option<Event>> {
+    let access = authorise::<ReadData>(ctx)?;
     let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
-    let tenant = &caller(ctx)?.tenant;
     let events = services(ctx)?.commands.log().read_after(before.into(), &ReadFilter::default(), 1).await;
     let event = events.map_err(|error| errors::read(&error))?.pop();
-    event.filter(|event| event.position == position && &event.stream.tenant == tenant).map(Event::try_from).transpose()
+    event
+        .filter(|event| event.position == position && &event.stream.tenant == access.tenant())
+        .map(Event::try_from)
+        .transpose()
 }
 
 /// Queries for events.
@@ -188,7 +191,7 @@ impl EventQuery {
         last: Option<i32>,
         #[graphql(desc = "Returns only events before this position.")] before: Option<String>,
     ) -> Result<Connection<String, Event>> {
-        let filter = filter.unwrap_or_default().check(&caller(ctx)?.tenant)?;
+        let filter = filter.unwrap_or_default().check(&authorise(ctx)?)?;
         let after = after.as_deref().map(connection::position_cursor).transpose()?;
         let before = before.as_deref().map(connection::position_cursor).transpose()?;
         match (first, last) {
@@ -212,6 +215,7 @@ impl EventQuery {
         first: Option<i32>,
         #[graphql(desc = "Returns only events after this version of the stream.")] after: Option<String>,
     ) -> Result<Connection<String, Event>> {
+        let access = authorise::<ReadData>(ctx)?;
         check_category(&category)?;
         let size = connection::size(ctx, first)?;
         let version = after
@@ -219,8 +223,7 @@ impl EventQuery {
             .map(connection::position_cursor)
             .transpose()?
             .map_or(Version::ZERO, |after| after.get().into());
-        let key =
-            StreamKey { tenant: caller(ctx)?.tenant.clone(), category: category.as_str().into(), id: stream(&id)? };
+        let key = StreamKey { tenant: access.tenant().clone(), category: category.as_str().into(), id: stream(&id)? };
         let events = services(ctx)?.commands.log().read_stream(&key, version, size + 1).await;
         let events = events.map_err(|error| errors::read(&error))?;
         connection::connect_by(events, size, after.is_some(), |event| event.version.to_string())
@@ -229,6 +232,7 @@ impl EventQuery {
     /// Position of the last event in the log. 0 if the log is empty.
     #[graphql(complexity = "STATEMENT_COST")]
     async fn head(&self, ctx: &Context<'_>) -> Result<Position> {
+        authorise::<ReadData>(ctx)?;
         let head = services(ctx)?.commands.log().head().await;
         head.map(Position).map_err(|error| errors::read(&error))
     }
@@ -254,7 +258,7 @@ impl EventSubscription {
             EventFilter,
         >,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-        let filter = filter.unwrap_or_default().check(&caller(ctx)?.tenant)?;
+        let filter = filter.unwrap_or_default().check(&authorise(ctx)?)?;
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.map(|event| event.and_then(|event| Event::try_from(&*event))))
     }
@@ -262,14 +266,14 @@ impl EventSubscription {
 
 async fn forwards(
     ctx: &Context<'_>,
-    filter: &ReadFilter,
+    filter: &TenantFilter,
     first: Option<i32>,
     after: Option<streams::Position>,
     before: Option<streams::Position>,
 ) -> Result<Connection<String, Event>> {
     let size = connection::size(ctx, first)?;
     let log = services(ctx)?.commands.log();
-    let events = log.read_after(after.unwrap_or_default(), filter, size + 1).await;
+    let events = log.read_after(after.unwrap_or_default(), filter.as_filter(), size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;
     if let Some(before) = before {
         events.retain(|event| event.position < before);
@@ -279,7 +283,7 @@ async fn forwards(
 
 async fn backwards(
     ctx: &Context<'_>,
-    filter: &ReadFilter,
+    filter: &TenantFilter,
     last: i32,
     after: Option<streams::Position>,
     before: Option<streams::Position>,
@@ -287,7 +291,7 @@ async fn backwards(
     let size = connection::size(ctx, Some(last))?;
     let log = services(ctx)?.commands.log();
     let end = before.unwrap_or(streams::Position::from_i64(i64::MAX));
-    let events = log.read_before(end, filter, size + 1).await;
+    let events = log.read_before(end, filter.as_filter(), size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;
     if let Some(after) = after {
         events.retain(|event| event.position > after);

@@ -6,12 +6,14 @@
 use super::errors::{self, bad_input};
 use super::services::{Services, services};
 use async_graphql::{Context, Result};
+use domain::permissions::{Access, ReadData};
 use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
+use uuid::Uuid;
 
 /// The delay of the first retry after the database failed. It doubles with each further retry, up to 64 times as long.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(25);
@@ -59,10 +61,31 @@ impl Progress {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResumeAfter(pub(crate) Position);
 
+/// A filter on the events of one tenant, which reading is authorised for.
+#[derive(Debug, Clone)]
+pub(crate) struct TenantFilter(ReadFilter);
+
+impl TenantFilter {
+    /// Selects the events of the tenant that has this category, one of these types, and this stream, if they are given.
+    pub(crate) fn new(
+        access: &Access<ReadData>,
+        category: Option<String>,
+        types: Vec<String>,
+        stream_id: Option<Uuid>,
+    ) -> Self {
+        Self(ReadFilter { tenant: Some(access.tenant().clone()), category, types, stream_id })
+    }
+
+    /// The filter for the log.
+    pub(crate) fn as_filter(&self) -> &ReadFilter {
+        &self.0
+    }
+}
+
 /// One subscriber's cursor through the log.
 struct Follower {
     services: Arc<Services>,
-    filter: ReadFilter,
+    filter: TenantFilter,
     /// Every selected event up to this position was yielded or is in `pending`.
     cursor: Position,
     pending: VecDeque<Arc<RecordedEvent>>,
@@ -72,7 +95,7 @@ struct Follower {
 /// Follows the log for a GraphQL subscription: events after a position, otherwise those appended from now on.
 pub(crate) async fn events(
     ctx: &Context<'_>,
-    filter: ReadFilter,
+    filter: TenantFilter,
     after: Option<Position>,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
     let after = ctx.data_opt::<ResumeAfter>().map(|resume| resume.0).or(after);
@@ -86,7 +109,7 @@ pub(crate) async fn events(
 /// `POSITION_AHEAD` for a position beyond the end of the log.
 pub(crate) async fn open(
     services: Arc<Services>,
-    filter: ReadFilter,
+    filter: TenantFilter,
     after: Option<Position>,
     progress: Progress,
 ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>>> + use<>> {
@@ -121,7 +144,7 @@ impl Follower {
             self.progress.advance(self.cursor);
             tokio::select! {
                 () = self.services.shutdown.cancelled() => return Ok(None),
-                found = tail.find_after(self.cursor, &self.filter, limit) => match found {
+                found = tail.find_after(self.cursor, self.filter.as_filter(), limit) => match found {
                     Ok(found) => {
                         self.cursor = found.scanned_to;
                         self.pending = found.events;

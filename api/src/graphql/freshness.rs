@@ -5,9 +5,10 @@
 
 use super::errors;
 use super::scalars::Position;
-use super::services::services;
+use super::services::{authorise, services};
 use async_graphql::registry::{MetaTypeName, Registry};
 use async_graphql::{Context, Result, SelectionField};
+use domain::permissions::ReadData;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The projections that feed each object type, by the type's name in the schema. Stored in the schema.
@@ -17,12 +18,13 @@ pub(crate) struct ReadModels(pub(crate) BTreeMap<String, &'static [&'static str]
 /// Waits until the projections behind a query, and behind the relations that it selects, have reached a position.
 ///
 /// # Errors
-/// `LATE` if they do not reach it within [`crate::config::Limits::projection_wait`].
+/// `FORBIDDEN` if the principal of the request may not read, `LATE` if they do not reach it within [`crate::config::Limits::projection_wait`].
 pub(crate) async fn await_projections(
     ctx: &Context<'_>,
     own: &[&'static str],
     position: Option<Position>,
 ) -> Result<()> {
+    authorise::<ReadData>(ctx)?;
     let Some(position) = position else { return Ok(()) };
     let needed: Vec<_> = needed(ctx, own)?.into_iter().collect();
     let services = services(ctx)?;

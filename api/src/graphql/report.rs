@@ -3,10 +3,11 @@
 use super::freshness::await_projections;
 use super::ids::Kind;
 use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
-use super::services::{Services, caller, services};
+use super::services::{Services, authorise, services};
 use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use domain::permissions::ReadData;
 use projections as models;
 use uuid::Uuid;
 
@@ -149,9 +150,9 @@ impl ReportArguments {
         let selected = ctx.look_ahead();
         let (wants_total, wants_rest) = (selected.field("total").exists(), selected.field("rest").exists());
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
-        let tenant = caller(ctx)?.tenant.clone();
+        let access = authorise::<ReadData>(ctx)?;
         Ok(ReportRequest {
-            query: models::ReportQuery { tenant, by, from, to },
+            query: models::ReportQuery { access, by, from, to },
             page: models::ReportPage { after, size, wants_total, wants_rest },
         })
     }

@@ -1,9 +1,11 @@
-//! What every resolver can use: the services of the process and the caller of the request.
+//! What every resolver can use: the services of the process and who sends the request.
 
-use crate::caller::Caller;
+use super::errors;
 use crate::config::Limits;
+use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
+use domain::permissions::{Access, ActionType};
 use projections::Pool;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,15 @@ pub(crate) fn services<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Services>> {
     ctx.data::<Arc<Services>>()
 }
 
-/// Returns the caller of the request.
-pub(crate) fn caller<'a>(ctx: &Context<'a>) -> Result<&'a Caller> {
-    ctx.data::<Caller>()
+/// Returns who sends the request.
+pub(crate) fn requester<'a>(ctx: &Context<'a>) -> Result<&'a Requester> {
+    ctx.data::<Requester>()
+}
+
+/// Authorises an action of the request.
+///
+/// # Errors
+/// `FORBIDDEN` if the principal of the request may not do it.
+pub(crate) fn authorise<A: ActionType>(ctx: &Context<'_>) -> Result<Access<A>> {
+    requester(ctx)?.principal.authorise().map_err(|forbidden| errors::forbidden(&forbidden))
 }

@@ -1,83 +1,130 @@
-//! Authentication by bearer token, and the identity that a client declares in headers.
+//! Authentication of requests: the one place where a transport obtains a principal. A connection that has to be checked
+//! again while it is open would call it again.
 
-use crate::caller::{Caller, Role};
-use crate::config::{ApiConfig, Secret};
-use axum::http::{HeaderMap, header};
+use super::response;
+use super::state::State;
+use crate::authenticator::{Endpoint, Presented, Unauthenticated};
+use crate::requester::Requester;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use commands::{Principal, is_reserved_actor};
 use domain::Name;
+use domain::permissions::Forbidden;
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// The header that names the actor.
+/// The header in which the holder of a shared token declares the actor.
 const ACTOR: &str = "x-apex-actor";
 /// The header with the correlation id.
 const CORRELATION: &str = "x-correlation-id";
 /// The actor of requests without the header.
 const DEFAULT_ACTOR: &str = "api";
 
-/// The result of checking the credential of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Credential {
-    /// The credential is valid for a role, or none is required.
-    Valid(Role),
-    /// A credential is required, and the request has none.
-    Missing,
-    /// The credential is not valid.
-    Invalid,
-}
-
-/// Checks the `Authorization` header.
-pub(crate) fn of_headers(config: &ApiConfig, headers: &HeaderMap) -> Credential {
-    match headers.get(header::AUTHORIZATION) {
-        Some(value) => check(config, value.to_str().ok()),
-        None => check(config, None).or_missing(),
-    }
-}
-
-/// Checks the value of an `Authorization` header, which a WebSocket may receive in a message.
-pub(crate) fn check(config: &ApiConfig, value: Option<&str>) -> Credential {
-    let is_bearer = |token| is_bearer(value, token);
-    let (token, operator_token) = (config.token.as_ref(), config.operator_token.as_ref());
-    if is_bearer(operator_token) {
-        return Credential::Valid(Role::Operator);
-    }
-    let role = if operator_token.is_none() { Role::Operator } else { Role::User };
-    match token {
-        Some(_) if is_bearer(token) => Credential::Valid(role),
-        Some(_) => Credential::Invalid,
-        // A client that sends a token expects to be an operator.
-        None if operator_token.is_some() && value.is_some() => Credential::Invalid,
-        None => Credential::Valid(role),
-    }
-}
-
-/// Whether the value of an `Authorization` header is this bearer token.
-fn is_bearer(value: Option<&str>, token: Option<&Secret>) -> bool {
-    let bearer =
-        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()))
-}
-
-/// Whether a client may read the metrics: with the metrics token or any other. If no token is configured, as is allowed on a
-/// loopback address, every client may.
-pub(crate) fn may_read_metrics(config: &ApiConfig, headers: &HeaderMap) -> bool {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let tokens = [&config.metrics_token, &config.operator_token, &config.token];
-    tokens.iter().all(|token| token.is_none()) || tokens.iter().any(|token| is_bearer(value, token.as_ref()))
-}
-
-impl Credential {
-    fn or_missing(self) -> Self {
-        if self == Self::Invalid { Self::Missing } else { self }
-    }
+/// What the headers of a request declare beside the credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declared {
+    actor: Name,
+    correlation_id: Option<Uuid>,
 }
 
 /// The message about a header that is not valid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadHeader(pub(crate) String);
 
-/// The caller of a request, from its headers and role.
-pub(crate) fn caller(config: &ApiConfig, headers: &HeaderMap, role: Role) -> Result<Caller, BadHeader> {
-    let (tenant, actor, correlation_id) = (config.tenant.clone(), actor(headers)?, correlation(headers)?);
-    Ok(Caller { tenant, role, actor, correlation_id })
+/// Why a request is rejected before it does anything.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// It has no valid credential.
+    Unauthenticated(Unauthenticated, Endpoint),
+    /// A header is not valid.
+    BadHeader(BadHeader),
+    /// The principal may not use the route.
+    Forbidden(Forbidden),
+}
+
+impl Rejection {
+    /// The status, the code and the message of the response.
+    pub(crate) fn parts(&self) -> (StatusCode, &'static str, String) {
+        let unauthenticated = |message: &str| (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message.to_owned());
+        match self {
+            Self::Unauthenticated(_, Endpoint::Metrics) => unauthenticated(
+                "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN, APEX_TOKEN or \
+                 APEX_OPERATOR_TOKEN",
+            ),
+            Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => {
+                unauthenticated("a token is required in the header `Authorization: Bearer …`")
+            }
+            Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated("the token is not valid"),
+            Self::BadHeader(bad) => (StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0.clone()),
+            Self::Forbidden(forbidden) => (StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let (status, code, message) = self.parts();
+        let mut rejected = response::error(status, code, &message).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            rejected.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
+        }
+        rejected
+    }
+}
+
+/// Finds the principal of a credential.
+async fn authenticate(
+    state: &State,
+    authorization: Option<&str>,
+    declared_actor: Name,
+    endpoint: Endpoint,
+) -> Result<Principal, Rejection> {
+    let presented = Presented { authorization, declared_actor, endpoint };
+    state
+        .deps
+        .authenticator
+        .authenticate(presented)
+        .await
+        .map_err(|refused| Rejection::Unauthenticated(refused, endpoint))
+}
+
+/// Finds who sends a request, from its headers.
+///
+/// # Errors
+/// [`Rejection`] of the credential, or of another header if the credential is valid.
+pub(crate) async fn of_headers(state: &State, headers: &HeaderMap, endpoint: Endpoint) -> Result<Requester, Rejection> {
+    // A client without a valid credential does not learn about its other headers.
+    let declared = declared(headers);
+    let (actor, correlation_id) = match &declared {
+        Ok(declared) => (declared.actor.clone(), declared.correlation_id),
+        Err(_) => (default_actor().map_err(Rejection::BadHeader)?, None),
+    };
+    // A value that is not text matches no credential.
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let principal = authenticate(state, authorization, actor, endpoint).await?;
+    declared.map_err(Rejection::BadHeader)?;
+    Ok(Requester { principal: Arc::new(principal), correlation_id })
+}
+
+/// Finds who opened a WebSocket, from the payload of `connection_init`.
+///
+/// # Errors
+/// [`Rejection::Unauthenticated`] if the payload has no valid credential.
+pub(crate) async fn of_payload(
+    state: &State,
+    authorization: Option<&str>,
+    declared: &Declared,
+) -> Result<Requester, Rejection> {
+    let principal = authenticate(state, authorization, declared.actor.clone(), Endpoint::Api).await?;
+    Ok(Requester { principal: Arc::new(principal), correlation_id: declared.correlation_id })
+}
+
+/// Reads what the headers of a request declare.
+///
+/// # Errors
+/// [`BadHeader`] if a header is not text, not a name or not a UUID, or if it declares an actor that is reserved.
+pub(crate) fn declared(headers: &HeaderMap) -> Result<Declared, BadHeader> {
+    Ok(Declared { actor: actor(headers)?, correlation_id: correlation(headers)? })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHeader> {
@@ -85,15 +132,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHe
     headers.get(name).map(|value| value.to_str().map_err(bad)).transpose()
 }
 
-fn actor(headers: &HeaderMap) -> Result<String, BadHeader> {
-    let given = text(headers, ACTOR)?.unwrap_or(DEFAULT_ACTOR);
+fn default_actor() -> Result<Name, BadHeader> {
+    Name::new(DEFAULT_ACTOR).map_err(|error| BadHeader(error.to_string()))
+}
+
+fn actor(headers: &HeaderMap) -> Result<Name, BadHeader> {
+    let Some(given) = text(headers, ACTOR)? else { return default_actor() };
     let name =
         Name::new(given).map_err(|error| BadHeader(format!("the header {ACTOR} is not a valid name: {error}")))?;
-    let name = String::from(name);
-    if commands::is_reserved_actor(&name) {
-        let message = "is reserved for Apex itself; send a name that is not `apex`, `demo` or `simulation` and does not \
-                       begin with `apex:`, `import:`, `policy:` or `system:`";
-        return Err(BadHeader(format!("the actor {name:?} in the header {ACTOR} {message}")));
+    if is_reserved_actor(name.as_str()) {
+        let reserved = commands::ReservedActor;
+        return Err(BadHeader(format!("the actor {:?} in the header {ACTOR} {reserved}", name.as_str())));
     }
     Ok(name)
 }
@@ -106,68 +155,13 @@ fn correlation(headers: &HeaderMap) -> Result<Option<Uuid>, BadHeader> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_str(value).unwrap())])
     }
 
-    fn config(token: Option<&str>, operator_token: Option<&str>) -> ApiConfig {
-        let (token, operator_token) = (token.map(Secret::new), operator_token.map(Secret::new));
-        ApiConfig { token, operator_token, ..ApiConfig::new("default".parse().unwrap()) }
-    }
-
-    fn checked(config: &ApiConfig, value: &str) -> Credential {
-        of_headers(config, &headers("authorization", value))
-    }
-
-    #[test]
-    fn a_token_is_required_only_if_one_is_configured() {
-        let operator = Credential::Valid(Role::Operator);
-        assert_eq!(of_headers(&config(None, None), &HeaderMap::new()), operator);
-        let config = config(Some("tea"), None);
-        assert_eq!(of_headers(&config, &HeaderMap::new()), Credential::Missing);
-        for right in ["Bearer tea", "bearer tea", "BEARER  tea"] {
-            assert_eq!(checked(&config, right), operator, "{right:?}");
-        }
-        for wrong in ["Bearer coffee", "Bearer", "tea", "Basic tea", ""] {
-            assert_eq!(checked(&config, wrong), Credential::Invalid, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn with_an_operator_token_only_its_bearer_is_an_operator() {
-        let (user, operator) = (Credential::Valid(Role::User), Credential::Valid(Role::Operator));
-        let both = config(Some("tea"), Some("rum"));
-        assert_eq!(checked(&both, "Bearer tea"), user);
-        assert_eq!(checked(&both, "Bearer rum"), operator);
-        assert_eq!(checked(&both, "Bearer coffee"), Credential::Invalid);
-        assert_eq!(of_headers(&both, &HeaderMap::new()), Credential::Missing);
-        let open = config(None, Some("rum"));
-        assert_eq!(of_headers(&open, &HeaderMap::new()), user);
-        assert_eq!(checked(&open, "Bearer rum"), operator);
-        assert_eq!(checked(&open, "Bearer tea"), Credential::Invalid);
-    }
-
-    #[test]
-    fn metrics_accept_their_own_token_and_every_other() {
-        let with = |metrics: Option<&str>, token: Option<&str>, operator: Option<&str>| ApiConfig {
-            metrics_token: metrics.map(Secret::new),
-            ..config(token, operator)
-        };
-        let opens = |config: &ApiConfig, value: Option<&str>| {
-            let headers = value.map_or_else(HeaderMap::new, |value| headers("authorization", value));
-            may_read_metrics(config, &headers)
-        };
-        assert!(opens(&with(None, None, None), None));
-        for config in [with(Some("m"), None, None), with(Some("m"), Some("t"), Some("o")), with(None, Some("t"), None)]
-        {
-            assert!(!opens(&config, None) && !opens(&config, Some("Bearer x")) && !opens(&config, Some("m")));
-        }
-        let all = with(Some("m"), Some("t"), Some("o"));
-        assert!(["Bearer m", "bearer t", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
-        // The metrics token is not accepted anywhere else.
-        assert_eq!(checked(&all, "Bearer m"), Credential::Invalid);
+    fn name(headers: &HeaderMap) -> Result<String, BadHeader> {
+        actor(headers).map(|name| name.to_string())
     }
 
     #[test]
@@ -178,14 +172,14 @@ mod tests {
             assert!(refused.0.contains(claimed) && refused.0.contains("policy:"), "{refused:?}");
         }
         for fine in ["policy", "ada", "team:ada", "my-policy:x", "apexer"] {
-            assert_eq!(actor(&headers(ACTOR, fine)), Ok(fine.to_owned()));
+            assert_eq!(name(&headers(ACTOR, fine)), Ok(fine.to_owned()));
         }
     }
 
     #[test]
     fn invalid_headers_are_rejected() {
-        assert_eq!(actor(&HeaderMap::new()), Ok("api".to_owned()));
-        assert_eq!(actor(&headers(ACTOR, "ada")), Ok("ada".to_owned()));
+        assert_eq!(name(&HeaderMap::new()), Ok("api".to_owned()));
+        assert_eq!(name(&headers(ACTOR, "ada")), Ok("ada".to_owned()));
         assert!(actor(&headers(ACTOR, " ")).is_err());
         assert!(actor(&headers(ACTOR, &"x".repeat(300))).is_err());
         assert_eq!(correlation(&HeaderMap::new()), Ok(None));

@@ -4,6 +4,7 @@
 use super::sse::{self, EventStream, Message};
 use super::state::State as Shared;
 use super::{auth, response};
+use crate::authenticator::Endpoint;
 use crate::graphql::errors;
 use crate::graphql::events::EventFilter;
 use crate::graphql::follow::{self, Progress};
@@ -43,14 +44,11 @@ pub(crate) async fn handle(
 
 async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Rejected> {
     let bad = |message: String| (StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
-    let auth::Credential::Valid(role) = auth::of_headers(&state.config, headers) else {
-        let message = "a valid token is required in the header `Authorization: Bearer …`".to_owned();
-        return Err((StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message));
-    };
-    let caller = auth::caller(&state.config, headers, role).map_err(|header| bad(header.0))?;
+    let requester = auth::of_headers(state, headers, Endpoint::Api).await.map_err(|rejection| rejection.parts())?;
+    let access = requester.principal.authorise().map_err(|error| auth::Rejection::Forbidden(error).parts())?;
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
     let after = sse::last_event_id(headers).map_err(bad)?.or(parameters.after);
-    let filter = parameters.filter.check(&caller.tenant).map_err(|error| bad(error.message))?;
+    let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
     let progress = Progress::default();

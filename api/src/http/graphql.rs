@@ -7,14 +7,14 @@ use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::state::State as Shared;
 use super::{auth, execute, prepare, response, sse, websocket};
-use crate::caller::Role;
+use crate::authenticator::Endpoint;
 use crate::request_error::request_error;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError};
 use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, Request, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use std::sync::Arc;
@@ -32,6 +32,13 @@ impl Rejected {
     }
 }
 
+impl From<auth::Rejection> for Rejected {
+    fn from(rejection: auth::Rejection) -> Self {
+        let (status, code, message) = rejection.parts();
+        Self::new(status, code, message)
+    }
+}
+
 /// Handles a GraphQL request, or upgrades it to a WebSocket.
 pub(crate) async fn handle(
     State(state): State<Arc<Shared>>,
@@ -40,7 +47,7 @@ pub(crate) async fn handle(
 ) -> Response {
     if let Ok(upgrade) = upgrade {
         let open = request.extensions().get::<Arc<OpenConnection>>().cloned();
-        return websocket::accept(state, upgrade, request.headers(), open);
+        return websocket::accept(state, upgrade, request.headers(), open).await;
     }
     let accepted = negotiate::accepted(request.headers());
     let media_type = accepted.unwrap_or(MediaType::Json);
@@ -80,14 +87,12 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
             "GraphQL supports GET and POST",
         ));
     }
-    let role = authorise(state, request.headers())?;
-    let caller = auth::caller(&state.config, request.headers(), role);
-    let caller = caller.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0))?;
+    let requester = auth::of_headers(state, request.headers(), Endpoint::Api).await?;
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
     let deadline = prepare::deadline(state);
     let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request, deadline).await? };
-    let prepared = match (prepare::prepare(state, caller, parameters, deadline).await, accepts.json) {
+    let prepared = match (prepare::prepare(state, requester, parameters, deadline).await, accepts.json) {
         (Ok(prepared), _) => prepared,
         (Err(error), None) => return Ok(sse::rejected(error)),
         // A well-formed HTTP request whose document may not be executed.
@@ -110,15 +115,6 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
             let message = "subscriptions require a WebSocket at /graphql/ws, or the header `Accept: text/event-stream`";
             Err(Rejected::new(StatusCode::BAD_REQUEST, "SUBSCRIPTION_NEEDS_WEBSOCKET", message))
         }
-    }
-}
-
-fn authorise(state: &Shared, headers: &HeaderMap) -> Result<Role, Rejected> {
-    let rejected = |message: &str| Rejected::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
-    match auth::of_headers(&state.config, headers) {
-        auth::Credential::Valid(role) => Ok(role),
-        auth::Credential::Missing => Err(rejected("a token is required in the header `Authorization: Bearer …`")),
-        auth::Credential::Invalid => Err(rejected("the token is not valid")),
     }
 }
 

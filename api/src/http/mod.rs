@@ -23,5 +23,5 @@ mod subscriber;
 mod websocket;
 
 pub use observe::register_metrics;
-pub use routes::router;
+pub use routes::{ROUTES, RouteAccess, router};
 pub use server::serve;

@@ -24,7 +24,7 @@ const OPEN_ROUTE: &str = "/healthz";
 
 /// Rejects requests of foreign web pages.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let is_checked = state.config.token.is_none() && request.uri().path() != OPEN_ROUTE;
+    let is_checked = state.deps.authenticator.admits_anonymous() && request.uri().path() != OPEN_ROUTE;
     if is_checked && !is_local(request.headers()) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
                        on the same machine and from its own pages";

@@ -2,12 +2,12 @@
 
 use super::parameters::Parameters;
 use super::state::State;
-use crate::caller::Caller;
 use crate::document::order::{self, SelectionOrder};
 use crate::document::parse;
 use crate::graphql::loaders;
 use crate::limits::{check_document, measure_variables};
 use crate::request_error::request_error;
+use crate::requester::Requester;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
 };
@@ -40,12 +40,12 @@ pub(crate) fn deadline(state: &State) -> Instant {
 /// [`check_document`].
 pub(crate) async fn prepare(
     state: &State,
-    caller: Caller,
+    requester: Requester,
     parameters: Parameters,
     deadline: Instant,
 ) -> Result<Prepared, ServerError> {
     let is_large = parameters.is_large;
-    let work = || read(state, caller, parameters, deadline);
+    let work = || read(state, requester, parameters, deadline);
     let Ok(prepared) = tokio::time::timeout_at(deadline, state.cpu_permits.run(is_large, work)).await else {
         return Err(timed_out(OperationType::Query));
     };
@@ -61,7 +61,12 @@ pub(crate) fn timed_out(operation: OperationType) -> ServerError {
     request_error("TIMEOUT", message, None)
 }
 
-fn read(state: &State, caller: Caller, parameters: Parameters, deadline: Instant) -> Result<Prepared, ServerError> {
+fn read(
+    state: &State,
+    requester: Requester,
+    parameters: Parameters,
+    deadline: Instant,
+) -> Result<Prepared, ServerError> {
     let limits = state.limits();
     let variable_sizes = measure_variables(&parameters.variables)?;
     let mut document = parse(&parameters.query, limits)?;
@@ -74,9 +79,13 @@ fn read(state: &State, caller: Caller, parameters: Parameters, deadline: Instant
     let set = &operation.node.selection_set.node;
     let order = SelectionOrder::new(set, &document, &variables, state.interfaces.clone());
     order::select_types(&mut document);
-    let loader = loaders::loader(state.deps.pool.clone(), caller.tenant.clone());
+    let access = requester.principal.authorise();
     // The text is not passed on: what is executed is the document that was checked.
-    let mut request = Request::new(String::new()).variables(variables).data(caller).data(loader);
+    let mut request = Request::new(String::new()).variables(variables).data(requester);
+    // Without access there is no loader, and a resolver that asks for it is refused.
+    if let Ok(access) = access {
+        request = request.data(loaders::loader(state.deps.pool.clone(), access));
+    }
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
     Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large })

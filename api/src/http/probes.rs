@@ -1,12 +1,14 @@
 //! Probes and metrics. Probes need no token, because they reveal no data; metrics need one, because they contain models and
 //! costs.
 
+use super::auth::{self, Rejection};
 use super::state::State as Shared;
-use super::{auth, response};
+use crate::authenticator::Endpoint;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::permissions::{Access, ReadMetrics};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +36,15 @@ pub(crate) async fn readyz(State(state): State<Arc<Shared>>) -> Response {
     (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
 }
 
+async fn may_read_metrics(state: &Shared, headers: &HeaderMap) -> Result<Access<ReadMetrics>, Rejection> {
+    let requester = auth::of_headers(state, headers, Endpoint::Metrics).await?;
+    requester.principal.authorise().map_err(Rejection::Forbidden)
+}
+
 /// The metrics in the text format of Prometheus.
 pub(crate) async fn metrics(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if !auth::may_read_metrics(&state.config, &headers) {
-        let message = "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN, APEX_TOKEN or \
-                       APEX_OPERATOR_TOKEN";
-        let mut rejected = response::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).into_response();
-        rejected.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
-        return rejected;
+    if let Err(rejection) = may_read_metrics(&state, &headers).await {
+        return rejection.into_response();
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (state.deps.metrics)()).into_response()
 }

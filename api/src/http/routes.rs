@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -17,19 +17,51 @@ pub fn router(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Rou
     routes(State::new(config, deps, shutdown))
 }
 
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteAccess {
+    /// Everybody: the route shows no data.
+    Public,
+    /// A principal that is authorised.
+    Authorised,
+}
+
+/// Every route, and who may use it.
+pub const ROUTES: [(&str, RouteAccess); 9] = [
+    ("/graphql", RouteAccess::Authorised),
+    ("/graphql/ws", RouteAccess::Authorised),
+    ("/events", RouteAccess::Authorised),
+    ("/metrics", RouteAccess::Authorised),
+    ("/healthz", RouteAccess::Public),
+    ("/readyz", RouteAccess::Public),
+    ("/", RouteAccess::Public),
+    ("/graphiql", RouteAccess::Public),
+    ("/graphiql/{asset}", RouteAccess::Public),
+];
+
+/// The handler of a route; none if the route is not served.
+fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
+    match path {
+        "/graphql" => Some(any(graphql::handle)),
+        "/graphql/ws" => Some(get(websocket::handle)),
+        "/events" => Some(get(feed::handle)),
+        "/healthz" => Some(get(probes::healthz)),
+        "/readyz" => Some(get(probes::readyz)),
+        "/metrics" => Some(get(probes::metrics)),
+        "/" if has_graphiql => Some(get(async || Redirect::to("/graphiql"))),
+        "/graphiql" if has_graphiql => Some(get(graphiql::page)),
+        "/graphiql/{asset}" if has_graphiql => Some(get(graphiql::asset)),
+        _ => None,
+    }
+}
+
 pub(super) fn routes(state: Arc<State>) -> Router {
-    let mut router = Router::new()
-        .route("/graphql", any(graphql::handle))
-        .route("/graphql/ws", get(websocket::handle))
-        .route("/events", get(feed::handle))
-        .route("/healthz", get(probes::healthz))
-        .route("/readyz", get(probes::readyz))
-        .route("/metrics", get(probes::metrics));
-    if state.config.graphiql {
-        router = router
-            .route("/", get(async || Redirect::to("/graphiql")))
-            .route("/graphiql", get(graphiql::page))
-            .route("/graphiql/{asset}", get(graphiql::asset));
+    // Only what is in the table is served, so that no route is missing in the test of authorisation.
+    let mut router = Router::new();
+    for (path, _) in ROUTES {
+        if let Some(handler) = handler(path, state.config.graphiql) {
+            router = router.route(path, handler);
+        }
     }
     router
         .fallback(not_found)

@@ -2,9 +2,9 @@
 
 use super::builtin::{BuiltinError, builtin};
 use chrono::Utc;
-use commands::{Commands, Context, Error, Loaded, Outcome, OutcomeKind};
+use commands::{Commands, Context, Error, Loaded, Outcome, OutcomeKind, Principal};
 use domain::price_book::{Price, PriceBook, PriceBookCommand, PriceBookError};
-use domain::{Name, TenantId, TextError, derived_id};
+use domain::{Name, TextError, derived_id};
 use std::sync::Arc;
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -35,34 +35,37 @@ pub enum SetPricesError {
     Book(#[from] Error<PriceBookError>),
 }
 
-/// Loads the price book of a tenant, and sets the shipped prices if the book is empty. Later releases do not change the
+/// Loads the price book of the principal's tenant, and sets the shipped prices if the book is empty. Later releases do not change the
 /// prices of a book that is not.
 ///
 /// # Errors
 /// [`SetPricesError::Book`] if the book cannot be loaded or changed.
-pub async fn load_or_init(commands: &Commands, tenant: &TenantId) -> Result<Arc<Loaded<PriceBook>>, SetPricesError> {
-    let book = commands.load::<PriceBook>(tenant, PriceBook::id()).await?;
+pub async fn load_or_init(
+    commands: &Commands,
+    principal: &Principal,
+) -> Result<Arc<Loaded<PriceBook>>, SetPricesError> {
+    let book = commands.load::<PriceBook>(principal, PriceBook::id()).await?;
     if book.version.get() > 0 {
         return Ok(book);
     }
     let command_id = derived_id(&["prices", BUILTIN]);
-    Ok(set(commands, tenant, builtin()?, BUILTIN, command_id).await?.book)
+    Ok(set(commands, principal, builtin()?, BUILTIN, command_id).await?.book)
 }
 
-/// Sets prices in the price book of a tenant.
+/// Sets prices in the price book of the principal's tenant.
 ///
 /// # Errors
 /// [`SetPricesError::Source`] if `source` is not a name; [`SetPricesError::Book`] if the book refuses the prices, or
 /// cannot be loaded or changed.
 pub async fn set(
     commands: &Commands,
-    tenant: &TenantId,
+    principal: &Principal,
     prices: Vec<Price>,
     source: &str,
     command_id: Uuid,
 ) -> Result<PricesSet, SetPricesError> {
-    let before = commands.load::<PriceBook>(tenant, PriceBook::id()).await?.version.get();
-    let context = Context::new(tenant.clone(), "apex", command_id);
+    let before = commands.load::<PriceBook>(principal, PriceBook::id()).await?.version.get();
+    let context = Context::new(principal.clone(), command_id);
     let command = PriceBookCommand::Set { prices, source: Name::new(source)?, at: Utc::now() };
     let outcome: Outcome<PriceBook> = commands.execute(&context, PriceBook::id(), command).await?;
     let changed = match outcome.kind {

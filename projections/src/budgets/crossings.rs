@@ -5,9 +5,10 @@ use crate::page::clamp_limit;
 use crate::projection::{Applied, ApplyError};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
+use domain::Sum;
 use domain::budget::ThresholdCrossed;
+use domain::permissions::{Access, ReadData};
 use domain::spending::Crossing;
-use domain::{Sum, TenantId};
 use rust_decimal::Decimal;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -141,7 +142,7 @@ pub async fn pending_alerts(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn crossings(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     budget_id: Option<Uuid>,
     after: Option<&CrossingCursor>,
     limit: i64,
@@ -151,7 +152,7 @@ pub async fn crossings(
            and ($3::bigint is null or (crossed_at_position, budget_id, month, threshold_percent) > ($3, $4, $5, $6))
          order by crossed_at_position, budget_id, month, threshold_percent limit $7"
     ))
-    .bind(tenant.as_str())
+    .bind(access.tenant().as_str())
     .bind(budget_id)
     .bind(after.map(|cursor| cursor.crossed_at_position))
     .bind(after.map(|cursor| cursor.budget_id))
@@ -170,7 +171,7 @@ pub async fn crossings(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     budget_id: Option<Uuid>,
     after_position: i64,
     limit: i64,
@@ -179,7 +180,7 @@ pub async fn alerts(
         "where tenant_id = $1 and ($2::uuid is null or budget_id = $2) and alert_position > $3
          order by alert_position limit $4"
     ));
-    let query = query.bind(tenant.as_str()).bind(budget_id).bind(after_position).bind(clamp_limit(limit));
+    let query = query.bind(access.tenant().as_str()).bind(budget_id).bind(after_position).bind(clamp_limit(limit));
     Ok(query.fetch_all(pool).await?)
 }
 
@@ -189,14 +190,14 @@ pub async fn alerts(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts_of_budgets(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<AlertRow>, DatabaseError> {
     let query = sqlx::query_as(select_crossings!(
         "where tenant_id = $1 and budget_id = any ($2) and alert_position is not null
          order by budget_id, alert_position"
     ));
-    Ok(query.bind(tenant.as_str()).bind(budget_ids).fetch_all(pool).await?)
+    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(pool).await?)
 }
 
 /// Records thresholds that an event crossed, except those for which an alert has been raised already.

@@ -17,7 +17,8 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use domain::budget::{Budget, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent};
 use domain::call::Call;
-use domain::{Aggregate, Event, Sum, TenantId};
+use domain::permissions::{Access, ReadData};
+use domain::{Aggregate, Event, Sum};
 use fold::Fold;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
@@ -146,7 +147,12 @@ impl Projection for Budgets {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn list(pool: &PgPool, tenant: &TenantId, ids: &[Uuid], page: Page) -> Result<Vec<BudgetRow>, DatabaseError> {
+pub async fn list(
+    pool: &PgPool,
+    access: &Access<ReadData>,
+    ids: &[Uuid],
+    page: Page,
+) -> Result<Vec<BudgetRow>, DatabaseError> {
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(
         "select budget_id, name, scope_kind, scope_key, limit_amount, currency, time_zone, thresholds, closed,
@@ -156,7 +162,7 @@ pub async fn list(pool: &PgPool, tenant: &TenantId, ids: &[Uuid], page: Page) ->
            and ($3::timestamptz is null or (defined_at, budget_id) > ($3, $4))
          order by defined_at, budget_id limit $5",
     );
-    let query = query.bind(tenant.as_str()).bind(ids).bind(after_time).bind(after_id).bind(page.limit());
+    let query = query.bind(access.tenant().as_str()).bind(ids).bind(after_time).bind(after_id).bind(page.limit());
     Ok(query.fetch_all(pool).await?)
 }
 
@@ -184,14 +190,14 @@ pub struct BudgetMonthRow {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn months(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<BudgetMonthRow>, DatabaseError> {
     let query = sqlx::query_as(
         "select budget_id, month, starts_at, ends_at, spent, position from apex.budget_months
          where tenant_id = $1 and budget_id = any ($2) order by budget_id, month desc",
     );
-    Ok(query.bind(tenant.as_str()).bind(budget_ids).fetch_all(pool).await?)
+    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(pool).await?)
 }
 
 #[cfg(test)]

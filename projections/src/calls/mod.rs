@@ -8,7 +8,8 @@ use crate::rows::{Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, ChargedCall};
-use domain::{Aggregate, Event, Money, Name, TenantId};
+use domain::permissions::{Access, ReadData};
+use domain::{Aggregate, Event, Money, Name};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -239,13 +240,13 @@ pub struct CallFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    tenant: &TenantId,
+    access: &Access<ReadData>,
     filter: &CallFilter,
     page: Page,
 ) -> Result<Vec<CallRow>, DatabaseError> {
     let (after_time, after_id) = page.after();
     let rows = sqlx::query_as(include_str!("list.sql"))
-        .bind(tenant.as_str())
+        .bind(access.tenant().as_str())
         .bind(&filter.ids)
         .bind(filter.kind.as_deref())
         .bind(filter.agent_id)

@@ -12,7 +12,8 @@ use self::dimension::finest_time;
 use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::{Sum, TenantId};
+use domain::Sum;
+use domain::permissions::{Access, ReadData};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,10 @@ use streams::{DatabaseError, Position};
 use thiserror::Error;
 
 /// Which usage a report contains.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ReportQuery {
-    /// The tenant whose calls are reported.
-    pub tenant: TenantId,
+    /// The access to the data of the tenant whose calls are reported.
+    pub access: Access<ReadData>,
     /// The dimensions that the report is grouped by, in this order; only the total if there are none.
     pub by: Vec<Dimension>,
     /// Only calls that started at or after this time, a full hour.
@@ -264,7 +265,7 @@ impl WholeReport {
             return futures::stream::empty().boxed();
         }
         let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, false)));
-        let read = read.bind(query.tenant.as_str()).bind(query.from).bind(query.to).bind(None::<i64>);
+        let read = read.bind(query.access.tenant().as_str()).bind(query.from).bind(query.to).bind(None::<i64>);
         read.fetch(&mut *self.transaction).map(move |row| Ok(read_row(&row?, width)?)).boxed()
     }
 }
@@ -282,7 +283,10 @@ async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Positio
 
 /// Sums over all rows.
 async fn sums(connection: &mut PgConnection, query: &ReportQuery) -> Result<Totals, sqlx::Error> {
-    let read = sqlx::query_as(AssertSqlSafe(sql::total())).bind(query.tenant.as_str()).bind(query.from).bind(query.to);
+    let read = sqlx::query_as(AssertSqlSafe(sql::total()))
+        .bind(query.access.tenant().as_str())
+        .bind(query.from)
+        .bind(query.to);
     read.fetch_one(connection).await
 }
 
@@ -294,7 +298,7 @@ async fn sums_after(
 ) -> Result<Totals, sqlx::Error> {
     let from = query.from.max(after.time(&query.by));
     let read = sqlx::query_as(AssertSqlSafe(sql::total_after(&query.by)))
-        .bind(query.tenant.as_str())
+        .bind(query.access.tenant().as_str())
         .bind(from)
         .bind(query.to);
     let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
@@ -310,7 +314,7 @@ async fn rows_after(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, after.is_some())));
     let from = query.from.max(after.and_then(|after| after.time(&query.by)));
-    let mut read = read.bind(query.tenant.as_str()).bind(from).bind(query.to).bind(limit);
+    let mut read = read.bind(query.access.tenant().as_str()).bind(from).bind(query.to).bind(limit);
     if let Some(after) = after {
         read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
     }

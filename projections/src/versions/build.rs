@@ -10,6 +10,7 @@ use crate::decode::{DecodedEvent, DecodedPage, DecodedPages};
 use crate::projection::{ApplyError, Projection};
 use crate::target::{Shard, Target};
 use crate::transaction;
+use domain::permissions::{Access, OperateProjections};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ const READ_AHEAD_PAGES: usize = 2;
 /// # Errors
 /// [`RebuildError`]; what was built so far is kept, and the next build resumes it.
 pub async fn build(
+    access: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projections: &[&'static dyn Projection],
@@ -35,7 +37,7 @@ pub async fn build(
     for &projection in projections {
         prepare(pool, &Target::next(projection)).await?;
     }
-    resume_build(pool, log, projections, batch_events, progress).await
+    resume_build(access, pool, log, projections, batch_events, progress).await
 }
 
 /// Resumes builds that this version of the code has begun, up to the end of the log. Returns the position reached.
@@ -44,6 +46,7 @@ pub async fn build(
 /// [`RebuildError::NotBuilt`] if no build was begun, [`RebuildError::BuiltByOtherVersion`] if another version of the
 /// code began it, and the other variants as [`build`].
 pub async fn resume_build(
+    _: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projections: &[&'static dyn Projection],

@@ -9,6 +9,7 @@ pub use error::{REBUILD_BATCH_EVENTS, RebuildError, RebuildProgress};
 pub use switch::{compare, switch};
 
 use crate::projection::Projection;
+use domain::permissions::{Access, OperateProjections};
 use sqlx::postgres::PgPool;
 
 /// A version that is not live.
@@ -25,6 +26,7 @@ pub enum InactiveVersion {
 /// # Errors
 /// [`RebuildError::Database`] if the database fails, or the tables are locked.
 pub async fn drop_version(
+    _: &Access<OperateProjections>,
     pool: &PgPool,
     projection: &dyn Projection,
     version: InactiveVersion,

@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::projection::Projection;
 use crate::target::{Shard, Slot, Target};
 use crate::transaction;
+use domain::permissions::{Access, OperateProjections};
 use sqlx::postgres::{PgConnection, PgPool};
 use std::time::Duration;
 use streams::{Log, Position, RecordedEvent};
@@ -30,11 +31,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// [`RebuildError::LiveBehind`] if the live version does not reach the position of the version under construction, and
 /// the other variants as [`resume_build`].
 pub async fn compare(
+    access: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
 ) -> Result<Comparison, RebuildError> {
-    resume_build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    resume_build(access, pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     for _ in 0..MAX_ATTEMPTS {
         let mut transaction = transaction::begin(pool).await?;
         match try_compare(&mut transaction, log, projection).await {
@@ -84,9 +86,14 @@ async fn try_compare(
 /// # Errors
 /// [`RebuildError::TablesBusy`] if the tables cannot be locked, and the other variants as [`resume_build`]; the live
 /// version is unchanged then.
-pub async fn switch(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> Result<Position, RebuildError> {
+pub async fn switch(
+    access: &Access<OperateProjections>,
+    pool: &PgPool,
+    log: &Log,
+    projection: &'static dyn Projection,
+) -> Result<Position, RebuildError> {
     let name = projection.name();
-    resume_build(pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
+    resume_build(access, pool, log, &[projection], REBUILD_BATCH_EVENTS, |_| {}).await?;
     sqlx::query("select apex.analyze_projection($1)").bind(name).execute(pool).await?;
     for _ in 0..MAX_ATTEMPTS {
         let mut transaction = transaction::begin(pool).await?;

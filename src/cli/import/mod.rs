@@ -6,11 +6,11 @@ mod unpriced;
 pub(super) use file::import_sample;
 
 use super::output::{self, ListFormat};
-use super::session::{wait_for_read_models, with_rooms};
-use crate::config::Common;
+use super::session::{Session, wait_for_read_models, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use clap::ValueEnum;
+use commands::Component;
 use domain::{Name, error_with_causes};
 use file::{Ending, FileCounts, import_file};
 use ingest::{Defaults, Format, Importer, OnRetry, UnpricedCalls, prices};
@@ -95,8 +95,8 @@ const SOME_REFUSED: u8 = 3;
 const NO_CALLS: u8 = 4;
 
 impl Import {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        with_rooms(common, async |rooms| {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
             if !self.no_wait {
                 rooms.start_projections();
             }
@@ -108,9 +108,9 @@ impl Import {
 
     async fn import(&self, rooms: &Rooms) -> anyhow::Result<ExitCode> {
         let format = Format::from(self.format);
-        let prices = prices::load_or_init(&rooms.commands, &rooms.tenant).await?;
-        let actor = format!("import:{}", format.as_str());
-        let importer = Importer::new(rooms.commands.clone(), rooms.tenant.clone(), actor, prices);
+        let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
+        let importer = rooms.component(Component::Import(format.as_str()));
+        let importer = Importer::new(rooms.commands.clone(), importer, prices);
         let mut importer = importer.on_retry(warn_of_retries());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();

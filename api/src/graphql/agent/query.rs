@@ -5,11 +5,12 @@ use crate::graphql::as_of::AsOf;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::scalars::Position;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::agent::AgentStatus as Status;
+use domain::permissions::ReadData;
 use projections::agents::{self, AgentFilter};
 
 /// Conditions on agents. An agent must meet all conditions that are given.
@@ -72,7 +73,7 @@ impl AgentQuery {
         await_projections(ctx, Agent::PROJECTIONS, min_position).await?;
         let status = filter.and_then(|filter| filter.status).map(|status| Status::from(status).as_str().to_owned());
         let filter = AgentFilter { ids: Vec::new(), status };
-        let rows = agents::list(&services(ctx)?.pool, &caller(ctx)?.tenant, &filter, page).await;
+        let rows = agents::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.registered_at, row.agent_id))
     }

@@ -2,18 +2,20 @@
 
 use super::types::{Budget, BudgetAlert};
 use crate::graphql::entity::Entity;
+use crate::graphql::follow::{self, TenantFilter};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::{Currency, Decimal, Long, Position};
-use crate::graphql::services::{caller, services};
-use crate::graphql::{connection, errors, follow};
+use crate::graphql::services::{authorise, services};
+use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject, Subscription};
 use domain::Aggregate as _;
 use domain::budget::{BudgetPeriod, BudgetPeriodEvent, Month};
+use domain::permissions::ReadData;
 use futures::{Stream, StreamExt};
 use projections::budgets::{self, CrossingCursor, CrossingRow};
-use streams::{ReadFilter, RecordedEvent};
+use streams::RecordedEvent;
 
 /// A threshold that a budget's spending crossed in a month.
 #[derive(Debug, Clone, SimpleObject)]
@@ -109,8 +111,8 @@ impl AlertQuery {
         let position = after.as_deref().map(connection::position_cursor).transpose()?.unwrap_or_default();
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let (services, caller) = (services(ctx)?, caller(ctx)?);
-        let rows = budgets::alerts(&services.pool, &caller.tenant, budget_id, position.as_i64(), limit).await;
+        let (services, access) = (services(ctx)?, authorise::<ReadData>(ctx)?);
+        let rows = budgets::alerts(&services.pool, &access, budget_id, position.as_i64(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| row.alert_position.to_string())
     }
@@ -141,8 +143,8 @@ impl AlertQuery {
         let after = after.as_deref().map(cursor).transpose()?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let (services, caller) = (services(ctx)?, caller(ctx)?);
-        let rows = budgets::crossings(&services.pool, &caller.tenant, budget_id, after.as_ref(), limit).await;
+        let (services, access) = (services(ctx)?, authorise::<ReadData>(ctx)?);
+        let rows = budgets::crossings(&services.pool, &access, budget_id, after.as_ref(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| encode_crossing(&row.cursor()))
     }
@@ -167,12 +169,8 @@ impl AlertSubscription {
         budget_id: Option<ID>,
     ) -> Result<impl Stream<Item = Result<BudgetAlert>> + use<>> {
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
-        let filter = ReadFilter {
-            tenant: Some(caller(ctx)?.tenant.clone()),
-            category: Some(BudgetPeriod::CATEGORY.to_owned()),
-            types: Vec::new(),
-            stream_id: None,
-        };
+        let category = Some(BudgetPeriod::CATEGORY.to_owned());
+        let filter = TenantFilter::new(&authorise(ctx)?, category, Vec::new(), None);
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.filter_map(move |event| {
             let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));

@@ -5,10 +5,11 @@ use crate::graphql::as_of::AsOf;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::scalars::Position;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result};
+use domain::permissions::ReadData;
 use projections::budgets;
 
 /// Queries for budgets.
@@ -58,7 +59,7 @@ impl BudgetQuery {
     ) -> Result<Connection<String, Budget>> {
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
-        let rows = budgets::list(&services(ctx)?.pool, &caller(ctx)?.tenant, &[], page).await;
+        let rows = budgets::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, &[], page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
     }

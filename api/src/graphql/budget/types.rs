@@ -238,7 +238,7 @@ impl Loader<MonthsOf> for Rows {
     async fn load(&self, keys: &[MonthsOf]) -> Result<HashMap<MonthsOf, Self::Value>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut months: HashMap<MonthsOf, Self::Value> = HashMap::new();
-        for row in budgets::months(&self.pool, &self.tenant, &ids).await? {
+        for row in budgets::months(&self.pool, &self.access, &ids).await? {
             months.entry(MonthsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(months)
@@ -256,7 +256,7 @@ impl Loader<AlertsOf> for Rows {
     async fn load(&self, keys: &[AlertsOf]) -> Result<HashMap<AlertsOf, Self::Value>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut alerts: HashMap<AlertsOf, Self::Value> = HashMap::new();
-        for row in budgets::alerts_of_budgets(&self.pool, &self.tenant, &ids).await? {
+        for row in budgets::alerts_of_budgets(&self.pool, &self.access, &ids).await? {
             alerts.entry(AlertsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(alerts)
@@ -270,7 +270,7 @@ impl Loader<BudgetId> for Rows {
     async fn load(&self, keys: &[BudgetId]) -> Result<HashMap<BudgetId, BudgetRow>, Self::Error> {
         let ids: Vec<_> = keys.iter().map(|id| id.0).collect();
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = budgets::list(&self.pool, &self.tenant, &ids, page).await?;
+        let rows = budgets::list(&self.pool, &self.access, &ids, page).await?;
         Ok(rows.into_iter().map(|row| (BudgetId(row.budget_id), row)).collect())
     }
 }

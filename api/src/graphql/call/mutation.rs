@@ -150,7 +150,7 @@ impl CallMutation {
                 let commands = &services(ctx)?.commands;
                 // A call without a model has no price, and must not fail if the price book cannot be read.
                 let prices = match facts.model {
-                    Some(_) => commands.load::<PriceBook>(&context.tenant, PriceBook::id()).await.map(Some),
+                    Some(_) => commands.load::<PriceBook>(&context.principal, PriceBook::id()).await.map(Some),
                     None => Ok(None),
                 };
                 let prices = prices.map_err(|error| errors::failed(&error))?;

@@ -6,11 +6,12 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::{Position, Timestamp};
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::call::CallKind as DomainKind;
+use domain::permissions::ReadData;
 use projections::calls::{self, CallFilter};
 
 /// Lists calls in the order in which they started.
@@ -21,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Call>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = calls::list(&services(ctx)?.pool, &caller(ctx)?.tenant, filter, page).await;
+    let rows = calls::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.started_at, row.call_id))
 }

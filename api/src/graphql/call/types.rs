@@ -177,7 +177,7 @@ impl Loader<CallId> for Rows {
     async fn load(&self, keys: &[CallId]) -> Result<HashMap<CallId, CallRow>, Self::Error> {
         let filter = CallFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = calls::list(&self.pool, &self.tenant, &filter, page).await?;
+        let rows = calls::list(&self.pool, &self.access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (CallId(row.call_id), row)).collect())
     }
 }

@@ -6,11 +6,12 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::Position;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::memory::Realm as DomainRealm;
+use domain::permissions::ReadData;
 use projections::memories::{self, MemoryFilter};
 
 /// The longest search, in bytes.
@@ -99,7 +100,7 @@ impl MemoryQuery {
         let filter = filter.unwrap_or_default().check()?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Memory::PROJECTIONS, min_position).await?;
-        let rows = memories::list(&services(ctx)?.pool, &caller(ctx)?.tenant, &filter, page).await;
+        let rows = memories::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.stored_at, row.memory_id))
     }

@@ -107,7 +107,7 @@ impl Loader<MemoryId> for Rows {
     async fn load(&self, keys: &[MemoryId]) -> Result<HashMap<MemoryId, MemoryRow>, Self::Error> {
         let filter = MemoryFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = memories::list(&self.pool, &self.tenant, &filter, page).await?;
+        let rows = memories::list(&self.pool, &self.access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (MemoryId(row.memory_id), row)).collect())
     }
 }

@@ -5,7 +5,7 @@ use crate::graphql::command_options::CommandOptions;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{self, CommandResult, Outcome};
 use crate::graphql::scalars::{Decimal, Long, Position, Timestamp, Uid, or_now};
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -66,7 +66,7 @@ impl PricesPayload {
     /// Current version of the price book: the number of its events.
     #[graphql(complexity = "connection::STATEMENT_COST")]
     async fn book_version(&self, ctx: &Context<'_>) -> Result<Long> {
-        let book = services(ctx)?.commands.load::<PriceBook>(&caller(ctx)?.tenant, PriceBook::id()).await;
+        let book = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;
         book.map(|book| book.version.as_i64().into()).map_err(|error| errors::failed(&error))
     }
 }

@@ -1,7 +1,7 @@
 //! Queries for prices.
 
 use super::types::Price;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Object, Result};
@@ -31,7 +31,7 @@ impl PriceQuery {
     ) -> Result<Connection<String, Price>> {
         let size = connection::size(ctx, first)?;
         let after = after.map(|cursor| decode(&cursor).ok_or_else(|| connection::bad_cursor(&cursor))).transpose()?;
-        let book = services(ctx)?.commands.load::<PriceBook>(&caller(ctx)?.tenant, PriceBook::id()).await;
+        let book = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;
         let book = book.map_err(|error| errors::failed(&error))?;
         let wanted = |quote: &&Quote| {
             provider.as_deref().is_none_or(|provider| provider == quote.price.provider.as_str())

@@ -1,11 +1,10 @@
 //! Maintenance of projections by operators.
 
 use super::types::{Decision, InactiveVersion, Projection, ProjectionComparison};
-use crate::caller::Role;
 use crate::graphql::errors;
 use crate::graphql::scalars::{Long, Position};
-use crate::graphql::services::{Services, caller, services};
-use async_graphql::{Context, Error, Guard, InputObject, Object, Result, SimpleObject};
+use crate::graphql::services::{Services, authorise, requester, services};
+use async_graphql::{Context, Error, InputObject, Object, Result, SimpleObject};
 use projections::{ParkingError, REBUILD_BATCH_EVENTS, RebuildError};
 use std::future::Future;
 
@@ -31,18 +30,6 @@ pub(crate) struct ResumeParkedEventPayload {
     parked: Long,
 }
 
-/// Admits operators only.
-struct Operators;
-
-impl Guard for Operators {
-    async fn check(&self, ctx: &Context<'_>) -> Result<()> {
-        match caller(ctx)?.role {
-            Role::Operator => Ok(()),
-            Role::User => Err(errors::coded("FORBIDDEN", "this mutation requires the operator token")),
-        }
-    }
-}
-
 /// Maintenance of projections by operators.
 #[derive(Default)]
 pub(crate) struct ProjectionMutation;
@@ -50,22 +37,21 @@ pub(crate) struct ProjectionMutation;
 #[Object]
 impl ProjectionMutation {
     /// Retries or skips a parked event, and applies the rest of its stream. Requires the operator token.
-    #[graphql(guard = "Operators")]
     async fn resume_parked_event(
         &self,
         ctx: &Context<'_>,
         input: ResumeParkedEventInput,
     ) -> Result<ResumeParkedEventPayload> {
-        let (services, caller) = (services(ctx)?, caller(ctx)?);
+        let (services, access) = (services(ctx)?, authorise(ctx)?);
         let request = projections::ResumeRequest {
             decision: input.decision.into(),
             position: input.position.0,
-            tenant: Some(caller.tenant.as_str()),
-            actor: &caller.actor,
+            tenant: Some(access.tenant().as_str()),
+            actor: &requester(ctx)?.principal.actor(),
             reason: &input.reason,
         };
         let projection = named(&input.projection)?;
-        let resumed = projections::resume(&services.pool, services.commands.log(), projection, &request).await;
+        let resumed = projections::resume(&access, &services.pool, services.commands.log(), projection, &request).await;
         let resumed = resumed.map_err(|error| parking(&error))?;
         let long = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).into();
         Ok(ResumeParkedEventPayload { applied: long(resumed.applied), parked: long(resumed.parked) })
@@ -74,18 +60,17 @@ impl ProjectionMutation {
     /// Starts or continues to build a new version of a read model beside the live one, in the background. The mutation
     /// returns at once; `nextPosition` shows the progress. A build that a server shutdown interrupted continues when the
     /// mutation is sent again. Requires the operator token.
-    #[graphql(guard = "Operators")]
     async fn rebuild_projection(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the projection.")] name: String,
     ) -> Result<Projection> {
-        let services = services(ctx)?;
+        let (services, access) = (services(ctx)?, authorise(ctx)?);
         let projection = named(&name)?;
         let (pool, log, stop) = (services.pool.clone(), services.commands.log().clone(), services.shutdown.clone());
         tokio::spawn(async move {
             let models = [projection];
-            let built = projections::build(&pool, &log, &models, REBUILD_BATCH_EVENTS, |_| {});
+            let built = projections::build(&access, &pool, &log, &models, REBUILD_BATCH_EVENTS, |_| {});
             tokio::select! {
                 () = stop.cancelled() => {}
                 built = built => match built {
@@ -104,42 +89,40 @@ impl ProjectionMutation {
 
     /// Compares the version under construction with the live one. Both continue to apply events meanwhile. Requires the
     /// operator token.
-    #[graphql(guard = "Operators")]
     async fn compare_projection(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the projection.")] name: String,
     ) -> Result<ProjectionComparison> {
-        let (services, caller) = (services(ctx)?, caller(ctx)?);
+        let (services, access) = (services(ctx)?, authorise(ctx)?);
+        let tenant = access.tenant().clone();
         let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
-        let compared = detached(async move { projections::compare(&pool, &log, projection).await }).await?;
-        Ok(ProjectionComparison::visible_to(compared, &caller.tenant))
+        let compared = detached(async move { projections::compare(&access, &pool, &log, projection).await }).await?;
+        Ok(ProjectionComparison::visible_to(compared, &tenant))
     }
 
     /// Replaces the live version with the version under construction. Queries are delayed for a moment, and none fails.
     /// Requires the operator token.
-    #[graphql(guard = "Operators")]
     async fn switch_projection(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the projection.")] name: String,
     ) -> Result<Projection> {
-        let services = services(ctx)?;
+        let (services, access) = (services(ctx)?, authorise(ctx)?);
         let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
-        detached(async move { projections::switch(&pool, &log, projection).await }).await?;
+        detached(async move { projections::switch(&access, &pool, &log, projection).await }).await?;
         status(services, &name).await
     }
 
     /// Drops a version that is not live. Requires the operator token.
-    #[graphql(guard = "Operators")]
     async fn drop_projection_version(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the projection.")] name: String,
         #[graphql(desc = "Version to drop.")] version: InactiveVersion,
     ) -> Result<Projection> {
-        let services = services(ctx)?;
-        let dropped = projections::drop_version(&services.pool, named(&name)?, version.into()).await;
+        let (services, access) = (services(ctx)?, authorise(ctx)?);
+        let dropped = projections::drop_version(&access, &services.pool, named(&name)?, version.into()).await;
         dropped.map_err(|error| rebuilding(&error))?;
         status(services, &name).await
     }

@@ -3,8 +3,10 @@
 use super::types::{ParkedEvent, ParkingDecision, Projection};
 use crate::graphql::connection::STATEMENT_COST;
 use crate::graphql::errors;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use async_graphql::{Context, Object, Result};
+use domain::permissions::ReadProjections;
+use projections::TenantSelection;
 
 /// The most parked events, and the most decisions about them, in one response.
 const MAX_PARKED: i64 = 500;
@@ -18,6 +20,7 @@ impl ProjectionQuery {
     /// Lists all projections with their progress through the log.
     #[graphql(complexity = "STATEMENT_COST + 10 * child_complexity")]
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<Projection>> {
+        authorise::<ReadProjections>(ctx)?;
         let statuses = projections::statuses(&services(ctx)?.pool).await.map_err(|error| errors::database(&error))?;
         Ok(statuses.into_iter().map(Into::into).collect())
     }
@@ -30,8 +33,9 @@ impl ProjectionQuery {
         #[graphql(desc = "Returns only events that this projection parked. Default: all projections.")]
         projection: Option<String>,
     ) -> Result<Vec<ParkedEvent>> {
-        let (projection, tenant) = (projection.as_deref(), Some(caller(ctx)?.tenant.as_str()));
-        let events = projections::parked_events(&services(ctx)?.pool, projection, tenant, MAX_PARKED).await;
+        let access = authorise(ctx)?;
+        let (own, projection) = (TenantSelection::Own(&access), projection.as_deref());
+        let events = projections::parked_events(&services(ctx)?.pool, own, projection, MAX_PARKED).await;
         Ok(events.map_err(|error| errors::database(&error))?.into_iter().map(Into::into).collect())
     }
 
@@ -43,8 +47,9 @@ impl ProjectionQuery {
         #[graphql(desc = "Returns only decisions about events that this projection parked. Default: all projections.")]
         projection: Option<String>,
     ) -> Result<Vec<ParkingDecision>> {
-        let (projection, tenant) = (projection.as_deref(), Some(caller(ctx)?.tenant.as_str()));
-        let decisions = projections::parking_decisions(&services(ctx)?.pool, projection, tenant, MAX_PARKED).await;
+        let access = authorise(ctx)?;
+        let (own, projection) = (TenantSelection::Own(&access), projection.as_deref());
+        let decisions = projections::parking_decisions(&services(ctx)?.pool, own, projection, MAX_PARKED).await;
         Ok(decisions.map_err(|error| errors::database(&error))?.into_iter().map(Into::into).collect())
     }
 }

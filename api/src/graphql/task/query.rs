@@ -6,10 +6,11 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::Position;
-use crate::graphql::services::{caller, services};
+use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
+use domain::permissions::ReadData;
 use domain::task::TaskStatus as Status;
 use projections::tasks::{self, TaskFilter};
 
@@ -21,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Task>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = tasks::list(&services(ctx)?.pool, &caller(ctx)?.tenant, filter, page).await;
+    let rows = tasks::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.submitted_at, row.task_id))
 }

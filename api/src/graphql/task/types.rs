@@ -137,7 +137,7 @@ impl Loader<TaskId> for Rows {
     async fn load(&self, keys: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, Self::Error> {
         let filter = TaskFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = tasks::list(&self.pool, &self.tenant, &filter, page).await?;
+        let rows = tasks::list(&self.pool, &self.access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row)).collect())
     }
 }

@@ -2,9 +2,8 @@
 
 use super::close::{Close, End};
 use super::messages::{ClientMessage, Heartbeat, PROTOCOL, Payload, ServerMessage, authorization};
-use crate::caller::Caller;
 use crate::graphql::follow::Progress;
-use crate::http::auth::{self, Credential};
+use crate::http::auth::{self, Declared};
 use crate::http::computing::is_large;
 use crate::http::parameters::Parameters;
 use crate::http::prepare::{self, Prepared};
@@ -12,6 +11,7 @@ use crate::http::state::State;
 use crate::http::subscriber::{FIRST_HEARTBEAT, heartbeats, too_slow};
 use crate::http::{execute, response};
 use crate::request_error::request_error;
+use crate::requester::Requester;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -55,9 +55,10 @@ struct Operation {
 pub(super) struct Connection {
     state: Arc<State>,
     socket: WebSocket,
-    caller: Caller,
-    /// Whether the token was sent with the upgrade, or none is required.
-    authorised: bool,
+    /// Who opened the connection. Unknown until `connection_init` if the upgrade needed a credential and had none.
+    requester: Option<Requester>,
+    /// What the headers of the upgrade declare.
+    declared: Declared,
     acknowledged: bool,
     operations: HashMap<String, Operation>,
     steps: SelectAll<BoxStream<'static, (String, u64, Step)>>,
@@ -71,16 +72,15 @@ impl Connection {
     pub(super) fn new(
         state: Arc<State>,
         socket: WebSocket,
-        caller: Caller,
-        authorised: bool,
+        (requester, declared): (Option<Requester>, Declared),
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let heartbeats = heartbeats(state.limits().keepalive);
         Self {
             state,
             socket,
-            caller,
-            authorised,
+            requester,
+            declared,
             acknowledged: false,
             operations: HashMap::new(),
             steps: SelectAll::new(),
@@ -233,11 +233,9 @@ impl Connection {
             return Err(Close::new(4429, "Too many initialisation requests").into());
         }
         let given = payload.and_then(authorization);
-        if !self.authorised || given.is_some() {
-            let Credential::Valid(role) = auth::check(&self.state.config, given) else {
-                return Err(Close::new(4403, FORBIDDEN).into());
-            };
-            self.caller.role = role;
+        if self.requester.is_none() || given.is_some() {
+            let found = auth::of_payload(&self.state, given, &self.declared).await;
+            self.requester = Some(found.map_err(|_| Close::new(4403, FORBIDDEN))?);
         }
         self.acknowledged = true;
         self.send(&ServerMessage::ConnectionAck).await
@@ -256,8 +254,9 @@ impl Connection {
             let message = format!("the connection has {limit} open operations, which is the limit");
             return self.send_errors(&id, &[request_error("TOO_MANY_OPERATIONS", message, None)]).await;
         }
+        let Some(requester) = self.requester.clone() else { return Err(Close::new(4401, "Unauthorized").into()) };
         let deadline = prepare::deadline(&self.state);
-        let prepared = match prepare::prepare(&self.state, self.caller.clone(), parameters, deadline).await {
+        let prepared = match prepare::prepare(&self.state, requester, parameters, deadline).await {
             Ok(prepared) => prepared,
             Err(error) => return self.send_errors(&id, &[error]).await,
         };

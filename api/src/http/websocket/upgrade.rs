@@ -2,8 +2,8 @@
 
 use super::connection::Connection;
 use super::messages::PROTOCOL;
-use crate::caller::Role;
-use crate::http::auth::{self, Credential};
+use crate::authenticator::{Endpoint, Unauthenticated};
+use crate::http::auth::{self, Rejection};
 use crate::http::connection::OpenConnection;
 use crate::http::response;
 use crate::http::state::State as Shared;
@@ -22,28 +22,25 @@ pub(crate) async fn handle(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    accept(state, upgrade, &headers, open.map(|Extension(open)| open))
+    accept(state, upgrade, &headers, open.map(|Extension(open)| open)).await
 }
 
 /// Upgrades a request on any route.
-pub(crate) fn accept(
+pub(crate) async fn accept(
     state: Arc<Shared>,
     upgrade: WebSocketUpgrade,
     headers: &HeaderMap,
     open: Option<Arc<OpenConnection>>,
 ) -> Response {
-    let (role, authorised) = match auth::of_headers(&state.config, headers) {
-        Credential::Valid(role) => (role, true),
+    let requester = match auth::of_headers(&state, headers, Endpoint::Api).await {
+        Ok(requester) => Some(requester),
         // The token may be sent with `connection_init`.
-        Credential::Missing => (Role::User, false),
-        Credential::Invalid => {
-            let message = "the token is not valid";
-            return response::error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).into_response();
-        }
+        Err(Rejection::Unauthenticated(Unauthenticated::Missing, _)) => None,
+        Err(rejection) => return rejection.into_response(),
     };
-    let caller = match auth::caller(&state.config, headers, role) {
-        Ok(caller) => caller,
-        Err(bad) => return response::error(StatusCode::BAD_REQUEST, "BAD_HEADER", &bad.0).into_response(),
+    let declared = match auth::declared(headers) {
+        Ok(declared) => declared,
+        Err(bad) => return Rejection::BadHeader(bad).into_response(),
     };
     let Ok(permit) = state.subscriber_permits.clone().try_acquire_owned() else {
         let message = "the limit on concurrent subscribers is reached; retry";
@@ -54,7 +51,7 @@ pub(crate) fn accept(
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit);
     let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| {
-        let connection = Connection::new(state, socket, caller, authorised, permit);
+        let connection = Connection::new(state, socket, (requester, declared), permit);
         connections.track_future(async move {
             connection.run().await;
             // The connection counts as open until here.

@@ -1,0 +1,243 @@
+//! Every field of the API, every route and every command of the executor refuses a principal that may do nothing.
+//!
+//! The operations are generated from the schema, and the routes are those of the router's table, so that additions are
+//! covered. The subcommands of the program are tested beside them, in `src/cli/mod.rs`.
+
+use crate::extreme_values::{Operation, Schema};
+use api::{Authenticator, Presented, ROUTES, RouteAccess, Unauthenticated};
+use commands::{AsOf, Error, Position, Principal};
+use domain::agent::{Agent, AgentCommand};
+use domain::permissions::{Role, Scopes};
+use futures::future::BoxFuture;
+use futures::{SinkExt, StreamExt};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use testkit::{TIMEOUT, TestDatabase, tenant, with_roles};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use uuid::Uuid;
+
+/// Gives every request the same roles.
+struct Everybody(Vec<Role>);
+
+impl Authenticator for Everybody {
+    fn admits_anonymous(&self) -> bool {
+        true
+    }
+
+    fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
+        let principal =
+            Principal::shared_token(tenant(), presented.declared_actor, self.0.clone(), Scopes::All).unwrap();
+        Box::pin(std::future::ready(Ok(principal)))
+    }
+}
+
+struct NoChecks;
+
+impl api::ReadyChecks for NoChecks {
+    fn check(&self) -> BoxFuture<'_, Vec<api::ReadyCheck>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+/// Serves the API in this process, to clients that have these roles. Returns its address.
+async fn serve(rooms: &mut apex::rooms::Rooms, roles: Vec<Role>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let deps = api::Deps {
+        commands: rooms.commands.clone(),
+        authenticator: Arc::new(Everybody(roles)),
+        pool: rooms.pool.clone(),
+        metrics: Arc::new(String::new),
+        ready: Arc::new(NoChecks),
+    };
+    let stop = rooms.stop_signal();
+    let config = api::ApiConfig::default();
+    rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
+    format!("http://{address}")
+}
+
+/// The first response to an operation.
+async fn first_response(address: &str, operation: &Operation) -> String {
+    let is_stream = operation.root == "Subscription";
+    let accept = if is_stream { "text/event-stream" } else { "application/json" };
+    let request = reqwest::Client::new().post(format!("{address}/graphql")).header("accept", accept);
+    let mut response = request.json(&operation.body).send().await.unwrap();
+    if !is_stream {
+        return response.text().await.unwrap();
+    }
+    let mut text = String::new();
+    // The first data, or the first heartbeat of a subscription that was accepted.
+    while let Some(chunk) = tokio::time::timeout(TIMEOUT, response.chunk()).await.unwrap().unwrap() {
+        text += &String::from_utf8_lossy(&chunk);
+        if text.contains("data:") || text.contains("id:") {
+            break;
+        }
+    }
+    text
+}
+
+/// Whether a response refuses the field of an operation, and contains nothing of it.
+fn is_refused(operation: &Operation, response: &str) -> bool {
+    let data = response.lines().find_map(|line| line.strip_prefix("data:")).unwrap_or(response);
+    let Ok(response) = serde_json::from_str::<Value>(data) else { return false };
+    let Some(errors) = response["errors"].as_array() else { return false };
+    let forbidden = |error: &Value| error["extensions"]["code"] == "FORBIDDEN";
+    !errors.is_empty() && errors.iter().all(forbidden) && response["data"][&operation.field].is_null()
+}
+
+/// The fields that do not refuse clients with these roles.
+async fn accepted(address: &str, operations: &[Operation]) -> BTreeSet<String> {
+    let mut accepted = BTreeSet::new();
+    for operation in operations {
+        let response = first_response(address, operation).await;
+        if !is_refused(operation, &response) {
+            accepted.insert(format!("{}.{}: {response}", operation.root, operation.field));
+        }
+    }
+    accepted
+}
+
+async fn operations(database: &TestDatabase) -> Vec<Operation> {
+    let server = database.serve(&[]).await;
+    let operations = Schema::of(&server).await.operations();
+    drop(server.terminate().await);
+    for (root, at_least) in [("Query", 15), ("Mutation", 20), ("Subscription", 3)] {
+        let count = operations.iter().filter(|operation| operation.root == root).count();
+        assert!(count >= at_least, "only {count} fields of {root}: the test proves nothing");
+    }
+    operations
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_refuses_a_principal_that_may_do_nothing() {
+    let database = TestDatabase::new().await;
+    let operations = operations(&database).await;
+    let mut rooms = database.rooms().await;
+    let head = rooms.log.head().await.unwrap();
+    let address = serve(&mut rooms, Vec::new()).await;
+    assert_eq!(accepted(&address, &operations).await, BTreeSet::new());
+    assert_eq!(rooms.log.head().await.unwrap(), head, "a mutation was executed");
+    rooms.close().await.unwrap();
+}
+
+/// Control: the same check finds every field that does not refuse. A user is refused what operators may do, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_that_does_not_refuse_is_found() {
+    let database = TestDatabase::new().await;
+    let operations = operations(&database).await;
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    let address = serve(&mut rooms, vec![Role::User]).await;
+    let found = accepted(&address, &operations).await;
+    let names: BTreeSet<_> = found.iter().map(|found| found.split(':').next().unwrap().to_owned()).collect();
+    let of_operators = [
+        "Mutation.resumeParkedEvent",
+        "Mutation.rebuildProjection",
+        "Mutation.compareProjection",
+        "Mutation.switchProjection",
+        "Mutation.dropProjectionVersion",
+    ];
+    let all = operations.iter().map(|operation| format!("{}.{}", operation.root, operation.field));
+    let expected: BTreeSet<_> = all.filter(|name| !of_operators.contains(&name.as_str())).collect();
+    assert_eq!(names, expected);
+    rooms.close().await.unwrap();
+}
+
+/// The status of a route, or the code of the operation that it executes, for a principal without roles.
+async fn answer(address: &str, route: &str) -> (StatusCode, String) {
+    let client = reqwest::Client::new();
+    if route == "/graphql/ws" {
+        return (StatusCode::FORBIDDEN, over_websocket(address, route).await);
+    }
+    let path = route.replace("{asset}", "start.js");
+    let request = match route {
+        "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
+        _ => client.get(format!("{address}{path}")),
+    };
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    (status, response.text().await.unwrap())
+}
+
+async fn over_websocket(address: &str, route: &str) -> String {
+    let url = format!("{address}{route}").replace("http://", "ws://");
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let mut socket = connect_async(request).await.unwrap().0;
+    let subscribe = json!({ "type": "subscribe", "id": "a", "payload": { "query": "subscription { events { id } }" } });
+    for message in [json!({ "type": "connection_init" }), subscribe] {
+        socket.send(Message::Text(message.to_string().into())).await.unwrap();
+    }
+    let received = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Text(text) = message
+                && (text.contains("\"error\"") || text.contains("\"next\"") || text.contains("positions"))
+            {
+                return text.to_string();
+            }
+        }
+        String::new()
+    };
+    tokio::time::timeout(TIMEOUT, received).await.unwrap()
+}
+
+/// The routes whose answers do not fit what the table says about them.
+async fn wrong_routes(address: &str, routes: &[(&'static str, RouteAccess)]) -> Vec<&'static str> {
+    let mut wrong = Vec::new();
+    for &(route, access) in routes {
+        let (status, body) = answer(address, route).await;
+        let is_refused = body.contains("\"FORBIDDEN\"");
+        let is_right = match access {
+            RouteAccess::Authorised => is_refused,
+            RouteAccess::Public => status.is_success() && !is_refused,
+        };
+        if !is_right {
+            wrong.push(route);
+        }
+    }
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_is_public_or_refuses_a_principal_that_may_do_nothing() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    let address = serve(&mut rooms, Vec::new()).await;
+    assert_eq!(wrong_routes(&address, &ROUTES).await, Vec::<&str>::new());
+    // Control: a route that answers without authorisation is found, and one that refuses although it is public.
+    let planted = [("/healthz", RouteAccess::Authorised), ("/metrics", RouteAccess::Public)];
+    assert_eq!(wrong_routes(&address, &planted).await, ["/healthz", "/metrics"]);
+    rooms.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_executor_refuses_below_every_transport() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let nobody = || with_roles(tenant(), "nobody", Vec::new());
+    let register = || AgentCommand::Register {
+        profile: serde_json::from_value(json!({ "name": "ada" })).unwrap(),
+        at: testkit::at(0),
+    };
+    let id = Uuid::now_v7();
+    let context = |principal| commands::Context::new(principal, Uuid::now_v7());
+    let executed = rooms.commands.execute::<Agent>(&context(nobody()), id, register()).await;
+    assert!(matches!(executed, Err(Error::Forbidden(_))), "{executed:?}");
+    let executed = rooms.commands.execute_on_new::<Agent>(&context(nobody()), id, register()).await;
+    assert!(matches!(executed, Err(Error::Forbidden(_))), "{executed:?}");
+    let loaded = rooms.commands.load::<Agent>(&nobody(), id).await;
+    assert!(matches!(loaded, Err(Error::Forbidden(_))), "{loaded:?}");
+    let loaded = rooms.commands.load_as_of::<Agent>(&nobody(), id, AsOf::Position(Position::from(1))).await;
+    assert!(matches!(loaded, Err(Error::Forbidden(_))), "{loaded:?}");
+    assert_eq!(rooms.log.head().await.unwrap(), Position::ZERO);
+    // Control: with a role the same command is executed.
+    let user = with_roles(tenant(), "ada", vec![Role::User]);
+    rooms.commands.execute::<Agent>(&context(user), id, register()).await.unwrap();
+    assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
+    rooms.close().await.unwrap();
+}
