@@ -13,8 +13,8 @@ pub enum Endpoint {
     Metrics,
 }
 
-/// What a request presents to say who sends it.
-#[derive(Debug, Clone)]
+/// What a request presents to say who sends it. It cannot be formatted, because it holds the credential.
+#[derive(Clone)]
 pub struct Presented<'a> {
     /// The value of the `Authorization` header, or of the same key in the payload of `connection_init`.
     pub authorization: Option<&'a str>,

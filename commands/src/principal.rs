@@ -8,7 +8,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 /// Actor names that only this program itself uses.
-const RESERVED_ACTORS: [&str; 3] = ["apex", "demo", "simulation"];
+const RESERVED_ACTORS: [&str; 4] = ["apex", COMMAND_LINE, "demo", "simulation"];
+/// The actor of the operator at the command line.
+const COMMAND_LINE: &str = "command line";
 /// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`. Those without a component
 /// are reserved for later.
 const RESERVED_ACTOR_PREFIXES: [&str; 4] = ["apex:", "import:", "policy:", "system:"];
@@ -56,7 +58,7 @@ impl Subject {
     pub fn actor(&self) -> String {
         match self {
             Self::SharedToken { declared } => declared.to_string(),
-            Self::CommandLine => "command line".to_owned(),
+            Self::CommandLine => COMMAND_LINE.to_owned(),
             Self::Component(Component::Apex) => "apex".to_owned(),
             Self::Component(Component::Demo) => "demo".to_owned(),
             Self::Component(Component::Simulation) => "simulation".to_owned(),
@@ -69,8 +71,8 @@ impl Subject {
 /// The name that a holder of a shared token declares is reserved for Apex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "is reserved for Apex itself; send a name that is not `apex`, `demo` or `simulation` and does not begin with `apex:`, \
-     `import:`, `policy:` or `system:`"
+    "is reserved for Apex itself; send a name that is not `apex`, `command line`, `demo` or `simulation` and does not begin \
+     with `apex:`, `import:`, `policy:` or `system:`"
 )]
 pub struct ReservedActor;
 
@@ -208,5 +210,6 @@ mod tests {
             let actor = Principal::component("default".parse().unwrap(), component).actor();
             assert!(is_reserved_actor(&actor), "{actor}");
         }
+        assert!(is_reserved_actor(&Subject::CommandLine.actor()));
     }
 }

@@ -128,7 +128,7 @@ fn job(row: &CrossingRow) -> Result<Result<NewJob, AlertError>, &'static str> {
         id,
         kind: BUDGET_ALERT,
         // The stream of the alert: the alerts of a period are raised in the order of their crossings.
-        destination: Some(period.to_string()),
+        destination: Some(format!("{tenant}/{period}")),
         tenant: Some(tenant),
         payload,
         due_at: None,

@@ -111,7 +111,7 @@ pub enum DecisionError {
     /// The database returned a state that this program does not know.
     #[error("{0}")]
     UnknownState(String),
-    /// The database failed, or refused the actor or the reason as empty or too long.
+    /// The database failed, or refused the actor as empty or too long, or the reason as too long.
     #[error("the decision cannot be recorded")]
     Database(#[from] DatabaseError),
 }

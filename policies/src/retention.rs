@@ -1,7 +1,7 @@
 //! The retention of finished jobs: a recurring job.
 
 use crate::handler::{JobHandler, JobOutcome};
-use crate::job::{Job, JobState};
+use crate::job::Job;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
 use std::time::Duration;
@@ -15,14 +15,13 @@ const INTERVAL: Duration = Duration::from_mins(10);
 /// How long jobs that are done are kept: longer than any of their events takes to reach the read models, so that a
 /// policy sees that the job was written.
 const DONE_RETENTION: Duration = Duration::from_hours(24);
-/// How long jobs that an operator dropped are kept. Until then their policy does not write them again.
-const DROPPED_RETENTION: Duration = Duration::from_hours(24 * 90);
 /// The maximum number of jobs that one statement deletes.
 const BATCH_ROWS: i64 = 1000;
-/// The maximum number of statements of a run and state; the next run deletes the rest.
+/// The maximum number of statements of a run; the next run deletes the rest.
 const MAX_BATCHES: u32 = 100;
 
-/// Deletes jobs that were done a day ago or dropped 90 days ago. Dead letters are kept until an operator decides.
+/// Deletes jobs that were done a day ago. Dead letters are kept until an operator decides, and dropped jobs for good: their
+/// policy would write them again.
 pub struct JobRetention {
     pool: PgPool,
 }
@@ -35,23 +34,19 @@ impl JobRetention {
     }
 
     async fn delete_finished(&self) -> Result<(), DatabaseError> {
-        for (state, age) in [(JobState::Done, DONE_RETENTION), (JobState::Dropped, DROPPED_RETENTION)] {
-            for _ in 0..MAX_BATCHES {
-                let deleted = sqlx::query(
-                    "delete from apex.jobs where job_id in (
-                         select job_id from apex.jobs
-                         where state = $1 and state in ('done', 'dropped')
-                           and finished_at < clock_timestamp() - make_interval(secs => $2)
-                         order by finished_at limit $3 for update skip locked)",
-                )
-                .bind(state.as_str())
-                .bind(age.as_secs_f64())
-                .bind(BATCH_ROWS)
-                .execute(&self.pool)
-                .await?;
-                if deleted.rows_affected() < BATCH_ROWS.unsigned_abs() {
-                    break;
-                }
+        for _ in 0..MAX_BATCHES {
+            let deleted = sqlx::query(
+                "delete from apex.jobs where job_id in (
+                     select job_id from apex.jobs
+                     where state = 'done' and finished_at < clock_timestamp() - make_interval(secs => $1)
+                     order by finished_at limit $2 for update skip locked)",
+            )
+            .bind(DONE_RETENTION.as_secs_f64())
+            .bind(BATCH_ROWS)
+            .execute(&self.pool)
+            .await?;
+            if deleted.rows_affected() < BATCH_ROWS.unsigned_abs() {
+                break;
             }
         }
         Ok(())

@@ -137,8 +137,10 @@ impl JobRunner {
         self.continue_after = found.continue_after;
         for due in found.queues {
             let Some(handler) = shared.handlers.get(due.kind.as_str()) else { continue };
-            let wanted = usize::try_from(due.due.unsigned_abs().min(handler.concurrency())).unwrap_or(1);
             let running = self.running.get(&due.queue).copied().unwrap_or(0);
+            // The jobs that tasks are running are not due.
+            let bound = usize::try_from(handler.concurrency()).unwrap_or(usize::MAX);
+            let wanted = usize::try_from(due.due).unwrap_or(0).saturating_add(running).min(bound);
             for _ in running..wanted {
                 if self.tasks.len() >= shared.config.max_tasks {
                     // The queues after this one come first in the next round.
@@ -191,13 +193,14 @@ impl JobRunner {
 }
 
 impl Shared {
-    /// Runs jobs of a queue, one after the other, until none is due. Returns the queue.
+    /// Runs jobs of a queue, one after the other, until none is due or one fails: while a destination hangs or fails, its
+    /// queue gives the task back to others after each attempt. Returns the queue.
     async fn run_queue(self: Arc<Self>, queue: String, handler: Arc<dyn JobHandler>) -> String {
         let lease = self.config.attempt_timeout + self.config.lease_margin;
         while !self.stopping.is_cancelled() {
             match self.jobs.lease(&queue, lease, handler.concurrency()).await {
-                Ok(Some(job)) => self.attempt(&job, &handler, Instant::now() + lease).await,
-                Ok(None) => break,
+                Ok(Some(job)) if self.attempt(&job, &handler, Instant::now() + lease).await => {}
+                Ok(_) => break,
                 Err(error) => {
                     report(&error, "a job cannot be leased");
                     break;
@@ -207,13 +210,16 @@ impl Shared {
         queue
     }
 
-    /// Runs an attempt of a job, and writes its result.
-    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) {
+    /// Runs an attempt of a job, and writes its result. Returns whether the job is done.
+    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) -> bool {
         let start = Instant::now();
         let outcome = tokio::select! {
             biased;
             outcome = self.outcome(leased, handler) => outcome,
-            () = self.aborting.cancelled() => return self.give_back(leased, handler).await,
+            () = self.aborting.cancelled() => {
+                self.give_back(leased, handler).await;
+                return false;
+            }
         };
         histogram!("apex_jobs_attempt_seconds", "kind" => handler.kind()).record(start.elapsed().as_secs_f64());
         let (attempt, random) = (leased.job.attempt, rand::random());
@@ -234,6 +240,7 @@ impl Shared {
             }
         };
         record_attempt(handler, if written { next.label() } else { "lost" });
+        written && matches!(next, Transition::Done | Transition::Repeat(_))
     }
 
     /// The outcome of an attempt that may time out or panic.

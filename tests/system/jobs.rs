@@ -499,7 +499,7 @@ async fn a_runner_that_is_stopped_gives_its_jobs_back() {
 // --- retention and operators ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn finished_jobs_are_deleted_after_their_retention_and_dead_ones_are_kept() {
+async fn done_jobs_are_deleted_after_their_retention_and_dead_and_dropped_ones_are_kept() {
     let database = TestDatabase::new().await;
     let jobs = Jobs::new(database.pool.clone());
     let names = ["done-old", "done-new", "dropped-old", "dropped-new", "dead-old", "waiting-old"];
@@ -527,7 +527,7 @@ async fn finished_jobs_are_deleted_after_their_retention_and_dead_ones_are_kept(
             .fetch_all(&database.pool)
             .await
             .unwrap();
-    assert_eq!(left, ["dead-old", "done-new", "dropped-new", "waiting-old"]);
+    assert_eq!(left, ["dead-old", "done-new", "dropped-new", "dropped-old", "waiting-old"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
