@@ -95,8 +95,9 @@ begin
         ) as st on true;
     end if;
 
-    -- Only now, under the locks of its streams, can no other batch be appending the same command. A command that can only
-    -- create its target is found by the target.
+    -- Only now, under the locks of the streams that it changes, does a batch see what earlier executions of its commands
+    -- wrote. A command that can only create its target is found by the target; two executions of another command that
+    -- change different streams at the same moment meet in the primary key of the receipts.
     select bool_or(s_expected[s] >= 0 and s_expected[s] <> coalesce(k_version[s_key[s]], 0) + s_before[s]
                    or k_command[s_key[s]] = a_command[s_append[s]] and s_append[s] is distinct from s_append[s - 1]
                    or not a_creates[s_append[s]] and exists (
@@ -201,16 +202,20 @@ begin
     set position = h.position + cardinality(e_id), recorded_at = greatest(clock_timestamp(), h.recorded_at)
     returning h.position - cardinality(e_id), h.recorded_at into base, now_at;
 
-    -- No other batch can commit any more. What is read and not changed must still be what was decided on; if it is not,
-    -- the whole batch is undone and tried again, which finds the conflict.
+    -- No other batch can commit any more. What an append reads and does not change must still be what it was decided on; if
+    -- it is not, the whole batch is undone and tried again, which finds the conflict. What only refused appends read does
+    -- not matter any more.
     if 0 = any (k_events) and exists (
-        select from generate_subscripts(k_stream, 1) as k
+        select from (
+            select distinct s_key[s] as k from generate_subscripts(s_key, 1) as s
+            where k_events[s_key[s]] = 0 and a_events[s_append[s]] > 0
+        ) as is_read
         left join lateral (
             select st.version from apex.streams st
             where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
             offset 0
         ) as now_is on true
-        where k_events[k] = 0 and now_is.version is distinct from k_version[k]
+        where now_is.version is distinct from k_version[k]
     ) then
         raise exception 'a stream that is only read was changed by another process at the same moment'
             using errcode = 'serialization_failure';

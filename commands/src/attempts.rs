@@ -51,7 +51,7 @@ enum Decision {
     Submitted(SubmittedDecision),
     /// There is nothing to append. Reports when the states that were decided on are committed.
     NoEvents(Vec<CommitWatch>),
-    /// Further aggregates have to be loaded.
+    /// The decision needs these aggregates, of which some have to be loaded.
     NotLoaded(Vec<AggregateKey>),
 }
 
@@ -101,15 +101,15 @@ impl Attempts {
         indeterminate: &mut Option<AppendError>,
     ) -> Result<Executed, Error<Rejection>> {
         let deadline = Instant::now() + self.deadline;
-        let mut entries = Entries::new();
-        self.add_entries(&mut entries, [execution.target.clone()])?;
+        let mut entries = self.entries(&execution, Vec::new())?;
         let (mut failures, mut assume_new) = (0, execution.assume_new);
         loop {
             let stale = entries.iter().filter(|(key, _)| !assume_new || **key != execution.target);
             try_join_all(stale.map(|(key, entry)| self.loader.refresh_if_stale(key, entry))).await?;
             let error = match self.decide_on_newest(&execution, &entries, assume_new) {
-                Ok(Decision::NotLoaded(further)) => {
-                    self.add_entries(&mut entries, further)?;
+                Ok(Decision::NotLoaded(_)) if Instant::now() >= deadline => return Err(Error::Contended),
+                Ok(Decision::NotLoaded(asked_for)) => {
+                    entries = self.entries(&execution, asked_for)?;
                     continue;
                 }
                 Ok(Decision::Submitted(submitted)) => match self.await_commit(&execution, submitted).await {
@@ -136,25 +136,24 @@ impl Attempts {
             if Instant::now() + delay >= deadline {
                 return Err(last_error(error));
             }
-            // An attempt that was only undone together with another one is no failure of its own.
-            failures += u32::from(!matches!(error, AppendError::ChainAborted));
+            // An attempt that was only undone together with another one is no failure of its own: what it rests on is read
+            // again where that one failed.
+            if !matches!(error, AppendError::ChainAborted) {
+                failures += 1;
+                entries.values().for_each(|entry| entry.lock().mark_stale());
+            }
             tokio::time::sleep(delay).await;
         }
     }
 
-    fn add_entries(
-        &self,
-        entries: &mut Entries,
-        further: impl IntoIterator<Item = AggregateKey>,
-    ) -> Result<(), Error<Rejection>> {
-        for key in further {
-            let entry = self.loader.cache.entry(&key);
-            entries.insert(key, entry);
-        }
+    /// The cache entries of the target, and of what the last call of the decision function asked for.
+    fn entries(&self, execution: &Execution<'_>, asked_for: Vec<AggregateKey>) -> Result<Entries, Error<Rejection>> {
+        let keys = asked_for.into_iter().chain([execution.target.clone()]);
+        let entries: Entries = keys.map(|key| (key.clone(), self.loader.cache.entry(&key))).collect();
         if entries.len() > MAX_DECISION_AGGREGATES {
             return Err(Error::TooManyAggregates { limit: MAX_DECISION_AGGREGATES });
         }
-        Ok(())
+        Ok(entries)
     }
 
     /// Decides on the newest states, and submits the append before any other command may decide on one of them.
@@ -173,7 +172,7 @@ impl Attempts {
         let newest = newest.collect();
         let mut states = States::new(execution.context, &newest);
         match check_and_decide(execution, &mut states) {
-            Err(NotDecided::NotLoaded) => return Ok(Decision::NotLoaded(states.not_loaded)),
+            Err(NotDecided::NotLoaded) => return Ok(Decision::NotLoaded(states.asked_for())),
             Err(NotDecided::Encode(error)) => return Err(error.into()),
             Ok(()) if states.members.values().any(Member::is_changed) => {}
             Ok(()) | Err(NotDecided::Rejected(_)) => {
@@ -288,13 +287,15 @@ impl Attempts {
             Err(NotDecided::Rejected(rejection)) => Some(rejection),
             Err(NotDecided::Encode(error)) => return Err(error.into()),
             Err(NotDecided::NotLoaded) => {
-                self.add_entries(entries, states.not_loaded)?;
+                *entries = self.entries(execution, states.asked_for())?;
                 return Ok(None);
             }
         };
+        // What was asked for may already be done by any of the aggregates.
+        let position = states.members.values().map(|member| member.before.position).max().unwrap_or_default();
         let receipt = self.loader.receipt(&execution.target.stream, execution.context.command_id).await?;
         let target = committed.get(&execution.target).cloned().unwrap_or_else(|| execution.target.initial());
-        Executed::without_append(execution.context, target, receipt.as_ref(), rejection).map(Some)
+        Executed::without_append(execution.context, target, position, receipt.as_ref(), rejection).map(Some)
     }
 }
 

@@ -115,6 +115,11 @@ impl CachedAggregate {
         self.update(loaded);
     }
 
+    /// Marks the committed state as outdated, because an append that rested on it conflicted with another process.
+    pub(crate) fn mark_stale(&mut self) {
+        self.is_stale = true;
+    }
+
     /// Drops a pending decision whose chain was aborted. The committed state is stale then: usually another process
     /// appended to the stream.
     fn drop_aborted(&mut self) {

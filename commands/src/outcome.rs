@@ -23,8 +23,8 @@ pub enum OutcomeKind {
 pub struct Outcome<A> {
     /// How the command ended.
     pub kind: OutcomeKind,
-    /// The position of the command's last event; for [`OutcomeKind::AlreadyDone`] of the aggregate's last event. A query
-    /// that waits for this position sees the result.
+    /// The position of the command's last event; for [`OutcomeKind::AlreadyDone`] of the last event of the
+    /// aggregates that the decision rests on. A query that waits for this position sees the result.
     pub position: Position,
     /// The aggregate after the command.
     pub aggregate: Arc<Loaded<A>>,
@@ -47,6 +47,7 @@ impl Executed {
     pub(crate) fn without_append<E: std::error::Error + 'static>(
         context: &Context,
         target: AnyLoaded,
+        position: Position,
         receipt: Option<&Receipt>,
         rejection: Option<Error<E>>,
     ) -> Result<Self, Error<E>> {
@@ -56,7 +57,7 @@ impl Executed {
             }
             (Some(receipt), _) => Ok(Self { kind: OutcomeKind::Duplicate, position: receipt.last, target }),
             (None, Some(error)) => Err(error),
-            (None, None) => Ok(Self { kind: OutcomeKind::AlreadyDone, position: target.position, target }),
+            (None, None) => Ok(Self { kind: OutcomeKind::AlreadyDone, position, target }),
         }
     }
 }
@@ -71,7 +72,7 @@ mod tests {
     fn without_receipt(rejection: Option<Error<AgentError>>) -> Result<Executed, Error<AgentError>> {
         let context = Context::new(Principal::command_line("default".parse().unwrap()), Uuid::nil());
         let target = Loaded::<Agent> { position: Position::from(7), ..Loaded::default() };
-        Executed::without_append(&context, target.into(), None, rejection)
+        Executed::without_append(&context, target.into(), Position::from(7), None, rejection)
     }
 
     #[test]

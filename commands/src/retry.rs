@@ -35,6 +35,7 @@ pub(crate) fn backoff<E: std::error::Error + 'static>(
 pub(crate) fn last_error<E: std::error::Error + 'static>(error: AppendError) -> Error<E> {
     match error {
         AppendError::Conflict { .. } | AppendError::ChainAborted => Error::Contended,
+        AppendError::Unavailable(error) if error.is_concurrency_conflict() => Error::Contended,
         error => Error::Append(error),
     }
 }

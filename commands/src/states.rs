@@ -123,6 +123,11 @@ impl<'a> States<'a> {
         Ok(())
     }
 
+    /// The aggregates that the decision function asked for.
+    pub(crate) fn asked_for(self) -> Vec<AggregateKey> {
+        self.members.into_keys().chain(self.not_loaded).collect()
+    }
+
     /// Returns the entry of an aggregate and makes the decision depend on its version.
     pub(crate) fn member(&mut self, key: &AggregateKey) -> Result<&mut Member, NotLoaded> {
         if !self.members.contains_key(key) {

@@ -14,6 +14,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -74,6 +75,8 @@ struct Shared {
     jobs: Jobs,
     handlers: BTreeMap<&'static str, Arc<dyn JobHandler>>,
     config: JobRunnerConfig,
+    /// Whether queues wait because the runner has as many tasks as it may have.
+    is_full: AtomicBool,
     /// Cancelled when no further job may be taken.
     stopping: CancellationToken,
     /// Cancelled when attempts must end.
@@ -86,7 +89,7 @@ impl JobRunner {
     pub fn new(jobs: Jobs, handlers: Vec<Arc<dyn JobHandler>>, config: JobRunnerConfig) -> Self {
         let handlers = handlers.into_iter().map(|handler| (handler.kind(), handler)).collect();
         let (stopping, aborting) = (CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { jobs, handlers, config, stopping, aborting });
+        let shared = Arc::new(Shared { jobs, handlers, config, is_full: AtomicBool::new(false), stopping, aborting });
         Self { shared, tasks: JoinSet::new(), running: HashMap::new(), continue_after: String::new() }
     }
 
@@ -145,12 +148,14 @@ impl JobRunner {
                 if self.tasks.len() >= shared.config.max_tasks {
                     // The queues after this one come first in the next round.
                     self.continue_after = due.queue;
+                    shared.is_full.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
                 *self.running.entry(due.queue.clone()).or_default() += 1;
                 self.tasks.spawn(shared.clone().run_queue(due.queue.clone(), handler.clone()));
             }
         }
+        shared.is_full.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -193,33 +198,33 @@ impl JobRunner {
 }
 
 impl Shared {
-    /// Runs jobs of a queue, one after the other, until none is due or one fails: while a destination hangs or fails, its
-    /// queue gives the task back to others after each attempt. Returns the queue.
+    /// Runs jobs of a queue, one after the other, until none is due, or until other queues wait for a task. Returns the
+    /// queue.
     async fn run_queue(self: Arc<Self>, queue: String, handler: Arc<dyn JobHandler>) -> String {
         let lease = self.config.attempt_timeout + self.config.lease_margin;
         while !self.stopping.is_cancelled() {
             match self.jobs.lease(&queue, lease, handler.concurrency()).await {
-                Ok(Some(job)) if self.attempt(&job, &handler, Instant::now() + lease).await => {}
-                Ok(_) => break,
+                Ok(Some(job)) => self.attempt(&job, &handler, Instant::now() + lease).await,
+                Ok(None) => break,
                 Err(error) => {
                     report(&error, "a job cannot be leased");
                     break;
                 }
             }
+            if self.is_full.load(Ordering::Relaxed) {
+                break;
+            }
         }
         queue
     }
 
-    /// Runs an attempt of a job, and writes its result. Returns whether the job is done.
-    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) -> bool {
+    /// Runs an attempt of a job, and writes its result.
+    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) {
         let start = Instant::now();
         let outcome = tokio::select! {
             biased;
             outcome = self.outcome(leased, handler) => outcome,
-            () = self.aborting.cancelled() => {
-                self.give_back(leased, handler).await;
-                return false;
-            }
+            () = self.aborting.cancelled() => return self.give_back(leased, handler).await,
         };
         histogram!("apex_jobs_attempt_seconds", "kind" => handler.kind()).record(start.elapsed().as_secs_f64());
         let (attempt, random) = (leased.job.attempt, rand::random());
@@ -240,7 +245,6 @@ impl Shared {
             }
         };
         record_attempt(handler, if written { next.label() } else { "lost" });
-        written && matches!(next, Transition::Done | Transition::Repeat(_))
     }
 
     /// The outcome of an attempt that may time out or panic.

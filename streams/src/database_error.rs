@@ -81,7 +81,8 @@ impl DatabaseError {
 
     /// Whether the transaction lost to a concurrent one: both created the same stream or command, or they locked in
     /// different orders.
-    pub(crate) fn is_concurrency_conflict(&self) -> bool {
+    #[must_use]
+    pub fn is_concurrency_conflict(&self) -> bool {
         self.sqlstate().is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01"))
     }
 

@@ -429,6 +429,41 @@ async fn the_checker_finds_executors_that_compare_no_versions_or_acknowledge_ear
     }
 }
 
+/// Another process changes a stream that is only read and was read before: the next attempt reads it again.
+#[tokio::test]
+async fn a_stream_that_is_only_read_is_read_again_after_a_conflict() {
+    let database = TestDatabase::new().await.unverified();
+    let processes = [process(&database).await, process(&database).await];
+    open_accounts(&processes[0]).await;
+    let transfer = Transfer { from: Uuid::from_u128(0), to: vec![Uuid::from_u128(1)], amount: 2 };
+    for _ in 0..3 {
+        set_switch(&processes[1], false).await;
+        let executed = tokio::time::timeout(testkit::TIMEOUT, execute(&processes[0], Uuid::new_v4(), &transfer)).await;
+        assert_eq!(executed.expect("the transfer does not end").unwrap().0, OutcomeKind::Done);
+    }
+}
+
+/// A decision may rest on other aggregates in each attempt, as long as none rests on too many.
+#[tokio::test]
+async fn only_the_aggregates_of_the_last_attempt_count() {
+    let database = TestDatabase::new().await.unverified();
+    let commands = process(&database).await;
+    let calls = std::sync::atomic::AtomicU64::new(0);
+    let context = testkit::context(tenant(), "test", Uuid::new_v4());
+    let decide = |states: &mut States| {
+        // Each of the first calls asks for forty others.
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).min(3);
+        let accounts: Vec<_> =
+            (0..40).map(|n| states.get::<Account>(Uuid::from_u128(u128::from(call * 100 + n)))).collect();
+        for account in accounts {
+            account?;
+        }
+        states.append::<Account, Refused>(Uuid::from_u128(300), vec![Moved { amount: 1, balance: 1 }])
+    };
+    let outcome = commands.decide::<Account, Refused>(&context, Uuid::from_u128(300), decide).await.unwrap();
+    assert_eq!(outcome.kind, OutcomeKind::Done);
+}
+
 /// All balances together are the same at every moment. A decision that reads them is refused if they are not, while
 /// another executor keeps moving money.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -72,7 +72,7 @@ fn an_append_to_a_busy_stream_waits_and_holds_back_later_appends_to_all_of_its_s
 }
 
 #[test]
-fn a_stream_that_is_only_checked_counts_like_one_that_is_written() {
+fn a_stream_that_is_only_read_counts_like_a_changed_one_within_a_batch() {
     let mut queue = queue(vec![
         vec![stream(1, exact(3), 0), stream(2, exact(0), 1)],
         vec![stream(1, exact(3), 1)],
