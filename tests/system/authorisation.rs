@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use uuid::Uuid;
 
-/// Gives every request the same roles.
-struct Everybody(Vec<Role>);
+/// An authenticator that gives every request the same roles.
+struct FixedRoles(Vec<Role>);
 
-impl Authenticator for Everybody {
+impl Authenticator for FixedRoles {
     fn admits_anonymous(&self) -> bool {
         true
     }
@@ -50,7 +50,7 @@ async fn serve(rooms: &mut apex::rooms::Rooms, roles: Vec<Role>) -> String {
     let address = listener.local_addr().unwrap();
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(Everybody(roles)),
+        authenticator: Arc::new(FixedRoles(roles)),
         pool: rooms.pool.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),

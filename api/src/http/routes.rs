@@ -20,7 +20,7 @@ pub fn router(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Rou
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteAccess {
-    /// Everybody: the route shows no data.
+    /// No credential is needed: the route shows no data.
     Public,
     /// A principal that is authorised.
     Authorised,
