@@ -122,6 +122,7 @@ async fn the_append_function_refuses_malformed_events() {
         ("a short hash", |b| b.hash = vec![0], "23514"),
         ("an empty payload", |b| b.payload = "{}".into(), "23514"),
         ("a payload that is no object", |b| b.payload = "[1, 2]".into(), "23514"),
+        ("a payload with a space before its first key", |b| b.payload = r#"{ "x":1}"#.into(), "23514"),
         ("a payload that is no JSON", |b| b.payload = "{".into(), "22P02"),
         ("a payload that no broker takes", |b| b.payload = format!(r#"{{"x":"{}"}}"#, "x".repeat(900_000)), "23514"),
         ("no actor", |b| b.metadata = b.metadata.replace("mallory", ""), "22023"),
