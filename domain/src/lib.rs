@@ -35,9 +35,20 @@ pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
 pub use money::{Currency, Money, MoneyError};
-pub use registry::{Event, EventTypeInfo, SNAPSHOT_FORMAT, State};
+pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
 pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;
 pub use text::{Body, Labels, Name, TextError, normalized};
 pub use timestamp::without_leap_second;
 pub use usage::{Tokens, TokensError, Usage, UsageError};
+
+// Every aggregate: its variant of `Event` and `State`, and its type.
+registry::register! {
+    Agent(agent::Agent),
+    Task(task::Task),
+    Call(call::Call),
+    PriceBook(price_book::PriceBook),
+    Memory(memory::Memory),
+    Budget(budget::Budget),
+    BudgetPeriod(budget::BudgetPeriod),
+}

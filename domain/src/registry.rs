@@ -1,9 +1,7 @@
-//! The register of all aggregates.
+//! What follows from the list of all aggregates, which is in `lib.rs`, below their modules.
 
 use crate::aggregate::Aggregate;
-use crate::codec::{DecodeError, EncodeError, EventCodec, EventType};
-use crate::schema::EventSchema;
-use serde::Serialize;
+use crate::codec::EventType;
 
 /// Identifies the code that folded a state, and with it the format of a snapshot. It changes with every change of this
 /// crate's code other than comments and tests, so that a snapshot is only read by the code that wrote it.
@@ -18,7 +16,18 @@ pub struct EventTypeInfo {
     pub event_type: EventType,
 }
 
-/// Registers the aggregates: each line adds a variant to [`Event`] and [`State`].
+/// Code that is generic over the type of aggregate, to run for a category that is known at run time only.
+/// [`visit_aggregate`](crate::visit_aggregate) runs it.
+pub trait AggregateVisitor {
+    /// What the code returns.
+    type Output;
+
+    /// Runs the code for a type of aggregate.
+    fn visit<A: Aggregate>(self) -> Self::Output;
+}
+
+/// Registers the aggregates: each line adds a variant to [`Event`](crate::Event) and [`State`](crate::State). It is invoked
+/// in `lib.rs`, whose names it uses.
 macro_rules! register {
     ($($variant:ident($aggregate:ty)),+ $(,)?) => {
         /// Any event of any aggregate.
@@ -74,7 +83,7 @@ macro_rules! register {
         }
 
         /// The state of any aggregate, for code that folds streams of every category.
-        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(untagged)]
         #[allow(clippy::large_enum_variant, reason = "a fold holds one state at a time")]
         pub enum State {
@@ -101,15 +110,40 @@ macro_rules! register {
                 }
             }
         }
+
+        /// Runs a visitor for the aggregate of a category; none if the category is unknown.
+        pub fn visit_aggregate<V: AggregateVisitor>(category: &str, visitor: V) -> Option<V::Output> {
+            match category {
+                $(<$aggregate as Aggregate>::CATEGORY => Some(visitor.visit::<$aggregate>()),)+
+                _ => None,
+            }
+        }
     };
 }
+pub(crate) use register;
 
-register! {
-    Agent(crate::agent::Agent),
-    Task(crate::task::Task),
-    Call(crate::call::Call),
-    PriceBook(crate::price_book::PriceBook),
-    Memory(crate::memory::Memory),
-    Budget(crate::budget::Budget),
-    BudgetPeriod(crate::budget::BudgetPeriod),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, State, visit_aggregate};
+
+    struct Category;
+
+    impl AggregateVisitor for Category {
+        type Output = &'static str;
+
+        fn visit<A: Aggregate>(self) -> Self::Output {
+            A::CATEGORY
+        }
+    }
+
+    #[test]
+    fn a_category_leads_to_its_aggregate() {
+        for category in Event::CATEGORIES {
+            assert_eq!(visit_aggregate(category, Category), Some(*category));
+            assert!(State::of_category(category).is_some());
+        }
+        assert_eq!(visit_aggregate("unknown", Category), None);
+        assert_eq!(State::of_category("unknown"), None);
+    }
 }

@@ -49,7 +49,7 @@ pub use parking::{
     parking_decisions, resume,
 };
 pub use projection::{Applied, ApplyError, Projection, Sharding};
-pub use registry::{all, by_name, state_topics};
+pub use registry::{by_name, state_topics};
 pub use report::{
     Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
 };
@@ -69,3 +69,9 @@ pub use worker::Worker;
 
 /// A connection pool of the read models' database, for crates that do not depend on the database driver.
 pub type Pool = sqlx::PgPool;
+
+/// Returns every projection of this program.
+#[must_use]
+pub fn all() -> Vec<&'static dyn Projection> {
+    vec![&agents::Agents, &tasks::Tasks, &calls::Calls, &memories::Memories, &budgets::Budgets]
+}

@@ -1,6 +1,6 @@
 //! The metrics of the read models.
 
-use crate::registry::all;
+use crate::all;
 use metrics::{counter, describe_counter, describe_histogram};
 
 /// Describes the metrics of this crate, and sets its counters to zero for every projection: Prometheus' `increase`

@@ -1,14 +1,8 @@
-//! The projections of this program.
+//! Looks up the projections of this program, whose list is in `lib.rs`, below their modules.
 
+use crate::all;
 use crate::projection::Projection;
 use crate::state::StateTopic;
-use crate::{agents, budgets, calls, memories, tasks};
-
-/// Returns every projection. A new one is added here.
-#[must_use]
-pub fn all() -> Vec<&'static dyn Projection> {
-    vec![&agents::Agents, &tasks::Tasks, &calls::Calls, &memories::Memories, &budgets::Budgets]
-}
 
 /// Returns the projection with a name, if there is one.
 #[must_use]

@@ -1,6 +1,6 @@
 //! The status of the projections, and the gauges that are read from the read models.
 
-use crate::registry::all;
+use crate::all;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;

@@ -7,8 +7,9 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::AsOf;
-use domain::Aggregate;
 use domain::permissions::ReadData;
+use domain::{Aggregate, AggregateVisitor};
+use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::{self, BufWriter, Write};
@@ -178,24 +179,30 @@ fn write_event(output: &mut impl Write, event: &RecordedEvent) -> io::Result<()>
 }
 
 async fn state(rooms: &Rooms, stream: &StreamName, point: Point) -> anyhow::Result<()> {
-    use domain::{agent, budget, call, memory, price_book, task};
     let as_of = match point {
         Point::Position(position) => AsOf::Position(position),
         Point::Time(time) => AsOf::Time(time),
     };
-    match stream.category {
-        agent::Agent::CATEGORY => print_state::<agent::Agent>(rooms, stream, as_of).await,
-        task::Task::CATEGORY => print_state::<task::Task>(rooms, stream, as_of).await,
-        call::Call::CATEGORY => print_state::<call::Call>(rooms, stream, as_of).await,
-        price_book::PriceBook::CATEGORY => print_state::<price_book::PriceBook>(rooms, stream, as_of).await,
-        memory::Memory::CATEGORY => print_state::<memory::Memory>(rooms, stream, as_of).await,
-        budget::Budget::CATEGORY => print_state::<budget::Budget>(rooms, stream, as_of).await,
-        budget::BudgetPeriod::CATEGORY => print_state::<budget::BudgetPeriod>(rooms, stream, as_of).await,
-        other => anyhow::bail!("the state of a stream of {other:?} cannot be printed"),
+    let printing = domain::visit_aggregate(stream.category, PrintState { rooms, stream, as_of });
+    printing.with_context(|| format!("there is no category {:?}", stream.category))?.await
+}
+
+/// Prints the state of a stream, whatever its type of aggregate.
+struct PrintState<'a> {
+    rooms: &'a Rooms,
+    stream: &'a StreamName,
+    as_of: AsOf,
+}
+
+impl<'a> AggregateVisitor for PrintState<'a> {
+    type Output = BoxFuture<'a, anyhow::Result<()>>;
+
+    fn visit<A: Aggregate>(self) -> Self::Output {
+        Box::pin(print_state::<A>(self.rooms, self.stream, self.as_of))
     }
 }
 
-async fn print_state<A: Aggregate + Serialize>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
+async fn print_state<A: Aggregate>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
     let loaded = rooms.commands.load_as_of::<A>(&rooms.principal, stream.id, as_of).await?;
     if loaded.version == Version::ZERO {
         anyhow::bail!("the stream {}/{} had no events at that time", stream.category, stream.id);

@@ -1,38 +1,52 @@
-//! The registry of aggregates: one line each.
-//!
-//! The line adds the aggregate's queries and mutations to the roots, its objects to [`Node`] and `node(id)`, its error to
-//! [`UserError`], and the projections that feed its objects to [`ReadModels`].
+//! What follows from the list of aggregates, which is in the module above, below their modules.
 
-use super::agent::{Agent, AgentCommandError, AgentMutation, AgentQuery};
-use super::budget::{Budget, BudgetCommandError, BudgetMutation, BudgetQuery};
-use super::call::{Call, CallCommandError, CallMutation, CallQuery};
 use super::connection::STATEMENT_COST;
-use super::entity::{self, Entity};
-use super::events::{self, Event};
-use super::freshness::ReadModels;
+use super::events;
 use super::ids::{self, Kind, not_an_id};
-use super::memory::{Memory, MemoryCommandError, MemoryMutation, MemoryQuery};
-use super::price::PriceCommandError;
-use super::scalars::{Long, parse_position};
+use super::scalars::parse_position;
 use super::services::authorise;
-use super::task::{Task, TaskCommandError, TaskMutation, TaskQuery};
-use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, Interface, MergedObject, Object, OutputType, Result, SchemaBuilder};
+use super::{Node, load_node};
+use async_graphql::{Context, ID, Object, Result};
 use domain::permissions::ReadData;
 use uuid::Uuid;
 
+/// Registers the aggregates, each with its module, and the names of its object, queries, mutations and error in it.
+///
+/// A line adds the aggregate's kind of global id to [`Kind`], its objects to [`Node`] and `node(id)`, its queries and
+/// mutations to the roots, its error to `UserError`, and the projections that feed its objects to
+/// [`ReadModels`](super::freshness::ReadModels).
 macro_rules! aggregates {
-    ($($object:ident: $query:ident, $mutation:ident, $error:ident, $page:literal;)+) => {
+    ($($module:ident: $object:ident, $query:ident, $mutation:ident, $error:ident, $page:literal;)+) => {
+        /// The type of object that a global id refers to.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($object,)+
+            Dag,
+            Event,
+        }
+
+        impl Kind {
+            const ALL: &[Self] = &[$(Self::$object,)+ Self::Dag, Self::Event];
+
+            pub(crate) fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$object => stringify!($object),)+
+                    Self::Dag => "Dag",
+                    Self::Event => "Event",
+                }
+            }
+        }
+
         /// An object with a global id.
-        #[derive(Interface)]
-        #[graphql(field(name = "id", ty = "&ID", desc = "Global id of the object."))]
+        #[derive(async_graphql::Interface)]
+        #[graphql(field(name = "id", ty = "&async_graphql::ID", desc = "Global id of the object."))]
         pub(crate) enum Node {
-            $($object($object),)+
-            Event(Event),
+            $($object($module::$object),)+
+            Event(events::Event),
         }
 
         /// Reason for which a command was rejected. Each aggregate has a type of its own, which adds a `code`.
-        #[derive(Interface)]
+        #[derive(async_graphql::Interface)]
         #[graphql(
             field(name = "message", ty = "&String", desc = "Human-readable explanation of the reason."),
             field(
@@ -42,50 +56,54 @@ macro_rules! aggregates {
             ),
             field(
                 name = "current_version",
-                ty = "&Option<Long>",
+                ty = "&Option<scalars::Long>",
                 desc = "Version that the object has. Null unless `code` is `WRONG_VERSION`."
             )
         )]
         pub(crate) enum UserError {
-            $($object($error),)+
-            Price(PriceCommandError),
+            $($object($module::$error),)+
+            Price(price::PriceCommandError),
         }
 
         /// The queries of all aggregates.
         #[derive(MergedObject, Default)]
-        pub(crate) struct AggregateQuery($($query),+);
+        pub(crate) struct AggregateQuery($($module::$query),+);
 
         /// The mutations of all aggregates.
         #[derive(MergedObject, Default)]
-        pub(crate) struct AggregateMutation($($mutation),+);
+        pub(crate) struct AggregateMutation($($module::$mutation),+);
 
         /// Loads the object with a UUID.
-        async fn load(ctx: &Context<'_>, kind: Kind, id: Uuid) -> Result<Option<Node>> {
+        async fn load_node(
+            ctx: &async_graphql::Context<'_>,
+            kind: Kind,
+            id: uuid::Uuid,
+        ) -> async_graphql::Result<Option<Node>> {
             Ok(match kind {
-                $(Kind::$object => entity::by_id::<$object>(ctx, id).await?.map(Node::$object),)+
+                $(Kind::$object => entity::by_id::<$module::$object>(ctx, id).await?.map(Node::$object),)+
                 Kind::Dag | Kind::Event => None,
             })
         }
 
         /// The projections that feed the objects of each aggregate.
-        pub(crate) fn read_models() -> ReadModels {
-            ReadModels([$((<$object as OutputType>::type_name().into_owned(), $object::PROJECTIONS)),+].into())
+        fn read_models() -> freshness::ReadModels {
+            use async_graphql::OutputType;
+            freshness::ReadModels(
+                [$((
+                    $module::$object::type_name().into_owned(),
+                    <$module::$object as entity::Entity>::PROJECTIONS,
+                )),+]
+                .into(),
+            )
         }
 
         /// Describes the pages of the lists of each aggregate.
-        pub(crate) fn describe_pages<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S> {
-            builder$(.override_output_type_description::<Connection<String, $object>>($page))+
+        fn describe_pages<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S> {
+            builder$(.override_output_type_description::<Connection<String, $module::$object>>($page))+
         }
     };
 }
-
-aggregates! {
-    Agent: AgentQuery, AgentMutation, AgentCommandError, "A page of agents.";
-    Task: TaskQuery, TaskMutation, TaskCommandError, "A page of tasks.";
-    Call: CallQuery, CallMutation, CallCommandError, "A page of calls.";
-    Memory: MemoryQuery, MemoryMutation, MemoryCommandError, "A page of memories.";
-    Budget: BudgetQuery, BudgetMutation, BudgetCommandError, "A page of budgets.";
-}
+pub(crate) use aggregates;
 
 /// The query for any object by its id.
 #[derive(Default)]
@@ -107,6 +125,6 @@ impl NodeQuery {
             return Ok(events::at(ctx, position.into()).await?.map(Node::Event));
         }
         let key = Uuid::try_parse(&key).map_err(|_| not_an_id(&id))?;
-        load(ctx, kind, key).await
+        load_node(ctx, kind, key).await
     }
 }

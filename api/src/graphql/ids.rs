@@ -3,6 +3,8 @@
 //! An id is opaque to clients: base64url of the name of the type and the key within it. Wherever an id is an argument, the
 //! bare UUID is accepted as well, because events, exports and other systems refer to objects by UUID.
 
+pub(crate) use super::Kind;
+
 use super::errors::bad_input;
 use super::scalars::Uid;
 use async_graphql::{Error, ID};
@@ -10,29 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::derived_id;
 use uuid::Uuid;
-
-/// Declares the kinds of global ids.
-macro_rules! kinds {
-    ($($kind:ident),+ $(,)?) => {
-        /// The type of object that a global id refers to.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Kind {
-            $($kind),+
-        }
-
-        impl Kind {
-            const ALL: &[Self] = &[$(Self::$kind),+];
-
-            pub(crate) fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$kind => stringify!($kind)),+
-                }
-            }
-        }
-    };
-}
-
-kinds! { Agent, Task, Call, Memory, Budget, Dag, Event }
 
 impl Kind {
     /// Encodes a key as a global id.

@@ -1,5 +1,4 @@
-//! The GraphQL schema. An aggregate is one folder, one `mod` line here, one line in [`aggregates`], and one word in
-//! [`ids`].
+//! The GraphQL schema. An aggregate is one file or folder, with a `mod` line and a line in `aggregates!` here.
 
 mod agent;
 mod aggregates;
@@ -38,11 +37,19 @@ use services::Services;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+aggregates::aggregates! {
+    agent: Agent, AgentQuery, AgentMutation, AgentCommandError, "A page of agents.";
+    task: Task, TaskQuery, TaskMutation, TaskCommandError, "A page of tasks.";
+    call: Call, CallQuery, CallMutation, CallCommandError, "A page of calls.";
+    memory: Memory, MemoryQuery, MemoryMutation, MemoryCommandError, "A page of memories.";
+    budget: Budget, BudgetQuery, BudgetMutation, BudgetCommandError, "A page of budgets.";
+}
+
 /// The root of all queries, which read and never write.
 #[derive(MergedObject, Default)]
 pub(crate) struct Query(
     aggregates::NodeQuery,
-    aggregates::AggregateQuery,
+    AggregateQuery,
     budget::AlertQuery,
     price::PriceQuery,
     report::ReportQuery,
@@ -52,7 +59,7 @@ pub(crate) struct Query(
 
 /// The root of all mutations. The mutations of a request are executed one after the other.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(aggregates::AggregateMutation, price::PriceMutation, projection::ProjectionMutation);
+pub(crate) struct Mutation(AggregateMutation, price::PriceMutation, projection::ProjectionMutation);
 
 /// The root of all subscriptions. A request subscribes to exactly one field.
 #[derive(MergedSubscription, Default)]
@@ -70,11 +77,11 @@ pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) 
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .data(aggregates::read_models())
-        .register_output_type::<aggregates::UserError>()
+        .data(read_models())
+        .register_output_type::<UserError>()
         // The limit of the library on recursion, which documents within the limits of this crate do not reach.
         .limit_recursive_depth(Limits::MAX_NESTING);
-    aggregates::describe_pages(builder)
+    describe_pages(builder)
         .override_output_type_description::<Connection<String, budget::BudgetAlert>>("A page of alerts.")
         .override_output_type_description::<Connection<String, budget::BudgetCrossing>>("A page of crossed thresholds.")
         .override_output_type_description::<Connection<String, price::Price>>("A page of prices.")
@@ -126,7 +133,7 @@ mod tests {
             .filter(|name| *name != "Event")
             .map(str::to_owned)
             .collect();
-        let declared: BTreeSet<_> = aggregates::read_models().0.into_keys().collect();
+        let declared: BTreeSet<_> = read_models().0.into_keys().collect();
         assert!(nodes.len() > 4 && nodes == declared, "{nodes:?} are objects, {declared:?} are in `aggregates!`");
     }
 
