@@ -51,7 +51,8 @@ pub use parking::{
 pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use registry::{by_name, state_topics};
 pub use report::{
-    Dimension, Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report,
+    Dimension, InvalidFilter, MAX_FILTERS, Report, ReportCursor, ReportError, ReportFilter, ReportPage, ReportQuery,
+    ReportRow, Totals, UnknownDimension, WholeReport, usage_report,
 };
 pub use rows::StreamRow;
 pub use source::{AppliedEvents, Batch, Source};

@@ -95,8 +95,8 @@ impl Demo {
         import_samples(rooms).await?;
         wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
-        let query = ReportQuery { access: rooms.principal.authorise()?, by: by.clone(), from: None, to: None };
-        let mut totals = WholeReport::open(&rooms.pool, query).await?;
+        let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
+        let mut totals = WholeReport::open(&rooms.pool, &query).await?;
         report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);
         if self.once {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::TryStreamExt;
-use projections::{Dimension, ReportQuery, ReportRow, Totals, WaitError, WholeReport};
+use projections::{Dimension, ReportFilter, ReportQuery, ReportRow, Totals, WaitError, WholeReport};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +42,14 @@ struct Cost {
     #[arg(long, value_delimiter = ',', value_parser = dimensions(), value_name = "DIMENSION")]
     by: Vec<Dimension>,
 
+    /// Only calls with this value of a dimension, such as model=gpt-4o; nothing after the = selects calls without a value
+    ///
+    /// May be given up to 50 times. Filters on the same dimension are alternatives; those on different dimensions must all
+    /// be met. Agents and tasks are given by UUID, times as in the report: hour=2023-09-24T13:00Z, day=2023-09-24,
+    /// month=2023-09.
+    #[arg(long = "filter", value_parser = parse_filter, value_name = "DIMENSION=VALUE")]
+    filters: Vec<ReportFilter>,
+
     /// Only calls that started at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
     #[arg(long, value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
@@ -64,10 +72,13 @@ struct Cost {
 }
 
 fn dimensions() -> impl TypedValueParser<Value = Dimension> {
-    PossibleValuesParser::new(Dimension::ALL.map(Dimension::as_str)).try_map(|text| {
-        let named = Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == text);
-        named.ok_or_else(|| format!("{text:?} is not a dimension"))
-    })
+    let names = Dimension::ALL.iter().map(|dimension| dimension.as_str());
+    PossibleValuesParser::new(names).try_map(|text| text.parse())
+}
+
+fn parse_filter(text: &str) -> anyhow::Result<ReportFilter> {
+    let (dimension, value) = text.split_once('=').context("expected DIMENSION=VALUE, such as model=gpt-4o")?;
+    Ok(ReportFilter::new(dimension.parse()?, (!value.is_empty()).then_some(value))?)
 }
 
 /// Parses a day, or a time in RFC 3339.
@@ -83,12 +94,17 @@ impl ReportCommand {
         let Kind::Cost(cost) = self.kind;
         with_rooms(session, async |rooms| {
             let head = rooms.log.head().await?;
+            let query = ReportQuery {
+                access: rooms.principal.authorise()?,
+                by: cost.by.clone(),
+                filters: cost.filters.clone(),
+                from: cost.from,
+                to: cost.to,
+            };
             if !cost.no_wait {
-                catch_up(rooms, &sources(&cost.by), head, cost.wait).await?;
+                catch_up(rooms, &query.projections(), head, cost.wait).await?;
             }
-            let query =
-                ReportQuery { access: rooms.principal.authorise()?, by: cost.by.clone(), from: cost.from, to: cost.to };
-            let mut report = WholeReport::open(&rooms.pool, query).await?;
+            let mut report = WholeReport::open(&rooms.pool, &query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
             say!("Report as of position {} of {}.", report.position, head.max(report.position));
             warn_of_parked(rooms).await?;
@@ -96,16 +112,6 @@ impl ReportCommand {
         })
         .await
     }
-}
-
-/// The read models that a report reads.
-fn sources(by: &[Dimension]) -> Vec<&'static str> {
-    let names = by.iter().filter_map(|dimension| match dimension {
-        Dimension::Agent => Some("agents"),
-        Dimension::Task => Some("tasks"),
-        _ => None,
-    });
-    [CALLS].into_iter().chain(names).collect()
 }
 
 /// The read model with the usage of calls.
@@ -284,7 +290,7 @@ fn columns(totals: &Totals) -> [String; 11] {
 }
 
 fn has_names(dimension: Dimension) -> bool {
-    matches!(dimension, Dimension::Agent | Dimension::Task)
+    dimension.names_projection().is_some()
 }
 
 /// The columns of CSV: those of the table, with a column for the names of agents and tasks beside that of their ids,

@@ -36,6 +36,7 @@ mod readiness;
 mod relay;
 mod replay;
 mod report;
+mod report_filters;
 mod resume;
 mod serve;
 mod slow_subscribers;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use projections::{Dimension, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
+use projections::{Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use testkit::{Server, TIMEOUT, TestDatabase};
 use uuid::Uuid;
 
 /// A row of `apex.usage_hourly`, with its cost in units of 10^-12 dollars.
+#[derive(Clone, Copy)]
 struct Cell {
     hour: DateTime<Utc>,
     agent: Option<Uuid>,
@@ -121,7 +122,49 @@ const DIMENSIONS: [&[Dimension]; 6] = [
     &[Dimension::Month],
     &[Dimension::Task, Dimension::Day, Dimension::Provider],
     &[Dimension::Agent, Dimension::Provider, Dimension::Model, Dimension::Task],
-    &Dimension::ALL,
+    Dimension::ALL,
+];
+
+/// Reads a report in pages of several sizes and as a stream of rows, and compares it with the sums over its cells.
+async fn check_report(database: &TestDatabase, query: &ReportQuery, cells: &[Cell]) {
+    let by = &query.by;
+    let whole = expected(cells, by);
+    let total = whole.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
+    for size in [1, 2, 7, whole.len() - 1, whole.len(), 500] {
+        // Pages of one row only where the report is short.
+        let size = if size <= 1 && whole.len() > 20 { 5 } else { size.max(1) };
+        let (mut after, mut joined, mut seen) = (None, Vec::new(), (0, 0, 0));
+        loop {
+            let page = ReportPage { after, size, wants_total: true, wants_rest: true };
+            let page = usage_report(&database.pool, query, &page).await.unwrap();
+            assert!(page.rows.len() <= size);
+            joined.extend(page.rows.iter().map(line));
+            seen = page.rows.iter().map(line).fold(seen, |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
+            let rest = sums(&page.rest.unwrap());
+            assert_eq!((seen.0 + rest.0, seen.1 + rest.1, seen.2 + rest.2), total, "{by:?} in pages of {size}");
+            assert_eq!(sums(&page.total.unwrap()), total);
+            assert_eq!(page.has_next_page, joined.len() < whole.len(), "{by:?} in pages of {size}");
+            if !page.has_next_page {
+                break;
+            }
+            after = page.rows.last().map(|row| row.cursor(by));
+        }
+        assert_eq!(joined, whole, "{by:?} in pages of {size}");
+    }
+    let mut report = WholeReport::open(&database.pool, query).await.unwrap();
+    let rows: Vec<_> = report.rows().map_ok(|row| line(&row)).try_collect().await.unwrap();
+    assert_eq!(rows, whole, "{by:?} as a stream of rows");
+}
+
+/// Filters of a report, each with the value that cells must have.
+const FILTERS: [&[(Dimension, Option<&str>)]; 3] = [
+    &[],
+    &[(Dimension::Provider, Some("Z")), (Dimension::Provider, None), (Dimension::Model, Some("m"))],
+    &[
+        (Dimension::Agent, Some("0a000000-0000-0000-0000-000000000000")),
+        (Dimension::Task, None),
+        (Dimension::Month, Some("2023-12")),
+    ],
 ];
 
 #[tokio::test]
@@ -129,35 +172,16 @@ async fn report_pages_join_to_the_whole_report_and_sum_to_its_total() {
     let database = TestDatabase::new().await.unverified();
     let cells = cells();
     fill(&database, &cells).await;
-    for by in DIMENSIONS {
-        let whole = expected(&cells, by);
-        let total = whole.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
-        let query = ReportQuery { access: testkit::access(), by: by.to_vec(), from: None, to: None };
-        for size in [1, 2, 7, whole.len() - 1, whole.len(), 500] {
-            // Pages of one row only where the report is short.
-            let size = if size == 1 && whole.len() > 20 { 5 } else { size };
-            let (mut after, mut joined, mut seen) = (None, Vec::new(), (0, 0, 0));
-            loop {
-                let page = ReportPage { after, size, wants_total: true, wants_rest: true };
-                let page = usage_report(&database.pool, &query, &page).await.unwrap();
-                assert!(page.rows.len() <= size);
-                joined.extend(page.rows.iter().map(line));
-                seen =
-                    page.rows.iter().map(line).fold(seen, |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
-                let rest = sums(&page.rest.unwrap());
-                assert_eq!((seen.0 + rest.0, seen.1 + rest.1, seen.2 + rest.2), total, "{by:?} in pages of {size}");
-                assert_eq!(sums(&page.total.unwrap()), total);
-                assert_eq!(page.has_next_page, joined.len() < whole.len(), "{by:?} in pages of {size}");
-                if !page.has_next_page {
-                    break;
-                }
-                after = page.rows.last().map(|row| row.cursor(by));
-            }
-            assert_eq!(joined, whole, "{by:?} in pages of {size}");
-        }
-        let mut report = WholeReport::open(&database.pool, query).await.unwrap();
-        let rows: Vec<_> = report.rows().map_ok(|row| line(&row)).try_collect().await.unwrap();
-        assert_eq!(rows, whole, "{by:?} as a stream of rows");
+    for (by, conditions) in DIMENSIONS.iter().flat_map(|by| FILTERS.map(|conditions| (by, conditions))) {
+        let filters = conditions.iter().map(|(dimension, value)| ReportFilter::new(*dimension, *value).unwrap());
+        let query = ReportQuery { by: by.to_vec(), filters: filters.collect(), ..ReportQuery::new(testkit::access()) };
+        let is_met = |cell: &Cell| {
+            let values = |of: Dimension| conditions.iter().filter(move |(dimension, _)| *dimension == of);
+            conditions.iter().all(|(of, _)| values(*of).any(|(_, value)| key(cell, *of).as_deref() == *value))
+        };
+        let met: Vec<_> = cells.iter().filter(|cell| is_met(cell)).copied().collect();
+        assert!(!met.is_empty());
+        check_report(&database, &query, &met).await;
     }
 }
 

@@ -140,6 +140,7 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::DuplicateDimension(_) => bad_input("DIMENSION_TWICE", error.to_string()),
+        ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }

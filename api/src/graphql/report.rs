@@ -6,7 +6,7 @@ use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
 use super::services::{Services, authorise, services};
 use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use domain::permissions::ReadData;
 use projections as models;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ const REPORT_COST: usize = 100;
 /// The page size without `first`.
 const DEFAULT_ROWS: i32 = 100;
 
-/// Dimension by which a report groups calls.
+/// Dimension by which a report groups or filters calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projections::Dimension")]
 pub(crate) enum Dimension {
@@ -34,6 +34,38 @@ pub(crate) enum Dimension {
     Day,
     /// Month (UTC) in which the call started, such as `2023-11`.
     Month,
+}
+
+impl Dimension {
+    /// The kind of the objects whose ids are the values of the dimension; none for other values.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Agent => Some(Kind::Agent),
+            Self::Task => Some(Kind::Task),
+            Self::Provider | Self::Model | Self::Hour | Self::Day | Self::Month => None,
+        }
+    }
+}
+
+/// Condition on one dimension of calls.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct UsageFilter {
+    /// The dimension.
+    dimension: Dimension,
+    /// Value that calls must have, as in the keys of a report; for agents and tasks, their global id or UUID. Null selects
+    /// calls that have no value.
+    value: Option<String>,
+}
+
+impl UsageFilter {
+    fn check(self) -> Result<models::ReportFilter> {
+        let value = match (self.dimension.kind(), self.value) {
+            (Some(kind), Some(id)) => Some(kind.parse(&ID(id))?.to_string()),
+            (_, value) => value,
+        };
+        models::ReportFilter::new(self.dimension.into(), value.as_deref())
+            .map_err(|error| errors::bad_input("BAD_FILTER", error.to_string()))
+    }
 }
 
 /// Value of one dimension.
@@ -126,7 +158,8 @@ pub(crate) type UsageReport = Connection<String, UsageRow, ReportSums>;
 
 /// The arguments of a report.
 pub(crate) struct ReportArguments {
-    pub(crate) by: Vec<Dimension>,
+    pub(crate) by: Option<Vec<Dimension>>,
+    pub(crate) filter: Option<Vec<UsageFilter>>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) to: Option<Timestamp>,
     pub(crate) first: Option<i32>,
@@ -143,7 +176,8 @@ pub(crate) struct ReportRequest {
 impl ReportArguments {
     /// Checks the arguments, and finds out whether `total` and `rest` are selected, which cost a statement each.
     pub(crate) fn check(self, ctx: &Context<'_>) -> Result<ReportRequest> {
-        let by: Vec<models::Dimension> = self.by.into_iter().map(Into::into).collect();
+        let by = self.by.unwrap_or_default().into_iter().map(Into::into).collect();
+        let filters = self.filter.unwrap_or_default().into_iter().map(UsageFilter::check).collect::<Result<_>>()?;
         let size = connection::size(ctx, Some(self.first.unwrap_or(DEFAULT_ROWS)))?;
         let after =
             self.after.map(|cursor| decode(&cursor).ok_or_else(|| connection::bad_cursor(&cursor))).transpose()?;
@@ -152,7 +186,7 @@ impl ReportArguments {
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
         let access = authorise::<ReadData>(ctx)?;
         Ok(ReportRequest {
-            query: models::ReportQuery { access, by, from, to },
+            query: models::ReportQuery { access, by, filters, from, to },
             page: models::ReportPage { after, size, wants_total, wants_rest },
         })
     }
@@ -187,13 +221,9 @@ fn decode(cursor: &str) -> Option<models::ReportCursor> {
 fn row(by: &[models::Dimension], row: models::ReportRow) -> UsageRow {
     let keys = by.iter().zip(row.keys).zip(row.names).map(|((&dimension, value), name)| {
         let uuid = value.as_deref().and_then(|value| Uuid::try_parse(value).ok());
-        let kind = match dimension {
-            models::Dimension::Agent => Some(Kind::Agent),
-            models::Dimension::Task => Some(Kind::Task),
-            _ => None,
-        };
-        let id = kind.zip(uuid).map(|(kind, uuid)| kind.id(uuid));
-        UsageKey { dimension: dimension.into(), id, value, name }
+        let dimension = Dimension::from(dimension);
+        let id = dimension.kind().zip(uuid).map(|(kind, uuid)| kind.id(uuid));
+        UsageKey { dimension, id, value, name }
     });
     UsageRow { keys: keys.collect(), totals: row.totals.into() }
 }
@@ -203,12 +233,6 @@ pub(crate) fn cost(dimensions: usize, first: Option<i32>, child_complexity: usiz
     // A report without dimensions has one row.
     let rows = if dimensions == 0 { 1 } else { first.unwrap_or(DEFAULT_ROWS) };
     connection::cost(Some(rows), child_complexity).saturating_add(REPORT_COST)
-}
-
-/// The projections that feed a report: those of agents and tasks feed the names of these dimensions.
-fn projections_of(by: &[Dimension]) -> Vec<&'static str> {
-    let named = |dimension, projection| by.contains(&dimension).then_some(projection);
-    [Some("calls"), named(Dimension::Agent, "agents"), named(Dimension::Task, "tasks")].into_iter().flatten().collect()
 }
 
 /// The query for a report.
@@ -230,6 +254,11 @@ impl ReportQuery {
         )]
         by: Option<Vec<Dimension>>,
         #[graphql(
+            desc = "Includes calls that meet these conditions, at most 50. Conditions on the same dimension are \
+                    alternatives; those on different dimensions must all be met. Default: all calls."
+        )]
+        filter: Option<Vec<UsageFilter>>,
+        #[graphql(
             desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
         )]
         from: Option<Timestamp>,
@@ -249,10 +278,8 @@ impl ReportQuery {
         )]
         after: Option<String>,
     ) -> Result<UsageReport> {
-        let by = by.unwrap_or_default();
-        let projections = projections_of(&by);
-        let request = ReportArguments { by, from, to, first, after }.check(ctx)?;
-        await_projections(ctx, &projections, min_position).await?;
+        let request = ReportArguments { by, filter, from, to, first, after }.check(ctx)?;
+        await_projections(ctx, &request.query.projections(), min_position).await?;
         Ok(request.read(services(ctx)?).await?.0)
     }
 }

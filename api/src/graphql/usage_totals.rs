@@ -1,7 +1,7 @@
 //! Usage and cost as a stream: a report that is sent again when it changes.
 
 use super::errors::{self, bad_input};
-use super::report::{self, Dimension, ReportArguments, ReportRequest, UsageReport};
+use super::report::{self, Dimension, ReportArguments, ReportRequest, UsageFilter, UsageReport};
 use super::scalars::Timestamp;
 use super::services::{Services, services};
 use async_graphql::{Context, Result, Subscription};
@@ -22,6 +22,7 @@ const MAX_INTERVAL_MS: i32 = 3_600_000;
 pub(crate) struct UsageSubscription;
 
 #[Subscription]
+#[allow(clippy::too_many_arguments, reason = "each argument of the field is a parameter")]
 impl UsageSubscription {
     /// Streams a report of usage and cost: first as it is now, then again whenever the log has grown, at most once per
     /// interval.
@@ -34,6 +35,11 @@ impl UsageSubscription {
             desc = "Dimensions by which calls are grouped, each at most once. Without any, the report has one row."
         )]
         by: Option<Vec<Dimension>>,
+        #[graphql(
+            desc = "Includes calls that meet these conditions, at most 50. Conditions on the same dimension are \
+                    alternatives; those on different dimensions must all be met. Default: all calls."
+        )]
+        filter: Option<Vec<UsageFilter>>,
         #[graphql(
             desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
         )]
@@ -60,7 +66,7 @@ impl UsageSubscription {
         };
         let totals = UsageTotals {
             services: services(ctx)?.clone(),
-            request: ReportArguments { by: by.unwrap_or_default(), from, to, first, after: None }.check(ctx)?,
+            request: ReportArguments { by, filter, from, to, first, after: None }.check(ctx)?,
             interval,
             last: None,
         };

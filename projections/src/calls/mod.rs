@@ -166,6 +166,10 @@ impl Projection for Calls {
         "calls"
     }
 
+    fn version(&self) -> i32 {
+        usage::VERSION
+    }
+
     /// Most events of most logs are calls. On two cores, two workers build this read model a third faster than one; the
     /// more shards there are, the more of them update the same usage rows.
     fn sharding(&self) -> Sharding {
@@ -177,7 +181,7 @@ impl Projection for Calls {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        &[("calls", "tenant_id, call_id"), ("usage_hourly", "tenant_id, hour, agent_id, provider, model, task_id")]
+        const { &[("calls", "tenant_id, call_id"), usage::TABLE] }
     }
 
     fn state_topic(&self) -> Option<StateTopic> {

@@ -10,6 +10,12 @@ use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+/// The usage table, with the columns of its key.
+pub(super) const TABLE: (&str, &str) = ("usage_hourly", "tenant_id, hour, agent_id, provider, model, task_id");
+/// The version of the read model that this table is a part of. It is increased when the same events result in other rows
+/// of any of its tables.
+pub(super) const VERSION: i32 = 1;
+
 /// The key of a usage row: tenant, hour, agent, provider, model, task.
 type Key = (String, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<Uuid>);
 

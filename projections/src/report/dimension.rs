@@ -1,81 +1,220 @@
-//! The dimensions of the usage report, and the text of their values.
+//! The dimensions of the usage report: one table with all that differs between them.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
+use domain::Name;
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
 use uuid::Uuid;
 
-/// A dimension that a report can be grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dimension {
+/// What a report needs to know of a dimension.
+pub(super) struct Definition {
+    /// The name that the API and the command line use.
+    name: &'static str,
+    /// The expression over a row `u` of the usage table that rows are grouped by and filtered on.
+    pub(super) column: &'static str,
+    /// The values of that expression.
+    pub(super) values: Values,
+}
+
+/// The values of a dimension, and their text in reports.
+#[derive(Clone, Copy)]
+pub(super) enum Values {
+    /// Names, or none.
+    Text,
+    /// Ids of objects, or none.
+    Objects(Objects),
+    /// The starts of periods of time. Every call has one.
+    Periods(Period),
+}
+
+/// Objects whose names are shown beside their ids.
+#[derive(Clone, Copy)]
+pub(super) struct Objects {
+    /// The projection that has the names, and its table.
+    pub(super) table: &'static str,
+    /// The column with the id.
+    pub(super) id: &'static str,
+    /// The column with the name.
+    pub(super) name: &'static str,
+}
+
+/// A period of time in UTC.
+#[derive(Clone, Copy)]
+pub(super) struct Period {
+    /// The format of its start for PostgreSQL's `to_char`.
+    pub(super) sql_format: &'static str,
+    /// The same format for this crate.
+    format: &'static str,
+    /// What has to follow that text to make it a time.
+    rest: &'static str,
+    /// A description, with an example.
+    description: &'static str,
+    /// The end of the period with a start.
+    end: fn(DateTime<Utc>) -> Option<DateTime<Utc>>,
+}
+
+const HOUR: Period = Period {
+    sql_format: r#"YYYY-MM-DD"T"HH24:00"Z""#,
+    format: "%Y-%m-%dT%H:00Z",
+    rest: "",
+    description: "an hour in UTC, such as 2023-11-14T22:00Z",
+    end: |start| start.checked_add_signed(TimeDelta::hours(1)),
+};
+const DAY: Period = Period {
+    sql_format: "YYYY-MM-DD",
+    format: "%Y-%m-%d",
+    rest: "T00:00Z",
+    description: "a day in UTC, such as 2023-11-14",
+    end: |start| start.checked_add_signed(TimeDelta::days(1)),
+};
+const MONTH: Period = Period {
+    sql_format: "YYYY-MM",
+    format: "%Y-%m",
+    rest: "-01T00:00Z",
+    description: "a month in UTC, such as 2023-11",
+    end: |start| start.checked_add_months(Months::new(1)),
+};
+
+macro_rules! dimensions {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $column:literal, $values:expr;)+) => {
+        /// A dimension that calls can be grouped by and filtered on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Dimension {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Dimension {
+            /// Every dimension.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub(super) fn definition(self) -> &'static Definition {
+                match self {
+                    $(Self::$variant => const { &Definition { name: $name, column: $column, values: $values } },)+
+                }
+            }
+        }
+    };
+}
+
+// In the order of the columns in the index of the usage table, so that rows are grouped without sorting them; then the
+// periods of time, the shortest first. The index begins with the time.
+dimensions! {
     /// The agent.
-    Agent,
+    Agent: "agent", "u.agent_id", Values::Objects(Objects { table: "agents", id: "agent_id", name: "name" });
     /// The provider of the model.
-    Provider,
+    Provider: "provider", "u.provider", Values::Text;
     /// The model that answered.
-    Model,
+    Model: "model", "u.model", Values::Text;
     /// The task.
-    Task,
+    Task: "task", "u.task_id", Values::Objects(Objects { table: "tasks", id: "task_id", name: "title" });
     /// The hour (UTC) in which calls started.
-    Hour,
+    Hour: "hour", "u.hour", Values::Periods(HOUR);
     /// The day (UTC) in which calls started.
-    Day,
+    Day: "day", "date_trunc('day', u.hour, 'UTC')", Values::Periods(DAY);
     /// The month (UTC) in which calls started.
-    Month,
+    Month: "month", "date_trunc('month', u.hour, 'UTC')", Values::Periods(MONTH);
 }
 
 impl Dimension {
-    /// Every dimension.
-    pub const ALL: [Self; 7] =
-        [Self::Agent, Self::Provider, Self::Model, Self::Task, Self::Hour, Self::Day, Self::Month];
-
     /// Returns the name that the API and the command line use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Provider => "provider",
-            Self::Model => "model",
-            Self::Task => "task",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Month => "month",
+        self.definition().name
+    }
+
+    /// Returns the projection with the names of the values; none if the values are not ids of objects with a name.
+    #[must_use]
+    pub fn names_projection(self) -> Option<&'static str> {
+        match self.definition().values {
+            Values::Objects(objects) => Some(objects.table),
+            Values::Text | Values::Periods(_) => None,
+        }
+    }
+
+    fn period(self) -> Option<Period> {
+        match self.definition().values {
+            Values::Periods(period) => Some(period),
+            Values::Text | Values::Objects(_) => None,
         }
     }
 
     pub(super) fn is_time(self) -> bool {
-        matches!(self, Self::Hour | Self::Day | Self::Month)
+        self.period().is_some()
     }
 
     /// Whether a key of a row can have this value.
     pub(super) fn accepts(self, key: Option<&str>) -> bool {
-        match (self, key) {
-            (Self::Hour | Self::Day | Self::Month, key) => key.and_then(|key| self.start(key)).is_some(),
-            (_, None) => true,
-            (Self::Agent | Self::Task, Some(key)) => {
-                Uuid::parse_str(key).is_ok_and(|id| id.hyphenated().to_string() == key)
-            }
+        match (self.definition().values, key) {
+            (Values::Periods(_), None) => false,
+            (Values::Text | Values::Objects(_), None) => true,
             // PostgreSQL stores no NUL in text.
-            (Self::Provider | Self::Model, Some(key)) => !key.contains('\0'),
+            (Values::Text, Some(key)) => !key.contains('\0'),
+            (Values::Objects(_) | Values::Periods(_), Some(key)) => self.parse(key).as_deref() == Some(key),
+        }
+    }
+
+    /// The value with a text, in the form of the keys of rows; none if the dimension has no such value.
+    pub(super) fn parse(self, text: &str) -> Option<String> {
+        match self.definition().values {
+            Values::Text => Some(Name::new(text).ok()?.to_string()),
+            Values::Objects(_) => Some(Uuid::parse_str(text).ok()?.to_string()),
+            Values::Periods(period) => {
+                let start = self.start(text).filter(|start| start.minute() == 0)?;
+                Some(start.format(period.format).to_string())
+            }
+        }
+    }
+
+    /// A description of the values that [`Dimension::parse`] accepts.
+    pub(super) fn description(self) -> &'static str {
+        match self.definition().values {
+            Values::Text => "a name, which is one line of at most 256 bytes",
+            Values::Objects(_) => "a UUID",
+            Values::Periods(period) => period.description,
         }
     }
 
     /// When the hour, day or month with this key began.
     pub(super) fn start(self, key: &str) -> Option<DateTime<Utc>> {
-        let start = match self {
-            Self::Hour => key.to_owned(),
-            Self::Day => format!("{key}T00:00Z"),
-            Self::Month => format!("{key}-01T00:00Z"),
-            Self::Agent | Self::Provider | Self::Model | Self::Task => return None,
-        };
+        let start = format!("{key}{}", self.period()?.rest);
         Some(NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc())
+    }
+
+    /// When the hour, day or month with this start ends.
+    pub(super) fn end(self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        (self.period()?.end)(start)
     }
 }
 
-/// The time dimensions, the shortest first.
-const TIMES: [Dimension; 3] = [Dimension::Hour, Dimension::Day, Dimension::Month];
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that is not the name of a dimension.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no dimension {0:?}; the dimensions are {names}", names = names())]
+pub struct UnknownDimension(String);
+
+/// The names of all dimensions, separated by commas.
+fn names() -> String {
+    Dimension::ALL.iter().map(|dimension| dimension.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Dimension {
+    type Err = UnknownDimension;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let named = Self::ALL.iter().find(|dimension| dimension.as_str() == name);
+        named.copied().ok_or_else(|| UnknownDimension(name.to_owned()))
+    }
+}
 
 /// The shortest time dimension of a report, with its index. The longer ones are functions of it.
 pub(super) fn finest_time(by: &[Dimension]) -> Option<(usize, Dimension)> {
-    TIMES.into_iter().find_map(|time| by.iter().position(|by| *by == time).map(|index| (index, time)))
+    by.iter().copied().enumerate().filter(|(_, by)| by.is_time()).min_by_key(|(_, by)| *by)
 }
 
 #[cfg(test)]
@@ -101,11 +240,59 @@ mod tests {
             (Dimension::Task, Some("7")),
             (Dimension::Provider, Some("a\0b")),
             (Dimension::Hour, None),
+            (Dimension::Hour, Some("2023-09-01T07:30Z")),
             (Dimension::Day, Some("2023-09-01T07:00Z")),
             (Dimension::Month, Some("2023-13")),
         ] {
             assert!(!dimension.accepts(key), "{dimension:?} {key:?}");
         }
+    }
+
+    #[test]
+    fn a_value_is_read_in_every_form_and_written_in_the_form_of_keys() {
+        let id = "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01";
+        for (dimension, text, key) in [
+            (Dimension::Task, &*id.to_uppercase(), id),
+            (Dimension::Model, "mode\u{301}le", "mod\u{e9}le"),
+            (Dimension::Hour, "2023-09-01T07:00Z", "2023-09-01T07:00Z"),
+            (Dimension::Day, "2023-9-1", "2023-09-01"),
+            (Dimension::Month, "2023-09", "2023-09"),
+        ] {
+            assert_eq!(dimension.parse(text).as_deref(), Some(key), "{dimension:?} {text:?}");
+        }
+        for (dimension, text) in [
+            (Dimension::Agent, "ada"),
+            (Dimension::Provider, ""),
+            (Dimension::Model, "a\nb"),
+            (Dimension::Hour, "2023-09-01T07:30Z"),
+            (Dimension::Day, "2023-02-29"),
+            (Dimension::Month, "2023"),
+        ] {
+            assert_eq!(dimension.parse(text), None, "{dimension:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn periods_end_where_the_next_one_starts() {
+        for (dimension, key, next) in [
+            (Dimension::Hour, "2023-12-31T23:00Z", "2024-01-01T00:00Z"),
+            (Dimension::Day, "2024-02-28", "2024-02-29"),
+            (Dimension::Month, "2024-02", "2024-03"),
+        ] {
+            assert_eq!(dimension.start(key).and_then(|start| dimension.end(start)), dimension.start(next), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_has_a_name_and_an_unknown_name_is_refused_with_the_known_ones() {
+        for dimension in Dimension::ALL {
+            assert_eq!(dimension.as_str().parse(), Ok(*dimension));
+        }
+        let unknown = "Model".parse::<Dimension>().unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "there is no dimension \"Model\"; the dimensions are agent, provider, model, task, hour, day, month"
+        );
     }
 
     #[test]

@@ -4,67 +4,25 @@
 //! after a cursor, and the rows after a page are summed up as the rest.
 
 mod dimension;
+mod query;
 mod sql;
 
-pub use dimension::Dimension;
+pub use dimension::{Dimension, UnknownDimension};
+pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery};
 
 use self::dimension::finest_time;
+use self::query::Selection;
+use self::sql::Statement;
 use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::Sum;
-use domain::permissions::{Access, ReadData};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
-use sqlx::{AssertSqlSafe, FromRow, Row, Transaction};
-use streams::{DatabaseError, Position};
-use thiserror::Error;
-
-/// Which usage a report contains.
-#[derive(Debug, Clone)]
-pub struct ReportQuery {
-    /// The access to the data of the tenant whose calls are reported.
-    pub access: Access<ReadData>,
-    /// The dimensions that the report is grouped by, in this order; only the total if there are none.
-    pub by: Vec<Dimension>,
-    /// Only calls that started at or after this time, a full hour.
-    pub from: Option<DateTime<Utc>>,
-    /// Only calls that started before this time, a full hour.
-    pub to: Option<DateTime<Utc>>,
-}
-
-/// Why a report could not be made.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// A limit of the time range is not a full hour.
-    #[error("usage is stored by the hour: {0} is not a full hour")]
-    NotAFullHour(DateTime<Utc>),
-    /// The time range is empty.
-    #[error("the report ends at {to}, which is not after its start at {from}")]
-    EmptyRange {
-        /// The start of the time range.
-        from: DateTime<Utc>,
-        /// The end of the time range.
-        to: DateTime<Utc>,
-    },
-    /// The cursor was not returned by a report with these dimensions.
-    #[error("the cursor does not belong to a report with these dimensions: pass one as the report returned it")]
-    InvalidCursor,
-    /// A dimension is named more than once.
-    #[error("the report is grouped by {0} more than once")]
-    DuplicateDimension(&'static str),
-    /// The database failed.
-    #[error("the usage cannot be read")]
-    Database(#[from] DatabaseError),
-}
-
-impl From<sqlx::Error> for ReportError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
+use sqlx::{FromRow, Row, Transaction};
+use streams::Position;
 
 /// Sums over calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -204,31 +162,35 @@ pub struct Report {
 
 /// Reads a page of a report. Rows, sums and position are of one snapshot.
 ///
+/// A page reads at most what the whole report without filters would read: the rows of the tenant in the time range.
+///
 /// # Errors
 /// [`ReportError`] if the query or the cursor is invalid, or the database fails.
 pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
-    check(query)?;
+    let selection = query.select()?;
     if let Some(after) = &page.after {
-        after.check(&query.by)?;
+        after.check(&selection.by)?;
     }
     let (mut transaction, position) = begin(pool).await?;
     let connection = &mut *transaction;
     let total = match page.wants_total {
-        true => Some(sums(connection, query).await?),
+        true => Some(sums(connection, &selection, None).await?),
         false => None,
     };
     let mut rows = Vec::new();
     let mut has_next_page = false;
-    if !query.by.is_empty() {
-        rows = rows_after(connection, query, page.after.as_ref(), page.size.saturating_add(1)).await?;
+    if !selection.by.is_empty() {
+        rows = rows_after(connection, &selection, page.after.as_ref(), page.size.saturating_add(1)).await?;
         has_next_page = rows.len() > page.size;
         rows.truncate(page.size);
     }
     let rest = match (page.wants_rest, rows.last()) {
         (false, _) => None,
-        (true, Some(last)) if has_next_page => Some(sums_after(connection, query, &last.cursor(&query.by)).await?),
+        (true, Some(last)) if has_next_page => {
+            Some(sums(connection, &selection, Some(&last.cursor(&selection.by))).await?)
+        }
         // Without dimensions there are no rows, so that the rest is the total.
-        (true, None) if query.by.is_empty() => Some(sums(connection, query).await?),
+        (true, None) if selection.by.is_empty() => Some(sums(connection, &selection, None).await?),
         (true, _) => Some(Totals::default()),
     };
     transaction::commit(transaction).await?;
@@ -242,7 +204,7 @@ pub struct WholeReport {
     pub total: Totals,
     /// The report contains every call up to this position.
     pub position: Position,
-    query: ReportQuery,
+    selection: Selection,
     transaction: Transaction<'static, Postgres>,
 }
 
@@ -251,22 +213,23 @@ impl WholeReport {
     ///
     /// # Errors
     /// [`ReportError`] if the query is invalid, or the database fails.
-    pub async fn open(pool: &PgPool, query: ReportQuery) -> Result<Self, ReportError> {
-        check(&query)?;
+    pub async fn open(pool: &PgPool, query: &ReportQuery) -> Result<Self, ReportError> {
+        let selection = query.select()?;
         let (mut transaction, position) = begin(pool).await?;
-        let total = sums(&mut transaction, &query).await?;
-        Ok(Self { total, position, query, transaction })
+        let total = sums(&mut transaction, &selection, None).await?;
+        Ok(Self { total, position, selection, transaction })
     }
 
     /// Streams the rows in the order of [`Report::rows`], without keeping them in memory.
     pub fn rows(&mut self) -> BoxStream<'_, Result<ReportRow, ReportError>> {
-        let (query, width) = (&self.query, self.query.by.len());
+        let width = self.selection.by.len();
         if width == 0 {
             return futures::stream::empty().boxed();
         }
-        let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, false)));
-        let read = read.bind(query.access.tenant().as_str()).bind(query.from).bind(query.to).bind(None::<i64>);
-        read.fetch(&mut *self.transaction).map(move |row| Ok(read_row(&row?, width)?)).boxed()
+        match Statement::page(&self.selection, None, None) {
+            Ok(page) => page.rows().fetch(&mut *self.transaction).map(move |row| Ok(read_row(&row?, width)?)).boxed(),
+            Err(error) => futures::stream::iter([Err(error.into())]).boxed(),
+        }
     }
 }
 
@@ -281,60 +244,24 @@ async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Positio
     Ok((transaction, Position::from_i64(position.unwrap_or(0))))
 }
 
-/// Sums over all rows.
-async fn sums(connection: &mut PgConnection, query: &ReportQuery) -> Result<Totals, sqlx::Error> {
-    let read = sqlx::query_as(AssertSqlSafe(sql::total()))
-        .bind(query.access.tenant().as_str())
-        .bind(query.from)
-        .bind(query.to);
-    read.fetch_one(connection).await
-}
-
-/// Sums over all rows after a cursor.
-async fn sums_after(
+/// Sums over all rows, or over all rows after a cursor.
+async fn sums(
     connection: &mut PgConnection,
-    query: &ReportQuery,
-    after: &ReportCursor,
+    selection: &Selection,
+    after: Option<&ReportCursor>,
 ) -> Result<Totals, sqlx::Error> {
-    let from = query.from.max(after.time(&query.by));
-    let read = sqlx::query_as(AssertSqlSafe(sql::total_after(&query.by)))
-        .bind(query.access.tenant().as_str())
-        .bind(from)
-        .bind(query.to);
-    let read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
-    read.fetch_one(connection).await
+    Statement::total(selection, after)?.sums().fetch_one(connection).await
 }
 
 async fn rows_after(
     connection: &mut PgConnection,
-    query: &ReportQuery,
+    selection: &Selection,
     after: Option<&ReportCursor>,
     limit: usize,
 ) -> Result<Vec<ReportRow>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let read = sqlx::query(AssertSqlSafe(sql::page(&query.by, after.is_some())));
-    let from = query.from.max(after.and_then(|after| after.time(&query.by)));
-    let mut read = read.bind(query.access.tenant().as_str()).bind(from).bind(query.to).bind(limit);
-    if let Some(after) = after {
-        read = read.bind(after.cost.as_number()).bind(after.calls).bind(&after.keys).bind(after.time(&query.by));
-    }
-    let found = read.fetch_all(connection).await?;
-    found.iter().map(|row| read_row(row, query.by.len())).collect()
-}
-
-fn check(query: &ReportQuery) -> Result<(), ReportError> {
-    for limit in [query.from, query.to].into_iter().flatten() {
-        if limit.duration_trunc(TimeDelta::hours(1)).ok() != Some(limit) {
-            return Err(ReportError::NotAFullHour(limit));
-        }
-    }
-    if let (Some(from), Some(to)) = (query.from, query.to)
-        && from >= to
-    {
-        return Err(ReportError::EmptyRange { from, to });
-    }
-    let duplicate = query.by.iter().enumerate().find(|(index, dimension)| query.by[..*index].contains(dimension));
-    duplicate.map_or(Ok(()), |(_, dimension)| Err(ReportError::DuplicateDimension(dimension.as_str())))
+    let found = Statement::page(selection, after, Some(limit))?.rows().fetch_all(connection).await?;
+    found.iter().map(|row| read_row(row, selection.by.len())).collect()
 }
 
 fn read_row(row: &PgRow, width: usize) -> Result<ReportRow, sqlx::Error> {

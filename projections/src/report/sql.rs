@@ -1,6 +1,11 @@
-//! The statements of the usage report, which depend on its dimensions.
+//! The statements of the usage report, which depend on its dimensions and filters.
 
-use super::dimension::{Dimension, finest_time};
+use super::dimension::{Dimension, Values, finest_time};
+use super::query::{Allowed, Selection};
+use super::{ReportCursor, Totals};
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::{Query, QueryAs};
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
 use uuid::Uuid;
 
 /// Sums over rows of the usage table, or over rows that are such sums.
@@ -12,116 +17,179 @@ const SUMS: &str = "coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tool_
     coalesce(sum(reasoning_tokens), 0) as reasoning_tokens, coalesce(sum(latency_ms), 0) as latency_ms,
     coalesce(sum(cost), 0) as cost, coalesce(sum(reported_cost), 0) as reported_cost";
 
-/// The rows of a tenant (`$1`) from an hour (`$2`) to another (`$3`).
-const RANGE: &str = "from apex.usage_hourly u
-    where u.tenant_id = $1 and ($2::timestamptz is null or u.hour >= $2) and ($3::timestamptz is null or u.hour < $3)";
-
-/// Selects the sums over all rows.
-pub(super) fn total() -> String {
-    format!("select {SUMS} {RANGE}")
+/// A statement with its parameters.
+pub(super) struct Statement {
+    text: String,
+    parameters: PgArguments,
 }
 
-/// Selects the sums over all rows after the one whose cost, calls, keys and time are `$4` to `$7`.
-pub(super) fn total_after(by: &[Dimension]) -> String {
-    format!("select {SUMS} from ({}) g where {}", groups(by), is_after(by, 4))
+impl Statement {
+    /// Selects the sums over all rows, or over all rows after a cursor.
+    pub(super) fn total(selection: &Selection, after: Option<&ReportCursor>) -> Result<Self, sqlx::Error> {
+        let mut parameters = Parameters::default();
+        let tenant = parameters.add(selection.tenant.as_str())?;
+        let text = match after {
+            None => format!("select {SUMS} {}", cells(selection, None, &tenant, &mut parameters)?),
+            Some(after) => {
+                let groups = groups(selection, Some(after), &tenant, &mut parameters)?;
+                let is_after = is_after(&selection.by, after, &mut parameters)?;
+                format!("select {SUMS} from ({groups}) g where {is_after}")
+            }
+        };
+        Ok(Self { text, parameters: parameters.0 })
+    }
+
+    /// Selects up to `limit` rows, from the first one or after a cursor. The names of agents and tasks are looked up for
+    /// these rows only.
+    pub(super) fn page(
+        selection: &Selection,
+        after: Option<&ReportCursor>,
+        limit: Option<i64>,
+    ) -> Result<Self, sqlx::Error> {
+        let mut parameters = Parameters::default();
+        let tenant = parameters.add(selection.tenant.as_str())?;
+        let groups = groups(selection, after, &tenant, &mut parameters)?;
+        let condition = match after {
+            Some(after) => format!("where {}", is_after(&selection.by, after, &mut parameters)?),
+            None => String::new(),
+        };
+        let limit = parameters.add(limit)?;
+        let (columns, order) = (keys_and_names(&selection.by, &tenant), row_order(&selection.by));
+        let text = format!(
+            "select g.*, {columns} from (select * from ({groups}) g {condition} order by {order} limit {limit}) g
+             order by {order}"
+        );
+        Ok(Self { text, parameters: parameters.0 })
+    }
+
+    /// As a query for rows.
+    pub(super) fn rows(self) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query_with(AssertSqlSafe(self.text), self.parameters)
+    }
+
+    /// As a query for sums.
+    pub(super) fn sums(self) -> QueryAs<'static, Postgres, Totals, PgArguments> {
+        sqlx::query_as_with(AssertSqlSafe(self.text), self.parameters)
+    }
 }
 
-/// Selects up to `$4` rows with the names of agents and tasks, which are looked up for these rows only; if
-/// `is_continued`, after the row whose cost, calls, keys and time are `$5` to `$8`.
-pub(super) fn page(by: &[Dimension], is_continued: bool) -> String {
+/// The parameters of a statement.
+#[derive(Default)]
+struct Parameters(PgArguments);
+
+impl Parameters {
+    /// Adds a parameter, and returns its name in the statement.
+    fn add<'t, T: Encode<'t, Postgres> + Type<Postgres>>(&mut self, value: T) -> Result<String, sqlx::Error> {
+        self.0.add(value).map_err(sqlx::Error::Encode)?;
+        Ok(format!("${}", self.0.len()))
+    }
+}
+
+/// The rows of the usage table that a report is about: those that can be in the report after a cursor. All conditions
+/// are on columns of the table's index.
+fn cells(
+    selection: &Selection,
+    after: Option<&ReportCursor>,
+    tenant: &str,
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
+    let mut conditions = vec![format!("u.tenant_id = {tenant}")];
+    if let Some(from) = selection.from.max(after.and_then(|after| after.time(&selection.by))) {
+        conditions.push(format!("u.hour >= {}", parameters.add(from)?));
+    }
+    if let Some(to) = selection.to {
+        conditions.push(format!("u.hour < {}", parameters.add(to)?));
+    }
+    for (dimension, allowed) in &selection.allowed {
+        conditions.push(is_allowed(*dimension, allowed, parameters)?);
+    }
+    Ok(format!("from apex.usage_hourly u where {}", conditions.join(" and ")))
+}
+
+/// Whether a row has one of the allowed values of a dimension.
+fn is_allowed(dimension: Dimension, allowed: &Allowed, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+    let (definition, values) = (dimension.definition(), allowed.values.iter());
+    let values = match definition.values {
+        Values::Text => parameters.add(&allowed.values)?,
+        Values::Objects(_) => {
+            parameters.add(values.filter_map(|value| Uuid::parse_str(value).ok()).collect::<Vec<_>>())?
+        }
+        Values::Periods(_) => parameters.add(values.filter_map(|value| dimension.start(value)).collect::<Vec<_>>())?,
+    };
+    let column = definition.column;
+    Ok(if allowed.none {
+        format!("({column} = any({values}) or {column} is null)")
+    } else {
+        format!("{column} = any({values})")
+    })
+}
+
+/// The text of each key, and the name of each object.
+fn keys_and_names(by: &[Dimension], tenant: &str) -> String {
     let finest = finest_time(by);
     let keys = by.iter().enumerate().map(|(n, by)| {
         let column = if by.is_time() { finest.map_or(n, |(finest, _)| finest) } else { n };
-        format!("{} as key_{n}", text_of(*by, &format!("g.column_{column}")))
+        let text = match by.definition().values {
+            Values::Text => format!("g.column_{column}"),
+            Values::Objects(_) => format!("g.column_{column}::text"),
+            Values::Periods(period) => {
+                format!("to_char(g.column_{column} at time zone 'UTC', '{}')", period.sql_format)
+            }
+        };
+        format!("{text} as key_{n}")
     });
-    let names = by.iter().enumerate().map(|(n, by)| match by {
-        Dimension::Agent => format!(
-            "(select a.name from apex.agents a where a.tenant_id = $1 and a.agent_id = g.column_{n}) as name_{n}"
+    let names = by.iter().enumerate().map(|(n, by)| match by.definition().values {
+        Values::Objects(objects) => format!(
+            "(select o.{} from apex.{} o where o.tenant_id = {tenant} and o.{} = g.column_{n}) as name_{n}",
+            objects.name, objects.table, objects.id
         ),
-        Dimension::Task => {
-            format!(
-                "(select t.title from apex.tasks t where t.tenant_id = $1 and t.task_id = g.column_{n}) as name_{n}"
-            )
-        }
-        _ => format!("null::text as name_{n}"),
+        Values::Text | Values::Periods(_) => format!("null::text as name_{n}"),
     });
-    let columns: Vec<_> = keys.chain(names).collect();
-    let (columns, order, groups) = (columns.join(", "), row_order(by), groups(by));
-    let after = if is_continued { format!("where {}", is_after(by, 5)) } else { String::new() };
-    format!(
-        "select g.*, {columns} from (select * from ({groups}) g {after} order by {order} limit $4::bigint) g
-         order by {order}"
-    )
-}
-
-/// The expression that rows are grouped by; for times, their start.
-fn column_of(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Agent => "u.agent_id",
-        Dimension::Provider => "u.provider",
-        Dimension::Model => "u.model",
-        Dimension::Task => "u.task_id",
-        Dimension::Hour => "u.hour",
-        Dimension::Day => "date_trunc('day', u.hour, 'UTC')",
-        Dimension::Month => "date_trunc('month', u.hour, 'UTC')",
-    }
-}
-
-/// A column as the text of a key; for agents and tasks, their id.
-fn text_of(dimension: Dimension, column: &str) -> String {
-    match dimension {
-        Dimension::Agent | Dimension::Task => format!("{column}::text"),
-        Dimension::Provider | Dimension::Model => column.to_owned(),
-        Dimension::Hour => format!(r#"to_char({column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')"#),
-        Dimension::Day => format!("to_char({column} at time zone 'UTC', 'YYYY-MM-DD')"),
-        Dimension::Month => format!("to_char({column} at time zone 'UTC', 'YYYY-MM')"),
-    }
+    keys.chain(names).collect::<Vec<_>>().join(", ")
 }
 
 /// One row for each combination of keys, without rows that amendments have emptied. The columns are grouped in the
 /// order of the table's index, so that a report by hour does not sort the whole table.
-fn groups(by: &[Dimension]) -> String {
-    let finest = finest_time(by);
-    let mut columns: Vec<_> = by.iter().copied().enumerate().filter(|(_, by)| !by.is_time()).chain(finest).collect();
-    columns.sort_by_key(|(_, by)| match by {
-        Dimension::Hour | Dimension::Day | Dimension::Month => 0,
-        Dimension::Agent => 1,
-        Dimension::Provider => 2,
-        Dimension::Model => 3,
-        Dimension::Task => 4,
-    });
-    let keys: Vec<_> = columns.iter().map(|(n, by)| format!("{} as column_{n}", column_of(*by))).collect();
+fn groups(
+    selection: &Selection,
+    after: Option<&ReportCursor>,
+    tenant: &str,
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
+    let by = &selection.by;
+    let others = by.iter().copied().enumerate().filter(|(_, by)| !by.is_time());
+    let mut columns: Vec<_> = finest_time(by).into_iter().chain(others).collect();
+    columns.sort_by_key(|(_, by)| (!by.is_time(), *by));
+    let keys: Vec<_> = columns.iter().map(|(n, by)| format!("{} as column_{n}", by.definition().column)).collect();
     let ordinals: Vec<_> = (1..=columns.len()).map(|ordinal| ordinal.to_string()).collect();
-    let (keys, ordinals) = (keys.join(", "), ordinals.join(", "));
-    format!("select {keys}, {SUMS} {RANGE} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0")
+    let (keys, ordinals, cells) = (keys.join(", "), ordinals.join(", "), cells(selection, after, tenant, parameters)?);
+    Ok(format!("select {keys}, {SUMS} {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
 }
 
 /// The sort key of rows, ascending: the time, then the highest cost, the most calls, and all keys with nulls last. The
 /// arguments are the expressions. Text is compared by bytes, so that all databases agree.
-fn order(by: &[Dimension], time: &str, cost: &str, calls: &str, column: impl Fn(usize) -> String) -> String {
-    let time = finest_time(by).map(|_| time.to_owned());
-    let ties = by.iter().enumerate().filter(|(_, by)| !by.is_time()).map(|(n, by)| {
-        let column = column(n);
-        match by {
-            Dimension::Agent | Dimension::Task => {
-                let nil = Uuid::nil();
-                format!("({column})::uuid is null, coalesce(({column})::uuid, '{nil}')")
-            }
-            _ => format!("({column}) is null, coalesce({column}, '') collate \"C\""),
+fn order(by: &[Dimension], time: Option<String>, cost: &str, calls: &str, column: impl Fn(usize) -> String) -> String {
+    let ties = by.iter().enumerate().filter_map(|(n, by)| match by.definition().values {
+        Values::Text => Some(format!("({0}) is null, coalesce({0}, '') collate \"C\"", column(n))),
+        Values::Objects(_) => {
+            let nil = Uuid::nil();
+            Some(format!("({0})::uuid is null, coalesce(({0})::uuid, '{nil}')", column(n)))
         }
+        Values::Periods(_) => None,
     });
     time.into_iter().chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect::<Vec<_>>().join(", ")
 }
 
 fn row_order(by: &[Dimension]) -> String {
-    let time = finest_time(by).map_or_else(String::new, |(n, _)| format!("g.column_{n}"));
-    order(by, &time, "g.cost", "g.calls", |n| format!("g.column_{n}"))
+    let time = finest_time(by).map(|(n, _)| format!("g.column_{n}"));
+    order(by, time, "g.cost", "g.calls", |n| format!("g.column_{n}"))
 }
 
-/// Whether a row comes after the one whose cost, calls, keys and time are the parameters from `first` on.
-fn is_after(by: &[Dimension], first: usize) -> String {
-    let key = |n: usize| format!("(${}::text[])[{}]", first + 2, n + 1);
-    let (cost, calls) = (format!("${first}::numeric"), format!("${}::bigint", first + 1));
-    let after = order(by, &format!("${}::timestamptz", first + 3), &cost, &calls, key);
-    format!("({}) > ({after})", row_order(by))
+/// Whether a row comes after a cursor.
+fn is_after(by: &[Dimension], after: &ReportCursor, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+    let time = after.time(by).map(|time| parameters.add(time)).transpose()?;
+    let (cost, calls) = (parameters.add(after.cost.as_number())?, parameters.add(after.calls)?);
+    let keys = parameters.add(&after.keys)?;
+    let position = order(by, time, &cost, &calls, |n| format!("({keys})[{}]", n + 1));
+    Ok(format!("({}) > ({position})", row_order(by)))
 }
