@@ -6,7 +6,7 @@
 //! [`streams::Chains`].
 
 use crate::append::build_append;
-use crate::cache::{CacheEntry, CachedAggregate, CommitWatch};
+use crate::cache::{CacheEntry, CachedAggregate, CommitWatch, lock_all};
 use crate::context::Context;
 use crate::error::{Error, Rejection};
 use crate::kind::{AggregateKey, AnyLoaded};
@@ -163,7 +163,7 @@ impl Attempts {
         entries: &Entries,
         assume_new: bool,
     ) -> Result<Decision, Error<Rejection>> {
-        let mut locked: BTreeMap<_, _> = entries.iter().map(|(key, entry)| (key, entry.lock())).collect();
+        let mut locked = lock_all(entries);
         let newest = locked.iter_mut().filter_map(|(key, cached)| {
             let is_new = assume_new && **key == execution.target;
             let loaded = cached.newest().or_else(|| is_new.then(|| key.initial()))?;

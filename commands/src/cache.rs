@@ -7,6 +7,7 @@
 
 use crate::kind::{AggregateKey, AnyLoaded};
 use moka::sync::Cache;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streams::{Chain, Position};
 use tokio::sync::watch;
@@ -40,6 +41,14 @@ impl CacheEntry {
     pub(crate) fn lock(&self) -> MutexGuard<'_, CachedAggregate> {
         self.aggregate.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Locks the entries of several aggregates. They are in a map, so that every caller locks them in the order of their keys:
+/// two callers that locked common entries in different orders would wait for each other.
+pub(crate) fn lock_all(
+    entries: &BTreeMap<AggregateKey, Arc<CacheEntry>>,
+) -> BTreeMap<&AggregateKey, MutexGuard<'_, CachedAggregate>> {
+    entries.iter().map(|(key, entry)| (key, entry.lock())).collect()
 }
 
 /// What this process knows of one aggregate.

@@ -2,6 +2,8 @@
 
 use super::*;
 use domain::agent::Agent;
+use std::sync::mpsc;
+use std::time::Duration;
 use streams::Version;
 
 fn key(id: u128) -> AggregateKey {
@@ -135,4 +137,46 @@ fn callers_share_one_entry_per_stream() {
     entry.lock().update_from_stream_end(&loaded(3));
     assert!(Arc::ptr_eq(&entry, &cache.entry(&key(1))));
     assert!(cache.entry(&key(2)).lock().needs_refresh());
+}
+
+/// Aggregates in the order in which a decision asked for them.
+type AskedFor = Vec<(AggregateKey, Arc<CacheEntry>)>;
+
+/// How often each thread locks both entries.
+const LOCKS: usize = 20_000;
+/// How long threads that do not wait for each other may take.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the control is tried: its threads may miss each other.
+const CONTROL_RUNS: usize = 20;
+
+/// Whether two threads finish that ask for the same two aggregates in opposite orders, and lock them again and again.
+fn opposite_orders_finish(lock: fn(&AskedFor)) -> bool {
+    let cache = AggregateCache::new(10);
+    let asked_for: AskedFor = [key(1), key(2)].map(|key| (key.clone(), cache.entry(&key))).into();
+    let reversed = asked_for.iter().rev().cloned().collect();
+    let (finished, threads) = mpsc::channel();
+    for asked_for in [asked_for, reversed] {
+        let finished = finished.clone();
+        // Never joined: it may wait forever.
+        std::thread::spawn(move || {
+            (0..LOCKS).for_each(|_| lock(&asked_for));
+            finished.send(()).unwrap();
+        });
+    }
+    (0..2).all(|_| threads.recv_timeout(LOCK_TIMEOUT).is_ok())
+}
+
+#[test]
+fn decisions_that_ask_for_aggregates_in_opposite_orders_do_not_wait_for_each_other() {
+    assert!(opposite_orders_finish(|asked_for| drop(lock_all(&asked_for.iter().cloned().collect()))));
+}
+
+/// The control: locks taken in the order in which they are asked for end in a deadlock, and the test notices.
+#[test]
+fn planted_locks_in_the_order_asked_for_end_in_a_deadlock() {
+    let lock = |asked_for: &AskedFor| {
+        let locked: Vec<_> = asked_for.iter().map(|(_, entry)| entry.lock()).collect();
+        drop(locked);
+    };
+    assert!((0..CONTROL_RUNS).any(|_| !opposite_orders_finish(lock)), "no deadlock was detected");
 }
