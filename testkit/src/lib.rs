@@ -1,5 +1,5 @@
 //! Helpers of several test binaries and benchmarks, compiled once for all of them: databases, running servers, private
-//! PostgreSQL clusters, fixtures, and the measuring of benchmarks.
+//! PostgreSQL clusters, fixtures, decisions over several aggregates with their checker, and the measuring of benchmarks.
 //!
 //! Helpers panic on every error, which fails the test. This crate is a dev-dependency of the root package, on which it
 //! depends itself, and of no other.
@@ -9,6 +9,7 @@ mod appends;
 pub mod bench;
 pub mod cluster;
 mod database;
+pub mod decisions;
 mod fixtures;
 mod principals;
 mod process;

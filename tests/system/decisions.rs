@@ -1,256 +1,26 @@
 //! Decisions over several aggregates, by several executors on one database: what is in the log must be what the decisions
 //! give one after the other, in the order of positions.
 
-use chrono::Utc;
-use commands::{Commands, CommandsConfig, Error, NotLoaded, OutcomeKind, States, Undecided};
-use domain::{Aggregate, DecodeError, EncodeError, EventCodec, EventSchema, EventType};
+use commands::{Commands, CommandsConfig, Context, Error, OutcomeKind, States, Undecided};
+use domain::Aggregate;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
-use streams::{Append, Expected, Log, LogConfig, NewEvent, Position, ReadFilter, RecordedEvent, StreamAppend, Version};
-use testkit::{TestDatabase, metadata, tenant};
-use thiserror::Error as ThisError;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use streams::{
+    Append, AppendError, Appended, Expected, Log, LogConfig, Metadata, NewEvent, Position, ReadFilter, RecordedEvent,
+    StreamAppend, StreamKey, Version,
+};
+use testkit::decisions::{
+    ACCOUNTS, Account, Answer, Attempt, Change, Decision, Entry, FEES, Moved, ReadStates, Refused, SWITCH, Set, Switch,
+    Violation, account, check, execute, open_accounts, turn,
+};
+use testkit::{TestDatabase, context, metadata, tenant};
 use uuid::Uuid;
 
-const ACCOUNTS: u128 = 6;
 const OPENING_BALANCE: i64 = 100;
-const SWITCH: Uuid = Uuid::from_u128(1000);
-const FEES: Uuid = Uuid::from_u128(2000);
-
-/// An account. Every event carries the balance after it, so that the last event is the state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Account {
-    balance: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Moved {
-    amount: i64,
-    balance: i64,
-}
-
-/// A switch that transfers only read: they are refused while it is off.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Switch {
-    is_off: bool,
-    /// How often it was set, so that setting it is always an event.
-    times: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Set {
-    is_off: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-enum Refused {
-    #[error("the switch is off")]
-    Off,
-    #[error("the balance is too low")]
-    TooLow,
-    #[error("the balances are of different moments")]
-    Torn,
-}
-
-macro_rules! test_event {
-    ($event:ty, $name:literal) => {
-        impl EventCodec for $event {
-            const TYPES: &'static [EventType] = &[EventType { name: $name, schema_version: 1 }];
-            fn event_type(&self) -> EventType {
-                Self::TYPES[0]
-            }
-            fn encode(&self) -> Result<String, EncodeError> {
-                Ok(serde_json::to_string(self).unwrap())
-            }
-            fn decode(_: &str, _: u16, payload: &str) -> Result<Self, DecodeError> {
-                serde_json::from_str(payload).map_err(|source| DecodeError::Payload { name: $name, source })
-            }
-            fn schemas() -> Vec<EventSchema> {
-                Vec::new()
-            }
-        }
-    };
-}
-
-test_event!(Moved, "account.moved");
-test_event!(Set, "switch.set");
-
-impl Aggregate for Account {
-    const CATEGORY: &'static str = "account";
-    const RESTORE: Option<fn(&Moved) -> Self> = Some(|moved| Self { balance: moved.balance });
-    type Command = i64;
-    type Event = Moved;
-    type Error = Refused;
-
-    fn decide(&self, amount: i64) -> Result<Vec<Moved>, Refused> {
-        let balance = self.balance + amount;
-        if balance < 0 { Err(Refused::TooLow) } else { Ok(vec![Moved { amount, balance }]) }
-    }
-
-    fn evolve(self, moved: &Moved) -> Self {
-        Self { balance: moved.balance }
-    }
-}
-
-impl Aggregate for Switch {
-    const CATEGORY: &'static str = "switch";
-    type Command = bool;
-    type Event = Set;
-    type Error = Refused;
-
-    fn decide(&self, is_off: bool) -> Result<Vec<Set>, Refused> {
-        Ok(vec![Set { is_off }])
-    }
-
-    fn evolve(self, set: &Set) -> Self {
-        Self { is_off: set.is_off, times: self.times + 1 }
-    }
-}
-
-/// A transfer from one account to one to three others. An odd balance pays a fee, so that the set of accounts depends on
-/// the states.
-#[derive(Debug, Clone)]
-struct Transfer {
-    from: Uuid,
-    to: Vec<Uuid>,
-    amount: i64,
-}
-
-/// Where a decision reads its states: the executor, or the checker.
-trait Read<E> {
-    fn is_off(&mut self) -> Result<bool, E>;
-    fn balance(&mut self, id: Uuid) -> Result<i64, E>;
-}
-
-/// The changes of all accounts, or why there are none.
-fn decide<E>(transfer: &Transfer, states: &mut impl Read<E>) -> Result<Result<Vec<(Uuid, i64)>, Refused>, E> {
-    if states.is_off()? {
-        return Ok(Err(Refused::Off));
-    }
-    let balance = states.balance(transfer.from)?;
-    let fee = balance % 2;
-    let total = transfer.amount * i64::try_from(transfer.to.len()).unwrap() + fee;
-    if balance < total {
-        return Ok(Err(Refused::TooLow));
-    }
-    let mut changes = vec![(transfer.from, -total)];
-    for to in &transfer.to {
-        states.balance(*to)?;
-        changes.push((*to, transfer.amount));
-    }
-    if fee > 0 {
-        states.balance(FEES)?;
-        changes.push((FEES, fee));
-    }
-    Ok(Ok(changes))
-}
-
-impl Read<NotLoaded> for States<'_> {
-    fn is_off(&mut self) -> Result<bool, NotLoaded> {
-        Ok(self.get::<Switch>(SWITCH)?.is_off)
-    }
-
-    fn balance(&mut self, id: Uuid) -> Result<i64, NotLoaded> {
-        Ok(self.get::<Account>(id)?.balance)
-    }
-}
-
-type TransferError = Error<Refused>;
-
-async fn execute(commands: &Commands, id: Uuid, transfer: &Transfer) -> Result<(OutcomeKind, Position), TransferError> {
-    let context = testkit::context(tenant(), "test", id);
-    let outcome = commands
-        .decide::<Account, Refused>(&context, transfer.from, |states| {
-            let changes = decide(transfer, states)?.map_err(Undecided::Rejected)?;
-            for (account, amount) in changes {
-                let events = states.get::<Account>(account)?.decide(amount).map_err(Undecided::Rejected)?;
-                states.append::<Account, _>(account, events)?;
-            }
-            Ok(())
-        })
-        .await?;
-    Ok((outcome.kind, outcome.position))
-}
-
-/// The states as the log has them up to an event.
-#[derive(Default)]
-struct Folded {
-    is_off: bool,
-    balances: HashMap<Uuid, i64>,
-}
-
-impl Read<()> for Folded {
-    fn is_off(&mut self) -> Result<bool, ()> {
-        Ok(self.is_off)
-    }
-
-    fn balance(&mut self, id: Uuid) -> Result<i64, ()> {
-        Ok(self.balances.get(&id).copied().unwrap_or(0))
-    }
-}
-
-/// What the clients were told.
-#[derive(Default)]
-struct History {
-    transfers: BTreeMap<Uuid, Transfer>,
-    /// The position of each transfer that was acknowledged.
-    done: BTreeMap<Uuid, Position>,
-    refused: Vec<Uuid>,
-}
-
-/// Checks that the log is what the decisions give one after the other, and that it agrees with what clients were told.
-fn check(log: &[RecordedEvent], history: &History) -> Result<(), String> {
-    let mut folded = Folded::default();
-    let mut executed = BTreeMap::new();
-    let mut rest = log;
-    while let Some(first) = rest.first() {
-        let command_id = first.metadata().unwrap().command_id;
-        let count = rest.iter().take_while(|event| event.metadata().unwrap().command_id == command_id).count();
-        let (events, later) = rest.split_at(count);
-        rest = later;
-        if let Some(transfer) = history.transfers.get(&command_id) {
-            let Ok(Ok(changes)) = decide(transfer, &mut folded) else {
-                return Err(format!("{transfer:?} at {} would have been refused there", first.position));
-            };
-            let mut expected: Vec<_> = changes
-                .iter()
-                .map(|(id, amount)| (*id, Moved { amount: *amount, balance: folded.balance(*id).unwrap() + amount }))
-                .collect();
-            let mut found: Vec<_> = events
-                .iter()
-                .map(|event| (event.stream.id, serde_json::from_str::<Moved>(&event.payload).unwrap()))
-                .collect();
-            expected.sort_by_key(|(id, _)| *id);
-            found.sort_by_key(|(id, _)| *id);
-            if expected != found {
-                return Err(format!("{transfer:?} at {}: {found:?}, not {expected:?}", first.position));
-            }
-            if executed.insert(command_id, events[count - 1].position).is_some() {
-                return Err(format!("{command_id} was executed twice"));
-            }
-        }
-        for event in events {
-            match &*event.stream.category {
-                "switch" => folded.is_off = serde_json::from_str::<Set>(&event.payload).unwrap().is_off,
-                _ => {
-                    let moved: Moved = serde_json::from_str(&event.payload).unwrap();
-                    folded.balances.insert(event.stream.id, moved.balance);
-                }
-            }
-        }
-    }
-    for (id, position) in &history.done {
-        if executed.get(id) != Some(position) {
-            return Err(format!("{id} was acknowledged at {position}, and is at {:?}", executed.get(id)));
-        }
-    }
-    if let Some(id) = history.refused.iter().find(|id| executed.contains_key(id)) {
-        return Err(format!("{id} was refused and executed"));
-    }
-    Ok(())
-}
+/// The commands of one run of a wrong executor.
+const WRONG_COMMANDS: usize = 100;
 
 async fn whole_log(log: &Log) -> Vec<RecordedEvent> {
     let (mut events, mut after) = (Vec::new(), Position::ZERO);
@@ -262,169 +32,248 @@ async fn whole_log(log: &Log) -> Vec<RecordedEvent> {
     }
 }
 
+async fn entries(log: &Log) -> Vec<Entry> {
+    whole_log(log).await.iter().filter_map(Entry::of).collect()
+}
+
 async fn process(database: &TestDatabase) -> Commands {
     let log = Log::open(database.pool.clone(), LogConfig::default()).await.unwrap();
     Commands::new(log, CommandsConfig { deadline: Duration::from_secs(120), ..CommandsConfig::default() })
 }
 
-async fn open_accounts(commands: &Commands) {
-    for id in 0..ACCOUNTS {
-        let context = testkit::context(tenant(), "test", Uuid::new_v4());
-        commands.execute::<Account>(&context, Uuid::from_u128(id), OPENING_BALANCE).await.unwrap();
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap()
+}
+
+/// Makes one attempt of a command, which is cancelled after some time if one is given.
+async fn attempt(
+    commands: &Commands,
+    start: Instant,
+    command: Uuid,
+    decision: &Decision,
+    cancel_after: Option<Duration>,
+) -> Attempt {
+    let (invoked_us, context) = (micros(start), context(tenant(), "test", command));
+    let executed = execute(commands, &context, decision);
+    let answer = match cancel_after {
+        None => Answer::of(executed.await),
+        Some(after) => tokio::time::timeout(after, executed)
+            .await
+            .map_or_else(|_| Answer::Unknown { cause: "cancelled".to_owned() }, Answer::of),
+    };
+    Attempt { command, decision: decision.clone(), invoked_us, completed_us: micros(start), answer }
+}
+
+/// The first decisions of a run: every account gets money.
+async fn deposits(commands: &Commands, start: Instant) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for number in 0..ACCOUNTS {
+        let deposit = Decision::Deposit { to: account(number), amount: OPENING_BALANCE };
+        attempts.push(attempt(commands, start, Uuid::new_v4(), &deposit, None).await);
     }
+    attempts
 }
 
-fn random_transfer(rng: &mut StdRng) -> Transfer {
-    let from = rng.random_range(0..ACCOUNTS);
-    let count = rng.random_range(1..=3);
-    let to = (1..=count).map(|n| Uuid::from_u128((from + n) % ACCOUNTS)).collect();
-    Transfer { from: Uuid::from_u128(from), to, amount: rng.random_range(1..20) }
-}
-
-async fn set_switch(commands: &Commands, is_off: bool) {
-    let context = testkit::context(tenant(), "test", Uuid::new_v4());
-    commands.execute::<Switch>(&context, SWITCH, is_off).await.unwrap();
-}
-
-/// Random transfers by two executors, of which a part is cancelled and executed again under the same id by the other one,
-/// while a switch that all of them read goes on and off.
+/// Random decisions by two executors, of which some are cancelled and some are executed again under the same id by the
+/// other one, half of them with another set, while a switch that all of them read goes on and off.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn transfers_are_serial_in_the_order_of_positions_despite_cancellations_and_retries() {
     let database = TestDatabase::new().await.unverified();
     let processes = [process(&database).await, process(&database).await];
-    open_accounts(&processes[0]).await;
+    let start = Instant::now();
+    let mut attempts = deposits(&processes[0], start).await;
     let seed = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut history = History::default();
     let mut clients = Vec::new();
     for n in 0..400_usize {
-        let (id, transfer) = (Uuid::new_v4(), random_transfer(&mut rng));
-        history.transfers.insert(id, transfer.clone());
+        let (id, decision) = (Uuid::new_v4(), Decision::random(&mut rng));
         let (first, second) = (processes[n % 2].clone(), processes[(n + 1) % 2].clone());
         let cancel_after = rng.random_bool(0.2).then(|| Duration::from_micros(rng.random_range(0..20_000)));
-        let again = rng.random_bool(0.2);
+        let again = cancel_after.is_some() || rng.random_bool(0.2);
+        let other = if rng.random_bool(0.5) { decision.with_other_set(&mut rng) } else { decision.clone() };
         clients.push(tokio::spawn(async move {
-            let attempt = execute(&first, id, &transfer);
-            let result = match cancel_after {
-                None => attempt.await,
-                Some(after) => match tokio::time::timeout(after, attempt).await {
-                    Ok(result) => result,
-                    Err(_) => execute(&second, id, &transfer).await,
-                },
-            };
-            if let (Ok((_, position)), true) = (&result, again) {
-                // What it rests on has changed meanwhile; the retry finds the first execution all the same.
-                let retried = execute(&second, id, &transfer).await.unwrap();
-                assert_eq!(retried, (OutcomeKind::Duplicate, *position));
+            let mut attempts = vec![attempt(&first, start, id, &decision, cancel_after).await];
+            if again {
+                attempts.push(attempt(&second, start, id, &other, None).await);
             }
-            (id, result)
+            attempts
         }));
-        if n % 40 == 0 {
-            set_switch(&processes[n / 40 % 2], true).await;
-            set_switch(&processes[n / 40 % 2], false).await;
-        }
     }
     for client in clients {
-        match client.await.unwrap() {
-            (id, Ok((_, position))) => drop(history.done.insert(id, position)),
-            (id, Err(Error::Rejected(_))) => history.refused.push(id),
-            (id, Err(error)) => panic!("{id}: {error}"),
-        }
+        attempts.extend(client.await.unwrap());
     }
-    let log = whole_log(processes[0].log()).await;
-    check(&log, &history).unwrap();
-    assert!(history.done.len() > 100 && !history.refused.is_empty(), "{} done", history.done.len());
-    let total: i64 = {
-        let mut total = processes[1].load::<Account>(&testkit::operator(), FEES).await.unwrap().state.balance;
-        for id in 0..ACCOUNTS {
-            total +=
-                processes[1].load::<Account>(&testkit::operator(), Uuid::from_u128(id)).await.unwrap().state.balance;
-        }
-        total
-    };
-    assert_eq!(total, OPENING_BALANCE * i64::try_from(ACCOUNTS).unwrap());
+    let log = entries(processes[0].log()).await;
+    assert_eq!(check(&log, &attempts), []);
+    let count = |is: fn(&Answer) -> bool| attempts.iter().filter(|attempt| is(&attempt.answer)).count();
+    assert_eq!(count(|answer| matches!(answer, Answer::Failed { .. })), 0, "{attempts:?}");
+    assert!(count(|answer| matches!(answer, Answer::Done { .. })) > 100);
+    assert!(count(|answer| matches!(answer, Answer::Duplicate { .. })) > 0);
+    assert!(count(|answer| matches!(answer, Answer::Refused { .. })) > 0);
 }
 
 /// What a wrong executor does.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
     /// It appends whatever the versions are.
     NoVersion,
     /// It does not compare the version of what it only reads.
     NoVersionOfTheSwitch,
-    /// It acknowledges before the append is written.
-    AcknowledgesEarly,
+    /// It acknowledges a decision although its append was undone.
+    AcknowledgesUndone,
 }
 
-/// An executor with a fault: it reads, decides and appends, once.
-async fn execute_wrongly(commands: &Commands, fault: Fault, id: Uuid, transfer: &Transfer) -> Option<Position> {
-    let mut states = Folded::default();
-    let switch = commands.load::<Switch>(&testkit::operator(), SWITCH).await.unwrap();
-    states.is_off = switch.state.is_off;
-    let mut versions = HashMap::new();
-    for account in transfer.to.iter().chain([&transfer.from, &FEES]) {
-        let loaded = commands.load::<Account>(&testkit::operator(), *account).await.unwrap();
-        states.balances.insert(*account, loaded.state.balance);
-        versions.insert(*account, loaded.version);
+/// States that were read one after the other.
+struct ReadOnce {
+    is_off: bool,
+    balances: BTreeMap<Uuid, i64>,
+}
+
+impl ReadStates for ReadOnce {
+    type Error = Uuid;
+
+    fn is_off(&mut self) -> Result<bool, Uuid> {
+        Ok(self.is_off)
     }
-    let changes = decide(transfer, &mut states).unwrap().ok()?;
+
+    fn balance(&mut self, account: Uuid) -> Result<i64, Uuid> {
+        self.balances.get(&account).copied().ok_or(account)
+    }
+}
+
+/// An executor with a fault in how it writes: it reads, decides and appends, until there is no conflict. Where nothing is to
+/// be written, the correct executor answers.
+pub(crate) async fn execute_wrongly(
+    commands: &Commands,
+    fault: Fault,
+    context: &Context,
+    decision: &Decision,
+) -> Answer {
+    let (log, tenant) = (commands.log(), context.principal.tenant().clone());
+    let target = StreamKey { tenant: tenant.clone(), category: decision.category().into(), id: decision.target() };
+    let failed = |error: &dyn std::fmt::Display| Answer::Failed { cause: error.to_string() };
+    loop {
+        match log.receipt(&target, context.command_id).await {
+            Ok(None) => {}
+            Ok(Some(receipt)) => return Answer::Duplicate { position: receipt.last.get() },
+            Err(error) => return failed(&error),
+        }
+        let streams = match read_and_decide(commands, fault, context, decision).await {
+            Ok(streams) if streams.is_empty() => return Answer::of(execute(commands, context, decision).await),
+            Ok(streams) => streams,
+            Err(error) => return failed(&error),
+        };
+        let metadata = Metadata { command_id: context.command_id, ..metadata() };
+        let append = Append { tenant: tenant.clone(), metadata, request: None, streams, may_change_others: true };
+        match log.append(append).await {
+            Ok(Appended::New { last, .. }) => return Answer::Done { position: last.get() },
+            Ok(Appended::Duplicate { last, .. }) => return Answer::Duplicate { position: last.get() },
+            Err(AppendError::Conflict { .. }) if fault == Fault::AcknowledgesUndone => {
+                return log
+                    .head()
+                    .await
+                    .map_or_else(|error| failed(&error), |head| Answer::Done { position: head.get() });
+            }
+            Err(AppendError::Conflict { .. } | AppendError::Busy { .. }) => tokio::task::yield_now().await,
+            Err(error @ AppendError::Indeterminate(_)) => return Answer::Unknown { cause: error.to_string() },
+            Err(error) => return failed(&error),
+        }
+    }
+}
+
+/// What a wrong executor appends: nothing if the decision is refused, or there is nothing to do.
+async fn read_and_decide(
+    commands: &Commands,
+    fault: Fault,
+    context: &Context,
+    decision: &Decision,
+) -> Result<Vec<StreamAppend>, Error<Refused>> {
+    let switch = commands.load::<Switch>(&context.principal, SWITCH).await?;
+    let mut states = ReadOnce { is_off: switch.state.is_off, balances: BTreeMap::new() };
+    let mut versions = BTreeMap::from([(SWITCH, switch.version)]);
+    loop {
+        match decision.decide(&mut states) {
+            Ok(Ok(changes)) => return Ok(expected_wrongly(fault, &changes, &versions)),
+            Ok(Err(_)) => return Ok(Vec::new()),
+            Err(account) => {
+                let loaded = commands.load::<Account>(&context.principal, account).await?;
+                states.balances.insert(account, loaded.state.balance);
+                versions.insert(account, loaded.version);
+            }
+        }
+    }
+}
+
+/// What a wrong executor appends to each stream.
+fn expected_wrongly(fault: Fault, changes: &[Change], versions: &BTreeMap<Uuid, Version>) -> Vec<StreamAppend> {
     let expected = |version: Version| match fault {
         Fault::NoVersion => Expected::Any,
-        Fault::NoVersionOfTheSwitch | Fault::AcknowledgesEarly => Expected::Exact(version),
+        Fault::NoVersionOfTheSwitch | Fault::AcknowledgesUndone => Expected::Exact(version),
+    };
+    let stream = |category: &str, id: Uuid, events| StreamAppend {
+        category: category.into(),
+        id,
+        expected: expected(versions[&id]),
+        events,
     };
     let mut streams: Vec<_> = changes
         .iter()
-        .map(|(account, amount)| {
-            let moved = Moved { amount: *amount, balance: states.balances[account] + amount };
-            let events = vec![NewEvent::encode(Uuid::new_v4(), &moved).unwrap()];
-            StreamAppend { category: "account".into(), id: *account, expected: expected(versions[account]), events }
+        .map(|change| match change {
+            Change::Set { is_off } => {
+                let set = NewEvent::encode(Uuid::new_v4(), &Set { is_off: *is_off }).unwrap();
+                stream(Switch::CATEGORY, SWITCH, vec![set])
+            }
+            Change::Moved { account, amount, balance } => {
+                let moved = Moved { amount: *amount, balance: *balance };
+                stream(Account::CATEGORY, *account, vec![NewEvent::encode(Uuid::new_v4(), &moved).unwrap()])
+            }
         })
         .collect();
-    if !matches!(fault, Fault::NoVersionOfTheSwitch) {
-        let (id, expected) = (SWITCH, expected(switch.version));
-        streams.push(StreamAppend { category: "switch".into(), id, expected, events: Vec::new() });
+    let is_payment = changes.iter().any(|change| matches!(change, Change::Moved { .. }));
+    if is_payment && fault != Fault::NoVersionOfTheSwitch {
+        streams.push(stream(Switch::CATEGORY, SWITCH, Vec::new()));
     }
-    let metadata = streams::Metadata { command_id: id, ..metadata() };
-    let append = Append { tenant: tenant(), metadata, request: None, streams, may_change_others: true };
-    let appended = commands.log().append(append).await;
-    match (appended, fault) {
-        (Ok(appended), _) => Some(appended.last()),
-        (Err(_), Fault::AcknowledgesEarly) => Some(commands.log().head().await.unwrap()),
-        (Err(_), _) => None,
-    }
+    streams
 }
+
+type IsFound = fn(&Violation) -> bool;
 
 /// The checker finds each fault, so that its silence about the executor means something.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_checker_finds_executors_that_compare_no_versions_or_acknowledge_early() {
-    for fault in [Fault::NoVersion, Fault::NoVersionOfTheSwitch, Fault::AcknowledgesEarly] {
-        let started = Utc::now();
+async fn the_checker_finds_executors_that_compare_no_versions_or_acknowledge_what_was_undone() {
+    let not_justified = |violation: &Violation| matches!(violation, Violation::NotJustified { .. });
+    let lost = |violation: &Violation| matches!(violation, Violation::Lost { .. });
+    let faults: [(Fault, IsFound); 3] = [
+        (Fault::NoVersion, not_justified),
+        (Fault::NoVersionOfTheSwitch, not_justified),
+        (Fault::AcknowledgesUndone, lost),
+    ];
+    for (fault, is_found) in faults {
+        let deadline = Instant::now() + testkit::TIMEOUT;
         loop {
             let database = TestDatabase::new().await.unverified();
             let processes = [process(&database).await, process(&database).await];
-            open_accounts(&processes[0]).await;
-            let (mut rng, mut history) = (StdRng::seed_from_u64(rand::random()), History::default());
-            let mut clients = Vec::new();
-            for n in 0..100_usize {
-                let (id, transfer) = (Uuid::new_v4(), random_transfer(&mut rng));
-                history.transfers.insert(id, transfer.clone());
-                let commands = processes[n % 2].clone();
-                clients.push(tokio::spawn(async move { (id, execute_wrongly(&commands, fault, id, &transfer).await) }));
-                if n % 10 == 0 {
-                    set_switch(&processes[0], true).await;
-                    set_switch(&processes[0], false).await;
-                }
-            }
+            let (mut rng, start) = (StdRng::seed_from_u64(rand::random()), Instant::now());
+            let mut attempts = deposits(&processes[0], start).await;
+            let clients: Vec<_> = (0..WRONG_COMMANDS)
+                .map(|n| {
+                    let (command, decision) = (Uuid::new_v4(), Decision::random(&mut rng));
+                    let commands = processes[n % 2].clone();
+                    tokio::spawn(async move {
+                        let invoked_us = micros(start);
+                        let context = context(tenant(), "test", command);
+                        let answer = execute_wrongly(&commands, fault, &context, &decision).await;
+                        Attempt { command, decision, invoked_us, completed_us: micros(start), answer }
+                    })
+                })
+                .collect();
             for client in clients {
-                if let (id, Some(position)) = client.await.unwrap() {
-                    history.done.insert(id, position);
-                }
+                attempts.push(client.await.unwrap());
             }
-            if check(&whole_log(processes[0].log()).await, &history).is_err() {
+            if check(&entries(processes[0].log()).await, &attempts).iter().any(is_found) {
                 break;
             }
-            assert!((Utc::now() - started).num_seconds() < 90, "{fault:?} was not found");
+            assert!(Instant::now() < deadline, "{fault:?} was not found");
         }
     }
 }
@@ -434,11 +283,14 @@ async fn the_checker_finds_executors_that_compare_no_versions_or_acknowledge_ear
 async fn a_stream_that_is_only_read_is_read_again_after_a_conflict() {
     let database = TestDatabase::new().await.unverified();
     let processes = [process(&database).await, process(&database).await];
-    open_accounts(&processes[0]).await;
-    let transfer = Transfer { from: Uuid::from_u128(0), to: vec![Uuid::from_u128(1)], amount: 2 };
+    open_accounts(&processes[0], OPENING_BALANCE).await;
+    let transfer = Decision::Transfer { from: account(0), to: vec![account(1)], amount: 2 };
     for _ in 0..3 {
-        set_switch(&processes[1], false).await;
-        let executed = tokio::time::timeout(testkit::TIMEOUT, execute(&processes[0], Uuid::new_v4(), &transfer)).await;
+        turn(&processes[1], true).await;
+        turn(&processes[1], false).await;
+        let context = context(tenant(), "test", Uuid::new_v4());
+        let executed = execute(&processes[0], &context, &transfer);
+        let executed = tokio::time::timeout(testkit::TIMEOUT, executed).await;
         assert_eq!(executed.expect("the transfer does not end").unwrap().0, OutcomeKind::Done);
     }
 }
@@ -449,7 +301,7 @@ async fn only_the_aggregates_of_the_last_attempt_count() {
     let database = TestDatabase::new().await.unverified();
     let commands = process(&database).await;
     let calls = std::sync::atomic::AtomicU64::new(0);
-    let context = testkit::context(tenant(), "test", Uuid::new_v4());
+    let context = context(tenant(), "test", Uuid::new_v4());
     let decide = |states: &mut States| {
         // Each of the first calls asks for forty others.
         let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).min(3);
@@ -470,21 +322,22 @@ async fn only_the_aggregates_of_the_last_attempt_count() {
 async fn a_refusal_rests_on_states_of_one_moment() {
     let database = TestDatabase::new().await.unverified();
     let (mover, auditor) = (process(&database).await, process(&database).await);
-    open_accounts(&mover).await;
-    set_switch(&mover, false).await;
+    open_accounts(&mover, OPENING_BALANCE).await;
     let movers: Vec<_> = (0..4)
         .map(|_| {
             let mover = mover.clone();
             tokio::spawn(async move {
                 let mut rng = StdRng::seed_from_u64(rand::random());
                 loop {
-                    drop(execute(&mover, Uuid::new_v4(), &random_transfer(&mut rng)).await);
+                    let from = account(rng.random_range(0..ACCOUNTS));
+                    let context = context(tenant(), "test", Uuid::new_v4());
+                    drop(execute(&mover, &context, &Decision::random_transfer(from, &mut rng)).await);
                 }
             })
         })
         .collect();
     let audit = |states: &mut States| {
-        let accounts = (0..ACCOUNTS).map(Uuid::from_u128).chain([FEES]);
+        let accounts = (0..ACCOUNTS).map(account).chain([FEES]);
         let accounts: Vec<_> = accounts.map(|id| states.get::<Account>(id)).collect();
         let mut total = 0;
         for account in accounts {
@@ -495,7 +348,7 @@ async fn a_refusal_rests_on_states_of_one_moment() {
     };
     let before = mover.log().head().await.unwrap();
     for n in 0..200 {
-        let context = testkit::context(tenant(), "test", Uuid::new_v4());
+        let context = context(tenant(), "test", Uuid::new_v4());
         let audited = auditor.decide::<Account, Refused>(&context, FEES, audit).await;
         assert!(audited.is_ok(), "audit {n}: {}", audited.unwrap_err());
     }
@@ -510,7 +363,7 @@ async fn a_retry_that_rests_on_other_streams_finds_the_first_execution() {
     let database = TestDatabase::new().await.unverified();
     let commands = process(&database).await;
     let (target, other, id) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::new_v4());
-    let context = testkit::context(tenant(), "test", id);
+    let context = context(tenant(), "test", id);
     let grow = |on: Uuid| {
         let (commands, context) = (commands.clone(), context.clone());
         async move {
@@ -533,7 +386,7 @@ async fn a_retry_that_rests_on_other_streams_finds_the_first_execution() {
 async fn a_decision_over_too_many_aggregates_is_refused() {
     let database = TestDatabase::new().await.unverified();
     let commands = process(&database).await;
-    let context = testkit::context(tenant(), "test", Uuid::new_v4());
+    let context = context(tenant(), "test", Uuid::new_v4());
     let decide = |states: &mut States| {
         for id in 0..1000 {
             let events = states.get::<Account>(Uuid::from_u128(id))?.decide(1).map_err(Undecided::Rejected)?;
@@ -569,7 +422,7 @@ async fn an_aggregate_whose_events_carry_its_state_is_restored_from_the_last_one
     }
     let before = commands::AsOf::Position(Position::ZERO);
     assert_eq!(commands.load_as_of::<Account>(&testkit::operator(), id, before).await.unwrap().version, Version::ZERO);
-    let context = testkit::context(tenant(), "test", Uuid::new_v4());
+    let context = context(tenant(), "test", Uuid::new_v4());
     let outcome = commands.execute::<Account>(&context, id, -30_000).await.unwrap();
     assert_eq!((outcome.aggregate.version.get(), outcome.aggregate.state.balance), (3001, 0));
     let snapshots: i64 =
