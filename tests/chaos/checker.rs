@@ -6,6 +6,7 @@
 use crate::history::{Command, History, LogEvent, Operation, Outcome, ReaderHistory};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use testkit::decisions::{self, Answer, Attempt, Entry};
 use uuid::Uuid;
 
 /// A violated guarantee.
@@ -49,6 +50,8 @@ pub(crate) enum Violation {
     Vanished { reader: String, position: u64 },
     /// A page lacks an event that was acknowledged before the request.
     Stale { reader: String, after: u64, acknowledged: u64 },
+    /// A decision over several streams is wrong.
+    Decision(decisions::Violation),
 }
 
 impl fmt::Display for Violation {
@@ -66,6 +69,8 @@ pub(crate) struct Report {
     pub(crate) duplicated: u64,
     /// The number of commands whose outcome no client learned. Not a violation, but these commands are not checked.
     pub(crate) unresolved: u64,
+    /// On how many streams the decisions of the log rest.
+    pub(crate) decided_streams: BTreeSet<usize>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -76,6 +81,7 @@ impl Report {
         self.skipped += other.skipped;
         self.duplicated += other.duplicated;
         self.unresolved += other.unresolved;
+        self.decided_streams.extend(other.decided_streams);
         self.violations.extend(other.violations);
     }
 }
@@ -95,6 +101,42 @@ pub(crate) fn check(histories: &[History], log: &[LogEvent], readers: &[ReaderHi
     }
     report
 }
+
+/// As [`check`], for a log that has decisions only: `entries` is what its events say.
+pub(crate) fn check_decisions(
+    attempts: &[Attempt],
+    entries: &[Entry],
+    log: &[LogEvent],
+    readers: &[ReaderHistory],
+) -> Report {
+    let mut report = Report { decided_streams: decisions::streams_of(entries), ..Report::default() };
+    check_log(log, &mut report);
+    report.violations.extend(decisions::check(entries, attempts).into_iter().map(Violation::Decision));
+    let has_answer = |attempt: &&Attempt| !matches!(attempt.answer, Answer::Failed { .. } | Answer::Unknown { .. });
+    let answered: HashSet<_> = attempts.iter().filter(has_answer).map(|attempt| attempt.command).collect();
+    let sent: HashSet<_> = attempts.iter().map(|attempt| attempt.command).collect();
+    report.unresolved = sent.difference(&answered).count() as u64;
+    let acknowledgement =
+        |attempt: &Attempt| Some((attempt.completed_us, attempt.answer.acknowledged()?, attempt.command));
+    let acknowledged: Vec<_> = attempts.iter().filter_map(acknowledgement).collect();
+    let commands: HashSet<_> = acknowledged.iter().map(|(_, _, command)| *command).collect();
+    report.acknowledged = log.iter().filter(|event| commands.contains(&event.command_id)).count() as u64;
+    let acknowledged = rising(acknowledged);
+    for reader in readers {
+        check_reader(reader, log, &acknowledged, &mut report);
+    }
+    for attempt in attempts {
+        if let Answer::Failed { cause } | Answer::Unknown { cause } = &attempt.answer
+            && cause.contains(DEADLOCK)
+        {
+            report.violations.push(Violation::Deadlock { command: attempt.command });
+        }
+    }
+    report
+}
+
+/// The SQLSTATE of a transaction that was aborted to resolve a deadlock.
+const DEADLOCK: &str = "40P01";
 
 /// A command with all its attempts.
 struct CommandRecord<'a> {
@@ -241,7 +283,7 @@ fn check_command(command: Uuid, record: &CommandRecord, found: &[&LogEvent], rep
         violations.push(Violation::RetryDiffers { command, acknowledged });
     }
     let deadlocked = record.attempts.iter().any(|attempt| match &attempt.completed {
-        Some((_, Outcome::Fail { cause } | Outcome::Unknown { cause })) => cause.contains("40P01"),
+        Some((_, Outcome::Fail { cause } | Outcome::Unknown { cause })) => cause.contains(DEADLOCK),
         _ => false,
     });
     if deadlocked {
@@ -292,13 +334,15 @@ fn check_races(records: &BTreeMap<Uuid, CommandRecord>, log: &[LogEvent], report
 
 /// The time of each acknowledgement, in order, with the highest position acknowledged until then and its command.
 fn acknowledgements(records: &BTreeMap<Uuid, CommandRecord>) -> Vec<(u64, u64, Uuid)> {
-    let mut all: Vec<_> = records
-        .iter()
-        .filter_map(|(command, record)| {
-            let (_, last, _) = *record.acknowledged().first()?;
-            Some((record.acknowledged_us()?, last, *command))
-        })
-        .collect();
+    let all = records.iter().filter_map(|(command, record)| {
+        let (_, last, _) = *record.acknowledged().first()?;
+        Some((record.acknowledged_us()?, last, *command))
+    });
+    rising(all.collect())
+}
+
+/// Sorts acknowledgements by their times, and replaces each by the highest one until then.
+fn rising(mut all: Vec<(u64, u64, Uuid)>) -> Vec<(u64, u64, Uuid)> {
     all.sort_unstable();
     let mut max_position = (0, Uuid::nil());
     for (_, last, command) in &mut all {

@@ -31,6 +31,8 @@ pub(crate) enum Load {
     Guards,
     /// Each client has its own streams.
     Disjoint,
+    /// Decisions over one to five streams, which other clients send: see `deciders.rs`.
+    Decisions,
 }
 
 /// State that the clients of a run share: streams, and the last known version of each.

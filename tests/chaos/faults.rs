@@ -1,10 +1,11 @@
 //! The faults, each with a test.
 
 use crate::clients::Load;
+use crate::deciders::Met;
 use crate::history::{Outcome, StreamChange};
 use crate::proxy::Mode;
 use crate::rng::SeededRng;
-use crate::run::{Fixture, PROGRESS_TIMEOUT};
+use crate::run::{Fixture, Goal, PROGRESS_TIMEOUT};
 use crate::storage;
 use crate::worker::KillPoint;
 use rustix::process::Signal;
@@ -36,10 +37,27 @@ pub(crate) enum Fault {
     DataSyncFails,
     DiskFull,
     ClockSteps,
+    Decisions,
 }
 
+/// The faults that are injected while clients send decisions. The first one loses answers, and comes twice.
+const WHILE_DECIDING: [Fault; 8] = [
+    Fault::ProcessKilledAtStep,
+    Fault::ProcessKilled,
+    Fault::CutAfterSent,
+    Fault::BackendKilled,
+    Fault::ProcessKilledAtStep,
+    Fault::BackendKilledInAppend,
+    Fault::ServerStopped,
+    Fault::Delay,
+];
+/// The step of [`STEPS`] after a commit and before the answers: most processes are killed there, all but one in
+/// [`AT_ANY_STEP`].
+const AFTER_COMMIT: u64 = 4;
+const AT_ANY_STEP: u64 = 3;
+
 impl Fault {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::ProcessKilledAtStep,
         Self::ProcessKilled,
         Self::BackendKilled,
@@ -59,6 +77,7 @@ impl Fault {
         Self::DataSyncFails,
         Self::DiskFull,
         Self::ClockSteps,
+        Self::Decisions,
     ];
 
     /// Its name in the table of a long run.
@@ -83,6 +102,7 @@ impl Fault {
             Self::DataSyncFails => "fsync of tables fails",
             Self::DiskFull => "disk of WAL full",
             Self::ClockSteps => "clock of the server steps",
+            Self::Decisions => "decisions over several streams, several faults",
         }
     }
 
@@ -93,6 +113,7 @@ impl Fault {
             Self::Batches => Load::Batches,
             Self::CommitInversion => Load::Disjoint,
             Self::Guards => Load::Guards,
+            Self::Decisions => Load::Decisions,
             _ => Load::Mixed,
         }
     }
@@ -113,22 +134,27 @@ impl Fault {
         if self == Self::Races { 20 } else { 100 }
     }
 
-    /// Whether an injection may have no effect, so that it is repeated until an effect is observed.
-    pub(crate) fn needs_observation(self) -> bool {
-        matches!(
-            self,
+    /// When a run may end. An injection may have no effect, and is repeated until one is observed.
+    pub(crate) fn goal(self) -> Goal {
+        match self {
             Self::BackendKilled
-                | Self::Races
-                | Self::WalSyncFails
-                | Self::DataSyncFails
-                | Self::DiskFull
-                | Self::ClockSteps
-        )
+            | Self::Races
+            | Self::WalSyncFails
+            | Self::DataSyncFails
+            | Self::DiskFull
+            | Self::ClockSteps => Goal::Observed,
+            Self::Decisions => Goal::Met,
+            _ => Goal::Injected,
+        }
     }
 
     /// The lowest number of injections of a run.
     pub(crate) fn min_injections(self) -> u64 {
-        if self == Self::ProcessKilledAtStep { STEPS.len() as u64 } else { 1 }
+        match self {
+            Self::ProcessKilledAtStep => STEPS.len() as u64,
+            Self::Decisions => WHILE_DECIDING.len() as u64,
+            _ => 1,
+        }
     }
 
     /// Injects the fault once, and restores what does not recover by itself. Rounds count from 0.
@@ -151,6 +177,12 @@ impl Fault {
             Self::DataSyncFails => storage::fail_data_sync(fixture).await,
             Self::DiskFull => storage::fill_disk(fixture, rng).await,
             Self::ClockSteps => storage::step_clock(fixture, round, rng).await,
+            Self::Decisions => {
+                let fault = WHILE_DECIDING[usize::try_from(round).unwrap() % WHILE_DECIDING.len()];
+                let is_other = round > 0 && rng.one_in(AT_ANY_STEP);
+                let step = if is_other { rng.below(STEPS.len() as u64) } else { AFTER_COMMIT };
+                Box::pin(fault.inject(fixture, step, rng)).await;
+            }
         }
     }
 }
@@ -380,6 +412,7 @@ pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     batches_of_many_streams_never_deadlock,
     an_append_that_requires_an_absent_stream_fails_once_it_exists,
     events_cannot_be_changed_under_load,
+    decisions_are_serial_while_processes_are_killed_and_answers_are_lost,
 ];
 
 fn a_process_killed_at_any_step_loses_and_duplicates_nothing() {
@@ -443,4 +476,12 @@ fn events_cannot_be_changed_under_load() {
 
 fn an_append_that_requires_an_absent_stream_fails_once_it_exists() {
     crate::run_briefly(Fault::Guards);
+}
+
+/// Processes, backends and the server are killed, and connections are cut, while decisions over one to five streams are
+/// retried in other processes.
+fn decisions_are_serial_while_processes_are_killed_and_answers_are_lost() {
+    let summary = crate::run_briefly(Fault::Decisions);
+    assert_eq!(summary.met, Met::ALL.into(), "what depends on luck was not met");
+    assert_eq!(summary.report.decided_streams, (1..=5).collect(), "on how many streams decisions rested");
 }

@@ -10,6 +10,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::time::Instant;
+use streams::RecordedEvent;
+use testkit::decisions::{Answer, Attempt, Decision};
 use uuid::Uuid;
 
 /// A command that is appended as a whole or not at all. Every attempt of a command sends the same request.
@@ -50,21 +52,28 @@ pub(crate) enum Outcome {
     Unknown { cause: String },
 }
 
+/// A decision over several streams, as a client sends it. Attempts of one command may ask for different decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DecisionRequest {
+    pub(crate) command: Uuid,
+    pub(crate) decision: Decision,
+}
+
 /// One attempt of one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Operation {
+pub(crate) struct Operation<C = Command, O = Outcome> {
     pub(crate) client: u32,
-    pub(crate) command: Command,
+    pub(crate) command: C,
     pub(crate) invoked_us: u64,
     /// When it completed, and its outcome; `None` if there was no response.
-    pub(crate) completed: Option<(u64, Outcome)>,
+    pub(crate) completed: Option<(u64, O)>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
-enum Line {
-    Invoke { client: u32, number: u64, at_us: u64, command: Command },
-    Complete { client: u32, number: u64, at_us: u64, outcome: Outcome },
+enum Line<C, O> {
+    Invoke { client: u32, number: u64, at_us: u64, command: C },
+    Complete { client: u32, number: u64, at_us: u64, outcome: O },
 }
 
 /// Writes the history of a client.
@@ -81,31 +90,31 @@ impl Recorder {
     }
 
     /// Records a request before it is sent. Returns its number, for [`Recorder::complete`].
-    pub(crate) fn invoke(&mut self, command: &Command) -> u64 {
+    pub(crate) fn invoke(&mut self, command: &impl Serialize) -> u64 {
         self.number += 1;
         let (client, number, at_us) = (self.client, self.number, micros(self.start));
-        write_line(&mut self.file, &Line::Invoke { client, number, at_us, command: command.clone() });
+        write_line(&mut self.file, &Line::<_, ()>::Invoke { client, number, at_us, command });
         number
     }
 
     /// Records the outcome of a request.
-    pub(crate) fn complete(&mut self, number: u64, outcome: &Outcome) {
+    pub(crate) fn complete(&mut self, number: u64, outcome: &impl Serialize) {
         let (client, at_us) = (self.client, micros(self.start));
-        write_line(&mut self.file, &Line::Complete { client, number, at_us, outcome: outcome.clone() });
+        write_line(&mut self.file, &Line::<(), _>::Complete { client, number, at_us, outcome });
     }
 }
 
 /// The operations of one or more clients.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct History {
-    pub(crate) operations: Vec<Operation>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct History<C = Command, O = Outcome> {
+    pub(crate) operations: Vec<Operation<C, O>>,
 }
 
-impl History {
+impl<C: DeserializeOwned, O: DeserializeOwned> History<C, O> {
     pub(crate) fn read(path: &Path) -> Self {
-        let mut operations: Vec<Operation> = Vec::new();
+        let mut operations = Vec::new();
         let mut open = HashMap::new();
-        for line in read_lines::<Line>(path) {
+        for line in read_lines::<Line<C, O>>(path) {
             match line {
                 Line::Invoke { client, number, at_us, command } => {
                     open.insert((client, number), operations.len());
@@ -121,6 +130,15 @@ impl History {
     }
 }
 
+impl Operation<DecisionRequest, Answer> {
+    pub(crate) fn into_attempt(self) -> Attempt {
+        let DecisionRequest { command, decision } = self.command;
+        let unanswered = || (u64::MAX, Answer::Unknown { cause: "no answer".to_owned() });
+        let (completed_us, answer) = self.completed.unwrap_or_else(unanswered);
+        Attempt { command, decision, invoked_us: self.invoked_us, completed_us, answer }
+    }
+}
+
 /// An event of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEvent {
@@ -129,6 +147,18 @@ pub(crate) struct LogEvent {
     pub(crate) version: u64,
     pub(crate) event_id: Uuid,
     pub(crate) command_id: Uuid,
+}
+
+impl From<&RecordedEvent> for LogEvent {
+    fn from(event: &RecordedEvent) -> Self {
+        Self {
+            position: event.position.get(),
+            stream: event.stream.id,
+            version: event.version.get(),
+            event_id: event.event_id,
+            command_id: event.metadata().unwrap().command_id,
+        }
+    }
 }
 
 /// One page that a reader received.
@@ -179,8 +209,8 @@ impl ReaderHistory {
     }
 }
 
-/// Writes the log that the checker compared with the histories.
-pub(crate) fn write_log(path: &Path, log: &[LogEvent]) {
+/// Writes the events of the log that the checker compared with the histories.
+pub(crate) fn write_log(path: &Path, log: &[impl Serialize]) {
     let mut file = File::create(path).unwrap();
     log.iter().for_each(|event| write_line(&mut file, event));
 }

@@ -8,11 +8,13 @@
 
 mod checker;
 mod clients;
+mod deciders;
 mod faults;
 mod history;
 mod matrix;
 mod naive;
 mod planted;
+mod planted_decisions;
 mod proxy;
 mod readers;
 mod restore;
@@ -23,7 +25,7 @@ mod turns;
 mod worker;
 
 use faults::Fault;
-use run::RunSummary;
+use run::{RunConfig, RunSummary};
 use std::sync::LazyLock;
 use std::time::Duration;
 use testkit::cluster;
@@ -46,7 +48,7 @@ fn runtime() -> Runtime {
 /// Injects a fault for a short time, and asserts that no guarantee is violated.
 pub(crate) fn run_briefly(fault: Fault) -> RunSummary {
     let seed = *SEED;
-    let summary = runtime().block_on(run::run(fault, SHORT_RUN, seed));
+    let summary = runtime().block_on(run::run(&RunConfig::of(fault, SHORT_RUN), seed));
     let report = &summary.report;
     assert!(report.violations.is_empty(), "seed {seed}: {}", matrix::first(&report.violations));
     assert_eq!(summary.time_reversals, 0, "seed {seed}: recorded_at decreased while positions increased");
@@ -56,8 +58,7 @@ pub(crate) fn run_briefly(fault: Fault) -> RunSummary {
 
 fn main() {
     if let Ok(argument) = std::env::var(worker::WORKER) {
-        let (connections, url) = argument.split_once(' ').unwrap();
-        return runtime().block_on(worker::serve(connections.parse().unwrap(), url.to_owned()));
+        return runtime().block_on(worker::serve(argument));
     }
     if let Ok(argument) = std::env::var(turns::WORKER) {
         return runtime().block_on(turns::work(argument));
@@ -70,6 +71,7 @@ fn main() {
     eprintln!("chaos: seed {}", *SEED);
     let lists = [
         planted::TRIALS,
+        planted_decisions::TRIALS,
         proxy::TRIALS,
         naive::TRIALS,
         faults::TRIALS,

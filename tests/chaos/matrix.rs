@@ -3,7 +3,7 @@
 use crate::checker::Violation;
 use crate::faults::Fault;
 use crate::naive::BrokenSystem;
-use crate::run::{self, RunSummary};
+use crate::run::{self, RunConfig, RunSummary};
 use crate::runtime;
 use comfy_table::Table;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub(crate) fn run(duration: Duration, seed: u64) -> bool {
         let (fault, seed) = (Fault::ALL[index], seed.wrapping_add(number as u64));
         let row = rows.entry(index).or_default();
         // On a runtime of its own, so that no task of it remains.
-        let result = std::thread::spawn(move || runtime().block_on(run::run(fault, turn, seed))).join();
+        let result = std::thread::spawn(move || runtime().block_on(run::run(&RunConfig::of(fault, turn), seed))).join();
         match result {
             Ok(summary) => {
                 if !summary.report.violations.is_empty() {
@@ -81,7 +81,8 @@ fn find_planted_bugs(seed: u64) -> bool {
         let verdict = if is_found { "yes" } else { "NO" }.to_owned();
         table.add_row(std::iter::once(system.name().to_owned()).chain(cells).chain([verdict]));
     }
-    let (histories, all) = crate::planted::count_found();
+    let (histories, decisions) = (crate::planted::count_found(), crate::planted_decisions::count_found());
+    let (histories, all) = (histories.0 + decisions.0, histories.1 + decisions.1);
     println!("{table}");
     println!("planted bugs found: {found} of {} systems, {histories} of {all} histories", BrokenSystem::ALL.len());
     found == BrokenSystem::ALL.len() && histories == all

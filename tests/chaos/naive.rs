@@ -1,16 +1,19 @@
 //! Controls of the checker: whole systems with a planted bug, on a real PostgreSQL. It must find each of the bugs.
 
-use crate::checker::{Report, check};
+use crate::checker::{Report, Violation, check};
+use crate::clients::Load;
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, Page, PageRecorder, ReaderHistory, Recorder};
 use crate::rng::SeededRng;
-use crate::run::{self, Goal};
+use crate::run::{self, RunConfig};
 use crate::storage::{CONTROL_RUNS, EARLY_ACKNOWLEDGEMENT, NO_FLUSH};
+use crate::worker::Executor;
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use testkit::cluster::{Cluster, ClusterConfig};
+use testkit::decisions;
 use uuid::Uuid;
 
 /// A system with a planted bug.
@@ -24,11 +27,24 @@ pub(crate) enum BrokenSystem {
     AcknowledgedBeforeCommit,
     /// Apex's log, on a server that acknowledges a commit before it is on disk.
     NoFlush,
+    /// Apex's log and executor, and the versions of streams that a decision only reads are not compared.
+    UncomparedReads,
+    /// They are compared, but not again once the head is locked.
+    UncomparedUnderLock,
+    /// An executor that acknowledges a decision that was undone.
+    AcknowledgesUndone,
 }
 
 impl BrokenSystem {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::PlainSequence, Self::NoCommandIds, Self::AcknowledgedBeforeCommit, Self::NoFlush];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::PlainSequence,
+        Self::NoCommandIds,
+        Self::AcknowledgedBeforeCommit,
+        Self::NoFlush,
+        Self::UncomparedReads,
+        Self::UncomparedUnderLock,
+        Self::AcknowledgesUndone,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -36,6 +52,9 @@ impl BrokenSystem {
             Self::NoCommandIds => "retries without a command id",
             Self::AcknowledgedBeforeCommit => "acknowledgement before the commit",
             Self::NoFlush => "the log without a flush at commit",
+            Self::UncomparedReads => "versions of read streams are not compared",
+            Self::UncomparedUnderLock => "versions of read streams are not compared under the lock",
+            Self::AcknowledgesUndone => "undone decisions are acknowledged",
         }
     }
 
@@ -60,10 +79,13 @@ impl BrokenSystem {
             Self::NoFlush => {
                 // Commits that are younger than the WAL writer's delay are not on disk.
                 let (settings, bug) = (&[NO_FLUSH, "wal_writer_delay=10s"], Some(EARLY_ACKNOWLEDGEMENT));
-                let config = ClusterConfig { settings, bug, ..ClusterConfig::default() };
+                let cluster = ClusterConfig { settings, bug, ..ClusterConfig::default() };
                 let duration = Duration::from_secs(1);
-                run::run_on(config, Fault::ServerStopped, Goal::Injected, duration, seed).await.report
+                run::run(&RunConfig { cluster, ..RunConfig::of(Fault::ServerStopped, duration) }, seed).await.report
             }
+            Self::UncomparedReads => decide(Some(UNCOMPARED_READS), Executor::Correct, seed).await,
+            Self::UncomparedUnderLock => decide(Some(UNCOMPARED_UNDER_LOCK), Executor::Correct, seed).await,
+            Self::AcknowledgesUndone => decide(None, Executor::AcknowledgesUndone, seed).await,
         }
     }
 
@@ -73,9 +95,52 @@ impl BrokenSystem {
             Self::PlainSequence => report.skipped > 0,
             Self::NoCommandIds => report.duplicated > 0,
             Self::AcknowledgedBeforeCommit | Self::NoFlush => report.lost > 0,
+            Self::UncomparedReads | Self::UncomparedUnderLock => {
+                has_violation(report, |v| matches!(v, decisions::Violation::NotJustified { .. }))
+            }
+            Self::AcknowledgesUndone => has_violation(report, |v| matches!(v, decisions::Violation::Lost { .. })),
         }
     }
 }
+
+fn has_violation(report: &Report, is: fn(&decisions::Violation) -> bool) -> bool {
+    report.violations.iter().any(|violation| matches!(violation, Violation::Decision(decision) if is(decision)))
+}
+
+/// Clients that send decisions, without a fault that ends anything.
+async fn decide(bug: Option<&'static str>, executor: Executor, seed: u64) -> Report {
+    let cluster = ClusterConfig { bug, ..ClusterConfig::default() };
+    let duration = Duration::from_secs(2);
+    let config = RunConfig { cluster, executor, load: Load::Decisions, ..RunConfig::of(Fault::Delay, duration) };
+    run::run(&config, seed).await.report
+}
+
+/// Makes `apex.append` not compare the versions of streams that a batch does not change.
+const UNCOMPARED_READS: &str = "do $plant$
+    declare
+        definition text := pg_get_functiondef('apex.append'::regproc);
+        compared constant text := 's_expected[s] >= 0 and ';
+        compared_again constant text := 'if 0 = any (k_events) and exists (';
+    begin
+        if strpos(definition, compared) = 0 or strpos(definition, compared_again) = 0 then
+            raise exception 'apex.append does not compare versions as the planted bug assumes';
+        end if;
+        definition := replace(definition, compared, 'k_changed[s_key[s]] and s_expected[s] >= 0 and ');
+        execute replace(definition, compared_again, 'if false and exists (');
+    end
+    $plant$";
+/// Makes `apex.append` compare those versions only before it locks the head.
+const UNCOMPARED_UNDER_LOCK: &str = "do $plant$
+    declare
+        definition text := pg_get_functiondef('apex.append'::regproc);
+        compared_again constant text := 'if 0 = any (k_events) and exists (';
+    begin
+        if strpos(definition, compared_again) = 0 then
+            raise exception 'apex.append does not contain %', compared_again;
+        end if;
+        execute replace(definition, compared_again, 'if false and exists (');
+    end
+    $plant$";
 
 /// A cluster with a table in place of a log.
 struct Naive {
@@ -236,6 +301,9 @@ pub(crate) const TRIALS: testkit::Trials = testkit::trials![
     a_retry_without_a_command_id_is_detected,
     an_acknowledgement_before_the_commit_is_detected,
     a_log_without_flush_at_commit_is_detected,
+    planted_reads_whose_versions_are_not_compared_are_detected,
+    planted_reads_that_are_not_compared_under_the_lock_are_detected,
+    planted_acknowledgements_of_undone_decisions_are_detected,
 ];
 
 fn assert_found(system: BrokenSystem) {
@@ -257,4 +325,16 @@ fn an_acknowledgement_before_the_commit_is_detected() {
 
 fn a_log_without_flush_at_commit_is_detected() {
     assert_found(BrokenSystem::NoFlush);
+}
+
+fn planted_reads_whose_versions_are_not_compared_are_detected() {
+    assert_found(BrokenSystem::UncomparedReads);
+}
+
+fn planted_reads_that_are_not_compared_under_the_lock_are_detected() {
+    assert_found(BrokenSystem::UncomparedUnderLock);
+}
+
+fn planted_acknowledgements_of_undone_decisions_are_detected() {
+    assert_found(BrokenSystem::AcknowledgesUndone);
 }

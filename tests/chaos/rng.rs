@@ -3,6 +3,7 @@
 use crate::history::{Command, StreamChange};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use testkit::decisions::Decision;
 use uuid::Uuid;
 
 pub(crate) struct SeededRng(StdRng);
@@ -46,6 +47,15 @@ impl SeededRng {
 
     pub(crate) fn command(&mut self, changes: Vec<StreamChange>) -> Command {
         Command { id: self.id(), changes }
+    }
+
+    pub(crate) fn decision(&mut self) -> Decision {
+        Decision::random(&mut self.0)
+    }
+
+    /// A decision for a retry of a command, as [`Decision::with_other_set`].
+    pub(crate) fn other_decision(&mut self, decision: &Decision) -> Decision {
+        decision.with_other_set(&mut self.0)
     }
 
     pub(crate) fn command_on_new_stream(&mut self) -> Command {

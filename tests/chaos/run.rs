@@ -1,22 +1,25 @@
 //! One run: a cluster, processes with a log, clients and readers in the test process, and a fault that is injected.
 
-use crate::checker::{Report, check};
-use crate::clients::Clients;
+use crate::checker::{Report, check, check_decisions};
+use crate::clients::{Clients, Load};
+use crate::deciders::{Deciders, Met};
 use crate::faults::Fault;
 use crate::history::{Command, History, LogEvent, Outcome, ReaderHistory, Recorder, write_log};
 use crate::proxy::{Mode, Proxy};
 use crate::readers::Readers;
 use crate::rng::SeededRng;
 use crate::storage;
-use crate::worker::LogProcess;
+use crate::worker::{Executor, LogProcess};
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use streams::{Log, LogConfig, Position, ReadFilter};
+use streams::{Log, LogConfig, Position, ReadFilter, RecordedEvent};
 use testkit::TIMEOUT;
 use testkit::cluster::{Cluster, ClusterConfig};
+use testkit::decisions::{Attempt, Entry};
 use tokio::sync::Mutex;
 
 /// Within this time, appends and readers must progress despite an idle transaction or a stopped appender. It is no
@@ -40,6 +43,30 @@ pub(crate) struct Fixture {
     pub(crate) observations: AtomicU64,
 }
 
+/// What a run does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RunConfig {
+    pub(crate) cluster: ClusterConfig,
+    pub(crate) executor: Executor,
+    pub(crate) fault: Fault,
+    pub(crate) load: Load,
+    pub(crate) goal: Goal,
+    /// How long the fault is injected at least.
+    pub(crate) duration: Duration,
+}
+
+impl RunConfig {
+    /// A run without a planted bug.
+    pub(crate) fn of(fault: Fault, duration: Duration) -> Self {
+        let (cluster, load, goal) = (fault.config(), fault.load(), fault.goal());
+        Self { cluster, executor: Executor::Correct, fault, load, goal, duration }
+    }
+
+    fn has_planted_bug(&self) -> bool {
+        self.cluster != self.fault.config() || self.executor != Executor::Correct
+    }
+}
+
 /// The condition under which a run may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -47,6 +74,8 @@ pub(crate) enum Goal {
     Injected,
     /// The fault had its effect at least once.
     Observed,
+    /// The clients have met everything that depends on luck.
+    Met,
     /// An event has an earlier time than the one before it, as a planted bug causes.
     TimeReversed,
 }
@@ -55,10 +84,11 @@ pub(crate) enum Goal {
 const GOAL_TIMEOUT: Duration = Duration::from_secs(90);
 
 impl Goal {
-    async fn is_reached(self, fixture: &Fixture) -> bool {
+    async fn is_reached(self, fixture: &Fixture, clients: &LoadClients) -> bool {
         match self {
             Self::Injected => true,
             Self::Observed => fixture.observations.load(Ordering::SeqCst) > 0,
+            Self::Met => clients.met().len() == Met::ALL.len(),
             Self::TimeReversed => {
                 let mut owner = fixture.cluster.owner().await;
                 storage::count_time_reversals(&mut owner).await > 0
@@ -76,37 +106,67 @@ pub(crate) struct RunSummary {
     pub(crate) observations: u64,
     /// The number of events with an earlier time than the event before.
     pub(crate) time_reversals: u64,
+    /// What clients of decisions have met.
+    pub(crate) met: BTreeSet<Met>,
     pub(crate) report: Report,
 }
 
-/// Injects a fault for some time, restores everything, and compares all histories with the log.
+/// The clients of a run.
+enum LoadClients {
+    Commands(Clients),
+    Decisions(Deciders),
+}
+
+/// What the clients of a run recorded.
+enum Recorded {
+    Commands(Vec<History>),
+    Decisions(Vec<Attempt>),
+}
+
+impl LoadClients {
+    fn start(fixture: &Arc<Fixture>, load: Load, start: Instant, seed: u64) -> Self {
+        match load {
+            Load::Decisions => Self::Decisions(Deciders::start(fixture, start, seed)),
+            _ => Self::Commands(Clients::start(fixture, load, start, seed)),
+        }
+    }
+
+    fn met(&self) -> BTreeSet<Met> {
+        match self {
+            Self::Commands(_) => BTreeSet::new(),
+            Self::Decisions(deciders) => deciders.met(),
+        }
+    }
+
+    async fn finish(self, fixture: &Fixture) -> Recorded {
+        match self {
+            Self::Commands(clients) => {
+                let mut histories = clients.finish().await;
+                histories.push(History::read(&fixture.cluster.file("probe.ndjson")));
+                Recorded::Commands(histories)
+            }
+            Self::Decisions(deciders) => Recorded::Decisions(deciders.finish().await),
+        }
+    }
+}
+
+/// Injects a fault for some time and until the goal is reached, which may take several injections, restores everything, and
+/// compares all histories with the log.
 ///
 /// # Panics
 /// If an outcome stays unknown, a reader stops, or a process exits by itself. Violated guarantees are in the report.
-pub(crate) async fn run(fault: Fault, duration: Duration, seed: u64) -> RunSummary {
-    let goal = if fault.needs_observation() { Goal::Observed } else { Goal::Injected };
-    run_on(fault.config(), fault, goal, duration, seed).await
-}
-
-/// Like [`run`], with another configuration of the cluster, and until a goal is reached, which may take several
-/// injections.
-pub(crate) async fn run_on(
-    config: ClusterConfig,
-    fault: Fault,
-    goal: Goal,
-    duration: Duration,
-    seed: u64,
-) -> RunSummary {
+pub(crate) async fn run(config: &RunConfig, seed: u64) -> RunSummary {
+    let RunConfig { fault, load, goal, duration, .. } = *config;
     let start = Instant::now();
     let fixture = Arc::new(Fixture::open(start, config).await);
     fixture.readers.start(&fixture.cluster, start, seed).await;
-    let clients = Clients::start(&fixture, fault.load(), start, seed);
+    let clients = LoadClients::start(&fixture, load, start, seed);
     let mut rng = SeededRng::new(seed, "faults");
     let mut injected = 0;
     let started = Instant::now();
     while injected < fault.min_injections()
         || started.elapsed() < duration
-        || (started.elapsed() < GOAL_TIMEOUT && !goal.is_reached(&fixture).await)
+        || (started.elapsed() < GOAL_TIMEOUT && !goal.is_reached(&fixture, &clients).await)
     {
         let position = fixture.readers.max_position() + rng.below(fault.max_growth());
         assert!(fixture.readers.any_reaches(position, TIMEOUT).await, "the log does not grow");
@@ -114,30 +174,35 @@ pub(crate) async fn run_on(
         injected += 1;
     }
     fixture.restore();
-    let mut histories = clients.finish().await;
-    histories.push(History::read(&fixture.cluster.file("probe.ndjson")));
-    let log = fixture.whole_log().await;
-    let head = log.last().map_or(0, |event| event.position);
-    let readers = fixture.readers.finish(head).await;
-    let report = check(&histories, &log, &readers);
+    let met = clients.met();
+    let recorded = clients.finish(&fixture).await;
+    let events = fixture.whole_log().await;
+    let log: Vec<_> = events.iter().map(LogEvent::from).collect();
+    let entries: Vec<_> = events.iter().filter_map(Entry::of).collect();
+    let readers = fixture.readers.finish(log.last().map_or(0, |event| event.position)).await;
+    let report = match &recorded {
+        Recorded::Commands(histories) => check(histories, &log, &readers),
+        Recorded::Decisions(attempts) => check_decisions(attempts, &entries, &log, &readers),
+    };
     // A planted bug violates guarantees on purpose, so outcomes may stay unknown.
-    if config == fault.config() {
+    if !config.has_planted_bug() {
         if !report.violations.is_empty() {
-            fixture.save_histories(&log, seed);
+            fixture.save_histories(&log, &entries, seed);
         }
         assert_eq!(report.unresolved, 0, "an outcome stayed unknown");
     }
     let time_reversals = storage::count_time_reversals(&mut fixture.cluster.owner().await).await;
-    RunSummary { injected, observations: fixture.observations.load(Ordering::SeqCst), time_reversals, report }
+    let observations = fixture.observations.load(Ordering::SeqCst);
+    RunSummary { injected, observations, time_reversals, met, report }
 }
 
 impl Fixture {
-    async fn open(start: Instant, config: ClusterConfig) -> Self {
-        let cluster = Cluster::start(config).await;
+    async fn open(start: Instant, config: &RunConfig) -> Self {
+        let cluster = Cluster::start(config.cluster).await;
         let (mut processes, mut proxies) = (Vec::new(), Vec::new());
         for connections in CONNECTIONS {
             let proxy = Proxy::start(cluster.port()).await;
-            processes.push(LogProcess::start(connections, cluster.url_through(proxy.port())));
+            processes.push(LogProcess::start(connections, config.executor, cluster.url_through(proxy.port())));
             proxies.push(proxy);
         }
         let probe = Mutex::new(Recorder::create(&cluster.file("probe.ndjson"), PROBE, start));
@@ -145,10 +210,11 @@ impl Fixture {
     }
 
     /// Saves the histories of a run that violated a guarantee, for debugging.
-    fn save_histories(&self, log: &[LogEvent], seed: u64) {
+    fn save_histories(&self, log: &[LogEvent], decisions: &[Entry], seed: u64) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
         std::fs::create_dir_all(&folder).unwrap();
         write_log(&folder.join("log.ndjson"), log);
+        write_log(&folder.join("decisions.ndjson"), decisions);
         for entry in std::fs::read_dir(self.cluster.file(".")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "ndjson") {
@@ -194,37 +260,22 @@ impl Fixture {
     }
 
     /// Reads all events of the log, and asserts that their content is intact.
-    async fn whole_log(&self) -> Vec<LogEvent> {
+    async fn whole_log(&self) -> Vec<RecordedEvent> {
         let pool = self.cluster.application().await;
         let log = Log::open(pool, LogConfig::default()).await.unwrap();
-        let mut events: Vec<LogEvent> = Vec::new();
+        let (mut events, mut after) = (Vec::new(), Position::ZERO);
         loop {
-            let after = Position::from(events.last().map_or(0, |event| event.position));
             let page = log.read_after(after, &ReadFilter::default(), 10_000).await.unwrap();
-            if page.is_empty() {
-                break;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            for event in &page {
+                let position = event.position;
+                assert!(event.content_is_intact(), "the content at position {position} does not match its hash");
             }
-            for event in page {
-                assert!(
-                    event.content_is_intact(),
-                    "the content at position {} does not match its hash",
-                    event.position
-                );
-                events.push(LogEvent {
-                    position: event.position.get(),
-                    stream: event.stream.id,
-                    version: event.version.get(),
-                    event_id: event.event_id,
-                    command_id: event.metadata().unwrap().command_id,
-                });
-            }
+            events.extend(page);
         }
         let head = log.head().await.unwrap();
-        assert_eq!(
-            head.get(),
-            events.last().map_or(0, |event| event.position),
-            "the head is not the position of the last event"
-        );
+        assert_eq!(head, after, "the head is not the position of the last event");
         events
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::faults::Fault;
 use crate::rng::SeededRng;
-use crate::run::{Fixture, Goal, run_on};
+use crate::run::{self, Fixture, Goal, RunConfig};
 use crate::{SEED, SHORT_RUN, run_briefly, runtime};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
@@ -192,9 +192,10 @@ fn recorded_at_does_not_decrease_when_the_clock_steps_back() {
 }
 
 /// The controls: a server that acknowledges too early loses events when its storage fails.
-fn assert_early_acknowledgement_loses_events(fault: Fault, config: ClusterConfig) {
+fn assert_early_acknowledgement_loses_events(fault: Fault, cluster: ClusterConfig) {
     // Nothing is lost if the fault follows directly after a flush for another reason.
-    let run = |again| runtime().block_on(run_on(config, fault, Goal::Observed, SHORT_RUN, SEED.wrapping_add(again)));
+    let config = RunConfig { cluster, ..RunConfig::of(fault, SHORT_RUN) };
+    let run = |again| runtime().block_on(run::run(&config, SEED.wrapping_add(again)));
     assert!((0..CONTROL_RUNS).any(|again| run(again).report.lost > 0), "seed {}: nothing was lost", *SEED);
 }
 
@@ -213,7 +214,8 @@ fn planted_early_acknowledgements_are_lost_when_the_disk_is_full() {
 
 /// The control: appends that use the raw clock make time decrease, which is detected.
 fn planted_use_of_the_raw_clock_makes_recorded_at_decrease() {
-    let config = ClusterConfig { bug: Some(RAW_CLOCK), ..Fault::ClockSteps.config() };
-    let summary = runtime().block_on(run_on(config, Fault::ClockSteps, Goal::TimeReversed, SHORT_RUN, *SEED));
+    let cluster = ClusterConfig { bug: Some(RAW_CLOCK), ..Fault::ClockSteps.config() };
+    let config = RunConfig { cluster, goal: Goal::TimeReversed, ..RunConfig::of(Fault::ClockSteps, SHORT_RUN) };
+    let summary = runtime().block_on(run::run(&config, *SEED));
     assert!(summary.time_reversals > 0, "seed {}: recorded_at did not decrease", *SEED);
 }

@@ -1,11 +1,12 @@
-//! A process with a log, and the handle by which the test starts, kills and restarts it.
+//! A process with a log and an executor of commands, and the handle by which the test starts, kills and restarts it.
 //!
 //! The test communicates with it over its standard input and output. Clients, histories and the checker stay in the test
 //! process, where no fault affects them.
 
-use crate::history::{Command, Outcome};
-use domain::TenantId;
+use crate::history::{Command, DecisionRequest, Outcome};
+use commands::{Commands, CommandsConfig};
 use rustix::process::Signal;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -17,18 +18,24 @@ use std::time::{Duration, Instant};
 use streams::{
     Append, AppendError, Appended, DatabaseError, Expected, Log, LogConfig, Metadata, NewEvent, StreamAppend, Version,
 };
-use testkit::TIMEOUT;
-use testkit::send_signal;
+use testkit::decisions::{self, Answer};
+use testkit::{TIMEOUT, send_signal, tenant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-/// Makes this binary run as such a process: the number of the appender's connections, a space, and the database URL.
+/// Makes this binary run as such a process: the number of the appender's connections, the kind of executor, and the
+/// database URL, separated by spaces.
 pub(crate) const WORKER: &str = "APEX_TEST_CHAOS_WORKER";
 
 /// How long a client waits for a response before the outcome counts as unknown.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The connections of a process for reading.
+const CONNECTIONS: u32 = 4;
+/// Fewer than those, as the executor requires.
+const MAX_READS: usize = 3;
 
 /// A step of the appender at which a process kills itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,26 +50,58 @@ pub(crate) struct KillPoint {
     pub(crate) waits: bool,
 }
 
+/// How a process executes decisions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Executor {
+    #[default]
+    Correct,
+    /// The planted bug: it acknowledges decisions that were undone because another command was faster.
+    AcknowledgesUndone,
+}
+
+impl Executor {
+    const ACKNOWLEDGES_UNDONE: &str = "acknowledges-undone";
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Correct => "correct",
+            Self::AcknowledgesUndone => Self::ACKNOWLEDGES_UNDONE,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum Request {
     Append { id: u64, command: Command },
+    Decide { id: u64, request: DecisionRequest },
     KillAt(KillPoint),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Response {
+struct Response<O> {
     id: u64,
-    outcome: Outcome,
+    outcome: O,
 }
 
 // --- inside the process ---
 
+/// How long an executor with the planted bug tries before it acknowledges: about one attempt.
+const ONE_ATTEMPT: Duration = Duration::from_millis(10);
+
 /// Serves requests until standard input ends.
-pub(crate) async fn serve(connections: usize, url: String) {
+pub(crate) async fn serve(argument: String) {
+    let mut words = argument.splitn(3, ' ');
+    let [connections, executor, url] = [(); 3].map(|()| words.next().unwrap().to_owned());
     let mut config = LogConfig::default();
-    config.appender.connections = connections;
+    config.appender.connections = connections.parse().unwrap();
     let log = open(url, config).await;
+    let acknowledges_undone = executor == Executor::ACKNOWLEDGES_UNDONE;
+    let mut config = CommandsConfig { max_reads: MAX_READS, ..CommandsConfig::default() };
+    if acknowledges_undone {
+        config.deadline = ONE_ATTEMPT;
+    }
+    let commands = Commands::new(log.clone(), config);
     let (sender, mut requests) = mpsc::channel(1024);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
@@ -74,12 +113,13 @@ pub(crate) async fn serve(connections: usize, url: String) {
         match request {
             Request::Append { id, command } => {
                 let log = log.clone();
+                tokio::spawn(async move { respond(id, outcome(log.append(append(&command)).await)) });
+            }
+            Request::Decide { id, request } => {
+                let commands = commands.clone();
                 tokio::spawn(async move {
-                    let outcome = outcome(log.append(append(&command)).await);
-                    let mut line = serde_json::to_string(&Response { id, outcome }).unwrap();
-                    line.push('\n');
-                    let mut stdout = std::io::stdout().lock();
-                    stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).unwrap();
+                    let answer = decide(&commands, &request).await;
+                    respond(id, if acknowledges_undone { acknowledged(&commands, answer).await } else { answer });
                 });
             }
             Request::KillAt(point) => kill_self_at(point),
@@ -87,11 +127,31 @@ pub(crate) async fn serve(connections: usize, url: String) {
     }
 }
 
+fn respond(id: u64, outcome: impl Serialize) {
+    let mut line = serde_json::to_string(&Response { id, outcome }).unwrap();
+    line.push('\n');
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).unwrap();
+}
+
+async fn decide(commands: &Commands, request: &DecisionRequest) -> Answer {
+    let context = testkit::context(tenant(), "chaos", request.command);
+    Answer::of(decisions::execute(commands, &context, &request.decision).await)
+}
+
+/// The planted bug: a decision that was not written is acknowledged at the last position of the log.
+async fn acknowledged(commands: &Commands, answer: Answer) -> Answer {
+    match (answer, commands.log().head().await) {
+        (Answer::Failed { .. }, Ok(head)) => Answer::Done { position: head.get() },
+        (answer, _) => answer,
+    }
+}
+
 /// Opens the log. Waits if the database is down.
 async fn open(url: String, config: LogConfig) -> Log {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let pool = apex::database::connect(&url.clone().into(), 4).await;
+        let pool = apex::database::connect(&url.clone().into(), CONNECTIONS).await;
         let error = match pool {
             Ok(pool) => match Log::open(pool, config.clone()).await {
                 Ok(log) => return log,
@@ -120,10 +180,6 @@ pub(crate) fn append(command: &Command) -> Append {
         events: change.events.iter().map(new_event).collect(),
     });
     Append { tenant: tenant(), metadata, request: None, streams: streams.collect(), may_change_others: false }
-}
-
-fn tenant() -> TenantId {
-    "default".parse().unwrap()
 }
 
 /// A new event. The size of its payload, up to 4 KiB, is derived from the id.
@@ -179,7 +235,7 @@ fn kill_self_at(point: KillPoint) {
 
 // --- in the test ---
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Outcome>>>>;
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<serde_json::Value>>>>;
 
 /// A process with a log, which can be started again after it was killed.
 pub(crate) struct LogProcess {
@@ -198,8 +254,8 @@ struct Running {
 
 impl LogProcess {
     /// Starts the process. Must be called on a Tokio runtime.
-    pub(crate) fn start(connections: usize, url: String) -> Self {
-        let argument = format!("{connections} {url}");
+    pub(crate) fn start(connections: usize, executor: Executor, url: String) -> Self {
+        let argument = format!("{connections} {} {url}", executor.name());
         let running = Mutex::new(Running::spawn(&argument));
         Self { argument, running, next_id: AtomicU64::new(1) }
     }
@@ -242,21 +298,30 @@ impl LogProcess {
 
     /// Sends one attempt of a command and waits for its outcome.
     pub(crate) async fn append(&self, command: &Command) -> Outcome {
-        let unknown = |cause: &str| Outcome::Unknown { cause: cause.to_owned() };
+        let request = |id| Request::Append { id, command: command.clone() };
+        self.request(request).await.unwrap_or_else(|cause| Outcome::Unknown { cause })
+    }
+
+    /// Sends one attempt of a decision and waits for its answer.
+    pub(crate) async fn decide(&self, request: &DecisionRequest) -> Answer {
+        let request = |id| Request::Decide { id, request: request.clone() };
+        self.request(request).await.unwrap_or_else(|cause| Answer::Unknown { cause })
+    }
+
+    /// Sends a request and waits for its outcome, or says why there is none.
+    async fn request<O: DeserializeOwned>(&self, request: impl FnOnce(u64) -> Request) -> Result<O, String> {
         let id = self.next_id.fetch_add(1, Ordering::SeqCst);
         let (sender, response) = oneshot::channel();
         let pending = {
             let running = self.running.lock().unwrap();
             running.pending.lock().unwrap().insert(id, sender);
-            running.send(&Request::Append { id, command: command.clone() });
+            running.send(&request(id));
             running.pending.clone()
         };
         let outcome = tokio::time::timeout(RESPONSE_TIMEOUT, response).await;
         pending.lock().unwrap().remove(&id);
-        outcome.map_or_else(
-            |_| unknown("no response in time"),
-            |outcome| outcome.unwrap_or_else(|_| unknown("the process exited")),
-        )
+        let outcome = outcome.map_err(|_| "no response in time")?.map_err(|_| "the process exited")?;
+        Ok(serde_json::from_value(outcome).unwrap())
     }
 }
 
@@ -297,7 +362,7 @@ async fn read_responses(stdout: ChildStdout, pending: Pending) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // A killed process may leave an incomplete line.
-        let Ok(response) = serde_json::from_str::<Response>(&line) else { break };
+        let Ok(response) = serde_json::from_str::<Response<serde_json::Value>>(&line) else { break };
         if let Some(waiting) = pending.lock().unwrap().remove(&response.id) {
             drop(waiting.send(response.outcome));
         }
