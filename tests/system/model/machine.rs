@@ -1,7 +1,8 @@
 //! Executes the steps of a case on the log and on the model, and compares them.
 
+use super::decisions::{self, Decisions};
 use super::plan::{
-    Crash, CrashKind, Expectation, Filter, PROCESSES, Plan, Reading, STREAMS, Sending, Step, TENANTS, What,
+    Crash, CrashKind, Entry, Expectation, Filter, PROCESSES, Plan, Reading, STREAMS, Sending, Step, TENANTS, What,
 };
 use super::process::{Bug, Process, Seen};
 use super::reference::{Answer, Reference, Sent, Verdict, ensure, key};
@@ -158,6 +159,7 @@ struct Machine<'a> {
     reference: Reference,
     /// All appends that were sent, whatever their outcome.
     sent: Vec<Append>,
+    decisions: Decisions,
 }
 
 /// An append that was sent, whose response is awaited.
@@ -167,12 +169,21 @@ struct InFlight {
     answer: JoinHandle<Result<Appended, AppendError>>,
 }
 
+/// What a step sent.
+#[derive(Default)]
+struct AllInFlight {
+    appends: Vec<InFlight>,
+    decisions: Vec<decisions::InFlight>,
+}
+
 impl<'a> Machine<'a> {
     fn new(bench: &'a mut Bench, base: u64) -> Self {
         let tenant = |_| format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
+        let tenants: [TenantId; TENANTS] = std::array::from_fn(tenant);
         Self {
             bench,
-            tenants: std::array::from_fn(tenant),
+            decisions: Decisions::new(tenants.clone()),
+            tenants,
             ids: std::array::from_fn(|_| Uuid::new_v4()),
             reference: Reference { base, ..Reference::default() },
             sent: Vec::new(),
@@ -183,7 +194,7 @@ impl<'a> Machine<'a> {
         match step {
             Step::Send(sendings) => {
                 let in_flight = self.send_all(sendings);
-                let answered = in_flight.into_iter().map(|one| self.wait_for(one, None)).collect();
+                let answered = self.wait_for_all(in_flight, None);
                 self.apply(answered)
             }
             Step::Crash(crash) => self.crash(crash),
@@ -191,32 +202,68 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Creates the appends of a step, based on the log before the step, and sends them all.
-    fn send_all(&mut self, sendings: &[Sending]) -> Vec<InFlight> {
+    /// Creates the appends of a step, based on the log before the step, and sends them and the decisions.
+    fn send_all(&mut self, sendings: &[Sending]) -> AllInFlight {
         let mut appends = Vec::new();
+        let mut in_flight = AllInFlight::default();
         for Sending { process, what } in sendings {
-            match what {
-                What::New(plan) => appends.push((*process, self.append(plan))),
-                What::Retry(which) => {
-                    let known = self.sent.len();
-                    let earlier = usize::from(*which).checked_rem(known).map(|index| self.sent[index].clone());
-                    appends.extend(earlier.map(|earlier| (*process, earlier)));
+            let request = match what {
+                What::Decide { tenant, choice } => Some(self.decisions.request(*tenant, *choice)),
+                What::DecideAgain { which, choice } => self.decisions.retry(*which, *choice),
+                _ => {
+                    appends.extend(self.appends(*process, what));
+                    None
                 }
-                What::Reuse(which) => {
-                    let known = self.sent.len();
-                    let earlier =
-                        usize::from(*which).checked_rem(known).map(|index| with_other_request(&self.sent[index]));
-                    appends.extend(earlier.map(|other| (*process, other)));
-                }
-                What::Twins(plan) => {
-                    let append = self.append(plan);
-                    appends.push((*process, append.clone()));
-                    appends.push(((*process + 1) % PROCESSES, append));
-                }
-            }
+            };
+            in_flight.decisions.extend(request.map(|request| self.decide(*process, request)));
         }
         self.sent.extend(appends.iter().map(|(_, append)| append.clone()));
-        appends.into_iter().map(|(process, append)| self.send(process, append)).collect()
+        in_flight.appends = appends.into_iter().map(|(process, append)| self.send(process, append)).collect();
+        in_flight
+    }
+
+    fn decide(&mut self, process: usize, request: decisions::Request) -> decisions::InFlight {
+        self.decisions.send(process, &self.bench.processes[process], request)
+    }
+
+    /// The appends that are sent, each with its process.
+    fn appends(&self, process: usize, what: &What) -> Vec<(usize, Append)> {
+        let earlier = |which: &u8| usize::from(*which).checked_rem(self.sent.len()).map(|index| &self.sent[index]);
+        match what {
+            What::New(plan) => vec![(process, self.append(plan))],
+            What::Retry(which) => earlier(which).map(|earlier| (process, earlier.clone())).into_iter().collect(),
+            What::Reuse(which) => {
+                earlier(which).map(|earlier| (process, with_other_request(earlier))).into_iter().collect()
+            }
+            What::Twins(plan) => {
+                let append = self.append(plan);
+                vec![(process, append.clone()), ((process + 1) % PROCESSES, append)]
+            }
+            What::RetryWith(which, plan) => {
+                earlier(which).map(|earlier| (process, self.with_other_streams(earlier, plan))).into_iter().collect()
+            }
+            What::Decide { .. } | What::DecideAgain { .. } => Vec::new(),
+        }
+    }
+
+    /// A retry with the same target and the other streams of a plan, if the command may change others.
+    fn with_other_streams(&self, append: &Append, plan: &Plan) -> Append {
+        let mut plan = plan.clone();
+        let tenant = self.tenants.iter().position(|tenant| *tenant == append.tenant);
+        let target = &append.streams[0];
+        let is_target = |stream: &usize| {
+            let key = self.key(plan.tenant, *stream);
+            key.category == target.category && key.id == target.id
+        };
+        let stream = (0..STREAMS).find(is_target);
+        let (Some(tenant), Some(stream), true) = (tenant, stream, append.may_change_others) else {
+            return append.clone();
+        };
+        plan.tenant = tenant;
+        let first = Entry { stream, ..plan.entries[0].clone() };
+        plan.entries.retain(|entry| entry.stream != stream);
+        plan.entries.insert(0, first);
+        Append { streams: self.append(&plan).streams, ..append.clone() }
     }
 
     fn send(&self, process: usize, append: Append) -> InFlight {
@@ -236,9 +283,19 @@ impl<'a> Machine<'a> {
         Sent { append: one.append, answer, may_be_unavailable, may_be_busy: self.bench.processes[one.process].is_small }
     }
 
-    fn apply(&mut self, sent: Vec<Sent>) -> Verdict {
+    /// Waits for all responses of a step, and records those to decisions. `crashed` is the process that crashes in it.
+    fn wait_for_all(&mut self, in_flight: AllInFlight, crashed: Option<usize>) -> Verdict<Vec<Sent>> {
+        let sent = in_flight.appends.into_iter().map(|one| self.wait_for(one, crashed)).collect();
+        for one in in_flight.decisions {
+            self.bench.runtime.block_on(self.decisions.wait_for(one, crashed))?;
+        }
+        Ok(sent)
+    }
+
+    fn apply(&mut self, sent: Verdict<Vec<Sent>>) -> Verdict {
         let written = self.bench.read(self.reference.head());
-        self.reference.apply(&sent, written)
+        self.reference.apply(&sent?, written)?;
+        self.decisions.check(&self.reference.events)
     }
 
     fn crash(&mut self, crash: &Crash) -> Verdict {
@@ -257,19 +314,26 @@ impl<'a> Machine<'a> {
         match (crash.kind, old) {
             (CrashKind::Process, Some(old)) => old.kill(),
             (CrashKind::Handle, Some(old)) => {
-                in_flight.iter().filter(|one| one.process == place).for_each(|one| one.answer.abort());
+                in_flight.appends.iter().filter(|one| one.process == place).for_each(|one| one.answer.abort());
+                in_flight.decisions.iter().filter(|one| one.process == place).for_each(|one| one.answer.abort());
                 remains = Some(old.abandon());
             }
             _ => self.bench.terminate_connections(&self.bench.processes[place].name.clone()),
         }
-        let mut retries = Vec::new();
+        let mut retries = AllInFlight::default();
         if crash.retries_at_once {
-            for one in in_flight.iter().filter(|one| one.process == place) {
-                retries.push(self.send((place + 1) % PROCESSES, one.append.clone()));
+            let other = (place + 1) % PROCESSES;
+            for one in in_flight.appends.iter().filter(|one| one.process == place) {
+                retries.appends.push(self.send(other, one.append.clone()));
+            }
+            for one in in_flight.decisions.iter().filter(|one| one.process == place) {
+                retries.decisions.push(self.decide(other, one.request.clone()));
             }
         }
-        let mut answered: Vec<_> = in_flight.into_iter().map(|one| self.wait_for(one, Some(place))).collect();
-        answered.extend(retries.into_iter().map(|one| self.wait_for(one, None)));
+        let mut answered = self.wait_for_all(in_flight, Some(place));
+        if let Ok(answered) = &mut answered {
+            answered.extend(self.wait_for_all(retries, None)?);
+        }
         match name {
             Some(name) => self.bench.wait_until_gone(&name),
             // An append on a connection that was just terminated has an unknown outcome; later ones get a new connection.
@@ -287,7 +351,7 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&self, plan: &Plan) -> Append {
-        let entry = |entry: &super::plan::Entry| {
+        let entry = |entry: &Entry| {
             let StreamKey { category, id, .. } = self.key(plan.tenant, entry.stream);
             let current = self.reference.version(&self.key(plan.tenant, entry.stream));
             let expected = match entry.expected {
@@ -315,7 +379,7 @@ impl<'a> Machine<'a> {
             metadata,
             request,
             streams: plan.entries.iter().map(entry).collect(),
-            may_change_others: false,
+            may_change_others: plan.may_change_others,
         }
     }
 

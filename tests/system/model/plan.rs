@@ -9,12 +9,12 @@ pub(super) const PROCESSES: usize = 2;
 /// The number of tenants. All have streams with the same categories and ids.
 pub(super) const TENANTS: usize = 2;
 /// The number of streams of a tenant: few, so that appends conflict.
-pub(super) const STREAMS: usize = 4;
+pub(super) const STREAMS: usize = 6;
 
 /// One step of a case.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// Sends one or more appends concurrently.
+    /// Sends one or more appends and decisions concurrently.
     Send(Vec<Sending>),
     /// Sends appends, and crashes a process before all have responses.
     Crash(Crash),
@@ -22,14 +22,14 @@ pub(super) enum Step {
     Read { process: usize, what: Reading },
 }
 
-/// An append, and the process that sends it.
+/// An append or a decision, and the process that sends it.
 #[derive(Debug, Clone)]
 pub(super) struct Sending {
     pub(super) process: usize,
     pub(super) what: What,
 }
 
-/// The append to send.
+/// What to send.
 #[derive(Debug, Clone)]
 pub(super) enum What {
     New(Plan),
@@ -39,6 +39,28 @@ pub(super) enum What {
     Reuse(u8),
     /// The same append from two processes concurrently.
     Twins(Plan),
+    /// A retry of an earlier append with the same target, whatever its outcome, that may change other streams.
+    RetryWith(u8, Plan),
+    /// A decision of the executor over one to five streams.
+    Decide {
+        tenant: usize,
+        choice: Choice,
+    },
+    /// A retry of an earlier decision, whatever its outcome, that may be in flight. With a choice, it has the same target,
+    /// and mostly rests on other streams.
+    DecideAgain {
+        which: u8,
+        choice: Option<Choice>,
+    },
+}
+
+/// What is decided.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Choice {
+    /// The switch that payments read is turned.
+    Turn { is_off: bool },
+    /// A random payment.
+    Pay { seed: u64 },
 }
 
 /// A new append.
@@ -46,6 +68,8 @@ pub(super) enum What {
 pub(super) struct Plan {
     pub(super) tenant: usize,
     pub(super) entries: Vec<Entry>,
+    /// Whether the command is one that may change other streams than its target, so that its retries may name others.
+    pub(super) may_change_others: bool,
 }
 
 /// The change that an append makes to one stream.
@@ -150,14 +174,30 @@ fn sending() -> impl Strategy<Value = Sending> {
         2 => any::<u8>().prop_map(What::Retry),
         1 => any::<u8>().prop_map(What::Reuse),
         1 => plan().prop_map(What::Twins),
+        1 => (any::<u8>(), plan()).prop_map(|(which, plan)| What::RetryWith(which, plan)),
+        5 => (0..TENANTS, choice()).prop_map(|(tenant, choice)| What::Decide { tenant, choice }),
+        2 => (any::<u8>(), prop::option::of(choice()))
+            .prop_map(|(which, choice)| What::DecideAgain { which, choice }),
     ];
     (0..PROCESSES, what).prop_map(|(process, what)| Sending { process, what })
 }
 
+fn choice() -> impl Strategy<Value = Choice> {
+    prop_oneof![
+        1 => any::<bool>().prop_map(|is_off| Choice::Turn { is_off }),
+        3 => any::<u64>().prop_map(|seed| Choice::Pay { seed }),
+    ]
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
-    let streams = subsequence((0..STREAMS).collect::<Vec<_>>(), 1..=3).prop_shuffle();
+    let count = prop_oneof![4 => 1..=3_usize, 1 => 4..=5_usize];
+    let streams = count.prop_flat_map(|count| subsequence((0..STREAMS).collect::<Vec<_>>(), count)).prop_shuffle();
     let entries = streams.prop_flat_map(|streams| streams.into_iter().map(entry).collect::<Vec<_>>());
-    (0..TENANTS, entries).prop_map(|(tenant, entries)| Plan { tenant, entries })
+    (0..TENANTS, entries, any::<bool>()).prop_map(|(tenant, entries, may_change_others)| Plan {
+        tenant,
+        entries,
+        may_change_others,
+    })
 }
 
 fn entry(stream: usize) -> impl Strategy<Value = Entry> {

@@ -1,15 +1,18 @@
-//! A simulated process: a handle of the log on its own runtime, so that it can be killed with all its tasks. It may have a
-//! planted bug, for controls.
+//! A simulated process: a handle of the log and an executor on a runtime of their own, so that it can be killed with all
+//! its tasks. It may have a planted bug, for controls.
 
 use super::plan::PROCESSES;
+use crate::decisions::{Fault, execute_wrongly};
+use commands::{Commands, CommandsConfig, Context};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use streams::{
     Append, AppendError, Appended, AppenderLimits, Expected, Log, LogConfig, Position, ReadError, ReadFilter,
-    RecordedEvent, Version,
+    RecordedEvent, StreamKey, Version,
 };
+use testkit::decisions::{Answer, Decision, Refused, execute};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -38,6 +41,12 @@ pub(super) enum Bug {
     ReportsOldVersions,
     /// It omits events when it reads.
     SkipsEvents,
+    /// It executes decisions with a fault.
+    DecidesWrongly(Fault),
+    /// It treats a retry of a decision as a new command.
+    DecidesRetriesAgain,
+    /// It refuses some decisions whatever the states are.
+    RefusesWithoutReason,
 }
 
 /// Position and id of the events that a subscriber of the tail has seen, over all processes with the same index.
@@ -51,6 +60,7 @@ pub(super) struct Process {
     pub(super) is_small: bool,
     runtime: Runtime,
     log: Faulty,
+    commands: Commands,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -76,9 +86,10 @@ impl Process {
             runtime.spawn(log.tail().clone().run(std::future::pending())),
             runtime.spawn(subscribe(log.clone(), seen.clone())),
         ];
+        let commands = Commands::new(log.clone(), CommandsConfig { max_reads: 3, ..CommandsConfig::default() });
         drop(context);
         let log = Faulty { log, bug, appends: Arc::default() };
-        Self { name, is_small, runtime, log, tasks }
+        Self { name, is_small, runtime, log, commands, tasks }
     }
 
     pub(super) fn log(&self) -> &Faulty {
@@ -91,11 +102,33 @@ impl Process {
         self.runtime.spawn(async move { log.append(append).await })
     }
 
+    /// Sends a decision, in a task of the process.
+    pub(super) fn decide(&self, mut context: Context, decision: Decision) -> JoinHandle<Answer> {
+        let (commands, log) = (self.commands.clone(), self.log.clone());
+        self.runtime.spawn(async move {
+            let turn = log.appends.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+            match log.bug {
+                Bug::DecidesWrongly(fault) => return execute_wrongly(&commands, fault, &context, &decision).await,
+                Bug::RefusesWithoutReason if turn => return Answer::Refused { reason: Refused::Off },
+                Bug::DecidesRetriesAgain => {
+                    let tenant = context.principal.tenant().clone();
+                    let target = StreamKey { tenant, category: decision.category().into(), id: decision.target() };
+                    let receipt = log.log.receipt(&target, context.command_id).await;
+                    if receipt.is_ok_and(|receipt| receipt.is_some()) {
+                        context.command_id = Uuid::new_v4();
+                    }
+                }
+                _ => {}
+            }
+            Answer::of(execute(&commands, &context, &decision).await)
+        })
+    }
+
     /// Ends it at once; the database finds out when it next talks to it.
     pub(super) fn kill(self) {
-        let Self { runtime, log, .. } = self;
+        let Self { runtime, log, commands, .. } = self;
         runtime.shutdown_background();
-        drop(log);
+        drop((log, commands));
     }
 
     /// Drops the handle; what remains of the process ends when its appender does.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use streams::{
     Append, AppendError, Appended, Expected, Metadata, ReadFilter, RecordedEvent, RequestHash, StreamAppend, StreamKey,
 };
+use testkit::decisions::Entry;
 use uuid::Uuid;
 
 /// An error describes the difference between log and model.
@@ -98,6 +99,10 @@ impl Reference {
         let mut order: HashMap<Uuid, usize> = HashMap::new();
         let mut rest = written.as_slice();
         while let Some(first) = rest.first() {
+            if Entry::of(first).is_some() {
+                rest = self.take_of_decision(rest)?;
+                continue;
+            }
             let metadata: Metadata = first.metadata().map_err(|error| format!("metadata: {error}"))?;
             let id = metadata.command_id;
             let is_of = |append: &Append| {
@@ -165,6 +170,22 @@ impl Reference {
         }
         let written = Written { first, last: self.head(), request: append.request };
         self.commands.insert(command(append), written);
+        Ok(rest)
+    }
+
+    /// Applies the first of these events, which a decision wrote; gives the events after it. Whether it is what was decided
+    /// is checked at the end of the step.
+    fn take_of_decision<'a>(&mut self, written: &'a [RecordedEvent]) -> Verdict<&'a [RecordedEvent]> {
+        let (got, rest) = written.split_first().ok_or("there is no event")?;
+        let version = self.version(&got.stream) + 1;
+        let earlier = self.events.last().map(|event| event.recorded_at);
+        let is_right = got.position.get() == self.head() + 1
+            && got.version.get() == version
+            && earlier <= Some(got.recorded_at)
+            && got.content_is_intact();
+        ensure!(is_right, "an event of a decision should be at {}, version {version}, not {got:?}", self.head() + 1);
+        self.versions.insert(got.stream.clone(), version);
+        self.events.push(got.clone());
         Ok(rest)
     }
 
