@@ -103,16 +103,16 @@ async fn lateness(bench: &Bench, disturbance: Disturbance) -> Vec<f64> {
 /// The lateness of the latest timer. Prints the median, too.
 async fn latest(bench: &Bench, name: &str, disturbance: Disturbance) -> f64 {
     let lateness = lateness(bench, disturbance).await;
-    let at = |part: f64| lateness[((lateness.len() - 1) as f64 * part) as usize];
+    let at = |percent: usize| lateness[(lateness.len() - 1) * percent / 100];
     let over = lateness.iter().filter(|late| **late > 1000.0).count();
     println!(
         "{name}: {} timers, median {:.0} ms, 99 % {:.0} ms, latest {:.0} ms, {over} over a second",
         lateness.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        at(50),
+        at(99),
+        at(100)
     );
-    at(1.0)
+    at(100)
 }
 
 #[tokio::main]
