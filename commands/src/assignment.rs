@@ -4,13 +4,16 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::executor::Commands;
 use crate::outcome::Outcome;
-use crate::states::{NotLoaded, OtherStates, Undecided};
+use crate::states::Undecided;
 use domain::agent::Agent;
 use domain::assignment::{BudgetRejection, TaskRejection, agent_of_budget, agent_of_task, decide_budget, decide_task};
 use domain::budget::{Budget, BudgetCommand};
 use domain::task::{Task, TaskCommand};
-use domain::{AgentId, BudgetId, TaskId};
-use std::sync::Arc;
+use domain::{AgentId, Aggregate, BudgetId, TaskId};
+use uuid::Uuid;
+
+/// The agent that a decision depends on, if any.
+type AgentOf<'a> = Option<(AgentId, &'a Agent)>;
 
 impl Commands {
     /// Executes a command to a task, by the rules of [`decide_task`]. The append depends on the agent's version, so that a
@@ -24,12 +27,7 @@ impl Commands {
         id: TaskId,
         command: TaskCommand,
     ) -> Result<Outcome<Task>, Error<TaskRejection>> {
-        self.decide_on(context, id.0, |task: &Task, mut others| {
-            let agent = agent(&mut others, agent_of_task(task, &command))?;
-            decide_task(task, agent.as_ref().map(|(id, agent)| (*id, &**agent)), command.clone())
-                .map_err(Undecided::Rejected)
-        })
-        .await
+        self.execute_with_agent(context, id.0, command, agent_of_task, decide_task).await
     }
 
     /// Executes a command to a budget, by the rules of [`decide_budget`].
@@ -42,15 +40,27 @@ impl Commands {
         id: BudgetId,
         command: BudgetCommand,
     ) -> Result<Outcome<Budget>, Error<BudgetRejection>> {
-        self.decide_on(context, id.0, |budget: &Budget, mut others| {
-            let agent = agent(&mut others, agent_of_budget(&command))?;
-            decide_budget(budget, agent.as_ref().map(|(id, agent)| (*id, &**agent)), command.clone())
-                .map_err(Undecided::Rejected)
+        let agent_of = |_: &Budget, command: &BudgetCommand| agent_of_budget(command);
+        self.execute_with_agent(context, id.0, command, agent_of, decide_budget).await
+    }
+
+    /// Executes a command whose decision depends on the state of an agent too, if it depends on any.
+    async fn execute_with_agent<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        context: &Context,
+        id: Uuid,
+        command: A::Command,
+        agent_of: fn(&A, &A::Command) -> Option<AgentId>,
+        decide: impl Fn(&A, AgentOf<'_>, A::Command) -> Result<Vec<A::Event>, E> + Send + Sync,
+    ) -> Result<Outcome<A>, Error<E>> {
+        self.decide_on(context, id, |target: &A, mut others| {
+            let agent = match agent_of(target, &command) {
+                Some(id) => Some((id, others.get::<Agent>(id.0)?)),
+                None => None,
+            };
+            let agent = agent.as_ref().map(|(id, agent)| (*id, &**agent));
+            decide(target, agent, command.clone()).map_err(Undecided::Rejected)
         })
         .await
     }
-}
-
-fn agent(others: &mut OtherStates, id: Option<AgentId>) -> Result<Option<(AgentId, Arc<Agent>)>, NotLoaded> {
-    id.map(|id| Ok((id, others.get::<Agent>(id.0)?))).transpose()
 }

@@ -10,7 +10,7 @@ use crate::cache::{CacheEntry, CachedAggregate, CommitWatch, lock_all};
 use crate::context::Context;
 use crate::error::{Error, Rejection};
 use crate::kind::{AggregateKey, AnyLoaded};
-use crate::loader::Loader;
+use crate::loader::{Entries, Loader};
 use crate::outcome::{Executed, OutcomeKind};
 use crate::retry::{backoff, last_error};
 use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided};
@@ -42,9 +42,6 @@ pub(crate) struct Execution<'a> {
     pub(crate) decide: &'a dyn DecideFn,
 }
 
-/// The aggregates that the decision of a command may rest on, in the order in which they are locked.
-type Entries = BTreeMap<AggregateKey, Arc<CacheEntry>>;
-
 /// The result of a decision on the newest states.
 enum Decision {
     /// There are events, and their append was submitted.
@@ -58,7 +55,11 @@ enum Decision {
 /// A decision whose append was submitted.
 struct SubmittedDecision {
     append: PendingAppend,
+    /// The target after the decision. Its position is not known yet if it has uncommitted events.
     target: AnyLoaded,
+    /// Reports the position of the target if the decision only reads it and another one, which is not committed yet,
+    /// has changed it.
+    target_committed: Option<CommitWatch>,
     changes: Vec<Change>,
 }
 
@@ -88,7 +89,10 @@ impl Attempts {
         let span = tracing::info_span!("command", category = &*stream.category, id = %stream.id, %command_id);
         let attempts = async move {
             let mut indeterminate = None;
-            let result = self.attempts(execution, &mut indeterminate).await;
+            let result = match self.attempts(execution.clone(), &mut indeterminate).await {
+                Err(error) if receipt_is_unread(&error) => self.duplicate_or(&execution, error).await,
+                result => result,
+            };
             // Once an attempt may have been written, no later failure may say that nothing was.
             result.map_err(|error| indeterminate.map_or(error, Error::Append))
         };
@@ -192,28 +196,34 @@ impl Attempts {
         mut members: BTreeMap<AggregateKey, Member>,
     ) -> Result<SubmittedDecision, AppendError> {
         let append = build_append(execution.context, &execution.target, execution.may_change_others, &mut members);
-        let chain = |key| locked.get(key).and_then(|cached| cached.chain());
-        let (mut chains, mut changes) = (Chains::default(), Vec::new());
-        for (key, member) in &members {
+        let (mut chains, mut changed) = (Chains::default(), Vec::new());
+        let (mut target, mut target_committed) = (execution.target.initial(), None);
+        // Both maps have the same keys.
+        for ((key, cached), entry) in locked.iter_mut().zip(entries.values()) {
+            // An earlier call of the decision function may have asked for more aggregates than the last one.
+            let Some(member) = members.remove(*key) else { continue };
+            if **key == execution.target {
+                target = member.after.clone();
+                target_committed = cached.commit_watch().filter(|_| !member.is_changed());
+            }
+            let chain = cached.chain();
             if member.is_changed() {
-                chains.changed.push(chain(key).unwrap_or_default());
+                let chain = chain.unwrap_or_default();
+                chains.changed.push(chain.clone());
+                changed.push((*key, member, cached, entry, chain));
             } else {
-                chains.read.extend(chain(key));
+                chains.read.extend(chain);
             }
         }
-        let mut changed_chains = chains.changed.clone().into_iter();
         let append = self.loader.log.submit(append, chains)?;
-        let target = members.get(&execution.target).map(|member| member.after.clone());
-        for (key, member) in members.into_iter().filter(|(_, member)| member.is_changed()) {
-            let cached = locked.get_mut(&key).zip(entries.get(&key)).zip(changed_chains.next());
-            let Some(((cached, entry), chain)) = cached else { continue };
+        let changes = changed.into_iter().map(|(key, member, cached, entry, chain)| {
             let committed = cached.push_pending(member.after.clone(), chain);
-            changes.push(Change { key, entry: entry.clone(), member, committed });
-        }
+            Change { key: key.clone(), entry: entry.clone(), member, committed }
+        });
+        let mut changes: Vec<_> = changes.collect();
         // The append begins with the events of the target.
         changes.sort_by_key(|change| change.key != execution.target);
-        let target = target.unwrap_or_else(|| execution.target.initial());
-        Ok(SubmittedDecision { append, target, changes })
+        Ok(SubmittedDecision { append, target, target_committed, changes })
     }
 
     /// Waits until the append of a decision is committed, or fails.
@@ -225,21 +235,26 @@ impl Attempts {
         let (loader, target_key) = (self.loader.clone(), execution.target.clone());
         // In a task of its own: later decisions build on this one, and need its result even if the caller is cancelled.
         let result = tokio::spawn(async move {
-            let SubmittedDecision { append, mut target, changes } = submitted;
+            let SubmittedDecision { append, mut target, target_committed, changes } = submitted;
             let appended = append.result().await?;
-            let Appended::New { first, last } = appended else { return Ok((appended, target)) };
+            let Appended::New { first, .. } = appended else { return Ok((appended, target)) };
             let mut position = first.get();
             for Change { key, entry, member, committed } in changes {
                 let events = member.after.version.get() - member.before.version.get();
                 position += events;
                 let after = AnyLoaded { position: Position::from(position - 1), ..member.after };
                 entry.lock().update(&after);
-                committed.send_replace(Some(last));
+                committed.send_replace(Some(after.position));
                 loader.snapshots.offer(&key, member.before.version, &after);
                 member.record.into_iter().for_each(|record| record());
                 if key == target_key {
                     target = after;
                 }
+            }
+            if let Some(mut committed_at) = target_committed {
+                // Committed before this append, which builds on it; only its position may not have been reported yet.
+                let reported = committed_at.wait_for(Option::is_some).await.ok().and_then(|position| *position);
+                target.position = reported.unwrap_or(target.position);
             }
             Ok((appended, target))
         });
@@ -270,16 +285,7 @@ impl Attempts {
             // Closed without a position if the append was not written; the stream is read in either case.
             drop(committed_at.wait_for(Option::is_some).await);
         }
-        let refreshed = entries.iter().map(async |(key, entry)| {
-            let loaded = self.loader.refresh(key, entry).await?;
-            Ok::<_, Error<Rejection>>((key.clone(), loaded))
-        });
-        let mut committed = try_join_all(refreshed).await?;
-        if committed.len() > 1 {
-            let Some(of_one_moment) = self.loader.as_of_one_moment(committed).await? else { return Ok(None) };
-            committed = of_one_moment;
-        }
-        let committed = committed.into_iter().collect();
+        let committed = self.loader.load_at_one_moment(entries).await?;
         let mut states = States::new(execution.context, &committed);
         let rejection = match check_and_decide(execution, &mut states) {
             Ok(()) if states.members.values().any(Member::is_changed) => return Ok(None),
@@ -296,6 +302,37 @@ impl Attempts {
         let receipt = self.loader.receipt(&execution.target.stream, execution.context.command_id).await?;
         let target = committed.get(&execution.target).cloned().unwrap_or_else(|| execution.target.initial());
         Executed::without_append(execution.context, target, position, receipt.as_ref(), rejection).map(Some)
+    }
+
+    /// The result of the first execution of a command that failed before its append, if it was executed before: the
+    /// reply may have been lost, and the states that a retry decides on are others. Else the error, also if that cannot
+    /// be found out.
+    async fn duplicate_or(
+        &self,
+        execution: &Execution<'_>,
+        error: Error<Rejection>,
+    ) -> Result<Executed, Error<Rejection>> {
+        let target = &execution.target;
+        let Ok(Some(receipt)) = self.loader.receipt(&target.stream, execution.context.command_id).await else {
+            return Err(error);
+        };
+        let Ok(loaded) = self.loader.load(target).await else { return Err(error) };
+        Executed::without_append(execution.context, loaded, receipt.last, Some(&receipt), Some(error))
+    }
+}
+
+/// Whether a command failed before anything looked for its receipt, in a way in which a retry may fail too.
+fn receipt_is_unread(error: &Error<Rejection>) -> bool {
+    match error {
+        Error::TooManyAggregates { .. } | Error::Encode(_) | Error::Contended => true,
+        Error::Append(error) => matches!(error, AppendError::Invalid(_) | AppendError::Refused(_)),
+        // Rejections have looked at it, and so has the log for reused ids. The target of the others cannot be loaded.
+        Error::Forbidden(_)
+        | Error::Rejected(_)
+        | Error::WrongVersion { .. }
+        | Error::CommandIdReused
+        | Error::Load(_)
+        | Error::Decode(_) => false,
     }
 }
 

@@ -31,4 +31,4 @@ pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided};
-pub use streams::Position;
+pub use streams::{Backoff, Position};

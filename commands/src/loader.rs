@@ -5,6 +5,8 @@ use crate::kind::{AggregateKey, AnyLoaded};
 use crate::loaded::AsOf;
 use crate::snapshots::Snapshots;
 use domain::DecodeError;
+use futures::future::try_join_all;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use streams::{Log, ReadError, Receipt, RecordedEvent, StreamKey, Version};
 use thiserror::Error;
@@ -25,6 +27,12 @@ pub(crate) enum LoadError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
 }
+
+/// The cache entries of the aggregates that a decision may rest on, in the order in which they are locked.
+pub(crate) type Entries = BTreeMap<AggregateKey, Arc<CacheEntry>>;
+
+/// An aggregate and its cached state, if there is one.
+type Cached<'a> = (&'a AggregateKey, Option<AnyLoaded>);
 
 /// A loaded aggregate, and the version of the cached state or snapshot from which folding started.
 struct Folded {
@@ -80,28 +88,58 @@ impl Loader {
         Ok(())
     }
 
-    /// Brings loaded aggregates up to one common moment. Returns none if they have changed so much meanwhile that they have
-    /// to be refreshed first.
-    pub(crate) async fn as_of_one_moment(
+    /// The aggregates as of one common moment after the call, which also updates their cache entries.
+    ///
+    /// In most cases one statement is enough: it reads what was appended after the cached states. Otherwise the moment
+    /// is the position of the head, up to which each stream is read in as many pages as it takes.
+    pub(crate) async fn load_at_one_moment(
         &self,
-        loaded: Vec<(AggregateKey, AnyLoaded)>,
-    ) -> Result<Option<Vec<(AggregateKey, AnyLoaded)>>, LoadError> {
-        let _permit = self.read_permits.acquire().await;
-        let streams: Vec<_> = loaded.iter().map(|(key, loaded)| (&key.stream, loaded.version)).collect();
-        let mut later = &*self.log.read_tails(&streams, FIRST_PAGE_EVENTS).await?;
-        let mut brought = Vec::with_capacity(loaded.len());
-        for (key, loaded) in &loaded {
-            let count = later.iter().take_while(|event| event.stream == key.stream).count();
-            let (own, others) = later.split_at(count);
-            // The first of them would not be the next version if events were archived at this very moment.
-            let follows = own.first().is_none_or(|event| event.version.get() == loaded.version.get() + 1);
-            if count == FIRST_PAGE_EVENTS || !follows {
+        entries: &Entries,
+    ) -> Result<BTreeMap<AggregateKey, AnyLoaded>, LoadError> {
+        let cached: Vec<_> = entries.iter().map(|(key, entry)| (key, entry.lock().committed())).collect();
+        let loaded = match self.add_tails(&cached).await? {
+            Some(loaded) => loaded,
+            None => self.load_at_head(&cached).await?,
+        };
+        for (((key, known), entry), loaded) in cached.into_iter().zip(entries.values()).zip(&loaded) {
+            self.snapshots.offer(key, known.map_or(Version::ZERO, |known| known.version), loaded);
+            entry.lock().update_from_stream_end(loaded);
+        }
+        Ok(entries.keys().cloned().zip(loaded).collect())
+    }
+
+    /// The aggregates with what was appended after their cached states, read by one statement. None if one of them is
+    /// not cached, or if more than a page was appended to it or some of that is archived.
+    async fn add_tails(&self, cached: &[Cached<'_>]) -> Result<Option<Vec<AnyLoaded>>, LoadError> {
+        let known: Option<Vec<_>> = cached.iter().map(|(key, known)| Some((*key, known.as_ref()?))).collect();
+        let Some(known) = known else { return Ok(None) };
+        let streams: Vec<_> = known.iter().map(|(key, known)| (&key.stream, known.version)).collect();
+        let tails = {
+            let _permit = self.read_permits.acquire().await;
+            self.log.read_tails(&streams, FIRST_PAGE_EVENTS).await?
+        };
+        let mut loaded = Vec::with_capacity(known.len());
+        for ((key, known), tail) in known.into_iter().zip(tails) {
+            let follows = tail.events.first().is_none_or(|event| event.version.get() == known.version.get() + 1);
+            let last = tail.events.last().map_or(known.version, |event| event.version);
+            if !follows || last != tail.version {
                 return Ok(None);
             }
-            brought.push((key.clone(), fold_page(key, loaded.clone(), own)?));
-            later = others;
+            loaded.push(fold_page(key, known.clone(), &tail.events)?);
         }
-        Ok(Some(brought))
+        Ok(Some(loaded))
+    }
+
+    /// The aggregates as of the head of the log, which is read after their cached states.
+    async fn load_at_head(&self, cached: &[Cached<'_>]) -> Result<Vec<AnyLoaded>, LoadError> {
+        let as_of = AsOf::Position(self.log.head().await?);
+        let loads = cached.iter().map(async |(key, known)| match known {
+            Some(known) if !key.kind.restores_from_last_event() => {
+                Ok(self.fold(key, known.clone(), Some(as_of)).await?.loaded)
+            }
+            Some(_) | None => self.load_as_of(key, as_of).await,
+        });
+        try_join_all(loads).await
     }
 
     /// The receipt of a command, if it was executed before.

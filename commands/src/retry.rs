@@ -2,11 +2,10 @@
 
 use crate::error::Error;
 use std::time::Duration;
-use streams::AppendError;
+use streams::{AppendError, Backoff};
 
-/// The delay after the first failed attempt. It doubles with each further attempt, up to [`MAX_BACKOFF`].
-const FIRST_BACKOFF: Duration = Duration::from_millis(5);
-const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// The delays after failed attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(5), max: Duration::from_secs(1) };
 
 /// The longest delay before the next attempt, to which the caller adds jitter. `failures` is the number of failed attempts
 /// before this one.
@@ -25,7 +24,7 @@ pub(crate) fn backoff<E: std::error::Error + 'static>(
         AppendError::ChainAborted => Duration::ZERO,
         AppendError::Busy { retry_after } => *retry_after,
         AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Indeterminate(_) => {
-            (FIRST_BACKOFF * (1 << failures.min(10))).min(MAX_BACKOFF)
+            BACKOFF.delay(failures.saturating_add(1))
         }
     })
 }

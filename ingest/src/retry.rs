@@ -1,6 +1,6 @@
 //! Retries commands while the database is busy or unreachable.
 
-use commands::Error;
+use commands::{Backoff, Error};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long a command is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
-/// The backoff before the first retry; it doubles with each retry, up to [`MAX_BACKOFF`].
-const MIN_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// The delays before retries.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// Called before each retry with the error that caused it.
 pub type OnRetry = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
@@ -20,14 +19,13 @@ pub type OnRetry = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
 pub(crate) struct RetryPolicy {
     on_retry: OnRetry,
     timeout: Duration,
-    min_backoff: Duration,
-    max_backoff: Duration,
+    backoff: Backoff,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         let on_retry: OnRetry = Arc::new(|_| {});
-        Self { on_retry, timeout: RETRY_TIMEOUT, min_backoff: MIN_BACKOFF, max_backoff: MAX_BACKOFF }
+        Self { on_retry, timeout: RETRY_TIMEOUT, backoff: BACKOFF }
     }
 }
 
@@ -43,13 +41,13 @@ impl RetryPolicy {
         F: Future<Output = Result<T, Error<E>>>,
     {
         let deadline = Instant::now() + self.timeout;
-        let mut backoff = self.min_backoff;
+        let mut failures = 0_u32;
         loop {
             match attempt().await {
                 Err(error) if error.is_retryable() && Instant::now() < deadline => {
                     (self.on_retry)(&error);
-                    sleep(backoff).await;
-                    backoff = (backoff * 2).min(self.max_backoff);
+                    failures = failures.saturating_add(1);
+                    sleep(self.backoff.delay(failures)).await;
                 }
                 result => return result,
             }
@@ -64,8 +62,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn fast(timeout: Duration) -> RetryPolicy {
-        let (min_backoff, max_backoff) = (Duration::from_millis(1), Duration::from_millis(4));
-        RetryPolicy { timeout, min_backoff, max_backoff, ..RetryPolicy::default() }
+        let backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(4) };
+        RetryPolicy { timeout, backoff, ..RetryPolicy::default() }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 mod append;
 mod appender;
 mod archive;
+mod backoff;
 mod batch;
 mod checkpoint;
 mod commit;
@@ -43,6 +44,7 @@ pub use archive::{
     ArchiveError, ArchiveFolder, ArchiveLimit, ArchivePlan, ArchiveProgress, ArchiveRecord, Archiver, ArchiverError,
     Manifest, list_archives,
 };
+pub use backoff::Backoff;
 pub use checkpoint::advance_checkpoint;
 pub use database_error::{DatabaseError, DatabaseFault, is_retryable};
 pub use error::{AppendError, InvalidAppend, ReadError};
@@ -57,6 +59,7 @@ pub use partitions::Headroom;
 pub use queued_append::PendingAppend;
 pub use receipt::Receipt;
 pub use snapshots::{NewSnapshot, Snapshot};
+pub use table::StreamTail;
 pub use tail::{Tail, TailConfig};
 pub use tail_window::FilteredPage;
 pub use trace::link_to_causes;

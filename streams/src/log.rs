@@ -16,9 +16,10 @@ use crate::queued_append::{PendingAppend, QueuedAppend};
 use crate::reader::Reader;
 use crate::receipt::{Receipt, read_receipt};
 use crate::snapshots::{self, NewSnapshot, Snapshot};
-use crate::table;
+use crate::table::{self, StreamTail};
 use crate::tail::{Tail, TailConfig};
 use chrono::{DateTime, Utc};
+use domain::permissions::{Access, ReadData};
 use metrics::counter;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
@@ -127,10 +128,11 @@ impl Log {
         table::version(self.reader.pool(), key).await
     }
 
-    /// Up to `limit` events of each of some streams after a version, in the order of the streams and versions. All are read
-    /// as of one moment: together with what was known up to those versions they are states that existed at the same time.
+    /// The tails of some streams after a version, in the order of the streams, each with up to `limit` events. All are
+    /// read as of one moment: together with what was known up to those versions they are states that existed at the
+    /// same time.
     ///
-    /// Events that were archived are left out: the versions must not be older than the table.
+    /// Events that were archived are left out; a tail lacks some if its events do not follow the version asked for.
     ///
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
@@ -138,7 +140,7 @@ impl Log {
         &self,
         streams: &[(&StreamKey, Version)],
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
+    ) -> Result<Vec<StreamTail>, ReadError> {
         table::tails(self.reader.pool(), streams, limit).await
     }
 
@@ -211,6 +213,36 @@ impl Log {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         Ok(self.reader.stream(key, after, PageLimit::of_events(limit)).await?.events)
+    }
+
+    /// The event at a position, if it belongs to the tenant of the access.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the database or the archive cannot be read.
+    pub async fn read_event(
+        &self,
+        access: &Access<ReadData>,
+        position: Position,
+    ) -> Result<Option<RecordedEvent>, ReadError> {
+        let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
+        let event = self.read_after(before.into(), &ReadFilter::default(), 1).await?.pop();
+        Ok(event.filter(|event| event.position == position && &event.stream.tenant == access.tenant()))
+    }
+
+    /// As [`Log::read_stream`], for the stream of an aggregate of the tenant of the access.
+    ///
+    /// # Errors
+    /// As [`Log::read_stream`].
+    pub async fn read_own_stream(
+        &self,
+        access: &Access<ReadData>,
+        category: &str,
+        id: Uuid,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let key = StreamKey { tenant: access.tenant().clone(), category: category.into(), id };
+        self.read_stream(&key, after, limit).await
     }
 
     /// The first position recorded at or after a time; one past the head if there is none.

@@ -95,28 +95,42 @@ pub(crate) async fn stream(
     Ok((page, lacks_archived))
 }
 
-/// Up to `limit` events of each of some streams after a version, all read in one snapshot, in the order of streams and
-/// versions.
+/// The end of a stream: its version, and the events after a version that was asked for, as far as they are in the
+/// table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamTail {
+    /// The version of the stream; zero if it does not exist.
+    pub version: Version,
+    /// The events, in the order of their versions.
+    pub events: Vec<RecordedEvent>,
+}
+
+/// The tails of some streams after a version, in the order of the streams, all read in one snapshot. Each has up to
+/// `limit` events.
 pub(crate) async fn tails(
     pool: &PgPool,
     streams: &[(&StreamKey, Version)],
     limit: usize,
-) -> Result<Vec<RecordedEvent>, ReadError> {
+) -> Result<Vec<StreamTail>, ReadError> {
     let tenants: Vec<_> = streams.iter().map(|(key, _)| key.tenant.as_str()).collect();
     let categories: Vec<_> = streams.iter().map(|(key, _)| &*key.category).collect();
     let ids: Vec<_> = streams.iter().map(|(key, _)| key.id).collect();
     let versions: Vec<_> = streams.iter().map(|(_, version)| version.as_i64()).collect();
     let rows = sqlx::query(concat!(
-        "select later.* from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) with ordinality
-             as k (of_tenant, of_category, of_stream, after_version, number),
-         lateral (",
+        "select k.number, coalesce(s.version, 0) as stream_version, later.*
+         from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) with ordinality
+             as k (of_tenant, of_category, of_stream, after_version, number)
+         left join apex.streams s
+             on s.tenant_id = k.of_tenant and s.category = k.of_category and s.stream_id = k.of_stream
+         left join lateral (",
         select!(
             "",
             "where stream_id = k.of_stream and version > k.after_version and tenant_id = k.of_tenant
                  and category = k.of_category
              order by version limit $5"
         ),
-        ") as later order by k.number, later.version"
+        ") as later on true
+         order by k.number, later.version"
     ))
     .bind(tenants)
     .bind(categories)
@@ -125,7 +139,20 @@ pub(crate) async fn tails(
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await?;
-    rows.iter().map(|row| RecordedEvent::from_row(row).map_err(ReadError::from)).collect()
+    rows.chunk_by(|row, next| number(row) == number(next))
+        .map(|rows| {
+            let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+            let version = Version::from_i64(first.try_get("stream_version")?);
+            let has_events = first.try_get::<Option<i64>, _>("position")?.is_some();
+            let events = rows.iter().filter(|_| has_events).map(RecordedEvent::from_row);
+            Ok(StreamTail { version, events: events.collect::<Result<_, _>>()? })
+        })
+        .collect()
+}
+
+/// The number of the stream that a row of [`tails`] belongs to.
+fn number(row: &PgRow) -> Option<i64> {
+    row.try_get("number").ok()
 }
 
 /// The version of a stream; zero if it does not exist.

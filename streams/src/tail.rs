@@ -4,6 +4,7 @@
 //! share. Local appends wake it at once, appends of other processes by one notification per batch, and a poll catches what
 //! both miss. Readers pull: a reader that falls behind the window reads from the table, so no event is ever skipped.
 
+use crate::backoff::Backoff;
 use crate::database_error::DatabaseFault;
 use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent};
@@ -19,8 +20,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
-/// The first delay after a failed read; it doubles up to 64 times this.
-const FIRST_RETRY: Duration = Duration::from_millis(25);
+/// The delays after failed reads.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), max: Duration::from_millis(1600) };
 /// How many positions one search of the table covers at most: a search that finds few events must not hold a connection
 /// for the length of the log, and its caller needs to see progress.
 const SEARCH_POSITIONS: u64 = 50_000;
@@ -229,7 +230,7 @@ impl Tail {
                         self.set_failure(Some(Arc::new(error)));
                     }
                     // A broken connection is replaced at once; a server that is down is not flooded with attempts.
-                    FIRST_RETRY * (1 << (failures - 1).min(6))
+                    BACKOFF.delay(failures)
                 }
             };
             tokio::select! {

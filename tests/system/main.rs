@@ -33,6 +33,7 @@ mod partitions;
 mod private_cluster;
 mod projections;
 mod readiness;
+mod rejections;
 mod relay;
 mod replay;
 mod report;

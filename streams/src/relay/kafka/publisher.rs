@@ -5,6 +5,7 @@ use super::error::RelayError;
 use super::leader_lock::LeaderLock;
 use super::sender::Sender;
 use super::topics;
+use crate::backoff::Backoff;
 use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent};
 use crate::relay::checkpoint::{CHECKPOINT, relay_checkpoint};
@@ -25,8 +26,8 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the relay's session may be idle before the server releases its leader lock. The relay sends several statements
 /// within this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the retry delay doubles at most, while a reachable broker does not acknowledge the same event: up to 64 s.
-const MAX_DOUBLINGS: u32 = 6;
+/// The retry delays while a reachable broker does not acknowledge the same event.
+const BACKOFF: Backoff = Backoff { first: RETRY_DELAY, max: Duration::from_secs(64) };
 /// How long a relay that shuts down waits for the events in flight.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,7 +49,7 @@ impl Relay {
     /// [`ReadError::Closed`] when the log closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ReadError> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut backoff = Backoff::default();
+        let mut backoff = EventBackoff::default();
         loop {
             let ended = self.publish(shutdown.as_mut()).await;
             gauge!("apex_relay_active").set(0.0);
@@ -158,18 +159,18 @@ impl Relay {
 /// The retry delay. It doubles while a reachable broker does not acknowledge the same event, because every attempt sends
 /// the events after it again.
 #[derive(Default)]
-struct Backoff {
+struct EventBackoff {
     position: Position,
     failures: u32,
 }
 
-impl Backoff {
+impl EventBackoff {
     fn delay(&mut self, error: &RelayError) -> Duration {
         match error {
             RelayError::NotAcknowledged { position, .. } | RelayError::AckTimeout { position, .. } => {
-                self.failures = if *position == self.position { self.failures.saturating_add(1) } else { 0 };
+                self.failures = if *position == self.position { self.failures.saturating_add(1) } else { 1 };
                 self.position = *position;
-                RETRY_DELAY * (1 << self.failures.min(MAX_DOUBLINGS))
+                BACKOFF.delay(self.failures)
             }
             _ => RETRY_DELAY,
         }
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_retry_delay_doubles_up_to_64_s_while_the_same_event_is_not_acknowledged() {
-        let mut backoff = Backoff::default();
+        let mut backoff = EventBackoff::default();
         let delays: Vec<_> = (0..9).map(|_| backoff.delay(&timeout_at(5)).as_secs()).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
         assert_eq!(backoff.delay(&timeout_at(6)).as_secs(), 1, "another event is progress");
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn other_failures_have_the_shortest_retry_delay() {
-        let mut backoff = Backoff::default();
+        let mut backoff = EventBackoff::default();
         backoff.delay(&timeout_at(5));
         assert_eq!(backoff.delay(&RelayError::CheckpointMoved), RETRY_DELAY);
         assert_eq!(backoff.delay(&timeout_at(5)).as_secs(), 2, "they do not reset the backoff");
