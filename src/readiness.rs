@@ -1,6 +1,8 @@
 //! The readiness checks of a server.
 
+use commands::Principal;
 use domain::error_chain;
+use domain::permissions::{Access, Forbidden, ReadMetrics, ReadProjections};
 use projections::ProjectionStatus;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
@@ -31,6 +33,10 @@ pub struct Readiness {
     pub pool: PgPool,
     /// The log.
     pub log: Log,
+    /// Access to the status of the read models.
+    pub statuses_access: Access<ReadProjections>,
+    /// Access to the gauges of the jobs.
+    pub metrics_access: Access<ReadMetrics>,
     /// The times since which projections have not advanced.
     pub standstill: Standstill,
     /// How long the checkpoint of a projection that is behind the log may not advance.
@@ -45,16 +51,21 @@ pub struct Readiness {
 pub type LatestResults = tokio::sync::Mutex<Option<(Instant, Vec<api::ReadyCheck>)>>;
 
 impl Readiness {
-    /// Creates the checks, with a limit of one minute for projections that do not advance.
-    #[must_use]
-    pub fn new(pool: PgPool, log: Log) -> Self {
-        Self {
+    /// Creates the checks, with a limit of one minute for projections that do not advance. `principal` is the one that
+    /// the process runs as.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if it may not read the status of the read models or the metrics.
+    pub fn new(pool: PgPool, log: Log, principal: &Principal) -> Result<Self, Forbidden> {
+        Ok(Self {
             pool,
             log,
+            statuses_access: principal.authorise()?,
+            metrics_access: principal.authorise()?,
             standstill: Standstill::default(),
             max_standstill: MAX_STANDSTILL,
             latest: LatestResults::default(),
-        }
+        })
     }
 }
 
@@ -137,7 +148,7 @@ impl Readiness {
     }
 
     async fn projections(&self) -> api::ReadyCheck {
-        let (ok, detail) = match self.query(projections::statuses(&self.pool)).await {
+        let (ok, detail) = match self.query(projections::statuses(&self.statuses_access, &self.pool)).await {
             Ok(statuses) => {
                 let stuck: Vec<_> = statuses.iter().filter_map(|status| self.problem(status)).collect();
                 let lag = statuses.iter().map(|status| status.lag_events).max().unwrap_or(0);
@@ -155,13 +166,22 @@ impl Readiness {
         api::ReadyCheck { name: "projections", ok, detail }
     }
 
-    /// Jobs that are late or dead are no reason to route requests to other servers: all servers share them.
+    /// Late jobs and dead letters are no reason to route requests to other servers: all servers share them.
     async fn jobs(&self) -> api::ReadyCheck {
-        let (ok, detail) = match self.query(policies::gauges(&self.pool, &policies::KINDS)).await {
+        let (ok, detail) = match self.query(policies::gauges(&self.metrics_access, &self.pool, &policies::KINDS)).await
+        {
             Ok(kinds) => {
-                let warnings: Vec<_> = kinds.iter().flat_map(|kind| [late_warning(kind), dead_warning(kind)]).collect();
+                let warnings: Vec<_> =
+                    kinds.iter().flat_map(|kind| [late_warning(kind), dead_letter_warning(kind)]).collect();
                 let detail: Vec<_> = warnings.into_iter().flatten().collect();
-                (true, if detail.is_empty() { "no job is late or dead".to_owned() } else { detail.join("; ") })
+                (
+                    true,
+                    if detail.is_empty() {
+                        "no job is late, and none is a dead letter".to_owned()
+                    } else {
+                        detail.join("; ")
+                    },
+                )
             }
             Err(detail) => (false, detail),
         };
@@ -221,10 +241,12 @@ fn late_warning(jobs: &policies::JobGauges) -> Option<String> {
     (lag > MAX_JOB_LAG.as_secs_f64()).then(|| format!("WARNING: a job of kind {kind} has been due for {lag:.0} s"))
 }
 
-/// The warning for jobs that failed for good.
-fn dead_warning(jobs: &policies::JobGauges) -> Option<String> {
-    let (kind, dead) = (&jobs.kind, jobs.dead);
-    (dead > 0).then(|| format!("WARNING: {dead} jobs of kind {kind} are dead: see `apex jobs list --state dead`"))
+/// The warning for dead letters.
+fn dead_letter_warning(jobs: &policies::JobGauges) -> Option<String> {
+    let (kind, count) = (&jobs.kind, jobs.dead_letters);
+    (count > 0).then(|| {
+        format!("WARNING: {count} jobs of kind {kind} are dead letters: see `apex jobs list --state dead-letter`")
+    })
 }
 
 /// The meaning of a database error and its remedy. Without the addresses and texts in the error, because readiness can

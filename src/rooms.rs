@@ -91,8 +91,27 @@ impl Rooms {
         Principal::component(self.principal.tenant().clone(), component)
     }
 
-    /// Starts the workers of all projections, the policies, and the runner of their jobs.
+    /// Starts the workers of all projections, the policies, and a runner of the alerts, which
+    /// [`Rooms::wait_for_read_models`] waits for. Other jobs are left to servers.
     pub fn start_projections(&mut self) {
+        self.start_policies();
+        self.start_jobs(vec![self.alerts()]);
+    }
+
+    /// Starts the workers of all projections, the policies, and a runner of all jobs.
+    pub fn start_server_workers(&mut self) {
+        self.start_policies();
+        let config = JobRunnerConfig::default();
+        // Half of the timeout: the last statement of a run takes its time too.
+        let retention = JobRetention::new(self.pool.clone(), config.attempt_timeout / 2);
+        self.start_jobs(vec![self.alerts(), Arc::new(retention)]);
+    }
+
+    fn alerts(&self) -> Arc<dyn JobHandler> {
+        Arc::new(BudgetAlertHandler::new(self.commands.clone()))
+    }
+
+    fn start_policies(&mut self) {
         for projection in projections::all() {
             self.start_projection(projection);
         }
@@ -104,15 +123,10 @@ impl Rooms {
         };
         let stop = self.stop_signal();
         self.spawn(policies::BUDGET_ALERTS, async move { Ok(policy.run(stop).await?) });
-        self.start_jobs();
     }
 
-    /// Starts the runner of jobs.
-    fn start_jobs(&mut self) {
-        let handlers: Vec<Arc<dyn JobHandler>> = vec![
-            Arc::new(BudgetAlertHandler::new(self.commands.clone())),
-            Arc::new(JobRetention::new(self.pool.clone())),
-        ];
+    /// Starts a runner of the jobs of some handlers.
+    fn start_jobs(&mut self, handlers: Vec<Arc<dyn JobHandler>>) {
         let runner = JobRunner::new(self.jobs.clone(), handlers, JobRunnerConfig::default());
         let stop = self.stop_signal();
         self.spawn("jobs", async move {

@@ -80,7 +80,7 @@ actions! {
     /// Read, verify and archive the log of all tenants.
     MaintainLog: Installation, "maintain the log";
     /// Run the server, projection workers, policies or the relay, and migrate the database.
-    RunInstallation: Installation, "run the installation";
+    RunInstallation: Installation, "run Apex";
 }
 
 /// A named set of actions.
@@ -149,12 +149,13 @@ pub enum Resource<'a> {
     Installation,
 }
 
+/// Continues the text of an action, as in "read data in the tenant NAME".
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tenant(tenant) => write!(f, "the tenant {tenant}"),
-            Self::Aggregate { category, id, .. } => write!(f, "{category} {id}"),
-            Self::Installation => f.write_str("the installation"),
+            Self::Tenant(tenant) => write!(f, "in the tenant {tenant}"),
+            Self::Aggregate { category, id, .. } => write!(f, "for {category} {id}"),
+            Self::Installation => f.write_str("in this installation"),
         }
     }
 }
@@ -172,7 +173,7 @@ pub struct Grants<'a> {
 
 /// An action is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("not allowed to {action} of {resource}: {remedy}")]
+#[error("not allowed to {action} {resource}: {remedy}")]
 pub struct Forbidden {
     /// The action.
     pub action: Action,
@@ -295,7 +296,40 @@ mod tests {
         let refused = authorise::<OperateProjections>(grants, Resource::Installation).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "not allowed to operate read models of the installation: use the credential of an operator of the installation"
+            "not allowed to operate read models in this installation: use the credential of an operator of the installation"
+        );
+    }
+
+    /// Every text that a refusal can have, for a reader to judge.
+    #[test]
+    fn every_refusal_reads_well() {
+        let tenant = tenant("default");
+        let grants = Grants { tenant: &tenant, roles: &[], scopes: &Scopes::All };
+        let texts = Action::ALL.iter().flat_map(|&action| {
+            let resources = match action.level() {
+                Level::Tenant => vec![
+                    Resource::Tenant(&tenant),
+                    Resource::Aggregate { tenant: &tenant, category: "agent", id: Uuid::nil() },
+                ],
+                Level::Installation => vec![Resource::Installation],
+            };
+            resources.into_iter().map(move |resource| check(grants, action, resource).unwrap_err().to_string())
+        });
+        let texts: Vec<_> = texts.map(|text| text.split_once(": ").unwrap().0.to_owned()).collect();
+        assert_eq!(
+            texts,
+            [
+                "not allowed to read data in the tenant default",
+                "not allowed to read data for agent 00000000-0000-0000-0000-000000000000",
+                "not allowed to send commands in the tenant default",
+                "not allowed to send commands for agent 00000000-0000-0000-0000-000000000000",
+                "not allowed to read the status of read models in this installation",
+                "not allowed to operate read models in this installation",
+                "not allowed to operate jobs in this installation",
+                "not allowed to read metrics in this installation",
+                "not allowed to maintain the log in this installation",
+                "not allowed to run Apex in this installation",
+            ]
         );
     }
 }

@@ -15,6 +15,8 @@ use projections::budgets::{self, CrossingRow};
 use projections::{Batch, DatabaseError};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use streams::{AppendError, Position};
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -23,6 +25,9 @@ use uuid::Uuid;
 const PAGE_ROWS: i64 = 100;
 /// The number of jobs from which the policy writes them before it looks for more.
 const MAX_JOBS: usize = 1000;
+/// How often the policy reads all pending crossings while events are appended, and not only those of the events: a
+/// decision about a parked event or a switch of versions may have added earlier ones.
+const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The name of the [`BudgetAlerts`] policy, used for its actor and its checkpoint.
 pub const BUDGET_ALERTS: &str = "budget-alerts";
@@ -37,6 +42,8 @@ pub const BUDGETS: &str = "budgets";
 pub struct BudgetAlerts {
     pool: PgPool,
     jobs: Jobs,
+    /// When all pending crossings were read last.
+    last_scan: Mutex<Option<Instant>>,
 }
 
 /// Why the crossings cannot be turned into jobs.
@@ -62,11 +69,16 @@ impl Policy for BudgetAlerts {
     }
 
     fn handle<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Reaction, PolicyError>> {
-        Box::pin(async move { Ok(self.react_until(batch.through).await?) })
+        let from = match batch.events.first() {
+            _ if self.needs_scan() => Position::ZERO,
+            Some(first) => first.position,
+            None => batch.through,
+        };
+        Box::pin(async move { Ok(self.react(from, batch.through).await?) })
     }
 
     fn tick(&self, handled: Position) -> BoxFuture<'_, Result<Reaction, PolicyError>> {
-        Box::pin(async move { Ok(self.react_until(handled).await?) })
+        Box::pin(async move { Ok(self.react(Position::ZERO, handled).await?) })
     }
 }
 
@@ -74,15 +86,24 @@ impl BudgetAlerts {
     /// Creates the policy for the read models in `pool`.
     #[must_use]
     pub fn new(pool: PgPool, jobs: Jobs) -> Self {
-        Self { pool, jobs }
+        Self { pool, jobs, last_scan: Mutex::default() }
     }
 
-    /// The jobs of all thresholds crossed up to a position, which the read model has reached, that have no job yet.
-    async fn react_until(&self, position: Position) -> Result<Reaction, AlertError> {
+    fn last_scan(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_scan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn needs_scan(&self) -> bool {
+        self.last_scan().is_none_or(|at| at.elapsed() >= RESCAN_INTERVAL)
+    }
+
+    /// The jobs of all thresholds crossed from one position to another one, which the read model has reached, that have
+    /// no job yet.
+    async fn react(&self, from: Position, until: Position) -> Result<Reaction, AlertError> {
         let mut reaction = Reaction::default();
         let mut after = None;
         loop {
-            let page = budgets::pending_alerts(&self.pool, position, after.as_ref(), PAGE_ROWS).await?;
+            let page = budgets::pending_alerts(&self.pool, from, until, after.as_ref(), PAGE_ROWS).await?;
             let mut jobs = Vec::new();
             for row in &page {
                 match job(row) {
@@ -95,6 +116,9 @@ impl BudgetAlerts {
             reaction.jobs.extend(jobs.into_iter().filter(|job| !existing.contains(&job.id)));
             after = page.last().map(CrossingRow::cursor);
             if i64::try_from(page.len()).unwrap_or(PAGE_ROWS) < PAGE_ROWS {
+                if from == Position::ZERO {
+                    *self.last_scan() = Some(Instant::now());
+                }
                 return Ok(reaction);
             }
             if reaction.jobs.len() >= MAX_JOBS {
@@ -148,10 +172,10 @@ impl BudgetAlertHandler {
     }
 
     async fn raise(&self, job: &Job) -> JobOutcome {
-        let Some(tenant) = job.tenant.clone() else { return JobOutcome::Dead("the job has no tenant".into()) };
+        let Some(tenant) = job.tenant.clone() else { return JobOutcome::DeadLetter("the job has no tenant".into()) };
         let alert: Alert = match serde_json::from_value(job.payload.clone()) {
             Ok(alert) => alert,
-            Err(error) => return JobOutcome::Dead(error.into()),
+            Err(error) => return JobOutcome::DeadLetter(error.into()),
         };
         let id = BudgetPeriod::id(alert.crossed.budget_id, alert.crossed.month);
         let context = Context {
@@ -163,7 +187,7 @@ impl BudgetAlertHandler {
         match self.commands.execute::<BudgetPeriod>(&context, id, raise).await {
             Ok(_) => JobOutcome::Done,
             Err(error) if may_succeed_later(&error) => JobOutcome::Retry(error.into()),
-            Err(error) => JobOutcome::Dead(error.into()),
+            Err(error) => JobOutcome::DeadLetter(error.into()),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Jobs as operators see them: listing them, setting dead ones waiting again, and dropping them.
+//! Jobs as operators see them: listing them, setting dead letters waiting again, and dropping jobs.
 
 use crate::job::JobState;
 use chrono::{DateTime, Utc};
+use domain::permissions::{Access, OperateJobs};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use streams::DatabaseError;
@@ -41,7 +42,7 @@ pub struct JobRow {
     pub scheduled_at: DateTime<Utc>,
     /// When it runs next if it is waiting; when the lease ends if it is leased.
     pub available_at: DateTime<Utc>,
-    /// When it was done, set aside or dropped; none before.
+    /// When it was done, became a dead letter or was dropped; none before.
     pub finished_at: Option<DateTime<Utc>>,
     /// The error of the last failed attempt, if any.
     pub last_error: Option<String>,
@@ -51,7 +52,12 @@ pub struct JobRow {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn list(pool: &PgPool, filter: &JobFilter, limit: i64) -> Result<Vec<JobRow>, DatabaseError> {
+pub async fn list(
+    _: &Access<OperateJobs>,
+    pool: &PgPool,
+    filter: &JobFilter,
+    limit: i64,
+) -> Result<Vec<JobRow>, DatabaseError> {
     let query = sqlx::query_as(
         "select sequence, job_id, queue, tenant_id, state, attempts, scheduled_at, available_at, finished_at, last_error
          from apex.jobs
@@ -59,16 +65,16 @@ pub async fn list(pool: &PgPool, filter: &JobFilter, limit: i64) -> Result<Vec<J
            and ($3::text is null or queue = $3) and ($4::bigint is null or sequence < $4)
          order by sequence desc limit $5",
     );
-    let query = query.bind(filter.state.map(JobState::as_str)).bind(&filter.kind).bind(&filter.queue);
+    let query = query.bind(filter.state.map(JobState::stored)).bind(&filter.kind).bind(&filter.queue);
     Ok(query.bind(filter.before).bind(limit).fetch_all(pool).await?)
 }
 
 /// What an operator decides about a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobDecisionKind {
-    /// Set a dead job waiting again, with all its attempts.
+    /// Set a dead letter or a dropped job waiting again, with all its attempts.
     Retry,
-    /// Never run a job that is dead or waiting.
+    /// Never run a job that is a dead letter, is waiting, or was leased by a runner that has died.
     Drop,
 }
 
@@ -79,15 +85,6 @@ impl JobDecisionKind {
         match self {
             Self::Retry => "retry",
             Self::Drop => "drop",
-        }
-    }
-
-    /// Whether the decision can be made about a job in this state.
-    #[must_use]
-    pub fn applies_to(self, state: JobState) -> bool {
-        match self {
-            Self::Retry => state == JobState::Dead,
-            Self::Drop => matches!(state, JobState::Dead | JobState::Waiting),
         }
     }
 }
@@ -118,8 +115,10 @@ pub enum DecisionError {
 
 fn remedy(decision: JobDecisionKind) -> &'static str {
     match decision {
-        JobDecisionKind::Retry => "only a dead job can be set waiting again",
-        JobDecisionKind::Drop => "only a job that is dead or waiting can be dropped",
+        JobDecisionKind::Retry => "only a dead letter or a dropped job can be set waiting again",
+        JobDecisionKind::Drop => {
+            "only a dead letter, a waiting job, or a leased one whose lease has ended can be dropped"
+        }
     }
 }
 
@@ -128,13 +127,15 @@ fn remedy(decision: JobDecisionKind) -> &'static str {
 /// # Errors
 /// [`DecisionError`] if there is no such job, if it is in another state, or if the database fails.
 pub async fn decide(
+    _: &Access<OperateJobs>,
     pool: &PgPool,
     job: Uuid,
     decision: JobDecisionKind,
     actor: &str,
     reason: &str,
 ) -> Result<(), DecisionError> {
-    let state: Option<String> = sqlx::query_scalar("select apex.decide_job($1, $2, $3, $4)")
+    let decide = "select previous_state, is_decided from apex.decide_job($1, $2, $3, $4)";
+    let (state, is_decided): (Option<String>, bool) = sqlx::query_as(decide)
         .bind(job)
         .bind(decision.as_str())
         .bind(actor)
@@ -143,7 +144,7 @@ pub async fn decide(
         .await
         .map_err(DatabaseError::from)?;
     let state = JobState::try_from(state.ok_or(DecisionError::Missing(job))?).map_err(DecisionError::UnknownState)?;
-    if decision.applies_to(state) { Ok(()) } else { Err(DecisionError::WrongState { job, state, decision }) }
+    if is_decided { Ok(()) } else { Err(DecisionError::WrongState { job, state, decision }) }
 }
 
 /// A decision about a job.
@@ -167,24 +168,10 @@ pub struct JobDecision {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn decisions(pool: &PgPool, limit: i64) -> Result<Vec<JobDecision>, DatabaseError> {
+pub async fn decisions(_: &Access<OperateJobs>, pool: &PgPool, limit: i64) -> Result<Vec<JobDecision>, DatabaseError> {
     let query = sqlx::query_as(
         "select job_id, queue, decision, actor, reason, decided_at from apex.job_decisions
          order by decision_id desc limit $1",
     );
     Ok(query.bind(limit).fetch_all(pool).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dead_job_can_be_retried_and_a_running_one_cannot_be_dropped() {
-        let allowed = |decision: JobDecisionKind| {
-            JobState::ALL.into_iter().filter(|state| decision.applies_to(*state)).collect::<Vec<_>>()
-        };
-        assert_eq!(allowed(JobDecisionKind::Retry), [JobState::Dead]);
-        assert_eq!(allowed(JobDecisionKind::Drop), [JobState::Waiting, JobState::Dead]);
-    }
 }

@@ -9,6 +9,7 @@ update apex.jobs j set
         else next_run.at
     end,
     last_error = $6,
+    is_due = false,
     finished_at = case when $3 in ('done', 'dead') then clock_timestamp() end
 from (
     select o.job_id, case

@@ -18,7 +18,7 @@ pub enum JobOutcome {
     /// The attempt failed, and a later one may succeed.
     Retry(JobError),
     /// The attempt failed, and a later one would fail too: the job becomes a dead letter.
-    Dead(JobError),
+    DeadLetter(JobError),
 }
 
 /// Runs the jobs of one kind.

@@ -67,25 +67,33 @@ pub enum JobState {
     Leased,
     /// It succeeded.
     Done,
-    /// It is a dead letter: it failed and is not retried until an operator decides so.
-    Dead,
+    /// It failed, and is not retried unless an operator decides so.
+    DeadLetter,
     /// An operator dropped it.
     Dropped,
 }
 
 impl JobState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Waiting, Self::Leased, Self::Done, Self::Dead, Self::Dropped];
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Leased, Self::Done, Self::DeadLetter, Self::Dropped];
 
-    /// Returns the name in the database and on the command line.
+    /// Returns the name on the command line and in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Leased => "leased",
             Self::Done => "done",
-            Self::Dead => "dead",
+            Self::DeadLetter => "dead-letter",
             Self::Dropped => "dropped",
+        }
+    }
+
+    /// Returns the name in the database.
+    pub(crate) fn stored(self) -> &'static str {
+        match self {
+            Self::DeadLetter => "dead",
+            Self::Waiting | Self::Leased | Self::Done | Self::Dropped => self.as_str(),
         }
     }
 }
@@ -94,7 +102,7 @@ impl TryFrom<String> for JobState {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let known = Self::ALL.into_iter().find(|known| known.as_str() == text);
+        let known = Self::ALL.into_iter().find(|known| known.stored() == text);
         known.ok_or_else(|| format!("unknown state {text:?} of a job"))
     }
 }
@@ -120,7 +128,7 @@ mod tests {
     #[test]
     fn every_state_is_read_as_it_is_written() {
         for state in JobState::ALL {
-            assert_eq!(JobState::try_from(state.as_str().to_owned()), Ok(state));
+            assert_eq!(JobState::try_from(state.stored().to_owned()), Ok(state));
         }
         assert!(JobState::try_from("running".to_owned()).is_err());
     }

@@ -6,17 +6,21 @@ use crate::job::{Job, NewJob};
 use crate::retry::Transition;
 use chrono::{DateTime, Utc};
 use domain::{TenantId, derived_id};
-use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{FromRow, Row};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::DatabaseError;
+use thiserror::Error;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The jobs of a database, and the wake-up of this process's runner. Cheap to clone.
+///
+/// Its functions take no access: they are the mechanism by which policies and runners, which work for all tenants, hand
+/// over jobs, and return nothing to users. What operators do with jobs is authorised: [`crate::list`],
+/// [`crate::decide`].
 #[derive(Debug, Clone)]
 pub struct Jobs {
     pool: PgPool,
@@ -26,11 +30,31 @@ pub struct Jobs {
 /// A job with the lease under which a runner runs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeasedJob {
-    /// The job.
-    pub job: Job,
+    /// The id of the job.
+    pub id: Uuid,
+    /// The queue of the job.
+    pub queue: String,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// The job; or why it cannot be decoded, which fails the attempt.
+    pub job: Result<Job, UndecodableJob>,
     /// The number of leases of the job up to this one. Whatever an earlier holder writes is refused.
     pub fencing_token: i64,
 }
+
+/// A job that cannot be decoded: another version of the program has written it, or a user of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the {column} of the job cannot be decoded: {cause}")]
+pub struct UndecodableJob {
+    /// The column of the table.
+    column: &'static str,
+    /// The message of the decoder.
+    cause: String,
+}
+
+/// The maximum number of jobs that one statement marks as due, and the maximum number of statements in a row.
+const MARK_JOBS: i32 = 1000;
+const MAX_MARKS: u32 = 10;
 
 /// A queue with jobs that are due.
 #[derive(Debug, PartialEq, FromRow)]
@@ -104,7 +128,7 @@ impl Jobs {
         Ok(last.fetch_one(&self.pool).await?)
     }
 
-    /// Whether a job of a kind is neither done nor set aside, among those up to a sequence number that were attempted at
+    /// Whether a job of a kind is waiting or leased, among those up to a sequence number that were attempted at
     /// most `max_attempts` times.
     ///
     /// # Errors
@@ -123,7 +147,8 @@ impl Jobs {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// Inserts the recurring job of a kind, due at once. One that failed for good or was dropped begins anew.
+    /// Inserts the recurring job of a kind, due at once, unless there is one: a dead letter or a dropped one is left to
+    /// the operators.
     pub(crate) async fn start_recurring(&self, kind: &'static str) -> Result<(), sqlx::Error> {
         sqlx::query(include_str!("start_recurring.sql"))
             .bind(derived_id(&["recurring-job", kind]))
@@ -133,8 +158,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Finds queues with due jobs of these kinds: looks at up to `max_queues` after a name, and counts up to `max_jobs`
-    /// jobs in each.
+    /// Finds queues with due jobs of these kinds, after marking jobs that have become due: looks at up to `max_queues`
+    /// after a name, and counts up to `max_jobs` jobs in each.
     pub(crate) async fn due_queues(
         &self,
         kinds: &[&str],
@@ -142,6 +167,13 @@ impl Jobs {
         max_queues: u32,
         max_jobs: u32,
     ) -> Result<DueQueues, sqlx::Error> {
+        for _ in 0..MAX_MARKS {
+            let marked = sqlx::query_scalar("select apex.mark_due_jobs($1, $2)").bind(kinds).bind(MARK_JOBS);
+            let marked: i32 = marked.fetch_one(&self.pool).await?;
+            if marked < MARK_JOBS {
+                break;
+            }
+        }
         let rows = sqlx::query("select queue, kind, due from apex.due_queues($1, $2, $3, $4)")
             .bind(kinds)
             .bind(after)
@@ -165,7 +197,7 @@ impl Jobs {
     /// The driver's error. The job may be leased nevertheless, until the lease expires.
     pub async fn lease(&self, queue: &str, lease: Duration, max_leased: u32) -> Result<Option<LeasedJob>, sqlx::Error> {
         let row = sqlx::query(
-            "select job_id, kind, queue, tenant_id, payload, scheduled_at, attempts, fencing_token
+            "select job_id, kind, queue, tenant_id, payload::text as payload, scheduled_at, attempts, fencing_token
              from apex.lease_job($1, make_interval(secs => $2), $3)",
         )
         .bind(queue)
@@ -183,10 +215,10 @@ impl Jobs {
             Transition::Done => ("done", None, None, None),
             Transition::Repeat(interval) => ("waiting", None, Some(interval.as_secs_f64()), None),
             Transition::RetryAfter(delay, error) => ("waiting", Some(delay.as_secs_f64()), None, Some(error)),
-            Transition::Dead(error) => ("dead", None, None, Some(error)),
+            Transition::DeadLetter(error) => ("dead", None, None, Some(error)),
         };
         let written = sqlx::query(include_str!("finish_job.sql"))
-            .bind(leased.job.id)
+            .bind(leased.id)
             .bind(leased.fencing_token)
             .bind(state)
             .bind(delay)
@@ -201,25 +233,26 @@ impl Jobs {
     pub(crate) async fn release(&self, leased: &LeasedJob) -> Result<bool, sqlx::Error> {
         let written = sqlx::query(
             "update apex.jobs
-             set state = 'waiting', attempts = greatest(attempts - 1, 0), available_at = clock_timestamp()
+             set state = 'waiting', attempts = greatest(attempts - 1, 0), available_at = clock_timestamp(),
+                 is_due = true
              where job_id = $1 and fencing_token = $2 and state = 'leased'",
         );
-        let written = written.bind(leased.job.id).bind(leased.fencing_token).execute(&self.pool).await?;
+        let written = written.bind(leased.id).bind(leased.fencing_token).execute(&self.pool).await?;
         Ok(written.rows_affected() == 1)
     }
 }
 
 fn leased(row: &PgRow) -> Result<LeasedJob, sqlx::Error> {
-    let decode = |error: domain::TenantIdError| sqlx::Error::Decode(Box::new(error));
-    let tenant: Option<String> = row.try_get("tenant_id")?;
-    let job = Job {
-        id: row.try_get("job_id")?,
-        kind: row.try_get("kind")?,
-        queue: row.try_get("queue")?,
-        tenant: tenant.map(|tenant| tenant.parse()).transpose().map_err(decode)?,
-        payload: row.try_get::<Value, _>("payload")?,
-        scheduled_at: row.try_get::<DateTime<Utc>, _>("scheduled_at")?,
-        attempt: u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or(0),
+    let (id, queue): (Uuid, String) = (row.try_get("job_id")?, row.try_get("queue")?);
+    let attempt = u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or(0);
+    let (kind, scheduled_at): (String, DateTime<Utc>) = (row.try_get("kind")?, row.try_get("scheduled_at")?);
+    let (tenant, payload): (Option<String>, String) = (row.try_get("tenant_id")?, row.try_get("payload")?);
+    let job = || {
+        let tenant = tenant.map(|tenant| tenant.parse::<TenantId>()).transpose();
+        let tenant = tenant.map_err(|error| UndecodableJob { column: "tenant", cause: error.to_string() })?;
+        let payload = serde_json::from_str(&payload);
+        let payload = payload.map_err(|error| UndecodableJob { column: "payload", cause: error.to_string() })?;
+        Ok(Job { id, kind, queue: queue.clone(), tenant, payload, scheduled_at, attempt })
     };
-    Ok(LeasedJob { job, fencing_token: row.try_get("fencing_token")? })
+    Ok(LeasedJob { id, job: job(), queue, attempt, fencing_token: row.try_get("fencing_token")? })
 }

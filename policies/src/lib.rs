@@ -3,8 +3,8 @@
 //! A policy follows the log with a checkpoint of its own. It reacts to events with commands, under command ids that are
 //! derived from the policy and the event, and with jobs, which are written in the transaction that advances the
 //! checkpoint: each reaction takes effect once, however often the policy runs and in however many processes. A job is
-//! an effect outside the log or a timer. Its runner retries it with growing delays and sets it aside as a dead letter
-//! in the end; one queue per destination keeps a failing destination from delaying the others.
+//! an effect outside the log or a timer. Its runner retries it with growing delays, and makes it a dead letter in the
+//! end; one queue per destination keeps a failing destination from delaying the others.
 //!
 //! Deliberately absent: read models. A rebuild runs no policy.
 
@@ -23,7 +23,7 @@ pub use budget_alerts::{BUDGET_ALERT, BUDGET_ALERTS, BUDGETS, BudgetAlertHandler
 pub use decisions::{DecisionError, JobDecision, JobDecisionKind, JobFilter, JobRow, decide, decisions, list};
 pub use handler::{DEFAULT_QUEUE_CONCURRENCY, JobError, JobHandler, JobOutcome};
 pub use job::{Job, JobState, MAX_PAYLOAD_BYTES, NewJob};
-pub use jobs::{Jobs, LeasedJob};
+pub use jobs::{Jobs, LeasedJob, UndecodableJob};
 pub use observe::{JobGauges, gauges, register_metrics};
 pub use policy::{Policy, PolicyError, PolicyWorker, Reaction, policy_checkpoint};
 pub use retention::{JOB_RETENTION, JobRetention};

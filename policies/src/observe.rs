@@ -1,6 +1,7 @@
 //! The metrics of jobs. Labels are kinds and not queues, because users choose destinations.
 
 use crate::handler::JobHandler;
+use domain::permissions::{Access, ReadMetrics};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use streams::DatabaseError;
 
 /// The results of attempts.
-const OUTCOMES: [&str; 5] = ["done", "retried", "dead", "lost", "released"];
+const OUTCOMES: [&str; 5] = ["done", "retried", "dead_letter", "lost", "released"];
 
 /// The number of jobs of a kind and state up to which they are counted for the gauges, so that a long queue costs little.
 const MAX_COUNTED: i64 = 100_000;
@@ -18,8 +19,8 @@ const MAX_COUNTED: i64 = 100_000;
 pub fn register_metrics(kinds: &[&'static str]) {
     describe_counter!("apex_jobs_attempts_total", "Attempts of jobs that this process ended, by kind and outcome.");
     describe_counter!("apex_jobs_runner_errors_total", "Failures of this process to read or write the table of jobs.");
-    describe_gauge!("apex_jobs_waiting", "Jobs that are neither done nor set aside, up to 100000, by kind.");
-    describe_gauge!("apex_jobs_dead", "Jobs that are dead letters, up to 100000, by kind.");
+    describe_gauge!("apex_jobs_waiting", "Jobs that wait for a runner, now or later, up to 100000, by kind.");
+    describe_gauge!("apex_jobs_dead_letters", "Dead letters, up to 100000, by kind.");
     describe_gauge!("apex_jobs_lag_seconds", "For how long the oldest due job of a kind has been due.");
     describe_histogram!("apex_jobs_attempt_seconds", "How long an attempt of a job took, by kind.");
     counter!("apex_jobs_runner_errors_total").increment(0);
@@ -40,10 +41,10 @@ pub(crate) fn record_attempt(handler: &Arc<dyn JobHandler>, outcome: &'static st
 pub struct JobGauges {
     /// The kind.
     pub kind: String,
-    /// The number of jobs that are neither done nor set aside, at most 100 000.
+    /// The number of jobs that wait for a runner, now or later, at most 100 000. Leased jobs are not among them.
     pub waiting: i64,
     /// The number of dead letters, at most 100 000.
-    pub dead: i64,
+    pub dead_letters: i64,
     /// For how long the oldest due job has been due, in seconds; 0 if none is due.
     pub lag_seconds: f64,
 }
@@ -52,7 +53,7 @@ pub struct JobGauges {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn gauges(pool: &PgPool, kinds: &[&str]) -> Result<Vec<JobGauges>, DatabaseError> {
+pub async fn gauges(_: &Access<ReadMetrics>, pool: &PgPool, kinds: &[&str]) -> Result<Vec<JobGauges>, DatabaseError> {
     let query = sqlx::query_as(include_str!("gauges.sql"));
     Ok(query.bind(kinds).bind(MAX_COUNTED).fetch_all(pool).await?)
 }

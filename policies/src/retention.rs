@@ -4,7 +4,7 @@ use crate::handler::{JobHandler, JobOutcome};
 use crate::job::Job;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use streams::DatabaseError;
 
 /// The kind of the job that deletes finished jobs.
@@ -16,36 +16,33 @@ const INTERVAL: Duration = Duration::from_mins(10);
 /// policy sees that the job was written.
 const DONE_RETENTION: Duration = Duration::from_hours(24);
 /// The maximum number of jobs that one statement deletes.
-const BATCH_ROWS: i64 = 1000;
-/// The maximum number of statements of a run; the next run deletes the rest.
-const MAX_BATCHES: u32 = 100;
+const BATCH_JOBS: i32 = 1000;
 
 /// Deletes jobs that were done a day ago. Dead letters are kept until an operator decides, and dropped jobs for good: their
 /// policy would write them again.
 pub struct JobRetention {
     pool: PgPool,
+    max_run: Duration,
 }
 
 impl JobRetention {
-    /// Creates the handler for the jobs in the database of `pool`.
+    /// Creates the handler for the jobs in the database of `pool`. A run starts no further statement after `max_run`,
+    /// which must be shorter than the timeout of an attempt; the next run deletes the rest.
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool, max_run: Duration) -> Self {
+        Self { pool, max_run }
     }
 
     async fn delete_finished(&self) -> Result<(), DatabaseError> {
-        for _ in 0..MAX_BATCHES {
-            let deleted = sqlx::query(
-                "delete from apex.jobs where job_id in (
-                     select job_id from apex.jobs
-                     where state = 'done' and finished_at < clock_timestamp() - make_interval(secs => $1)
-                     order by finished_at limit $2 for update skip locked)",
-            )
-            .bind(DONE_RETENTION.as_secs_f64())
-            .bind(BATCH_ROWS)
-            .execute(&self.pool)
-            .await?;
-            if deleted.rows_affected() < BATCH_ROWS.unsigned_abs() {
+        let start = Instant::now();
+        while start.elapsed() < self.max_run {
+            let delete = "select apex.delete_done_jobs(make_interval(secs => $1), $2)";
+            let deleted: i32 = sqlx::query_scalar(delete)
+                .bind(DONE_RETENTION.as_secs_f64())
+                .bind(BATCH_JOBS)
+                .fetch_one(&self.pool)
+                .await?;
+            if deleted < BATCH_JOBS {
                 break;
             }
         }

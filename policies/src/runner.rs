@@ -34,6 +34,9 @@ pub struct JobRunnerConfig {
     /// How long attempts may go on after the runner was told to stop. Then they are dropped, and their jobs are given
     /// back. Default: 5 s.
     pub shutdown_timeout: Duration,
+    /// How long giving jobs back may take. Those that are not given back by then, because the database does not respond
+    /// or their handlers block their threads, run again when their leases end. Default: 2 s.
+    pub release_timeout: Duration,
     /// The maximum number of tasks of the runner. A task holds one job, of at most [`crate::MAX_PAYLOAD_BYTES`]. Queues
     /// do not delay each other while fewer queues than this, divided by their concurrency, hang. Default: 1024.
     pub max_tasks: usize,
@@ -50,6 +53,7 @@ impl Default for JobRunnerConfig {
             attempt_timeout: Duration::from_secs(10),
             lease_margin: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(5),
+            release_timeout: Duration::from_secs(2),
             max_tasks: 1024,
             max_queues: 1000,
             retry: RetryConfig::default(),
@@ -188,12 +192,20 @@ impl JobRunner {
     }
 
     async fn stop(&mut self) {
+        let config = self.shared.config;
         self.shared.stopping.cancel();
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.shared.config.shutdown_timeout, ended).await.is_err() {
+        if !self.tasks_end_within(config.shutdown_timeout).await {
             self.shared.aborting.cancel();
-            while self.tasks.join_next().await.is_some() {}
+            if !self.tasks_end_within(config.release_timeout).await {
+                tracing::warn!(jobs = self.tasks.len(), "jobs cannot be given back; they run again after their leases");
+            }
         }
+    }
+
+    /// Waits for the tasks. Returns false if some are left after a timeout.
+    async fn tasks_end_within(&mut self, timeout: Duration) -> bool {
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(timeout, ended).await.is_ok()
     }
 }
 
@@ -227,8 +239,7 @@ impl Shared {
             () = self.aborting.cancelled() => return self.give_back(leased, handler).await,
         };
         histogram!("apex_jobs_attempt_seconds", "kind" => handler.kind()).record(start.elapsed().as_secs_f64());
-        let (attempt, random) = (leased.job.attempt, rand::random());
-        let next = Transition::after(outcome, attempt, handler.interval(), &self.config.retry, random);
+        let next = Transition::after(outcome, leased.attempt, handler.interval(), &self.config.retry, rand::random());
         self.log(leased, &next);
         let written = loop {
             match self.jobs.finish(leased, &next).await {
@@ -249,13 +260,18 @@ impl Shared {
 
     /// The outcome of an attempt that may time out or panic.
     async fn outcome(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>) -> JobOutcome {
-        let (attempt, max_attempts) = (leased.job.attempt, self.config.retry.max_attempts);
+        let (attempt, max_attempts) = (leased.attempt, self.config.retry.max_attempts);
         if attempt > max_attempts {
             // Perhaps it is this job that kills its runners.
             let error = format!("none of {max_attempts} attempts ended before its lease: their runners died or hung");
-            return JobOutcome::Dead(error.into());
+            return JobOutcome::DeadLetter(error.into());
         }
-        let run = AssertUnwindSafe(async { handler.run(&leased.job).await }).catch_unwind();
+        let job = match &leased.job {
+            Ok(job) => job,
+            // It cannot be decoded by a later attempt either.
+            Err(error) => return JobOutcome::DeadLetter(error.clone().into()),
+        };
+        let run = AssertUnwindSafe(async { handler.run(job).await }).catch_unwind();
         match tokio::time::timeout(self.config.attempt_timeout, run).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => JobOutcome::Retry("the handler panicked; standard error has the message".into()),
@@ -274,15 +290,15 @@ impl Shared {
     }
 
     fn log(&self, leased: &LeasedJob, next: &Transition) {
-        let (job, queue, attempt) = (leased.job.id, &leased.job.queue, leased.job.attempt);
+        let (job, queue, attempt) = (leased.id, &leased.queue, leased.attempt);
         match next {
             Transition::Done | Transition::Repeat(_) => tracing::debug!(%job, queue, attempt, "a job is done"),
             Transition::RetryAfter(delay, error) => {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(%job, queue, attempt, delay_ms, error, "a job failed and is retried");
             }
-            Transition::Dead(error) => {
-                tracing::warn!(%job, queue, attempt, error, "a job failed for good: `apex jobs retry` sets it waiting again");
+            Transition::DeadLetter(error) => {
+                tracing::warn!(%job, queue, attempt, error, "a job became a dead letter: `apex jobs retry` sets it waiting again");
             }
         }
     }

@@ -6,7 +6,7 @@ use metrics::counter;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::time::Duration;
-use streams::{Position, ReadError};
+use streams::{Backoff, Position, ReadError};
 use thiserror::Error;
 
 /// The settings of a worker.
@@ -118,7 +118,7 @@ pub async fn follow(follower: &impl Follower, shutdown: impl Future<Output = ()>
                 failures = failures.saturating_add(1);
                 counter!("apex_projection_errors_total", "projection" => name).increment(1);
                 tracing::warn!(projection = name, error = &error as &dyn StdError, "a batch failed and is retried");
-                retry_delay(config.retry_pause, failures)
+                backoff(config.retry_pause).delay(failures)
             }
         };
         tokio::select! {
@@ -128,9 +128,9 @@ pub async fn follow(follower: &impl Follower, shutdown: impl Future<Output = ()>
     }
 }
 
-/// The pause after a number of failures in a row.
-fn retry_delay(pause: Duration, failures: u32) -> Duration {
-    pause * (1 << failures.min(7)).min(100)
+/// The pauses after failures in a row.
+fn backoff(retry_pause: Duration) -> Backoff {
+    Backoff { first: retry_pause.saturating_mul(2), max: retry_pause.saturating_mul(100) }
 }
 
 #[cfg(test)]
@@ -141,9 +141,8 @@ mod tests {
     #[test]
     fn the_retry_delay_doubles_up_to_a_hundredfold() {
         let pause = Duration::from_millis(100);
-        let delays: Vec<_> = (1..=8).map(|failures| retry_delay(pause, failures).as_millis()).collect();
+        let delays: Vec<_> = (1..=8).map(|failures| backoff(pause).delay(failures).as_millis()).collect();
         assert_eq!(delays, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        assert_eq!(retry_delay(pause, u32::MAX), Duration::from_secs(10));
     }
 
     /// Gives prepared results, and keeps the checkpoints that it was given.

@@ -2,6 +2,7 @@
 
 use crate::all;
 use chrono::{DateTime, Utc};
+use domain::permissions::{Access, ReadMetrics, ReadProjections};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use streams::DatabaseError;
@@ -43,7 +44,7 @@ impl ProjectionStatus {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn statuses(pool: &PgPool) -> Result<Vec<ProjectionStatus>, DatabaseError> {
+pub async fn statuses(_: &Access<ReadProjections>, pool: &PgPool) -> Result<Vec<ProjectionStatus>, DatabaseError> {
     let names: Vec<_> = all().iter().map(|projection| projection.name()).collect();
     let versions: Vec<_> = all().iter().map(|projection| projection.version()).collect();
     Ok(sqlx::query_as(include_str!("status.sql")).bind(names).bind(versions).fetch_all(pool).await?)
@@ -64,7 +65,7 @@ pub struct GaugeValues {
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
-pub async fn gauges(pool: &PgPool) -> Result<GaugeValues, DatabaseError> {
+pub async fn gauges(_: &Access<ReadMetrics>, pool: &PgPool) -> Result<GaugeValues, DatabaseError> {
     let query = sqlx::query_as(
         "select (select count(*) from apex.agents where status = 'active') as active_agents,
                 (select count(distinct (tenant_id, agent_id)) from apex.tasks where status = 'running') as busy_agents,

@@ -11,6 +11,7 @@ use crate::projection::Projection;
 use crate::target::{Slot, Target};
 use crate::transaction::{self, set_search_path};
 use crate::versions::{RebuildError, RebuildProgress};
+use domain::permissions::{Access, OperateProjections};
 use sqlx::postgres::{PgConnection, PgPool};
 use streams::{Log, Position, RecordedEvent};
 
@@ -39,12 +40,13 @@ impl SessionSettings {
 /// [`RebuildError::VersionMismatch`] if the live tables belong to another version of the code, and the variants for a
 /// failure of the database or the log.
 pub async fn verify(
+    access: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,
     settings: &SessionSettings,
 ) -> Result<Comparison, RebuildError> {
-    verify_with_progress(pool, log, projection, settings, |_| {}).await
+    verify_with_progress(access, pool, log, projection, settings, |_| {}).await
 }
 
 /// Does the same as [`verify`], and reports the progress after each batch.
@@ -52,6 +54,7 @@ pub async fn verify(
 /// # Errors
 /// As [`verify`].
 pub async fn verify_with_progress(
+    _: &Access<OperateProjections>,
     pool: &PgPool,
     log: &Log,
     projection: &'static dyn Projection,

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgPool;
 use std::time::Duration;
-use streams::{DatabaseError, Position};
+use streams::{Backoff, DatabaseError, Position};
 use thiserror::Error;
 
 /// Why waiting for read models failed.
@@ -21,11 +21,12 @@ pub enum WaitError {
     Database(#[from] DatabaseError),
 }
 
-/// The first pause between two reads of the checkpoints; it doubles up to [`MAX_POLL_PAUSE`].
-const MIN_POLL_PAUSE: Duration = Duration::from_millis(2);
-const MAX_POLL_PAUSE: Duration = Duration::from_millis(50);
+/// The pauses between two reads of the checkpoints.
+const POLL_PAUSES: Backoff = Backoff { first: Duration::from_millis(2), max: Duration::from_millis(50) };
 
 /// Waits until all named projections have applied every event up to a position. Returns the position of the slowest.
+///
+/// It takes no access: it reads the checkpoints of the workers and nothing of a tenant.
 ///
 /// # Errors
 /// [`WaitError::TimedOut`] after the timeout, and [`WaitError::Database`] if the checkpoints cannot be read.
@@ -36,7 +37,7 @@ pub async fn wait_for(
     timeout: Duration,
 ) -> Result<Position, WaitError> {
     let deadline = tokio::time::Instant::now() + timeout;
-    let mut pause = MIN_POLL_PAUSE;
+    let mut reads = 0;
     loop {
         let applied = applied_position(pool, projections).await?;
         if applied >= position {
@@ -45,8 +46,8 @@ pub async fn wait_for(
         if tokio::time::Instant::now() >= deadline {
             return Err(WaitError::TimedOut { position: applied, requested: position });
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(MAX_POLL_PAUSE);
+        reads += 1;
+        tokio::time::sleep(POLL_PAUSES.delay(reads)).await;
     }
 }
 

@@ -10,10 +10,10 @@ use std::ops::Range;
 use std::process::ExitCode;
 use uuid::Uuid;
 
-/// List jobs, retry dead ones, and drop those that are not wanted any more.
+/// List jobs, retry dead letters, and drop jobs that are not wanted any more.
 ///
 /// Jobs are what policies do outside the log, such as raising alerts, and timers. A job that fails is retried with
-/// growing delays; one that fails for good is dead, and is kept until it is retried or dropped.
+/// growing delays; in the end it becomes a dead letter, and is kept until it is retried or dropped.
 #[derive(Debug, clap::Args)]
 pub(super) struct JobsCommand {
     #[command(subcommand)]
@@ -24,9 +24,9 @@ pub(super) struct JobsCommand {
 enum Command {
     /// List jobs, the one that was inserted last first. Jobs that are done are kept for a day
     List(List),
-    /// Set a dead job waiting again, with all its attempts
+    /// Set a dead letter, or a job that was dropped, waiting again with all its attempts
     Retry(Decided),
-    /// Drop a dead or waiting job: it never runs
+    /// Drop a dead letter, a waiting job, or a leased one whose lease has ended: it does not run again
     Drop(Decided),
     /// List the decisions about jobs, the latest first
     Decisions {
@@ -84,8 +84,8 @@ enum State {
     Leased,
     /// It succeeded
     Done,
-    /// It failed for good
-    Dead,
+    /// It failed, and waits for a decision
+    DeadLetter,
     /// It was dropped
     Dropped,
 }
@@ -96,7 +96,7 @@ impl From<State> for JobState {
             State::Waiting => Self::Waiting,
             State::Leased => Self::Leased,
             State::Done => Self::Done,
-            State::Dead => Self::Dead,
+            State::DeadLetter => Self::DeadLetter,
             State::Dropped => Self::Dropped,
         }
     }
@@ -113,8 +113,8 @@ impl JobsCommand {
         with_rooms(session, async |rooms| {
             let is_success = match self.command {
                 Command::List(command) => command.run(rooms).await?,
-                Command::Retry(jobs) => jobs.decide(rooms, JobDecisionKind::Retry).await,
-                Command::Drop(jobs) => jobs.decide(rooms, JobDecisionKind::Drop).await,
+                Command::Retry(jobs) => jobs.decide(rooms, JobDecisionKind::Retry).await?,
+                Command::Drop(jobs) => jobs.decide(rooms, JobDecisionKind::Drop).await?,
                 Command::Decisions { limit, format } => print_decisions(rooms, limit, format).await?,
             };
             Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -127,7 +127,7 @@ impl List {
     async fn run(self, rooms: &Rooms) -> anyhow::Result<bool> {
         let state = self.state.map(JobState::from);
         let filter = JobFilter { state, kind: self.kind, queue: self.queue, before: self.before };
-        let jobs = list(&rooms.pool, &filter, self.limit).await?;
+        let jobs = list(&rooms.principal.authorise()?, &rooms.pool, &filter, self.limit).await?;
         let is_full = i64::try_from(jobs.len()).is_ok_and(|listed| listed == self.limit);
         let last = jobs.last().filter(|_| is_full).map(|job| job.sequence);
         let header = [
@@ -167,10 +167,11 @@ fn cells(job: JobRow) -> Vec<String> {
 
 impl Decided {
     /// Decides about each job. A job that it cannot be decided about does not hinder the others.
-    async fn decide(&self, rooms: &Rooms, decision: JobDecisionKind) -> bool {
+    async fn decide(&self, rooms: &Rooms, decision: JobDecisionKind) -> anyhow::Result<bool> {
+        let access = rooms.principal.authorise()?;
         let mut decided = 0;
         for job in &self.jobs {
-            match decide(&rooms.pool, *job, decision, &self.actor, &self.reason).await {
+            match decide(&access, &rooms.pool, *job, decision, &self.actor, &self.reason).await {
                 Ok(()) => decided += 1,
                 Err(error) => say!("{}", domain::error_with_causes(&error)),
             }
@@ -180,12 +181,12 @@ impl Decided {
             JobDecisionKind::Drop => "dropped",
         };
         say!("{decided} of {} jobs were {what}.", self.jobs.len());
-        decided == self.jobs.len()
+        Ok(decided == self.jobs.len())
     }
 }
 
 async fn print_decisions(rooms: &Rooms, limit: i64, format: Format) -> anyhow::Result<bool> {
-    let rows = decisions(&rooms.pool, limit).await?.into_iter().map(|made| {
+    let rows = decisions(&rooms.principal.authorise()?, &rooms.pool, limit).await?.into_iter().map(|made| {
         let (at, job) = (made.decided_at.to_rfc3339(), made.job_id.to_string());
         vec![at, job, made.queue, made.decision, made.actor, made.reason]
     });

@@ -155,7 +155,8 @@ fn named(name: &str) -> anyhow::Result<Vec<&'static dyn Projection>> {
 }
 
 async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
-    let statuses = statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
+    let statuses =
+        statuses(&rooms.principal.authorise()?, &rooms.pool).await.context("the checkpoints cannot be read")?;
     let version = |version: Option<i32>| version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let rows = statuses.into_iter().map(|status| {
         let next = match (status.next_version, status.next_position) {
@@ -173,7 +174,7 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
             version(status.old_version),
         ]
     });
-    let header = ["name", "position", "lag_events", "parked_events", "updated_at", "version", "next", "old"];
+    let header = ["name", "position", "lag_events", "parked_events", "updated_at", "version", "next", "previous"];
     print(&header, rows.collect(), format)?;
     Ok(true)
 }
@@ -313,13 +314,14 @@ async fn drop(rooms: &Rooms, projections: &[&'static dyn Projection], next: bool
 }
 
 async fn verify(rooms: &Rooms, projections: &[&'static dyn Projection], sizes: &[usize]) -> anyhow::Result<bool> {
-    let mut is_same = true;
+    let (access, mut is_same) = (rooms.principal.authorise()?, true);
     for projection in projections {
         for &size in sizes {
             let settings = SessionSettings::different_locale(size.max(1));
             let mut bar = Bar::of(&[*projection]);
             let (pool, log, on_progress) = (&rooms.pool, &rooms.log, |progress| bar.update(progress));
-            let comparison = projections::verify_with_progress(pool, log, *projection, &settings, on_progress).await?;
+            let comparison =
+                projections::verify_with_progress(&access, pool, log, *projection, &settings, on_progress).await?;
             std::mem::drop(bar);
             is_same &= print_comparison(projection.name(), &comparison);
         }

@@ -148,7 +148,9 @@ async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, tim
 
 /// Warns of parked events, which are not included in the report.
 async fn warn_of_parked(rooms: &Rooms) -> anyhow::Result<()> {
-    let statuses = projections::statuses(&rooms.pool).await.context("the checkpoints cannot be read")?;
+    let statuses = projections::statuses(&rooms.principal.authorise()?, &rooms.pool)
+        .await
+        .context("the checkpoints cannot be read")?;
     let parked = statuses.iter().find(|status| status.name == CALLS).map_or(0, |status| status.parked_events);
     if parked > 0 {
         say!("{parked} events could not be applied and are not in the report: see `apex projections parked {CALLS}`.");

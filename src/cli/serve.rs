@@ -8,7 +8,7 @@ use crate::rooms::Rooms;
 use crate::telemetry;
 use crate::tokens::Tokens;
 use anyhow::Context as _;
-use commands::Component;
+use commands::{Component, Principal};
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -66,7 +66,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     let address = listener.local_addr()?;
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-    rooms.start_projections();
+    rooms.start_server_workers();
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
@@ -85,7 +85,7 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         authenticator: Arc::new(Tokens::of_settings(tenant, server)),
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone())),
+        ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
     };
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
@@ -183,13 +183,13 @@ pub(super) fn start_relay(_: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()> {
 }
 
 fn start_gauges(rooms: &mut Rooms) {
-    let (pool, log) = (rooms.pool.clone(), rooms.log.clone());
+    let (principal, pool, log) = (rooms.principal.clone(), rooms.pool.clone(), rooms.log.clone());
     let mut stop = Box::pin(rooms.stop_signal());
     let standstill = Standstill::default();
     rooms.spawn("gauges", async move {
         loop {
-            if let Err(error) = read_gauges(&pool, &standstill).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the gauges cannot be read");
+            if let Err(error) = read_gauges(&principal, &pool, &standstill).await {
+                tracing::warn!(error = &*error as &dyn std::error::Error, "the gauges cannot be read");
             }
             if let Ok(room) = log.headroom().await {
                 metrics::gauge!("apex_log_partition_headroom").set(room.positions as f64);
@@ -204,16 +204,17 @@ fn start_gauges(rooms: &mut Rooms) {
 }
 
 /// Reads the lags here rather than in the workers, because a worker that hangs would not set them.
-async fn read_gauges(pool: &projections::Pool, standstill: &Standstill) -> Result<(), projections::DatabaseError> {
-    set_gauges(projections::gauges(pool).await?);
-    for status in projections::statuses(pool).await? {
+async fn read_gauges(principal: &Principal, pool: &projections::Pool, standstill: &Standstill) -> anyhow::Result<()> {
+    let access = principal.authorise()?;
+    set_gauges(projections::gauges(&access, pool).await?);
+    for status in projections::statuses(&principal.authorise()?, pool).await? {
         let seconds = standstill.duration(&status).as_secs_f64();
         metrics::gauge!("apex_projection_standstill_seconds", "projection" => status.name.clone()).set(seconds);
         metrics::gauge!("apex_projection_lag_events", "projection" => status.name).set(status.lag_events as f64);
     }
-    for jobs in policies::gauges(pool, &policies::KINDS).await? {
+    for jobs in policies::gauges(&access, pool, &policies::KINDS).await? {
         metrics::gauge!("apex_jobs_waiting", "kind" => jobs.kind.clone()).set(jobs.waiting as f64);
-        metrics::gauge!("apex_jobs_dead", "kind" => jobs.kind.clone()).set(jobs.dead as f64);
+        metrics::gauge!("apex_jobs_dead_letters", "kind" => jobs.kind.clone()).set(jobs.dead_letters as f64);
         metrics::gauge!("apex_jobs_lag_seconds", "kind" => jobs.kind).set(jobs.lag_seconds);
     }
     Ok(())

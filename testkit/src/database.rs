@@ -46,7 +46,7 @@ async fn verify(url: String) {
         return;
     }
     let log = streams::Log::open(pool.clone(), streams::LogConfig::default()).await.unwrap();
-    for status in projections::statuses(&pool).await.unwrap() {
+    for status in projections::statuses(&crate::access(), &pool).await.unwrap() {
         let projection = projections::by_name(&status.name).unwrap();
         // Batches of one event are slow, so they are for short logs only.
         let sizes: &[usize] = match status.position {
@@ -56,7 +56,7 @@ async fn verify(url: String) {
         };
         for &batch_events in sizes.iter().filter(|_| status.is_current()) {
             let settings = projections::SessionSettings::different_locale(batch_events);
-            let comparison = projections::verify(&pool, &log, projection, &settings).await.unwrap();
+            let comparison = projections::verify(&crate::access(), &pool, &log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "{} in batches of {batch_events}: {comparison:#?}", status.name);
         }
     }

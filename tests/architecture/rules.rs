@@ -67,6 +67,30 @@ fn the_domain_reads_no_clock_and_generates_no_ids() {
     }
 }
 
+/// Readers of the log that return the events of all tenants.
+const READERS_OF_ALL_TENANTS: [&str; 5] =
+    [".read_stream(", ".stream_pages(", ".log().pages(", "ReadFilter::default()", "ReadFilter { "];
+
+fn reads_all_tenants(code: &str) -> Option<&'static str> {
+    READERS_OF_ALL_TENANTS.into_iter().find(|reader| code.contains(reader))
+}
+
+#[test]
+fn the_api_reads_the_log_with_an_access_only() {
+    // The one filter of the API is made from an access.
+    let filter = "Self(ReadFilter { tenant: Some(access.tenant().clone()), category, types, stream_id })";
+    let mut filters = 0;
+    for source in sources().iter().filter(|source| source.path.starts_with("api")) {
+        let code = source.code.replace(filter, "");
+        filters += usize::from(code != source.code);
+        let found = reads_all_tenants(&code);
+        assert!(found.is_none(), "{} uses {found:?}: read with an access", source.path.display());
+    }
+    assert_eq!(filters, 1, "the filter of the API has changed");
+    // Control: a reader without an access is found.
+    assert!(reads_all_tenants("services.commands.log().read_stream(&key, version, 10)").is_some());
+}
+
 #[test]
 fn environment_variables_are_read_in_the_root_only() {
     for source in sources().iter().filter(|source| !source.path.starts_with("src")) {

@@ -244,7 +244,9 @@ impl Case {
     }
 
     async fn compare(&self) -> Comparison {
-        verify(&self.pool, &self.log, projection(), &SessionSettings::different_locale(7)).await.unwrap()
+        verify(&testkit::access(), &self.pool, &self.log, projection(), &SessionSettings::different_locale(7))
+            .await
+            .unwrap()
     }
 
     async fn assert_equals_rebuild(&self) {

@@ -89,7 +89,8 @@ fn database_restarts_under_load_keep_everything_consistent_with_the_log() {
         wait_for(&fixture.database.pool, &names, head, TIMEOUT).await.unwrap();
         for model in models {
             let settings = SessionSettings::different_locale(1000);
-            let comparison = verify(&fixture.database.pool, &fixture.log, model, &settings).await.unwrap();
+            let comparison =
+                verify(&testkit::access(), &fixture.database.pool, &fixture.log, model, &settings).await.unwrap();
             assert!(comparison.is_same(), "{}: {comparison:#?}", model.name());
         }
         fixture.verify().await;

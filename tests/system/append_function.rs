@@ -319,7 +319,7 @@ async fn read_models_park_undecodable_events_and_continue() {
     let seen = server.graphql(query, json!({})).await;
     assert_eq!(seen["calls"]["edges"][0]["node"]["position"], "7");
     let are_caught_up = async || {
-        let statuses = projections::statuses(&database.pool).await.unwrap();
+        let statuses = projections::statuses(&testkit::access(), &database.pool).await.unwrap();
         statuses.iter().all(|status| status.position >= 7)
     };
     wait_until("all read models are past them", are_caught_up).await;

@@ -106,11 +106,15 @@ async fn operations(database: &TestDatabase) -> Vec<Operation> {
     let server = database.serve(&[]).await;
     let operations = Schema::of(&server).await.operations();
     drop(server.terminate().await);
+    check_count(&operations);
+    operations
+}
+
+fn check_count(operations: &[Operation]) {
     for (root, at_least) in [("Query", 15), ("Mutation", 20), ("Subscription", 3)] {
         let count = operations.iter().filter(|operation| operation.root == root).count();
         assert!(count >= at_least, "only {count} fields of {root}: the test proves nothing");
     }
-    operations
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,6 +126,28 @@ async fn every_field_refuses_a_principal_that_may_do_nothing() {
     let address = serve(&mut rooms, Vec::new()).await;
     assert_eq!(accepted(&address, &operations).await, BTreeSet::new());
     assert_eq!(rooms.log.head().await.unwrap(), head, "a mutation was executed");
+    rooms.close().await.unwrap();
+}
+
+/// Input that is not valid is not looked at: a principal that may do nothing does not learn what is valid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_refuses_such_a_principal_before_it_looks_at_the_input() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let operations = Schema::of(&server).await.with_invalid_values().operations();
+    drop(server.terminate().await);
+    check_count(&operations);
+    let mut rooms = database.rooms().await;
+    let address = serve(&mut rooms, Vec::new()).await;
+    assert_eq!(accepted(&address, &operations).await, BTreeSet::new());
+    // Control: a user is told that these values are not valid.
+    let address = serve(&mut rooms, vec![Role::User]).await;
+    for field in ["registerAgent", "pauseAgent", "submitTask", "agent", "streamEvents"] {
+        let operation = operations.iter().find(|operation| operation.field == field).unwrap();
+        let response = first_response(&address, operation).await;
+        let is_looked_at = response.contains("BAD_USER_INPUT") || response.contains("REJECTED");
+        assert!(is_looked_at, "{field}: {response}");
+    }
     rooms.close().await.unwrap();
 }
 

@@ -386,7 +386,8 @@ async fn crossings_match_a_reference_model_over_random_histories() {
     }
     for batch_events in [1, 7] {
         let settings = projections::SessionSettings::different_locale(batch_events);
-        let comparison = projections::verify(&database.pool, &rooms.log, budgets, &settings).await.unwrap();
+        let comparison =
+            projections::verify(&testkit::access(), &database.pool, &rooms.log, budgets, &settings).await.unwrap();
         assert!(comparison.is_same(), "in batches of {batch_events}: {comparison:#?}");
     }
     rooms.close().await.unwrap();

@@ -351,7 +351,9 @@ async fn a_crossing_recorded_after_its_alert_counts_as_alerted() {
     fixture.spend("2023-09-15T12:00:00Z", 6).await;
     assert_eq!(fixture.crossings().await, [alerted("2023-09", 50, 1)]);
     let pending =
-        projections::budgets::pending_alerts(&fixture.database.pool, Position::from(1000), None, 10).await.unwrap();
+        projections::budgets::pending_alerts(&fixture.database.pool, Position::ZERO, Position::from(1000), None, 10)
+            .await
+            .unwrap();
     assert_eq!(pending, []);
     fixture.close().await;
 }

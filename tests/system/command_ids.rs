@@ -21,7 +21,7 @@ async fn head(server: &Server) -> Value {
 async fn assert_reused_id_refused(server: &Server, field: &str, input: Value) {
     let before = head(server).await;
     let payload = command(server, field, input.clone(), RESULT_FIELDS).await;
-    assert_eq!(payload["outcome"], "REFUSED", "{field}({input}): {payload}");
+    assert_eq!(payload["outcome"], "REJECTED", "{field}({input}): {payload}");
     assert_eq!(payload["error"]["code"], "COMMAND_ID_REUSED", "{field}({input}): {payload}");
     assert_eq!(head(server).await, before, "{field}({input})");
 }

@@ -26,6 +26,8 @@ pub(crate) struct Schema {
     types: HashMap<String, Value>,
     /// The global id of one object of each type.
     ids: HashMap<&'static str, String>,
+    /// A text that is valid as the name of anything.
+    text: &'static str,
 }
 
 /// A scalar argument, or a scalar field of an input object.
@@ -47,7 +49,7 @@ struct Template {
     body: String,
 }
 
-/// A valid operation with one field.
+/// An operation with one field.
 pub(crate) struct Operation {
     /// `Query`, `Mutation` or `Subscription`.
     pub(crate) root: &'static str,
@@ -88,7 +90,14 @@ impl Schema {
         let mut answer = server.graphql(&query, json!({})).await;
         let Value::Array(types) = answer["__schema"]["types"].take() else { panic!("{answer}") };
         let types = types.into_iter().map(|of| (of["name"].as_str().unwrap().to_owned(), of)).collect();
-        Self { types, ids: fixtures(server).await }
+        Self { types, ids: fixtures(server).await, text: "calls" }
+    }
+
+    /// The same schema, whose operations have ids and texts that are nowhere valid.
+    pub(crate) fn with_invalid_values(mut self) -> Self {
+        self.ids.values_mut().for_each(|id| *id = "!!!!".to_owned());
+        self.text = "\u{0}";
+        self
     }
 
     fn find(&self, of: &Value) -> &Value {
@@ -124,7 +133,7 @@ impl Schema {
                 "Position" => json!("1"),
                 "DateTime" => json!("2023-11-14T22:00:00Z"),
                 "UUID" => json!("018bd12c-58b0-7683-8a5b-8752d0e86651"),
-                _ => json!("calls"),
+                _ => json!(self.text),
             },
         }
     }
@@ -217,7 +226,7 @@ impl Schema {
         templates
     }
 
-    /// A valid operation for every field of the roots.
+    /// An operation for every field of the roots, valid unless the schema is one with invalid values.
     pub(crate) fn operations(&self) -> Vec<Operation> {
         let mut operations = Vec::new();
         for root in ["Query", "Mutation", "Subscription"] {

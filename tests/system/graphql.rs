@@ -26,7 +26,7 @@ pub(crate) async fn agent(server: &Server, name: &str) -> String {
 /// Runs a mutation, asserts that it is refused, and returns the error code.
 async fn refusal(server: &Server, field: &str, input: Value) -> String {
     let payload = command(server, field, input, RESULT_FIELDS).await;
-    assert_eq!(payload["outcome"], "REFUSED", "{field}: {payload}");
+    assert_eq!(payload["outcome"], "REJECTED", "{field}: {payload}");
     assert_eq!(payload["position"], Value::Null, "{field}: {payload}");
     payload["error"]["code"].as_str().unwrap_or_else(|| panic!("{field}: {payload}")).to_owned()
 }

@@ -62,6 +62,19 @@ async fn each_sample_imports_its_known_totals_and_a_reimport_changes_nothing() {
     }
 }
 
+/// An import raises the alerts that it causes. Other jobs are left to servers, whatever is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_runs_no_jobs_but_the_alerts() {
+    let database = TestDatabase::new().await;
+    import(&database, "claude-code.jsonl").await.assert_success();
+    let others: i64 = sqlx::query_scalar("select count(*) from apex.jobs where kind <> $1")
+        .bind(policies::BUDGET_ALERT)
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(others, 0, "the import started a recurring job");
+}
+
 #[tokio::test]
 async fn gzip_and_stdin_import_the_same_calls() {
     let database = TestDatabase::new().await;

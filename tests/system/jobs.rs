@@ -2,13 +2,18 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
-use policies::{Job, JobHandler, JobOutcome, JobRetention, JobRunner, JobRunnerConfig, Jobs, NewJob, RetryConfig};
+use policies::{
+    BudgetAlerts, Job, JobHandler, JobOutcome, JobRetention, JobRunner, JobRunnerConfig, Jobs, NewJob, Policy as _,
+    RetryConfig,
+};
+use projections::Batch;
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use streams::{Backoff, Position};
 use testkit::{TestDatabase, tenant, wait_until};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +28,9 @@ fn fast() -> JobRunnerConfig {
         attempt_timeout: Duration::from_millis(400),
         lease_margin: Duration::from_millis(200),
         shutdown_timeout: Duration::from_millis(200),
+        release_timeout: Duration::from_millis(200),
         retry: RetryConfig {
-            first_delay: Duration::from_millis(20),
-            max_delay: Duration::from_millis(100),
+            backoff: Backoff { first: Duration::from_millis(20), max: Duration::from_millis(100) },
             max_attempts: 60,
         },
         ..JobRunnerConfig::default()
@@ -132,7 +137,7 @@ async fn lateness_beside_broken_destinations(database: &TestDatabase, queue: imp
                     "hangs" => std::future::pending().await,
                     "recovers" if !is_back.load(Ordering::SeqCst) => JobOutcome::Retry("unavailable".into()),
                     "refuses" => JobOutcome::Retry("refused".into()),
-                    "gone" => JobOutcome::Dead("gone".into()),
+                    "gone" => JobOutcome::DeadLetter("gone".into()),
                     "works" => {
                         lateness.lock().unwrap().push(Utc::now() - job.scheduled_at);
                         JobOutcome::Done
@@ -182,7 +187,7 @@ async fn a_destination_that_hangs_fails_or_is_gone_delays_no_other() {
         }))
     });
     let running = Running::start(&jobs, handler, fast());
-    wait_until("all jobs are done or dead", async || {
+    wait_until("all jobs are done or dead letters", async || {
         count(&database.pool, "test:recovers", "done").await == 8
             && count(&database.pool, "test:refuses", "dead").await == 8
             && count(&database.pool, "test:hangs", "dead").await == HANGING_JOBS
@@ -462,7 +467,7 @@ async fn a_handler_that_panics_or_kills_its_runner_leaves_a_dead_letter() {
     });
     let running = Running::start(&jobs, panics, config);
     insert(&jobs, &database.pool, &[job("panics", Value::Null)]).await;
-    wait_until("the job is dead", async || count(&database.pool, "test:panics", "dead").await == 1).await;
+    wait_until("the job is a dead letter", async || count(&database.pool, "test:panics", "dead").await == 1).await;
     running.stop().await;
 
     insert(&jobs, &database.pool, &[job("kills", Value::Null)]).await;
@@ -481,7 +486,7 @@ async fn a_handler_that_panics_or_kills_its_runner_leaves_a_dead_letter() {
     }
     let never = Scripted::new(|job| panic!("attempt {} of a job with 2 attempts", job.attempt));
     let running = Running::start(&jobs, never, config);
-    wait_until("the job is dead", async || count(&database.pool, "test:kills", "dead").await == 1).await;
+    wait_until("the job is a dead letter", async || count(&database.pool, "test:kills", "dead").await == 1).await;
     running.stop().await;
 }
 
@@ -505,10 +510,235 @@ async fn a_runner_that_is_stopped_gives_its_jobs_back() {
     assert_eq!(count_rows(&database.pool, row).await, 1);
 }
 
-// --- retention and operators ---
+/// A handler may block its thread: the runner neither waits for it nor for a database that does not respond.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_whose_jobs_cannot_be_given_back_stops_nevertheless() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let has_begun = CancellationToken::new();
+    let begun = has_begun.clone();
+    let blocks = Scripted::new(move |_| {
+        begun.cancel();
+        std::thread::sleep(Duration::from_secs(5));
+        Box::pin(std::future::ready(JobOutcome::Done))
+    });
+    let running = Running::start(&jobs, blocks, fast());
+    insert(&jobs, &database.pool, &[job("blocks", Value::Null)]).await;
+    has_begun.cancelled().await;
+    let start = std::time::Instant::now();
+    running.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
+    assert_eq!(count(&database.pool, "test:blocks", "leased").await, 1, "it runs again after its lease");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn done_jobs_are_deleted_after_their_retention_and_dead_and_dropped_ones_are_kept() {
+async fn a_job_that_cannot_be_decoded_is_a_dead_letter_with_the_cause() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    sqlx::query(
+        "insert into apex.jobs (job_id, kind, queue, tenant_id, payload, scheduled_at, available_at)
+         values (gen_random_uuid(), 'test', 'test:a', 'default', '{\"n\": 1e999}', now(), now()),
+                (gen_random_uuid(), 'test', 'test:b', 'no tenant!', '{}', now(), now())",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let handler = Scripted::new(|job| {
+        assert!(job.queue == "test:good", "{job:?} was run");
+        Box::pin(std::future::ready(JobOutcome::Done))
+    });
+    let running = Running::start(&jobs, handler, fast());
+    insert(&jobs, &database.pool, &[job("good", Value::Null)]).await;
+    wait_until("the jobs are dead letters", async || {
+        count(&database.pool, "test:a", "dead").await + count(&database.pool, "test:b", "dead").await == 2
+            && count(&database.pool, "test:good", "done").await == 1
+    })
+    .await;
+    running.stop().await;
+    let found: Vec<(i32, String)> =
+        sqlx::query_as("select attempts, last_error from apex.jobs where state = 'dead' order by queue")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    assert!(found.iter().all(|(attempts, _)| *attempts == 1), "{found:?}");
+    assert!(found[0].1.starts_with("the payload of the job cannot be decoded: number out of range"), "{found:?}");
+    assert!(found[1].1.starts_with("the tenant of the job cannot be decoded: "), "{found:?}");
+}
+
+// --- finding due queues ---
+
+/// Jobs that become due in a week, each in a queue of its own, whose names are before and after the one under test.
+async fn insert_future_queues(pool: &PgPool, queues: i32) {
+    sqlx::query(
+        "insert into apex.jobs (job_id, kind, queue, payload, scheduled_at, available_at)
+         select gen_random_uuid(), 'test', 'test:' || case when n % 2 = 0 then 'a' else 'z' end || n, '{}',
+                now() + interval '7 days', now() + interval '7 days'
+         from generate_series(1, $1) as n",
+    )
+    .bind(queues)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_with_only_future_jobs_delay_no_due_one() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    insert_future_queues(&database.pool, 50_000).await;
+    let lateness = Arc::new(Mutex::new(Vec::new()));
+    let handler = Scripted::new({
+        let lateness = lateness.clone();
+        move |job| {
+            lateness.lock().unwrap().push(Utc::now() - job.scheduled_at);
+            Box::pin(std::future::ready(JobOutcome::Done))
+        }
+    });
+    let running = Running::start(&jobs, handler, fast());
+    // A timer, and jobs that are due at once.
+    let timer = NewJob { due_at: Some(Utc::now() + TimeDelta::seconds(1)), ..job("timer", Value::Null) };
+    insert(&jobs, &database.pool, &[timer, job("b", Value::Null), job("m", Value::Null), job("zz", Value::Null)]).await;
+    wait_until("the due jobs are done", async || lateness.lock().unwrap().len() == 4).await;
+    running.stop().await;
+    let latest = lateness.lock().unwrap().iter().max().copied().unwrap();
+    assert!(latest < MAX_LATENESS, "a job was {latest} late");
+}
+
+// --- retention and operators ---
+
+/// More jobs than an attempt can delete: the run ends in time, and the next one deletes the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_retention_of_very_many_jobs_does_not_time_out() {
+    const JOBS: i64 = 1_000_000;
+    let database = TestDatabase::new().await;
+    sqlx::query(
+        "insert into apex.jobs (job_id, kind, queue, payload, state, scheduled_at, available_at, finished_at)
+         select gen_random_uuid(), 'test', 'test', '{}', 'done', at, at, at
+         from generate_series(1, $1) as n, lateral (select now() - interval '2 days' + n * interval '1 ms') as t (at)",
+    )
+    .bind(JOBS)
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let config = JobRunnerConfig { attempt_timeout: Duration::from_secs(1), ..fast() };
+    let retention = Arc::new(JobRetention::new(database.pool.clone(), config.attempt_timeout / 2));
+    let running = Running::start(&Jobs::new(database.pool.clone()), retention, config);
+    let run = "select count(*) from apex.jobs where kind = 'job-retention' and state = 'waiting'
+               and (available_at > clock_timestamp() + interval '5 minutes' or last_error is not null)";
+    wait_until("the retention has run once", async || count_rows(&database.pool, run).await == 1).await;
+    running.stop().await;
+    let failed = "select count(*) from apex.jobs where kind = 'job-retention' and last_error is not null";
+    assert_eq!(count_rows(&database.pool, failed).await, 0);
+    let left = count_rows(&database.pool, "select count(*) from apex.jobs where kind = 'test'").await;
+    assert!(left < JOBS && left % 1000 == 0, "{left} of {JOBS} jobs are left");
+    assert!(left > 0, "all jobs were deleted in half a second: the test proves nothing");
+}
+
+/// A recurring job that failed, or that an operator dropped, does not begin anew because a process starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recurring_job_that_is_a_dead_letter_or_dropped_waits_for_an_operator() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let is_back = Arc::new(AtomicBool::new(false));
+    let handler = Arc::new(Scripted {
+        behaviour: Box::new({
+            let is_back = is_back.clone();
+            move |_| {
+                let is_back = is_back.load(Ordering::SeqCst);
+                let outcome = if is_back { JobOutcome::Done } else { JobOutcome::DeadLetter("broken".into()) };
+                Box::pin(std::future::ready(outcome))
+            }
+        }),
+        interval: Some(Duration::from_secs(3600)),
+    });
+    let running = Running::start(&jobs, handler.clone(), fast());
+    wait_until("it is a dead letter", async || count(&database.pool, KIND, "dead").await == 1).await;
+    running.stop().await;
+    is_back.store(true, Ordering::SeqCst);
+    let id: Uuid = sqlx::query_scalar("select job_id from apex.jobs").fetch_one(&database.pool).await.unwrap();
+    let decide = async |decision: &str| {
+        let arguments = ["jobs", decision, &id.to_string(), "--reason", "x"];
+        database.run(&arguments).await.assert_success();
+    };
+    for state in ["dead", "dropped"] {
+        let running = Running::start(&jobs, handler.clone(), fast());
+        // A job of the same runner that runs after its start.
+        let after = job("after", json!(state));
+        insert(&jobs, &database.pool, std::slice::from_ref(&after)).await;
+        let run = "select count(*) from apex.jobs where queue = 'test:after' and state = 'waiting'
+                   and available_at > clock_timestamp() + interval '1 minute'";
+        wait_until("the runner has started", async || count_rows(&database.pool, run).await > 0).await;
+        running.stop().await;
+        assert_eq!(count(&database.pool, KIND, state).await, 1, "it began anew");
+        sqlx::query("delete from apex.jobs where queue = 'test:after'").execute(&database.pool).await.unwrap();
+        decide(if state == "dead" { "drop" } else { "retry" }).await;
+    }
+    let running = Running::start(&jobs, handler, fast());
+    let ran = "select count(*) from apex.jobs where available_at > clock_timestamp() + interval '1 minute'";
+    wait_until("it ran and waits for its next run", async || count_rows(&database.pool, ran).await == 1).await;
+    running.stop().await;
+}
+
+/// Nobody runs its kind any more: a leased job can be dropped, but not before its lease has ended.
+#[tokio::test]
+async fn a_leased_job_without_a_handler_can_be_dropped_once_its_lease_has_ended() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    let new = job("orphan", Value::Null);
+    insert(&jobs, &database.pool, std::slice::from_ref(&new)).await;
+    jobs.lease("test:orphan", Duration::from_secs(3600), 1).await.unwrap().unwrap();
+    let drop = async || database.run(&["jobs", "drop", &new.id.to_string(), "--reason", "x"]).await;
+    let refused = drop().await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("is leased"), "{}", refused.stderr);
+    let end = "update apex.jobs set available_at = clock_timestamp()";
+    sqlx::query(end).execute(&database.pool).await.unwrap();
+    drop().await.assert_success();
+    assert_eq!(count(&database.pool, "test:orphan", "dropped").await, 1);
+}
+
+/// The gauge of waiting jobs does not count those that a runner is running.
+#[tokio::test]
+async fn leased_jobs_are_not_counted_as_waiting() {
+    let database = TestDatabase::new().await;
+    let jobs = Jobs::new(database.pool.clone());
+    insert(&jobs, &database.pool, &["a", "a", "b"].map(|destination| job(destination, Value::Null))).await;
+    jobs.lease("test:a", Duration::from_secs(3600), 1).await.unwrap().unwrap();
+    let gauges = policies::gauges(&testkit::access(), &database.pool, &[KIND]).await.unwrap();
+    assert_eq!((gauges[0].waiting, gauges[0].dead_letters), (2, 0));
+}
+
+/// A policy that acts on a read model does not read all pending crossings again for each batch.
+#[tokio::test]
+async fn the_alert_policy_reads_the_pending_crossings_of_a_batch_only() {
+    const CROSSINGS: usize = 300;
+    let database = TestDatabase::new().await.unverified();
+    let counter = crate::statements::Counter::before(&database).await;
+    let pool = apex::database::connect(&counter.url.clone().into(), 4).await.unwrap();
+    sqlx::query(
+        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
+             crossed_at_position, crossed_by_event, correlation_id)
+         select 'default', gen_random_uuid(), '2023-11', 50, 1, 2, n, gen_random_uuid(), gen_random_uuid()
+         from generate_series(1, $1) as n",
+    )
+    .bind(i32::try_from(CROSSINGS).unwrap())
+    .execute(&mut database.owner().await)
+    .await
+    .unwrap();
+    let policy = BudgetAlerts::new(pool.clone(), Jobs::new(pool));
+    let batch = |through: usize| Batch { events: Vec::new(), through: Position::from(through as u64) };
+    let rows_of = async |through: usize| {
+        let before = counter.counts().1;
+        let reaction = policy.handle(&batch(through)).await.unwrap();
+        (reaction.jobs.len(), counter.counts().1 - before)
+    };
+    assert_eq!(rows_of(CROSSINGS - 1).await, (CROSSINGS - 1, CROSSINGS - 1), "the first batch reads all of them");
+    assert_eq!(rows_of(CROSSINGS).await, (1, 1));
+    // While no event arrives, all of them are read again: a late one may have been added.
+    assert_eq!(policy.tick(Position::from(CROSSINGS as u64)).await.unwrap().jobs.len(), CROSSINGS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn done_jobs_are_deleted_after_their_retention_and_dead_letters_and_dropped_ones_are_kept() {
     let database = TestDatabase::new().await;
     let jobs = Jobs::new(database.pool.clone());
     let names = ["done-old", "done-new", "dropped-old", "dropped-new", "dead-old", "waiting-old"];
@@ -523,7 +753,8 @@ async fn done_jobs_are_deleted_after_their_retention_and_dead_and_dropped_ones_a
     .execute(&database.pool)
     .await
     .unwrap();
-    let running = Running::start(&jobs, Arc::new(JobRetention::new(database.pool.clone())), fast());
+    let running =
+        Running::start(&jobs, Arc::new(JobRetention::new(database.pool.clone(), Duration::from_secs(5))), fast());
     let next = "select count(*) from apex.jobs where kind = 'job-retention' and state = 'waiting'
                 and available_at > clock_timestamp() + interval '5 minutes'";
     wait_until("the retention has run and waits for its next run", async || {
@@ -548,7 +779,7 @@ async fn operators_list_retry_and_drop_jobs() {
         let is_back = is_back.clone();
         move |_| {
             let is_back = is_back.load(Ordering::SeqCst);
-            let outcome = if is_back { JobOutcome::Done } else { JobOutcome::Dead("410 Gone".into()) };
+            let outcome = if is_back { JobOutcome::Done } else { JobOutcome::DeadLetter("410 Gone".into()) };
             Box::pin(std::future::ready(outcome))
         }
     });
@@ -556,7 +787,7 @@ async fn operators_list_retry_and_drop_jobs() {
     let new = ["a", "b", "c"].map(|destination| job(destination, Value::Null));
     insert(&jobs, &database.pool, &new).await;
     let dead = "select count(*) from apex.jobs where state = 'dead'";
-    wait_until("the jobs are dead", async || count_rows(&database.pool, dead).await == 3).await;
+    wait_until("the jobs are dead letters", async || count_rows(&database.pool, dead).await == 3).await;
     is_back.store(true, Ordering::SeqCst);
 
     let list = async |arguments: &[&str]| {
@@ -564,7 +795,7 @@ async fn operators_list_retry_and_drop_jobs() {
         assert_eq!(output.code, Some(0), "{}", output.stderr);
         serde_json::from_str::<Vec<Value>>(&output.stdout).unwrap()
     };
-    let listed = list(&["--state", "dead"]).await;
+    let listed = list(&["--state", "dead-letter"]).await;
     let queues: Vec<_> = listed.iter().map(|job| job["queue"].as_str().unwrap()).collect();
     assert_eq!(queues, ["test:c", "test:b", "test:a"]);
     assert_eq!((&listed[0]["last_error"], &listed[0]["tenant"]), (&json!("410 Gone"), &json!("default")));
@@ -590,8 +821,8 @@ async fn operators_list_retry_and_drop_jobs() {
 
     let unknown = Uuid::now_v7().to_string();
     for (decision, id, message) in [
-        ("retry", &ids[0], "is done: only a dead job"),
-        ("drop", &ids[0], "is done: only a job that is dead or waiting"),
+        ("retry", &ids[0], "is done: only a dead letter or a dropped job"),
+        ("drop", &ids[0], "is done: only a dead letter, a waiting job, or a leased one"),
         ("retry", &unknown, "there is no job"),
     ] {
         let refused = database.run(&[&["jobs", decision, id], &who[..]].concat()).await;

@@ -51,7 +51,7 @@ async fn equivalent_names_are_one_and_invisible_characters_are_refused() {
     let head = database.head().await;
     for bad in ["\u{200b}", "\u{feff}m", "m\u{202e}4", "m\u{200d}"] {
         let refused = report(&server, bad, "2024-01-01T00:00:00Z").await;
-        assert_eq!(refused["outcome"], "REFUSED", "{bad:?}: {refused}");
+        assert_eq!(refused["outcome"], "REJECTED", "{bad:?}: {refused}");
         assert!(refused["error"]["message"].as_str().unwrap().starts_with("model: "), "{bad:?}: {refused}");
         for (field, input) in [
             ("registerAgent", json!({ "name": bad })),
@@ -65,7 +65,7 @@ async fn equivalent_names_are_one_and_invisible_characters_are_refused() {
             let kind = format!("{}{}Input", field[..1].to_uppercase(), &field[1..]);
             let mutation = format!("mutation ($input: {kind}!) {{ {field}(input: $input) {{ outcome }} }}");
             let payload = server.graphql(&mutation, json!({ "input": input })).await;
-            assert_eq!(payload[field]["outcome"], "REFUSED", "{field} {input}: {payload}");
+            assert_eq!(payload[field]["outcome"], "REJECTED", "{field} {input}: {payload}");
         }
     }
     assert_eq!(database.head().await, head);

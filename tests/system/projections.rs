@@ -115,7 +115,7 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
     for batch_events in [1, 7, 1000] {
         for projection in projections::all() {
             let settings = SessionSettings::different_locale(batch_events);
-            let comparison = verify(&rooms.pool, &rooms.log, projection, &settings).await.unwrap();
+            let comparison = verify(&testkit::access(), &rooms.pool, &rooms.log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "batches of {batch_events}: {comparison:#?}");
         }
     }
@@ -179,7 +179,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
     assert_eq!(parked.len(), 2, "{parked:?}");
     assert!(parked.iter().all(|event| event.projection == "tasks" && event.stream_id == poisoned));
     assert!(parked[0].cause.contains("has no row"), "{}", parked[0].cause);
-    let statuses = projections::statuses(&rooms.pool).await.unwrap();
+    let statuses = projections::statuses(&testkit::access(), &rooms.pool).await.unwrap();
     assert!(statuses.iter().all(|status| status.lag_events == 0));
     let tasks: i64 = sqlx::query_scalar("select count(*) from apex.tasks").fetch_one(&rooms.pool).await.unwrap();
     assert_eq!(tasks, 3);

@@ -21,7 +21,7 @@ async fn check(readiness: &Readiness, name: &str) -> ReadyCheck {
 async fn a_full_disk_fails_readiness_after_the_first_failed_append() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
-    let readiness = Readiness::new(database.pool.clone(), rooms.log.clone());
+    let readiness = Readiness::new(database.pool.clone(), rooms.log.clone(), &testkit::operator()).unwrap();
     assert!(check(&readiness, "appends").await.ok);
     let mut owner = database.owner().await;
     let full = "create function public.no_space() returns trigger language plpgsql as $$
@@ -47,7 +47,7 @@ async fn a_killed_postmaster_fails_readiness_with_a_remedy() {
     MIGRATIONS.run(&mut PgConnection::connect(cluster.url()).await.unwrap()).await.unwrap();
     let pool = connect(&Secret::from(cluster.url().to_owned()), 8).await.unwrap();
     let rooms = Rooms::on(pool.clone(), testkit::operator()).await.unwrap();
-    let readiness = Readiness::new(pool, rooms.log.clone());
+    let readiness = Readiness::new(pool, rooms.log.clone(), &testkit::operator()).unwrap();
     assert!(check(&readiness, "tail").await.ok);
     let file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).unwrap();
     let postmaster = file.lines().next().unwrap();
@@ -70,7 +70,9 @@ async fn parked_events_are_a_warning_in_readiness() {
     rooms.log.append(append(vec![stream(Uuid::now_v7(), Expected::Any, 2)])).await.unwrap();
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
-    let result = check(&Readiness::new(database.pool.clone(), rooms.log.clone()), "projections").await;
+    let result =
+        check(&Readiness::new(database.pool.clone(), rooms.log.clone(), &testkit::operator()).unwrap(), "projections")
+            .await;
     assert!(result.ok, "{result:?}");
     assert!(result.detail.contains("WARNING: tasks has 2 parked events"), "{result:?}");
     rooms.close().await.unwrap();

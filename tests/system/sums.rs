@@ -93,7 +93,8 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
         for batch_events in [1, 7, 1000] {
             let settings = projections::SessionSettings::different_locale(batch_events);
             let projection = projections::by_name(name).unwrap();
-            let comparison = projections::verify(&database.pool, &log, projection, &settings).await.unwrap();
+            let comparison =
+                projections::verify(&testkit::access(), &database.pool, &log, projection, &settings).await.unwrap();
             assert!(comparison.is_same(), "{name} in batches of {batch_events}: {comparison:#?}");
             assert_eq!(comparison.parked, (0, 0), "{name}");
         }

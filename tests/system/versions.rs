@@ -163,11 +163,11 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     assert_eq!(sqlx::query_scalar::<_, i64>(published).fetch_one(&rooms.pool).await.unwrap(), 0);
     load.wait_for_queries(50).await;
     // The workers of version 1 still run and do not write to the tables of version 2.
-    let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
+    let status = projections::statuses(&testkit::access(), &rooms.pool).await.unwrap().remove(1);
     assert_eq!((status.code_version, status.version, status.old_version), (1, Some(2), Some(1)));
     assert!(!status.is_current());
     let settings = SessionSettings::different_locale(7);
-    assert!(verify(&rooms.pool, &rooms.log, by_name("tasks").unwrap(), &settings).await.is_err());
+    assert!(verify(&testkit::access(), &rooms.pool, &rooms.log, by_name("tasks").unwrap(), &settings).await.is_err());
     let stop = CancellationToken::new();
     let workers: Vec<_> = Worker::all(&NextTasks, &rooms.pool, rooms.log.tail(), WorkerConfig::default())
         .into_iter()
@@ -190,11 +190,11 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     let tasks = "select count(*), count(*) filter (where note = 'of version 2') from apex.tasks";
     let (tasks, changed): (i64, i64) = sqlx::query_as(tasks).fetch_one(&rooms.pool).await.unwrap();
     assert!(tasks > 50 && tasks == changed, "{changed} of {tasks}");
-    let comparison = verify(&rooms.pool, &rooms.log, &NextTasks, &settings).await.unwrap();
+    let comparison = verify(&testkit::access(), &rooms.pool, &rooms.log, &NextTasks, &settings).await.unwrap();
     assert!(comparison.is_same(), "{comparison:#?}");
 
     drop_version(&testkit::access(), &rooms.pool, &NextTasks, InactiveVersion::Previous).await.unwrap();
-    let status = projections::statuses(&rooms.pool).await.unwrap().remove(1);
+    let status = projections::statuses(&testkit::access(), &rooms.pool).await.unwrap().remove(1);
     assert_eq!(status.old_version, None);
     stop.cancel();
     for worker in workers {

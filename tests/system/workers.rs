@@ -32,7 +32,7 @@ async fn append(log: &Log, calls: usize) {
 
 /// Whether the live tables of a read model have the rows that the log gives.
 async fn matches_log(pool: &PgPool, log: &Log, projection: &'static dyn Projection) -> bool {
-    verify(pool, log, projection, &SessionSettings::different_locale(7)).await.unwrap().is_same()
+    verify(&testkit::access(), pool, log, projection, &SessionSettings::different_locale(7)).await.unwrap().is_same()
 }
 
 /// The position of each shard, in order of their numbers.
@@ -120,7 +120,9 @@ async fn competing_workers_with_batches_of_any_size_give_the_rows_of_the_log() {
         for projection in projections::all() {
             let name = projection.name();
             feed_with_competing_workers(&rooms.pool, &rooms.log, name, seed, bug).await;
-            let compared = verify(&rooms.pool, &rooms.log, projection, &SessionSettings::different_locale(7)).await;
+            let compared =
+                verify(&testkit::access(), &rooms.pool, &rooms.log, projection, &SessionSettings::different_locale(7))
+                    .await;
             let compared = compared.unwrap();
             assert!(bug.is_some() || compared.is_same(), "{name}, seed {seed}: {compared:#?}");
             if !compared.is_same() {
@@ -156,7 +158,7 @@ async fn an_interrupted_build_resumes_at_its_checkpoint() {
         assert!(is_interrupted.await, "the build finished before it was interrupted: the test proves nothing");
     }
     let next = async || {
-        let statuses = statuses(&rooms.pool).await.unwrap();
+        let statuses = statuses(&testkit::access(), &rooms.pool).await.unwrap();
         statuses.into_iter().find(|status| status.name == "tasks").unwrap().next_position
     };
     let left_at = next().await.unwrap();
@@ -189,7 +191,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let ready = Readiness {
         max_standstill: Duration::from_secs(2),
-        ..Readiness::new(database.pool.clone(), rooms.log.clone())
+        ..Readiness::new(database.pool.clone(), rooms.log.clone(), &testkit::operator()).unwrap()
     };
     assert!(readiness(&ready).await.ok);
 

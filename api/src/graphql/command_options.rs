@@ -2,14 +2,30 @@
 
 use super::request_hash;
 use super::scalars::{Long, Uid};
-use super::services::requester;
+use super::services::{authorise, requester};
 use async_graphql::{Context, Result};
 use chrono::{DateTime, Utc};
+use domain::permissions::SendCommand;
 use uuid::Uuid;
+
+/// Proof that the principal of the request may send commands. Every mutation needs it before it looks at its input: a
+/// principal that may not learns nothing of what is valid. `commands` authorises the command itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MaySend(());
+
+impl MaySend {
+    /// # Errors
+    /// `FORBIDDEN` if the principal may not send commands.
+    pub(crate) fn check(ctx: &Context<'_>) -> Result<Self> {
+        authorise::<SendCommand>(ctx).map(|_| Self(()))
+    }
+}
 
 /// The common part of a mutation's input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CommandOptions {
+    /// Proof that the input was looked at after the principal was authorised.
+    pub(crate) may_send: MaySend,
     /// The id of the aggregate.
     pub(crate) target: Uuid,
     /// The idempotency key; generated if the client sends none.
@@ -24,7 +40,7 @@ impl CommandOptions {
     /// Builds the context in which the command runs: principal, idempotency key, and the hash of the request. Every mutation
     /// builds it here, so that none omits a part.
     pub(crate) fn context(self, ctx: &Context<'_>) -> Result<commands::Context> {
-        let requester = requester(ctx)?;
+        let (MaySend(()), requester) = (self.may_send, requester(ctx)?);
         let command_id = self.command_id.map_or_else(Uuid::now_v7, |id| id.0);
         let mut context = commands::Context::new(requester.principal.clone(), command_id);
         context.correlation_id = requester.correlation_id.unwrap_or(command_id);
@@ -37,7 +53,8 @@ impl CommandOptions {
 /// Declares the input of a mutation: its own fields, and those that every input has, `commandId`, `id`, `at` and, for an
 /// object that exists already, `expectedVersion`. `id: new Kind` declares the input of a mutation that creates an object.
 ///
-/// The type gets a method `options`, which returns the common part as [`CommandOptions`].
+/// The type gets a method `options`, which authorises the principal of the request and returns the common part as
+/// [`CommandOptions`].
 macro_rules! command_input {
     (@type $(#[$doc:meta])* $name:ident {
         $(#[$id_doc:meta])* $id_type:ty,
@@ -73,8 +90,13 @@ macro_rules! command_input {
         });
 
         impl $name {
-            fn options(&self) -> async_graphql::Result<$crate::graphql::command_options::CommandOptions> {
+            fn options(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::graphql::command_options::CommandOptions> {
+                let may_send = $crate::graphql::command_options::MaySend::check(ctx)?;
                 Ok($crate::graphql::command_options::CommandOptions {
+                    may_send,
                     target: $crate::graphql::ids::Kind::$kind.new_id(self.id.as_ref(), self.command_id)?,
                     command_id: self.command_id,
                     expected_version: None,
@@ -92,8 +114,13 @@ macro_rules! command_input {
         });
 
         impl $name {
-            fn options(&self) -> async_graphql::Result<$crate::graphql::command_options::CommandOptions> {
+            fn options(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::graphql::command_options::CommandOptions> {
+                let may_send = $crate::graphql::command_options::MaySend::check(ctx)?;
                 Ok($crate::graphql::command_options::CommandOptions {
+                    may_send,
                     target: $crate::graphql::ids::Kind::$kind.parse(&self.id)?,
                     command_id: self.command_id,
                     expected_version: self.expected_version,

@@ -6,8 +6,10 @@ use super::freshness::await_projections;
 use super::ids::Kind;
 use super::loaders::{self, Rows};
 use super::scalars::Position;
+use super::services::authorise;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Error, ID, Result};
+use domain::permissions::ReadData;
 use projections::{DatabaseError, StreamRow};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(crate) async fn find<E: Entity>(
 where
     Rows: Loader<E::Key, Value = E::Row, Error = Arc<DatabaseError>>,
 {
+    authorise::<ReadData>(ctx)?;
     let id = E::KIND.parse(id)?;
     if let Some(as_of) = as_of {
         return as_of::row::<E::Row>(ctx, id, as_of).await?.map(E::try_from).transpose();

@@ -11,7 +11,7 @@ use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, Simpl
 use domain::permissions::{Access, ReadData};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
-use streams::{ReadFilter, RecordedEvent, StreamKey, Version};
+use streams::{RecordedEvent, Version};
 use uuid::Uuid;
 
 /// The most types that a filter may name.
@@ -160,13 +160,8 @@ fn stream(id: &ID) -> Result<Uuid> {
 /// Reads the event at a position, if it belongs to the caller's tenant.
 pub(crate) async fn at(ctx: &Context<'_>, position: streams::Position) -> Result<Option<Event>> {
     let access = authorise::<ReadData>(ctx)?;
-    let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
-    let events = services(ctx)?.commands.log().read_after(before.into(), &ReadFilter::default(), 1).await;
-    let event = events.map_err(|error| errors::read(&error))?.pop();
-    event
-        .filter(|event| event.position == position && &event.stream.tenant == access.tenant())
-        .map(Event::try_from)
-        .transpose()
+    let event = services(ctx)?.commands.log().read_event(&access, position).await;
+    event.map_err(|error| errors::read(&error))?.map(Event::try_from).transpose()
 }
 
 /// Queries for events.
@@ -223,8 +218,8 @@ impl EventQuery {
             .map(connection::position_cursor)
             .transpose()?
             .map_or(Version::ZERO, |after| after.get().into());
-        let key = StreamKey { tenant: access.tenant().clone(), category: category.as_str().into(), id: stream(&id)? };
-        let events = services(ctx)?.commands.log().read_stream(&key, version, size + 1).await;
+        let (log, id) = (services(ctx)?.commands.log(), stream(&id)?);
+        let events = log.read_own_stream(&access, &category, id, version, size + 1).await;
         let events = events.map_err(|error| errors::read(&error))?;
         connection::connect_by(events, size, after.is_some(), |event| event.version.to_string())
     }

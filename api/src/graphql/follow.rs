@@ -12,11 +12,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use streams::{PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
+use streams::{Backoff, PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
 use uuid::Uuid;
 
-/// The delay of the first retry after the database failed. It doubles with each further retry, up to 64 times as long.
-const FIRST_RETRY_DELAY: Duration = Duration::from_millis(25);
+/// The delays of retries after the database failed.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), max: Duration::from_millis(1600) };
 
 /// The progress of a subscription through the log: the position from which its client resumes after a disconnect. The
 /// transport adds one to the request, and reports it in heartbeats and errors. Clones share their state.
@@ -154,8 +154,8 @@ impl Follower {
                     // by every retry.
                     Err(ReadError::Database(error)) if !error.is_invalid_input() => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a subscription cannot read the log; retrying");
-                        tokio::time::sleep(FIRST_RETRY_DELAY * (1 << failures.min(6))).await;
-                        failures += 1;
+                        failures = failures.saturating_add(1);
+                        tokio::time::sleep(BACKOFF.delay(failures)).await;
                     }
                     Err(error) => return Err(error),
                 },

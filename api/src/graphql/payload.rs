@@ -10,9 +10,10 @@ use super::errors::Failure;
 use super::scalars::Position;
 use super::services::services;
 use async_graphql::{Context, Enum, Result};
-use commands::{Outcome as Executed, OutcomeKind};
+use commands::{Commands, Outcome as Executed, OutcomeKind};
 use domain::Aggregate;
 use std::error::Error as StdError;
+use std::future::Future;
 use uuid::Uuid;
 
 /// Outcome of a command.
@@ -27,7 +28,7 @@ pub(crate) enum Outcome {
     /// first execution.
     Duplicate,
     /// The command was rejected. Nothing was written; `error` has the reason.
-    Refused,
+    Rejected,
 }
 
 impl From<OutcomeKind> for Outcome {
@@ -53,7 +54,7 @@ impl<E> CommandResult<E> {
     /// The result of a command that was rejected.
     pub(crate) fn rejected(context: &commands::Context, target: Uuid, error: impl Into<E>) -> Self {
         let error = Some(error.into());
-        Self { command_id: context.command_id, target, outcome: Outcome::Refused, position: None, error }
+        Self { command_id: context.command_id, target, outcome: Outcome::Rejected, position: None, error }
     }
 }
 
@@ -86,10 +87,29 @@ pub(crate) async fn execute<A: Aggregate, E: Rejection + From<A::Error>>(
     options: CommandOptions,
     command: Result<A::Command, impl Into<E>>,
 ) -> Result<CommandResult<E>> {
+    let execute = |commands: Commands, context: commands::Context, command| async move {
+        commands.execute::<A>(&context, options.target, command).await
+    };
+    execute_by(ctx, options, command, execute).await
+}
+
+/// Executes a command by a function of [`Commands`]. A command whose input is not valid is rejected.
+pub(crate) async fn execute_by<A, C, R, E, F>(
+    ctx: &Context<'_>,
+    options: CommandOptions,
+    command: Result<C, impl Into<E>>,
+    execute: impl FnOnce(Commands, commands::Context, C) -> F,
+) -> Result<CommandResult<E>>
+where
+    A: Aggregate,
+    R: StdError + 'static,
+    E: Rejection + From<R>,
+    F: Future<Output = Result<Executed<A>, commands::Error<R>>>,
+{
     let context = options.context(ctx)?;
     match command {
         Ok(command) => {
-            let result = services(ctx)?.commands.execute::<A>(&context, options.target, command).await;
+            let result = execute(services(ctx)?.commands.clone(), context.clone(), command).await;
             command_result(&context, options.target, result)
         }
         Err(invalid) => Ok(CommandResult::rejected(&context, options.target, invalid)),
@@ -110,7 +130,7 @@ macro_rules! payload {
             /// Position of the command's last event. Pass it as `minPosition` to see the result in queries. Null if the
             /// command was rejected.
             position: Option<$crate::graphql::scalars::Position>,
-            /// Reason for which the command was rejected. Null unless `outcome` is `REFUSED`.
+            /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
             error: Option<$error>,
             #[graphql(skip)]
             target: uuid::Uuid,

@@ -108,19 +108,20 @@ macro_rules! select_crossings {
     };
 }
 
-/// Lists crossings whose alert is to be raised and is not in the log yet, up to and including a position, after a
-/// cursor, in the order in which thresholds were crossed.
+/// Lists crossings whose alert is to be raised and is not in the log yet, from one position to another one, both
+/// included, after a cursor, in the order in which thresholds were crossed.
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn pending_alerts(
     pool: &PgPool,
+    from: Position,
     until: Position,
     after: Option<&CrossingCursor>,
     limit: i64,
 ) -> Result<Vec<CrossingRow>, DatabaseError> {
     let rows = sqlx::query_as(select_crossings!(
-        "where is_delivered and alert_position is null and crossed_at_position <= $1
+        "where is_delivered and alert_position is null and crossed_at_position between $7 and $1
            and ($2::bigint is null or (crossed_at_position, budget_id, month, threshold_percent) > ($2, $3, $4, $5))
          order by crossed_at_position, budget_id, month, threshold_percent limit $6"
     ))
@@ -130,6 +131,7 @@ pub async fn pending_alerts(
     .bind(after.map(|cursor| cursor.month.as_str()))
     .bind(after.map(|cursor| cursor.threshold_percent))
     .bind(limit)
+    .bind(from.as_i64())
     .fetch_all(pool)
     .await?;
     Ok(rows)

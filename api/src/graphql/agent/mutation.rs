@@ -105,33 +105,33 @@ pub(crate) struct AgentMutation;
 impl AgentMutation {
     /// Registers an agent. Registering the same agent again has no effect.
     async fn register_agent(&self, ctx: &Context<'_>, input: RegisterAgentInput) -> Result<AgentPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let profile = profile(input);
         execute(ctx, options, profile.map(|profile| AgentCommand::Register { profile, at: options.at })).await
     }
 
     /// Activates a registered agent, so that its tasks can be started.
     async fn activate_agent(&self, ctx: &Context<'_>, input: ActivateAgentInput) -> Result<AgentPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         execute(ctx, options, Ok(AgentCommand::Activate { at: options.at })).await
     }
 
     /// Pauses an active agent. Its tasks cannot be started until it is resumed.
     async fn pause_agent(&self, ctx: &Context<'_>, input: PauseAgentInput) -> Result<AgentPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let reason = input::body_opt("reason", input.reason);
         execute(ctx, options, reason.map(|reason| AgentCommand::Pause { reason, at: options.at })).await
     }
 
     /// Resumes a paused agent.
     async fn resume_agent(&self, ctx: &Context<'_>, input: ResumeAgentInput) -> Result<AgentPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         execute(ctx, options, Ok(AgentCommand::Resume { at: options.at })).await
     }
 
     /// Retires an agent for good. Its tasks can no longer be started.
     async fn retire_agent(&self, ctx: &Context<'_>, input: RetireAgentInput) -> Result<AgentPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let reason = input::body_opt("reason", input.reason);
         execute(ctx, options, reason.map(|reason| AgentCommand::Retire { reason, at: options.at })).await
     }

@@ -106,6 +106,7 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetAlert>> {
+        authorise::<ReadData>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let position = after.as_deref().map(connection::position_cursor).transpose()?.unwrap_or_default();
@@ -137,6 +138,7 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetCrossing>> {
+        authorise::<ReadData>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let cursor = |text: &str| decode_crossing(text).ok_or_else(|| connection::bad_cursor(text));
@@ -168,9 +170,10 @@ impl AlertSubscription {
         #[graphql(desc = "Streams only alerts of this budget. Global id or UUID. Default: of all budgets.")]
         budget_id: Option<ID>,
     ) -> Result<impl Stream<Item = Result<BudgetAlert>> + use<>> {
+        let access = authorise(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let category = Some(BudgetPeriod::CATEGORY.to_owned());
-        let filter = TenantFilter::new(&authorise(ctx)?, category, Vec::new(), None);
+        let filter = TenantFilter::new(&access, category, Vec::new(), None);
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.filter_map(move |event| {
             let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));

@@ -5,11 +5,11 @@ use crate::graphql::command_error::command_error;
 use crate::graphql::command_options::{CommandOptions, command_input};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::{CommandResult, command_result, payload};
+use crate::graphql::payload::{self, CommandResult, payload};
 use crate::graphql::scalars::Decimal;
-use crate::graphql::services::services;
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use chrono_tz::Tz;
+use commands::Commands;
 use domain::assignment::BudgetRejection;
 use domain::budget::{BudgetCommand, BudgetError, BudgetScope as DomainScope, BudgetTerms, Threshold};
 use domain::{AgentId, BudgetId, Money};
@@ -144,7 +144,7 @@ impl BudgetMutation {
     /// Defines a budget. Calls that were charged before count as well, in their months. Defining the same budget again has
     /// no effect.
     async fn define_budget(&self, ctx: &Context<'_>, input: DefineBudgetInput) -> Result<BudgetPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let terms = terms(input.terms)?;
         execute(ctx, options, terms.map(|terms| BudgetCommand::Define { terms, at: options.at })).await
     }
@@ -152,14 +152,14 @@ impl BudgetMutation {
     /// Replaces the terms of a budget. A threshold that is exceeded under the old and the new terms raises no second alert;
     /// one that the new terms leave unreached may be crossed again.
     async fn revise_budget(&self, ctx: &Context<'_>, input: ReviseBudgetInput) -> Result<BudgetPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let terms = terms(input.terms)?;
         execute(ctx, options, terms.map(|terms| BudgetCommand::Revise { terms, at: options.at })).await
     }
 
     /// Closes a budget, so that it no longer counts calls.
     async fn close_budget(&self, ctx: &Context<'_>, input: CloseBudgetInput) -> Result<BudgetPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         execute(ctx, options, Ok(BudgetCommand::Close { at: options.at })).await
     }
 }
@@ -170,14 +170,10 @@ async fn execute(
     options: CommandOptions,
     command: Result<BudgetCommand, BudgetCommandError>,
 ) -> Result<BudgetPayload> {
-    let context = options.context(ctx)?;
-    let result: CommandResult<BudgetCommandError> = match command {
-        Ok(command) => {
-            let executed = services(ctx)?.commands.execute_budget(&context, BudgetId(options.target), command).await;
-            command_result(&context, options.target, executed)?
-        }
-        Err(invalid) => CommandResult::rejected(&context, options.target, invalid),
+    let execute = |commands: Commands, context: commands::Context, command| async move {
+        commands.execute_budget(&context, BudgetId(options.target), command).await
     };
+    let result: CommandResult<BudgetCommandError> = payload::execute_by(ctx, options, command, execute).await?;
     Ok(result.into())
 }
 

@@ -2,7 +2,7 @@
 
 use super::types::{Call, CallKind};
 use crate::graphql::command_error::command_error;
-use crate::graphql::command_options::CommandOptions;
+use crate::graphql::command_options::{CommandOptions, MaySend};
 use crate::graphql::errors;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
@@ -136,6 +136,7 @@ impl CallMutation {
     /// Records a call and charges it at the price that was effective for its model when it started. A call is charged once,
     /// however often and by whom it is reported.
     async fn report_call(&self, ctx: &Context<'_>, input: ReportCallInput) -> Result<CallPayload> {
+        let may_send = MaySend::check(ctx)?;
         let (command_id, expected_version) = (input.command_id, input.expected_version);
         let at = or_now(input.started_at);
         let target = call_id(&input)?;
@@ -144,7 +145,7 @@ impl CallMutation {
             Err(invalid) => Err(invalid.clone()),
         };
         let target = target.unwrap_or_default();
-        let context = CommandOptions { target, command_id, expected_version, at }.context(ctx)?;
+        let context = CommandOptions { may_send, target, command_id, expected_version, at }.context(ctx)?;
         let result: CommandResult<CallCommandError> = match facts {
             Ok(facts) => {
                 let commands = &services(ctx)?.commands;

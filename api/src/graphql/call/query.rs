@@ -105,6 +105,7 @@ impl CallQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Call>> {
+        authorise::<ReadData>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Call::PROJECTIONS, min_position).await?;
         list(ctx, &filter, first, after.as_deref()).await

@@ -108,7 +108,7 @@ pub(crate) struct MemoryMutation;
 impl MemoryMutation {
     /// Stores a memory, private to its agent. Storing the same memory again has no effect.
     async fn store_memory(&self, ctx: &Context<'_>, input: StoreMemoryInput) -> Result<MemoryPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let agent_id = AgentId(Kind::Agent.parse(&input.agent_id)?);
         let command = || {
             let content = input::body("content", input.content)?;
@@ -120,20 +120,20 @@ impl MemoryMutation {
 
     /// Widens the visibility of a memory. It cannot be narrowed again.
     async fn share_memory(&self, ctx: &Context<'_>, input: ShareMemoryInput) -> Result<MemoryPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         execute(ctx, options, Ok(MemoryCommand::Share { realm: input.realm.into(), at: options.at })).await
     }
 
     /// Records that an agent recalled a memory.
     async fn recall_memory(&self, ctx: &Context<'_>, input: RecallMemoryInput) -> Result<MemoryPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let agent_id = AgentId(Kind::Agent.parse(&input.agent_id)?);
         execute(ctx, options, Ok(MemoryCommand::Recall { agent_id, at: options.at })).await
     }
 
     /// Forgets a memory. Its content and tags are no longer returned, and it is no longer listed.
     async fn forget_memory(&self, ctx: &Context<'_>, input: ForgetMemoryInput) -> Result<MemoryPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let reason = input::body_opt("reason", input.reason);
         execute(ctx, options, reason.map(|reason| MemoryCommand::Forget { reason, at: options.at })).await
     }

@@ -97,6 +97,7 @@ impl MemoryQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Memory>> {
+        authorise::<ReadData>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Memory::PROJECTIONS, min_position).await?;

@@ -1,7 +1,7 @@
 //! Commands to the price book.
 
 use crate::graphql::command_error::command_error;
-use crate::graphql::command_options::CommandOptions;
+use crate::graphql::command_options::{CommandOptions, MaySend};
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{self, CommandResult, Outcome};
 use crate::graphql::scalars::{Decimal, Long, Position, Timestamp, Uid, or_now};
@@ -57,7 +57,7 @@ pub(crate) struct PricesPayload {
     outcome: Outcome,
     /// Position of the command's last event. Null if the command was rejected.
     position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REFUSED`.
+    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
     error: Option<PriceCommandError>,
 }
 
@@ -147,6 +147,7 @@ impl PriceMutation {
     /// keep their cost.
     async fn set_prices(&self, ctx: &Context<'_>, input: SetPricesInput) -> Result<PricesPayload> {
         let options = CommandOptions {
+            may_send: MaySend::check(ctx)?,
             target: PriceBook::id(),
             command_id: input.command_id,
             expected_version: input.expected_version,

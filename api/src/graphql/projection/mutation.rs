@@ -3,7 +3,7 @@
 use super::types::{Decision, InactiveVersion, Projection, ProjectionComparison};
 use crate::graphql::errors;
 use crate::graphql::scalars::{Long, Position};
-use crate::graphql::services::{Services, authorise, requester, services};
+use crate::graphql::services::{authorise, requester, services};
 use async_graphql::{Context, Error, InputObject, Object, Result, SimpleObject};
 use projections::{ParkingError, REBUILD_BATCH_EVENTS, RebuildError};
 use std::future::Future;
@@ -84,7 +84,7 @@ impl ProjectionMutation {
                 },
             }
         });
-        status(services, &name).await
+        status(ctx, &name).await
     }
 
     /// Compares the version under construction with the live one. Both continue to apply events meanwhile. Requires the
@@ -111,7 +111,7 @@ impl ProjectionMutation {
         let (services, access) = (services(ctx)?, authorise(ctx)?);
         let (pool, log, projection) = (services.pool.clone(), services.commands.log().clone(), named(&name)?);
         detached(async move { projections::switch(&access, &pool, &log, projection).await }).await?;
-        status(services, &name).await
+        status(ctx, &name).await
     }
 
     /// Drops a version that is not live. Requires the operator token.
@@ -124,7 +124,7 @@ impl ProjectionMutation {
         let (services, access) = (services(ctx)?, authorise(ctx)?);
         let dropped = projections::drop_version(&access, &services.pool, named(&name)?, version.into()).await;
         dropped.map_err(|error| rebuilding(&error))?;
-        status(services, &name).await
+        status(ctx, &name).await
     }
 }
 
@@ -141,8 +141,10 @@ fn named(name: &str) -> Result<&'static dyn projections::Projection> {
     projections::by_name(name).ok_or_else(|| unknown(name))
 }
 
-async fn status(services: &Services, name: &str) -> Result<Projection> {
-    let statuses = projections::statuses(&services.pool).await.map_err(|error| errors::database(&error))?;
+async fn status(ctx: &Context<'_>, name: &str) -> Result<Projection> {
+    let statuses = projections::statuses(&authorise(ctx)?, &services(ctx)?.pool)
+        .await
+        .map_err(|error| errors::database(&error))?;
     statuses.into_iter().find(|status| status.name == name).map(Into::into).ok_or_else(|| unknown(name))
 }
 

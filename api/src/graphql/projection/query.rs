@@ -20,8 +20,9 @@ impl ProjectionQuery {
     /// Lists all projections with their progress through the log.
     #[graphql(complexity = "STATEMENT_COST + 10 * child_complexity")]
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<Projection>> {
-        authorise::<ReadProjections>(ctx)?;
-        let statuses = projections::statuses(&services(ctx)?.pool).await.map_err(|error| errors::database(&error))?;
+        let access = authorise::<ReadProjections>(ctx)?;
+        let statuses =
+            projections::statuses(&access, &services(ctx)?.pool).await.map_err(|error| errors::database(&error))?;
         Ok(statuses.into_iter().map(Into::into).collect())
     }
 

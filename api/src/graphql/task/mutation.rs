@@ -5,9 +5,9 @@ use crate::graphql::command_error::command_error;
 use crate::graphql::command_options::{CommandOptions, command_input};
 use crate::graphql::ids::Kind;
 use crate::graphql::input;
-use crate::graphql::payload::{CommandResult, command_result, payload};
-use crate::graphql::services::services;
+use crate::graphql::payload::{self, CommandResult, payload};
 use async_graphql::{Context, ID, Object, Result};
+use commands::Commands;
 use domain::assignment::{AgentRejection, TaskRejection};
 use domain::task::{TaskCommand, TaskError, TaskSpec};
 use domain::{AgentId, DagId, TaskId};
@@ -133,7 +133,7 @@ pub(crate) struct TaskMutation;
 impl TaskMutation {
     /// Submits a task to an agent. Submitting the same task again has no effect.
     async fn submit_task(&self, ctx: &Context<'_>, input: SubmitTaskInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let agent_id = AgentId(Kind::Agent.parse(&input.agent_id)?);
         let dag_id = Kind::Dag.parse_opt(input.dag_id.as_ref())?.map(DagId);
         let spec = input::name("title", input.title).map(|title| TaskSpec { title, agent_id, dag_id });
@@ -143,13 +143,13 @@ impl TaskMutation {
     /// Starts a task. Its agent must be active. A task that was started under another `commandId` is rejected with
     /// `ALREADY_STARTED`, so that two workers cannot both start it.
     async fn start_task(&self, ctx: &Context<'_>, input: StartTaskInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         execute(ctx, options, Ok::<_, TaskCommandError>(TaskCommand::Start { at: options.at })).await
     }
 
     /// Reports the progress of a running task.
     async fn report_task_progress(&self, ctx: &Context<'_>, input: ReportTaskProgressInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let command = || {
             let percent = u8::try_from(input.percent).map_err(|_| {
                 let message = format!("progress is 0 to 100 percent, not {}", input.percent);
@@ -163,21 +163,21 @@ impl TaskMutation {
 
     /// Marks a task as completed. Repeating it has no effect; repeating it with another result is rejected.
     async fn complete_task(&self, ctx: &Context<'_>, input: CompleteTaskInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let result = input::body_opt("result", input.result);
         execute(ctx, options, result.map(|result| TaskCommand::Complete { result, at: options.at })).await
     }
 
     /// Marks a task as failed. Repeating it has no effect; repeating it with another error is rejected.
     async fn fail_task(&self, ctx: &Context<'_>, input: FailTaskInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let error = input::body("error", input.error);
         execute(ctx, options, error.map(|error| TaskCommand::Fail { error, at: options.at })).await
     }
 
     /// Cancels a task. Repeating it has no effect; repeating it with another reason is rejected.
     async fn cancel_task(&self, ctx: &Context<'_>, input: CancelTaskInput) -> Result<TaskPayload> {
-        let options = input.options()?;
+        let options = input.options(ctx)?;
         let reason = input::body_opt("reason", input.reason);
         execute(ctx, options, reason.map(|reason| TaskCommand::Cancel { reason, at: options.at })).await
     }
@@ -189,13 +189,9 @@ async fn execute(
     options: CommandOptions,
     command: Result<TaskCommand, impl Into<TaskCommandError>>,
 ) -> Result<TaskPayload> {
-    let context = options.context(ctx)?;
-    let result: CommandResult<TaskCommandError> = match command {
-        Ok(command) => {
-            let executed = services(ctx)?.commands.execute_task(&context, TaskId(options.target), command).await;
-            command_result(&context, options.target, executed)?
-        }
-        Err(invalid) => CommandResult::rejected(&context, options.target, invalid),
+    let execute = |commands: Commands, context: commands::Context, command| async move {
+        commands.execute_task(&context, TaskId(options.target), command).await
     };
+    let result: CommandResult<TaskCommandError> = payload::execute_by(ctx, options, command, execute).await?;
     Ok(result.into())
 }

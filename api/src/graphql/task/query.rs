@@ -93,6 +93,7 @@ impl TaskQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Task>> {
+        authorise::<ReadData>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Task::PROJECTIONS, min_position).await?;
         list(ctx, &filter, first, after.as_deref()).await
