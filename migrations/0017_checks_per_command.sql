@@ -3,6 +3,8 @@
 --
 -- The form of tenant and category is checked with the first event of a stream. Later events have the same tenant and
 -- category, because apex.append takes them from the row of the stream.
+--
+-- Arrays of unequal lengths or other lower bounds are refused: events could leave a gap before them, and checks be evaded.
 alter table apex.events
     drop constraint events_stream_has_the_form,
     drop constraint events_content_is_bounded,
@@ -11,10 +13,10 @@ alter table apex.events
         or tenant_id ~ '^[a-z0-9][a-z0-9_-]*$' and octet_length(tenant_id) <= 63
             and category ~ '^[a-z][a-z0-9_]*$' and octet_length(category) <= 63
     ) not valid,
-    -- A payload is a JSON object that is not empty, without spaces before its first key. Together with the metadata it is as
-    -- large as a Kafka broker accepts, see streams::limits: a larger event would stop the relay.
+    -- A payload is a JSON object with a key, and nothing before it. Together with the metadata it is as large as a Kafka
+    -- broker accepts, see streams::limits: a larger event would stop the relay.
     add constraint events_content_is_bounded check (
-        starts_with(payload::text, '{"')
+        payload::text like '{__%'
         and octet_length(payload::text) + octet_length(metadata::text) <= 900000
         and octet_length(content_hash) = 32
     ) not valid;
@@ -63,8 +65,8 @@ declare
     k_version bigint[]; -- null: the stream does not exist yet
     k_command uuid[];   -- the command that created it and did nothing else
     k_request bytea[];  -- the hash of the request of that command
-    k_changed boolean[] := array_fill(false, array[cardinality(k_stream)]); -- whether the batch has events for it
-    k_events bigint[] := array_fill(0::bigint, array[cardinality(k_stream)]); -- the number of events that it gets
+    k_changed boolean[] := array_fill(false, array[coalesce(cardinality(k_stream), 0)]); -- whether the batch has events for it
+    k_events bigint[] := array_fill(0::bigint, array[coalesce(cardinality(k_stream), 0)]); -- the number of events that it gets
     e_place bigint[] := '{}'; -- the number of the event among those of its stream
     metadata json[] := a_metadata::json[];
     is_ordered boolean;
@@ -76,6 +78,21 @@ declare
     base bigint;
     now_at timestamptz;
 begin
+    if array[array_dims(a_tenant), array_dims(a_command), array_dims(a_creates), array_dims(a_events),
+             array_dims(a_request), array_dims(a_metadata)]
+            <> array_fill('[1:' || coalesce(cardinality(a_command), 0) || ']', array[6])
+        or array[array_dims(k_tenant), array_dims(k_category), array_dims(k_stream), array_dims(k_creator)]
+            <> array_fill('[1:' || coalesce(cardinality(k_stream), 0) || ']', array[4])
+        or array[array_dims(s_append), array_dims(s_key), array_dims(s_expected), array_dims(s_before)]
+            <> array_fill('[1:' || coalesce(cardinality(s_key), 0) || ']', array[4])
+        or array[array_dims(e_entry), array_dims(e_id), array_dims(e_type), array_dims(e_schema_version),
+                 array_dims(e_payload), array_dims(e_hash)]
+            <> array_fill('[1:' || coalesce(cardinality(e_id), 0) || ']', array[6])
+    then
+        raise exception 'the arrays of appends, of streams, of entries and of events each have one length, and begin at 1'
+            using errcode = 'invalid_parameter_value';
+    end if;
+
     foreach entry in array e_entry loop
         k_changed[s_key[entry]] := true;
     end loop;
@@ -96,8 +113,11 @@ begin
         for stream in
             select k, st.version, st.first_command, st.first_request
             from generate_subscripts(k_stream, 1) as k
-            join apex.streams st
-                on st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
+            cross join lateral (
+                select st.version, st.first_command, st.first_request from apex.streams st
+                where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
+                offset 0
+            ) as st
             where not k_changed[k]
         loop
             k_version[stream.k] := stream.version;

@@ -167,6 +167,8 @@ async fn a_filter_that_no_call_can_meet_is_refused_with_its_reason() {
         assert_eq!(found, reason, "{dimension} {value}: {text}");
         assert!(text.contains(message), "{dimension} {value}: {text}");
     }
+    let (reason, message) = refused(json!([{ "dimension": "MODEL" }])).await;
+    assert_eq!((&*reason, &*message), ("BAD_FILTER", "a filter needs a value; null selects the calls that have none"));
     let many = |count: usize| filter(&vec![("MODEL", Some("m1")); count]);
     let (reason, message) = refused(many(51)).await;
     assert_eq!((&*reason, &*message), ("TOO_MANY_FILTERS", "the report has 51 filters, at most 50 are allowed"));

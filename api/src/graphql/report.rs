@@ -6,7 +6,7 @@ use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
 use super::services::{Services, authorise, services};
 use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use domain::permissions::ReadData;
 use projections as models;
 use uuid::Uuid;
@@ -53,15 +53,20 @@ pub(crate) struct UsageFilter {
     /// The dimension.
     dimension: Dimension,
     /// Value that calls must have, as in the keys of a report; for agents and tasks, their global id or UUID. Null selects
-    /// calls that have no value.
-    value: Option<String>,
+    /// calls that have no value. It must be given, so that a variable without a value does not select them.
+    value: MaybeUndefined<String>,
 }
 
 impl UsageFilter {
     fn check(self) -> Result<models::ReportFilter> {
         let value = match (self.dimension.kind(), self.value) {
-            (Some(kind), Some(id)) => Some(kind.parse(&ID(id))?.to_string()),
-            (_, value) => value,
+            (_, MaybeUndefined::Undefined) => {
+                let text = "a filter needs a value; null selects the calls that have none";
+                return Err(errors::bad_input("BAD_FILTER", text));
+            }
+            (_, MaybeUndefined::Null) => None,
+            (Some(kind), MaybeUndefined::Value(id)) => Some(kind.parse(&ID(id))?.to_string()),
+            (None, MaybeUndefined::Value(value)) => Some(value),
         };
         models::ReportFilter::new(self.dimension.into(), value.as_deref())
             .map_err(|error| errors::bad_input("BAD_FILTER", error.to_string()))

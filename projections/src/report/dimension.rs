@@ -1,6 +1,6 @@
 //! The dimensions of the usage report: one table with all that differs between them.
 
-use chrono::{DateTime, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
 use domain::Name;
 use std::fmt;
 use std::str::FromStr;
@@ -175,10 +175,11 @@ impl Dimension {
         }
     }
 
-    /// When the hour, day or month with this key began.
+    /// When the hour, day or month with this key began. No call starts before 1970 or after 2199.
     pub(super) fn start(self, key: &str) -> Option<DateTime<Utc>> {
         let start = format!("{key}{}", self.period()?.rest);
-        Some(NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc())
+        let start = NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc();
+        Some(start).filter(|start| (1970..2200).contains(&start.year()))
     }
 
     /// When the hour, day or month with this start ends.
@@ -266,6 +267,8 @@ mod tests {
             (Dimension::Model, "a\nb"),
             (Dimension::Hour, "2023-09-01T07:30Z"),
             (Dimension::Day, "2023-02-29"),
+            (Dimension::Day, "-5000-01-01"),
+            (Dimension::Day, "2200-01-01"),
             (Dimension::Month, "2023"),
         ] {
             assert_eq!(dimension.parse(text), None, "{dimension:?} {text:?}");
