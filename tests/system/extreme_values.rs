@@ -80,6 +80,9 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
+/// Text that is valid in no argument.
+const INVALID_TEXT: &str = "\u{0}";
+
 impl Schema {
     pub(crate) async fn of(server: &Server) -> Self {
         let arguments = format!("name defaultValue type {{ {TYPE} }}");
@@ -93,10 +96,10 @@ impl Schema {
         Self { types, ids: fixtures(server).await, text: "calls" }
     }
 
-    /// The same schema, whose operations have ids and texts that are nowhere valid.
+    /// The same schema, whose operations have every argument, with ids and texts that are nowhere valid.
     pub(crate) fn with_invalid_values(mut self) -> Self {
         self.ids.values_mut().for_each(|id| *id = "!!!!".to_owned());
-        self.text = "\u{0}";
+        self.text = INVALID_TEXT;
         self
     }
 
@@ -234,7 +237,8 @@ impl Schema {
                 let name = field["name"].as_str().unwrap();
                 let mut variables = Map::new();
                 let (mut definitions, mut given) = (String::new(), String::new());
-                for argument in each(&field["args"]).filter(|argument| is_required(argument)) {
+                let is_sent = |argument: &&Value| is_required(argument) || self.text == INVALID_TEXT;
+                for argument in each(&field["args"]).filter(is_sent) {
                     let argument_name = argument["name"].as_str().unwrap();
                     let value = self.valid_value(&argument["type"], argument_name, name);
                     variables.insert(argument_name.to_owned(), value);

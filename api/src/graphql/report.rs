@@ -181,6 +181,7 @@ pub(crate) struct ReportRequest {
 impl ReportArguments {
     /// Checks the arguments, and finds out whether `total` and `rest` are selected, which cost a statement each.
     pub(crate) fn check(self, ctx: &Context<'_>) -> Result<ReportRequest> {
+        let access = authorise::<ReadData>(ctx)?;
         let by = self.by.unwrap_or_default().into_iter().map(Into::into).collect();
         let filters = self.filter.unwrap_or_default().into_iter().map(UsageFilter::check).collect::<Result<_>>()?;
         let size = connection::size(ctx, Some(self.first.unwrap_or(DEFAULT_ROWS)))?;
@@ -189,7 +190,6 @@ impl ReportArguments {
         let selected = ctx.look_ahead();
         let (wants_total, wants_rest) = (selected.field("total").exists(), selected.field("rest").exists());
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
-        let access = authorise::<ReadData>(ctx)?;
         Ok(ReportRequest {
             query: models::ReportQuery { access, by, filters, from, to },
             page: models::ReportPage { after, size, wants_total, wants_rest },

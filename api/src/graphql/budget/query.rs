@@ -57,9 +57,10 @@ impl BudgetQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Budget>> {
+        let access = authorise::<ReadData>(ctx)?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
-        let rows = budgets::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, &[], page).await;
+        let rows = budgets::list(&services(ctx)?.pool, &access, &[], page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
     }
