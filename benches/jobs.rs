@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::cast_precision_loss,
     reason = "a benchmark that cannot continue has failed"
 )]
 
@@ -19,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use testkit::bench::{Bench, Table, setting};
+use testkit::bench::{Bench, Table, percentile, setting};
 use testkit::tenant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -51,9 +50,8 @@ enum Disturbance {
     Kill,
 }
 
-/// Timers that are due 100 times a second, for the seconds of a round, in ten queues. Returns how late each was, in
-/// milliseconds, in ascending order.
-async fn lateness(bench: &Bench, disturbance: Disturbance) -> Vec<f64> {
+/// Timers that are due 100 times a second, for the seconds of a round, in ten queues. Returns how late each was.
+async fn lateness(bench: &Bench, disturbance: Disturbance) -> Vec<Duration> {
     let jobs = Jobs::new(bench.pool.clone());
     let timers = i32::try_from(bench.seconds.as_secs()).unwrap() * 100;
     let start = Utc::now() + TimeDelta::milliseconds(500);
@@ -89,30 +87,19 @@ async fn lateness(bench: &Bench, disturbance: Disturbance) -> Vec<f64> {
         }
         drop(task.await);
     }
-    let mut lateness: Vec<_> = stopwatch
-        .lateness
-        .lock()
-        .unwrap()
-        .values()
-        .map(|late| late.num_microseconds().unwrap() as f64 / 1000.0)
-        .collect();
-    lateness.sort_by(f64::total_cmp);
-    lateness
+    stopwatch.lateness.lock().unwrap().values().map(|late| late.to_std().unwrap()).collect()
 }
 
-/// The lateness of the latest timer. Prints the median, too.
+/// The lateness of the latest timer, in milliseconds. Prints the median, too.
 async fn latest(bench: &Bench, name: &str, disturbance: Disturbance) -> f64 {
-    let lateness = lateness(bench, disturbance).await;
-    let at = |percent: usize| lateness[(lateness.len() - 1) * percent / 100];
-    let over = lateness.iter().filter(|late| **late > 1000.0).count();
+    let mut lateness = lateness(bench, disturbance).await;
+    let over = lateness.iter().filter(|late| **late > Duration::from_secs(1)).count();
+    let [median, most, latest] = [50, 99, 100].map(|percent| percentile(&mut lateness, percent).as_secs_f64() * 1e3);
+    let timers = lateness.len();
     println!(
-        "{name}: {} timers, median {:.0} ms, 99 % {:.0} ms, latest {:.0} ms, {over} over a second",
-        lateness.len(),
-        at(50),
-        at(99),
-        at(100)
+        "{name}: {timers} timers, median {median:.0} ms, 99 % {most:.0} ms, latest {latest:.0} ms, {over} over a second"
     );
-    at(100)
+    latest
 }
 
 #[tokio::main]

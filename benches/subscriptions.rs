@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use testkit::bench::{Bench, Table, new_stream, payload, setting};
+use testkit::bench::{Bench, Table, new_stream, payload, percentile, setting};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -113,11 +113,6 @@ where
     tasks.join_all().await;
 }
 
-fn percentile(times: &mut [Duration], percent: usize) -> f64 {
-    times.sort_unstable();
-    times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1e6
-}
-
 /// Microseconds from append to subscriber.
 async fn ours(bench: &Bench, server: &Server, rate: u64, percent: usize) -> f64 {
     let sent = SentAt::default();
@@ -145,7 +140,7 @@ async fn ours(bench: &Bench, server: &Server, rate: u64, percent: usize) -> f64 
         }
     })
     .await;
-    percentile(&mut reader.await.unwrap(), percent)
+    percentile(&mut reader.await.unwrap(), percent).as_secs_f64() * 1e6
 }
 
 /// Microseconds from an INSERT with `NOTIFY` until the listener has selected the row.
@@ -177,7 +172,7 @@ async fn notify(bench: &Bench, rate: u64, percent: usize) -> f64 {
         }
     })
     .await;
-    percentile(&mut reader.await.unwrap(), percent)
+    percentile(&mut reader.await.unwrap(), percent).as_secs_f64() * 1e6
 }
 
 /// Opens subscriptions. Returns the server's memory per subscriber in bytes, and the latency of the last one in

@@ -2,7 +2,7 @@
 -- without a look at dropped ones, and a job whose kind has no handler any more can be dropped.
 -- docs/adr/0017-jobs.md has the reasons.
 
--- Whether the job is among those by which queues with due jobs are found. Whoever inserts a job that is due sets it; for
+-- Whether the job is among those by which queues with due jobs are found. The insertion of a job that is due sets it; for
 -- one that becomes due later, apex.mark_due_jobs does. It is a hint: whether a job may be taken is what available_at says.
 alter table apex.jobs add column is_due boolean not null default false;
 

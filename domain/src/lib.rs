@@ -39,7 +39,7 @@ pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
 pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;
 pub use text::{Body, Labels, Name, TextError, normalized};
-pub use timestamp::without_leap_second;
+pub use timestamp::{ACCEPTED_YEARS, without_leap_second};
 pub use usage::{Tokens, TokensError, Usage, UsageError};
 
 // Every aggregate: its variant of `Event` and `State`, and its type.

@@ -1,7 +1,11 @@
-//! Timestamps without leap seconds.
+//! Timestamps: the years that are accepted, and leap seconds.
 
 use chrono::{DateTime, Timelike, Utc};
 use serde::{Deserialize, Deserializer};
+use std::ops::Range;
+
+/// The years, in UTC, of the times that Apex accepts. Another year is usually due to a wrong clock or unit.
+pub const ACCEPTED_YEARS: Range<i32> = 1970..2200;
 
 /// The last microsecond of a second, in nanoseconds.
 const LAST_MICROSECOND_NS: u32 = 999_999_000;

@@ -319,6 +319,12 @@ async fn insert_raw(
         .unwrap();
 }
 
+/// The time below which this percentage of the times is; the longest for 100.
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
 /// The median; of an even number, the upper of the two in the middle.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -212,7 +212,7 @@ impl ScalarType for Timestamp {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         let moment = DateTime::parse_from_rfc3339(text).map_err(InputValueError::custom)?.to_utc();
-        if !(1970..2200).contains(&moment.year()) {
+        if !domain::ACCEPTED_YEARS.contains(&moment.year()) {
             return Err(InputValueError::custom("the year of a time is 1970 to 2199"));
         }
         Ok(Self(without_leap_second(moment).trunc_subsecs(6)))

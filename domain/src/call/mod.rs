@@ -11,7 +11,7 @@ use crate::ids::{AgentId, TaskId};
 use crate::money::{Money, MoneyError};
 use crate::price_book::{Charge, Quote};
 use crate::text::{Body, Name};
-use crate::timestamp::without_leap_second;
+use crate::timestamp::{ACCEPTED_YEARS, without_leap_second};
 use crate::usage::{Usage, UsageError};
 use chrono::{DateTime, Datelike, Utc};
 use schemars::JsonSchema;
@@ -92,7 +92,7 @@ impl CallFacts {
             CallKind::Tool if self.tool.is_none() => return Err(CallError::NoTool),
             CallKind::Llm | CallKind::Tool => {}
         }
-        if !(1970..2200).contains(&self.started_at.year()) {
+        if !ACCEPTED_YEARS.contains(&self.started_at.year()) {
             return Err(CallError::StartOutOfRange(self.started_at));
         }
         match self.latency_ms {

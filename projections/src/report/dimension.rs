@@ -1,7 +1,7 @@
 //! The dimensions of the usage report: one table with all that differs between them.
 
 use chrono::{DateTime, Datelike, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
-use domain::Name;
+use domain::{ACCEPTED_YEARS, Name};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -175,11 +175,11 @@ impl Dimension {
         }
     }
 
-    /// When the hour, day or month with this key began. No call starts before 1970 or after 2199.
+    /// When the hour, day or month with this key began; none for one in which no call can start.
     pub(super) fn start(self, key: &str) -> Option<DateTime<Utc>> {
         let start = format!("{key}{}", self.period()?.rest);
         let start = NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc();
-        Some(start).filter(|start| (1970..2200).contains(&start.year()))
+        Some(start).filter(|start| ACCEPTED_YEARS.contains(&start.year()))
     }
 
     /// When the hour, day or month with this start ends.

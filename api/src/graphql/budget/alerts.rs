@@ -106,14 +106,13 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetAlert>> {
-        authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadData>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let position = after.as_deref().map(connection::position_cursor).transpose()?.unwrap_or_default();
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let (services, access) = (services(ctx)?, authorise::<ReadData>(ctx)?);
-        let rows = budgets::alerts(&services.pool, &access, budget_id, position.as_i64(), limit).await;
+        let rows = budgets::alerts(&services(ctx)?.pool, &access, budget_id, position.as_i64(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| row.alert_position.to_string())
     }
@@ -138,15 +137,14 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetCrossing>> {
-        authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadData>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let cursor = |text: &str| decode_crossing(text).ok_or_else(|| connection::bad_cursor(text));
         let after = after.as_deref().map(cursor).transpose()?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let (services, access) = (services(ctx)?, authorise::<ReadData>(ctx)?);
-        let rows = budgets::crossings(&services.pool, &access, budget_id, after.as_ref(), limit).await;
+        let rows = budgets::crossings(&services(ctx)?.pool, &access, budget_id, after.as_ref(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| encode_crossing(&row.cursor()))
     }
