@@ -22,7 +22,7 @@ pub(crate) enum AppendOutcome {
     Undecided,
 }
 
-/// The arguments of `apex.append`, column by column; migrations/0017_checks_per_command.sql says what each means.
+/// The arguments of `apex.append`, column by column; migrations/0002_append.sql says what each means.
 #[derive(Default)]
 struct Columns<'a> {
     /// The streams of the `k_` columns, in the same order.

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const MAX_APPEND_EVENTS: usize = 10_000;
 /// The largest event, payload and metadata together. With headers it stays below Kafka's default limit of 1 MiB.
 pub(crate) const MAX_EVENT_BYTES: usize = 900_000;
-/// The largest metadata; the same limit as in migrations/0010_log_checks.sql.
+/// The largest metadata; the same limit as in migrations/0002_append.sql.
 pub(crate) const MAX_METADATA_BYTES: usize = 4096;
 /// The most bytes of payload and metadata in one append.
 pub(crate) const MAX_APPEND_BYTES: usize = 16 * 1024 * 1024;

@@ -412,9 +412,10 @@ async fn a_crossing_found_later_alerts_without_a_new_event() {
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     sqlx::query(
-        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
-             crossed_at_position, crossed_by_event, correlation_id)
-         select tenant_id, budget_id, month, 90, spent, limit_amount, crossed_at_position, crossed_by_event, correlation_id
+        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, terms_version, spent,
+             limit_amount, crossed_at_position, crossed_by_event, correlation_id, is_delivered)
+         select tenant_id, budget_id, month, 90, terms_version, spent, limit_amount, crossed_at_position, crossed_by_event,
+             correlation_id, true
          from apex.budget_crossings where threshold_percent = 100",
     )
     .execute(&database.pool)

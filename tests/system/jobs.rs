@@ -715,9 +715,9 @@ async fn the_alert_policy_reads_the_pending_crossings_of_a_batch_only() {
     let counter = crate::statements::Counter::before(&database).await;
     let pool = apex::database::connect(&counter.url.clone().into(), 4).await.unwrap();
     sqlx::query(
-        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, spent, limit_amount,
-             crossed_at_position, crossed_by_event, correlation_id)
-         select 'default', gen_random_uuid(), '2023-11', 50, 1, 2, n, gen_random_uuid(), gen_random_uuid()
+        "insert into apex.budget_crossings (tenant_id, budget_id, month, threshold_percent, terms_version, spent,
+             limit_amount, crossed_at_position, crossed_by_event, correlation_id, is_delivered)
+         select 'default', gen_random_uuid(), '2023-11', 50, 1, 1, 2, n, gen_random_uuid(), gen_random_uuid(), true
          from generate_series(1, $1) as n",
     )
     .bind(i32::try_from(CROSSINGS).unwrap())

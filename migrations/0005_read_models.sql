@@ -1,25 +1,18 @@
--- Read models: what the log looks like from the side of those who ask. All of it can be built again from the log.
+-- Read models. All of them can be built again from the log.
 --
--- Rows are keyed by tenant first. Money is NUMERIC with trailing zeros trimmed, so that a rebuilt row equals the live
--- one to the letter whatever the batch sizes were.
+-- Keys begin with the tenant. Money is NUMERIC with trailing zeros trimmed, so that a rebuilt row equals the live one
+-- byte for byte, whatever the sizes of the batches.
 
-create table apex.checkpoints (
-    name       text        not null primary key,
-    position   bigint      not null,
-    updated_at timestamptz not null default now()
-);
-
--- Events that a projection could not apply, and everything after them on the same stream.
-create table apex.parked_events (
-    projection text        not null,
-    position   bigint      not null,
-    tenant_id  text        not null,
-    category   text        not null,
-    stream_id  uuid        not null,
-    cause      text        not null,
-    parked_at  timestamptz not null default now(),
-    primary key (projection, position)
-);
+insert into apex.projection_tables (projection, table_name) values
+    ('agents', 'agents'),
+    ('tasks', 'tasks'),
+    ('calls', 'calls'),
+    ('calls', 'usage_hourly'),
+    ('memories', 'memories'),
+    ('budgets', 'budgets'),
+    ('budgets', 'budget_spend'),
+    ('budgets', 'budget_months'),
+    ('budgets', 'budget_crossings');
 
 create table apex.agents (
     tenant_id     text        not null,
@@ -59,30 +52,30 @@ create index tasks_by_status on apex.tasks (tenant_id, status);
 create index tasks_by_agent on apex.tasks (tenant_id, agent_id);
 
 create table apex.calls (
-    tenant_id           text        not null,
-    call_id             uuid        not null,
-    kind                text        not null,
-    agent_id            uuid,
-    task_id             uuid,
-    provider            text,
-    model               text,
-    tool                text,
-    input_tokens        bigint      not null,
-    output_tokens       bigint      not null,
-    cache_read_tokens   bigint      not null,
-    cache_write_tokens  bigint      not null,
-    reasoning_tokens    bigint      not null,
-    started_at          timestamptz not null,
-    latency_ms          bigint,
-    cost                numeric,
+    tenant_id            text        not null,
+    call_id              uuid        not null,
+    kind                 text        not null,
+    agent_id             uuid,
+    task_id              uuid,
+    provider             text,
+    model                text,
+    tool                 text,
+    input_tokens         bigint      not null,
+    output_tokens        bigint      not null,
+    cache_read_tokens    bigint      not null,
+    cache_write_tokens   bigint      not null,
+    reasoning_tokens     bigint      not null,
+    started_at           timestamptz not null,
+    latency_ms           bigint,
+    cost                 numeric,
     price_effective_from timestamptz,
-    price_tier          text,
-    price_book_version  bigint,
-    reported_cost       numeric,
-    error               text,
-    source              text        not null,
-    version             bigint      not null,
-    position            bigint      not null,
+    price_tier           text,
+    price_book_version   bigint,
+    reported_cost        numeric,
+    error                text,
+    source               text        not null,
+    version              bigint      not null,
+    position             bigint      not null,
     primary key (tenant_id, call_id)
 );
 create index calls_by_time on apex.calls (tenant_id, started_at, call_id);
@@ -148,8 +141,8 @@ create table apex.budgets (
     primary key (tenant_id, budget_id)
 );
 
--- Spending in quarters of an hour, the largest step that every time zone's months are made of: the start of a budget
--- that is defined after the money was spent.
+-- Spending by quarter of an hour, the largest step that divides the months of every time zone: what was spent before a
+-- budget was defined.
 create table apex.budget_spend (
     tenant_id  text        not null,
     scope_kind text        not null,
@@ -160,35 +153,44 @@ create table apex.budget_spend (
 );
 
 create table apex.budget_months (
-    tenant_id text    not null,
-    budget_id uuid    not null,
-    month     text    not null,
+    tenant_id text        not null,
+    budget_id uuid        not null,
+    month     text        not null,
     starts_at timestamptz not null,
     ends_at   timestamptz not null,
-    spent     numeric not null,
-    position  bigint  not null,
+    spent     numeric     not null,
+    -- The thresholds that the month crossed under the terms in force.
+    crossed   integer[]   not null,
+    position  bigint      not null,
     primary key (tenant_id, budget_id, month)
 );
 
+-- A threshold of a month is crossed once under each version of a budget's terms, in any month that has spending. Alerts
+-- are delivered for the latest months only.
 create table apex.budget_crossings (
     tenant_id           text    not null,
     budget_id           uuid    not null,
     month               text    not null,
     threshold_percent   integer not null,
+    terms_version       bigint  not null,
     spent               numeric not null,
     limit_amount        numeric not null,
     crossed_at_position bigint  not null,
     crossed_by_event    uuid    not null,
     correlation_id      uuid    not null,
-    -- The alert's own event, once it is in the log.
+    is_delivered        boolean not null,
+    -- The event of the alert, once it is in the log.
     alert_position      bigint,
     alerted_at          timestamptz,
-    primary key (tenant_id, budget_id, month, threshold_percent)
+    primary key (tenant_id, budget_id, month, threshold_percent, terms_version)
 );
-create index budget_crossings_to_alert on apex.budget_crossings (crossed_at_position, threshold_percent)
-    where alert_position is null;
+create index budget_crossings_to_alert
+    on apex.budget_crossings (crossed_at_position, budget_id, month, threshold_percent)
+    where is_delivered and alert_position is null;
+create index budget_crossings_in_order
+    on apex.budget_crossings (tenant_id, crossed_at_position, budget_id, month, threshold_percent);
 
 grant select, insert, update, delete on
-    apex.checkpoints, apex.parked_events, apex.agents, apex.tasks, apex.calls, apex.usage_hourly, apex.memories,
-    apex.budgets, apex.budget_spend, apex.budget_months, apex.budget_crossings
+    apex.agents, apex.tasks, apex.calls, apex.usage_hourly, apex.memories, apex.budgets, apex.budget_spend,
+    apex.budget_months, apex.budget_crossings
     to apex_app;

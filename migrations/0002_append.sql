@@ -1,52 +1,53 @@
--- What belongs to a command is checked once per command, and no longer once per stream that the command changes or reads:
--- the lookups in apex.receipts took an eighth of a batch's time.
+-- Appending: apex.append, the only function that writes events.
 --
--- The form of tenant and category is checked with the first event of a stream. Later events have the same tenant and
--- category, because apex.append takes them from the row of the stream.
+-- It refuses everything that a reader could not decode, whoever calls it. Positions and versions are computed from the
+-- locked rows and the events, never taken from the caller. A wrong statement about the versions that it expects, or
+-- about the receipts of its commands, can only harm the caller itself.
 --
--- Arrays of unequal lengths or other lower bounds are refused: events could leave a gap before them, and checks be evaded.
-alter table apex.events
-    drop constraint events_stream_has_the_form,
-    drop constraint events_content_is_bounded,
-    add constraint events_stream_has_the_form check (
-        version > 1
-        or tenant_id ~ '^[a-z0-9][a-z0-9_-]*$' and octet_length(tenant_id) <= 63
-            and category ~ '^[a-z][a-z0-9_]*$' and octet_length(category) <= 63
-    ) not valid,
-    -- A payload is a JSON object with a key, and nothing before it. Together with the metadata it is as large as a Kafka
-    -- broker accepts, see streams::limits: a larger event would stop the relay.
-    add constraint events_content_is_bounded check (
-        payload::text like '{__%'
-        and octet_length(payload::text) + octet_length(metadata::text) <= 900000
-        and octet_length(content_hash) = 32
-    ) not valid;
+-- A batch locks the streams that it changes. The version of a stream that it only reads is read without a lock, and
+-- compared again once the head is locked: from then on no other batch can commit. So two batches that read one common
+-- stream do not wait for each other. That a stream does not exist yet is a version like any other.
+--
+-- The target of a command is the first of its streams. If a command creates its target and can do nothing else, the row
+-- of the target is its receipt. Every other command is found in apex.receipts by tenant and command id, even if a retry
+-- reads or changes other streams.
+
+-- Whether two requests under one command id are different. A hash that is not known, or has another version byte,
+-- counts as equal.
+create function apex.is_other_request(known bytea, given bytea) returns boolean
+language sql immutable
+return known <> given and get_byte(known, 0) = get_byte(given, 0);
 
 -- Appends a batch.
 --
--- a_*: one entry per append: the tenant, the command id, whether creating its target is all that the command does and can
---      do, the number of events, the hash of the request (null: not known), and the metadata of its events.
+-- a_*: one entry per append: the tenant, the command id, whether creating its target is all that the command does and
+--      can do, the number of events, the hash of the request (null: not known), and the metadata of its events.
 -- k_*: one entry per stream, in the order of its key (id, category, tenant), which is the same for all callers; and the
 --      append that creates it and does nothing else (null: none).
--- s_*: one entry for each stream that an append changes or reads, the append's target first: the append, the stream, the
---      expected version (-1: any), and the number of events that the stream gets from earlier appends of the batch.
+-- s_*: one entry for each stream that an append changes or reads, the append's target first: the append, the stream,
+--      the expected version (-1: any), and the number of events that the stream gets from earlier appends of the batch.
 -- e_*: one entry per event in the order of positions: its index in s_*, and the event itself.
 --
--- A command occurs once in a batch. An append may follow another on one stream; if it expects a version, then the one
--- that the other results in.
+-- A command occurs once in a batch. Several appends may change one stream: each expects any version, or the one that
+-- the append before it results in.
 --
--- Returns a row for each append that is not written: 'duplicate' with the positions of the first execution, 'reused' with
--- the same if that was a different request, 'conflict' with the index of the stream in k_* and its version, 'again' for
--- one that follows others on a stream while something in the batch was refused: the next batch decides about it. Last, if
--- anything is written, a row 'appended' of append 0 with the first position and the number of events, in the order of e_*.
+-- Returns a row for each append that is not written, with one of these statuses:
+--   duplicate  the command was executed before; with the positions of that execution
+--   reused     the same, but the request was a different one
+--   conflict   a stream is not at the expected version; with the index of the stream in k_* and its version
+--   again      the append follows another one on a stream, and the batch has a refusal: put it into the next batch
+-- If anything is written, the last row is 'appended', for append 0, with the first position and the number of events,
+-- which have the order of e_*.
 --
--- Changed streams are locked in the order of their keys, then new ones are inserted in that order, and the head is locked
--- last, so that batches never wait for each other in a circle. Two processes that create one stream at the same time, or
--- use one command id for two streams, violate a primary key: the later batch fails with a unique violation, and learns
--- the outcome when it is tried again.
+-- Changed streams are locked in the order of their keys, then new ones are inserted in that order, and the head is
+-- locked last, so that batches cannot deadlock. Two processes that create one stream at the same time, or use one
+-- command id for two streams, violate a primary key: the later batch fails with a unique violation, and its retry
+-- returns the outcome.
 --
--- Plans are made while the tables are still empty, and are kept. Nested loops over index lookups are right for any size,
--- so the planner gets no choice. The cost of what it is told not to do is 1e10, which looks worth compiling: jit is off.
-create or replace function apex.append(
+-- Plans are made while the tables are still empty, and are kept. Nested loops over index lookups are right for any
+-- size, so all other plans are off. Plans that are off have a cost of 1e10, at which PostgreSQL would compile: jit is
+-- off too.
+create function apex.append(
     a_tenant text[], a_command uuid[], a_creates boolean[], a_events integer[], a_request bytea[], a_metadata text[],
     k_tenant text[], k_category text[], k_stream uuid[], k_creator integer[],
     s_append integer[], s_key integer[], s_expected bigint[], s_before bigint[],
@@ -62,12 +63,15 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    k_version bigint[]; -- null: the stream does not exist yet
-    k_command uuid[];   -- the command that created it and did nothing else
-    k_request bytea[];  -- the hash of the request of that command
-    k_changed boolean[] := array_fill(false, array[coalesce(cardinality(k_stream), 0)]); -- whether the batch has events for it
-    k_events bigint[] := array_fill(0::bigint, array[coalesce(cardinality(k_stream), 0)]); -- the number of events that it gets
-    e_place bigint[] := '{}'; -- the number of the event among those of its stream
+    -- Per stream: its version (null: it does not exist yet), the command that created it and did nothing else, the hash
+    -- of the request of that command, whether the batch has events for it, and the number of events that it gets.
+    k_version bigint[];
+    k_command uuid[];
+    k_request bytea[];
+    k_changed boolean[] := array_fill(false, array[coalesce(cardinality(k_stream), 0)]);
+    k_events bigint[] := array_fill(0::bigint, array[coalesce(cardinality(k_stream), 0)]);
+    -- Per event: its number among the events that its stream gets, from 1.
+    e_place bigint[] := '{}';
     metadata json[] := a_metadata::json[];
     is_ordered boolean;
     is_consistent boolean;
@@ -78,6 +82,7 @@ declare
     base bigint;
     now_at timestamptz;
 begin
+    -- Arrays of unequal lengths could leave gaps between positions, and those with other bounds evade checks.
     if array[array_dims(a_tenant), array_dims(a_command), array_dims(a_creates), array_dims(a_events),
              array_dims(a_request), array_dims(a_metadata)]
             <> array_fill('[1:' || coalesce(cardinality(a_command), 0) || ']', array[6])
@@ -89,7 +94,8 @@ begin
                  array_dims(e_payload), array_dims(e_hash)]
             <> array_fill('[1:' || coalesce(cardinality(e_id), 0) || ']', array[6])
     then
-        raise exception 'the arrays of appends, of streams, of entries and of events each have one length, and begin at 1'
+        raise exception
+            'the arrays of appends, of streams, of entries and of events each have one length, and begin at 1'
             using errcode = 'invalid_parameter_value';
     end if;
 
@@ -109,7 +115,7 @@ begin
         for update
     ) as st on true;
     if false = any (k_changed) then
-        -- In a statement of its own: what committed while the locks were waited for is seen.
+        -- In a statement of its own, which sees what was committed while the first one waited for locks.
         for stream in
             select k, st.version, st.first_command, st.first_request
             from generate_subscripts(k_stream, 1) as k
@@ -126,9 +132,11 @@ begin
         end loop;
     end if;
 
-    -- Only now, under the locks of the streams that it changes, does a batch see what earlier executions of its commands
-    -- wrote. A command that can only create its target is found by the target; two executions of another command that
-    -- change different streams at the same moment meet in the primary key of the receipts.
+    -- Only under the locks of the streams that it changes does a batch see what earlier executions of its commands
+    -- wrote. A command that can only create its target is found by the target. Two simultaneous executions of another
+    -- command that change different streams violate the primary key of the receipts. What belongs to an append and not
+    -- to a stream is checked at its first entry only: a lookup of receipts per stream would take an eighth of a batch's
+    -- time.
     select bool_or(s_expected[s] >= 0 and s_expected[s] <> coalesce(k_version[s_key[s]], 0) + s_before[s]
                    or s_append[s] is distinct from s_append[s - 1] and (
                        k_command[s_key[s]] = a_command[s_append[s]]
@@ -198,7 +206,7 @@ begin
             return next;
         end loop;
 
-        -- Nothing of what is left follows anything.
+        -- What is left are first appends to their streams, so that none depends on a refused one.
         select array_agg(e_entry[e] order by e), array_agg(e_id[e] order by e), array_agg(e_type[e] order by e),
                array_agg(e_schema_version[e] order by e), array_agg(e_payload[e] order by e),
                array_agg(e_hash[e] order by e)
@@ -217,7 +225,7 @@ begin
         e_place := e_place || place;
     end loop;
 
-    -- New streams come with their final version, and with their receipt.
+    -- New streams are inserted with their final version and their receipt.
     if array_position(k_version, null) is not null then
         insert into apex.streams (tenant_id, category, stream_id, version, first_command, first_count, first_request)
         select k_tenant[k], k_category[k], k_stream[k], k_events[k], a_command[k_creator[k]], a_events[k_creator[k]],
@@ -236,9 +244,9 @@ begin
     set position = h.position + cardinality(e_id), recorded_at = greatest(clock_timestamp(), h.recorded_at)
     returning h.position - cardinality(e_id), h.recorded_at into base, now_at;
 
-    -- No other batch can commit any more. What an append reads and does not change must still be what it was decided on; if
-    -- it is not, the whole batch is undone and tried again, which finds the conflict. What only refused appends read does
-    -- not matter any more.
+    -- From here on no other batch can commit. Streams that an append only reads must still be at the versions read
+    -- above; otherwise the whole batch is rolled back, and its retry finds the conflict. Streams that only refused
+    -- appends read do not matter.
     if 0 = any (k_events) and exists (
         select from generate_subscripts(k_stream, 1) as k
         left join lateral (
@@ -273,7 +281,7 @@ begin
         where not a_creates[placed.a] and a_events[placed.a] > 0;
     end if;
 
-    -- One a batch; what it misses is found by polling.
+    -- One per batch: wakes readers early. They also poll, so that a lost notification only delays them.
     perform pg_notify('apex_log', (base + cardinality(e_id))::text);
 
     append := 0;
@@ -285,3 +293,6 @@ begin
     return next;
 end
 $$;
+
+revoke all on function apex.append, apex.is_other_request from public;
+grant execute on function apex.append to apex_app;

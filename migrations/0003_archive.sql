@@ -1,21 +1,21 @@
--- Archiving: sealed partitions leave the database, oldest first, once a file holds what they held.
+-- Archiving: sealed partitions leave the database, oldest first, once a file holds their events.
 --
--- What is archived is always a beginning of the log: positions 1 to the last one of the newest archive. A reader
--- therefore needs one number to tell whether something that it asks for is archived, and never skips any of it.
+-- The archived events are always the beginning of the log: positions 1 to the last one of the newest archive. A reader
+-- therefore needs one number to tell whether events that it asks for are archived, and cannot skip any by mistake.
 
 create table apex.archives (
-    -- Of the partition, and of the file: NAME.parquet.
+    -- The name of the partition; the file is NAME.parquet.
     name              text        not null primary key,
     first_position    bigint      not null unique,
     last_position     bigint      not null unique,
     first_recorded_at timestamptz not null,
     last_recorded_at  timestamptz not null,
-    -- The folder that the file was written to.
+    -- The directory that the file was written to.
     folder            text        not null,
     bytes             bigint      not null,
-    -- Of the file.
+    -- The digest of the file.
     sha256            bytea       not null,
-    -- Over the content hashes of the events in order.
+    -- The digest of the content hashes of the events, in the order of positions.
     content_sha256    bytea       not null,
     archived_at       timestamptz not null default now(),
     check (first_position <= last_position)
@@ -24,14 +24,12 @@ create trigger append_only before update or delete or truncate on apex.archives
     for each statement execute function apex.refuse_change();
 grant select on apex.archives to apex_app;
 
--- Streams which begin in the partition below this position say where they begin.
-alter table apex.partitions add column receipts_kept_below bigint not null default 0;
-
--- A command that created a stream has its receipt in the row of the stream, and its position in the first event. That
--- event is about to leave: a retry would not find where it stood. So the row of the stream says it from now on.
+-- Keeps the receipts of commands whose events are about to leave the database. The receipt in the row of a stream takes
+-- its position from the first event of the stream: this function copies the position to the row, so that a retry still
+-- gets it.
 --
--- Does so for the next 1000 positions of a partition that is complete, and returns whether there are more. Appends lock
--- the same rows: in the same order, and not for long, so that neither waits for the other in a circle or for minutes.
+-- Handles the next 1000 positions of a sealed partition, and returns whether there are more. It locks rows in the same
+-- order as appends, which prevents deadlocks, and few at a time, so that appends wait only briefly.
 create function apex.keep_receipts(partition_name text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 declare
@@ -63,8 +61,9 @@ begin
 end
 $$;
 
--- Records an archive and drops the partition that it holds, both or neither. The only way in which events leave the
--- database. Detaching waits for everybody who reads the log at this moment, and they for it: set lock_timeout.
+-- Records an archive and drops the partition that it holds, in one transaction. It is the only way in which events
+-- leave the database. To detach the partition, it waits for all current readers of the log, and new ones wait for it:
+-- set lock_timeout.
 create function apex.archive_partition(
     partition_name text, first_at timestamptz, last_at timestamptz,
     to_folder text, file_bytes bigint, file_sha256 bytea, events_sha256 bytea
@@ -79,10 +78,12 @@ begin
         raise exception 'there is no partition %', partition_name using errcode = 'undefined_table';
     end if;
     if part.from_position <> (select coalesce(max(a.last_position), 0) + 1 from apex.archives a) then
-        raise exception 'partition % is not the oldest', partition_name using errcode = 'object_not_in_prerequisite_state';
+        raise exception 'partition % is not the oldest', partition_name
+            using errcode = 'object_not_in_prerequisite_state';
     end if;
     if part.to_position > (select h.position from apex.head h) then
-        raise exception 'partition % is not complete', partition_name using errcode = 'object_not_in_prerequisite_state';
+        raise exception 'partition % is not complete', partition_name
+            using errcode = 'object_not_in_prerequisite_state';
     end if;
     if part.receipts_kept_below < part.to_position then
         raise exception 'receipts of partition % are not kept', partition_name
@@ -104,8 +105,9 @@ begin
 end
 $$;
 
--- As before, over what is not archived: the first position there if all of it is later.
-create or replace function apex.position_at(moment timestamptz) returns bigint
+-- The first position at or after a time, among those that are not archived; one past the head if there is none yet.
+-- Positions have no gaps and times never decrease, so it is a binary search by primary key.
+create function apex.position_at(moment timestamptz) returns bigint
 language plpgsql stable as $$
 declare
     low bigint;
@@ -131,4 +133,5 @@ begin
 end
 $$;
 
-revoke all on function apex.keep_receipts, apex.archive_partition from public;
+revoke all on function apex.keep_receipts, apex.archive_partition, apex.position_at from public;
+grant execute on function apex.position_at to apex_app;
