@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 use streams::LOG_CONNECTIONS;
@@ -35,7 +35,8 @@ impl Database {
     /// Opens the database of the settings, or the private cluster, whose schema is also migrated.
     ///
     /// # Errors
-    /// If no PostgreSQL can be found, started or reached, or its schema is of another version than this program.
+    /// If no PostgreSQL can be found, started or reached, or its schema is not the one of this program: an older one of a
+    /// configured database, a newer one, or one from before the migrations were squashed.
     pub async fn open(common: &Common) -> anyhow::Result<Self> {
         Self::open_with(common, &[("role", "apex_app")]).await
     }
@@ -51,10 +52,9 @@ impl Database {
     /// Opens the pool with the connections of the process that the log does not use itself.
     async fn open_with(common: &Common, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (url, embedded) = locate(common).await?;
-        if embedded.is_some() {
-            migrate_url(&url).await?;
-        } else {
-            check_schema(&url).await?;
+        match &embedded {
+            Some(embedded) => migrate_url(&url, Some(embedded.home_dir())).await?,
+            None => check_schema(&url).await?,
         }
         let connections = common.database_connections.saturating_sub(LOG_CONNECTIONS).max(1);
         let pool = connect_with(&url, connections, settings).await?;
@@ -80,10 +80,10 @@ impl Database {
 /// Applies all pending migrations.
 ///
 /// # Errors
-/// If the database cannot be reached, or a migration fails.
+/// If the database cannot be reached, it was created before the migrations were squashed, or a migration fails.
 pub async fn migrate(common: &Common) -> anyhow::Result<()> {
     let (url, embedded) = locate(common).await?;
-    migrate_url(&url).await?;
+    migrate_url(&url, embedded.as_ref().map(Embedded::home_dir)).await?;
     if let Some(embedded) = embedded {
         embedded.stop().await?;
     }
@@ -162,31 +162,72 @@ async fn connect_as_owner(url: &Secret) -> anyhow::Result<PgConnection> {
     options.connect().await.with_context(|| unreachable_message(&options))
 }
 
-async fn migrate_url(url: &Secret) -> anyhow::Result<()> {
+/// Applies the pending migrations. `home` is the home directory of the private cluster, if the database is in it.
+async fn migrate_url(url: &Secret, home: Option<&Path>) -> anyhow::Result<()> {
     let mut connection = connect_as_owner(url).await?;
+    check_contents(&applied_migrations(&mut connection).await?, home)?;
     MIGRATIONS.run(&mut connection).await.context("the schema cannot be migrated")
 }
 
+/// Checks that all migrations of this program are applied to a configured database, and no others.
 async fn check_schema(url: &Secret) -> anyhow::Result<()> {
     let mut connection = connect_as_owner(url).await?;
-    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-    let made: Option<String> =
-        sqlx::query_scalar("select to_regclass('_sqlx_migrations')::text").fetch_one(&mut connection).await?;
-    let applied: Vec<i64> = match made {
-        Some(_) => {
-            sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut connection).await?
-        }
-        None => Vec::new(),
-    };
-    if let Some(missing) = known.iter().find(|version| !applied.contains(version)) {
+    let applied = applied_migrations(&mut connection).await?;
+    check_contents(&applied, None)?;
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    if let Some(missing) = MIGRATIONS.iter().find(|migration| !is_applied(migration.version)) {
+        let missing = missing.version;
         anyhow::bail!(
             "migration {missing} is not applied to the database: run `apex migrate` with the same APEX_DATABASE_URL"
         );
     }
-    if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
+    if let Some(newer) = applied.iter().find(|migration| !MIGRATIONS.version_exists(migration.version)) {
+        let newer = newer.version;
         anyhow::bail!(
             "the database has migration {newer}, which this version of apex does not know: use a newer version"
         );
     }
     Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct AppliedMigration {
+    version: i64,
+    checksum: Vec<u8>,
+}
+
+/// The migrations that were applied to the database: none if it is empty.
+async fn applied_migrations(connection: &mut PgConnection) -> anyhow::Result<Vec<AppliedMigration>> {
+    let table: Option<String> =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations')::text").fetch_one(&mut *connection).await?;
+    if table.is_none() {
+        return Ok(Vec::new());
+    }
+    let applied = sqlx::query_as("select version, checksum from _sqlx_migrations where success order by version");
+    Ok(applied.fetch_all(connection).await?)
+}
+
+/// Refuses a database in which a migration has other contents than in this program.
+///
+/// Since the migrations were squashed, they are only added and never changed. So the database is older than that. Its
+/// schema may be almost the same, but nothing migrates it, because no release created such a database.
+fn check_contents(applied: &[AppliedMigration], home: Option<&Path>) -> anyhow::Result<()> {
+    let differs = |applied: &AppliedMigration| {
+        let same_version = MIGRATIONS.iter().find(|migration| migration.version == applied.version);
+        same_version.is_some_and(|migration| migration.checksum[..] != applied.checksum[..])
+    };
+    let Some(AppliedMigration { version, .. }) = applied.iter().find(|applied| differs(applied)) else { return Ok(()) };
+    let (start_again, read_again) = match home.map(Path::display) {
+        Some(home) => (
+            format!("stop all apex processes, move the directory {home} away, run `apex migrate`,"),
+            ", with APEX_HOME set to the directory that was moved",
+        ),
+        None => ("set APEX_DATABASE_URL to an empty database, run `apex migrate`,".to_owned(), ""),
+    };
+    anyhow::bail!(
+        "this database was created by a build of apex from before its migrations were squashed: migration {version} has \
+         other contents in this build. No release created such a database, so nothing migrates it, and it was not changed. \
+         To start again, {start_again} and import the sources with `apex import`. The events cannot be moved to the new \
+         database; keep the old build to read them with `apex report` and `apex replay`{read_again}"
+    )
 }

@@ -76,6 +76,11 @@ impl Home {
         Err(EmbeddedError::HomeUnusable { home: path, problem })
     }
 
+    /// The canonical path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn users_lock(&self) -> PathBuf {
         self.path.join("users.lock")
     }

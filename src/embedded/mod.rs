@@ -140,6 +140,12 @@ impl Embedded {
         &self.url
     }
 
+    /// The home directory, as an absolute path, for messages.
+    #[must_use]
+    pub fn home_dir(&self) -> &Path {
+        self.member.cluster.home.path()
+    }
+
     /// The data directory, for messages.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

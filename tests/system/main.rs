@@ -26,6 +26,7 @@ mod import_limits;
 mod jobs;
 mod log;
 mod metrics;
+mod migrations;
 mod model;
 mod normalization;
 mod operators;

@@ -1,6 +1,9 @@
 //! `apex` on its private cluster: restarts after a crash, shutdown, connection limits, and errors in database URLs.
 
-use std::path::PathBuf;
+use crate::migrations::{plant_squashed_migrations, schema_fingerprint};
+use apex::embedded::Embedded;
+use sqlx::{Connection as _, PgConnection};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -35,7 +38,7 @@ impl TestHome {
         let password = std::fs::read_to_string(home.join("password")).ok()?;
         let file = std::fs::read_to_string(home.join("data/postmaster.pid")).ok()?;
         let url = format!("postgres://apex:{}@127.0.0.1:{}/apex", password.trim(), file.lines().nth(3)?.trim());
-        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.ok()?;
+        let mut connection = PgConnection::connect(&url).await.ok()?;
         sqlx::query_scalar("select position from apex.head").fetch_one(&mut connection).await.ok()
     }
 
@@ -129,11 +132,51 @@ async fn a_private_cluster_has_connections_for_several_processes() {
     /// The connections of one process by default, with those of the log, its tail and the relay.
     const OF_A_PROCESS: u32 = 20 + 8;
     let home = TestHome::new();
-    let cluster = apex::embedded::Embedded::start(&home.0.path().join("home")).await.unwrap();
-    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(cluster.url()).await.unwrap();
+    let cluster = Embedded::start(&home.0.path().join("home")).await.unwrap();
+    let mut connection = PgConnection::connect(cluster.url()).await.unwrap();
     let most: String = sqlx::query_scalar("show max_connections").fetch_one(&mut connection).await.unwrap();
     assert!(most.parse::<u32>().unwrap() >= 8 * OF_A_PROCESS, "{most}");
     cluster.stop().await.unwrap();
+}
+
+/// The message names the directory to move away. After that, `apex` starts with an empty database, and the moved cluster
+/// still works.
+#[tokio::test]
+async fn a_private_cluster_from_before_the_migrations_were_squashed_is_refused() {
+    let home = TestHome::new();
+    let path = home.0.path().join("home");
+    let run = async |arguments: &[&str]| {
+        let output = tokio::time::timeout(TIMEOUT, home.apex(arguments).stdin(Stdio::null()).output()).await;
+        let output = output.unwrap().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let fingerprint = async |path: &Path| {
+        let cluster = Embedded::start(path).await.unwrap();
+        let fingerprint = schema_fingerprint(&mut PgConnection::connect(cluster.url()).await.unwrap()).await;
+        cluster.stop().await.unwrap();
+        fingerprint
+    };
+    assert_eq!(run(&["migrate"]).await.0, Some(0));
+    let cluster = Embedded::start(&path).await.unwrap();
+    plant_squashed_migrations(&mut PgConnection::connect(cluster.url()).await.unwrap()).await;
+    cluster.stop().await.unwrap();
+    let before = fingerprint(&path).await;
+
+    let remedy = format!("move the directory {} away", path.canonicalize().unwrap().display());
+    for arguments in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"], &["report", "cost"], &["demo"]] {
+        let (code, stderr) = run(arguments).await;
+        assert_eq!(code, Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("from before its migrations were squashed"), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(&remedy), "{arguments:?}: {stderr}");
+        assert!(home.postmaster().is_none(), "{arguments:?} left the cluster running: {stderr}");
+    }
+    assert_eq!(fingerprint(&path).await, before);
+
+    let moved = home.0.path().join("moved");
+    std::fs::rename(&path, &moved).unwrap();
+    let (code, stderr) = run(&["migrate"]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(fingerprint(&moved).await, before);
 }
 
 /// Runs `apex`, asserts that it fails, and returns its standard error.

@@ -133,16 +133,6 @@ async fn a_server_without_a_token_listens_only_on_loopback() {
     assert!(output.stderr.contains("APEX_TOKEN"), "{}", output.stderr);
 }
 
-#[tokio::test]
-async fn an_error_about_an_unmigrated_database_names_apex_migrate() {
-    let database = TestDatabase::new().await;
-    let mut owner = database.owner().await;
-    sqlx::query("delete from _sqlx_migrations where version = 2").execute(&mut owner).await.unwrap();
-    let output = database.run(&["report", "cost"]).await;
-    assert_eq!(output.code, Some(1));
-    assert!(output.stderr.contains("apex migrate"), "{}", output.stderr);
-}
-
 /// The event of a GraphQL mutation arrives at a Kafka consumer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_with_kafka_publishes_its_events() {
