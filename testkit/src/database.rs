@@ -1,12 +1,13 @@
 //! A migrated database for each test, copied from one template.
 
-use crate::required_variable;
+use crate::{TIMEOUT, required_variable};
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use apex::rooms::Rooms;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
+use std::time::Instant;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -62,6 +63,21 @@ async fn verify(url: String) {
     }
 }
 
+/// Connects as the program does, and waits longer for connections than it: nothing may fail because a machine is busy.
+async fn connect_patiently(url: &str) -> PgPool {
+    let deadline = Instant::now() + TIMEOUT;
+    let pool = loop {
+        match connect(&Secret::from(url.to_owned()), 8).await {
+            Ok(pool) => break pool,
+            Err(error) => assert!(Instant::now() < deadline, "no connection to the database of a test: {error:#}"),
+        }
+    };
+    let patient = pool.options().clone().acquire_timeout(TIMEOUT);
+    let patient = patient.connect_lazy_with(PgConnectOptions::clone(&pool.connect_options()));
+    pool.close().await;
+    patient
+}
+
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 async fn connect_as_owner(url: &str) -> PgConnection {
@@ -113,7 +129,7 @@ impl TestDatabase {
 
     /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
-        let pool = connect(&Secret::from(url.clone()), 8).await.unwrap();
+        let pool = connect_patiently(&url).await;
         Self { url, pool, is_verified: false }
     }
 

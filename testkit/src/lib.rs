@@ -21,7 +21,7 @@ pub use appends::append_all;
 pub use database::{AppendBlock, TestDatabase};
 pub use fixtures::{append, at, call_append, event, metadata, name, sample, stream, tenant};
 pub use principals::{access, context, operator, principal, with_roles};
-pub use process::{free_port, send_signal, wait_until_stopped};
+pub use process::{ReservedPort, send_signal, wait_until_stopped};
 pub use program::{ProgramOutput, Server, apex_binary};
 pub use trials::{Trials, run_trials};
 pub use wait::{POLL_INTERVAL, TIMEOUT, wait_until};

@@ -3,7 +3,7 @@
 use crate::wait_until;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::ops::Range;
 
 /// Sends a signal to a process. It is not an error if the process has ended.
@@ -21,10 +21,32 @@ pub async fn wait_until_stopped(pid: u32) {
     wait_until("the process is stopped", async || is_stopped()).await;
 }
 
-/// A free port of a range. A range below those that the kernel assigns to clients, from 32768 on by default, keeps the
-/// port free while its server restarts.
-pub fn free_port(range: Range<u16>) -> u16 {
-    let ports = std::iter::repeat_with(|| rand::random_range(range.clone()));
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.take(100).find(is_free).expect("a free port")
+/// A port that no other test on this machine gets while this exists, so that a server can be started on it, and again.
+#[derive(Debug)]
+pub struct ReservedPort {
+    number: u16,
+    /// Servers of tests use TCP: the UDP port of the same number is the reservation.
+    _reservation: UdpSocket,
+}
+
+impl ReservedPort {
+    /// Reserves a free port of a range, which must be below those that the kernel assigns to clients, from 32768 on by
+    /// default: otherwise a client may get the port while its server does not run.
+    ///
+    /// # Panics
+    /// If none of 100 ports is free.
+    pub fn of(range: Range<u16>) -> Self {
+        let ports = std::iter::repeat_with(|| rand::random_range(range.clone()));
+        let reserve = |number| {
+            let reservation = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
+            Some(Self { number, _reservation: reservation })
+        };
+        ports.take(100).find_map(reserve).expect("a free port")
+    }
+
+    /// The number of the port.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
 }

@@ -19,16 +19,19 @@ use std::time::{Duration, Instant};
 use streams::{Log, LogConfig, Position, ReadFilter, RecordedEvent};
 use testkit::TIMEOUT;
 use testkit::cluster::{Cluster, ClusterConfig};
-use testkit::decisions::{Attempt, Entry};
+use testkit::decisions::{Attempt, Entry, streams_of};
 use tokio::sync::Mutex;
 
 /// Within this time, appends and readers must progress despite an idle transaction or a stopped appender. It is no
-/// measure of speed: one that waited for the idle or stopped one would exceed it.
-pub(crate) const PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
+/// measure of speed: one that waited for the idle or stopped one would exceed it. Shorter than the timeout of a batch,
+/// after which a process without a connection gives up.
+pub(crate) const PROGRESS_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The appender's connections of each of the two processes: one sends large batches, the other several at a time, whose
 /// commits may be out of order. Each process connects through a proxy.
 const CONNECTIONS: [usize; 2] = [1, 2];
+/// The numbers of streams on which a decision may rest.
+pub(crate) const ALL_STREAMS: [usize; 5] = [1, 2, 3, 4, 5];
 /// The client number of [`Fixture::probe`].
 const PROBE: u32 = 99;
 
@@ -74,21 +77,24 @@ pub(crate) enum Goal {
     Injected,
     /// The fault had its effect at least once.
     Observed,
-    /// The clients have met everything that depends on luck.
+    /// The clients have met everything that depends on luck, and decisions rested on every number of streams.
     Met,
     /// An event has an earlier time than the one before it, as a planted bug causes.
     TimeReversed,
 }
 
 /// The longest time that faults are injected until the goal is reached. The summary shows whether it was.
-const GOAL_TIMEOUT: Duration = Duration::from_secs(90);
+const GOAL_TIMEOUT: Duration = Duration::from_mins(5);
 
 impl Goal {
     async fn is_reached(self, fixture: &Fixture, clients: &LoadClients) -> bool {
         match self {
             Self::Injected => true,
             Self::Observed => fixture.observations.load(Ordering::SeqCst) > 0,
-            Self::Met => clients.met().len() == Met::ALL.len(),
+            Self::Met => {
+                let has_all = |streams: BTreeSet<usize>| streams == ALL_STREAMS.into();
+                clients.met().len() == Met::ALL.len() && fixture.decided_streams().await.is_some_and(has_all)
+            }
             Self::TimeReversed => {
                 let mut owner = fixture.cluster.owner().await;
                 storage::count_time_reversals(&mut owner).await > 0
@@ -207,6 +213,18 @@ impl Fixture {
         }
         let probe = Mutex::new(Recorder::create(&cluster.file("probe.ndjson"), PROBE, start));
         Self { cluster, processes, proxies, readers: Readers::default(), probe, observations: AtomicU64::new(0) }
+    }
+
+    /// On how many streams the decisions in the log rest. None if the server does not answer: it may be restarting.
+    async fn decided_streams(&self) -> Option<BTreeSet<usize>> {
+        let pool = apex::database::connect(&self.cluster.url().into(), 2).await.ok()?;
+        let log = Log::open(pool, LogConfig::default()).await.ok()?;
+        let mut pages = log.pages(Position::ZERO, ReadFilter::default(), 10_000);
+        let mut entries = Vec::new();
+        while let Some(page) = pages.next_page().await.ok()?.filter(|page| !page.is_empty()) {
+            entries.extend(page.iter().filter_map(Entry::of));
+        }
+        Some(streams_of(&entries))
     }
 
     /// Saves the histories of a run that violated a guarantee, for debugging.

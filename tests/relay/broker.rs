@@ -8,12 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use testkit::{TIMEOUT, free_port, send_signal};
+use testkit::{ReservedPort, TIMEOUT, send_signal};
 
 /// A private broker, killed and removed when dropped.
 pub(crate) struct Broker {
     folder: TempDir,
-    port: u16,
+    port: ReservedPort,
+    _controller: ReservedPort,
     server: Option<Child>,
 }
 
@@ -36,7 +37,8 @@ pub(crate) fn remove() {
 impl Broker {
     fn prepare() -> Self {
         let folder = tempfile::Builder::new().prefix("apex-kafka-").tempdir().unwrap();
-        let (port, controller) = (free_port(16_000..19_900), free_port(16_000..19_900));
+        let [reserved, reserved_controller] = [(); 2].map(|()| ReservedPort::of(16_000..19_900));
+        let (port, controller) = (reserved.number(), reserved_controller.number());
         let data = folder.path().join("data");
         let settings = format!(
             "process.roles=broker,controller
@@ -55,7 +57,7 @@ offsets.topic.replication.factor=1
             data.display()
         );
         std::fs::write(folder.path().join("server.properties"), settings).unwrap();
-        let broker = Self { folder, port, server: None };
+        let broker = Self { folder, port: reserved, _controller: reserved_controller, server: None };
         let formatted = broker
             .java()
             .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
@@ -80,7 +82,7 @@ offsets.topic.replication.factor=1
 
     /// Host and port.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port.number())
     }
 
     /// Starts the broker if it does not run, and waits until it responds.

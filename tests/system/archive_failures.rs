@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 use streams::{ArchiveError, Position, ReadError, ReadFilter};
-use testkit::{append, stream};
+use testkit::{append, stream, wait_until};
 use uuid::Uuid;
 
 /// Waits until a file exists.
@@ -18,6 +18,16 @@ async fn until_exists(path: &Path) {
     })
     .await
     .unwrap_or_else(|_| panic!("{} was not created in time", path.display()));
+}
+
+/// Waits until the database has noticed that the process of a transaction was killed.
+async fn until_no_transaction_is_open(fixture: &Fixture) {
+    let open = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                and backend_type = 'client backend' and state <> 'idle'";
+    wait_until("no transaction is open", async || {
+        sqlx::query_scalar::<_, i64>(open).fetch_one(&fixture.database.pool).await.unwrap() == 0
+    })
+    .await;
 }
 
 /// SIGKILL while the file is written, while it waits to be recorded, and after arbitrary delays.
@@ -41,7 +51,7 @@ async fn a_killed_archiver_loses_nothing_and_the_next_run_resumes() {
     // Appends continue meanwhile, at most delayed.
     let (log, _) = fixture.logs().await;
     let appending = log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)]));
-    tokio::time::timeout(Duration::from_secs(5), appending).await.expect("appends continue").unwrap();
+    tokio::time::timeout(testkit::TIMEOUT, appending).await.expect("appends continue").unwrap();
     child.kill().await.unwrap();
     sqlx::query("commit").execute(&mut reader).await.unwrap();
     assert_eq!(fixture.locations().await.0, archived, "the file is complete, but not recorded");
@@ -51,6 +61,7 @@ async fn a_killed_archiver_loses_nothing_and_the_next_run_resumes() {
         let mut child = fixture.database.apex(&fixture.arguments("330")).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(pause)).await;
         child.kill().await.unwrap();
+        until_no_transaction_is_open(&fixture).await;
         // Each event is either in the table or in an archive, never in both.
         let (archived, kept) = fixture.locations().await;
         assert_eq!([archived, kept].concat(), [1, 51, 101, 151, 201, 251, 301]);

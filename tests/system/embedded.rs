@@ -179,7 +179,7 @@ async fn a_stale_pid_file_does_not_prevent_a_start() {
     // The process id and the port in the file have been reused by other processes.
     let owner = fs::metadata(&data).unwrap();
     let mut other = Command::new("sleep");
-    other.arg("60").current_dir("/");
+    other.arg("600").current_dir("/");
     if owner.uid() != fs::metadata(home.path()).unwrap().uid() {
         other.uid(owner.uid()).gid(owner.gid());
     }
@@ -464,7 +464,7 @@ fn signal(name: &str, target: &str) {
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + testkit::TIMEOUT;
     while !condition() {
         assert!(Instant::now() < deadline, "timed out waiting until {what}");
         sleep(Duration::from_millis(20));

@@ -71,7 +71,7 @@ async fn rooms_on_a_small_pool(database: &TestDatabase, acquire_timeout: Duratio
 /// Many concurrent loads, as in an import, queue before the pool, whose acquire timeout would fail them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
-    const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+    const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
     let database = TestDatabase::new().await;
     import(&database, "autogpt.jsonl").await.assert_success();
     let rooms = rooms_on_a_small_pool(&database, ACQUIRE_TIMEOUT).await;
@@ -97,7 +97,7 @@ async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_waits_while_the_pool_is_exhausted() {
     let database = TestDatabase::new().await;
-    let rooms = rooms_on_a_small_pool(&database, Duration::from_secs(1)).await;
+    let rooms = rooms_on_a_small_pool(&database, Duration::from_secs(4)).await;
     let prices = prices::load_or_init(&rooms.commands, &testkit::operator()).await.unwrap();
     let held = Arc::new(Mutex::new(Vec::new()));
     let waits = Arc::new(AtomicUsize::new(0));

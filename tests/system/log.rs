@@ -10,7 +10,8 @@ use streams::{
     AppendError, Appended, AppenderLimits, Expected, InvalidAppend, Log, LogConfig, Position, ReadFilter,
     RecordedEvent, StreamKey, Version,
 };
-use testkit::{TestDatabase, append, event, stream, tenant};
+use testkit::{TIMEOUT, TestDatabase, append, event, stream, tenant, wait_until};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 const NEW: Expected = Expected::Exact(Version::ZERO);
@@ -332,7 +333,7 @@ async fn the_tail_wakes_readers_in_this_and_other_processes() {
         here.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
         for (log, seen) in [&here, &there].into_iter().zip(&mut seen) {
             let next = log.tail().next_after(*seen, 100);
-            let events = tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap();
+            let events = tokio::time::timeout(TIMEOUT, next).await.expect("the tail wakes its readers").unwrap();
             assert_eq!(events[0].position.get(), round);
             *seen = events.last().unwrap().position;
         }
@@ -375,7 +376,7 @@ async fn a_full_queue_returns_a_retryable_error() {
                 tokio::spawn(async move { log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        wait_until("an append is refused", async || waiting.iter().any(JoinHandle::is_finished)).await;
         sqlx::query("rollback").execute(&mut blocker).await.unwrap();
         let mut outcomes = Vec::new();
         for append in waiting {
@@ -414,7 +415,7 @@ async fn an_idle_transaction_blocks_neither_writers_nor_readers() {
     sqlx::query("select count(*) from apex.events").execute(&mut idle).await.unwrap();
     sqlx::query("select pg_current_xact_id()").execute(&mut idle).await.unwrap();
     let appending = log.append(append(vec![stream(Uuid::new_v4(), NEW, 5)]));
-    tokio::time::timeout(Duration::from_secs(10), appending).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, appending).await.expect("the append is not blocked").unwrap();
     assert_eq!(all(&log).await.len(), 5);
 }
 
@@ -428,7 +429,7 @@ async fn partitions_are_created_while_a_reader_holds_a_transaction() {
     sqlx::query("begin").execute(&mut reader).await.unwrap();
     sqlx::query("select count(*) from apex.events").execute(&mut reader).await.unwrap();
     let made = sqlx::query_scalar::<_, i32>("select apex.ensure_partitions(5)").fetch_one(&database.pool);
-    let made = tokio::time::timeout(Duration::from_secs(10), made).await.expect("the reader does not block").unwrap();
+    let made = tokio::time::timeout(TIMEOUT, made).await.expect("the reader does not block").unwrap();
     assert!(made > 0);
     log.append(append(vec![stream(Uuid::new_v4(), NEW, 1)])).await.unwrap();
     // Events in a new partition are immutable too, and are found by their stream.

@@ -96,14 +96,14 @@ async fn a_complete_partition_is_indexed_while_others_read_and_append() {
     let mut indexing = database.owner().await;
     sqlx::query("begin").execute(&mut indexing).await.unwrap();
     let index = sqlx::query_scalar::<_, String>("select apex.index_sealed_partition()").fetch_one(&mut indexing);
-    let name = tokio::time::timeout(Duration::from_secs(10), index).await.expect("the reader does not block").unwrap();
+    let name = tokio::time::timeout(testkit::TIMEOUT, index).await.expect("the reader does not block").unwrap();
     assert_eq!(name, "events_000000");
     // While all its locks are held, others continue, and another process finds no partition to index.
     let appending = log.append(of_category("task", 3));
-    tokio::time::timeout(Duration::from_secs(10), appending).await.expect("the append is not blocked").unwrap();
+    tokio::time::timeout(testkit::TIMEOUT, appending).await.expect("the append is not blocked").unwrap();
     let everything = ReadFilter::default();
     let reading = log.read_after(Position::ZERO, &everything, 100);
-    let read = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("the read is not blocked").unwrap();
+    let read = tokio::time::timeout(testkit::TIMEOUT, reading).await.expect("the read is not blocked").unwrap();
     assert_eq!(read.len(), 28);
     assert_eq!(index_all(&database.pool).await, [""; 0]);
     sqlx::query("commit").execute(&mut indexing).await.unwrap();

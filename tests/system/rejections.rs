@@ -6,9 +6,10 @@ use domain::{Aggregate, EncodeError};
 use std::time::Duration;
 use streams::{AppendError, Expected, Log, LogConfig, NewEvent, StreamAppend};
 use testkit::decisions::{Account, Moved, Refused, SWITCH, Set, Switch};
-use testkit::{TestDatabase, tenant};
+use testkit::{TIMEOUT, TestDatabase, tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 async fn process(database: &TestDatabase) -> Commands {
@@ -48,8 +49,12 @@ async fn rejected_payment(commands: &Commands, amount: i64) -> Error<Refused> {
     commands.decide::<Account, Refused>(&context, Uuid::nil(), decide).await.unwrap_err()
 }
 
-/// A connection to a database through this is slow: what the client sends arrives after a delay.
-async fn delayed(database: &TestDatabase, delay: Duration) -> Commands {
+/// How many events the other process appends at a time: more than a page.
+const APPENDED_AT_ONCE: usize = 150;
+
+/// A process that is slower than another one: what it sends to the database arrives after the other one has appended twice
+/// more, of which it counts the events.
+async fn overtaken(database: &TestDatabase, appended: watch::Receiver<u64>) -> Commands {
     let (start, rest) = database.url.rsplit_once('@').unwrap();
     let (target, name) = rest.split_once('/').unwrap();
     let (listener, target) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), target.to_owned());
@@ -61,11 +66,16 @@ async fn delayed(database: &TestDatabase, delay: Duration) -> Commands {
             server.set_nodelay(true).unwrap();
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
+            let mut appended = appended.clone();
             tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
             tokio::spawn(async move {
                 let mut sent = vec![0; 65_536];
                 while let Ok(count @ 1..) = from_client.read(&mut sent).await {
-                    tokio::time::sleep(delay).await;
+                    // The first append may have been committed before.
+                    let goal = *appended.borrow() + 2 * APPENDED_AT_ONCE as u64;
+                    if appended.wait_for(|events| *events >= goal).await.is_err() {
+                        return;
+                    }
                     to_server.write_all(&sent[..count]).await.unwrap();
                 }
             });
@@ -73,26 +83,29 @@ async fn delayed(database: &TestDatabase, delay: Duration) -> Commands {
     });
     let pool = apex::database::connect(&url.into(), 8).await.unwrap();
     let log = Log::open(pool, LogConfig::default()).await.unwrap();
-    Commands::new(log, CommandsConfig { deadline: Duration::from_secs(2), ..CommandsConfig::default() })
+    Commands::new(log, CommandsConfig { deadline: TIMEOUT, ..CommandsConfig::default() })
 }
 
 /// Another process appends more than a page between any two statements of the one that refuses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_gets_more_than_a_page_between_two_reads_does_not_prevent_a_refusal() {
     let database = TestDatabase::new().await.unverified();
-    let (writer, slow) = (process(&database).await, delayed(&database, Duration::from_millis(25)).await);
+    let writer = process(&database).await;
     open_accounts(&writer).await;
     set_switch(writer.log(), true, 1).await;
+    let (counted, appended) = watch::channel(0);
     let appending = tokio::spawn({
         let log = writer.log().clone();
         async move {
             loop {
-                set_switch(&log, true, 150).await;
+                set_switch(&log, true, APPENDED_AT_ONCE).await;
+                counted.send_modify(|events| *events += APPENDED_AT_ONCE as u64);
                 // Fewer than the slow process can read.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     });
+    let slow = overtaken(&database, appended).await;
     let before = writer.log().head().await.unwrap();
     for n in 0..5 {
         let rejected = rejected_payment(&slow, 2).await;

@@ -317,7 +317,7 @@ async fn subscriptions_survive_terminated_database_connections() {
     let [websocket, feed] = &mut clients;
     // Each client uses one connection and does not resume.
     let both = async { tokio::join!(ended, websocket.follow(&server, 120), feed.follow(&server, 120)) };
-    let ((), websocket, feed) = tokio::time::timeout(TIMEOUT, both).await.unwrap();
+    let ((), websocket, feed) = tokio::time::timeout(5 * TIMEOUT, both).await.expect("the subscribers get all events");
     assert_eq!((websocket, feed), (Some(()), Some(())), "a subscription ended");
     let query = sqlx::query_as("select position, event_id from apex.events where position > $1 order by position");
     let query = query.bind(i64::try_from(start).unwrap());

@@ -35,6 +35,7 @@ async fn a_server_killed_during_an_import_loses_nothing() {
         let server = database.serve(&[]).await;
         let mut import = database.apex(&arguments).spawn().unwrap();
         while database.head().await < target {
+            assert!(import.try_wait().unwrap().is_none(), "the import ended before it could be killed");
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         server.kill().await;

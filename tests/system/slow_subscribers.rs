@@ -139,7 +139,8 @@ async fn slow_subscribers_use_bounded_memory_get_their_position_and_block_nobody
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_is_disconnected() {
     let database = TestDatabase::new().await;
-    let server = database.serve(&["--max-connections", "1", "--send-timeout-ms", "200"]).await;
+    // Long enough that the client is seen to be connected before it is disconnected.
+    let server = database.serve(&["--max-connections", "1", "--send-timeout-ms", "5000"]).await;
     append_large(&database, 128).await;
     let mut silent = tcp(&server, Some(4096)).await.unwrap();
     silent.write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();

@@ -3,7 +3,6 @@
 use crate::graphql::command;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use std::time::Duration;
 use testkit::{Server, TIMEOUT, TestDatabase};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -13,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::CancellationToken;
 
 /// A client that sends arbitrary messages, valid or not.
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -148,14 +148,18 @@ async fn subscribers_before_during_and_after_writes_see_the_same_events() {
     assert_eq!(first, "1");
     // Without `after`, the subscription begins with the next event.
     now.until_followed("s").await;
+    let is_writing = CancellationToken::new();
     let write = async {
         for n in 0..AGENTS {
             register(&server, &format!("agent {n}")).await;
+            if n == AGENTS / 10 {
+                is_writing.cancel();
+            }
         }
     };
     let mut during = None;
     let join = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        is_writing.cancelled().await;
         during = Some(follow(Some(0)).await);
     };
     tokio::join!(write, join);
@@ -361,8 +365,10 @@ async fn operations_start_and_complete_independently_on_one_connection() {
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("e")), "{query}: {message}");
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
     }
+    // With a position, so that no operation misses the event, however late it begins to follow the log.
+    let head = server.graphql("{ head }", json!({})).await["head"].take();
     for n in 0..50 {
-        client.subscribe(&n.to_string(), EVENTS, json!({})).await;
+        client.subscribe(&n.to_string(), EVENTS, json!({ "after": head })).await;
     }
     client.subscribe("one too many", EVENTS, json!({})).await;
     let message = client.receive().await;
@@ -372,7 +378,6 @@ async fn operations_start_and_complete_independently_on_one_connection() {
     }
     client.send(json!({ "type": "ping", "payload": { "n": 1 } })).await;
     assert_eq!(client.receive().await, json!({ "type": "pong", "payload": { "n": 1 } }));
-    tokio::time::sleep(Duration::from_millis(100)).await;
     server.graphql(register, json!({})).await;
     // Only the remaining operation receives the event.
     assert_eq!(client.data("0").await["events"]["type"], "agent.registered");

@@ -6,7 +6,7 @@ mod faults;
 
 pub use faults::{DATA_SYNCS_TO_FAIL, StorageFaults, WAL_SYNCS_TO_FAIL, WalVolume};
 
-use crate::{POLL_INTERVAL, TIMEOUT, free_port, send_signal};
+use crate::{POLL_INTERVAL, ReservedPort, TIMEOUT, send_signal};
 use apex::database::{MIGRATIONS, connect};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -55,7 +55,7 @@ pub struct Cluster {
     binaries: PathBuf,
     /// The user that runs the server if this process is root: PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
-    port: u16,
+    port: ReservedPort,
     settings: Vec<String>,
     server: Mutex<Option<Child>>,
 }
@@ -111,7 +111,7 @@ impl Cluster {
         let settings = SETTINGS.iter().chain(config.settings).map(|setting| (*setting).to_owned()).collect();
         let wal_volume = config.has_wal_volume.then(|| WalVolume::create(folder.path(), user));
         let faults = config.has_storage_faults.then(|| StorageFaults::prepare(folder.path(), user));
-        let (port, server) = (free_port(12_000..16_000), Mutex::new(None));
+        let (port, server) = (ReservedPort::of(12_000..16_000), Mutex::new(None));
         Self { wal_volume, faults, folder, binaries, user, port, settings, server }
     }
 
@@ -173,7 +173,7 @@ impl Cluster {
 
     /// The port that the server listens on.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// A path in the cluster's folder, for files of the test.
@@ -188,7 +188,7 @@ impl Cluster {
 
     /// The URL of the database `chaos`, with all rights.
     pub fn url(&self) -> String {
-        self.url_through(self.port)
+        self.url_through(self.port())
     }
 
     /// Opens a pool with the rights of the application.
@@ -218,7 +218,7 @@ impl Cluster {
     pub async fn start_server(&self) {
         let log = std::fs::File::options().create(true).append(true).open(self.file("postgres.log")).unwrap();
         let mut command = self.program("postgres");
-        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        command.arg("-D").arg(self.data()).args(["-p", &self.port().to_string()]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }

@@ -22,7 +22,7 @@ use testkit::TestDatabase;
 /// The default number of cases.
 const CASES: u32 = 16;
 /// The number of cases within which every planted bug must be found. Some need two processes that meet at the right moment.
-const CASES_FOR_A_BUG: u32 = 200;
+const CASES_FOR_A_BUG: u32 = 1000;
 
 fn run(runner: &mut TestRunner, bug: Bug) -> Result<(), TestError<Vec<Step>>> {
     let bench = RefCell::new(Bench::new(bug));

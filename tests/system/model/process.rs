@@ -12,6 +12,7 @@ use streams::{
     Append, AppendError, Appended, AppenderLimits, Expected, Log, LogConfig, Position, ReadError, ReadFilter,
     RecordedEvent, StreamKey, Version,
 };
+use testkit::TIMEOUT;
 use testkit::decisions::{Answer, Decision, Refused, execute};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -86,7 +87,8 @@ impl Process {
             runtime.spawn(log.tail().clone().run(std::future::pending())),
             runtime.spawn(subscribe(log.clone(), seen.clone())),
         ];
-        let commands = Commands::new(log.clone(), CommandsConfig { max_reads: 3, ..CommandsConfig::default() });
+        let commands =
+            Commands::new(log.clone(), CommandsConfig { max_reads: 3, deadline: TIMEOUT, ..CommandsConfig::default() });
         drop(context);
         let log = Faulty { log, bug, appends: Arc::default() };
         Self { name, is_small, runtime, log, commands, tasks }
