@@ -64,10 +64,10 @@ async fn verify(url: String) {
 }
 
 /// Connects as the program does, and waits longer for connections than it: nothing may fail because a machine is busy.
-async fn connect_patiently(url: &str) -> PgPool {
+pub(crate) async fn connect_patiently(url: &str, connections: u32) -> PgPool {
     let deadline = Instant::now() + TIMEOUT;
     let pool = loop {
-        match connect(&Secret::from(url.to_owned()), 8).await {
+        match connect(&Secret::from(url.to_owned()), connections).await {
             Ok(pool) => break pool,
             Err(error) => assert!(Instant::now() < deadline, "no connection to the database of a test: {error:#}"),
         }
@@ -129,7 +129,7 @@ impl TestDatabase {
 
     /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
-        let pool = connect_patiently(&url).await;
+        let pool = connect_patiently(&url, 8).await;
         Self { url, pool, is_verified: false }
     }
 

@@ -6,8 +6,9 @@ mod faults;
 
 pub use faults::{DATA_SYNCS_TO_FAIL, StorageFaults, WAL_SYNCS_TO_FAIL, WalVolume};
 
+use crate::database::connect_patiently;
 use crate::{POLL_INTERVAL, ReservedPort, TIMEOUT, send_signal};
-use apex::database::{MIGRATIONS, connect};
+use apex::database::MIGRATIONS;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::os::unix::fs::chown;
@@ -193,7 +194,7 @@ impl Cluster {
 
     /// Opens a pool with the rights of the application.
     pub async fn application(&self) -> PgPool {
-        connect(&self.url().into(), 4).await.unwrap()
+        connect_patiently(&self.url(), 4).await
     }
 
     /// Opens a connection with all rights to the database `chaos`. Waits until the server accepts it.
