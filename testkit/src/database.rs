@@ -40,7 +40,7 @@ impl Drop for TestDatabase {
 }
 
 async fn verify(url: String) {
-    let pool = connect(&Secret::from(url), 4).await.unwrap();
+    let pool = connect_patiently(&url, 4).await;
     let archived: i64 = sqlx::query_scalar("select count(*) from apex.archives").fetch_one(&pool).await.unwrap();
     if archived > 0 {
         // Only the test knows where the archived files are.
