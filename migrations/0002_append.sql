@@ -70,6 +70,8 @@ declare
     k_request bytea[];
     k_changed boolean[] := array_fill(false, array[coalesce(cardinality(k_stream), 0)]);
     k_events bigint[] := array_fill(0::bigint, array[coalesce(cardinality(k_stream), 0)]);
+    -- The streams that the batch reads and does not change.
+    k_read integer[];
     -- Per event: its number among the events that its stream gets, from 1.
     e_place bigint[] := '{}';
     metadata json[] := a_metadata::json[];
@@ -115,16 +117,16 @@ begin
         for update
     ) as st on true;
     if false = any (k_changed) then
+        k_read := array_positions(k_changed, false);
         -- In a statement of its own, which sees what was committed while the first one waited for locks.
         for stream in
             select k, st.version, st.first_command, st.first_request
-            from generate_subscripts(k_stream, 1) as k
+            from unnest(k_read) as k
             cross join lateral (
                 select st.version, st.first_command, st.first_request from apex.streams st
                 where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
                 offset 0
             ) as st
-            where not k_changed[k]
         loop
             k_version[stream.k] := stream.version;
             k_command[stream.k] := stream.first_command;
@@ -247,14 +249,18 @@ begin
     -- From here on no other batch can commit. Streams that an append only reads must still be at the versions read
     -- above; otherwise the whole batch is rolled back, and its retry finds the conflict. Streams that only refused
     -- appends read do not matter.
-    if 0 = any (k_events) and exists (
-        select from generate_subscripts(k_stream, 1) as k
+    if refused then
+        -- What refused appends would have changed, others may read.
+        k_read := array_positions(k_events, 0);
+    end if;
+    if k_read <> '{}' and exists (
+        select from unnest(k_read) as k
         left join lateral (
             select st.version from apex.streams st
             where st.stream_id = k_stream[k] and st.category = k_category[k] and st.tenant_id = k_tenant[k]
             offset 0
         ) as now_is on true
-        where k_events[k] = 0 and now_is.version is distinct from k_version[k]
+        where now_is.version is distinct from k_version[k]
             and (not refused or exists (
                 select from generate_subscripts(s_key, 1) as s where s_key[s] = k and a_events[s_append[s]] > 0
             ))

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -61,7 +62,8 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
 /// digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TenantId(String);
+// Shared, because the key of every stream that a command touches holds one.
+pub struct TenantId(Arc<str>);
 
 /// Text that is not a valid tenant id.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -79,7 +81,7 @@ impl TenantId {
     /// even if the id is invalid. New ids are validated by `try_from`, stored ones by [`TenantId::check`].
     #[must_use]
     pub fn from_stored(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// Validates an id that was read from the log.
@@ -87,7 +89,7 @@ impl TenantId {
     /// # Errors
     /// [`TenantIdError`] if `try_from` rejects the text.
     pub fn check(&self) -> Result<(), TenantIdError> {
-        if is_valid(&self.0) { Ok(()) } else { Err(TenantIdError(self.0.clone())) }
+        if is_valid(&self.0) { Ok(()) } else { Err(TenantIdError(self.0.to_string())) }
     }
 }
 
@@ -109,13 +111,13 @@ impl TryFrom<String> for TenantId {
     type Error = TenantIdError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if is_valid(&text) { Ok(Self(text)) } else { Err(TenantIdError(text)) }
+        if is_valid(&text) { Ok(Self(text.into())) } else { Err(TenantIdError(text)) }
     }
 }
 
 impl From<TenantId> for String {
     fn from(id: TenantId) -> Self {
-        id.0
+        id.0.to_string()
     }
 }
 

@@ -85,12 +85,14 @@ pub(crate) async fn page(pool: &PgPool, after: Option<&StreamKey>, limit: i64) -
 
 /// Stores a snapshot if its last event is in the log. It replaces an earlier one, one of another format, and one whose last
 /// event is not in the log. Returns whether it was stored.
+///
+/// The commit is not flushed: a snapshot that a crash loses is taken again, and appends do not wait behind its flush.
 pub(crate) async fn write(pool: &PgPool, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
     let stored = sqlx::query(
         "insert into apex.snapshots as s
              (tenant_id, category, stream_id, version, position, event_id, recorded_at, format, state)
          select e.tenant_id, e.category, e.stream_id, e.version, e.position, e.event_id, e.recorded_at, $6, $7::json
-         from apex.events e
+         from apex.events e, set_config('synchronous_commit', 'off', true)
          where e.position = $5 and e.stream_id = $1 and e.category = $2 and e.tenant_id = $3 and e.version = $4
          on conflict (stream_id, category, tenant_id) do update
          set version = excluded.version, position = excluded.position, event_id = excluded.event_id,

@@ -10,6 +10,8 @@ pub async fn append_all(
 ) -> Vec<Result<Appended, AppendError>> {
     let mut submitted = Vec::new();
     for append in appends {
+        // Encoding many appends without a break would keep a worker thread from committing those before them.
+        tokio::task::consume_budget().await;
         submitted.push(loop {
             match log.submit(append.clone(), Chains::default()) {
                 Err(AppendError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
