@@ -1,4 +1,4 @@
-//! The domain model of Apex: aggregates, events, money, prices and usage.
+//! The domain model of Apex: aggregates, events, meters, money, prices and usage.
 //!
 //! Everything here is pure and total. Times and new ids arrive in commands, so the same command on the same state always
 //! returns the same events. Deliberately absent: I/O, async, clocks, randomness, SQL and GraphQL types.
@@ -8,6 +8,7 @@ mod codec;
 mod compatibility;
 mod error_chain;
 mod ids;
+mod meter;
 mod money;
 mod registry;
 mod schema;
@@ -34,13 +35,14 @@ pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
+pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};
 pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
 pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;
 pub use text::{Body, Labels, Name, TextError, normalized};
 pub use timestamp::{ACCEPTED_YEARS, without_leap_second};
-pub use usage::{Tokens, TokensError, Usage, UsageError};
+pub use usage::{Quantity, QuantityError, Usage, UsageError};
 
 // Every aggregate: its variant of `Event` and `State`, and its type.
 registry::register! {

@@ -78,14 +78,14 @@ impl Money {
         self.0
     }
 
-    /// The cost of `tokens` at `rate` US dollars per million tokens. This is the only place where Apex rounds: half to
+    /// The cost of `units` at `rate` US dollars per million units. This is the only place where Apex rounds: half to
     /// even, at the twelfth decimal place. Rates are quoted with at most six decimal places, so real charges are exact.
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`] if the product has too many digits.
-    pub fn per_million(rate: Decimal, tokens: u64) -> Result<Self, MoneyError> {
+    pub fn per_million(rate: Decimal, units: u64) -> Result<Self, MoneyError> {
         // `Decimal` would round a product with more digits than it can hold, and the result would be rounded twice.
-        let exact = BigDecimal::new(BigInt::from(rate.mantissa()) * tokens, i64::from(rate.scale()) + 6);
+        let exact = BigDecimal::new(BigInt::from(rate.mantissa()) * units, i64::from(rate.scale()) + 6);
         let (units, scale) =
             exact.with_scale_round(i64::from(CHARGE_SCALE), RoundingMode::HalfEven).into_bigint_and_scale();
         let amount = units.to_i128().zip(u32::try_from(scale).ok());

@@ -1,7 +1,9 @@
 //! Given/when/then for decisions. They are pure, so their tests are synchronous and need no mocks.
 
 use crate::aggregate::Aggregate;
+use crate::meter::Meter;
 use crate::text::{Body, Name};
+use crate::usage::{Quantity, Usage};
 use chrono::{DateTime, TimeZone, Utc};
 use std::fmt::Debug;
 use uuid::Uuid;
@@ -50,4 +52,8 @@ pub(crate) fn name(text: &str) -> Name {
 
 pub(crate) fn body(text: &str) -> Body {
     Body::new(text).unwrap()
+}
+
+pub(crate) fn usage<const N: usize>(quantities: [(Meter, u64); N]) -> Usage {
+    quantities.into_iter().map(|(meter, number)| (meter, Quantity::new(number).unwrap())).collect()
 }

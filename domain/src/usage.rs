@@ -1,176 +1,337 @@
-//! Token counts and the usage of a call.
+//! Quantities, and the usage of a call by meter.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::meter::Meter;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use thiserror::Error;
 
-/// A count of tokens below 2^53, which every JSON parser reads exactly.
+/// A quantity in the unit of a meter, such as a count of tokens. It is below 2^53, which every JSON parser reads exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
-pub struct Tokens(u64);
+pub struct Quantity(u64);
 
-/// Why a number is not a token count.
+/// Why a number is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum TokensError {
+pub enum QuantityError {
     /// The number is below zero.
-    #[error("{0} is negative; a token count is 0 or more")]
+    #[error("{0} is negative; a quantity is 0 or more")]
     Negative(i64),
     /// The number is 2^53 or above.
-    #[error("{0} is too large for a token count; the limit is {max}", max = Tokens::MAX)]
+    #[error("{0} is too large for a quantity; the limit is {max}", max = Quantity::MAX)]
     TooLarge(u64),
 }
 
-impl Tokens {
-    /// The largest count: 2^53 - 1.
+impl Quantity {
+    /// The largest quantity: 2^53 - 1.
     pub const MAX: u64 = (1 << 53) - 1;
-    /// Zero tokens.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// Validates a count.
+    /// Validates a number.
     ///
     /// # Errors
-    /// [`TokensError::TooLarge`] if the count is 2^53 or above.
-    pub fn new(count: u64) -> Result<Self, TokensError> {
-        if count <= Self::MAX { Ok(Self(count)) } else { Err(TokensError::TooLarge(count)) }
+    /// [`QuantityError::TooLarge`] if the number is 2^53 or above.
+    pub fn new(number: u64) -> Result<Self, QuantityError> {
+        if number <= Self::MAX { Ok(Self(number)) } else { Err(QuantityError::TooLarge(number)) }
     }
 
-    /// The number of tokens.
+    /// The number of units.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
     }
 }
 
-impl TryFrom<u64> for Tokens {
-    type Error = TokensError;
+impl TryFrom<u64> for Quantity {
+    type Error = QuantityError;
 
-    fn try_from(count: u64) -> Result<Self, Self::Error> {
-        Self::new(count)
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        Self::new(number)
     }
 }
 
-impl TryFrom<i64> for Tokens {
-    type Error = TokensError;
+impl TryFrom<i64> for Quantity {
+    type Error = QuantityError;
 
-    fn try_from(count: i64) -> Result<Self, Self::Error> {
-        u64::try_from(count).map_err(|_| TokensError::Negative(count)).and_then(Self::new)
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        u64::try_from(number).map_err(|_| QuantityError::Negative(number)).and_then(Self::new)
     }
 }
 
-impl From<Tokens> for u64 {
-    fn from(tokens: Tokens) -> Self {
-        tokens.0
+impl From<Quantity> for u64 {
+    fn from(quantity: Quantity) -> Self {
+        quantity.0
     }
 }
 
-impl fmt::Display for Tokens {
+impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// The tokens of one call, by kind.
+/// The usage of one call by meter. In JSON it is an object without the meters that are zero, such as
+/// `{"input":3071,"output":59}`.
 ///
-/// `input`, `cache_read` and `cache_write` are disjoint: counts of providers that include cached tokens in the prompt
-/// (OpenAI) are normalised on import. `reasoning` is included in `output`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Usage {
-    /// Prompt tokens that were neither read from nor written to the provider's cache.
-    pub input: Tokens,
-    /// Generated tokens, including reasoning tokens.
-    pub output: Tokens,
-    /// Prompt tokens read from the provider's cache.
-    #[serde(default)]
-    pub cache_read: Tokens,
-    /// Prompt tokens written to the provider's cache.
-    #[serde(default)]
-    pub cache_write: Tokens,
-    /// The reasoning tokens that are included in `output`.
-    #[serde(default)]
-    pub reasoning: Tokens,
-}
+/// Meters are disjoint, unless one is a part of another one ([`Meter::part_of`]), which then includes it. Numbers of
+/// providers that include cached tokens in the input are normalised on import.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage([Quantity; Meter::COUNT]);
 
-/// Why counts contradict each other.
+/// Why quantities contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsageError {
-    /// There are more reasoning tokens than output tokens, which include them.
-    #[error("{reasoning} reasoning tokens exceed the {output} output tokens, which include them")]
-    ReasoningExceedsOutput {
-        /// The number of reasoning tokens.
-        reasoning: u64,
-        /// The number of output tokens.
-        output: u64,
+    /// The parts of a meter are more than the meter, which includes them.
+    #[error("{whole} is {quantity}, which is less than what it includes: {parts}")]
+    PartsExceedWhole {
+        /// The meter that includes the parts.
+        whole: Meter,
+        /// The quantity of the whole.
+        quantity: u64,
+        /// The usage of the parts.
+        parts: Usage,
     },
 }
 
 impl Usage {
-    /// Checks that the counts do not contradict each other.
+    /// The quantity of a meter; zero if the call did not use it.
+    #[must_use]
+    pub fn get(&self, meter: Meter) -> Quantity {
+        self.0[meter as usize]
+    }
+
+    /// Sets the quantity of a meter.
+    pub fn set(&mut self, meter: Meter, quantity: Quantity) {
+        self.0[meter as usize] = quantity;
+    }
+
+    /// The usage with another quantity of a meter.
+    #[must_use]
+    pub fn with(mut self, meter: Meter, quantity: Quantity) -> Self {
+        self.set(meter, quantity);
+        self
+    }
+
+    /// The meters that are not zero, in the order of the table.
+    pub fn iter(&self) -> impl Iterator<Item = (Meter, Quantity)> {
+        Meter::ALL.iter().map(|&meter| (meter, self.get(meter))).filter(|(_, quantity)| *quantity != Quantity::ZERO)
+    }
+
+    /// Whether all meters are zero.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The quantity of a meter without its parts, which are billed at their own rates. Zero if the parts are more.
+    #[must_use]
+    pub fn without_parts(&self, meter: Meter) -> u64 {
+        self.get(meter).0.saturating_sub(self.sum(meter.parts()))
+    }
+
+    /// Checks that the quantities do not contradict each other.
     ///
     /// # Errors
-    /// [`UsageError::ReasoningExceedsOutput`] if there are more reasoning tokens than output tokens.
+    /// [`UsageError::PartsExceedWhole`] if the parts of a meter are more than the meter.
     pub fn check(&self) -> Result<(), UsageError> {
-        if self.reasoning > self.output {
-            return Err(UsageError::ReasoningExceedsOutput { reasoning: self.reasoning.0, output: self.output.0 });
+        for &whole in Meter::ALL {
+            let quantity = self.get(whole).0;
+            if self.sum(whole.parts()) > quantity {
+                let parts = whole.parts().map(|part| (part, self.get(part))).collect();
+                return Err(UsageError::PartsExceedWhole { whole, quantity, parts });
+            }
         }
         Ok(())
     }
 
     /// Joins the usage of two records of one call, in any order. Records are partial views of growing counts, so the larger
-    /// count is the final one. The three kinds of prompt tokens are one count that is split up: they are taken together,
-    /// from the record with the larger prompt, or else with more cached tokens.
+    /// count is the final one.
+    ///
+    /// The meters of the prompt are one count that is split up, and so are a whole and its parts: all of them are taken from
+    /// the record with the larger total, or else from the one that splits more of it up.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
-        let detail = |usage: &Self| {
-            let cached = usage.cache_read.0.saturating_add(usage.cache_write.0);
-            (usage.prompt(), cached, usage.cache_read)
-        };
-        let prompt = if detail(other) > detail(self) { other } else { self };
-        Self {
-            input: prompt.input,
-            cache_read: prompt.cache_read,
-            cache_write: prompt.cache_write,
-            output: self.output.max(other.output),
-            reasoning: self.reasoning.max(other.reasoning),
+        let mut joined = *self;
+        for head in Meter::ALL.iter().copied().filter(|meter| head_of(*meter) == *meter) {
+            let members = || Meter::ALL.iter().copied().filter(move |meter| head_of(*meter) == head);
+            let rank = |usage: &Self| {
+                let total = usage.sum(members().filter(|meter| meter.part_of().is_none()));
+                let split = usage.sum(members().filter(|meter| *meter != head));
+                (total, split, members().map(|meter| usage.get(meter)).collect::<Vec<_>>())
+            };
+            if rank(other) > rank(self) {
+                members().for_each(|meter| joined.set(meter, other.get(meter)));
+            }
         }
+        joined
     }
 
     /// The number of prompt tokens, including cached ones. Price tiers depend on it.
     #[must_use]
     pub fn prompt(&self) -> u64 {
-        self.input.0.saturating_add(self.cache_read.0).saturating_add(self.cache_write.0)
+        self.sum(Meter::ALL.iter().copied().filter(|meter| meter.is_in_prompt()))
+    }
+
+    /// A sum of fewer than 2^11 quantities, which does not overflow.
+    fn sum(&self, meters: impl Iterator<Item = Meter>) -> u64 {
+        meters.map(|meter| self.get(meter).0).sum()
+    }
+}
+
+/// The first of the meters that are taken from the same record: those of the prompt, and a whole with its parts.
+fn head_of(meter: Meter) -> Meter {
+    let whole = meter.part_of().unwrap_or(meter);
+    if whole.is_in_prompt() { Meter::Input } else { whole }
+}
+
+impl FromIterator<(Meter, Quantity)> for Usage {
+    /// Collects quantities by meter; the last one of each meter counts.
+    fn from_iter<I: IntoIterator<Item = (Meter, Quantity)>>(quantities: I) -> Self {
+        quantities.into_iter().fold(Self::default(), |usage, (meter, quantity)| usage.with(meter, quantity))
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (meter, quantity)) in self.iter().enumerate() {
+            let separator = if n == 0 { "" } else { ", " };
+            write!(f, "{separator}{meter} {quantity}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Usage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ByMeter;
+
+        impl<'de> Visitor<'de> for ByMeter {
+            type Value = Usage;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of quantities by meter")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Usage, A::Error> {
+                let mut usage = Usage::default();
+                while let Some((meter, quantity)) = map.next_entry::<Meter, Quantity>()? {
+                    if usage.get(meter) != Quantity::ZERO {
+                        return Err(A::Error::custom(format!("the meter {meter} occurs twice")));
+                    }
+                    usage.set(meter, quantity);
+                }
+                Ok(usage)
+            }
+        }
+
+        deserializer.deserialize_map(ByMeter)
+    }
+}
+
+impl JsonSchema for Usage {
+    fn schema_name() -> Cow<'static, str> {
+        "Usage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Meter::schema_of_map::<Quantity>(generator, &[])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::usage;
     use proptest::prelude::*;
 
-    fn usage([input, output, cache_read, cache_write, reasoning]: [u64; 5]) -> Usage {
-        let [input, output, cache_read, cache_write, reasoning] =
-            [input, output, cache_read, cache_write, reasoning].map(Tokens);
-        Usage { input, output, cache_read, cache_write, reasoning }
+    /// Any usage that passes [`Usage::check`].
+    fn any_usage() -> impl Strategy<Value = Usage> {
+        prop::array::uniform::<_, { Meter::COUNT }>(0_u64..5).prop_map(|counts| {
+            let mut usage: Usage = Meter::ALL.iter().copied().zip(counts.map(Quantity)).collect();
+            for &meter in Meter::ALL {
+                let parts = usage.sum(meter.parts());
+                usage.set(meter, Quantity(usage.get(meter).0 + parts));
+            }
+            usage
+        })
     }
 
     #[test]
     fn a_prompt_that_two_records_split_differently_is_counted_once() {
-        let whole = usage([1000, 5, 0, 0, 0]);
-        let split = usage([200, 5, 800, 0, 0]);
+        let whole = usage([(Meter::Input, 1000), (Meter::Output, 5)]);
+        let split = usage([(Meter::Input, 200), (Meter::Output, 5), (Meter::CacheRead, 800)]);
         assert_eq!(whole.join(&split), split);
         assert_eq!(split.join(&whole), split);
     }
 
+    #[test]
+    fn meters_that_are_zero_are_not_written() {
+        let sparse = usage([(Meter::Input, 3071), (Meter::Output, 59), (Meter::CacheRead, 0)]);
+        assert_eq!(serde_json::to_string(&sparse).unwrap(), r#"{"input":3071,"output":59}"#);
+        assert_eq!(serde_json::from_str::<Usage>(r#"{"input":3071,"output":59,"cache_read":0}"#).unwrap(), sparse);
+        assert_eq!(serde_json::to_string(&Usage::default()).unwrap(), "{}");
+    }
+
+    #[test]
+    fn what_is_no_usage_is_refused() {
+        for (json, message) in [
+            (r#"{"cache_write":1}"#, "\"cache_write\" is not a meter"),
+            (r#"{"input":-1}"#, "expected u64"),
+            (r#"{"input":0.5}"#, "expected u64"),
+            (r#"{"input":9007199254740992}"#, "too large"),
+            (r#"{"input":1,"input":1}"#, "the meter input occurs twice"),
+            ("[]", "expected an object of quantities by meter"),
+        ] {
+            let error = serde_json::from_str::<Usage>(json).unwrap_err().to_string();
+            assert!(error.contains(message), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_whole_do_not_exceed_it_together() {
+        let parts = usage([(Meter::Reasoning, 6), (Meter::AudioOutput, 5)]);
+        assert_eq!(parts.with(Meter::Output, Quantity(11)).check(), Ok(()));
+        let error = parts.with(Meter::Output, Quantity(10)).check().unwrap_err();
+        assert_eq!(error, UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 10, parts });
+        assert_eq!(error.to_string(), "output is 10, which is less than what it includes: reasoning 6, audio_output 5");
+        assert!(usage([(Meter::AudioInput, 1)]).check().is_err());
+    }
+
+    #[test]
+    fn the_prompt_is_what_was_read_from_and_written_to_the_cache_and_the_rest() {
+        let all: Usage = Meter::ALL.iter().map(|&meter| (meter, Quantity(1))).collect();
+        assert_eq!(all.prompt(), 4);
+    }
+
     proptest! {
         #[test]
-        fn joining_is_commutative_associative_and_idempotent(
-            a in prop::array::uniform5(0_u64..5), b in prop::array::uniform5(0_u64..5), c in prop::array::uniform5(0_u64..5),
-        ) {
-            let (a, b, c) = (usage(a), usage(b), usage(c));
+        fn joining_is_commutative_associative_and_idempotent(a in any_usage(), b in any_usage(), c in any_usage()) {
             prop_assert_eq!(a.join(&b), b.join(&a));
             prop_assert_eq!(a.join(&b).join(&c), a.join(&b.join(&c)));
             prop_assert_eq!(a.join(&a), a);
             prop_assert_eq!(a.join(&b).prompt(), a.prompt().max(b.prompt()));
+            prop_assert_eq!(a.join(&b).check(), Ok(()));
+        }
+
+        #[test]
+        fn usage_is_read_as_it_was_written(usage in any_usage()) {
+            prop_assert_eq!(serde_json::from_str::<Usage>(&serde_json::to_string(&usage).unwrap()).unwrap(), usage);
+        }
+
+        #[test]
+        fn each_unit_is_billed_once(usage in any_usage()) {
+            let billed: u64 = Meter::ALL.iter().map(|&meter| usage.without_parts(meter)).sum();
+            let used = usage.sum(Meter::ALL.iter().copied().filter(|meter| meter.part_of().is_none()));
+            prop_assert_eq!(billed, used);
         }
     }
 }

@@ -16,7 +16,7 @@ use domain::task::{
     TaskStarted, TaskSubmitted,
 };
 use domain::{
-    AgentId, Aggregate, Body, BudgetId, Currency, DagId, Labels, Money, Name, SNAPSHOT_FORMAT, Tokens, Usage,
+    AgentId, Aggregate, Body, BudgetId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT, Usage,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -111,15 +111,10 @@ fn memory() -> impl Strategy<Value = MemoryEvent> {
 }
 
 fn rates() -> impl Strategy<Value = Rates> {
-    (rate(), rate(), option::of(rate()), option::of(rate()), option::of(rate())).prop_map(
-        |(input, output, cache_read, cache_write, reasoning)| Rates {
-            input,
-            output,
-            cache_read,
-            cache_write,
-            reasoning,
-        },
-    )
+    let others = vec((proptest::sample::select(Meter::ALL), rate()), 0..4);
+    (rate(), rate(), others).prop_map(|(input, output, others)| {
+        others.into_iter().fold(Rates::new(input, output), |rates, (meter, rate)| rates.with(meter, rate))
+    })
 }
 
 fn price() -> impl Strategy<Value = Price> {
@@ -153,7 +148,7 @@ fn call() -> impl Strategy<Value = CallEvent> {
                 source: model.clone(),
                 model: Some(model),
                 tool,
-                usage: Usage { input: Tokens::new(tokens).unwrap(), ..Usage::default() },
+                usage: Usage::default().with(Meter::Input, Quantity::new(tokens).unwrap()),
                 started_at,
                 latency_ms,
                 reported_cost: reported,

@@ -62,7 +62,7 @@ pub struct CallFacts {
     /// The tool that was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Name>,
-    /// The tokens that the call used, by kind.
+    /// What the call used, by meter.
     pub usage: Usage,
     /// When the call started. Budgets count the call in the month of this time.
     #[serde(deserialize_with = "crate::timestamp::deserialize")]
@@ -212,7 +212,7 @@ pub enum CallError {
     /// The reported cost is below zero.
     #[error("the reported cost {0} is negative")]
     NegativeCost(Money),
-    /// The token counts contradict each other.
+    /// The quantities of the usage contradict each other.
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The charge is out of range.

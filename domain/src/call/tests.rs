@@ -1,12 +1,9 @@
 use super::*;
 use crate::price_book::{Price, Rates, rate};
-use crate::testing::{at, given, name, uuid};
-use crate::{Currency, EventCodec, Tokens};
+use crate::testing::{at, given, name, usage, uuid};
+use crate::{Currency, EventCodec, Meter};
 use proptest::prelude::*;
 
-fn usage(input: u64, output: u64) -> Usage {
-    Usage { input: Tokens::new(input).unwrap(), output: Tokens::new(output).unwrap(), ..Usage::default() }
-}
 fn facts(input: u64, output: u64) -> CallFacts {
     CallFacts {
         kind: CallKind::Llm,
@@ -15,7 +12,7 @@ fn facts(input: u64, output: u64) -> CallFacts {
         provider: Some(name("openai")),
         model: Some(name("m")),
         tool: None,
-        usage: usage(input, output),
+        usage: usage([(Meter::Input, input), (Meter::Output, output)]),
         started_at: at(0),
         latency_ms: None,
         reported_cost: None,
@@ -30,13 +27,7 @@ fn quote(input: u32) -> Quote {
             model: name("m"),
             effective_from: at(-9),
             currency: Currency::Usd,
-            rates: Rates {
-                input: rate(input.into()).unwrap(),
-                output: rate(4.into()).unwrap(),
-                cache_read: None,
-                cache_write: None,
-                reasoning: None,
-            },
+            rates: Rates::new(rate(input.into()).unwrap(), rate(4.into()).unwrap()),
             tiers: vec![],
         },
         book_version: 7,
@@ -120,10 +111,10 @@ fn invalid_facts_are_rejected() {
     reject(CallFacts { started_at: far, ..facts(1, 1) }, CallError::StartOutOfRange(far));
     let minus = Money::parse("-1").unwrap();
     reject(CallFacts { reported_cost: Some(minus), ..facts(1, 1) }, CallError::NegativeCost(minus));
-    let usage = Usage { reasoning: Tokens::new(2).unwrap(), ..usage(1, 1) };
+    let parts = usage([(Meter::Reasoning, 2)]);
     reject(
-        CallFacts { usage, ..facts(1, 1) },
-        CallError::Usage(UsageError::ReasoningExceedsOutput { reasoning: 2, output: 1 }),
+        CallFacts { usage: usage([(Meter::Output, 1), (Meter::Reasoning, 2)]), ..facts(1, 1) },
+        CallError::Usage(UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 1, parts }),
     );
 }
 

@@ -6,7 +6,7 @@
 
 mod price;
 
-pub use price::{Charge, Price, Quote, Rate, RateError, Rates, Tier, rate};
+pub use price::{Charge, Price, Quote, Rate, RateError, Rates, RatesError, Tier, rate};
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;

@@ -1,16 +1,19 @@
-//! Prices: rates by kind of token, tiers by prompt size, and the charge for a usage.
+//! Prices: rates by meter, tiers by prompt size, and the charge for a usage.
 
+use crate::meter::Meter;
 use crate::money::{Currency, Money, MoneyError};
 use crate::text::Name;
 use crate::usage::Usage;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use thiserror::Error;
 
-/// US dollars per million tokens; never negative, and a decimal string in JSON.
+/// US dollars per million units of a meter, such as tokens; never negative, and a decimal string in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Money", into = "Money")]
 #[schemars(extend("pattern" = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"))]
@@ -25,14 +28,14 @@ pub enum RateError {
 }
 
 impl Rate {
-    /// The rate in US dollars per million tokens.
+    /// The rate in US dollars per million units.
     #[must_use]
     pub fn as_money(self) -> Money {
         self.0
     }
 
-    fn charge(self, tokens: u64) -> Result<Money, MoneyError> {
-        Money::per_million(self.0.as_decimal(), tokens)
+    fn charge(self, units: u64) -> Result<Money, MoneyError> {
+        Money::per_million(self.0.as_decimal(), units)
     }
 }
 
@@ -56,40 +59,88 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Rates by kind of token. A kind without a rate of its own is billed at the rate of the kind that includes it: cached
-/// tokens as input, reasoning tokens as output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Rates {
-    /// The rate of prompt tokens that are neither read from nor written to the cache.
-    pub input: Rate,
-    /// The rate of generated tokens.
-    pub output: Rate,
-    /// The rate of prompt tokens read from the cache; the input rate if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Rate>,
-    /// The rate of prompt tokens written to the cache; the input rate if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<Rate>,
-    /// The rate of reasoning tokens; the output rate if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<Rate>,
+/// Rates by meter, in US dollars per million units. In JSON it is an object such as `{"input":"3","output":"15"}`.
+///
+/// A meter without a rate of its own is billed at the rate of another one ([`Meter::billed_as`]): cached tokens as input,
+/// reasoning tokens as output. Input and output always have a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<Meter, Rate>", into = "BTreeMap<Meter, Rate>")]
+pub struct Rates(BTreeMap<Meter, Rate>);
+
+/// Why rates are not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RatesError {
+    /// A meter that needs a rate has none.
+    #[error("there is no rate for {0}")]
+    Missing(Meter),
 }
 
+/// The meters that need a rate.
+const PRICED: [Meter; 2] = [Meter::Input, Meter::Output];
+
 impl Rates {
-    /// The cost of a usage at these rates.
+    /// Rates of input and output, which apply to all meters that are billed as these.
+    #[must_use]
+    pub fn new(input: Rate, output: Rate) -> Self {
+        Self(BTreeMap::from([(Meter::Input, input), (Meter::Output, output)]))
+    }
+
+    /// The rates with another rate of a meter.
+    #[must_use]
+    pub fn with(mut self, meter: Meter, rate: Rate) -> Self {
+        self.0.insert(meter, rate);
+        self
+    }
+
+    /// The rate of its own that a meter has.
+    #[must_use]
+    pub fn own(&self, meter: Meter) -> Option<Rate> {
+        self.0.get(&meter).copied()
+    }
+
+    /// The rate at which a meter is billed; none if it is not charged.
+    #[must_use]
+    pub fn rate(&self, meter: Meter) -> Option<Rate> {
+        std::iter::successors(Some(meter), |meter| meter.billed_as()).find_map(|meter| self.own(meter))
+    }
+
+    /// The cost of a usage at these rates. Each unit is billed once: a part at its rate, and the rest of the whole at the
+    /// rate of the whole.
     ///
     /// # Errors
     /// [`MoneyError::OutOfRange`] if the cost has too many digits.
     pub fn cost(&self, usage: &Usage) -> Result<Money, MoneyError> {
-        let reasoning = usage.reasoning.get();
-        let parts = [
-            (self.input, usage.input.get()),
-            (self.output, usage.output.get().saturating_sub(reasoning)),
-            (self.reasoning.unwrap_or(self.output), reasoning),
-            (self.cache_read.unwrap_or(self.input), usage.cache_read.get()),
-            (self.cache_write.unwrap_or(self.input), usage.cache_write.get()),
-        ];
-        parts.iter().try_fold(Money::ZERO, |sum, (rate, tokens)| sum.checked_add(rate.charge(*tokens)?))
+        usage.iter().try_fold(Money::ZERO, |sum, (meter, _)| match self.rate(meter) {
+            Some(rate) => sum.checked_add(rate.charge(usage.without_parts(meter))?),
+            None => Ok(sum),
+        })
+    }
+}
+
+impl TryFrom<BTreeMap<Meter, Rate>> for Rates {
+    type Error = RatesError;
+
+    fn try_from(rates: BTreeMap<Meter, Rate>) -> Result<Self, RatesError> {
+        match PRICED.into_iter().find(|meter| !rates.contains_key(meter)) {
+            Some(missing) => Err(RatesError::Missing(missing)),
+            None => Ok(Self(rates)),
+        }
+    }
+}
+
+impl From<Rates> for BTreeMap<Meter, Rate> {
+    fn from(rates: Rates) -> Self {
+        rates.0
+    }
+}
+
+impl JsonSchema for Rates {
+    fn schema_name() -> Cow<'static, str> {
+        "Rates".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Meter::schema_of_map::<Rate>(generator, &PRICED)
     }
 }
 
@@ -168,7 +219,7 @@ impl Quote {
     }
 }
 
-/// A rate from a decimal number of US dollars per million tokens, for readers of price tables.
+/// A rate from a decimal number of US dollars per million units, for readers of price tables.
 ///
 /// # Errors
 /// [`RateError::Negative`] if the number is below zero.

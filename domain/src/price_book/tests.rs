@@ -1,13 +1,13 @@
 use super::*;
-use crate::testing::{at, given, name};
-use crate::{Currency, Money, Tokens, Usage};
+use crate::testing::{at, given, name, usage};
+use crate::{Currency, Meter, Money};
 use proptest::prelude::*;
 
 fn dollars(text: &str) -> Rate {
     Rate::try_from(Money::parse(text).unwrap()).unwrap()
 }
 fn rates(input: &str, output: &str) -> Rates {
-    Rates { input: dollars(input), output: dollars(output), cache_read: None, cache_write: None, reasoning: None }
+    Rates::new(dollars(input), dollars(output))
 }
 fn price(provider: &str, from: i64, input: &str) -> Price {
     Price {
@@ -24,9 +24,6 @@ fn set(price: Price) -> PriceBookEvent {
 }
 fn command(prices: Vec<Price>) -> PriceBookCommand {
     PriceBookCommand::Set { prices, source: name("test"), at: at(0) }
-}
-fn usage(input: u64, output: u64) -> Usage {
-    Usage { input: Tokens::new(input).unwrap(), output: Tokens::new(output).unwrap(), ..Usage::default() }
 }
 fn book(prices: &[Price]) -> PriceBook {
     prices.iter().fold(PriceBook::default(), |book, price| book.evolve(&set(price.clone())))
@@ -52,7 +49,7 @@ fn a_command_with_conflicting_prices_or_none_is_rejected() {
 #[test]
 fn a_price_is_in_force_from_its_date_until_the_next() {
     let book = book(&[price("openai", 0, "3"), price("openai", 10, "2")]);
-    let input_at = |second| book.quote(Some("openai"), "m", at(second)).map(|q| q.price.rates.input);
+    let input_at = |second| book.quote(Some("openai"), "m", at(second)).and_then(|q| q.price.rates.own(Meter::Input));
     assert_eq!(input_at(-1), None);
     assert_eq!(input_at(0), Some(dollars("3")));
     assert_eq!(input_at(9), Some(dollars("3")));
@@ -74,30 +71,48 @@ fn a_tier_applies_to_the_whole_call_above_its_prompt_size() {
     let tier = |above_prompt_tokens, input| Tier { above_prompt_tokens, rates: rates(input, "4") };
     let price = Price { tiers: vec![tier(200, "6"), tier(100, "5")], ..price("google", 0, "3") };
     let quote = Quote { price, book_version: 1 };
-    let charged = |tokens| quote.charge(&usage(tokens, 0)).map(|c| (c.tier, c.amount.to_string())).unwrap();
+    let charged =
+        |tokens| quote.charge(&usage([(Meter::Input, tokens)])).map(|c| (c.tier, c.amount.to_string())).unwrap();
     assert_eq!(charged(100), ("standard".to_owned(), "0.0003".to_owned()));
     assert_eq!(charged(101), ("above_100".to_owned(), "0.000505".to_owned()));
     assert_eq!(charged(201), ("above_200".to_owned(), "0.001206".to_owned()));
 }
 
 #[test]
-fn each_kind_of_token_has_its_rate_or_that_of_the_kind_that_includes_it() {
-    let tokens = |count| Tokens::new(count).unwrap();
-    let usage = Usage {
-        input: tokens(1_000_000),
-        output: tokens(3_000_000),
-        cache_read: tokens(1_000_000),
-        cache_write: tokens(1_000_000),
-        reasoning: tokens(1_000_000),
-    };
-    assert_eq!(rates("3", "15").cost(&usage).unwrap().to_string(), "54");
-    let all = Rates {
-        cache_read: Some(dollars("0.3")),
-        cache_write: Some(dollars("3.75")),
-        reasoning: Some(dollars("20")),
-        ..rates("3", "15")
-    };
-    assert_eq!(all.cost(&usage).unwrap().to_string(), "57.05");
+fn a_meter_is_billed_at_its_rate_or_at_that_of_the_meter_that_it_is_billed_as() {
+    let million = |meter| (meter, 1_000_000);
+    let usage = usage([
+        million(Meter::Input),
+        (Meter::Output, 3_000_000),
+        million(Meter::CacheRead),
+        million(Meter::CacheWrite5Min),
+        million(Meter::CacheWrite1Hour),
+        million(Meter::Reasoning),
+        million(Meter::AudioOutput),
+        million(Meter::Searches),
+    ]);
+    let plain = rates("3", "15");
+    // Four times input and three times output; searches have no rate.
+    assert_eq!(plain.cost(&usage).unwrap().to_string(), "57");
+    assert_eq!(plain.rate(Meter::Searches), None);
+    let written = plain.with(Meter::CacheRead, dollars("0.3")).with(Meter::CacheWrite5Min, dollars("3.75"));
+    assert_eq!(written.rate(Meter::CacheWrite1Hour), Some(dollars("3.75")));
+    assert_eq!(written.cost(&usage).unwrap().to_string(), "55.8");
+    let all =
+        [(Meter::CacheWrite1Hour, "6"), (Meter::Reasoning, "20"), (Meter::AudioOutput, "80"), (Meter::Searches, "1")];
+    let all = all.into_iter().fold(written, |rates, (meter, rate)| rates.with(meter, dollars(rate)));
+    assert_eq!(all.cost(&usage).unwrap().to_string(), "129.05");
+}
+
+#[test]
+fn rates_without_input_or_output_are_refused() {
+    for (json, missing) in [(r#"{"output":"1"}"#, "input"), (r#"{"input":"1","searches":"5"}"#, "output")] {
+        let error = serde_json::from_str::<Rates>(json).unwrap_err().to_string();
+        assert!(error.contains(&format!("there is no rate for {missing}")), "{error}");
+    }
+    let json = r#"{"input":"3","output":"15","cache_write_1hour":"6"}"#;
+    let rates: Rates = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&rates).unwrap(), json);
 }
 
 #[test]

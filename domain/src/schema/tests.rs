@@ -1,7 +1,7 @@
 use super::*;
 use crate::budget::{Month, Threshold};
 use crate::price_book::Rate;
-use crate::{AgentId, Body, Labels, Money, Name, Tokens};
+use crate::{AgentId, Body, Labels, Money, Name, Quantity};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -131,7 +131,7 @@ fn invalid_payloads_are_rejected() {
         assert!(!accepts::<Money>(&bad), "{bad}");
     }
     assert!(!accepts::<Rate>(&json!("-1")) && accepts::<Rate>(&json!("0.15")));
-    assert!(!accepts::<Tokens>(&json!(1_u64 << 53)) && accepts::<Tokens>(&json!((1_u64 << 53) - 1)));
+    assert!(!accepts::<Quantity>(&json!(1_u64 << 53)) && accepts::<Quantity>(&json!((1_u64 << 53) - 1)));
     assert!(!accepts::<Threshold>(&json!(0)) && !accepts::<Threshold>(&json!(1001)));
     assert!(!accepts::<Month>(&json!("2023-13")) && !accepts::<Month>(&json!("2023-9")));
     let time = "2025-11-03T09:30:00";
@@ -164,8 +164,8 @@ proptest! {
             assert_schema_accepts_written::<Rate>(&text);
             assert_schema_accepts_written::<Month>(&text);
         }
-        assert_schema_accepts_written::<Tokens>(&json!(number));
-        assert_schema_accepts_written::<Tokens>(&json!(number >> 11));
+        assert_schema_accepts_written::<Quantity>(&json!(number));
+        assert_schema_accepts_written::<Quantity>(&json!(number >> 11));
         assert_schema_accepts_written::<Threshold>(&json!(number % 1100));
     }
 }
