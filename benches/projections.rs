@@ -27,11 +27,11 @@ fn call(n: u64) -> String {
     let at = (DateTime::UNIX_EPOCH + at).to_rfc3339_opts(SecondsFormat::Micros, true);
     format!(
         r#"{{"kind":"llm","agent_id":"{agent}","provider":"openai","model":"model-{model}",
-        "usage":{{"input":{n},"output":59,"cache_read":0,"cache_write":0,"reasoning":0}},
+        "usage":{{"input":{n},"output":59}},
         "started_at":"{at}","latency_ms":4210,"source":"otlp",
         "charge":{{"amount":"0.0{n}","tier":"standard","price":{{"provider":"openai","model":"model-{model}",
         "effective_from":"2025-05-22T00:00:00Z","currency":"USD",
-        "rates":{{"input":"3","output":"15","cache_read":"0.3","cache_write":"3.75","reasoning":"15"}},"tiers":[]}},
+        "rates":{{"input":"3","output":"15","cache_read":"0.3","cache_write_5min":"3.75","reasoning":"15"}},"tiers":[]}},
         "book_version":3}}}}"#,
         n = n % 10_000
     )

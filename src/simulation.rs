@@ -9,7 +9,7 @@ use domain::call::{CallFacts, CallKind};
 use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::price_book::PriceBook;
 use domain::task::{TaskCommand, TaskSpec};
-use domain::{AgentId, Body, CallId, Labels, Name, TaskId, TenantId, Tokens, Usage, derived_id};
+use domain::{AgentId, Body, CallId, Labels, Meter, Name, Quantity, TaskId, TenantId, Usage, derived_id};
 use ingest::{CallReport, prices, report_call};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -180,9 +180,12 @@ impl Simulation {
         let is_tool = random.random_ratio(1, 4);
         let (provider, model) = MODELS.choose(random).copied().unwrap_or(MODELS[0]);
         let tool = TOOLS.choose(random).copied().unwrap_or("search");
-        let mut tokens = |most: u64| Tokens::new(if is_tool { 0 } else { random.random_range(1..=most) });
-        let usage =
-            Usage { input: tokens(6000)?, output: tokens(900)?, cache_read: tokens(12_000)?, ..Usage::default() };
+        let mut tokens = |most: u64| Quantity::new(if is_tool { 0 } else { random.random_range(1..=most) });
+        let usage = Usage::from_iter([
+            (Meter::Input, tokens(6000)?),
+            (Meter::Output, tokens(900)?),
+            (Meter::CacheRead, tokens(12_000)?),
+        ]);
         let facts = CallFacts {
             kind: if is_tool { CallKind::Tool } else { CallKind::Llm },
             agent_id: Some(agent_id),

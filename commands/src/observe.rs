@@ -3,7 +3,7 @@
 
 use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::task::{Task, TaskEvent};
-use domain::{Aggregate, Usage};
+use domain::{Aggregate, Meter, Unit, Usage};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use rust_decimal::prelude::ToPrimitive;
 use std::any::Any;
@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// The number of models that get a label value of their own; calls of all further models are counted under [`OTHER`].
-/// Callers choose model names, and each name adds about twenty time series to this process and to Prometheus.
+/// Callers choose model names, and each name adds about 25 time series to this process and to Prometheus.
 pub const MAX_MODEL_LABELS: usize = 100;
 /// The label value of models beyond [`MAX_MODEL_LABELS`].
 const OTHER: &str = "other";
@@ -85,16 +85,9 @@ fn record_call(event: &CallEvent) {
     let (before, after) = event.before_and_after();
     let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
     let used = before.map_or_else(Usage::default, |before| before.facts.usage);
-    let now = after.facts.usage;
-    let kinds = [
-        ("input", now.input.get(), used.input.get()),
-        ("output", now.output.get(), used.output.get()),
-        ("cache_read", now.cache_read.get(), used.cache_read.get()),
-        ("cache_write", now.cache_write.get(), used.cache_write.get()),
-        ("reasoning", now.reasoning.get(), used.reasoning.get()),
-    ];
-    for (kind, now, used) in kinds {
-        counter!("apex_tokens_total", "model" => model.clone(), "kind" => kind).increment(now.saturating_sub(used));
+    for meter in Meter::ALL.iter().filter(|meter| meter.unit() == Unit::Token) {
+        let added = after.facts.usage.get(*meter).get().saturating_sub(used.get(*meter).get());
+        counter!("apex_tokens_total", "model" => model.clone(), "kind" => meter.name()).increment(added);
     }
     let dollars = |charged: Option<&ChargedCall>| {
         charged.and_then(ChargedCall::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)

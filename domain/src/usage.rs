@@ -11,6 +11,7 @@ use thiserror::Error;
 /// A quantity in the unit of a meter, such as a count of tokens. It is below 2^53, which every JSON parser reads exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("maximum" = Quantity::MAX))]
 pub struct Quantity(u64);
 
 /// Why a number is not a quantity.

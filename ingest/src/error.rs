@@ -2,7 +2,7 @@
 
 use crate::record::Location;
 use chrono::{DateTime, Utc};
-use domain::{MoneyError, TextError, TokensError};
+use domain::{MoneyError, QuantityError, TextError};
 use std::io;
 use thiserror::Error;
 
@@ -70,13 +70,13 @@ pub enum RefusalReason {
         /// Its value, clipped.
         found: String,
     },
-    /// A token count is negative or too large.
+    /// A quantity is negative or too large.
     #[error("{field}: {cause}")]
-    Tokens {
+    Quantity {
         /// The field.
         field: &'static str,
-        /// Why it is no token count.
-        cause: TokensError,
+        /// Why it is no quantity.
+        cause: QuantityError,
     },
     /// A name is empty, too long, or has control characters.
     #[error("{field}: {cause}")]

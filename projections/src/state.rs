@@ -29,17 +29,19 @@ fn schema<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     let mut close = RecursiveTransform(|schema: &mut schemars::Schema| {
-        if schema.get("format").is_some_and(|format| format == "int64" || format == "int16") {
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        if ["int16", "int64", "uint64"].contains(&format) {
             // A name of Rust's integer types, which JSON Schema does not define.
             schema.remove("format");
         }
-        let fields = schema.get("properties").and_then(Value::as_object);
-        if let Some(fields) = fields.map(|fields| fields.keys().cloned().collect::<Vec<_>>()) {
-            schema.insert("required".to_owned(), fields.into());
+        if schema.get("properties").is_some() {
             schema.insert("additionalProperties".to_owned(), false.into());
         }
     });
     close.transform(&mut schema);
+    let fields = schema.get("properties").and_then(Value::as_object);
+    let fields: Vec<_> = fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+    schema.insert("required".to_owned(), fields.into());
     schema.insert("title".to_owned(), format!("The row of {title}").into());
     schema.to_value()
 }

@@ -61,12 +61,12 @@ pub(super) struct Table {
     /// The range of columns that are aligned to the right.
     pub(super) numbers: Range<usize>,
     /// Columns that are omitted if the terminal is too narrow, in this order.
-    pub(super) droppable: &'static [&'static str],
+    pub(super) droppable: Vec<&'static str>,
 }
 
 /// Writes a table; the columns in the range `numbers` are aligned to the right.
 pub(super) fn table(header: &[String], rows: &[Vec<String>], numbers: Range<usize>) -> io::Result<()> {
-    Table { header: header.to_vec(), rows: rows.to_vec(), numbers, droppable: &[] }.write()
+    Table { header: header.to_vec(), rows: rows.to_vec(), numbers, droppable: Vec::new() }.write()
 }
 
 impl Table {
@@ -95,13 +95,13 @@ impl Table {
                 *name = name.replace('_', "\n");
             }
         }
-        for name in self.droppable {
+        for name in std::mem::take(&mut self.droppable) {
             if self.natural_width() <= width {
                 break;
             }
-            let Some(at) = self.header.iter().position(|other| other.replace('\n', "_") == *name) else { continue };
+            let Some(at) = self.header.iter().position(|other| other.replace('\n', "_") == name) else { continue };
             self.remove(at);
-            omitted.push((*name).to_owned());
+            omitted.push(name.to_owned());
         }
         let is_too_wide = self.natural_width() > width;
         (self.drawn(is_too_wide.then_some(width)), omitted)
@@ -213,7 +213,7 @@ mod tests {
             header: text(&["model", "calls", "input_tokens", "cache_read_tokens", "cost"]),
             rows: vec![text(&["claude-sonnet-4-5-20250929", "13", "91", "182612", "0.23213535"])],
             numbers: 1..5,
-            droppable: &["cache_read_tokens"],
+            droppable: vec!["cache_read_tokens"],
         }
     }
 

@@ -6,6 +6,7 @@ use super::session::{Session, with_rooms};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
+use domain::Meter;
 use domain::permissions::Action;
 use domain::price_book::Quote;
 use ingest::{open_path, prices};
@@ -107,29 +108,25 @@ fn list(quotes: &[&Quote], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::json(&json!({ "currency": "USD", "unit": "million tokens", "prices": quotes }));
     }
-    let header = ["model", "provider", "effective_from", "input", "output", "cache_read", "cache_write", "reasoning"];
-    let header: Vec<_> = header.map(str::to_owned).to_vec();
+    let has_rate = |meter: &&Meter| quotes.iter().any(|quote| quote.price.rates.own(**meter).is_some());
+    // CSV has the columns of all meters, so that they do not depend on the prices.
+    let meters: Vec<_> = Meter::ALL.iter().filter(|meter| format == Format::Csv || has_rate(meter)).collect();
+    let keys = ["model", "provider", "effective_from"];
+    let header: Vec<_> = keys.into_iter().chain(meters.iter().map(|meter| meter.name())).map(str::to_owned).collect();
     let rows: Vec<Vec<String>> = quotes
         .iter()
         .map(|quote| {
             let price = &quote.price;
-            let rate = |rate: Option<domain::price_book::Rate>| rate.map_or_else(String::new, |rate| rate.to_string());
-            vec![
-                price.model.to_string(),
-                price.provider.to_string(),
-                price.effective_from.format("%Y-%m-%d").to_string(),
-                price.rates.input.to_string(),
-                price.rates.output.to_string(),
-                rate(price.rates.cache_read),
-                rate(price.rates.cache_write),
-                rate(price.rates.reasoning),
-            ]
+            let rate = |meter: &&Meter| price.rates.own(**meter).map_or_else(String::new, |rate| rate.to_string());
+            let date = price.effective_from.format("%Y-%m-%d").to_string();
+            let keys = [price.model.to_string(), price.provider.to_string(), date];
+            keys.into_iter().chain(meters.iter().map(rate)).collect()
         })
         .collect();
     match format {
         Format::Csv => output::csv(&header, &rows)?,
         Format::Table | Format::Json => {
-            output::table(&header, &rows, 3..8)?;
+            output::table(&header, &rows, keys.len()..header.len())?;
             say!("US dollars per million tokens.");
         }
     }

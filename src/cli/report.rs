@@ -6,6 +6,7 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use domain::{Meter, Quantity};
 use futures::TryStreamExt;
 use projections::{Dimension, ReportFilter, ReportQuery, ReportRow, Totals, WaitError, WholeReport};
 use serde_json::{Map, Value, json};
@@ -193,13 +194,13 @@ async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) 
 }
 
 async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
-    let total: Vec<_> = columns(&report.total).to_vec();
+    let total: Vec<_> = columns(&report.total).collect();
     let shown = shown_columns(&total, by.len());
     let print = |rows: Vec<Vec<String>>| {
         let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
         let header = keep(header(by), &shown);
         let numbers = by.len()..header.len();
-        let table = Table { header, rows, numbers, droppable: &DROPPABLE };
+        let table = Table { header, rows, numbers, droppable: droppable() };
         table.write().context("the report cannot be written")
     };
     let mut rows = report.rows();
@@ -219,7 +220,7 @@ async fn print_csv(report: &mut WholeReport, head: Position, by: &[Dimension]) -
     output::csv(&csv_header(by), &[])?;
     let positions = [report.position.to_string(), head.to_string()];
     if by.is_empty() {
-        return output::csv_rows(&[columns(&report.total).into_iter().chain(positions).collect()]);
+        return output::csv_rows(&[columns(&report.total).chain(positions).collect()]);
     }
     let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
     let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
@@ -229,66 +230,52 @@ async fn print_csv(report: &mut WholeReport, head: Position, by: &[Dimension]) -
     Ok(())
 }
 
-const COLUMNS: [&str; 11] = [
-    "calls",
-    "tool_calls",
-    "failed_calls",
-    "unpriced_calls",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost",
-    "reported_cost",
-];
+/// The columns of sums before those of the meters.
+const COUNTS: [&str; 4] = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
+/// The columns of sums after those of the meters.
+const COSTS: [&str; 2] = ["cost", "reported_cost"];
+
+/// The names of all columns of sums.
+fn column_names() -> impl Iterator<Item = &'static str> {
+    COUNTS.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column())).chain(COSTS)
+}
 
 /// Columns that are omitted from a table if the terminal is too narrow, in this order.
-const DROPPABLE: [&str; 9] = [
-    "tool_calls",
-    "failed_calls",
-    "reasoning_tokens",
-    "cache_write_tokens",
-    "cache_read_tokens",
-    "reported_cost",
-    "output_tokens",
-    "input_tokens",
-    "unpriced_calls",
-];
+fn droppable() -> Vec<&'static str> {
+    let meters = Meter::ALL.iter().rev().map(|meter| meter.column()).filter(|column| !ALWAYS_SHOWN.contains(column));
+    let last = ["reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
+    ["tool_calls", "failed_calls"].into_iter().chain(meters).chain(last).collect()
+}
 
 fn header(by: &[Dimension]) -> Vec<String> {
-    by.iter().map(|dimension| dimension.as_str()).chain(COLUMNS).map(str::to_owned).collect()
+    by.iter().map(|dimension| dimension.as_str()).chain(column_names()).map(str::to_owned).collect()
 }
 
 /// Columns that are shown even if they contain only zeros.
-const ALWAYS_SHOWN: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost"];
+const ALWAYS_SHOWN: [&str; 4] = ["calls", Meter::Input.column(), Meter::Output.column(), "cost"];
 
 /// Which columns of a table are shown: those with a total other than 0, and [`ALWAYS_SHOWN`]. CSV and JSON have all
 /// columns.
 fn shown_columns(total: &[String], keys: usize) -> Vec<bool> {
-    let is_shown = |(name, total): (&&str, &String)| ALWAYS_SHOWN.contains(name) || total != "0";
-    std::iter::repeat_n(true, keys).chain(COLUMNS.iter().zip(total).map(is_shown)).collect()
+    let is_shown = |(name, total): (&'static str, &String)| ALWAYS_SHOWN.contains(&name) || total != "0";
+    std::iter::repeat_n(true, keys).chain(column_names().zip(total).map(is_shown)).collect()
 }
 
 fn keep(line: Vec<String>, shown: &[bool]) -> Vec<String> {
     line.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect()
 }
 
-fn columns(totals: &Totals) -> [String; 11] {
+/// The values of the columns of sums.
+fn columns(totals: &Totals) -> impl Iterator<Item = String> {
     let cost = totals.known_cost().map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string());
-    [
-        totals.calls.to_string(),
-        totals.tool_calls.to_string(),
-        totals.failed_calls.to_string(),
-        totals.unpriced_calls.to_string(),
-        totals.input_tokens.to_string(),
-        totals.output_tokens.to_string(),
-        totals.cache_read_tokens.to_string(),
-        totals.cache_write_tokens.to_string(),
-        totals.reasoning_tokens.to_string(),
-        cost,
-        totals.reported_cost.to_string(),
-    ]
+    let counts = counts(totals).map(|count| count.to_string());
+    let quantities = Meter::ALL.iter().map(|meter| totals.quantity(*meter).to_string());
+    counts.into_iter().chain(quantities).chain([cost, totals.reported_cost.to_string()])
+}
+
+/// The values of [`COUNTS`].
+fn counts(totals: &Totals) -> [i64; COUNTS.len()] {
+    [totals.calls, totals.tool_calls, totals.failed_calls, totals.unpriced_calls]
 }
 
 fn has_names(dimension: Dimension) -> bool {
@@ -302,7 +289,7 @@ fn csv_header(by: &[Dimension]) -> Vec<String> {
         let name = has_names(dimension).then(|| format!("{}_name", dimension.as_str()));
         std::iter::once(dimension.as_str().to_owned()).chain(name)
     });
-    keys.chain(COLUMNS.map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
+    keys.chain(column_names().map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
 }
 
 fn csv_line(row: &ReportRow, by: &[Dimension]) -> Vec<String> {
@@ -334,22 +321,12 @@ fn object(row: &ReportRow, by: &[Dimension]) -> Map<String, Value> {
 fn totals(totals: &Totals) -> Map<String, Value> {
     // Readers of JSON may keep numbers as floats: those that would not be exact then are strings.
     let number = |sum: i128| match u64::try_from(sum) {
-        Ok(exact) if exact <= domain::Tokens::MAX => json!(exact),
+        Ok(exact) if exact <= Quantity::MAX => json!(exact),
         _ => json!(sum.to_string()),
     };
-    let entries = [
-        ("calls", json!(totals.calls)),
-        ("tool_calls", json!(totals.tool_calls)),
-        ("failed_calls", json!(totals.failed_calls)),
-        ("unpriced_calls", json!(totals.unpriced_calls)),
-        ("input_tokens", number(totals.input_tokens)),
-        ("output_tokens", number(totals.output_tokens)),
-        ("cache_read_tokens", number(totals.cache_read_tokens)),
-        ("cache_write_tokens", number(totals.cache_write_tokens)),
-        ("reasoning_tokens", number(totals.reasoning_tokens)),
-        ("cost", json!(totals.known_cost())),
-        ("reported_cost", json!(totals.reported_cost)),
-        ("currency", json!("USD")),
-    ];
-    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let counts = COUNTS.into_iter().zip(counts(totals).map(|count| json!(count)));
+    let quantities = Meter::ALL.iter().map(|meter| (meter.column(), number(totals.quantity(*meter))));
+    let costs = COSTS.into_iter().zip([json!(totals.known_cost()), json!(totals.reported_cost)]);
+    let entries = counts.chain(quantities).chain(costs).chain([("currency", json!("USD"))]);
+    entries.map(|(name, value)| (name.to_owned(), value)).collect()
 }

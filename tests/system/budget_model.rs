@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
 use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
 use domain::price_book::{Charge, Price, Quote, Rates, rate};
-use domain::{Currency, Event, EventCodec as _, Money, TenantId, Tokens, Usage};
+use domain::{Currency, Event, EventCodec as _, Meter, Money, Quantity, TenantId, Usage};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -197,7 +197,7 @@ fn spending_by_month<'a>(calls: impl Iterator<Item = &'a Spent>, zone: Tz) -> BT
 
 fn charged(spent: Spent) -> ChargedCall {
     let dollar = rate(1.into()).unwrap();
-    let rates = Rates { input: dollar, output: dollar, cache_read: None, cache_write: None, reasoning: None };
+    let rates = Rates::new(dollar, dollar);
     let model = name(if spent.model { "m" } else { "other" });
     let price = Price {
         provider: name("p"),
@@ -216,7 +216,7 @@ fn charged(spent: Spent) -> ChargedCall {
             provider: Some(name("p")),
             model: Some(model),
             tool: None,
-            usage: Usage { input: Tokens::new(u64::from(millions) * 1_000_000).unwrap(), ..Usage::default() },
+            usage: Usage::default().with(Meter::Input, Quantity::new(u64::from(millions) * 1_000_000).unwrap()),
             started_at: at(spent.moment),
             latency_ms: None,
             reported_cost: None,

@@ -8,7 +8,7 @@ use domain::budget::{
 };
 use domain::call::{Call, CallCommand, CallFacts, CallKind};
 use domain::price_book::{Price, Quote, Rates, rate};
-use domain::{BudgetId, Currency, Event, Money, Tokens, Usage};
+use domain::{BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
 use projections::budgets::{self, CrossingRow};
 use streams::{Position, ReadFilter};
 use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant, wait_until};
@@ -141,7 +141,7 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
         provider: Some(name("p")),
         model: Some(name("m")),
         tool: None,
-        usage: Usage { input: Tokens::new(dollars * 1_000_000).unwrap(), ..Usage::default() },
+        usage: Usage::default().with(Meter::Input, Quantity::new(dollars * 1_000_000).unwrap()),
         started_at,
         latency_ms: None,
         reported_cost: None,
@@ -149,7 +149,7 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
         source: name("test"),
     };
     let dollar = rate(1.into()).unwrap();
-    let rates = Rates { input: dollar, output: dollar, cache_read: None, cache_write: None, reasoning: None };
+    let rates = Rates::new(dollar, dollar);
     let effective_from = "2023-01-01T00:00:00Z".parse().unwrap();
     let (provider, model) = (name("p"), name("m"));
     let price = Price { provider, model, effective_from, currency: Currency::Usd, rates, tiers: vec![] };

@@ -251,7 +251,7 @@ async fn refusals_are_typed_and_write_nothing() {
         ("reportCall", json!({ "kind": "TOOL" }), "NO_TOOL"),
         ("reportCall", json!({ "model": "m", "reportedCost": "-1" }), "NEGATIVE_COST"),
         ("reportCall", json!({ "model": "m", "latencyMs": 9_000_000_000_i64 }), "LATENCY_TOO_LONG"),
-        ("reportCall", json!({ "model": "m", "usage": { "reasoning": 1 } }), "REASONING_EXCEEDS_OUTPUT"),
+        ("reportCall", json!({ "model": "m", "usage": { "reasoning": 1 } }), "PARTS_EXCEED_WHOLE"),
         ("setPrices", json!({ "prices": [] }), "EMPTY"),
         ("storeMemory", json!({ "agentId": ada, "content": "" }), "INVALID_INPUT"),
         ("storeMemory", json!({ "agentId": ada, "content": "x", "tags": vec!["t"; 33] }), "TOO_MANY_TAGS"),

@@ -22,12 +22,12 @@ fn sample_totals(file: &str) -> (&'static [&'static str], Value) {
         "claude-code.jsonl" => (
             &["claude-code"],
             json!({"calls": 13, "input_tokens": 91, "output_tokens": 3701, "cache_read_tokens": 182_612,
-                   "cache_write_tokens": 32_417, "cost": "0.23213535"}),
+                   "cache_write_5min_tokens": 32_417, "cost": "0.23213535"}),
         ),
         "otlp.json" => (
             &["otlp"],
             json!({"calls": 22, "tool_calls": 16, "input_tokens": 46_515, "output_tokens": 4951,
-                   "cache_read_tokens": 7424, "cache_write_tokens": 1280, "reasoning_tokens": 418,
+                   "cache_read_tokens": 7424, "cache_write_5min_tokens": 1280, "reasoning_tokens": 418,
                    "cost": "0.04300275"}),
         ),
         other => panic!("{other} is not a sample"),

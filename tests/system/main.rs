@@ -25,6 +25,7 @@ mod import;
 mod import_limits;
 mod jobs;
 mod log;
+mod meters;
 mod metrics;
 mod migrations;
 mod model;

@@ -49,9 +49,8 @@ async fn fill(database: &TestDatabase, cells: &[Cell]) {
     for cell in cells {
         sqlx::query(
             "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
-                 failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-                 reasoning_tokens, latency_ms, cost, reported_cost)
-             values ('default', $1, $2, $3, $4, $5, $6, 0, 0, 0, $7::text::numeric, 0, 0, 0, 0, 0,
+                 failed_calls, unpriced_calls, input_tokens, latency_ms, cost, reported_cost)
+             values ('default', $1, $2, $3, $4, $5, $6, 0, 0, 0, nullif($7::text::numeric, 0), 0,
                      trim_scale($8::text::numeric * 0.000000000001), 0)",
         )
         .bind(cell.hour)
@@ -285,11 +284,10 @@ async fn server_memory_is_bounded_under_the_widest_report() {
     let database = TestDatabase::new().await.unverified();
     sqlx::query(
         "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
-             failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-             reasoning_tokens, latency_ms, cost, reported_cost)
+             failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, latency_ms, cost, reported_cost)
          select 'default', '2023-01-01T00:00:00Z'::timestamptz + make_interval(hours => (n / 100)::int), gen_random_uuid(),
                 'provider-' || n % 10, 'a-model-with-a-name-of-usual-length-' || n % 100, gen_random_uuid(),
-                1 + n % 5, 0, 0, 0, 1000 + n, 100 + n, n, 0, 0, 1000, (n % 1000) * 0.001234, 0
+                1 + n % 5, 0, 0, 0, 1000 + n, 100 + n, n, 1000, (n % 1000) * 0.001234, 0
          from generate_series(1, $1::bigint) n",
     )
     .bind(i64::try_from(cells).unwrap())
@@ -300,8 +298,8 @@ async fn server_memory_is_bounded_under_the_widest_report() {
     let server = database.serve(&[]).await;
     let before = memory_mb(&server, "VmRSS");
     // All dimensions, all sums, and as many rows as the limits allow.
-    let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWriteTokens
-        reasoningTokens latencyMs cost reportedCost currency";
+    let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWrite5MinTokens
+        cacheWrite1HourTokens reasoningTokens latencyMs cost reportedCost currency";
     let query = format!(
         "query ($after: String) {{ usageReport(by: [AGENT, PROVIDER, MODEL, TASK, HOUR, DAY, MONTH], first: 500, after: $after) {{
              nodes {{ keys {{ dimension value id name }} totals {{ {sums} }} }} pageInfo {{ endCursor }}

@@ -1,5 +1,6 @@
 //! Sums of tokens and costs are exact, whatever their size and number.
 
+use domain::Meter;
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase, wait_until};
 
@@ -22,7 +23,7 @@ fn dollars(units: u128) -> String {
 
 async fn set_price(server: &Server) {
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
-                       "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite": "0" } });
+                       "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite5Min": "0" } });
     let mutation = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
     server.graphql(mutation, json!({ "input": { "prices": [price] } })).await;
 }
@@ -32,7 +33,7 @@ async fn report(server: &Server, calls: usize) -> Value {
     let tokens = MAX_TOKENS;
     let call = format!(
         r#"reportCall(input: {{ provider: "acme", model: "m", startedAt: "2023-11-14T22:13:20Z", latencyMs: 2592000000,
-            usage: {{ input: {tokens}, output: {tokens}, cacheRead: {tokens}, cacheWrite: {tokens}, reasoning: {tokens} }},
+            usage: {{ input: {tokens}, output: {tokens}, cacheRead: {tokens}, cacheWrite5Min: {tokens}, reasoning: {tokens} }},
             reportedCost: "{LARGEST_AMOUNT}" }}) {{ outcome position }}"#
     );
     let mut last = Value::Null;
@@ -53,13 +54,13 @@ fn expected(calls: u128) -> Value {
     let tokens = (calls * MAX_TOKENS).to_string();
     json!({
         "calls": calls, "inputTokens": tokens, "outputTokens": tokens, "cacheReadTokens": tokens,
-        "cacheWriteTokens": tokens, "reasoningTokens": tokens, "latencyMs": (calls * 2_592_000_000).to_string(),
+        "cacheWrite5MinTokens": tokens, "reasoningTokens": tokens, "latencyMs": (calls * 2_592_000_000).to_string(),
         "cost": dollars(calls * MAX_TOKENS * RATE_MILLIONTHS), "reportedCost": dollars(calls * LARGEST_AMOUNT_UNITS),
     })
 }
 
 const REPORT: &str = "query ($position: Position) { usageReport(by: [MODEL], minPosition: $position) { total {
-    calls inputTokens outputTokens cacheReadTokens cacheWriteTokens reasoningTokens latencyMs cost reportedCost
+    calls inputTokens outputTokens cacheReadTokens cacheWrite5MinTokens reasoningTokens latencyMs cost reportedCost
 } } }";
 
 /// Asserts equal totals over every interface, and equal rows after a rebuild at any batch size.
@@ -73,11 +74,14 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
     }
     let csv = database.run(&["report", "cost", "--by", "model", "--format", "csv"]).await.assert_success().stdout;
     let tokens = expected["inputTokens"].as_str().unwrap();
+    let used = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min, Meter::Reasoning];
+    let meters = Meter::ALL.iter().map(|meter| if used.contains(meter) { tokens } else { "0" });
+    let meters = meters.collect::<Vec<_>>().join(",");
     // The last two columns are the position and the head.
     assert_eq!(
         csv.lines().nth(1).unwrap().rsplitn(3, ',').last().unwrap(),
         format!(
-            "m,{calls},0,0,0,{tokens},{tokens},{tokens},{tokens},{tokens},{},{}",
+            "m,{calls},0,0,0,{meters},{},{}",
             expected["cost"].as_str().unwrap(),
             expected["reportedCost"].as_str().unwrap(),
         )

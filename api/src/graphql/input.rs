@@ -1,7 +1,7 @@
 //! Checks of the fields of mutation inputs.
 
 use super::scalars::Long;
-use domain::{Body, Labels, Name, Tokens};
+use domain::{Body, Labels, Name, Quantity};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -38,8 +38,8 @@ pub(crate) fn body_opt(field: &'static str, text: Option<String>) -> Result<Opti
     text.map(|text| body(field, text)).transpose()
 }
 
-pub(crate) fn tokens(field: &'static str, count: Option<Long>) -> Result<Tokens, Invalid> {
-    Tokens::try_from(count.map_or(0, |count| count.0)).map_err(|error| Invalid::new(field, error))
+pub(crate) fn quantity(field: &'static str, number: Option<Long>) -> Result<Quantity, Invalid> {
+    Quantity::try_from(number.map_or(0, |number| number.0)).map_err(|error| Invalid::new(field, error))
 }
 
 /// A label of an agent: a key and a value.

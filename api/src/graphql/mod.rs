@@ -26,6 +26,7 @@ pub(crate) mod scalars;
 pub(crate) mod services;
 mod stored;
 mod task;
+mod usage;
 mod usage_totals;
 
 use crate::config::Limits;

@@ -4,6 +4,7 @@ use super::freshness::await_projections;
 use super::ids::Kind;
 use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
 use super::services::{Services, authorise, services};
+use super::usage::UsageSums;
 use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
@@ -97,16 +98,8 @@ pub(crate) struct UsageTotals {
     failed_calls: Long,
     /// Number of calls of language models for which no price is known. They are not included in `cost`.
     unpriced_calls: Long,
-    /// Prompt tokens that were not read from or written to the provider's cache.
-    input_tokens: BigInt,
-    /// Generated tokens, including reasoning tokens.
-    output_tokens: BigInt,
-    /// Prompt tokens that were read from the provider's cache.
-    cache_read_tokens: BigInt,
-    /// Prompt tokens that were written to the provider's cache.
-    cache_write_tokens: BigInt,
-    /// Reasoning tokens, which are part of `outputTokens`.
-    reasoning_tokens: BigInt,
+    #[graphql(flatten)]
+    usage: UsageSums,
     /// Sum of the durations of all calls, in milliseconds.
     latency_ms: BigInt,
     /// Cost that was charged. Null if there are calls of language models and none of them has a price, which does not mean
@@ -125,11 +118,7 @@ impl From<models::Totals> for UsageTotals {
             tool_calls: totals.tool_calls.into(),
             failed_calls: totals.failed_calls.into(),
             unpriced_calls: totals.unpriced_calls.into(),
-            input_tokens: totals.input_tokens.into(),
-            output_tokens: totals.output_tokens.into(),
-            cache_read_tokens: totals.cache_read_tokens.into(),
-            cache_write_tokens: totals.cache_write_tokens.into(),
-            reasoning_tokens: totals.reasoning_tokens.into(),
+            usage: (&totals).into(),
             latency_ms: totals.latency_ms.into(),
             cost: totals.known_cost().cloned().map(Into::into),
             reported_cost: totals.reported_cost.into(),

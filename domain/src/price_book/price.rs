@@ -92,6 +92,15 @@ impl Rates {
         self
     }
 
+    /// The rates without the own rate of a meter; those of input and output stay.
+    #[must_use]
+    pub fn without(mut self, meter: Meter) -> Self {
+        if !PRICED.contains(&meter) {
+            self.0.remove(&meter);
+        }
+        self
+    }
+
     /// The rate of its own that a meter has.
     #[must_use]
     pub fn own(&self, meter: Meter) -> Option<Rate> {

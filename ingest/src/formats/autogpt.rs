@@ -6,13 +6,13 @@
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::values::{default_agent, default_name, minimal_facts, name, reported_cost, tokens};
+use super::values::{default_agent, default_name, minimal_facts, name, quantity, reported_cost};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use chrono::DateTime;
-use domain::Usage;
 use domain::call::{CallFacts, CallKind};
+use domain::{Meter, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -70,11 +70,10 @@ fn parse(location: Location, line: &str, defaults: &Defaults) -> Result<Record, 
     let facts = CallFacts {
         provider: defaults.provider.clone(),
         model: Some(model),
-        usage: Usage {
-            input: tokens("usage.prompt_tokens", counts.prompt_tokens)?,
-            output: tokens("usage.completion_tokens", counts.completion_tokens)?,
-            ..Usage::default()
-        },
+        usage: Usage::from_iter([
+            (Meter::Input, quantity("usage.prompt_tokens", counts.prompt_tokens)?),
+            (Meter::Output, quantity("usage.completion_tokens", counts.completion_tokens)?),
+        ]),
         reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
         ..minimal_facts(CallKind::Llm, started_at, Format::Autogpt)?
     };
@@ -105,7 +104,10 @@ mod tests {
         let found = records(Autogpt, with("", ""));
         let record = &found[0];
         assert_eq!(record.facts.started_at.to_rfc3339(), "2023-09-24T11:20:58+00:00");
-        assert_eq!((record.facts.usage.input.get(), record.facts.usage.output.get()), (3071, 59));
+        assert_eq!(
+            (record.facts.usage.get(Meter::Input).get(), record.facts.usage.get(Meter::Output).get()),
+            (3071, 59)
+        );
         assert_eq!(record.facts.reported_cost.map(|cost| cost.to_string()), Some("0.009449".to_owned()));
         assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("auto-gpt 2023-09-24_04-20-58"));
         assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("TestSearch"));

@@ -8,14 +8,14 @@
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::values::{minimal_facts, tokens};
+use super::values::{minimal_facts, quantity};
 use crate::error::{InputError, RecordError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record};
 use crate::text::quoted;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::call::{CallFacts, CallKind};
-use domain::{Name, Tokens, Usage};
+use domain::{Meter, Name, Quantity, Usage};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -62,7 +62,7 @@ impl RowCounter {
     }
 
     /// Counts a row, and returns the number of equal rows before it.
-    fn count(&mut self, row: &(DateTime<Utc>, Tokens, Tokens)) -> u32 {
+    fn count(&mut self, row: &(DateTime<Utc>, Quantity, Quantity)) -> u32 {
         let (started_at, input, output) = row;
         let mut hasher = DefaultHasher::new();
         (started_at, input.get(), output.get()).hash(&mut hasher);
@@ -97,7 +97,7 @@ fn parse(location: Location, line: &str, shared: &Shared, counter: &mut RowCount
     let facts = CallFacts {
         provider: shared.provider.clone(),
         model: Some(shared.model.clone()),
-        usage: Usage { input, output, ..Usage::default() },
+        usage: Usage::from_iter([(Meter::Input, input), (Meter::Output, output)]),
         ..minimal_facts(CallKind::Llm, started_at, Format::AzureLlm)?
     };
     let occurrence = counter.count(&(started_at, input, output)).to_string();
@@ -114,9 +114,9 @@ fn parse_time(text: &str) -> Result<DateTime<Utc>, RefusalReason> {
         .map_err(|_| RefusalReason::Time { field: "TIMESTAMP", found: quoted(text) })
 }
 
-fn count(field: &'static str, text: &str) -> Result<Tokens, RefusalReason> {
+fn count(field: &'static str, text: &str) -> Result<Quantity, RefusalReason> {
     let number: i64 = text.parse().map_err(|_| RefusalReason::NotACount { field, found: quoted(text) })?;
-    tokens(field, Some(number))
+    quantity(field, Some(number))
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
         let (first, second) = (&found[0], &found[1]);
         assert_eq!((first.location, second.location), (Location::Line(2), Location::Line(4)));
         assert_eq!(first.facts.started_at.to_rfc3339(), "2023-11-16T18:17:03.979960+00:00");
-        assert_eq!((first.facts.usage.input.get(), first.facts.usage.output.get()), (4808, 10));
+        assert_eq!((first.facts.usage.get(Meter::Input).get(), first.facts.usage.get(Meter::Output).get()), (4808, 10));
         assert_eq!(first.facts.model.as_ref().map(Name::as_str), Some("gpt-4o"));
         assert_eq!(first.facts.provider, None, "no provider unless one is given");
         assert_eq!(first.agent.as_ref().map(|agent| agent.name.as_str()), Some("azure-llm"));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn rows_are_counted_in_bounded_memory() {
-        let row = |n: u64| (DateTime::from_timestamp_nanos(0), Tokens::new(n).unwrap(), Tokens::default());
+        let row = |n: u64| (DateTime::from_timestamp_nanos(0), Quantity::new(n).unwrap(), Quantity::ZERO);
         let mut counter = RowCounter::new(100);
         assert_eq!((counter.count(&row(1)), counter.count(&row(1)), counter.count(&row(1))), (0, 1, 2));
         for n in 2..100_u64 {

@@ -12,13 +12,13 @@
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::values::{default_agent, default_name, minimal_facts, name, reported_cost, rfc3339, tokens};
+use super::values::{default_agent, default_name, minimal_facts, name, quantity, reported_cost, rfc3339};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::clip;
-use domain::Usage;
 use domain::call::{CallFacts, CallKind};
+use domain::{Meter, Quantity, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -62,17 +62,49 @@ struct Counts {
     output_tokens: Option<i64>,
     cache_creation_input_tokens: Option<i64>,
     cache_read_input_tokens: Option<i64>,
+    cache_creation: Option<CacheCreation>,
+    server_tool_use: Option<ServerToolUse>,
+}
+
+/// How long what was written to the cache is kept. Clients of 2024 and early 2025 did not write it.
+#[derive(Default, Deserialize)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: Option<i64>,
+    ephemeral_1h_input_tokens: Option<i64>,
+}
+
+/// What the provider ran during the call.
+#[derive(Default, Deserialize)]
+struct ServerToolUse {
+    web_search_requests: Option<i64>,
 }
 
 impl Counts {
     fn usage(&self) -> Result<Usage, RefusalReason> {
-        Ok(Usage {
-            input: tokens("usage.input_tokens", self.input_tokens)?,
-            output: tokens("usage.output_tokens", self.output_tokens)?,
-            cache_read: tokens("usage.cache_read_input_tokens", self.cache_read_input_tokens)?,
-            cache_write: tokens("usage.cache_creation_input_tokens", self.cache_creation_input_tokens)?,
-            ..Usage::default()
-        })
+        let (five_minutes, one_hour) = self.cache_writes()?;
+        let searches = self.server_tool_use.as_ref().and_then(|tools| tools.web_search_requests);
+        Ok(Usage::from_iter([
+            (Meter::Input, quantity("usage.input_tokens", self.input_tokens)?),
+            (Meter::Output, quantity("usage.output_tokens", self.output_tokens)?),
+            (Meter::CacheRead, quantity("usage.cache_read_input_tokens", self.cache_read_input_tokens)?),
+            (Meter::CacheWrite5Min, five_minutes),
+            (Meter::CacheWrite1Hour, one_hour),
+            (Meter::Searches, quantity("usage.server_tool_use.web_search_requests", searches)?),
+        ]))
+    }
+
+    /// The tokens written to the cache for 5 minutes and for 1 hour. What is not divided was written for 5 minutes, which
+    /// is Anthropic's default.
+    fn cache_writes(&self) -> Result<(Quantity, Quantity), RefusalReason> {
+        let field = "usage.cache_creation_input_tokens";
+        let total = quantity(field, self.cache_creation_input_tokens)?;
+        let Some(divided) = &self.cache_creation else { return Ok((total, Quantity::ZERO)) };
+        let count = |field, count| quantity(field, count).map(Quantity::get);
+        let five_minutes = count("usage.cache_creation.ephemeral_5m_input_tokens", divided.ephemeral_5m_input_tokens)?;
+        let one_hour = count("usage.cache_creation.ephemeral_1h_input_tokens", divided.ephemeral_1h_input_tokens)?;
+        let five_minutes = five_minutes.max(total.get().saturating_sub(one_hour));
+        let checked = |count| Quantity::new(count).map_err(|cause| RefusalReason::Quantity { field, cause });
+        Ok((checked(five_minutes)?, checked(one_hour)?))
     }
 }
 
@@ -156,11 +188,39 @@ mod tests {
         let found = records(ClaudeCode, text);
         let calls = calls(&found);
         assert_eq!((found.len(), calls.len()), (3, 2));
-        assert_eq!(totals(calls.values()), [8, 268, 22, 37_528, 0]);
+        assert_eq!(
+            totals(calls.values()),
+            [(Meter::Input, 8), (Meter::Output, 268), (Meter::CacheRead, 22), (Meter::CacheWrite5Min, 37_528)]
+        );
         let record = &found[1];
         assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("claude-code 5c0375b4"));
         assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("session 5c0375b4-57a5"));
         assert!(found.iter().all(|other| other.agent == record.agent && other.task == record.task));
+    }
+
+    /// What is not divided is written for five minutes.
+    #[test]
+    fn writes_to_the_cache_are_divided_by_how_long_they_are_kept() {
+        let written = |more: &str| {
+            let counts = format!(r#""cache_creation_input_tokens":18764,{more}"#);
+            let found =
+                records(ClaudeCode, line("msg_1", 1, "").replace(r#""cache_creation_input_tokens":18764,"#, &counts));
+            let usage = found[0].facts.usage;
+            [Meter::CacheWrite5Min, Meter::CacheWrite1Hour, Meter::Searches].map(|meter| usage.get(meter).get())
+        };
+        let divided = |five_minutes: u64, one_hour: u64| {
+            written(&format!(
+                r#""cache_creation":{{"ephemeral_5m_input_tokens":{five_minutes},"ephemeral_1h_input_tokens":{one_hour}}},"#
+            ))
+        };
+        assert_eq!(divided(18_764, 0), [18_764, 0, 0]);
+        assert_eq!(divided(764, 18_000), [764, 18_000, 0]);
+        assert_eq!(divided(0, 18_000), [764, 18_000, 0]);
+        assert_eq!(divided(18_764, 18_764), [18_764, 18_764, 0], "the total is that of the parts at least");
+        for undivided in ["", r#""cache_creation":null,"#, r#""cache_creation":{},"#] {
+            assert_eq!(written(undivided), [18_764, 0, 0], "{undivided}");
+        }
+        assert_eq!(written(r#""server_tool_use":{"web_search_requests":3},"#), [18_764, 0, 3]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::read_records;
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::record::Record;
-use domain::{CallId, Name, Usage};
+use domain::{CallId, Meter, Name, Usage};
 use std::collections::BTreeMap;
 
 pub(crate) type Items = Vec<Result<Record, RecordError>>;
@@ -56,10 +56,11 @@ pub(crate) fn calls(records: &[Record]) -> BTreeMap<CallId, Usage> {
     calls
 }
 
-/// The sums of input, output, cache read, cache write and reasoning tokens.
-pub(crate) fn totals<'a>(usages: impl IntoIterator<Item = &'a Usage>) -> [u64; 5] {
-    usages.into_iter().fold([0; 5], |sums, usage| {
-        let counts = [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
-        std::array::from_fn(|at| sums[at] + counts[at].get())
-    })
+/// The sums by meter that are not zero, in the order of the table.
+pub(crate) fn totals<'a>(usages: impl IntoIterator<Item = &'a Usage>) -> Vec<(Meter, u64)> {
+    let mut sums: BTreeMap<Meter, u64> = BTreeMap::new();
+    for (meter, quantity) in usages.into_iter().flat_map(|usage| usage.iter()) {
+        *sums.entry(meter).or_default() += quantity.get();
+    }
+    sums.into_iter().collect()
 }

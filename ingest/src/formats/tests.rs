@@ -6,7 +6,7 @@ use crate::error::RecordError;
 use crate::format::{Defaults, Format};
 use crate::record::Record;
 use domain::call::CallKind;
-use domain::{CallId, Money, Name, TaskId, Usage};
+use domain::{CallId, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -27,10 +27,14 @@ fn the_samples_have_the_documented_totals() {
         let calls = calls(&records);
         (records.len(), calls.len(), totals(calls.values()))
     };
-    assert_eq!(llm(Format::AzureLlm), (60, 60, [179_439, 10_824, 0, 0, 0]));
-    assert_eq!(llm(Format::Autogpt), (37, 37, [127_736, 4_906, 0, 0, 0]));
-    assert_eq!(llm(Format::ClaudeCode), (19, 13, [91, 3_701, 182_612, 32_417, 0]));
-    assert_eq!(llm(Format::Otlp), (22, 22, [46_515, 4_951, 7_424, 1_280, 418]));
+    let sums = |counts: [u64; 5]| -> Vec<(Meter, u64)> {
+        let meters = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min, Meter::Reasoning];
+        meters.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+    };
+    assert_eq!(llm(Format::AzureLlm), (60, 60, sums([179_439, 10_824, 0, 0, 0])));
+    assert_eq!(llm(Format::Autogpt), (37, 37, sums([127_736, 4_906, 0, 0, 0])));
+    assert_eq!(llm(Format::ClaudeCode), (19, 13, sums([91, 3_701, 182_612, 32_417, 0])));
+    assert_eq!(llm(Format::Otlp), (22, 22, sums([46_515, 4_951, 7_424, 1_280, 418])));
 }
 
 #[test]

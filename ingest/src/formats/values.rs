@@ -6,7 +6,7 @@ use crate::record::AgentRef;
 use crate::text::{json_decimal, quoted};
 use chrono::{DateTime, Datelike, Utc};
 use domain::call::{CallFacts, CallKind};
-use domain::{Money, MoneyError, Name, Tokens, Usage, without_leap_second};
+use domain::{Money, MoneyError, Name, Quantity, Usage, without_leap_second};
 use rust_decimal::RoundingStrategy;
 use serde_json::value::RawValue;
 
@@ -39,9 +39,9 @@ pub(crate) fn minimal_facts(
     })
 }
 
-/// A token count as JSON has it: absent and null are 0.
-pub(crate) fn tokens(field: &'static str, count: Option<i64>) -> Result<Tokens, RefusalReason> {
-    Tokens::try_from(count.unwrap_or(0)).map_err(|cause| RefusalReason::Tokens { field, cause })
+/// A quantity as JSON has it: absent and null are 0.
+pub(crate) fn quantity(field: &'static str, number: Option<i64>) -> Result<Quantity, RefusalReason> {
+    Quantity::try_from(number.unwrap_or(0)).map_err(|cause| RefusalReason::Quantity { field, cause })
 }
 
 /// A name that prices or ids depend on: it is valid, or the record is refused.

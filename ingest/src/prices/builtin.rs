@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::price_book::{Price, Rate, Rates, Tier};
-use domain::{Currency, Name};
+use domain::{Currency, Meter, Name};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -46,7 +46,12 @@ struct Row {
 impl Row {
     fn rates(&self) -> Rates {
         let Self { input, output, cache_read, cache_write, reasoning, .. } = *self;
-        Rates { input, output, cache_read, cache_write, reasoning }
+        let optional =
+            [(Meter::CacheRead, cache_read), (Meter::CacheWrite5Min, cache_write), (Meter::Reasoning, reasoning)];
+        optional.into_iter().fold(Rates::new(input, output), |rates, (meter, rate)| match rate {
+            Some(rate) => rates.with(meter, rate),
+            None => rates,
+        })
     }
 
     fn effective_from(&self) -> DateTime<Utc> {
@@ -90,7 +95,7 @@ mod tests {
     use super::*;
     use crate::prices::testing::{at, book, display};
     use domain::price_book::PriceBook;
-    use domain::{Money, Tokens, Usage};
+    use domain::{Money, Quantity, Usage};
     use std::collections::BTreeSet;
 
     fn on(book: &PriceBook, provider: &str, model: &str, date: &str) -> Option<String> {
@@ -137,11 +142,13 @@ mod tests {
             let tiers = price.tiers.iter().map(|tier| &tier.rates);
             for rates in std::iter::once(&price.rates).chain(tiers) {
                 let is_embedding = price.model.as_str().contains("embedding");
-                assert!(is_embedding || rates.input <= rates.output, "{}", price.model);
-                assert!(rates.cache_read.is_none_or(|read| read < rates.input), "{}", price.model);
-                assert!(rates.cache_write.is_none_or(|write| write > rates.input), "{}", price.model);
+                let input = rates.own(Meter::Input);
+                assert!(is_embedding || input <= rates.own(Meter::Output), "{}", price.model);
+                assert!(rates.own(Meter::CacheRead).is_none_or(|read| Some(read) < input), "{}", price.model);
+                assert!(rates.own(Meter::CacheWrite5Min).is_none_or(|write| Some(write) > input), "{}", price.model);
             }
-            assert!(price.tiers.iter().all(|tier| tier.rates.input > price.rates.input), "{}", price.model);
+            let input = |rates: &Rates| rates.own(Meter::Input);
+            assert!(price.tiers.iter().all(|tier| input(&tier.rates) > input(&price.rates)), "{}", price.model);
         }
     }
 
@@ -164,8 +171,8 @@ mod tests {
             assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");
         }
         let quote = book.quote(Some("anthropic"), "claude-sonnet-4-20250514", at("2025-09-07")).unwrap();
-        let tokens = |count| Tokens::new(count).unwrap();
-        let usage = Usage { input: tokens(200_001), output: tokens(2), ..Usage::default() };
+        let tokens = |count| Quantity::new(count).unwrap();
+        let usage = Usage::from_iter([(Meter::Input, tokens(200_001)), (Meter::Output, tokens(2))]);
         let charge = quote.charge(&usage).unwrap();
         assert_eq!((charge.tier.as_str(), charge.amount), ("above_200000", Money::parse("1.200051").unwrap()));
     }

@@ -6,7 +6,7 @@
 use crate::text::json_decimal;
 use chrono::{DateTime, Utc};
 use domain::price_book::{Price, Rate, RateError, Rates, Tier, rate};
-use domain::{Currency, Name, TextError};
+use domain::{Currency, Meter, Name, TextError};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -210,13 +210,12 @@ fn price(key: &str, entry: &RawValue, effective_from: DateTime<Utc>) -> Result<P
     if [input, output].iter().all(|rate| rate.as_money().as_decimal().is_zero()) {
         return Err(SkipReason::Zero);
     }
-    let rates = Rates {
-        input,
-        output,
-        cache_read: field_rate(&fields, CACHE_READ, "")?,
-        cache_write: field_rate(&fields, CACHE_WRITE, "")?,
-        reasoning: field_rate(&fields, REASONING, "")?,
-    };
+    let mut rates = Rates::new(input, output);
+    for (meter, field) in OPTIONAL.into_iter().chain([(Meter::Reasoning, REASONING)]) {
+        if let Some(rate) = field_rate(&fields, field, "")? {
+            rates = rates.with(meter, rate);
+        }
+    }
     Ok(Price {
         provider: Name::new(provider).map_err(SkipReason::Name)?,
         model: Name::new(model).map_err(SkipReason::Name)?,
@@ -232,6 +231,8 @@ const OUTPUT: &str = "output_cost_per_token";
 const CACHE_READ: &str = "cache_read_input_token_cost";
 const CACHE_WRITE: &str = "cache_creation_input_token_cost";
 const REASONING: &str = "output_cost_per_reasoning_token";
+/// The meters whose rates an entry and each of its tiers may give.
+const OPTIONAL: [(Meter, &str); 2] = [(Meter::CacheRead, CACHE_READ), (Meter::CacheWrite5Min, CACHE_WRITE)];
 
 /// The common name of a provider. LiteLLM's name also says which of its APIs is called.
 fn provider(listed: &str) -> &str {
@@ -256,13 +257,13 @@ fn tiers(fields: &Fields, base: &Rates) -> Result<Vec<Tier>, SkipReason> {
     let sizes: BTreeSet<u32> = fields.keys().filter_map(|key| thousands(key)).collect();
     let tier = |size: u32| {
         let suffix = format!("_above_{size}k_tokens");
-        let rates = Rates {
-            input: field_rate(fields, INPUT, &suffix)?.unwrap_or(base.input),
-            output: field_rate(fields, OUTPUT, &suffix)?.unwrap_or(base.output),
-            cache_read: field_rate(fields, CACHE_READ, &suffix)?.or(base.cache_read),
-            cache_write: field_rate(fields, CACHE_WRITE, &suffix)?.or(base.cache_write),
-            reasoning: None,
-        };
+        let required = [(Meter::Input, INPUT), (Meter::Output, OUTPUT)];
+        let mut rates = base.clone().without(Meter::Reasoning);
+        for (meter, field) in required.into_iter().chain(OPTIONAL) {
+            if let Some(rate) = field_rate(fields, field, &suffix)? {
+                rates = rates.with(meter, rate);
+            }
+        }
         Ok(Tier { above_prompt_tokens: u64::from(size) * 1_000, rates })
     };
     sizes.into_iter().map(tier).collect()
@@ -351,7 +352,7 @@ mod tests {
                 "azure/eu/plain 2 8 - -",
             ]
         );
-        assert_eq!(table.prices[0].rates.reasoning.map(|rate| rate.to_string()), Some("20".to_owned()));
+        assert_eq!(table.prices[0].rates.own(Meter::Reasoning).map(|rate| rate.to_string()), Some("20".to_owned()));
         let tiers: Vec<_> = table.prices[1].tiers.iter().map(|t| (t.above_prompt_tokens, display(&t.rates))).collect();
         assert_eq!(tiers, [(200_000, "2.5 15 0.125 -".to_owned())]);
         assert!(table.prices.iter().all(|price| price.effective_from == at("2026-01-01")));

@@ -1,8 +1,8 @@
 //! Helpers of the tests of prices.
 
 use chrono::{DateTime, Utc};
-use domain::price_book::{Price, PriceBook, PriceBookCommand, Rate, Rates};
-use domain::{Aggregate, Name};
+use domain::price_book::{Price, PriceBook, PriceBookCommand, Rates};
+use domain::{Aggregate, Meter, Name};
 
 /// The start of a day.
 pub(crate) fn at(date: &str) -> DateTime<Utc> {
@@ -18,7 +18,6 @@ pub(crate) fn book(prices: Vec<Price>) -> PriceBook {
 
 /// Input, output, cache read and cache write; `-` for a rate that is not set.
 pub(crate) fn display(rates: &Rates) -> String {
-    let optional = |rate: Option<Rate>| rate.map_or("-".to_owned(), |rate| rate.to_string());
-    let (read, write) = (optional(rates.cache_read), optional(rates.cache_write));
-    format!("{} {} {read} {write}", rates.input, rates.output)
+    let meters = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min];
+    meters.map(|meter| rates.own(meter).map_or("-".to_owned(), |rate| rate.to_string())).join(" ")
 }

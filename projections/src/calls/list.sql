@@ -1,6 +1,5 @@
 select tenant_id, call_id, kind, agent_id, task_id, provider, model, tool,
-       input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-       started_at, latency_ms, cost, price_effective_from, price_tier, price_book_version, reported_cost,
+       usage, started_at, latency_ms, cost, price_effective_from, price_tier, price_book_version, reported_cost,
        error, source, version, position
 from apex.calls
 where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or call_id = any ($2))

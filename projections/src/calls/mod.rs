@@ -9,12 +9,13 @@ use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, ChargedCall};
 use domain::permissions::{Access, ReadData};
-use domain::{Aggregate, Event, Money, Name};
+use domain::{Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
 use streams::DatabaseError;
 use uuid::Uuid;
 
@@ -37,21 +38,9 @@ pub struct CallRow {
     pub model: Option<String>,
     /// The tool that was called.
     pub tool: Option<String>,
-    /// Input tokens that were neither read from a cache nor written to one.
-    #[schemars(range(min = 0))]
-    pub input_tokens: i64,
-    /// Output tokens, including reasoning tokens.
-    #[schemars(range(min = 0))]
-    pub output_tokens: i64,
-    /// Input tokens read from a cache.
-    #[schemars(range(min = 0))]
-    pub cache_read_tokens: i64,
-    /// Input tokens written to a cache.
-    #[schemars(range(min = 0))]
-    pub cache_write_tokens: i64,
-    /// Reasoning tokens, which are part of the output tokens.
-    #[schemars(range(min = 0))]
-    pub reasoning_tokens: i64,
+    /// What the call used, by meter, without the meters that are zero.
+    #[sqlx(json)]
+    pub usage: Usage,
     /// When the call started.
     pub started_at: DateTime<Utc>,
     /// The latency in milliseconds.
@@ -105,11 +94,7 @@ impl CallRow {
             provider: text(&facts.provider),
             model: text(&facts.model),
             tool: text(&facts.tool),
-            input_tokens: count(facts.usage.input.get()),
-            output_tokens: count(facts.usage.output.get()),
-            cache_read_tokens: count(facts.usage.cache_read.get()),
-            cache_write_tokens: count(facts.usage.cache_write.get()),
-            reasoning_tokens: count(facts.usage.reasoning.get()),
+            usage: facts.usage,
             started_at: facts.started_at,
             latency_ms: facts.latency_ms.map(count),
             cost: charged.cost().map(Money::as_decimal),
@@ -138,11 +123,7 @@ async fn save(connection: &mut PgConnection, rows: &Rows<CallRow>) -> Result<(),
         row.provider.as_deref(),
         row.model.as_deref(),
         row.tool.as_deref(),
-        row.input_tokens,
-        row.output_tokens,
-        row.cache_read_tokens,
-        row.cache_write_tokens,
-        row.reasoning_tokens,
+        Json(row.usage),
         row.started_at,
         row.latency_ms,
         row.cost,
@@ -205,7 +186,7 @@ impl Projection for Calls {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             let mut rows = Rows::new();
-            let mut usage = usage::Usage::default();
+            let mut usage = usage::UsageSums::default();
             for applied in events {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;

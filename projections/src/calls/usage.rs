@@ -5,7 +5,8 @@ use crate::rows::bind_columns;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::call::{CallEvent, CallKind, ChargedCall};
-use domain::{Money, Name, Sum};
+use domain::{Meter, Money, Name, Sum};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -20,20 +21,43 @@ pub(super) const VERSION: i32 = 1;
 type Key = (String, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<Uuid>);
 
 /// What a batch adds to a usage row, in the column order of `upsert_usage.sql`. The sums are exact: a log has fewer
-/// than 2^63 events and a token count is below 2^53, so that a sum stays below 2^127; sums of money have no bound.
+/// than 2^63 events and a quantity is below 2^53, so that a sum stays below 2^127; sums of money have no bound.
 #[derive(Default)]
 struct Sums {
     /// LLM calls, tool calls, failed calls, unpriced calls.
     calls: [i64; 4],
-    /// Tokens by kind, and milliseconds.
-    amounts: [i128; 6],
+    latency_ms: i128,
     cost: Sum,
     reported_cost: Sum,
+    /// The sum of each meter.
+    quantities: [i128; Meter::COUNT],
+}
+
+/// The number of the first parameter of `upsert_usage.sql` that has the sums of a meter.
+const FIRST_METER: usize = 14;
+
+/// The statement that adds sums of these meters to the usage table. Few of all meters are used in a batch, and the sets of
+/// them are few, so that the prepared statements are.
+fn upsert(meters: &[Meter]) -> String {
+    let list = |item: &dyn Fn(usize, &str) -> String| {
+        let items = meters.iter().enumerate().map(|(n, meter)| format!(", {}", item(n, meter.column())));
+        items.collect::<String>()
+    };
+    include_str!("upsert_usage.sql")
+        .replace("{columns}", &list(&|_, column| column.to_owned()))
+        .replace("{values}", &list(&|_, column| format!("nullif({column}, 0)")))
+        .replace("{parameters}", &list(&|n, _| format!("${}::numeric[]", FIRST_METER + n)))
+        .replace(
+            "{updates}",
+            &list(&|_, column| {
+                format!("{column} = nullif(coalesce(u.{column}, 0) + coalesce(excluded.{column}, 0), 0)")
+            }),
+        )
 }
 
 /// What a batch adds to the usage table.
 #[derive(Default)]
-pub(super) struct Usage {
+pub(super) struct UsageSums {
     rows: BTreeMap<Key, Sums>,
 }
 
@@ -43,7 +67,7 @@ enum Sign {
     Minus,
 }
 
-impl Usage {
+impl UsageSums {
     /// Adds the usage of the call after the event, and subtracts its usage before the event.
     pub(super) fn add(&mut self, tenant: &str, event: &CallEvent) -> Result<(), ApplyError> {
         let (before, after) = event.before_and_after();
@@ -61,21 +85,22 @@ impl Usage {
             i64::from(facts.error.is_some()),
             i64::from(charged.is_unpriced()),
         ];
-        let usage = &facts.usage;
-        let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning].map(|t| t.get());
-        let amounts = tokens.into_iter().chain([facts.latency_ms.unwrap_or(0)]).map(i128::from);
+        let latency_ms = i128::from(facts.latency_ms.unwrap_or(0));
+        let quantities = Meter::ALL.iter().map(|meter| i128::from(facts.usage.get(*meter).get()));
         let costs = (charged.cost().unwrap_or(Money::ZERO), facts.reported_cost.unwrap_or(Money::ZERO));
         let sums = self.rows.entry(key(tenant, charged)?).or_default();
         match sign {
             Sign::Plus => {
                 sums.calls.iter_mut().zip(calls).for_each(|(sum, count)| *sum += count);
-                sums.amounts.iter_mut().zip(amounts).for_each(|(sum, amount)| *sum += amount);
+                sums.quantities.iter_mut().zip(quantities).for_each(|(sum, quantity)| *sum += quantity);
+                sums.latency_ms += latency_ms;
                 sums.cost += costs.0;
                 sums.reported_cost += costs.1;
             }
             Sign::Minus => {
                 sums.calls.iter_mut().zip(calls).for_each(|(sum, count)| *sum -= count);
-                sums.amounts.iter_mut().zip(amounts).for_each(|(sum, amount)| *sum -= amount);
+                sums.quantities.iter_mut().zip(quantities).for_each(|(sum, quantity)| *sum -= quantity);
+                sums.latency_ms -= latency_ms;
                 sums.cost -= costs.0;
                 sums.reported_cost -= costs.1;
             }
@@ -89,7 +114,9 @@ impl Usage {
         if rows.is_empty() {
             return Ok(());
         }
-        let query = bind_columns!(sqlx::query(include_str!("upsert_usage.sql")), rows.keys(), |key| {
+        let is_used = |meter: &Meter| rows.values().any(|sums| sums.quantities[*meter as usize] != 0);
+        let meters: Vec<_> = Meter::ALL.iter().copied().filter(is_used).collect();
+        let query = bind_columns!(sqlx::query(AssertSqlSafe(upsert(&meters))), rows.keys(), |key| {
             key.0.as_str(),
             key.1,
             key.2,
@@ -99,12 +126,14 @@ impl Usage {
         });
         let query = (0..4)
             .fold(query, |query, column| query.bind(rows.values().map(|sums| sums.calls[column]).collect::<Vec<_>>()));
-        let query = (0..6).fold(query, |query, column| {
-            query.bind(rows.values().map(|sums| BigDecimal::from(sums.amounts[column])).collect::<Vec<_>>())
-        });
         let query = bind_columns!(query, rows.values(), |sums| {
+            BigDecimal::from(sums.latency_ms),
             sums.cost.as_number().clone(),
             sums.reported_cost.as_number().clone(),
+        });
+        let query = meters.iter().fold(query, |query, meter| {
+            let quantities = rows.values().map(|sums| BigDecimal::from(sums.quantities[*meter as usize]));
+            query.bind(quantities.collect::<Vec<_>>())
         });
         query.execute(connection).await?;
         Ok(())
@@ -131,20 +160,23 @@ mod tests {
     /// A call of the model `prototype-7b` without a price.
     fn call(output_tokens: u64, started_at: &str, reported_cost: &str) -> String {
         format!(
-            r#"{{"kind":"llm","model":"prototype-7b","usage":{{"input":7,"output":{output_tokens},"cache_read":0,
-                "cache_write":0,"reasoning":0}},"started_at":"{started_at}","reported_cost":"{reported_cost}",
+            r#"{{"kind":"llm","model":"prototype-7b","usage":{{"input":7,"output":{output_tokens}}},
+                "started_at":"{started_at}","reported_cost":"{reported_cost}",
                 "source":"simulation"}}"#
         )
     }
 
-    fn usage_of(events: &[(&str, String)]) -> Vec<(String, [i64; 4], [i128; 6], String)> {
-        let mut usage = Usage::default();
+    fn usage_of(events: &[(&str, String)]) -> Vec<(String, [i64; 4], [i128; 2], String)> {
+        let mut usage = UsageSums::default();
         for (name, payload) in events {
             let Event::Call(event) = recorded(1, "call", 7, name, payload).decode().unwrap() else { panic!("{name}") };
             usage.add("default", &event).unwrap();
         }
-        let row =
-            |(key, sums): (&Key, &Sums)| (key.1.to_rfc3339(), sums.calls, sums.amounts, sums.reported_cost.to_string());
+        let row = |(key, sums): (&Key, &Sums)| {
+            let counted = [Meter::Input, Meter::Output].map(|meter| sums.quantities[meter as usize]);
+            assert_eq!(counted.iter().sum::<i128>(), sums.quantities.iter().sum::<i128>(), "nothing else is counted");
+            (key.1.to_rfc3339(), sums.calls, counted, sums.reported_cost.to_string())
+        };
         usage.rows.iter().map(row).collect()
     }
 
@@ -153,11 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn the_statement_has_the_columns_of_the_used_meters() {
+        for meters in [&[] as &[Meter], &[Meter::Output], Meter::ALL] {
+            let statement = upsert(meters);
+            assert!(!statement.contains(['{', '}']), "{statement}");
+            for meter in Meter::ALL {
+                let is_updated = statement.contains(&format!("{} = nullif(", meter.column()));
+                assert_eq!(is_updated, meters.contains(meter), "{statement}");
+            }
+            let last = FIRST_METER + meters.len() - 1;
+            assert!(statement.contains(&format!("${last}::numeric[]\n)")), "{statement}");
+        }
+    }
+
+    #[test]
     fn an_amendment_in_the_same_batch_replaces_what_was_recorded() {
         let (before, after) = (call(40, "2023-09-01T07:10:00Z", "0.5"), call(300, "2023-09-01T07:10:00Z", "0.75"));
         let usage = usage_of(&[("call.recorded", before.clone()), amended(&before, &after)]);
         let hour = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(hour, [1, 0, 0, 1], [7, 300, 0, 0, 0, 0], "0.75".to_owned())]);
+        assert_eq!(usage, [(hour, [1, 0, 0, 1], [7, 300], "0.75".to_owned())]);
     }
 
     #[test]
@@ -165,7 +211,7 @@ mod tests {
         let (before, after) = (call(300, "2023-09-01T07:10:00Z", "0.75"), call(40, "2023-09-01T07:10:00Z", "0.5"));
         let usage = usage_of(&[amended(&before, &after)]);
         let hour = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(hour, [0, 0, 0, 0], [0, -260, 0, 0, 0, 0], "-0.25".to_owned())]);
+        assert_eq!(usage, [(hour, [0, 0, 0, 0], [0, -260], "-0.25".to_owned())]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use self::sql::Statement;
 use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, Utc};
-use domain::Sum;
+use domain::{Meter, Sum};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -35,16 +35,8 @@ pub struct Totals {
     pub failed_calls: i64,
     /// LLM calls without a known price, which are not part of the cost.
     pub unpriced_calls: i64,
-    /// Input tokens that were neither read from a cache nor written to one.
-    pub input_tokens: i128,
-    /// Output tokens, including reasoning tokens.
-    pub output_tokens: i128,
-    /// Input tokens read from a cache.
-    pub cache_read_tokens: i128,
-    /// Input tokens written to a cache.
-    pub cache_write_tokens: i128,
-    /// Reasoning tokens, which are part of the output tokens.
-    pub reasoning_tokens: i128,
+    /// The sum of each meter, in the order of [`Meter::ALL`].
+    quantities: [i128; Meter::COUNT],
     /// The sum of the latencies, in milliseconds.
     pub latency_ms: i128,
     /// The charged cost in US dollars; see [`Totals::known_cost`].
@@ -54,6 +46,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Returns the sum of a meter.
+    #[must_use]
+    pub fn quantity(&self, meter: Meter) -> i128 {
+        self.quantities[meter as usize]
+    }
+
     /// Returns the cost, or none if there are LLM calls and none of them has a price: then the cost is unknown, not 0.
     #[must_use]
     pub fn known_cost(&self) -> Option<&Sum> {
@@ -63,16 +61,16 @@ impl Totals {
 
 impl FromRow<'_, PgRow> for Totals {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let mut quantities = [0; Meter::COUNT];
+        for meter in Meter::ALL {
+            quantities[*meter as usize] = whole(row, meter.column())?;
+        }
         Ok(Self {
             calls: row.try_get("calls")?,
             tool_calls: row.try_get("tool_calls")?,
             failed_calls: row.try_get("failed_calls")?,
             unpriced_calls: row.try_get("unpriced_calls")?,
-            input_tokens: whole(row, "input_tokens")?,
-            output_tokens: whole(row, "output_tokens")?,
-            cache_read_tokens: whole(row, "cache_read_tokens")?,
-            cache_write_tokens: whole(row, "cache_write_tokens")?,
-            reasoning_tokens: whole(row, "reasoning_tokens")?,
+            quantities,
             latency_ms: whole(row, "latency_ms")?,
             cost: row.try_get::<BigDecimal, _>("cost")?.into(),
             reported_cost: row.try_get::<BigDecimal, _>("reported_cost")?.into(),
@@ -80,7 +78,7 @@ impl FromRow<'_, PgRow> for Totals {
     }
 }
 
-/// A sum of integers. A log has fewer than 2^63 events, with counts below 2^53, so that it is below 2^127.
+/// A sum of integers. A log has fewer than 2^63 events, with quantities below 2^53, so that it is below 2^127.
 fn whole(row: &PgRow, column: &str) -> Result<i128, sqlx::Error> {
     let sum: BigDecimal = row.try_get(column)?;
     sum.to_i128().ok_or_else(|| sqlx::Error::ColumnDecode {

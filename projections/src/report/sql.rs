@@ -3,19 +3,22 @@
 use super::dimension::{Dimension, Values, finest_time};
 use super::query::{Allowed, Selection};
 use super::{ReportCursor, Totals};
+use domain::Meter;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// Sums over rows of the usage table, or over rows that are such sums.
-const SUMS: &str = "coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tool_calls), 0)::bigint as tool_calls,
-    coalesce(sum(failed_calls), 0)::bigint as failed_calls, coalesce(sum(unpriced_calls), 0)::bigint as unpriced_calls,
-    coalesce(sum(input_tokens), 0) as input_tokens, coalesce(sum(output_tokens), 0) as output_tokens,
-    coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
-    coalesce(sum(cache_write_tokens), 0) as cache_write_tokens,
-    coalesce(sum(reasoning_tokens), 0) as reasoning_tokens, coalesce(sum(latency_ms), 0) as latency_ms,
-    coalesce(sum(cost), 0) as cost, coalesce(sum(reported_cost), 0) as reported_cost";
+static SUMS: LazyLock<String> = LazyLock::new(|| {
+    let counts = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
+    let counts = counts.map(|column| format!("coalesce(sum({column}), 0)::bigint as {column}"));
+    let others = ["latency_ms", "cost", "reported_cost"];
+    let sums = others.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column()));
+    let sums = sums.map(|column| format!("coalesce(sum({column}), 0) as {column}"));
+    counts.into_iter().chain(sums).collect::<Vec<_>>().join(", ")
+});
 
 /// A statement with its parameters.
 pub(super) struct Statement {
@@ -29,11 +32,11 @@ impl Statement {
         let mut parameters = Parameters::default();
         let tenant = parameters.add(selection.tenant.as_str())?;
         let text = match after {
-            None => format!("select {SUMS} {}", cells(selection, None, &tenant, &mut parameters)?),
+            None => format!("select {} {}", *SUMS, cells(selection, None, &tenant, &mut parameters)?),
             Some(after) => {
                 let groups = groups(selection, Some(after), &tenant, &mut parameters)?;
                 let is_after = is_after(&selection.by, after, &mut parameters)?;
-                format!("select {SUMS} from ({groups}) g where {is_after}")
+                format!("select {} from ({groups}) g where {is_after}", *SUMS)
             }
         };
         Ok(Self { text, parameters: parameters.0 })
@@ -163,7 +166,8 @@ fn groups(
     let keys: Vec<_> = columns.iter().map(|(n, by)| format!("{} as column_{n}", by.definition().column)).collect();
     let ordinals: Vec<_> = (1..=columns.len()).map(|ordinal| ordinal.to_string()).collect();
     let (keys, ordinals, cells) = (keys.join(", "), ordinals.join(", "), cells(selection, after, tenant, parameters)?);
-    Ok(format!("select {keys}, {SUMS} {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
+    let sums = SUMS.as_str();
+    Ok(format!("select {keys}, {sums} {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
 }
 
 /// The sort key of rows, ascending: the time, then the highest cost, the most calls, and all keys with nulls last. The

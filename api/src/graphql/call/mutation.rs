@@ -9,11 +9,12 @@ use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{CommandResult, command_result, payload};
 use crate::graphql::scalars::{Decimal, Long, Timestamp, Uid, or_now};
 use crate::graphql::services::services;
+use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
 use domain::call::{CallError, CallFacts, CallKind as DomainKind};
 use domain::price_book::PriceBook;
-use domain::{AgentId, CallId, Money, TaskId, Usage, UsageError};
+use domain::{AgentId, CallId, Money, TaskId, UsageError};
 use ingest::CallReport;
 use uuid::Uuid;
 
@@ -34,8 +35,8 @@ command_error! {
         StartOutOfRange,
         /// The reported cost is negative.
         NegativeCost,
-        /// The reasoning tokens exceed the output tokens, which include them.
-        ReasoningExceedsOutput,
+        /// The parts of a meter, such as reasoning tokens, are more than the meter that includes them, such as output tokens.
+        PartsExceedWhole,
         /// The cost cannot be represented exactly.
         ChargeOutOfRange,
     }
@@ -50,7 +51,7 @@ impl From<CallError> for CallCommandError {
             CallError::StartOutOfRange(_) => CallErrorCode::StartOutOfRange,
             CallError::LatencyTooLong(_) => CallErrorCode::LatencyTooLong,
             CallError::NegativeCost(_) => CallErrorCode::NegativeCost,
-            CallError::Usage(UsageError::ReasoningExceedsOutput { .. }) => CallErrorCode::ReasoningExceedsOutput,
+            CallError::Usage(UsageError::PartsExceedWhole { .. }) => CallErrorCode::PartsExceedWhole,
             CallError::Money(_) => CallErrorCode::ChargeOutOfRange,
         };
         Self::new(code, error)
@@ -65,24 +66,8 @@ payload! {
     }
 }
 
-/// Tokens of a call, by kind. The prompt consists of `input`, `cacheRead` and `cacheWrite`, which must not overlap: for
-/// providers that include cached tokens in the prompt, subtract them from `input`.
-#[derive(Debug, Default, InputObject)]
-pub(crate) struct UsageInput {
-    /// Prompt tokens that were not read from or written to the provider's cache. Default: 0.
-    input: Option<Long>,
-    /// Generated tokens, including reasoning tokens. Default: 0.
-    output: Option<Long>,
-    /// Prompt tokens that were read from the provider's cache. Default: 0.
-    cache_read: Option<Long>,
-    /// Prompt tokens that were written to the provider's cache. Default: 0.
-    cache_write: Option<Long>,
-    /// Reasoning tokens, which are part of `output`. Default: 0.
-    reasoning: Option<Long>,
-}
-
-/// Input of `reportCall`: what is known about a call. Several reports of one call are merged: the largest token counts,
-/// latency and reported cost, the earliest start, and for every other field the first value that was reported.
+/// Input of `reportCall`: what is known about a call. Several reports of one call are merged: the largest usage, latency
+/// and reported cost, the earliest start, and for every other field the first value that was reported.
 #[derive(Debug, InputObject)]
 pub(crate) struct ReportCallInput {
     /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns the
@@ -109,7 +94,7 @@ pub(crate) struct ReportCallInput {
     model: Option<String>,
     /// Tool that was called: one line of at most 256 bytes. Required for a call of a tool.
     tool: Option<String>,
-    /// Tokens of the call. Default: no tokens.
+    /// Usage of the call. Default: none.
     usage: Option<UsageInput>,
     /// Time at which the call started. It determines the price that applies and the month in which budgets count the call.
     /// Default: the current time of the server.
@@ -191,7 +176,7 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
             provider: input::name_opt("provider", input.provider)?,
             model: input::name_opt("model", input.model)?,
             tool: input::name_opt("tool", input.tool)?,
-            usage: usage(input.usage.unwrap_or_default())?,
+            usage: input.usage.unwrap_or_default().try_into()?,
             started_at,
             latency_ms: input.latency_ms.map(Long::unsigned),
             reported_cost: input
@@ -205,14 +190,4 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
         })
     };
     Ok(checked())
-}
-
-fn usage(input: UsageInput) -> Result<Usage, Invalid> {
-    Ok(Usage {
-        input: input::tokens("usage.input", input.input)?,
-        output: input::tokens("usage.output", input.output)?,
-        cache_read: input::tokens("usage.cacheRead", input.cache_read)?,
-        cache_write: input::tokens("usage.cacheWrite", input.cache_write)?,
-        reasoning: input::tokens("usage.reasoning", input.reasoning)?,
-    })
 }

@@ -8,6 +8,7 @@ use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Decimal, Long, Position, Timestamp, Uid};
 use crate::graphql::stored::from_stored_name;
 use crate::graphql::task::Task;
+use crate::graphql::usage::Usage;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
 use domain::call::CallKind as DomainKind;
@@ -28,21 +29,6 @@ pub(crate) enum CallKind {
 }
 
 const KINDS: [DomainKind; 2] = [DomainKind::Llm, DomainKind::Tool];
-
-/// Tokens of a call, by kind. The prompt consists of `input`, `cacheRead` and `cacheWrite`, which do not overlap.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct Usage {
-    /// Prompt tokens that were not read from or written to the provider's cache.
-    input: Long,
-    /// Generated tokens, including reasoning tokens.
-    output: Long,
-    /// Prompt tokens that were read from the provider's cache.
-    cache_read: Long,
-    /// Prompt tokens that were written to the provider's cache.
-    cache_write: Long,
-    /// Reasoning tokens, which are part of `output`.
-    reasoning: Long,
-}
 
 /// The price that was applied to a call.
 #[derive(Debug, Clone, SimpleObject)]
@@ -75,7 +61,7 @@ pub(crate) struct Call {
     model: Option<String>,
     /// Tool that was called.
     tool: Option<String>,
-    /// Tokens of the call.
+    /// Usage of the call.
     usage: Usage,
     /// Time at which the call started.
     started_at: Timestamp,
@@ -129,13 +115,7 @@ impl TryFrom<CallRow> for Call {
             provider: row.provider,
             model: row.model,
             tool: row.tool,
-            usage: Usage {
-                input: row.input_tokens.into(),
-                output: row.output_tokens.into(),
-                cache_read: row.cache_read_tokens.into(),
-                cache_write: row.cache_write_tokens.into(),
-                reasoning: row.reasoning_tokens.into(),
-            },
+            usage: row.usage.into(),
             started_at: row.started_at.into(),
             latency_ms: row.latency_ms.map(Into::into),
             cost: row.cost.map(Into::into),

@@ -9,8 +9,9 @@ use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::Money;
 use domain::price_book::{self, Price, PriceBook, PriceBookCommand, PriceBookError, Rate, RateError};
+use domain::{Meter, Money, for_each_meter};
+use std::collections::BTreeMap;
 
 /// The most prices in one command.
 const MAX_PRICES: usize = 10_000;
@@ -78,20 +79,26 @@ impl From<CommandResult<PriceCommandError>> for PricesPayload {
     }
 }
 
-/// Rates per kind of token, in US dollars per million tokens, each 0 or more.
-#[derive(Debug, InputObject)]
-pub(crate) struct RatesInput {
-    /// Rate of prompt tokens that were not read from or written to the provider's cache.
-    input: Decimal,
-    /// Rate of generated tokens.
-    output: Decimal,
-    /// Rate of prompt tokens that were read from the provider's cache. Default: the rate of `input`.
-    cache_read: Option<Decimal>,
-    /// Rate of prompt tokens that were written to the provider's cache. Default: the rate of `input`.
-    cache_write: Option<Decimal>,
-    /// Rate of reasoning tokens. Default: the rate of `output`.
-    reasoning: Option<Decimal>,
+macro_rules! rates_input {
+    ($($variant:ident, $name:ident, $column:ident, $description:tt, $definition:tt);+ $(;)?) => {
+        /// Rates by meter, in US dollars per million units, each 0 or more. A meter without a rate of its own is charged at
+        /// another rate: cache reads and writes at `input`, reasoning at `output`. `input` and `output` are required.
+        #[derive(Debug, InputObject)]
+        pub(crate) struct RatesInput {
+            $(#[doc = $description] $name: Option<Decimal>),+
+        }
+
+        impl RatesInput {
+            /// The rates that are given.
+            fn given(&self) -> impl Iterator<Item = (Meter, &Decimal)> {
+                [$((Meter::$variant, self.$name.as_ref())),+]
+                    .into_iter()
+                    .filter_map(|(meter, rate)| Some((meter, rate?)))
+            }
+        }
+    };
 }
+for_each_meter!(rates_input);
 
 /// Rates that apply to the whole call if its prompt is large.
 #[derive(Debug, InputObject)]
@@ -189,15 +196,10 @@ fn price(input: PriceInput) -> Result<Price, PriceCommandError> {
 }
 
 fn rates(input: &RatesInput) -> Result<price_book::Rates, PriceCommandError> {
-    let rate = |rate: &Decimal| {
+    let rate = |(meter, rate): (Meter, &Decimal)| {
         let amount = Money::try_from(rate).map_err(|error| Invalid::new("rates", error))?;
-        Ok::<_, PriceCommandError>(Rate::try_from(amount)?)
+        Ok::<_, PriceCommandError>((meter, Rate::try_from(amount)?))
     };
-    Ok(price_book::Rates {
-        input: rate(&input.input)?,
-        output: rate(&input.output)?,
-        cache_read: input.cache_read.as_ref().map(rate).transpose()?,
-        cache_write: input.cache_write.as_ref().map(rate).transpose()?,
-        reasoning: input.reasoning.as_ref().map(rate).transpose()?,
-    })
+    let rates = input.given().map(rate).collect::<Result<BTreeMap<_, _>, _>>()?;
+    Ok(price_book::Rates::try_from(rates).map_err(|error| Invalid::new("rates", error))?)
 }

@@ -2,36 +2,26 @@
 
 use crate::graphql::scalars::{Currency, Decimal, Long, Timestamp};
 use async_graphql::{Error, Result, SimpleObject};
-use domain::price_book::{self, Quote, Rate};
+use domain::price_book::{self, Quote};
+use domain::{Meter, for_each_meter};
 
-/// Rates per kind of token, in US dollars per million tokens. A kind without a rate of its own is charged at another rate:
-/// cache reads and writes at `input`, reasoning at `output`.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct Rates {
-    /// Rate of prompt tokens that were not read from or written to the provider's cache.
-    input: Decimal,
-    /// Rate of generated tokens.
-    output: Decimal,
-    /// Rate of prompt tokens that were read from the provider's cache. Null if `input` applies.
-    cache_read: Option<Decimal>,
-    /// Rate of prompt tokens that were written to the provider's cache. Null if `input` applies.
-    cache_write: Option<Decimal>,
-    /// Rate of reasoning tokens. Null if `output` applies.
-    reasoning: Option<Decimal>,
-}
-
-impl From<&price_book::Rates> for Rates {
-    fn from(rates: &price_book::Rates) -> Self {
-        let rate = |rate: Rate| Decimal::from(rate.as_money());
-        Self {
-            input: rate(rates.input),
-            output: rate(rates.output),
-            cache_read: rates.cache_read.map(rate),
-            cache_write: rates.cache_write.map(rate),
-            reasoning: rates.reasoning.map(rate),
+macro_rules! rates {
+    ($($variant:ident, $name:ident, $column:ident, $description:tt, $definition:tt);+ $(;)?) => {
+        /// Rates by meter, in US dollars per million units. A meter without a rate of its own is charged at another rate:
+        /// cache reads and writes at `input`, reasoning at `output`.
+        #[derive(Debug, Clone, SimpleObject)]
+        pub(crate) struct Rates {
+            $(#[doc = $description] $name: Option<Decimal>),+
         }
-    }
+
+        impl From<&price_book::Rates> for Rates {
+            fn from(rates: &price_book::Rates) -> Self {
+                Self { $($name: rates.own(Meter::$variant).map(|rate| rate.as_money().into())),+ }
+            }
+        }
+    };
 }
+for_each_meter!(rates);
 
 /// Rates that apply to the whole call if its prompt is large.
 #[derive(Debug, Clone, SimpleObject)]

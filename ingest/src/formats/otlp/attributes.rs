@@ -2,24 +2,22 @@
 //!
 //! Conventions: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>. Older names were
 //! `gen_ai.usage.prompt_tokens` and `completion_tokens` (until 1.27), `gen_ai.system` (until 1.37) and
-//! OpenLLMetry's `llm.usage.*`, which exporters in the field still write.
+//! OpenLLMetry's `llm.usage.*`, which exporters in the field still write. The names of meters are in the table of meters
+//! ([`domain::for_each_meter`]).
 
 use crate::error::RefusalReason;
 use crate::formats::values;
 use crate::text::{clip, quoted};
-use domain::{Tokens, Usage};
+use domain::{Meter, Quantity, Usage};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The meaning of an attribute, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Slot {
-    Input,
-    Output,
-    CacheRead,
-    CacheWrite,
-    Reasoning,
+    Meter(Meter),
     Provider,
     ResponseModel,
     RequestModel,
@@ -34,28 +32,8 @@ pub(crate) enum Slot {
     Service,
 }
 
-/// The names of each slot, the preferred name first.
-const NAMES: [(&str, Slot); 33] = [
-    ("gen_ai.usage.input_tokens", Slot::Input),
-    ("gen_ai.usage.prompt_tokens", Slot::Input),
-    ("llm.usage.input_tokens", Slot::Input),
-    ("llm.usage.prompt_tokens", Slot::Input),
-    ("gen_ai.usage.output_tokens", Slot::Output),
-    ("gen_ai.usage.completion_tokens", Slot::Output),
-    ("llm.usage.output_tokens", Slot::Output),
-    ("llm.usage.completion_tokens", Slot::Output),
-    ("gen_ai.usage.cache_read.input_tokens", Slot::CacheRead),
-    ("gen_ai.usage.cache_read_input_tokens", Slot::CacheRead),
-    ("gen_ai.usage.input_tokens.cached", Slot::CacheRead),
-    ("llm.usage.cache_read_input_tokens", Slot::CacheRead),
-    ("gen_ai.usage.cache_creation.input_tokens", Slot::CacheWrite),
-    ("gen_ai.usage.cache_creation_input_tokens", Slot::CacheWrite),
-    ("gen_ai.usage.input_tokens.cache_write", Slot::CacheWrite),
-    ("llm.usage.cache_creation_input_tokens", Slot::CacheWrite),
-    ("gen_ai.usage.reasoning.output_tokens", Slot::Reasoning),
-    ("gen_ai.usage.reasoning_tokens", Slot::Reasoning),
-    ("gen_ai.usage.output_tokens.reasoning", Slot::Reasoning),
-    ("llm.usage.reasoning_tokens", Slot::Reasoning),
+/// The names of each slot other than a meter, the preferred name first.
+const NAMES: [(&str, Slot); 13] = [
     ("gen_ai.provider.name", Slot::Provider),
     ("gen_ai.system", Slot::Provider),
     ("gen_ai.response.model", Slot::ResponseModel),
@@ -70,6 +48,12 @@ const NAMES: [(&str, Slot); 33] = [
     ("error.type", Slot::Error),
     ("service.name", Slot::Service),
 ];
+
+/// The names of every slot, those of each slot from the preferred one on.
+static ALL_NAMES: LazyLock<Vec<(&'static str, Slot)>> = LazyLock::new(|| {
+    let meters = Meter::ALL.iter().flat_map(|meter| meter.attributes().iter().map(|name| (*name, Slot::Meter(*meter))));
+    meters.chain(NAMES).collect()
+});
 
 /// The operation of a span that runs a tool.
 pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
@@ -133,10 +117,10 @@ impl AttributeValue {
 pub(crate) struct Attributes(BTreeMap<Slot, (usize, AttributeValue)>);
 
 impl Attributes {
-    /// Keeps a value if its name is one of [`NAMES`], and no preferred name of the same slot was inserted before.
+    /// Keeps a value if its name is one of [`ALL_NAMES`], and no preferred name of the same slot was inserted before.
     pub(crate) fn insert(&mut self, key: &str, value: AttributeValue) {
-        let Some(rank) = NAMES.iter().position(|(name, _)| *name == key) else { return };
-        let slot = NAMES[rank].1;
+        let Some(rank) = ALL_NAMES.iter().position(|(name, _)| *name == key) else { return };
+        let slot = ALL_NAMES[rank].1;
         if self.0.get(&slot).is_none_or(|(known, _)| rank <= *known) {
             self.0.insert(slot, (rank, value));
         }
@@ -149,11 +133,12 @@ impl Attributes {
     /// The approximate memory that the attributes take, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let text = |(_, value): &(usize, AttributeValue)| value.text().map_or(0, str::len);
-        // A node of a `BTreeMap` has room for eleven entries. With more entries there are two leaves and a root.
+        // A node of a `BTreeMap` has room for eleven entries. With more entries there are leaves with five at least, and a
+        // root.
         let nodes = match self.0.len() {
             0 => 0,
             1..=11 => 1,
-            _ => 3,
+            len => 1 + len / 5,
         } * 12
             * size_of::<(Slot, usize, AttributeValue)>();
         nodes + self.0.values().map(text).sum::<usize>()
@@ -164,14 +149,14 @@ impl Attributes {
         self.0.get(&slot).and_then(|(_, value)| value.text()).filter(|text| !text.trim().is_empty())
     }
 
-    fn count(&self, slot: Slot) -> Result<Tokens, RefusalReason> {
-        let Some((rank, value)) = self.0.get(&slot) else { return values::tokens("", None) };
-        let field = NAMES[*rank].0;
-        let count = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.display() })?;
-        values::tokens(field, Some(count))
+    fn quantity(&self, meter: Meter) -> Result<Quantity, RefusalReason> {
+        let Some((rank, value)) = self.0.get(&Slot::Meter(meter)) else { return Ok(Quantity::ZERO) };
+        let field = ALL_NAMES[*rank].0;
+        let number = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.display() })?;
+        values::quantity(field, Some(number))
     }
 
-    /// The tokens by kind. `None` if no count is given or all are 0, as on spans that only wrap others.
+    /// The usage by meter. `None` if nothing is given or all is 0, as on spans that only wrap others.
     ///
     /// By the conventions, `input_tokens` includes cache reads and cache writes, and `output_tokens` includes
     /// reasoning. The domain counts the kinds of input separately, so that cached tokens are subtracted from the input,
@@ -179,28 +164,36 @@ impl Attributes {
     /// whether to add them (<https://github.com/open-telemetry/semantic-conventions/pull/3163>: to be added;
     /// <https://github.com/traceloop/openllmetry/issues/4449>: one package adds, another does not). For these two
     /// providers the counts decide: if there are more cached tokens than input tokens, the input excludes them.
-    /// Likewise, if there are more reasoning tokens than output tokens, as with Gemini's thoughts, the output excludes
+    /// Likewise, if the parts of a whole are more than the whole, as reasoning is with Gemini's thoughts, the whole excludes
     /// them.
     pub(crate) fn usage(&self) -> Result<Option<Usage>, RefusalReason> {
-        let mut usage = Usage {
-            input: self.count(Slot::Input)?,
-            output: self.count(Slot::Output)?,
-            cache_read: self.count(Slot::CacheRead)?,
-            cache_write: self.count(Slot::CacheWrite)?,
-            reasoning: self.count(Slot::Reasoning)?,
-        };
-        if usage == Usage::default() {
+        let mut usage = Usage::default();
+        for &meter in Meter::ALL {
+            usage.set(meter, self.quantity(meter)?);
+        }
+        if usage.is_empty() {
             return Ok(None);
         }
-        let checked = |count| Tokens::new(count);
-        let too_large = |cause| RefusalReason::Tokens { field: "gen_ai.usage", cause };
-        let cached = usage.cache_read.get() + usage.cache_write.get();
-        let may_exclude_cached = matches!(self.provider().as_deref(), Some("anthropic" | "bedrock"));
-        if !(may_exclude_cached && cached > usage.input.get()) {
-            usage.input = checked(usage.input.get().saturating_sub(cached)).map_err(too_large)?;
+        let checked =
+            |number| Quantity::new(number).map_err(|cause| RefusalReason::Quantity { field: "gen_ai.usage", cause });
+        for &whole in Meter::ALL {
+            let parts: u64 = whole.parts().map(|part| usage.get(part).get()).sum();
+            if parts > usage.get(whole).get() {
+                usage.set(whole, checked(usage.get(whole).get() + parts)?);
+            }
         }
-        if usage.reasoning > usage.output {
-            usage.output = checked(usage.output.get() + usage.reasoning.get()).map_err(too_large)?;
+        let input = usage.get(Meter::Input).get();
+        let cached = usage.prompt() - input;
+        let may_exclude_cached = matches!(self.provider().as_deref(), Some("anthropic" | "bedrock"));
+        if !(may_exclude_cached && cached > input) {
+            usage.set(Meter::Input, checked(input.saturating_sub(cached))?);
+        }
+        // What was cached of the parts of the input is counted as cached.
+        let mut rest = usage.get(Meter::Input);
+        for part in Meter::Input.parts() {
+            let uncached = usage.get(part).min(rest);
+            usage.set(part, uncached);
+            rest = checked(rest.get() - uncached.get())?;
         }
         Ok(Some(usage))
     }

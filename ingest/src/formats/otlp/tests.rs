@@ -7,7 +7,7 @@ use crate::formats::testing::{input_error, read, records, refusals, totals};
 use crate::formats::{MAX_LINE_BYTES, read_records};
 use crate::record::{Location, Record};
 use domain::call::CallKind;
-use domain::{Name, Usage};
+use domain::{Meter, Name, Usage};
 use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 use std::io::{self, Cursor, Read};
@@ -45,10 +45,13 @@ fn export(spans: &[Value]) -> String {
     json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).to_string()
 }
 
-/// Input, output, cache read, cache write and reasoning of one span with these attributes.
+/// Input, output, cache read, cache write (5 minutes) and reasoning of one span with these attributes.
 #[track_caller]
 fn counted(attributes: Value) -> [u64; 5] {
-    totals([&records(Otlp, export(&[span('a', "", attributes)]))[0].facts.usage])
+    let usage = records(Otlp, export(&[span('a', "", attributes)]))[0].facts.usage;
+    let meters = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min, Meter::Reasoning];
+    assert!(usage.iter().all(|(meter, _)| meters.contains(&meter)), "{usage}");
+    meters.map(|meter| usage.get(meter).get())
 }
 
 #[test]
@@ -63,7 +66,7 @@ fn only_the_innermost_span_with_tokens_is_charged() {
     ];
     let found = records(Otlp, export(&spans));
     assert_eq!(found.iter().map(|record| record.location).collect::<Vec<_>>(), [Location::Span(1), Location::Span(5)]);
-    assert_eq!(totals(found.iter().map(|record| &record.facts.usage)), [10, 2, 0, 0, 0]);
+    assert_eq!(totals(found.iter().map(|record| &record.facts.usage)), [(Meter::Input, 10), (Meter::Output, 2)]);
 }
 
 #[test]
@@ -195,6 +198,55 @@ fn cached_tokens_are_subtracted_from_an_input_that_includes_them() {
     assert_eq!(cached("anthropic", 100), [10, 2, 60, 30, 0]);
     assert_eq!(cached("anthropic", 50), [50, 2, 60, 30, 0]);
     assert_eq!(cached("aws.bedrock", 50), [50, 2, 60, 30, 0]);
+}
+
+/// The names that SDKs give the same counts, which are 40 tokens read and 25 written of 300.
+#[test]
+fn the_cache_is_counted_under_every_name() {
+    let anthropic =
+        |more: Value| counted(with(usage(300, 10), with(json!({"gen_ai.provider.name": "anthropic"}), more)));
+    for (read, written) in [
+        ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"),
+        ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
+        ("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_write_input_tokens"),
+        ("gen_ai.usage.cache_read_tokens", "gen_ai.usage.cache_write_tokens"),
+        ("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_write_tokens"),
+        ("llm.usage.cache_read_input_tokens", "llm.usage.cache_creation_input_tokens"),
+    ] {
+        assert_eq!(anthropic(json!({(read): 40, (written): 25})), [235, 10, 40, 25, 0], "{read}, {written}");
+    }
+    assert_eq!(counted(with(usage(300, 10), json!({"gen_ai.usage.details.cached_tokens": 40}))), [260, 10, 40, 0, 0]);
+    let bedrock = json!({
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.usage.cache_read_input_tokens": 4000, "gen_ai.usage.cache_write_input_tokens": 2500,
+    });
+    assert_eq!(counted(with(usage(300, 10), bedrock)), [300, 10, 4000, 2500, 0]);
+}
+
+/// Every name in the table of meters is read, so that a new meter needs no line here.
+#[test]
+fn every_name_of_a_meter_is_read() {
+    for &meter in Meter::ALL {
+        for name in meter.attributes() {
+            let whole = meter.part_of().map_or(json!({}), |whole| json!({(whole.attributes()[0]): 9}));
+            let attributes = with(json!({"gen_ai.request.model": "m", (*name): 7}), whole);
+            let found = records(Otlp, export(&[span('a', "", attributes)]))[0].facts.usage;
+            assert_eq!(found.get(meter).get(), 7, "{name}");
+        }
+    }
+}
+
+#[test]
+fn audio_that_was_cached_is_counted_as_cached() {
+    let audio = |cached: i64| {
+        let more =
+            json!({"gen_ai.usage.details.input_audio_tokens": 80, "gen_ai.usage.cache_read.input_tokens": cached});
+        let usage = records(Otlp, export(&[span('a', "", with(usage(100, 10), more))]))[0].facts.usage;
+        [Meter::Input, Meter::CacheRead, Meter::AudioInput].map(|meter| usage.get(meter).get())
+    };
+    assert_eq!(audio(0), [100, 0, 80]);
+    assert_eq!(audio(20), [80, 20, 80]);
+    assert_eq!(audio(60), [40, 60, 40]);
 }
 
 #[test]
