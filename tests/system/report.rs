@@ -107,7 +107,7 @@ fn units(sum: &domain::Sum) -> i128 {
 }
 
 fn sums(totals: &Totals) -> (i64, i128, i128) {
-    (totals.calls, totals.input_tokens, units(&totals.cost))
+    (totals.calls, totals.quantity(domain::Meter::Input), units(&totals.cost))
 }
 
 fn line(row: &ReportRow) -> Line {
