@@ -29,10 +29,9 @@ fn call(n: u64) -> String {
         r#"{{"kind":"llm","agent_id":"{agent}","provider":"openai","model":"model-{model}",
         "usage":{{"input":{n},"output":59}},
         "started_at":"{at}","latency_ms":4210,"source":"otlp",
-        "charge":{{"amount":"0.0{n}","tier":"standard","price":{{"provider":"openai","model":"model-{model}",
-        "effective_from":"2025-05-22T00:00:00Z","currency":"USD",
-        "rates":{{"input":"3","output":"15","cache_read":"0.3","cache_write_5min":"3.75","reasoning":"15"}},"tiers":[]}},
-        "book_version":3}}}}"#,
+        "charge":{{"amount":"0.0{n}","book_version":3,"effective_from":"2025-05-22T00:00:00Z","lines":[
+        {{"meter":"input","units":{n},"rate":"3","cost":"0.0{n}"}},
+        {{"meter":"output","units":59,"rate":"15","cost":"0.000885"}}]}}}}"#,
         n = n % 10_000
     )
 }

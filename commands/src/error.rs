@@ -68,6 +68,22 @@ impl<E: std::error::Error + 'static> Error<E> {
             | Self::Encode(_) => false,
         }
     }
+
+    /// The error with another type of rejection.
+    pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
+        match self {
+            Self::Rejected(error) => Error::Rejected(map(error)),
+            Self::Forbidden(error) => Error::Forbidden(error),
+            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
+            Self::CommandIdReused => Error::CommandIdReused,
+            Self::Contended => Error::Contended,
+            Self::TooManyAggregates { limit } => Error::TooManyAggregates { limit },
+            Self::Append(error) => Error::Append(error),
+            Self::Load(error) => Error::Load(error),
+            Self::Decode(error) => Error::Decode(error),
+            Self::Encode(error) => Error::Encode(error),
+        }
+    }
 }
 
 impl<E: std::error::Error + 'static> From<LoadError> for Error<E> {
@@ -96,20 +112,9 @@ impl Error<Rejection> {
     /// # Panics
     /// If the rejection is of another type. That never happens, because the type comes from the decision function itself.
     pub(crate) fn typed<E: std::error::Error + 'static>(self) -> Error<E> {
-        match self {
-            Self::Rejected(Rejection(error)) => match error.downcast() {
-                Ok(error) => Error::Rejected(*error),
-                Err(_) => unreachable!("a decision is rejected with its own type of rejection"),
-            },
-            Self::Forbidden(error) => Error::Forbidden(error),
-            Self::WrongVersion { expected, current } => Error::WrongVersion { expected, current },
-            Self::CommandIdReused => Error::CommandIdReused,
-            Self::Contended => Error::Contended,
-            Self::TooManyAggregates { limit } => Error::TooManyAggregates { limit },
-            Self::Append(error) => Error::Append(error),
-            Self::Load(error) => Error::Load(error),
-            Self::Decode(error) => Error::Decode(error),
-            Self::Encode(error) => Error::Encode(error),
-        }
+        self.map_rejected(|Rejection(error)| match error.downcast() {
+            Ok(error) => *error,
+            Err(_) => unreachable!("a decision is rejected with its own type of rejection"),
+        })
     }
 }

@@ -258,20 +258,15 @@ impl Meter {
         self.definition().attributes
     }
 
-    /// The JSON Schema of an object with a value for each meter, of which some are required.
-    pub(crate) fn schema_of_map<V: JsonSchema>(generator: &mut SchemaGenerator, required: &[Self]) -> Schema {
+    /// The JSON Schema of an object with a value for each meter, of which none is required.
+    pub(crate) fn schema_of_map<V: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
         let property = |meter: &Self| {
             let mut schema = generator.subschema_for::<V>();
             schema.insert("description".to_owned(), meter.description().into());
             (meter.name().to_owned(), schema.to_value())
         };
         let properties: Map<String, Value> = Self::ALL.iter().map(property).collect();
-        let mut schema = json_schema!({ "type": "object", "properties": properties });
-        if !required.is_empty() {
-            let names: Vec<_> = required.iter().map(|meter| meter.name()).collect();
-            schema.insert("required".to_owned(), names.into());
-        }
-        schema
+        json_schema!({ "type": "object", "properties": properties })
     }
 }
 

@@ -1,11 +1,13 @@
-//! Exact amounts of money. There are no floats, and only [`Money::per_million`] rounds.
+//! Exact amounts of money. There are no floats, and only [`Money::for_units`] rounds.
 
 use bigdecimal::num_bigint::BigInt;
-use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
+use bigdecimal::{BigDecimal, ToPrimitive};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU64;
 use thiserror::Error;
 
 /// The decimal places of a charge: a charge is a multiple of 10^-12 US dollars.
@@ -78,21 +80,29 @@ impl Money {
         self.0
     }
 
-    /// The cost of `units` at `rate` US dollars per million units. This is the only place where Apex rounds: half to
-    /// even, at the twelfth decimal place. Rates are quoted with at most six decimal places, so real charges are exact.
+    /// The cost of `units` at `rate` US dollars for `per` units. This is the only place where Apex rounds: half to
+    /// even, at the twelfth decimal place. Rates for a million tokens are quoted with at most six decimal places, so
+    /// that charges for tokens are exact.
     ///
     /// # Errors
-    /// [`MoneyError::OutOfRange`] if the product has too many digits.
-    pub fn per_million(rate: Decimal, units: u64) -> Result<Self, MoneyError> {
-        // `Decimal` would round a product with more digits than it can hold, and the result would be rounded twice.
-        let exact = BigDecimal::new(BigInt::from(rate.mantissa()) * units, i64::from(rate.scale()) + 6);
-        let (units, scale) =
-            exact.with_scale_round(i64::from(CHARGE_SCALE), RoundingMode::HalfEven).into_bigint_and_scale();
-        let amount = units.to_i128().zip(u32::try_from(scale).ok());
-        amount
-            .and_then(|(units, scale)| Decimal::try_from_i128_with_scale(units, scale).ok())
-            .ok_or(MoneyError::OutOfRange)
-            .and_then(Self::in_range)
+    /// [`MoneyError::OutOfRange`] if the cost has too many digits.
+    pub fn for_units(rate: Decimal, units: u64, per: NonZeroU64) -> Result<Self, MoneyError> {
+        // A fraction of integers: as a decimal number it may not end, or have more digits than `Decimal` can hold, and
+        // the result would be rounded twice.
+        let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE);
+        let denominator = BigInt::from(10).pow(rate.scale()) * per.get();
+        let quotient: BigInt = &numerator / &denominator;
+        let twice_the_rest: BigInt = (&numerator % &denominator) * 2;
+        let is_odd = quotient.bit(0);
+        let rounds_away = match twice_the_rest.magnitude().cmp(denominator.magnitude()) {
+            Ordering::Less => false,
+            Ordering::Equal => is_odd,
+            Ordering::Greater => true,
+        };
+        let away = if rate.is_sign_negative() { -1 } else { 1 };
+        let quotient = if rounds_away { quotient + away } else { quotient };
+        let amount = quotient.to_i128().and_then(|amount| Decimal::try_from_i128_with_scale(amount, CHARGE_SCALE).ok());
+        amount.ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
     }
 
     /// The amount as an arbitrary-precision number, for sums.
@@ -208,13 +218,22 @@ mod tests {
 
     #[test]
     fn a_cost_is_exact_to_the_twelfth_decimal_place() {
-        let cost = |rate: &str, tokens| Money::per_million(rate.parse().unwrap(), tokens).unwrap().to_string();
-        assert_eq!(cost("3", 3071), "0.009213");
-        assert_eq!(cost("0.075", 1), "0.000000075");
+        let per = |number| NonZeroU64::new(number).unwrap();
+        let million = per(1_000_000);
+        let cost = |rate: &str, units, per| Money::for_units(rate.parse().unwrap(), units, per).unwrap().to_string();
+        assert_eq!(cost("3", 3071, million), "0.009213");
+        assert_eq!(cost("0.075", 1, million), "0.000000075");
+        assert_eq!(cost("0.01", 3, per(1)), "0.03");
+        assert_eq!(cost("0.006", 61_500, per(60_000)), "0.00615");
         // This product has more than 28 digits: rounded twice, it would end in 6.
-        assert_eq!(cost("24275.350163107661", 8_143_745_752_315_142), "197692279776770.703788508147");
-        assert_eq!(Money::per_million(Decimal::MAX, 2), Err(MoneyError::OutOfRange));
-        assert_eq!(Money::per_million(Decimal::from(999_999_999_999_999_u64), 2_000_000), Err(MoneyError::OutOfRange));
+        assert_eq!(cost("24275.350163107661", 8_143_745_752_315_142, million), "197692279776770.703788508147");
+        // Two thirds, and a half between two even and two odd neighbours.
+        assert_eq!(cost("2", 1, per(3)), "0.666666666667");
+        assert_eq!(cost("0.000000000001", 1, per(2)), "0");
+        assert_eq!(cost("0.000000000003", 1, per(2)), "0.000000000002");
+        assert_eq!(Money::for_units(Decimal::MAX, 2, million), Err(MoneyError::OutOfRange));
+        let largest = Decimal::from(999_999_999_999_999_u64);
+        assert_eq!(Money::for_units(largest, 2_000_000, million), Err(MoneyError::OutOfRange));
     }
 
     proptest! {
@@ -225,10 +244,24 @@ mod tests {
         }
 
         #[test]
-        fn computed_amounts_can_be_parsed_again(rate in 0_u64..2_000_000_000_000_000, scale in 0_u32..13, tokens in 0_u64..1 << 53) {
-            if let Ok(money) = Money::per_million(Decimal::from(rate) / Decimal::from(10_u64.pow(scale)), tokens) {
+        fn computed_amounts_can_be_parsed_again(
+            rate in 0_u64..2_000_000_000_000_000, scale in 0_u32..13, units in 0_u64..1 << 53, per in 1_u64..10_000_000,
+        ) {
+            let rate = Decimal::from(rate) / Decimal::from(10_u64.pow(scale));
+            if let Ok(money) = Money::for_units(rate, units, NonZeroU64::new(per).unwrap()) {
                 prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
             }
+        }
+
+        #[test]
+        fn a_cost_differs_from_the_exact_one_by_at_most_half_of_the_last_place(
+            rate in 0_i64..1_000_000_000, units in 0_u32..1_000_000, per in 1_u32..10_000_000,
+        ) {
+            let cost = Money::for_units(Decimal::new(rate, 6), units.into(), NonZeroU64::new(per.into()).unwrap()).unwrap();
+            // In units of 10^-12: |cost × per − rate × units × 10^6| × 2 ≤ per.
+            let in_last_place = (cost.as_decimal() * Decimal::from(10_u64.pow(12))).to_i128().unwrap();
+            let exact = i128::from(rate) * i128::from(units) * 1_000_000;
+            prop_assert!((in_last_place * i128::from(per) - exact).abs() * 2 <= i128::from(per));
         }
 
         #[test]

@@ -244,7 +244,7 @@ impl JsonSchema for Usage {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Meter::schema_of_map::<Quantity>(generator, &[])
+        Meter::schema_of_map::<Quantity>(generator)
     }
 }
 

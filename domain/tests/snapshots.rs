@@ -10,7 +10,10 @@ use domain::budget::{
 };
 use domain::call::{Call, CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
-use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceSet, Quote, Rate, Rates, Tier};
+use domain::price_book::{
+    Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
+    TimeWindow,
+};
 use domain::task::{
     Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
     TaskStarted, TaskSubmitted,
@@ -18,9 +21,10 @@ use domain::task::{
 use domain::{
     AgentId, Aggregate, Body, BudgetId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT, Usage,
 };
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -110,24 +114,40 @@ fn memory() -> impl Strategy<Value = MemoryEvent> {
     ]
 }
 
-fn rates() -> impl Strategy<Value = Rates> {
-    let others = vec((proptest::sample::select(Meter::ALL), rate()), 0..4);
-    (rate(), rate(), others).prop_map(|(input, output, others)| {
-        others.into_iter().fold(Rates::new(input, output), |rates, (meter, rate)| rates.with(meter, rate))
+fn conditions() -> impl Strategy<Value = Conditions> {
+    let context = (1_u64..1 << 53, any::<bool>()).prop_map(|(above, graduated)| ContextSize { above, graduated });
+    let minute = || (0_u8..24, 0_u8..60).prop_map(|(h, m)| Minute::try_from(format!("{h:02}:{m:02}")).unwrap());
+    let time = (minute(), minute(), -840_i16..=840, btree_set(1_u8..=7, 0..3))
+        .prop_map(|(from, to, utc_offset_minutes, weekdays)| TimeWindow { from, to, utc_offset_minutes, weekdays });
+    (option::of(context), option::of(name()), option::of(name()), option::of(name()), option::of(time)).prop_map(
+        |(context, service_tier, speed, region, time)| Conditions { context, service_tier, speed, region, time },
+    )
+}
+
+fn component() -> impl Strategy<Value = PriceComponent> {
+    let when = prop_oneof![2 => Just(Conditions::default()), 1 => conditions()];
+    (select(Meter::ALL), rate(), 1_u64..1 << 53, when).prop_map(|(meter, rate, per, when)| PriceComponent {
+        meter,
+        rate,
+        per: per.try_into().unwrap(),
+        when,
     })
 }
 
 fn price() -> impl Strategy<Value = Price> {
-    let tier = (any::<u32>(), rates()).prop_map(|(above, rates)| Tier { above_prompt_tokens: u64::from(above), rates });
     // Few providers and models, so that later prices replace earlier ones.
-    ("[ab]", "[mn]", at(), rates(), vec(tier, 0..3)).prop_map(|(provider, model, effective_from, rates, tiers)| Price {
-        provider: Name::new(provider).unwrap(),
-        model: Name::new(model).unwrap(),
-        effective_from,
-        currency: Currency::Usd,
-        rates,
-        tiers,
-    })
+    let keys = ("[ab]", "[mn]", any::<bool>());
+    (keys, at(), option::of(at()), vec(component(), 1..6)).prop_map(
+        |((provider, model, list_price), effective_from, effective_to, components)| Price {
+            provider: Name::new(provider).unwrap(),
+            model: Name::new(model).unwrap(),
+            list_price,
+            effective_from,
+            effective_to,
+            currency: Currency::Usd,
+            components,
+        },
+    )
 }
 
 fn price_book() -> impl Strategy<Value = PriceBookEvent> {
@@ -155,10 +175,15 @@ fn call() -> impl Strategy<Value = CallEvent> {
                 error,
             },
         );
-    let charged = (facts, option::of((price(), any::<u32>()))).prop_map(|(facts, priced)| {
+    let charged = (facts, option::of(price())).prop_map(|(facts, price)| {
         // No charge if it is out of range, as the call would be rejected.
-        let charge = priced
-            .and_then(|(price, version)| Quote { price, book_version: u64::from(version) }.charge(&facts.usage).ok());
+        let charge = price.and_then(|price| {
+            let (model, effective_from) = (facts.model.clone()?, DateTime::UNIX_EPOCH);
+            let price = Price { provider: model.clone(), model, effective_from, effective_to: None, ..price };
+            let set = PriceSet { price, source: facts.source.clone(), at: facts.started_at };
+            let book = PriceBook::default().evolve(&PriceBookEvent::Set(set));
+            book.charge(&PricingContext { provider: None, ..facts.pricing()? }, None).ok()
+        });
         ChargedCall { facts, charge }
     });
     (charged, any::<bool>()).prop_map(|(charged, is_amended)| match is_amended {

@@ -183,7 +183,7 @@ impl PreparedReport {
             .charged
             .as_ref()
             .filter(|charged| charged.is_unpriced())
-            .map(|charged| UnpricedModel::of(&charged.facts));
+            .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts)));
         let position = outcome.position;
         let outcome = match outcome.kind {
             OutcomeKind::Done if outcome.aggregate.version.get() == 1 => ImportOutcome::Imported,

@@ -1,29 +1,26 @@
-//! Reports calls: the one place where the price of a call is looked up and the command is executed.
+//! Reports calls: the one place where the price book meets the facts of a call and the command is executed.
 
 use crate::call_id::import_command_id;
 use commands::{Commands, Context, Error, Outcome};
+use domain::CallId;
 use domain::call::{Call, CallCommand, CallError, CallFacts};
-use domain::price_book::{PriceBook, Quote};
-use domain::{CallId, Name};
+use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use uuid::Uuid;
 
-/// A report of a call, with the price of its model.
+/// A report of a call, with the price book that it is charged by.
 #[derive(Debug, Clone)]
 pub struct CallReport {
     call_id: CallId,
     facts: CallFacts,
-    quote: Option<Quote>,
+    prices: PriceBook,
 }
 
 impl CallReport {
-    /// Looks up the price that the call's model had when the call started. A call without a model, or whose model has
-    /// no price, is reported without one.
+    /// A report of a call, which is charged at the price that its model had when it started. A call without a model, or
+    /// whose model has no price, is reported without a charge.
     #[must_use]
     pub fn new(call_id: CallId, facts: CallFacts, prices: &PriceBook) -> Self {
-        let provider = facts.provider.as_ref().map(Name::as_str);
-        let model = facts.model.as_ref().map(Name::as_str);
-        let quote = model.and_then(|model| prices.quote(provider, model, facts.started_at)).cloned();
-        Self { call_id, facts, quote }
+        Self { call_id, facts, prices: prices.clone() }
     }
 
     /// The command id of the report, derived from its content: the same facts of the same call at the same price are
@@ -31,12 +28,26 @@ impl CallReport {
     #[must_use]
     pub fn command_id(&self) -> Uuid {
         let facts = serde_json::to_string(&self.facts).unwrap_or_default();
-        let quote = serde_json::to_string(&self.quote).unwrap_or_default();
-        import_command_id("report", &[&self.call_id.to_string(), &facts, &quote])
+        let quote = self.facts.pricing().and_then(|call| {
+            let quote = self.prices.quote(call.provider, call.model, call.started_at, None);
+            quote.ok().map(|quote| quote.book_version.to_string())
+        });
+        import_command_id("report", &[&self.call_id.to_string(), &facts, &quote.unwrap_or_default()])
+    }
+
+    /// Why these facts of the call have no price; none if they have one, or name no model.
+    pub(crate) fn unpriced(&self, facts: &CallFacts) -> Option<Unpriced> {
+        match self.prices.charge(&facts.pricing()?, None) {
+            Err(ChargeError::Unpriced(reason)) => Some(reason),
+            Err(ChargeError::Money(_)) | Ok(_) => None,
+        }
     }
 }
 
 /// Reports a call.
+///
+/// If the call was charged by a later version of the price book than that of the report, it is reported once more with
+/// the newest version.
 ///
 /// # Errors
 /// [`Error::Rejected`] if the call refuses the facts, and the other variants if the command cannot be executed.
@@ -45,6 +56,23 @@ pub async fn report_call(
     context: &Context,
     report: &CallReport,
 ) -> Result<Outcome<Call>, Error<CallError>> {
-    let command = CallCommand::Report { facts: report.facts.clone(), quote: report.quote.clone() };
+    match execute(commands, context, report, &report.prices).await {
+        Err(Error::Rejected(outdated @ CallError::PriceBookOutdated { .. })) => {
+            let newest = commands.load::<PriceBook>(&context.principal, PriceBook::id()).await;
+            // A load is never rejected.
+            let newest = newest.map_err(|error| error.map_rejected(|_| outdated))?;
+            execute(commands, context, report, &newest.state).await
+        }
+        executed => executed,
+    }
+}
+
+async fn execute(
+    commands: &Commands,
+    context: &Context,
+    report: &CallReport,
+    prices: &PriceBook,
+) -> Result<Outcome<Call>, Error<CallError>> {
+    let command = CallCommand::Report { facts: report.facts.clone(), prices: prices.clone() };
     commands.execute_on_new(context, report.call_id.0, command).await
 }

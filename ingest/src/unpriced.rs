@@ -1,6 +1,7 @@
 //! Calls without a price, counted once each.
 
 use domain::call::CallFacts;
+use domain::price_book::Unpriced;
 use domain::{CallId, Name};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -15,11 +16,13 @@ pub struct UnpricedModel {
     pub model: Option<Name>,
     /// The name of the provider.
     pub provider: Option<Name>,
+    /// Why it has no price; none if it has one by now.
+    pub reason: Option<Unpriced>,
 }
 
 impl UnpricedModel {
-    pub(crate) fn of(facts: &CallFacts) -> Self {
-        Self { model: facts.model.clone(), provider: facts.provider.clone() }
+    pub(crate) fn of(facts: &CallFacts, reason: Option<Unpriced>) -> Self {
+        Self { model: facts.model.clone(), provider: facts.provider.clone(), reason }
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
     use uuid::Uuid;
 
     fn model(text: &str) -> UnpricedModel {
-        UnpricedModel { model: Name::new(text).ok(), provider: None }
+        UnpricedModel { model: Name::new(text).ok(), provider: None, reason: None }
     }
 
     fn call(id: u128) -> CallId {

@@ -6,19 +6,19 @@ use super::session::{Session, with_rooms};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
-use domain::Meter;
 use domain::permissions::Action;
-use domain::price_book::Quote;
-use ingest::{open_path, prices};
+use domain::price_book::{MILLION, PriceComponent, Quote};
+use ingest::{open_path, prices, prices::LitellmTable};
 use serde_json::json;
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use uuid::Uuid;
 
 /// List and set the prices of models.
 ///
-/// A price applies from its effective date until that of the next one for the same provider and model. Setting prices
-/// never changes past charges.
+/// A price applies from its effective date until it ends or the next one for the same provider and model takes effect.
+/// Setting prices never changes past charges.
 #[derive(Debug, clap::Args)]
 pub(super) struct Prices {
     #[command(subcommand)]
@@ -40,14 +40,17 @@ enum Command {
         /// Only the prices of this model
         #[arg(long)]
         model: Option<String>,
+        /// The prices that this version of the price book had [default: those that it has now]
+        #[arg(long)]
+        as_of_version: Option<u64>,
         /// The format of the list
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
 }
 
-/// The maximum number of skipped models listed; further ones are only counted.
-const MAX_SKIPPED: usize = 10;
+/// The maximum number of skipped models and of fields that were not read listed; further ones are only counted.
+const MAX_LISTED: usize = 10;
 
 impl Prices {
     /// The action of the subcommand.
@@ -69,12 +72,7 @@ impl Prices {
                     // On a thread of its own: reading standard input may block.
                     let read = tokio::task::spawn_blocking(move || prices::litellm(input.reader, from));
                     let table = read.await?.with_context(|| format!("{shown} is not a price table"))?;
-                    for (model, reason) in table.skipped.iter().take(MAX_SKIPPED) {
-                        say!("skipped: {model}: {reason}");
-                    }
-                    if let Some(more) = table.skipped.len().checked_sub(MAX_SKIPPED).filter(|more| *more > 0) {
-                        say!("skipped: {more} more");
-                    }
+                    say_what_was_not_read(&table);
                     // A new command each time: resetting a price to an earlier one is not a retry.
                     let command_id = Uuid::now_v7();
                     let total = table.prices.len();
@@ -93,9 +91,9 @@ impl Prices {
                         set.book.version
                     );
                 }
-                Command::List { model, format } => {
+                Command::List { model, as_of_version, format } => {
                     let wanted = |quote: &&Quote| model.as_deref().is_none_or(|m| quote.price.model.as_str() == m);
-                    list(&book.state.quotes().filter(wanted).collect::<Vec<_>>(), format)?;
+                    list(&book.state.quotes(as_of_version).filter(wanted).collect::<Vec<_>>(), format)?;
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -104,31 +102,73 @@ impl Prices {
     }
 }
 
+fn say_what_was_not_read(table: &LitellmTable) {
+    let more = |listed: usize| listed.checked_sub(MAX_LISTED).filter(|more| *more > 0);
+    for (model, reason) in table.skipped.iter().take(MAX_LISTED) {
+        say!("skipped: {model}: {reason}");
+    }
+    if let Some(more) = more(table.skipped.len()) {
+        say!("skipped: {more} more");
+    }
+    let mut fields: Vec<_> = table.not_read.iter().collect();
+    fields.sort_by_key(|(_, prices)| Reverse(**prices));
+    for (field, prices) in fields.iter().take(MAX_LISTED) {
+        say!("not read: {field}, in {prices} prices");
+    }
+    if let Some(more) = more(fields.len()) {
+        say!("not read: {more} more fields");
+    }
+    if !fields.is_empty() {
+        say!("Fields that were not read bill what no meter counts, or under conditions that a price cannot have.");
+    }
+}
+
 fn list(quotes: &[&Quote], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
-        return output::json(&json!({ "currency": "USD", "unit": "million tokens", "prices": quotes }));
+        return output::json(&json!({ "currency": "USD", "default_per": MILLION, "prices": quotes }));
     }
-    let has_rate = |meter: &&Meter| quotes.iter().any(|quote| quote.price.rates.own(**meter).is_some());
-    // CSV has the columns of all meters, so that they do not depend on the prices.
-    let meters: Vec<_> = Meter::ALL.iter().filter(|meter| format == Format::Csv || has_rate(meter)).collect();
-    let keys = ["model", "provider", "effective_from"];
-    let header: Vec<_> = keys.into_iter().chain(meters.iter().map(|meter| meter.name())).map(str::to_owned).collect();
-    let rows: Vec<Vec<String>> = quotes
-        .iter()
-        .map(|quote| {
-            let price = &quote.price;
-            let rate = |meter: &&Meter| price.rates.own(**meter).map_or_else(String::new, |rate| rate.to_string());
-            let date = price.effective_from.format("%Y-%m-%d").to_string();
-            let keys = [price.model.to_string(), price.provider.to_string(), date];
-            keys.into_iter().chain(meters.iter().map(rate)).collect()
-        })
-        .collect();
-    match format {
-        Format::Csv => output::csv(&header, &rows)?,
-        Format::Table | Format::Json => {
-            output::table(&header, &rows, keys.len()..header.len())?;
-            say!("US dollars per million tokens.");
-        }
+    let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    if format == Format::Csv {
+        let header = columns(&["model", "provider", "from", "to", "meter", "rate", "per", "when"]);
+        let rows = quotes.iter().flat_map(|quote| {
+            let [model, provider, from, to] = names(quote);
+            let row = move |[meter, rate, per, when]: [String; 4]| {
+                [model.clone(), provider.clone(), from.clone(), to.clone(), meter, rate, per, when].to_vec()
+            };
+            quote.price.components.iter().map(|component| cells(component, component.per.to_string())).map(row)
+        });
+        return output::csv(&header, &rows.collect::<Vec<_>>());
     }
+    // A price is a row of several lines.
+    let row = |quote: &&Quote| {
+        let [model, provider, from, to] = names(quote);
+        let to = if to.is_empty() { String::new() } else { format!(" to {to}") };
+        let mut row = vec![format!("{model}\n{provider}\n{from}{to}")];
+        let per = |component: &PriceComponent| {
+            if component.per == MILLION { "1M".to_owned() } else { component.per.to_string() }
+        };
+        let lines: Vec<_> = quote.price.components.iter().map(|component| cells(component, per(component))).collect();
+        row.extend((0..4).map(|column| lines.iter().map(|line| line[column].as_str()).collect::<Vec<_>>().join("\n")));
+        row
+    };
+    output::table(
+        &columns(&["price", "meter", "rate", "per", "when"]),
+        &quotes.iter().map(row).collect::<Vec<_>>(),
+        2..4,
+    )?;
+    say!("US dollars for a number of units (per).");
     Ok(())
+}
+
+/// Model, provider, and the days on which the price takes effect and ends.
+fn names(quote: &Quote) -> [String; 4] {
+    let price = &quote.price;
+    let day = |at: DateTime<Utc>| at.format("%Y-%m-%d").to_string();
+    let to = price.effective_to.map(day).unwrap_or_default();
+    [price.model.to_string(), price.provider.to_string(), day(price.effective_from), to]
+}
+
+/// Meter, rate, number of units and conditions.
+fn cells(component: &PriceComponent, per: String) -> [String; 4] {
+    [component.meter.to_string(), component.rate.to_string(), per, component.when.to_string()]
 }

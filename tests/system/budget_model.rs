@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
 use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
-use domain::price_book::{Charge, Price, Quote, Rates, rate};
+use domain::price_book::Charge;
 use domain::{Currency, Event, EventCodec as _, Meter, Money, Quantity, TenantId, Usage};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -196,17 +196,7 @@ fn spending_by_month<'a>(calls: impl Iterator<Item = &'a Spent>, zone: Tz) -> BT
 }
 
 fn charged(spent: Spent) -> ChargedCall {
-    let dollar = rate(1.into()).unwrap();
-    let rates = Rates::new(dollar, dollar);
     let model = name(if spent.model { "m" } else { "other" });
-    let price = Price {
-        provider: name("p"),
-        model: model.clone(),
-        effective_from: at(0),
-        currency: Currency::Usd,
-        rates,
-        tiers: vec![],
-    };
     let millions = spent.dollars.unwrap_or(1);
     ChargedCall {
         facts: CallFacts {
@@ -225,8 +215,11 @@ fn charged(spent: Spent) -> ChargedCall {
         },
         charge: spent.dollars.map(|dollars| Charge {
             amount: Money::from_decimal(dollars.into()),
-            tier: "standard".to_owned(),
-            quote: Quote { price, book_version: 1 },
+            book_version: 1,
+            effective_from: at(0),
+            seller: None,
+            lines: vec![],
+            unbilled: vec![],
         }),
     }
 }

@@ -7,8 +7,8 @@ use domain::budget::{
     Threshold, ThresholdCrossed,
 };
 use domain::call::{Call, CallCommand, CallFacts, CallKind};
-use domain::price_book::{Price, Quote, Rates, rate};
-use domain::{BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
+use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, rate};
+use domain::{Aggregate as _, BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
 use projections::budgets::{self, CrossingRow};
 use streams::{Position, ReadFilter};
 use testkit::{TIMEOUT, TestDatabase, at, name, sample, tenant, wait_until};
@@ -148,12 +148,17 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
         error: None,
         source: name("test"),
     };
-    let dollar = rate(1.into()).unwrap();
-    let rates = Rates::new(dollar, dollar);
-    let effective_from = "2023-01-01T00:00:00Z".parse().unwrap();
-    let (provider, model) = (name("p"), name("m"));
-    let price = Price { provider, model, effective_from, currency: Currency::Usd, rates, tiers: vec![] };
-    CallCommand::Report { facts, quote: Some(Quote { price, book_version: 1 }) }
+    let price = Price {
+        provider: name("p"),
+        model: name("m"),
+        list_price: false,
+        effective_from: "2023-01-01T00:00:00Z".parse().unwrap(),
+        effective_to: None,
+        currency: Currency::Usd,
+        components: vec![PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap())],
+    };
+    let set = PriceBookEvent::Set(PriceSet { price, source: name("test"), at: started_at });
+    CallCommand::Report { facts, prices: PriceBook::default().evolve(&set) }
 }
 
 /// The workers of a server without HTTP, and one budget.

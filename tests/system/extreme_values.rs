@@ -456,7 +456,7 @@ async fn no_argument_value_causes_an_internal_error() {
     for wanted in [
         "Query.memories(filter.search)",
         "Query.streamEvents(category)",
-        "Mutation.setPrices(input.prices.tiers.rates.input)",
+        "Mutation.setPrices(input.prices.components.rate)",
         "Subscription.events(filter.types)",
         "Agent.tasks(after)",
     ] {

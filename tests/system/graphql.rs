@@ -81,8 +81,9 @@ async fn an_agent_goes_through_its_lifecycle() {
 async fn a_task_completes_and_its_calls_are_priced() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let rates = json!({ "input": "3", "output": 4 });
-    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z", "rates": rates });
+    let components = json!([{ "meter": "INPUT", "rate": "3" }, { "meter": "OUTPUT", "rate": 4 }]);
+    let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
+                        "components": components });
     let priced =
         command(&server, "setPrices", json!({ "prices": [price] }), "outcome error { message } bookVersion").await;
     assert_eq!(priced["outcome"], "DONE", "{priced}");
@@ -183,7 +184,7 @@ async fn a_budget_counts_spending_and_raises_alerts() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
-                        "rates": { "input": "1", "output": "1" } });
+                        "components": [{ "meter": "INPUT", "rate": "1" }, { "meter": "OUTPUT", "rate": "1" }] });
     command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
     let terms = json!({ "name": "all of it", "scope": { "tenant": true }, "limit": "10", "timeZone": "Europe/Berlin" });
     let select = "outcome error { code message } budget { id limit thresholds timeZone scope { kind } }";
@@ -389,7 +390,7 @@ async fn a_charge_records_the_committed_price_book_version() {
     let server = database.serve(&[]).await;
     for rate in ["1", "2"] {
         let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
-                            "rates": { "input": rate, "output": rate } });
+                            "components": [{ "meter": "INPUT", "rate": rate }, { "meter": "OUTPUT", "rate": rate }] });
         command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
         let report = json!({ "callKey": rate, "provider": "acme", "model": "m", "usage": { "input": 1_000_000 } });
         command(&server, "reportCall", report, "outcome").await;

@@ -32,6 +32,7 @@ mod model;
 mod normalization;
 mod operators;
 mod partitions;
+mod prices;
 mod private_cluster;
 mod projections;
 mod readiness;

@@ -12,7 +12,7 @@ async fn report(server: &Server, model: &str, started_at: &str) -> Value {
 
 async fn setup(server: &Server) {
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2010-01-01T00:00:00Z",
-                        "rates": { "input": "3", "output": "4" } });
+                        "components": [{ "meter": "INPUT", "rate": "3" }, { "meter": "OUTPUT", "rate": "4" }] });
     let set = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
     server.graphql(set, json!({ "input": { "prices": [price] } })).await;
     let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": "100" });

@@ -31,7 +31,7 @@ fn calls() -> [Value; 6] {
 async fn report_calls(server: &Server) -> Value {
     let prices = ["m1", "m2"].map(|model| {
         json!({ "provider": "acme", "model": model, "effectiveFrom": "2010-01-01T00:00:00Z",
-                "rates": { "input": "3000000", "output": "0" } })
+                "components": [{ "meter": "INPUT", "rate": "3000000" }, { "meter": "OUTPUT", "rate": "0" }] })
     });
     let set = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
     server.graphql(set, json!({ "input": { "prices": prices } })).await;

@@ -193,7 +193,7 @@ async fn usage_totals_add_up_and_each_alert_is_delivered_once() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2023-01-01T00:00:00Z",
-                        "rates": { "input": "1", "output": "1" } });
+                        "components": [{ "meter": "INPUT", "rate": "1" }, { "meter": "OUTPUT", "rate": "1" }] });
     command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
     let terms = json!({ "name": "all", "scope": { "tenant": true }, "limit": "2" });
     command(&server, "defineBudget", json!({ "terms": terms }), "outcome").await;

@@ -23,7 +23,8 @@ fn dollars(units: u128) -> String {
 
 async fn set_price(server: &Server) {
     let price = json!({ "provider": "acme", "model": "m", "effectiveFrom": "2020-01-01T00:00:00Z",
-                       "rates": { "input": RATE, "output": "0", "cacheRead": "0", "cacheWrite5Min": "0" } });
+                       "components": [{ "meter": "INPUT", "rate": RATE }, { "meter": "OUTPUT", "rate": "0" },
+                                      { "meter": "CACHE_READ", "rate": "0" }, { "meter": "CACHE_WRITE_5_MIN", "rate": "0" }] });
     let mutation = "mutation ($input: SetPricesInput!) { setPrices(input: $input) { outcome } }";
     server.graphql(mutation, json!({ "input": { "prices": [price] } })).await;
 }

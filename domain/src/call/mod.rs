@@ -1,15 +1,15 @@
 //! Calls: one LLM or tool call, charged once, regardless of how many sources report it and how often.
 //!
 //! Agents report one call in several records: one log line per content block, one span per layer, retries of an
-//! exporter. The state is the join of all records, which does not depend on their order or repetition. The price is that
-//! of the first record for which one was known. An amendment carries the facts before and after it, so that a reader of
-//! the log can subtract the one and add the other without keeping state per call.
+//! exporter. The state is the join of all records, which does not depend on their order or repetition. The price is
+//! that of the version of the price book that first had one. An amendment carries the facts before and after it, so
+//! that a reader of the log can subtract the one and add the other without keeping state per call.
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
 use crate::ids::{AgentId, TaskId};
 use crate::money::{Money, MoneyError};
-use crate::price_book::{Charge, Quote};
+use crate::price_book::{Charge, ChargeError, PriceBook, PricingContext};
 use crate::text::{Body, Name};
 use crate::timestamp::{ACCEPTED_YEARS, without_leap_second};
 use crate::usage::{Usage, UsageError};
@@ -104,8 +104,31 @@ impl CallFacts {
         }
     }
 
-    /// Joins two records of one call: the larger counts, the earlier start, and for each other field the first value that
-    /// is present.
+    /// What the charge depends on; none without a model.
+    #[must_use]
+    pub fn pricing(&self) -> Option<PricingContext<'_>> {
+        Some(PricingContext {
+            provider: self.provider.as_ref(),
+            model: self.model.as_ref()?,
+            usage: &self.usage,
+            started_at: self.started_at,
+            service_tier: None,
+            speed: None,
+            region: None,
+        })
+    }
+
+    /// The charge by a version of a price book; none if the call has no price.
+    fn charge(&self, prices: &PriceBook, version: u64) -> Result<Option<Charge>, CallError> {
+        match self.pricing().map(|pricing| prices.charge(&pricing, Some(version))).transpose() {
+            Ok(charge) => Ok(charge),
+            Err(ChargeError::Unpriced(_)) => Ok(None),
+            Err(ChargeError::Money(error)) => Err(error.into()),
+        }
+    }
+
+    /// Joins two records of one call: the larger counts, the earlier start, and for each other field the first value
+    /// that is present.
     fn join(&self, other: &Self) -> Self {
         Self {
             kind: self.kind,
@@ -131,8 +154,8 @@ pub enum CallCommand {
     Report {
         /// The facts of the record.
         facts: CallFacts,
-        /// The price of the model when the call started; none if no price is known.
-        quote: Option<Quote>,
+        /// The price book.
+        prices: PriceBook,
     },
 }
 
@@ -218,6 +241,16 @@ pub enum CallError {
     /// The charge is out of range.
     #[error(transparent)]
     Money(#[from] MoneyError),
+    /// The price book of the command is older than the one that the call was charged by.
+    #[error(
+        "the call was charged by version {charged_by} of the price book, the command has version {given}: load it again"
+    )]
+    PriceBookOutdated {
+        /// The version that the call was charged by.
+        charged_by: u64,
+        /// The version in the command.
+        given: u64,
+    },
 }
 
 /// The state of a call.
@@ -234,11 +267,11 @@ impl Aggregate for Call {
     type Error = CallError;
 
     fn decide(&self, command: CallCommand) -> Result<Vec<CallEvent>, CallError> {
-        let CallCommand::Report { facts, quote } = command;
+        let CallCommand::Report { facts, prices } = command;
         let facts = CallFacts { started_at: without_leap_second(facts.started_at), ..facts };
         facts.check()?;
         let Some(before) = &self.charged else {
-            let charge = quote.map(|quote| quote.charge(&facts.usage)).transpose()?;
+            let charge = facts.charge(&prices, prices.version())?;
             return Ok(vec![CallEvent::Recorded(ChargedCall { facts, charge })]);
         };
         if before.facts.kind != facts.kind {
@@ -246,9 +279,13 @@ impl Aggregate for Call {
         }
         let facts = before.facts.join(&facts);
         facts.check()?;
-        // The first price that was applied is kept: a later change of the price book never changes a charge.
-        let quote = before.charge.as_ref().map(|charge| charge.quote.clone()).or(quote);
-        let charge = quote.map(|quote| quote.charge(&facts.usage)).transpose()?;
+        // The version of the price book that first had a price is kept: a later change never changes a charge.
+        let (given, charged_by) = (prices.version(), before.charge.as_ref().map(|charge| charge.book_version));
+        let version = charged_by.unwrap_or(given);
+        if version > given {
+            return Err(CallError::PriceBookOutdated { charged_by: version, given });
+        }
+        let charge = facts.charge(&prices, version)?;
         let after = ChargedCall { facts, charge };
         if after == *before {
             return Ok(Vec::new());

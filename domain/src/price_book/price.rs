@@ -1,19 +1,24 @@
-//! Prices: rates by meter, tiers by prompt size, and the charge for a usage.
+//! Prices: rates by meter, with the conditions under which they apply.
 
 use crate::meter::Meter;
-use crate::money::{Currency, Money, MoneyError};
+use crate::money::{Currency, Money};
+use crate::price_book::conditions::{ConditionError, Conditions};
 use crate::text::Name;
-use crate::usage::Usage;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use thiserror::Error;
 
-/// US dollars per million units of a meter, such as tokens; never negative, and a decimal string in JSON.
+/// The maximum number of components of a price.
+pub const MAX_COMPONENTS: usize = 64;
+
+/// The number of units that most rates are for: a million.
+pub const MILLION: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999);
+
+/// US dollars for a number of units; never negative, and a decimal string in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Money", into = "Money")]
 #[schemars(extend("pattern" = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"))]
@@ -28,14 +33,16 @@ pub enum RateError {
 }
 
 impl Rate {
-    /// The rate in US dollars per million units.
+    /// The rate in US dollars.
     #[must_use]
     pub fn as_money(self) -> Money {
         self.0
     }
 
-    fn charge(self, units: u64) -> Result<Money, MoneyError> {
-        Money::per_million(self.0.as_decimal(), units)
+    /// Whether it is zero: what it bills is free.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.0.as_decimal().is_zero()
     }
 }
 
@@ -59,179 +66,189 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Rates by meter, in US dollars per million units. In JSON it is an object such as `{"input":"3","output":"15"}`.
+/// A rate from a decimal number of US dollars, for readers of price tables.
 ///
-/// A meter without a rate of its own is billed at the rate of another one ([`Meter::billed_as`]): cached tokens as input,
-/// reasoning tokens as output. Input and output always have a rate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<Meter, Rate>", into = "BTreeMap<Meter, Rate>")]
-pub struct Rates(BTreeMap<Meter, Rate>);
-
-/// Why rates are not complete.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RatesError {
-    /// A meter that needs a rate has none.
-    #[error("there is no rate for {0}")]
-    Missing(Meter),
+/// # Errors
+/// [`RateError::Negative`] if the number is below zero.
+pub fn rate(dollars: Decimal) -> Result<Rate, RateError> {
+    Rate::try_from(Money::from_decimal(dollars))
 }
 
-/// The meters that need a rate.
-const PRICED: [Meter; 2] = [Meter::Input, Meter::Output];
-
-impl Rates {
-    /// Rates of input and output, which apply to all meters that are billed as these.
-    #[must_use]
-    pub fn new(input: Rate, output: Rate) -> Self {
-        Self(BTreeMap::from([(Meter::Input, input), (Meter::Output, output)]))
-    }
-
-    /// The rates with another rate of a meter.
-    #[must_use]
-    pub fn with(mut self, meter: Meter, rate: Rate) -> Self {
-        self.0.insert(meter, rate);
-        self
-    }
-
-    /// The rates without the own rate of a meter; those of input and output stay.
-    #[must_use]
-    pub fn without(mut self, meter: Meter) -> Self {
-        if !PRICED.contains(&meter) {
-            self.0.remove(&meter);
-        }
-        self
-    }
-
-    /// The rate of its own that a meter has.
-    #[must_use]
-    pub fn own(&self, meter: Meter) -> Option<Rate> {
-        self.0.get(&meter).copied()
-    }
-
-    /// The rate at which a meter is billed; none if it is not charged.
-    #[must_use]
-    pub fn rate(&self, meter: Meter) -> Option<Rate> {
-        std::iter::successors(Some(meter), |meter| meter.billed_as()).find_map(|meter| self.own(meter))
-    }
-
-    /// The cost of a usage at these rates. Each unit is billed once: a part at its rate, and the rest of the whole at the
-    /// rate of the whole.
-    ///
-    /// # Errors
-    /// [`MoneyError::OutOfRange`] if the cost has too many digits.
-    pub fn cost(&self, usage: &Usage) -> Result<Money, MoneyError> {
-        usage.iter().try_fold(Money::ZERO, |sum, (meter, _)| match self.rate(meter) {
-            Some(rate) => sum.checked_add(rate.charge(usage.without_parts(meter))?),
-            None => Ok(sum),
-        })
-    }
-}
-
-impl TryFrom<BTreeMap<Meter, Rate>> for Rates {
-    type Error = RatesError;
-
-    fn try_from(rates: BTreeMap<Meter, Rate>) -> Result<Self, RatesError> {
-        match PRICED.into_iter().find(|meter| !rates.contains_key(meter)) {
-            Some(missing) => Err(RatesError::Missing(missing)),
-            None => Ok(Self(rates)),
-        }
-    }
-}
-
-impl From<Rates> for BTreeMap<Meter, Rate> {
-    fn from(rates: Rates) -> Self {
-        rates.0
-    }
-}
-
-impl JsonSchema for Rates {
-    fn schema_name() -> Cow<'static, str> {
-        "Rates".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Meter::schema_of_map::<Rate>(generator, &PRICED)
-    }
-}
-
-/// Rates that replace the standard rates for the whole call if its prompt is larger than a limit.
+/// A component of a price: the rate of one meter under some conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tier {
-    /// The tier applies if the prompt has more tokens than this, cached tokens included.
-    pub above_prompt_tokens: u64,
-    /// The rates of the tier.
-    pub rates: Rates,
+pub struct PriceComponent {
+    /// The meter whose units are billed.
+    pub meter: Meter,
+    /// US dollars for `per` units.
+    pub rate: Rate,
+    /// The number of units that the rate is for; a million if absent.
+    #[serde(default = "million", skip_serializing_if = "is_million")]
+    pub per: NonZeroU64,
+    /// The conditions under which it applies; always if absent.
+    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
+    pub when: Conditions,
+}
+
+pub(crate) fn million() -> NonZeroU64 {
+    MILLION
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_million(per: &NonZeroU64) -> bool {
+    *per == MILLION
+}
+
+impl PriceComponent {
+    /// A component without conditions, for a million units.
+    #[must_use]
+    pub fn per_million(meter: Meter, rate: Rate) -> Self {
+        Self { meter, rate, per: MILLION, when: Conditions::default() }
+    }
 }
 
 /// The price of one model of one provider from a date on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
-    /// The provider of the model, such as `openai`.
+    /// The provider that sells the model, such as `openai`.
     pub provider: Name,
     /// The model, under the name that the provider uses.
     pub model: Name,
+    /// Whether the provider is the maker of the model, so that this is its list price. A call that names no provider is
+    /// priced at the list price.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list_price: bool,
     /// When the price takes effect.
     pub effective_from: DateTime<Utc>,
+    /// When the price ends, unless a later one takes effect before; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_to: Option<DateTime<Utc>>,
     /// The currency of the rates.
     #[serde(default)]
     pub currency: Currency,
-    /// The standard rates, which apply if no tier does.
-    pub rates: Rates,
-    /// Tiers for large prompts, in any order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tiers: Vec<Tier>,
+    /// The components, in any order.
+    #[schemars(length(min = 1, max = 64))]
+    pub components: Vec<PriceComponent>,
+}
+
+/// Why a price is not valid.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PriceError {
+    /// The price has no components.
+    #[error("it has no components")]
+    NoComponents,
+    /// The price has more than [`MAX_COMPONENTS`].
+    #[error("it has {found} components; the limit is {MAX_COMPONENTS}")]
+    TooManyComponents {
+        /// The number of components.
+        found: usize,
+    },
+    /// The price ends before it takes effect.
+    #[error("it ends at {to}, which is not after it takes effect at {from}")]
+    EndsBeforeItBegins {
+        /// When it takes effect.
+        from: DateTime<Utc>,
+        /// When it ends.
+        to: DateTime<Utc>,
+    },
+    /// Two components of a meter have the same conditions.
+    #[error("two components of {meter} have the same conditions ({})", named(.when))]
+    Duplicate {
+        /// The meter of both.
+        meter: Meter,
+        /// The conditions of both.
+        when: Box<Conditions>,
+    },
+    /// A meter has graduated and other sizes, so that a unit would be in both.
+    #[error("{meter} has graduated sizes and others under the same conditions ({}): they overlap", named(.when))]
+    OverlappingSizes {
+        /// The meter of the components.
+        meter: Meter,
+        /// The conditions other than the size.
+        when: Box<Conditions>,
+    },
+    /// The units below the lowest graduated size have no rate.
+    #[error("{meter} has graduated sizes but no component from 0 on under the same conditions ({})", named(.when))]
+    NoFirstBand {
+        /// The meter of the components.
+        meter: Meter,
+        /// The conditions other than the size.
+        when: Box<Conditions>,
+    },
+    /// The number of units of a rate is 2^53 or above.
+    #[error("a rate of {meter} is for {per} units; the limit is 2^53 - 1")]
+    PerTooLarge {
+        /// The meter of the component.
+        meter: Meter,
+        /// The number of units.
+        per: NonZeroU64,
+    },
+    /// A condition of a component is not valid.
+    #[error("the conditions of {meter} are not valid")]
+    Condition {
+        /// The meter of the component.
+        meter: Meter,
+        /// Why it is not valid.
+        #[source]
+        source: ConditionError,
+    },
+}
+
+fn named(when: &Conditions) -> String {
+    if when.is_empty() { "none".to_owned() } else { when.to_string() }
 }
 
 impl Price {
-    /// The name and rates of the tier that applies to a usage.
-    fn rates_for(&self, usage: &Usage) -> (String, &Rates) {
-        let prompt = usage.prompt();
-        self.tiers
-            .iter()
-            .filter(|tier| prompt > tier.above_prompt_tokens)
-            .max_by_key(|tier| tier.above_prompt_tokens)
-            .map_or_else(
-                || ("standard".to_owned(), &self.rates),
-                |tier| (format!("above_{}", tier.above_prompt_tokens), &tier.rates),
-            )
-    }
-}
-
-/// A price, with the version of the price book that set it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Quote {
-    /// The price of the model.
-    pub price: Price,
-    /// The version of the price book that set the price.
-    pub book_version: u64,
-}
-
-/// The charge for a call, with everything that a receipt needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Charge {
-    /// The charged amount in US dollars.
-    pub amount: Money,
-    /// The tier of the price that applied: `standard`, or `above_N` for prompts of more than N tokens.
-    pub tier: String,
-    /// The price that was applied, with the version of the price book that set it.
-    #[serde(flatten)]
-    pub quote: Quote,
-}
-
-impl Quote {
-    /// The charge for a usage at this price.
+    /// Checks the price on its own, independent of the price book.
     ///
     /// # Errors
-    /// [`MoneyError::OutOfRange`] if the charge has too many digits.
-    pub fn charge(&self, usage: &Usage) -> Result<Charge, MoneyError> {
-        let (tier, rates) = self.price.rates_for(usage);
-        Ok(Charge { amount: rates.cost(usage)?, tier, quote: self.clone() })
+    /// The [`PriceError`] that every price book would reject the price with.
+    pub fn check(&self) -> Result<(), PriceError> {
+        if self.components.is_empty() {
+            return Err(PriceError::NoComponents);
+        }
+        if self.components.len() > MAX_COMPONENTS {
+            return Err(PriceError::TooManyComponents { found: self.components.len() });
+        }
+        match self.effective_to {
+            Some(to) if to <= self.effective_from => {
+                return Err(PriceError::EndsBeforeItBegins { from: self.effective_from, to });
+            }
+            _ => {}
+        }
+        for (index, component) in self.components.iter().enumerate() {
+            self.check_component(component, &self.components[..index])?;
+        }
+        Ok(())
     }
-}
 
-/// A rate from a decimal number of US dollars per million units, for readers of price tables.
-///
-/// # Errors
-/// [`RateError::Negative`] if the number is below zero.
-pub fn rate(dollars_per_million: Decimal) -> Result<Rate, RateError> {
-    Rate::try_from(Money::from_decimal(dollars_per_million))
+    fn check_component(&self, component: &PriceComponent, earlier: &[PriceComponent]) -> Result<(), PriceError> {
+        let PriceComponent { meter, per, when, .. } = component;
+        let meter = *meter;
+        when.check().map_err(|source| PriceError::Condition { meter, source })?;
+        if per.get() >= 1 << 53 {
+            return Err(PriceError::PerTooLarge { meter, per: *per });
+        }
+        if earlier.iter().any(|other| other.meter == meter && other.when == *when) {
+            return Err(PriceError::Duplicate { meter, when: Box::new(when.clone()) });
+        }
+        if when.is_graduated() {
+            let when = when.without_context();
+            let mut others = self.components.iter().filter(|other| other.meter == meter);
+            let sizes = others.clone().filter(|other| other.when.context.is_some() && !other.when.is_graduated());
+            if sizes.into_iter().any(|other| other.when.without_context() == when) {
+                return Err(PriceError::OverlappingSizes { meter, when: Box::new(when) });
+            }
+            if !others.any(|other| other.when == when) {
+                return Err(PriceError::NoFirstBand { meter, when: Box::new(when) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The same price with its components in the one order in which prices are compared and stored.
+    #[must_use]
+    pub(crate) fn sorted(mut self) -> Self {
+        self.components.sort_by(|one, other| (one.meter, &one.when).cmp(&(other.meter, &other.when)));
+        self
+    }
 }

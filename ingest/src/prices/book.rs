@@ -35,8 +35,8 @@ pub enum SetPricesError {
     Book(#[from] Error<PriceBookError>),
 }
 
-/// Loads the price book of the principal's tenant, and sets the shipped prices if the book is empty. Later releases do not change the
-/// prices of a book that is not.
+/// Loads the price book of the principal's tenant, and sets the shipped prices if the book is empty. Later releases do
+/// not change the prices of a book that is not.
 ///
 /// # Errors
 /// [`SetPricesError::Book`] if the book cannot be loaded or changed.

@@ -3,8 +3,9 @@
 //! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book
 //! has an effective date for every price.
 
+use super::makers::is_maker;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use domain::price_book::{Price, Rate, Rates, Tier};
+use domain::price_book::{Conditions, ContextSize, Price, PriceComponent, Rate};
 use domain::{Currency, Meter, Name};
 use serde::Deserialize;
 use thiserror::Error;
@@ -40,18 +41,26 @@ struct Row {
     output: Rate,
     cache_read: Option<Rate>,
     cache_write: Option<Rate>,
+    cache_write_1hour: Option<Rate>,
     reasoning: Option<Rate>,
 }
 
 impl Row {
-    fn rates(&self) -> Rates {
-        let Self { input, output, cache_read, cache_write, reasoning, .. } = *self;
-        let optional =
-            [(Meter::CacheRead, cache_read), (Meter::CacheWrite5Min, cache_write), (Meter::Reasoning, reasoning)];
-        optional.into_iter().fold(Rates::new(input, output), |rates, (meter, rate)| match rate {
-            Some(rate) => rates.with(meter, rate),
-            None => rates,
-        })
+    fn components(&self) -> Vec<PriceComponent> {
+        let context = self.above_prompt_tokens.map(|above| ContextSize { above, graduated: false });
+        let when = Conditions { context, ..Conditions::default() };
+        let component = |(meter, rate): (Meter, Option<Rate>)| {
+            Some(PriceComponent { when: when.clone(), ..PriceComponent::per_million(meter, rate?) })
+        };
+        let rates = [
+            (Meter::Input, Some(self.input)),
+            (Meter::Output, Some(self.output)),
+            (Meter::CacheRead, self.cache_read),
+            (Meter::CacheWrite5Min, self.cache_write),
+            (Meter::CacheWrite1Hour, self.cache_write_1hour),
+            (Meter::Reasoning, self.reasoning),
+        ];
+        rates.into_iter().filter_map(component).collect()
     }
 
     fn effective_from(&self) -> DateTime<Utc> {
@@ -59,7 +68,7 @@ impl Row {
     }
 }
 
-/// The prices that Apex ships, with their effective dates and their tiers.
+/// The prices that Apex ships, with their effective dates and their rates for large prompts.
 ///
 /// # Errors
 /// [`BuiltinError`] if the shipped file is invalid, which a test rules out.
@@ -72,10 +81,20 @@ fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
     let mut prices: Vec<Price> = Vec::new();
     for row in reader.deserialize() {
         let row: Row = row?;
-        let (rates, effective_from) = (row.rates(), row.effective_from());
+        let (components, effective_from) = (row.components(), row.effective_from());
         let Some(above_prompt_tokens) = row.above_prompt_tokens else {
-            let (provider, model) = (row.provider, row.model);
-            prices.push(Price { provider, model, effective_from, currency: Currency::Usd, rates, tiers: Vec::new() });
+            let list_price = is_maker(row.provider.as_str());
+            let Row { provider, model, .. } = row;
+            let currency = Currency::Usd;
+            prices.push(Price {
+                provider,
+                model,
+                list_price,
+                effective_from,
+                effective_to: None,
+                currency,
+                components,
+            });
             continue;
         };
         let is_base = |price: &&mut Price| {
@@ -85,7 +104,7 @@ fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
             let Row { model, effective_from, .. } = row;
             return Err(BuiltinError::TierWithoutPrice { model, effective_from, above_prompt_tokens });
         };
-        price.tiers.push(Tier { above_prompt_tokens, rates });
+        price.components.extend(components);
     }
     Ok(prices)
 }
@@ -94,12 +113,17 @@ fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
 mod tests {
     use super::*;
     use crate::prices::testing::{at, book, display};
-    use domain::price_book::PriceBook;
-    use domain::{Money, Quantity, Usage};
+    use domain::price_book::{PriceBook, PricingContext};
+    use domain::{Quantity, Usage};
+    use std::collections::BTreeMap;
     use std::collections::BTreeSet;
 
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
     fn on(book: &PriceBook, provider: &str, model: &str, date: &str) -> Option<String> {
-        book.quote(Some(provider), model, at(date)).map(|quote| display(&quote.price.rates))
+        book.quote(Some(&name(provider)), &name(model), at(date), None).ok().map(|quote| display(&quote.price))
     }
 
     #[test]
@@ -108,19 +132,23 @@ mod tests {
         let keys: BTreeSet<_> = prices.iter().map(|p| (&p.provider, &p.model, p.effective_from)).collect();
         assert_eq!(keys.len(), prices.len(), "a price is listed twice");
         assert!(prices.len() > 150);
-        assert_eq!(book(prices.clone()).quotes().count(), prices.len());
+        assert_eq!(book(prices.clone()).quotes(None).count(), prices.len());
     }
 
     #[test]
     fn an_invalid_book_is_an_error() {
-        let head = "provider,model,effective_from,above_prompt_tokens,input,output,cache_read,cache_write,reasoning";
+        let head = "provider,model,effective_from,above_prompt_tokens,input,output,cache_read,\
+                    cache_write,cache_write_1hour,reasoning";
         let read = |rows: &str| read_book(&format!("{head}\n{rows}"));
-        assert_eq!(read("# a comment\nx,m,2026-01-01,,1,2,,,\nx,m,2026-01-01,100,2,4,,,").unwrap()[0].tiers.len(), 1);
-        for rows in ["x,m,2026-01-01,100,2,4,,,", "x,m,2026-01-01,,1,2,,,\nx,m,2026-01-02,100,2,4,,,"] {
+        assert_eq!(
+            read("# a comment\nx,m,2026-01-01,,1,2,,,,\nx,m,2026-01-01,100,2,4,,,,").unwrap()[0].components.len(),
+            4
+        );
+        for rows in ["x,m,2026-01-01,100,2,4,,,,", "x,m,2026-01-01,,1,2,,,,\nx,m,2026-01-02,100,2,4,,,,"] {
             assert!(matches!(read(rows), Err(BuiltinError::TierWithoutPrice { .. })), "{rows}");
         }
         for rows in
-            ["x,m,2026-01-01,,1e3,2,,,", "x,m,2026-01-01,,-1,2,,,", "x,m,today,,1,2,,,", "x,,2026-01-01,,1,2,,,"]
+            ["x,m,2026-01-01,,1e3,2,,,,", "x,m,2026-01-01,,-1,2,,,,", "x,m,today,,1,2,,,,", "x,,2026-01-01,,1,2,,,,"]
         {
             assert!(matches!(read(rows), Err(BuiltinError::Csv(_))), "{rows}");
         }
@@ -135,20 +163,29 @@ mod tests {
     }
 
     /// A rate at the wrong power of ten is the most likely mistake: input costs less than output, and more than cache
-    /// reads.
+    /// reads, and what is kept for longer costs more.
     #[test]
     fn the_shipped_rates_are_in_proportion() {
         for price in builtin().unwrap() {
-            let tiers = price.tiers.iter().map(|tier| &tier.rates);
-            for rates in std::iter::once(&price.rates).chain(tiers) {
-                let is_embedding = price.model.as_str().contains("embedding");
-                let input = rates.own(Meter::Input);
-                assert!(is_embedding || input <= rates.own(Meter::Output), "{}", price.model);
-                assert!(rates.own(Meter::CacheRead).is_none_or(|read| Some(read) < input), "{}", price.model);
-                assert!(rates.own(Meter::CacheWrite5Min).is_none_or(|write| Some(write) > input), "{}", price.model);
+            let mut by_size: BTreeMap<u64, BTreeMap<Meter, Rate>> = BTreeMap::new();
+            for component in &price.components {
+                let above = component.when.context.map_or(0, |context| context.above);
+                by_size.entry(above).or_default().insert(component.meter, component.rate);
             }
-            let input = |rates: &Rates| rates.own(Meter::Input);
-            assert!(price.tiers.iter().all(|tier| input(&tier.rates) > input(&price.rates)), "{}", price.model);
+            for rates in by_size.values() {
+                let is = |meter: Meter, holds: &dyn Fn(Rate) -> bool| {
+                    assert!(rates.get(&meter).is_none_or(|rate| holds(*rate)), "{meter} of {}", price.model);
+                };
+                let input = rates[&Meter::Input];
+                let is_embedding = price.model.as_str().contains("embedding");
+                is(Meter::Output, &|output| is_embedding || input <= output);
+                is(Meter::CacheRead, &|read| read < input);
+                is(Meter::CacheWrite5Min, &|write| write > input);
+                is(Meter::CacheWrite1Hour, &|write| write > rates[&Meter::CacheWrite5Min]);
+            }
+            let inputs: Vec<_> = by_size.values().map(|rates| rates[&Meter::Input]).collect();
+            assert!(inputs.is_sorted_by(|small, large| small < large), "{}", price.model);
+            assert!(by_size.values().all(|rates| rates.keys().eq(by_size[&0].keys())), "{}", price.model);
         }
     }
 
@@ -157,23 +194,34 @@ mod tests {
         let book = book(builtin().unwrap());
         for (provider, model, date, rates) in [
             ("openai", "gpt-3.5-turbo-16k-0613", "2023-06-12", None),
-            ("openai", "gpt-3.5-turbo-16k-0613", "2023-09-24", Some("3 4 - -")),
-            ("openai", "gpt-4o", "2024-10-01", Some("5 15 - -")),
-            ("openai", "gpt-4o", "2024-10-02", Some("2.5 10 1.25 -")),
-            ("openai", "gpt-4.1-mini-2025-04-14", "2026-04-30", Some("0.4 1.6 0.1 -")),
-            ("openai", "gpt-4-0125-preview", "2024-03-01", Some("10 30 - -")),
-            ("openai", "o3", "2025-06-09", Some("10 40 2.5 -")),
-            ("openai", "o3", "2025-06-10", Some("2 8 0.5 -")),
-            ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75")),
+            ("openai", "gpt-3.5-turbo-16k-0613", "2023-09-24", Some("3 4 - - -")),
+            ("openai", "gpt-4o", "2024-10-01", Some("5 15 - - -")),
+            ("openai", "gpt-4o", "2024-10-02", Some("2.5 10 1.25 - -")),
+            ("openai", "gpt-4.1-mini-2025-04-14", "2026-04-30", Some("0.4 1.6 0.1 - -")),
+            ("openai", "gpt-4-0125-preview", "2024-03-01", Some("10 30 - - -")),
+            ("openai", "o3", "2025-06-09", Some("10 40 2.5 - -")),
+            ("openai", "o3", "2025-06-10", Some("2 8 0.5 - -")),
+            ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75 6")),
             ("azure", "gpt-4o", "2025-01-01", None),
             ("openai", "gpt-2", "2025-01-01", None),
         ] {
             assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");
         }
-        let quote = book.quote(Some("anthropic"), "claude-sonnet-4-20250514", at("2025-09-07")).unwrap();
-        let tokens = |count| Quantity::new(count).unwrap();
-        let usage = Usage::from_iter([(Meter::Input, tokens(200_001)), (Meter::Output, tokens(2))]);
-        let charge = quote.charge(&usage).unwrap();
-        assert_eq!((charge.tier.as_str(), charge.amount), ("above_200000", Money::parse("1.200051").unwrap()));
+        let usage: Usage = [(Meter::Input, 200_001), (Meter::Output, 2), (Meter::CacheWrite1Hour, 1_000)]
+            .into_iter()
+            .map(|(meter, number)| (meter, Quantity::new(number).unwrap()))
+            .collect();
+        let call = PricingContext {
+            provider: None,
+            model: &name("claude-sonnet-4-20250514"),
+            usage: &usage,
+            started_at: at("2025-09-07"),
+            service_tier: None,
+            speed: None,
+            region: None,
+        };
+        let charge = book.charge(&call, None).unwrap();
+        let charged = (charge.conditions(), charge.amount.to_string());
+        assert_eq!(charged, ("context > 200000".to_owned(), "1.212051".to_owned()));
     }
 }

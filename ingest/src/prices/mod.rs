@@ -3,6 +3,7 @@
 mod book;
 mod builtin;
 mod litellm;
+mod makers;
 #[cfg(test)]
 mod testing;
 

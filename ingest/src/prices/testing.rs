@@ -1,7 +1,7 @@
 //! Helpers of the tests of prices.
 
 use chrono::{DateTime, Utc};
-use domain::price_book::{Price, PriceBook, PriceBookCommand, Rates};
+use domain::price_book::{Price, PriceBook, PriceBookCommand};
 use domain::{Aggregate, Meter, Name};
 
 /// The start of a day.
@@ -16,8 +16,14 @@ pub(crate) fn book(prices: Vec<Price>) -> PriceBook {
     events.iter().fold(PriceBook::default(), |book, event| book.evolve(event))
 }
 
-/// Input, output, cache read and cache write; `-` for a rate that is not set.
-pub(crate) fn display(rates: &Rates) -> String {
-    let meters = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min];
-    meters.map(|meter| rates.own(meter).map_or("-".to_owned(), |rate| rate.to_string())).join(" ")
+/// The rates of input, output, cache reads, and cache writes for five minutes and one hour that have no conditions; `-`
+/// for one that is not set.
+pub(crate) fn display(price: &Price) -> String {
+    let rate = |meter| {
+        let found = price.components.iter().find(|component| component.meter == meter && component.when.is_empty());
+        found.map_or("-".to_owned(), |component| component.rate.to_string())
+    };
+    let meters =
+        [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min, Meter::CacheWrite1Hour].map(rate);
+    meters.join(" ")
 }

@@ -51,9 +51,9 @@ pub struct CallRow {
     pub cost: Option<Decimal>,
     /// The effective date of the applied price.
     pub price_effective_from: Option<DateTime<Utc>>,
-    /// The tier of the applied price.
+    /// The conditions of the applied price, or `standard`.
     pub price_tier: Option<String>,
-    /// The version of the price book that the applied price is from.
+    /// The version of the price book by which the call was charged.
     #[schemars(range(min = 0))]
     pub price_book_version: Option<i64>,
     /// The cost in US dollars that the source reported, a decimal string. It is never charged.
@@ -98,9 +98,9 @@ impl CallRow {
             started_at: facts.started_at,
             latency_ms: facts.latency_ms.map(count),
             cost: charged.cost().map(Money::as_decimal),
-            price_effective_from: charge.map(|charge| charge.quote.price.effective_from),
-            price_tier: charge.map(|charge| charge.tier.clone()),
-            price_book_version: charge.map(|charge| count(charge.quote.book_version)),
+            price_effective_from: charge.map(|charge| charge.effective_from),
+            price_tier: charge.map(|charge| charge.conditions()),
+            price_book_version: charge.map(|charge| count(charge.book_version)),
             reported_cost: facts.reported_cost.map(Money::as_decimal),
             error: facts.error.as_ref().map(ToString::to_string),
             source: facts.source.to_string(),

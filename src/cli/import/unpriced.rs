@@ -17,7 +17,8 @@ pub(super) fn print(calls: &UnpricedCalls) {
     for (unpriced, calls) in models.iter().take(MAX_MODELS) {
         let model = unpriced.model.as_ref().map_or("no model", Name::as_str);
         let provider = unpriced.provider.as_ref().map_or("no provider", Name::as_str);
-        say!("  {model} ({provider}): {}", HumanCount(*calls));
+        let reason = unpriced.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        say!("  {model} ({provider}): {}{reason}", HumanCount(*calls));
     }
     if models.len() > MAX_MODELS {
         say!("  and {} more models", models.len() - MAX_MODELS);
@@ -28,6 +29,9 @@ pub(super) fn print(calls: &UnpricedCalls) {
          TABLE.json --effective-from DATE`, and import the files again."
     );
     if models.iter().any(|(unpriced, _)| unpriced.provider.is_none()) {
-        say!("A call without a provider is priced only if a single provider lists its model; set it with --provider.");
+        say!(
+            "A call without a provider is priced at the list price of the model's list_price, or if a single provider sells the \
+             model; set it with --provider."
+        );
     }
 }

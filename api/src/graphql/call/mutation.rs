@@ -39,6 +39,8 @@ command_error! {
         PartsExceedWhole,
         /// The cost cannot be represented exactly.
         ChargeOutOfRange,
+        /// The call was charged by a later version of the price book than the server has read. Send the command again.
+        PriceBookOutdated,
     }
 }
 
@@ -53,6 +55,7 @@ impl From<CallError> for CallCommandError {
             CallError::NegativeCost(_) => CallErrorCode::NegativeCost,
             CallError::Usage(UsageError::PartsExceedWhole { .. }) => CallErrorCode::PartsExceedWhole,
             CallError::Money(_) => CallErrorCode::ChargeOutOfRange,
+            CallError::PriceBookOutdated { .. } => CallErrorCode::PriceBookOutdated,
         };
         Self::new(code, error)
     }

@@ -1,14 +1,16 @@
 //! The object type, and how its rows are loaded.
 
 use crate::graphql::agent::Agent;
-use crate::graphql::connection;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
+use crate::graphql::price::Charge;
 use crate::graphql::scalars::{Decimal, Long, Position, Timestamp, Uid};
+use crate::graphql::services::{requester, services};
 use crate::graphql::stored::from_stored_name;
 use crate::graphql::task::Task;
 use crate::graphql::usage::Usage;
+use crate::graphql::{connection, errors};
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
 use domain::call::CallKind as DomainKind;
@@ -35,9 +37,9 @@ const KINDS: [DomainKind; 2] = [DomainKind::Llm, DomainKind::Tool];
 pub(crate) struct AppliedPrice {
     /// Time from which the price is effective.
     effective_from: Timestamp,
-    /// Tier of the price that applied: `standard`, or `above_` followed by a number of prompt tokens.
+    /// Conditions under which it applied, such as `context > 200000`; `standard` if there are none.
     tier: String,
-    /// Version of the price book that set the price.
+    /// Version of the price book by which the call was charged.
     book_version: Long,
 }
 
@@ -139,6 +141,14 @@ impl Call {
             Some(id) => entity::by_id(ctx, id.0).await,
             None => Ok(None),
         }
+    }
+
+    /// The charge for the call as it is now, with the lines of a receipt. Null if no price is known.
+    #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
+    async fn charge(&self, ctx: &Context<'_>) -> Result<Option<Charge>> {
+        let call = services(ctx)?.commands.load::<domain::call::Call>(&requester(ctx)?.principal, self.uuid.0).await;
+        let call = call.map_err(|error| errors::failed(&error))?;
+        Ok(call.state.charged.as_ref().and_then(|charged| charged.charge.as_ref()).map(Into::into))
     }
 
     /// The task that the call was made for, as it is now. Null if it is unknown or was never submitted.

@@ -6,4 +6,4 @@ mod types;
 
 pub(crate) use mutation::{PriceCommandError, PriceMutation};
 pub(crate) use query::PriceQuery;
-pub(crate) use types::Price;
+pub(crate) use types::{Charge, Price};

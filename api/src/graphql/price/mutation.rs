@@ -1,5 +1,6 @@
 //! Commands to the price book.
 
+use super::types::Meter;
 use crate::graphql::command_error::command_error;
 use crate::graphql::command_options::{CommandOptions, MaySend};
 use crate::graphql::input::{self, Invalid};
@@ -9,14 +10,15 @@ use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::price_book::{self, Price, PriceBook, PriceBookCommand, PriceBookError, Rate, RateError};
-use domain::{Meter, Money, for_each_meter};
-use std::collections::BTreeMap;
+use domain::price_book::{
+    self, Conditions, ContextSize, MAX_UTC_OFFSET_MINUTES, MILLION, Minute, Price, PriceBook, PriceBookCommand,
+    PriceBookError, Rate, RateError, TimeWindow,
+};
+use domain::{Money, Unit, error_with_causes};
+use std::num::NonZeroU64;
 
 /// The most prices in one command.
 const MAX_PRICES: usize = 10_000;
-/// The most tiers of one price.
-const MAX_TIERS: usize = 16;
 
 command_error! {
     /// Reason for which `setPrices` was rejected.
@@ -29,6 +31,9 @@ command_error! {
         Contradiction,
         /// A rate is negative.
         NegativeRate,
+        /// A price has no components or too many, components that contradict each other, or conditions that are not
+        /// valid.
+        InvalidPrice,
     }
 }
 
@@ -37,8 +42,9 @@ impl From<PriceBookError> for PriceCommandError {
         let code = match error {
             PriceBookError::Empty => PriceErrorCode::Empty,
             PriceBookError::ConflictingPrices { .. } => PriceErrorCode::Contradiction,
+            PriceBookError::InvalidPrice { .. } => PriceErrorCode::InvalidPrice,
         };
-        Self::new(code, error)
+        Self::new(code, error_with_causes(&error))
     }
 }
 
@@ -79,50 +85,77 @@ impl From<CommandResult<PriceCommandError>> for PricesPayload {
     }
 }
 
-macro_rules! rates_input {
-    ($($variant:ident, $name:ident, $column:ident, $description:tt, $definition:tt);+ $(;)?) => {
-        /// Rates by meter, in US dollars per million units, each 0 or more. A meter without a rate of its own is charged at
-        /// another rate: cache reads and writes at `input`, reasoning at `output`. `input` and `output` are required.
-        #[derive(Debug, InputObject)]
-        pub(crate) struct RatesInput {
-            $(#[doc = $description] $name: Option<Decimal>),+
-        }
-
-        impl RatesInput {
-            /// The rates that are given.
-            fn given(&self) -> impl Iterator<Item = (Meter, &Decimal)> {
-                [$((Meter::$variant, self.$name.as_ref())),+]
-                    .into_iter()
-                    .filter_map(|(meter, rate)| Some((meter, rate?)))
-            }
-        }
-    };
-}
-for_each_meter!(rates_input);
-
-/// Rates that apply to the whole call if its prompt is large.
+/// A size that must be exceeded.
 #[derive(Debug, InputObject)]
-pub(crate) struct PriceTierInput {
-    /// The tier applies if the prompt, cached tokens included, has more tokens than this.
-    above_prompt_tokens: Long,
-    /// Rates of the tier.
-    rates: RatesInput,
+pub(crate) struct ContextSizeInput {
+    /// The size, which itself does not exceed it.
+    above: Long,
+    /// Whether the component bills only the units of its meter above the size, up to the next higher size. If not, the
+    /// size is that of the prompt in tokens, cached tokens included, and the component bills the whole call.
+    #[graphql(default)]
+    graduated: bool,
 }
 
-/// A price: the rates of one model of one provider from a date on.
+/// A part of the day, on some days of the week.
+#[derive(Debug, InputObject)]
+pub(crate) struct TimeWindowInput {
+    /// First minute, from `00:00` to `23:59`.
+    from: String,
+    /// Minute after the last one. The window continues after midnight if it is not later than `from`.
+    to: String,
+    /// Offset of the time zone from UTC, in minutes: at most 840.
+    #[graphql(default)]
+    utc_offset_minutes: i32,
+    /// Days of the week, from 1 for Monday to 7 for Sunday. Default: every day.
+    weekdays: Option<Vec<i32>>,
+}
+
+/// Conditions under which a component of a price applies: all of them must be met.
+#[derive(Debug, InputObject)]
+pub(crate) struct PriceConditionsInput {
+    /// Size that must be exceeded. Default: any size.
+    context: Option<ContextSizeInput>,
+    /// Service tier of the call, such as `batch`: one line of at most 256 bytes. Default: any.
+    service_tier: Option<String>,
+    /// Speed of the call, such as `fast`: one line of at most 256 bytes. Default: any.
+    speed: Option<String>,
+    /// Region that the call was processed in, such as `eu`: one line of at most 256 bytes. Default: any.
+    region: Option<String>,
+    /// Time at which the call started. Default: any.
+    time: Option<TimeWindowInput>,
+}
+
+/// Component of a price: the rate of one meter under some conditions.
+#[derive(Debug, InputObject)]
+pub(crate) struct PriceComponentInput {
+    /// Meter whose units are billed.
+    meter: Meter,
+    /// Rate in US dollars for `per` units, 0 or more.
+    rate: Decimal,
+    /// Number of units that the rate is for, at least 1. Default: 1,000,000 for meters of tokens, 1 for others.
+    per: Option<Long>,
+    /// Conditions under which the component applies. Default: it always does.
+    when: Option<PriceConditionsInput>,
+}
+
+/// A price: what one model of one provider costs from a date on.
 #[derive(Debug, InputObject)]
 pub(crate) struct PriceInput {
-    /// Provider that offers the model, such as `openai`: one line of at most 256 bytes.
+    /// Provider that sells the model, such as `openai`: one line of at most 256 bytes.
     provider: String,
     /// Name that the provider gives the model: one line of at most 256 bytes.
     model: String,
-    /// Time from which the price is effective, until a later price for the same provider and model. Calls that were charged
-    /// already keep their cost.
+    /// Whether the provider is the maker of the model, which then holds for all of its prices for the model. Calls that
+    /// name no provider are charged at the price of the maker.
+    #[graphql(default)]
+    list_price: bool,
+    /// Time from which the price is effective, until `effectiveTo` or a later price for the same provider and model.
+    /// Calls that were charged already keep their cost.
     effective_from: Timestamp,
-    /// Rates that apply if no tier does.
-    rates: RatesInput,
-    /// Tiers for large prompts, at most 16. Default: none.
-    tiers: Option<Vec<PriceTierInput>>,
+    /// Time at which the price ends, after `effectiveFrom`. Default: never.
+    effective_to: Option<Timestamp>,
+    /// Components, at least 1 and at most 64. Those of a meter differ in their conditions.
+    components: Vec<PriceComponentInput>,
 }
 
 /// Input of `setPrices`.
@@ -136,11 +169,11 @@ pub(crate) struct SetPricesInput {
     prices: Vec<PriceInput>,
     /// Source of the prices: one line of at most 256 bytes. Default: `api`.
     source: Option<String>,
-    /// Version that the price book must have. The command is rejected with `WRONG_VERSION` if it has another one. Default:
-    /// any version.
+    /// Version that the price book must have. The command is rejected with `WRONG_VERSION` if it has another one.
+    /// Default: any version.
     expected_version: Option<Long>,
-    /// Time at which the prices were set, which does not affect from when they are effective. Default: the current time of
-    /// the server.
+    /// Time at which the prices were set, which does not affect from when they are effective. Default: the current time
+    /// of the server.
     at: Option<Timestamp>,
 }
 
@@ -150,8 +183,8 @@ pub(crate) struct PriceMutation;
 
 #[Object]
 impl PriceMutation {
-    /// Sets prices. A price applies to calls that started at or after its effective time. Calls that were charged already
-    /// keep their cost.
+    /// Sets prices. A price applies to calls that started at or after its effective time. Calls that were charged
+    /// already keep their cost.
     async fn set_prices(&self, ctx: &Context<'_>, input: SetPricesInput) -> Result<PricesPayload> {
         let options = CommandOptions {
             may_send: MaySend::check(ctx)?,
@@ -176,30 +209,55 @@ fn command(input: SetPricesInput, at: DateTime<Utc>) -> Result<PriceBookCommand,
 }
 
 fn price(input: PriceInput) -> Result<Price, PriceCommandError> {
-    let tiers = input.tiers.unwrap_or_default();
-    if tiers.len() > MAX_TIERS {
-        let found = tiers.len();
-        return Err(Invalid::new("tiers", format!("{found} tiers, at most {MAX_TIERS} are allowed")).into());
-    }
-    let tier = |tier: PriceTierInput| {
-        let above_prompt_tokens = tier.above_prompt_tokens.unsigned();
-        Ok::<_, PriceCommandError>(price_book::Tier { above_prompt_tokens, rates: rates(&tier.rates)? })
-    };
     Ok(Price {
         provider: input::name("provider", input.provider)?,
         model: input::name("model", input.model)?,
+        list_price: input.list_price,
         effective_from: input.effective_from.0,
+        effective_to: input.effective_to.map(|end| end.0),
         currency: domain::Currency::Usd,
-        rates: rates(&input.rates)?,
-        tiers: tiers.into_iter().map(tier).collect::<Result<_, _>>()?,
+        components: input.components.into_iter().map(component).collect::<Result<_, _>>()?,
     })
 }
 
-fn rates(input: &RatesInput) -> Result<price_book::Rates, PriceCommandError> {
-    let rate = |(meter, rate): (Meter, &Decimal)| {
-        let amount = Money::try_from(rate).map_err(|error| Invalid::new("rates", error))?;
-        Ok::<_, PriceCommandError>((meter, Rate::try_from(amount)?))
+fn component(input: PriceComponentInput) -> Result<price_book::PriceComponent, PriceCommandError> {
+    let meter = domain::Meter::from(input.meter);
+    let amount = Money::try_from(&input.rate).map_err(|error| Invalid::new("rate", error))?;
+    let per = match input.per {
+        Some(per) => {
+            NonZeroU64::new(per.unsigned()).ok_or_else(|| Invalid::new("per", "0 units, at least 1 is needed"))?
+        }
+        None if meter.unit() == Unit::Token => MILLION,
+        None => NonZeroU64::MIN,
     };
-    let rates = input.given().map(rate).collect::<Result<BTreeMap<_, _>, _>>()?;
-    Ok(price_book::Rates::try_from(rates).map_err(|error| Invalid::new("rates", error))?)
+    let when = input.when.map(conditions).transpose()?.unwrap_or_default();
+    Ok(price_book::PriceComponent { meter, rate: Rate::try_from(amount)?, per, when })
+}
+
+fn conditions(input: PriceConditionsInput) -> Result<Conditions, Invalid> {
+    let context = |size: ContextSizeInput| ContextSize { above: size.above.unsigned(), graduated: size.graduated };
+    Ok(Conditions {
+        context: input.context.map(context),
+        service_tier: input::name_opt("serviceTier", input.service_tier)?,
+        speed: input::name_opt("speed", input.speed)?,
+        region: input::name_opt("region", input.region)?,
+        time: input.time.map(time_window).transpose()?,
+    })
+}
+
+fn time_window(input: TimeWindowInput) -> Result<TimeWindow, Invalid> {
+    let minute = |field, text: String| Minute::try_from(text).map_err(|error| Invalid::new(field, error));
+    let offset = input.utc_offset_minutes;
+    let weekday = |day: i32| {
+        let day = u8::try_from(day).ok().filter(|day| (1..=7).contains(day));
+        day.ok_or_else(|| Invalid::new("weekdays", "a day of the week is 1 to 7"))
+    };
+    Ok(TimeWindow {
+        from: minute("from", input.from)?,
+        to: minute("to", input.to)?,
+        utc_offset_minutes: i16::try_from(offset).map_err(|_| {
+            Invalid::new("utcOffsetMinutes", format!("{offset}, at most {MAX_UTC_OFFSET_MINUTES} are allowed"))
+        })?,
+        weekdays: input.weekdays.unwrap_or_default().into_iter().map(weekday).collect::<Result<_, _>>()?,
+    })
 }

@@ -1,6 +1,7 @@
 //! Queries for prices.
 
 use super::types::Price;
+use crate::graphql::scalars::Long;
 use crate::graphql::services::{authorise, requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
@@ -22,6 +23,10 @@ impl PriceQuery {
         #[graphql(desc = "Returns only prices of this provider. Default: of all providers.")] provider: Option<String>,
         #[graphql(desc = "Returns only prices of this model. Default: of all models.")] model: Option<String>,
         #[graphql(
+            desc = "Returns the prices that this version of the price book had. Default: the prices that it has now."
+        )]
+        as_of_version: Option<Long>,
+        #[graphql(
             default_with = "Some(connection::DEFAULT_PAGE)",
             desc = "Number of prices to return, from 1 to 500."
         )]
@@ -40,11 +45,12 @@ impl PriceQuery {
                 && model.as_deref().is_none_or(|model| model == quote.price.model.as_str())
                 && after.as_ref().is_none_or(|after| sort_key(quote) > *after)
         };
-        let mut found: Vec<&Quote> = book.state.quotes().filter(wanted).take(size + 1).collect();
+        let mut found: Vec<&Quote> =
+            book.state.quotes(as_of_version.map(Long::unsigned)).filter(wanted).take(size + 1).collect();
         let mut connection = Connection::new(after.is_some(), found.len() > size);
         found.truncate(size);
         for quote in found {
-            connection.edges.push(Edge::new(encode(quote), Price::try_from(quote)?));
+            connection.edges.push(Edge::new(encode(quote), Price::from(quote)));
         }
         Ok(connection)
     }

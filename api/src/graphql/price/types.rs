@@ -1,73 +1,197 @@
 //! Prices as the price book holds them.
 
 use crate::graphql::scalars::{Currency, Decimal, Long, Timestamp};
-use async_graphql::{Error, Result, SimpleObject};
+use async_graphql::{Enum, SimpleObject};
 use domain::price_book::{self, Quote};
-use domain::{Meter, for_each_meter};
 
-macro_rules! rates {
+macro_rules! meters {
     ($($variant:ident, $name:ident, $column:ident, $description:tt, $definition:tt);+ $(;)?) => {
-        /// Rates by meter, in US dollars per million units. A meter without a rate of its own is charged at another rate:
-        /// cache reads and writes at `input`, reasoning at `output`.
-        #[derive(Debug, Clone, SimpleObject)]
-        pub(crate) struct Rates {
-            $(#[doc = $description] $name: Option<Decimal>),+
-        }
-
-        impl From<&price_book::Rates> for Rates {
-            fn from(rates: &price_book::Rates) -> Self {
-                Self { $($name: rates.own(Meter::$variant).map(|rate| rate.as_money().into())),+ }
-            }
+        /// What the usage of a call is measured in, and what the components of a price bill.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+        #[graphql(remote = "domain::Meter")]
+        pub(crate) enum Meter {
+            $(#[doc = $description] $variant),+
         }
     };
 }
-for_each_meter!(rates);
+domain::for_each_meter!(meters);
 
-/// Rates that apply to the whole call if its prompt is large.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct PriceTier {
-    /// The tier applies if the prompt, cached tokens included, has more tokens than this.
-    above_prompt_tokens: Long,
-    /// Rates of the tier.
-    rates: Rates,
+/// A size that must be exceeded.
+#[derive(Debug, Clone, Copy, SimpleObject)]
+pub(crate) struct ContextSize {
+    /// The size, which itself does not exceed it.
+    above: Long,
+    /// Whether the component bills only the units of its meter above the size. If not, the size is that of the prompt
+    /// in tokens, cached tokens included, and the component bills the whole call.
+    graduated: bool,
 }
 
-/// A price: the rates of one model of one provider from a date on.
+/// A part of the day, on some days of the week.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TimeWindow {
+    /// First minute, such as `16:30`.
+    from: String,
+    /// Minute after the last one. The window continues after midnight if it is not later than `from`.
+    to: String,
+    /// Offset of the time zone from UTC, in minutes.
+    utc_offset_minutes: i32,
+    /// Days of the week, from 1 for Monday to 7 for Sunday. Every day if empty.
+    weekdays: Vec<i32>,
+}
+
+/// Conditions under which a component of a price applies: all of them must be met. Those that are null are always met.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PriceConditions {
+    /// Size that must be exceeded.
+    context: Option<ContextSize>,
+    /// Service tier of the call, such as `batch`.
+    service_tier: Option<String>,
+    /// Speed of the call, such as `fast`.
+    speed: Option<String>,
+    /// Region that the call was processed in, such as `eu`.
+    region: Option<String>,
+    /// Time at which the call started.
+    time: Option<TimeWindow>,
+}
+
+impl From<&price_book::Conditions> for PriceConditions {
+    fn from(when: &price_book::Conditions) -> Self {
+        let time = |time: &price_book::TimeWindow| TimeWindow {
+            from: time.from.to_string(),
+            to: time.to.to_string(),
+            utc_offset_minutes: time.utc_offset_minutes.into(),
+            weekdays: time.weekdays.iter().map(|day| i32::from(*day)).collect(),
+        };
+        Self {
+            context: when
+                .context
+                .map(|context| ContextSize { above: Long::from_unsigned(context.above), graduated: context.graduated }),
+            service_tier: when.service_tier.as_ref().map(ToString::to_string),
+            speed: when.speed.as_ref().map(ToString::to_string),
+            region: when.region.as_ref().map(ToString::to_string),
+            time: when.time.as_ref().map(time),
+        }
+    }
+}
+
+/// Component of a price: the rate of one meter under some conditions.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PriceComponent {
+    /// Meter whose units are billed.
+    meter: Meter,
+    /// Rate in US dollars for `per` units.
+    rate: Decimal,
+    /// Number of units that the rate is for.
+    per: Long,
+    /// Conditions under which the component applies. Null if it always does.
+    when: Option<PriceConditions>,
+}
+
+impl From<&price_book::PriceComponent> for PriceComponent {
+    fn from(component: &price_book::PriceComponent) -> Self {
+        Self {
+            meter: component.meter.into(),
+            rate: component.rate.as_money().into(),
+            per: Long::from_unsigned(component.per.get()),
+            when: (!component.when.is_empty()).then(|| (&component.when).into()),
+        }
+    }
+}
+
+/// A price: what one model of one provider costs from a date on.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Price {
-    /// Provider that offers the model, such as `openai`.
+    /// Provider that sells the model, such as `openai`.
     provider: String,
     /// Name that the provider gives the model.
     model: String,
-    /// Time from which the price is effective, until a later price for the same provider and model.
+    /// Whether the provider is the maker of the model. Calls that name no provider are charged at the price of the
+    /// maker.
+    list_price: bool,
+    /// Time from which the price is effective, until `effectiveTo` or a later price for the same provider and model.
     effective_from: Timestamp,
+    /// Time at which the price ends. Null if it does not.
+    effective_to: Option<Timestamp>,
     /// Currency of the rates.
     currency: Currency,
-    /// Rates that apply if no tier does.
-    rates: Rates,
-    /// Tiers for large prompts, in ascending order.
-    tiers: Vec<PriceTier>,
+    /// Components, sorted by meter. Of those of a meter whose conditions are met, the one with the most conditions
+    /// applies, and among these the one with the highest size. A meter without a component is billed as another one:
+    /// cache reads and writes as `INPUT`, reasoning as `OUTPUT`.
+    components: Vec<PriceComponent>,
     /// Version of the price book that set the price.
     book_version: Long,
 }
 
-impl TryFrom<&Quote> for Price {
-    type Error = Error;
-
-    fn try_from(quote: &Quote) -> Result<Self> {
+impl From<&Quote> for Price {
+    fn from(quote: &Quote) -> Self {
         let price = &quote.price;
-        let tier = |tier: &price_book::Tier| PriceTier {
-            above_prompt_tokens: Long::from_unsigned(tier.above_prompt_tokens),
-            rates: (&tier.rates).into(),
-        };
-        Ok(Self {
+        Self {
             provider: price.provider.to_string(),
             model: price.model.to_string(),
+            list_price: price.list_price,
             effective_from: price.effective_from.into(),
+            effective_to: price.effective_to.map(Into::into),
             currency: price.currency.into(),
-            rates: (&price.rates).into(),
-            tiers: price.tiers.iter().map(tier).collect(),
+            components: price.components.iter().map(Into::into).collect(),
             book_version: Long::from_unsigned(quote.book_version),
-        })
+        }
+    }
+}
+
+/// Component of a price that was applied to a call.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ChargeLine {
+    /// Meter of the component. It also bills the meters without components that are billed as it.
+    meter: Meter,
+    /// Number of units that were billed.
+    units: Long,
+    /// Rate in US dollars for `per` units.
+    rate: Decimal,
+    /// Number of units that the rate is for.
+    per: Long,
+    /// Conditions of the component, all of which were met. Null if there are none.
+    when: Option<PriceConditions>,
+    /// Cost of the units in US dollars.
+    cost: Decimal,
+}
+
+/// Charge for a call: the applied components of its price, which add up to its cost.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Charge {
+    /// Charged amount in US dollars: the sum of the lines.
+    amount: Decimal,
+    /// Currency of the amounts.
+    currency: Currency,
+    /// Version of the price book by which the call was charged. `prices` returns what it had with `asOfVersion`.
+    book_version: Long,
+    /// Time from which the applied price is effective.
+    effective_from: Timestamp,
+    /// Provider whose price was applied, if the call names none.
+    seller: Option<String>,
+    /// Applied components.
+    lines: Vec<ChargeLine>,
+    /// Meters that the call used and that no component of the price bills.
+    unbilled: Vec<Meter>,
+}
+
+impl From<&price_book::Charge> for Charge {
+    fn from(charge: &price_book::Charge) -> Self {
+        let line = |line: &price_book::ChargeLine| ChargeLine {
+            meter: line.meter.into(),
+            units: Long::from_unsigned(line.units),
+            rate: line.rate.as_money().into(),
+            per: Long::from_unsigned(line.per.get()),
+            when: (!line.when.is_empty()).then(|| (&line.when).into()),
+            cost: line.cost.into(),
+        };
+        Self {
+            amount: charge.amount.into(),
+            currency: domain::Currency::Usd.into(),
+            book_version: Long::from_unsigned(charge.book_version),
+            effective_from: charge.effective_from.into(),
+            seller: charge.seller.as_ref().map(ToString::to_string),
+            lines: charge.lines.iter().map(line).collect(),
+            unbilled: charge.unbilled.iter().map(|meter| (*meter).into()).collect(),
+        }
     }
 }
