@@ -201,8 +201,8 @@ mod tests {
                 "line 2: 2 columns instead of 3",
                 "line 3: TIMESTAMP is \"2023-11-16T18:17:03\", which is not a time of this format",
                 "line 4: ContextTokens is \"x\", which is not a whole number",
-                "line 5: GeneratedTokens: -2 is negative; a token count is 0 or more",
-                "line 6: ContextTokens: 9007199254740992 is too large for a token count; the limit is \
+                "line 5: GeneratedTokens: -2 is negative; a quantity is 0 or more",
+                "line 6: ContextTokens: 9007199254740992 is too large for a quantity; the limit is \
                  9007199254740991",
             ]
         );
