@@ -120,7 +120,7 @@ const UNCOMPARED_READS: &str = "do $plant$
     declare
         definition text := pg_get_functiondef('apex.append'::regproc);
         compared constant text := 's_expected[s] >= 0 and ';
-        compared_again constant text := 'if 0 = any (k_events) and exists (';
+        compared_again constant text := 'if k_read <> ''{}'' and exists (';
     begin
         if strpos(definition, compared) = 0 or strpos(definition, compared_again) = 0 then
             raise exception 'apex.append does not compare versions as the planted bug assumes';
@@ -133,7 +133,7 @@ const UNCOMPARED_READS: &str = "do $plant$
 const UNCOMPARED_UNDER_LOCK: &str = "do $plant$
     declare
         definition text := pg_get_functiondef('apex.append'::regproc);
-        compared_again constant text := 'if 0 = any (k_events) and exists (';
+        compared_again constant text := 'if k_read <> ''{}'' and exists (';
     begin
         if strpos(definition, compared_again) = 0 then
             raise exception 'apex.append does not contain %', compared_again;
