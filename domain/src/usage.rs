@@ -93,7 +93,7 @@ pub enum UsageError {
         /// The quantity of the whole.
         quantity: u64,
         /// The usage of the parts.
-        parts: Usage,
+        parts: Box<Usage>,
     },
 }
 
@@ -141,7 +141,7 @@ impl Usage {
         for &whole in Meter::ALL {
             let quantity = self.get(whole).0;
             if self.sum(whole.parts()) > quantity {
-                let parts = whole.parts().map(|part| (part, self.get(part))).collect();
+                let parts = Box::new(whole.parts().map(|part| (part, self.get(part))).collect());
                 return Err(UsageError::PartsExceedWhole { whole, quantity, parts });
             }
         }
@@ -302,7 +302,7 @@ mod tests {
         let parts = usage([(Meter::Reasoning, 6), (Meter::AudioOutput, 5)]);
         assert_eq!(parts.with(Meter::Output, Quantity(11)).check(), Ok(()));
         let error = parts.with(Meter::Output, Quantity(10)).check().unwrap_err();
-        assert_eq!(error, UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 10, parts });
+        assert_eq!(error, UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 10, parts: Box::new(parts) });
         assert_eq!(error.to_string(), "output is 10, which is less than what it includes: reasoning 6, audio_output 5");
         assert!(usage([(Meter::AudioInput, 1)]).check().is_err());
     }

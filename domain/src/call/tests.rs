@@ -156,7 +156,7 @@ fn invalid_facts_are_rejected() {
     let parts = usage([(Meter::Reasoning, 2)]);
     reject(
         CallFacts { usage: usage([(Meter::Output, 1), (Meter::Reasoning, 2)]), ..facts(1, 1) },
-        CallError::Usage(UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 1, parts }),
+        CallError::Usage(UsageError::PartsExceedWhole { whole: Meter::Output, quantity: 1, parts: Box::new(parts) }),
     );
 }
 

@@ -64,7 +64,7 @@ pub(crate) struct Call {
     /// Tool that was called.
     tool: Option<String>,
     /// Usage of the call.
-    usage: Usage,
+    usage: Box<Usage>,
     /// Time at which the call started.
     started_at: Timestamp,
     /// Duration of the call, in milliseconds.
@@ -117,7 +117,7 @@ impl TryFrom<CallRow> for Call {
             provider: row.provider,
             model: row.model,
             tool: row.tool,
-            usage: row.usage.into(),
+            usage: Box::new(row.usage.into()),
             started_at: row.started_at.into(),
             latency_ms: row.latency_ms.map(Into::into),
             cost: row.cost.map(Into::into),
