@@ -386,7 +386,9 @@ async fn effects_beside_a_zombie(database: &TestDatabase, finish: Option<&'stati
                 // Blocks its thread, so that no timeout ends the attempt.
                 block_until(&is_taken);
                 if let Some(finish) = finish {
-                    let finishing = async move { drop(sqlx::query(finish).bind(job.id).execute(&pool).await.unwrap()) };
+                    let finishing = async move {
+                        sqlx::query(finish).bind(job.id).execute(&pool).await.unwrap();
+                    };
                     planted.lock().unwrap().push(tokio::spawn(finishing));
                 }
                 JobOutcome::Done
