@@ -91,9 +91,8 @@ pub(crate) struct ContextSizeInput {
     /// The size, which itself does not exceed it.
     above: Long,
     /// Whether the component bills only the units of its meter above the size, up to the next higher size. If not, the
-    /// size is that of the prompt in tokens, cached tokens included, and the component bills the whole call.
-    #[graphql(default)]
-    graduated: bool,
+    /// size is that of the prompt in tokens, cached tokens included, and the component bills the whole call. Default: false.
+    graduated: Option<bool>,
 }
 
 /// A part of the day, on some days of the week.
@@ -103,9 +102,8 @@ pub(crate) struct TimeWindowInput {
     from: String,
     /// Minute after the last one. The window continues after midnight if it is not later than `from`.
     to: String,
-    /// Offset of the time zone from UTC, in minutes: at most 840.
-    #[graphql(default)]
-    utc_offset_minutes: i32,
+    /// Offset of the time zone from UTC, in minutes: at most 840. Default: 0.
+    utc_offset_minutes: Option<i32>,
     /// Days of the week, from 1 for Monday to 7 for Sunday. Default: every day.
     weekdays: Option<Vec<i32>>,
 }
@@ -235,7 +233,10 @@ fn component(input: PriceComponentInput) -> Result<price_book::PriceComponent, P
 }
 
 fn conditions(input: PriceConditionsInput) -> Result<Conditions, Invalid> {
-    let context = |size: ContextSizeInput| ContextSize { above: size.above.unsigned(), graduated: size.graduated };
+    let context = |size: ContextSizeInput| ContextSize {
+        above: size.above.unsigned(),
+        graduated: size.graduated.unwrap_or_default(),
+    };
     Ok(Conditions {
         context: input.context.map(context),
         service_tier: input::name_opt("serviceTier", input.service_tier)?,
@@ -247,7 +248,7 @@ fn conditions(input: PriceConditionsInput) -> Result<Conditions, Invalid> {
 
 fn time_window(input: TimeWindowInput) -> Result<TimeWindow, Invalid> {
     let minute = |field, text: String| Minute::try_from(text).map_err(|error| Invalid::new(field, error));
-    let offset = input.utc_offset_minutes;
+    let offset = input.utc_offset_minutes.unwrap_or_default();
     let weekday = |day: i32| {
         let day = u8::try_from(day).ok().filter(|day| (1..=7).contains(day));
         day.ok_or_else(|| Invalid::new("weekdays", "a day of the week is 1 to 7"))
