@@ -144,9 +144,8 @@ pub(crate) struct PriceInput {
     /// Name that the provider gives the model: one line of at most 256 bytes.
     model: String,
     /// Whether the provider is the maker of the model, which then holds for all of its prices for the model. Calls that
-    /// name no provider are charged at the price of the maker.
-    #[graphql(default)]
-    list_price: bool,
+    /// name no provider are charged at the price of the maker. Default: false.
+    list_price: Option<bool>,
     /// Time from which the price is effective, until `effectiveTo` or a later price for the same provider and model.
     /// Calls that were charged already keep their cost.
     effective_from: Timestamp,
@@ -210,7 +209,7 @@ fn price(input: PriceInput) -> Result<Price, PriceCommandError> {
     Ok(Price {
         provider: input::name("provider", input.provider)?,
         model: input::name("model", input.model)?,
-        list_price: input.list_price,
+        list_price: input.list_price.unwrap_or_default(),
         effective_from: input.effective_from.0,
         effective_to: input.effective_to.map(|end| end.0),
         currency: domain::Currency::Usd,
