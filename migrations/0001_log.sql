@@ -5,7 +5,7 @@
 -- `position > checkpoint order by position` and nothing else.
 --
 -- The application runs as the role apex_app. It reads the log and calls the functions that are granted to it; it can
--- neither insert into a table of the log nor change one. A trigger refuses changes by everybody else.
+-- neither insert into a table of the log nor change one. A trigger refuses changes by all other roles.
 
 create schema if not exists apex;
 
@@ -186,7 +186,7 @@ begin
         exit when next_from > head_position + ahead * size;
         partition_name := 'events_' || lpad(next_number::text, greatest(6, length(next_number::text)), '0');
         -- Created as a table of its own and attached, which blocks neither readers nor appends. "partition of" would
-        -- wait for every open transaction that has read the log, and everybody else would wait behind it.
+        -- wait for every open transaction that has read the log, and all later statements would wait behind it.
         execute format('create table apex.%I (like apex.events including defaults including constraints, '
                        'check (position >= %s and position < %s))',
                        partition_name, next_from, next_from + size);

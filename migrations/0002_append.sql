@@ -1,6 +1,6 @@
 -- Appending: apex.append, the only function that writes events.
 --
--- It refuses everything that a reader could not decode, whoever calls it. Positions and versions are computed from the
+-- For every caller, it refuses an event that a reader could not decode. Positions and versions are computed from the
 -- locked rows and the events, never taken from the caller. A wrong statement about the versions that it expects, or
 -- about the receipts of its commands, can only harm the caller itself.
 --

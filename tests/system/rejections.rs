@@ -50,7 +50,7 @@ async fn rejected_payment(commands: &Commands, amount: i64) -> Error<Refused> {
 }
 
 /// How many events the other process appends at a time: more than a page.
-const APPENDED_AT_ONCE: usize = 150;
+const EVENTS_PER_APPEND: usize = 150;
 
 /// A process that is slower than another one: what it sends to the database arrives after the other one has appended twice
 /// more, of which it counts the events.
@@ -72,7 +72,7 @@ async fn overtaken(database: &TestDatabase, appended: watch::Receiver<u64>) -> C
                 let mut sent = vec![0; 65_536];
                 while let Ok(count @ 1..) = from_client.read(&mut sent).await {
                     // The first append may have been committed before.
-                    let goal = *appended.borrow() + 2 * APPENDED_AT_ONCE as u64;
+                    let goal = *appended.borrow() + 2 * EVENTS_PER_APPEND as u64;
                     if appended.wait_for(|events| *events >= goal).await.is_err() {
                         return;
                     }
@@ -98,8 +98,8 @@ async fn a_stream_that_gets_more_than_a_page_between_two_reads_does_not_prevent_
         let log = writer.log().clone();
         async move {
             loop {
-                set_switch(&log, true, APPENDED_AT_ONCE).await;
-                counted.send_modify(|events| *events += APPENDED_AT_ONCE as u64);
+                set_switch(&log, true, EVENTS_PER_APPEND).await;
+                counted.send_modify(|events| *events += EVENTS_PER_APPEND as u64);
                 // Fewer than the slow process can read.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -30,8 +30,8 @@ pub(super) fn print(calls: &UnpricedCalls) {
     );
     if models.iter().any(|(unpriced, _)| unpriced.provider.is_none()) {
         say!(
-            "A call without a provider is priced at the list price of the model's list_price, or if a single provider sells the \
-             model; set it with --provider."
+            "A call without a provider is priced at the list price of the model's maker, or if a single provider sells \
+             the model; set it with --provider."
         );
     }
 }
