@@ -40,7 +40,7 @@ pub use money::{Currency, Money, MoneyError};
 pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
 pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;
-pub use text::{Body, Labels, Name, TextError, normalized};
+pub use text::{Body, Labels, Name, TagKey, TextError, normalized};
 pub use timestamp::{ACCEPTED_YEARS, without_leap_second};
 pub use usage::{Quantity, QuantityError, Usage, UsageError};
 

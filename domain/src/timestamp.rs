@@ -27,6 +27,13 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     DateTime::<Utc>::deserialize(deserializer).map(without_leap_second)
 }
 
+/// As [`deserialize`], for a timestamp that may be absent.
+pub(crate) fn deserialize_optional<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    Option::<DateTime<Utc>>::deserialize(deserializer).map(|timestamp| timestamp.map(without_leap_second))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -148,28 +148,6 @@ impl Usage {
         Ok(())
     }
 
-    /// Joins the usage of two records of one call, in any order. Records are partial views of growing counts, so the larger
-    /// count is the final one.
-    ///
-    /// The meters of the prompt are one count that is split up, and so are a whole and its parts: all of them are taken from
-    /// the record with the larger total, or else from the one that splits more of it up.
-    #[must_use]
-    pub fn join(&self, other: &Self) -> Self {
-        let mut joined = *self;
-        for head in Meter::ALL.iter().copied().filter(|meter| head_of(*meter) == *meter) {
-            let members = || Meter::ALL.iter().copied().filter(move |meter| head_of(*meter) == head);
-            let rank = |usage: &Self| {
-                let total = usage.sum(members().filter(|meter| meter.part_of().is_none()));
-                let split = usage.sum(members().filter(|meter| *meter != head));
-                (total, split, members().map(|meter| usage.get(meter)).collect::<Vec<_>>())
-            };
-            if rank(other) > rank(self) {
-                members().for_each(|meter| joined.set(meter, other.get(meter)));
-            }
-        }
-        joined
-    }
-
     /// The number of prompt tokens, including cached ones. Price tiers depend on it.
     #[must_use]
     pub fn prompt(&self) -> u64 {
@@ -180,12 +158,6 @@ impl Usage {
     fn sum(&self, meters: impl Iterator<Item = Meter>) -> u64 {
         meters.map(|meter| self.get(meter).0).sum()
     }
-}
-
-/// The first of the meters that are taken from the same record: those of the prompt, and a whole with its parts.
-fn head_of(meter: Meter) -> Meter {
-    let whole = meter.part_of().unwrap_or(meter);
-    if whole.is_in_prompt() { Meter::Input } else { whole }
 }
 
 impl FromIterator<(Meter, Quantity)> for Usage {
@@ -267,14 +239,6 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_two_records_split_differently_is_counted_once() {
-        let whole = usage([(Meter::Input, 1000), (Meter::Output, 5)]);
-        let split = usage([(Meter::Input, 200), (Meter::Output, 5), (Meter::CacheRead, 800)]);
-        assert_eq!(whole.join(&split), split);
-        assert_eq!(split.join(&whole), split);
-    }
-
-    #[test]
     fn meters_that_are_zero_are_not_written() {
         let sparse = usage([(Meter::Input, 3071), (Meter::Output, 59), (Meter::CacheRead, 0)]);
         assert_eq!(serde_json::to_string(&sparse).unwrap(), r#"{"input":3071,"output":59}"#);
@@ -314,15 +278,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn joining_is_commutative_associative_and_idempotent(a in any_usage(), b in any_usage(), c in any_usage()) {
-            prop_assert_eq!(a.join(&b), b.join(&a));
-            prop_assert_eq!(a.join(&b).join(&c), a.join(&b.join(&c)));
-            prop_assert_eq!(a.join(&a), a);
-            prop_assert_eq!(a.join(&b).prompt(), a.prompt().max(b.prompt()));
-            prop_assert_eq!(a.join(&b).check(), Ok(()));
-        }
-
         #[test]
         fn usage_is_read_as_it_was_written(usage in any_usage()) {
             prop_assert_eq!(serde_json::from_str::<Usage>(&serde_json::to_string(&usage).unwrap()).unwrap(), usage);

@@ -8,7 +8,10 @@ use domain::budget::{
     Budget, BudgetClosed, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent, BudgetScope, BudgetTerms,
     ThresholdCrossed,
 };
-use domain::call::{Call, CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
+use domain::call::{
+    Call, CallAmended, CallEvent, CallFacts, CallKind, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey,
+    ReportedCost, Tags,
+};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::price_book::{
     Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
@@ -161,18 +164,17 @@ fn call() -> impl Strategy<Value = CallEvent> {
     )
         .prop_map(
             |((agent, provider, model, tool, started_at), (is_tool, tokens, latency_ms, reported, error))| CallFacts {
-                kind: if is_tool { CallKind::Tool } else { CallKind::Llm },
                 agent_id: agent.map(AgentId),
-                task_id: None,
                 provider,
-                source: model.clone(),
-                model: Some(model),
+                model: Some(model.clone()),
                 tool,
                 usage: Usage::default().with(Meter::Input, Quantity::new(tokens).unwrap()),
-                started_at,
                 latency_ms,
-                reported_cost: reported,
+                reported_cost: reported.map(|amount| ReportedCost { amount, source: Some(CostSource::Gateway) }),
                 error,
+                tags: Tags::new([("model", model.as_str())]).ok(),
+                record_id: Some(model.clone()),
+                ..CallFacts::new(if is_tool { CallKind::Tool } else { CallKind::Llm }, started_at, model)
             },
         );
     let charged = (facts, option::of(price())).prop_map(|(facts, price)| {
@@ -184,11 +186,19 @@ fn call() -> impl Strategy<Value = CallEvent> {
             let book = PriceBook::default().evolve(&PriceBookEvent::Set(set));
             book.charge(&PricingContext { provider: None, ..facts.pricing()? }, None).ok()
         });
-        ChargedCall { facts, charge }
+        (facts, charge)
     });
-    (charged, any::<bool>()).prop_map(|(charged, is_amended)| match is_amended {
-        true => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
-        false => CallEvent::Recorded(charged),
+    let fields = || btree_set(select(Field::ALL), 0..4);
+    let origin = (at(), name(), option::of(name()), fields())
+        .prop_map(|(at, source, id, fields)| Origin { record: RecordKey { at, source, id }, fields });
+    let provenance = (vec(origin, 0..2), fields(), option::of(at()))
+        .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
+    (charged, provenance, any::<bool>()).prop_map(|((facts, charge), provenance, is_amended)| {
+        let charged = ChargedCall { facts, provenance, charge };
+        match is_amended {
+            true => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
+            false => CallEvent::Recorded(charged),
+        }
     })
 }
 

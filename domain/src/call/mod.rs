@@ -1,151 +1,38 @@
 //! Calls: one LLM or tool call, charged once, regardless of how many sources report it and how often.
 //!
 //! Agents report one call in several records: one log line per content block, one span per layer, retries of an
-//! exporter. The state is the join of all records, which does not depend on their order or repetition. The price is
-//! that of the version of the price book that first had one. An amendment carries the facts before and after it, so
-//! that a reader of the log can subtract the one and add the other without keeping state per call.
+//! exporter. The facts are the [join](join) of all records, which does not depend on their order or repetition. The charge
+//! is a function of the facts and of the version of the price book that first had a price for the call. An amendment
+//! carries the facts before and after it, so that a reader of the log can subtract the one and add the other without
+//! keeping state per call.
+//!
+//! [`CallKey`] says which records are of one call.
+
+mod error;
+mod fields;
+mod identity;
+mod join;
+mod values;
+
+pub use error::CallError;
+pub use fields::{CallFacts, DataClass, Field};
+pub use identity::CallKey;
+pub use join::{Origin, Provenance, RecordKey};
+pub use values::{
+    CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
+};
 
 use crate::aggregate::Aggregate;
+use crate::call::join::Joined;
 use crate::codec::events;
-use crate::ids::{AgentId, TaskId};
-use crate::money::{Money, MoneyError};
-use crate::price_book::{Charge, ChargeError, PriceBook, PricingContext};
-use crate::text::{Body, Name};
-use crate::timestamp::{ACCEPTED_YEARS, without_leap_second};
-use crate::usage::{Usage, UsageError};
-use chrono::{DateTime, Datelike, Utc};
+use crate::money::Money;
+use crate::price_book::{Charge, ChargeError, PriceBook};
+use crate::text::Body;
+use crate::timestamp::without_leap_second;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-/// The kind of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CallKind {
-    /// A call to a language model.
-    Llm,
-    /// A call to a tool.
-    Tool,
-}
-
-impl CallKind {
-    /// The kind as it is written in JSON, SQL and GraphQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Llm => "llm",
-            Self::Tool => "tool",
-        }
-    }
-}
-
-/// The longest latency that is accepted, in milliseconds: 30 days.
-const MAX_LATENCY_MS: u64 = 30 * 24 * 3_600_000;
-
-/// The facts that are known about a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CallFacts {
-    /// Whether a model or a tool was called.
-    pub kind: CallKind,
-    /// The agent that made the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent_id: Option<AgentId>,
-    /// The task that the call was made for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<TaskId>,
-    /// The provider that served the call, such as `openai`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<Name>,
-    /// The model that was called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<Name>,
-    /// The tool that was called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<Name>,
-    /// What the call used, by meter.
-    pub usage: Usage,
-    /// When the call started. Budgets count the call in the month of this time.
-    #[serde(deserialize_with = "crate::timestamp::deserialize")]
-    pub started_at: DateTime<Utc>,
-    /// The duration of the call in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u64>,
-    /// The cost in US dollars that the source reported. It is informational and never replaces the charge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reported_cost: Option<Money>,
-    /// The error, if the call failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Body>,
-    /// The source that reported the call first, such as `claude-code`.
-    pub source: Name,
-}
-
-impl CallFacts {
-    /// Checks the facts on their own, independent of the state of the call.
-    ///
-    /// # Errors
-    /// The [`CallError`] that every [`Call`] would reject these facts with.
-    pub fn check(&self) -> Result<(), CallError> {
-        self.usage.check()?;
-        match self.kind {
-            CallKind::Llm if self.model.is_none() => return Err(CallError::NoModel),
-            CallKind::Tool if self.tool.is_none() => return Err(CallError::NoTool),
-            CallKind::Llm | CallKind::Tool => {}
-        }
-        if !ACCEPTED_YEARS.contains(&self.started_at.year()) {
-            return Err(CallError::StartOutOfRange(self.started_at));
-        }
-        match self.latency_ms {
-            Some(ms) if ms > MAX_LATENCY_MS => Err(CallError::LatencyTooLong(ms)),
-            _ => match self.reported_cost {
-                Some(cost) if cost.is_negative() => Err(CallError::NegativeCost(cost)),
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// What the charge depends on; none without a model.
-    #[must_use]
-    pub fn pricing(&self) -> Option<PricingContext<'_>> {
-        Some(PricingContext {
-            provider: self.provider.as_ref(),
-            model: self.model.as_ref()?,
-            usage: &self.usage,
-            started_at: self.started_at,
-            service_tier: None,
-            speed: None,
-            region: None,
-        })
-    }
-
-    /// The charge by a version of a price book; none if the call has no price.
-    fn charge(&self, prices: &PriceBook, version: u64) -> Result<Option<Charge>, CallError> {
-        match self.pricing().map(|pricing| prices.charge(&pricing, Some(version))).transpose() {
-            Ok(charge) => Ok(charge),
-            Err(ChargeError::Unpriced(_)) => Ok(None),
-            Err(ChargeError::Money(error)) => Err(error.into()),
-        }
-    }
-
-    /// Joins two records of one call: the larger counts, the earlier start, and for each other field the first value
-    /// that is present.
-    fn join(&self, other: &Self) -> Self {
-        Self {
-            kind: self.kind,
-            agent_id: self.agent_id.or(other.agent_id),
-            task_id: self.task_id.or(other.task_id),
-            provider: self.provider.clone().or_else(|| other.provider.clone()),
-            model: self.model.clone().or_else(|| other.model.clone()),
-            tool: self.tool.clone().or_else(|| other.tool.clone()),
-            usage: self.usage.join(&other.usage),
-            started_at: self.started_at.min(other.started_at),
-            latency_ms: self.latency_ms.max(other.latency_ms),
-            reported_cost: self.reported_cost.max(other.reported_cost),
-            error: self.error.clone().or_else(|| other.error.clone()),
-            source: self.source.clone(),
-        }
-    }
-}
+use std::collections::BTreeSet;
 
 /// A command to a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +44,19 @@ pub enum CallCommand {
         /// The price book.
         prices: PriceBook,
     },
+    /// Corrects fields. No later record changes them; a later correction may.
+    Correct {
+        /// The corrected fields.
+        fields: BTreeSet<Field>,
+        /// The values of the corrected fields. Other fields are ignored.
+        values: CallFacts,
+        /// Why the call is corrected.
+        reason: Option<Body>,
+        /// When the call was corrected.
+        at: DateTime<Utc>,
+        /// The price book.
+        prices: PriceBook,
+    },
 }
 
 /// The facts of a call with its charge.
@@ -165,6 +65,9 @@ pub struct ChargedCall {
     /// The facts that are known about the call.
     #[serde(flatten)]
     pub facts: CallFacts,
+    /// Which records the facts were taken from; absent if all are from the first one.
+    #[serde(default, skip_serializing_if = "Provenance::is_single_record")]
+    pub provenance: Provenance,
     /// The charge; absent while no price is known, which does not mean that the call was free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Charge>,
@@ -193,6 +96,21 @@ pub struct CallAmended {
     pub after: ChargedCall,
 }
 
+/// The payload of `call.corrected`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallCorrected {
+    /// The facts and charge before the correction.
+    pub before: ChargedCall,
+    /// The facts and charge after the correction.
+    pub after: ChargedCall,
+    /// Why the call was corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Option<Body>,
+    /// When the call was corrected.
+    pub at: DateTime<Utc>,
+}
+
 events! {
     /// An event of a call.
     pub enum CallEvent {
@@ -200,6 +118,8 @@ events! {
         "call.recorded" v 1 => Recorded(ChargedCall),
         /// A later record changed the facts or the charge.
         "call.amended" v 1 => Amended(CallAmended),
+        /// A correction replaced facts.
+        "call.corrected" v 1 => Corrected(CallCorrected),
     }
 }
 
@@ -209,48 +129,10 @@ impl CallEvent {
     pub fn before_and_after(&self) -> (Option<&ChargedCall>, &ChargedCall) {
         match self {
             Self::Recorded(charged) => (None, charged),
-            Self::Amended(amended) => (Some(&amended.before), &amended.after),
+            Self::Amended(CallAmended { before, after }) => (Some(before), after),
+            Self::Corrected(CallCorrected { before, after, .. }) => (Some(before), after),
         }
     }
-}
-
-/// Why a report of a call is rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CallError {
-    /// The facts of an LLM call name no model.
-    #[error("an LLM call needs a model")]
-    NoModel,
-    /// The facts of a tool call name no tool.
-    #[error("a tool call needs the name of its tool")]
-    NoTool,
-    /// The kind differs from the kind under which the call was reported before.
-    #[error("the call was reported before as a call of the other kind")]
-    KindMismatch,
-    /// The start is before 1970 or after 2199, usually because of a wrong clock or unit.
-    #[error("the call started at {0}, which is not between 1970 and 2199")]
-    StartOutOfRange(DateTime<Utc>),
-    /// The latency is longer than 30 days.
-    #[error("a latency of {0} ms is longer than 30 days")]
-    LatencyTooLong(u64),
-    /// The reported cost is below zero.
-    #[error("the reported cost {0} is negative")]
-    NegativeCost(Money),
-    /// The quantities of the usage contradict each other.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// The charge is out of range.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-    /// The price book of the command is older than the one that the call was charged by.
-    #[error(
-        "the call was charged by version {charged_by} of the price book, the command has version {given}: load it again"
-    )]
-    PriceBookOutdated {
-        /// The version that the call was charged by.
-        charged_by: u64,
-        /// The version in the command.
-        given: u64,
-    },
 }
 
 /// The state of a call.
@@ -260,6 +142,70 @@ pub struct Call {
     pub charged: Option<ChargedCall>,
 }
 
+impl Call {
+    fn report(&self, facts: CallFacts, prices: &PriceBook) -> Result<Vec<CallEvent>, CallError> {
+        let facts = normalized(facts);
+        facts.check()?;
+        let record = Joined::of_record(facts);
+        let Some(before) = &self.charged else {
+            return Ok(vec![CallEvent::Recorded(charge(record, None, prices)?)]);
+        };
+        if before.facts.kind != record.facts.kind {
+            return Err(CallError::KindMismatch);
+        }
+        let after = charge(joined(before).join(&record), before.charge.as_ref(), prices)?;
+        if after == *before {
+            return Ok(Vec::new());
+        }
+        Ok(vec![CallEvent::Amended(CallAmended { before: before.clone(), after })])
+    }
+
+    fn correct(
+        &self,
+        fields: &BTreeSet<Field>,
+        values: CallFacts,
+        prices: &PriceBook,
+    ) -> Result<Option<(ChargedCall, ChargedCall)>, CallError> {
+        let before = self.charged.as_ref().ok_or(CallError::NotReported)?;
+        if fields.is_empty() {
+            return Err(CallError::NothingToCorrect);
+        }
+        let corrected = joined(before).correct(fields, &normalized(values));
+        corrected.facts.check()?;
+        let after = charge(corrected, before.charge.as_ref(), prices)?;
+        Ok((after != *before).then(|| (before.clone(), after)))
+    }
+}
+
+/// Removes leap seconds, and what is said about a usage that is absent.
+fn normalized(facts: CallFacts) -> CallFacts {
+    CallFacts {
+        started_at: without_leap_second(facts.started_at),
+        usage_assumed: facts.usage_assumed && !facts.usage.is_empty(),
+        ..facts
+    }
+}
+
+fn joined(call: &ChargedCall) -> Joined {
+    Joined { facts: call.facts.clone(), provenance: call.provenance.clone() }
+}
+
+/// Charges a call by the version of the price book that it was charged by before, or else by the newest one.
+fn charge(call: Joined, before: Option<&Charge>, prices: &PriceBook) -> Result<ChargedCall, CallError> {
+    let given = prices.version();
+    let version = before.map_or(given, |charge| charge.book_version);
+    if version > given {
+        return Err(CallError::PriceBookOutdated { charged_by: version, given });
+    }
+    let Joined { facts, provenance } = call;
+    let charge = match facts.pricing().map(|pricing| prices.charge(&pricing, Some(version))).transpose() {
+        Ok(charge) => charge,
+        Err(ChargeError::Unpriced(_)) => None,
+        Err(ChargeError::Money(error)) => return Err(error.into()),
+    };
+    Ok(ChargedCall { facts, provenance, charge })
+}
+
 impl Aggregate for Call {
     const CATEGORY: &'static str = "call";
     type Command = CallCommand;
@@ -267,30 +213,14 @@ impl Aggregate for Call {
     type Error = CallError;
 
     fn decide(&self, command: CallCommand) -> Result<Vec<CallEvent>, CallError> {
-        let CallCommand::Report { facts, prices } = command;
-        let facts = CallFacts { started_at: without_leap_second(facts.started_at), ..facts };
-        facts.check()?;
-        let Some(before) = &self.charged else {
-            let charge = facts.charge(&prices, prices.version())?;
-            return Ok(vec![CallEvent::Recorded(ChargedCall { facts, charge })]);
-        };
-        if before.facts.kind != facts.kind {
-            return Err(CallError::KindMismatch);
+        match command {
+            CallCommand::Report { facts, prices } => self.report(facts, &prices),
+            CallCommand::Correct { fields, values, reason, at, prices } => {
+                let corrected = self.correct(&fields, values, &prices)?;
+                let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
+                Ok(corrected.map(event).into_iter().collect())
+            }
         }
-        let facts = before.facts.join(&facts);
-        facts.check()?;
-        // The version of the price book that first had a price is kept: a later change never changes a charge.
-        let (given, charged_by) = (prices.version(), before.charge.as_ref().map(|charge| charge.book_version));
-        let version = charged_by.unwrap_or(given);
-        if version > given {
-            return Err(CallError::PriceBookOutdated { charged_by: version, given });
-        }
-        let charge = facts.charge(&prices, version)?;
-        let after = ChargedCall { facts, charge };
-        if after == *before {
-            return Ok(Vec::new());
-        }
-        Ok(vec![CallEvent::Amended(CallAmended { before: before.clone(), after })])
     }
 
     fn evolve(self, event: &CallEvent) -> Self {

@@ -1,23 +1,19 @@
 use super::*;
+use crate::ids::{AgentId, DagId, TaskId};
 use crate::price_book::{Price, PriceBookEvent, PriceComponent, PriceSet, rate};
-use crate::testing::{at, given, name, usage, uuid};
-use crate::{Currency, EventCodec, Meter};
+use crate::testing::{at, body, given, name, usage, uuid};
+use crate::usage::{Quantity, Usage, UsageError};
+use crate::{Currency, EventCodec, Meter, Name};
+use chrono::Datelike;
 use proptest::prelude::*;
 
 fn facts(input: u64, output: u64) -> CallFacts {
     CallFacts {
-        kind: CallKind::Llm,
         agent_id: Some(AgentId(uuid(1))),
-        task_id: None,
         provider: Some(name("openai")),
         model: Some(name("m")),
-        tool: None,
         usage: usage([(Meter::Input, input), (Meter::Output, output)]),
-        started_at: at(0),
-        latency_ms: None,
-        reported_cost: None,
-        error: None,
-        source: name("test"),
+        ..CallFacts::new(CallKind::Llm, at(0), name("test"))
     }
 }
 fn price(from: i64, input: u32) -> PriceBookEvent {
@@ -45,7 +41,7 @@ fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
 }
 fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
     let charge = prices.charge(&facts.pricing().unwrap(), None).ok();
-    ChargedCall { facts, charge }
+    ChargedCall { facts, provenance: Provenance::default(), charge }
 }
 
 #[test]
@@ -152,7 +148,10 @@ fn invalid_facts_are_rejected() {
     let far = at(0).with_year(2300).unwrap();
     reject(CallFacts { started_at: far, ..facts(1, 1) }, CallError::StartOutOfRange(far));
     let minus = Money::parse("-1").unwrap();
-    reject(CallFacts { reported_cost: Some(minus), ..facts(1, 1) }, CallError::NegativeCost(minus));
+    let cost = ReportedCost { amount: minus, source: None };
+    reject(CallFacts { reported_cost: Some(cost), ..facts(1, 1) }, CallError::NegativeCost(minus));
+    let too_long = CallError::LatencyTooLong(30 * 86_400_000 + 1);
+    reject(CallFacts { first_token_ms: Some(30 * 86_400_000 + 1), ..facts(1, 1) }, too_long);
     let parts = usage([(Meter::Reasoning, 2)]);
     reject(
         CallFacts { usage: usage([(Meter::Output, 1), (Meter::Reasoning, 2)]), ..facts(1, 1) },
@@ -168,33 +167,365 @@ fn a_call_keeps_its_kind() {
         .then_rejected(CallError::KindMismatch);
 }
 
+/// A record of a log that is written while a response is streamed.
+fn line(second: i64, id: &str, output: u64) -> CallFacts {
+    CallFacts { started_at: at(second), record_id: Some(name(id)), ..facts(10, output) }
+}
+
+fn fold(records: impl IntoIterator<Item = CallFacts>, prices: &PriceBook) -> ChargedCall {
+    let report = |call: Call, facts| {
+        let events = call.decide(CallCommand::Report { facts, prices: prices.clone() }).unwrap();
+        events.iter().fold(call, |call, event| call.evolve(event))
+    };
+    records.into_iter().fold(Call::default(), report).charged.unwrap()
+}
+
+#[test]
+fn the_usage_is_that_of_the_last_line_and_the_start_that_of_the_first() {
+    let [first, last] = [line(0, "a", 3), line(2, "b", 263)];
+    for records in [vec![first.clone(), last.clone()], vec![last.clone(), first.clone(), last.clone()]] {
+        let call = fold(records, &prices(3));
+        assert_eq!(call.facts, CallFacts { usage: last.usage, ..first.clone() });
+        let record = RecordKey { at: at(2), source: name("test"), id: Some(name("b")) };
+        let origins = vec![Origin { record, fields: BTreeSet::from([Field::Usage]) }];
+        assert_eq!(call.provenance, Provenance { origins, ..Provenance::default() });
+        assert_eq!(call.cost().unwrap().to_string(), "0.001082");
+    }
+}
+
+#[test]
+fn usage_is_taken_whole_from_the_record_that_knows_it_best() {
+    let record = |second, source: &str, assumed, quantities: &[(Meter, u64)]| CallFacts {
+        usage: quantities.iter().map(|&(meter, number)| (meter, Quantity::new(number).unwrap())).collect(),
+        usage_assumed: assumed,
+        started_at: at(second),
+        source: name(source),
+        ..facts(0, 0)
+    };
+    let split = [(Meter::Input, 200), (Meter::Output, 5), (Meter::CacheRead, 800)];
+    for (better, worse, why) in [
+        (record(1, "claude-code", false, &split), record(0, "otlp", false, &[(Meter::Input, 1800)]), "the source"),
+        (record(1, "x", false, &[(Meter::Input, 1)]), record(0, "claude-code", true, &split), "it is stated"),
+        (record(1, "otlp", false, &[(Meter::Input, 2)]), record(0, "otlp", false, &[(Meter::Input, 1)]), "the total"),
+        (
+            record(1, "x", false, &split),
+            record(0, "x", false, &[(Meter::Input, 1000), (Meter::Output, 5)]),
+            "its detail",
+        ),
+        (record(1, "x", true, &[(Meter::Input, 1)]), record(0, "claude-code", false, &[]), "the other has none"),
+        (record(1, "otlp", false, &[(Meter::Input, 1)]), record(0, "x", false, &split), "the source, not the total"),
+    ] {
+        for records in [[better.clone(), worse.clone()], [worse.clone(), better.clone()]] {
+            let facts = fold(records, &prices(3)).facts;
+            assert_eq!((facts.usage, facts.usage_assumed), (better.usage, better.usage_assumed), "{why}");
+            assert_eq!((facts.started_at, facts.source), (worse.started_at, worse.source.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_copied_call_belongs_to_the_session_that_had_it_first_and_ties_are_decided_by_id() {
+    let owned = |second, id: &str, task| CallFacts { task_id: Some(TaskId(uuid(task))), ..line(second, id, 1) };
+    let owner = |records: [CallFacts; 3]| fold(records, &prices(3)).facts.task_id;
+    let [original, copy, later] = [owned(0, "a", 7), owned(0, "b", 1), owned(2, "0", 3)];
+    assert_eq!(owner([copy.clone(), later.clone(), original.clone()]), Some(TaskId(uuid(7))));
+    assert_eq!(owner([original, copy, later]), Some(TaskId(uuid(7))));
+}
+
+fn correct(fields: &[Field], values: CallFacts, prices: PriceBook) -> CallCommand {
+    let reason = Some(body("the invoice says so"));
+    CallCommand::Correct { fields: fields.iter().copied().collect(), values, reason, at: at(50), prices }
+}
+
+#[test]
+fn a_correction_is_final_for_the_fields_it_names() {
+    let before = charged(facts(10, 3), prices(3));
+    let values = CallFacts { user: Some(name("ada")), usage: usage([(Meter::Input, 1)]), ..line(-5, "x", 0) };
+    let fields = [Field::User, Field::Usage, Field::StartedAt];
+    let corrected = CallFacts { user: values.user.clone(), usage: values.usage, started_at: at(-5), ..facts(10, 3) };
+    let provenance =
+        Provenance { corrected: BTreeSet::from(fields), first_record_at: Some(at(0)), ..Provenance::default() };
+    let after = ChargedCall { provenance, ..charged(corrected, prices(3)) };
+    let event = CallCorrected { before: before.clone(), after, reason: Some(body("the invoice says so")), at: at(50) };
+    let call = given::<Call>([CallEvent::Recorded(before)])
+        .when(correct(&fields, values.clone(), prices(3)))
+        .then([CallEvent::Corrected(event)]);
+    assert_eq!(call.decide(correct(&fields, values, prices(3))), Ok(vec![]), "the same correction again");
+
+    // An earlier record with more tokens and other names changes what is not corrected.
+    let record = CallFacts { user: Some(name("eve")), team: Some(name("t")), ..line(-9, "y", 99) };
+    let events = call.decide(report(record, prices(3))).unwrap();
+    let facts = events.iter().fold(call, |call, event| call.evolve(event)).charged.unwrap().facts;
+    assert_eq!((facts.user, facts.usage), (Some(name("ada")), usage([(Meter::Input, 1)])));
+    assert_eq!((facts.started_at, facts.team, facts.record_id), (at(-5), Some(name("t")), Some(name("y"))));
+}
+
+#[test]
+fn a_correction_needs_a_call_and_a_field_and_leaves_valid_facts() {
+    let recorded = || given::<Call>([CallEvent::Recorded(charged(facts(1, 1), no_prices()))]);
+    let values = CallFacts { model: None, ..facts(1, 1) };
+    given::<Call>([]).when(correct(&[Field::Model], values.clone(), no_prices())).then_rejected(CallError::NotReported);
+    recorded().when(correct(&[], values.clone(), no_prices())).then_rejected(CallError::NothingToCorrect);
+    recorded().when(correct(&[Field::Model], values.clone(), no_prices())).then_rejected(CallError::NoModel);
+    // A correction may remove a field that need not be known.
+    let after = charged(CallFacts { agent_id: None, ..facts(1, 1) }, no_prices());
+    let provenance = Provenance { corrected: BTreeSet::from([Field::AgentId]), ..Provenance::default() };
+    recorded().when(correct(&[Field::AgentId], CallFacts { agent_id: None, ..values }, no_prices())).then([
+        CallEvent::Corrected(CallCorrected {
+            before: charged(facts(1, 1), no_prices()),
+            after: ChargedCall { provenance, ..after },
+            reason: Some(body("the invoice says so")),
+            at: at(50),
+        }),
+    ]);
+}
+
+/// A price book whose prices change by time and by the facts of a call.
+fn changing_prices() -> PriceBook {
+    let tier = |events: PriceBookEvent, tier: &str| {
+        let PriceBookEvent::Set(mut set) = events;
+        let when = crate::price_book::Conditions { service_tier: Some(name(tier)), ..Default::default() };
+        let batch = PriceComponent { when, ..PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap()) };
+        set.price.components.push(batch);
+        PriceBookEvent::Set(set)
+    };
+    [price(-9, 3), price(1, 5), tier(price(2, 7), "1")]
+        .iter()
+        .fold(PriceBook::default(), |book, event| book.evolve(event))
+}
+
+/// A record with few different values, so that several records have the same value, the same key, or no value.
+fn record() -> impl Strategy<Value = CallFacts> {
+    let texts = || prop::option::of("[0-2]".prop_map(|text| name(&text)));
+    let ids = || prop::option::of((0_u128..3).prop_map(uuid));
+    let number = || prop::option::of(0_u64..3);
+    let outcome = prop::sample::select(&[None, Some(Outcome::Ok), Some(Outcome::Error), Some(Outcome::Timeout)]);
+    let span = (1_u128..3, 1_u64..3, prop::option::of(1_u64..3)).prop_map(|(trace, span, parent)| CallSpan {
+        trace_id: TraceId::new(trace).unwrap(),
+        span_id: SpanId::new(span).unwrap(),
+        parent_span_id: parent.and_then(SpanId::new),
+    });
+    let tags = ("[a-b]", "[0-2]").prop_map(|(key, value)| Tags::new([(key, value)]).unwrap());
+    let cost = (0_u32..3, any::<bool>()).prop_map(|(amount, has_source)| ReportedCost {
+        amount: Money::from_decimal(amount.into()),
+        source: has_source.then_some(CostSource::Client),
+    });
+    let usage =
+        prop::collection::vec((prop::sample::select(&[Meter::Input, Meter::Output, Meter::CacheRead]), 0_u64..3), 0..3);
+    let usage = usage.prop_map(|meters| {
+        meters.into_iter().map(|(meter, number)| (meter, Quantity::new(number).unwrap())).collect::<Usage>()
+    });
+    let source = prop::sample::select(&["otlp", "claude-code", "x"]);
+    (
+        (
+            ids(),
+            ids(),
+            ids(),
+            prop::collection::vec(texts(), 12),
+            prop::option::of("[x-z]".prop_map(|text| body(&text))),
+        ),
+        (outcome, number(), number(), prop::option::of(cost), prop::option::of(tags), prop::option::of(span)),
+        (usage, any::<bool>(), 0_i64..4, source, prop::sample::select(&["m", "n"]), texts()),
+    )
+        .prop_map(
+            |(
+                (agent, task, dag, texts, error),
+                (outcome, latency_ms, first_token_ms, reported_cost, tags, span),
+                last,
+            )| {
+                let (usage, usage_assumed, second, source, model, record_id) = last;
+                let [
+                    conversation,
+                    user,
+                    team,
+                    key,
+                    provider,
+                    tool,
+                    service_tier,
+                    speed,
+                    region,
+                    response_id,
+                    request_id,
+                    _,
+                ] = <[Option<Name>; 12]>::try_from(texts).unwrap();
+                CallFacts {
+                    kind: CallKind::Llm,
+                    agent_id: agent.map(AgentId),
+                    task_id: task.map(TaskId),
+                    dag_id: dag.map(DagId),
+                    provider: provider.map(|_| name("openai")),
+                    model: Some(name(model)),
+                    started_at: at(second),
+                    source: name(source),
+                    conversation,
+                    user,
+                    team,
+                    key,
+                    tool,
+                    service_tier,
+                    speed,
+                    region,
+                    outcome,
+                    latency_ms,
+                    first_token_ms,
+                    reported_cost,
+                    error,
+                    tags,
+                    span,
+                    response_id,
+                    request_id,
+                    usage,
+                    usage_assumed,
+                    record_id,
+                }
+            },
+        )
+}
+
+fn records() -> impl Strategy<Value = Vec<CallFacts>> {
+    prop::collection::vec(record(), 1..7)
+}
+
+/// The records in an order that the indices give, with repetition, each at least once.
+fn reordered(records: &[CallFacts], order: &[prop::sample::Index]) -> Vec<CallFacts> {
+    let mut rest: Vec<_> = records.to_vec();
+    let mut reordered = Vec::new();
+    for index in order {
+        reordered.push(index.get(records).clone());
+        if !rest.is_empty() {
+            reordered.push(rest.swap_remove(index.index(rest.len())));
+        }
+    }
+    reordered.extend(rest);
+    reordered
+}
+
+fn key_of(facts: &CallFacts) -> RecordKey {
+    RecordKey { at: facts.started_at, source: facts.source.clone(), id: facts.record_id.clone() }
+}
+
+/// The key of the record that a field of a call was taken from.
+fn origin_of(call: &ChargedCall, field: Field) -> RecordKey {
+    let origin = call.provenance.origins.iter().find(|origin| origin.fields.contains(&field));
+    origin.map_or_else(|| key_of(&call.facts), |origin| origin.record.clone())
+}
+
 proptest! {
-    /// Records of one call give the same state in any order and with any repetition, and the changes of the events add
-    /// up to its cost.
+    /// Records of one call give the same facts, owner, origins and charge in any order and with any repetition.
     #[test]
     fn order_and_repetition_do_not_matter(
-        records in proptest::collection::vec((0_u64..1000, 0_u64..1000), 1..8),
-        order in proptest::collection::vec(any::<prop::sample::Index>(), 0..16),
+        records in records(),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        let fold = |records: &mut dyn Iterator<Item = (u64, u64)>| {
-            let mut sum = Money::ZERO;
-            let mut call = Call::default();
-            for (input, output) in records {
-                for event in call.decide(report(facts(input, output), prices(3))).unwrap() {
-                    let (before, after) = event.before_and_after();
-                    sum = sum.checked_add(after.cost().unwrap()).unwrap();
-                    sum = sum.checked_sub(before.and_then(ChargedCall::cost).unwrap_or(Money::ZERO)).unwrap();
-                    call = call.evolve(&event);
-                }
-            }
-            (call, sum)
+        let prices = changing_prices();
+        let straight = fold(records.clone(), &prices);
+        prop_assert_eq!(&straight, &fold(records.iter().rev().cloned(), &prices));
+        prop_assert_eq!(&straight, &fold(reordered(&records, &order), &prices));
+    }
+
+    /// Two processes that join some of the records each know together what one knows that joins them all.
+    #[test]
+    fn grouping_does_not_matter(records in records(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 2)) {
+        let join = |records: &[CallFacts]| {
+            let joined = records.iter().map(|facts| Joined::of_record(normalized(facts.clone())));
+            joined.reduce(|one, other| one.join(&other))
         };
-        let (straight, sum) = fold(&mut records.iter().copied());
-        let mut shuffled: Vec<_> = order.iter().map(|index| *index.get(&records)).collect();
-        shuffled.extend(records.iter().rev());
-        let (other, other_sum) = fold(&mut shuffled.into_iter());
-        prop_assert_eq!(&straight, &other);
-        prop_assert_eq!(sum, other_sum);
-        prop_assert_eq!(Some(sum), straight.charged.unwrap().cost());
+        let together = |one: Option<Joined>, other: Option<Joined>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.join(&other)),
+            (one, other) => one.or(other),
+        };
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(records.len() + 1)).collect();
+        cuts.sort_unstable();
+        let [one, two, three] = [&records[..cuts[0]], &records[cuts[0]..cuts[1]], &records[cuts[1]..]].map(join);
+        let all = join(&records);
+        prop_assert_eq!(&together(together(one.clone(), two.clone()), three.clone()), &all);
+        prop_assert_eq!(&together(one.clone(), together(two.clone(), three.clone())), &all);
+        prop_assert_eq!(&together(three, together(two, one)), &all);
+        prop_assert_eq!(&together(all.clone(), all.clone()), &all);
+    }
+
+    /// The rule itself, for every field, said in another way.
+    #[test]
+    fn each_field_is_that_of_the_lowest_record_that_has_it(records in records()) {
+        let call = fold(records.clone(), &changing_prices());
+        let value = |facts: &CallFacts, field: Field| serde_json::to_value(facts).unwrap().get(field.name()).cloned();
+        for &field in Field::ALL.iter().filter(|field| **field != Field::Usage) {
+            let with_field = || records.iter().filter(|facts| value(facts, field).is_some());
+            let Some(lowest) = with_field().map(key_of).min() else {
+                prop_assert_eq!(value(&call.facts, field), None);
+                continue;
+            };
+            let mut candidates = with_field().filter(|facts| key_of(facts) == lowest).map(|facts| value(facts, field));
+            prop_assert!(candidates.any(|candidate| candidate == value(&call.facts, field)), "{}", field);
+            prop_assert_eq!(origin_of(&call, field), lowest, "{}", field);
+        }
+        let used = origin_of(&call, Field::Usage);
+        let candidates = || records.iter().filter(|facts| key_of(facts) == used);
+        prop_assert!(candidates().any(|facts| facts.usage == call.facts.usage));
+        let stated = |facts: &CallFacts| !facts.usage.is_empty() && !facts.usage_assumed;
+        if records.iter().any(stated) {
+            prop_assert!(!call.facts.usage_assumed && !call.facts.usage.is_empty());
+        }
+        prop_assert_eq!(key_of(&call.facts), records.iter().map(key_of).min().unwrap());
+    }
+
+    /// The changes that the events state add up to the state, and the join goes on from a state that was read from the log.
+    #[test]
+    fn the_changes_of_the_events_add_up_to_the_state(
+        records in records(),
+        corrections in prop::collection::vec((prop::sample::subsequence(Field::ALL, 1..4), record()), 0..3),
+    ) {
+        let prices = changing_prices();
+        let reports = records.into_iter().map(|facts| report(facts, prices.clone()));
+        let corrections = corrections.iter().map(|(fields, values)| correct(fields, values.clone(), prices.clone()));
+        let mut commands: Vec<_> = reports.collect();
+        commands.extend(corrections);
+        commands.extend(commands.clone().into_iter().rev());
+        let mut call = Call::default();
+        let (mut cost, mut usage) = (Money::ZERO, [0_i64; Meter::COUNT]);
+        for command in commands {
+            // A correction may be rejected, as it may remove the model.
+            for event in call.decide(command).unwrap_or_default() {
+                let event = CallEvent::decode(event.event_type().name, 1, &event.encode().unwrap()).unwrap();
+                let (before, after) = event.before_and_after();
+                prop_assert_eq!(before, call.charged.as_ref());
+                cost = cost.checked_add(after.cost().unwrap_or_default()).unwrap();
+                cost = cost.checked_sub(before.and_then(ChargedCall::cost).unwrap_or_default()).unwrap();
+                for (meter, sum) in Meter::ALL.iter().zip(&mut usage) {
+                    let count = |call: &ChargedCall| i64::try_from(call.facts.usage.get(*meter).get()).unwrap();
+                    *sum += count(after) - before.map_or(0, count);
+                }
+                call = call.evolve(&event);
+            }
+        }
+        let state = call.charged.unwrap();
+        prop_assert_eq!(cost, state.cost().unwrap_or_default());
+        for (meter, sum) in Meter::ALL.iter().zip(usage) {
+            prop_assert_eq!(u64::try_from(sum).unwrap(), state.facts.usage.get(*meter).get());
+        }
+    }
+
+    /// What is corrected stays, and everything else is as if there were no correction.
+    #[test]
+    fn records_change_what_is_not_corrected(
+        first in record(),
+        later in records(),
+        fields in prop::sample::subsequence(Field::ALL, 1..6),
+        values in record(),
+    ) {
+        let prices = changing_prices();
+        let recorded = Call::default().evolve(&CallEvent::Recorded(fold([first.clone()], &prices)));
+        let events = recorded.decide(correct(&fields, values.clone(), prices.clone())).unwrap();
+        let mut call = events.iter().fold(recorded, |call, event| call.evolve(event));
+        for facts in later.clone() {
+            for event in call.decide(report(facts, prices.clone())).unwrap() {
+                call = call.evolve(&event);
+            }
+        }
+        let mut expected = fold(std::iter::once(first).chain(later), &prices).facts;
+        for field in &fields {
+            expected.copy_field(*field, &normalized(values.clone()));
+        }
+        prop_assert_eq!(call.charged.unwrap().facts, expected);
     }
 }

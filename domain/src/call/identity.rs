@@ -1,0 +1,209 @@
+//! The identity of calls: which records are of one call.
+//!
+//! Two records are of one call if their keys are equal, never because they look alike. A record has the strongest of these
+//! keys that it can have:
+//!
+//! 1. the id that the provider gave the response, if it has a form that providers make unique, with the family of the
+//!    provider and the model;
+//! 2. its trace and span;
+//! 3. its session and the first message of its turn;
+//! 4. its content, and the number of equal records before it in its input.
+
+use crate::call::values::{CallKind, CallSpan};
+use crate::ids::{CallId, derived_id};
+use uuid::Uuid;
+
+/// What identifies a call. Records with equal keys are of one call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(Vec<String>);
+
+/// A form of ids that providers make unique.
+struct IdForm {
+    prefix: &'static str,
+    /// The family of providers that makes the ids, whichever provider served the call; none if several do.
+    made_by: Option<&'static str>,
+    /// Whether every id with the prefix is unique. Otherwise only those with enough random characters are: others count
+    /// from 0.
+    is_always_unique: bool,
+}
+
+const ID_FORMS: [IdForm; 5] = [
+    IdForm { prefix: "msg_", made_by: Some("anthropic"), is_always_unique: true },
+    IdForm { prefix: "gen-", made_by: Some("openrouter"), is_always_unique: false },
+    IdForm { prefix: "chatcmpl-", made_by: None, is_always_unique: false },
+    IdForm { prefix: "cmpl-", made_by: None, is_always_unique: false },
+    IdForm { prefix: "resp_", made_by: None, is_always_unique: false },
+];
+
+/// Providers that hand on the ids of another one, with the family of both. Other providers are families of their own.
+const FAMILIES: [(&str, &str); 4] =
+    [("azure", "openai"), ("azure_ai", "openai"), ("gemini", "google"), ("vertex_ai", "google")];
+
+/// The minimum number of characters of a random id that has letters and digits. Counters are shorter or have no letters.
+const MIN_MIXED: usize = 8;
+/// The minimum number of characters of a random id that has letters only.
+const MIN_LETTERS: usize = 20;
+
+impl CallKey {
+    /// The key of a response; none if the form of its id does not make it unique. A provider or model that the record does
+    /// not name is empty.
+    #[must_use]
+    pub fn of_response(provider: &str, model: &str, response_id: &str) -> Option<Self> {
+        let made_by = match ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) {
+            Some(form) => {
+                let random = &response_id[form.prefix.len()..];
+                let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
+                is_unique.then_some(form.made_by)?
+            }
+            None => is_uuid(response_id).then_some(None)?,
+        };
+        let family = made_by.unwrap_or_else(|| family(provider));
+        Some(Self::new(&["response", family, model, response_id]))
+    }
+
+    /// The key of a call that a span describes. A span may describe both a call to a model and one to a tool.
+    #[must_use]
+    pub fn of_span(kind: CallKind, span: &CallSpan) -> Self {
+        let kind = match kind {
+            CallKind::Llm => "span",
+            CallKind::Tool => "tool",
+        };
+        Self::new(&[kind, &span.trace_id.to_string(), &span.span_id.to_string()])
+    }
+
+    /// The key of a turn of a session; none if the id of its first message is empty.
+    #[must_use]
+    pub fn of_turn(source: &str, session: &str, first_message: &str) -> Option<Self> {
+        (!first_message.is_empty()).then(|| Self::new(&["turn", source, session, first_message]))
+    }
+
+    /// The key that a client gives a call of a provider. A provider that is not known is empty.
+    #[must_use]
+    pub fn of_client(provider: &str, key: &str) -> Self {
+        Self::new(&["client", provider, key])
+    }
+
+    /// The key of a record without ids: its source, its content, and the number of equal records before it.
+    #[must_use]
+    pub fn of_content(source: &str, content: &[&str], occurrence: u64) -> Self {
+        Self::new(&[&["content", source, &occurrence.to_string()], content].concat())
+    }
+
+    /// The id of the call, which is derived from the key: the same key always gives the same id.
+    #[must_use]
+    pub fn call_id(&self) -> CallId {
+        let parts: Vec<&str> = std::iter::once("call").chain(self.0.iter().map(String::as_str)).collect();
+        derived_id(&parts).into()
+    }
+
+    fn new(parts: &[&str]) -> Self {
+        Self(parts.iter().map(|part| (*part).to_owned()).collect())
+    }
+}
+
+fn family(provider: &str) -> &str {
+    FAMILIES.iter().find(|(name, _)| *name == provider).map_or(provider, |(_, family)| family)
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn is_random(text: &str) -> bool {
+    let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    let min = if has_digit { MIN_MIXED } else { MIN_LETTERS };
+    is_id(text) && has_letter && text.len() >= min
+}
+
+/// Whether the text is a UUID of a version that makes it unique, rather than one that someone numbered.
+fn is_uuid(text: &str) -> bool {
+    Uuid::try_parse(text).is_ok_and(|id| id.get_version().is_some_and(|_| !id.is_nil() && !id.is_max()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(provider: &str, model: &str, response_id: &str) -> Option<CallId> {
+        CallKey::of_response(provider, model, response_id).map(|key| key.call_id())
+    }
+
+    #[test]
+    fn ids_of_a_unique_form_are_keys() {
+        for unique in [
+            "msg_9",
+            "msg_01XFDUDYJgAACzvnptvVoYEL",
+            "msg_bdrk_01HqJ5cWpmPBLUHHYM1dVYqK",
+            "chatcmpl-Abc123uniq",
+            "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW",
+            "chatcmpl-abcdefghijklmnopqrstuvwxyzabc",
+            "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b",
+            "gen-1718000000-aB3dE5gH7jK9mN1pQ3sT",
+            "cmpl-e5cc70bb28c444948073e77776eb30ef",
+            "8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f",
+        ] {
+            assert!(id("p", "m", unique).is_some(), "{unique}");
+            assert_eq!(id("p", "m", unique), id("p", "m", unique));
+            assert_ne!(id("p", "m", unique), id("p", "other", unique), "a model does not answer for another one");
+        }
+    }
+
+    #[test]
+    fn ids_of_other_forms_are_no_keys() {
+        for other in [
+            "",
+            "0",
+            "373",
+            "msg_",
+            "msg_\u{e9}",
+            "msg_a b",
+            "ocrelay",
+            "chatcmpl-",
+            "chatcmpl-0",
+            "chatcmpl-373",
+            "chatcmpl-1773136800000000000",
+            "chatcmpl-response",
+            "resp_1",
+            "gen-1",
+            "response-1",
+            "{}",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "00000000-0000-0000-0000-000000000007",
+        ] {
+            assert_eq!(id("openai", "m", other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_a_provider_sells_on_has_the_id_that_its_family_made() {
+        let completion = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
+        assert_eq!(id("openai", "gpt-4o", completion), id("azure", "gpt-4o", completion));
+        assert_ne!(id("openai", "gpt-4o", completion), id("groq", "gpt-4o", completion));
+        // One maker only has ids of this form.
+        for provider in ["bedrock", "", "anthropic"] {
+            assert_eq!(id(provider, "m", "msg_9"), id("vertex_ai", "m", "msg_9"));
+        }
+    }
+
+    #[test]
+    fn keys_of_different_kinds_differ() {
+        let span = CallSpan {
+            trace_id: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
+            span_id: "b7ad6b7169203331".parse().unwrap(),
+            parent_span_id: None,
+        };
+        assert_ne!(CallKey::of_span(CallKind::Llm, &span), CallKey::of_span(CallKind::Tool, &span));
+        assert_eq!(CallKey::of_turn("claude-code", "s", ""), None);
+        assert_ne!(CallKey::of_turn("claude-code", "s", "u"), CallKey::of_turn("claude-code", "t", "u"));
+        assert_ne!(CallKey::of_content("csv", &["1", "2"], 0), CallKey::of_content("csv", &["1", "2"], 1));
+        assert_ne!(CallKey::of_content("csv", &["1", "2"], 0), CallKey::of_content("csv", &["12"], 0));
+    }
+
+    /// Ids are in the logs of users: a changed derivation would import every call again.
+    #[test]
+    fn ids_never_change() {
+        assert_eq!(id("openai", "m", "msg_9").unwrap().to_string(), "744731a4-8431-5ef6-83cf-95e779783f4b");
+    }
+}

@@ -1,0 +1,251 @@
+//! The join of the records of one call.
+//!
+//! What several records say together does not depend on their order, repetition or grouping: the join is commutative,
+//! associative and idempotent. Each field is taken whole from one record, and the event names that record, so that the join
+//! goes on after the state is loaded:
+//!
+//! - the usage from the greatest record by [`UsageRank`];
+//! - each other field from the record with the lowest [`RecordKey`] of those that have the field;
+//! - the start, the source and the record id from the record with the lowest key: they are that key.
+//!
+//! A corrected field is taken from the correction, whatever records say.
+
+use crate::call::fields::{CallFacts, Field, JoinField};
+use crate::meter::Meter;
+use crate::text::Name;
+use crate::usage::{Quantity, Usage};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Identifies a record of a call, and orders the records of a call by time, source and id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct RecordKey {
+    /// When the call started, as the record states it.
+    #[serde(deserialize_with = "crate::timestamp::deserialize")]
+    pub at: DateTime<Utc>,
+    /// The source of the record.
+    pub source: Name,
+    /// The id of the record in its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Name>,
+}
+
+/// A record, with the fields of a call that were taken from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Origin {
+    /// The record.
+    #[serde(flatten)]
+    pub record: RecordKey,
+    /// The fields that were taken from it.
+    pub fields: BTreeSet<Field>,
+}
+
+/// Where the fields of a call were taken from, if not all from its first record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Provenance {
+    /// The records other than the first one that fields were taken from, ordered by key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
+    /// The fields that were corrected, which no record changes any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub corrected: BTreeSet<Field>,
+    /// The time of the first record, if the start of the call was corrected.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::timestamp::deserialize_optional"
+    )]
+    pub first_record_at: Option<DateTime<Utc>>,
+}
+
+impl Provenance {
+    /// Whether all fields were taken from the first record, and none was corrected.
+    #[must_use]
+    pub fn is_single_record(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The record other than the first one that a field was taken from.
+    fn other_origin(&self, field: Field) -> Option<&RecordKey> {
+        self.origins.iter().find(|origin| origin.fields.contains(&field)).map(|origin| &origin.record)
+    }
+}
+
+/// Joined facts, with the records that they were taken from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Joined {
+    pub(super) facts: CallFacts,
+    pub(super) provenance: Provenance,
+}
+
+impl Joined {
+    /// The facts of one record.
+    pub(super) fn of_record(facts: CallFacts) -> Self {
+        Self { facts, provenance: Provenance::default() }
+    }
+
+    /// The key of the first record.
+    fn first_record(&self) -> RecordKey {
+        let at = self.provenance.first_record_at.unwrap_or(self.facts.started_at);
+        RecordKey { at, source: self.facts.source.clone(), id: self.facts.record_id.clone() }
+    }
+
+    /// Joins the records of two states of one call.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        let halves = [Half::new(self), Half::new(other)];
+        let [one, two] = &halves;
+        let first = if one.first <= two.first { one } else { two };
+        let mut facts = first.joined.facts.clone();
+        let mut join = Join { one, two, origins: BTreeMap::new(), corrected: BTreeSet::new() };
+        facts.join_fields(&self.facts, &other.facts, &mut join);
+        let usage = join.winner(Field::Usage, |half| half.usage_rank());
+        facts.copy_field(Field::Usage, &usage.joined.facts);
+        let start = join.winner(Field::StartedAt, |half| Reverse(half.first.at));
+        facts.copy_field(Field::StartedAt, &start.joined.facts);
+        let Join { mut origins, corrected, .. } = join;
+        origins.remove(&first.first);
+        let provenance = Provenance {
+            origins: origins.into_iter().map(|(record, fields)| Origin { record: record.clone(), fields }).collect(),
+            first_record_at: corrected.contains(&Field::StartedAt).then_some(first.first.at),
+            corrected,
+        };
+        Self { facts, provenance }
+    }
+
+    /// Takes fields from a correction.
+    pub(super) fn correct(&self, fields: &BTreeSet<Field>, values: &CallFacts) -> Self {
+        let mut corrected = self.clone();
+        let provenance = &mut corrected.provenance;
+        if fields.contains(&Field::StartedAt) {
+            provenance.first_record_at.get_or_insert(self.facts.started_at);
+        }
+        for origin in &mut provenance.origins {
+            origin.fields.retain(|field| !fields.contains(field));
+        }
+        provenance.origins.retain(|origin| !origin.fields.is_empty());
+        provenance.corrected.extend(fields);
+        for field in fields {
+            corrected.facts.copy_field(*field, values);
+        }
+        corrected
+    }
+}
+
+/// One of two states that are joined.
+struct Half<'a> {
+    joined: &'a Joined,
+    first: RecordKey,
+}
+
+impl<'a> Half<'a> {
+    fn new(joined: &'a Joined) -> Self {
+        Self { joined, first: joined.first_record() }
+    }
+
+    fn is_corrected(&self, field: Field) -> bool {
+        self.joined.provenance.corrected.contains(&field)
+    }
+
+    /// The record that a field was taken from.
+    fn origin(&self, field: Field) -> &RecordKey {
+        self.joined.provenance.other_origin(field).unwrap_or(&self.first)
+    }
+
+    fn usage_rank(&self) -> UsageRank<'_> {
+        let record = self.origin(Field::Usage);
+        UsageRank::new(&self.joined.facts, record)
+    }
+}
+
+/// The join of two states in progress.
+struct Join<'a> {
+    one: &'a Half<'a>,
+    two: &'a Half<'a>,
+    origins: BTreeMap<&'a RecordKey, BTreeSet<Field>>,
+    corrected: BTreeSet<Field>,
+}
+
+impl<'a> Join<'a> {
+    /// The state that a field is taken from: the one where it was corrected, else the one with the greater rank.
+    fn winner<R: Ord>(&mut self, field: Field, rank: impl Fn(&'a Half<'a>) -> R) -> &'a Half<'a> {
+        let full_rank = |half: &'a Half<'a>| (half.is_corrected(field), rank(half));
+        let winner = if full_rank(self.one) >= full_rank(self.two) { self.one } else { self.two };
+        if winner.is_corrected(field) {
+            self.corrected.insert(field);
+        } else if field != Field::StartedAt {
+            self.origins.entry(winner.origin(field)).or_default().insert(field);
+        }
+        winner
+    }
+}
+
+impl<'a> JoinField for Join<'a> {
+    fn join<T: Ord + Clone>(&mut self, field: Field, one: &Option<T>, other: &Option<T>, joined: &mut Option<T>) {
+        let is_corrected = self.one.is_corrected(field) || self.two.is_corrected(field);
+        if one.is_none() && other.is_none() && !is_corrected {
+            return;
+        }
+        let of_one = self.one;
+        let value = |half: &Half<'_>| if std::ptr::eq(half, of_one) { one } else { other };
+        // Records of one key may differ, perhaps because their source has no ids: then the value decides.
+        let rank = |half: &'a Half<'a>| (value(half).is_some(), Reverse((half.origin(field), value(half))));
+        let winner = self.winner(field, rank);
+        joined.clone_from(value(winner));
+    }
+}
+
+/// Sources by how well they know the usage, the best one first. Sources that are not listed come last.
+///
+/// A provider's own response, or a log of it, has the counts as they were billed. Spans pass through the code of an
+/// instrumentation, which may add cached tokens to the input or leave them out.
+const SOURCES_BY_USAGE: [&str; 3] = ["claude-code", "autogpt", "otlp"];
+
+/// What the usages of two records of one call are compared by; the greatest is the usage of the call.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct UsageRank<'a> {
+    basis: UsageBasis,
+    source: Reverse<usize>,
+    /// The sum of the meters that are not parts of others. Counts grow while a response is streamed.
+    total: u64,
+    /// The number of meters: of two records with one total, the one that divides it further.
+    meters: usize,
+    content: [Quantity; Meter::COUNT],
+    record: Reverse<&'a RecordKey>,
+}
+
+/// Whether a record states the usage.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum UsageBasis {
+    /// The record has no usage.
+    Absent,
+    /// The reader of the record derived the usage.
+    Assumed,
+    /// The record states the usage.
+    Stated,
+}
+
+impl<'a> UsageRank<'a> {
+    fn new(facts: &CallFacts, record: &'a RecordKey) -> Self {
+        let usage: &Usage = &facts.usage;
+        let basis = match (usage.is_empty(), facts.usage_assumed) {
+            (true, _) => UsageBasis::Absent,
+            (false, true) => UsageBasis::Assumed,
+            (false, false) => UsageBasis::Stated,
+        };
+        let source = record.source.as_str();
+        let place = SOURCES_BY_USAGE.iter().position(|known| *known == source).unwrap_or(SOURCES_BY_USAGE.len());
+        let wholes = Meter::ALL.iter().filter(|meter| meter.part_of().is_none());
+        Self {
+            basis,
+            source: Reverse(place),
+            // Fewer than 2^11 quantities below 2^53: the sum does not overflow.
+            total: wholes.map(|meter| usage.get(*meter).get()).sum(),
+            meters: usage.iter().count(),
+            content: std::array::from_fn(|at| usage.get(Meter::ALL[at])),
+            record: Reverse(record),
+        }
+    }
+}
