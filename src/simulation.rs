@@ -5,7 +5,7 @@
 use chrono::Utc;
 use commands::{Commands, Component, Context, Principal};
 use domain::agent::{Agent, AgentCommand, Profile};
-use domain::call::{CallFacts, CallKind};
+use domain::call::{CallFacts, CallKind, Outcome};
 use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::price_book::PriceBook;
 use domain::task::{TaskCommand, TaskSpec};
@@ -186,19 +186,17 @@ impl Simulation {
             (Meter::Output, tokens(900)?),
             (Meter::CacheRead, tokens(12_000)?),
         ]);
+        let kind = if is_tool { CallKind::Tool } else { CallKind::Llm };
         let facts = CallFacts {
-            kind: if is_tool { CallKind::Tool } else { CallKind::Llm },
             agent_id: Some(agent_id),
             task_id: Some(task_id),
             provider: (!is_tool).then(|| Name::new(provider)).transpose()?,
             model: (!is_tool).then(|| Name::new(model)).transpose()?,
             tool: is_tool.then(|| Name::new(tool)).transpose()?,
+            outcome: Some(Outcome::Ok),
             usage,
-            started_at: Utc::now(),
             latency_ms: Some(random.random_range(80..6000)),
-            reported_cost: None,
-            error: None,
-            source: Name::new("simulation")?,
+            ..CallFacts::new(kind, Utc::now(), Name::new("simulation")?)
         };
         let report = CallReport::new(CallId(Uuid::now_v7()), facts, prices);
         report_call(&self.commands, &self.context(), &report).await?;

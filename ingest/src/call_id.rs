@@ -1,17 +1,9 @@
-//! Identity: ids derived from what a record itself calls a thing.
-//!
-//! The same key gives the same id in every file, request and process, so that one call has one stream, however many
-//! sources report it and however often.
+//! Ids of agents, tasks and commands, derived from what a record itself calls a thing: the same key gives the same id in
+//! every file, request and process. The ids of calls are derived in the domain, from [`domain::call::CallKey`].
 
 use crate::format::Format;
-use domain::{AgentId, CallId, TaskId, derived_id};
+use domain::{AgentId, TaskId, derived_id};
 use uuid::Uuid;
-
-/// The id of a call, derived from its natural key, such as the provider and the provider's id of the response.
-#[must_use]
-pub fn call_id(key: &[&str]) -> CallId {
-    with_prefix(&["call"], key).into()
-}
 
 /// The id of an agent, derived from the format and the key of the agent in it.
 pub(crate) fn agent_id(format: Format, key: &str) -> AgentId {
@@ -41,7 +33,6 @@ mod tests {
     /// Ids are in the logs of users: a changed derivation would import every call again.
     #[test]
     fn derived_ids_never_change() {
-        assert_eq!(call_id(&["x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
         assert_eq!(agent_id(Format::Otlp, "mode\u{301}le"), agent_id(Format::Otlp, "mod\u{e9}le"));
         assert_ne!(task_id(Format::Otlp, &["a", "bc"]), task_id(Format::Otlp, &["ab", "c"]));
     }

@@ -1,7 +1,6 @@
 //! Formats that people already have, turned into commands.
 //!
 //! - [`formats`] parses files into [`Record`]s; it knows neither commands nor prices.
-//! - [`call_id`] derives ids: the same call has the same id in whatever file or request it is reported.
 //! - [`report_call`] is the one way to report a call, with the price of its model looked up in the price book.
 //! - [`Importer`] turns records into commands, and [`import`] runs it over an input, many reports at a time.
 //! - [`prices`] fills price books: from the prices that Apex ships, and from tables in LiteLLM's format.
@@ -21,7 +20,6 @@ mod run;
 mod text;
 mod unpriced;
 
-pub use call_id::call_id;
 pub use error::{InputError, RecordError, Refusal, RefusalReason};
 pub use format::{Defaults, Format};
 pub use formats::{Input, MAX_LINE_BYTES, RecordReader, Records, open_path, read_records};

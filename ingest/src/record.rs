@@ -3,7 +3,7 @@
 use crate::call_id;
 use crate::format::Format;
 use crate::text::clipped_name;
-use domain::call::CallFacts;
+use domain::call::{CallFacts, CallKey};
 use domain::{AgentId, CallId, Name, TaskId};
 use std::fmt;
 
@@ -68,7 +68,7 @@ pub struct Record {
     pub agent: Option<AgentRef>,
     /// The task that the call was made for; the facts hold its id.
     pub task: Option<TaskRef>,
-    /// The id of the call, derived from its natural key: the same call always has the same id.
+    /// The id of the call, derived from the strongest key of the record: the same call always has the same id.
     pub call_id: CallId,
     /// What the record states about the call.
     pub facts: CallFacts,
@@ -77,7 +77,7 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(
         location: Location,
-        call_key: &[&str],
+        key: &CallKey,
         agent: Option<AgentRef>,
         task: Option<TaskRef>,
         facts: CallFacts,
@@ -87,7 +87,7 @@ impl Record {
             task_id: task.as_ref().map(|task| task.id),
             ..facts
         };
-        Self { location, agent, task, call_id: call_id::call_id(call_key), facts }
+        Self { location, agent, task, call_id: key.call_id(), facts }
     }
 }
 

@@ -2,19 +2,24 @@
 //!
 //! Each run of the benchmark works through many challenges. A run becomes an agent, and a challenge within a run
 //! becomes a task. The recorded cost was computed in floats and is kept as the reported cost; the call is charged by
-//! the price book.
+//! the price book. A call is identified by the id of its response. If a server counted the responses instead of giving
+//! them unique ids, it is identified by the content of the line and the number of equal lines before it.
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::values::{default_agent, default_name, minimal_facts, name, quantity, reported_cost};
+use super::recent::Occurrences;
+use super::values::{default_agent, default_name, informative, minimal_facts, name, quantity, reported_cost};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use chrono::DateTime;
-use domain::call::{CallFacts, CallKind};
+use domain::call::{CallFacts, CallKey, CallKind, Outcome};
 use domain::{Meter, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// The number of different lines without a unique id that are counted in each of two generations.
+const MAX_COUNTED_LINES: usize = 100_000;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -44,11 +49,17 @@ struct Cost<'a> {
 
 pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
     let defaults = Defaults { provider: default_name(defaults.provider, "openai"), ..defaults };
-    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults).map(ParsedLine::from))
+    let mut equal = Occurrences::new(MAX_COUNTED_LINES);
+    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults, &mut equal).map(ParsedLine::from))
 }
 
-fn parse(location: Location, line: &str, defaults: &Defaults) -> Result<Record, RefusalReason> {
-    let line: Line<'_> = serde_json::from_str(line).map_err(RefusalReason::Json)?;
+fn parse(
+    location: Location,
+    text: &str,
+    defaults: &Defaults,
+    equal: &mut Occurrences,
+) -> Result<Record, RefusalReason> {
+    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
     let id = line.id.ok_or(RefusalReason::Missing("id"))?;
     let counts = line.usage.ok_or(RefusalReason::Missing("usage"))?;
     let created = line.created.ok_or(RefusalReason::Missing("created"))?;
@@ -75,10 +86,14 @@ fn parse(location: Location, line: &str, defaults: &Defaults) -> Result<Record, 
             (Meter::Output, quantity("usage.completion_tokens", counts.completion_tokens)?),
         ]),
         reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
+        response_id: informative(Some(&id)),
+        outcome: Some(Outcome::Ok),
         ..minimal_facts(CallKind::Llm, started_at, Format::Autogpt)?
     };
     // OpenAI made the ids, whichever provider sold the call.
-    Ok(Record::new(location, &["openai", &id], agent, task, facts))
+    let key = CallKey::of_response("openai", line.model.as_deref().unwrap_or_default(), &id)
+        .unwrap_or_else(|| CallKey::of_content(Format::Autogpt.as_str(), &[text], equal.count(text)));
+    Ok(Record::new(location, &key, agent, task, facts))
 }
 
 #[cfg(test)]
@@ -89,7 +104,7 @@ mod tests {
     use crate::formats::testing::{records, refusals};
     use domain::Name;
 
-    const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-1","created":1695554458,
+    const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-7QyqpwdfhqwajicI","created":1695554458,
         "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},
         "cost":{"prompt_cost":0.009213,"completion_cost":0.000236,"total_cost":0.009448999999999999}}"#;
 
@@ -108,7 +123,7 @@ mod tests {
             (record.facts.usage.get(Meter::Input).get(), record.facts.usage.get(Meter::Output).get()),
             (3071, 59)
         );
-        assert_eq!(record.facts.reported_cost.map(|cost| cost.to_string()), Some("0.009449".to_owned()));
+        assert_eq!(record.facts.reported_cost.map(|cost| cost.amount.to_string()), Some("0.009449".to_owned()));
         assert_eq!(record.agent.as_ref().map(|agent| agent.name.as_str()), Some("auto-gpt 2023-09-24_04-20-58"));
         assert_eq!(record.task.as_ref().map(|task| task.title.as_str()), Some("TestSearch"));
     }
@@ -120,6 +135,23 @@ mod tests {
         let tasks: std::collections::BTreeSet<_> = found.iter().filter_map(|r| r.facts.task_id).collect();
         assert_eq!(tasks.len(), 3);
         assert!(found.iter().all(|record| record.call_id == found[0].call_id));
+    }
+
+    #[test]
+    fn lines_whose_ids_only_count_the_responses_are_told_apart_by_content_and_occurrence() {
+        let counted = |created: &str| with("chatcmpl-7QyqpwdfhqwajicI", "chatcmpl-0").replace("1695554458", created);
+        let ids = |lines: &[String]| {
+            let mut ids: Vec<_> = records(Autogpt, lines.join("\n")).iter().map(|record| record.call_id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let (one, other) = (counted("1695554458"), counted("1695554459"));
+        let found = ids(&[one.clone(), other.clone(), one.clone()]);
+        assert_eq!(found.windows(2).filter(|pair| pair[0] == pair[1]).count(), 0);
+        assert_eq!(found, ids(&[one.clone(), one, other]));
+        // A unique id answers for its model only.
+        let model = |name: &str| with("gpt-3.5-turbo-16k-0613", name);
+        assert_eq!(ids(&[model("a"), model("a"), model("b")]).windows(2).filter(|pair| pair[0] == pair[1]).count(), 1);
     }
 
     #[test]
@@ -137,7 +169,7 @@ mod tests {
     #[test]
     fn each_bad_line_is_refused_with_its_reason() {
         for (line, message) in [
-            (with(r#""id":"chatcmpl-1","#, ""), "line 1: id is missing"),
+            (with(r#""id":"chatcmpl-7QyqpwdfhqwajicI","#, ""), "line 1: id is missing"),
             (with(r#""created":1695554458,"#, ""), "line 1: created is missing"),
             (with("1695554458", "99999999999999"), "line 1: created is \"99999999999999\", which is not a time"),
             (with("\"usage\"", "\"used\""), "line 1: usage is missing"),

@@ -8,16 +8,15 @@
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
+use super::recent::Occurrences;
 use super::values::{minimal_facts, quantity};
 use crate::error::{InputError, RecordError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record};
 use crate::text::quoted;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use domain::call::{CallFacts, CallKind};
+use domain::call::{CallFacts, CallKey, CallKind};
 use domain::{Meter, Name, Quantity, Usage};
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const COLUMNS: usize = 3;
@@ -37,44 +36,13 @@ pub(crate) fn open(mut lines: Lines, defaults: Defaults) -> Result<Records, Inpu
     let agent_name = defaults.agent.as_ref().map_or(Format::AzureLlm.as_str(), Name::as_str);
     let shared =
         Shared { model, provider: defaults.provider, agent: AgentRef::new(Format::AzureLlm, agent_name, agent_name) };
-    let mut counter = RowCounter::new(MAX_COUNTED_ROWS);
-    Ok(LineRecords::boxed(lines, move |location, line| {
-        parse(location, line, &shared, &mut counter).map(ParsedLine::from)
-    }))
+    let mut rows = Occurrences::new(MAX_COUNTED_ROWS);
+    Ok(LineRecords::boxed(lines, move |location, line| parse(location, line, &shared, &mut rows).map(ParsedLine::from)))
 }
 
-/// The number of different rows counted in each of two generations: about 150 MB of memory in total.
+/// The number of different rows counted in each of two generations: about 200 MB of memory in total. Equal rows have equal
+/// times, and traces are ordered by time, so that rows counted long ago can be forgotten.
 const MAX_COUNTED_ROWS: usize = 3_500_000;
-
-/// Counts how often each row has occurred.
-///
-/// Equal rows have equal times, and traces are ordered by time, so that rows counted long ago can be forgotten: the
-/// older of two generations is dropped when the younger one is full.
-struct RowCounter {
-    max_rows: usize,
-    young: HashMap<u64, u32>,
-    old: HashMap<u64, u32>,
-}
-
-impl RowCounter {
-    fn new(max_rows: usize) -> Self {
-        Self { max_rows, young: HashMap::new(), old: HashMap::new() }
-    }
-
-    /// Counts a row, and returns the number of equal rows before it.
-    fn count(&mut self, row: &(DateTime<Utc>, Quantity, Quantity)) -> u32 {
-        let (started_at, input, output) = row;
-        let mut hasher = DefaultHasher::new();
-        (started_at, input.get(), output.get()).hash(&mut hasher);
-        let hash = hasher.finish();
-        if self.young.len() >= self.max_rows {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let before = self.young.get(&hash).or_else(|| self.old.get(&hash)).copied().unwrap_or(0);
-        self.young.insert(hash, before.saturating_add(1));
-        before
-    }
-}
 
 fn check_header(lines: &mut Lines) -> Result<(), InputError> {
     let found = match lines.next() {
@@ -87,7 +55,7 @@ fn check_header(lines: &mut Lines) -> Result<(), InputError> {
     Err(InputError::Header { expected: HEADER, found })
 }
 
-fn parse(location: Location, line: &str, shared: &Shared, counter: &mut RowCounter) -> Result<Record, RefusalReason> {
+fn parse(location: Location, line: &str, shared: &Shared, rows: &mut Occurrences) -> Result<Record, RefusalReason> {
     let columns: Vec<&str> = line.split(',').collect();
     let [time, input, output] = columns[..] else {
         return Err(RefusalReason::Columns { found: columns.len(), expected: COLUMNS });
@@ -100,9 +68,9 @@ fn parse(location: Location, line: &str, shared: &Shared, counter: &mut RowCount
         usage: Usage::from_iter([(Meter::Input, input), (Meter::Output, output)]),
         ..minimal_facts(CallKind::Llm, started_at, Format::AzureLlm)?
     };
-    let occurrence = counter.count(&(started_at, input, output)).to_string();
-    let (time, input, output) = (started_at.to_rfc3339(), input.get().to_string(), output.get().to_string());
-    let key = [Format::AzureLlm.as_str(), &time, &input, &output, &occurrence];
+    let content = [started_at.to_rfc3339(), input.get().to_string(), output.get().to_string()];
+    let occurrence = rows.count(&content);
+    let key = CallKey::of_content(Format::AzureLlm.as_str(), &content.each_ref().map(String::as_str), occurrence);
     Ok(Record::new(location, &key, shared.agent.clone(), None, facts))
 }
 
@@ -164,20 +132,6 @@ mod tests {
         assert_eq!(ids(&[one, other]), apart, "in one file or in two");
         assert_eq!(ids(&[one, other, one]), ids(&[one, one, other]));
         assert_eq!(ids(&[one, one, one]).windows(2).filter(|pair| pair[0] == pair[1]).count(), 0);
-    }
-
-    #[test]
-    fn rows_are_counted_in_bounded_memory() {
-        let row = |n: u64| (DateTime::from_timestamp_nanos(0), Quantity::new(n).unwrap(), Quantity::ZERO);
-        let mut counter = RowCounter::new(100);
-        assert_eq!((counter.count(&row(1)), counter.count(&row(1)), counter.count(&row(1))), (0, 1, 2));
-        for n in 2..100_u64 {
-            assert_eq!((counter.count(&row(n)), counter.count(&row(1))), (0, u32::try_from(n).unwrap() + 1));
-        }
-        for n in 1_000..10_000 {
-            counter.count(&row(n));
-            assert!(counter.young.len() + counter.old.len() <= 200);
-        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Session logs of Claude Code: JSONL, one line per content block of a message.
 //!
-//! All lines of one response carry its message id and request id, and the counts known when the line was written:
-//! early lines have fewer output tokens than the last. Every line is reported, and the domain keeps the largest
-//! count of each kind. Anthropic counts `input_tokens` without what was read from or written to the cache
+//! All lines of one response carry its message id, and the counts known when the line was written: early lines have fewer
+//! output tokens than the last. Every line is reported, and the domain keeps the usage with the largest total. A message id
+//! that Anthropic made identifies the call, also where a copy of the line has lost its request id. Relays between the client
+//! and the provider may give one id to all messages, or none: then a call is identified by its session and the first line of
+//! its message. Anthropic counts `input_tokens` without what was read from or written to the cache
 //! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which
 //! is how the domain counts too.
 //!
@@ -12,12 +14,13 @@
 
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::values::{default_agent, default_name, minimal_facts, name, quantity, reported_cost, rfc3339};
+use super::recent::{Occurrences, Recent};
+use super::values::{default_agent, default_name, informative, minimal_facts, name, quantity, reported_cost, rfc3339};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::clip;
-use domain::call::{CallFacts, CallKind};
+use domain::call::{CallFacts, CallKey, CallKind, Outcome};
 use domain::{Meter, Quantity, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -27,6 +30,10 @@ use serde_json::value::RawValue;
 const SYNTHETIC: &str = "<synthetic>";
 /// The length of a session id in the name of its agent, in bytes.
 const SHORT_ID_BYTES: usize = 8;
+
+/// The number of lines without a unique id that are remembered in each of two generations, to find the first line of a
+/// message.
+const MAX_REMEMBERED_LINES: usize = 20_000;
 
 /// The type of a line. The other fields are read only of responses: in other lines they may have other types.
 #[derive(Deserialize)]
@@ -42,6 +49,7 @@ struct Line<'a> {
     session_id: Option<String>,
     request_id: Option<String>,
     uuid: Option<String>,
+    parent_uuid: Option<String>,
     timestamp: Option<String>,
     message: Option<Message>,
     /// The cost in US dollars. Only clients of early 2025 wrote it.
@@ -64,6 +72,8 @@ struct Counts {
     cache_read_input_tokens: Option<i64>,
     cache_creation: Option<CacheCreation>,
     server_tool_use: Option<ServerToolUse>,
+    service_tier: Option<String>,
+    speed: Option<String>,
 }
 
 /// How long what was written to the cache is kept. Clients of 2024 and early 2025 did not write it.
@@ -110,10 +120,16 @@ impl Counts {
 
 pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
     let defaults = Defaults { provider: default_name(defaults.provider, "anthropic"), ..defaults };
-    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults))
+    let mut unidentified = Unidentified::new();
+    LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults, &mut unidentified))
 }
 
-fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLine, RefusalReason> {
+fn parse(
+    location: Location,
+    text: &str,
+    defaults: &Defaults,
+    unidentified: &mut Unidentified,
+) -> Result<ParsedLine, RefusalReason> {
     if !text.starts_with('{') {
         // Another JSON value holds no call. What is not JSON may be a truncated call.
         return serde_json::from_str::<IgnoredAny>(text).map(|_| ParsedLine::OtherFormat).map_err(RefusalReason::Json);
@@ -148,20 +164,53 @@ fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLi
         model: Some(model),
         usage: counts.usage()?,
         reported_cost: reported_cost("costUSD", line.cost_usd)?,
+        conversation: informative(line.session_id.as_deref()),
+        service_tier: informative(counts.service_tier.as_deref()),
+        speed: informative(counts.speed.as_deref()),
+        outcome: Some(Outcome::Ok),
+        response_id: informative(message.id.as_deref()),
+        request_id: informative(line.request_id.as_deref()),
+        record_id: informative(line.uuid.as_deref()),
         ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
-    Ok(Record::new(location, &call_key(&line, message)?, agent, task, facts).into())
+    // Anthropic made the ids, whichever provider served the model.
+    let named = message.model.as_deref().unwrap_or_default();
+    let key = message.id.as_deref().and_then(|id| CallKey::of_response("anthropic", named, id));
+    let key = key.unwrap_or_else(|| unidentified.key(&line, message, text));
+    Ok(Record::new(location, &key, agent, task, facts).into())
 }
 
-/// The natural key of a call: the ids of the message and its request, or the line's own id if the client wrote no
-/// message id.
-///
-/// The key starts with `anthropic`, which makes these ids, whichever provider served the model.
-fn call_key<'a>(line: &'a Line<'_>, message: &'a Message) -> Result<[&'a str; 3], RefusalReason> {
-    match (message.id.as_deref(), line.request_id.as_deref(), line.uuid.as_deref()) {
-        (Some(id), request_id, _) => Ok(["anthropic", id, request_id.unwrap_or_default()]),
-        (None, _, Some(uuid)) => Ok(["anthropic", "line", uuid]),
-        (None, _, None) => Err(RefusalReason::Missing("message.id")),
+/// The lines of a file whose messages have no unique id.
+struct Unidentified {
+    /// By the id of a line: the id of its message, and the id of the first line of the message.
+    lines: Recent<String, (Option<String>, String)>,
+    /// Lines that have no id themselves.
+    equal: Occurrences,
+}
+
+impl Unidentified {
+    fn new() -> Self {
+        Self { lines: Recent::new(MAX_REMEMBERED_LINES), equal: Occurrences::new(MAX_REMEMBERED_LINES) }
+    }
+
+    /// The key of a call by its session and the first line of its message. Each block of a message has a line, whose parent
+    /// is the line of the block before.
+    fn key(&mut self, line: &Line<'_>, message: &Message, text: &str) -> CallKey {
+        let source = Format::ClaudeCode.as_str();
+        let uuid = line.uuid.as_deref().unwrap_or_default();
+        let before = line.parent_uuid.as_ref().and_then(|parent| self.lines.get(parent));
+        let first = match before {
+            Some((id, first)) if *id == message.id => first.clone(),
+            _ => uuid.to_owned(),
+        };
+        let session = line.session_id.as_deref().unwrap_or_default();
+        match CallKey::of_turn(source, session, &first) {
+            Some(key) => {
+                self.lines.insert(uuid.to_owned(), (message.id.clone(), first));
+                key
+            }
+            None => CallKey::of_content(source, &[text], self.equal.count(text)),
+        }
     }
 }
 
@@ -256,19 +305,88 @@ mod tests {
         assert_eq!((skipped.not_calls, skipped.other_format), (3, 4));
     }
 
+    /// The ids of the calls of lines, each id once.
+    fn ids(lines: &[String]) -> std::collections::BTreeSet<domain::CallId> {
+        records(ClaudeCode, lines.join("\n")).iter().map(|record| record.call_id).collect()
+    }
+
+    /// A line of a message without a unique id: its session, its id and the id of the line before it.
+    fn relayed(message_id: &str, session: &str, uuid: &str, parent: &str, output: i64) -> String {
+        line(message_id, output, "")
+            .replace("5c0375b4-57a5", session)
+            .replace(&format!(r#""uuid":"u-{output}""#), &format!(r#""uuid":"{uuid}","parentUuid":"{parent}""#))
+    }
+
     #[test]
-    fn a_call_is_identified_by_message_and_request_or_by_its_line() {
-        let id = |line: String| records(ClaudeCode, line)[0].call_id;
-        let without_id = |output| line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
-        assert_ne!(id(line("msg_1", 1, "")), id(line("msg_1", 1, "").replace("req_1", "req_2")));
-        assert_eq!(id(without_id(1)), id(without_id(1)));
-        assert_ne!(id(without_id(1)), id(without_id(2)));
+    fn a_missing_null_or_empty_request_id_is_not_another_request() {
+        let whole = line("msg_1", 3, "");
+        for (from, to) in [
+            (r#""requestId":"req_1","#, ""),
+            (r#""requestId":"req_1""#, r#""requestId":null"#),
+            (r#""requestId":"req_1""#, r#""requestId":"""#),
+            ("req_1", "req_2"),
+        ] {
+            let copy = line("msg_1", 50, "").replace(from, to);
+            let found = records(ClaudeCode, [whole.clone(), copy].join("\n"));
+            assert_eq!(found[0].call_id, found[1].call_id, "{to}");
+            assert_eq!(totals(calls(&found).values())[..2], [(Meter::Input, 4), (Meter::Output, 50)], "{to}");
+        }
+        assert_eq!(ids(&[whole, line("msg_1", 3, "").replace("claude-sonnet-4-20250514", "claude-3")]).len(), 2);
+    }
+
+    #[test]
+    fn one_message_id_that_a_relay_gave_to_all_messages_identifies_none() {
+        for id in ["ocrelay", "", "chatcmpl-0"] {
+            let first = [relayed(id, "s1", "a", "", 1), relayed(id, "s1", "b", "", 2), relayed(id, "s1", "c", "", 3)];
+            let second = [relayed(id, "s2", "d", "", 4), relayed(id, "s2", "e", "", 5)];
+            let both = &ids(&first) | &ids(&second);
+            assert_eq!((ids(&first).len(), both.len()), (3, 5), "{id:?}");
+            assert_eq!(ids(&[second.as_slice(), first.as_slice()].concat()), both, "{id:?}: in any order and grouping");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_message_without_a_unique_id_are_one_call() {
+        let message = |id: &str, [a, b, c]: [&str; 3], parent: &str| {
+            [relayed(id, "s", a, parent, 1), relayed(id, "s", b, a, 8), relayed(id, "s", c, b, 9)]
+        };
+        let answer = message("ocrelay", ["a", "b", "c"], "prompt");
+        assert_eq!(ids(&answer).len(), 1);
+        // The result of a tool is between two messages.
+        assert_eq!(ids(&[answer.clone(), message("ocrelay", ["d", "e", "f"], "result")].concat()).len(), 2);
+        assert_eq!(ids(&[answer.clone(), message("other", ["d", "e", "f"], "c")].concat()).len(), 2);
+        assert_eq!(
+            ids(&[answer, message("ocrelay", ["a", "b", "c"], "").map(|line| line.replace("\"s\"", "\"t\""))].concat())
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn lines_without_any_id_are_told_apart_by_content_and_occurrence() {
+        let bare = |output| {
+            let line = line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
+            line.replace(&format!(r#""uuid":"u-{output}","#), "")
+        };
+        assert_eq!(ids(&[bare(1), bare(2), bare(1)]).len(), 3);
+        assert_eq!(ids(&[bare(1), bare(2), bare(1)]), ids(&[bare(2), bare(1), bare(1)]));
+    }
+
+    #[test]
+    fn a_line_says_where_it_comes_from() {
+        let tiers = r#""usage":{"service_tier":"priority","speed":"fast","#;
+        let facts = records(ClaudeCode, line("msg_1", 3, "").replace(r#""usage":{"#, tiers)).remove(0).facts;
+        let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(text(&facts.conversation), "5c0375b4-57a5");
+        assert_eq!([&facts.response_id, &facts.request_id, &facts.record_id].map(text), ["msg_1", "req_1", "u-3"]);
+        assert_eq!([&facts.service_tier, &facts.speed].map(text), ["priority", "fast"]);
+        assert_eq!(facts.outcome, Some(Outcome::Ok));
     }
 
     #[test]
     fn the_cost_written_by_older_clients_is_kept() {
         let found = records(ClaudeCode, line("msg_1", 1, r#""costUSD":0.07037100000000001,"#));
-        assert_eq!(found[0].facts.reported_cost.map(|cost| cost.to_string()), Some("0.070371".to_owned()));
+        assert_eq!(found[0].facts.reported_cost.map(|cost| cost.amount.to_string()), Some("0.070371".to_owned()));
     }
 
     #[test]
@@ -279,7 +397,6 @@ mod tests {
             (good.replace("2025-09-07T09:52:07.012Z", "yesterday"), "timestamp is \"yesterday\", which is not a time"),
             (good.replace("timestamp", "time"), "timestamp is missing"),
             (good.replace("claude-sonnet-4-20250514", ""), "message.model: the text is empty"),
-            (good.replace("\"uuid\"", "\"u\"").replace(r#""id":"msg_1","#, ""), "message.id is missing"),
             (good.replace("\"input_tokens\":4", "\"input_tokens\":\"4\""), "not the JSON of this format: invalid type"),
             (good[..50].to_owned(), "not the JSON of this format: EOF while parsing"),
         ] {

@@ -14,6 +14,7 @@ mod input;
 mod lines;
 mod otlp;
 mod reader;
+mod recent;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

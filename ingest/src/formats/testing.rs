@@ -4,7 +4,9 @@ use super::read_records;
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::record::Record;
-use domain::{CallId, Meter, Name, Usage};
+use domain::call::{Call, CallCommand, CallFacts};
+use domain::price_book::PriceBook;
+use domain::{Aggregate, CallId, Meter, Name, Usage};
 use std::collections::BTreeMap;
 
 pub(crate) type Items = Vec<Result<Record, RecordError>>;
@@ -46,14 +48,22 @@ pub(crate) fn input_error(format: Format, input: impl AsRef<[u8]>) -> InputError
     }
 }
 
-/// Calls by id, with the records of each joined as the domain joins them.
+/// The usage of calls by id, with the records of each joined by the domain.
 pub(crate) fn calls(records: &[Record]) -> BTreeMap<CallId, Usage> {
-    let mut calls: BTreeMap<CallId, Usage> = BTreeMap::new();
+    joined(records).into_iter().map(|(id, facts)| (id, facts.usage)).collect()
+}
+
+/// Calls by id, with the records of each joined by the domain.
+pub(crate) fn joined(records: &[Record]) -> BTreeMap<CallId, CallFacts> {
+    let mut calls: BTreeMap<CallId, Call> = BTreeMap::new();
     for record in records {
-        let usage = calls.entry(record.call_id).or_default();
-        *usage = usage.join(&record.facts.usage);
+        let call = calls.entry(record.call_id).or_default();
+        let command = CallCommand::Report { facts: record.facts.clone(), prices: PriceBook::default() };
+        for event in call.decide(command).unwrap() {
+            *call = call.clone().evolve(&event);
+        }
     }
-    calls
+    calls.into_iter().filter_map(|(id, call)| Some((id, call.charged?.facts))).collect()
 }
 
 /// The sums by meter that are not zero, in the order of the table.

@@ -4,9 +4,12 @@ use super::read_records;
 use super::testing::*;
 use crate::error::RecordError;
 use crate::format::{Defaults, Format};
+use crate::prices::builtin;
 use crate::record::Record;
-use domain::call::CallKind;
-use domain::{CallId, Meter, Money, Name, TaskId, Usage};
+use chrono::DateTime;
+use domain::call::{Call, CallCommand, CallKind};
+use domain::price_book::{PriceBook, PriceBookCommand};
+use domain::{Aggregate, CallId, EventCodec, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -37,6 +40,30 @@ fn the_samples_have_the_documented_totals() {
     assert_eq!(llm(Format::Otlp), (22, 22, sums([46_515, 4_951, 7_424, 1_280, 418])));
 }
 
+/// The mean length of the payload of `call.recorded`, in bytes, at the shipped prices. All that is read of a log and sent to
+/// Kafka grows with it.
+#[test]
+fn the_events_of_calls_are_small() {
+    let book = PriceBookCommand::Set {
+        prices: builtin().unwrap(),
+        source: Name::new("test").unwrap(),
+        at: DateTime::UNIX_EPOCH,
+    };
+    let events = PriceBook::default().decide(book).unwrap();
+    let prices = events.iter().fold(PriceBook::default(), |book, event| book.evolve(event));
+    for ((format, sample), max_mean_bytes) in SAMPLES.into_iter().zip([450, 650, 950, 850]) {
+        let mut calls = BTreeSet::new();
+        let mut records = records(format, sample);
+        records.retain(|record| record.facts.kind == CallKind::Llm && calls.insert(record.call_id));
+        let bytes = |record: &Record| {
+            let command = CallCommand::Report { facts: record.facts.clone(), prices: prices.clone() };
+            Call::default().decide(command).unwrap()[0].encode().unwrap().len()
+        };
+        let mean = records.iter().map(bytes).sum::<usize>() / records.len();
+        assert!(mean <= max_mean_bytes, "{format:?}: {mean} bytes, more than {max_mean_bytes}");
+    }
+}
+
 #[test]
 fn the_samples_name_their_agents_tasks_tools_and_costs() {
     let of = |at: usize| records(SAMPLES[at].0, SAMPLES[at].1);
@@ -53,7 +80,7 @@ fn the_samples_name_their_agents_tasks_tools_and_costs() {
     assert_eq!(agents(&autogpt), runs.map(str::to_owned).into());
     assert_eq!(tasks(&autogpt).len(), 9);
     let reported = autogpt.iter().filter_map(|record| record.facts.reported_cost);
-    let reported = reported.fold(Money::ZERO, |sum, cost| sum.checked_add(cost).unwrap());
+    let reported = reported.fold(Money::ZERO, |sum, cost| sum.checked_add(cost.amount).unwrap());
     assert_eq!(reported.to_string(), "0.402832");
     assert_eq!(agents(&claude_code), ["claude-code 7d3f0c52".to_owned()].into());
     assert_eq!(tasks(&claude_code).len(), 1);

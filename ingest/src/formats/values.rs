@@ -3,10 +3,10 @@
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::AgentRef;
-use crate::text::{json_decimal, quoted};
+use crate::text::{clipped_name, json_decimal, quoted};
 use chrono::{DateTime, Datelike, Utc};
-use domain::call::{CallFacts, CallKind};
-use domain::{Money, MoneyError, Name, Quantity, Usage, without_leap_second};
+use domain::call::{CallFacts, CallKind, CostSource, ReportedCost};
+use domain::{Money, MoneyError, Name, Quantity, without_leap_second};
 use rust_decimal::RoundingStrategy;
 use serde_json::value::RawValue;
 
@@ -23,20 +23,7 @@ pub(crate) fn minimal_facts(
     if started_at.year() < EARLIEST_YEAR {
         return Err(RefusalReason::Implausible(started_at));
     }
-    Ok(CallFacts {
-        kind,
-        agent_id: None,
-        task_id: None,
-        provider: None,
-        model: None,
-        tool: None,
-        usage: Usage::default(),
-        started_at,
-        latency_ms: None,
-        reported_cost: None,
-        error: None,
-        source: name("source", source.as_str())?,
-    })
+    Ok(CallFacts::new(kind, started_at, name("source", source.as_str())?))
 }
 
 /// A quantity as JSON has it: absent and null are 0.
@@ -66,14 +53,28 @@ pub(crate) fn rfc3339(field: &'static str, text: &str) -> Result<DateTime<Utc>, 
         .map_err(|_| RefusalReason::Time { field, found: quoted(text) })
 }
 
+/// An id or a name that only informs: absent if nothing of it can be shown, and clipped if it is too long.
+pub(crate) fn informative(text: Option<&str>) -> Option<Name> {
+    clipped_name(text?)
+}
+
 /// The number of decimal places of a reported cost, the same as that of a charge.
 const COST_SCALE: u32 = 12;
 
 /// A recorded cost, from its JSON text.
 ///
 /// A string must be a plain decimal. A number was printed from a float, such as `0.009796000000000001` or `9.7e-05`:
-/// its digits are read exactly, then rounded half to even to 12 decimal places. No float is made on the way.
-pub(crate) fn reported_cost(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Money>, RefusalReason> {
+/// its digits are read exactly, then rounded half to even to 12 decimal places. No float is made on the way. The formats
+/// that have such a cost were written by clients.
+pub(crate) fn reported_cost(
+    field: &'static str,
+    raw: Option<&RawValue>,
+) -> Result<Option<ReportedCost>, RefusalReason> {
+    let source = Some(CostSource::Client);
+    Ok(amount(field, raw)?.map(|amount| ReportedCost { amount, source }))
+}
+
+fn amount(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Money>, RefusalReason> {
     let refused = |cause| RefusalReason::Cost { field, cause };
     let text = match raw.map(RawValue::get) {
         None | Some("null") => return Ok(None),
@@ -96,7 +97,7 @@ mod tests {
     fn cost(json: &str) -> Result<Option<String>, String> {
         let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
         let cost = reported_cost("cost", Some(&raw));
-        cost.map(|cost| cost.map(|cost| cost.to_string())).map_err(|reason| reason.to_string())
+        cost.map(|cost| cost.map(|cost| cost.amount.to_string())).map_err(|reason| reason.to_string())
     }
 
     #[test]

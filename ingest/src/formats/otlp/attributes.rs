@@ -28,12 +28,15 @@ pub(crate) enum Slot {
     AgentName,
     Task,
     Conversation,
+    User,
+    ServiceTier,
+    FirstToken,
     Error,
     Service,
 }
 
 /// The names of each slot other than a meter, the preferred name first.
-const NAMES: [(&str, Slot); 13] = [
+const NAMES: [(&str, Slot); 19] = [
     ("gen_ai.provider.name", Slot::Provider),
     ("gen_ai.system", Slot::Provider),
     ("gen_ai.response.model", Slot::ResponseModel),
@@ -45,6 +48,12 @@ const NAMES: [(&str, Slot); 13] = [
     ("gen_ai.agent.name", Slot::AgentName),
     ("gen_ai.task.id", Slot::Task),
     ("gen_ai.conversation.id", Slot::Conversation),
+    ("user.id", Slot::User),
+    ("enduser.id", Slot::User),
+    ("openai.response.service_tier", Slot::ServiceTier),
+    ("gen_ai.openai.response.service_tier", Slot::ServiceTier),
+    ("gen_ai.response.time_to_first_chunk", Slot::FirstToken),
+    ("gen_ai.server.time_to_first_token", Slot::FirstToken),
     ("error.type", Slot::Error),
     ("service.name", Slot::Service),
 ];
@@ -100,6 +109,17 @@ impl AttributeValue {
             Self::Float(number) => Decimal::try_from(*number).ok().filter(Decimal::is_integer)?.to_i64(),
             Self::Other => None,
         }
+    }
+
+    /// The value as milliseconds, of a number of seconds.
+    fn seconds_as_ms(&self) -> Option<u64> {
+        let seconds = match self {
+            Self::Text(text) => text.parse().ok()?,
+            Self::Whole(number) => Decimal::from(*number),
+            Self::Float(number) => Decimal::try_from(*number).ok()?,
+            Self::Other => return None,
+        };
+        seconds.checked_mul(Decimal::ONE_THOUSAND)?.to_u64()
     }
 
     pub(crate) fn display(&self) -> String {
@@ -196,6 +216,11 @@ impl Attributes {
             rest = checked(rest.get() - uncached.get())?;
         }
         Ok(Some(usage))
+    }
+
+    /// The time to the first token of the response, in milliseconds. The conventions have it in seconds.
+    pub(crate) fn first_token_ms(&self) -> Option<u64> {
+        self.0.get(&Slot::FirstToken).and_then(|(_, value)| value.seconds_as_ms())
     }
 
     /// The provider, by its name in price tables.

@@ -5,12 +5,12 @@ use super::forest::{Details, Forest, Node};
 use super::span::{Span, SpanTime};
 use crate::error::{Refusal, RefusalReason};
 use crate::format::{Defaults, Format};
-use crate::formats::values::{default_agent, minimal_facts, name};
+use crate::formats::values::{default_agent, informative, minimal_facts, name};
 use crate::record::{AgentRef, Record, TaskRef};
 use crate::text::clipped_error;
 use chrono::{DateTime, Utc};
-use domain::Usage;
-use domain::call::{CallFacts, CallKind};
+use domain::call::{CallFacts, CallKey, CallKind, CallSpan};
+use domain::{Name, Usage};
 
 /// The records of a span: one for the model that it called and one for the tool that it ran.
 pub(crate) fn records_of<'a>(
@@ -50,13 +50,21 @@ impl Call<'_> {
             Some(provider) => Some(name("gen_ai.provider.name", provider)?),
             None => self.defaults.provider.clone(),
         };
-        let (trace, span) = self.hex_ids();
-        let key = match attributes.text(Slot::ResponseId) {
-            // The provider as the span names it: the default may be another one at the next import.
-            Some(id) => vec![named.as_deref().unwrap_or_default(), id],
-            None => vec!["span", &trace, &span],
+        let response_id = attributes.text(Slot::ResponseId);
+        // The provider and the model as the span names them: the defaults may be others at the next import.
+        let (seller, called) = (named.as_deref().unwrap_or_default(), attributes.model().unwrap_or_default());
+        let span = self.span()?;
+        let key = response_id.and_then(|id| CallKey::of_response(seller, called, id));
+        let key = key.unwrap_or_else(|| CallKey::of_span(CallKind::Llm, &span));
+        let facts = CallFacts {
+            provider,
+            model: Some(model),
+            usage,
+            service_tier: informative(attributes.text(Slot::ServiceTier)),
+            first_token_ms: attributes.first_token_ms(),
+            response_id: informative(response_id),
+            ..self.facts(CallKind::Llm)?
         };
-        let facts = CallFacts { provider, model: Some(model), usage, ..self.facts(CallKind::Llm)? };
         Ok(self.record(&key, facts))
     }
 
@@ -64,9 +72,9 @@ impl Call<'_> {
         let named = self.span.attributes.text(Slot::Tool);
         let tool = named.or_else(|| self.span.name.as_deref()?.strip_prefix(EXECUTE_TOOL).map(str::trim));
         let tool = tool.ok_or(RefusalReason::Missing("gen_ai.tool.name"))?;
-        let (trace, span) = self.hex_ids();
+        let key = CallKey::of_span(CallKind::Tool, &self.span()?);
         let facts = CallFacts { tool: Some(name("gen_ai.tool.name", tool)?), ..self.facts(CallKind::Tool)? };
-        Ok(self.record(&["tool", &trace, &span], facts))
+        Ok(self.record(&key, facts))
     }
 
     fn facts(&self, kind: CallKind) -> Result<CallFacts, RefusalReason> {
@@ -79,11 +87,16 @@ impl Call<'_> {
         Ok(CallFacts {
             latency_ms: self.span.latency_ms(),
             error: self.span.error().and_then(clipped_error),
+            outcome: Some(self.span.outcome()),
+            conversation: self.nearest_name(Slot::Conversation),
+            user: self.nearest_name(Slot::User),
+            span: self.span.call_span(),
+            record_id: self.span.call_span().and_then(|span| informative(Some(&span.span_id.to_string()))),
             ..minimal_facts(kind, DateTime::<Utc>::from_timestamp_nanos(start_ns), Format::Otlp)?
         })
     }
 
-    fn record(&self, key: &[&str], facts: CallFacts) -> Record {
+    fn record(&self, key: &CallKey, facts: CallFacts) -> Record {
         let agent = self.agent();
         let task = self.task(agent.as_ref());
         Record::new(self.node.location, key, agent, task, facts)
@@ -110,7 +123,12 @@ impl Call<'_> {
         })
     }
 
-    fn hex_ids(&self) -> (String, String) {
-        (format!("{:032x}", self.span.id.trace), format!("{:016x}", self.span.id.span))
+    fn span(&self) -> Result<CallSpan, RefusalReason> {
+        self.span.call_span().ok_or(RefusalReason::Missing("traceId"))
+    }
+
+    /// A name that the span or its nearest ancestor has.
+    fn nearest_name(&self, slot: Slot) -> Option<Name> {
+        self.forest.nearest(self.at, |attributes| informative(attributes.text(slot)))
     }
 }

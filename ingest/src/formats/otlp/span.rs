@@ -1,6 +1,7 @@
 //! The part of an OTLP span that imports use, whatever encoding the span came in.
 
 use super::attributes::{Attributes, Slot};
+use domain::call::{CallSpan, Outcome, TraceId};
 
 /// The ids of a span: 16 bytes of its trace, 8 bytes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +38,25 @@ impl Span {
     /// The error that ended the span: its `error.type`, or the message of its status.
     pub(crate) fn error(&self) -> Option<&str> {
         self.attributes.text(Slot::Error).or(self.status_error.as_deref())
+    }
+
+    /// How the span ended.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.error() {
+            None => Outcome::Ok,
+            Some("timeout" | "deadline_exceeded") => Outcome::Timeout,
+            Some("cancelled" | "canceled") => Outcome::Cancelled,
+            Some(_) => Outcome::Error,
+        }
+    }
+
+    /// The ids of the span as facts of a call; none if an id is 0.
+    pub(crate) fn call_span(&self) -> Option<CallSpan> {
+        Some(CallSpan {
+            trace_id: TraceId::new(self.id.trace)?,
+            span_id: domain::call::SpanId::new(self.id.span)?,
+            parent_span_id: self.parent.and_then(domain::call::SpanId::new),
+        })
     }
 
     /// The duration, in milliseconds, if both times are known and in order.

@@ -3,13 +3,14 @@ use super::json::{Level, document_error};
 use crate::error::{InputError, RecordError};
 use crate::format::Defaults;
 use crate::format::Format::{self, Otlp};
-use crate::formats::testing::{input_error, read, records, refusals, totals};
+use crate::formats::testing::{input_error, joined, read, records, refusals, totals};
 use crate::formats::{MAX_LINE_BYTES, read_records};
 use crate::record::{Location, Record};
-use domain::call::CallKind;
+use domain::call::{CallKind, Outcome};
 use domain::{Meter, Name, Usage};
 use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
@@ -163,14 +164,72 @@ fn facts_come_from_the_span() {
     }
 }
 
+/// The number of calls that spans with these attributes are. Each span has an id of its own.
+fn calls_of(attributes: &[Value]) -> usize {
+    let spans: Vec<_> = ('a'..).zip(attributes).map(|(id, attributes)| span(id, "", attributes.clone())).collect();
+    let found = records(Otlp, export(&spans));
+    found.iter().map(|record| record.call_id).collect::<BTreeSet<_>>().len()
+}
+
 #[test]
-fn a_response_id_identifies_the_call_in_every_span_and_file() {
-    let answered = |id: char| span(id, "", with(usage(10, 2), json!({"gen_ai.response.id": "chatcmpl-1"})));
-    let found = records(Otlp, export(&[answered('a'), answered('b'), span('c', "", usage(1, 1))]));
-    assert_eq!(found[0].call_id, found[1].call_id);
-    assert_ne!(found[0].call_id, found[2].call_id);
-    let line = r#"{"id":"chatcmpl-1","created":1700000000,"model":"m","usage":{}}"#;
+fn a_response_id_that_is_unique_identifies_the_call_in_every_span_and_file() {
+    let answered = |id: &str| with(usage(10, 2), json!({"gen_ai.response.id": id}));
+    let id = "chatcmpl-Abc123uniq";
+    assert_eq!(calls_of(&[answered(id), answered(id), usage(1, 1)]), 2);
+    let resold = with(answered(id), json!({"gen_ai.provider.name": "azure.ai.openai"}));
+    assert_eq!(calls_of(&[answered(id), resold]), 1, "one response under the names of two providers");
+    let line = format!(r#"{{"id":"{id}","created":1700000000,"model":"m","usage":{{}}}}"#);
+    let found = records(Otlp, export(&[span('a', "", answered(id))]));
     assert_eq!(records(Format::Autogpt, line)[0].call_id, found[0].call_id);
+}
+
+#[test]
+fn ids_that_servers_count_and_those_of_another_model_identify_nothing() {
+    let answered = |id: &str, more: Value| with(with(usage(10, 2), json!({"gen_ai.response.id": id})), more);
+    for id in ["chatcmpl-373", "0"] {
+        let ollama = answered(id, json!({"gen_ai.provider.name": "ollama"}));
+        assert_eq!(calls_of(&[ollama.clone(), ollama]), 2, "{id}");
+    }
+    let model = |name: &str| answered("chatcmpl-Abc123uniq", json!({"gen_ai.response.model": name}));
+    assert_eq!(calls_of(&[model("gpt-4o"), model("gpt-4o-mini")]), 2);
+}
+
+/// A coding agent writes a log and exports spans.
+#[test]
+fn one_message_of_anthropic_in_two_formats_is_one_call() {
+    let log = r#"{"type":"assistant","sessionId":"s","requestId":"r","uuid":"u","timestamp":"2023-11-14T22:13:20Z",
+        "message":{"id":"msg_9","model":"m","usage":{"input_tokens":1000,"output_tokens":100}}}"#;
+    let attributes = json!({"gen_ai.provider.name": "anthropic", "gen_ai.response.id": "msg_9"});
+    let spans = records(Otlp, export(&[span('a', "", with(usage(1000, 100), attributes))]));
+    let lines = records(Format::ClaudeCode, log.replace('\n', ""));
+    for found in [[lines[0].clone(), spans[0].clone()], [spans[0].clone(), lines[0].clone()]] {
+        let calls: Vec<_> = joined(&found).into_values().collect();
+        assert_eq!(calls.len(), 1);
+        assert_eq!((calls[0].usage, calls[0].latency_ms), (spans[0].facts.usage, Some(2500)));
+        assert_eq!(calls[0].conversation.as_ref().map(Name::as_str), Some("s"));
+    }
+}
+
+#[test]
+fn a_span_says_where_the_call_belongs() {
+    let outer = json!({"gen_ai.conversation.id": "c1", "enduser.id": "ada", "gen_ai.agent.name": "planner"});
+    let tier = with(usage(1, 1), json!({"openai.response.service_tier": "flex", "gen_ai.response.id": "chatcmpl-0"}));
+    let mut inner = span('b', "a", tier);
+    let first_chunk = json!({"key": "gen_ai.response.time_to_first_chunk", "value": {"doubleValue": 0.6404}});
+    inner["attributes"].as_array_mut().unwrap().push(first_chunk);
+    let facts = records(Otlp, export(&[span('a', "", outer), inner])).remove(0).facts;
+    let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+    assert_eq!([&facts.conversation, &facts.user, &facts.service_tier].map(text), ["c1", "ada", "flex"]);
+    assert_eq!([&facts.response_id, &facts.record_id].map(text), ["chatcmpl-0", "bbbbbbbbbbbbbbbb"]);
+    assert_eq!((facts.first_token_ms, facts.outcome), (Some(640), Some(Outcome::Ok)));
+    let ids = facts.span.unwrap();
+    assert_eq!((ids.trace_id.to_string(), ids.span_id.to_string()), (TRACE.to_owned(), "b".repeat(16)));
+    assert_eq!(ids.parent_span_id.map(|id| id.to_string()), Some("a".repeat(16)));
+    for (error, outcome) in [("timeout", Outcome::Timeout), ("cancelled", Outcome::Cancelled), ("500", Outcome::Error)]
+    {
+        let failed = with(usage(1, 1), json!({"error.type": error}));
+        assert_eq!(records(Otlp, export(&[span('a', "", failed)]))[0].facts.outcome, Some(outcome));
+    }
 }
 
 #[test]
