@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
-use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall};
+use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall, Provenance};
 use domain::price_book::Charge;
 use domain::{Currency, Event, EventCodec as _, Meter, Money, Quantity, TenantId, Usage};
 use proptest::prelude::*;
@@ -200,19 +200,12 @@ fn charged(spent: Spent) -> ChargedCall {
     let millions = spent.dollars.unwrap_or(1);
     ChargedCall {
         facts: CallFacts {
-            kind: CallKind::Llm,
-            agent_id: None,
-            task_id: None,
             provider: Some(name("p")),
             model: Some(model),
-            tool: None,
             usage: Usage::default().with(Meter::Input, Quantity::new(u64::from(millions) * 1_000_000).unwrap()),
-            started_at: at(spent.moment),
-            latency_ms: None,
-            reported_cost: None,
-            error: None,
-            source: name("test"),
+            ..CallFacts::new(CallKind::Llm, at(spent.moment), name("test"))
         },
+        provenance: Provenance::default(),
         charge: spent.dollars.map(|dollars| Charge {
             amount: Money::from_decimal(dollars.into()),
             book_version: 1,

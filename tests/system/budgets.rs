@@ -135,18 +135,10 @@ async fn several_processes_alert_once_per_threshold() {
 /// A call of a whole number of dollars.
 fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
     let facts = CallFacts {
-        kind: CallKind::Llm,
-        agent_id: None,
-        task_id: None,
         provider: Some(name("p")),
         model: Some(name("m")),
-        tool: None,
         usage: Usage::default().with(Meter::Input, Quantity::new(dollars * 1_000_000).unwrap()),
-        started_at,
-        latency_ms: None,
-        reported_cost: None,
-        error: None,
-        source: name("test"),
+        ..CallFacts::new(CallKind::Llm, started_at, name("test"))
     };
     let price = Price {
         provider: name("p"),

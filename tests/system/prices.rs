@@ -276,18 +276,10 @@ async fn a_report_with_an_older_price_book_is_charged_by_the_version_of_the_call
     };
     let set = prices::set(&rooms.commands, &principal, vec![price], "test", uuid::Uuid::now_v7()).await.unwrap();
     let facts = |input: u64| domain::call::CallFacts {
-        kind: domain::call::CallKind::Llm,
-        agent_id: None,
-        task_id: None,
         provider: Some(testkit::name("acme")),
         model: Some(testkit::name("m")),
-        tool: None,
         usage: [(domain::Meter::Input, domain::Quantity::new(input).unwrap())].into_iter().collect(),
-        started_at: testkit::at(0),
-        latency_ms: None,
-        reported_cost: None,
-        error: None,
-        source: testkit::name("test"),
+        ..domain::call::CallFacts::new(domain::call::CallKind::Llm, testkit::at(0), testkit::name("test"))
     };
     let id = domain::CallId(uuid::Uuid::now_v7());
     let mut costs = Vec::new();

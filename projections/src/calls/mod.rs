@@ -7,7 +7,7 @@ use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, ChargedCall};
+use domain::call::{Call, ChargedCall, Provenance, Tags};
 use domain::permissions::{Access, ReadData};
 use domain::{Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
@@ -32,20 +32,46 @@ pub struct CallRow {
     pub agent_id: Option<Uuid>,
     /// The task that the call was made for.
     pub task_id: Option<Uuid>,
+    /// The task graph that the call was made for.
+    pub dag_id: Option<Uuid>,
+    /// The conversation that the call is a part of, by its id in the source.
+    pub conversation: Option<String>,
+    /// The user that the call was made for, by an id that the source gives.
+    pub user_id: Option<String>,
+    /// The team that the call was made for.
+    pub team: Option<String>,
+    /// The name or id of the API key that the call was made with.
+    pub key: Option<String>,
     /// The provider of the model.
     pub provider: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
     /// The tool that was called.
     pub tool: Option<String>,
+    /// The service tier that the call was served in.
+    pub service_tier: Option<String>,
+    /// The speed that the call was served at.
+    pub speed: Option<String>,
+    /// The region that the call was served in.
+    pub region: Option<String>,
+    /// How the call ended: `ok`, `error`, `timeout`, `cancelled` or `refused`.
+    pub outcome: Option<String>,
+    /// The tags of the call.
+    #[sqlx(json(nullable))]
+    pub tags: Option<Tags>,
     /// What the call used, by meter, without the meters that are zero.
     #[sqlx(json)]
     pub usage: Usage,
+    /// Whether the reader of the record derived the usage, which the record does not state.
+    pub usage_assumed: bool,
     /// When the call started.
     pub started_at: DateTime<Utc>,
     /// The latency in milliseconds.
     #[schemars(range(min = 0))]
     pub latency_ms: Option<i64>,
+    /// The time to the first token of the response, in milliseconds.
+    #[schemars(range(min = 0))]
+    pub first_token_ms: Option<i64>,
     /// The charged cost in US dollars, a decimal string; null if no price is known.
     #[schemars(with = "Option<Money>")]
     pub cost: Option<Decimal>,
@@ -59,10 +85,27 @@ pub struct CallRow {
     /// The cost in US dollars that the source reported, a decimal string. It is never charged.
     #[schemars(with = "Option<Money>")]
     pub reported_cost: Option<Decimal>,
+    /// Where the reported cost comes from: `provider`, `gateway` or `client`.
+    pub reported_cost_source: Option<String>,
     /// The error, if the call failed.
     pub error: Option<String>,
-    /// The source that reported the call first, such as `claude-code`.
+    /// The source of the first record of the call, such as `claude-code`.
     pub source: String,
+    /// The trace that the call is a part of.
+    pub trace_id: Option<String>,
+    /// The span that the call was.
+    pub span_id: Option<String>,
+    /// The span that the span of the call is a part of.
+    pub parent_span_id: Option<String>,
+    /// The id that the provider gave the response.
+    pub response_id: Option<String>,
+    /// The id that the provider gave the request.
+    pub request_id: Option<String>,
+    /// The id of the first record in its source.
+    pub record_id: Option<String>,
+    /// Which records the facts were taken from; null if all are from the first one.
+    #[sqlx(json(nullable))]
+    pub provenance: Option<Provenance>,
     /// The version of the stream: the number of its events.
     pub version: i64,
     /// The position of the last event.
@@ -91,19 +134,42 @@ impl CallRow {
             kind: facts.kind.as_str().to_owned(),
             agent_id: facts.agent_id.map(Into::into),
             task_id: facts.task_id.map(Into::into),
+            dag_id: facts.dag_id.map(Into::into),
+            conversation: text(&facts.conversation),
+            user_id: text(&facts.user),
+            team: text(&facts.team),
+            key: text(&facts.key),
             provider: text(&facts.provider),
             model: text(&facts.model),
             tool: text(&facts.tool),
+            service_tier: text(&facts.service_tier),
+            speed: text(&facts.speed),
+            region: text(&facts.region),
+            outcome: facts.outcome.map(|outcome| outcome.as_str().to_owned()),
+            tags: facts.tags.clone(),
             usage: facts.usage,
+            usage_assumed: facts.usage_assumed,
             started_at: facts.started_at,
             latency_ms: facts.latency_ms.map(count),
+            first_token_ms: facts.first_token_ms.map(count),
             cost: charged.cost().map(Money::as_decimal),
             price_effective_from: charge.map(|charge| charge.effective_from),
             price_tier: charge.map(|charge| charge.conditions()),
             price_book_version: charge.map(|charge| count(charge.book_version)),
-            reported_cost: facts.reported_cost.map(Money::as_decimal),
+            reported_cost: facts.reported_cost.map(|cost| cost.amount.as_decimal()),
+            reported_cost_source: facts
+                .reported_cost
+                .and_then(|cost| cost.source)
+                .map(|source| source.as_str().to_owned()),
             error: facts.error.as_ref().map(ToString::to_string),
             source: facts.source.to_string(),
+            trace_id: facts.span.map(|span| span.trace_id.to_string()),
+            span_id: facts.span.map(|span| span.span_id.to_string()),
+            parent_span_id: facts.span.and_then(|span| span.parent_span_id).map(|id| id.to_string()),
+            response_id: text(&facts.response_id),
+            request_id: text(&facts.request_id),
+            record_id: text(&facts.record_id),
+            provenance: Some(charged.provenance.clone()).filter(|provenance| !provenance.is_single_record()),
             version: applied.version(),
             position: applied.position(),
         }
@@ -120,19 +186,39 @@ async fn save(connection: &mut PgConnection, rows: &Rows<CallRow>) -> Result<(),
         row.kind.as_str(),
         row.agent_id,
         row.task_id,
+        row.dag_id,
+        row.conversation.as_deref(),
+        row.user_id.as_deref(),
+        row.team.as_deref(),
+        row.key.as_deref(),
         row.provider.as_deref(),
         row.model.as_deref(),
         row.tool.as_deref(),
+        row.service_tier.as_deref(),
+        row.speed.as_deref(),
+        row.region.as_deref(),
+        row.outcome.as_deref(),
+        row.tags.as_ref().map(Json),
         Json(row.usage),
+        row.usage_assumed,
         row.started_at,
         row.latency_ms,
+        row.first_token_ms,
         row.cost,
         row.price_effective_from,
         row.price_tier.as_deref(),
         row.price_book_version,
         row.reported_cost,
+        row.reported_cost_source.as_deref(),
         row.error.as_deref(),
         row.source.as_str(),
+        row.trace_id.as_deref(),
+        row.span_id.as_deref(),
+        row.parent_span_id.as_deref(),
+        row.response_id.as_deref(),
+        row.request_id.as_deref(),
+        row.record_id.as_deref(),
+        row.provenance.as_ref().map(Json),
         row.version,
         row.position,
     });

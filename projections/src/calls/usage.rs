@@ -87,7 +87,8 @@ impl UsageSums {
         ];
         let latency_ms = i128::from(facts.latency_ms.unwrap_or(0));
         let quantities = Meter::ALL.iter().map(|meter| i128::from(facts.usage.get(*meter).get()));
-        let costs = (charged.cost().unwrap_or(Money::ZERO), facts.reported_cost.unwrap_or(Money::ZERO));
+        let costs =
+            (charged.cost().unwrap_or(Money::ZERO), facts.reported_cost.map_or(Money::ZERO, |cost| cost.amount));
         let sums = self.rows.entry(key(tenant, charged)?).or_default();
         match sign {
             Sign::Plus => {
@@ -161,7 +162,7 @@ mod tests {
     fn call(output_tokens: u64, started_at: &str, reported_cost: &str) -> String {
         format!(
             r#"{{"kind":"llm","model":"prototype-7b","usage":{{"input":7,"output":{output_tokens}}},
-                "started_at":"{started_at}","reported_cost":"{reported_cost}",
+                "started_at":"{started_at}","reported_cost":{{"amount":"{reported_cost}"}},
                 "source":"simulation"}}"#
         )
     }

@@ -1,5 +1,7 @@
 //! Calls of language models and tools.
 
+mod correction;
+mod facts;
 mod mutation;
 mod query;
 mod types;

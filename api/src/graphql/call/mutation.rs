@@ -1,27 +1,31 @@
 //! Reports of calls.
 
+use super::correction::{CallCorrection, Correction};
+use super::facts::{self, CallOutcome, CallSpanInput, CostSource, TagInput};
 use super::types::{Call, CallKind};
 use crate::graphql::command_error::command_error;
-use crate::graphql::command_options::{CommandOptions, MaySend};
+use crate::graphql::command_options::{CommandOptions, MaySend, command_input};
 use crate::graphql::errors;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::{CommandResult, command_result, payload};
+use crate::graphql::payload::{self, CommandResult, command_result, payload};
 use crate::graphql::scalars::{Decimal, Long, Timestamp, Uid, or_now};
-use crate::graphql::services::services;
+use crate::graphql::services::{requester, services};
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::call::{CallError, CallFacts, CallKind as DomainKind};
+use domain::call::{
+    Call as Aggregate, CallCommand, CallError, CallFacts, CallKey, CallKind as DomainKind, ReportedCost,
+};
 use domain::price_book::PriceBook;
-use domain::{AgentId, CallId, Money, TaskId, UsageError};
+use domain::{AgentId, CallId, DagId, Money, TaskId, UsageError};
 use ingest::CallReport;
 use uuid::Uuid;
 
 command_error! {
-    /// Reason for which the report of a call was rejected.
+    /// Reason for which the report or correction of a call was rejected.
     CallCommandError,
-    /// Reasons for which the report of a call is rejected.
+    /// Reasons for which the report or correction of a call is rejected.
     CallErrorCode {
         /// The call is one of a language model, and no model is known.
         NoModel,
@@ -41,6 +45,10 @@ command_error! {
         ChargeOutOfRange,
         /// The call was charged by a later version of the price book than the server has read. Send the command again.
         PriceBookOutdated,
+        /// The call that should be corrected was never reported.
+        NotReported,
+        /// The correction names no field.
+        NothingToCorrect,
     }
 }
 
@@ -56,21 +64,25 @@ impl From<CallError> for CallCommandError {
             CallError::Usage(UsageError::PartsExceedWhole { .. }) => CallErrorCode::PartsExceedWhole,
             CallError::Money(_) => CallErrorCode::ChargeOutOfRange,
             CallError::PriceBookOutdated { .. } => CallErrorCode::PriceBookOutdated,
+            CallError::NotReported => CallErrorCode::NotReported,
+            CallError::NothingToCorrect => CallErrorCode::NothingToCorrect,
         };
         Self::new(code, error)
     }
 }
 
 payload! {
-    /// Payload of `reportCall`.
+    /// Payload of `reportCall` and `correctCall`.
     CallPayload {
-        /// The call as of `position`. If the report was rejected, the call as it is now.
+        /// The call as of `position`. If the command was rejected, the call as it is now.
         call: Call, error: CallCommandError
     }
 }
 
-/// Input of `reportCall`: what is known about a call. Several reports of one call are merged: the largest usage, latency
-/// and reported cost, the earliest start, and for every other field the first value that was reported.
+/// Input of `reportCall`: what one record states about a call. Several records of one call are joined, with the same result
+/// in any order. The usage is taken whole from one record: from one that states it rather than from one whose reader derived
+/// it, then by source, then the one with the largest total. Every other field is taken from the record with the earliest
+/// `startedAt` of those that have the field; if these are equal, by `source` and `recordId`.
 #[derive(Debug, InputObject)]
 pub(crate) struct ReportCallInput {
     /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns the
@@ -82,8 +94,9 @@ pub(crate) struct ReportCallInput {
     /// otherwise a new UUID.
     id: Option<ID>,
     /// Key by which the provider or the client identifies the call, such as the id in the provider's response: one line of
-    /// at most 256 bytes that is not blank. The id of the call is derived from `provider` and this key, so that all reports
-    /// with the same key concern the same call.
+    /// at most 256 bytes that is not blank. All reports with the same key and `provider` concern the same call. If the key has
+    /// a form that providers make unique, such as `msg_…`, reports of another `model` concern another call, and imported
+    /// records of the response concern the same one.
     call_key: Option<String>,
     /// Kind of the call. Default: `TOOL` if `tool` is given, otherwise `LLM`.
     kind: Option<CallKind>,
@@ -91,28 +104,74 @@ pub(crate) struct ReportCallInput {
     agent_id: Option<ID>,
     /// Global id or UUID of the task that the call was made for.
     task_id: Option<ID>,
+    /// Global id or UUID of the task graph that the call was made for.
+    dag_id: Option<ID>,
+    /// Conversation that the call is a part of, such as a session or a thread: one line of at most 256 bytes.
+    conversation: Option<String>,
+    /// User that the call was made for, by an id that the source gives: one line of at most 256 bytes.
+    user: Option<String>,
+    /// Team that the call was made for: one line of at most 256 bytes.
+    team: Option<String>,
+    /// Name or id of the API key that the call was made with, never the secret: one line of at most 256 bytes.
+    key: Option<String>,
     /// Provider that served the call, such as `openai`: one line of at most 256 bytes.
     provider: Option<String>,
     /// Model that served the call: one line of at most 256 bytes. Required for a call of a language model.
     model: Option<String>,
     /// Tool that was called: one line of at most 256 bytes. Required for a call of a tool.
     tool: Option<String>,
+    /// Service tier that the call was served in, such as `batch`: one line of at most 256 bytes.
+    service_tier: Option<String>,
+    /// Speed that the call was served at, such as `fast`: one line of at most 256 bytes.
+    speed: Option<String>,
+    /// Region that the call was served in: one line of at most 256 bytes.
+    region: Option<String>,
+    /// How the call ended.
+    outcome: Option<CallOutcome>,
+    /// Tags of the call, at most 16.
+    tags: Option<Vec<TagInput>>,
     /// Usage of the call. Default: none.
     usage: Option<UsageInput>,
+    /// Whether the usage was derived, rather than stated by the provider. Default: false.
+    usage_assumed: Option<bool>,
     /// Time at which the call started. It determines the price that applies and the month in which budgets count the call.
     /// Default: the current time of the server.
     started_at: Option<Timestamp>,
     /// Duration of the call, in milliseconds, at most 30 days.
     latency_ms: Option<Long>,
+    /// Time from the start of the call to the first token of the response, in milliseconds, at most 30 days.
+    first_token_ms: Option<Long>,
     /// Cost that the reporting source states, in US dollars. It is informative and never charged.
     reported_cost: Option<Decimal>,
+    /// Where the reported cost comes from. It has no effect without `reportedCost`.
+    reported_cost_source: Option<CostSource>,
     /// Error with which the call failed: text of at most 64 KiB. Null if it succeeded.
     error: Option<String>,
     /// Source of the report, such as `claude-code`: one line of at most 256 bytes. Default: `api`.
     source: Option<String>,
+    /// Id of the record in its source: one line of at most 256 bytes.
+    record_id: Option<String>,
+    /// Span that the call was.
+    span: Option<CallSpanInput>,
+    /// Id that the provider gave the response: one line of at most 256 bytes. It does not identify the call; see `callKey`.
+    response_id: Option<String>,
+    /// Id that the provider gave the request: one line of at most 256 bytes.
+    request_id: Option<String>,
     /// Version that the call must have. The command is rejected with `WRONG_VERSION` if it has another one. Default: any
     /// version.
     expected_version: Option<Long>,
+}
+
+command_input! {
+    /// Input of `correctCall`.
+    CorrectCallInput {
+        /// Global id or UUID of the call.
+        id: Call,
+        /// The corrected fields.
+        values: CallCorrection,
+        /// Reason for the correction: text of at most 64 KiB.
+        reason: Option<String>,
+    }
 }
 
 /// Reports of calls.
@@ -139,11 +198,9 @@ impl CallMutation {
                 let commands = &services(ctx)?.commands;
                 // A call without a model has no price, and must not fail if the price book cannot be read.
                 let prices = match facts.model {
-                    Some(_) => commands.load::<PriceBook>(&context.principal, PriceBook::id()).await.map(Some),
-                    None => Ok(None),
+                    Some(_) => prices(ctx).await?,
+                    None => PriceBook::default(),
                 };
-                let prices = prices.map_err(|error| errors::failed(&error))?;
-                let prices = prices.map(|loaded| loaded.state.clone()).unwrap_or_default();
                 let report = CallReport::new(CallId(target), facts, &prices);
                 let executed = ingest::report_call(commands, &context, &report).await;
                 command_result(&context, target, executed)?
@@ -152,6 +209,28 @@ impl CallMutation {
         };
         Ok(result.into())
     }
+
+    /// Corrects fields of a call and charges it again by the version of the price book that it was charged by before. No
+    /// later report changes a corrected field; a later correction may.
+    async fn correct_call(&self, ctx: &Context<'_>, input: CorrectCallInput) -> Result<CallPayload> {
+        let options = input.options(ctx)?;
+        let reason = input::body_opt("reason", input.reason);
+        let correction = Correction::new(input.values)?.and_then(|correction| Ok((correction, reason?)));
+        let command = match correction {
+            Ok((Correction { fields, values }, reason)) => {
+                let prices = prices(ctx).await?;
+                Ok(CallCommand::Correct { fields, values, reason, at: options.at, prices })
+            }
+            Err(invalid) => Err(invalid),
+        };
+        payload::execute::<Aggregate, CallCommandError>(ctx, options, command).await.map(Into::into)
+    }
+}
+
+/// The price book as it is now.
+async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
+    let prices = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;
+    Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
 }
 
 /// The id of a call: an error of the response for an id that is not one, a rejection for a key that is not valid.
@@ -159,37 +238,58 @@ fn call_id(input: &ReportCallInput) -> Result<Result<Uuid, Invalid>> {
     match (&input.id, &input.call_key) {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give either `id` or `callKey`, not both")),
         // The key must not be blank: all calls with a blank key would be one call.
-        (None, Some(key)) => Ok(input::name("callKey", key.clone())
-            .map(|key| ingest::call_id(&[input.provider.as_deref().unwrap_or_default(), key.as_str()]).0)),
+        (None, Some(key)) => {
+            Ok(input::name("callKey", key.clone()).map(|key| call_key(&input, key.as_str()).call_id().0))
+        }
         (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id).map(Ok),
     }
+}
+
+fn call_key(input: &ReportCallInput, key: &str) -> CallKey {
+    let provider = input.provider.as_deref().unwrap_or_default();
+    let model = input.model.as_deref().unwrap_or_default();
+    CallKey::of_response(provider, model, key).unwrap_or_else(|| CallKey::of_client(provider, key))
 }
 
 /// The facts in an input: an error of the response for ids that are not valid, a rejection for other fields.
 fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<CallFacts, Invalid>> {
     let agent_id = Kind::Agent.parse_opt(input.agent_id.as_ref())?.map(AgentId);
     let task_id = Kind::Task.parse_opt(input.task_id.as_ref())?.map(TaskId);
+    let dag_id = Kind::Dag.parse_opt(input.dag_id.as_ref())?.map(DagId);
     let kind =
         input.kind.map_or(if input.tool.is_some() { DomainKind::Tool } else { DomainKind::Llm }, DomainKind::from);
     let checked = || {
+        let amount = input.reported_cost.as_ref().map(Money::try_from).transpose();
+        let amount = amount.map_err(|error| Invalid::new("reportedCost", error))?;
+        let source = input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?;
         Ok(CallFacts {
-            kind,
             agent_id,
             task_id,
+            dag_id,
+            conversation: input::name_opt("conversation", input.conversation)?,
+            user: input::name_opt("user", input.user)?,
+            team: input::name_opt("team", input.team)?,
+            key: input::name_opt("key", input.key)?,
             provider: input::name_opt("provider", input.provider)?,
             model: input::name_opt("model", input.model)?,
             tool: input::name_opt("tool", input.tool)?,
+            service_tier: input::name_opt("serviceTier", input.service_tier)?,
+            speed: input::name_opt("speed", input.speed)?,
+            region: input::name_opt("region", input.region)?,
+            outcome: input.outcome.map(Into::into),
+            tags: facts::tags("tags", input.tags)?,
             usage: input.usage.unwrap_or_default().try_into()?,
-            started_at,
+            usage_assumed: input.usage_assumed.unwrap_or(false),
             latency_ms: input.latency_ms.map(Long::unsigned),
-            reported_cost: input
-                .reported_cost
-                .as_ref()
-                .map(Money::try_from)
-                .transpose()
-                .map_err(|error| Invalid::new("reportedCost", error))?,
+            first_token_ms: input.first_token_ms.map(Long::unsigned),
+            reported_cost: amount
+                .map(|amount| ReportedCost { amount, source: input.reported_cost_source.map(Into::into) }),
             error: input::body_opt("error", input.error)?,
-            source: input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?,
+            span: input.span.map(TryInto::try_into).transpose()?,
+            response_id: input::name_opt("responseId", input.response_id)?,
+            request_id: input::name_opt("requestId", input.request_id)?,
+            record_id: input::name_opt("recordId", input.record_id)?,
+            ..CallFacts::new(kind, started_at, source)
         })
     };
     Ok(checked())

@@ -1,5 +1,8 @@
 //! The object type, and how its rows are loaded.
 
+use super::facts::{
+    COST_SOURCES, CallOrigin, CallOutcome, CallSpan, CostSource, OUTCOMES, Tag, provenance_of, tags_of,
+};
 use crate::graphql::agent::Agent;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
@@ -13,7 +16,7 @@ use crate::graphql::usage::Usage;
 use crate::graphql::{connection, errors};
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
-use domain::call::CallKind as DomainKind;
+use domain::call::{CallKind as DomainKind, CostSource as DomainCostSource, Outcome as DomainOutcome};
 use domain::{AgentId, CallId, TaskId};
 use projections::calls::{self, CallFilter, CallRow};
 use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
@@ -57,18 +60,42 @@ pub(crate) struct Call {
     agent_id: Option<ID>,
     /// Global id of the task that the call was made for.
     task_id: Option<ID>,
+    /// Global id of the task graph that the call was made for.
+    dag_id: Option<ID>,
+    /// Conversation that the call is a part of, such as a session or a thread, by its id in the source.
+    conversation: Option<String>,
+    /// User that the call was made for, by an id that the source gives.
+    user: Option<String>,
+    /// Team that the call was made for.
+    team: Option<String>,
+    /// Name or id of the API key that the call was made with.
+    key: Option<String>,
     /// Provider that served the call, such as `openai`.
     provider: Option<String>,
     /// Model that served the call.
     model: Option<String>,
     /// Tool that was called.
     tool: Option<String>,
-    /// Usage of the call.
+    /// Service tier that the call was served in, such as `batch`.
+    service_tier: Option<String>,
+    /// Speed that the call was served at, such as `fast`.
+    speed: Option<String>,
+    /// Region that the call was served in.
+    region: Option<String>,
+    /// How the call ended.
+    outcome: Option<CallOutcome>,
+    /// Tags of the call, ordered by key.
+    tags: Vec<Tag>,
+    /// Usage of the call. It is taken whole from the record that knows it best.
     usage: Box<Usage>,
+    /// Whether the reader of the record derived the usage, which the record does not state.
+    usage_assumed: bool,
     /// Time at which the call started.
     started_at: Timestamp,
     /// Duration of the call, in milliseconds.
     latency_ms: Option<Long>,
+    /// Time from the start of the call to the first token of the response, in milliseconds.
+    first_token_ms: Option<Long>,
     /// Cost that was charged for the call, in US dollars. Null if no price is known for the model, which does not mean that
     /// the call was free.
     cost: Option<Decimal>,
@@ -76,11 +103,26 @@ pub(crate) struct Call {
     price: Option<AppliedPrice>,
     /// Cost that the reporting source stated, in US dollars. It is informative and never charged.
     reported_cost: Option<Decimal>,
+    /// Where the reported cost comes from. Null if that is not known.
+    reported_cost_source: Option<CostSource>,
     /// Error with which the call failed. Null if it succeeded.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     error: Option<String>,
-    /// Source that reported the call first, such as `claude-code`.
+    /// Source of the first record of the call, such as `claude-code`.
     source: String,
+    /// Id of the first record in its source.
+    record_id: Option<String>,
+    /// Span that the call was.
+    span: Option<CallSpan>,
+    /// Id that the provider gave the response.
+    response_id: Option<String>,
+    /// Id that the provider gave the request.
+    request_id: Option<String>,
+    /// Other records that fields of the call were taken from, in the order of their times. All other fields were taken from
+    /// the first record.
+    origins: Vec<CallOrigin>,
+    /// Names of the fields that were corrected, as they are in events. No record changes them.
+    corrected_fields: Vec<String>,
     /// Version of the call: the number of its events.
     version: Long,
     /// Position of the call's last event.
@@ -108,23 +150,51 @@ impl TryFrom<CallRow> for Call {
             }
             _ => None,
         };
+        let span = match (row.trace_id, row.span_id) {
+            (Some(trace_id), Some(span_id)) => Some(CallSpan { trace_id, span_id, parent_span_id: row.parent_span_id }),
+            _ => None,
+        };
+        let outcome = row.outcome.map(|name| from_stored_name(&OUTCOMES, DomainOutcome::as_str, &name)).transpose()?;
+        let cost_source = row.reported_cost_source;
+        let cost_source =
+            cost_source.map(|name| from_stored_name(&COST_SOURCES, DomainCostSource::as_str, &name)).transpose()?;
+        let (origins, corrected_fields) = provenance_of(row.provenance);
         Ok(Self {
             id: Kind::Call.id(row.call_id),
             uuid: row.call_id.into(),
             kind: from_stored_name(&KINDS, DomainKind::as_str, &row.kind)?.into(),
             agent_id: row.agent_id.map(|agent| Kind::Agent.id(agent)),
             task_id: row.task_id.map(|task| Kind::Task.id(task)),
+            dag_id: row.dag_id.map(|dag| Kind::Dag.id(dag)),
+            conversation: row.conversation,
+            user: row.user_id,
+            team: row.team,
+            key: row.key,
             provider: row.provider,
             model: row.model,
             tool: row.tool,
+            service_tier: row.service_tier,
+            speed: row.speed,
+            region: row.region,
+            outcome: outcome.map(Into::into),
+            tags: tags_of(row.tags),
             usage: Box::new(row.usage.into()),
+            usage_assumed: row.usage_assumed,
             started_at: row.started_at.into(),
             latency_ms: row.latency_ms.map(Into::into),
+            first_token_ms: row.first_token_ms.map(Into::into),
             cost: row.cost.map(Into::into),
             price,
             reported_cost: row.reported_cost.map(Into::into),
+            reported_cost_source: cost_source.map(Into::into),
             error: row.error,
             source: row.source,
+            record_id: row.record_id,
+            span,
+            response_id: row.response_id,
+            request_id: row.request_id,
+            origins,
+            corrected_fields,
             version: row.version.into(),
             position: Position::from_row(row.position),
             agent: row.agent_id.map(AgentId),
