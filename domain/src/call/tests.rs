@@ -3,7 +3,7 @@ use crate::ids::{AgentId, DagId, TaskId};
 use crate::price_book::{Price, PriceBookEvent, PriceComponent, PriceSet, rate};
 use crate::testing::{at, body, given, name, usage, uuid};
 use crate::usage::{Quantity, Usage, UsageError};
-use crate::{Currency, EventCodec, Meter, Name};
+use crate::{Currency, EventCodec, Meter};
 use chrono::Datelike;
 use proptest::prelude::*;
 
@@ -296,90 +296,103 @@ fn changing_prices() -> PriceBook {
 
 /// A record with few different values, so that several records have the same value, the same key, or no value.
 fn record() -> impl Strategy<Value = CallFacts> {
-    let texts = || prop::option::of("[0-2]".prop_map(|text| name(&text)));
-    let ids = || prop::option::of((0_u128..3).prop_map(uuid));
+    (named_facts(), measured_facts(), identifying_facts()).prop_map(|(named, measured, identifying)| CallFacts {
+        outcome: measured.outcome,
+        latency_ms: measured.latency_ms,
+        first_token_ms: measured.first_token_ms,
+        reported_cost: measured.reported_cost,
+        usage: measured.usage,
+        usage_assumed: measured.usage_assumed,
+        model: identifying.model,
+        tags: identifying.tags,
+        span: identifying.span,
+        started_at: identifying.started_at,
+        source: identifying.source,
+        record_id: identifying.record_id,
+        ..named
+    })
+}
+
+fn no_facts() -> CallFacts {
+    CallFacts::new(CallKind::Llm, at(0), name("x"))
+}
+
+/// Facts with the fields that are ids and names.
+fn named_facts() -> impl Strategy<Value = CallFacts> {
+    let ids = prop::array::uniform3(prop::option::of((0_u128..3).prop_map(uuid)));
+    let names = prop::array::uniform11(prop::option::of("[0-2]".prop_map(|text| name(&text))));
+    let error = prop::option::of("[x-z]".prop_map(|text| body(&text)));
+    (ids, names, error).prop_map(|([agent, task, dag], names, error)| {
+        let [conversation, user, team, key, provider, tool, service_tier, speed, region, response_id, request_id] =
+            names;
+        CallFacts {
+            agent_id: agent.map(AgentId),
+            task_id: task.map(TaskId),
+            dag_id: dag.map(DagId),
+            provider: provider.map(|_| name("openai")),
+            conversation,
+            user,
+            team,
+            key,
+            tool,
+            service_tier,
+            speed,
+            region,
+            response_id,
+            request_id,
+            error,
+            ..no_facts()
+        }
+    })
+}
+
+/// Facts with the fields that are measured.
+fn measured_facts() -> impl Strategy<Value = CallFacts> {
     let number = || prop::option::of(0_u64..3);
     let outcome = prop::sample::select(&[None, Some(Outcome::Ok), Some(Outcome::Error), Some(Outcome::Timeout)]);
+    let cost = (0_u32..3, any::<bool>()).prop_map(|(amount, has_source)| ReportedCost {
+        amount: Money::from_decimal(amount.into()),
+        source: has_source.then_some(CostSource::Client),
+    });
+    let meter = prop::sample::select(&[Meter::Input, Meter::Output, Meter::CacheRead]);
+    let usage = prop::collection::vec((meter, 0_u64..3), 0..3).prop_map(|meters| {
+        meters.into_iter().map(|(meter, number)| (meter, Quantity::new(number).unwrap())).collect::<Usage>()
+    });
+    (outcome, number(), number(), prop::option::of(cost), usage, any::<bool>()).prop_map(
+        |(outcome, latency_ms, first_token_ms, reported_cost, usage, usage_assumed)| CallFacts {
+            outcome,
+            latency_ms,
+            first_token_ms,
+            reported_cost,
+            usage,
+            usage_assumed,
+            ..no_facts()
+        },
+    )
+}
+
+/// Facts with the model, the tags, the span and the key of the record.
+fn identifying_facts() -> impl Strategy<Value = CallFacts> {
     let span = (1_u128..3, 1_u64..3, prop::option::of(1_u64..3)).prop_map(|(trace, span, parent)| CallSpan {
         trace_id: TraceId::new(trace).unwrap(),
         span_id: SpanId::new(span).unwrap(),
         parent_span_id: parent.and_then(SpanId::new),
     });
     let tags = ("[a-b]", "[0-2]").prop_map(|(key, value)| Tags::new([(key, value)]).unwrap());
-    let cost = (0_u32..3, any::<bool>()).prop_map(|(amount, has_source)| ReportedCost {
-        amount: Money::from_decimal(amount.into()),
-        source: has_source.then_some(CostSource::Client),
-    });
-    let usage =
-        prop::collection::vec((prop::sample::select(&[Meter::Input, Meter::Output, Meter::CacheRead]), 0_u64..3), 0..3);
-    let usage = usage.prop_map(|meters| {
-        meters.into_iter().map(|(meter, number)| (meter, Quantity::new(number).unwrap())).collect::<Usage>()
-    });
+    let model = prop::sample::select(&["m", "n"]);
     let source = prop::sample::select(&["otlp", "claude-code", "x"]);
-    (
-        (
-            ids(),
-            ids(),
-            ids(),
-            prop::collection::vec(texts(), 12),
-            prop::option::of("[x-z]".prop_map(|text| body(&text))),
-        ),
-        (outcome, number(), number(), prop::option::of(cost), prop::option::of(tags), prop::option::of(span)),
-        (usage, any::<bool>(), 0_i64..4, source, prop::sample::select(&["m", "n"]), texts()),
+    let record_id = prop::option::of("[0-2]".prop_map(|text| name(&text)));
+    (model, prop::option::of(tags), prop::option::of(span), 0_i64..4, source, record_id).prop_map(
+        |(model, tags, span, second, source, record_id)| CallFacts {
+            model: Some(name(model)),
+            tags,
+            span,
+            started_at: at(second),
+            source: name(source),
+            record_id,
+            ..no_facts()
+        },
     )
-        .prop_map(
-            |(
-                (agent, task, dag, texts, error),
-                (outcome, latency_ms, first_token_ms, reported_cost, tags, span),
-                last,
-            )| {
-                let (usage, usage_assumed, second, source, model, record_id) = last;
-                let [
-                    conversation,
-                    user,
-                    team,
-                    key,
-                    provider,
-                    tool,
-                    service_tier,
-                    speed,
-                    region,
-                    response_id,
-                    request_id,
-                    _,
-                ] = <[Option<Name>; 12]>::try_from(texts).unwrap();
-                CallFacts {
-                    kind: CallKind::Llm,
-                    agent_id: agent.map(AgentId),
-                    task_id: task.map(TaskId),
-                    dag_id: dag.map(DagId),
-                    provider: provider.map(|_| name("openai")),
-                    model: Some(name(model)),
-                    started_at: at(second),
-                    source: name(source),
-                    conversation,
-                    user,
-                    team,
-                    key,
-                    tool,
-                    service_tier,
-                    speed,
-                    region,
-                    outcome,
-                    latency_ms,
-                    first_token_ms,
-                    reported_cost,
-                    error,
-                    tags,
-                    span,
-                    response_id,
-                    request_id,
-                    usage,
-                    usage_assumed,
-                    record_id,
-                }
-            },
-        )
 }
 
 fn records() -> impl Strategy<Value = Vec<CallFacts>> {

@@ -3,14 +3,13 @@
 use crate::meter::Meter;
 use crate::money::{Money, MoneyError};
 use crate::price_book::conditions::{CallAttributes, Conditions};
-use crate::price_book::price::{Price, PriceComponent, Rate, is_million, million};
+use crate::price_book::price::{Price, PriceComponent};
 use crate::text::Name;
 use crate::usage::Usage;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 
 /// What the charge for a call depends on, beside the price book.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +61,13 @@ impl Charge {
     /// The conditions under which the price was applied, or `standard` if there are none.
     #[must_use]
     pub fn conditions(&self) -> String {
-        let mut texts: Vec<String> =
-            self.lines.iter().filter(|line| !line.when.is_empty()).map(|line| line.when.to_string()).collect();
+        let mut texts: Vec<String> = self
+            .lines
+            .iter()
+            .map(|line| &line.component.when)
+            .filter(|when| !when.is_empty())
+            .map(ToString::to_string)
+            .collect();
         texts.sort();
         texts.dedup();
         if texts.is_empty() { "standard".to_owned() } else { texts.join("; ") }
@@ -72,21 +76,41 @@ impl Charge {
 
 /// A component of a price that was applied to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "AppliedComponent")]
 pub struct ChargeLine {
-    /// The meter of the component. It also bills the meters without components that are billed as it.
-    pub meter: Meter,
+    /// The component. It also bills the meters without components that are billed as its meter.
+    #[serde(flatten)]
+    pub component: PriceComponent,
     /// The number of units that the component billed.
     pub units: u64,
-    /// US dollars for `per` units.
-    pub rate: Rate,
-    /// The number of units that the rate is for; a million if absent.
-    #[serde(default = "million", skip_serializing_if = "is_million")]
-    pub per: NonZeroU64,
-    /// The conditions of the component, all of which were met.
-    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
-    pub when: Conditions,
-    /// The cost of the units in US dollars, rounded once.
+    /// The cost of the units in US dollars, rounded once. It is not stored, because it follows from the rest.
+    #[serde(skip_serializing)]
     pub cost: Money,
+}
+
+impl ChargeLine {
+    fn new(component: PriceComponent, units: u64) -> Result<Self, MoneyError> {
+        let cost = Money::for_units(component.rate.as_money().as_decimal(), units, component.per)?;
+        Ok(Self { component, units, cost })
+    }
+}
+
+/// A line as it is stored.
+#[derive(Deserialize, JsonSchema)]
+struct AppliedComponent {
+    /// The applied component.
+    #[serde(flatten)]
+    component: PriceComponent,
+    /// The number of units that the component billed.
+    units: u64,
+}
+
+impl TryFrom<AppliedComponent> for ChargeLine {
+    type Error = MoneyError;
+
+    fn try_from(stored: AppliedComponent) -> Result<Self, MoneyError> {
+        Self::new(stored.component, stored.units)
+    }
 }
 
 /// The applied components of a price.
@@ -140,22 +164,18 @@ fn lines_of(applicable: &[&PriceComponent], meter: Meter, units: u64) -> Result<
     let of_meter = || applicable.iter().filter(|one| one.meter == meter && is_reached(&one.when)).copied();
     let Some(chosen) = of_meter().max_by(|one, other| rank(one).cmp(&rank(other))) else { return Ok(Vec::new()) };
     if !chosen.when.is_graduated() {
-        return Ok(vec![line(chosen, units)?]);
+        return Ok(vec![ChargeLine::new(chosen.clone(), units)?]);
     }
     let others = chosen.when.without_context();
     let mut bands: Vec<_> = of_meter().filter(|one| one.when.without_context() == others).collect();
     bands.sort_by_key(|band| band.when.above());
     let ends = bands.iter().skip(1).map(|next| next.when.above()).chain([units]);
-    bands.iter().zip(ends).map(|(band, end)| line(band, end.saturating_sub(band.when.above()))).collect()
+    let band =
+        |(band, end): (&&PriceComponent, u64)| ChargeLine::new((*band).clone(), end.saturating_sub(band.when.above()));
+    bands.iter().zip(ends).map(band).collect()
 }
 
 /// What the components of a meter whose conditions are met are compared by; the highest applies.
 fn rank(component: &PriceComponent) -> (usize, u64, &Conditions) {
     (component.when.count(), component.when.above(), &component.when)
-}
-
-fn line(component: &PriceComponent, units: u64) -> Result<ChargeLine, MoneyError> {
-    let PriceComponent { meter, rate, per, when } = component.clone();
-    let cost = Money::for_units(rate.as_money().as_decimal(), units, per)?;
-    Ok(ChargeLine { meter, units, rate, per, when, cost })
 }

@@ -89,12 +89,12 @@ pub struct PriceComponent {
     pub when: Conditions,
 }
 
-pub(crate) fn million() -> NonZeroU64 {
+fn million() -> NonZeroU64 {
     MILLION
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-pub(crate) fn is_million(per: &NonZeroU64) -> bool {
+fn is_million(per: &NonZeroU64) -> bool {
     *per == MILLION
 }
 

@@ -102,8 +102,9 @@ impl<'a> Billed<'a> {
     /// The lines: meter, units, conditions and cost.
     fn lines(self) -> Vec<String> {
         let line = |line: &ChargeLine| {
-            let when = if line.when.is_empty() { String::new() } else { format!(" ({})", line.when) };
-            format!("{} {}{when} = {}", line.meter, line.units, line.cost)
+            let PriceComponent { meter, when, .. } = &line.component;
+            let when = if when.is_empty() { String::new() } else { format!(" ({when})") };
+            format!("{meter} {}{when} = {}", line.units, line.cost)
         };
         self.charge().unwrap().lines.iter().map(line).collect()
     }
@@ -386,9 +387,9 @@ fn a_charge_names_the_price_in_few_bytes() {
     let charge = Billed::new(components, quantities).charge().unwrap();
     let json = concat!(
         r#"{"amount":"1.210036","book_version":1,"effective_from":"1970-01-01T00:00:00Z","seller":"openai","lines":["#,
-        r#"{"meter":"input","units":200001,"rate":"6","when":{"context":{"above":200000}},"cost":"1.200006"},"#,
-        r#"{"meter":"output","units":2,"rate":"15","cost":"0.00003"},"#,
-        r#"{"meter":"searches","units":1,"rate":"0.01","per":1,"cost":"0.01"}],"unbilled":["images"]}"#
+        r#"{"meter":"input","rate":"6","when":{"context":{"above":200000}},"units":200001},"#,
+        r#"{"meter":"output","rate":"15","units":2},"#,
+        r#"{"meter":"searches","rate":"0.01","per":1,"units":1}],"unbilled":["images"]}"#
     );
     assert_eq!(serde_json::to_string(&charge).unwrap(), json);
     assert_eq!(serde_json::from_str::<Charge>(json).unwrap(), charge);
@@ -462,7 +463,7 @@ proptest! {
         let Ok(charge) = charged(components, usage, tier.as_deref()) else { return Ok(()) };
         let mut sum = Money::ZERO;
         for line in &charge.lines {
-            let cost = Money::for_units(line.rate.as_money().as_decimal(), line.units, line.per).unwrap();
+            let cost = Money::for_units(line.component.rate.as_money().as_decimal(), line.units, line.component.per).unwrap();
             prop_assert_eq!(line.cost, cost);
             sum = sum.checked_add(cost).unwrap();
         }
@@ -471,7 +472,7 @@ proptest! {
         let unbilled: u64 = charge.unbilled.iter().map(|meter| usage.without_parts(*meter)).sum();
         let used: u64 = Meter::ALL.iter().map(|meter| usage.without_parts(*meter)).sum();
         let implied = u64::from(usage.get(Meter::Requests).get() == 0
-            && charge.lines.iter().any(|line| line.meter == Meter::Requests));
+            && charge.lines.iter().any(|line| line.component.meter == Meter::Requests));
         prop_assert_eq!(billed + unbilled, used + implied);
     }
 

@@ -176,13 +176,13 @@ pub(crate) struct Charge {
 
 impl From<&price_book::Charge> for Charge {
     fn from(charge: &price_book::Charge) -> Self {
-        let line = |line: &price_book::ChargeLine| ChargeLine {
-            meter: line.meter.into(),
-            units: Long::from_unsigned(line.units),
-            rate: line.rate.as_money().into(),
-            per: Long::from_unsigned(line.per.get()),
-            when: (!line.when.is_empty()).then(|| (&line.when).into()),
-            cost: line.cost.into(),
+        let line = |price_book::ChargeLine { component, units, cost }: &price_book::ChargeLine| ChargeLine {
+            meter: component.meter.into(),
+            units: Long::from_unsigned(*units),
+            rate: component.rate.as_money().into(),
+            per: Long::from_unsigned(component.per.get()),
+            when: (!component.when.is_empty()).then(|| (&component.when).into()),
+            cost: (*cost).into(),
         };
         Self {
             amount: charge.amount.into(),
