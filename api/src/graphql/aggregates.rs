@@ -41,8 +41,8 @@ macro_rules! aggregates {
         #[derive(async_graphql::Interface)]
         #[graphql(field(name = "id", ty = "&async_graphql::ID", desc = "Global id of the object."))]
         pub(crate) enum Node {
-            $($object($module::$object),)+
-            Event(events::Event),
+            $($object(Box<$module::$object>),)+
+            Event(Box<events::Event>),
         }
 
         /// Reason for which a command was rejected. Each aggregate has a type of its own, which adds a `code`.
@@ -80,7 +80,9 @@ macro_rules! aggregates {
             id: uuid::Uuid,
         ) -> async_graphql::Result<Option<Node>> {
             Ok(match kind {
-                $(Kind::$object => entity::by_id::<$module::$object>(ctx, id).await?.map(Node::$object),)+
+                $(Kind::$object => {
+                    entity::by_id::<$module::$object>(ctx, id).await?.map(|object| Node::$object(Box::new(object)))
+                })+
                 Kind::Dag | Kind::Event => None,
             })
         }
@@ -122,7 +124,7 @@ impl NodeQuery {
         let Some((kind, key)) = ids::split(&id) else { return Err(not_an_id(&id)) };
         if kind == Kind::Event {
             let Some(position) = parse_position(&key) else { return Err(not_an_id(&id)) };
-            return Ok(events::at(ctx, position.into()).await?.map(Node::Event));
+            return Ok(events::at(ctx, position.into()).await?.map(|event| Node::Event(Box::new(event))));
         }
         let key = Uuid::try_parse(&key).map_err(|_| not_an_id(&id))?;
         load_node(ctx, kind, key).await

@@ -28,6 +28,8 @@ use serde_json::value::RawValue;
 
 /// The model of messages that the client generated itself, such as those about an unreachable API.
 const SYNTHETIC: &str = "<synthetic>";
+/// What `inference_geo` holds if the provider does not say where the call was served.
+const UNKNOWN_REGION: &str = "not_available";
 /// The length of a session id in the name of its agent, in bytes.
 const SHORT_ID_BYTES: usize = 8;
 
@@ -74,6 +76,7 @@ struct Counts {
     server_tool_use: Option<ServerToolUse>,
     service_tier: Option<String>,
     speed: Option<String>,
+    inference_geo: Option<String>,
 }
 
 /// How long what was written to the cache is kept. Clients of 2024 and early 2025 did not write it.
@@ -167,6 +170,7 @@ fn parse(
         conversation: informative(line.session_id.as_deref()),
         service_tier: informative(counts.service_tier.as_deref()),
         speed: informative(counts.speed.as_deref()),
+        region: informative(counts.inference_geo.as_deref().filter(|region| *region != UNKNOWN_REGION)),
         outcome: Some(Outcome::Ok),
         response_id: informative(message.id.as_deref()),
         request_id: informative(line.request_id.as_deref()),
@@ -374,12 +378,16 @@ mod tests {
 
     #[test]
     fn a_line_says_where_it_comes_from() {
-        let tiers = r#""usage":{"service_tier":"priority","speed":"fast","#;
-        let facts = records(ClaudeCode, line("msg_1", 3, "").replace(r#""usage":{"#, tiers)).remove(0).facts;
+        let facts_of = |region: &str| {
+            let served = format!(r#""usage":{{"service_tier":"priority","speed":"fast","inference_geo":"{region}","#);
+            records(ClaudeCode, line("msg_1", 3, "").replace(r#""usage":{"#, &served)).remove(0).facts
+        };
+        let facts = facts_of("us");
         let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
         assert_eq!(text(&facts.conversation), "5c0375b4-57a5");
         assert_eq!([&facts.response_id, &facts.request_id, &facts.record_id].map(text), ["msg_1", "req_1", "u-3"]);
-        assert_eq!([&facts.service_tier, &facts.speed].map(text), ["priority", "fast"]);
+        assert_eq!([&facts.service_tier, &facts.speed, &facts.region].map(text), ["priority", "fast", "us"]);
+        assert_eq!(facts_of("not_available").region, None);
         assert_eq!(facts.outcome, Some(Outcome::Ok));
     }
 

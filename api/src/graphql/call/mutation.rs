@@ -239,7 +239,7 @@ fn call_id(input: &ReportCallInput) -> Result<Result<Uuid, Invalid>> {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give either `id` or `callKey`, not both")),
         // The key must not be blank: all calls with a blank key would be one call.
         (None, Some(key)) => {
-            Ok(input::name("callKey", key.clone()).map(|key| call_key(&input, key.as_str()).call_id().0))
+            Ok(input::name("callKey", key.clone()).map(|key| call_key(input, key.as_str()).call_id().0))
         }
         (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id).map(Ok),
     }

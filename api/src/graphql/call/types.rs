@@ -87,7 +87,7 @@ pub(crate) struct Call {
     /// Tags of the call, ordered by key.
     tags: Vec<Tag>,
     /// Usage of the call. It is taken whole from the record that knows it best.
-    usage: Box<Usage>,
+    usage: Usage,
     /// Whether the reader of the record derived the usage, which the record does not state.
     usage_assumed: bool,
     /// Time at which the call started.
@@ -178,7 +178,7 @@ impl TryFrom<CallRow> for Call {
             region: row.region,
             outcome: outcome.map(Into::into),
             tags: tags_of(row.tags),
-            usage: Box::new(row.usage.into()),
+            usage: row.usage.into(),
             usage_assumed: row.usage_assumed,
             started_at: row.started_at.into(),
             latency_ms: row.latency_ms.map(Into::into),
