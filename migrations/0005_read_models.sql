@@ -7,7 +7,8 @@ insert into apex.projection_tables (projection, table_name) values
     ('agents', 'agents'),
     ('tasks', 'tasks'),
     ('calls', 'calls'),
-    ('calls', 'usage_hourly'),
+    ('calls', 'usage_quarter_hourly'),
+    ('calls', 'usage_daily'),
     ('memories', 'memories'),
     ('budgets', 'budgets'),
     ('budgets', 'budget_spend'),
@@ -98,13 +99,25 @@ create index calls_by_time on apex.calls (tenant_id, started_at, call_id);
 create index calls_by_agent on apex.calls (tenant_id, agent_id, started_at);
 create index calls_by_task on apex.calls (tenant_id, task_id, started_at);
 
-create table apex.usage_hourly (
+-- Sums over calls. Reports read them instead of the calls, whichever table answers the dimensions of the report.
+--
+-- By quarter of an hour, the largest step that divides the days of every time zone, and by all dimensions with few values.
+-- `cell` is a hash of these dimensions: it keeps the index short, whatever their number. The hour comes first in the index,
+-- so that a report by hour reads the rows in its order.
+create table apex.usage_quarter_hourly (
     tenant_id                text        not null,
     hour                     timestamptz not null,
+    quarter                  timestamptz not null,
+    cell                     uuid        not null,
     agent_id                 uuid,
+    user_id                  text,
+    team                     text,
+    key                      text,
     provider                 text,
     model                    text,
-    task_id                  uuid,
+    tool                     text,
+    outcome                  text,
+    source                   text,
     calls                    bigint      not null,
     tool_calls               bigint      not null,
     failed_calls             bigint      not null,
@@ -129,7 +142,42 @@ create table apex.usage_hourly (
     media_ms                 numeric,
     characters               numeric
 );
-create unique index usage_hourly_cell on apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id)
+create unique index usage_quarter_hourly_cell on apex.usage_quarter_hourly (tenant_id, hour, quarter, cell);
+
+-- By day (UTC), and by one dimension with many values, which `dimension` names: the columns of the others are null. A call
+-- has a row for each of these dimensions, also for those of which it has no value.
+create table apex.usage_daily (
+    tenant_id                text        not null,
+    dimension                text        not null,
+    day                      timestamptz not null,
+    task_id                  uuid,
+    dag_id                   uuid,
+    conversation             text,
+    calls                    bigint      not null,
+    tool_calls               bigint      not null,
+    failed_calls             bigint      not null,
+    unpriced_calls           bigint      not null,
+    latency_ms               numeric     not null,
+    cost                     numeric     not null,
+    reported_cost            numeric     not null,
+    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
+    input_tokens             numeric,
+    output_tokens            numeric,
+    cache_read_tokens        numeric,
+    cache_write_5min_tokens  numeric,
+    cache_write_1hour_tokens numeric,
+    reasoning_tokens         numeric,
+    audio_input_tokens       numeric,
+    audio_output_tokens      numeric,
+    image_input_tokens       numeric,
+    image_output_tokens      numeric,
+    images                   numeric,
+    requests                 numeric,
+    searches                 numeric,
+    media_ms                 numeric,
+    characters               numeric
+);
+create unique index usage_daily_cell on apex.usage_daily (tenant_id, dimension, day, task_id, dag_id, conversation)
     nulls not distinct;
 
 create table apex.memories (
@@ -218,6 +266,6 @@ create index budget_crossings_in_order
     on apex.budget_crossings (tenant_id, crossed_at_position, budget_id, month, threshold_percent);
 
 grant select, insert, update, delete on
-    apex.agents, apex.tasks, apex.calls, apex.usage_hourly, apex.memories, apex.budgets, apex.budget_spend,
-    apex.budget_months, apex.budget_crossings
+    apex.agents, apex.tasks, apex.calls, apex.usage_quarter_hourly, apex.usage_daily, apex.memories, apex.budgets,
+    apex.budget_spend, apex.budget_months, apex.budget_crossings
     to apex_app;

@@ -51,8 +51,8 @@ pub use parking::{
 pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use registry::{by_name, state_topics};
 pub use report::{
-    Dimension, InvalidFilter, MAX_FILTERS, Report, ReportCursor, ReportError, ReportFilter, ReportPage, ReportQuery,
-    ReportRow, Totals, UnknownDimension, WholeReport, usage_report,
+    Dimension, InvalidFilter, MAX_FILTERS, MAX_REPORT_CALLS, Report, ReportCursor, ReportError, ReportFilter,
+    ReportPage, ReportQuery, ReportRow, Totals, UnknownDimension, UsageSource, WholeReport, usage_report,
 };
 pub use rows::StreamRow;
 pub use source::{AppliedEvents, Batch, Source};

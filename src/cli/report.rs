@@ -36,6 +36,11 @@ enum Kind {
 /// written to standard error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a
 /// spreadsheet would run as a formula is preceded by an apostrophe.
 ///
+/// Sums are kept by quarter of an hour and agent, user, team, key, provider, model, tool, outcome and source, and by day
+/// (UTC) and each of task, dag and conversation alone. A report by another combination, of dimensions to group by and to
+/// filter on, reads the calls, at most 100,000; with more, it is refused, and the message names the nearest combination.
+/// What the report was summed from is written to standard error, and in JSON as `summed_from`.
+///
 /// Exits with 0, or with 1 if the read models do not catch up in time.
 #[derive(Debug, clap::Args)]
 struct Cost {
@@ -46,16 +51,16 @@ struct Cost {
     /// Only calls with this value of a dimension, such as model=gpt-4o; nothing after the = selects calls without a value
     ///
     /// May be given up to 50 times. Filters on the same dimension are alternatives; those on different dimensions must all
-    /// be met. Agents and tasks are given by UUID, times as in the report: hour=2023-09-24T13:00Z, day=2023-09-24,
-    /// month=2023-09.
+    /// be met. Agents, tasks and dags are given by UUID, times as in the report: quarter_hour=2023-09-24T13:15Z,
+    /// hour=2023-09-24T13:00Z, day=2023-09-24, month=2023-09.
     #[arg(long = "filter", value_parser = parse_filter, value_name = "DIMENSION=VALUE")]
     filters: Vec<ReportFilter>,
 
-    /// Only calls that started at or after this day or full hour (UTC), such as 2023-09-24 or 2023-09-24T13:00:00Z
+    /// Only calls that started at or after this day or quarter of an hour, such as 2023-09-24 (UTC) or 2023-09-24T13:15:00Z
     #[arg(long, value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
 
-    /// Only calls that started before this day or full hour (UTC)
+    /// Only calls that started before this day or quarter of an hour
     #[arg(long, value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
 
@@ -108,6 +113,7 @@ impl ReportCommand {
             let mut report = WholeReport::open(&rooms.pool, &query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
             say!("Report as of position {} of {}.", report.position, head.max(report.position));
+            say!("Summed from: {}.", report.source());
             warn_of_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
         })
@@ -179,6 +185,7 @@ pub(super) async fn print(
 
 async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
     let (total, position) = (serde_json::to_string(&totals(&report.total))?, report.position);
+    let source = serde_json::to_string(&report.source().to_string())?;
     output::write("{\"rows\":[")?;
     let mut rows = report.rows().try_chunks(TABLE_ROWS);
     let mut separator = "\n";
@@ -190,7 +197,8 @@ async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) 
         }
     }
     let (position, head) = (serde_json::to_string(&position)?, serde_json::to_string(&head)?);
-    Ok(output::write(&format!("],\n\"total\":{total},\n\"position\":{position},\n\"head\":{head}}}\n"))?)
+    let sums = format!("],\n\"total\":{total},\n\"summed_from\":{source},\n");
+    Ok(output::write(&format!("{sums}\"position\":{position},\n\"head\":{head}}}\n"))?)
 }
 
 async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {

@@ -208,7 +208,7 @@ impl Case {
         case
     }
 
-    /// Appends calls of one agent in the same hour, each of which adds to the same row of `usage_hourly`.
+    /// Appends calls of one agent in the same hour, each of which adds to the same rows of the usage tables.
     async fn append(&mut self, calls: u32) {
         let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json");
         let appends = (0..calls).map(|_| {
@@ -254,8 +254,10 @@ impl Case {
         let comparison = self.compare().await;
         assert!(comparison.is_same(), "{comparison:#?}");
         assert_eq!(comparison.position.as_i64(), self.calls);
-        let counted: i64 =
-            sqlx::query_scalar("select sum(calls)::bigint from apex.usage_hourly").fetch_one(&self.pool).await.unwrap();
+        let counted: i64 = sqlx::query_scalar("select sum(calls)::bigint from apex.usage_quarter_hourly")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap();
         assert_eq!(counted, self.calls);
     }
 }
@@ -310,7 +312,8 @@ fn planted_workers_without_a_checkpoint_lock_apply_a_batch_twice() {
         let comparison = case.compare().await;
         assert!(!comparison.is_same(), "a batch applied twice was not detected");
         // The other worker may have decreased the checkpoint, so that calls differ as well.
-        let is_counted_twice = comparison.differences.iter().any(|difference| difference.table == "usage_hourly");
+        let is_counted_twice =
+            comparison.differences.iter().any(|difference| difference.table == "usage_quarter_hourly");
         assert!(is_counted_twice, "{comparison:#?}");
     });
 }

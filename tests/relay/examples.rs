@@ -43,7 +43,7 @@ fn the_examples_print_what_is_in_the_log() {
         let by_type = "select type || E'\\t' || count(*) from apex.events group by type order by type collate \"C\"";
         let by_type_and_stream = "select type || E'\\t' || count(*) || E'\\t' || count(distinct stream_id)
                                   from apex.events group by type order by type collate \"C\"";
-        let cost = "select model || E'\\t' || trim_scale(sum(cost)) from apex.usage_hourly
+        let cost = "select model || E'\\t' || trim_scale(sum(cost)) from apex.usage_quarter_hourly
                     where model is not null group by model order by model collate \"C\"";
         let calls = "select count(*)::text from apex.events where category = 'call'";
         let events = fixture.events().await.len();

@@ -43,6 +43,7 @@ mod replay;
 mod report;
 mod report_filters;
 mod resume;
+mod rollups;
 mod serve;
 mod slow_subscribers;
 mod snapshots;

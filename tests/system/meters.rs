@@ -106,7 +106,9 @@ async fn a_meter_that_an_amendment_takes_back_leaves_no_trace() {
         total.as_object().unwrap().iter().filter(|(_, sum)| *sum != "0").map(|(k, v)| (k.clone(), v.clone())).collect();
     assert_eq!(json!(counted), json!({ "inputTokens": "700", "outputTokens": "5", "cacheReadTokens": "800" }));
     let stored: (Option<String>, Value) = sqlx::query_as(
-        "select (select audio_input_tokens::text from apex.usage_hourly),
+        "select (select string_agg(audio_input_tokens::text, ',') from (
+                    select audio_input_tokens from apex.usage_quarter_hourly
+                    union all select audio_input_tokens from apex.usage_daily) sums),
                 (select jsonb_agg(usage order by position) from apex.calls)",
     )
     .fetch_one(&database.pool)

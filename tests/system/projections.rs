@@ -139,7 +139,8 @@ async fn a_changed_row_changes_the_fingerprint() {
     let rooms = database.rooms().await;
     let before = fingerprints(&rooms).await;
     sqlx::query(
-        "update apex.usage_hourly set cost = cost + 0.000001 where ctid = (select min(ctid) from apex.usage_hourly)",
+        "update apex.usage_quarter_hourly set cost = cost + 0.000001
+         where ctid = (select min(ctid) from apex.usage_quarter_hourly)",
     )
     .execute(&database.pool)
     .await

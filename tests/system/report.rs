@@ -1,5 +1,6 @@
 //! The usage report: pagination, totals, and limits on the size of responses.
 
+use crate::rollups::sum_up_calls;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use projections::{Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
@@ -9,10 +10,10 @@ use std::collections::BTreeMap;
 use testkit::{Server, TIMEOUT, TestDatabase};
 use uuid::Uuid;
 
-/// A row of `apex.usage_hourly`, with its cost in units of 10^-12 dollars.
+/// Calls with the same value of each dimension, with their cost in units of 10^-12 dollars.
 #[derive(Clone, Copy)]
 struct Cell {
-    hour: DateTime<Utc>,
+    started_at: DateTime<Utc>,
     agent: Option<Uuid>,
     provider: Option<&'static str>,
     model: Option<&'static str>,
@@ -22,13 +23,13 @@ struct Cell {
     cost: i128,
 }
 
-/// Rows with equal costs, equal calls, nulls, keys whose order depends on the locale, and sums beyond the largest amount.
+/// Cells with equal costs, equal calls, nulls, keys whose order depends on the locale, and sums beyond the largest amount.
 fn cells() -> Vec<Cell> {
-    let hours = ["2023-12-31T22:00:00Z", "2023-12-31T23:00:00Z", "2024-01-01T00:00:00Z"];
-    let hours = hours.map(|hour| hour.parse::<DateTime<Utc>>().unwrap());
+    let times = ["2023-12-31T22:00:00Z", "2023-12-31T22:45:00Z", "2024-01-01T00:00:00Z"];
+    let times = times.map(|time| time.parse::<DateTime<Utc>>().unwrap());
     let ids = [None, Some(Uuid::from_u128(1)), Some(Uuid::from_u128(0xA << 120))];
     let mut cells = Vec::new();
-    for hour in hours {
+    for started_at in times {
         for agent in ids {
             for provider in [None, Some("Z"), Some("a"), Some("é")] {
                 for (model, task) in [(None, None), (Some("m"), ids[1]), (Some("M"), None)] {
@@ -37,7 +38,7 @@ fn cells() -> Vec<Cell> {
                         [0, 1, 250_000_000_000, 999_999_999_999_999_999_999_999_999][usize::try_from(n % 4).unwrap()];
                     let calls = 1 + i64::try_from(n % 3).unwrap();
                     let tokens = ((1 << 53) - 1) * (n % 2);
-                    cells.push(Cell { hour, agent, provider, model, task, calls, tokens, cost });
+                    cells.push(Cell { started_at, agent, provider, model, task, calls, tokens, cost });
                 }
             }
         }
@@ -45,15 +46,18 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
+/// Writes the calls of the cells, the first of each with all of its tokens and cost, and the sums over them.
 async fn fill(database: &TestDatabase, cells: &[Cell]) {
     for cell in cells {
         sqlx::query(
-            "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
-                 failed_calls, unpriced_calls, input_tokens, latency_ms, cost, reported_cost)
-             values ('default', $1, $2, $3, $4, $5, $6, 0, 0, 0, nullif($7::text::numeric, 0), 0,
-                     trim_scale($8::text::numeric * 0.000000000001), 0)",
+            "insert into apex.calls (tenant_id, call_id, kind, agent_id, provider, model, task_id, usage, usage_assumed, cost,
+                 started_at, source, version, position)
+             select 'default', gen_random_uuid(), 'llm', $2, $3, $4, $5,
+                    case when n = 1 and $7 <> '0' then jsonb_build_object('input', $7::numeric) else '{}' end, false,
+                    case when n = 1 then trim_scale($8::text::numeric * 0.000000000001) else 0 end, $1, 'test', 1, n
+             from generate_series(1, $6) n",
         )
-        .bind(cell.hour)
+        .bind(cell.started_at)
         .bind(cell.agent)
         .bind(cell.provider)
         .bind(cell.model)
@@ -65,6 +69,7 @@ async fn fill(database: &TestDatabase, cells: &[Cell]) {
         .await
         .unwrap();
     }
+    sum_up_calls(database).await;
 }
 
 fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
@@ -73,9 +78,18 @@ fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
         Dimension::Task => cell.task.map(|id| id.to_string()),
         Dimension::Provider => cell.provider.map(str::to_owned),
         Dimension::Model => cell.model.map(str::to_owned),
-        Dimension::Hour => Some(cell.hour.format("%Y-%m-%dT%H:00Z").to_string()),
-        Dimension::Day => Some(cell.hour.format("%Y-%m-%d").to_string()),
-        Dimension::Month => Some(cell.hour.format("%Y-%m").to_string()),
+        Dimension::Source => Some("test".to_owned()),
+        Dimension::User
+        | Dimension::Team
+        | Dimension::Key
+        | Dimension::Tool
+        | Dimension::Outcome
+        | Dimension::Dag
+        | Dimension::Conversation => None,
+        Dimension::QuarterHour => Some(cell.started_at.format("%Y-%m-%dT%H:%MZ").to_string()),
+        Dimension::Hour => Some(cell.started_at.format("%Y-%m-%dT%H:00Z").to_string()),
+        Dimension::Day => Some(cell.started_at.format("%Y-%m-%d").to_string()),
+        Dimension::Month => Some(cell.started_at.format("%Y-%m").to_string()),
     }
 }
 
@@ -92,7 +106,8 @@ fn expected(cells: &[Cell], by: &[Dimension]) -> Vec<Line> {
     let mut lines: Vec<Line> =
         sums.into_iter().map(|(keys, (calls, tokens, cost))| (keys, calls, tokens, cost)).collect();
     lines.sort_by_cached_key(|(keys, calls, _, cost)| {
-        let is_time = |by: Dimension| matches!(by, Dimension::Hour | Dimension::Day | Dimension::Month);
+        let is_time =
+            |by: Dimension| matches!(by, Dimension::QuarterHour | Dimension::Hour | Dimension::Day | Dimension::Month);
         let times: Vec<_> = keys.iter().zip(by).filter(|(_, by)| is_time(**by)).map(|(key, _)| key.clone()).collect();
         let nulls_last: Vec<_> = keys.iter().map(|key| (key.is_none(), key.clone())).collect();
         (times, Reverse(*cost), Reverse(*calls), nulls_last)
@@ -115,10 +130,15 @@ fn line(row: &ReportRow) -> Line {
     (row.keys.clone(), calls, tokens, cost)
 }
 
-const DIMENSIONS: [&[Dimension]; 6] = [
+/// Dimensions that each source answers.
+const DIMENSIONS: [&[Dimension]; 10] = [
     &[Dimension::Provider],
     &[Dimension::Model, Dimension::Agent],
     &[Dimension::Month],
+    &[Dimension::Agent, Dimension::Hour],
+    &[Dimension::QuarterHour, Dimension::Model],
+    &[Dimension::Task],
+    &[Dimension::Day, Dimension::Task],
     &[Dimension::Task, Dimension::Day, Dimension::Provider],
     &[Dimension::Agent, Dimension::Provider, Dimension::Model, Dimension::Task],
     Dimension::ALL,
@@ -156,8 +176,9 @@ async fn check_report(database: &TestDatabase, query: &ReportQuery, cells: &[Cel
 }
 
 /// Filters of a report, each with the value that cells must have.
-const FILTERS: [&[(Dimension, Option<&str>)]; 3] = [
+const FILTERS: [&[(Dimension, Option<&str>)]; 4] = [
     &[],
+    &[(Dimension::Task, Some("00000000-0000-0000-0000-000000000001")), (Dimension::Day, Some("2024-01-01"))],
     &[(Dimension::Provider, Some("Z")), (Dimension::Provider, None), (Dimension::Model, Some("m"))],
     &[
         (Dimension::Agent, Some("0a000000-0000-0000-0000-000000000000")),
@@ -283,25 +304,27 @@ async fn server_memory_is_bounded_under_the_widest_report() {
     let (cells, seconds) = (setting("CELLS", 1_000_000), setting("SECONDS", 60));
     let database = TestDatabase::new().await.unverified();
     sqlx::query(
-        "insert into apex.usage_hourly (tenant_id, hour, agent_id, provider, model, task_id, calls, tool_calls,
-             failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, latency_ms, cost, reported_cost)
-         select 'default', '2023-01-01T00:00:00Z'::timestamptz + make_interval(hours => (n / 100)::int), gen_random_uuid(),
-                'provider-' || n % 10, 'a-model-with-a-name-of-usual-length-' || n % 100, gen_random_uuid(),
-                1 + n % 5, 0, 0, 0, 1000 + n, 100 + n, n, 1000, (n % 1000) * 0.001234, 0
+        "insert into apex.usage_quarter_hourly (tenant_id, hour, quarter, cell, agent_id, provider, model, user_id, source,
+             calls, tool_calls, failed_calls, unpriced_calls, input_tokens, output_tokens, cache_read_tokens, latency_ms,
+             cost, reported_cost)
+         select 'default', '2023-01-01T00:00:00Z'::timestamptz + make_interval(hours => (n / 100)::int),
+                '2023-01-01T00:00:00Z'::timestamptz + make_interval(hours => (n / 100)::int), gen_random_uuid(),
+                gen_random_uuid(), 'provider-' || n % 10, 'a-model-with-a-name-of-usual-length-' || n % 100,
+                gen_random_uuid()::text, 'test', 1 + n % 5, 0, 0, 0, 1000 + n, 100 + n, n, 1000, (n % 1000) * 0.001234, 0
          from generate_series(1, $1::bigint) n",
     )
     .bind(i64::try_from(cells).unwrap())
     .execute(&database.pool)
     .await
     .unwrap();
-    sqlx::query("analyze apex.usage_hourly").execute(&database.pool).await.unwrap();
+    sqlx::query("analyze apex.usage_quarter_hourly").execute(&database.pool).await.unwrap();
     let server = database.serve(&[]).await;
     let before = memory_mb(&server, "VmRSS");
-    // All dimensions, all sums, and as many rows as the limits allow.
+    // The most dimensions that sums by quarter of an hour answer, all sums, and as many rows as the limits allow.
     let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWrite5MinTokens
         cacheWrite1HourTokens reasoningTokens latencyMs cost reportedCost currency";
     let query = format!(
-        "query ($after: String) {{ usageReport(by: [AGENT, PROVIDER, MODEL, TASK, HOUR, DAY, MONTH], first: 500, after: $after) {{
+        "query ($after: String) {{ usageReport(by: [AGENT, USER, PROVIDER, MODEL, HOUR, DAY, MONTH], first: 500, after: $after) {{
              nodes {{ keys {{ dimension value id name }} totals {{ {sums} }} }} pageInfo {{ endCursor }}
              total {{ {sums} }} }} }}"
     );

@@ -203,7 +203,8 @@ async fn the_command_line_filters_reports() {
     for (filter, message) in [
         (
             "flavour=sweet",
-            "there is no dimension \"flavour\"; the dimensions are agent, provider, model, task, hour, day, month",
+            "there is no dimension \"flavour\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
+             source, task, dag, conversation, quarter_hour, hour, day, month",
         ),
         ("model", "expected DIMENSION=VALUE, such as model=gpt-4o"),
         ("agent=ada", "the filter agent=ada cannot be met: expected a UUID"),

@@ -137,7 +137,8 @@ pub(crate) fn wait(error: &WaitError) -> Error {
 /// Maps an error of a report.
 pub(crate) fn report(error: &ReportError) -> Error {
     match error {
-        ReportError::NotAFullHour(_) => bad_input("NOT_A_FULL_HOUR", error.to_string()),
+        ReportError::NotAQuarterHour(_) => bad_input("NOT_A_QUARTER_HOUR", error.to_string()),
+        ReportError::TooManyCalls { .. } => bad_input("TOO_MANY_CALLS", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::DuplicateDimension(_) => bad_input("DIMENSION_TWICE", error.to_string()),
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),

@@ -23,12 +23,31 @@ const DEFAULT_ROWS: i32 = 100;
 pub(crate) enum Dimension {
     /// Agent that made the call.
     Agent,
+    /// User that the call was made for, by an id that the source gives.
+    User,
+    /// Team that the call was made for.
+    Team,
+    /// Name or id of the API key that the call was made with.
+    Key,
     /// Provider that served the call.
     Provider,
     /// Model that served the call.
     Model,
+    /// Tool that was called.
+    Tool,
+    /// How the call ended: `ok`, `error`, `timeout`, `cancelled` or `refused`.
+    Outcome,
+    /// Source of the first record of the call, such as `claude-code`.
+    Source,
     /// Task that the call was made for.
     Task,
+    /// Task graph that the call was made for.
+    Dag,
+    /// Conversation that the call is a part of, by its id in the source.
+    Conversation,
+    /// Quarter of an hour (UTC) in which the call started, such as `2023-11-14T22:15Z`: the days of every time zone consist
+    /// of them.
+    QuarterHour,
     /// Hour (UTC) in which the call started, such as `2023-11-14T22:00Z`.
     Hour,
     /// Day (UTC) on which the call started, such as `2023-11-14`.
@@ -40,10 +59,10 @@ pub(crate) enum Dimension {
 impl Dimension {
     /// The kind of the objects whose ids are the values of the dimension; none for other values.
     fn kind(self) -> Option<Kind> {
-        match self {
-            Self::Agent => Some(Kind::Agent),
-            Self::Task => Some(Kind::Task),
-            Self::Provider | Self::Model | Self::Hour | Self::Day | Self::Month => None,
+        match models::Dimension::from(self).names_projection()? {
+            "agents" => Some(Kind::Agent),
+            "tasks" => Some(Kind::Task),
+            _ => None,
         }
     }
 }
@@ -79,7 +98,7 @@ impl UsageFilter {
 pub(crate) struct UsageKey {
     /// The dimension.
     dimension: Dimension,
-    /// Value of the dimension; for agents and tasks, their UUID. Null for calls that have no value.
+    /// Value of the dimension; for agents, tasks and task graphs, their UUID. Null for calls that have no value.
     value: Option<String>,
     /// Global id of the agent or task. Null for other dimensions.
     id: Option<ID>,
@@ -145,6 +164,9 @@ pub(crate) struct ReportSums {
     rest: UsageTotals,
     /// Position of the report: it includes every event up to this position.
     position: Position,
+    /// What the report was summed from, in words: `sums by quarter hour`, `sums by day and task` (or another dimension), or
+    /// `calls`, if no sums are kept by its combination of dimensions and time range.
+    summed_from: String,
 }
 
 /// A page of a report.
@@ -196,6 +218,7 @@ impl ReportRequest {
             total: report.total.unwrap_or_default().into(),
             rest: report.rest.unwrap_or_default().into(),
             position: report.position.into(),
+            summed_from: report.source.to_string(),
         };
         let mut page = Connection::with_additional_fields(self.page.after.is_some(), report.has_next_page, sums);
         page.edges.extend(report.rows.into_iter().map(|found| Edge::new(encode(&found.cursor(by)), row(by, found))));
@@ -238,6 +261,10 @@ pub(crate) struct ReportQuery;
 impl ReportQuery {
     /// Reports usage and cost, grouped by dimensions. Rows are sorted by time if `by` contains a dimension of time,
     /// otherwise by cost in descending order.
+    ///
+    /// Sums are kept by quarter of an hour and all dimensions with few values, and by day (UTC) and each of task, task graph
+    /// and conversation alone. A report by another combination of dimensions, in `by` and `filter`, reads the calls, at most
+    /// 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names the nearest combination.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_report(
         &self,
@@ -253,11 +280,11 @@ impl ReportQuery {
         )]
         filter: Option<Vec<UsageFilter>>,
         #[graphql(
-            desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
+            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
         from: Option<Timestamp>,
         #[graphql(
-            desc = "Includes calls that started before this time, which must be a full hour. Default: all calls."
+            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
         to: Option<Timestamp>,
         #[graphql(

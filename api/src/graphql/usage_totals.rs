@@ -42,11 +42,11 @@ impl UsageSubscription {
         )]
         filter: Option<Vec<UsageFilter>>,
         #[graphql(
-            desc = "Includes calls that started at or after this time, which must be a full hour. Default: all calls."
+            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
         from: Option<Timestamp>,
         #[graphql(
-            desc = "Includes calls that started before this time, which must be a full hour. Default: all calls."
+            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
         to: Option<Timestamp>,
         #[graphql(

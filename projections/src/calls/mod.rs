@@ -1,5 +1,6 @@
-//! The read model of calls: one row for each call, and usage and cost by hour.
+//! The read model of calls: one row for each call, and sums of usage and cost over them.
 
+mod rollup;
 mod usage;
 
 use crate::page::Page;
@@ -248,7 +249,7 @@ impl Projection for Calls {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        const { &[("calls", "tenant_id, call_id"), usage::TABLE] }
+        const { &[("calls", "tenant_id, call_id"), usage::TABLES[0], usage::TABLES[1]] }
     }
 
     fn state_topic(&self) -> Option<StateTopic> {
@@ -272,7 +273,7 @@ impl Projection for Calls {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             let mut rows = Rows::new();
-            let mut usage = usage::UsageSums::default();
+            let mut usage = usage::UsageSums::new();
             for applied in events {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;

@@ -1,75 +1,52 @@
-//! Usage and cost of calls by hour × agent × provider × model × task.
+//! Usage and cost of calls: by quarter of an hour and the dimensions with few values, and by day and one of those with
+//! many.
 
+use super::rollup::{Counted, Key, Rollup, Sign, Table};
 use crate::projection::ApplyError;
-use crate::rows::bind_columns;
-use bigdecimal::BigDecimal;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::call::{CallEvent, CallKind, ChargedCall};
-use domain::{Meter, Money, Name, Sum};
-use sqlx::AssertSqlSafe;
+use domain::call::{CallEvent, CallFacts, ChargedCall};
+use domain::{Name, derived_id};
 use sqlx::postgres::PgConnection;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The usage table, with the columns of its key.
-pub(super) const TABLE: (&str, &str) = ("usage_hourly", "tenant_id, hour, agent_id, provider, model, task_id");
-/// The version of the read model that this table is a part of. It is increased when the same events result in other rows
-/// of any of its tables.
+/// The version of the read model that these tables are a part of. It is increased when the same events result in other
+/// rows of any of its tables.
 pub(super) const VERSION: i32 = 1;
 
-/// The key of a usage row: tenant, hour, agent, provider, model, task.
-type Key = (String, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<Uuid>);
+/// Sums by quarter of an hour × all dimensions with few values.
+const QUARTERS: Table<2, 2, 8> = Table {
+    name: "usage_quarter_hourly",
+    times: ["hour", "quarter"],
+    ids: ["cell", "agent_id"],
+    texts: ["user_id", "team", "key", "provider", "model", "tool", "outcome", "source"],
+    cell: "tenant_id, hour, quarter, cell",
+};
 
-/// What a batch adds to a usage row, in the column order of `upsert_usage.sql`. The sums are exact: a log has fewer
-/// than 2^63 events and a quantity is below 2^53, so that a sum stays below 2^127; sums of money have no bound.
-#[derive(Default)]
-struct Sums {
-    /// LLM calls, tool calls, failed calls, unpriced calls.
-    calls: [i64; 4],
-    latency_ms: i128,
-    cost: Sum,
-    reported_cost: Sum,
-    /// The sum of each meter.
-    quantities: [i128; Meter::COUNT],
+/// Sums by day (UTC) × one dimension with many values, which the column `dimension` names.
+const DAYS: Table<1, 2, 2> = Table {
+    name: "usage_daily",
+    times: ["day"],
+    ids: ["task_id", "dag_id"],
+    texts: ["dimension", "conversation"],
+    cell: "tenant_id, dimension, day, task_id, dag_id, conversation",
+};
+
+/// The usage tables, with the columns of their keys.
+pub(super) const TABLES: [(&str, &str); 2] = [(QUARTERS.name, QUARTERS.cell), (DAYS.name, DAYS.cell)];
+
+/// What a batch adds to the usage tables.
+pub(super) struct UsageSums<'e> {
+    quarters: Rollup<'e, 2, 2, 8>,
+    days: Rollup<'e, 1, 2, 2>,
 }
 
-/// The number of the first parameter of `upsert_usage.sql` that has the sums of a meter.
-const FIRST_METER: usize = 14;
+impl<'e> UsageSums<'e> {
+    pub(super) fn new() -> Self {
+        Self { quarters: Rollup::new(&QUARTERS), days: Rollup::new(&DAYS) }
+    }
 
-/// The statement that adds sums of these meters to the usage table. Few of all meters are used in a batch, and the sets of
-/// them are few, so that the prepared statements are.
-fn upsert(meters: &[Meter]) -> String {
-    let list = |item: &dyn Fn(usize, &str) -> String| {
-        let items = meters.iter().enumerate().map(|(n, meter)| format!(", {}", item(n, meter.column())));
-        items.collect::<String>()
-    };
-    include_str!("upsert_usage.sql")
-        .replace("{columns}", &list(&|_, column| column.to_owned()))
-        .replace("{values}", &list(&|_, column| format!("nullif({column}, 0)")))
-        .replace("{parameters}", &list(&|n, _| format!("${}::numeric[]", FIRST_METER + n)))
-        .replace(
-            "{updates}",
-            &list(&|_, column| {
-                format!("{column} = nullif(coalesce(u.{column}, 0) + coalesce(excluded.{column}, 0), 0)")
-            }),
-        )
-}
-
-/// What a batch adds to the usage table.
-#[derive(Default)]
-pub(super) struct UsageSums {
-    rows: BTreeMap<Key, Sums>,
-}
-
-#[derive(Clone, Copy)]
-enum Sign {
-    Plus,
-    Minus,
-}
-
-impl UsageSums {
     /// Adds the usage of the call after the event, and subtracts its usage before the event.
-    pub(super) fn add(&mut self, tenant: &str, event: &CallEvent) -> Result<(), ApplyError> {
+    pub(super) fn add(&mut self, tenant: &'e str, event: &'e CallEvent) -> Result<(), ApplyError> {
         let (before, after) = event.before_and_after();
         if let Some(before) = before {
             self.count(tenant, before, Sign::Minus)?;
@@ -77,86 +54,70 @@ impl UsageSums {
         self.count(tenant, after, Sign::Plus)
     }
 
-    fn count(&mut self, tenant: &str, charged: &ChargedCall, sign: Sign) -> Result<(), ApplyError> {
-        let facts = &charged.facts;
-        let calls = [
-            i64::from(facts.kind == CallKind::Llm),
-            i64::from(facts.kind == CallKind::Tool),
-            i64::from(facts.error.is_some()),
-            i64::from(charged.is_unpriced()),
-        ];
-        let latency_ms = i128::from(facts.latency_ms.unwrap_or(0));
-        let quantities = Meter::ALL.iter().map(|meter| i128::from(facts.usage.get(*meter).get()));
-        let costs =
-            (charged.cost().unwrap_or(Money::ZERO), facts.reported_cost.map_or(Money::ZERO, |cost| cost.amount));
-        let sums = self.rows.entry(key(tenant, charged)?).or_default();
-        match sign {
-            Sign::Plus => {
-                sums.calls.iter_mut().zip(calls).for_each(|(sum, count)| *sum += count);
-                sums.quantities.iter_mut().zip(quantities).for_each(|(sum, quantity)| *sum += quantity);
-                sums.latency_ms += latency_ms;
-                sums.cost += costs.0;
-                sums.reported_cost += costs.1;
-            }
-            Sign::Minus => {
-                sums.calls.iter_mut().zip(calls).for_each(|(sum, count)| *sum -= count);
-                sums.quantities.iter_mut().zip(quantities).for_each(|(sum, quantity)| *sum -= quantity);
-                sums.latency_ms -= latency_ms;
-                sums.cost -= costs.0;
-                sums.reported_cost -= costs.1;
-            }
+    fn count(&mut self, tenant: &'e str, charged: &'e ChargedCall, sign: Sign) -> Result<(), ApplyError> {
+        let (facts, counted) = (&charged.facts, Counted::of(charged));
+        self.quarters.count(quarter_key(tenant, facts)?, &counted, sign);
+        for key in day_keys(tenant, facts)? {
+            self.days.count(key, &counted, sign);
         }
         Ok(())
     }
 
-    /// Adds the sums to the table.
+    /// Adds the sums to the tables. Most batches of a tenant lock the same rows of the daily one, those of the calls without
+    /// a task, task graph or conversation: it comes last, shortly before the commit.
     pub(super) async fn save(&self, connection: &mut PgConnection) -> Result<(), ApplyError> {
-        let rows = &self.rows;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let is_used = |meter: &Meter| rows.values().any(|sums| sums.quantities[*meter as usize] != 0);
-        let meters: Vec<_> = Meter::ALL.iter().copied().filter(is_used).collect();
-        let query = bind_columns!(sqlx::query(AssertSqlSafe(upsert(&meters))), rows.keys(), |key| {
-            key.0.as_str(),
-            key.1,
-            key.2,
-            key.3.as_deref(),
-            key.4.as_deref(),
-            key.5,
-        });
-        let query = (0..4)
-            .fold(query, |query, column| query.bind(rows.values().map(|sums| sums.calls[column]).collect::<Vec<_>>()));
-        let query = bind_columns!(query, rows.values(), |sums| {
-            BigDecimal::from(sums.latency_ms),
-            sums.cost.as_number().clone(),
-            sums.reported_cost.as_number().clone(),
-        });
-        let query = meters.iter().fold(query, |query, meter| {
-            let quantities = rows.values().map(|sums| BigDecimal::from(sums.quantities[*meter as usize]));
-            query.bind(quantities.collect::<Vec<_>>())
-        });
-        query.execute(connection).await?;
-        Ok(())
+        self.quarters.save(connection).await?;
+        self.days.save(connection).await
     }
 }
 
-fn key(tenant: &str, charged: &ChargedCall) -> Result<Key, ApplyError> {
-    let facts = &charged.facts;
-    let hour = facts
-        .started_at
-        .duration_trunc(TimeDelta::hours(1))
-        .map_err(|_| ApplyError::Row(format!("time {} is out of range", facts.started_at)))?;
-    let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
-    let (agent, task) = (facts.agent_id.map(Into::into), facts.task_id.map(Into::into));
-    Ok((tenant.to_owned(), hour, agent, text(&facts.provider), text(&facts.model), task))
+fn quarter_key<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<Key<'e, 2, 2, 8>, ApplyError> {
+    let (agent, mut hyphenated) = (facts.agent_id.map(Uuid::from), [0; uuid::fmt::Hyphenated::LENGTH]);
+    let texts = [
+        text(facts.user.as_ref()),
+        text(facts.team.as_ref()),
+        text(facts.key.as_ref()),
+        text(facts.provider.as_ref()),
+        text(facts.model.as_ref()),
+        text(facts.tool.as_ref()),
+        facts.outcome.map(|outcome| outcome.as_str()),
+        Some(facts.source.as_str()),
+    ];
+    // No name is empty, so that an absent one is written like no other.
+    let agent_text = agent.map_or("", |id| id.hyphenated().encode_lower(&mut hyphenated));
+    let [user, team, key, provider, model, tool, outcome, source] = texts.map(Option::unwrap_or_default);
+    let cell = derived_id(&["cell", agent_text, user, team, key, provider, model, tool, outcome, source]);
+    let times = [start(facts, TimeDelta::hours(1))?, start(facts, TimeDelta::minutes(15))?];
+    Ok(Key { tenant, times, ids: [Some(cell), agent], texts })
+}
+
+fn day_keys<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<[Key<'e, 1, 2, 2>; 3], ApplyError> {
+    let times = [start(facts, TimeDelta::days(1))?];
+    let key = |dimension, ids, conversation| Key { tenant, times, ids, texts: [Some(dimension), conversation] };
+    Ok([
+        key("task", [facts.task_id.map(Uuid::from), None], None),
+        key("dag", [None, facts.dag_id.map(Uuid::from)], None),
+        key("conversation", [None, None], text(facts.conversation.as_ref())),
+    ])
+}
+
+fn text(name: Option<&Name>) -> Option<&str> {
+    name.map(Name::as_str)
+}
+
+/// The start of the period (UTC) in which a call started.
+fn start(facts: &CallFacts, period: TimeDelta) -> Result<DateTime<Utc>, ApplyError> {
+    let at = facts.started_at;
+    at.duration_trunc(period).map_err(|_| ApplyError::Row(format!("time {at} is out of range")))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rollup::Sums;
     use super::*;
     use crate::testing::recorded;
-    use domain::Event;
+    use domain::{Event, Meter};
+    use std::collections::BTreeSet;
 
     /// A call of the model `prototype-7b` without a price.
     fn call(output_tokens: u64, started_at: &str, reported_cost: &str) -> String {
@@ -167,18 +128,32 @@ mod tests {
         )
     }
 
-    fn usage_of(events: &[(&str, String)]) -> Vec<(String, [i64; 4], [i128; 2], String)> {
-        let mut usage = UsageSums::default();
-        for (name, payload) in events {
-            let Event::Call(event) = recorded(1, "call", 7, name, payload).decode().unwrap() else { panic!("{name}") };
-            usage.add("default", &event).unwrap();
+    /// Decodes events of one call.
+    fn decode(events: &[(&str, String)]) -> Vec<Event> {
+        events.iter().map(|(name, payload)| recorded(1, "call", 7, name, payload).decode().unwrap()).collect()
+    }
+
+    fn sums_of(events: &[Event]) -> UsageSums<'_> {
+        let mut usage = UsageSums::new();
+        for event in events {
+            let Event::Call(event) = event else { panic!("an event of a call") };
+            usage.add("default", event).unwrap();
         }
-        let row = |(key, sums): (&Key, &Sums)| {
+        usage
+    }
+
+    /// The quarter of an hour, the calls, the input and output tokens, and the reported cost.
+    type Row = (String, [i64; 4], [i128; 2], String);
+
+    fn usage_of(events: &[(&str, String)]) -> Vec<Row> {
+        let events = decode(events);
+        let usage = sums_of(&events);
+        let row = |(time, sums): (DateTime<Utc>, &Sums)| {
             let counted = [Meter::Input, Meter::Output].map(|meter| sums.quantities[meter as usize]);
             assert_eq!(counted.iter().sum::<i128>(), sums.quantities.iter().sum::<i128>(), "nothing else is counted");
-            (key.1.to_rfc3339(), sums.calls, counted, sums.reported_cost.to_string())
+            (time.to_rfc3339(), sums.calls, counted, sums.reported_cost.to_string())
         };
-        usage.rows.iter().map(row).collect()
+        usage.quarters.rows.iter().map(|(key, sums)| row((key.times[1], sums))).collect()
     }
 
     fn amended(before: &str, after: &str) -> (&'static str, String) {
@@ -186,42 +161,74 @@ mod tests {
     }
 
     #[test]
-    fn the_statement_has_the_columns_of_the_used_meters() {
-        for meters in [&[] as &[Meter], &[Meter::Output], Meter::ALL] {
-            let statement = upsert(meters);
-            assert!(!statement.contains(['{', '}']), "{statement}");
-            for meter in Meter::ALL {
-                let is_updated = statement.contains(&format!("{} = nullif(", meter.column()));
-                assert_eq!(is_updated, meters.contains(meter), "{statement}");
-            }
-            let last = FIRST_METER + meters.len() - 1;
-            assert!(statement.contains(&format!("${last}::numeric[]\n)")), "{statement}");
-        }
-    }
-
-    #[test]
     fn an_amendment_in_the_same_batch_replaces_what_was_recorded() {
         let (before, after) = (call(40, "2023-09-01T07:10:00Z", "0.5"), call(300, "2023-09-01T07:10:00Z", "0.75"));
         let usage = usage_of(&[("call.recorded", before.clone()), amended(&before, &after)]);
-        let hour = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(hour, [1, 0, 0, 1], [7, 300], "0.75".to_owned())]);
+        let quarter = "2023-09-01T07:00:00+00:00".to_owned();
+        assert_eq!(usage, [(quarter, [1, 0, 0, 1], [7, 300], "0.75".to_owned())]);
     }
 
     #[test]
     fn an_amendment_in_a_later_batch_adds_the_difference() {
         let (before, after) = (call(300, "2023-09-01T07:10:00Z", "0.75"), call(40, "2023-09-01T07:10:00Z", "0.5"));
         let usage = usage_of(&[amended(&before, &after)]);
-        let hour = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(hour, [0, 0, 0, 0], [0, -260], "-0.25".to_owned())]);
+        let quarter = "2023-09-01T07:00:00+00:00".to_owned();
+        assert_eq!(usage, [(quarter, [0, 0, 0, 0], [0, -260], "-0.25".to_owned())]);
     }
 
     #[test]
-    fn an_amendment_of_the_start_moves_the_call_to_another_hour() {
-        let (before, after) = (call(40, "2023-09-01T07:59:59Z", "0.5"), call(40, "2023-09-01T08:00:00Z", "0.5"));
+    fn an_amendment_of_the_start_moves_the_call_to_another_quarter_of_an_hour() {
+        let (before, after) = (call(40, "2023-09-01T07:44:59Z", "0.5"), call(40, "2023-09-01T07:45:00Z", "0.5"));
         let usage = usage_of(&[amended(&before, &after)]);
         assert_eq!(
             usage.iter().map(|row| (&*row.0, row.1[0], row.2[1], &*row.3)).collect::<Vec<_>>(),
-            [("2023-09-01T07:00:00+00:00", -1, -40, "-0.5"), ("2023-09-01T08:00:00+00:00", 1, 40, "0.5"),]
+            [("2023-09-01T07:30:00+00:00", -1, -40, "-0.5"), ("2023-09-01T07:45:00+00:00", 1, 40, "0.5")]
         );
+    }
+
+    #[test]
+    fn a_call_counts_once_by_each_dimension_with_many_values_also_without_a_value() {
+        let in_a_conversation = call(40, "2023-09-01T23:59:59Z", "0").replace(
+            r#""source":"#,
+            r#""conversation":"c1","dag_id":"00000000-0000-0000-0000-00000000000d","source":"#,
+        );
+        let events = decode(&[("call.recorded", in_a_conversation)]);
+        let usage = sums_of(&events);
+        let rows = usage.days.rows.iter().map(|(key, sums)| {
+            assert_eq!(key.times[0].to_rfc3339(), "2023-09-01T00:00:00+00:00");
+            assert_eq!(sums.calls, [1, 0, 0, 1]);
+            (key.texts[0].unwrap(), key.ids.map(|id| id.map(|id| id.as_u128())), key.texts[1])
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable();
+        assert_eq!(
+            rows,
+            [
+                ("conversation", [None, None], Some("c1")),
+                ("dag", [None, Some(0xD)], None),
+                ("task", [None, None], None),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cell_tells_every_dimension_apart() {
+        let plain = call(40, "2023-09-01T07:10:00Z", "0").replace("prototype-7b", "x").replace("simulation", "y");
+        let with = |field: &str| plain.replace(r#""kind":"#, &format!(r#"{field},"kind":"#));
+        let mut variants: Vec<_> = ["user", "team", "key", "provider", "tool"]
+            .into_iter()
+            .flat_map(|name| ["x", "y"].map(|value| with(&format!(r#""{name}":"{value}""#))))
+            .collect();
+        variants.extend(["ok", "error"].map(|outcome| with(&format!(r#""outcome":"{outcome}""#))));
+        variants.extend([1, 2].map(|n| with(&format!(r#""agent_id":"00000000-0000-0000-0000-00000000000{n}""#))));
+        variants.extend([
+            plain.replace(r#""model":"x""#, r#""model":"y""#),
+            plain.replace("\"y\"", "\"x\""),
+            plain.clone(),
+        ]);
+        let events = decode(&variants.iter().map(|call| ("call.recorded", call.clone())).collect::<Vec<_>>());
+        let usage = sums_of(&events);
+        let cells: BTreeSet<_> = usage.quarters.rows.keys().map(|key| key.ids[0]).collect();
+        assert_eq!((cells.len(), usage.quarters.rows.len()), (variants.len(), variants.len()));
     }
 }

@@ -11,10 +11,21 @@ use uuid::Uuid;
 pub(super) struct Definition {
     /// The name that the API and the command line use.
     name: &'static str,
-    /// The expression over a row `u` of the usage table that rows are grouped by and filtered on.
+    /// The expression over a row `u` of a usage source that rows are grouped by and filtered on.
     pub(super) column: &'static str,
     /// The values of that expression.
     pub(super) values: Values,
+    /// Which sums are kept by the dimension.
+    pub(super) kept: Kept,
+}
+
+/// Which sums are kept by a dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Sums by quarter of an hour, together with all other dimensions of this kind.
+    QuarterHours,
+    /// Sums by day (UTC), with no other dimension but time.
+    Days,
 }
 
 /// The values of a dimension, and their text in reports.
@@ -22,6 +33,8 @@ pub(super) struct Definition {
 pub(super) enum Values {
     /// Names, or none.
     Text,
+    /// Ids of things without a name, or none.
+    Ids,
     /// Ids of objects, or none.
     Objects(Objects),
     /// The starts of periods of time. Every call has one.
@@ -48,16 +61,27 @@ pub(super) struct Period {
     format: &'static str,
     /// What has to follow that text to make it a time.
     rest: &'static str,
+    /// How many minutes apart such periods start, of those shorter than a day.
+    step_minutes: u32,
     /// A description, with an example.
     description: &'static str,
     /// The end of the period with a start.
     end: fn(DateTime<Utc>) -> Option<DateTime<Utc>>,
 }
 
+const QUARTER_HOUR: Period = Period {
+    sql_format: r#"YYYY-MM-DD"T"HH24:MI"Z""#,
+    format: "%Y-%m-%dT%H:%MZ",
+    rest: "",
+    step_minutes: 15,
+    description: "a quarter of an hour in UTC, such as 2023-11-14T22:15Z",
+    end: |start| start.checked_add_signed(TimeDelta::minutes(15)),
+};
 const HOUR: Period = Period {
     sql_format: r#"YYYY-MM-DD"T"HH24:00"Z""#,
     format: "%Y-%m-%dT%H:00Z",
     rest: "",
+    step_minutes: 60,
     description: "an hour in UTC, such as 2023-11-14T22:00Z",
     end: |start| start.checked_add_signed(TimeDelta::hours(1)),
 };
@@ -65,6 +89,7 @@ const DAY: Period = Period {
     sql_format: "YYYY-MM-DD",
     format: "%Y-%m-%d",
     rest: "T00:00Z",
+    step_minutes: 60,
     description: "a day in UTC, such as 2023-11-14",
     end: |start| start.checked_add_signed(TimeDelta::days(1)),
 };
@@ -72,12 +97,13 @@ const MONTH: Period = Period {
     sql_format: "YYYY-MM",
     format: "%Y-%m",
     rest: "-01T00:00Z",
+    step_minutes: 60,
     description: "a month in UTC, such as 2023-11",
     end: |start| start.checked_add_months(Months::new(1)),
 };
 
 macro_rules! dimensions {
-    ($($(#[$doc:meta])* $variant:ident: $name:literal, $column:literal, $values:expr;)+) => {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $column:literal, $values:expr, $kept:ident;)+) => {
         /// A dimension that calls can be grouped by and filtered on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Dimension {
@@ -90,30 +116,49 @@ macro_rules! dimensions {
 
             pub(super) fn definition(self) -> &'static Definition {
                 match self {
-                    $(Self::$variant => const { &Definition { name: $name, column: $column, values: $values } },)+
+                    $(Self::$variant => const {
+                        &Definition { name: $name, column: $column, values: $values, kept: Kept::$kept }
+                    },)+
                 }
             }
         }
     };
 }
 
-// In the order of the columns in the index of the usage table, so that rows are grouped without sorting them; then the
-// periods of time, the shortest first. The index begins with the time.
+// Those with few values, those with many, then the periods of time, the shortest first.
 dimensions! {
     /// The agent.
-    Agent: "agent", "u.agent_id", Values::Objects(Objects { table: "agents", id: "agent_id", name: "name" });
+    Agent: "agent", "u.agent_id", Values::Objects(Objects { table: "agents", id: "agent_id", name: "name" }), QuarterHours;
+    /// The user that the call was made for, by an id that the source gives.
+    User: "user", "u.user_id", Values::Text, QuarterHours;
+    /// The team that the call was made for.
+    Team: "team", "u.team", Values::Text, QuarterHours;
+    /// The name or id of the API key that the call was made with.
+    Key: "key", "u.key", Values::Text, QuarterHours;
     /// The provider of the model.
-    Provider: "provider", "u.provider", Values::Text;
+    Provider: "provider", "u.provider", Values::Text, QuarterHours;
     /// The model that answered.
-    Model: "model", "u.model", Values::Text;
+    Model: "model", "u.model", Values::Text, QuarterHours;
+    /// The tool that was called.
+    Tool: "tool", "u.tool", Values::Text, QuarterHours;
+    /// How the call ended: `ok`, `error`, `timeout`, `cancelled` or `refused`.
+    Outcome: "outcome", "u.outcome", Values::Text, QuarterHours;
+    /// The source of the first record of the call.
+    Source: "source", "u.source", Values::Text, QuarterHours;
     /// The task.
-    Task: "task", "u.task_id", Values::Objects(Objects { table: "tasks", id: "task_id", name: "title" });
+    Task: "task", "u.task_id", Values::Objects(Objects { table: "tasks", id: "task_id", name: "title" }), Days;
+    /// The task graph that the call was made for.
+    Dag: "dag", "u.dag_id", Values::Ids, Days;
+    /// The conversation that the call is a part of, by its id in the source.
+    Conversation: "conversation", "u.conversation", Values::Text, Days;
+    /// The quarter of an hour in which calls started: the largest step that divides the days of every time zone.
+    QuarterHour: "quarter_hour", "u.quarter", Values::Periods(QUARTER_HOUR), QuarterHours;
     /// The hour (UTC) in which calls started.
-    Hour: "hour", "u.hour", Values::Periods(HOUR);
+    Hour: "hour", "u.hour", Values::Periods(HOUR), QuarterHours;
     /// The day (UTC) in which calls started.
-    Day: "day", "date_trunc('day', u.hour, 'UTC')", Values::Periods(DAY);
+    Day: "day", "date_trunc('day', u.hour, 'UTC')", Values::Periods(DAY), Days;
     /// The month (UTC) in which calls started.
-    Month: "month", "date_trunc('month', u.hour, 'UTC')", Values::Periods(MONTH);
+    Month: "month", "date_trunc('month', u.hour, 'UTC')", Values::Periods(MONTH), Days;
 }
 
 impl Dimension {
@@ -128,14 +173,14 @@ impl Dimension {
     pub fn names_projection(self) -> Option<&'static str> {
         match self.definition().values {
             Values::Objects(objects) => Some(objects.table),
-            Values::Text | Values::Periods(_) => None,
+            Values::Text | Values::Ids | Values::Periods(_) => None,
         }
     }
 
     fn period(self) -> Option<Period> {
         match self.definition().values {
             Values::Periods(period) => Some(period),
-            Values::Text | Values::Objects(_) => None,
+            Values::Text | Values::Ids | Values::Objects(_) => None,
         }
     }
 
@@ -147,10 +192,12 @@ impl Dimension {
     pub(super) fn accepts(self, key: Option<&str>) -> bool {
         match (self.definition().values, key) {
             (Values::Periods(_), None) => false,
-            (Values::Text | Values::Objects(_), None) => true,
+            (Values::Text | Values::Ids | Values::Objects(_), None) => true,
             // PostgreSQL stores no NUL in text.
             (Values::Text, Some(key)) => !key.contains('\0'),
-            (Values::Objects(_) | Values::Periods(_), Some(key)) => self.parse(key).as_deref() == Some(key),
+            (Values::Ids | Values::Objects(_) | Values::Periods(_), Some(key)) => {
+                self.parse(key).as_deref() == Some(key)
+            }
         }
     }
 
@@ -158,9 +205,9 @@ impl Dimension {
     pub(super) fn parse(self, text: &str) -> Option<String> {
         match self.definition().values {
             Values::Text => Some(Name::new(text).ok()?.to_string()),
-            Values::Objects(_) => Some(Uuid::parse_str(text).ok()?.to_string()),
+            Values::Ids | Values::Objects(_) => Some(Uuid::parse_str(text).ok()?.to_string()),
             Values::Periods(period) => {
-                let start = self.start(text).filter(|start| start.minute() == 0)?;
+                let start = self.start(text).filter(|start| start.minute() % period.step_minutes == 0)?;
                 Some(start.format(period.format).to_string())
             }
         }
@@ -170,19 +217,19 @@ impl Dimension {
     pub(super) fn description(self) -> &'static str {
         match self.definition().values {
             Values::Text => "a name, which is one line of at most 256 bytes",
-            Values::Objects(_) => "a UUID",
+            Values::Ids | Values::Objects(_) => "a UUID",
             Values::Periods(period) => period.description,
         }
     }
 
-    /// When the hour, day or month with this key began; none for one in which no call can start.
+    /// When the period with this key began; none for one in which no call can start.
     pub(super) fn start(self, key: &str) -> Option<DateTime<Utc>> {
         let start = format!("{key}{}", self.period()?.rest);
         let start = NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc();
         Some(start).filter(|start| ACCEPTED_YEARS.contains(&start.year()))
     }
 
-    /// When the hour, day or month with this start ends.
+    /// When the period with this start ends.
     pub(super) fn end(self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         (self.period()?.end)(start)
     }
@@ -229,6 +276,9 @@ mod tests {
             (Dimension::Agent, Some(id)),
             (Dimension::Task, None),
             (Dimension::Model, Some("")),
+            (Dimension::Dag, Some(id)),
+            (Dimension::Conversation, Some("c1")),
+            (Dimension::QuarterHour, Some("2023-09-01T07:45Z")),
             (Dimension::Hour, Some("2023-09-01T07:00Z")),
             (Dimension::Day, Some("2023-09-01")),
             (Dimension::Month, Some("2023-09")),
@@ -240,6 +290,8 @@ mod tests {
             (Dimension::Agent, Some(upper.as_str())),
             (Dimension::Task, Some("7")),
             (Dimension::Provider, Some("a\0b")),
+            (Dimension::Dag, Some(upper.as_str())),
+            (Dimension::QuarterHour, Some("2023-09-01T07:50Z")),
             (Dimension::Hour, None),
             (Dimension::Hour, Some("2023-09-01T07:30Z")),
             (Dimension::Day, Some("2023-09-01T07:00Z")),
@@ -255,6 +307,7 @@ mod tests {
         for (dimension, text, key) in [
             (Dimension::Task, &*id.to_uppercase(), id),
             (Dimension::Model, "mode\u{301}le", "mod\u{e9}le"),
+            (Dimension::QuarterHour, "2023-09-01T07:30Z", "2023-09-01T07:30Z"),
             (Dimension::Hour, "2023-09-01T07:00Z", "2023-09-01T07:00Z"),
             (Dimension::Day, "2023-9-1", "2023-09-01"),
             (Dimension::Month, "2023-09", "2023-09"),
@@ -265,6 +318,7 @@ mod tests {
             (Dimension::Agent, "ada"),
             (Dimension::Provider, ""),
             (Dimension::Model, "a\nb"),
+            (Dimension::QuarterHour, "2023-09-01T07:31Z"),
             (Dimension::Hour, "2023-09-01T07:30Z"),
             (Dimension::Day, "2023-02-29"),
             (Dimension::Day, "-5000-01-01"),
@@ -278,6 +332,7 @@ mod tests {
     #[test]
     fn periods_end_where_the_next_one_starts() {
         for (dimension, key, next) in [
+            (Dimension::QuarterHour, "2023-12-31T23:45Z", "2024-01-01T00:00Z"),
             (Dimension::Hour, "2023-12-31T23:00Z", "2024-01-01T00:00Z"),
             (Dimension::Day, "2024-02-28", "2024-02-29"),
             (Dimension::Month, "2024-02", "2024-03"),
@@ -294,7 +349,8 @@ mod tests {
         let unknown = "Model".parse::<Dimension>().unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            "there is no dimension \"Model\"; the dimensions are agent, provider, model, task, hour, day, month"
+            "there is no dimension \"Model\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
+             source, task, dag, conversation, quarter_hour, hour, day, month"
         );
     }
 

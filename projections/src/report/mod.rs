@@ -6,9 +6,11 @@
 mod dimension;
 mod query;
 mod sql;
+mod usage_source;
 
 pub use dimension::{Dimension, UnknownDimension};
 pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery};
+pub use usage_source::{MAX_REPORT_CALLS, UsageSource};
 
 use self::dimension::finest_time;
 use self::query::Selection;
@@ -123,7 +125,7 @@ impl ReportCursor {
         if has_dimensions && fits && self.calls >= 0 { Ok(()) } else { Err(ReportError::InvalidCursor) }
     }
 
-    /// When the hour, day or month of the row began, whichever is the shortest. No later row of the report is earlier.
+    /// When the shortest period of time of the row began. No later row of the report is earlier.
     fn time(&self, by: &[Dimension]) -> Option<DateTime<Utc>> {
         let (index, time) = finest_time(by)?;
         time.start(self.keys.get(index)?.as_deref()?)
@@ -156,14 +158,18 @@ pub struct Report {
     pub rest: Option<Totals>,
     /// The report contains every call up to this position.
     pub position: Position,
+    /// What the report was summed from.
+    pub source: UsageSource,
 }
 
 /// Reads a page of a report. Rows, sums and position are of one snapshot.
 ///
-/// A page reads at most what the whole report without filters would read: the rows of the tenant in the time range.
+/// A page reads at most what the whole report without filters would read: the rows of the tenant in the time range, of the
+/// table of sums that answers the dimensions, or of at most [`MAX_REPORT_CALLS`] calls.
 ///
 /// # Errors
-/// [`ReportError`] if the query or the cursor is invalid, or the database fails.
+/// [`ReportError`] if the query or the cursor is invalid, no sums answer the query and there are too many calls, or the
+/// database fails.
 pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
     let selection = query.select()?;
     if let Some(after) = &page.after {
@@ -171,6 +177,7 @@ pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage)
     }
     let (mut transaction, position) = begin(pool).await?;
     let connection = &mut *transaction;
+    check_calls(connection, &selection).await?;
     let total = match page.wants_total {
         true => Some(sums(connection, &selection, None).await?),
         false => None,
@@ -192,7 +199,7 @@ pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage)
         (true, _) => Some(Totals::default()),
     };
     transaction::commit(transaction).await?;
-    Ok(Report { rows, has_next_page, total, rest, position })
+    Ok(Report { rows, has_next_page, total, rest, position, source: selection.source })
 }
 
 /// A complete report, which is read row by row.
@@ -210,12 +217,19 @@ impl WholeReport {
     /// Opens a report: reads the sums, and keeps the snapshot for the rows.
     ///
     /// # Errors
-    /// [`ReportError`] if the query is invalid, or the database fails.
+    /// [`ReportError`] if the query is invalid, no sums answer it and there are too many calls, or the database fails.
     pub async fn open(pool: &PgPool, query: &ReportQuery) -> Result<Self, ReportError> {
         let selection = query.select()?;
         let (mut transaction, position) = begin(pool).await?;
+        check_calls(&mut transaction, &selection).await?;
         let total = sums(&mut transaction, &selection, None).await?;
         Ok(Self { total, position, selection, transaction })
+    }
+
+    /// What the report is summed from.
+    #[must_use]
+    pub fn source(&self) -> UsageSource {
+        self.selection.source
     }
 
     /// Streams the rows in the order of [`Report::rows`], without keeping them in memory.
@@ -240,6 +254,15 @@ async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Positio
             .fetch_one(&mut *transaction)
             .await?;
     Ok((transaction, Position::from_i64(position.unwrap_or(0))))
+}
+
+/// Refuses a report that is summed from the calls themselves if there are too many.
+async fn check_calls(connection: &mut PgConnection, selection: &Selection) -> Result<(), ReportError> {
+    if selection.source != UsageSource::Calls {
+        return Ok(());
+    }
+    let count = Statement::count_calls(selection, MAX_REPORT_CALLS + 1)?.number().fetch_one(connection).await?;
+    if count > MAX_REPORT_CALLS { Err(selection.too_many_calls()) } else { Ok(()) }
 }
 
 /// Sums over all rows, or over all rows after a cursor.

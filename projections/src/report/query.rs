@@ -1,10 +1,11 @@
 //! Which usage a report contains.
 
 use super::dimension::Dimension;
+use super::usage_source::{MAX_REPORT_CALLS, UsageSource, list, nearest};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::TenantId;
 use domain::permissions::{Access, ReadData};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use streams::DatabaseError;
 use thiserror::Error;
 
@@ -23,9 +24,9 @@ pub struct ReportQuery {
     /// Only calls that meet these filters, at most [`MAX_FILTERS`]. Filters on the same dimension are alternatives; those on
     /// different dimensions must all be met.
     pub filters: Vec<ReportFilter>,
-    /// Only calls that started at or after this time, a full hour.
+    /// Only calls that started at or after this time, the start of a quarter of an hour.
     pub from: Option<DateTime<Utc>>,
-    /// Only calls that started before this time, a full hour.
+    /// Only calls that started before this time, the start of a quarter of an hour.
     pub to: Option<DateTime<Utc>>,
 }
 
@@ -66,9 +67,9 @@ impl ReportFilter {
 /// Why a report could not be made.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// A limit of the time range is not a full hour.
-    #[error("usage is stored by the hour: {0} is not a full hour")]
-    NotAFullHour(DateTime<Utc>),
+    /// A limit of the time range is not the start of a quarter of an hour.
+    #[error("usage is stored by the quarter of an hour: {0} is not the start of one, such as 13:00, 13:15 or 13:30")]
+    NotAQuarterHour(DateTime<Utc>),
     /// The time range is empty.
     #[error("the report ends at {to}, which is not after its start at {from}")]
     EmptyRange {
@@ -83,6 +84,17 @@ pub enum ReportError {
     /// A dimension is named more than once.
     #[error("the report is grouped by {0} more than once")]
     DuplicateDimension(Dimension),
+    /// No sums are kept by the combination of dimensions, and the time range has too many calls to sum them up.
+    #[error(
+        "no sums are kept by {dimensions} and this time range, so that the report reads the calls themselves, at most \
+         {MAX_REPORT_CALLS}, and there are more: choose a shorter time range, or report by {nearest}, by which sums are kept"
+    )]
+    TooManyCalls {
+        /// The dimensions that the report is grouped by and filtered on.
+        dimensions: String,
+        /// The largest part of them by which sums are kept.
+        nearest: String,
+    },
     /// There are too many filters.
     #[error("the report has {0} filters, at most {MAX_FILTERS} are allowed")]
     TooManyFilters(usize),
@@ -97,16 +109,17 @@ impl From<sqlx::Error> for ReportError {
     }
 }
 
-/// A query that was checked: the rows of the usage table that a report is about.
+/// A query that was checked: the rows of the usage source that a report is about.
 #[derive(Debug)]
 pub(super) struct Selection {
+    /// What the report is summed from.
+    pub(super) source: UsageSource,
     pub(super) tenant: TenantId,
     /// The dimensions that the rows are grouped by.
     pub(super) by: Vec<Dimension>,
     /// The allowed values of each dimension with filters.
     pub(super) allowed: BTreeMap<Dimension, Allowed>,
-    /// The start of the time range, which lies within the filtered hours, days and months: the index by time answers these
-    /// filters.
+    /// The start of the time range, which lies within the filtered periods of time: the index by time answers these filters.
     pub(super) from: Option<DateTime<Utc>>,
     /// The end of the time range.
     pub(super) to: Option<DateTime<Utc>>,
@@ -137,8 +150,8 @@ impl ReportQuery {
     /// Checks the query.
     pub(super) fn select(&self) -> Result<Selection, ReportError> {
         for limit in [self.from, self.to].into_iter().flatten() {
-            if limit.duration_trunc(TimeDelta::hours(1)).ok() != Some(limit) {
-                return Err(ReportError::NotAFullHour(limit));
+            if limit.duration_trunc(TimeDelta::minutes(15)).ok() != Some(limit) {
+                return Err(ReportError::NotAQuarterHour(limit));
             }
         }
         if let (Some(from), Some(to)) = (self.from, self.to)
@@ -155,7 +168,17 @@ impl ReportQuery {
         }
         let allowed = by_dimension(&self.filters);
         let (from, to) = narrowed(self.from, self.to, &allowed);
-        Ok(Selection { tenant: self.access.tenant().clone(), by: self.by.clone(), allowed, from, to })
+        let (tenant, by) = (self.access.tenant().clone(), self.by.clone());
+        let dimensions = by.iter().chain(allowed.keys()).copied().collect();
+        Ok(Selection { source: UsageSource::of(&dimensions, from, to), tenant, by, allowed, from, to })
+    }
+}
+
+impl Selection {
+    /// The error that the report would read too many calls.
+    pub(super) fn too_many_calls(&self) -> ReportError {
+        let dimensions: BTreeSet<_> = self.by.iter().chain(self.allowed.keys()).copied().collect();
+        ReportError::TooManyCalls { dimensions: list(&dimensions), nearest: nearest(&dimensions) }
     }
 }
 
@@ -172,7 +195,7 @@ fn by_dimension(filters: &[ReportFilter]) -> BTreeMap<Dimension, Allowed> {
     allowed
 }
 
-/// A time range without what lies before the first or after the last allowed hour, day or month.
+/// A time range without what lies before the first or after the last allowed period of time.
 fn narrowed(
     mut from: Option<DateTime<Utc>>,
     mut to: Option<DateTime<Utc>>,

@@ -2,15 +2,17 @@
 
 use super::dimension::{Dimension, Values, finest_time};
 use super::query::{Allowed, Selection};
+use super::usage_source::UsageSource;
 use super::{ReportCursor, Totals};
+use chrono::{DateTime, Utc};
 use domain::Meter;
 use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::query::{Query, QueryAs};
+use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
-/// Sums over rows of the usage table, or over rows that are such sums.
+/// Sums over rows of a usage source, or over rows that are such sums.
 static SUMS: LazyLock<String> = LazyLock::new(|| {
     let counts = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
     let counts = counts.map(|column| format!("coalesce(sum({column}), 0)::bigint as {column}"));
@@ -32,7 +34,7 @@ impl Statement {
         let mut parameters = Parameters::default();
         let tenant = parameters.add(selection.tenant.as_str())?;
         let text = match after {
-            None => format!("select {} {}", *SUMS, cells(selection, None, &tenant, &mut parameters)?),
+            None => format!("select {} from {}", *SUMS, cells(selection, None, &tenant, &mut parameters)?),
             Some(after) => {
                 let groups = groups(selection, Some(after), &tenant, &mut parameters)?;
                 let is_after = is_after(&selection.by, after, &mut parameters)?;
@@ -65,9 +67,26 @@ impl Statement {
         Ok(Self { text, parameters: parameters.0 })
     }
 
+    /// Counts the calls that a report reads which is summed from the calls themselves, up to a limit. Only conditions that
+    /// an index answers are included, so that no more calls are read.
+    pub(super) fn count_calls(selection: &Selection, limit: i64) -> Result<Self, sqlx::Error> {
+        let mut parameters = Parameters::default();
+        let tenant = parameters.add(selection.tenant.as_str())?;
+        let indexed = selection.allowed.iter().filter(|(dimension, _)| UsageSource::INDEXED.contains(dimension));
+        let conditions = conditions(selection, selection.from, indexed, &tenant, &mut parameters)?;
+        let (calls, limit) = (selection.source.rows(), parameters.add(limit)?);
+        let text = format!("select count(*) from (select from {calls} where {conditions} limit {limit}) c");
+        Ok(Self { text, parameters: parameters.0 })
+    }
+
     /// As a query for rows.
     pub(super) fn rows(self) -> Query<'static, Postgres, PgArguments> {
         sqlx::query_with(AssertSqlSafe(self.text), self.parameters)
+    }
+
+    /// As a query for a number.
+    pub(super) fn number(self) -> QueryScalar<'static, Postgres, i64, PgArguments> {
+        sqlx::query_scalar_with(AssertSqlSafe(self.text), self.parameters)
     }
 
     /// As a query for sums.
@@ -88,25 +107,37 @@ impl Parameters {
     }
 }
 
-/// The rows of the usage table that a report is about: those that can be in the report after a cursor. All conditions
-/// are on columns of the table's index.
+/// The rows of the usage source that a report is about: those that can be in the report after a cursor.
 fn cells(
     selection: &Selection,
     after: Option<&ReportCursor>,
     tenant: &str,
     parameters: &mut Parameters,
 ) -> Result<String, sqlx::Error> {
+    let from = selection.from.max(after.and_then(|after| after.time(&selection.by)));
+    let conditions = conditions(selection, from, &selection.allowed, tenant, parameters)?;
+    Ok(format!("{} where {conditions}", selection.source.rows()))
+}
+
+/// The conditions on rows `u` of the usage source of a report.
+fn conditions<'s>(
+    selection: &Selection,
+    from: Option<DateTime<Utc>>,
+    allowed: impl IntoIterator<Item = (&'s Dimension, &'s Allowed)>,
+    tenant: &str,
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
     let mut conditions = vec![format!("u.tenant_id = {tenant}")];
-    if let Some(from) = selection.from.max(after.and_then(|after| after.time(&selection.by))) {
-        conditions.push(format!("u.hour >= {}", parameters.add(from)?));
+    if let Some(from) = from {
+        conditions.push(selection.source.since(&parameters.add(from)?));
     }
     if let Some(to) = selection.to {
-        conditions.push(format!("u.hour < {}", parameters.add(to)?));
+        conditions.push(selection.source.before(&parameters.add(to)?));
     }
-    for (dimension, allowed) in &selection.allowed {
+    for (dimension, allowed) in allowed {
         conditions.push(is_allowed(*dimension, allowed, parameters)?);
     }
-    Ok(format!("from apex.usage_hourly u where {}", conditions.join(" and ")))
+    Ok(conditions.join(" and "))
 }
 
 /// Whether a row has one of the allowed values of a dimension.
@@ -114,7 +145,7 @@ fn is_allowed(dimension: Dimension, allowed: &Allowed, parameters: &mut Paramete
     let (definition, values) = (dimension.definition(), allowed.values.iter());
     let values = match definition.values {
         Values::Text => parameters.add(&allowed.values)?,
-        Values::Objects(_) => {
+        Values::Ids | Values::Objects(_) => {
             parameters.add(values.filter_map(|value| Uuid::parse_str(value).ok()).collect::<Vec<_>>())?
         }
         Values::Periods(_) => parameters.add(values.filter_map(|value| dimension.start(value)).collect::<Vec<_>>())?,
@@ -134,7 +165,7 @@ fn keys_and_names(by: &[Dimension], tenant: &str) -> String {
         let column = if by.is_time() { finest.map_or(n, |(finest, _)| finest) } else { n };
         let text = match by.definition().values {
             Values::Text => format!("g.column_{column}"),
-            Values::Objects(_) => format!("g.column_{column}::text"),
+            Values::Ids | Values::Objects(_) => format!("g.column_{column}::text"),
             Values::Periods(period) => {
                 format!("to_char(g.column_{column} at time zone 'UTC', '{}')", period.sql_format)
             }
@@ -146,13 +177,13 @@ fn keys_and_names(by: &[Dimension], tenant: &str) -> String {
             "(select o.{} from apex.{} o where o.tenant_id = {tenant} and o.{} = g.column_{n}) as name_{n}",
             objects.name, objects.table, objects.id
         ),
-        Values::Text | Values::Periods(_) => format!("null::text as name_{n}"),
+        Values::Text | Values::Ids | Values::Periods(_) => format!("null::text as name_{n}"),
     });
     keys.chain(names).collect::<Vec<_>>().join(", ")
 }
 
-/// One row for each combination of keys, without rows that amendments have emptied. The columns are grouped in the
-/// order of the table's index, so that a report by hour does not sort the whole table.
+/// One row for each combination of keys, without rows that amendments have emptied. The time comes first, as in the index
+/// of the usage source, so that a report by hour does not sort the whole table.
 fn groups(
     selection: &Selection,
     after: Option<&ReportCursor>,
@@ -167,7 +198,7 @@ fn groups(
     let ordinals: Vec<_> = (1..=columns.len()).map(|ordinal| ordinal.to_string()).collect();
     let (keys, ordinals, cells) = (keys.join(", "), ordinals.join(", "), cells(selection, after, tenant, parameters)?);
     let sums = SUMS.as_str();
-    Ok(format!("select {keys}, {sums} {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
+    Ok(format!("select {keys}, {sums} from {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
 }
 
 /// The sort key of rows, ascending: the time, then the highest cost, the most calls, and all keys with nulls last. The
@@ -175,7 +206,7 @@ fn groups(
 fn order(by: &[Dimension], time: Option<String>, cost: &str, calls: &str, column: impl Fn(usize) -> String) -> String {
     let ties = by.iter().enumerate().filter_map(|(n, by)| match by.definition().values {
         Values::Text => Some(format!("({0}) is null, coalesce({0}, '') collate \"C\"", column(n))),
-        Values::Objects(_) => {
+        Values::Ids | Values::Objects(_) => {
             let nil = Uuid::nil();
             Some(format!("({0})::uuid is null, coalesce(({0})::uuid, '{nil}')", column(n)))
         }

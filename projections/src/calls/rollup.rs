@@ -1,0 +1,201 @@
+//! Sums over calls by the columns of a key: what a batch adds to one table of them.
+
+use crate::projection::ApplyError;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use domain::call::{CallKind, ChargedCall};
+use domain::{Meter, Money, Sum};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A table of sums: its name, its key columns by type, beside the tenant, and those of its unique index.
+pub(super) struct Table<const TIMES: usize, const IDS: usize, const TEXTS: usize> {
+    pub(super) name: &'static str,
+    pub(super) times: [&'static str; TIMES],
+    pub(super) ids: [&'static str; IDS],
+    pub(super) texts: [&'static str; TEXTS],
+    /// The columns of the unique index.
+    pub(super) cell: &'static str,
+}
+
+/// The values of the key columns of a row. Batches lock rows in its order, so that two of them cannot deadlock.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> {
+    pub(super) tenant: &'e str,
+    pub(super) times: [DateTime<Utc>; TIMES],
+    pub(super) ids: [Option<Uuid>; IDS],
+    pub(super) texts: [Option<&'e str>; TEXTS],
+}
+
+/// What one call adds to the sums of a row.
+pub(super) struct Counted {
+    /// LLM calls, tool calls, failed calls, unpriced calls.
+    calls: [i64; 4],
+    latency_ms: i128,
+    cost: Money,
+    reported_cost: Money,
+    quantities: [i128; Meter::COUNT],
+}
+
+impl Counted {
+    pub(super) fn of(charged: &ChargedCall) -> Self {
+        let facts = &charged.facts;
+        Self {
+            calls: [
+                i64::from(facts.kind == CallKind::Llm),
+                i64::from(facts.kind == CallKind::Tool),
+                i64::from(facts.error.is_some()),
+                i64::from(charged.is_unpriced()),
+            ],
+            latency_ms: i128::from(facts.latency_ms.unwrap_or(0)),
+            cost: charged.cost().unwrap_or(Money::ZERO),
+            reported_cost: facts.reported_cost.map_or(Money::ZERO, |cost| cost.amount),
+            quantities: std::array::from_fn(|n| i128::from(facts.usage.get(Meter::ALL[n]).get())),
+        }
+    }
+}
+
+/// Whether a call is added to the sums or subtracted from them.
+#[derive(Clone, Copy)]
+pub(super) enum Sign {
+    Plus,
+    Minus,
+}
+
+/// What a batch adds to a row. The sums are exact: a log has fewer than 2^63 events and a quantity is below 2^53, so that
+/// a sum stays below 2^127; sums of money have no bound.
+#[derive(Default)]
+pub(super) struct Sums {
+    /// LLM calls, tool calls, failed calls, unpriced calls.
+    pub(super) calls: [i64; 4],
+    latency_ms: i128,
+    cost: Sum,
+    pub(super) reported_cost: Sum,
+    /// The sum of each meter.
+    pub(super) quantities: [i128; Meter::COUNT],
+}
+
+impl Sums {
+    fn add(&mut self, counted: &Counted, sign: Sign) {
+        let calls = self.calls.iter_mut().zip(counted.calls);
+        let quantities = self.quantities.iter_mut().zip(counted.quantities);
+        match sign {
+            Sign::Plus => {
+                calls.for_each(|(sum, count)| *sum += count);
+                quantities.for_each(|(sum, quantity)| *sum += quantity);
+                self.latency_ms += counted.latency_ms;
+                self.cost += counted.cost;
+                self.reported_cost += counted.reported_cost;
+            }
+            Sign::Minus => {
+                calls.for_each(|(sum, count)| *sum -= count);
+                quantities.for_each(|(sum, quantity)| *sum -= quantity);
+                self.latency_ms -= counted.latency_ms;
+                self.cost -= counted.cost;
+                self.reported_cost -= counted.reported_cost;
+            }
+        }
+    }
+}
+
+/// What a batch adds to a table of sums.
+pub(super) struct Rollup<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> {
+    table: &'static Table<TIMES, IDS, TEXTS>,
+    pub(super) rows: BTreeMap<Key<'e, TIMES, IDS, TEXTS>, Sums>,
+}
+
+impl<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> Rollup<'e, TIMES, IDS, TEXTS> {
+    pub(super) fn new(table: &'static Table<TIMES, IDS, TEXTS>) -> Self {
+        Self { table, rows: BTreeMap::new() }
+    }
+
+    pub(super) fn count(&mut self, key: Key<'e, TIMES, IDS, TEXTS>, counted: &Counted, sign: Sign) {
+        self.rows.entry(key).or_default().add(counted, sign);
+    }
+
+    /// Adds the sums to the table, in one statement.
+    pub(super) async fn save(&self, connection: &mut PgConnection) -> Result<(), ApplyError> {
+        let rows = &self.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let is_used = |meter: &Meter| rows.values().any(|sums| sums.quantities[*meter as usize] != 0);
+        let meters: Vec<_> = Meter::ALL.iter().copied().filter(is_used).collect();
+        let query = sqlx::query(AssertSqlSafe(self.table.upsert(&meters)));
+        let query = query.bind(rows.keys().map(|key| key.tenant).collect::<Vec<_>>());
+        let query =
+            (0..TIMES).fold(query, |query, n| query.bind(rows.keys().map(|key| key.times[n]).collect::<Vec<_>>()));
+        let query = (0..IDS).fold(query, |query, n| query.bind(rows.keys().map(|key| key.ids[n]).collect::<Vec<_>>()));
+        let query =
+            (0..TEXTS).fold(query, |query, n| query.bind(rows.keys().map(|key| key.texts[n]).collect::<Vec<_>>()));
+        let query =
+            (0..4).fold(query, |query, n| query.bind(rows.values().map(|sums| sums.calls[n]).collect::<Vec<_>>()));
+        let query = query
+            .bind(rows.values().map(|sums| BigDecimal::from(sums.latency_ms)).collect::<Vec<_>>())
+            .bind(rows.values().map(|sums| sums.cost.as_number().clone()).collect::<Vec<_>>())
+            .bind(rows.values().map(|sums| sums.reported_cost.as_number().clone()).collect::<Vec<_>>());
+        let query = meters.iter().fold(query, |query, meter| {
+            let quantities = rows.values().map(|sums| BigDecimal::from(sums.quantities[*meter as usize]));
+            query.bind(quantities.collect::<Vec<_>>())
+        });
+        query.execute(connection).await?;
+        Ok(())
+    }
+}
+
+impl<const TIMES: usize, const IDS: usize, const TEXTS: usize> Table<TIMES, IDS, TEXTS> {
+    /// The statement that adds sums of these meters to the table. Few of all meters are used in a batch, and the sets of
+    /// them are few, so that the prepared statements are.
+    fn upsert(&self, meters: &[Meter]) -> String {
+        let keys = ["tenant_id"].into_iter().chain(self.times).chain(self.ids).chain(self.texts);
+        let types = ["text"].into_iter().chain(
+            [("timestamptz", TIMES), ("uuid", IDS), ("text", TEXTS)]
+                .into_iter()
+                .flat_map(|(name, count)| std::iter::repeat_n(name, count)),
+        );
+        let counts = std::iter::repeat_n("bigint", 4).chain(std::iter::repeat_n("numeric", 3 + meters.len()));
+        let parameters = types.chain(counts).enumerate().map(|(n, name)| format!("${}::{name}[]", n + 1));
+        let list = |item: &dyn Fn(&str) -> String| {
+            meters.iter().map(|meter| format!(", {}", item(meter.column()))).collect::<String>()
+        };
+        include_str!("upsert_usage.sql")
+            .replace("{table}", self.name)
+            .replace("{keys}", &keys.collect::<Vec<_>>().join(", "))
+            .replace("{parameters}", &parameters.collect::<Vec<_>>().join(", "))
+            .replace("{cell}", self.cell)
+            .replace("{columns}", &list(&str::to_owned))
+            .replace("{values}", &list(&|column| format!("nullif({column}, 0)")))
+            .replace(
+                "{updates}",
+                &list(&|column| {
+                    format!("{column} = nullif(coalesce(u.{column}, 0) + coalesce(excluded.{column}, 0), 0)")
+                }),
+            )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_has_the_key_of_the_table_and_the_columns_of_the_used_meters() {
+        let table = Table { name: "sums", times: ["day"], ids: ["task_id"], texts: ["a", "b"], cell: "tenant_id, day" };
+        for meters in [&[] as &[Meter], &[Meter::Output], Meter::ALL] {
+            let statement = table.upsert(meters);
+            let code: String = statement.lines().filter(|line| !line.starts_with("--")).collect();
+            assert!(!code.contains(['{', '}']), "{code}");
+            assert!(code.contains("$1::text[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]"));
+            assert!(
+                code.contains("tenant_id, day, task_id, a, b, calls,") && code.contains("(tenant_id, day) do update")
+            );
+            for meter in Meter::ALL {
+                let is_updated = code.contains(&format!("{} = nullif(", meter.column()));
+                assert_eq!(is_updated, meters.contains(meter), "{code}");
+            }
+            assert!(code.contains(&format!("${}::numeric[])", 12 + meters.len())), "{code}");
+        }
+    }
+}
