@@ -59,10 +59,23 @@ pub(crate) enum Dimension {
 impl Dimension {
     /// The kind of the objects whose ids are the values of the dimension; none for other values.
     fn kind(self) -> Option<Kind> {
-        match models::Dimension::from(self).names_projection()? {
-            "agents" => Some(Kind::Agent),
-            "tasks" => Some(Kind::Task),
-            _ => None,
+        match self {
+            Self::Agent => Some(Kind::Agent),
+            Self::Task => Some(Kind::Task),
+            Self::Dag => Some(Kind::Dag),
+            Self::User
+            | Self::Team
+            | Self::Key
+            | Self::Provider
+            | Self::Model
+            | Self::Tool
+            | Self::Outcome
+            | Self::Source
+            | Self::Conversation
+            | Self::QuarterHour
+            | Self::Hour
+            | Self::Day
+            | Self::Month => None,
         }
     }
 }
@@ -72,8 +85,8 @@ impl Dimension {
 pub(crate) struct UsageFilter {
     /// The dimension.
     dimension: Dimension,
-    /// Value that calls must have, as in the keys of a report; for agents and tasks, their global id or UUID. Null selects
-    /// calls that have no value. It must be given, so that a variable without a value does not select them.
+    /// Value that calls must have, as in the keys of a report; for agents, tasks and task graphs, their global id or UUID.
+    /// Null selects calls that have no value. It must be given, so that a variable without a value does not select them.
     value: MaybeUndefined<String>,
 }
 
@@ -100,7 +113,7 @@ pub(crate) struct UsageKey {
     dimension: Dimension,
     /// Value of the dimension; for agents, tasks and task graphs, their UUID. Null for calls that have no value.
     value: Option<String>,
-    /// Global id of the agent or task. Null for other dimensions.
+    /// Global id of the agent, task or task graph. Null for other dimensions.
     id: Option<ID>,
     /// Name of the agent, or title of the task. Null for other dimensions.
     name: Option<String>,
