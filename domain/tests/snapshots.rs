@@ -9,8 +9,8 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    Call, CallAmended, CallEvent, CallFacts, CallKind, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey,
-    ReportedCost, Tags,
+    Call, CallAmended, CallEvent, CallFacts, CallKind, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance,
+    RecordKey, ReportedCost, Tags,
 };
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::price_book::{
@@ -22,7 +22,8 @@ use domain::task::{
     TaskStarted, TaskSubmitted,
 };
 use domain::{
-    AgentId, Aggregate, Body, BudgetId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT, Usage,
+    AgentId, Aggregate, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT,
+    Usage,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -193,11 +194,12 @@ fn call() -> impl Strategy<Value = CallEvent> {
         .prop_map(|(at, source, id, fields)| Origin { record: RecordKey { at, source, id }, fields });
     let provenance = (vec(origin, 0..2), fields(), option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
-    (charged, provenance, any::<bool>()).prop_map(|((facts, charge), provenance, is_amended)| {
+    (charged, provenance, 0..3, id()).prop_map(|((facts, charge), provenance, kind, into)| {
         let charged = ChargedCall { facts, provenance, charge };
-        match is_amended {
-            true => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
-            false => CallEvent::Recorded(charged),
+        match kind {
+            0 => CallEvent::Recorded(charged),
+            1 => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
+            _ => CallEvent::Voided(CallVoided { into: CallId(into), before: Some(charged) }),
         }
     })
 }

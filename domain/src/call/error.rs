@@ -1,5 +1,6 @@
 //! Why a command to a call is rejected.
 
+use crate::ids::CallId;
 use crate::money::{Money, MoneyError};
 use crate::usage::UsageError;
 use chrono::{DateTime, Utc};
@@ -45,6 +46,17 @@ pub enum CallError {
     /// The corrected call was never reported.
     #[error("there is no such call to correct; report it first")]
     NotReported,
+    /// The call was voided into another one, which has all that is known of it.
+    #[error("the call was voided into the call {0}: send the command to that one")]
+    Voided(CallId),
+    /// The ids of the command were voided into others again and again.
+    #[error(
+        "the ids of the command were voided into others more than {limit} times: use the id of the call that remains"
+    )]
+    TooManyIds {
+        /// The most ids that a command may follow.
+        limit: usize,
+    },
     /// A correction names no field.
     #[error("the correction names no field")]
     NothingToCorrect,

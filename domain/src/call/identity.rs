@@ -1,7 +1,7 @@
 //! The identity of calls: which records are of one call.
 //!
-//! Two records are of one call if their keys are equal, never because they look alike. A record has the strongest of these
-//! keys that it can have:
+//! Two records are of one call if they have a key in common, or if other records tie their keys together; never because they
+//! look alike. A record has the strongest of these keys that it can have, and those of the others that are certain too:
 //!
 //! 1. the id that the provider gave the response, if it has a form that providers make unique, with the family of the
 //!    provider and the model;
@@ -11,9 +11,10 @@
 
 use crate::call::values::{CallKind, CallSpan};
 use crate::ids::{CallId, derived_id};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// What identifies a call. Records with equal keys are of one call.
+/// What identifies a call. Records with an equal key are of one call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey(Vec<String>);
 
@@ -98,6 +99,56 @@ impl CallKey {
 
     fn new(parts: &[&str]) -> Self {
         Self(parts.iter().map(|part| (*part).to_owned()).collect())
+    }
+}
+
+/// The ids that one record gives its call, at least one: one for each of its keys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallIds {
+    highest: CallId,
+    /// The others, all of them lower.
+    lower: BTreeSet<CallId>,
+}
+
+impl CallIds {
+    /// Several ids; none if there are none.
+    #[must_use]
+    pub fn of(ids: impl IntoIterator<Item = CallId>) -> Option<Self> {
+        let mut ids = ids.into_iter();
+        let first = ids.next()?;
+        Some(ids.fold(first.into(), Self::with))
+    }
+
+    /// Adds an id.
+    #[must_use]
+    pub fn with(mut self, id: CallId) -> Self {
+        self.lower.insert(id.min(self.highest));
+        self.highest = self.highest.max(id);
+        self.lower.remove(&self.highest);
+        self
+    }
+
+    /// The ids, the lowest one first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = CallId> {
+        self.lower.iter().copied().chain([self.highest])
+    }
+
+    /// The highest id. It is that of the call itself only if there is no other one.
+    #[must_use]
+    pub fn highest(&self) -> CallId {
+        self.highest
+    }
+
+    /// The id, if there is only one.
+    #[must_use]
+    pub fn single(&self) -> Option<CallId> {
+        self.lower.is_empty().then_some(self.highest)
+    }
+}
+
+impl From<CallId> for CallIds {
+    fn from(id: CallId) -> Self {
+        Self { highest: id, lower: BTreeSet::new() }
     }
 }
 

@@ -6,18 +6,21 @@
 //! carries the facts before and after it, so that a reader of the log can subtract the one and add the other without
 //! keeping state per call.
 //!
-//! [`CallKey`] says which records are of one call.
+//! [`CallKey`] says which records are of one call. A record with several keys ties the calls together that the keys name:
+//! [`NamedCalls`] decides over all of them, and voids all but the one with the lowest id.
 
 mod error;
 mod fields;
 mod identity;
 mod join;
+mod named;
 mod values;
 
 pub use error::CallError;
 pub use fields::{CallFacts, DataClass, Field};
-pub use identity::CallKey;
+pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
+pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
 pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };
@@ -25,6 +28,7 @@ pub use values::{
 use crate::aggregate::Aggregate;
 use crate::call::join::Joined;
 use crate::codec::events;
+use crate::ids::CallId;
 use crate::money::Money;
 use crate::price_book::{Charge, ChargeError, PriceBook};
 use crate::text::Body;
@@ -80,6 +84,11 @@ impl ChargedCall {
         self.charge.as_ref().map(|charge| charge.amount)
     }
 
+    /// The version of the price book that the call was charged by; none if it has no charge.
+    fn book_version(&self) -> Option<u64> {
+        self.charge.as_ref().map(|charge| charge.book_version)
+    }
+
     /// Whether it is an LLM call without a known price.
     #[must_use]
     pub fn is_unpriced(&self) -> bool {
@@ -111,6 +120,17 @@ pub struct CallCorrected {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `call.voided`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallVoided {
+    /// The call that the id is one more id of from now on. Its own id is lower than the voided one.
+    pub into: CallId,
+    /// The facts and charge that were recorded under the voided id, which are now a part of the other call; absent if there
+    /// were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<ChargedCall>,
+}
+
 events! {
     /// An event of a call.
     pub enum CallEvent {
@@ -120,17 +140,21 @@ events! {
         "call.amended" v 1 => Amended(CallAmended),
         /// A correction replaced facts.
         "call.corrected" v 1 => Corrected(CallCorrected),
+        /// A record had the keys of two calls: this id is another id of the call with the lower id.
+        "call.voided" v 1 => Voided(CallVoided),
     }
 }
 
 impl CallEvent {
-    /// The call before and after the event. A sum over calls subtracts the one and adds the other.
+    /// The call before and after the event; there is none after a call was voided. A sum over calls subtracts the one and
+    /// adds the other.
     #[must_use]
-    pub fn before_and_after(&self) -> (Option<&ChargedCall>, &ChargedCall) {
+    pub fn before_and_after(&self) -> (Option<&ChargedCall>, Option<&ChargedCall>) {
         match self {
-            Self::Recorded(charged) => (None, charged),
-            Self::Amended(CallAmended { before, after }) => (Some(before), after),
-            Self::Corrected(CallCorrected { before, after, .. }) => (Some(before), after),
+            Self::Recorded(charged) => (None, Some(charged)),
+            Self::Amended(CallAmended { before, after }) => (Some(before), Some(after)),
+            Self::Corrected(CallCorrected { before, after, .. }) => (Some(before), Some(after)),
+            Self::Voided(CallVoided { before, .. }) => (before.as_ref(), None),
         }
     }
 }
@@ -138,26 +162,30 @@ impl CallEvent {
 /// The state of a call.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    /// The facts and the charge; none before the first report.
+    /// The facts and the charge; none before the first report, and after the call was voided.
     pub charged: Option<ChargedCall>,
+    /// The call that this one was voided into.
+    pub voided_into: Option<CallId>,
 }
 
 impl Call {
     fn report(&self, facts: CallFacts, prices: &PriceBook) -> Result<Vec<CallEvent>, CallError> {
-        let facts = normalized(facts);
-        facts.check()?;
-        let record = Joined::of_record(facts);
-        let Some(before) = &self.charged else {
-            return Ok(vec![CallEvent::Recorded(charge(record, None, prices)?)]);
-        };
-        if before.facts.kind != record.facts.kind {
-            return Err(CallError::KindMismatch);
+        self.check_not_voided()?;
+        let after = report(self.charged.as_ref(), facts, prices)?;
+        Ok(self.replace(after).into_iter().collect())
+    }
+
+    /// The event that replaces the facts and the charge; none if they are the same.
+    fn replace(&self, after: ChargedCall) -> Option<CallEvent> {
+        match &self.charged {
+            None => Some(CallEvent::Recorded(after)),
+            Some(before) if *before == after => None,
+            Some(before) => Some(CallEvent::Amended(CallAmended { before: before.clone(), after })),
         }
-        let after = charge(joined(before).join(&record), before.charge.as_ref(), prices)?;
-        if after == *before {
-            return Ok(Vec::new());
-        }
-        Ok(vec![CallEvent::Amended(CallAmended { before: before.clone(), after })])
+    }
+
+    fn check_not_voided(&self) -> Result<(), CallError> {
+        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))
     }
 
     fn correct(
@@ -166,15 +194,37 @@ impl Call {
         values: CallFacts,
         prices: &PriceBook,
     ) -> Result<Option<(ChargedCall, ChargedCall)>, CallError> {
+        self.check_not_voided()?;
         let before = self.charged.as_ref().ok_or(CallError::NotReported)?;
         if fields.is_empty() {
             return Err(CallError::NothingToCorrect);
         }
         let corrected = joined(before).correct(fields, &normalized(values));
         corrected.facts.check()?;
-        let after = charge(corrected, before.charge.as_ref(), prices)?;
+        let after = charge(corrected, before.book_version(), prices)?;
         Ok((after != *before).then(|| (before.clone(), after)))
     }
+}
+
+/// Joins a record to all that is known of its call, perhaps under several ids.
+///
+/// The call is charged by the lowest version of the price book that it was charged by before, or else by the newest one.
+fn report<'a>(
+    known: impl IntoIterator<Item = &'a ChargedCall>,
+    facts: CallFacts,
+    prices: &PriceBook,
+) -> Result<ChargedCall, CallError> {
+    let facts = normalized(facts);
+    facts.check()?;
+    let (mut call, mut book_version) = (Joined::of_record(facts), None);
+    for known in known {
+        if known.facts.kind != call.facts.kind {
+            return Err(CallError::KindMismatch);
+        }
+        call = joined(known).join(&call);
+        book_version = book_version.into_iter().chain(known.book_version()).min();
+    }
+    charge(call, book_version, prices)
 }
 
 /// Removes leap seconds, and what is said about a usage that is absent.
@@ -190,10 +240,10 @@ fn joined(call: &ChargedCall) -> Joined {
     Joined { facts: call.facts.clone(), provenance: call.provenance.clone() }
 }
 
-/// Charges a call by the version of the price book that it was charged by before, or else by the newest one.
-fn charge(call: Joined, before: Option<&Charge>, prices: &PriceBook) -> Result<ChargedCall, CallError> {
+/// Charges a call by a version of the price book, or else by the newest one.
+fn charge(call: Joined, book_version: Option<u64>, prices: &PriceBook) -> Result<ChargedCall, CallError> {
     let given = prices.version();
-    let version = before.map_or(given, |charge| charge.book_version);
+    let version = book_version.unwrap_or(given);
     if version > given {
         return Err(CallError::PriceBookOutdated { charged_by: version, given });
     }
@@ -224,8 +274,14 @@ impl Aggregate for Call {
     }
 
     fn evolve(self, event: &CallEvent) -> Self {
-        let (_, after) = event.before_and_after();
-        Self { charged: Some(after.clone()) }
+        match event {
+            CallEvent::Voided(CallVoided { into, .. }) => Self { charged: None, voided_into: Some(*into) },
+            CallEvent::Recorded(after)
+            | CallEvent::Amended(CallAmended { after, .. })
+            | CallEvent::Corrected(CallCorrected { after, .. }) => {
+                Self { charged: Some(after.clone()), voided_into: None }
+            }
+        }
     }
 }
 

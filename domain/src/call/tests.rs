@@ -7,7 +7,7 @@ use crate::{Currency, EventCodec, Meter};
 use chrono::Datelike;
 use proptest::prelude::*;
 
-fn facts(input: u64, output: u64) -> CallFacts {
+pub(super) fn facts(input: u64, output: u64) -> CallFacts {
     CallFacts {
         agent_id: Some(AgentId(uuid(1))),
         provider: Some(name("openai")),
@@ -30,16 +30,16 @@ fn price(from: i64, input: u32) -> PriceBookEvent {
     PriceBookEvent::Set(PriceSet { price, source: name("test"), at: at(0) })
 }
 /// A price book with one price.
-fn prices(input: u32) -> PriceBook {
+pub(super) fn prices(input: u32) -> PriceBook {
     PriceBook::default().evolve(&price(-9, input))
 }
 fn no_prices() -> PriceBook {
     PriceBook::default()
 }
-fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
+pub(super) fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
     CallCommand::Report { facts, prices }
 }
-fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
+pub(super) fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
     let charge = prices.charge(&facts.pricing().unwrap(), None).ok();
     ChargedCall { facts, provenance: Provenance::default(), charge }
 }
@@ -168,11 +168,11 @@ fn a_call_keeps_its_kind() {
 }
 
 /// A record of a log that is written while a response is streamed.
-fn line(second: i64, id: &str, output: u64) -> CallFacts {
+pub(super) fn line(second: i64, id: &str, output: u64) -> CallFacts {
     CallFacts { started_at: at(second), record_id: Some(name(id)), ..facts(10, output) }
 }
 
-fn fold(records: impl IntoIterator<Item = CallFacts>, prices: &PriceBook) -> ChargedCall {
+pub(super) fn fold(records: impl IntoIterator<Item = CallFacts>, prices: &PriceBook) -> ChargedCall {
     let report = |call: Call, facts| {
         let events = call.decide(CallCommand::Report { facts, prices: prices.clone() }).unwrap();
         events.iter().fold(call, |call, event| call.evolve(event))
@@ -232,7 +232,7 @@ fn a_copied_call_belongs_to_the_session_that_had_it_first_and_ties_are_decided_b
     assert_eq!(owner([original, copy, later]), Some(TaskId(uuid(7))));
 }
 
-fn correct(fields: &[Field], values: CallFacts, prices: PriceBook) -> CallCommand {
+pub(super) fn correct(fields: &[Field], values: CallFacts, prices: PriceBook) -> CallCommand {
     let reason = Some(body("the invoice says so"));
     CallCommand::Correct { fields: fields.iter().copied().collect(), values, reason, at: at(50), prices }
 }
@@ -281,7 +281,7 @@ fn a_correction_needs_a_call_and_a_field_and_leaves_valid_facts() {
 }
 
 /// A price book whose prices change by time and by the facts of a call.
-fn changing_prices() -> PriceBook {
+pub(super) fn changing_prices() -> PriceBook {
     let tier = |events: PriceBookEvent, tier: &str| {
         let PriceBookEvent::Set(mut set) = events;
         let when = crate::price_book::Conditions { service_tier: Some(name(tier)), ..Default::default() };
@@ -295,7 +295,7 @@ fn changing_prices() -> PriceBook {
 }
 
 /// A record with few different values, so that several records have the same value, the same key, or no value.
-fn record() -> impl Strategy<Value = CallFacts> {
+pub(super) fn record() -> impl Strategy<Value = CallFacts> {
     (named_facts(), measured_facts(), identifying_facts()).prop_map(|(named, measured, identifying)| CallFacts {
         outcome: measured.outcome,
         latency_ms: measured.latency_ms,
@@ -400,7 +400,7 @@ fn records() -> impl Strategy<Value = Vec<CallFacts>> {
 }
 
 /// The records in an order that the indices give, with repetition, each at least once.
-fn reordered(records: &[CallFacts], order: &[prop::sample::Index]) -> Vec<CallFacts> {
+pub(super) fn reordered<T: Clone>(records: &[T], order: &[prop::sample::Index]) -> Vec<T> {
     let mut rest: Vec<_> = records.to_vec();
     let mut reordered = Vec::new();
     for index in order {
@@ -502,6 +502,7 @@ proptest! {
                 let event = CallEvent::decode(event.event_type().name, 1, &event.encode().unwrap()).unwrap();
                 let (before, after) = event.before_and_after();
                 prop_assert_eq!(before, call.charged.as_ref());
+                let after = after.unwrap();
                 cost = cost.checked_add(after.cost().unwrap_or_default()).unwrap();
                 cost = cost.checked_sub(before.and_then(ChargedCall::cost).unwrap_or_default()).unwrap();
                 for (meter, sum) in Meter::ALL.iter().zip(&mut usage) {

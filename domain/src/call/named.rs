@@ -1,0 +1,99 @@
+//! Decisions over all calls that the ids of one record name.
+//!
+//! A record may have several keys, and each gives an id. All calls that these ids name are one: the one with the lowest id
+//! remains, with the join of all records, and every other id is voided into it. So the calls that remain after any number of
+//! records are those of the connected keys, each under its lowest id, whatever the order of the records.
+//!
+//! A voided id names the call that it was voided into, which may be voided later. Ids that are followed get lower with each
+//! step. They are derived by hashing, so that of n keys of one call, about ln n become its lowest one after another, and no
+//! more steps than that are to be expected.
+
+use super::{Call, CallCommand, CallError, CallEvent, CallVoided, report};
+use crate::aggregate::Aggregate;
+use crate::call::identity::CallIds;
+use crate::ids::CallId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most ids that a command may follow to find its call. More are not to be expected, but clients may choose ids so.
+pub const MAX_FOLLOWED_IDS: usize = 32;
+
+/// The calls that some ids name: at least one, none of them voided. A call that was never reported has the default state.
+#[derive(Debug, Clone)]
+pub struct NamedCalls {
+    lowest: (CallId, Arc<Call>),
+    others: BTreeMap<CallId, Arc<Call>>,
+}
+
+impl NamedCalls {
+    /// Follows voided ids to the calls that they were voided into. All states that are needed are asked for before the first
+    /// of them is looked at.
+    ///
+    /// # Errors
+    /// The first error of `get`, which returns the state of the stream with an id; within the result,
+    /// [`CallError::TooManyIds`] if there are more than [`MAX_FOLLOWED_IDS`].
+    pub fn resolve<E>(
+        ids: &CallIds,
+        mut get: impl FnMut(CallId) -> Result<Arc<Call>, E>,
+    ) -> Result<Result<Self, CallError>, E> {
+        let mut calls = BTreeMap::new();
+        let mut seen: BTreeSet<_> = ids.iter().collect();
+        let mut next: Vec<_> = ids.iter().collect();
+        while !next.is_empty() {
+            if seen.len() > MAX_FOLLOWED_IDS {
+                return Ok(Err(CallError::TooManyIds { limit: MAX_FOLLOWED_IDS }));
+            }
+            let states: Vec<_> = std::mem::take(&mut next).into_iter().map(|id| (id, get(id))).collect();
+            for (id, state) in states {
+                let state = state?;
+                match state.voided_into {
+                    Some(into) if into < id => next.extend(seen.insert(into).then_some(into)),
+                    Some(_) | None => _ = calls.insert(id, state),
+                }
+            }
+        }
+        // There is a call: the lowest id that was seen names no lower one.
+        let lowest = calls.pop_first().unwrap_or_else(|| (ids.highest(), Arc::default()));
+        Ok(Ok(Self { lowest, others: calls }))
+    }
+
+    /// The call that all of the ids name after the command.
+    #[must_use]
+    pub fn remaining(&self) -> CallId {
+        self.lowest.0
+    }
+
+    /// The calls that are voided by a report: those that were recorded under another id than the lowest one.
+    pub fn voided(&self) -> impl Iterator<Item = CallId> {
+        self.others.iter().filter(|(_, call)| call.charged.is_some()).map(|(id, _)| *id)
+    }
+
+    /// Decides a command to the call that all of the ids name, and returns the events with the ids of their streams. A
+    /// report ties the calls together. A correction names one id.
+    ///
+    /// Calls are voided before the remaining one gets their facts: a sum over the events is never more than the sum of the
+    /// calls before or after them, and no limit is exceeded in between.
+    ///
+    /// # Errors
+    /// [`CallError`] if the remaining call rejects the command, or if the calls are of different kinds.
+    pub fn decide(&self, command: CallCommand) -> Result<Vec<(CallId, CallEvent)>, CallError> {
+        let (into, call) = (self.lowest.0, &self.lowest.1);
+        let (facts, prices) = match command {
+            CallCommand::Report { facts, prices } if !self.others.is_empty() => (facts, prices),
+            command @ (CallCommand::Report { .. } | CallCommand::Correct { .. }) => {
+                return Ok(call.decide(command)?.into_iter().map(|event| (into, event)).collect());
+            }
+        };
+        let known = [call].into_iter().chain(self.others.values());
+        let after = report(known.filter_map(|call| call.charged.as_ref()), facts, &prices)?;
+        let voided = |(id, call): (&CallId, &Arc<Call>)| {
+            (*id, CallEvent::Voided(CallVoided { into, before: call.charged.clone() }))
+        };
+        let mut events: Vec<_> = self.others.iter().map(voided).collect();
+        events.extend(call.replace(after).map(|event| (into, event)));
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests;
