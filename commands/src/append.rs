@@ -3,32 +3,30 @@
 use crate::context::Context;
 use crate::kind::AggregateKey;
 use crate::states::Member;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use streams::{Append, Expected, StreamAppend};
 
-/// Builds the append of a decision, whose events it takes out of the members. It expects each stream at the version that the decision rests on. The target comes
-/// first, the others in the order of their keys.
+/// Builds the append of a decision, whose events it takes out of the members. It expects each stream at the version that the
+/// decision rests on. The target comes first, the others in the order in which the decision changed them.
 pub(crate) fn build_append(
     context: &Context,
     target: &AggregateKey,
     may_change_others: bool,
     members: &mut BTreeMap<AggregateKey, Member>,
 ) -> Append {
-    let mut streams = VecDeque::with_capacity(members.len());
-    for (key, member) in members {
-        let stream = StreamAppend {
-            category: key.stream.category.clone(),
-            id: key.stream.id,
-            expected: Expected::Exact(member.before.version),
-            events: std::mem::take(&mut member.events),
-        };
-        if key == target { streams.push_front(stream) } else { streams.push_back(stream) }
-    }
+    let mut members: Vec<_> = members.iter_mut().collect();
+    members.sort_by_key(|(key, member)| member.append_order(key, target));
+    let streams = members.into_iter().map(|(key, member)| StreamAppend {
+        category: key.stream.category.clone(),
+        id: key.stream.id,
+        expected: Expected::Exact(member.before.version),
+        events: std::mem::take(&mut member.events),
+    });
     Append {
         tenant: context.principal.tenant().clone(),
         metadata: context.metadata(),
         request: context.request,
-        streams: streams.into(),
+        streams: streams.collect(),
         may_change_others,
     }
 }
@@ -62,7 +60,10 @@ mod tests {
             at: chrono::DateTime::UNIX_EPOCH,
         };
         let events = Agent::default().decide(register).unwrap();
-        states.append::<Agent, ()>(Uuid::from_u128(2), events).unwrap();
+        // The order of changes, not of keys.
+        for id in [2, 1] {
+            states.append::<Agent, ()>(Uuid::from_u128(id), events.clone()).unwrap();
+        }
         let append = build_append(&context, &task, true, &mut states.members);
         assert_eq!(append.metadata.command_id, context.command_id);
         let found: Vec<_> = append
@@ -71,7 +72,7 @@ mod tests {
             .map(|stream| (&*stream.category, stream.id.as_u128(), stream.expected, stream.events.len()))
             .collect();
         let exact = |version| Expected::Exact(Version::from(version));
-        assert_eq!(found, [("task", 1, exact(3), 0), ("agent", 1, exact(7), 0), ("agent", 2, exact(5), 1)]);
-        assert_eq!(append.streams[2].events[0].event_id, event_id(&key(2).stream, context.command_id, 0));
+        assert_eq!(found, [("task", 1, exact(3), 0), ("agent", 2, exact(5), 1), ("agent", 1, exact(7), 1)]);
+        assert_eq!(append.streams[1].events[0].event_id, event_id(&key(2).stream, context.command_id, 0));
     }
 }

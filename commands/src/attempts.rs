@@ -13,7 +13,7 @@ use crate::kind::{AggregateKey, AnyLoaded};
 use crate::loader::{Entries, Loader};
 use crate::outcome::{Executed, OutcomeKind};
 use crate::retry::{backoff, last_error};
-use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided};
+use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided, WrongVersion};
 use domain::EncodeError;
 use futures::future::{BoxFuture, try_join_all};
 use rand::Rng;
@@ -37,9 +37,19 @@ pub(crate) struct Execution<'a> {
     pub(crate) target: AggregateKey,
     /// Whether the decision may change other aggregates than the target.
     pub(crate) may_change_others: bool,
-    /// Whether the first attempt takes the target for new instead of reading it.
-    pub(crate) assume_new: bool,
+    /// The aggregates that the first attempt takes for new instead of reading them.
+    pub(crate) assume_new: &'a [AggregateKey],
+    pub(crate) expects: Expects,
     pub(crate) decide: &'a dyn DecideFn,
+}
+
+/// Whose version has to be the one that the command expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expects {
+    /// That of the target.
+    OfTarget,
+    /// That of another aggregate, which the decision function checks.
+    ByDecision,
 }
 
 /// The result of a decision on the newest states.
@@ -108,7 +118,7 @@ impl Attempts {
         let mut entries = self.entries(&execution, Vec::new())?;
         let (mut failures, mut assume_new) = (0, execution.assume_new);
         loop {
-            let stale = entries.iter().filter(|(key, _)| !assume_new || **key != execution.target);
+            let stale = entries.iter().filter(|(key, _)| !assume_new.contains(key));
             try_join_all(stale.map(|(key, entry)| self.loader.refresh_if_stale(key, entry))).await?;
             let error = match self.decide_on_newest(&execution, &entries, assume_new) {
                 Ok(Decision::NotLoaded(_)) if Instant::now() >= deadline => return Err(Error::Contended),
@@ -131,7 +141,7 @@ impl Attempts {
                 Err(Error::Append(error)) => error,
                 Err(error) => return Err(error),
             };
-            assume_new = false;
+            assume_new = &[];
             if let AppendError::Indeterminate(_) = &error {
                 *indeterminate = Some(error.clone());
             }
@@ -165,11 +175,11 @@ impl Attempts {
         &self,
         execution: &Execution<'_>,
         entries: &Entries,
-        assume_new: bool,
+        assume_new: &[AggregateKey],
     ) -> Result<Decision, Error<Rejection>> {
         let mut locked = lock_all(entries);
         let newest = locked.iter_mut().filter_map(|(key, cached)| {
-            let is_new = assume_new && **key == execution.target;
+            let is_new = assume_new.contains(key);
             let loaded = cached.newest().or_else(|| is_new.then(|| key.initial()))?;
             Some(((*key).clone(), loaded))
         });
@@ -221,8 +231,8 @@ impl Attempts {
             Change { key: key.clone(), entry: entry.clone(), member, committed }
         });
         let mut changes: Vec<_> = changes.collect();
-        // The append begins with the events of the target.
-        changes.sort_by_key(|change| change.key != execution.target);
+        // As the append has them.
+        changes.sort_by_key(|change| change.member.append_order(&change.key, &execution.target));
         Ok(SubmittedDecision { append, target, target_committed, changes })
     }
 
@@ -350,12 +360,16 @@ enum NotDecided {
 fn check_and_decide(execution: &Execution<'_>, states: &mut States<'_>) -> Result<(), NotDecided> {
     let Ok(target) = states.member(&execution.target) else { return Err(NotDecided::NotLoaded) };
     let current = target.before.version;
-    if let Some(expected) = execution.context.expected_version.filter(|expected| *expected != current) {
+    let expected = execution.context.expected_version.filter(|_| execution.expects == Expects::OfTarget);
+    if let Some(expected) = expected.filter(|expected| *expected != current) {
         return Err(NotDecided::Rejected(Error::WrongVersion { expected, current }));
     }
     (execution.decide)(states).map_err(|undecided| match undecided {
         Undecided::NotLoaded(_) => NotDecided::NotLoaded,
         Undecided::Rejected(rejection) => NotDecided::Rejected(Error::Rejected(rejection)),
+        Undecided::WrongVersion(WrongVersion { expected, current }) => {
+            NotDecided::Rejected(Error::WrongVersion { expected, current })
+        }
         Undecided::Encode(error) => NotDecided::Encode(error),
     })
 }

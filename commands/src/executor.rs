@@ -1,6 +1,6 @@
 //! Executing commands: what can be executed, and how it is typed. The attempts are in [`crate::attempts`].
 
-use crate::attempts::{Attempts, DecideFn, Execution};
+use crate::attempts::{Attempts, DecideFn, Execution, Expects};
 use crate::cache::AggregateCache;
 use crate::context::Context;
 use crate::error::{Error, Rejection};
@@ -55,7 +55,7 @@ const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 /// Executes commands against the log; cheap to clone.
 #[derive(Clone)]
 pub struct Commands {
-    attempts: Attempts,
+    pub(crate) attempts: Attempts,
 }
 
 impl Commands {
@@ -165,14 +165,9 @@ impl Commands {
         decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
         let key = AggregateKey::of::<A>(context.principal.tenant(), target);
-        self.run(Execution {
-            context,
-            target: key,
-            may_change_others: true,
-            assume_new: false,
-            decide: &erased(decide),
-        })
-        .await
+        let expects = Expects::OfTarget;
+        let decide = &erased(decide);
+        self.run(Execution { context, target: key, may_change_others: true, assume_new: &[], expects, decide }).await
     }
 
     async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
@@ -188,10 +183,13 @@ impl Commands {
             states.append::<A, E>(id, events)
         });
         let target = AggregateKey::of::<A>(context.principal.tenant(), id);
-        self.run(Execution { context, target, may_change_others: false, assume_new, decide: &decide }).await
+        let assumed = [target.clone()];
+        let assume_new = if assume_new { assumed.as_slice() } else { &[] };
+        let expects = Expects::OfTarget;
+        self.run(Execution { context, target, may_change_others: false, assume_new, expects, decide: &decide }).await
     }
 
-    async fn run<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
+    pub(crate) async fn run<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
         &self,
         execution: Execution<'_>,
     ) -> Result<Outcome<A>, Error<E>> {
@@ -205,13 +203,14 @@ impl Commands {
 }
 
 /// A decision function without the type of its rejection, so that the attempts are compiled once for all commands.
-fn erased<E: std::error::Error + Send + Sync + 'static>(
+pub(crate) fn erased<E: std::error::Error + Send + Sync + 'static>(
     decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
 ) -> impl DecideFn {
     move |states: &mut States| {
         decide(states).map_err(|undecided| match undecided {
             Undecided::NotLoaded(not_loaded) => Undecided::NotLoaded(not_loaded),
             Undecided::Rejected(error) => Undecided::Rejected(Rejection::new(error)),
+            Undecided::WrongVersion(wrong) => Undecided::WrongVersion(wrong),
             Undecided::Encode(error) => Undecided::Encode(error),
         })
     }

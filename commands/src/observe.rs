@@ -82,7 +82,9 @@ where
 }
 
 fn record_call(event: &CallEvent) {
-    let (before, after) = event.before_and_after();
+    // What a call that is voided has used was counted, and is counted again as a part of the other call if that is new: a
+    // counter cannot take it back.
+    let (before, Some(after)) = event.before_and_after() else { return };
     let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
     let used = before.map_or_else(Usage::default, |before| before.facts.usage);
     for meter in Meter::ALL.iter().filter(|meter| meter.unit() == Unit::Token) {

@@ -20,8 +20,17 @@ pub enum Undecided<E> {
     NotLoaded(NotLoaded),
     /// The command is rejected.
     Rejected(E),
+    /// An aggregate does not have the version that the command expects.
+    WrongVersion(WrongVersion),
     /// An event cannot be written as JSON.
     Encode(EncodeError),
+}
+
+/// An aggregate does not have the version that the command expects.
+#[derive(Debug, Clone, Copy)]
+pub struct WrongVersion {
+    pub(crate) expected: Version,
+    pub(crate) current: Version,
 }
 
 /// An aggregate is not loaded yet.
@@ -61,6 +70,8 @@ pub(crate) struct Member {
     /// The aggregate after the events, whose position is not known yet.
     pub(crate) after: AnyLoaded,
     pub(crate) events: Vec<NewEvent>,
+    /// The number of aggregates that the decision changed before this one. Streams are appended to in this order.
+    pub(crate) changed_after: usize,
     /// Count the events in the metrics once they are committed.
     pub(crate) record: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -68,6 +79,11 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn is_changed(&self) -> bool {
         self.after.version != self.before.version
+    }
+
+    /// The order of the streams of an append.
+    pub(crate) fn append_order(&self, key: &AggregateKey, target: &AggregateKey) -> (bool, usize) {
+        (key != target, self.changed_after)
     }
 }
 
@@ -99,16 +115,35 @@ impl<'a> States<'a> {
         Ok(self.member(&key)?.after.typed().state)
     }
 
-    /// Adds events to an aggregate, which are appended to its stream if the decision is committed.
+    /// Checks that an aggregate has the version that the command expects, if it expects any.
+    ///
+    /// # Errors
+    /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::WrongVersion`] if it has another version. The
+    /// decision function returns either.
+    pub(crate) fn check_expected_version<A: Aggregate, E>(&mut self, id: Uuid) -> Result<(), Undecided<E>> {
+        let (key, expected) = (self.key::<A>(id), self.context.expected_version);
+        let current = self.member(&key)?.before.version;
+        match expected.filter(|expected| *expected != current) {
+            Some(expected) => Err(Undecided::WrongVersion(WrongVersion { expected, current })),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds events to an aggregate, which are appended to its stream if the decision is committed. The events of the command's
+    /// target come first in the log, then those of the other aggregates in the order in which the decision added to them.
     ///
     /// # Errors
     /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Encode`] if an event cannot be written as
     /// JSON. The decision function returns either.
     pub fn append<A: Aggregate, E>(&mut self, id: Uuid, events: Vec<A::Event>) -> Result<(), Undecided<E>> {
         let (key, command_id) = (self.key::<A>(id), self.context.command_id);
+        let changed = self.members.values().filter(|member| member.is_changed()).count();
         let member = self.member(&key)?;
         let before = member.after.typed::<A>().state;
         let Some(last) = events.last() else { return Ok(()) };
+        if !member.is_changed() {
+            member.changed_after = changed;
+        }
         let state = match A::RESTORE {
             Some(restore) => restore(last),
             None => events.iter().fold(A::clone(&before), |state, event| state.evolve(event)),
@@ -136,7 +171,7 @@ impl<'a> States<'a> {
                 return Err(NotLoaded(()));
             };
             let (before, after) = (loaded.clone(), loaded.clone());
-            let member = Member { before, after, events: Vec::new(), record: Vec::new() };
+            let member = Member { before, after, events: Vec::new(), changed_after: 0, record: Vec::new() };
             self.members.insert(key.clone(), member);
         }
         self.members.get_mut(key).ok_or(NotLoaded(()))

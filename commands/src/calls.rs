@@ -1,0 +1,167 @@
+//! Commands to calls, by any of their ids. A call may have several ids, of which all but one are voided into it.
+
+use crate::attempts::{Execution, Expects};
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::{Commands, erased};
+use crate::kind::AggregateKey;
+use crate::loaded::{AsOf, Loaded};
+use crate::loader::LoadError;
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::principal::Principal;
+use crate::states::{MAX_DECISION_AGGREGATES, States, Undecided};
+use domain::call::{Call, CallCommand, CallError, CallIds, NamedCalls};
+use domain::permissions::ReadData;
+use domain::{Aggregate, CallId, TenantId};
+use std::sync::{Arc, Mutex, PoisonError};
+use streams::Position;
+
+/// The result of a command to a call that was not rejected.
+#[derive(Debug, Clone)]
+pub struct CallOutcome {
+    /// How the command ended.
+    pub kind: OutcomeKind,
+    /// As [`Outcome::position`].
+    pub position: Position,
+    /// The id of the call that all ids of the command name.
+    pub call_id: CallId,
+    /// The call after the command.
+    pub call: Arc<Call>,
+    /// Whether the command recorded the call for the first time, under any of its ids.
+    pub is_new: bool,
+    /// The other calls that the command voided into this one.
+    pub voided: Vec<CallId>,
+}
+
+/// What the last call of the decision function decided.
+struct Decided {
+    call_id: CallId,
+    call: Arc<Call>,
+    is_new: bool,
+    voided: Vec<CallId>,
+}
+
+impl Commands {
+    /// Executes a command to the call that all of these ids name. If they name several calls, a report ties them together: all
+    /// but the one with the lowest id are voided into it, in one append. A correction names one id. The expected version, if
+    /// there is one, is that of the call with the lowest id.
+    ///
+    /// A command with one id that is not voided costs what a command to one aggregate costs.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`].
+    pub async fn execute_call(
+        &self,
+        context: &Context,
+        ids: &CallIds,
+        command: CallCommand,
+    ) -> Result<CallOutcome, Error<CallError>> {
+        if let Some(id) = ids.single() {
+            let executed = match &command {
+                CallCommand::Report { .. } => self.execute_on_new(context, id.0, command.clone()).await,
+                CallCommand::Correct { .. } => self.execute(context, id.0, command.clone()).await,
+            };
+            match executed {
+                // The id may be voided, and the version that of the call that it was voided into.
+                Err(Error::Rejected(CallError::Voided(_)) | Error::WrongVersion { .. }) => {}
+                executed => return executed.map(|outcome| CallOutcome::of_single(id, outcome)),
+            }
+        }
+        self.execute_named(context, ids, command).await
+    }
+
+    async fn execute_named(
+        &self,
+        context: &Context,
+        ids: &CallIds,
+        command: CallCommand,
+    ) -> Result<CallOutcome, Error<CallError>> {
+        // A decision has no effect but this note of its result. The last call is the one that counts.
+        let decided = Mutex::new(None);
+        let decide = erased(|states: &mut States| {
+            let made = decide_named(states, ids, command.clone())?;
+            *decided.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            Ok(())
+        });
+        let key = |id: CallId| AggregateKey::of::<Call>(context.principal.tenant(), id.0);
+        // The same for each execution, whatever the ids are voided into. A report with several ids voids the highest one,
+        // before the remaining call gets its facts.
+        let target = key(ids.highest());
+        let keys: Vec<_> = if ids.single().is_some() { Vec::new() } else { ids.iter().map(key).collect() };
+        let expects = Expects::ByDecision;
+        let execution =
+            Execution { context, target, may_change_others: true, assume_new: &keys, expects, decide: &decide };
+        let Outcome { kind, position, .. } = self.run::<Call, _>(execution).await?;
+        let decided = decided.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match decided {
+            Some(Decided { call_id, call, is_new, voided }) if kind != OutcomeKind::Duplicate => {
+                let is_new = is_new && kind == OutcomeKind::Done;
+                Ok(CallOutcome { kind, position, call_id, call, is_new, voided })
+            }
+            // The decision was made for nothing.
+            Some(_) | None => {
+                let (call_id, loaded) = self.follow(context.principal.tenant(), ids.highest(), None).await?;
+                let (call, voided) = (loaded.state, Vec::new());
+                Ok(CallOutcome { kind, position, call_id, call, is_new: false, voided })
+            }
+        }
+    }
+
+    /// The call that an id names, as it is now or as it was: the call with this id, or the one that it is voided into, with
+    /// its id.
+    ///
+    /// # Errors
+    /// As for [`Commands::load_as_of`], and [`Error::TooManyAggregates`] if more than
+    /// [`MAX_DECISION_AGGREGATES`] ids have to be followed to find the call.
+    pub async fn load_call(
+        &self,
+        principal: &Principal,
+        id: CallId,
+        as_of: Option<AsOf>,
+    ) -> Result<(CallId, Arc<Loaded<Call>>), Error<CallError>> {
+        let access = principal.authorise_on::<ReadData>(Call::CATEGORY, id.0)?;
+        let (id, loaded) = self.follow(access.tenant(), id, as_of).await?;
+        Ok((id, Arc::new(loaded)))
+    }
+
+    async fn follow(
+        &self,
+        tenant: &TenantId,
+        mut id: CallId,
+        as_of: Option<AsOf>,
+    ) -> Result<(CallId, Loaded<Call>), Error<CallError>> {
+        for _ in 0..MAX_DECISION_AGGREGATES {
+            let (key, loader) = (AggregateKey::of::<Call>(tenant, id.0), &self.attempts.loader);
+            let loaded: Result<_, LoadError> = match as_of {
+                Some(as_of) => loader.load_as_of(&key, as_of).await,
+                None => loader.load(&key).await,
+            };
+            let loaded = loaded?.typed::<Call>();
+            match loaded.state.voided_into {
+                Some(into) => id = into,
+                None => return Ok((id, loaded)),
+            }
+        }
+        Err(Error::TooManyAggregates { limit: MAX_DECISION_AGGREGATES })
+    }
+}
+
+fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Result<Decided, Undecided<CallError>> {
+    let calls = NamedCalls::resolve(ids, |id| states.get::<Call>(id.0))?.map_err(Undecided::Rejected)?;
+    let (call_id, voided) = (calls.remaining(), calls.voided().collect::<Vec<_>>());
+    states.check_expected_version::<Call, _>(call_id.0)?;
+    let before = states.get::<Call>(call_id.0)?;
+    for (id, event) in calls.decide(command).map_err(Undecided::Rejected)? {
+        states.append::<Call, _>(id.0, vec![event])?;
+    }
+    let call = states.get::<Call>(call_id.0)?;
+    Ok(Decided { call_id, call, is_new: before.charged.is_none() && voided.is_empty(), voided })
+}
+
+impl CallOutcome {
+    fn of_single(call_id: CallId, outcome: Outcome<Call>) -> Self {
+        let Outcome { kind, position, aggregate } = outcome;
+        let is_new = kind == OutcomeKind::Done && aggregate.version.get() == 1;
+        Self { kind, position, call_id, call: aggregate.state.clone(), is_new, voided: Vec::new() }
+    }
+}
