@@ -1,8 +1,8 @@
 """Sums the cost of the calls in Kafka by model: cost_by_model.py localhost:9092 apex
 
-A call that is priced or corrected later is amended: the event has the call before and after, so the sum subtracts the
-first and adds the second. Amounts are decimal strings, and Decimal keeps them exact. Kafka may have an event twice;
-both copies have the same position in the log.
+A call that is priced later is amended, a corrected one is corrected, and one that is found to be another call is voided:
+the event has the call before, after, or both, so the sum subtracts the first and adds the second. Amounts are decimal
+strings, and Decimal keeps them exact. Kafka may have an event twice; both copies have the same position in the log.
 """
 
 import json
@@ -38,10 +38,12 @@ while partitions:
         continue
     seen.add(headers["ce_position"])
     event = json.loads(message.value())
-    if headers["ce_type"] == b"call.amended":
+    if headers["ce_type"] == b"call.recorded":
+        event = {"after": event}
+    if "before" in event:
         costs[event["before"].get("model", "")] -= amount(event["before"])
-        event = event["after"]
-    costs[event.get("model", "")] += amount(event)
+    if "after" in event:
+        costs[event["after"].get("model", "")] += amount(event["after"])
 consumer.close()
 
 for model, cost in sorted(costs.items()):

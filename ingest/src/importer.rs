@@ -9,7 +9,7 @@ use crate::record::{AgentRef, Record, TaskRef};
 use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::unpriced::UnpricedModel;
-use commands::{Commands, Context, Error, Loaded, OutcomeKind, Position, Principal};
+use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Position, Principal};
 use domain::agent::{Agent, AgentCommand, AgentError, Profile};
 use domain::call::CallError;
 use domain::price_book::PriceBook;
@@ -29,7 +29,7 @@ const MAX_CREATED: usize = 100_000;
 pub enum ImportOutcome {
     /// The call was new.
     Imported,
-    /// The call was known, and the record added to it.
+    /// The call was known, and the record added to it, or showed that two calls are one.
     Amended,
     /// The record added nothing.
     Duplicate,
@@ -66,7 +66,6 @@ pub struct Importer {
 pub struct PreparedReport {
     commands: Commands,
     context: Context,
-    call_id: CallId,
     report: CallReport,
     retry: RetryPolicy,
 }
@@ -80,6 +79,8 @@ pub struct Imported {
     pub position: Position,
     /// The id of the call.
     pub call_id: CallId,
+    /// The ids of other calls that the record showed to be this one.
+    pub voided: Vec<CallId>,
     /// The model of the call, if no price is known for it.
     pub unpriced: Option<UnpricedModel>,
 }
@@ -121,10 +122,9 @@ impl Importer {
             self.submit(task, &record).await.map_err(ImportError::Task)?;
             self.created.insert(task.id.0);
         }
-        let call_id = record.call_id;
-        let report = CallReport::new(call_id, record.facts, &self.prices.state);
+        let report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
         let context = self.context(report.command_id());
-        Ok(PreparedReport { commands: self.commands.clone(), context, call_id, report, retry: self.retry.clone() })
+        Ok(PreparedReport { commands: self.commands.clone(), context, report, retry: self.retry.clone() })
     }
 
     fn context(&self, command_id: Uuid) -> Context {
@@ -178,18 +178,17 @@ impl PreparedReport {
             error => ImportError::Call(error),
         })?;
         let unpriced = outcome
-            .aggregate
-            .state
+            .call
             .charged
             .as_ref()
             .filter(|charged| charged.is_unpriced())
             .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts)));
-        let position = outcome.position;
-        let outcome = match outcome.kind {
-            OutcomeKind::Done if outcome.aggregate.version.get() == 1 => ImportOutcome::Imported,
+        let CallOutcome { kind, position, call_id, is_new, voided, .. } = outcome;
+        let outcome = match kind {
+            OutcomeKind::Done if is_new => ImportOutcome::Imported,
             OutcomeKind::Done => ImportOutcome::Amended,
             OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => ImportOutcome::Duplicate,
         };
-        Ok(Imported { outcome, position, call_id: self.call_id, unpriced })
+        Ok(Imported { outcome, position, call_id, voided, unpriced })
     }
 }

@@ -3,8 +3,8 @@
 use crate::call_id;
 use crate::format::Format;
 use crate::text::clipped_name;
-use domain::call::{CallFacts, CallKey};
-use domain::{AgentId, CallId, Name, TaskId};
+use domain::call::{CallFacts, CallIds};
+use domain::{AgentId, Name, TaskId};
 use std::fmt;
 
 /// The location of a record in an input.
@@ -68,8 +68,9 @@ pub struct Record {
     pub agent: Option<AgentRef>,
     /// The task that the call was made for; the facts hold its id.
     pub task: Option<TaskRef>,
-    /// The id of the call, derived from the strongest key of the record: the same call always has the same id.
-    pub call_id: CallId,
+    /// The ids of the call, derived from the keys of the record: the same key always gives the same id. All of them name one
+    /// call.
+    pub call_ids: CallIds,
     /// What the record states about the call.
     pub facts: CallFacts,
 }
@@ -77,7 +78,7 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(
         location: Location,
-        key: &CallKey,
+        call_ids: CallIds,
         agent: Option<AgentRef>,
         task: Option<TaskRef>,
         facts: CallFacts,
@@ -87,7 +88,7 @@ impl Record {
             task_id: task.as_ref().map(|task| task.id),
             ..facts
         };
-        Self { location, agent, task, call_id: key.call_id(), facts }
+        Self { location, agent, task, call_ids, facts }
     }
 }
 

@@ -1,26 +1,25 @@
 //! Reports calls: the one place where the price book meets the facts of a call and the command is executed.
 
 use crate::call_id::import_command_id;
-use commands::{Commands, Context, Error, Outcome};
-use domain::CallId;
-use domain::call::{Call, CallCommand, CallError, CallFacts};
+use commands::{CallOutcome, Commands, Context, Error};
+use domain::call::{CallCommand, CallError, CallFacts, CallIds};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use uuid::Uuid;
 
 /// A report of a call, with the price book that it is charged by.
 #[derive(Debug, Clone)]
 pub struct CallReport {
-    call_id: CallId,
+    call_ids: CallIds,
     facts: CallFacts,
     prices: PriceBook,
 }
 
 impl CallReport {
-    /// A report of a call, which is charged at the price that its model had when it started. A call without a model, or
-    /// whose model has no price, is reported without a charge.
+    /// A report of the call that some ids name, which is charged at the price that its model had when it started. A call
+    /// without a model, or whose model has no price, is reported without a charge.
     #[must_use]
-    pub fn new(call_id: CallId, facts: CallFacts, prices: &PriceBook) -> Self {
-        Self { call_id, facts, prices: prices.clone() }
+    pub fn new(call_ids: impl Into<CallIds>, facts: CallFacts, prices: &PriceBook) -> Self {
+        Self { call_ids: call_ids.into(), facts, prices: prices.clone() }
     }
 
     /// The command id of the report, derived from its content: the same facts of the same call at the same price are
@@ -32,7 +31,8 @@ impl CallReport {
             let quote = self.prices.quote(call.provider, call.model, call.started_at, None);
             quote.ok().map(|quote| quote.book_version.to_string())
         });
-        import_command_id("report", &[&self.call_id.to_string(), &facts, &quote.unwrap_or_default()])
+        let ids: Vec<_> = self.call_ids.iter().map(|id| id.to_string()).collect();
+        import_command_id("report", &[&ids.join(" "), &facts, &quote.unwrap_or_default()])
     }
 
     /// Why these facts of the call have no price; none if they have one, or name no model.
@@ -44,7 +44,7 @@ impl CallReport {
     }
 }
 
-/// Reports a call.
+/// Reports a call. If the ids of the report name several calls, they are one call from then on.
 ///
 /// If the call was charged by a later version of the price book than that of the report, it is reported once more with
 /// the newest version.
@@ -55,7 +55,7 @@ pub async fn report_call(
     commands: &Commands,
     context: &Context,
     report: &CallReport,
-) -> Result<Outcome<Call>, Error<CallError>> {
+) -> Result<CallOutcome, Error<CallError>> {
     match execute(commands, context, report, &report.prices).await {
         Err(Error::Rejected(outdated @ CallError::PriceBookOutdated { .. })) => {
             let newest = commands.load::<PriceBook>(&context.principal, PriceBook::id()).await;
@@ -72,7 +72,7 @@ async fn execute(
     context: &Context,
     report: &CallReport,
     prices: &PriceBook,
-) -> Result<Outcome<Call>, Error<CallError>> {
+) -> Result<CallOutcome, Error<CallError>> {
     let command = CallCommand::Report { facts: report.facts.clone(), prices: prices.clone() };
-    commands.execute_on_new(context, report.call_id.0, command).await
+    commands.execute_call(context, &report.call_ids, command).await
 }

@@ -231,6 +231,10 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
             ImportOutcome::Amended => self.counts.amended += 1,
             ImportOutcome::Duplicate => self.counts.duplicate += 1,
         }
+        for voided in imported.voided {
+            self.unpriced.remove(&voided);
+            self.unpriced_of_all_inputs.remove(voided);
+        }
         match imported.unpriced {
             Some(model) => {
                 if self.unpriced_of_all_inputs.insert(imported.call_id, model) {

@@ -94,7 +94,13 @@ fn state_topics_have_the_rows_of_the_read_models() {
     block_on(async {
         let fixture = Fixture::shared().await;
         let arguments = ["--kafka-brokers", &fixture.brokers, "--kafka-topic-prefix", &fixture.prefix];
-        let _server = fixture.database.serve(&[&arguments[..], &["--kafka-state-topics"]].concat()).await;
+        let server = fixture.database.serve(&[&arguments[..], &["--kafka-state-topics"]].concat()).await;
+        // Two calls, and a record that voids one of them into the other.
+        let report = "mutation ($key: String, $id: String) {
+            reportCall(input: { callKey: $key, responseId: $id, model: \"m\" }) { outcome } }";
+        for keys in [json!({ "key": "k" }), json!({ "id": "msg_k" }), json!({ "key": "k", "id": "msg_k" })] {
+            assert_eq!(server.graphql(report, keys).await["reportCall"]["outcome"], "DONE");
+        }
         for (format, file) in [("claude-code", "claude-code.jsonl"), ("otlp", "otlp.json")] {
             fixture.database.run(&["import", format, &sample(file)]).await.assert_success();
         }
@@ -109,10 +115,16 @@ fn state_topics_have_the_rows_of_the_read_models() {
             let topic = format!("{}.state.{name}", fixture.prefix);
             let brokers = fixture.brokers.clone();
             let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
-            let last: BTreeMap<String, Value> = messages
-                .iter()
-                .map(|(_, key, payload)| (key.clone(), serde_json::from_slice(payload).unwrap()))
-                .collect();
+            let (mut last, mut deleted) = (BTreeMap::<String, Value>::new(), BTreeSet::new());
+            for (_, key, payload) in &messages {
+                if payload.is_empty() {
+                    last.remove(key);
+                    deleted.insert(key);
+                } else {
+                    last.insert(key.clone(), serde_json::from_slice(payload).unwrap());
+                }
+            }
+            assert_eq!(deleted.len(), usize::from(name == "calls"), "{name}: {deleted:?}");
             let sql = format!("select tenant_id || '/' || {id}, to_jsonb(t) - 'words' from apex.{name} t");
             let mut rows: BTreeMap<String, Value> = sqlx::query_as(AssertSqlSafe(sql))
                 .fetch_all(&fixture.database.pool)

@@ -93,7 +93,7 @@ fn parse(
     // OpenAI made the ids, whichever provider sold the call.
     let key = CallKey::of_response("openai", line.model.as_deref().unwrap_or_default(), &id)
         .unwrap_or_else(|| CallKey::of_content(Format::Autogpt.as_str(), &[text], equal.count(text)));
-    Ok(Record::new(location, &key, agent, task, facts))
+    Ok(Record::new(location, key.call_id().into(), agent, task, facts))
 }
 
 #[cfg(test)]
@@ -134,14 +134,15 @@ mod tests {
         let found = records(Autogpt, lines);
         let tasks: std::collections::BTreeSet<_> = found.iter().filter_map(|r| r.facts.task_id).collect();
         assert_eq!(tasks.len(), 3);
-        assert!(found.iter().all(|record| record.call_id == found[0].call_id));
+        assert!(found.iter().all(|record| record.call_ids == found[0].call_ids));
     }
 
     #[test]
     fn lines_whose_ids_only_count_the_responses_are_told_apart_by_content_and_occurrence() {
         let counted = |created: &str| with("chatcmpl-7QyqpwdfhqwajicI", "chatcmpl-0").replace("1695554458", created);
         let ids = |lines: &[String]| {
-            let mut ids: Vec<_> = records(Autogpt, lines.join("\n")).iter().map(|record| record.call_id).collect();
+            let mut ids: Vec<_> =
+                records(Autogpt, lines.join("\n")).into_iter().map(|record| record.call_ids).collect();
             ids.sort_unstable();
             ids
         };

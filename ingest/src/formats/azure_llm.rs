@@ -71,7 +71,7 @@ fn parse(location: Location, line: &str, shared: &Shared, rows: &mut Occurrences
     let content = [started_at.to_rfc3339(), input.get().to_string(), output.get().to_string()];
     let occurrence = rows.count(&content);
     let key = CallKey::of_content(Format::AzureLlm.as_str(), &content.each_ref().map(String::as_str), occurrence);
-    Ok(Record::new(location, &key, shared.agent.clone(), None, facts))
+    Ok(Record::new(location, key.call_id().into(), shared.agent.clone(), None, facts))
 }
 
 /// A time in UTC, or with a time zone.
@@ -115,14 +115,14 @@ mod tests {
     #[test]
     fn equal_rows_are_different_calls() {
         let found = records(AzureLlm, rows("2023-11-16 18:17:03,1,2\n2023-11-16 18:17:03,1,2\n"));
-        assert_ne!(found[0].call_id, found[1].call_id);
+        assert_ne!(found[0].call_ids, found[1].call_ids);
     }
 
     #[test]
     fn rows_are_identified_by_content_and_occurrence() {
         let (one, other) = ("2023-11-16 18:15:46.6805900,374,44\n", "2023-11-16 18:15:50.9951690,396,109\n");
         let ids = |text: &[&str]| {
-            let mut ids: Vec<_> = records(AzureLlm, rows(&text.concat())).iter().map(|r| r.call_id).collect();
+            let mut ids: Vec<_> = records(AzureLlm, rows(&text.concat())).into_iter().map(|r| r.call_ids).collect();
             ids.sort_unstable();
             ids
         };

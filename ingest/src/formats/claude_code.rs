@@ -181,7 +181,7 @@ fn parse(
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_response("anthropic", named, id));
     let key = key.unwrap_or_else(|| unidentified.key(&line, message, text));
-    Ok(Record::new(location, &key, agent, task, facts).into())
+    Ok(Record::new(location, key.call_id().into(), agent, task, facts).into())
 }
 
 /// The lines of a file whose messages have no unique id.
@@ -310,8 +310,8 @@ mod tests {
     }
 
     /// The ids of the calls of lines, each id once.
-    fn ids(lines: &[String]) -> std::collections::BTreeSet<domain::CallId> {
-        records(ClaudeCode, lines.join("\n")).iter().map(|record| record.call_id).collect()
+    fn ids(lines: &[String]) -> std::collections::BTreeSet<domain::call::CallIds> {
+        records(ClaudeCode, lines.join("\n")).into_iter().map(|record| record.call_ids).collect()
     }
 
     /// A line of a message without a unique id: its session, its id and the id of the line before it.
@@ -332,7 +332,7 @@ mod tests {
         ] {
             let copy = line("msg_1", 50, "").replace(from, to);
             let found = records(ClaudeCode, [whole.clone(), copy].join("\n"));
-            assert_eq!(found[0].call_id, found[1].call_id, "{to}");
+            assert_eq!(found[0].call_ids, found[1].call_ids, "{to}");
             assert_eq!(totals(calls(&found).values())[..2], [(Meter::Input, 4), (Meter::Output, 50)], "{to}");
         }
         assert_eq!(ids(&[whole, line("msg_1", 3, "").replace("claude-sonnet-4-20250514", "claude-3")]).len(), 2);

@@ -4,10 +4,12 @@ use super::read_records;
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::record::Record;
-use domain::call::{Call, CallCommand, CallFacts};
+use domain::call::{Call, CallCommand, CallFacts, NamedCalls};
 use domain::price_book::PriceBook;
 use domain::{Aggregate, CallId, Meter, Name, Usage};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
 
 pub(crate) type Items = Vec<Result<Record, RecordError>>;
 
@@ -55,15 +57,18 @@ pub(crate) fn calls(records: &[Record]) -> BTreeMap<CallId, Usage> {
 
 /// Calls by id, with the records of each joined by the domain.
 pub(crate) fn joined(records: &[Record]) -> BTreeMap<CallId, CallFacts> {
-    let mut calls: BTreeMap<CallId, Call> = BTreeMap::new();
+    let mut calls: BTreeMap<CallId, Arc<Call>> = BTreeMap::new();
     for record in records {
-        let call = calls.entry(record.call_id).or_default();
+        let get = |id| Ok::<_, Infallible>(calls.get(&id).cloned().unwrap_or_default());
+        let Ok(named) = NamedCalls::resolve(&record.call_ids, get);
+        let named = named.unwrap();
         let command = CallCommand::Report { facts: record.facts.clone(), prices: PriceBook::default() };
-        for event in call.decide(command).unwrap() {
-            *call = call.clone().evolve(&event);
+        for (id, event) in named.decide(command).unwrap() {
+            let call = calls.entry(id).or_default();
+            *call = Arc::new(Call::clone(call).evolve(&event));
         }
     }
-    calls.into_iter().filter_map(|(id, call)| Some((id, call.charged?.facts))).collect()
+    calls.into_iter().filter_map(|(id, call)| Some((id, call.charged.clone()?.facts))).collect()
 }
 
 /// The sums by meter that are not zero, in the order of the table.

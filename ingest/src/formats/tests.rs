@@ -7,9 +7,9 @@ use crate::format::{Defaults, Format};
 use crate::prices::builtin;
 use crate::record::Record;
 use chrono::DateTime;
-use domain::call::{Call, CallCommand, CallKind};
+use domain::call::{Call, CallCommand, CallIds, CallKind};
 use domain::price_book::{PriceBook, PriceBookCommand};
-use domain::{Aggregate, CallId, EventCodec, Meter, Money, Name, TaskId, Usage};
+use domain::{Aggregate, EventCodec, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ fn the_events_of_calls_are_small() {
     for ((format, sample), max_mean_bytes) in SAMPLES.into_iter().zip([450, 650, 950, 850]) {
         let mut calls = BTreeSet::new();
         let mut records = records(format, sample);
-        records.retain(|record| record.facts.kind == CallKind::Llm && calls.insert(record.call_id));
+        records.retain(|record| record.facts.kind == CallKind::Llm && calls.insert(record.call_ids.clone()));
         let bytes = |record: &Record| {
             let command = CallCommand::Report { facts: record.facts.clone(), prices: prices.clone() };
             Call::default().decide(command).unwrap()[0].encode().unwrap().len()
@@ -116,9 +116,9 @@ fn a_file_read_twice_gives_the_same_records() {
 fn defaults_never_change_the_id_of_a_call() {
     let named = |text| Name::new(text).ok();
     for (format, sample) in SAMPLES {
-        let ids = |defaults: Defaults| -> Vec<CallId> {
+        let ids = |defaults: Defaults| -> Vec<CallIds> {
             let records = read_records(format, defaults, Box::new(sample)).unwrap();
-            records.map(|record| record.unwrap().call_id).collect()
+            records.map(|record| record.unwrap().call_ids).collect()
         };
         let plain = ids(defaults());
         for other in [
@@ -174,8 +174,8 @@ proptest! {
     fn ids_do_not_depend_on_preceding_records(skipped in 0_usize..30) {
         for (format, sample) in &SAMPLES[1..3] {
             let lines: Vec<&[u8]> = sample.split_inclusive(|byte| *byte == b'\n').skip(skipped).collect();
-            let all: Vec<CallId> = records(*format, sample).iter().map(|record| record.call_id).collect();
-            let some: Vec<CallId> = records(*format, lines.concat()).iter().map(|record| record.call_id).collect();
+            let all: Vec<CallIds> = records(*format, sample).into_iter().map(|record| record.call_ids).collect();
+            let some: Vec<_> = records(*format, lines.concat()).into_iter().map(|record| record.call_ids).collect();
             prop_assert!(all.ends_with(&some));
         }
     }

@@ -44,7 +44,9 @@ impl Fold {
         // crosses no threshold.
         let (before, after) = event.before_and_after();
         let mut changes: BTreeMap<BudgetKey, BTreeMap<Month, Sum>> = BTreeMap::new();
-        for (charged, is_added) in before.map(|before| (before, false)).into_iter().chain([(after, true)]) {
+        for (charged, is_added) in
+            before.map(|before| (before, false)).into_iter().chain(after.map(|after| (after, true)))
+        {
             let Some(cost) = charged.cost() else { continue };
             let count = |sum: &mut Sum| if is_added { *sum += cost } else { *sum -= cost };
             let at = charged.facts.started_at;

@@ -5,7 +5,7 @@ mod usage;
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection, Sharding};
-use crate::rows::{Rows, StreamRow, bind_columns, fold_into};
+use crate::rows::{Key, Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, ChargedCall, Provenance, Tags};
@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
+use std::collections::BTreeSet;
 use streams::DatabaseError;
 use uuid::Uuid;
 
@@ -118,8 +119,8 @@ impl StreamRow for CallRow {
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
-        // Every event carries all that is known of the call.
-        Ok(Some(Self::charged(applied, event.before_and_after().1)))
+        // Every event carries all that is known of the call. A call that was voided into another one has no row.
+        Ok(event.before_and_after().1.map(|charged| Self::charged(applied, charged)))
     }
 }
 
@@ -227,6 +228,17 @@ async fn save(connection: &mut PgConnection, rows: &Rows<CallRow>) -> Result<(),
     Ok(())
 }
 
+/// Deletes the rows of calls that were voided into others.
+async fn delete(connection: &mut PgConnection, voided: &BTreeSet<Key>) -> Result<(), ApplyError> {
+    if voided.is_empty() {
+        return Ok(());
+    }
+    let (tenants, ids): (Vec<_>, Vec<_>) = voided.iter().map(|(tenant, id)| (tenant.as_str(), *id)).unzip();
+    let delete = "delete from calls where (tenant_id, call_id) in (select * from unnest($1::text[], $2::uuid[]))";
+    sqlx::query(delete).bind(tenants).bind(ids).execute(connection).await?;
+    Ok(())
+}
+
 pub(crate) struct Calls;
 
 impl Projection for Calls {
@@ -272,13 +284,18 @@ impl Projection for Calls {
         events: &'a [Applied],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
-            let mut rows = Rows::new();
+            let (mut rows, mut voided) = (Rows::new(), BTreeSet::new());
             let mut usage = usage::UsageSums::new();
             for applied in events {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;
                 fold_into(&mut rows, applied)?;
+                // Under most ids that are voided nothing was recorded.
+                if let (Some(_), None) = event.before_and_after() {
+                    voided.insert((applied.tenant().to_owned(), applied.stream_id()));
+                }
             }
+            delete(connection, &voided).await?;
             save(connection, &rows).await?;
             usage.save(connection).await
         })

@@ -51,7 +51,10 @@ impl<'e> UsageSums<'e> {
         if let Some(before) = before {
             self.count(tenant, before, Sign::Minus)?;
         }
-        self.count(tenant, after, Sign::Plus)
+        match after {
+            Some(after) => self.count(tenant, after, Sign::Plus),
+            None => Ok(()),
+        }
     }
 
     fn count(&mut self, tenant: &'e str, charged: &'e ChargedCall, sign: Sign) -> Result<(), ApplyError> {

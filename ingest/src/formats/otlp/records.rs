@@ -9,7 +9,7 @@ use crate::formats::values::{default_agent, informative, minimal_facts, name};
 use crate::record::{AgentRef, Record, TaskRef};
 use crate::text::clipped_error;
 use chrono::{DateTime, Utc};
-use domain::call::{CallFacts, CallKey, CallKind, CallSpan};
+use domain::call::{CallFacts, CallIds, CallKey, CallKind, CallSpan};
 use domain::{Name, Usage};
 
 /// The records of a span: one for the model that it called and one for the tool that it ran.
@@ -53,9 +53,9 @@ impl Call<'_> {
         let response_id = attributes.text(Slot::ResponseId);
         // The provider and the model as the span names them: the defaults may be others at the next import.
         let (seller, called) = (named.as_deref().unwrap_or_default(), attributes.model().unwrap_or_default());
-        let span = self.span()?;
-        let key = response_id.and_then(|id| CallKey::of_response(seller, called, id));
-        let key = key.unwrap_or_else(|| CallKey::of_span(CallKind::Llm, &span));
+        let of_span = CallKey::of_span(CallKind::Llm, &self.span()?).call_id();
+        let of_response = response_id.and_then(|id| CallKey::of_response(seller, called, id));
+        let call_ids = of_response.iter().map(CallKey::call_id).fold(of_span.into(), CallIds::with);
         let facts = CallFacts {
             provider,
             model: Some(model),
@@ -65,7 +65,7 @@ impl Call<'_> {
             response_id: informative(response_id),
             ..self.facts(CallKind::Llm)?
         };
-        Ok(self.record(&key, facts))
+        Ok(self.record(call_ids, facts))
     }
 
     fn tool(&self) -> Result<Record, RefusalReason> {
@@ -74,7 +74,7 @@ impl Call<'_> {
         let tool = tool.ok_or(RefusalReason::Missing("gen_ai.tool.name"))?;
         let key = CallKey::of_span(CallKind::Tool, &self.span()?);
         let facts = CallFacts { tool: Some(name("gen_ai.tool.name", tool)?), ..self.facts(CallKind::Tool)? };
-        Ok(self.record(&key, facts))
+        Ok(self.record(key.call_id().into(), facts))
     }
 
     fn facts(&self, kind: CallKind) -> Result<CallFacts, RefusalReason> {
@@ -96,10 +96,10 @@ impl Call<'_> {
         })
     }
 
-    fn record(&self, key: &CallKey, facts: CallFacts) -> Record {
+    fn record(&self, call_ids: CallIds, facts: CallFacts) -> Record {
         let agent = self.agent();
         let task = self.task(agent.as_ref());
-        Record::new(self.node.location, key, agent, task, facts)
+        Record::new(self.node.location, call_ids, agent, task, facts)
     }
 
     /// The agent named by the span or its nearest ancestor, else the default agent, else the service.

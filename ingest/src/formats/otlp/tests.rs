@@ -3,14 +3,13 @@ use super::json::{Level, document_error};
 use crate::error::{InputError, RecordError};
 use crate::format::Defaults;
 use crate::format::Format::{self, Otlp};
-use crate::formats::testing::{input_error, joined, read, records, refusals, totals};
+use crate::formats::testing::{calls, input_error, joined, read, records, refusals, totals};
 use crate::formats::{MAX_LINE_BYTES, read_records};
 use crate::record::{Location, Record};
 use domain::call::{CallKind, Outcome};
 use domain::{Meter, Name, Usage};
 use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
@@ -122,7 +121,7 @@ fn all_layouts_of_a_file_give_the_same_calls() {
         format!("{:#}\n{:#}", plain, json!({})),
         format!("\u{feff}{plain}\r\n"),
     ];
-    let ids = |form: &String| records(Otlp, form).iter().map(|record| record.call_id).collect::<Vec<_>>();
+    let ids = |form: &String| records(Otlp, form).into_iter().map(|record| record.call_ids).collect::<Vec<_>>();
     assert_eq!(ids(&forms[0]).len(), 1);
     for form in &forms {
         assert_eq!(ids(form), ids(&forms[0]), "{form}");
@@ -139,8 +138,8 @@ fn ids_are_hex_or_base64_and_numbers_may_be_numbers() {
     base64["attributes"][0] = json!({"key": "gen_ai.usage.input_tokens", "value": {"doubleValue": 10.0}});
     let mut upper = hex.clone();
     upper["traceId"] = json!(TRACE.to_uppercase());
-    let [first, second, third] = [hex, base64, upper].map(|span| records(Otlp, export(&[span])).remove(0).call_id);
-    assert_eq!((first, first), (second, third));
+    let [first, second, third] = [hex, base64, upper].map(|span| records(Otlp, export(&[span])).remove(0).call_ids);
+    assert_eq!((&first, &first), (&second, &third));
 }
 
 #[test]
@@ -167,8 +166,7 @@ fn facts_come_from_the_span() {
 /// The number of calls that spans with these attributes are. Each span has an id of its own.
 fn calls_of(attributes: &[Value]) -> usize {
     let spans: Vec<_> = ('a'..).zip(attributes).map(|(id, attributes)| span(id, "", attributes.clone())).collect();
-    let found = records(Otlp, export(&spans));
-    found.iter().map(|record| record.call_id).collect::<BTreeSet<_>>().len()
+    calls(&records(Otlp, export(&spans))).len()
 }
 
 #[test]
@@ -180,7 +178,7 @@ fn a_response_id_that_is_unique_identifies_the_call_in_every_span_and_file() {
     assert_eq!(calls_of(&[answered(id), resold]), 1, "one response under the names of two providers");
     let line = format!(r#"{{"id":"{id}","created":1700000000,"model":"m","usage":{{}}}}"#);
     let found = records(Otlp, export(&[span('a', "", answered(id))]));
-    assert_eq!(records(Format::Autogpt, line)[0].call_id, found[0].call_id);
+    assert_eq!(calls(&[found, records(Format::Autogpt, line)].concat()).len(), 1);
 }
 
 #[test]
@@ -207,6 +205,23 @@ fn one_message_of_anthropic_in_two_formats_is_one_call() {
         assert_eq!(calls.len(), 1);
         assert_eq!((calls[0].usage, calls[0].latency_ms), (spans[0].facts.usage, Some(2500)));
         assert_eq!(calls[0].conversation.as_ref().map(Name::as_str), Some("s"));
+    }
+}
+
+/// A span is exported when it starts, without its response, and again when it ends. A log has the response, and no span.
+#[test]
+fn a_span_with_its_response_ties_records_that_name_either_in_any_order() {
+    let log = r#"{"type":"assistant","uuid":"u","timestamp":"2023-11-14T22:13:20Z",
+        "message":{"id":"msg_9","model":"m","usage":{"input_tokens":10,"output_tokens":2}}}"#;
+    let answered = with(usage(10, 2), json!({"gen_ai.response.id": "msg_9"}));
+    let span = |attributes| records(Otlp, export(&[span('a', "", attributes)])).remove(0);
+    let line = records(Format::ClaudeCode, log.replace('\n', "")).remove(0);
+    let all = [span(usage(10, 1)), line, span(answered)];
+    assert_eq!(calls(&all[..2]).len(), 2);
+    let tied = calls(&all);
+    assert_eq!(tied.len(), 1);
+    for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        assert_eq!(calls(&order.map(|at| all[at].clone())), tied, "{order:?}");
     }
 }
 

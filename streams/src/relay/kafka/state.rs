@@ -2,7 +2,8 @@
 //!
 //! The log says which rows may have changed. Their current values come from the read model, once it has applied those
 //! events. So the last message of a key is never older than an earlier one, and a repeated message has the same or a newer
-//! row. This also holds for a relay that was suspended: its successor uses the same transactional id, and the broker
+//! row. A row that was deleted is published as a message without a value, a tombstone, which compaction removes together
+//! with the row's messages. This also holds for a relay that was suspended: its successor uses the same transactional id, and the broker
 //! rejects messages of the older client.
 
 use super::constants::{HEARTBEAT_INTERVAL, LOCK_KEY, PAGE_EVENTS, RETRY_DELAY};
@@ -11,7 +12,7 @@ use super::leader_lock::LeaderLock;
 use super::producer::fenced_producer;
 use super::topics;
 use crate::error::ReadError;
-use crate::event::{Position, RecordedEvent};
+use crate::event::{Position, RecordedEvent, Version};
 use crate::relay::config::RelayConfig;
 use crate::relay::state_table::StateTable;
 use crate::tail::Tail;
@@ -21,7 +22,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,34 +135,39 @@ impl StateRelay {
         Ok(Position::from_i64(position.unwrap_or(0)))
     }
 
-    /// The keys and the current rows of the streams that some events belong to.
-    async fn rows(&self, events: &[Arc<RecordedEvent>]) -> Result<Vec<(String, String)>, RelayError> {
-        let touched: BTreeSet<(&str, Uuid)> = events
+    /// The keys and the current rows of the streams that some events belong to; none for a row that was deleted.
+    async fn rows(&self, events: &[Arc<RecordedEvent>]) -> Result<Vec<(String, Option<String>)>, RelayError> {
+        let touched: BTreeMap<(&str, Uuid), bool> = events
             .iter()
             .filter(|event| *event.stream.category == *self.table.category)
-            .map(|event| (event.stream.tenant.as_str(), event.stream.id))
+            // A row may have been published before any event but the first one of its stream.
+            .map(|event| ((event.stream.tenant.as_str(), event.stream.id), event.version > Version::from(1)))
             .collect();
-        let (tenants, ids): (Vec<_>, Vec<_>) = touched.into_iter().unzip();
+        let (tenants, ids): (Vec<_>, Vec<_>) = touched.keys().copied().unzip();
+        let may_be_published: Vec<_> = touched.into_values().collect();
         let StateTable { table, id, hidden, decimals, .. } = self.table;
         let strings: Vec<_> = decimals.iter().map(|column| format!("'{column}', t.{column}::text")).collect();
         let sql = format!(
-            "select t.tenant_id || '/' || t.{id}, (to_jsonb(t) - $3::text[] || jsonb_build_object({}))::text from {table} t
-             where (t.tenant_id, t.{id}) in (select * from unnest($1::text[], $2::uuid[]))",
+            "select touched.tenant_id || '/' || touched.id,
+                    (to_jsonb(t) - $4::text[] || jsonb_build_object({}))::text
+             from unnest($1::text[], $2::uuid[], $3::boolean[]) as touched (tenant_id, id, may_be_published)
+             left join {table} t on t.tenant_id = touched.tenant_id and t.{id} = touched.id
+             where t.tenant_id is not null or touched.may_be_published",
             strings.join(", ")
         );
-        let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(hidden);
+        let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(tenants).bind(ids).bind(may_be_published).bind(hidden);
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
     async fn send(
         &self,
         producer: &FutureProducer,
-        rows: &[(String, String)],
+        rows: &[(String, Option<String>)],
         last: Position,
     ) -> Result<(), RelayError> {
         let topic = self.topic();
         let deliveries = rows.iter().map(|(key, row)| async {
-            let record = FutureRecord::to(&topic).key(key).payload(row);
+            let record = FutureRecord::<_, String> { payload: row.as_ref(), ..FutureRecord::to(&topic).key(key) };
             producer.send(record, Timeout::Never).await
         });
         let waited = self.config.delivery_timeout;
