@@ -90,6 +90,20 @@ fn the_largest_event_is_published_and_a_larger_one_is_refused() {
     });
 }
 
+/// The last row of each key, and the keys with a tombstone.
+fn rows_and_tombstones(messages: &[(i32, String, Vec<u8>)]) -> (BTreeMap<String, Value>, BTreeSet<&String>) {
+    let (mut rows, mut deleted) = (BTreeMap::new(), BTreeSet::new());
+    for (_, key, payload) in messages {
+        if payload.is_empty() {
+            rows.remove(key);
+            deleted.insert(key);
+        } else {
+            rows.insert(key.clone(), serde_json::from_slice(payload).unwrap());
+        }
+    }
+    (rows, deleted)
+}
+
 fn state_topics_have_the_rows_of_the_read_models() {
     block_on(async {
         let fixture = Fixture::shared().await;
@@ -115,15 +129,7 @@ fn state_topics_have_the_rows_of_the_read_models() {
             let topic = format!("{}.state.{name}", fixture.prefix);
             let brokers = fixture.brokers.clone();
             let messages = tokio::task::spawn_blocking(move || consume_topics(&brokers, &[topic])).await.unwrap();
-            let (mut last, mut deleted) = (BTreeMap::<String, Value>::new(), BTreeSet::new());
-            for (_, key, payload) in &messages {
-                if payload.is_empty() {
-                    last.remove(key);
-                    deleted.insert(key);
-                } else {
-                    last.insert(key.clone(), serde_json::from_slice(payload).unwrap());
-                }
-            }
+            let (last, deleted) = rows_and_tombstones(&messages);
             assert_eq!(deleted.len(), usize::from(name == "calls"), "{name}: {deleted:?}");
             let sql = format!("select tenant_id || '/' || {id}, to_jsonb(t) - 'words' from apex.{name} t");
             let mut rows: BTreeMap<String, Value> = sqlx::query_as(AssertSqlSafe(sql))

@@ -9,6 +9,7 @@ mod archive_failures;
 mod authorisation;
 mod budget_model;
 mod budgets;
+mod call_ids;
 mod calls;
 mod command_ids;
 mod command_line;

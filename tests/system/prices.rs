@@ -287,7 +287,7 @@ async fn a_report_with_an_older_price_book_is_charged_by_the_version_of_the_call
         let report = CallReport::new(id, facts(input), &book.state);
         let context = commands::Context::new(principal.clone(), report.command_id());
         let outcome = report_call(&rooms.commands, &context, &report).await.unwrap();
-        let charge = outcome.aggregate.state.charged.as_ref().unwrap().charge.clone().unwrap();
+        let charge = outcome.call.charged.as_ref().unwrap().charge.clone().unwrap();
         costs.push((charge.amount.to_string(), charge.book_version));
     }
     let version = set.book.version.get();

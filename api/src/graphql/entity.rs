@@ -11,6 +11,7 @@ use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Error, ID, Result};
 use domain::permissions::ReadData;
 use projections::{DatabaseError, StreamRow};
+use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,6 +26,13 @@ pub(crate) trait Entity: TryFrom<Self::Row, Error = Error> + Send {
     const KIND: Kind;
     /// The projections that feed it.
     const PROJECTIONS: &'static [&'static str];
+
+    /// The id of the object that an id without a row names, as it is now or as it was: the same one, unless objects of this
+    /// type may have several ids.
+    fn resolve(ctx: &Context<'_>, id: Uuid, as_of: Option<AsOf>) -> impl Future<Output = Result<Uuid>> + Send {
+        let _ = (ctx, as_of);
+        async move { Ok(id) }
+    }
 }
 
 /// Loads an object by its UUID, in one statement with the others that are requested at the same moment.
@@ -32,7 +40,26 @@ pub(crate) async fn by_id<E: Entity>(ctx: &Context<'_>, id: Uuid) -> Result<Opti
 where
     Rows: Loader<E::Key, Value = E::Row, Error = Arc<DatabaseError>>,
 {
-    let row = loaders::of(ctx)?.load_one(E::Key::from(id)).await.map_err(errors::loader)?;
+    let load = async |id| loaders::of(ctx)?.load_one(E::Key::from(id)).await.map_err(errors::loader);
+    let row = match load(id).await? {
+        Some(row) => Some(row),
+        None => match E::resolve(ctx, id, None).await? {
+            same if same == id => None,
+            other => load(other).await?,
+        },
+    };
+    row.map(E::try_from).transpose()
+}
+
+/// Reads an object as it was at a point in its history.
+async fn as_it_was<E: Entity>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<E>> {
+    let row = match as_of::row::<E::Row>(ctx, id, as_of).await? {
+        Some(row) => Some(row),
+        None => match E::resolve(ctx, id, Some(as_of)).await? {
+            same if same == id => None,
+            other => as_of::row::<E::Row>(ctx, other, as_of).await?,
+        },
+    };
     row.map(E::try_from).transpose()
 }
 
@@ -49,7 +76,7 @@ where
     authorise::<ReadData>(ctx)?;
     let id = E::KIND.parse(id)?;
     if let Some(as_of) = as_of {
-        return as_of::row::<E::Row>(ctx, id, as_of).await?.map(E::try_from).transpose();
+        return as_it_was(ctx, id, as_of).await;
     }
     await_projections(ctx, E::PROJECTIONS, min_position).await?;
     by_id(ctx, id).await
@@ -62,5 +89,5 @@ pub(crate) async fn at_position<E: Entity>(
     position: Option<Position>,
 ) -> Result<Option<E>> {
     let position = position.unwrap_or(Position::from_row(i64::MAX));
-    as_of::row::<E::Row>(ctx, id, AsOf::Position(position)).await?.map(E::try_from).transpose()
+    as_it_was(ctx, id, AsOf::Position(position)).await
 }

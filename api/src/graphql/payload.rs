@@ -62,14 +62,14 @@ impl<E> CommandResult<E> {
 ///
 /// # Errors
 /// The error of the response for a command that was neither executed nor rejected; see [`super::errors`] for the codes.
-pub(crate) fn command_result<A: Aggregate, R: StdError + 'static, E: Rejection + From<R>>(
+pub(crate) fn command_result<R: StdError + 'static, E: Rejection + From<R>>(
     context: &commands::Context,
     target: Uuid,
-    result: Result<Executed<A>, commands::Error<R>>,
+    result: Result<(OutcomeKind, commands::Position), commands::Error<R>>,
 ) -> Result<CommandResult<E>> {
     let error: E = match result.map_err(Failure::from) {
-        Ok(executed) => {
-            let (outcome, position) = (executed.kind.into(), Some(Position(executed.position)));
+        Ok((kind, position)) => {
+            let (outcome, position) = (kind.into(), Some(Position(position)));
             return Ok(CommandResult { command_id: context.command_id, target, outcome, position, error: None });
         }
         Err(Failure::Rejected(rejection)) => rejection.into(),
@@ -110,7 +110,7 @@ where
     match command {
         Ok(command) => {
             let result = execute(services(ctx)?.commands.clone(), context.clone(), command).await;
-            command_result(&context, options.target, result)
+            command_result(&context, options.target, result.map(|executed| (executed.kind, executed.position)))
         }
         Err(invalid) => Ok(CommandResult::rejected(&context, options.target, invalid)),
     }

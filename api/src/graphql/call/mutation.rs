@@ -8,19 +8,16 @@ use crate::graphql::command_options::{CommandOptions, MaySend, command_input};
 use crate::graphql::errors;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::{self, CommandResult, command_result, payload};
+use crate::graphql::payload::{CommandResult, command_result, payload};
 use crate::graphql::scalars::{Decimal, Long, Timestamp, Uid, or_now};
 use crate::graphql::services::{requester, services};
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::call::{
-    Call as Aggregate, CallCommand, CallError, CallFacts, CallKey, CallKind as DomainKind, ReportedCost,
-};
+use domain::call::{CallCommand, CallError, CallFacts, CallIds, CallKey, CallKind as DomainKind, ReportedCost};
 use domain::price_book::PriceBook;
-use domain::{AgentId, CallId, DagId, Money, TaskId, UsageError};
+use domain::{AgentId, CallId, DagId, Money, Name, TaskId, UsageError};
 use ingest::CallReport;
-use uuid::Uuid;
 
 command_error! {
     /// Reason for which the report or correction of a call was rejected.
@@ -49,6 +46,10 @@ command_error! {
         NotReported,
         /// The correction names no field.
         NothingToCorrect,
+        /// The call was voided into another one at the same moment. Send the command again.
+        Voided,
+        /// The ids of the call were voided into others more than 32 times.
+        TooManyIds,
     }
 }
 
@@ -66,6 +67,8 @@ impl From<CallError> for CallCommandError {
             CallError::PriceBookOutdated { .. } => CallErrorCode::PriceBookOutdated,
             CallError::NotReported => CallErrorCode::NotReported,
             CallError::NothingToCorrect => CallErrorCode::NothingToCorrect,
+            CallError::Voided(_) => CallErrorCode::Voided,
+            CallError::TooManyIds { .. } => CallErrorCode::TooManyIds,
         };
         Self::new(code, error)
     }
@@ -87,11 +90,13 @@ payload! {
 pub(crate) struct ReportCallInput {
     /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns the
     /// position of the first execution. A key that was used for another mutation, object or input is rejected with
-    /// `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed. Default: a new
-    /// UUID.
+    /// `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed, unless it is a call
+    /// with several ids. Default: a new UUID.
     command_id: Option<Uid>,
-    /// Global id or UUID of the call. Give either `id` or `callKey`. Default: derived from `callKey` or `commandId`,
-    /// otherwise a new UUID.
+    /// Global id or UUID of the call. Give either `id` or `callKey`. A call may have several ids: those of its `id` or
+    /// `callKey`, its `responseId` and its `span`. All calls that these name are one from then on: the one with the lowest id,
+    /// into which the others are voided. Default: `responseId` and `span` identify the call; without these, its id is derived
+    /// from `commandId`, otherwise it is a new UUID.
     id: Option<ID>,
     /// Key by which the provider or the client identifies the call, such as the id in the provider's response: one line of
     /// at most 256 bytes that is not blank. All reports with the same key and `provider` concern the same call. If the key has
@@ -151,14 +156,15 @@ pub(crate) struct ReportCallInput {
     source: Option<String>,
     /// Id of the record in its source: one line of at most 256 bytes.
     record_id: Option<String>,
-    /// Span that the call was.
+    /// Span that the call was, and no other call. It identifies the call.
     span: Option<CallSpanInput>,
-    /// Id that the provider gave the response: one line of at most 256 bytes. It does not identify the call; see `callKey`.
+    /// Id that the provider gave the response: one line of at most 256 bytes. It identifies a call of a language model,
+    /// together with `provider` and `model`, if it has a form that providers make unique, such as `msg_…`.
     response_id: Option<String>,
     /// Id that the provider gave the request: one line of at most 256 bytes.
     request_id: Option<String>,
-    /// Version that the call must have. The command is rejected with `WRONG_VERSION` if it has another one. Default: any
-    /// version.
+    /// Version that the call must have; of several calls, the one with the lowest id. The command is rejected with
+    /// `WRONG_VERSION` if it has another one. Default: any version.
     expected_version: Option<Long>,
 }
 
@@ -186,12 +192,18 @@ impl CallMutation {
         let may_send = MaySend::check(ctx)?;
         let (command_id, expected_version) = (input.command_id, input.expected_version);
         let at = or_now(input.started_at);
-        let target = call_id(&input)?;
-        let facts = match &target {
+        let given = given_id(&input)?;
+        let facts = match &given {
             Ok(_) => facts(input, at)?,
             Err(invalid) => Err(invalid.clone()),
         };
-        let target = target.unwrap_or_default();
+        let given = given.unwrap_or_default();
+        let stated = facts.as_ref().ok().and_then(|facts| call_ids(given, facts));
+        let call_ids = match stated.or(given.map(CallIds::from)) {
+            Some(call_ids) => call_ids,
+            None => CallId(Kind::Call.new_id(None, command_id)?).into(),
+        };
+        let target = call_ids.highest().0;
         let context = CommandOptions { may_send, target, command_id, expected_version, at }.context(ctx)?;
         let result: CommandResult<CallCommandError> = match facts {
             Ok(facts) => {
@@ -201,9 +213,9 @@ impl CallMutation {
                     Some(_) => prices(ctx).await?,
                     None => PriceBook::default(),
                 };
-                let report = CallReport::new(CallId(target), facts, &prices);
+                let report = CallReport::new(call_ids, facts, &prices);
                 let executed = ingest::report_call(commands, &context, &report).await;
-                command_result(&context, target, executed)?
+                command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
             Err(invalid) => CommandResult::rejected(&context, target, invalid),
         };
@@ -211,19 +223,23 @@ impl CallMutation {
     }
 
     /// Corrects fields of a call and charges it again by the version of the price book that it was charged by before. No
-    /// later report changes a corrected field; a later correction may.
+    /// later report changes a corrected field; a later correction may. The id of a call that was voided into another one
+    /// corrects that one.
     async fn correct_call(&self, ctx: &Context<'_>, input: CorrectCallInput) -> Result<CallPayload> {
         let options = input.options(ctx)?;
         let reason = input::body_opt("reason", input.reason);
         let correction = Correction::new(input.values)?.and_then(|correction| Ok((correction, reason?)));
-        let command = match correction {
+        let (context, target) = (options.context(ctx)?, options.target);
+        let result: CommandResult<CallCommandError> = match correction {
             Ok((Correction { fields, values }, reason)) => {
                 let prices = prices(ctx).await?;
-                Ok(CallCommand::Correct { fields, values, reason, at: options.at, prices })
+                let command = CallCommand::Correct { fields, values, reason, at: options.at, prices };
+                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
+                command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
-            Err(invalid) => Err(invalid),
+            Err(invalid) => CommandResult::rejected(&context, target, invalid),
         };
-        payload::execute::<Aggregate, CallCommandError>(ctx, options, command).await.map(Into::into)
+        Ok(result.into())
     }
 }
 
@@ -233,16 +249,29 @@ async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
     Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
 }
 
-/// The id of a call: an error of the response for an id that is not one, a rejection for a key that is not valid.
-fn call_id(input: &ReportCallInput) -> Result<Result<Uuid, Invalid>> {
+/// The id that a client gives a call, itself or by a key: an error of the response for an id that is not one, a rejection for
+/// a key that is not valid.
+fn given_id(input: &ReportCallInput) -> Result<Result<Option<CallId>, Invalid>> {
     match (&input.id, &input.call_key) {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give either `id` or `callKey`, not both")),
         // The key must not be blank: all calls with a blank key would be one call.
         (None, Some(key)) => {
-            Ok(input::name("callKey", key.clone()).map(|key| call_key(input, key.as_str()).call_id().0))
+            Ok(input::name("callKey", key.clone()).map(|key| Some(call_key(input, key.as_str()).call_id())))
         }
-        (id, None) => Kind::Call.new_id(id.as_ref(), input.command_id).map(Ok),
+        (Some(id), None) => Ok(Ok(Some(CallId(Kind::Call.parse(id)?)))),
+        (None, None) => Ok(Ok(None)),
     }
+}
+
+/// All ids of a call: the one that the client gives it, and those that follow from what is known of it.
+fn call_ids(given: Option<CallId>, facts: &CallFacts) -> Option<CallIds> {
+    let text = |name: &Option<Name>| name.as_ref().map_or_else(String::new, ToString::to_string);
+    // A tool may be called by the response of a model, whose id is that of another call.
+    let response_id = facts.response_id.as_ref().filter(|_| facts.kind == DomainKind::Llm);
+    let response =
+        response_id.and_then(|id| CallKey::of_response(&text(&facts.provider), &text(&facts.model), id.as_str()));
+    let span = facts.span.as_ref().map(|span| CallKey::of_span(facts.kind, span));
+    CallIds::of(given.into_iter().chain([response, span].into_iter().flatten().map(|key| key.call_id())))
 }
 
 fn call_key(input: &ReportCallInput, key: &str) -> CallKey {

@@ -68,7 +68,8 @@ pub(crate) struct CallQuery;
 
 #[Object]
 impl CallQuery {
-    /// Returns a call by its id. Null if it does not exist.
+    /// Returns a call by any of its ids. The id of a call that was voided returns the call that it was voided into. Null if
+    /// it does not exist.
     #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
     async fn call(
         &self,

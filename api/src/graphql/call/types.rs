@@ -4,6 +4,7 @@ use super::facts::{
     COST_SOURCES, CallOrigin, CallOutcome, CallSpan, CostSource, OUTCOMES, Tag, provenance_of, tags_of,
 };
 use crate::graphql::agent::Agent;
+use crate::graphql::as_of::AsOf;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
@@ -22,6 +23,7 @@ use projections::calls::{self, CallFilter, CallRow};
 use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
 use std::collections::HashMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -50,7 +52,7 @@ pub(crate) struct AppliedPrice {
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Call {
-    /// Global id of the call.
+    /// Global id of the call: of several ids that it has, the lowest one.
     pub(crate) id: ID,
     /// UUID of the call, as it occurs in events and exports.
     uuid: Uid,
@@ -138,6 +140,13 @@ impl Entity for Call {
     type Key = CallId;
     const KIND: Kind = Kind::Call;
     const PROJECTIONS: &'static [&'static str] = &["calls"];
+
+    /// A call that was voided has no row. Its id names the call that it was voided into.
+    async fn resolve(ctx: &Context<'_>, id: Uuid, as_of: Option<AsOf>) -> Result<Uuid> {
+        let (commands, principal) = (&services(ctx)?.commands, &requester(ctx)?.principal);
+        let call = commands.load_call(principal, CallId(id), as_of.map(Into::into)).await;
+        Ok(call.map_err(|error| errors::failed(&error))?.0.0)
+    }
 }
 
 impl TryFrom<CallRow> for Call {
@@ -216,8 +225,9 @@ impl Call {
     /// The charge for the call as it is now, with the lines of a receipt. Null if no price is known.
     #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
     async fn charge(&self, ctx: &Context<'_>) -> Result<Option<Charge>> {
-        let call = services(ctx)?.commands.load::<domain::call::Call>(&requester(ctx)?.principal, self.uuid.0).await;
-        let call = call.map_err(|error| errors::failed(&error))?;
+        let (commands, principal) = (&services(ctx)?.commands, &requester(ctx)?.principal);
+        let call = commands.load_call(principal, CallId(self.uuid.0), None).await;
+        let (_, call) = call.map_err(|error| errors::failed(&error))?;
         Ok(call.state.charged.as_ref().and_then(|charged| charged.charge.as_ref()).map(Into::into))
     }
 
