@@ -324,8 +324,9 @@ async fn calls_without_a_price_are_counted_once_and_priced_by_a_reimport() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
-    let lines: Vec<_> =
-        ["a", "b", "a"].map(|id| line(id, "10", "0.1").replace("gpt-3.5-turbo-16k-0613", "my-model")).into();
+    let lines: Vec<_> = ["a1", "b2", "a1"]
+        .map(|id| line(&format!("chatcmpl-7Qyqpwd{id}"), "10", "0.1").replace("gpt-3.5-turbo-16k-0613", "my-model"))
+        .into();
     std::fs::write(&path, lines.join("\n")).unwrap();
     // The second file repeats the calls of the first, which must be counted once.
     let again = folder.path().join("again.jsonl");
