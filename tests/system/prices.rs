@@ -174,8 +174,8 @@ async fn a_charge_has_the_lines_of_a_receipt() {
     let expected = json!({
         "amount": "0.010506", "book_version": version, "effective_from": "2023-01-01T00:00:00Z",
         "lines": [
-            { "meter": "input", "units": 1001, "rate": "6", "when": when, "cost": "0.006006" },
-            { "meter": "output", "units": 300, "rate": "15", "cost": "0.0045" },
+            { "meter": "input", "units": 1001, "rate": "6", "when": when },
+            { "meter": "output", "units": 300, "rate": "15" },
         ],
         "unbilled": ["images"],
     });
