@@ -133,7 +133,7 @@ impl CallIds {
         self.lower.iter().copied().chain([self.highest])
     }
 
-    /// The highest id. It is that of the call itself only if there is no other one.
+    /// The highest id. If there are several, the call is recorded under a lower one, and this one is voided.
     #[must_use]
     pub fn highest(&self) -> CallId {
         self.highest
