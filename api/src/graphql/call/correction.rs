@@ -78,16 +78,10 @@ pub(super) struct Correction {
 impl Correction {
     /// Errors of the response for ids that are not valid, and an error of the command for other fields.
     pub(super) fn new(given: CallCorrection) -> Result<Result<Self, Invalid>> {
-        let ids = [(Kind::Agent, &given.agent_id), (Kind::Task, &given.task_id), (Kind::Dag, &given.dag_id)];
-        let mut parsed = Vec::new();
-        for (kind, id) in ids {
-            parsed.push(match id {
-                MaybeUndefined::Undefined => None,
-                MaybeUndefined::Null => Some(None),
-                MaybeUndefined::Value(id) => Some(Some(kind.parse(id)?)),
-            });
-        }
-        let [agent, task, dag] = [0, 1, 2].map(|at| parsed.get(at).copied().flatten());
+        let id = |kind: Kind, id: &MaybeUndefined<ID>| id.as_opt_ref().map(|id| kind.parse_opt(id)).transpose();
+        let agent = id(Kind::Agent, &given.agent_id)?;
+        let task = id(Kind::Task, &given.task_id)?;
+        let dag = id(Kind::Dag, &given.dag_id)?;
         Ok(Self::checked(given, agent, task, dag))
     }
 
