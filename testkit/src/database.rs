@@ -4,6 +4,7 @@ use crate::{TIMEOUT, required_variable};
 use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use apex::rooms::Rooms;
+use projections::Comparison;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
@@ -170,6 +171,28 @@ impl TestDatabase {
         );
         sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut holder).await.unwrap();
         AppendBlock { holder }
+    }
+
+    /// Asserts that these read models equal rebuilt ones, in batches of each of these numbers of events, and that no event
+    /// is parked. Returns the comparisons.
+    ///
+    /// # Panics
+    /// If one differs or has a parked event, or the database fails.
+    pub async fn assert_equals_rebuild(&self, names: &[&str], batch_sizes: &[usize]) -> Vec<Comparison> {
+        let log = streams::Log::open(self.pool.clone(), streams::LogConfig::default()).await.unwrap();
+        let mut comparisons = Vec::new();
+        for name in names {
+            let projection = projections::by_name(name).unwrap();
+            for &batch_events in batch_sizes {
+                let settings = projections::SessionSettings::different_locale(batch_events);
+                let compared =
+                    projections::verify(&crate::access(), &self.pool, &log, projection, &settings).await.unwrap();
+                let is_same = compared.is_same() && compared.parked == (0, 0);
+                assert!(is_same, "{name} in batches of {batch_events}: {compared:#?}");
+                comparisons.push(compared);
+            }
+        }
+        comparisons
     }
 }
 

@@ -109,10 +109,10 @@ async fn head(owner: &mut PgConnection) -> u64 {
 /// Waits until the log has grown by a number of events.
 async fn grow(cluster: &Cluster, events: u64) {
     let mut owner = cluster.owner().await;
-    let goal = head(&mut owner).await + events;
+    let wanted_head = head(&mut owner).await + events;
     let deadline = Instant::now() + TIMEOUT;
-    while head(&mut owner).await < goal {
-        assert!(Instant::now() < deadline, "the log does not grow to {goal}");
+    while head(&mut owner).await < wanted_head {
+        assert!(Instant::now() < deadline, "the log does not grow to {wanted_head}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

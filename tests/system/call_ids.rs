@@ -50,19 +50,6 @@ async fn set_price(server: &Server) {
     command(server, "setPrices", json!({ "prices": [price] }), "outcome").await;
 }
 
-async fn assert_rebuilds(database: &TestDatabase) {
-    let log = streams::Log::open(database.pool.clone(), streams::LogConfig::default()).await.unwrap();
-    for batch_events in [1, 1000] {
-        let settings = projections::SessionSettings::different_locale(batch_events);
-        for name in ["calls", "budgets"] {
-            let projection = projections::by_name(name).unwrap();
-            let access = testkit::access();
-            let comparison = projections::verify(&access, &database.pool, &log, projection, &settings).await.unwrap();
-            assert!(comparison.is_same() && comparison.parked == (0, 0), "{name}, {batch_events}: {comparison:#?}");
-        }
-    }
-}
-
 /// The sum of a meter over all calls, and what the differences of all events add up to.
 async fn sums(database: &TestDatabase, meter: &str) -> (i64, i64) {
     let of = |json: &str| format!("coalesce(({json} -> 'usage' ->> '{meter}')::bigint, 0)");
@@ -117,7 +104,7 @@ async fn records_that_tie_calls_together_give_one_call_in_any_order() {
         for (meter, sum) in [("input", 10), ("output", 20)] {
             assert_eq!(sums(&database, meter).await, (sum, sum), "{order:?}: {meter}");
         }
-        assert_rebuilds(&database).await;
+        database.assert_equals_rebuild(&["calls", "budgets"], &[1, 1000]).await;
         let mut call = call.clone();
         call.as_object_mut().unwrap().remove("version");
         found.push(call);
@@ -169,7 +156,7 @@ async fn a_correction_by_any_id_corrects_the_call_and_a_tie_exceeds_no_budget() 
     let crossings: i64 =
         sqlx::query_scalar("select count(*) from apex.budget_crossings").fetch_one(&database.pool).await.unwrap();
     assert_eq!(crossings, 0);
-    assert_rebuilds(&database).await;
+    database.assert_equals_rebuild(&["calls", "budgets"], &[1, 1000]).await;
 }
 
 /// A span as its tool exports it when it starts, and as it is when it has its response.
@@ -227,7 +214,7 @@ async fn imported_spans_and_lines_that_are_tied_are_one_call_in_any_order() {
         let sql = "select to_jsonb(c) - '{agent_id, task_id, version, position, cost}'::text[] from apex.calls c";
         let rows: Vec<Value> = sqlx::query_scalar(sql).fetch_all(&database.pool).await.unwrap();
         found.push((rows, total));
-        assert_rebuilds(&database).await;
+        database.assert_equals_rebuild(&["calls", "budgets"], &[1, 1000]).await;
     }
     assert!(found.iter().all(|other| *other == found[0]), "{found:#?}");
 }
@@ -298,5 +285,5 @@ async fn processes_that_tie_the_same_calls_at_the_same_time_leave_one_call_each(
     assert_eq!(found.collect::<BTreeSet<_>>(), expected);
     assert_eq!(database.total().await["output_tokens"], 15 * CALLS);
     assert_eq!(sums(&database, "output").await.1, 15 * CALLS as i64);
-    assert_rebuilds(&database).await;
+    database.assert_equals_rebuild(&["calls", "budgets"], &[1, 1000]).await;
 }

@@ -72,8 +72,8 @@ async fn overtaken(database: &TestDatabase, appended: watch::Receiver<u64>) -> C
                 let mut sent = vec![0; 65_536];
                 while let Ok(count @ 1..) = from_client.read(&mut sent).await {
                     // The first append may have been committed before.
-                    let goal = *appended.borrow() + 2 * EVENTS_PER_APPEND as u64;
-                    if appended.wait_for(|events| *events >= goal).await.is_err() {
+                    let wanted = *appended.borrow() + 2 * EVENTS_PER_APPEND as u64;
+                    if appended.wait_for(|events| *events >= wanted).await.is_err() {
                         return;
                     }
                     to_server.write_all(&sent[..count]).await.unwrap();

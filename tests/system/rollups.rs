@@ -214,12 +214,7 @@ fn query(by: &[Dimension], filters: &[(Dimension, Option<&str>)]) -> ReportQuery
 }
 
 async fn assert_rebuilds(database: &TestDatabase) {
-    let log = streams::Log::open(database.pool.clone(), streams::LogConfig::default()).await.unwrap();
-    for batch_events in [1, 1000] {
-        let settings = projections::SessionSettings::different_locale(batch_events);
-        let calls = projections::by_name("calls").unwrap();
-        let comparison = projections::verify(&testkit::access(), &database.pool, &log, calls, &settings).await.unwrap();
-        assert!(comparison.is_same() && comparison.parked == (0, 0), "in batches of {batch_events}: {comparison:#?}");
+    for comparison in database.assert_equals_rebuild(&["calls"], &[1, 1000]).await {
         assert_eq!(comparison.live.len(), 3, "{comparison:#?}");
     }
 }
