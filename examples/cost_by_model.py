@@ -1,8 +1,9 @@
 """Sums the cost of the calls in Kafka by model: cost_by_model.py localhost:9092 apex
 
-A call that is priced later is amended, a corrected one is corrected, and one that is found to be another call is voided:
-the event has the call before, after, or both, so the sum subtracts the first and adds the second. Amounts are decimal
-strings, and Decimal keeps them exact. Kafka may have an event twice; both copies have the same position in the log.
+A call that is priced later is amended, and a corrected one is corrected: the event has the call before and after, so the
+sum subtracts the first and adds the second. A call that is found to be another one is absorbed by it, and subtracted too.
+Amounts are decimal strings, and Decimal keeps them exact. Kafka may have an event twice; both copies have the same position
+in the log.
 """
 
 import json
@@ -39,9 +40,11 @@ while partitions:
     seen.add(headers["ce_position"])
     event = json.loads(message.value())
     if headers["ce_type"] == b"call.recorded":
-        event = {"after": event}
-    if "before" in event:
-        costs[event["before"].get("model", "")] -= amount(event["before"])
+        event = {"after": event, "absorbed": event.get("absorbed", [])}
+    befores = [absorbed["before"] for absorbed in event.get("absorbed", [])]
+    befores += [event["before"]] if "before" in event else []
+    for before in befores:
+        costs[before.get("model", "")] -= amount(before)
     if "after" in event:
         costs[event["after"].get("model", "")] += amount(event["after"])
 consumer.close()

@@ -3,7 +3,7 @@
 
 use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::task::{Task, TaskEvent};
-use domain::{Aggregate, Meter, Unit, Usage};
+use domain::{Aggregate, Meter, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use rust_decimal::prelude::ToPrimitive;
 use std::any::Any;
@@ -81,25 +81,47 @@ where
     }
 }
 
+/// What the event of a call adds to the counters.
+#[derive(Debug, PartialEq)]
+struct CallIncrement {
+    /// Beside each meter that counts tokens.
+    tokens: Vec<(Meter, u64)>,
+    dollars: f64,
+    /// The latency, if the call is a new one.
+    latency_ms: Option<u64>,
+}
+
+impl CallIncrement {
+    /// What `after` has more than the calls that it replaces. Counters cannot fall: Prometheus reads one that falls as a
+    /// restart. A call that was counted under two ids before these were tied stays counted twice.
+    fn of(befores: &[&ChargedCall], after: &ChargedCall) -> Self {
+        let tokens = Meter::ALL.iter().filter(|meter| meter.unit() == Unit::Token).map(|meter| {
+            // A command ties a few dozen calls at most, with quantities below 2^53: the sum does not overflow.
+            let counted = befores.iter().map(|before| before.facts.usage.get(*meter).get()).sum();
+            (*meter, after.facts.usage.get(*meter).get().saturating_sub(counted))
+        });
+        let dollars = |call: &ChargedCall| call.cost().and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0);
+        let counted: f64 = befores.iter().map(|before| dollars(before)).sum();
+        let is_new = befores.is_empty() && after.facts.kind == CallKind::Llm;
+        Self {
+            tokens: tokens.collect(),
+            dollars: (dollars(after) - counted).max(0.0),
+            latency_ms: after.facts.latency_ms.filter(|_| is_new),
+        }
+    }
+}
+
 fn record_call(event: &CallEvent) {
-    // What a call that is voided has used was counted, and is counted again as a part of the other call if that is new: a
-    // counter cannot take it back.
-    let (before, Some(after)) = event.before_and_after() else { return };
+    let (befores, Some(after)) = event.befores_and_after() else { return };
     let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
-    let used = before.map_or_else(Usage::default, |before| before.facts.usage);
-    for meter in Meter::ALL.iter().filter(|meter| meter.unit() == Unit::Token) {
-        let added = after.facts.usage.get(*meter).get().saturating_sub(used.get(*meter).get());
+    let CallIncrement { tokens, dollars, latency_ms } = CallIncrement::of(&befores, after);
+    for (meter, added) in tokens {
         counter!("apex_tokens_total", "model" => model.clone(), "kind" => meter.name()).increment(added);
     }
-    let dollars = |charged: Option<&ChargedCall>| {
-        charged.and_then(ChargedCall::cost).and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0)
-    };
     // A gauge that only rises, which is exported as a counter: this library's counters hold integers, and money has
-    // fractions. An amendment that lowers the cost subtracts nothing, as for tokens: Prometheus reads a counter that
-    // falls as a restart.
-    let added = dollars(Some(after)) - dollars(before);
-    gauge!("apex_cost_total", "model" => model.clone()).increment(added.max(0.0));
-    if let (None, CallKind::Llm, Some(ms)) = (before, after.facts.kind, after.facts.latency_ms) {
+    // fractions.
+    gauge!("apex_cost_total", "model" => model.clone()).increment(dollars);
+    if let Some(ms) = latency_ms {
         histogram!("apex_llm_latency_seconds", "model" => model).record(ms as f64 / 1000.0);
     }
 }
@@ -123,6 +145,45 @@ fn record_task(before: Option<&Task>, event: &TaskEvent) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::EventCodec;
+    use serde_json::{Value, json};
+
+    fn increment(name: &'static str, payload: &Value) -> (u64, f64, Option<u64>) {
+        let event = CallEvent::decode(name, 1, &payload.to_string()).unwrap();
+        let (befores, after) = event.befores_and_after();
+        let increment = CallIncrement::of(&befores, after.unwrap());
+        let input = increment.tokens.iter().find(|(meter, _)| *meter == Meter::Input).unwrap().1;
+        (input, increment.dollars, increment.latency_ms)
+    }
+
+    #[test]
+    fn a_tie_counts_what_exceeds_the_calls_that_it_ties_and_no_latency() {
+        let call = |input: u64, dollars: &str| {
+            json!({
+                "kind": "llm", "model": "m", "source": "test", "started_at": "2023-09-01T07:00:00Z", "latency_ms": 1500,
+                "usage": { "input": input },
+                "charge": {
+                    "amount": dollars, "book_version": 1, "effective_from": "2023-01-01T00:00:00Z", "seller": "acme",
+                    "lines": [],
+                },
+            })
+        };
+        let absorbing = |mut payload: Value, input, dollars| {
+            let id = "00000000-0000-0000-0000-000000000007";
+            payload["absorbed"] = json!([{ "id": id, "before": call(input, dollars) }]);
+            payload
+        };
+        let amended = json!({ "before": call(10, "2"), "after": call(30, "4.5") });
+        for (name, payload, expected) in [
+            ("call.recorded", call(30, "4.5"), (30, 4.5, Some(1500))),
+            ("call.recorded", absorbing(call(30, "4.5"), 10, "2"), (20, 2.5, None)),
+            ("call.amended", amended.clone(), (20, 2.5, None)),
+            ("call.amended", absorbing(amended.clone(), 5, "1"), (15, 1.5, None)),
+            ("call.amended", absorbing(amended, 25, "3"), (0, 0.0, None)),
+        ] {
+            assert_eq!(increment(name, &payload), expected, "{payload}");
+        }
+    }
 
     #[test]
     fn values_beyond_the_limit_are_counted_as_other() {

@@ -9,8 +9,8 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    Call, CallAmended, CallEvent, CallFacts, CallKind, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance,
-    RecordKey, ReportedCost, Tags,
+    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallVoided, ChargedCall, CostSource,
+    Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::price_book::{
@@ -192,14 +192,16 @@ fn call() -> impl Strategy<Value = CallEvent> {
     let fields = || btree_set(select(Field::ALL), 0..4);
     let origin = (at(), name(), option::of(name()), fields())
         .prop_map(|(at, source, id, fields)| Origin { record: RecordKey { at, source, id }, fields });
-    let provenance = (vec(origin, 0..2), fields(), option::of(at()))
+    let corrected = btree_map(select(Field::ALL), at(), 0..4);
+    let provenance = (vec(origin, 0..2), corrected, option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
-    (charged, provenance, 0..3, id()).prop_map(|((facts, charge), provenance, kind, into)| {
-        let charged = ChargedCall { facts, provenance, charge };
+    (charged, provenance, 0..3, id()).prop_map(|((facts, charge), provenance, kind, other)| {
+        let after = ChargedCall { facts, provenance, charge };
+        let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
         match kind {
-            0 => CallEvent::Recorded(charged),
-            1 => CallEvent::Amended(CallAmended { before: charged.clone(), after: charged }),
-            _ => CallEvent::Voided(CallVoided { into: CallId(into), before: Some(charged) }),
+            0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
+            1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
+            _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
         }
     })
 }

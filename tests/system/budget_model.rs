@@ -240,9 +240,10 @@ impl Tenant {
                 let after = charged(spent);
                 let event = match self.calls.get(&number) {
                     Some((_, before)) => {
-                        CallEvent::Amended(CallAmended { before: before.clone(), after: after.clone() })
+                        let (before, after) = (before.clone(), after.clone());
+                        CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new() })
                     }
-                    None => CallEvent::Recorded(after.clone()),
+                    None => CallEvent::Recorded(after.clone().into()),
                 };
                 let entry = self.calls.entry(number).or_insert_with(|| (Uuid::now_v7(), after.clone()));
                 entry.1 = after;

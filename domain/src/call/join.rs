@@ -8,17 +8,20 @@
 //! - each other field from the record with the lowest [`RecordKey`] of those that have the field;
 //! - the start, the source and the record id from the record with the lowest key: they are that key.
 //!
-//! A corrected field is taken from the correction, whatever records say.
+//! A corrected field is taken from the latest correction, whatever records say.
 
 use crate::call::fields::{CallFacts, Field, JoinField};
 use crate::meter::Meter;
 use crate::text::Name;
 use crate::usage::{Quantity, Usage};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The least time by which a correction is later than the one that it replaces: what PostgreSQL stores.
+const CLOCK_STEP: TimeDelta = TimeDelta::microseconds(1);
 
 /// Identifies a record of a call, and orders the records of a call by time, source and id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -49,9 +52,9 @@ pub struct Provenance {
     /// The records other than the first one that fields were taken from, ordered by key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
-    /// The fields that were corrected, which no record changes any more.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub corrected: BTreeSet<Field>,
+    /// The fields that were corrected, which no record changes any more, each with the time of the correction.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub corrected: BTreeMap<Field, DateTime<Utc>>,
     /// The time of the first record, if the start of the call was corrected.
     #[serde(
         default,
@@ -99,24 +102,25 @@ impl Joined {
         let [one, two] = &halves;
         let first = if one.first <= two.first { one } else { two };
         let mut facts = first.joined.facts.clone();
-        let mut join = Join { one, two, origins: BTreeMap::new(), corrected: BTreeSet::new() };
+        let mut join = Join { one, two, origins: BTreeMap::new(), corrected: BTreeMap::new() };
         facts.join_fields(&self.facts, &other.facts, &mut join);
-        let usage = join.winner(Field::Usage, |half| half.usage_rank());
+        let usage = join.winner(Field::Usage, Half::usage, Half::usage_rank);
         facts.copy_field(Field::Usage, &usage.joined.facts);
-        let start = join.winner(Field::StartedAt, |half| Reverse(half.first.at));
+        let start = join.winner(Field::StartedAt, |half| half.joined.facts.started_at, |half| Reverse(half.first.at));
         facts.copy_field(Field::StartedAt, &start.joined.facts);
         let Join { mut origins, corrected, .. } = join;
         origins.remove(&first.first);
         let provenance = Provenance {
             origins: origins.into_iter().map(|(record, fields)| Origin { record: record.clone(), fields }).collect(),
-            first_record_at: corrected.contains(&Field::StartedAt).then_some(first.first.at),
+            first_record_at: corrected.contains_key(&Field::StartedAt).then_some(first.first.at),
             corrected,
         };
         Self { facts, provenance }
     }
 
-    /// Takes fields from a correction.
-    pub(super) fn correct(&self, fields: &BTreeSet<Field>, values: &CallFacts) -> Self {
+    /// Takes fields from a correction. It counts as later than the corrections that it replaces, also if the clock of another
+    /// process was ahead when those were made.
+    pub(super) fn correct(&self, fields: &BTreeSet<Field>, values: &CallFacts, at: DateTime<Utc>) -> Self {
         let mut corrected = self.clone();
         let provenance = &mut corrected.provenance;
         if fields.contains(&Field::StartedAt) {
@@ -126,9 +130,16 @@ impl Joined {
             origin.fields.retain(|field| !fields.contains(field));
         }
         provenance.origins.retain(|origin| !origin.fields.is_empty());
-        provenance.corrected.extend(fields);
-        for field in fields {
-            corrected.facts.copy_field(*field, values);
+        for &field in fields {
+            let mut facts = self.facts.clone();
+            facts.copy_field(field, values);
+            let earliest = match self.provenance.corrected.get(&field) {
+                Some(before) if facts != self.facts => *before + CLOCK_STEP,
+                Some(before) => *before,
+                None => at,
+            };
+            provenance.corrected.insert(field, at.max(earliest));
+            corrected.facts.copy_field(field, values);
         }
         corrected
     }
@@ -145,13 +156,19 @@ impl<'a> Half<'a> {
         Self { joined, first: joined.first_record() }
     }
 
-    fn is_corrected(&self, field: Field) -> bool {
-        self.joined.provenance.corrected.contains(&field)
+    /// When a field was corrected, if it was.
+    fn corrected_at(&self, field: Field) -> Option<DateTime<Utc>> {
+        self.joined.provenance.corrected.get(&field).copied()
     }
 
     /// The record that a field was taken from.
     fn origin(&self, field: Field) -> &RecordKey {
         self.joined.provenance.other_origin(field).unwrap_or(&self.first)
+    }
+
+    fn usage(&self) -> ([Quantity; Meter::COUNT], bool) {
+        let facts = &self.joined.facts;
+        (content(&facts.usage), facts.usage_assumed)
     }
 
     fn usage_rank(&self) -> UsageRank<'_> {
@@ -165,16 +182,33 @@ struct Join<'a> {
     one: &'a Half<'a>,
     two: &'a Half<'a>,
     origins: BTreeMap<&'a RecordKey, BTreeSet<Field>>,
-    corrected: BTreeSet<Field>,
+    corrected: BTreeMap<Field, DateTime<Utc>>,
+}
+
+/// What decides between the values of a field, the greatest of which is taken.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum FieldRank<V, R> {
+    /// The field was taken from a record.
+    Recorded(R),
+    /// The field was corrected at this time, to this value: of two corrections at the same time, the value decides.
+    Corrected(DateTime<Utc>, V),
 }
 
 impl<'a> Join<'a> {
-    /// The state that a field is taken from: the one where it was corrected, else the one with the greater rank.
-    fn winner<R: Ord>(&mut self, field: Field, rank: impl Fn(&'a Half<'a>) -> R) -> &'a Half<'a> {
-        let full_rank = |half: &'a Half<'a>| (half.is_corrected(field), rank(half));
+    /// The state that a field is taken from: the one where it was corrected last, else the one with the greater rank.
+    fn winner<V: Ord, R: Ord>(
+        &mut self,
+        field: Field,
+        value: impl Fn(&'a Half<'a>) -> V,
+        rank: impl Fn(&'a Half<'a>) -> R,
+    ) -> &'a Half<'a> {
+        let full_rank = |half: &'a Half<'a>| match half.corrected_at(field) {
+            Some(at) => FieldRank::Corrected(at, value(half)),
+            None => FieldRank::Recorded(rank(half)),
+        };
         let winner = if full_rank(self.one) >= full_rank(self.two) { self.one } else { self.two };
-        if winner.is_corrected(field) {
-            self.corrected.insert(field);
+        if let Some(at) = winner.corrected_at(field) {
+            self.corrected.insert(field, at);
         } else if field != Field::StartedAt {
             self.origins.entry(winner.origin(field)).or_default().insert(field);
         }
@@ -184,7 +218,7 @@ impl<'a> Join<'a> {
 
 impl<'a> JoinField for Join<'a> {
     fn join<T: Ord + Clone>(&mut self, field: Field, one: &Option<T>, other: &Option<T>, joined: &mut Option<T>) {
-        let is_corrected = self.one.is_corrected(field) || self.two.is_corrected(field);
+        let is_corrected = [self.one, self.two].iter().any(|half| half.corrected_at(field).is_some());
         if one.is_none() && other.is_none() && !is_corrected {
             return;
         }
@@ -192,7 +226,7 @@ impl<'a> JoinField for Join<'a> {
         let value = |half: &Half<'_>| if std::ptr::eq(half, of_one) { one } else { other };
         // Records of one key may differ, perhaps because their source has no ids: then the value decides.
         let rank = |half: &'a Half<'a>| (value(half).is_some(), Reverse((half.origin(field), value(half))));
-        let winner = self.winner(field, rank);
+        let winner = self.winner(field, value, rank);
         joined.clone_from(value(winner));
     }
 }
@@ -244,8 +278,12 @@ impl<'a> UsageRank<'a> {
             // Fewer than 2^11 quantities below 2^53: the sum does not overflow.
             total: wholes.map(|meter| usage.get(*meter).get()).sum(),
             meters: usage.iter().count(),
-            content: std::array::from_fn(|at| usage.get(Meter::ALL[at])),
+            content: content(usage),
             record: Reverse(record),
         }
     }
+}
+
+fn content(usage: &Usage) -> [Quantity; Meter::COUNT] {
+    std::array::from_fn(|at| usage.get(Meter::ALL[at]))
 }

@@ -48,7 +48,8 @@ pub enum CallCommand {
         /// The price book.
         prices: PriceBook,
     },
-    /// Corrects fields. No later record changes them; a later correction may.
+    /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
+    /// in the same field, the latest correction counts.
     Correct {
         /// The corrected fields.
         fields: BTreeSet<Field>,
@@ -96,6 +97,32 @@ impl ChargedCall {
     }
 }
 
+/// A call that became a part of another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AbsorbedCall {
+    /// The id that the call had, which is voided by the same command.
+    pub id: CallId,
+    /// The facts and charge that were recorded under the id.
+    pub before: ChargedCall,
+}
+
+/// The payload of `call.recorded`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallRecorded {
+    /// The facts and charge.
+    #[serde(flatten)]
+    pub after: ChargedCall,
+    /// The calls of higher ids that became a part of this one, ordered by id; absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absorbed: Vec<AbsorbedCall>,
+}
+
+impl From<ChargedCall> for CallRecorded {
+    fn from(after: ChargedCall) -> Self {
+        Self { after, absorbed: Vec::new() }
+    }
+}
+
 /// The payload of `call.amended`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallAmended {
@@ -103,6 +130,10 @@ pub struct CallAmended {
     pub before: ChargedCall,
     /// The facts and charge after the amendment.
     pub after: ChargedCall,
+    /// The calls of higher ids that became a part of this one, ordered by id; absent if there are none. The call itself may
+    /// be the same as before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absorbed: Vec<AbsorbedCall>,
 }
 
 /// The payload of `call.corrected`.
@@ -123,40 +154,43 @@ pub struct CallCorrected {
 /// The payload of `call.voided`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallVoided {
-    /// The call that the id is one more id of from now on. Its own id is lower than the voided one.
+    /// The call that the id is one more id of from now on. Its own id is lower than the voided one. If a call was recorded
+    /// under the voided id, the event of the other call has it as absorbed.
     pub into: CallId,
-    /// The facts and charge that were recorded under the voided id, which are now a part of the other call; absent if there
-    /// were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<ChargedCall>,
 }
 
 events! {
     /// An event of a call.
     pub enum CallEvent {
         /// The call was reported for the first time.
-        "call.recorded" v 1 => Recorded(ChargedCall),
+        "call.recorded" v 1 => Recorded(CallRecorded),
         /// A later record changed the facts or the charge.
         "call.amended" v 1 => Amended(CallAmended),
         /// A correction replaced facts.
         "call.corrected" v 1 => Corrected(CallCorrected),
-        /// A record had the keys of two calls: this id is another id of the call with the lower id.
+        /// A record had the keys of two calls: this id is another id of the call with the lower id. Written again when the
+        /// id is used after that call was voided too.
         "call.voided" v 1 => Voided(CallVoided),
     }
 }
 
 impl CallEvent {
-    /// The call before and after the event; there is none after a call was voided. A sum over calls subtracts the one and
-    /// adds the other.
+    /// The calls that the event replaces, and the call after it: a sum over calls subtracts the former and adds the latter.
+    /// The call itself comes before those that it absorbed. An event that voids an id changes no sum: the event of the call
+    /// that remains has all of the difference, so that a reader of one of the two streams is never off by a call.
     #[must_use]
-    pub fn before_and_after(&self) -> (Option<&ChargedCall>, Option<&ChargedCall>) {
+    pub fn befores_and_after(&self) -> (Vec<&ChargedCall>, Option<&ChargedCall>) {
         match self {
-            Self::Recorded(charged) => (None, Some(charged)),
-            Self::Amended(CallAmended { before, after }) => (Some(before), Some(after)),
-            Self::Corrected(CallCorrected { before, after, .. }) => (Some(before), Some(after)),
-            Self::Voided(CallVoided { before, .. }) => (before.as_ref(), None),
+            Self::Recorded(CallRecorded { after, absorbed }) => (befores(None, absorbed), Some(after)),
+            Self::Amended(CallAmended { before, after, absorbed }) => (befores(Some(before), absorbed), Some(after)),
+            Self::Corrected(CallCorrected { before, after, .. }) => (vec![before], Some(after)),
+            Self::Voided(CallVoided { .. }) => (Vec::new(), None),
         }
     }
+}
+
+fn befores<'e>(call: Option<&'e ChargedCall>, absorbed: &'e [AbsorbedCall]) -> Vec<&'e ChargedCall> {
+    call.into_iter().chain(absorbed.iter().map(|absorbed| &absorbed.before)).collect()
 }
 
 /// The state of a call.
@@ -172,15 +206,15 @@ impl Call {
     fn report(&self, facts: CallFacts, prices: &PriceBook) -> Result<Vec<CallEvent>, CallError> {
         self.check_not_voided()?;
         let after = report(self.charged.as_ref(), facts, prices)?;
-        Ok(self.replace(after).into_iter().collect())
+        Ok(self.replace(after, Vec::new()).into_iter().collect())
     }
 
-    /// The event that replaces the facts and the charge; none if they are the same.
-    fn replace(&self, after: ChargedCall) -> Option<CallEvent> {
+    /// The event that replaces the facts and the charge, and those of absorbed calls; none if there is nothing to replace.
+    fn replace(&self, after: ChargedCall, absorbed: Vec<AbsorbedCall>) -> Option<CallEvent> {
         match &self.charged {
-            None => Some(CallEvent::Recorded(after)),
-            Some(before) if *before == after => None,
-            Some(before) => Some(CallEvent::Amended(CallAmended { before: before.clone(), after })),
+            None => Some(CallEvent::Recorded(CallRecorded { after, absorbed })),
+            Some(before) if *before == after && absorbed.is_empty() => None,
+            Some(before) => Some(CallEvent::Amended(CallAmended { before: before.clone(), after, absorbed })),
         }
     }
 
@@ -192,6 +226,7 @@ impl Call {
         &self,
         fields: &BTreeSet<Field>,
         values: CallFacts,
+        at: DateTime<Utc>,
         prices: &PriceBook,
     ) -> Result<Option<(ChargedCall, ChargedCall)>, CallError> {
         self.check_not_voided()?;
@@ -199,7 +234,7 @@ impl Call {
         if fields.is_empty() {
             return Err(CallError::NothingToCorrect);
         }
-        let corrected = joined(before).correct(fields, &normalized(values));
+        let corrected = joined(before).correct(fields, &normalized(values), at);
         corrected.facts.check()?;
         let after = charge(corrected, before.book_version(), prices)?;
         Ok((after != *before).then(|| (before.clone(), after)))
@@ -266,7 +301,7 @@ impl Aggregate for Call {
         match command {
             CallCommand::Report { facts, prices } => self.report(facts, &prices),
             CallCommand::Correct { fields, values, reason, at, prices } => {
-                let corrected = self.correct(&fields, values, &prices)?;
+                let corrected = self.correct(&fields, values, at, &prices)?;
                 let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
                 Ok(corrected.map(event).into_iter().collect())
             }
@@ -275,8 +310,8 @@ impl Aggregate for Call {
 
     fn evolve(self, event: &CallEvent) -> Self {
         match event {
-            CallEvent::Voided(CallVoided { into, .. }) => Self { charged: None, voided_into: Some(*into) },
-            CallEvent::Recorded(after)
+            CallEvent::Voided(CallVoided { into }) => Self { charged: None, voided_into: Some(*into) },
+            CallEvent::Recorded(CallRecorded { after, .. })
             | CallEvent::Amended(CallAmended { after, .. })
             | CallEvent::Corrected(CallCorrected { after, .. }) => {
                 Self { charged: Some(after.clone()), voided_into: None }

@@ -6,9 +6,10 @@
 //!
 //! A voided id names the call that it was voided into, which may be voided later. Ids that are followed get lower with each
 //! step. They are derived by hashing, so that of n keys of one call, about ln n become its lowest one after another, and no
-//! more steps than that are to be expected.
+//! more steps than that are to be expected. An id of a command that took more than one step is voided again, into the call
+//! that remains, so that the way of an id that is in use stays short whatever the ids are.
 
-use super::{Call, CallCommand, CallError, CallEvent, CallVoided, report};
+use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, report};
 use crate::aggregate::Aggregate;
 use crate::call::identity::CallIds;
 use crate::ids::CallId;
@@ -23,6 +24,8 @@ pub const MAX_FOLLOWED_IDS: usize = 32;
 pub struct NamedCalls {
     lowest: (CallId, Arc<Call>),
     others: BTreeMap<CallId, Arc<Call>>,
+    /// The ids of the command that name their call by way of other voided ids.
+    indirect: Vec<CallId>,
 }
 
 impl NamedCalls {
@@ -36,7 +39,7 @@ impl NamedCalls {
         ids: &CallIds,
         mut get: impl FnMut(CallId) -> Result<Arc<Call>, E>,
     ) -> Result<Result<Self, CallError>, E> {
-        let mut calls = BTreeMap::new();
+        let (mut calls, mut pointers) = (BTreeMap::new(), BTreeMap::new());
         let mut seen: BTreeSet<_> = ids.iter().collect();
         let mut next: Vec<_> = ids.iter().collect();
         while !next.is_empty() {
@@ -47,14 +50,19 @@ impl NamedCalls {
             for (id, state) in states {
                 let state = state?;
                 match state.voided_into {
-                    Some(into) if into < id => next.extend(seen.insert(into).then_some(into)),
+                    Some(into) if into < id => {
+                        pointers.insert(id, into);
+                        next.extend(seen.insert(into).then_some(into));
+                    }
                     Some(_) | None => _ = calls.insert(id, state),
                 }
             }
         }
         // There is a call: the lowest id that was seen names no lower one.
         let lowest = calls.pop_first().unwrap_or_else(|| (ids.highest(), Arc::default()));
-        Ok(Ok(Self { lowest, others: calls }))
+        let is_indirect = |id: &CallId| pointers.get(id).is_some_and(|into| pointers.contains_key(into));
+        let indirect = ids.iter().filter(is_indirect).collect();
+        Ok(Ok(Self { lowest, others: calls, indirect }))
     }
 
     /// The call that all of the ids name after the command.
@@ -71,27 +79,28 @@ impl NamedCalls {
     /// Decides a command to the call that all of the ids name, and returns the events with the ids of their streams. A
     /// report ties the calls together. A correction names one id.
     ///
-    /// Calls are voided before the remaining one gets their facts: a sum over the events is never more than the sum of the
-    /// calls before or after them, and no limit is exceeded in between.
+    /// The event of the remaining call states what it absorbed, and is the only one that changes a sum over the calls: no
+    /// reader finds a call missing or counted twice in between, whichever of the streams it has read.
     ///
     /// # Errors
     /// [`CallError`] if the remaining call rejects the command, or if the calls are of different kinds.
     pub fn decide(&self, command: CallCommand) -> Result<Vec<(CallId, CallEvent)>, CallError> {
         let (into, call) = (self.lowest.0, &self.lowest.1);
+        let voided = |id: &CallId| (*id, CallEvent::Voided(CallVoided { into }));
+        let shortened = self.indirect.iter().map(voided);
         let (facts, prices) = match command {
             CallCommand::Report { facts, prices } if !self.others.is_empty() => (facts, prices),
             command @ (CallCommand::Report { .. } | CallCommand::Correct { .. }) => {
-                return Ok(call.decide(command)?.into_iter().map(|event| (into, event)).collect());
+                let events = call.decide(command)?.into_iter().map(|event| (into, event));
+                return Ok(shortened.chain(events).collect());
             }
         };
         let known = [call].into_iter().chain(self.others.values());
         let after = report(known.filter_map(|call| call.charged.as_ref()), facts, &prices)?;
-        let voided = |(id, call): (&CallId, &Arc<Call>)| {
-            (*id, CallEvent::Voided(CallVoided { into, before: call.charged.clone() }))
-        };
-        let mut events: Vec<_> = self.others.iter().map(voided).collect();
-        events.extend(call.replace(after).map(|event| (into, event)));
-        Ok(events)
+        let absorbed = self.others.iter();
+        let absorbed = absorbed.filter_map(|(&id, call)| Some(AbsorbedCall { id, before: call.charged.clone()? }));
+        let remaining = call.replace(after, absorbed.collect()).map(|event| (into, event));
+        Ok(shortened.chain(self.others.keys().map(voided)).chain(remaining).collect())
     }
 }
 

@@ -42,11 +42,10 @@ impl Fold {
     ) -> Result<(), ApplyError> {
         // The cost before and after is netted by budget and month first, so that an amendment that changes no cost
         // crosses no threshold.
-        let (before, after) = event.before_and_after();
+        let (befores, after) = event.befores_and_after();
         let mut changes: BTreeMap<BudgetKey, BTreeMap<Month, Sum>> = BTreeMap::new();
-        for (charged, is_added) in
-            before.map(|before| (before, false)).into_iter().chain(after.map(|after| (after, true)))
-        {
+        let subtracted = befores.into_iter().map(|before| (before, false));
+        for (charged, is_added) in subtracted.chain(after.map(|after| (after, true))) {
             let Some(cost) = charged.cost() else { continue };
             let count = |sum: &mut Sum| if is_added { *sum += cost } else { *sum -= cost };
             let at = charged.facts.started_at;

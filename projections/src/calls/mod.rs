@@ -8,7 +8,7 @@ use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Key, Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, ChargedCall, Provenance, Tags};
+use domain::call::{Call, CallEvent, ChargedCall, Provenance, Tags};
 use domain::permissions::{Access, ReadData};
 use domain::{Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
@@ -120,7 +120,7 @@ impl StreamRow for CallRow {
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
         // Every event carries all that is known of the call. A call that was voided into another one has no row.
-        Ok(event.before_and_after().1.map(|charged| Self::charged(applied, charged)))
+        Ok(event.befores_and_after().1.map(|charged| Self::charged(applied, charged)))
     }
 }
 
@@ -290,8 +290,8 @@ impl Projection for Calls {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;
                 fold_into(&mut rows, applied)?;
-                // Under most ids that are voided nothing was recorded.
-                if let (Some(_), None) = event.before_and_after() {
+                // Under most ids that are voided nothing was recorded: their streams begin with it.
+                if matches!(event, CallEvent::Voided(_)) && applied.version() > 1 {
                     voided.insert((applied.tenant().to_owned(), applied.stream_id()));
                 }
             }

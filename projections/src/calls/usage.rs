@@ -45,10 +45,10 @@ impl<'e> UsageSums<'e> {
         Self { quarters: Rollup::new(&QUARTERS), days: Rollup::new(&DAYS) }
     }
 
-    /// Adds the usage of the call after the event, and subtracts its usage before the event.
+    /// Adds the usage of the call after the event, and subtracts that of the calls that it replaces.
     pub(super) fn add(&mut self, tenant: &'e str, event: &'e CallEvent) -> Result<(), ApplyError> {
-        let (before, after) = event.before_and_after();
-        if let Some(before) = before {
+        let (befores, after) = event.befores_and_after();
+        for before in befores {
             self.count(tenant, before, Sign::Minus)?;
         }
         match after {

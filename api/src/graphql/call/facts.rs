@@ -127,5 +127,5 @@ pub(super) fn provenance_of(provenance: Option<call::Provenance>) -> (Vec<CallOr
         record_id: origin.record.id.as_ref().map(ToString::to_string),
         fields: names(&origin.fields),
     };
-    (provenance.origins.iter().map(origin).collect(), names(&provenance.corrected))
+    (provenance.origins.iter().map(origin).collect(), names(provenance.corrected.keys()))
 }
