@@ -9,6 +9,7 @@
 //! 3. its session and the first message of its turn;
 //! 4. its content, and the number of equal records before it in its input.
 
+use crate::call::provider::{family, provider_name};
 use crate::call::values::{CallKind, CallSpan};
 use crate::ids::{CallId, derived_id};
 use std::collections::BTreeSet;
@@ -36,13 +37,10 @@ const ID_FORMS: [IdForm; 5] = [
     IdForm { prefix: "resp_", made_by: None, is_always_unique: false },
 ];
 
-/// Providers that hand on the ids of another one, with the family of both. Other providers are families of their own.
-const FAMILIES: [(&str, &str); 4] =
-    [("azure", "openai"), ("azure_ai", "openai"), ("gemini", "google"), ("vertex_ai", "google")];
-
-/// The minimum number of characters of a random id that has letters and digits. Counters are shorter or have no letters.
+/// The minimum number of characters of a random part of an id that has letters and digits. Counters are shorter, or digits
+/// with or without a word before them.
 const MIN_MIXED: usize = 8;
-/// The minimum number of characters of a random id that has letters only.
+/// The minimum number of characters of a random part of an id that has letters only.
 const MIN_LETTERS: usize = 20;
 
 impl CallKey {
@@ -58,8 +56,8 @@ impl CallKey {
             }
             None => is_uuid(response_id).then_some(None)?,
         };
-        let family = made_by.unwrap_or_else(|| family(provider));
-        Some(Self::new(&["response", family, model, response_id]))
+        let family = made_by.map_or_else(|| family(provider), str::to_owned);
+        Some(Self::new(&["response", &family, model, response_id]))
     }
 
     /// The key of a call that a span describes. A span may describe both a call to a model and one to a tool.
@@ -81,7 +79,7 @@ impl CallKey {
     /// The key that a client gives a call of a provider. A provider that is not known is empty.
     #[must_use]
     pub fn of_client(provider: &str, key: &str) -> Self {
-        Self::new(&["client", provider, key])
+        Self::new(&["client", &provider_name(provider), key])
     }
 
     /// The key of a record without ids: its source, its content, and the number of equal records before it.
@@ -152,19 +150,22 @@ impl From<CallId> for CallIds {
     }
 }
 
-fn family(provider: &str) -> &str {
-    FAMILIES.iter().find(|(name, _)| *name == provider).map_or(provider, |(_, family)| family)
-}
-
 fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
+/// Whether an id, without its prefix, has a part that is random. The parts are judged one by one: words and counters do not
+/// become random by standing together.
 fn is_random(text: &str) -> bool {
-    let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
-    let min = if has_digit { MIN_MIXED } else { MIN_LETTERS };
-    is_id(text) && has_letter && text.len() >= min
+    is_id(text) && (is_uuid(text) || text.split(['-', '_']).any(is_random_part))
+}
+
+fn is_random_part(part: &str) -> bool {
+    let after_letters = part.trim_start_matches(|character: char| character.is_ascii_alphabetic());
+    let has_letter = part.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_mixed = has_letter && part.bytes().any(|byte| byte.is_ascii_digit());
+    let is_numbered_word = after_letters.bytes().all(|byte| byte.is_ascii_digit());
+    if is_mixed { part.len() >= MIN_MIXED && !is_numbered_word } else { has_letter && part.len() >= MIN_LETTERS }
 }
 
 /// Whether the text is a UUID of a version that makes it unique, rather than one that someone numbered.
@@ -192,6 +193,8 @@ mod tests {
             "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b",
             "gen-1718000000-aB3dE5gH7jK9mN1pQ3sT",
             "cmpl-e5cc70bb28c444948073e77776eb30ef",
+            "chatcmpl-8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f",
+            "chatcmpl-12345678-1234-4234-8234-123456789012",
             "8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f",
         ] {
             assert!(id("p", "m", unique).is_some(), "{unique}");
@@ -215,8 +218,13 @@ mod tests {
             "chatcmpl-373",
             "chatcmpl-1773136800000000000",
             "chatcmpl-response",
+            "chatcmpl-request-1",
+            "chatcmpl-request0001",
             "resp_1",
+            "resp_response-1",
             "gen-1",
+            "gen-task-0001",
+            "gen-1718000000-1",
             "response-1",
             "{}",
             "00000000-0000-0000-0000-000000000000",
@@ -232,6 +240,11 @@ mod tests {
         let completion = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
         assert_eq!(id("openai", "gpt-4o", completion), id("azure", "gpt-4o", completion));
         assert_ne!(id("openai", "gpt-4o", completion), id("groq", "gpt-4o", completion));
+        // Records name a provider in different ways.
+        for named in ["OpenAI", "azure.ai.openai", "az.ai.inference"] {
+            assert_eq!(id(named, "gpt-4o", completion), id("openai", "gpt-4o", completion), "{named}");
+        }
+        assert_eq!(CallKey::of_client("Azure_OpenAI", "k"), CallKey::of_client("azure", "k"));
         // One maker only has ids of this form.
         for provider in ["bedrock", "", "anthropic"] {
             assert_eq!(id(provider, "m", "msg_9"), id("vertex_ai", "m", "msg_9"));

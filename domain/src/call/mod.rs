@@ -14,6 +14,7 @@ mod fields;
 mod identity;
 mod join;
 mod named;
+mod provider;
 mod values;
 
 pub use error::CallError;
@@ -21,6 +22,7 @@ pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
+pub use provider::provider_name;
 pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };

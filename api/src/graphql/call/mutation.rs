@@ -188,20 +188,22 @@ pub(crate) struct CallMutation;
 impl CallMutation {
     /// Records a call and charges it at the price that was effective for its model when it started. A call is charged once,
     /// however often and by whom it is reported.
-    async fn report_call(&self, ctx: &Context<'_>, input: ReportCallInput) -> Result<CallPayload> {
+    async fn report_call(&self, ctx: &Context<'_>, mut input: ReportCallInput) -> Result<CallPayload> {
         let may_send = MaySend::check(ctx)?;
         let (command_id, expected_version) = (input.command_id, input.expected_version);
         let at = or_now(input.started_at);
-        let given = given_id(&input)?;
+        let given = given(input.id.take(), input.call_key.take())?;
         let facts = match &given {
             Ok(_) => facts(input, at)?,
             Err(invalid) => Err(invalid.clone()),
         };
-        let given = given.unwrap_or_default();
-        let stated = facts.as_ref().ok().and_then(|facts| call_ids(given, facts));
-        let call_ids = match stated.or(given.map(CallIds::from)) {
-            Some(call_ids) => call_ids,
-            None => CallId(Kind::Call.new_id(None, command_id)?).into(),
+        let given = given.ok().flatten();
+        let stated = facts.as_ref().ok().and_then(|facts| call_ids(given.as_ref(), facts));
+        let call_ids = match (stated, given) {
+            (Some(call_ids), _) => call_ids,
+            (None, Some(Given::Id(call_id))) => call_id.into(),
+            // A report without valid facts changes no call: a key alone names none.
+            (None, Some(Given::Key(_)) | None) => CallId(Kind::Call.new_id(None, command_id)?).into(),
         };
         let target = call_ids.highest().0;
         let context = CommandOptions { may_send, target, command_id, expected_version, at }.context(ctx)?;
@@ -249,35 +251,38 @@ async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
     Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
 }
 
-/// The id that a client gives a call, itself or by a key: an error of the response for an id that is not one, a rejection for
-/// a key that is not valid.
-fn given_id(input: &ReportCallInput) -> Result<Result<Option<CallId>, Invalid>> {
-    match (&input.id, &input.call_key) {
+/// How a client names a call.
+enum Given {
+    Id(CallId),
+    Key(Name),
+}
+
+/// The name that a client gives a call: an error of the response for an id that is not one, a rejection for a key that is not
+/// valid.
+fn given(id: Option<ID>, call_key: Option<String>) -> Result<Result<Option<Given>, Invalid>> {
+    match (id, call_key) {
         (Some(_), Some(_)) => Err(errors::bad_input("ID_TWICE", "give either `id` or `callKey`, not both")),
         // The key must not be blank: all calls with a blank key would be one call.
-        (None, Some(key)) => {
-            Ok(input::name("callKey", key.clone()).map(|key| Some(call_key(input, key.as_str()).call_id())))
-        }
-        (Some(id), None) => Ok(Ok(Some(CallId(Kind::Call.parse(id)?)))),
+        (None, Some(key)) => Ok(input::name("callKey", key).map(|key| Some(Given::Key(key)))),
+        (Some(id), None) => Ok(Ok(Some(Given::Id(CallId(Kind::Call.parse(&id)?))))),
         (None, None) => Ok(Ok(None)),
     }
 }
 
 /// All ids of a call: the one that the client gives it, and those that follow from what is known of it.
-fn call_ids(given: Option<CallId>, facts: &CallFacts) -> Option<CallIds> {
+fn call_ids(given: Option<&Given>, facts: &CallFacts) -> Option<CallIds> {
     let text = |name: &Option<Name>| name.as_ref().map_or_else(String::new, ToString::to_string);
+    let (provider, model) = (text(&facts.provider), text(&facts.model));
     // A tool may be called by the response of a model, whose id is that of another call.
-    let response_id = facts.response_id.as_ref().filter(|_| facts.kind == DomainKind::Llm);
-    let response =
-        response_id.and_then(|id| CallKey::of_response(&text(&facts.provider), &text(&facts.model), id.as_str()));
+    let is_llm = facts.kind == DomainKind::Llm;
+    let of_response = |id: &Name| is_llm.then(|| CallKey::of_response(&provider, &model, id.as_str())).flatten();
+    let given = given.map(|given| match given {
+        Given::Id(id) => *id,
+        Given::Key(key) => of_response(key).unwrap_or_else(|| CallKey::of_client(&provider, key.as_str())).call_id(),
+    });
+    let response = facts.response_id.as_ref().and_then(of_response);
     let span = facts.span.as_ref().map(|span| CallKey::of_span(facts.kind, span));
     CallIds::of(given.into_iter().chain([response, span].into_iter().flatten().map(|key| key.call_id())))
-}
-
-fn call_key(input: &ReportCallInput, key: &str) -> CallKey {
-    let provider = input.provider.as_deref().unwrap_or_default();
-    let model = input.model.as_deref().unwrap_or_default();
-    CallKey::of_response(provider, model, key).unwrap_or_else(|| CallKey::of_client(provider, key))
 }
 
 /// The facts in an input: an error of the response for ids that are not valid, a rejection for other fields.
@@ -322,4 +327,52 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
         })
     };
     Ok(checked())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::call::CallSpan;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn facts(kind: DomainKind, provider: &str) -> CallFacts {
+        let facts = CallFacts::new(kind, DateTime::UNIX_EPOCH, name("api"));
+        CallFacts { provider: Some(name(provider)), model: Some(name("m")), ..facts }
+    }
+
+    fn ids(key: &str, facts: &CallFacts) -> CallIds {
+        call_ids(Some(&Given::Key(name(key))), facts).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_that_of_a_response_for_a_call_to_a_model_only() {
+        let (llm, tool) = (facts(DomainKind::Llm, "openai"), facts(DomainKind::Tool, "openai"));
+        assert_eq!(ids("msg_9", &llm), CallKey::of_response("", "m", "msg_9").unwrap().call_id().into());
+        assert_eq!(ids("msg_9", &tool), CallKey::of_client("openai", "msg_9").call_id().into());
+        // The response that called the tool is not the call of the tool.
+        let answered = CallFacts { response_id: Some(name("msg_9")), ..tool };
+        assert_eq!(call_ids(None, &answered), None);
+        let span = CallSpan {
+            trace_id: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
+            span_id: "b7ad6b7169203331".parse().unwrap(),
+            parent_span_id: None,
+        };
+        assert_eq!(
+            call_ids(None, &CallFacts { span: Some(span), ..answered }),
+            Some(CallKey::of_span(DomainKind::Tool, &span).call_id().into())
+        );
+    }
+
+    #[test]
+    fn a_key_of_a_provider_is_one_whichever_of_its_names_is_given() {
+        for key in ["chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW", "k"] {
+            assert_eq!(
+                ids(key, &facts(DomainKind::Llm, "Azure")),
+                ids(key, &facts(DomainKind::Llm, "azure.ai.openai"))
+            );
+        }
+    }
 }

@@ -8,6 +8,7 @@
 use crate::error::RefusalReason;
 use crate::formats::values;
 use crate::text::{clip, quoted};
+use domain::call::provider_name;
 use domain::{Meter, Quantity, Usage};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -225,19 +226,7 @@ impl Attributes {
 
     /// The provider, by its name in price tables.
     pub(crate) fn provider(&self) -> Option<String> {
-        let named = self.text(Slot::Provider)?.to_ascii_lowercase();
-        Some(match named.as_str() {
-            "aws.bedrock" | "aws_bedrock" | "aws" => "bedrock".to_owned(),
-            "azure.ai.openai" | "az.ai.openai" | "azure_openai" => "azure".to_owned(),
-            "azure.ai.inference" | "az.ai.inference" => "azure_ai".to_owned(),
-            "gcp.vertex_ai" | "google_vertexai" | "vertexai" => "vertex_ai".to_owned(),
-            "gcp.gemini" | "gcp.gen_ai" | "google" | "google_genai" => "gemini".to_owned(),
-            "ibm.watsonx.ai" => "watsonx".to_owned(),
-            "mistral_ai" | "mistralai" => "mistral".to_owned(),
-            "moonshot_ai" => "moonshot".to_owned(),
-            "x_ai" => "xai".to_owned(),
-            _ => named,
-        })
+        self.text(Slot::Provider).map(provider_name)
     }
 
     /// The model of the response, or of the request if the response names none.
