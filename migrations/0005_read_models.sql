@@ -98,6 +98,8 @@ create table apex.calls (
 create index calls_by_time on apex.calls (tenant_id, started_at, call_id);
 create index calls_by_agent on apex.calls (tenant_id, agent_id, started_at);
 create index calls_by_task on apex.calls (tenant_id, task_id, started_at);
+create index calls_by_dag on apex.calls (tenant_id, dag_id, started_at) where dag_id is not null;
+create index calls_by_conversation on apex.calls (tenant_id, conversation, started_at) where conversation is not null;
 
 -- Sums over calls. Reports read them instead of the calls, whichever table answers the dimensions of the report.
 --
@@ -179,6 +181,11 @@ create table apex.usage_daily (
 );
 create unique index usage_daily_cell on apex.usage_daily (tenant_id, dimension, day, task_id, dag_id, conversation)
     nulls not distinct;
+-- For reports on one value over any time.
+create index usage_daily_by_task on apex.usage_daily (tenant_id, task_id, day) where dimension = 'task';
+create index usage_daily_by_dag on apex.usage_daily (tenant_id, dag_id, day) where dimension = 'dag';
+create index usage_daily_by_conversation on apex.usage_daily (tenant_id, conversation, day)
+    where dimension = 'conversation';
 
 create table apex.memories (
     tenant_id    text        not null,

@@ -50,6 +50,7 @@ fn schema<T: JsonSchema>(title: &str) -> Value {
 mod tests {
     use super::StateTopic;
     use crate::state_topics;
+    use domain::call::{DataClass, Field};
 
     #[test]
     fn every_column_of_a_row_is_required_and_described() {
@@ -67,6 +68,17 @@ mod tests {
             assert!(
                 properties.contains_key(table.id) && table.decimals.iter().all(|name| properties.contains_key(*name))
             );
+        }
+    }
+
+    /// The row of a call says of each field what the events of the call say.
+    #[test]
+    fn personal_data_and_contents_of_calls_are_marked() {
+        let calls = state_topics().into_iter().find(|topic| topic.table.name == "calls").unwrap();
+        for field in Field::ALL.iter().filter(|field| field.data_class() != DataClass::Plain) {
+            // The names of columns are those of the fields, but for the reserved word.
+            let column = if *field == Field::User { "user_id" } else { field.name() };
+            assert_eq!(calls.schema["properties"][column]["x-apex-data"], field.data_class().as_str(), "{column}");
         }
     }
 }

@@ -25,7 +25,9 @@ const DAYS: &str = "select tenant_id, 'task', date_trunc('day', started_at, 'UTC
     union all select tenant_id, 'conversation', date_trunc('day', started_at, 'UTC'), null, null, conversation, {sums}
     from apex.calls group by 1, 2, 3, conversation";
 const SUMS: &str = "count(*) filter (where kind = 'llm') as calls, count(*) filter (where kind = 'tool') as tool_calls,
-    count(error) as failed_calls, count(*) filter (where kind = 'llm' and cost is null) as unpriced_calls,
+    count(*) filter (where outcome in ('error', 'timeout', 'refused') or (outcome is null and error is not null))
+        as failed_calls,
+    count(*) filter (where kind = 'llm' and cost is null) as unpriced_calls,
     coalesce(sum(latency_ms), 0) as latency_ms, coalesce(sum(cost), 0) as cost,
     coalesce(sum(reported_cost), 0) as reported_cost,
     sum((usage ->> 'input')::numeric) as input_tokens, sum((usage ->> 'output')::numeric) as output_tokens,
@@ -178,7 +180,9 @@ async fn expected(database: &TestDatabase, by: &[Dimension], condition: &str) ->
     let keys: Vec<_> = by.iter().map(|by| over_calls(*by)).collect();
     let statement = format!(
         "select array[{}]::text[] as keys, array[(count(*) filter (where kind = 'llm'))::text,
-             (count(*) filter (where kind = 'tool'))::text, count(error)::text,
+             (count(*) filter (where kind = 'tool'))::text,
+             (count(*) filter (where outcome in ('error', 'timeout', 'refused')
+                  or (outcome is null and error is not null)))::text,
              coalesce(sum((usage ->> 'input')::numeric), 0)::text, trim_scale(coalesce(sum(cost), 0))::text,
              trim_scale(coalesce(sum(reported_cost), 0))::text] as sums
          from apex.calls where {condition} group by 1",
@@ -352,9 +356,14 @@ async fn a_report_that_no_sums_answer_reads_a_bounded_number_of_calls() {
 
     let server = database.serve(&[]).await;
     let report = "query ($filter: [UsageFilter!]) { usageReport(by: [HOUR], filter: $filter) { summedFrom } }";
-    let filter =
-        json!({ "filter": [{ "dimension": "AGENT", "value": task }, { "dimension": "CONVERSATION", "value": "c" }] });
-    let answer = server.graphql_response(report, filter).await;
+    let of_conversation = |value: Value| {
+        let filters = json!([{ "dimension": "AGENT", "value": task }, { "dimension": "CONVERSATION", "value": value }]);
+        json!({ "filter": filters })
+    };
+    // An index finds the calls of a conversation, but not those without one.
+    let answer = server.graphql_response(report, of_conversation(json!("c"))).await;
+    assert_eq!(answer["data"]["usageReport"]["summedFrom"], "calls", "{answer}");
+    let answer = server.graphql_response(report, of_conversation(Value::Null)).await;
     assert_eq!(answer["errors"][0]["extensions"]["reason"], "TOO_MANY_CALLS", "{answer}");
     assert_eq!(
         answer["errors"][0]["message"],

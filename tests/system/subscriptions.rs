@@ -359,6 +359,7 @@ async fn operations_start_and_complete_independently_on_one_connection() {
         (deep.as_str(), "TOO_DEEP"),
         ("subscription { events(after: \"4000000000\") { id } }", "BAD_USER_INPUT"),
         ("subscription { usageTotals(intervalMs: 1) { position } }", "BAD_USER_INPUT"),
+        ("subscription { usageTotals(by: [TASK, MODEL]) { position } }", "BAD_USER_INPUT"),
     ] {
         client.subscribe("e", query, json!({})).await;
         let message = client.receive().await;

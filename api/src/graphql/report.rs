@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 /// The complexity of the aggregation behind a report, in the unit of [`crate::config::Limits::max_complexity`].
 const REPORT_COST: usize = 100;
+/// The complexity beyond it of a report that no sums answer: it reads the calls, at most [`models::MAX_REPORT_CALLS`].
+const CALLS_COST: usize = 1_000;
 /// The page size without `first`.
 const DEFAULT_ROWS: i32 = 100;
 
@@ -126,7 +128,8 @@ pub(crate) struct UsageTotals {
     calls: Long,
     /// Number of calls of tools.
     tool_calls: Long,
-    /// Number of calls of either kind that failed.
+    /// Number of calls of either kind that failed: whose outcome is `error`, `timeout` or `refused`, or that have no outcome
+    /// but an error. A cancelled call did not fail.
     failed_calls: Long,
     /// Number of calls of language models for which no price is known. They are not included in `cost`.
     unpriced_calls: Long,
@@ -222,6 +225,17 @@ impl ReportArguments {
 }
 
 impl ReportRequest {
+    /// Refuses a report that no sums answer, and that would read the calls again and again.
+    pub(crate) fn check_summed(&self) -> Result<()> {
+        let source = self.query.source().map_err(|error| errors::report(&error))?;
+        if source != models::UsageSource::Calls {
+            return Ok(());
+        }
+        let message = "no sums are kept by these dimensions and this time range: choose those of one of the sums, or query \
+                       `usageReport`, which reads the calls once";
+        Err(errors::bad_input("NOT_SUMMED", message))
+    }
+
     /// Reads the requested page, and the position that it reflects.
     pub(crate) async fn read(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
         let by = &self.query.by;
@@ -258,6 +272,19 @@ fn row(by: &[models::Dimension], row: models::ReportRow) -> UsageRow {
     UsageRow { keys: keys.collect(), totals: row.totals.into() }
 }
 
+/// The complexity of reading the calls, for a report that no sums answer.
+fn calls_cost(
+    by: Option<&[Dimension]>,
+    filter: Option<&[UsageFilter]>,
+    from: Option<&Timestamp>,
+    to: Option<&Timestamp>,
+) -> usize {
+    let filtered = filter.unwrap_or_default().iter().map(|filter| filter.dimension);
+    let dimensions = by.unwrap_or_default().iter().copied().chain(filtered).map(Into::into);
+    let reads_calls = models::UsageSource::is_calls(dimensions, from.map(|from| from.0), to.map(|to| to.0));
+    if reads_calls { CALLS_COST } else { 0 }
+}
+
 /// The complexity of a page of a report: its aggregation, and the selected fields of each row.
 pub(crate) fn cost(dimensions: usize, first: Option<i32>, child_complexity: usize) -> usize {
     // A report without dimensions has one row.
@@ -277,8 +304,10 @@ impl ReportQuery {
     ///
     /// Sums are kept by quarter of an hour and all dimensions with few values, and by day (UTC) and each of task, task graph
     /// and conversation alone. A report by another combination of dimensions, in `by` and `filter`, reads the calls, at most
-    /// 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names the nearest combination.
-    #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
+    /// 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names the nearest combination. Such a report has a
+    /// complexity of 1000 more.
+    #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
+        + calls_cost(by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
@@ -315,5 +344,22 @@ impl ReportQuery {
         let request = ReportArguments { by, filter, from, to, first, after }.check(ctx)?;
         await_projections(ctx, &request.query.projections(), min_position).await?;
         Ok(request.read(services(ctx)?).await?.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_no_sums_answer_costs_more() {
+        let filter = |dimension| UsageFilter { dimension, value: MaybeUndefined::Null };
+        let by_model = Some(&[Dimension::Model][..]);
+        assert_eq!(calls_cost(by_model, None, None, None), 0);
+        assert_eq!(calls_cost(by_model, Some(&[filter(Dimension::Task)]), None, None), CALLS_COST);
+        let quarter = Timestamp("2023-09-01T13:15:00Z".parse().unwrap());
+        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, None), 0);
+        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, Some(&quarter), None), CALLS_COST);
+        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, Some(&quarter)), CALLS_COST);
     }
 }

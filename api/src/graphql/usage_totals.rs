@@ -26,7 +26,8 @@ pub(crate) struct UsageSubscription;
 #[allow(clippy::too_many_arguments, reason = "each argument of the field is a parameter")]
 impl UsageSubscription {
     /// Streams a report of usage and cost: first as it is now, then again whenever the log has grown, at most once per
-    /// interval.
+    /// interval. A report that reads the calls, because no sums are kept by its dimensions and time range, is refused with the
+    /// reason `NOT_SUMMED`.
     #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_totals(
         &self,
@@ -66,12 +67,9 @@ impl UsageSubscription {
                 return Err(bad_input("BAD_INTERVAL", message));
             }
         };
-        let totals = UsageTotals {
-            services: services(ctx)?.clone(),
-            request: ReportArguments { by, filter, from, to, first, after: None }.check(ctx)?,
-            interval,
-            last: None,
-        };
+        let request = ReportArguments { by, filter, from, to, first, after: None }.check(ctx)?;
+        request.check_summed()?;
+        let totals = UsageTotals { services: services(ctx)?.clone(), request, interval, last: None };
         Ok(futures::stream::unfold(Some(totals), |totals| async move {
             let mut totals = totals?;
             match totals.next().await {

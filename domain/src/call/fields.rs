@@ -215,6 +215,12 @@ impl CallFacts {
         }
     }
 
+    /// Whether the call failed: its outcome says so, or else that it has an error.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.outcome.map_or(self.error.is_some(), Outcome::is_failure)
+    }
+
     /// What the charge depends on; none without a model.
     #[must_use]
     pub fn pricing(&self) -> Option<PricingContext<'_>> {
@@ -241,6 +247,21 @@ mod tests {
     use super::*;
     use crate::schema::EventSchema;
     use serde_json::Value;
+
+    #[test]
+    fn the_outcome_says_whether_a_call_failed_and_the_error_only_without_it() {
+        let failed = |outcome, error: Option<&str>| {
+            let error = error.map(|error| Body::new(error).unwrap());
+            let source = Name::new("test").unwrap();
+            CallFacts { outcome, error, ..CallFacts::new(CallKind::Llm, DateTime::UNIX_EPOCH, source) }.failed()
+        };
+        let failing: Vec<_> = Outcome::ALL.into_iter().filter(|outcome| failed(Some(*outcome), None)).collect();
+        assert_eq!(failing, [Outcome::Error, Outcome::Timeout, Outcome::Refused]);
+        for outcome in Outcome::ALL {
+            assert_eq!(failed(Some(outcome), Some("retried")), outcome.is_failure(), "{outcome:?}");
+        }
+        assert!(failed(None, Some("overloaded")) && !failed(None, None));
+    }
 
     #[test]
     fn the_schema_has_every_field_and_says_what_it_may_hold() {

@@ -48,6 +48,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Error, Self::Timeout, Self::Cancelled, Self::Refused];
+
+    /// Whether a call that ended so counts as failed: it did not return what it was made for, and not because its caller
+    /// no longer wanted it.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Error | Self::Timeout | Self::Refused => true,
+            Self::Ok | Self::Cancelled => false,
+        }
+    }
+
     /// The outcome as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

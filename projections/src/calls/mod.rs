@@ -8,7 +8,7 @@ use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Key, Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, CallEvent, ChargedCall, Provenance, Tags};
+use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
 use domain::permissions::{Access, ReadData};
 use domain::{Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
@@ -39,6 +39,7 @@ pub struct CallRow {
     /// The conversation that the call is a part of, by its id in the source.
     pub conversation: Option<String>,
     /// The user that the call was made for, by an id that the source gives.
+    #[schemars(extend("x-apex-data" = DataClass::Personal.as_str()))]
     pub user_id: Option<String>,
     /// The team that the call was made for.
     pub team: Option<String>,
@@ -60,6 +61,7 @@ pub struct CallRow {
     pub outcome: Option<String>,
     /// The tags of the call.
     #[sqlx(json(nullable))]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
     pub tags: Option<Tags>,
     /// What the call used, by meter, without the meters that are zero.
     #[sqlx(json)]
@@ -90,6 +92,7 @@ pub struct CallRow {
     /// Where the reported cost comes from: `provider`, `gateway` or `client`.
     pub reported_cost_source: Option<String>,
     /// The error, if the call failed.
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
     pub error: Option<String>,
     /// The source of the first record of the call, such as `claude-code`.
     pub source: String,

@@ -46,7 +46,7 @@ impl Counted {
             calls: [
                 i64::from(facts.kind == CallKind::Llm),
                 i64::from(facts.kind == CallKind::Tool),
-                i64::from(facts.error.is_some()),
+                i64::from(facts.failed()),
                 i64::from(charged.is_unpriced()),
             ],
             latency_ms: i128::from(facts.latency_ms.unwrap_or(0)),

@@ -33,7 +33,7 @@ pub struct Totals {
     pub calls: i64,
     /// Tool calls.
     pub tool_calls: i64,
-    /// Failed calls of both kinds.
+    /// Failed calls of both kinds, see [`domain::call::CallFacts::failed`].
     pub failed_calls: i64,
     /// LLM calls without a known price, which are not part of the cost.
     pub unpriced_calls: i64,

@@ -147,6 +147,14 @@ impl ReportQuery {
         ["calls"].into_iter().chain(self.by.iter().filter_map(|by| by.names_projection())).collect()
     }
 
+    /// What the report is summed from.
+    ///
+    /// # Errors
+    /// [`ReportError`] if the query is invalid.
+    pub fn source(&self) -> Result<UsageSource, ReportError> {
+        Ok(self.select()?.source)
+    }
+
     /// Checks the query.
     pub(super) fn select(&self) -> Result<Selection, ReportError> {
         for limit in [self.from, self.to].into_iter().flatten() {

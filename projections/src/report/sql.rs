@@ -68,11 +68,13 @@ impl Statement {
     }
 
     /// Counts the calls that a report reads which is summed from the calls themselves, up to a limit. Only conditions that
-    /// an index answers are included, so that no more calls are read.
+    /// one index answers are included, so that no more calls are read: the time range and values of one dimension.
     pub(super) fn count_calls(selection: &Selection, limit: i64) -> Result<Self, sqlx::Error> {
         let mut parameters = Parameters::default();
         let tenant = parameters.add(selection.tenant.as_str())?;
-        let indexed = selection.allowed.iter().filter(|(dimension, _)| UsageSource::INDEXED.contains(dimension));
+        // No index answers a condition that calls without a value meet too.
+        let indexed = UsageSource::INDEXED.iter().filter_map(|dimension| selection.allowed.get_key_value(dimension));
+        let indexed = indexed.filter(|(_, allowed)| !allowed.none).take(1);
         let conditions = conditions(selection, selection.from, indexed, &tenant, &mut parameters)?;
         let (calls, limit) = (selection.source.rows(), parameters.add(limit)?);
         let text = format!("select count(*) from (select from {calls} where {conditions} limit {limit}) c");
@@ -227,4 +229,36 @@ fn is_after(by: &[Dimension], after: &ReportCursor, parameters: &mut Parameters)
     let keys = parameters.add(&after.keys)?;
     let position = order(by, time, &cost, &calls, |n| format!("({keys})[{}]", n + 1));
     Ok(format!("({}) > ({position})", row_order(by)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn calls_are_counted_by_the_conditions_that_one_index_answers() {
+        let value = |text: &str| Allowed { values: vec![text.to_owned()], none: false };
+        let id = "00000000-0000-0000-0000-000000000007";
+        let counted = |filters: Vec<(Dimension, Allowed)>| {
+            let selection = Selection {
+                source: UsageSource::Calls,
+                tenant: "t".parse().unwrap(),
+                by: vec![Dimension::Hour],
+                allowed: BTreeMap::from_iter(filters),
+                from: Some(DateTime::UNIX_EPOCH),
+                to: None,
+            };
+            let text = Statement::count_calls(&selection, 7).unwrap().text;
+            text.split_once("where u.tenant_id = $1 and u.started_at >= $2").unwrap().1.to_owned()
+        };
+        let (agent, task) = ((Dimension::Agent, value(id)), (Dimension::Task, value(id)));
+        let (model, conversation) = ((Dimension::Model, value("m")), (Dimension::Conversation, value("c")));
+        let of = |column: &str| format!(" and {column} = any($3) limit $4) c");
+        assert_eq!(counted(vec![agent, conversation, task]), of("u.task_id"));
+        assert_eq!(counted(vec![model, (Dimension::Conversation, value("c"))]), of("u.conversation"));
+        assert_eq!(counted(vec![(Dimension::Dag, value(id)), (Dimension::Agent, value(id))]), of("u.dag_id"));
+        let without_value = Allowed { none: true, ..value(id) };
+        assert_eq!(counted(vec![(Dimension::Task, without_value)]), " limit $3) c");
+    }
 }

@@ -3,6 +3,7 @@
 use super::dimension::{Dimension, Kept};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::Meter;
+use domain::call::Outcome;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -31,8 +32,10 @@ impl fmt::Display for UsageSource {
 }
 
 impl UsageSource {
-    /// The dimensions that an index of the calls begins with, beside the time.
-    pub(super) const INDEXED: &'static [Dimension] = &[Dimension::Agent, Dimension::Task];
+    /// The dimensions that an index of the calls begins with, before the time; first those whose values have the fewest
+    /// calls.
+    pub(super) const INDEXED: &'static [Dimension] =
+        &[Dimension::Task, Dimension::Conversation, Dimension::Dag, Dimension::Agent];
 
     /// The source that answers a report with these dimensions, grouped by or filtered on, and this time range, whose limits
     /// are quarters of an hour.
@@ -47,6 +50,16 @@ impl UsageSource {
         }
     }
 
+    /// Whether a report by these dimensions, grouped by or filtered on, and this time range reads the calls themselves.
+    #[must_use]
+    pub fn is_calls(
+        dimensions: impl IntoIterator<Item = Dimension>,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+    ) -> bool {
+        Self::of(&dimensions.into_iter().collect(), from, to) == Self::Calls
+    }
+
     /// The rows of the source, as `u`, with a column for each dimension that it answers, and the columns of the sums.
     pub(super) fn rows(self) -> String {
         match self {
@@ -58,11 +71,14 @@ impl UsageSource {
                 let meters = Meter::ALL.iter();
                 let meters =
                     meters.map(|meter| format!("(c.usage ->> '{}')::numeric as {}", meter.name(), meter.column()));
+                // As `CallFacts::failed`.
+                let failures = Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure());
+                let failures = failures.map(|outcome| format!("'{}'", outcome.as_str())).collect::<Vec<_>>().join(", ");
                 format!(
                     "(select c.*, date_trunc('hour', c.started_at, 'UTC') as hour,
                              date_bin('15 minutes', c.started_at, 'epoch') as quarter,
                              (c.kind = 'llm')::int as calls, (c.kind = 'tool')::int as tool_calls,
-                             (c.error is not null)::int as failed_calls,
+                             coalesce(c.outcome in ({failures}), c.error is not null)::int as failed_calls,
                              (c.kind = 'llm' and c.cost is null)::int as unpriced_calls, {}
                       from apex.calls c) u",
                     meters.collect::<Vec<_>>().join(", ")
