@@ -350,7 +350,7 @@ fn receipt_is_unread(error: &Error<Rejection>) -> bool {
 enum NotDecided {
     /// Further aggregates have to be loaded.
     NotLoaded,
-    /// The states do not allow the command.
+    /// The states do not allow the command, or the principal may not change one of them.
     Rejected(Error<Rejection>),
     /// An event cannot be written as JSON.
     Encode(EncodeError),
@@ -370,6 +370,7 @@ fn check_and_decide(execution: &Execution<'_>, states: &mut States<'_>) -> Resul
         Undecided::WrongVersion(WrongVersion { expected, current }) => {
             NotDecided::Rejected(Error::WrongVersion { expected, current })
         }
+        Undecided::Forbidden(error) => NotDecided::Rejected(Error::Forbidden(error)),
         Undecided::Encode(error) => NotDecided::Encode(error),
     })
 }

@@ -11,8 +11,8 @@ use crate::outcome::{Outcome, OutcomeKind};
 use crate::principal::Principal;
 use crate::states::{MAX_DECISION_AGGREGATES, States, Undecided};
 use domain::call::{Call, CallCommand, CallError, CallIds, NamedCalls};
-use domain::permissions::ReadData;
-use domain::{Aggregate, CallId, TenantId};
+use domain::permissions::{ActionType, ReadData, SendCommand};
+use domain::{Aggregate, CallId};
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
 
@@ -100,7 +100,7 @@ impl Commands {
             }
             // The decision was made for nothing.
             Some(_) | None => {
-                let (call_id, loaded) = self.follow(context.principal.tenant(), ids.highest(), None).await?;
+                let (call_id, loaded) = self.follow::<SendCommand>(&context.principal, ids.highest(), None).await?;
                 let (call, voided) = (loaded.state, Vec::new());
                 Ok(CallOutcome { kind, position, call_id, call, is_new: false, voided })
             }
@@ -119,19 +119,20 @@ impl Commands {
         id: CallId,
         as_of: Option<AsOf>,
     ) -> Result<(CallId, Arc<Loaded<Call>>), Error<CallError>> {
-        let access = principal.authorise_on::<ReadData>(Call::CATEGORY, id.0)?;
-        let (id, loaded) = self.follow(access.tenant(), id, as_of).await?;
+        let (id, loaded) = self.follow::<ReadData>(principal, id, as_of).await?;
         Ok((id, Arc::new(loaded)))
     }
 
-    async fn follow(
+    /// Follows an id to its call. Each stream on the way is authorised as the first one is.
+    async fn follow<A: ActionType>(
         &self,
-        tenant: &TenantId,
+        principal: &Principal,
         mut id: CallId,
         as_of: Option<AsOf>,
     ) -> Result<(CallId, Loaded<Call>), Error<CallError>> {
         for _ in 0..MAX_DECISION_AGGREGATES {
-            let (key, loader) = (AggregateKey::of::<Call>(tenant, id.0), &self.attempts.loader);
+            principal.authorise_on::<A>(Call::CATEGORY, id.0)?;
+            let (key, loader) = (AggregateKey::of::<Call>(principal.tenant(), id.0), &self.attempts.loader);
             let loaded: Result<_, LoadError> = match as_of {
                 Some(as_of) => loader.load_as_of(&key, as_of).await,
                 None => loader.load(&key).await,

@@ -211,6 +211,7 @@ pub(crate) fn erased<E: std::error::Error + Send + Sync + 'static>(
             Undecided::NotLoaded(not_loaded) => Undecided::NotLoaded(not_loaded),
             Undecided::Rejected(error) => Undecided::Rejected(Rejection::new(error)),
             Undecided::WrongVersion(wrong) => Undecided::WrongVersion(wrong),
+            Undecided::Forbidden(error) => Undecided::Forbidden(error),
             Undecided::Encode(error) => Undecided::Encode(error),
         })
     }

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::event_id::event_id;
 use crate::kind::{AggregateKey, AnyLoaded};
 use crate::observe;
+use domain::permissions::{Forbidden, SendCommand};
 use domain::{Aggregate, EncodeError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub enum Undecided<E> {
     Rejected(E),
     /// An aggregate does not have the version that the command expects.
     WrongVersion(WrongVersion),
+    /// The principal may not change one of the aggregates.
+    Forbidden(Forbidden),
     /// An event cannot be written as JSON.
     Encode(EncodeError),
 }
@@ -40,6 +43,12 @@ pub struct NotLoaded(());
 impl<E> From<NotLoaded> for Undecided<E> {
     fn from(not_loaded: NotLoaded) -> Self {
         Self::NotLoaded(not_loaded)
+    }
+}
+
+impl<E> From<Forbidden> for Undecided<E> {
+    fn from(error: Forbidden) -> Self {
+        Self::Forbidden(error)
     }
 }
 
@@ -133,10 +142,13 @@ impl<'a> States<'a> {
     /// target come first in the log, then those of the other aggregates in the order in which the decision added to them.
     ///
     /// # Errors
-    /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Encode`] if an event cannot be written as
-    /// JSON. The decision function returns either.
+    /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Forbidden`] if the principal may not change
+    /// it, [`Undecided::Encode`] if an event cannot be written as JSON. The decision function returns each of them.
     pub fn append<A: Aggregate, E>(&mut self, id: Uuid, events: Vec<A::Event>) -> Result<(), Undecided<E>> {
         let (key, command_id) = (self.key::<A>(id), self.context.command_id);
+        if !events.is_empty() {
+            self.context.principal.authorise_on::<SendCommand>(A::CATEGORY, id)?;
+        }
         let changed = self.members.values().filter(|member| member.is_changed()).count();
         let member = self.member(&key)?;
         let before = member.after.typed::<A>().state;
@@ -179,5 +191,31 @@ impl<'a> States<'a> {
 
     fn key<A: Aggregate>(&self, id: Uuid) -> AggregateKey {
         AggregateKey::of::<A>(self.context.principal.tenant(), id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::principal::Principal;
+    use domain::Name;
+    use domain::call::{Call, CallError, CallEvent, CallVoided};
+    use domain::permissions::{Role, Scopes};
+
+    /// Also an aggregate that is not the target of the command.
+    #[test]
+    fn each_changed_aggregate_is_authorised() {
+        let append = |roles, events| {
+            let (tenant, name) = ("default".parse().unwrap(), Name::new("ada").unwrap());
+            let principal = Principal::shared_token(tenant, name, roles, Scopes::All).unwrap();
+            let (context, id) = (Context::new(principal, Uuid::nil()), Uuid::from_u128(7));
+            let key = AggregateKey::of::<Call>(context.principal.tenant(), id);
+            let loaded = BTreeMap::from([(key.clone(), key.initial())]);
+            States::new(&context, &loaded).append::<Call, CallError>(id, events)
+        };
+        let voided = || vec![CallEvent::Voided(CallVoided { into: Uuid::from_u128(5).into() })];
+        assert!(append(vec![Role::User], voided()).is_ok());
+        assert!(append(Vec::new(), Vec::new()).is_ok(), "nothing is changed");
+        assert!(matches!(append(Vec::new(), voided()), Err(Undecided::Forbidden(_))));
     }
 }
