@@ -48,16 +48,16 @@ impl CallKey {
     /// not name is empty.
     #[must_use]
     pub fn of_response(provider: &str, model: &str, response_id: &str) -> Option<Self> {
-        let made_by = match ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) {
-            Some(form) => {
-                let random = &response_id[form.prefix.len()..];
-                let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
-                is_unique.then_some(form.made_by)?
-            }
-            None => is_uuid(response_id).then_some(None)?,
-        };
-        let family = made_by.map_or_else(|| family(provider), str::to_owned);
+        let family = maker(response_id)?.map_or_else(|| family(provider), str::to_owned);
         Some(Self::new(&["response", &family, model, response_id]))
+    }
+
+    /// As [`of_response`](Self::of_response), for a record that names no provider: none as well if several make ids of the
+    /// form.
+    #[must_use]
+    pub fn of_maker(model: &str, response_id: &str) -> Option<Self> {
+        maker(response_id)??;
+        Self::of_response("", model, response_id)
     }
 
     /// The key of a call that a span describes. A span may describe both a call to a model and one to a tool.
@@ -148,6 +148,16 @@ impl From<CallId> for CallIds {
     fn from(id: CallId) -> Self {
         Self { highest: id, lower: BTreeSet::new() }
     }
+}
+
+/// The family that makes ids of the form of an id, if only one does; none if the form does not make the id unique.
+fn maker(response_id: &str) -> Option<Option<&'static str>> {
+    let Some(form) = ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) else {
+        return is_uuid(response_id).then_some(None);
+    };
+    let random = &response_id[form.prefix.len()..];
+    let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
+    is_unique.then_some(form.made_by)
 }
 
 fn is_id(text: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use chrono::DateTime;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
-use domain::{Meter, Name, Usage};
+use domain::{Meter, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -90,8 +90,8 @@ fn parse(
         outcome: Some(Outcome::Ok),
         ..minimal_facts(CallKind::Llm, started_at, Format::Autogpt)?
     };
-    let seller = facts.provider.as_ref().map_or("", Name::as_str);
-    let key = CallKey::of_response(seller, line.model.as_deref().unwrap_or_default(), &id)
+    // OpenAI made the ids, whichever provider sold the call.
+    let key = CallKey::of_response("openai", line.model.as_deref().unwrap_or_default(), &id)
         .unwrap_or_else(|| CallKey::of_content(Format::Autogpt.as_str(), &[text], equal.count(text)));
     Ok(Record::new(location, key.call_id().into(), agent, task, facts))
 }
@@ -102,6 +102,7 @@ mod tests {
     use crate::format::Format::Autogpt;
     use crate::formats::read_records;
     use crate::formats::testing::{records, refusals};
+    use domain::Name;
 
     const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-7QyqpwdfhqwajicI","created":1695554458,
         "model":"gpt-3.5-turbo-16k-0613","usage":{"prompt_tokens":3071,"completion_tokens":59,"total_tokens":3130},
@@ -164,18 +165,6 @@ mod tests {
         assert_eq!(record.facts.model, named("m"));
         assert_eq!(record.facts.provider, named("azure"));
         assert_eq!(record.agent.map(|agent| agent.name), named("me"));
-    }
-
-    #[test]
-    fn an_id_is_that_of_the_provider() {
-        let sold_by = |provider: Option<&str>| {
-            let defaults = Defaults { provider: provider.and_then(|name| Name::new(name).ok()), ..Defaults::default() };
-            let input = Box::new(std::io::Cursor::new(with("", "")));
-            read_records(Autogpt, defaults, input).unwrap().next().unwrap().unwrap().call_ids
-        };
-        // OpenAI by default; Azure hands on its ids, and others make their own.
-        assert_eq!(sold_by(None), sold_by(Some("Azure")));
-        assert_ne!(sold_by(None), sold_by(Some("groq")));
     }
 
     #[test]

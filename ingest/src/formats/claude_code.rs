@@ -21,7 +21,7 @@ use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::clip;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
-use domain::{Meter, Name, Quantity, Usage};
+use domain::{Meter, Quantity, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -177,10 +177,10 @@ fn parse(
         record_id: informative(line.uuid.as_deref()),
         ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
-    // Ids of the form of Anthropic are Anthropic's, whichever provider served the model. A relay hands on ids of others.
-    let (seller, named) = (facts.provider.as_ref(), message.model.as_deref().unwrap_or_default());
-    let seller = seller.map_or("", Name::as_str);
-    let key = message.id.as_deref().and_then(|id| CallKey::of_response(seller, named, id));
+    // A line names no provider, and the default may be another one at the next import: an id identifies the response if its
+    // form has one maker, whichever provider served the model. Relays hand on ids of other forms.
+    let named = message.model.as_deref().unwrap_or_default();
+    let key = message.id.as_deref().and_then(|id| CallKey::of_maker(named, id));
     let key = key.unwrap_or_else(|| unidentified.key(&line, message, text));
     Ok(Record::new(location, key.call_id().into(), agent, task, facts).into())
 }
@@ -350,21 +350,14 @@ mod tests {
         }
     }
 
+    /// Anthropic did not make an id that a relay hands on.
     #[test]
-    fn an_id_is_that_of_the_provider_unless_its_form_has_one_maker() {
-        let served_by = |provider: &str, id: &str| {
-            let defaults = Defaults { provider: Name::new(provider).ok(), ..Defaults::default() };
-            let input = Box::new(std::io::Cursor::new(line(id, 1, "")));
-            let mut records = crate::formats::read_records(ClaudeCode, defaults, input).unwrap();
-            records.next().unwrap().unwrap().call_ids
-        };
+    fn an_id_of_a_form_without_one_maker_identifies_no_response() {
         let completion = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
-        let of = |provider| {
-            let key = domain::call::CallKey::of_response(provider, "claude-sonnet-4-20250514", completion);
-            domain::call::CallIds::from(key.unwrap().call_id())
-        };
-        assert_eq!([served_by("openai", completion), served_by("groq", completion)], [of("openai"), of("groq")]);
-        assert_eq!(served_by("bedrock", "msg_1"), served_by("anthropic", "msg_1"));
+        let [first, second] = ["a", "b"].map(|uuid| relayed(completion, "s", uuid, "", 1));
+        assert_eq!(ids(&[first, second]).len(), 2, "two turns of a session");
+        let by_maker = CallKey::of_response("", "claude-sonnet-4-20250514", "msg_1").unwrap().call_id();
+        assert_eq!(ids(&[line("msg_1", 1, "")]), [by_maker.into()].into());
     }
 
     #[test]
@@ -401,7 +394,7 @@ mod tests {
             records(ClaudeCode, line("msg_1", 3, "").replace(r#""usage":{"#, &served)).remove(0).facts
         };
         let facts = facts_of("us");
-        let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
         assert_eq!(text(&facts.conversation), "5c0375b4-57a5");
         assert_eq!([&facts.response_id, &facts.request_id, &facts.record_id].map(text), ["msg_1", "req_1", "u-3"]);
         assert_eq!([&facts.service_tier, &facts.speed, &facts.region].map(text), ["priority", "fast", "us"]);
