@@ -55,12 +55,16 @@ async fn sums(database: &TestDatabase, meter: &str) -> (i64, i64) {
     let of = |json: &str| format!("coalesce(({json} -> 'usage' ->> '{meter}')::bigint, 0)");
     let sql = format!(
         "select (select coalesce(sum({}), 0)::bigint from apex.calls c),
-                (select sum(case type when 'call.recorded' then {} else {} - {} end)::bigint from apex.events
+                (select sum(case type when 'call.recorded' then {} else {} - {} end - absorbed.total)::bigint
+                 from apex.events, lateral (
+                     select coalesce(sum({}), 0) total
+                     from json_array_elements(coalesce(payload -> 'absorbed', '[]')) absorbed) absorbed
                  where category = 'call')",
         of("to_jsonb(c)"),
         of("payload"),
         of("payload -> 'after'"),
         of("payload -> 'before'"),
+        of("absorbed -> 'before'"),
     );
     sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&database.pool).await.unwrap()
 }

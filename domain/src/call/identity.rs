@@ -48,15 +48,15 @@ impl CallKey {
     /// not name is empty.
     #[must_use]
     pub fn of_response(provider: &str, model: &str, response_id: &str) -> Option<Self> {
-        let family = maker(response_id)?.map_or_else(|| family(provider), str::to_owned);
+        let family = issuer(response_id)?.map_or_else(|| family(provider), str::to_owned);
         Some(Self::new(&["response", &family, model, response_id]))
     }
 
     /// As [`of_response`](Self::of_response), for a record that names no provider: none as well if several make ids of the
     /// form.
     #[must_use]
-    pub fn of_maker(model: &str, response_id: &str) -> Option<Self> {
-        maker(response_id)??;
+    pub fn of_issuer(model: &str, response_id: &str) -> Option<Self> {
+        issuer(response_id)??;
         Self::of_response("", model, response_id)
     }
 
@@ -151,7 +151,7 @@ impl From<CallId> for CallIds {
 }
 
 /// The family that makes ids of the form of an id, if only one does; none if the form does not make the id unique.
-fn maker(response_id: &str) -> Option<Option<&'static str>> {
+fn issuer(response_id: &str) -> Option<Option<&'static str>> {
     let Some(form) = ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) else {
         return is_uuid(response_id).then_some(None);
     };
@@ -255,7 +255,7 @@ mod tests {
             assert_eq!(id(named, "gpt-4o", completion), id("openai", "gpt-4o", completion), "{named}");
         }
         assert_eq!(CallKey::of_client("Azure_OpenAI", "k"), CallKey::of_client("azure", "k"));
-        // One maker only has ids of this form.
+        // One issuer only has ids of this form.
         for provider in ["bedrock", "", "anthropic"] {
             assert_eq!(id(provider, "m", "msg_9"), id("vertex_ai", "m", "msg_9"));
         }

@@ -51,7 +51,7 @@ pub enum CallCommand {
         prices: PriceBook,
     },
     /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
-    /// in the same field, the latest correction counts.
+    /// in the same field, the latest correction counts. A correction to the same values again changes nothing.
     Correct {
         /// The corrected fields.
         fields: BTreeSet<Field>,
@@ -237,9 +237,13 @@ impl Call {
             return Err(CallError::NothingToCorrect);
         }
         let corrected = joined(before).correct(fields, &normalized(values), at);
+        let is_repeated = fields.iter().all(|field| before.provenance.corrected.contains_key(field));
+        if is_repeated && corrected.facts == before.facts {
+            return Ok(None);
+        }
         corrected.facts.check()?;
         let after = charge(corrected, before.book_version(), prices)?;
-        Ok((after != *before).then(|| (before.clone(), after)))
+        Ok(Some((before.clone(), after)))
     }
 }
 

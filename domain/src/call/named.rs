@@ -6,8 +6,8 @@
 //!
 //! A voided id names the call that it was voided into, which may be voided later. Ids that are followed get lower with each
 //! step. They are derived by hashing, so that of n keys of one call, about ln n become its lowest one after another, and no
-//! more steps than that are to be expected. An id of a command that took more than one step is voided again, into the call
-//! that remains, so that the way of an id that is in use stays short whatever the ids are.
+//! more steps than that are to be expected. If a command had to follow many ids, the indirect ones of its own are voided
+//! again, into the call that remains, so that an id that is in use stays near to its call whatever the ids are.
 
 use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, report};
 use crate::aggregate::Aggregate;
@@ -19,12 +19,15 @@ use std::sync::Arc;
 /// The most ids that a command may follow to find its call. More are not to be expected, but clients may choose ids so.
 pub const MAX_FOLLOWED_IDS: usize = 32;
 
+/// The most ids that a command follows without shortening the way, so that a record that says nothing new changes nothing.
+const MANY_FOLLOWED_IDS: usize = MAX_FOLLOWED_IDS / 2;
+
 /// The calls that some ids name: at least one, none of them voided. A call that was never reported has the default state.
 #[derive(Debug, Clone)]
 pub struct NamedCalls {
     lowest: (CallId, Arc<Call>),
     others: BTreeMap<CallId, Arc<Call>>,
-    /// The ids of the command that name their call by way of other voided ids.
+    /// The ids of the command that name their call by way of other voided ids, if many ids were followed.
     indirect: Vec<CallId>,
 }
 
@@ -60,7 +63,8 @@ impl NamedCalls {
         }
         // There is a call: the lowest id that was seen names no lower one.
         let lowest = calls.pop_first().unwrap_or_else(|| (ids.highest(), Arc::default()));
-        let is_indirect = |id: &CallId| pointers.get(id).is_some_and(|into| pointers.contains_key(into));
+        let is_long = seen.len() > MANY_FOLLOWED_IDS;
+        let is_indirect = |id: &CallId| is_long && pointers.get(id).is_some_and(|into| pointers.contains_key(into));
         let indirect = ids.iter().filter(is_indirect).collect();
         Ok(Ok(Self { lowest, others: calls, indirect }))
     }

@@ -180,7 +180,7 @@ fn parse(
     // A line names no provider, and the default may be another one at the next import: an id identifies the response if its
     // form has one maker, whichever provider served the model. Relays hand on ids of other forms.
     let named = message.model.as_deref().unwrap_or_default();
-    let key = message.id.as_deref().and_then(|id| CallKey::of_maker(named, id));
+    let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
     let key = key.unwrap_or_else(|| unidentified.key(&line, message, text));
     Ok(Record::new(location, key.call_id().into(), agent, task, facts).into())
 }
