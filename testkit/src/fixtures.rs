@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 use domain::{Name, TenantId};
+use serde_json::Value;
 use streams::{Append, Expected, Metadata, NewEvent, StreamAppend};
 use uuid::Uuid;
 
@@ -46,9 +47,17 @@ pub fn append(streams: Vec<StreamAppend>) -> Append {
     Append { tenant: tenant(), metadata: metadata(), request: None, streams, may_change_others: false }
 }
 
+/// The payload of `call.recorded` for a new call, with a cost.
+pub fn call_payload() -> String {
+    let golden = include_str!("../../domain/tests/golden/call.recorded.v1.json");
+    let mut payload: Value = serde_json::from_str(golden).unwrap();
+    payload.as_object_mut().unwrap().remove("absorbed").unwrap();
+    payload.to_string()
+}
+
 /// An append that records a new call, with a cost.
 pub fn call_append() -> Append {
-    let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json").to_owned();
+    let payload = call_payload();
     let event = NewEvent { event_id: Uuid::now_v7(), name: "call.recorded", schema_version: 1, payload };
     let stream =
         StreamAppend { category: "call".into(), id: Uuid::now_v7(), expected: Expected::Any, events: vec![event] };

@@ -19,7 +19,7 @@ mod wait;
 
 pub use appends::append_all;
 pub use database::{AppendBlock, TestDatabase};
-pub use fixtures::{append, at, call_append, event, metadata, name, sample, stream, tenant};
+pub use fixtures::{append, at, call_append, call_payload, event, metadata, name, sample, stream, tenant};
 pub use principals::{access, context, operator, principal, with_roles};
 pub use process::{ReservedPort, send_signal, wait_until_stopped};
 pub use program::{ProgramOutput, Server, apex_binary};

@@ -210,10 +210,10 @@ impl Case {
 
     /// Appends calls of one agent in the same hour, each of which adds to the same rows of the usage tables.
     async fn append(&mut self, calls: u32) {
-        let payload = include_str!("../../domain/tests/golden/call.recorded.v1.json");
+        let payload = testkit::call_payload();
         let appends = (0..calls).map(|_| {
             let id = Uuid::now_v7();
-            append("call", id, "call.recorded", payload, id)
+            append("call", id, "call.recorded", &payload, id)
         });
         for answer in append_all(&self.log, appends.collect::<Vec<_>>()).await {
             answer.unwrap();

@@ -6,7 +6,7 @@
 //! 1. the id that the provider gave the response, if it has a form that providers make unique, with the family of the
 //!    provider and the model;
 //! 2. its trace and span;
-//! 3. its session and the first message of its turn;
+//! 3. its session, with its request and the id of its response, or with the first message of its turn;
 //! 4. its content, and the number of equal records before it in its input.
 
 use crate::call::provider::{family, provider_name};
@@ -68,6 +68,13 @@ impl CallKey {
             CallKind::Tool => "tool",
         };
         Self::new(&[kind, &span.trace_id.to_string(), &span.span_id.to_string()])
+    }
+
+    /// The key of a request of a session, by ids that may count from 0 in each session; none if the id of the request is empty.
+    #[must_use]
+    pub fn of_request(source: &str, session: &str, request_id: &str, response_id: &str) -> Option<Self> {
+        let is_known = !request_id.trim().is_empty();
+        is_known.then(|| Self::new(&["request", source, session, request_id, response_id]))
     }
 
     /// The key of a turn of a session; none if the id of its first message is empty.

@@ -187,8 +187,8 @@ fn parse(
 
 /// The lines of a file whose messages have no unique id.
 struct Unidentified {
-    /// By the id of a line: the id of its message, and the id of the first line of the message.
-    lines: Recent<String, (Option<String>, String)>,
+    /// By the id of a line: the id and the key of its message.
+    lines: Recent<String, (Option<String>, CallKey)>,
     /// Lines that have no id themselves.
     equal: Occurrences,
 }
@@ -198,24 +198,27 @@ impl Unidentified {
         Self { lines: Recent::new(MAX_REMEMBERED_LINES), equal: Occurrences::new(MAX_REMEMBERED_LINES) }
     }
 
-    /// The key of a call by its session and the first line of its message. Each block of a message has a line, whose parent
-    /// is the line of the block before.
+    /// The key of a call by its session and its request, or else the first line of its message. Each block of a message has a
+    /// line, whose parent is the line of the block before.
     fn key(&mut self, line: &Line<'_>, message: &Message, text: &str) -> CallKey {
         let source = Format::ClaudeCode.as_str();
-        let uuid = line.uuid.as_deref().unwrap_or_default();
-        let before = line.parent_uuid.as_ref().and_then(|parent| self.lines.get(parent));
-        let first = match before {
-            Some((id, first)) if *id == message.id => first.clone(),
-            _ => uuid.to_owned(),
+        let (session, uuid) =
+            (line.session_id.as_deref().unwrap_or_default(), line.uuid.as_deref().unwrap_or_default());
+        let of_request = || {
+            let (message, request) = (message.id.as_deref().unwrap_or_default(), line.request_id.as_deref()?);
+            CallKey::of_request(source, session, request, message)
         };
-        let session = line.session_id.as_deref().unwrap_or_default();
-        match CallKey::of_turn(source, session, &first) {
-            Some(key) => {
-                self.lines.insert(uuid.to_owned(), (message.id.clone(), first));
-                key
-            }
-            None => CallKey::of_content(source, &[text], self.equal.count(text)),
+        let of_message = || {
+            let (id, key) = self.lines.get(line.parent_uuid.as_ref()?)?;
+            (*id == message.id).then(|| key.clone())
+        };
+        let Some(key) = of_request().or_else(of_message).or_else(|| CallKey::of_turn(source, session, uuid)) else {
+            return CallKey::of_content(source, &[text], self.equal.count(text));
+        };
+        if !uuid.is_empty() {
+            self.lines.insert(uuid.to_owned(), (message.id.clone(), key.clone()));
         }
+        key
     }
 }
 
@@ -315,9 +318,11 @@ mod tests {
         records(ClaudeCode, lines.join("\n")).into_iter().map(|record| record.call_ids).collect()
     }
 
-    /// A line of a message without a unique id: its session, its id and the id of the line before it.
+    /// A line of a message without a unique id and without a request id: its session, its id and the id of the line before
+    /// it.
     fn relayed(message_id: &str, session: &str, uuid: &str, parent: &str, output: i64) -> String {
         line(message_id, output, "")
+            .replace(r#""requestId":"req_1","#, "")
             .replace("5c0375b4-57a5", session)
             .replace(&format!(r#""uuid":"u-{output}""#), &format!(r#""uuid":"{uuid}","parentUuid":"{parent}""#))
     }
@@ -378,9 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_request_of_a_session_are_one_call() {
+        let of = |request: &str, session: &str, uuid: &str| {
+            let with = format!(r#"{{"requestId":"{request}","type""#);
+            relayed("m1", session, uuid, "a", 1).replacen(r#"{"type""#, &with, 1)
+        };
+        assert_eq!(ids(&[of("r1", "s", "a"), of("r1", "s", "b")]).len(), 1);
+        assert_eq!(ids(&[of("r1", "s", "a")]), ids(&[of("r1", "s", "b")]), "in files of their own");
+        assert_eq!(ids(&[of("r1", "s", "a"), of("r2", "s", "b")]).len(), 2);
+        assert_eq!(ids(&[of("r1", "s", "a"), of("r1", "t", "b")]).len(), 2, "ids that each session counts from 1");
+        // A missing request id is not another request.
+        assert_eq!(ids(&[of("r1", "s", "a"), of("", "s", "b"), relayed("m1", "s", "c", "b", 2)]).len(), 1);
+    }
+
+    #[test]
     fn lines_without_any_id_are_told_apart_by_content_and_occurrence() {
         let bare = |output| {
-            let line = line("msg_1", output, "").replace(r#""id":"msg_1","#, "");
+            let line = line("msg_1", output, "").replace(r#""id":"msg_1","#, "").replace(r#""requestId":"req_1","#, "");
             line.replace(&format!(r#""uuid":"u-{output}","#), "")
         };
         assert_eq!(ids(&[bare(1), bare(2), bare(1)]).len(), 3);
