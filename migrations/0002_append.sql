@@ -44,9 +44,9 @@ return known <> given and get_byte(known, 0) = get_byte(given, 0);
 -- command id for two streams, violate a primary key: the later batch fails with a unique violation, and its retry
 -- returns the outcome.
 --
--- Plans are made while the tables are still empty, and are kept. Nested loops over index lookups are right for any
--- size, so all other plans are off. Plans that are off have a cost of 1e10, at which PostgreSQL would compile: jit is
--- off too.
+-- Plans are made while the tables are still empty, and are kept: a plan for the values of each batch would cost more than
+-- what it plans. Nested loops over index lookups are right for any size, so all other plans are off. Plans that are off
+-- have a cost of 1e10, at which PostgreSQL would compile: jit is off too.
 create function apex.append(
     a_tenant text[], a_command uuid[], a_creates boolean[], a_events integer[], a_request bytea[], a_metadata text[],
     k_tenant text[], k_category text[], k_stream uuid[], k_creator integer[],
@@ -60,6 +60,7 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
