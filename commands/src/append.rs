@@ -49,10 +49,12 @@ mod tests {
         let key = |id| AggregateKey::of::<Agent>(context.principal.tenant(), Uuid::from_u128(id));
         let task = AggregateKey::of::<Task>(context.principal.tenant(), Uuid::from_u128(1));
         let loaded = [(key(1), 7), (key(2), 5), (task.clone(), 3)].map(|(key, version)| {
-            (key.clone(), crate::kind::AnyLoaded { version: Version::from(version), ..key.initial() })
+            let loaded = crate::kind::AnyLoaded { version: Version::from(version), ..key.initial() };
+            (key, crate::cache::Newest { loaded, chain: None })
         });
         let loaded = BTreeMap::from(loaded);
-        let mut states = States::new(&context, &loaded);
+        let mut newest = |key: &AggregateKey| loaded.get(key).cloned();
+        let mut states = States::new(&context, &mut newest);
         states.get::<Agent>(Uuid::from_u128(1)).unwrap();
         states.get::<Task>(Uuid::from_u128(1)).unwrap();
         let register = AgentCommand::Register {

@@ -1,16 +1,17 @@
 //! The attempts of a command: load, decide, append, and retry when another writer was faster.
 //!
-//! A decision is made while the cache entries of all its aggregates are locked, in the order of their keys, and its append
-//! is submitted before they are unlocked. So decisions of this process are in one order for all aggregates, and each builds
-//! on those before it, committed or not. If an append is not written, those that build on it are undone with it: see
+//! A decision is made while the cache entries of all its aggregates are locked, and its append is submitted before they are
+//! unlocked: see [`crate::locks`]. So decisions of this process are in one order for all aggregates, and each builds on those
+//! before it, committed or not. If an append is not written, those that build on it are undone with it: see
 //! [`streams::Chains`].
 
 use crate::append::build_append;
-use crate::cache::{CacheEntry, CachedAggregate, CommitWatch, lock_all};
+use crate::cache::{CacheEntry, CommitWatch, Newest};
 use crate::context::Context;
 use crate::error::{Error, Rejection};
 use crate::kind::{AggregateKey, AnyLoaded};
 use crate::loader::{Entries, Loader};
+use crate::locks::{Found, Locks};
 use crate::outcome::{Executed, OutcomeKind};
 use crate::retry::{backoff, last_error};
 use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided, WrongVersion};
@@ -18,7 +19,7 @@ use domain::EncodeError;
 use futures::future::{BoxFuture, try_join_all};
 use rand::Rng;
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use streams::{AppendError, Appended, Chains, PendingAppend, Position};
 use tokio::sync::watch;
@@ -120,7 +121,7 @@ impl Attempts {
         loop {
             let stale = entries.iter().filter(|(key, _)| !assume_new.contains(key));
             try_join_all(stale.map(|(key, entry)| self.loader.refresh_if_stale(key, entry))).await?;
-            let error = match self.decide_on_newest(&execution, &entries, assume_new) {
+            let error = match self.decide_on_newest(&execution, &mut entries, assume_new) {
                 Ok(Decision::NotLoaded(_)) if Instant::now() >= deadline => return Err(Error::Contended),
                 Ok(Decision::NotLoaded(asked_for)) => {
                     entries = self.entries(&execution, asked_for)?;
@@ -170,65 +171,61 @@ impl Attempts {
         Ok(entries)
     }
 
-    /// Decides on the newest states, and submits the append before any other command may decide on one of them.
+    /// Decides on the newest states, and submits the append before any other command may change one of them. Once it has
+    /// decided, `entries` are those of all aggregates that it may rest on.
     fn decide_on_newest(
         &self,
         execution: &Execution<'_>,
-        entries: &Entries,
+        entries: &mut Entries,
         assume_new: &[AggregateKey],
     ) -> Result<Decision, Error<Rejection>> {
-        let mut locked = lock_all(entries);
-        let newest = locked.iter_mut().filter_map(|(key, cached)| {
-            let is_new = assume_new.contains(key);
-            let loaded = cached.newest().or_else(|| is_new.then(|| key.initial()))?;
-            Some(((*key).clone(), loaded))
-        });
-        let newest = newest.collect();
-        let mut states = States::new(execution.context, &newest);
-        match check_and_decide(execution, &mut states) {
+        let may_change = |key: &AggregateKey| execution.may_change_others || *key == execution.target;
+        let found = Found::default();
+        let mut locks = Locks::wait(&self.loader.cache, entries, &may_change, assume_new, &found);
+        let mut newest = |key: &AggregateKey| locks.newest(key);
+        let mut states = States::new(execution.context, &mut newest);
+        let has_events = match check_and_decide(execution, &mut states) {
             Err(NotDecided::NotLoaded) => return Ok(Decision::NotLoaded(states.asked_for())),
             Err(NotDecided::Encode(error)) => return Err(error.into()),
-            Ok(()) if states.members.values().any(Member::is_changed) => {}
-            Ok(()) | Err(NotDecided::Rejected(_)) => {
-                let watch = |key| locked.get(key).and_then(|cached| cached.commit_watch());
-                return Ok(Decision::NoEvents(states.members.keys().filter_map(watch).collect()));
-            }
-        }
+            Ok(()) => states.members.values().any(Member::is_changed),
+            Err(NotDecided::Rejected(_)) => false,
+        };
         let members = states.members;
-        Ok(Decision::Submitted(self.submit(execution, entries, &mut locked, members)?))
+        let decision = if has_events {
+            self.submit(execution, &mut locks, members).map(Decision::Submitted)
+        } else {
+            Ok(Decision::NoEvents(members.keys().filter_map(|key| locks.commit_watch(key)).collect()))
+        };
+        *entries = locks.unlock();
+        Ok(decision?)
     }
 
     fn submit(
         &self,
         execution: &Execution<'_>,
-        entries: &Entries,
-        locked: &mut BTreeMap<&AggregateKey, MutexGuard<'_, CachedAggregate>>,
+        locks: &mut Locks<'_>,
         mut members: BTreeMap<AggregateKey, Member>,
     ) -> Result<SubmittedDecision, AppendError> {
         let append = build_append(execution.context, &execution.target, execution.may_change_others, &mut members);
         let (mut chains, mut changed) = (Chains::default(), Vec::new());
         let (mut target, mut target_committed) = (execution.target.initial(), None);
-        // Both maps have the same keys.
-        for ((key, cached), entry) in locked.iter_mut().zip(entries.values()) {
-            // An earlier call of the decision function may have asked for more aggregates than the last one.
-            let Some(member) = members.remove(*key) else { continue };
-            if **key == execution.target {
+        for (key, member) in members {
+            if key == execution.target {
                 target = member.after.clone();
-                target_committed = cached.commit_watch().filter(|_| !member.is_changed());
+                target_committed = locks.commit_watch(&key).filter(|_| !member.is_changed());
             }
-            let chain = cached.chain();
             if member.is_changed() {
-                let chain = chain.unwrap_or_default();
+                let chain = member.chain.clone().unwrap_or_default();
                 chains.changed.push(chain.clone());
-                changed.push((*key, member, cached, entry, chain));
+                changed.push((key, member, chain));
             } else {
-                chains.read.extend(chain);
+                chains.read.extend(member.chain);
             }
         }
         let append = self.loader.log.submit(append, chains)?;
-        let changes = changed.into_iter().map(|(key, member, cached, entry, chain)| {
-            let committed = cached.push_pending(member.after.clone(), chain);
-            Change { key: key.clone(), entry: entry.clone(), member, committed }
+        let changes = changed.into_iter().filter_map(|(key, member, chain)| {
+            let (entry, committed) = locks.push_pending(&key, member.after.clone(), chain)?;
+            Some(Change { key, entry, member, committed })
         });
         let mut changes: Vec<_> = changes.collect();
         // As the append has them.
@@ -296,19 +293,25 @@ impl Attempts {
             drop(committed_at.wait_for(Option::is_some).await);
         }
         let committed = self.loader.load_at_one_moment(entries).await?;
-        let mut states = States::new(execution.context, &committed);
-        let rejection = match check_and_decide(execution, &mut states) {
-            Ok(()) if states.members.values().any(Member::is_changed) => return Ok(None),
-            Ok(()) => None,
-            Err(NotDecided::Rejected(rejection)) => Some(rejection),
-            Err(NotDecided::Encode(error)) => return Err(error.into()),
-            Err(NotDecided::NotLoaded) => {
-                *entries = self.entries(execution, states.asked_for())?;
-                return Ok(None);
+        let (members, rejection) = {
+            let mut newest =
+                |key: &AggregateKey| committed.get(key).cloned().map(|loaded| Newest { loaded, chain: None });
+            let mut states = States::new(execution.context, &mut newest);
+            match check_and_decide(execution, &mut states) {
+                Ok(()) => (states.members, None),
+                Err(NotDecided::Rejected(rejection)) => (states.members, Some(rejection)),
+                Err(NotDecided::Encode(error)) => return Err(error.into()),
+                Err(NotDecided::NotLoaded) => {
+                    *entries = self.entries(execution, states.asked_for())?;
+                    return Ok(None);
+                }
             }
         };
+        if rejection.is_none() && members.values().any(Member::is_changed) {
+            return Ok(None);
+        }
         // What was asked for may already be done by any of the aggregates.
-        let position = states.members.values().map(|member| member.before.position).max().unwrap_or_default();
+        let position = members.values().map(|member| member.before.position).max().unwrap_or_default();
         let receipt = self.loader.receipt(&execution.target.stream, execution.context.command_id).await?;
         let target = committed.get(&execution.target).cloned().unwrap_or_else(|| execution.target.initial());
         Executed::without_append(execution.context, target, position, receipt.as_ref(), rejection).map(Some)

@@ -7,8 +7,7 @@
 
 use crate::kind::{AggregateKey, AnyLoaded};
 use moka::sync::Cache;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use streams::{Chain, Position};
 use tokio::sync::watch;
 
@@ -32,23 +31,39 @@ impl AggregateCache {
 /// The cache entry of one aggregate.
 #[derive(Default)]
 pub(crate) struct CacheEntry {
-    aggregate: Mutex<CachedAggregate>,
+    aggregate: RwLock<CachedAggregate>,
     /// Held while the stream is read, so that concurrent commands that need it read it once.
     pub(crate) reading: tokio::sync::Mutex<()>,
 }
 
 impl CacheEntry {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, CachedAggregate> {
-        self.aggregate.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the entry for a change, and waits for it.
+    pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, CachedAggregate> {
+        self.aggregate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the entry together with others who only read it, and waits for those who change it.
+    pub(crate) fn lock_shared(&self) -> RwLockReadGuard<'_, CachedAggregate> {
+        self.aggregate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`CacheEntry::lock`]; none if it would have to wait.
+    pub(crate) fn try_lock(&self) -> Option<RwLockWriteGuard<'_, CachedAggregate>> {
+        unless_it_waits(self.aggregate.try_write())
+    }
+
+    /// As [`CacheEntry::lock_shared`]; none if it would have to wait.
+    pub(crate) fn try_lock_shared(&self) -> Option<RwLockReadGuard<'_, CachedAggregate>> {
+        unless_it_waits(self.aggregate.try_read())
     }
 }
 
-/// Locks the entries of several aggregates. They are in a map, so that every caller locks them in the order of their keys:
-/// two callers that locked common entries in different orders would wait for each other.
-pub(crate) fn lock_all(
-    entries: &BTreeMap<AggregateKey, Arc<CacheEntry>>,
-) -> BTreeMap<&AggregateKey, MutexGuard<'_, CachedAggregate>> {
-    entries.iter().map(|(key, entry)| (key, entry.lock())).collect()
+fn unless_it_waits<G>(locked: Result<G, TryLockError<G>>) -> Option<G> {
+    match locked {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// What this process knows of one aggregate.
@@ -74,38 +89,50 @@ struct Pending {
 /// written.
 pub(crate) type CommitWatch = watch::Receiver<Option<Position>>;
 
+/// The state of an aggregate to decide on.
+#[derive(Clone)]
+pub(crate) struct Newest {
+    pub(crate) loaded: AnyLoaded,
+    /// The chain of the decisions that the state rests on and that are not committed yet; none if there are none.
+    pub(crate) chain: Option<Chain>,
+}
+
 impl CachedAggregate {
     /// The newest state, committed or not: the one to decide on. None if nothing is known of the stream.
-    pub(crate) fn newest(&mut self) -> Option<AnyLoaded> {
-        self.drop_aborted();
-        self.pending.as_ref().map(|pending| &pending.after).or(self.committed.as_ref()).cloned()
+    pub(crate) fn newest(&self) -> Option<Newest> {
+        match self.pending.as_ref().filter(|pending| !pending.chain.is_aborted()) {
+            Some(pending) => Some(Newest { loaded: pending.after.clone(), chain: Some(pending.chain.clone()) }),
+            None => self.committed.clone().map(|loaded| Newest { loaded, chain: None }),
+        }
     }
 
     /// The newest committed state: the one to continue reading the stream from. None if nothing is known of the stream.
-    pub(crate) fn committed(&self) -> Option<AnyLoaded> {
+    ///
+    /// Drops a pending decision whose chain was aborted: what is read takes its place.
+    pub(crate) fn committed(&mut self) -> Option<AnyLoaded> {
+        self.drop_aborted();
         self.committed.clone()
     }
 
-    /// Whether the stream has to be read before the next decision.
-    pub(crate) fn needs_refresh(&mut self) -> bool {
-        self.drop_aborted();
-        self.pending.is_none() && (self.is_stale || self.committed.is_none())
+    /// Whether the stream has to be read before the next decision. If a pending decision was aborted, it has to: usually
+    /// another process appended to the stream.
+    pub(crate) fn needs_refresh(&self) -> bool {
+        match &self.pending {
+            Some(pending) => pending.chain.is_aborted(),
+            None => self.is_stale || self.committed.is_none(),
+        }
     }
 
-    /// Reports when the state returned by [`CachedAggregate::newest`] is committed; none if it already is.
+    /// Reports when the newest pending decision is committed; none if all are.
     pub(crate) fn commit_watch(&self) -> Option<CommitWatch> {
         self.pending.as_ref().map(|pending| pending.committed_at.clone())
-    }
-
-    /// The chain of the decisions that are not committed yet; none if there are none.
-    pub(crate) fn chain(&self) -> Option<Chain> {
-        self.pending.as_ref().map(|pending| pending.chain.clone())
     }
 
     /// Stores a decision whose append was submitted; later decisions build on it. Its position is to be sent once it is
     /// committed, or the sender dropped if it was not written.
     pub(crate) fn push_pending(&mut self, after: AnyLoaded, chain: Chain) -> watch::Sender<Option<Position>> {
         let (sender, committed_at) = watch::channel(None);
+        self.drop_aborted();
         self.pending = Some(Pending { after, chain, committed_at });
         sender
     }
@@ -129,8 +156,7 @@ impl CachedAggregate {
         self.is_stale = true;
     }
 
-    /// Drops a pending decision whose chain was aborted. The committed state is stale then: usually another process
-    /// appended to the stream.
+    /// Drops a pending decision whose chain was aborted. The committed state is stale then.
     fn drop_aborted(&mut self) {
         if self.pending.take_if(|pending| pending.chain.is_aborted()).is_some() {
             self.is_stale = true;

@@ -17,6 +17,7 @@ mod executor;
 mod kind;
 mod loaded;
 mod loader;
+mod locks;
 mod observe;
 mod outcome;
 mod principal;

@@ -28,7 +28,7 @@ pub(crate) enum LoadError {
     Decode(#[from] DecodeError),
 }
 
-/// The cache entries of the aggregates that a decision may rest on, in the order in which they are locked.
+/// The cache entries of the aggregates that a decision may rest on, in the order in which they are waited for.
 pub(crate) type Entries = BTreeMap<AggregateKey, Arc<CacheEntry>>;
 
 /// An aggregate and its cached state, if there is one.
@@ -79,9 +79,9 @@ impl Loader {
 
     /// Refreshes the cache entry if it needs it. Concurrent callers read the stream once.
     pub(crate) async fn refresh_if_stale(&self, key: &AggregateKey, entry: &CacheEntry) -> Result<(), LoadError> {
-        if entry.lock().needs_refresh() {
+        if entry.lock_shared().needs_refresh() {
             let _reading = entry.reading.lock().await;
-            if entry.lock().needs_refresh() {
+            if entry.lock_shared().needs_refresh() {
                 self.refresh(key, entry).await?;
             }
         }

@@ -1,5 +1,6 @@
 //! What a decision over several aggregates sees and does.
 
+use crate::cache::Newest;
 use crate::context::Context;
 use crate::event_id::event_id;
 use crate::kind::{AggregateKey, AnyLoaded};
@@ -8,7 +9,7 @@ use domain::permissions::{Forbidden, SendCommand};
 use domain::{Aggregate, EncodeError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use streams::{NewEvent, Version};
+use streams::{Chain, NewEvent, Version};
 use uuid::Uuid;
 
 /// The number of aggregates that one decision may rest on.
@@ -67,7 +68,8 @@ impl<E> From<EncodeError> for Undecided<E> {
 /// those that it needs in any case before it looks at the first.
 pub struct States<'a> {
     context: &'a Context,
-    loaded: &'a BTreeMap<AggregateKey, AnyLoaded>,
+    /// The state of an aggregate to decide on; none if it has to be loaded.
+    newest: &'a mut dyn FnMut(&AggregateKey) -> Option<Newest>,
     pub(crate) members: BTreeMap<AggregateKey, Member>,
     pub(crate) not_loaded: Vec<AggregateKey>,
 }
@@ -76,6 +78,8 @@ pub struct States<'a> {
 pub(crate) struct Member {
     /// The aggregate that the decision rests on.
     pub(crate) before: AnyLoaded,
+    /// The chain of the decisions that it rests on itself and that are not committed yet; none if there are none.
+    pub(crate) chain: Option<Chain>,
     /// The aggregate after the events, whose position is not known yet.
     pub(crate) after: AnyLoaded,
     pub(crate) events: Vec<NewEvent>,
@@ -110,8 +114,8 @@ impl OtherStates<'_, '_> {
 }
 
 impl<'a> States<'a> {
-    pub(crate) fn new(context: &'a Context, loaded: &'a BTreeMap<AggregateKey, AnyLoaded>) -> Self {
-        Self { context, loaded, members: BTreeMap::new(), not_loaded: Vec::new() }
+    pub(crate) fn new(context: &'a Context, newest: &'a mut dyn FnMut(&AggregateKey) -> Option<Newest>) -> Self {
+        Self { context, newest, members: BTreeMap::new(), not_loaded: Vec::new() }
     }
 
     /// The state of an aggregate, with the events that this decision added to it; the default state if its stream has no
@@ -178,12 +182,12 @@ impl<'a> States<'a> {
     /// Returns the entry of an aggregate and makes the decision depend on its version.
     pub(crate) fn member(&mut self, key: &AggregateKey) -> Result<&mut Member, NotLoaded> {
         if !self.members.contains_key(key) {
-            let Some(loaded) = self.loaded.get(key) else {
+            let Some(Newest { loaded, chain }) = (self.newest)(key) else {
                 self.not_loaded.push(key.clone());
                 return Err(NotLoaded(()));
             };
-            let (before, after) = (loaded.clone(), loaded.clone());
-            let member = Member { before, after, events: Vec::new(), changed_after: 0, record: Vec::new() };
+            let (before, after) = (loaded.clone(), loaded);
+            let member = Member { before, chain, after, events: Vec::new(), changed_after: 0, record: Vec::new() };
             self.members.insert(key.clone(), member);
         }
         self.members.get_mut(key).ok_or(NotLoaded(()))
@@ -210,8 +214,8 @@ mod tests {
             let principal = Principal::shared_token(tenant, name, roles, Scopes::All).unwrap();
             let (context, id) = (Context::new(principal, Uuid::nil()), Uuid::from_u128(7));
             let key = AggregateKey::of::<Call>(context.principal.tenant(), id);
-            let loaded = BTreeMap::from([(key.clone(), key.initial())]);
-            States::new(&context, &loaded).append::<Call, CallError>(id, events)
+            let mut newest = |_: &AggregateKey| Some(Newest { loaded: key.initial(), chain: None });
+            States::new(&context, &mut newest).append::<Call, CallError>(id, events)
         };
         let voided = || vec![CallEvent::Voided(CallVoided { into: Uuid::from_u128(5).into() })];
         assert!(append(vec![Role::User], voided()).is_ok());
