@@ -25,6 +25,7 @@ pub mod memory;
 pub mod permissions;
 pub mod price_book;
 pub mod spending;
+pub mod tag_keys;
 pub mod task;
 
 #[cfg(test)]
@@ -53,4 +54,5 @@ registry::register! {
     Memory(memory::Memory),
     Budget(budget::Budget),
     BudgetPeriod(budget::BudgetPeriod),
+    TagKeys(tag_keys::TagKeys),
 }

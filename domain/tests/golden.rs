@@ -167,7 +167,8 @@ fn every_optional_field_is_present_in_some_golden_file() {
 /// The names of fields that are absent or empty, according to the Debug output.
 fn absent_fields(event: &Event) -> BTreeSet<String> {
     let debug = format!("{event:?}");
-    let ends: Vec<_> = [": None", ": []", ": Labels({})"].iter().flat_map(|end| debug.match_indices(end)).collect();
+    let ends: Vec<_> =
+        [": None", ": []", ": {}", ": Labels({})"].iter().flat_map(|end| debug.match_indices(end)).collect();
     ends.into_iter()
         .map(|(end, _)| {
             let before = &debug[..end];

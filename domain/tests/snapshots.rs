@@ -17,13 +17,14 @@ use domain::price_book::{
     Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
     TimeWindow,
 };
+use domain::tag_keys::{TagKeyDeclared, TagKeyWithdrawn, TagKeys, TagKeysEvent};
 use domain::task::{
     Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
     TaskStarted, TaskSubmitted,
 };
 use domain::{
     AgentId, Aggregate, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT,
-    Usage,
+    TagKey, Usage,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -196,7 +197,9 @@ fn call() -> impl Strategy<Value = CallEvent> {
     let provenance = (vec(origin, 0..2), corrected, option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
     (charged, provenance, 0..3, id()).prop_map(|((facts, charge), provenance, kind, other)| {
-        let after = ChargedCall { facts, provenance, charge };
+        let tags = facts.tags.iter().flat_map(Tags::iter);
+        let counted_tags = tags.map(|(key, _)| key.clone()).take(1).collect();
+        let after = ChargedCall { facts, provenance, charge, counted_tags };
         let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
         match kind {
             0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
@@ -228,6 +231,17 @@ fn budget() -> impl Strategy<Value = BudgetEvent> {
         }),
         1 => at().prop_map(|at| BudgetEvent::Closed(BudgetClosed { at })),
     ]
+}
+
+fn tag_keys() -> impl Strategy<Value = TagKeysEvent> {
+    ("[a-d]", at(), any::<bool>()).prop_map(|(key, at, is_declared)| {
+        let key = TagKey::new(key).unwrap();
+        if is_declared {
+            TagKeysEvent::Declared(TagKeyDeclared { key, at })
+        } else {
+            TagKeysEvent::Withdrawn(TagKeyWithdrawn { key, at })
+        }
+    })
 }
 
 fn budget_period() -> impl Strategy<Value = BudgetPeriodEvent> {
@@ -276,6 +290,10 @@ proptest! {
     fn a_snapshot_of_a_month_replaces_its_events(events in vec(budget_period(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<BudgetPeriod>(&events, cut));
     }
+    #[test]
+    fn a_snapshot_of_tag_keys_replaces_their_events(events in vec(tag_keys(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<TagKeys>(&events, cut));
+    }
 }
 
 /// Every category has a test above: this test fails for a new aggregate without one.
@@ -289,6 +307,7 @@ fn every_aggregate_is_tested() {
         Memory::CATEGORY,
         Budget::CATEGORY,
         BudgetPeriod::CATEGORY,
+        TagKeys::CATEGORY,
     ];
     assert_eq!(domain::Event::CATEGORIES, tested);
 }

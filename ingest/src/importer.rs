@@ -13,6 +13,7 @@ use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Posit
 use domain::agent::{Agent, AgentCommand, AgentError, Profile};
 use domain::call::CallError;
 use domain::price_book::PriceBook;
+use domain::tag_keys::{TagKeys, TagKeysError};
 use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
 use domain::{CallId, Labels};
 use std::collections::HashSet;
@@ -50,6 +51,9 @@ pub enum ImportError {
     /// The task of the record could not be submitted.
     #[error("the task cannot be submitted")]
     Task(#[source] Error<TaskError>),
+    /// The declared tag keys could not be read.
+    #[error("the declared tag keys cannot be read")]
+    TagKeys(#[source] Error<TagKeysError>),
 }
 
 /// Imports records into the log of a tenant.
@@ -57,6 +61,8 @@ pub struct Importer {
     commands: Commands,
     principal: Arc<Principal>,
     prices: Arc<Loaded<PriceBook>>,
+    /// The declared tag keys; none before the first record with tags.
+    tag_keys: Option<Arc<Loaded<TagKeys>>>,
     /// The ids of agents and tasks that this importer has created.
     created: HashSet<Uuid>,
     retry: RetryPolicy,
@@ -86,11 +92,12 @@ pub struct Imported {
 }
 
 impl Importer {
-    /// Imports as `principal`, at the prices of the given version of the price book.
+    /// Imports as `principal`, at the prices of the given version of the price book. Calls are counted under the tag keys that
+    /// are declared when the first record with tags is prepared.
     #[must_use]
     pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>) -> Self {
         let (created, retry) = (HashSet::new(), RetryPolicy::default());
-        Self { commands, principal: Arc::new(principal), prices, created, retry }
+        Self { commands, principal: Arc::new(principal), prices, tag_keys: None, created, retry }
     }
 
     /// Sets a callback for retries: it gets the error before each one.
@@ -104,7 +111,7 @@ impl Importer {
     ///
     /// # Errors
     /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`]
-    /// if a command cannot be executed.
+    /// if a command cannot be executed; [`ImportError::TagKeys`] if the declared tag keys cannot be read.
     pub async fn prepare(&mut self, record: Record) -> Result<PreparedReport, ImportError> {
         record.facts.check().map_err(ImportError::Refused)?;
         if self.created.len() > MAX_CREATED {
@@ -122,9 +129,22 @@ impl Importer {
             self.submit(task, &record).await.map_err(ImportError::Task)?;
             self.created.insert(task.id.0);
         }
-        let report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
+        let has_tags = record.facts.tags.is_some();
+        let mut report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
+        if has_tags {
+            report = report.with_tag_keys(&self.tag_keys().await.map_err(ImportError::TagKeys)?.state);
+        }
         let context = self.context(report.command_id());
         Ok(PreparedReport { commands: self.commands.clone(), context, report, retry: self.retry.clone() })
+    }
+
+    async fn tag_keys(&mut self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
+        if let Some(known) = &self.tag_keys {
+            return Ok(known.clone());
+        }
+        let load = || self.commands.load::<TagKeys>(&self.principal, TagKeys::id());
+        let loaded = self.retry.run(load).await?;
+        Ok(self.tag_keys.insert(loaded).clone())
     }
 
     fn context(&self, command_id: Uuid) -> Context {

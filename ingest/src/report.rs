@@ -1,17 +1,21 @@
-//! Reports calls: the one place where the price book meets the facts of a call and the command is executed.
+//! Reports calls: the one place where the price book and the declared tag keys meet the facts of a call and the command is
+//! executed.
 
 use crate::call_id::import_command_id;
 use commands::{CallOutcome, Commands, Context, Error};
-use domain::call::{CallCommand, CallError, CallFacts, CallIds};
+use domain::TagKey;
+use domain::call::{CallCommand, CallError, CallFacts, CallIds, Tags};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
+use domain::tag_keys::TagKeys;
 use uuid::Uuid;
 
-/// A report of a call, with the price book that it is charged by.
+/// A report of a call, with the price book that it is charged by and the tag keys that it is counted under.
 #[derive(Debug, Clone)]
 pub struct CallReport {
     call_ids: CallIds,
     facts: CallFacts,
     prices: PriceBook,
+    tag_keys: TagKeys,
 }
 
 impl CallReport {
@@ -19,11 +23,18 @@ impl CallReport {
     /// without a model, or whose model has no price, is reported without a charge.
     #[must_use]
     pub fn new(call_ids: impl Into<CallIds>, facts: CallFacts, prices: &PriceBook) -> Self {
-        Self { call_ids: call_ids.into(), facts, prices: prices.clone() }
+        Self { call_ids: call_ids.into(), facts, prices: prices.clone(), tag_keys: TagKeys::default() }
     }
 
-    /// The command id of the report, derived from its content: the same facts of the same call at the same price are
-    /// the same command. A call that had no price is charged when it is imported again after its price was set.
+    /// Counts the call by the values of those of its tags whose keys are declared. Without this, no key is.
+    #[must_use]
+    pub fn with_tag_keys(self, tag_keys: &TagKeys) -> Self {
+        Self { tag_keys: tag_keys.clone(), ..self }
+    }
+
+    /// The command id of the report, derived from its content: the same facts of the same call at the same price, counted
+    /// under the same tag keys, are the same command. A call that had no price is charged when it is imported again after its
+    /// price was set, and counted under a key when it is imported again after the key was declared.
     #[must_use]
     pub fn command_id(&self) -> Uuid {
         let facts = serde_json::to_string(&self.facts).unwrap_or_default();
@@ -32,7 +43,11 @@ impl CallReport {
             quote.ok().map(|quote| quote.book_version.to_string())
         });
         let ids: Vec<_> = self.call_ids.iter().map(|id| id.to_string()).collect();
-        import_command_id("report", &[&ids.join(" "), &facts, &quote.unwrap_or_default()])
+        let (ids, quote) = (ids.join(" "), quote.unwrap_or_default());
+        let tag_keys = self.facts.tags.iter().flat_map(Tags::iter).map(|(key, _)| key);
+        let mut content = vec![ids.as_str(), &facts, &quote];
+        content.extend(tag_keys.filter(|key| self.tag_keys.is_declared(key)).map(TagKey::as_str));
+        import_command_id("report", &content)
     }
 
     /// Why these facts of the call have no price; none if they have one, or name no model.
@@ -73,6 +88,7 @@ async fn execute(
     report: &CallReport,
     prices: &PriceBook,
 ) -> Result<CallOutcome, Error<CallError>> {
-    let command = CallCommand::Report { facts: report.facts.clone(), prices: prices.clone() };
+    let (facts, tag_keys) = (report.facts.clone(), report.tag_keys.clone());
+    let command = CallCommand::Report { facts, prices: prices.clone(), tag_keys };
     commands.execute_call(context, &report.call_ids, command).await
 }

@@ -19,6 +19,7 @@ mod report;
 mod schema;
 mod serve;
 mod session;
+mod tags;
 mod worker;
 
 use crate::config::Common;
@@ -67,6 +68,7 @@ enum Authorised {
     Report(report::ReportCommand),
     Replay(replay::Replay),
     Prices(prices::Prices),
+    Tags(tags::Tags),
     Projections(projections::Projections),
     Jobs(jobs::JobsCommand),
     Relay(relay::Relay),
@@ -97,6 +99,7 @@ impl Authorised {
             Self::Import(_) => Action::SendCommand,
             Self::Report(_) | Self::Replay(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
+            Self::Tags(command) => command.action(),
             Self::Projections(command) => command.action(),
             Self::Jobs(_) => Action::OperateJobs,
             Self::Log(_) => Action::MaintainLog,
@@ -111,6 +114,7 @@ impl Authorised {
             Self::Report(command) => command.run(session).await,
             Self::Replay(command) => command.run(session).await,
             Self::Prices(command) => command.run(session).await,
+            Self::Tags(command) => command.run(session).await,
             Self::Projections(command) => command.run(session).await,
             Self::Jobs(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
@@ -240,7 +244,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 30] = [
+    const EXAMPLES: [(&str, Option<Action>); 33] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -248,6 +252,9 @@ mod tests {
         ("replay", Some(Action::ReadData)),
         ("prices import -", Some(Action::SendCommand)),
         ("prices list", Some(Action::ReadData)),
+        ("tags list", Some(Action::ReadData)),
+        ("tags declare team", Some(Action::SendCommand)),
+        ("tags withdraw team", Some(Action::SendCommand)),
         ("projections list", Some(Action::ReadProjections)),
         ("projections parked", Some(Action::OperateProjections)),
         ("projections decisions", Some(Action::OperateProjections)),

@@ -214,6 +214,7 @@ fn charged(spent: Spent) -> ChargedCall {
             lines: vec![],
             unbilled: vec![],
         }),
+        counted_tags: BTreeSet::new(),
     }
 }
 

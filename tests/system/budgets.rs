@@ -8,6 +8,7 @@ use domain::budget::{
 };
 use domain::call::{Call, CallCommand, CallFacts, CallKind};
 use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, rate};
+use domain::tag_keys::TagKeys;
 use domain::{Aggregate as _, BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
 use projections::budgets::{self, CrossingRow};
 use streams::{Position, ReadFilter};
@@ -150,7 +151,7 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
         components: vec![PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap())],
     };
     let set = PriceBookEvent::Set(PriceSet { price, source: name("test"), at: started_at });
-    CallCommand::Report { facts, prices: PriceBook::default().evolve(&set) }
+    CallCommand::Report { facts, prices: PriceBook::default().evolve(&set), tag_keys: TagKeys::default() }
 }
 
 /// The workers of a server without HTTP, and one budget.

@@ -24,7 +24,7 @@ const SQUASHED: [(i64, &str); 16] = [
 ];
 
 /// The subcommands that open a database. `apex database url` does not: it prints the URL for other programs.
-const SUBCOMMANDS: [&[&str]; 14] = [
+const SUBCOMMANDS: [&[&str]; 15] = [
     &["migrate"],
     &["serve", "--listen", "127.0.0.1:0"],
     &["demo", "--once"],
@@ -32,6 +32,7 @@ const SUBCOMMANDS: [&[&str]; 14] = [
     &["report", "cost"],
     &["replay"],
     &["prices", "list"],
+    &["tags", "list"],
     &["projections", "list"],
     &["jobs", "list"],
     &["relay", "--kafka-brokers", "127.0.0.1:1"],

@@ -25,6 +25,7 @@ mod request_hash;
 pub(crate) mod scalars;
 pub(crate) mod services;
 mod stored;
+mod tag_key;
 mod task;
 mod usage;
 mod usage_totals;
@@ -53,6 +54,7 @@ pub(crate) struct Query(
     AggregateQuery,
     budget::AlertQuery,
     price::PriceQuery,
+    tag_key::TagKeyQuery,
     report::ReportQuery,
     events::EventQuery,
     projection::ProjectionQuery,
@@ -60,7 +62,12 @@ pub(crate) struct Query(
 
 /// The root of all mutations. The mutations of a request are executed one after the other.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(AggregateMutation, price::PriceMutation, projection::ProjectionMutation);
+pub(crate) struct Mutation(
+    AggregateMutation,
+    price::PriceMutation,
+    tag_key::TagKeyMutation,
+    projection::ProjectionMutation,
+);
 
 /// The root of all subscriptions. A request subscribes to exactly one field.
 #[derive(MergedSubscription, Default)]

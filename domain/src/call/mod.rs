@@ -9,6 +9,7 @@
 //! [`CallKey`] says which records are of one call. A record with several keys ties the calls together that the keys name:
 //! [`NamedCalls`] decides over all of them, and voids all but the one with the lowest id.
 
+mod counted;
 mod error;
 mod fields;
 mod identity;
@@ -28,12 +29,14 @@ pub use values::{
 };
 
 use crate::aggregate::Aggregate;
+use crate::call::counted::counted_tags;
 use crate::call::join::Joined;
 use crate::codec::events;
 use crate::ids::CallId;
 use crate::money::Money;
 use crate::price_book::{Charge, ChargeError, PriceBook};
-use crate::text::Body;
+use crate::tag_keys::TagKeys;
+use crate::text::{Body, Name, TagKey};
 use crate::timestamp::without_leap_second;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -49,9 +52,12 @@ pub enum CallCommand {
         facts: CallFacts,
         /// The price book.
         prices: PriceBook,
+        /// The declared tag keys. They may be left out if the command states no tags.
+        tag_keys: TagKeys,
     },
     /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
-    /// in the same field, the latest correction counts. A correction to the same values again changes nothing.
+    /// in the same field, the latest correction counts. A correction to the same values again changes
+    /// nothing, unless the call is counted under more tag keys by it.
     Correct {
         /// The corrected fields.
         fields: BTreeSet<Field>,
@@ -63,6 +69,8 @@ pub enum CallCommand {
         at: DateTime<Utc>,
         /// The price book.
         prices: PriceBook,
+        /// The declared tag keys. They may be left out if the command states no tags.
+        tag_keys: TagKeys,
     },
 }
 
@@ -78,6 +86,10 @@ pub struct ChargedCall {
     /// The charge; absent while no price is known, which does not mean that the call was free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Charge>,
+    /// The keys of the tags by whose values the call is counted: those that were declared when it was reported or corrected.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(extend("minItems" = 1, "maxItems" = 16))]
+    pub counted_tags: BTreeSet<TagKey>,
 }
 
 impl ChargedCall {
@@ -90,6 +102,12 @@ impl ChargedCall {
     /// The version of the price book that the call was charged by; none if it has no charge.
     fn book_version(&self) -> Option<u64> {
         self.charge.as_ref().map(|charge| charge.book_version)
+    }
+
+    /// The tags by whose values the call is counted.
+    pub fn counted(&self) -> impl Iterator<Item = (&TagKey, &Name)> {
+        let tags = self.facts.tags.iter().flat_map(Tags::iter);
+        tags.filter(|(key, _)| self.counted_tags.contains(*key))
     }
 
     /// Whether it is an LLM call without a known price.
@@ -205,9 +223,9 @@ pub struct Call {
 }
 
 impl Call {
-    fn report(&self, facts: CallFacts, prices: &PriceBook) -> Result<Vec<CallEvent>, CallError> {
+    fn report(&self, facts: CallFacts, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
         self.check_not_voided()?;
-        let after = report(self.charged.as_ref(), facts, prices)?;
+        let after = report(self.charged.as_ref(), facts, prices, tag_keys)?;
         Ok(self.replace(after, Vec::new()).into_iter().collect())
     }
 
@@ -230,6 +248,7 @@ impl Call {
         values: CallFacts,
         at: DateTime<Utc>,
         prices: &PriceBook,
+        tag_keys: &TagKeys,
     ) -> Result<Option<(ChargedCall, ChargedCall)>, CallError> {
         self.check_not_voided()?;
         let before = self.charged.as_ref().ok_or(CallError::NotReported)?;
@@ -237,12 +256,13 @@ impl Call {
             return Err(CallError::NothingToCorrect);
         }
         let corrected = joined(before).correct(fields, &normalized(values), at);
+        let counted_tags = counted_tags(&corrected.facts, &before.counted_tags.iter().collect(), tag_keys);
         let is_repeated = fields.iter().all(|field| before.provenance.corrected.contains_key(field));
-        if is_repeated && corrected.facts == before.facts {
+        if is_repeated && corrected.facts == before.facts && counted_tags == before.counted_tags {
             return Ok(None);
         }
         corrected.facts.check()?;
-        let after = charge(corrected, before.book_version(), prices)?;
+        let after = ChargedCall { counted_tags, ..charge(corrected, before.book_version(), prices)? };
         Ok(Some((before.clone(), after)))
     }
 }
@@ -254,18 +274,21 @@ fn report<'a>(
     known: impl IntoIterator<Item = &'a ChargedCall>,
     facts: CallFacts,
     prices: &PriceBook,
+    tag_keys: &TagKeys,
 ) -> Result<ChargedCall, CallError> {
     let facts = normalized(facts);
     facts.check()?;
-    let (mut call, mut book_version) = (Joined::of_record(facts), None);
+    let (mut call, mut book_version, mut counted) = (Joined::of_record(facts), None, BTreeSet::new());
     for known in known {
         if known.facts.kind != call.facts.kind {
             return Err(CallError::KindMismatch);
         }
         call = joined(known).join(&call);
         book_version = book_version.into_iter().chain(known.book_version()).min();
+        counted.extend(&known.counted_tags);
     }
-    charge(call, book_version, prices)
+    let counted_tags = counted_tags(&call.facts, &counted, tag_keys);
+    Ok(ChargedCall { counted_tags, ..charge(call, book_version, prices)? })
 }
 
 /// Removes leap seconds, and what is said about a usage that is absent.
@@ -294,7 +317,7 @@ fn charge(call: Joined, book_version: Option<u64>, prices: &PriceBook) -> Result
         Err(ChargeError::Unpriced(_)) => None,
         Err(ChargeError::Money(error)) => return Err(error.into()),
     };
-    Ok(ChargedCall { facts, provenance, charge })
+    Ok(ChargedCall { facts, provenance, charge, counted_tags: BTreeSet::new() })
 }
 
 impl Aggregate for Call {
@@ -305,9 +328,9 @@ impl Aggregate for Call {
 
     fn decide(&self, command: CallCommand) -> Result<Vec<CallEvent>, CallError> {
         match command {
-            CallCommand::Report { facts, prices } => self.report(facts, &prices),
-            CallCommand::Correct { fields, values, reason, at, prices } => {
-                let corrected = self.correct(&fields, values, at, &prices)?;
+            CallCommand::Report { facts, prices, tag_keys } => self.report(facts, &prices, &tag_keys),
+            CallCommand::Correct { fields, values, reason, at, prices, tag_keys } => {
+                let corrected = self.correct(&fields, values, at, &prices, &tag_keys)?;
                 let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
                 Ok(corrected.map(event).into_iter().collect())
             }

@@ -92,15 +92,15 @@ impl NamedCalls {
         let (into, call) = (self.lowest.0, &self.lowest.1);
         let voided = |id: &CallId| (*id, CallEvent::Voided(CallVoided { into }));
         let shortened = self.indirect.iter().map(voided);
-        let (facts, prices) = match command {
-            CallCommand::Report { facts, prices } if !self.others.is_empty() => (facts, prices),
+        let (facts, prices, tag_keys) = match command {
+            CallCommand::Report { facts, prices, tag_keys } if !self.others.is_empty() => (facts, prices, tag_keys),
             command @ (CallCommand::Report { .. } | CallCommand::Correct { .. }) => {
                 let events = call.decide(command)?.into_iter().map(|event| (into, event));
                 return Ok(shortened.chain(events).collect());
             }
         };
         let known = [call].into_iter().chain(self.others.values());
-        let after = report(known.filter_map(|call| call.charged.as_ref()), facts, &prices)?;
+        let after = report(known.filter_map(|call| call.charged.as_ref()), facts, &prices, &tag_keys)?;
         let absorbed = self.others.iter();
         let absorbed = absorbed.filter_map(|(&id, call)| Some(AbsorbedCall { id, before: call.charged.clone()? }));
         let remaining = call.replace(after, absorbed.collect()).map(|event| (into, event));

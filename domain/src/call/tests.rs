@@ -38,11 +38,11 @@ fn no_prices() -> PriceBook {
     PriceBook::default()
 }
 pub(super) fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
-    CallCommand::Report { facts, prices }
+    CallCommand::Report { facts, prices, tag_keys: TagKeys::default() }
 }
 pub(super) fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
     let charge = prices.charge(&facts.pricing().unwrap(), None).ok();
-    ChargedCall { facts, provenance: Provenance::default(), charge }
+    ChargedCall { facts, provenance: Provenance::default(), charge, counted_tags: BTreeSet::new() }
 }
 
 pub(super) fn recorded(after: ChargedCall) -> CallEvent {
@@ -174,7 +174,7 @@ pub(super) fn line(second: i64, id: &str, output: u64) -> CallFacts {
 
 pub(super) fn fold(records: impl IntoIterator<Item = CallFacts>, prices: &PriceBook) -> ChargedCall {
     let report = |call: Call, facts| {
-        let events = call.decide(CallCommand::Report { facts, prices: prices.clone() }).unwrap();
+        let events = call.decide(self::report(facts, prices.clone())).unwrap();
         events.iter().fold(call, |call, event| call.evolve(event))
     };
     records.into_iter().fold(Call::default(), report).charged.unwrap()
@@ -237,7 +237,8 @@ pub(super) fn correct(fields: &[Field], values: CallFacts, prices: PriceBook) ->
 }
 pub(super) fn correct_at(second: i64, fields: &[Field], values: CallFacts, prices: PriceBook) -> CallCommand {
     let reason = Some(body("the invoice says so"));
-    CallCommand::Correct { fields: fields.iter().copied().collect(), values, reason, at: at(second), prices }
+    let (fields, tag_keys) = (fields.iter().copied().collect(), TagKeys::default());
+    CallCommand::Correct { fields, values, reason, at: at(second), prices, tag_keys }
 }
 
 fn corrected_at_50(fields: &[Field]) -> BTreeMap<Field, DateTime<Utc>> {

@@ -6,6 +6,7 @@ use crate::format::{Defaults, Format};
 use crate::record::Record;
 use domain::call::{Call, CallCommand, CallFacts, NamedCalls};
 use domain::price_book::PriceBook;
+use domain::tag_keys::TagKeys;
 use domain::{Aggregate, CallId, Meter, Name, Usage};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -62,7 +63,11 @@ pub(crate) fn joined(records: &[Record]) -> BTreeMap<CallId, CallFacts> {
         let get = |id| Ok::<_, Infallible>(calls.get(&id).cloned().unwrap_or_default());
         let Ok(named) = NamedCalls::resolve(&record.call_ids, get);
         let named = named.unwrap();
-        let command = CallCommand::Report { facts: record.facts.clone(), prices: PriceBook::default() };
+        let command = CallCommand::Report {
+            facts: record.facts.clone(),
+            prices: PriceBook::default(),
+            tag_keys: TagKeys::default(),
+        };
         for (id, event) in named.decide(command).unwrap() {
             let call = calls.entry(id).or_default();
             *call = Arc::new(Call::clone(call).evolve(&event));

@@ -9,6 +9,7 @@ use crate::record::Record;
 use chrono::DateTime;
 use domain::call::{Call, CallCommand, CallIds, CallKind};
 use domain::price_book::{PriceBook, PriceBookCommand};
+use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -56,7 +57,11 @@ fn the_events_of_calls_are_small() {
         let mut records = records(format, sample);
         records.retain(|record| record.facts.kind == CallKind::Llm && calls.insert(record.call_ids.clone()));
         let bytes = |record: &Record| {
-            let command = CallCommand::Report { facts: record.facts.clone(), prices: prices.clone() };
+            let command = CallCommand::Report {
+                facts: record.facts.clone(),
+                prices: prices.clone(),
+                tag_keys: TagKeys::default(),
+            };
             Call::default().decide(command).unwrap()[0].encode().unwrap().len()
         };
         let mean = records.iter().map(bytes).sum::<usize>() / records.len();

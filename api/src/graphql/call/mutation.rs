@@ -11,11 +11,13 @@ use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{CommandResult, command_result, payload};
 use crate::graphql::scalars::{Decimal, Long, Timestamp, Uid, or_now};
 use crate::graphql::services::{requester, services};
+use crate::graphql::tag_key;
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, CallKey, CallKind as DomainKind, ReportedCost};
 use domain::price_book::PriceBook;
+use domain::tag_keys::TagKeys;
 use domain::{AgentId, CallId, DagId, Money, Name, TaskId, UsageError};
 use ingest::CallReport;
 
@@ -215,7 +217,8 @@ impl CallMutation {
                     Some(_) => prices(ctx).await?,
                     None => PriceBook::default(),
                 };
-                let report = CallReport::new(call_ids, facts, &prices);
+                let tag_keys = tag_keys(ctx, &facts).await?;
+                let report = CallReport::new(call_ids, facts, &prices).with_tag_keys(&tag_keys);
                 let executed = ingest::report_call(commands, &context, &report).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
@@ -234,8 +237,8 @@ impl CallMutation {
         let (context, target) = (options.context(ctx)?, options.target);
         let result: CommandResult<CallCommandError> = match correction {
             Ok((Correction { fields, values }, reason)) => {
-                let prices = prices(ctx).await?;
-                let command = CallCommand::Correct { fields, values, reason, at: options.at, prices };
+                let (prices, tag_keys) = (prices(ctx).await?, tag_keys(ctx, &values).await?);
+                let command = CallCommand::Correct { fields, values, reason, at: options.at, prices, tag_keys };
                 let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
@@ -249,6 +252,14 @@ impl CallMutation {
 async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
     let prices = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;
     Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
+}
+
+/// The tag keys that are declared now; none if the facts have no tags, which need not be looked up then.
+async fn tag_keys(ctx: &Context<'_>, facts: &CallFacts) -> Result<TagKeys> {
+    match facts.tags {
+        Some(_) => Ok(TagKeys::clone(&tag_key::declared(ctx).await?.state)),
+        None => Ok(TagKeys::default()),
+    }
 }
 
 /// How a client names a call.
