@@ -9,6 +9,7 @@ insert into apex.projection_tables (projection, table_name) values
     ('calls', 'calls'),
     ('calls', 'usage_quarter_hourly'),
     ('calls', 'usage_daily'),
+    ('calls', 'usage_hourly_by_tag'),
     ('memories', 'memories'),
     ('budgets', 'budgets'),
     ('budgets', 'budget_spend'),
@@ -187,6 +188,39 @@ create index usage_daily_by_dag on apex.usage_daily (tenant_id, dag_id, day) whe
 create index usage_daily_by_conversation on apex.usage_daily (tenant_id, conversation, day)
     where dimension = 'conversation';
 
+-- By hour, and by the value of one declared tag. A call has a row for each of its tags under which it is counted, as its
+-- events say. A report by a tag is of one key: it comes before the hour in the index.
+create table apex.usage_hourly_by_tag (
+    tenant_id                text        not null,
+    hour                     timestamptz not null,
+    tag_key                  text        not null,
+    tag_value                text        not null,
+    calls                    bigint      not null,
+    tool_calls               bigint      not null,
+    failed_calls             bigint      not null,
+    unpriced_calls           bigint      not null,
+    latency_ms               numeric     not null,
+    cost                     numeric     not null,
+    reported_cost            numeric     not null,
+    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
+    input_tokens             numeric,
+    output_tokens            numeric,
+    cache_read_tokens        numeric,
+    cache_write_5min_tokens  numeric,
+    cache_write_1hour_tokens numeric,
+    reasoning_tokens         numeric,
+    audio_input_tokens       numeric,
+    audio_output_tokens      numeric,
+    image_input_tokens       numeric,
+    image_output_tokens      numeric,
+    images                   numeric,
+    requests                 numeric,
+    searches                 numeric,
+    media_ms                 numeric,
+    characters               numeric
+);
+create unique index usage_hourly_by_tag_cell on apex.usage_hourly_by_tag (tenant_id, tag_key, hour, tag_value);
+
 create table apex.memories (
     tenant_id    text        not null,
     memory_id    uuid        not null,
@@ -273,6 +307,6 @@ create index budget_crossings_in_order
     on apex.budget_crossings (tenant_id, crossed_at_position, budget_id, month, threshold_percent);
 
 grant select, insert, update, delete on
-    apex.agents, apex.tasks, apex.calls, apex.usage_quarter_hourly, apex.usage_daily, apex.memories, apex.budgets,
-    apex.budget_spend, apex.budget_months, apex.budget_crossings
+    apex.agents, apex.tasks, apex.calls, apex.usage_quarter_hourly, apex.usage_daily, apex.usage_hourly_by_tag,
+    apex.memories, apex.budgets, apex.budget_spend, apex.budget_months, apex.budget_crossings
     to apex_app;

@@ -149,7 +149,8 @@ impl Fixture {
 
 /// The read models of the imported files, and their tables.
 const PROJECTIONS: [&str; 4] = ["agents", "tasks", "calls", "memories"];
-const TABLES: [&str; 6] = ["agents", "tasks", "calls", "usage_quarter_hourly", "usage_daily", "memories"];
+const TABLES: [&str; 7] =
+    ["agents", "tasks", "calls", "usage_quarter_hourly", "usage_daily", "usage_hourly_by_tag", "memories"];
 
 /// The number of rows of each table, and a hash of them.
 async fn fingerprints(database: &TestDatabase) -> BTreeMap<&'static str, (i64, Option<String>)> {

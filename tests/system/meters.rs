@@ -98,7 +98,8 @@ async fn a_meter_that_an_amendment_takes_back_leaves_no_trace() {
     let stored: (Option<String>, Value) = sqlx::query_as(
         "select (select string_agg(audio_input_tokens::text, ',') from (
                     select audio_input_tokens from apex.usage_quarter_hourly
-                    union all select audio_input_tokens from apex.usage_daily) sums),
+                    union all select audio_input_tokens from apex.usage_daily
+                    union all select audio_input_tokens from apex.usage_hourly_by_tag) sums),
                 (select jsonb_agg(usage order by position) from apex.calls)",
     )
     .fetch_one(&database.pool)

@@ -264,7 +264,7 @@ impl Projection for Calls {
     }
 
     fn tables(&self) -> &'static [(&'static str, &'static str)] {
-        const { &[("calls", "tenant_id, call_id"), usage::TABLES[0], usage::TABLES[1]] }
+        const { &[("calls", "tenant_id, call_id"), usage::TABLES[0], usage::TABLES[1], usage::TABLES[2]] }
     }
 
     fn state_topic(&self) -> Option<StateTopic> {

@@ -1,5 +1,5 @@
-//! Usage and cost of calls: by quarter of an hour and the dimensions with few values, and by day and one of those with
-//! many.
+//! Usage and cost of calls: by quarter of an hour and the dimensions with few values, by day and one of those with many, and
+//! by hour and one declared tag.
 
 use super::rollup::{Counted, Key, Rollup, Sign, Table};
 use crate::projection::ApplyError;
@@ -31,18 +31,29 @@ const DAYS: Table<1, 2, 2> = Table {
     cell: "tenant_id, dimension, day, task_id, dag_id, conversation",
 };
 
+/// Sums by hour × one tag under which calls are counted.
+const TAGS: Table<1, 0, 2> = Table {
+    name: "usage_hourly_by_tag",
+    times: ["hour"],
+    ids: [],
+    texts: ["tag_key", "tag_value"],
+    cell: "tenant_id, tag_key, hour, tag_value",
+};
+
 /// The usage tables, with the columns of their keys.
-pub(super) const TABLES: [(&str, &str); 2] = [(QUARTERS.name, QUARTERS.cell), (DAYS.name, DAYS.cell)];
+pub(super) const TABLES: [(&str, &str); 3] =
+    [(QUARTERS.name, QUARTERS.cell), (DAYS.name, DAYS.cell), (TAGS.name, TAGS.cell)];
 
 /// What a batch adds to the usage tables.
 pub(super) struct UsageSums<'e> {
     quarters: Rollup<'e, 2, 2, 8>,
+    tags: Rollup<'e, 1, 0, 2>,
     days: Rollup<'e, 1, 2, 2>,
 }
 
 impl<'e> UsageSums<'e> {
     pub(super) fn new() -> Self {
-        Self { quarters: Rollup::new(&QUARTERS), days: Rollup::new(&DAYS) }
+        Self { quarters: Rollup::new(&QUARTERS), tags: Rollup::new(&TAGS), days: Rollup::new(&DAYS) }
     }
 
     /// Adds the usage of the call after the event, and subtracts that of the calls that it replaces.
@@ -60,6 +71,10 @@ impl<'e> UsageSums<'e> {
     fn count(&mut self, tenant: &'e str, charged: &'e ChargedCall, sign: Sign) -> Result<(), ApplyError> {
         let (facts, counted) = (&charged.facts, Counted::of(charged));
         self.quarters.count(quarter_key(tenant, facts)?, &counted, sign);
+        for (key, value) in charged.counted() {
+            let (times, texts) = ([start(facts, TimeDelta::hours(1))?], [Some(key.as_str()), Some(value.as_str())]);
+            self.tags.count(Key { tenant, times, ids: [], texts }, &counted, sign);
+        }
         for key in day_keys(tenant, facts)? {
             self.days.count(key, &counted, sign);
         }
@@ -70,6 +85,7 @@ impl<'e> UsageSums<'e> {
     /// a task, task graph or conversation: it comes last, shortly before the commit.
     pub(super) async fn save(&self, connection: &mut PgConnection) -> Result<(), ApplyError> {
         self.quarters.save(connection).await?;
+        self.tags.save(connection).await?;
         self.days.save(connection).await
     }
 }
@@ -212,6 +228,38 @@ mod tests {
                 ("task", [None, None], None),
             ]
         );
+    }
+
+    /// The hour, key and value, and the calls and input tokens.
+    fn tags_of(events: &[(&str, String)]) -> Vec<(String, String, i64, i128)> {
+        let events = decode(events);
+        let usage = sums_of(&events);
+        let row = |(key, sums): (&Key<'_, 1, 0, 2>, &Sums)| {
+            let tag = key.texts.map(Option::unwrap).join("=");
+            (key.times[0].to_rfc3339(), tag, sums.calls[0], sums.quantities[Meter::Input as usize])
+        };
+        usage.tags.rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_call_counts_once_under_each_of_its_counted_tags_and_no_other() {
+        let call = |minute: &str, team: &str, counted: &str| {
+            call(40, &format!("2023-09-01T{minute}:00Z"), "0").replace(
+                r#""source":"#,
+                &format!(r#""tags":{{"env":"prod","team":"{team}","pull":"17"}},"counted_tags":[{counted}],"source":"#),
+            )
+        };
+        let both = r#""env","team""#;
+        let recorded = ("call.recorded", call("07:10", "search", both));
+        let row = |hour: &str, tag: &str, calls: i64| {
+            (format!("2023-09-01T{hour}:00:00+00:00"), tag.to_owned(), calls, i128::from(calls) * 7)
+        };
+        let rows = tags_of(std::slice::from_ref(&recorded));
+        assert_eq!(rows, [row("07", "env=prod", 1), row("07", "team=search", 1)]);
+        // A later record moves the call to another value and hour, and it is counted under one key less.
+        let rows = tags_of(&[amended(&recorded.1, &call("08:00", "ads", r#""team""#))]);
+        assert_eq!(rows, [row("07", "env=prod", -1), row("07", "team=search", -1), row("08", "team=ads", 1)]);
+        assert_eq!(tags_of(&[("call.recorded", call("07:10", "search", "").replace(r#""counted_tags":[],"#, ""))]), []);
     }
 
     #[test]
