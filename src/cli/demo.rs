@@ -97,6 +97,7 @@ impl Demo {
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
         let mut totals = WholeReport::open(&rooms.pool, &query).await?;
+        let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
         report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);
         if self.once {

@@ -350,7 +350,7 @@ mod tests {
             (&[][..], "Exit codes: 0 success; 1 failure"),
             (&["import"], "4 if a file contained no calls"),
             (&["import"], "Files may be gzipped"),
-            (&["report", "cost"], "source, task, dag, conversation, quarter_hour, hour, day, month]"),
+            (&["report", "cost"], "source, task, dag, conversation, tag:KEY, quarter_hour, hour, day, month]"),
             (&["report", "cost"], "Exits with 0, or with 1"),
             (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),

@@ -1,14 +1,19 @@
 //! `apex report`
 
+mod dimension;
+
+pub(super) use dimension::Named;
+
+use self::dimension::{DimensionParser, NamedFilter, tag_key};
 use super::output::{self, Format, Table};
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use domain::{Meter, Quantity};
+use domain::tag_keys::TagKeys;
+use domain::{Meter, Quantity, TagKey};
 use futures::TryStreamExt;
-use projections::{Dimension, ReportFilter, ReportQuery, ReportRow, Totals, WaitError, WholeReport};
+use projections::{ReportQuery, ReportRow, ReportTag, Totals, UsageSource, WaitError, WholeReport};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,25 +41,32 @@ enum Kind {
 /// written to standard error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a
 /// spreadsheet would run as a formula is preceded by an apostrophe.
 ///
-/// Sums are kept by quarter of an hour and agent, user, team, key, provider, model, tool, outcome and source, and by day
-/// (UTC) and each of task, dag and conversation alone. A report by another combination, of dimensions to group by and to
-/// filter on, reads the calls, at most 100,000; with more, it is refused, and the message names the nearest combination.
-/// What the report was summed from is written to standard error, and in JSON as `summed_from`.
+/// Sums are kept by quarter of an hour and agent, user, team, key, provider, model, tool, outcome and source, by day (UTC)
+/// and each of task, dag and conversation alone, and by hour and one tag alone whose key is declared (see `apex tags`). A
+/// report by another combination, of dimensions to group by and to filter on, reads the calls, at most 100,000; with more, it
+/// is refused, and the message names the nearest combination. What the report was summed from is written to standard error,
+/// and in JSON as `summed_from`.
+///
+/// Sums by a tag have the calls that were reported with it, or whose tags were corrected, while its key was declared. All
+/// others are in the row without a value, so that the rows always add up to the total. A report that reads the calls has each
+/// call under the value of its tag, whenever the key was declared: one by the tag and a dimension that is not a time does.
 ///
 /// Exits with 0, or with 1 if the read models do not catch up in time.
 #[derive(Debug, clap::Args)]
 struct Cost {
-    /// The dimensions to group by, separated by commas
-    #[arg(long, value_delimiter = ',', value_parser = dimensions(), value_name = "DIMENSION")]
-    by: Vec<Dimension>,
+    /// The dimensions to group by, separated by commas; a tag with its key, such as tag:team
+    ///
+    /// A report is about one tag key, which contains no comma.
+    #[arg(long, value_delimiter = ',', value_parser = DimensionParser, value_name = "DIMENSION")]
+    by: Vec<Named>,
 
     /// Only calls with this value of a dimension, such as model=gpt-4o; nothing after the = selects calls without a value
     ///
     /// May be given up to 50 times. Filters on the same dimension are alternatives; those on different dimensions must all
     /// be met. Agents, tasks and dags are given by UUID, times as in the report: quarter_hour=2023-09-24T13:15Z,
-    /// hour=2023-09-24T13:00Z, day=2023-09-24, month=2023-09.
-    #[arg(long = "filter", value_parser = parse_filter, value_name = "DIMENSION=VALUE")]
-    filters: Vec<ReportFilter>,
+    /// hour=2023-09-24T13:00Z, day=2023-09-24, month=2023-09. The key of a tag ends before the first =, as in tag:team=search.
+    #[arg(long = "filter", value_parser = str::parse::<NamedFilter>, value_name = "DIMENSION=VALUE")]
+    filters: Vec<NamedFilter>,
 
     /// Only calls that started at or after this day or quarter of an hour, such as 2023-09-24 (UTC) or 2023-09-24T13:15:00Z
     #[arg(long, value_parser = parse_time)]
@@ -77,16 +89,6 @@ struct Cost {
     no_wait: bool,
 }
 
-fn dimensions() -> impl TypedValueParser<Value = Dimension> {
-    let names = Dimension::ALL.iter().map(|dimension| dimension.as_str());
-    PossibleValuesParser::new(names).try_map(|text| text.parse())
-}
-
-fn parse_filter(text: &str) -> anyhow::Result<ReportFilter> {
-    let (dimension, value) = text.split_once('=').context("expected DIMENSION=VALUE, such as model=gpt-4o")?;
-    Ok(ReportFilter::new(dimension.parse()?, (!value.is_empty()).then_some(value))?)
-}
-
 /// Parses a day, or a time in RFC 3339.
 pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
@@ -98,14 +100,20 @@ pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
 impl ReportCommand {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
+        let key = tag_key(&cost.by, &cost.filters)?;
         with_rooms(session, async |rooms| {
             let head = rooms.log.head().await?;
+            let declared_at = match key {
+                Some(key) => declared_at(rooms, key).await?,
+                None => None,
+            };
             let query = ReportQuery {
                 access: rooms.principal.authorise()?,
-                by: cost.by.clone(),
-                filters: cost.filters.clone(),
+                by: cost.by.iter().map(|by| by.dimension).collect(),
+                filters: cost.filters.iter().map(|filter| filter.filter.clone()).collect(),
                 from: cost.from,
                 to: cost.to,
+                tag: key.map(|key| ReportTag { key: key.clone(), is_declared: declared_at.is_some() }),
             };
             if !cost.no_wait {
                 catch_up(rooms, &query.projections(), head, cost.wait).await?;
@@ -114,11 +122,22 @@ impl ReportCommand {
             print(&mut report, head, &cost.by, cost.format).await?;
             say!("Report as of position {} of {}.", report.position, head.max(report.position));
             say!("Summed from: {}.", report.source());
+            if let (UsageSource::TagHours, Some(at)) = (report.source(), declared_at) {
+                say!(
+                    "The tag key was declared at {at}: calls that were reported before, and not since, have no value in this report."
+                );
+            }
             warn_of_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
         })
         .await
     }
+}
+
+/// When a tag key was declared; none if it is not declared now.
+async fn declared_at(rooms: &Rooms, key: &TagKey) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let keys = rooms.commands.load::<TagKeys>(&rooms.principal, TagKeys::id()).await?;
+    Ok(keys.state.declared_at(key))
 }
 
 /// The read model with the usage of calls.
@@ -172,7 +191,7 @@ const TABLE_ROWS: usize = 1_000;
 pub(super) async fn print(
     report: &mut WholeReport,
     head: Position,
-    by: &[Dimension],
+    by: &[Named],
     format: Format,
 ) -> anyhow::Result<()> {
     let head = head.max(report.position);
@@ -183,7 +202,7 @@ pub(super) async fn print(
     }
 }
 
-async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
+async fn print_json(report: &mut WholeReport, head: Position, by: &[Named]) -> anyhow::Result<()> {
     let (total, position) = (serde_json::to_string(&totals(&report.total))?, report.position);
     let source = serde_json::to_string(&report.source().to_string())?;
     output::write("{\"rows\":[")?;
@@ -201,7 +220,7 @@ async fn print_json(report: &mut WholeReport, head: Position, by: &[Dimension]) 
     Ok(output::write(&format!("{sums}\"position\":{position},\n\"head\":{head}}}\n"))?)
 }
 
-async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Result<()> {
+async fn print_tables(report: &mut WholeReport, by: &[Named]) -> anyhow::Result<()> {
     let total: Vec<_> = columns(&report.total).collect();
     let shown = shown_columns(&total, by.len());
     let print = |rows: Vec<Vec<String>>| {
@@ -224,7 +243,7 @@ async fn print_tables(report: &mut WholeReport, by: &[Dimension]) -> anyhow::Res
     print(lines)
 }
 
-async fn print_csv(report: &mut WholeReport, head: Position, by: &[Dimension]) -> anyhow::Result<()> {
+async fn print_csv(report: &mut WholeReport, head: Position, by: &[Named]) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
     let positions = [report.position.to_string(), head.to_string()];
     if by.is_empty() {
@@ -255,8 +274,8 @@ fn droppable() -> Vec<&'static str> {
     ["tool_calls", "failed_calls"].into_iter().chain(meters).chain(last).collect()
 }
 
-fn header(by: &[Dimension]) -> Vec<String> {
-    by.iter().map(|dimension| dimension.as_str()).chain(column_names()).map(str::to_owned).collect()
+fn header(by: &[Named]) -> Vec<String> {
+    by.iter().map(ToString::to_string).chain(column_names().map(str::to_owned)).collect()
 }
 
 /// Columns that are shown even if they contain only zeros.
@@ -286,23 +305,23 @@ fn counts(totals: &Totals) -> [i64; COUNTS.len()] {
     [totals.calls, totals.tool_calls, totals.failed_calls, totals.unpriced_calls]
 }
 
-fn has_names(dimension: Dimension) -> bool {
-    dimension.names_projection().is_some()
+fn has_names(named: &Named) -> bool {
+    named.dimension.names_projection().is_some()
 }
 
 /// The columns of CSV: those of the table, with a column for the names of agents and tasks beside that of their ids,
 /// and the position of the report and of the end of the log.
-fn csv_header(by: &[Dimension]) -> Vec<String> {
-    let keys = by.iter().flat_map(|&dimension| {
-        let name = has_names(dimension).then(|| format!("{}_name", dimension.as_str()));
-        std::iter::once(dimension.as_str().to_owned()).chain(name)
+fn csv_header(by: &[Named]) -> Vec<String> {
+    let keys = by.iter().flat_map(|named| {
+        let name = has_names(named).then(|| format!("{named}_name"));
+        std::iter::once(named.to_string()).chain(name)
     });
     keys.chain(column_names().map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
 }
 
-fn csv_line(row: &ReportRow, by: &[Dimension]) -> Vec<String> {
-    let keys = by.iter().zip(row.keys.iter().zip(&row.names)).flat_map(|(&dimension, (key, name))| {
-        let name = has_names(dimension).then(|| name.clone().unwrap_or_default());
+fn csv_line(row: &ReportRow, by: &[Named]) -> Vec<String> {
+    let keys = by.iter().zip(row.keys.iter().zip(&row.names)).flat_map(|(named, (key, name))| {
+        let name = has_names(named).then(|| name.clone().unwrap_or_default());
         std::iter::once(key.clone().unwrap_or_default()).chain(name)
     });
     keys.chain(columns(&row.totals)).collect()
@@ -314,12 +333,12 @@ fn line(row: &ReportRow) -> Vec<String> {
     keys.chain(columns(&row.totals)).collect()
 }
 
-fn object(row: &ReportRow, by: &[Dimension]) -> Map<String, Value> {
+fn object(row: &ReportRow, by: &[Named]) -> Map<String, Value> {
     let mut object = Map::new();
-    for ((dimension, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
-        object.insert(dimension.as_str().to_owned(), json!(key));
-        if has_names(*dimension) {
-            object.insert(format!("{}_name", dimension.as_str()), json!(name));
+    for ((named, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
+        object.insert(named.to_string(), json!(key));
+        if has_names(named) {
+            object.insert(format!("{named}_name"), json!(name));
         }
     }
     object.extend(totals(&row.totals));

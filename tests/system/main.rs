@@ -52,5 +52,6 @@ mod snapshots;
 mod statements;
 mod subscriptions;
 mod sums;
+mod tags;
 mod versions;
 mod workers;

@@ -3,7 +3,9 @@
 use crate::rollups::sum_up_calls;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use projections::{Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, Totals, WholeReport, usage_report};
+use projections::{
+    Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, ReportTag, Totals, WholeReport, usage_report,
+};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -85,7 +87,8 @@ fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
         | Dimension::Tool
         | Dimension::Outcome
         | Dimension::Dag
-        | Dimension::Conversation => None,
+        | Dimension::Conversation
+        | Dimension::Tag => None,
         Dimension::QuarterHour => Some(cell.started_at.format("%Y-%m-%dT%H:%MZ").to_string()),
         Dimension::Hour => Some(cell.started_at.format("%Y-%m-%dT%H:00Z").to_string()),
         Dimension::Day => Some(cell.started_at.format("%Y-%m-%d").to_string()),
@@ -194,7 +197,13 @@ async fn report_pages_join_to_the_whole_report_and_sum_to_its_total() {
     fill(&database, &cells).await;
     for (by, conditions) in DIMENSIONS.iter().flat_map(|by| FILTERS.map(|conditions| (by, conditions))) {
         let filters = conditions.iter().map(|(dimension, value)| ReportFilter::new(*dimension, *value).unwrap());
-        let query = ReportQuery { by: by.to_vec(), filters: filters.collect(), ..ReportQuery::new(testkit::access()) };
+        let tag = || ReportTag { key: "team".to_owned().try_into().unwrap(), is_declared: false };
+        let query = ReportQuery {
+            by: by.to_vec(),
+            filters: filters.collect(),
+            tag: by.contains(&Dimension::Tag).then(tag),
+            ..ReportQuery::new(testkit::access())
+        };
         let is_met = |cell: &Cell| {
             let values = |of: Dimension| conditions.iter().filter(move |(dimension, _)| *dimension == of);
             conditions.iter().all(|(of, _)| values(*of).any(|(_, value)| key(cell, *of).as_deref() == *value))

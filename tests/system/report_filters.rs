@@ -101,7 +101,7 @@ async fn filters_select_calls_by_any_dimension() {
 }
 
 /// The first response of a subscription over server-sent events.
-async fn first_of_stream(server: &Server, subscription: &str) -> Value {
+pub(crate) async fn first_of_stream(server: &Server, subscription: &str) -> Value {
     let request = reqwest::Client::new().post(format!("{}/graphql", server.address));
     let request = request.header("accept", "text/event-stream").json(&json!({ "query": subscription }));
     let mut response = request.send().await.unwrap();
@@ -204,7 +204,7 @@ async fn the_command_line_filters_reports() {
         (
             "flavour=sweet",
             "there is no dimension \"flavour\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
-             source, task, dag, conversation, quarter_hour, hour, day, month",
+             source, task, dag, conversation, tag, quarter_hour, hour, day, month",
         ),
         ("model", "expected DIMENSION=VALUE, such as model=gpt-4o"),
         ("agent=ada", "the filter agent=ada cannot be met: expected a UUID"),

@@ -3,7 +3,8 @@
 use crate::graphql::command;
 use futures::TryStreamExt;
 use projections::{
-    Dimension, MAX_REPORT_CALLS, ReportError, ReportFilter, ReportQuery, ReportRow, Totals, UsageSource, WholeReport,
+    Dimension, MAX_REPORT_CALLS, ReportError, ReportFilter, ReportQuery, ReportRow, ReportTag, Totals, UsageSource,
+    WholeReport,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -13,7 +14,7 @@ use sqlx::{AssertSqlSafe, Row};
 use testkit::{Server, TestDatabase};
 use uuid::Uuid;
 
-/// A statement that fills both tables of sums from the calls, as an independent description of what they contain.
+/// Statements that fill two of the tables of sums from the calls, as an independent description of what they contain.
 const QUARTERS: &str =
     "select tenant_id, date_trunc('hour', started_at, 'UTC'), date_bin('15 minutes', started_at, 'epoch'),
     agent_id, user_id, team, key, provider, model, tool, outcome, source, {sums}
@@ -109,26 +110,33 @@ fn record(random: &mut StdRng) -> Map<String, Value> {
             record.insert(field.into(), json!(Uuid::from_u128(random.random_range(1..4))));
         }
     }
+    if random.random_bool(0.7) {
+        let tag =
+            |key: &str, values: [&str; 2], random: &mut StdRng| json!({ "key": key, "value": values.choose(random) });
+        let tags = [tag("squad", ["red", "blue"], random), tag("stage", ["prod", "dev"], random)];
+        record.insert("tags".into(), json!(tags[..random.random_range(1..3)]));
+    }
     record
 }
 
 /// Reports calls over all dimensions, each in up to two records, and corrects some of them. Later records and corrections
-/// move calls between the sums.
-async fn report_calls(server: &Server, seed: u64) -> Value {
+/// move calls between the sums. The calls of one series are the same whatever the seed.
+pub(crate) async fn report_calls(server: &Server, series: &str, calls: u64, seed: u64) -> Value {
     let mut random = StdRng::seed_from_u64(seed);
     let price = json!({ "provider": "acme", "model": "m1", "effectiveFrom": "2020-01-01T00:00:00Z",
                         "components": [{ "meter": "INPUT", "rate": "3.5" }, { "meter": "OUTPUT", "rate": "7" }] });
     command(server, "setPrices", json!({ "prices": [price] }), "outcome").await;
     let mut position = Value::Null;
-    for n in 0..80 {
+    for n in 0..calls {
         // The kind of a call and the provider of its key do not change; a correction may change the provider.
+        let mut of_call = StdRng::seed_from_u64(n);
         let (field, values) =
-            if random.random_bool(0.2) { ("tool", ["grep", "find"]) } else { ("model", ["m1", "m2"]) };
-        let provider = ["acme", "other"].choose(&mut random).filter(|_| n % 3 > 0);
+            if of_call.random_bool(0.2) { ("tool", ["grep", "find"]) } else { ("model", ["m1", "m2"]) };
+        let provider = ["acme", "other"].choose(&mut of_call).filter(|_| n % 3 > 0);
         let mut id = Value::Null;
         for _ in 0..random.random_range(1..3) {
             let mut record = record(&mut random);
-            record.insert("callKey".into(), json!(format!("call-{seed}-{n}")));
+            record.insert("callKey".into(), json!(format!("call-{series}-{n}")));
             record.insert("provider".into(), json!(provider));
             record.insert(field.into(), json!(values.choose(&mut random).unwrap()));
             let reported = command(server, "reportCall", json!(record), "outcome position call { id }").await;
@@ -162,6 +170,7 @@ fn over_calls(dimension: Dimension) -> &'static str {
         Dimension::Task => "task_id::text",
         Dimension::Dag => "dag_id::text",
         Dimension::Conversation => "conversation",
+        Dimension::Tag => "tags ->> 'squad'",
         Dimension::QuarterHour => {
             "to_char(to_timestamp(floor(extract(epoch from started_at) / 900) * 900) at time zone 'UTC',
                      'YYYY-MM-DD\"T\"HH24:MI\"Z\"')"
@@ -173,10 +182,15 @@ fn over_calls(dimension: Dimension) -> &'static str {
 }
 
 /// The keys of a row, and its sums as text.
-type Line = (Vec<Option<String>>, [String; 6]);
+pub(crate) type Line = (Vec<Option<String>>, [String; 6]);
 
 /// The rows of a report as the calls that meet a condition give them.
 async fn expected(database: &TestDatabase, by: &[Dimension], condition: &str) -> Vec<Line> {
+    expected_of(database, "apex.calls", by, condition).await
+}
+
+/// The rows of a report as the calls give them that another relation has, with the columns of the table of calls.
+pub(crate) async fn expected_of(database: &TestDatabase, calls: &str, by: &[Dimension], condition: &str) -> Vec<Line> {
     let keys: Vec<_> = by.iter().map(|by| over_calls(*by)).collect();
     let statement = format!(
         "select array[{}]::text[] as keys, array[(count(*) filter (where kind = 'llm'))::text,
@@ -185,7 +199,7 @@ async fn expected(database: &TestDatabase, by: &[Dimension], condition: &str) ->
                   or (outcome is null and error is not null)))::text,
              coalesce(sum((usage ->> 'input')::numeric), 0)::text, trim_scale(coalesce(sum(cost), 0))::text,
              trim_scale(coalesce(sum(reported_cost), 0))::text] as sums
-         from apex.calls where {condition} group by 1",
+         from {calls} where {condition} group by 1",
         keys.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&database.pool).await.unwrap();
@@ -197,14 +211,14 @@ async fn expected(database: &TestDatabase, by: &[Dimension], condition: &str) ->
     lines
 }
 
-fn sums(totals: &Totals) -> [String; 6] {
+pub(crate) fn sums(totals: &Totals) -> [String; 6] {
     let tokens = totals.quantity(domain::Meter::Input);
     let counts = [totals.calls, totals.tool_calls, totals.failed_calls].map(|count| count.to_string());
     let [calls, tool_calls, failed] = counts;
     [calls, tool_calls, failed, tokens.to_string(), totals.cost.to_string(), totals.reported_cost.to_string()]
 }
 
-async fn reported(database: &TestDatabase, query: &ReportQuery) -> (UsageSource, Totals, Vec<Line>) {
+pub(crate) async fn reported(database: &TestDatabase, query: &ReportQuery) -> (UsageSource, Totals, Vec<Line>) {
     let mut report = WholeReport::open(&database.pool, query).await.unwrap();
     let line = |row: ReportRow| (row.keys, sums(&row.totals));
     let mut lines: Vec<Line> = report.rows().map_ok(line).try_collect().await.unwrap();
@@ -212,14 +226,18 @@ async fn reported(database: &TestDatabase, query: &ReportQuery) -> (UsageSource,
     (report.source(), report.total, lines)
 }
 
-fn query(by: &[Dimension], filters: &[(Dimension, Option<&str>)]) -> ReportQuery {
+/// A report; one by a tag is about the key `squad`, which is not declared.
+pub(crate) fn query(by: &[Dimension], filters: &[(Dimension, Option<&str>)]) -> ReportQuery {
+    let dimensions = || by.iter().chain(filters.iter().map(|(dimension, _)| dimension));
+    let tag = || ReportTag { key: "squad".to_owned().try_into().unwrap(), is_declared: false };
+    let tag = dimensions().any(|dimension| *dimension == Dimension::Tag).then(tag);
     let filters = filters.iter().map(|(dimension, value)| ReportFilter::new(*dimension, *value).unwrap());
-    ReportQuery { by: by.to_vec(), filters: filters.collect(), ..ReportQuery::new(testkit::access()) }
+    ReportQuery { by: by.to_vec(), filters: filters.collect(), tag, ..ReportQuery::new(testkit::access()) }
 }
 
-async fn assert_rebuilds(database: &TestDatabase) {
+pub(crate) async fn assert_rebuilds(database: &TestDatabase) {
     for comparison in database.assert_equals_rebuild(&["calls"], &[1, 1000]).await {
-        assert_eq!(comparison.live.len(), 3, "{comparison:#?}");
+        assert_eq!(comparison.live.len(), 4, "{comparison:#?}");
     }
 }
 
@@ -227,8 +245,8 @@ async fn assert_rebuilds(database: &TestDatabase) {
 async fn a_report_by_any_dimensions_says_what_the_calls_say() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    for seed in [7, 11] {
-        let position = report_calls(&server, seed).await;
+    for (series, seed) in [("a", 7), ("b", 11)] {
+        let position = report_calls(&server, series, 80, seed).await;
         let wait = "query ($position: Position) { usageReport(minPosition: $position) { summedFrom } }";
         let report = server.graphql(wait, json!({ "position": position })).await["usageReport"].take();
         assert_eq!(report["summedFrom"], "sums by quarter hour");
@@ -264,7 +282,7 @@ async fn a_report_by_any_dimensions_says_what_the_calls_say() {
 async fn a_day_of_a_zone_with_quarter_hours_is_summed_exactly() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let position = report_calls(&server, 3).await;
+    let position = report_calls(&server, "a", 80, 3).await;
     let variables =
         json!({ "from": "2023-09-01T00:00:00+05:45", "to": "2023-09-02T00:00:00+05:45", "position": position });
     let report = "query ($from: DateTime, $to: DateTime, $position: Position) {

@@ -141,6 +141,8 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::TooManyCalls { .. } => bad_input("TOO_MANY_CALLS", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::DuplicateDimension(_) => bad_input("DIMENSION_TWICE", error.to_string()),
+        ReportError::NoTagKey => bad_input("NO_TAG_KEY", error.to_string()),
+        ReportError::UnusedTagKey(_) => bad_input("UNUSED_TAG_KEY", error.to_string()),
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),

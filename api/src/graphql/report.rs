@@ -3,13 +3,17 @@
 use super::freshness::await_projections;
 use super::ids::Kind;
 use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
-use super::services::{Services, authorise, services};
+use super::services::{Services, authorise, requester, services};
 use super::usage::UsageSums;
 use super::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use commands::Principal;
+use domain::TagKey;
 use domain::permissions::ReadData;
+use domain::tag_keys::TagKeys;
 use projections as models;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The complexity of the aggregation behind a report, in the unit of [`crate::config::Limits::max_complexity`].
@@ -47,6 +51,10 @@ pub(crate) enum Dimension {
     Dag,
     /// Conversation that the call is a part of, by its id in the source.
     Conversation,
+    /// Value of the tag with the key `tagKey` of the report. If the report is summed up from sums by the tag, null stands for
+    /// the calls that are not counted under the key: those without the tag, and those that were reported while the key was not
+    /// declared, and not since.
+    Tag,
     /// Quarter of an hour (UTC) in which the call started, such as `2023-11-14T22:15Z`: the days of every time zone consist
     /// of them.
     QuarterHour,
@@ -74,6 +82,7 @@ impl Dimension {
             | Self::Outcome
             | Self::Source
             | Self::Conversation
+            | Self::Tag
             | Self::QuarterHour
             | Self::Hour
             | Self::Day
@@ -180,8 +189,8 @@ pub(crate) struct ReportSums {
     rest: UsageTotals,
     /// Position of the report: it includes every event up to this position.
     position: Position,
-    /// What the report was summed from, in words: `sums by quarter hour`, `sums by day and task` (or another dimension), or
-    /// `calls`, if no sums are kept by its combination of dimensions and time range.
+    /// What the report was summed from, in words: `sums by quarter hour`, `sums by day and task` (or another dimension),
+    /// `sums by hour and tag`, or `calls`, if no sums are kept by its combination of dimensions and time range.
     summed_from: String,
 }
 
@@ -192,6 +201,7 @@ pub(crate) type UsageReport = Connection<String, UsageRow, ReportSums>;
 pub(crate) struct ReportArguments {
     pub(crate) by: Option<Vec<Dimension>>,
     pub(crate) filter: Option<Vec<UsageFilter>>,
+    pub(crate) tag_key: Option<String>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) to: Option<Timestamp>,
     pub(crate) first: Option<i32>,
@@ -201,6 +211,7 @@ pub(crate) struct ReportArguments {
 /// A report whose arguments were checked.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportRequest {
+    principal: Arc<Principal>,
     query: models::ReportQuery,
     page: models::ReportPage,
 }
@@ -217,27 +228,53 @@ impl ReportArguments {
         let selected = ctx.look_ahead();
         let (wants_total, wants_rest) = (selected.field("total").exists(), selected.field("rest").exists());
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
+        let key = self.tag_key.map(TagKey::new).transpose();
+        let key = key.map_err(|error| errors::bad_input("BAD_TAG_KEY", format!("tagKey: {error}")))?;
+        let tag = key.map(|key| models::ReportTag { key, is_declared: false });
         Ok(ReportRequest {
-            query: models::ReportQuery { access, by, filters, from, to },
+            principal: requester(ctx)?.principal.clone(),
+            query: models::ReportQuery { access, by, filters, from, to, tag },
             page: models::ReportPage { after, size, wants_total, wants_rest },
         })
     }
 }
 
 impl ReportRequest {
+    /// Looks up whether the key of the tag is declared now.
+    async fn look_up_tag_key(&mut self, services: &Services) -> Result<()> {
+        if let Some(tag) = &mut self.query.tag {
+            let keys = services.commands.load::<TagKeys>(&self.principal, TagKeys::id()).await;
+            tag.is_declared = keys.map_err(|error| errors::failed(&error))?.state.is_declared(&tag.key);
+        }
+        Ok(())
+    }
+
     /// Refuses a report that no sums answer, and that would read the calls again and again.
-    pub(crate) fn check_summed(&self) -> Result<()> {
+    pub(crate) async fn check_summed(&mut self, services: &Services) -> Result<()> {
+        self.look_up_tag_key(services).await?;
         let source = self.query.source().map_err(|error| errors::report(&error))?;
         if source != models::UsageSource::Calls {
             return Ok(());
         }
-        let message = "no sums are kept by these dimensions and this time range: choose those of one of the sums, or query \
-                       `usageReport`, which reads the calls once";
+        let message = "no sums are kept by these dimensions and this time range: choose those of one of the sums, declare the \
+                       tag key if there is one, or query `usageReport`, which reads the calls once";
         Err(errors::bad_input("NOT_SUMMED", message))
     }
 
     /// Reads the requested page, and the position that it reflects.
-    pub(crate) async fn read(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
+    pub(crate) async fn read(&mut self, services: &Services) -> Result<(UsageReport, streams::Position)> {
+        self.look_up_tag_key(services).await?;
+        self.read_page(services).await
+    }
+
+    /// As [`ReportRequest::read`], but refuses a report that no sums answer, as [`ReportRequest::check_summed`] does: a key may
+    /// be withdrawn at any time.
+    pub(crate) async fn read_summed(&mut self, services: &Services) -> Result<(UsageReport, streams::Position)> {
+        self.check_summed(services).await?;
+        self.read_page(services).await
+    }
+
+    async fn read_page(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
         let by = &self.query.by;
         let report = models::usage_report(&services.pool, &self.query, &self.page).await;
         let report = report.map_err(|error| errors::report(&error))?;
@@ -272,7 +309,7 @@ fn row(by: &[models::Dimension], row: models::ReportRow) -> UsageRow {
     UsageRow { keys: keys.collect(), totals: row.totals.into() }
 }
 
-/// The complexity of reading the calls, for a report that no sums answer.
+/// The complexity of reading the calls, for a report that no sums answer, or one by a tag, whose key may not be declared.
 fn calls_cost(
     by: Option<&[Dimension]>,
     filter: Option<&[UsageFilter]>,
@@ -281,7 +318,7 @@ fn calls_cost(
 ) -> usize {
     let filtered = filter.unwrap_or_default().iter().map(|filter| filter.dimension);
     let dimensions = by.unwrap_or_default().iter().copied().chain(filtered).map(Into::into);
-    let reads_calls = models::UsageSource::is_calls(dimensions, from.map(|from| from.0), to.map(|to| to.0));
+    let reads_calls = models::UsageSource::may_be_calls(dimensions, from.map(|from| from.0), to.map(|to| to.0));
     if reads_calls { CALLS_COST } else { 0 }
 }
 
@@ -302,10 +339,15 @@ impl ReportQuery {
     /// Reports usage and cost, grouped by dimensions. Rows are sorted by time if `by` contains a dimension of time,
     /// otherwise by cost in descending order.
     ///
-    /// Sums are kept by quarter of an hour and all dimensions with few values, and by day (UTC) and each of task, task graph
-    /// and conversation alone. A report by another combination of dimensions, in `by` and `filter`, reads the calls, at most
-    /// 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names the nearest combination. Such a report has a
-    /// complexity of 1000 more.
+    /// Sums are kept by quarter of an hour and all dimensions with few values, by day (UTC) and each of task, task graph and
+    /// conversation alone, and by hour and one tag alone whose key is declared. A report by another combination of dimensions,
+    /// in `by` and `filter`, reads the calls, at most 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names
+    /// the nearest combination. Such a report has a complexity of 1000 more, and so has each report by a tag.
+    ///
+    /// Sums by a tag have the calls that were reported with it, or whose tags were corrected, while its key was declared. All
+    /// others are in the row without a value, so that the rows always add up to the total. A report that reads the calls has
+    /// each call under the value of its tag, whenever the key was declared: one by the tag and a dimension that is not a time
+    /// does.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
         + calls_cost(by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]
     async fn usage_report(
@@ -321,6 +363,11 @@ impl ReportQuery {
                     alternatives; those on different dimensions must all be met. Default: all calls."
         )]
         filter: Option<Vec<UsageFilter>>,
+        #[graphql(
+            desc = "Key of the tag whose values the dimension `TAG` has: one line of at most 64 bytes. It must be given if `by` or \
+                    `filter` has that dimension, and only then."
+        )]
+        tag_key: Option<String>,
         #[graphql(
             desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
@@ -341,7 +388,7 @@ impl ReportQuery {
         )]
         after: Option<String>,
     ) -> Result<UsageReport> {
-        let request = ReportArguments { by, filter, from, to, first, after }.check(ctx)?;
+        let mut request = ReportArguments { by, filter, tag_key, from, to, first, after }.check(ctx)?;
         await_projections(ctx, &request.query.projections(), min_position).await?;
         Ok(request.read(services(ctx)?).await?.0)
     }
@@ -361,5 +408,6 @@ mod tests {
         assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, None), 0);
         assert_eq!(calls_cost(Some(&[Dimension::Task]), None, Some(&quarter), None), CALLS_COST);
         assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, Some(&quarter)), CALLS_COST);
+        assert_eq!(calls_cost(Some(&[Dimension::Tag]), None, None, None), CALLS_COST, "its key may not be declared");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct UsageSubscription;
 impl UsageSubscription {
     /// Streams a report of usage and cost: first as it is now, then again whenever the log has grown, at most once per
     /// interval. A report that reads the calls, because no sums are kept by its dimensions and time range, is refused with the
-    /// reason `NOT_SUMMED`.
+    /// reason `NOT_SUMMED`; one by a tag ends with it once the key is withdrawn.
     #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
     async fn usage_totals(
         &self,
@@ -42,6 +42,11 @@ impl UsageSubscription {
                     alternatives; those on different dimensions must all be met. Default: all calls."
         )]
         filter: Option<Vec<UsageFilter>>,
+        #[graphql(
+            desc = "Key of the tag whose values the dimension `TAG` has: one line of at most 64 bytes. It must be given if `by` or \
+                    `filter` has that dimension, and only then."
+        )]
+        tag_key: Option<String>,
         #[graphql(
             desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
         )]
@@ -67,8 +72,8 @@ impl UsageSubscription {
                 return Err(bad_input("BAD_INTERVAL", message));
             }
         };
-        let request = ReportArguments { by, filter, from, to, first, after: None }.check(ctx)?;
-        request.check_summed()?;
+        let mut request = ReportArguments { by, filter, tag_key, from, to, first, after: None }.check(ctx)?;
+        request.check_summed(services(ctx)?).await?;
         let totals = UsageTotals { services: services(ctx)?.clone(), request, interval, last: None };
         Ok(futures::stream::unfold(Some(totals), |totals| async move {
             let mut totals = totals?;
@@ -106,7 +111,7 @@ impl UsageTotals {
                 }
             }
             let due = Instant::now() + self.interval;
-            let (report, position) = match self.request.read(&self.services).await {
+            let (report, position) = match self.request.read_summed(&self.services).await {
                 // After the first report, an unreachable database delays the next one and does not end the stream.
                 Err(error) if self.last.is_some() && errors::code(&error) == Some("UNAVAILABLE") => {
                     self.last = self.last.map(|(seen, _)| (seen, due));

@@ -19,13 +19,27 @@ pub(super) struct Definition {
     pub(super) kept: Kept,
 }
 
-/// Which sums are kept by a dimension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which sums are kept by a dimension, the shortest step of time first. A period of time is kept by every source with the
+/// same or a shorter step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kept {
     /// Sums by quarter of an hour, together with all other dimensions of this kind.
     QuarterHours,
+    /// Sums by hour, with no other dimension but time, for declared tag keys.
+    Hours,
     /// Sums by day (UTC), with no other dimension but time.
     Days,
+}
+
+impl Kept {
+    /// The step of time of the sums.
+    pub(super) fn step(self) -> TimeDelta {
+        match self {
+            Self::QuarterHours => TimeDelta::minutes(15),
+            Self::Hours => TimeDelta::hours(1),
+            Self::Days => TimeDelta::days(1),
+        }
+    }
 }
 
 /// The values of a dimension, and their text in reports.
@@ -125,7 +139,7 @@ macro_rules! dimensions {
     };
 }
 
-// Those with few values, those with many, then the periods of time, the shortest first.
+// Those with few values, those of which sums are kept by each alone, then the periods of time, the shortest first.
 dimensions! {
     /// The agent.
     Agent: "agent", "u.agent_id", Values::Objects(Objects { table: "agents", id: "agent_id", name: "name" }), QuarterHours;
@@ -151,10 +165,12 @@ dimensions! {
     Dag: "dag", "u.dag_id", Values::Ids, Days;
     /// The conversation that the call is a part of, by its id in the source.
     Conversation: "conversation", "u.conversation", Values::Text, Days;
+    /// The value of the tag with the key of the report, see [`ReportTag`](super::ReportTag).
+    Tag: "tag", "u.tag", Values::Text, Hours;
     /// The quarter of an hour in which calls started: the largest step that divides the days of every time zone.
     QuarterHour: "quarter_hour", "u.quarter", Values::Periods(QUARTER_HOUR), QuarterHours;
     /// The hour (UTC) in which calls started.
-    Hour: "hour", "u.hour", Values::Periods(HOUR), QuarterHours;
+    Hour: "hour", "u.hour", Values::Periods(HOUR), Hours;
     /// The day (UTC) in which calls started.
     Day: "day", "date_trunc('day', u.hour, 'UTC')", Values::Periods(DAY), Days;
     /// The month (UTC) in which calls started.
@@ -350,7 +366,7 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no dimension \"Model\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
-             source, task, dag, conversation, quarter_hour, hour, day, month"
+             source, task, dag, conversation, tag, quarter_hour, hour, day, month"
         );
     }
 

@@ -9,7 +9,7 @@ mod sql;
 mod usage_source;
 
 pub use dimension::{Dimension, UnknownDimension};
-pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery};
+pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery, ReportTag};
 pub use usage_source::{MAX_REPORT_CALLS, UsageSource};
 
 use self::dimension::finest_time;

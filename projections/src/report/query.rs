@@ -3,8 +3,8 @@
 use super::dimension::Dimension;
 use super::usage_source::{MAX_REPORT_CALLS, UsageSource, list, nearest};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::TenantId;
 use domain::permissions::{Access, ReadData};
+use domain::{TagKey, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use streams::DatabaseError;
 use thiserror::Error;
@@ -28,6 +28,17 @@ pub struct ReportQuery {
     pub from: Option<DateTime<Utc>>,
     /// Only calls that started before this time, the start of a quarter of an hour.
     pub to: Option<DateTime<Utc>>,
+    /// The tag of [`Dimension::Tag`]; none if the report is neither grouped by that dimension nor filtered on it.
+    pub tag: Option<ReportTag>,
+}
+
+/// The tag whose values a report is about. A report has one at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportTag {
+    /// The key of the tag.
+    pub key: TagKey,
+    /// Whether the key is declared, so that sums are kept by its values. Otherwise the calls are read.
+    pub is_declared: bool,
 }
 
 /// A condition on calls: the value that they have of one dimension.
@@ -95,6 +106,12 @@ pub enum ReportError {
         /// The largest part of them by which sums are kept.
         nearest: String,
     },
+    /// The report is by the values of a tag, and no key says which tag.
+    #[error("the report is grouped by or filtered on a tag, and has no key that says which one")]
+    NoTagKey,
+    /// The report has the key of a tag, and is neither grouped by a tag nor filtered on one.
+    #[error("the report has the tag key {0}, and is neither grouped by a tag nor filtered on one")]
+    UnusedTagKey(TagKey),
     /// There are too many filters.
     #[error("the report has {0} filters, at most {MAX_FILTERS} are allowed")]
     TooManyFilters(usize),
@@ -115,6 +132,8 @@ pub(super) struct Selection {
     /// What the report is summed from.
     pub(super) source: UsageSource,
     pub(super) tenant: TenantId,
+    /// The tag of [`Dimension::Tag`], if that is a dimension of the report.
+    pub(super) tag: Option<ReportTag>,
     /// The dimensions that the rows are grouped by.
     pub(super) by: Vec<Dimension>,
     /// The allowed values of each dimension with filters.
@@ -138,7 +157,7 @@ impl ReportQuery {
     /// A report on all usage, in one row.
     #[must_use]
     pub fn new(access: Access<ReadData>) -> Self {
-        Self { access, by: Vec::new(), filters: Vec::new(), from: None, to: None }
+        Self { access, by: Vec::new(), filters: Vec::new(), from: None, to: None, tag: None }
     }
 
     /// Returns the projections that feed the report: that of the usage, and those with the names of agents and tasks.
@@ -177,8 +196,14 @@ impl ReportQuery {
         let allowed = by_dimension(&self.filters);
         let (from, to) = narrowed(self.from, self.to, &allowed);
         let (tenant, by) = (self.access.tenant().clone(), self.by.clone());
-        let dimensions = by.iter().chain(allowed.keys()).copied().collect();
-        Ok(Selection { source: UsageSource::of(&dimensions, from, to), tenant, by, allowed, from, to })
+        let dimensions: BTreeSet<_> = by.iter().chain(allowed.keys()).copied().collect();
+        match (dimensions.contains(&Dimension::Tag), &self.tag) {
+            (true, None) => return Err(ReportError::NoTagKey),
+            (false, Some(tag)) => return Err(ReportError::UnusedTagKey(tag.key.clone())),
+            (true, Some(_)) | (false, None) => {}
+        }
+        let source = UsageSource::of(&dimensions, is_declared(self.tag.as_ref()), from, to);
+        Ok(Selection { source, tenant, tag: self.tag.clone(), by, allowed, from, to })
     }
 }
 
@@ -186,8 +211,15 @@ impl Selection {
     /// The error that the report would read too many calls.
     pub(super) fn too_many_calls(&self) -> ReportError {
         let dimensions: BTreeSet<_> = self.by.iter().chain(self.allowed.keys()).copied().collect();
-        ReportError::TooManyCalls { dimensions: list(&dimensions), nearest: nearest(&dimensions) }
+        ReportError::TooManyCalls {
+            dimensions: list(&dimensions),
+            nearest: nearest(&dimensions, is_declared(self.tag.as_ref())),
+        }
     }
+}
+
+fn is_declared(tag: Option<&ReportTag>) -> bool {
+    tag.is_some_and(|tag| tag.is_declared)
 }
 
 /// The values of the filters by dimension.

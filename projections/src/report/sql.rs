@@ -2,7 +2,7 @@
 
 use super::dimension::{Dimension, Values, finest_time};
 use super::query::{Allowed, Selection};
-use super::usage_source::UsageSource;
+use super::usage_source::{COUNTS, OTHER_SUMS, UsageSource};
 use super::{ReportCursor, Totals};
 use chrono::{DateTime, Utc};
 use domain::Meter;
@@ -14,10 +14,8 @@ use uuid::Uuid;
 
 /// Sums over rows of a usage source, or over rows that are such sums.
 static SUMS: LazyLock<String> = LazyLock::new(|| {
-    let counts = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
-    let counts = counts.map(|column| format!("coalesce(sum({column}), 0)::bigint as {column}"));
-    let others = ["latency_ms", "cost", "reported_cost"];
-    let sums = others.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column()));
+    let counts = COUNTS.map(|column| format!("coalesce(sum({column}), 0)::bigint as {column}"));
+    let sums = OTHER_SUMS.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column()));
     let sums = sums.map(|column| format!("coalesce(sum({column}), 0) as {column}"));
     counts.into_iter().chain(sums).collect::<Vec<_>>().join(", ")
 });
@@ -76,7 +74,7 @@ impl Statement {
         let indexed = UsageSource::INDEXED.iter().filter_map(|dimension| selection.allowed.get_key_value(dimension));
         let indexed = indexed.filter(|(_, allowed)| !allowed.none).take(1);
         let conditions = conditions(selection, selection.from, indexed, &tenant, &mut parameters)?;
-        let (calls, limit) = (selection.source.rows(), parameters.add(limit)?);
+        let (calls, limit) = (rows(selection, &mut parameters)?, parameters.add(limit)?);
         let text = format!("select count(*) from (select from {calls} where {conditions} limit {limit}) c");
         Ok(Self { text, parameters: parameters.0 })
     }
@@ -118,7 +116,17 @@ fn cells(
 ) -> Result<String, sqlx::Error> {
     let from = selection.from.max(after.and_then(|after| after.time(&selection.by)));
     let conditions = conditions(selection, from, &selection.allowed, tenant, parameters)?;
-    Ok(format!("{} where {conditions}", selection.source.rows()))
+    Ok(format!("{} where {conditions}", rows(selection, parameters)?))
+}
+
+/// All rows `u` of the usage source of a report.
+fn rows(selection: &Selection, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+    // A parameter that the statement does not have is an error.
+    let tag = match &selection.tag {
+        Some(tag) => format!("{}::text", parameters.add(tag.key.as_str())?),
+        None => "null".to_owned(),
+    };
+    Ok(selection.source.rows(&tag))
 }
 
 /// The conditions on rows `u` of the usage source of a report.
@@ -244,6 +252,7 @@ mod tests {
             let selection = Selection {
                 source: UsageSource::Calls,
                 tenant: "t".parse().unwrap(),
+                tag: None,
                 by: vec![Dimension::Hour],
                 allowed: BTreeMap::from_iter(filters),
                 from: Some(DateTime::UNIX_EPOCH),
