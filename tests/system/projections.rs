@@ -4,9 +4,12 @@ use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
+use domain::call::{CallCommand, CallFacts, CallKind, Tags};
 use domain::memory::{Memory, MemoryCommand, Realm};
+use domain::price_book::PriceBook;
+use domain::tag_keys::{TagKeys, TagKeysCommand};
 use domain::task::{TaskCommand, TaskSpec};
-use domain::{AgentId, Body, Currency, Labels, Money, TaskId};
+use domain::{AgentId, Body, CallId, Currency, Labels, Money, TagKey, TaskId};
 use projections::{
     Decision, Fingerprint, InactiveVersion, ParkedEvent, ParkingDecision, ParkingError, REBUILD_BATCH_EVENTS,
     ResumeOutcome, ResumeRequest, SessionSettings, TenantSelection, build, drop_version, fingerprint, switch, verify,
@@ -62,6 +65,20 @@ pub(crate) async fn append_examples(rooms: &Rooms) {
     }
 }
 
+/// Reports a call that is counted under a declared tag key.
+async fn append_tagged_call(rooms: &Rooms) {
+    let declare = TagKeysCommand::Declare { key: TagKey::new("team").unwrap(), at: at(0) };
+    let declared = rooms.commands.execute::<TagKeys>(&context(), TagKeys::id(), declare).await.unwrap();
+    let facts = CallFacts {
+        model: Some(name("m")),
+        tags: Some(Tags::new([("team", "search")]).unwrap()),
+        ..CallFacts::new(CallKind::Llm, at(1), name("test"))
+    };
+    let tag_keys = TagKeys::clone(&declared.aggregate.state);
+    let report = CallCommand::Report { facts, prices: PriceBook::default(), tag_keys };
+    rooms.commands.execute_call(&context(), &CallId(Uuid::now_v7()).into(), report).await.unwrap();
+}
+
 fn terms(limit: &str, zone: chrono_tz::Tz) -> BudgetTerms {
     BudgetTerms {
         name: name("all"),
@@ -93,6 +110,7 @@ async fn a_rebuild_has_the_live_rows_at_any_batch_size() {
     let execute = async |id, command| rooms.commands.execute::<Budget>(&context(), id, command).await.unwrap();
     execute(early, budget(terms("0.5", chrono_tz::UTC), false)).await;
     append_examples(&rooms).await;
+    append_tagged_call(&rooms).await;
     for (format, file) in [("autogpt", "autogpt.jsonl"), ("claude-code", "claude-code.jsonl")] {
         database.run(&["import", format, &sample(file)]).await.assert_success();
     }
