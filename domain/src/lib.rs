@@ -1,4 +1,4 @@
-//! The domain model of Apex: aggregates, events, meters, money, prices and usage.
+//! The domain model of Apex: aggregates, events, permissions, meters, money, prices and usage.
 //!
 //! Everything here is pure and total. Times and new ids arrive in commands, so the same command on the same state always
 //! returns the same events. Deliberately absent: I/O, async, clocks, randomness, SQL and GraphQL types.
@@ -18,14 +18,18 @@ mod timestamp;
 mod usage;
 
 pub mod agent;
+pub mod api_key;
 pub mod assignment;
 pub mod budget;
 pub mod call;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
+pub mod role_assignment;
+pub mod service_account;
 pub mod spending;
 pub mod task;
+pub mod tenant;
 
 #[cfg(test)]
 mod testing;
@@ -34,7 +38,9 @@ pub use aggregate::Aggregate;
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
-pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
+pub use ids::{
+    AgentId, ApiKeyId, BudgetId, CallId, DagId, MemoryId, ServiceAccountId, TaskId, TenantId, TenantIdError, derived_id,
+};
 pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};
 pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
@@ -53,4 +59,8 @@ registry::register! {
     Memory(memory::Memory),
     Budget(budget::Budget),
     BudgetPeriod(budget::BudgetPeriod),
+    Tenant(tenant::Tenant),
+    ServiceAccount(service_account::ServiceAccount),
+    RoleAssignment(role_assignment::RoleAssignment),
+    ApiKey(api_key::ApiKey),
 }

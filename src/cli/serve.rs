@@ -1,7 +1,8 @@
 //! `apex serve`
 
 use super::session::{AndThenClose as _, Session, opened, stop_signal};
-use crate::config::{Kafka, Secret, Server};
+use crate::config::{Common, Kafka, Secret, Server};
+use crate::credentials::Credentials;
 use crate::database::Database;
 use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
@@ -42,7 +43,7 @@ impl Serve {
         let database = opened(Database::open(session.common())).await?;
         let served = async {
             let mut rooms = Rooms::open(&database, session.principal()).await?;
-            let address = start(&mut rooms, &self.server, &self.kafka).await?;
+            let address = start(&mut rooms, session.common(), &self.server, &self.kafka).await?;
             announce(address, &self.server);
             rooms.run_until(stop_signal()).await
         };
@@ -53,7 +54,12 @@ impl Serve {
 }
 
 /// Starts everything in this process, and returns the address that the API listens on.
-pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> anyhow::Result<SocketAddr> {
+pub(super) async fn start(
+    rooms: &mut Rooms,
+    common: &Common,
+    server: &Server,
+    kafka: &Kafka,
+) -> anyhow::Result<SocketAddr> {
     anyhow::ensure!(
         server.listen.ip().is_loopback() || server.token.is_some(),
         "listening on {}, which other machines can reach, requires a token: set APEX_TOKEN",
@@ -70,6 +76,12 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
+    let identities = rooms.identities(common).await?;
+    let (following, stop) = (identities.clone(), rooms.stop_signal());
+    rooms.spawn("identities", async move {
+        following.run(stop).await;
+        Ok(())
+    });
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -79,10 +91,10 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         ..api::Limits::default()
     };
     let config = api::ApiConfig { graphiql: server.graphiql, limits };
-    let tenant = rooms.principal.tenant().clone();
+    let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(Tokens::of_settings(tenant, server)),
+        authenticator: Arc::new(Credentials { tokens, identities }),
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
@@ -101,6 +113,8 @@ fn check_tokens(server: &Server) -> anyhow::Result<()> {
     ];
     for (name, token) in &tokens {
         anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or unset the variable");
+        let is_like_a_key = token.as_deref().is_some_and(|token| token.starts_with(identity::PREFIX));
+        anyhow::ensure!(!is_like_a_key, "{name} begins with {}, as API keys do: use another token", identity::PREFIX);
     }
     for (index, (name, token)) in tokens.iter().enumerate() {
         for (other_name, other) in tokens.iter().skip(index + 1) {

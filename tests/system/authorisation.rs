@@ -34,6 +34,10 @@ impl Authenticator for FixedRoles {
             Principal::shared_token(tenant(), presented.declared_actor, self.0.clone(), Scopes::All).unwrap();
         Box::pin(std::future::ready(Ok(principal)))
     }
+
+    fn ended(&self, _: Arc<Principal>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 struct NoChecks;
@@ -141,7 +145,7 @@ async fn every_field_refuses_such_a_principal_before_it_looks_at_the_input() {
     let address = serve(&mut rooms, Vec::new()).await;
     assert_eq!(accepted(&address, &operations).await, BTreeSet::new());
     // Control: a user is told that these values are not valid.
-    let address = serve(&mut rooms, vec![Role::User]).await;
+    let address = serve(&mut rooms, vec![Role::Operator, Role::InstallationViewer]).await;
     for field in ["registerAgent", "pauseAgent", "submitTask", "agent", "streamEvents"] {
         let operation = operations.iter().find(|operation| operation.field == field).unwrap();
         let response = first_response(&address, operation).await;
@@ -158,7 +162,7 @@ async fn every_field_that_does_not_refuse_is_found() {
     let operations = operations(&database).await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    let address = serve(&mut rooms, vec![Role::User]).await;
+    let address = serve(&mut rooms, vec![Role::Operator, Role::InstallationViewer]).await;
     let found = accepted(&address, &operations).await;
     let names: BTreeSet<_> = found.iter().map(|found| found.split(':').next().unwrap().to_owned()).collect();
     let of_operators = [
@@ -262,7 +266,7 @@ async fn the_executor_refuses_below_every_transport() {
     assert!(matches!(loaded, Err(Error::Forbidden(_))), "{loaded:?}");
     assert_eq!(rooms.log.head().await.unwrap(), Position::ZERO);
     // Control: with a role the same command is executed.
-    let user = with_roles(tenant(), "ada", vec![Role::User]);
+    let user = with_roles(tenant(), "ada", vec![Role::Operator, Role::InstallationViewer]);
     rooms.commands.execute::<Agent>(&context(user), id, register()).await.unwrap();
     assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
     rooms.close().await.unwrap();

@@ -57,7 +57,8 @@ async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &Hea
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
     let messages = messages.filter_map(|event| std::future::ready(event.ok().and_then(|event| message(&event))));
     let too_slow = |error: &async_graphql::ServerError| Message::new(Some("slow"), &response::text(error));
-    Ok(EventStream { messages: messages.boxed(), progress, too_slow }.respond(state))
+    let credential_ended = auth::ended(state, &requester);
+    Ok(EventStream { messages: messages.boxed(), credential_ended, progress, too_slow }.respond(state))
 }
 
 /// A position beyond the end of the log is an error of the client. Other errors are temporary, and clients retry after a 503.

@@ -1,0 +1,75 @@
+//! Kinds of resources: what the rows of the permission table are about.
+
+/// A kind of resource. The categories of aggregates are divided among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    /// Agents.
+    Agents,
+    /// Tasks.
+    Tasks,
+    /// Calls, with their usage and cost.
+    Calls,
+    /// The price book.
+    Prices,
+    /// Budgets and their periods.
+    Budgets,
+    /// Memories of agents.
+    Memories,
+    /// Who may do what in a tenant: service accounts, API keys and granted roles.
+    Identities,
+    /// The tenants of an installation.
+    Tenants,
+    /// The log, the read models, the jobs and the processes of an installation.
+    Installation,
+}
+
+impl ResourceKind {
+    /// The kinds of which the data of a tenant consists.
+    pub const OF_TENANT: [Self; 7] =
+        [Self::Agents, Self::Tasks, Self::Calls, Self::Prices, Self::Budgets, Self::Memories, Self::Identities];
+
+    /// The second part of the name of a permission, as in `read:agents`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Tasks => "tasks",
+            Self::Calls => "calls",
+            Self::Prices => "prices",
+            Self::Budgets => "budgets",
+            Self::Memories => "memories",
+            Self::Identities => "identities",
+            Self::Tenants => "tenants",
+            Self::Installation => "installation",
+        }
+    }
+
+    /// The kind of the aggregates of a category; none if the category is unknown.
+    #[must_use]
+    pub fn of_category(category: &str) -> Option<Self> {
+        Some(match category {
+            "agent" => Self::Agents,
+            "task" => Self::Tasks,
+            "call" => Self::Calls,
+            "price_book" => Self::Prices,
+            "budget" | "budget_period" => Self::Budgets,
+            "memory" => Self::Memories,
+            "service_account" | "api_key" | "role_assignment" => Self::Identities,
+            "tenant" => Self::Tenants,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_category_has_a_kind() {
+        for category in crate::Event::CATEGORIES {
+            assert!(ResourceKind::of_category(category).is_some(), "{category} has no kind: add it to of_category");
+        }
+        assert_eq!(ResourceKind::of_category("unknown"), None);
+    }
+}

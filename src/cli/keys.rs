@@ -1,0 +1,143 @@
+//! `apex keys`
+
+use super::arguments::body;
+use super::output::{self, Format};
+use super::session::{Session, with_rooms};
+use crate::rooms::Rooms;
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::Context;
+use domain::api_key::KeyTerms;
+use domain::permissions::{Action, Permission};
+use domain::{ApiKeyId, Body, ServiceAccountId};
+use identity::NewKey;
+use std::process::ExitCode;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Create, list, rotate and revoke the API keys of the tenant.
+///
+/// An API key is a credential of a service account, sent as `Authorization: Bearer KEY`. It is printed once.
+#[derive(Debug, clap::Args)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Create a key, and print it
+    Create {
+        /// The id of the service account whose key it is
+        #[arg(long)]
+        account: Uuid,
+        /// A permission that the key is restricted to, such as command:calls; may be repeated [default: all of the
+        /// account]
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<Permission>,
+        /// How long the key is accepted, such as 90d [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List the keys, without their secrets
+    List {
+        /// The format of the list
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Create a key that replaces another one, with its account and scopes, and print it
+    Rotate {
+        /// The id of the key that is replaced
+        id: Uuid,
+        /// How long the key that is replaced is still accepted
+        #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+        overlap: Duration,
+        /// How long the new key is accepted [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+    },
+    /// Revoke a key: it is refused from now on
+    Revoke {
+        /// The id of the key
+        id: Uuid,
+        /// The reason, which is recorded
+        #[arg(long, value_parser = body)]
+        reason: Option<Body>,
+    },
+}
+
+impl Keys {
+    /// The action of the subcommand.
+    pub(super) fn action(&self) -> Action {
+        match self.command {
+            Command::List { .. } => Action::ReadData,
+            Command::Create { .. } | Command::Rotate { .. } | Command::Revoke { .. } => Action::SendCommand,
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
+            self.command.run(rooms, session).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
+    }
+}
+
+impl Command {
+    async fn run(self, rooms: &Rooms, session: &Session) -> anyhow::Result<()> {
+        let identities = rooms.identities(session.common()).await?;
+        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
+        match self {
+            Self::List { format } => {
+                let keys = identities.keys(&rooms.principal.authorise()?).await?;
+                list(keys, at, format)?;
+            }
+            Self::Create { account, scopes, expires_in } => {
+                let terms = KeyTerms {
+                    service_account_id: ServiceAccountId(account),
+                    scopes: scopes.into_iter().collect(),
+                    expires_at: expires_in.map(|time| later(at, time)).transpose()?,
+                };
+                print_new(&identities.create_key(&context, terms, at).await?)?;
+            }
+            Self::Rotate { id, overlap, expires_in } => {
+                let expires_at = expires_in.map(|time| later(at, time)).transpose()?;
+                let overlap = TimeDelta::from_std(overlap)?;
+                let rotated = identities.rotate_key(&context, ApiKeyId(id), overlap, expires_at, at);
+                print_new(&rotated.await?)?;
+            }
+            Self::Revoke { id, reason } => {
+                identities.revoke_key(&context, ApiKeyId(id), reason, at).await?;
+                say!("The key {id} is revoked.");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn later(at: DateTime<Utc>, time: Duration) -> anyhow::Result<DateTime<Utc>> {
+    let time = TimeDelta::from_std(time).ok().and_then(|time| at.checked_add_signed(time));
+    time.ok_or_else(|| anyhow::anyhow!("the key would expire too far in the future: choose a shorter time"))
+}
+
+/// Prints the key alone to standard output, so that it can be read by a program.
+fn print_new(key: &NewKey) -> anyhow::Result<()> {
+    say!("The key {} was created. It is shown only now; keep it secret:", key.id);
+    Ok(output::write(&format!("{}\n", key.text.reveal()))?)
+}
+
+fn list(keys: Vec<identity::KeySummary>, now: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
+    let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
+    let rows = keys.into_iter().map(|key| {
+        let state = match key.expires_at {
+            _ if key.is_revoked => "revoked",
+            Some(at) if at <= now => "expired",
+            Some(_) | None => "active",
+        };
+        let (id, account) = (key.id.to_string(), key.service_account_id.to_string());
+        let (expires_at, last_used_at) = (time(key.expires_at), time(key.last_used_at));
+        vec![id, account, state.to_owned(), key.scopes.join(" "), expires_at, last_used_at]
+    });
+    let header = ["key", "account", "state", "scopes", "expires_at", "last_used_hour"];
+    output::list(&header, rows.collect(), 0..0, format)
+}
