@@ -1,4 +1,5 @@
 -- What identities keep beside the log: hashes of API keys, never the keys. docs/adr/0019-identities.md gives the reasons.
+-- `create index` at the end locks apex.streams against appends while it scans the table.
 
 -- The key-encryption keys that hashes were made with. The keys themselves are in a file outside the database. A fingerprint
 -- tells a process whether its file has the same key.
@@ -28,6 +29,7 @@ create index api_key_secrets_unconfirmed on apex.api_key_secrets (created_at) wh
 grant select, insert, delete on apex.api_key_secrets to apex_app;
 grant update (is_confirmed, last_used_at) on apex.api_key_secrets to apex_app;
 
--- The streams that grants are folded from at the start of a process. There are few of them among all streams.
+-- The streams that grants are folded from at the start of a process. There are few of them among all streams. Migrations
+-- run in a transaction, so that the index cannot be built concurrently: appends wait while the table is scanned.
 create index streams_of_identities on apex.streams (category, tenant_id, stream_id)
     where category in ('tenant', 'service_account', 'role_assignment', 'api_key');
