@@ -97,7 +97,8 @@ pub struct Common {
     pub tenant: TenantId,
 
     /// The file of the key-encryption keys, without which no API key is accepted. It is created with the first API key;
-    /// all processes need the same file. Back it up apart from the database [default: identity.keys in the home directory]
+    /// all processes need the same file. Back it up apart from the database [default: identity.keys in the directory of
+    /// --home]
     #[arg(long, env = "APEX_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 

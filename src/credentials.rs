@@ -1,13 +1,14 @@
 //! The authenticator of `apex serve`: API keys, and the tokens of the settings.
 
 use crate::tokens::Tokens;
-use api::{Authenticator, Presented, Unauthenticated};
+use api::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 use commands::Principal;
 use futures::future::BoxFuture;
 use identity::{AuthenticationError, Identities, PREFIX};
 use std::sync::Arc;
 
-/// Makes principals from credentials: from an API key in its tenant, and from a token in the tenant of the settings.
+/// Makes principals from credentials: from an API key in its tenant, and from a token in the tenant of the settings, if that
+/// is not suspended.
 #[derive(Clone)]
 pub struct Credentials {
     /// The tokens of the settings.
@@ -29,18 +30,43 @@ impl Authenticator for Credentials {
     }
 
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
-        let Some(text) = api_key(presented.authorization) else { return self.tokens.authenticate(presented) };
         Box::pin(async move {
-            self.identities.authenticate(text).await.map_err(|error| match error {
-                AuthenticationError::Refused => Unauthenticated::Invalid,
-                AuthenticationError::Unavailable(_) => Unauthenticated::Unavailable,
-            })
+            if let Some(text) = api_key(presented.authorization) {
+                return self.identities.authenticate(text).await.map_err(unauthenticated);
+            }
+            let (endpoint, is_anonymous) = (presented.endpoint, presented.authorization.is_none());
+            let principal = self.tokens.authenticate(presented)?;
+            match endpoint {
+                Endpoint::Api => {
+                    let checked = self.identities.check_not_suspended(principal.tenant()).await;
+                    checked.map_err(|error| match unauthenticated(error) {
+                        // A client may still present an API key of another tenant.
+                        Unauthenticated::Invalid if is_anonymous => Unauthenticated::Missing,
+                        refused => refused,
+                    })?;
+                }
+                // The metrics are those of the installation, and are needed most while something is wrong.
+                Endpoint::Metrics => {}
+            }
+            Ok(principal)
         })
     }
 
-    fn ended(&self, principal: Arc<Principal>) -> BoxFuture<'static, ()> {
+    fn ended(&self, principal: Arc<Principal>) -> BoxFuture<'static, EndReason> {
         let identities = self.identities.clone();
-        Box::pin(async move { identities.ended(&principal).await })
+        Box::pin(async move {
+            match identities.ended(&principal).await {
+                identity::EndReason::Ended => EndReason::Ended,
+                identity::EndReason::Unavailable => EndReason::Unavailable,
+            }
+        })
+    }
+}
+
+fn unauthenticated(error: AuthenticationError) -> Unauthenticated {
+    match error {
+        AuthenticationError::Refused => Unauthenticated::Invalid,
+        AuthenticationError::Unavailable(_) => Unauthenticated::Unavailable,
     }
 }
 

@@ -1,12 +1,10 @@
 //! The tokens of the settings of `apex serve`, each shared by all who know it.
 
 use crate::config::{Secret, Server};
-use api::{Authenticator, Endpoint, Presented, Unauthenticated};
+use api::{Endpoint, Presented, Unauthenticated};
 use commands::Principal;
 use domain::TenantId;
 use domain::permissions::{Action, PermissionSet, Role, Scopes};
-use futures::future::BoxFuture;
-use std::sync::Arc;
 
 /// Makes principals from the tokens of the settings. All act in the tenant of the settings.
 #[derive(Debug, Clone)]
@@ -66,9 +64,8 @@ impl Tokens {
                 let metrics_only = (USER, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
                 if is_open || is_bearer(&self.metrics_token) { Ok(metrics_only) } else { Err(refused) }
             }
-            Endpoint::Api if self.token.is_some() => Err(refused),
-            // A client that sends a token expects to be an operator.
-            Endpoint::Api if self.operator_token.is_some() && value.is_some() => Err(refused),
+            // A client that sends a credential expects to have its rights: a mistyped one never gives those of none.
+            Endpoint::Api if self.token.is_some() || value.is_some() => Err(refused),
             Endpoint::Api => Ok((roles, Scopes::All)),
         }
     }
@@ -81,24 +78,22 @@ fn is_bearer(value: Option<&str>, token: Option<&Secret>) -> bool {
     token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()))
 }
 
-impl Authenticator for Tokens {
-    fn admits_anonymous(&self) -> bool {
+impl Tokens {
+    /// Whether a request without a credential has a principal.
+    #[must_use]
+    pub fn admits_anonymous(&self) -> bool {
         self.token.is_none()
     }
 
-    fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
-        let principal = self.rights(&presented).and_then(|(roles, scopes)| {
-            let (tenant, roles) = (self.tenant.clone(), roles.to_vec());
-            let principal = Principal::shared_token(tenant, presented.declared_actor, roles, scopes);
-            // The API rejects reserved actors with a message of its own.
-            principal.map_err(|_| Unauthenticated::Invalid)
-        });
-        Box::pin(std::future::ready(principal))
-    }
-
-    /// The tokens of a process are the same until it ends.
-    fn ended(&self, _: Arc<Principal>) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+    /// The principal of a token, or of none where none is required. Its tenant may be suspended.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`] if there is no valid token.
+    pub fn authenticate(&self, presented: Presented<'_>) -> Result<Principal, Unauthenticated> {
+        let (roles, scopes) = self.rights(&presented)?;
+        let principal = Principal::shared_token(self.tenant.clone(), presented.declared_actor, roles.to_vec(), scopes);
+        // The API rejects reserved actors with a message of its own.
+        principal.map_err(|_| Unauthenticated::Invalid)
     }
 }
 
@@ -130,7 +125,12 @@ mod tests {
 
     #[test]
     fn a_token_is_required_only_if_one_is_configured() {
-        assert_eq!(roles(&tokens(None, None), None), Ok(OPERATOR));
+        let open = tokens(None, None);
+        assert_eq!(roles(&open, None), Ok(OPERATOR));
+        // Where none is required, one that is presented has to be valid nevertheless.
+        for mangled in ["apex_1_2", "Basic apex_1_2", "\"Bearer apex_1_2\"", "Bearer\tapex_1_2", "Bearer x", ""] {
+            assert_eq!(roles(&open, Some(mangled)), Err(Unauthenticated::Invalid), "{mangled:?}");
+        }
         let tokens = tokens(Some("tea"), None);
         assert_eq!(roles(&tokens, None), Err(Unauthenticated::Missing));
         for right in ["Bearer tea", "bearer tea", "BEARER  tea"] {

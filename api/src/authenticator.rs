@@ -36,6 +36,15 @@ pub enum Unauthenticated {
     Unavailable,
 }
 
+/// Why a principal is no longer valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its credential ended, or gives other permissions than before.
+    Ended,
+    /// It cannot be found out at the moment whether its credential is valid. The client connects again later.
+    Unavailable,
+}
+
 /// Makes principals from credentials. The process that runs the API supplies it, and every transport uses it.
 pub trait Authenticator: Send + Sync {
     /// Whether a request without a credential has a principal. Requests of foreign web pages are rejected then.
@@ -48,6 +57,7 @@ pub trait Authenticator: Send + Sync {
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>>;
 
     /// Completes when a principal that this authenticator made is no longer valid: its credential ended, or it may do more
-    /// or less than before. The connection that it opened is closed then, and its client presents the credential again.
-    fn ended(&self, principal: Arc<Principal>) -> BoxFuture<'static, ()>;
+    /// or less than before, or none of that can be found out. The connection that it opened is closed then, and its client
+    /// presents the credential again.
+    fn ended(&self, principal: Arc<Principal>) -> BoxFuture<'static, EndReason>;
 }

@@ -21,13 +21,38 @@ pub enum KeyFileError {
     /// The file has no keys.
     #[error("{} has no key-encryption key: restore it from its backup", .0.display())]
     Empty(PathBuf),
+    /// The file belongs to another user, who could replace the keys.
+    #[error(
+        "{} belongs to the user {owner}, and this process runs as the user {user}: change its owner to that user or to root",
+        path.display()
+    )]
+    OtherOwner {
+        /// The file.
+        path: PathBuf,
+        /// The id of its owner.
+        owner: u32,
+        /// The id of the user of this process.
+        user: u32,
+    },
     /// Others than its owner can use the file.
-    #[error("{} has the mode {mode:03o}, so that others can read it: run chmod 600, and replace its keys", path.display())]
+    #[error(
+        "{} has the mode {mode:03o}, so that others can use it: run chmod 600, or 640 if root owns it and another user \
+         runs Apex, and replace its keys",
+        path.display()
+    )]
     Readable {
         /// The file.
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// The file is too large to be one of keys.
+    #[error("{} has more than {max_bytes} bytes, which is the limit: remove what is no key", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes.
+        max_bytes: u64,
     },
     /// A line of the file is not a key.
     #[error("line {line} of {} is not a version, a space and 64 hexadecimal digits, in ascending order", path.display())]
@@ -43,7 +68,7 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
         /// The version.
-        version: u32,
+        version: i32,
     },
     /// The file has another key than the one that a hash was made with.
     #[error(
@@ -55,7 +80,7 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
         /// The version.
-        version: u32,
+        version: i32,
     },
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
@@ -131,6 +156,24 @@ pub enum IdentityError {
          another one with a new command id"
     )]
     AlreadyCreated(ApiKeyId),
+    /// The database did not say whether the key was created.
+    #[error(
+        "it is not known whether the API key {id} was created: revoke it if it exists, and use a new command id to create \
+         another one"
+    )]
+    CreationUnknown {
+        /// The id that the key has if it was created.
+        id: ApiKeyId,
+        /// Why it is not known.
+        #[source]
+        source: commands::Error<KeyRejection>,
+    },
+    /// A key would expire, or an overlap would end, later than a time of an event can be.
+    #[error("the time is after the year {max_year}, which is the last one that is accepted: choose a shorter time")]
+    TooLate {
+        /// The last year.
+        max_year: i32,
+    },
     /// A command to an API key was not executed.
     #[error(transparent)]
     Key(#[from] commands::Error<KeyRejection>),
@@ -143,9 +186,15 @@ pub enum IdentityError {
     /// The log cannot be read.
     #[error("the grants cannot be read")]
     Read(#[from] ReadError),
-    /// Reading the grants takes too long.
-    #[error("the grants could not be read within {} ms", .0.as_millis())]
+    /// Reading the grants or the secrets takes too long.
+    #[error("the grants and secrets could not be read within {} ms", .0.as_millis())]
     Timeout(std::time::Duration),
+    /// Events about the credential, its account or its tenant are archived or cannot be decoded.
+    #[error(
+        "events about the credential, its account or its tenant cannot be read: set APEX_ARCHIVE if they are archived, or \
+         run the version of Apex that wrote them"
+    )]
+    Unreadable,
     /// The file of key-encryption keys cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),

@@ -1,15 +1,16 @@
 //! From an API key to a principal, and the work beside it.
 
-use crate::directory::{Directory, KeySummary};
+use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES, KeyFile};
 use crate::key_text::{KeySecret, parse};
 use crate::secrets::{Secrets, StoredSecret};
+use crate::throttle::ThrottledError;
 use crate::usage::Uses;
 use chrono::{DateTime, Utc};
 use commands::{Commands, Principal, Subject};
-use domain::ApiKeyId;
 use domain::permissions::{Access, ReadData};
+use domain::{ApiKeyId, TenantId};
 use moka::sync::Cache;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// The timeout for checking a credential, after which it is neither accepted nor refused.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum number of hashes in memory, of a few hundred bytes each.
 const MAX_CACHED_HASHES: u64 = 100_000;
 /// How long a hash is used before it is read again, so that a row that was deleted by hand ends its key.
@@ -38,6 +41,7 @@ struct Shared {
     secrets: Secrets,
     hashes: Cache<ApiKeyId, Arc<StoredSecret>>,
     uses: Uses,
+    failures: ThrottledError,
     /// What a secret is compared with where there is no hash, so that it takes as long.
     decoy: EncryptionKey,
 }
@@ -59,8 +63,17 @@ impl Identities {
         let directory = Directory::open(&pool, commands.log().clone()).await?;
         let hashes = Cache::builder().max_capacity(MAX_CACHED_HASHES).time_to_live(HASH_LIFETIME).build();
         let secrets = Secrets { pool, key_file: KeyFile::new(key_file) };
-        let shared = Shared { directory, secrets, hashes, uses: Uses::default(), decoy: EncryptionKey::decoy() };
+        let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
+        let shared = Shared { directory, secrets, hashes, uses, failures, decoy };
         Ok(Self { commands, shared: Arc::new(shared) })
+    }
+
+    /// Checks that the file of key-encryption keys has every key that hashes in the database were made with.
+    ///
+    /// # Errors
+    /// [`IdentityError::KeyFile`] if it has not, and [`IdentityError::Database`] if the database cannot be read.
+    pub async fn check_key_file(&self) -> Result<(), IdentityError> {
+        self.shared.secrets.check_key_file().await
     }
 
     /// Who may do what. It is as of the last [`Directory::refresh`].
@@ -85,26 +98,60 @@ impl Identities {
     /// found out at the moment.
     pub async fn authenticate(&self, text: &str) -> Result<Principal, AuthenticationError> {
         let Some((id, secret)) = parse(text) else { return Err(AuthenticationError::Refused) };
-        let unavailable = |error: IdentityError| {
-            tracing::error!(error = &error as &dyn std::error::Error, key = %id, "an API key cannot be checked");
-            AuthenticationError::Unavailable(Box::new(error))
-        };
-        self.shared.directory.refresh().await.map_err(unavailable)?;
-        let is_right = self.is_secret(id, &secret).await.map_err(unavailable)?;
-        let principal = self.shared.directory.principal(id, Utc::now()).filter(|_| is_right);
-        if let Some(principal) = principal {
-            self.shared.uses.note(id);
-            return Ok(principal);
-        }
-        Err(AuthenticationError::Refused)
+        let principal = self.within_timeout(self.principal(id, &secret)).await?;
+        let principal = principal.ok_or(AuthenticationError::Refused)?;
+        self.shared.uses.note(id, Utc::now());
+        Ok(principal)
     }
 
-    /// Completes when a principal that [`Identities::authenticate`] made is no longer valid: its key, account or tenant
-    /// ended, its roles changed, or none of that can be found out any more. Others are valid for ever.
-    pub async fn ended(&self, principal: &Principal) {
+    /// Checks that a tenant is not suspended, for credentials that are not in the log. A tenant that was never created is
+    /// not suspended.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Refused`] if the tenant is suspended, and [`AuthenticationError::Unavailable`] if that cannot
+    /// be found out at the moment.
+    pub async fn check_not_suspended(&self, tenant: &TenantId) -> Result<(), AuthenticationError> {
+        let directory = &self.shared.directory;
+        let checking = async {
+            directory.refresh().await?;
+            directory.is_suspended(tenant).map_err(|_| IdentityError::Unreadable)
+        };
+        if self.within_timeout(checking).await? { Err(AuthenticationError::Refused) } else { Ok(()) }
+    }
+
+    /// Completes when a principal is no longer valid: the tenant of a shared token was suspended, or the key, account or
+    /// tenant of an API key ended, its roles changed, or none of that can be found out any more. Others are valid for ever.
+    pub async fn ended(&self, principal: &Principal) -> EndReason {
         match principal.subject() {
             Subject::ServiceAccount { key, .. } => self.shared.directory.ended(*key, principal).await,
-            Subject::SharedToken { .. } | Subject::CommandLine | Subject::Component(_) => std::future::pending().await,
+            Subject::SharedToken { .. } => self.shared.directory.tenant_ended(principal.tenant()).await,
+            Subject::CommandLine | Subject::Component(_) => std::future::pending().await,
+        }
+    }
+
+    /// Limits the time of a check, and logs why it fails.
+    async fn within_timeout<T>(
+        &self,
+        checking: impl Future<Output = Result<T, IdentityError>>,
+    ) -> Result<T, AuthenticationError> {
+        let checked = tokio::time::timeout(AUTHENTICATION_TIMEOUT, checking).await;
+        checked.unwrap_or(Err(IdentityError::Timeout(AUTHENTICATION_TIMEOUT))).map_err(|error| {
+            self.shared.failures.log(&error);
+            AuthenticationError::Unavailable(Box::new(error))
+        })
+    }
+
+    /// The principal of a key; none if the key is refused.
+    async fn principal(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Option<Principal>, IdentityError> {
+        let directory = &self.shared.directory;
+        directory.refresh().await?;
+        let is_right = self.is_secret(id, secret).await?;
+        // Reading the hash may have taken as long as a revocation.
+        directory.refresh().await?;
+        match directory.principal(id, Utc::now()) {
+            Ok(principal) => Ok(Some(principal).filter(|_| is_right)),
+            Err(NoPrincipal::Unreadable) if is_right => Err(IdentityError::Unreadable),
+            Err(NoPrincipal::Unreadable | NoPrincipal::Refused) => Ok(None),
         }
     }
 
@@ -113,8 +160,8 @@ impl Identities {
         let Shared { directory, secrets, hashes, decoy, .. } = &*self.shared;
         let stored = match hashes.get(&id) {
             Some(stored) => Some(stored),
-            // An id that no event names costs no query.
-            None if !directory.knows(id) => None,
+            // A key that is refused in any case costs no query.
+            None if directory.principal(id, Utc::now()) == Err(NoPrincipal::Refused) => None,
             None => secrets.read(id).await?.map(Arc::new).inspect(|read| hashes.insert(id, read.clone())),
         };
         let Some(stored) = stored else {

@@ -3,13 +3,18 @@
 use crate::error::{IdentityError, KeyRejection};
 use crate::identities::Identities;
 use crate::key_text::{KeySecret, SecretText};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::secrets::Inserted;
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use commands::{Context, Error, Outcome, Position, States, Undecided};
 use domain::api_key::{ApiKey, ApiKeyCommand, ApiKeyError, KeyTerms};
 use domain::permissions::SendCommand;
 use domain::service_account::ServiceAccount;
-use domain::{Aggregate as _, ApiKeyId, Body, ServiceAccountId, TenantId, derived_id};
+use domain::{ACCEPTED_YEARS, Aggregate as _, ApiKeyId, Body, ServiceAccountId, TenantId, derived_id};
+use std::path::PathBuf;
 use streams::AppendError;
+
+/// The last year of the times that events may have.
+const MAX_YEAR: i32 = ACCEPTED_YEARS.end - 1;
 
 /// An API key that was created.
 #[derive(Debug, Clone)]
@@ -20,6 +25,20 @@ pub struct NewKey {
     pub text: SecretText,
     /// The position of the event.
     pub position: Position,
+    /// The absolute path of the file of key-encryption keys, if it was created with this key. It has to be backed up.
+    pub created_key_file: Option<PathBuf>,
+}
+
+/// The hash of a new secret is in the database.
+struct StoredText {
+    text: SecretText,
+    created_key_file: Option<PathBuf>,
+}
+
+impl StoredText {
+    fn created(self, id: ApiKeyId, position: Position) -> NewKey {
+        NewKey { id, text: self.text, position, created_key_file: self.created_key_file }
+    }
 }
 
 impl Identities {
@@ -37,7 +56,8 @@ impl Identities {
     ) -> Result<NewKey, IdentityError> {
         let id = new_key_id(context);
         context.principal.authorise_on::<SendCommand>(ApiKey::CATEGORY, id.0)?;
-        let text = self.store_secret(context, id).await?;
+        terms.expires_at.map_or(Ok(()), check_year)?;
+        let stored = self.store_secret(context, id).await?;
         let created: Result<Outcome<ApiKey>, Error<KeyRejection>> = self
             .commands
             .decide_on(context, id.0, |key: &ApiKey, mut others| {
@@ -47,7 +67,7 @@ impl Identities {
             .await;
         let outcome = self.confirm_secret(id, created).await?;
         self.follow_to(outcome.position).await;
-        Ok(NewKey { id, text, position: outcome.position })
+        Ok(stored.created(id, outcome.position))
     }
 
     /// Creates an API key with the account and the scopes of another one, and lets both be used during an overlap. The new
@@ -65,15 +85,20 @@ impl Identities {
     ) -> Result<NewKey, IdentityError> {
         let id = new_key_id(context);
         context.principal.authorise_on::<SendCommand>(ApiKey::CATEGORY, old.0)?;
-        let text = self.store_secret(context, id).await?;
-        let rotate = ApiKeyCommand::Rotate { successor: id, expires_at: at + overlap, at };
+        // Before the secret is stored.
+        let max_year = MAX_YEAR;
+        let overlap_ends = at.checked_add_signed(overlap).ok_or(IdentityError::TooLate { max_year })?;
+        check_year(overlap_ends)?;
+        expires_at.map_or(Ok(()), check_year)?;
+        let stored = self.store_secret(context, id).await?;
+        let rotate = ApiKeyCommand::Rotate { successor: id, expires_at: overlap_ends, at };
         let rotated: Result<Outcome<ApiKey>, Error<KeyRejection>> = self
             .commands
             .decide(context, id.0, |states| rotate_to(states, old, id, rotate.clone(), expires_at, at))
             .await;
         let outcome = self.confirm_secret(id, rotated).await?;
         self.follow_to(outcome.position).await;
-        Ok(NewKey { id, text, position: outcome.position })
+        Ok(stored.created(id, outcome.position))
     }
 
     /// Revokes an API key, and deletes the hash of its secret. Returns the position of the event.
@@ -121,15 +146,16 @@ impl Identities {
         }
     }
 
-    /// Stores the hash of a new secret, and returns the text of the key.
-    async fn store_secret(&self, context: &Context, id: ApiKeyId) -> Result<SecretText, IdentityError> {
+    /// Stores the hash of a new secret.
+    async fn store_secret(&self, context: &Context, id: ApiKeyId) -> Result<StoredText, IdentityError> {
         let tenant = context.principal.tenant();
         self.check_tenant(tenant).await?;
         let secret = KeySecret::generate()?;
-        if !self.secrets().insert(tenant, id, &secret).await? {
+        let Inserted { is_new, created_file } = self.secrets().insert(tenant, id, &secret).await?;
+        if !is_new {
             return Err(IdentityError::AlreadyCreated(id));
         }
-        Ok(SecretText::of(id, &secret))
+        Ok(StoredText { text: SecretText::of(id, &secret), created_key_file: created_file })
     }
 
     /// Deletes the hash that was stored for a key if the key was not created. If that is not known, the row stays: it is
@@ -145,7 +171,9 @@ impl Identities {
                 (self.secrets().delete(id).await, Err(IdentityError::AlreadyCreated(id)))
             }
             Ok(outcome) => (self.secrets().confirm(id).await, Ok(outcome)),
-            Err(error @ Error::Append(AppendError::Indeterminate(_))) => (Ok(()), Err(error.into())),
+            Err(source @ Error::Append(AppendError::Indeterminate(_))) => {
+                (Ok(()), Err(IdentityError::CreationUnknown { id, source }))
+            }
             Err(error) => (self.secrets().delete(id).await, Err(error.into())),
         };
         // The sweeper does the same later.
@@ -159,6 +187,11 @@ impl Identities {
 fn new_key_id(context: &Context) -> ApiKeyId {
     let (tenant, command_id) = (context.principal.tenant().as_str(), context.command_id.to_string());
     ApiKeyId(derived_id(&["api_key", tenant, &command_id]))
+}
+
+/// Checks that a time can be in an event.
+fn check_year(at: DateTime<Utc>) -> Result<(), IdentityError> {
+    if at.year() <= MAX_YEAR { Ok(()) } else { Err(IdentityError::TooLate { max_year: MAX_YEAR }) }
 }
 
 fn rejected(error: ApiKeyError) -> Undecided<KeyRejection> {

@@ -12,10 +12,11 @@ mod issue;
 mod key_file;
 mod key_text;
 mod secrets;
+mod throttle;
 mod usage;
 
 pub use accounts::NewAccount;
-pub use directory::{AccountSummary, Directory, KeySummary, TenantSummary};
+pub use directory::{AccountSummary, Directory, EndReason, KeySummary, TenantSummary};
 pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection};
 pub use identities::Identities;
 pub use issue::NewKey;

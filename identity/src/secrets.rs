@@ -3,10 +3,16 @@
 use crate::error::{IdentityError, KeyFileError};
 use crate::key_file::{EncryptionKey, HASH_BYTES, KeyFile};
 use crate::key_text::KeySecret;
+use chrono::{DateTime, Utc};
 use domain::{ApiKeyId, TenantId};
 use sqlx::postgres::PgPool;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// The maximum number of key-encryption keys that are compared with the file: as many as fit into it.
+const MAX_CHECKED_VERSIONS: i64 = 1000;
 
 /// The hash of a secret, and the key it was made with.
 pub(crate) struct StoredSecret {
@@ -21,6 +27,21 @@ impl StoredSecret {
     }
 }
 
+/// The result of inserting the hash of a new secret.
+pub(crate) struct Inserted {
+    /// Whether there was no hash for the id.
+    pub(crate) is_new: bool,
+    /// The absolute path of the file of key-encryption keys, if it was created for this secret.
+    pub(crate) created_file: Option<PathBuf>,
+}
+
+/// The key-encryption key for new hashes.
+struct NewestKey {
+    version: i32,
+    key: EncryptionKey,
+    created_file: Option<PathBuf>,
+}
+
 /// The tables and the file of key-encryption keys.
 pub(crate) struct Secrets {
     pub(crate) pool: PgPool,
@@ -28,50 +49,64 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Inserts the hash of a new secret. Returns whether it was inserted; it was not if there is one for the id.
+    /// Inserts the hash of a new secret. It is not inserted if there is one for the id.
     pub(crate) async fn insert(
         &self,
         tenant: &TenantId,
         id: ApiKeyId,
         secret: &KeySecret,
-    ) -> Result<bool, IdentityError> {
-        let (version, key) = self.newest_key().await?;
+    ) -> Result<Inserted, IdentityError> {
+        let NewestKey { version, key, created_file } = self.newest_key().await?;
         let inserted = sqlx::query(
             "insert into apex.api_key_secrets (key_id, tenant_id, key_encryption_key, hash) values ($1, $2, $3, $4)
              on conflict (key_id) do nothing",
         )
         .bind(id.0)
         .bind(tenant.as_str())
-        .bind(i32::try_from(version).unwrap_or(i32::MAX))
+        .bind(version)
         .bind(key.hash(id, secret)?.as_slice())
         .execute(&self.pool)
         .await?;
-        Ok(inserted.rows_affected() == 1)
+        Ok(Inserted { is_new: inserted.rows_affected() == 1, created_file })
     }
 
     /// The newest key-encryption key, whose fingerprint is in the database. Creates the first one.
-    async fn newest_key(&self) -> Result<(u32, EncryptionKey), IdentityError> {
+    async fn newest_key(&self) -> Result<NewestKey, IdentityError> {
         let is_used: bool =
             sqlx::query_scalar("select exists (select from apex.key_encryption_keys)").fetch_one(&self.pool).await?;
-        if !is_used {
-            self.key_file.create_if_missing()?;
-        }
+        let is_created = !is_used && self.key_file.create_if_missing()?;
+        let created_file = is_created.then(|| self.key_file.path().to_owned());
         let (version, key) = self.key_file.newest()?;
-        let number = i32::try_from(version).unwrap_or(i32::MAX);
         let fingerprint = key.fingerprint()?;
         sqlx::query(
             "insert into apex.key_encryption_keys (version, fingerprint) values ($1, $2) on conflict (version) do nothing",
         )
-        .bind(number)
+        .bind(version)
         .bind(fingerprint.as_slice())
         .execute(&self.pool)
         .await?;
         let stored: Vec<u8> = sqlx::query_scalar("select fingerprint from apex.key_encryption_keys where version = $1")
-            .bind(number)
+            .bind(version)
             .fetch_one(&self.pool)
             .await?;
         self.check(version, &key, &stored)?;
-        Ok((version, key))
+        Ok(NewestKey { version, key, created_file })
+    }
+
+    /// Checks that the file has every key that the hashes in the table were made with.
+    pub(crate) async fn check_key_file(&self) -> Result<(), IdentityError> {
+        let versions: Vec<(i32, Vec<u8>)> = sqlx::query_as(
+            "select version, fingerprint from apex.key_encryption_keys k
+             where exists (select from apex.api_key_secrets s where s.key_encryption_key = k.version)
+             order by version desc limit $1",
+        )
+        .bind(MAX_CHECKED_VERSIONS)
+        .fetch_all(&self.pool)
+        .await?;
+        for (version, fingerprint) in versions {
+            self.check(version, &self.key_file.key(version)?, &fingerprint)?;
+        }
+        Ok(())
     }
 
     /// The hash of a key's secret; none if the key was revoked, or the row is missing.
@@ -85,13 +120,12 @@ impl Secrets {
         .fetch_optional(&self.pool)
         .await?;
         let Some((version, hash, fingerprint)) = row else { return Ok(None) };
-        let version = u32::try_from(version).unwrap_or(0);
         let key = self.key_file.key(version)?;
         self.check(version, &key, &fingerprint)?;
         Ok(Some(StoredSecret { key, hash }))
     }
 
-    fn check(&self, version: u32, key: &EncryptionKey, fingerprint: &[u8]) -> Result<(), KeyFileError> {
+    fn check(&self, version: i32, key: &EncryptionKey, fingerprint: &[u8]) -> Result<(), KeyFileError> {
         let own: [u8; HASH_BYTES] = key.fingerprint()?;
         if own != fingerprint {
             return Err(KeyFileError::OtherKey { path: self.key_file.path().to_owned(), version });
@@ -140,24 +174,23 @@ impl Secrets {
         Ok(deleted)
     }
 
-    /// Notes that keys were used, to the hour.
-    pub(crate) async fn touch(&self, ids: &[Uuid]) -> Result<(), IdentityError> {
+    /// Notes the hours in which keys were used.
+    pub(crate) async fn touch(&self, uses: &HashMap<Uuid, DateTime<Utc>>) -> Result<(), IdentityError> {
+        let (ids, hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = uses.iter().map(|(id, hour)| (*id, *hour)).unzip();
         sqlx::query(
-            "update apex.api_key_secrets set last_used_at = date_trunc('hour', clock_timestamp(), 'UTC')
-             where key_id = any ($1)
-                 and last_used_at is distinct from date_trunc('hour', clock_timestamp(), 'UTC')",
+            "update apex.api_key_secrets s set last_used_at = u.hour
+             from unnest($1::uuid[], $2::timestamptz[]) as u(key_id, hour)
+             where s.key_id = u.key_id and (s.last_used_at is null or s.last_used_at < u.hour)",
         )
         .bind(ids)
+        .bind(hours)
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
     /// When keys were last used, to the hour, for those that were.
-    pub(crate) async fn last_uses(
-        &self,
-        ids: &[Uuid],
-    ) -> Result<Vec<(Uuid, chrono::DateTime<chrono::Utc>)>, IdentityError> {
+    pub(crate) async fn last_uses(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, DateTime<Utc>)>, IdentityError> {
         Ok(sqlx::query_as(
             "select key_id, last_used_at from apex.api_key_secrets
              where key_id = any ($1) and last_used_at is not null",

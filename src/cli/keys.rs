@@ -44,16 +44,21 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Create a key that replaces another one, with its account and scopes, and print it
+    /// Create a key that replaces another one, with its account and scopes, and print it. How long the new key is accepted
+    /// has to be said: it is not taken over from the other one
+    #[command(group = clap::ArgGroup::new("lifetime").required(true).args(["expires_in", "never_expires"]))]
     Rotate {
         /// The id of the key that is replaced
         id: Uuid,
         /// How long the key that is replaced is still accepted
         #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
         overlap: Duration,
-        /// How long the new key is accepted [default: until it is revoked]
+        /// How long the new key is accepted, such as 90d
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
+        /// Accept the new key until it is revoked
+        #[arg(long)]
+        never_expires: bool,
     },
     /// Revoke a key: it is refused from now on
     Revoke {
@@ -100,9 +105,10 @@ impl Command {
                 };
                 print_new(&identities.create_key(&context, terms, at).await?)?;
             }
-            Self::Rotate { id, overlap, expires_in } => {
+            Self::Rotate { id, overlap, expires_in, never_expires: _ } => {
                 let expires_at = expires_in.map(|time| later(at, time)).transpose()?;
-                let overlap = TimeDelta::from_std(overlap)?;
+                // Longer than any time of an event: the rotation is refused.
+                let overlap = TimeDelta::from_std(overlap).unwrap_or(TimeDelta::MAX);
                 let rotated = identities.rotate_key(&context, ApiKeyId(id), overlap, expires_at, at);
                 print_new(&rotated.await?)?;
             }
@@ -122,6 +128,13 @@ fn later(at: DateTime<Utc>, time: Duration) -> anyhow::Result<DateTime<Utc>> {
 
 /// Prints the key alone to standard output, so that it can be read by a program.
 fn print_new(key: &NewKey) -> anyhow::Result<()> {
+    if let Some(file) = &key.created_key_file {
+        say!(
+            "The key-encryption key was created in {}. Back this file up, apart from the database: without it no API key is \
+             accepted. All processes need it, see APEX_KEY_FILE.",
+            file.display()
+        );
+    }
     say!("The key {} was created. It is shown only now; keep it secret:", key.id);
     Ok(output::write(&format!("{}\n", key.text.reveal()))?)
 }

@@ -287,7 +287,7 @@ mod tests {
         ("accounts enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("keys create --account 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("keys list", Some(Action::ReadData)),
-        ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651 --never-expires", Some(Action::SendCommand)),
         ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
@@ -374,6 +374,7 @@ mod tests {
             (&["report", "cost"], "Exits with 0, or with 1"),
             (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),
+            (&["keys", "rotate"], "has to be said"),
         ] {
             assert!(
                 help(path).contains(expected),

@@ -10,6 +10,7 @@ use crate::telemetry;
 use crate::tokens::Tokens;
 use anyhow::Context as _;
 use commands::{Component, Principal};
+use identity::Identities;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -77,6 +78,7 @@ pub(super) async fn start(
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
     let identities = rooms.identities(common).await?;
+    warn_about_keys(&identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {
         following.run(stop).await;
@@ -102,6 +104,17 @@ pub(super) async fn start(
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
     Ok(address)
+}
+
+/// Warns about settings with which API keys are of little use. They may be intended: no client need have a key.
+async fn warn_about_keys(identities: &Identities, server: &Server) {
+    if let Err(error) = identities.check_key_file().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "API keys cannot be checked: requests with one are answered with UNAVAILABLE");
+    }
+    if identities.directory().has_keys() && server.token.is_none() {
+        tracing::warn!("there are API keys, and clients without any are admitted too: set APEX_TOKEN");
+    }
 }
 
 fn check_tokens(server: &Server) -> anyhow::Result<()> {

@@ -4,10 +4,12 @@
 //! covered. The subcommands of the program are tested beside them, in `src/cli/mod.rs`.
 
 use crate::extreme_values::{Operation, Schema};
-use api::{Authenticator, Presented, ROUTES, RouteAccess, Unauthenticated};
-use commands::{AsOf, Error, Position, Principal};
+use api::{Authenticator, EndReason, Presented, ROUTES, RouteAccess, Unauthenticated};
+use commands::{AsOf, Error, Position, Principal, States, Undecided};
 use domain::agent::{Agent, AgentCommand};
 use domain::permissions::{Role, Scopes};
+use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
+use domain::{AgentId, Aggregate as _};
 use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use reqwest::StatusCode;
@@ -22,7 +24,11 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use uuid::Uuid;
 
 /// An authenticator that gives every request the same roles.
-struct FixedRoles(Vec<Role>);
+struct FixedRoles {
+    roles: Vec<Role>,
+    /// Why every credential ends as soon as it is accepted, if it does.
+    end: Option<EndReason>,
+}
 
 impl Authenticator for FixedRoles {
     fn admits_anonymous(&self) -> bool {
@@ -31,12 +37,15 @@ impl Authenticator for FixedRoles {
 
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
         let principal =
-            Principal::shared_token(tenant(), presented.declared_actor, self.0.clone(), Scopes::All).unwrap();
+            Principal::shared_token(tenant(), presented.declared_actor, self.roles.clone(), Scopes::All).unwrap();
         Box::pin(std::future::ready(Ok(principal)))
     }
 
-    fn ended(&self, _: Arc<Principal>) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+    fn ended(&self, _: Arc<Principal>) -> BoxFuture<'static, EndReason> {
+        match self.end {
+            Some(reason) => Box::pin(std::future::ready(reason)),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
@@ -50,11 +59,15 @@ impl api::ReadyChecks for NoChecks {
 
 /// Serves the API in this process, to clients that have these roles. Returns its address.
 async fn serve(rooms: &mut apex::rooms::Rooms, roles: Vec<Role>) -> String {
+    serve_with(rooms, FixedRoles { roles, end: None }).await
+}
+
+async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedRoles) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(FixedRoles(roles)),
+        authenticator: Arc::new(authenticator),
         pool: rooms.pool.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),
@@ -269,5 +282,61 @@ async fn the_executor_refuses_below_every_transport() {
     let user = with_roles(tenant(), "ada", vec![Role::Operator, Role::InstallationViewer]);
     rooms.commands.execute::<Agent>(&context(user), id, register()).await.unwrap();
     assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
+    rooms.close().await.unwrap();
+}
+
+/// The right to the target of a command gives none to what else the command changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_changed_aggregate_is_authorised() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let context = |roles| commands::Context::new(with_roles(tenant(), "ada", roles), Uuid::now_v7());
+    let (task, agent) = (Uuid::now_v7(), Uuid::now_v7());
+    let spec = TaskSpec { title: testkit::name("brew"), agent_id: AgentId(agent), dag_id: None };
+    let submit = |states: &mut States<'_>| {
+        let submit = TaskCommand::Submit { spec: spec.clone(), at: testkit::at(0) };
+        let submitted = states.get::<Task>(task)?.decide(submit).map_err(Undecided::Rejected)?;
+        states.append::<Task, TaskError>(task, submitted)
+    };
+    let submit_and_register = |states: &mut States<'_>| {
+        let profile = serde_json::from_value(json!({ "name": "ada" })).unwrap();
+        let register = AgentCommand::Register { profile, at: testkit::at(0) };
+        let registered = states.get::<Agent>(agent)?.decide(register).unwrap();
+        submit(states)?;
+        states.append::<Agent, TaskError>(agent, registered)
+    };
+    let (of_agent, commands) = (vec![Role::Agent], &rooms.commands);
+    let both = commands.decide::<Task, TaskError>(&context(of_agent.clone()), task, submit_and_register).await;
+    assert!(matches!(both, Err(Error::Forbidden(_))), "{both:?}");
+    assert_eq!(rooms.log.head().await.unwrap(), Position::ZERO, "something was written");
+    // Controls: the role may change the target alone, and another role may change both.
+    commands.decide::<Task, TaskError>(&context(of_agent), task, submit).await.unwrap();
+    assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
+    let register_only = |states: &mut States<'_>| {
+        let profile = serde_json::from_value(json!({ "name": "ada" })).unwrap();
+        let register = AgentCommand::Register { profile, at: testkit::at(0) };
+        let registered = states.get::<Agent>(agent)?.decide(register).unwrap();
+        states.append::<Agent, TaskError>(agent, registered)
+    };
+    let operator = context(vec![Role::Operator]);
+    commands.decide::<Task, TaskError>(&operator, task, register_only).await.unwrap();
+    assert_eq!(rooms.log.head().await.unwrap(), Position::from(2));
+    rooms.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    for (reason, expected) in [(EndReason::Ended, 4403), (EndReason::Unavailable, 1013)] {
+        let address = serve_with(&mut rooms, FixedRoles { roles: vec![Role::Operator], end: Some(reason) }).await;
+        let url = format!("{}/graphql/ws", address.replace("http://", "ws://"));
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+        let mut socket = connect_async(request).await.unwrap().0;
+        let closed = tokio::time::timeout(TIMEOUT, socket.next()).await.unwrap().unwrap().unwrap();
+        let Message::Close(Some(frame)) = closed else { panic!("{closed:?}") };
+        assert_eq!(u16::from(frame.code), expected, "{reason:?}");
+    }
     rooms.close().await.unwrap();
 }

@@ -237,6 +237,100 @@ async fn a_disabled_account_a_suspended_tenant_and_a_revoked_role_end_what_they_
     drop(server.terminate().await);
 }
 
+/// Tokens of the settings and clients without any act in the tenant of the settings, and end with it too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_tenant_admits_neither_tokens_nor_anonymous_clients() {
+    let installation = Installation::new().await;
+    let id = tenant().to_string();
+    let other_key = installation.key("acme", "operator", &[]).await;
+    let key_file = installation.key_file();
+    let open = installation.database.serve(&["--key-file", key_file.to_str().unwrap()]).await;
+    let with_token = installation.serve(&["--metrics-token", "m"]).await;
+    let status = async |server: &Server, token: Option<&str>| {
+        let request = reqwest::Client::new().post(format!("{}/graphql", server.address));
+        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+        request.json(&json!({ "query": "{ head }" })).send().await.unwrap().status()
+    };
+    let both = async |expected: StatusCode| {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let statuses = (status(&open, None).await, status(&with_token, Some("tea")).await);
+            if statuses == (expected, expected) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{statuses:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // A tenant that was never created is admitted, and so is one that exists.
+    both(StatusCode::OK).await;
+    installation.run(&["tenants", "create", &id]).await;
+    both(StatusCode::OK).await;
+    let socket = websocket(&with_token, "tea").await;
+    let stream = event_stream(&with_token, "tea").await;
+    installation.run(&["tenants", "suspend", &id]).await;
+    both(StatusCode::UNAUTHORIZED).await;
+    let ended = async { (socket.await, stream.await) };
+    assert_eq!(tokio::time::timeout(TIMEOUT, ended).await.unwrap(), (4403, 0));
+    // Controls: another tenant and the metrics of the installation are not affected, and a resumed tenant is admitted.
+    assert_eq!(status(&open, Some(&other_key)).await, StatusCode::OK);
+    let metrics = reqwest::Client::new().get(format!("{}/metrics", with_token.address)).bearer_auth("m");
+    assert_eq!(metrics.send().await.unwrap().status(), StatusCode::OK);
+    installation.run(&["tenants", "resume", &id]).await;
+    both(StatusCode::OK).await;
+    drop((open.terminate().await, with_token.terminate().await));
+}
+
+/// Without a required token too: what a client presents is valid, or the client is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mangled_key_never_gives_the_rights_of_a_client_without_one() {
+    let installation = Installation::new().await;
+    let key = installation.key("acme", "operator", &[]).await;
+    let key_file = installation.key_file();
+    let server = installation.database.serve(&["--key-file", key_file.to_str().unwrap()]).await;
+    let status = async |value: &[u8]| {
+        let value = reqwest::header::HeaderValue::from_bytes(value).unwrap();
+        let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).header("authorization", value);
+        request.json(&json!({ "query": "{ head }" })).send().await.unwrap().status()
+    };
+    assert_eq!(status(format!("Bearer {key}").as_bytes()).await, StatusCode::OK);
+    let mangled = [
+        key.clone(),
+        format!("Basic {key}"),
+        format!("Bearer\t{key}"),
+        format!("\"Bearer {key}\""),
+        format!("Bearer \"{key}\""),
+        format!("Bearer{key}"),
+        format!("Bearer {}", key.replace("apex_", "")),
+        "Bearer".to_owned(),
+    ];
+    for value in &mangled {
+        assert_eq!(status(value.as_bytes()).await, StatusCode::UNAUTHORIZED, "{value}");
+    }
+    assert_eq!(status(&[b"Bearer ".as_slice(), &[0xff, 0xfe]].concat()).await, StatusCode::UNAUTHORIZED);
+    // In the payload of a WebSocket, whose upgrade presents nothing.
+    for value in [json!(key), json!(7), json!(["Bearer", key])] {
+        assert_eq!(init(&server, json!({ "authorization": value })).await, None, "{value}");
+    }
+    assert!(init(&server, json!({})).await.is_some(), "a client without a credential is admitted");
+    drop(server.terminate().await);
+}
+
+/// The acknowledgement of a WebSocket; none if it is closed instead.
+async fn init(server: &Server, payload: Value) -> Option<String> {
+    let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let mut socket = connect_async(request).await.unwrap().0;
+    let init = json!({ "type": "connection_init", "payload": payload });
+    socket.send(Message::Text(init.to_string().into())).await.unwrap();
+    match socket.next().await.unwrap().unwrap() {
+        Message::Text(text) => Some(text.to_string()),
+        Message::Close(Some(frame)) if u16::from(frame.code) == 4403 => None,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Whether an answer is the expected one.
 type Check<'a> = &'a dyn Fn(&(StatusCode, Value)) -> bool;
 
@@ -273,6 +367,22 @@ async fn a_key_of_one_tenant_sees_nothing_of_another() {
         let (_, answer) = ask(&server, &own, query).await;
         assert!(answer.to_string().contains(CANARY), "{query}: {answer}");
     }
+    // Nor does it change anything there: the same id is another agent, which does not exist.
+    let retire = format!("mutation {{ retireAgent(input: {{ id: \"{id}\" }}) {{ position error {{ code }} }} }}");
+    let (_, answer) = ask(&server, &foreign, &retire).await;
+    let retired = |tenant: &'static str| {
+        sqlx::query_scalar::<_, i64>(
+            "select count(*) from apex.events where type = 'agent.retired' and tenant_id = $1 and stream_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_one(&installation.database.pool)
+    };
+    let own_tenant = "default";
+    assert_eq!(tenant().as_str(), own_tenant);
+    assert_eq!((retired("acme").await.unwrap(), retired(own_tenant).await.unwrap()), (0, 0), "{answer}");
+    let (_, answer) = ask(&server, &own, &retire).await;
+    assert_eq!((retired("acme").await.unwrap(), retired(own_tenant).await.unwrap()), (0, 1), "{answer}");
     // A new tenant has the shipped prices, as the first one has.
     let priced: i64 =
         sqlx::query_scalar("select count(*) from apex.events where tenant_id = 'acme' and type = 'price.set'")
@@ -400,9 +510,15 @@ async fn a_process_with_an_outdated_tail_asks_the_database_or_admits_nobody() {
     // The hash of the other key is in memory, so that the database is not needed for it.
     assert!(stale.authenticate(kept.text.reveal()).await.is_ok());
     pool.close().await;
-    assert!(stale.authenticate(kept.text.reveal()).await.is_ok(), "what is known is less than a second old");
+    let principal = stale.authenticate(kept.text.reveal()).await.expect("what is known is less than a second old");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(matches!(stale.authenticate(kept.text.reveal()).await, Err(AuthenticationError::Unavailable(_))));
+    assert!(matches!(stale.check_not_suspended(&tenant()).await, Err(AuthenticationError::Unavailable(_))));
+    // An open connection is told that it cannot be known, not that its credential ended.
+    let following = tokio::spawn(stale.clone().run(std::future::pending()));
+    let ended = tokio::time::timeout(TIMEOUT, stale.ended(&principal)).await.unwrap();
+    assert_eq!(ended, identity::EndReason::Unavailable);
+    following.abort();
     process.rooms.close().await.unwrap();
 }
 
@@ -413,6 +529,13 @@ async fn a_rotated_key_is_accepted_until_the_overlap_ends() {
     let account = process.create_account().await;
     let old = process.create_key(account).await;
     let (context, overlap) = (process.context(), chrono::TimeDelta::seconds(2));
+    // An overlap that no time has is refused before a secret is stored.
+    for too_long in [chrono::TimeDelta::MAX, chrono::TimeDelta::days(300 * 365)] {
+        let context = process.context();
+        let refused = process.identities.rotate_key(&context, old.id, too_long, None, Utc::now()).await;
+        assert!(matches!(refused, Err(IdentityError::TooLate { .. })), "{refused:?}");
+        assert_eq!(secrets(&installation).await, 1);
+    }
     let new = process.identities.rotate_key(&context, old.id, overlap, None, Utc::now()).await.unwrap();
     assert!(process.is_accepted(&old).await && process.is_accepted(&new).await);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -541,6 +664,8 @@ async fn another_key_file_is_reported_and_admits_nobody() {
     other_process.create_key(other_process.create_account().await).await;
     for (file, is_missing) in [(missing.clone(), true), (other.key_file(), false)] {
         let identities = with(&file).await;
+        let checked = identities.check_key_file().await;
+        assert!(matches!(checked, Err(IdentityError::KeyFile(_))), "{checked:?}");
         let refused = identities.authenticate(key.text.reveal()).await;
         assert!(matches!(refused, Err(AuthenticationError::Unavailable(_))), "{refused:?}");
         let refused = identities.create_key(&process.context(), terms(account), Utc::now()).await.unwrap_err();
@@ -551,6 +676,8 @@ async fn another_key_file_is_reported_and_admits_nobody() {
         }
     }
     assert!(!missing.exists(), "a second key was created");
+    assert!(key.created_key_file.is_some() && process.create_key(account).await.created_key_file.is_none());
+    process.identities.check_key_file().await.unwrap();
     // Over HTTP it is not said that the key is wrong.
     let arguments = ["--token", "tea", "--key-file", missing.to_str().unwrap()];
     let server = installation.database.serve(&arguments).await;
@@ -561,9 +688,9 @@ async fn another_key_file_is_reported_and_admits_nobody() {
     other_process.rooms.close().await.unwrap();
 }
 
-/// A server that cannot read the events that granted something starts, and refuses it.
+/// A server that cannot read the events that granted something starts, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn archived_grants_are_refused_unless_the_archive_can_be_read() {
+async fn archived_grants_are_unavailable_unless_the_archive_can_be_read() {
     let fixture = crate::archive::Fixture::new().await;
     let key_file = fixture.folder.path().join("identity.keys");
     // Without the command line, which would write the prices that every server needs into the archived part of the log.
@@ -588,7 +715,7 @@ async fn archived_grants_are_refused_unless_the_archive_can_be_read() {
         drop(server.terminate().await);
         status
     };
-    assert_eq!(status(&[]).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&[]).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(status(&["--archive", fixture.path()]).await, StatusCode::OK);
 }
 
@@ -601,6 +728,8 @@ async fn a_secret_is_neither_stored_nor_logged() {
     let server = installation.serve(&["--log", "trace"]).await;
     assert_eq!(ask(&server, &key, REGISTER).await.0, StatusCode::OK);
     assert_eq!(ask(&server, &format!("{key}0"), REGISTER).await.0, StatusCode::UNAUTHORIZED);
+    // The first message of a WebSocket has the key too.
+    drop(websocket(&server, &key).await);
     let (_, logged) = server.terminate().await;
     assert!(logged.len() > 1000, "nothing was logged");
     assert!(!logged.contains(secret), "the secret is in the log output");

@@ -2,7 +2,7 @@
 
 use super::response;
 use super::state::State;
-use crate::authenticator::{Endpoint, Presented, Unauthenticated};
+use crate::authenticator::{EndReason, Endpoint, Presented, Unauthenticated};
 use crate::requester::Requester;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -57,9 +57,11 @@ impl Rejection {
                  APEX_OPERATOR_TOKEN",
             ),
             Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => {
-                unauthenticated("a token is required in the header `Authorization: Bearer …`")
+                unauthenticated("a token or an API key is required in the header `Authorization: Bearer …`")
             }
-            Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated("the token is not valid"),
+            Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated(
+                "the header `Authorization` has no valid token or API key: send `Bearer`, a space and the token or key",
+            ),
             Self::BadHeader(bad) => (StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0.clone()),
             Self::Forbidden(forbidden) => (StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string()),
         }
@@ -128,7 +130,7 @@ pub(crate) async fn of_payload(
 }
 
 /// Completes when the requester of an open connection has to present its credential again.
-pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, ()> {
+pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, EndReason> {
     state.deps.authenticator.ended(requester.principal.clone())
 }
 

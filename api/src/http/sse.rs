@@ -10,6 +10,7 @@ use super::prepare::Prepared;
 use super::state::State;
 use super::subscriber::{FIRST_HEARTBEAT, heartbeats, too_slow};
 use super::{execute, response};
+use crate::authenticator::EndReason;
 use crate::graphql::follow::{Progress, ResumeAfter};
 use crate::graphql::scalars::parse_position;
 use async_graphql::{Response as Executed, ServerError};
@@ -80,7 +81,7 @@ pub(crate) type TooSlowMessage = fn(&ServerError) -> Message;
 pub(crate) struct EventStream<S> {
     pub(crate) messages: S,
     /// Completes when the credential of the client is no longer valid.
-    pub(crate) credential_ended: BoxFuture<'static, ()>,
+    pub(crate) credential_ended: BoxFuture<'static, EndReason>,
     pub(crate) progress: Progress,
     pub(crate) too_slow: TooSlowMessage,
 }
@@ -129,8 +130,8 @@ impl<S: Stream<Item = Message> + Send + Unpin + 'static> EventStream<S> {
                 // A client reconnects when a stream ends without `complete`.
                 () = state.shutdown.cancelled() => return Ok(()),
                 () = sender.closed() => return Ok(()),
-                // It reconnects here too, and is refused.
-                () = &mut self.credential_ended => return Ok(()),
+                // It reconnects here too, and is told why.
+                _ = &mut self.credential_ended => return Ok(()),
                 _ = keepalive.tick() => {
                     // The early heartbeat only serves to report the position.
                     if std::mem::take(&mut is_first) && self.progress.position().is_none() {
@@ -172,7 +173,7 @@ pub(crate) fn operation(
     state: &Arc<State>,
     mut prepared: Prepared,
     resume: Option<streams::Position>,
-    credential_ended: BoxFuture<'static, ()>,
+    credential_ended: BoxFuture<'static, EndReason>,
 ) -> Response {
     let progress = Progress::default();
     prepared.request = prepared.request.data(progress.clone());

@@ -25,12 +25,15 @@ pub(super) async fn load(pool: &PgPool, log: &Log, head: Position) -> Result<Sta
         last = (end.category.to_string(), end.tenant.to_string(), end.id);
         let asked: Vec<_> = page.iter().map(|key| (key, Version::ZERO)).collect();
         for (key, tail) in page.iter().zip(log.read_tails(&asked, STREAM_EVENTS).await?) {
-            let events = if is_complete(&tail) { tail.events } else { whole_stream(log, key).await? };
+            let events = if is_complete(&tail) { Some(tail.events) } else { whole_stream(log, key).await? };
+            let Some(events) = events else {
+                state.set_unreadable(key);
+                continue;
+            };
             // Later ones are applied in the order of the log.
             events.iter().filter(|event| event.position <= head).for_each(|event| state.apply(event));
         }
     }
-    state.set_position(head);
     Ok(state)
 }
 
@@ -62,18 +65,22 @@ fn is_complete(tail: &StreamTail) -> bool {
     usize::try_from(tail.version.get()).is_ok_and(|version| version == tail.events.len())
 }
 
-/// All events of a stream; none if some are archived and cannot be read. What they granted is refused then.
-async fn whole_stream(log: &Log, key: &StreamKey) -> Result<Vec<RecordedEvent>, IdentityError> {
+/// All events of a stream; none if some are archived and cannot be read.
+async fn whole_stream(log: &Log, key: &StreamKey) -> Result<Option<Vec<RecordedEvent>>, IdentityError> {
     let mut pages = log.stream_pages(key.clone(), Version::ZERO, PAGE_EVENTS);
     let mut events = Vec::new();
     loop {
         match pages.next_page().await {
             Ok(Some(page)) => events.extend(page),
-            Ok(None) => return Ok(events),
+            Ok(None) => return Ok(Some(events)),
             Err(error @ ReadError::Archived { .. }) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, stream = %key, "events about identities are archived: what they granted is refused");
-                return Ok(Vec::new());
+                tracing::warn!(
+                    error,
+                    stream = %key,
+                    "events about identities are archived: what they are about gives no access; set APEX_ARCHIVE"
+                );
+                return Ok(None);
             }
             Err(error) => return Err(error.into()),
         }

@@ -6,6 +6,8 @@
 mod load;
 mod state;
 
+pub(crate) use state::NoPrincipal;
+
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use commands::Principal;
@@ -15,6 +17,7 @@ use domain::{Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
 use load::load;
 use sqlx::postgres::PgPool;
 use state::{CATEGORIES, State};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use streams::{Log, Position, ReadFilter, RecordedEvent};
@@ -22,10 +25,11 @@ use tokio::sync::watch;
 
 /// How outdated the directory may be when a credential is checked.
 const MAX_STALENESS: Duration = Duration::from_secs(1);
-/// The timeout for bringing it up to date, after which the credential is neither accepted nor refused.
+/// The timeout for bringing it up to date.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the directory is brought up to date where nothing happens.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the directory is brought up to date where nothing happens. Together with the interval of the tail it is less
+/// than the staleness that is accepted, so that requests find it up to date.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest timer.
 const MAX_TIMER: Duration = Duration::from_hours(24);
 /// The number of events that are read at once.
@@ -74,12 +78,24 @@ pub struct TenantSummary {
 pub struct Directory {
     log: Log,
     state: RwLock<State>,
-    /// The time up to which the state is known to have everything that was committed, beside what the tail says.
+    /// The position up to which the events of the log are folded. Beside the state, so that events that are not about
+    /// identities do not lock it.
+    position: AtomicU64,
+    /// The time up to which the state is known to have everything that was committed.
     complete_at: RwLock<Instant>,
-    /// One task at a time brings the state up to date.
-    refreshing: tokio::sync::Mutex<()>,
+    /// One task at a time brings the state up to date. A request waits for it only if the state is outdated.
+    updating: tokio::sync::Mutex<()>,
     /// Whether the state is up to date. It is sent with each change of the state, too.
     changes: watch::Sender<Currency>,
+}
+
+/// Why a principal is no longer valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its credential ended, or gives other permissions than before.
+    Ended,
+    /// It cannot be found out at the moment whether its credential is valid.
+    Unavailable,
 }
 
 /// Whether the directory can be relied on.
@@ -96,10 +112,12 @@ impl Directory {
     /// [`IdentityError::Read`] if the log cannot be read.
     pub async fn open(pool: &PgPool, log: Log) -> Result<Self, IdentityError> {
         let opened_at = Instant::now();
-        let state = load(pool, &log, log.head().await?).await?;
-        let (state, complete_at) = (RwLock::new(state), RwLock::new(opened_at));
-        let (refreshing, changes) = (tokio::sync::Mutex::default(), watch::Sender::new(Currency::Current));
-        Ok(Self { log, state, complete_at, refreshing, changes })
+        let head = log.head().await?;
+        let state = load(pool, &log, head).await?;
+        let (state, position) = (RwLock::new(state), AtomicU64::new(head.get()));
+        let (complete_at, updating) = (RwLock::new(opened_at), tokio::sync::Mutex::default());
+        let changes = watch::Sender::new(Currency::Current);
+        Ok(Self { log, state, position, complete_at, updating, changes })
     }
 
     fn with<T>(&self, read: impl FnOnce(&State) -> T) -> T {
@@ -108,16 +126,12 @@ impl Directory {
 
     /// The position up to which the events of the log are folded.
     fn position(&self) -> Position {
-        self.with(State::position)
+        Position::from(self.position.load(Ordering::Acquire))
     }
 
     /// Whether everything that was committed more than a second ago is in the state.
     fn is_fresh(&self) -> bool {
-        let tail = self.log.tail();
-        // The staleness first: what the tail reads afterwards only adds to its head.
-        let tail_is_fresh = tail.staleness() <= MAX_STALENESS;
-        let own = self.complete_at.read().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (tail_is_fresh || own <= MAX_STALENESS) && self.position() >= tail.head()
+        self.complete_at.read().unwrap_or_else(PoisonError::into_inner).elapsed() <= MAX_STALENESS
     }
 
     /// Brings the state up to date: it has everything that was committed a second ago, or it fails.
@@ -128,15 +142,28 @@ impl Directory {
         if self.is_fresh() {
             return Ok(());
         }
-        let refreshed = tokio::time::timeout(REFRESH_TIMEOUT, self.read_newer());
-        refreshed.await.unwrap_or(Err(IdentityError::Timeout(REFRESH_TIMEOUT)))
+        let refreshing = async {
+            let _updating = self.updating.lock().await;
+            // More than once only if the reading itself takes long.
+            while !self.is_fresh() {
+                self.read_newer().await?;
+            }
+            Ok(())
+        };
+        within_timeout(refreshing).await
     }
 
+    /// Applies everything that is committed, as far as the tail knows, or the database if the tail is outdated.
     async fn read_newer(&self) -> Result<(), IdentityError> {
-        let _refreshing = self.refreshing.lock().await;
-        while !self.is_fresh() {
-            self.read_page().await?;
-        }
+        let (tail, now) = (self.log.tail(), Instant::now());
+        // The staleness first: what the tail reads afterwards only adds to its head.
+        let staleness = tail.staleness();
+        let (complete_at, head) = match now.checked_sub(staleness) {
+            Some(complete_at) if staleness <= MAX_STALENESS => (complete_at, tail.head()),
+            Some(_) | None => (now, self.log.head().await?),
+        };
+        self.read_to(head).await?;
+        *self.complete_at.write().unwrap_or_else(PoisonError::into_inner) = complete_at;
         Ok(())
     }
 
@@ -145,40 +172,42 @@ impl Directory {
     /// # Errors
     /// As [`Directory::refresh`].
     pub async fn refresh_to(&self, position: Position) -> Result<(), IdentityError> {
-        let reading = async {
-            let _refreshing = self.refreshing.lock().await;
-            while self.position() < position {
-                self.read_page().await?;
+        within_timeout(async {
+            let _updating = self.updating.lock().await;
+            self.read_to(position).await
+        })
+        .await
+    }
+
+    /// Applies the events up to a committed position: those of the tail or, if it is behind, those of the database. Only
+    /// while `updating` is locked.
+    async fn read_to(&self, position: Position) -> Result<(), IdentityError> {
+        let tail = self.log.tail();
+        loop {
+            let after = self.position();
+            if after >= position {
+                return Ok(());
             }
-            Ok(())
-        };
-        let refreshed = tokio::time::timeout(REFRESH_TIMEOUT, reading).await;
-        refreshed.unwrap_or(Err(IdentityError::Timeout(REFRESH_TIMEOUT)))
-    }
-
-    /// Applies the next events: those of the tail or, if it is behind, those of the database.
-    async fn read_page(&self) -> Result<(), IdentityError> {
-        let (after, tail, started_at) = (self.position(), self.log.tail(), Instant::now());
-        let events: Vec<Arc<RecordedEvent>> = if after < tail.head() {
-            tail.read_after(after, PAGE_EVENTS).await?
-        } else {
-            let events = self.log.read_after(after, &ReadFilter::default(), PAGE_EVENTS).await?;
-            events.into_iter().map(Arc::new).collect()
-        };
-        match events.last() {
-            Some(last) => self.apply(&events, last.position),
-            None => *self.complete_at.write().unwrap_or_else(PoisonError::into_inner) = started_at,
+            let events: Vec<Arc<RecordedEvent>> = if after < tail.head() {
+                tail.read_after(after, PAGE_EVENTS).await?
+            } else {
+                let events = self.log.read_after(after, &ReadFilter::default(), PAGE_EVENTS).await?;
+                events.into_iter().map(Arc::new).collect()
+            };
+            self.apply(&events);
         }
-        Ok(())
     }
 
-    fn apply(&self, events: &[Arc<RecordedEvent>], last: Position) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let own = events.iter().filter(|event| CATEGORIES.contains(&&*event.stream.category));
-        let applied = own.inspect(|event| state.apply(event)).count();
-        state.set_position(last);
-        drop(state);
-        if applied > 0 {
+    fn apply(&self, events: &[Arc<RecordedEvent>]) {
+        let Some(last) = events.last() else { return };
+        let is_own = |event: &&Arc<RecordedEvent>| CATEGORIES.contains(&&*event.stream.category);
+        let own: Vec<_> = events.iter().filter(is_own).collect();
+        if !own.is_empty() {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            own.iter().for_each(|event| state.apply(event));
+        }
+        self.position.store(last.position.get(), Ordering::Release);
+        if !own.is_empty() {
             self.changes.send_modify(|_| {});
         }
     }
@@ -192,25 +221,39 @@ impl Directory {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the tail has ended");
                 tokio::time::sleep(FOLLOW_INTERVAL).await;
             }
-            let currency = match self.refresh().await {
-                Ok(()) => Currency::Current,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the directory of identities is outdated");
-                    Currency::Outdated
-                }
+            let updated = within_timeout(async {
+                let _updating = self.updating.lock().await;
+                self.read_newer().await
+            });
+            let Err(error) = updated.await else {
+                self.set_currency(Currency::Current);
+                continue;
             };
-            self.changes.send_if_modified(|known| std::mem::replace(known, currency) != currency);
+            // While the state is recent enough, nothing is lost yet.
+            if !self.is_fresh() && self.set_currency(Currency::Outdated) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the directory of identities is outdated");
+            }
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
     }
 
+    /// Returns whether it was another before.
+    fn set_currency(&self, currency: Currency) -> bool {
+        self.changes.send_if_modified(|known| std::mem::replace(known, currency) != currency)
+    }
+
     /// Completes when a key gives another principal than this one, or when that cannot be found out any more.
-    pub(crate) async fn ended(&self, id: ApiKeyId, principal: &Principal) {
+    pub(crate) async fn ended(&self, id: ApiKeyId, principal: &Principal) -> EndReason {
         let mut changes = self.changes.subscribe();
         loop {
-            let is_outdated = *changes.borrow_and_update() == Currency::Outdated;
+            if *changes.borrow_and_update() == Currency::Outdated {
+                return EndReason::Unavailable;
+            }
             let (now, expires_at) = (Utc::now(), self.with(|state| state.expires_at(id)));
-            if is_outdated || self.principal(id, now).as_ref() != Some(principal) {
-                return;
+            match self.principal(id, now) {
+                Ok(current) if current == *principal => {}
+                Ok(_) | Err(NoPrincipal::Refused) => return EndReason::Ended,
+                Err(NoPrincipal::Unreadable) => return EndReason::Unavailable,
             }
             let expiry = async {
                 match expires_at {
@@ -220,15 +263,39 @@ impl Directory {
                 }
             };
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
+                // The sender is in this directory.
+                changed = changes.changed() => if changed.is_err() { return EndReason::Unavailable },
                 () = expiry => {}
             }
         }
     }
 
-    /// Whether there is a key with this id, in whatever state.
-    pub(crate) fn knows(&self, id: ApiKeyId) -> bool {
-        self.with(|state| state.knows(id))
+    /// Completes when a tenant is suspended, or when it cannot be found out whether it is. The state may be outdated
+    /// meanwhile: a connection that only the tenant can end is kept until the log can be read again.
+    pub(crate) async fn tenant_ended(&self, tenant: &TenantId) -> EndReason {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            match self.is_suspended(tenant) {
+                Ok(false) => {}
+                Ok(true) => return EndReason::Ended,
+                Err(_) => return EndReason::Unavailable,
+            }
+            if changes.changed().await.is_err() {
+                return EndReason::Unavailable;
+            }
+        }
+    }
+
+    /// Whether there is an API key in any tenant, in whatever state.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.with(State::has_keys)
+    }
+
+    /// Whether a tenant was created and is suspended.
+    pub(crate) fn is_suspended(&self, tenant: &TenantId) -> Result<bool, NoPrincipal> {
+        self.with(|state| state.is_suspended(tenant))
     }
 
     /// Whether a tenant exists and is not suspended.
@@ -237,8 +304,11 @@ impl Directory {
         self.with(|state| state.is_active(tenant))
     }
 
-    /// The principal of a key whose secret was verified; none if the key, its account or its tenant is not active.
-    pub(crate) fn principal(&self, id: ApiKeyId, now: DateTime<Utc>) -> Option<Principal> {
+    /// The principal of a key whose secret was verified.
+    ///
+    /// # Errors
+    /// [`NoPrincipal`] if the key, its account or its tenant is not active, or if that is not known.
+    pub(crate) fn principal(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Principal, NoPrincipal> {
         self.with(|state| state.principal(id, now))
     }
 
@@ -287,4 +357,9 @@ impl Directory {
             summary.take(limit).collect()
         })
     }
+}
+
+/// Limits the time of reading.
+async fn within_timeout(reading: impl Future<Output = Result<(), IdentityError>>) -> Result<(), IdentityError> {
+    tokio::time::timeout(REFRESH_TIMEOUT, reading).await.unwrap_or(Err(IdentityError::Timeout(REFRESH_TIMEOUT)))
 }

@@ -9,18 +9,28 @@ use domain::service_account::ServiceAccount;
 use domain::tenant::Tenant;
 use domain::{Aggregate, ApiKeyId, DecodeError, EventCodec, ServiceAccountId, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use streams::{Position, RecordedEvent};
+use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
 /// The categories whose events are folded.
 pub(crate) const CATEGORIES: [&str; 4] =
     [Tenant::CATEGORY, ServiceAccount::CATEGORY, RoleAssignment::CATEGORY, ApiKey::CATEGORY];
 
+/// Why a key whose secret is right has no principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPrincipal {
+    /// The key is unknown, revoked or expired, or its account or tenant is not active.
+    Refused,
+    /// Events about the key, its account or its tenant cannot be read: it is not known what they gave or took away.
+    Unreadable,
+}
+
 /// The state of an aggregate, and whether it can be relied on.
 #[derive(Debug, Default)]
 struct Folded<A> {
     state: A,
-    /// An event cannot be decoded, so that it is not known what it took away. The aggregate gives nothing any more.
+    /// An event cannot be decoded, or is archived and cannot be read, so that it is not known what it gave or took away. The
+    /// aggregate gives nothing any more.
     is_unreadable: bool,
 }
 
@@ -42,6 +52,11 @@ impl<A: Aggregate> Folded<A> {
     fn readable(&self) -> Option<&A> {
         (!self.is_unreadable).then_some(&self.state)
     }
+
+    /// As [`Folded::readable`], for a principal that depends on it.
+    fn required(&self) -> Result<&A, NoPrincipal> {
+        self.readable().ok_or(NoPrincipal::Unreadable)
+    }
 }
 
 /// An API key with the tenant it belongs to.
@@ -51,10 +66,9 @@ struct OwnedKey {
     key: Folded<ApiKey>,
 }
 
-/// The tenants, accounts, roles and keys of the log up to a position.
+/// The tenants, accounts, roles and keys of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    position: Position,
     tenants: HashMap<Uuid, Folded<Tenant>>,
     accounts: BTreeMap<(TenantId, ServiceAccountId), Folded<ServiceAccount>>,
     assignments: HashMap<(TenantId, Uuid), Folded<RoleAssignment>>,
@@ -64,16 +78,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The position of the last event of the log that was applied or is of no interest.
-    pub(crate) fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Notes that every event up to a position was applied or is of no interest.
-    pub(crate) fn set_position(&mut self, position: Position) {
-        self.position = position;
-    }
-
     /// Applies an event. Each one is given once, and those of a stream in their order.
     pub(crate) fn apply(&mut self, event: &RecordedEvent) {
         let (tenant, id) = (&event.stream.tenant, event.stream.id);
@@ -90,8 +94,26 @@ impl State {
                 error = &error as &dyn std::error::Error,
                 position = event.position.get(),
                 stream = %event.stream,
-                "an event about identities cannot be decoded: what it is about is refused"
+                "an event about identities cannot be decoded: what it is about gives no access"
             );
+        }
+    }
+
+    /// Notes that events of a stream cannot be read.
+    pub(crate) fn set_unreadable(&mut self, stream: &StreamKey) {
+        let (tenant, id) = (&stream.tenant, stream.id);
+        match &*stream.category {
+            Tenant::CATEGORY if tenant.is_reserved() => self.tenants.entry(id).or_default().is_unreadable = true,
+            ServiceAccount::CATEGORY => {
+                self.accounts.entry((tenant.clone(), id.into())).or_default().is_unreadable = true;
+            }
+            RoleAssignment::CATEGORY => self.assignments.entry((tenant.clone(), id)).or_default().is_unreadable = true,
+            ApiKey::CATEGORY => {
+                if let Some(key) = self.own_key(stream) {
+                    key.is_unreadable = true;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -112,43 +134,62 @@ impl State {
     }
 
     fn apply_key(&mut self, event: &RecordedEvent) -> Result<(), DecodeError> {
-        let tenant = &event.stream.tenant;
-        let owned = self
-            .keys
-            .entry(event.stream.id.into())
-            .or_insert_with(|| OwnedKey { tenant: tenant.clone(), key: Folded::default() });
         // Ids of keys are unique in the installation: the stream of another tenant with the same id is not that key's.
-        if owned.tenant == *tenant { owned.key.apply(event) } else { Ok(()) }
+        self.own_key(&event.stream).map_or(Ok(()), |key| key.apply(event))
     }
 
-    /// Whether there is a key with this id, in whatever state.
-    pub(crate) fn knows(&self, id: ApiKeyId) -> bool {
-        self.keys.contains_key(&id)
+    /// The key that a stream is about; none if it is the stream of another tenant with the same id.
+    fn own_key(&mut self, stream: &StreamKey) -> Option<&mut Folded<ApiKey>> {
+        let tenant = &stream.tenant;
+        let new = || OwnedKey { tenant: tenant.clone(), key: Folded::default() };
+        let owned = self.keys.entry(stream.id.into()).or_insert_with(new);
+        (owned.tenant == *tenant).then_some(&mut owned.key)
+    }
+
+    /// Whether there is an API key, in whatever state.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether a tenant was created and is suspended.
+    pub(crate) fn is_suspended(&self, tenant: &TenantId) -> Result<bool, NoPrincipal> {
+        let Some(folded) = self.tenants.get(&tenant.stream_id()) else { return Ok(false) };
+        let state = folded.required()?;
+        Ok(state.tenant_id.as_ref() == Some(tenant) && state.is_suspended)
     }
 
     /// Whether a tenant exists and is not suspended.
     pub(crate) fn is_active(&self, tenant: &TenantId) -> bool {
-        let state = self.tenants.get(&tenant.stream_id()).and_then(Folded::readable);
-        state.is_some_and(|state| state.tenant_id.as_ref() == Some(tenant) && !state.is_suspended)
+        self.active_tenant(tenant).is_ok()
+    }
+
+    fn active_tenant(&self, tenant: &TenantId) -> Result<(), NoPrincipal> {
+        let state = self.tenants.get(&tenant.stream_id()).ok_or(NoPrincipal::Refused)?.required()?;
+        let is_active = state.tenant_id.as_ref() == Some(tenant) && !state.is_suspended;
+        if is_active { Ok(()) } else { Err(NoPrincipal::Refused) }
     }
 
     /// The roles of an account, if it is active.
-    fn roles(&self, tenant: &TenantId, account: ServiceAccountId) -> Option<Vec<Role>> {
+    fn roles(&self, tenant: &TenantId, account: ServiceAccountId) -> Result<Vec<Role>, NoPrincipal> {
         let key = (tenant.clone(), account);
-        self.accounts.get(&key)?.readable().filter(|account| account.is_active())?;
-        Some(self.roles.get(&key).into_iter().flatten().copied().collect())
+        if !self.accounts.get(&key).ok_or(NoPrincipal::Refused)?.required()?.is_active() {
+            return Err(NoPrincipal::Refused);
+        }
+        Ok(self.roles.get(&key).into_iter().flatten().copied().collect())
     }
 
-    /// The principal of a key whose secret was verified; none if the key, its account or its tenant is not active.
-    pub(crate) fn principal(&self, id: ApiKeyId, now: DateTime<Utc>) -> Option<Principal> {
-        let OwnedKey { tenant, key } = self.keys.get(&id)?;
-        let terms = key.readable()?.usable_at(now).ok()?;
-        if !self.is_active(tenant) {
-            return None;
-        }
+    /// The principal of a key whose secret was verified.
+    ///
+    /// # Errors
+    /// [`NoPrincipal::Refused`] if the key, its account or its tenant is not active, and [`NoPrincipal::Unreadable`] if
+    /// that is not known.
+    pub(crate) fn principal(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Principal, NoPrincipal> {
+        let OwnedKey { tenant, key } = self.keys.get(&id).ok_or(NoPrincipal::Refused)?;
+        let terms = key.required()?.usable_at(now).map_err(|_| NoPrincipal::Refused)?;
+        self.active_tenant(tenant)?;
         let account = terms.service_account_id;
         let permissions = PermissionSet::of_roles(&self.roles(tenant, account)?);
-        Some(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes()))
+        Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes()))
     }
 
     /// The time from which a key is refused, if any.

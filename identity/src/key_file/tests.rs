@@ -16,7 +16,7 @@ fn write(file: &KeyFile, text: &str) {
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn line(version: u32, digit: char) -> String {
+fn line(version: i32, digit: char) -> String {
     format!("{version} {}\n", digit.to_string().repeat(64))
 }
 
@@ -25,11 +25,11 @@ fn a_new_file_is_for_its_owner_only_and_is_never_replaced() {
     let folder = folder();
     let file = file_in(&folder);
     assert!(matches!(file.newest(), Err(KeyFileError::Missing(_))));
-    file.create_if_missing().unwrap();
+    assert!(file.create_if_missing().unwrap());
     assert_eq!(fs::metadata(file.path()).unwrap().mode() & 0o777, 0o600);
     let (version, key) = file.newest().unwrap();
     assert_eq!(version, 1);
-    file.create_if_missing().unwrap();
+    assert!(!file.create_if_missing().unwrap(), "it was created before");
     assert!(file.newest().unwrap().1 == key, "the key was replaced");
     let left: Vec<_> = fs::read_dir(file.path().parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "a temporary file is left");
@@ -72,6 +72,46 @@ fn a_file_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_file_belongs_to_the_user_or_to_root() {
+    const USER: u32 = 10_001;
+    let access = |owner, mode| check_access(Path::new("/keys"), owner, mode, USER);
+    for (owner, mode) in [(USER, 0o600), (USER, 0o400), (ROOT, 0o600), (ROOT, 0o640), (ROOT, 0o440)] {
+        assert!(access(owner, mode).is_ok(), "{owner} {mode:o}");
+    }
+    for (owner, mode) in [(USER, 0o640), (USER, 0o604), (ROOT, 0o660), (ROOT, 0o650), (ROOT, 0o644), (ROOT, 0o641)] {
+        let refused = access(owner, mode).unwrap_err();
+        assert!(matches!(refused, KeyFileError::Readable { mode: found, .. } if found == mode), "{owner} {mode:o}");
+    }
+    let refused = access(USER + 1, 0o600).unwrap_err();
+    assert!(matches!(refused, KeyFileError::OtherOwner { user: USER, .. }), "{refused}");
+    assert!(refused.to_string().contains("/keys"), "{refused}");
+    // A process of root is held to the rule for its own file.
+    assert!(check_access(Path::new("/keys"), ROOT, 0o640, ROOT).is_err());
+}
+
+#[test]
+fn messages_have_the_absolute_path() {
+    let file = KeyFile::new(PathBuf::from("nowhere/identity.keys"));
+    let missing = file.newest().err().unwrap().to_string();
+    let absolute = std::env::current_dir().unwrap().join("nowhere/identity.keys");
+    assert!(missing.contains(absolute.to_str().unwrap()), "{missing}");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_instead_of_cut() {
+    let folder = folder();
+    let file = file_in(&folder);
+    let comment = |bytes: usize| format!("#{}\n", "x".repeat(bytes - 2));
+    let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
+    let key = line(1, 'a');
+    write(&file, &(key.clone() + &comment(limit - key.len())));
+    assert_eq!(file.newest().unwrap().0, 1);
+    // The newest version would be cut off.
+    write(&file, &(key.clone() + &comment(limit - key.len()) + &line(2, 'b')));
+    assert!(matches!(file.newest(), Err(KeyFileError::TooLarge { .. })));
+}
+
+#[test]
 fn a_new_version_is_seen_without_a_restart() {
     let folder = folder();
     let file = file_in(&folder);
@@ -92,6 +132,7 @@ fn malformed_files_are_refused_with_the_line() {
         ("x".to_owned(), 1),
         (format!("# comment\n\n{valid}2 abc"), 4),
         (line(0, 'a'), 1),
+        (format!("{} {}\n", i64::from(i32::MAX) + 1, "a".repeat(64)), 1),
         (valid.clone() + &valid, 2),
         (line(2, 'a') + &valid, 2),
         (line(1, 'A'), 1),

@@ -2,7 +2,7 @@
 
 use super::close::{Close, End};
 use super::messages::{ClientMessage, Heartbeat, PROTOCOL, Payload, ServerMessage, authorization};
-use crate::authenticator::Unauthenticated;
+use crate::authenticator::{EndReason, Unauthenticated};
 use crate::graphql::follow::Progress;
 use crate::http::auth::{self, Declared, Rejection};
 use crate::http::computing::is_large;
@@ -30,9 +30,9 @@ use tokio::time::{Instant, Interval};
 const MAX_ID_BYTES: usize = 256;
 /// The longest reason in a close frame, in bytes.
 const MAX_REASON_BYTES: usize = 123;
-/// The reason for closing a connection without a valid token. It fits into a close frame.
+/// The reason for closing a connection without a valid token or API key. It fits into a close frame.
 const FORBIDDEN: &str =
-    "Forbidden: connection_init needs the payload {\"authorization\": \"Bearer TOKEN\"} with a valid token";
+    "Forbidden: connection_init needs the payload {\"authorization\": \"Bearer TOKEN\"} with a valid token or API key";
 /// The reason for closing a connection whose credential was revoked, has expired, or may do something else than before.
 const CREDENTIAL_ENDED: &str = "Forbidden: the credential has ended or changed; connect again";
 /// The code and the reason for closing a connection whose credential cannot be checked.
@@ -64,7 +64,7 @@ pub(super) struct Connection {
     /// Who opened the connection. Unknown until `connection_init` if the upgrade needed a credential and had none.
     requester: Option<Requester>,
     /// Completes when the credential of the requester is no longer valid.
-    credential_ended: BoxFuture<'static, ()>,
+    credential_ended: BoxFuture<'static, EndReason>,
     /// What the headers of the upgrade declare.
     declared: Declared,
     acknowledged: bool,
@@ -76,7 +76,7 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-fn credential_ended(state: &State, requester: Option<&Requester>) -> BoxFuture<'static, ()> {
+fn credential_ended(state: &State, requester: Option<&Requester>) -> BoxFuture<'static, EndReason> {
     requester.map_or_else(|| Box::pin(std::future::pending()) as BoxFuture<'_, _>, |known| auth::ended(state, known))
 }
 
@@ -162,7 +162,11 @@ impl Connection {
                 () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
                     return Close::new(4408, "Connection initialisation timeout").into();
                 }
-                () = &mut self.credential_ended => return Close::new(4403, CREDENTIAL_ENDED).into(),
+                reason = &mut self.credential_ended => return match reason {
+                    EndReason::Ended => Close::new(4403, CREDENTIAL_ENDED),
+                    EndReason::Unavailable => Close::new(TRY_AGAIN_LATER, UNAVAILABLE),
+                }
+                .into(),
                 _ = self.heartbeats.tick() => self.send_heartbeat().await,
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.handle_message(message).await,

@@ -6,7 +6,7 @@ use domain::service_account::{ServiceAccountCreated, ServiceAccountDisabled, Ser
 use domain::tenant::{TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use proptest::prelude::*;
 use std::collections::HashMap;
-use streams::{StreamKey, Version};
+use streams::{Position, StreamKey, Version};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
@@ -88,7 +88,7 @@ fn fold(events: &[RecordedEvent]) -> State {
     state
 }
 
-fn after(more: Vec<RecordedEvent>) -> Option<Principal> {
+fn after(more: Vec<RecordedEvent>) -> Result<Principal, NoPrincipal> {
     fold(&[all(), more].concat()).principal(KEY, at(1))
 }
 
@@ -108,7 +108,7 @@ fn without_one_of_the_events_there_is_no_principal_or_it_may_do_nothing() {
     for left_out in [0, 1, 3] {
         let mut events = all();
         events.remove(left_out);
-        assert!(fold(&events).principal(KEY, at(1)).is_none(), "{left_out}");
+        assert_eq!(fold(&events).principal(KEY, at(1)), Err(NoPrincipal::Refused), "{left_out}");
     }
     let mut events = all();
     events.remove(2);
@@ -128,13 +128,13 @@ fn what_was_taken_away_ends_the_key() {
         ("the key", vec![key_revoked()]),
         ("the overlap", vec![rotated(1)]),
     ] {
-        assert!(after(events).is_none(), "{what}");
+        assert_eq!(after(events), Err(NoPrincipal::Refused), "{what}");
     }
-    assert!(after(vec![rotated(2)]).is_some());
-    assert!(fold(&all()).principal(KEY, at(100)).is_none(), "the key has expired");
+    assert!(after(vec![rotated(2)]).is_ok());
+    assert_eq!(fold(&all()).principal(KEY, at(100)), Err(NoPrincipal::Refused), "the key has expired");
     // What was given back counts again.
     let resumed = of_tenant(&TenantEvent::Resumed(TenantResumed { at: at(0) }));
-    assert!(after(vec![suspended(), resumed]).is_some());
+    assert!(after(vec![suspended(), resumed]).is_ok());
     let without_role = after(vec![role_revoked(Role::Operator)]).unwrap();
     assert!(without_role.authorise::<SendCommand>().is_err());
     let again = after(vec![role_revoked(Role::Operator), granted(&acme(), Role::Operator)]).unwrap();
@@ -157,12 +157,12 @@ fn another_tenant_gives_and_takes_nothing() {
     assert_eq!(principal.tenant(), &acme());
     assert!(principal.authorise_on::<SendCommand>("api_key", Uuid::nil()).is_err());
     // The key was that of the other tenant first, which does not exist.
-    assert!(fold(&[events.to_vec(), all()].concat()).principal(KEY, at(1)).is_none());
+    assert_eq!(fold(&[events.to_vec(), all()].concat()).principal(KEY, at(1)), Err(NoPrincipal::Refused));
     // A tenant cannot be created by an event of a tenant.
     let planted = TenantEvent::Created(TenantCreated { tenant_id: acme(), at: at(0) });
     let planted = recorded::<Tenant>(&acme(), acme().stream_id(), &planted);
     let state = fold(&[vec![planted], all()[1..].to_vec()].concat());
-    assert!(state.principal(KEY, at(1)).is_none() && !state.is_active(&acme()));
+    assert!(state.principal(KEY, at(1)).is_err() && !state.is_active(&acme()));
     // Nor does the stream of one tenant say something about another.
     let wrong = recorded::<Tenant>(
         &TenantId::installation(),
@@ -172,21 +172,38 @@ fn another_tenant_gives_and_takes_nothing() {
     assert!(!fold(&[wrong]).is_active(&other()));
 }
 
-/// An event of a newer version may have taken something away: what it is about gives nothing.
+/// An event of a newer version may have taken something away: what it is about gives nothing, and it is not said that the
+/// key is wrong.
 #[test]
-fn what_cannot_be_decoded_is_refused_and_nothing_else() {
+fn what_cannot_be_read_gives_nothing_and_affects_nothing_else() {
     let unreadable = |mut event: RecordedEvent| {
         event.schema_version = 99;
         event
     };
     for event in [suspended(), disabled(), key_revoked()] {
-        assert!(after(vec![unreadable(event.clone())]).is_none(), "{}", event.name);
+        assert_eq!(after(vec![unreadable(event.clone())]), Err(NoPrincipal::Unreadable), "{}", event.name);
+        let mut state = fold(&all());
+        state.set_unreadable(&event.stream);
+        assert_eq!(state.principal(KEY, at(1)), Err(NoPrincipal::Unreadable), "{}", event.name);
     }
     let principal = after(vec![granted(&acme(), Role::Viewer), unreadable(role_revoked(Role::Operator))]).unwrap();
     assert!(principal.authorise::<SendCommand>().is_err() && principal.authorise::<ReadData>().is_ok());
     let mut of_other = unreadable(key_revoked());
     of_other.stream.id = Uuid::from_u128(9);
-    assert!(after(vec![of_other]).is_some());
+    let mut state = fold(&all());
+    state.set_unreadable(&of_other.stream);
+    assert!(state.principal(KEY, at(1)).is_ok() && after(vec![of_other]).is_ok());
+}
+
+#[test]
+fn a_tenant_is_suspended_only_by_its_own_events() {
+    assert_eq!(fold(&[]).is_suspended(&acme()), Ok(false), "it was never created");
+    assert_eq!(fold(&[created()]).is_suspended(&acme()), Ok(false));
+    let state = fold(&[created(), suspended()]);
+    assert_eq!((state.is_suspended(&acme()), state.is_suspended(&other())), (Ok(true), Ok(false)));
+    let mut state = fold(&[created()]);
+    state.set_unreadable(&created().stream);
+    assert_eq!(state.is_suspended(&acme()), Err(NoPrincipal::Unreadable));
 }
 
 #[test]
@@ -255,7 +272,7 @@ fn look_up_ns(state: &State, keys: u128) -> u128 {
         let start = std::time::Instant::now();
         for number in 0..LOOK_UPS {
             let id = ApiKeyId(Uuid::from_u128((number * 7919 % keys + 1) << 64));
-            assert!(std::hint::black_box(state.principal(id, at(1))).is_some());
+            assert!(std::hint::black_box(state.principal(id, at(1))).is_ok());
         }
         start.elapsed().as_nanos() / LOOK_UPS
     };
