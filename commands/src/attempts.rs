@@ -15,7 +15,6 @@ use crate::outcome::{Executed, OutcomeKind};
 use crate::retry::{backoff, last_error};
 use crate::states::{MAX_DECISION_AGGREGATES, Member, States, Undecided, WrongVersion};
 use domain::EncodeError;
-use domain::permissions::SendCommand;
 use futures::future::{BoxFuture, try_join_all};
 use rand::Rng;
 use std::collections::BTreeMap;
@@ -196,10 +195,6 @@ impl Attempts {
             }
         }
         let members = states.members;
-        // The target was authorised before it was loaded. What else a decision changes is known only now.
-        for (key, _) in members.iter().filter(|(_, member)| member.is_changed()) {
-            execution.context.principal.authorise_on::<SendCommand>(&key.stream.category, key.stream.id)?;
-        }
         Ok(Decision::Submitted(self.submit(execution, entries, &mut locked, members)?))
     }
 

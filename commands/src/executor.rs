@@ -193,8 +193,8 @@ impl Commands {
         &self,
         execution: Execution<'_>,
     ) -> Result<Outcome<A>, Error<E>> {
-        // Every command comes through here. What it reads beside its target is of the same tenant, and what it changes
-        // beside it is authorised once it has been decided.
+        // Every command comes through here. What it reads beside its target is of the same tenant, and each aggregate that
+        // it changes is authorised where its events are added (`States::append`).
         let (principal, target) = (&execution.context.principal, &execution.target);
         principal.authorise_on::<SendCommand>(A::CATEGORY, target.stream.id)?;
         let executed = self.attempts.execute(execution).await.map_err(Error::typed)?;

@@ -214,7 +214,7 @@ mod tests {
             States::new(&context, &loaded).append::<Call, CallError>(id, events)
         };
         let voided = || vec![CallEvent::Voided(CallVoided { into: Uuid::from_u128(5).into() })];
-        assert!(append(vec![Role::User], voided()).is_ok());
+        assert!(append(vec![Role::Operator], voided()).is_ok());
         assert!(append(Vec::new(), Vec::new()).is_ok(), "nothing is changed");
         assert!(matches!(append(Vec::new(), voided()), Err(Undecided::Forbidden(_))));
     }
