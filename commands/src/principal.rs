@@ -1,9 +1,10 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Forbidden, Grants, Level, PermissionSet, Resource, Role, Scopes, authorise, check,
+    Access, Action, ActionType, Extent, Forbidden, Grants, Level, PermissionSet, Resource, Role, Scopes, authorise,
+    check, check_agent,
 };
-use domain::{ApiKeyId, Name, ServiceAccountId, TenantId};
+use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, TenantId};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -91,6 +92,8 @@ pub struct Principal {
     subject: Subject,
     permissions: PermissionSet,
     scopes: Scopes,
+    /// The agent that the credential is bound to.
+    agent: Option<AgentId>,
 }
 
 impl Principal {
@@ -110,10 +113,11 @@ impl Principal {
         }
         roles.retain(|&role| role != Role::System);
         let permissions = PermissionSet::of_roles(&roles);
-        Ok(Self { tenant, subject: Subject::SharedToken { declared }, permissions, scopes })
+        Ok(Self { tenant, subject: Subject::SharedToken { declared }, permissions, scopes, agent: None })
     }
 
-    /// A service account that presented an API key. The permissions are those of its roles in the tenant.
+    /// A service account that presented an API key, which may be bound to an agent. The permissions are those of its roles in
+    /// the tenant.
     #[must_use]
     pub fn service_account(
         tenant: TenantId,
@@ -121,22 +125,23 @@ impl Principal {
         key: ApiKeyId,
         permissions: PermissionSet,
         scopes: Scopes,
+        agent: Option<AgentId>,
     ) -> Self {
-        Self { tenant, subject: Subject::ServiceAccount { id, key }, permissions, scopes }
+        Self { tenant, subject: Subject::ServiceAccount { id, key }, permissions, scopes, agent }
     }
 
     /// The operator at the command line, in a tenant.
     #[must_use]
     pub fn command_line(tenant: TenantId) -> Self {
         let permissions = PermissionSet::of_roles(&[Role::Admin, Role::InstallationOperator]);
-        Self { tenant, subject: Subject::CommandLine, permissions, scopes: Scopes::All }
+        Self { tenant, subject: Subject::CommandLine, permissions, scopes: Scopes::All, agent: None }
     }
 
     /// A component of Apex, in a tenant.
     #[must_use]
     pub fn component(tenant: TenantId, component: Component) -> Self {
         let permissions = PermissionSet::of_roles(&[Role::System]);
-        Self { tenant, subject: Subject::Component(component), permissions, scopes: Scopes::All }
+        Self { tenant, subject: Subject::Component(component), permissions, scopes: Scopes::All, agent: None }
     }
 
     /// The same principal in the reserved tenant of the installation, where the streams of tenants are. Permissions on the
@@ -159,6 +164,12 @@ impl Principal {
         &self.subject
     }
 
+    /// The agent that the credential is bound to, if it is.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        self.agent
+    }
+
     /// The actor that is recorded in the metadata of events.
     #[must_use]
     pub fn actor(&self) -> String {
@@ -166,13 +177,13 @@ impl Principal {
     }
 
     fn grants(&self) -> Grants<'_> {
-        Grants { tenant: &self.tenant, permissions: self.permissions, scopes: self.scopes }
+        Grants { tenant: &self.tenant, permissions: self.permissions, scopes: self.scopes, agent: self.agent }
     }
 
     /// The principal's own tenant or the installation, whichever an action is about.
-    fn resource_of(&self, action: Action) -> Resource<'_> {
+    fn resource_of(&self, action: Action, extent: Extent) -> Resource<'_> {
         match action.level() {
-            Level::Tenant => Resource::Tenant(&self.tenant),
+            Level::Tenant => Resource::Tenant(&self.tenant, extent),
             Level::Installation => Resource::Installation,
         }
     }
@@ -182,7 +193,7 @@ impl Principal {
     /// # Errors
     /// [`Forbidden`] if the principal may not do it.
     pub fn authorise<A: ActionType>(&self) -> Result<Access<A>, Forbidden> {
-        authorise(self.grants(), self.resource_of(A::ACTION))
+        authorise(self.grants(), self.resource_of(A::ACTION, A::EXTENT))
     }
 
     /// Authorises an action on one aggregate of the principal's tenant.
@@ -198,7 +209,15 @@ impl Principal {
     /// # Errors
     /// [`Forbidden`] if the principal may not do it.
     pub fn check(&self, action: Action) -> Result<(), Forbidden> {
-        check(self.grants(), action, self.resource_of(action))
+        check(self.grants(), action, self.resource_of(action, Extent::Whole))
+    }
+
+    /// Checks that the agents in whose name an aggregate is changed are the one that the credential is bound to, if it is.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if they are not.
+    pub(crate) fn check_agent(&self, category: &str, id: Uuid, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
+        check_agent(self.grants(), Resource::Aggregate { tenant: &self.tenant, category, id }, agents)
     }
 }
 

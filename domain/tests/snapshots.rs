@@ -14,7 +14,7 @@ use domain::call::{
     Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
-use domain::permissions::{Permission, Role};
+use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
     Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
     TimeWindow,
@@ -125,10 +125,13 @@ fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
 
 fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
     let scope = select(Permission::all().filter(|permission| permission.is_of_tenant()).collect::<Vec<_>>());
-    let terms = (id(), btree_set(scope, 0..4), option::of(at())).prop_map(|(account, scopes, expires_at)| KeyTerms {
-        service_account_id: ServiceAccountId(account),
-        scopes,
-        expires_at,
+    let scopes = prop_oneof![
+        Just(Scopes::All),
+        btree_set(scope, 1..4).prop_map(|scopes| Scopes::Only(scopes.into_iter().collect())),
+    ];
+    let terms = (id(), scopes, option::of(id()), option::of(at())).prop_map(|(account, scopes, agent, expires_at)| {
+        let agent_id = agent.map(AgentId);
+        KeyTerms { service_account_id: ServiceAccountId(account), scopes, agent_id, expires_at }
     });
     prop_oneof![
         (terms, at()).prop_map(|(terms, at)| ApiKeyEvent::Created(ApiKeyCreated { terms, at })),

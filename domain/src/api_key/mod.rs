@@ -2,14 +2,13 @@
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::ids::{ApiKeyId, ServiceAccountId};
-use crate::permissions::{Permission, PermissionSet, Scopes};
+use crate::ids::{AgentId, ApiKeyId, ServiceAccountId};
+use crate::permissions::{Permission, Scopes};
 use crate::text::Body;
 use crate::timestamp;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// What an API key may be used for, and until when.
@@ -17,10 +16,12 @@ use thiserror::Error;
 pub struct KeyTerms {
     /// The account whose credential the key is.
     pub service_account_id: ServiceAccountId,
-    /// The permissions that the key is restricted to; empty for all that the account has. They are permissions on the data
-    /// of a tenant.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub scopes: BTreeSet<Permission>,
+    /// The permissions that the key is restricted to, which are permissions on the data of a tenant, or `all` for those that
+    /// the account has.
+    pub scopes: Scopes,
+    /// The agent that the key is bound to: it reaches nothing that belongs to other agents. None if it is not bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
     /// The time from which the key is refused; none if it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "timestamp::deserialize_optional")]
     pub expires_at: Option<DateTime<Utc>>,
@@ -115,6 +116,9 @@ pub enum ApiKeyError {
         /// When it was to be created or replaced.
         at: DateTime<Utc>,
     },
+    /// The key would have no permission.
+    #[error("the API key has no scope: name at least one, or say that it has all permissions of its account")]
+    NoScopes,
     /// A scope is not about the data of a tenant.
     #[error("the scope {0} is not about the data of a tenant")]
     ScopeOutsideTenant(Permission),
@@ -168,9 +172,7 @@ impl ApiKey {
 
     fn create(&self, created: ApiKeyCreated) -> Result<Vec<ApiKeyEvent>, ApiKeyError> {
         let terms = &created.terms;
-        if let Some(scope) = terms.scopes.iter().find(|scope| !scope.is_of_tenant()) {
-            return Err(ApiKeyError::ScopeOutsideTenant(*scope));
-        }
+        terms.check_scopes()?;
         match (&self.terms, terms.expires_at) {
             (Some(known), _) if known == terms => Ok(Vec::new()),
             (Some(_), _) => Err(ApiKeyError::AlreadyCreated),
@@ -209,13 +211,15 @@ impl ApiKey {
 }
 
 impl KeyTerms {
-    /// The scopes of the key.
-    #[must_use]
-    pub fn scopes(&self) -> Scopes {
-        if self.scopes.is_empty() {
-            return Scopes::All;
+    fn check_scopes(&self) -> Result<(), ApiKeyError> {
+        match self.scopes {
+            Scopes::All => Ok(()),
+            Scopes::Only(permissions) if permissions.is_empty() => Err(ApiKeyError::NoScopes),
+            Scopes::Only(permissions) => match permissions.iter().find(|scope| !scope.is_of_tenant()) {
+                Some(scope) => Err(ApiKeyError::ScopeOutsideTenant(scope)),
+                None => Ok(()),
+            },
         }
-        Scopes::Only(self.scopes.iter().copied().collect::<PermissionSet>())
     }
 }
 

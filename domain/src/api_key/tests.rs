@@ -1,4 +1,6 @@
 use super::*;
+use crate::codec::EventCodec as _;
+use crate::permissions::PermissionSet;
 use crate::testing::{at, body, given, uuid};
 use proptest::prelude::*;
 
@@ -6,7 +8,12 @@ fn key(number: u128) -> ApiKeyId {
     ApiKeyId(uuid(number))
 }
 fn terms() -> KeyTerms {
-    KeyTerms { service_account_id: ServiceAccountId(uuid(1)), scopes: BTreeSet::new(), expires_at: Some(at(100)) }
+    KeyTerms {
+        service_account_id: ServiceAccountId(uuid(1)),
+        scopes: Scopes::All,
+        agent_id: None,
+        expires_at: Some(at(100)),
+    }
 }
 fn create(terms: KeyTerms) -> ApiKeyCommand {
     ApiKeyCommand::Create { terms, at: at(0) }
@@ -56,14 +63,35 @@ fn a_key_that_would_expire_at_once_is_not_created() {
 
 #[test]
 fn scopes_are_about_the_data_of_a_tenant() {
-    let with = |scope: &str| KeyTerms { scopes: [scope.parse().unwrap()].into(), ..terms() };
+    let only = |scope: &str| Scopes::Only([scope.parse().unwrap()].into_iter().collect());
+    let with = |scope: &str| KeyTerms { scopes: only(scope), ..terms() };
     given::<ApiKey>([]).when(create(with("command:calls"))).then([created(with("command:calls"))]);
     for scope in ["read:tenants", "run:installation"] {
         let rejected = ApiKeyError::ScopeOutsideTenant(scope.parse().unwrap());
         given::<ApiKey>([]).when(create(with(scope))).then_rejected(rejected);
     }
-    assert_eq!(terms().scopes(), Scopes::All);
-    let only = with("command:calls").scopes();
+}
+
+/// A list of scopes that is missing or empty is an error wherever it comes from, and never means all.
+#[test]
+fn no_scopes_are_never_all_scopes() {
+    let none = KeyTerms { scopes: Scopes::Only(PermissionSet::default()), ..terms() };
+    given::<ApiKey>([]).when(create(none)).then_rejected(ApiKeyError::NoScopes);
+    let decode = |scopes: &str| {
+        let payload = format!(
+            r#"{{"service_account_id":"018bd12c-58b0-7683-8a5b-8752d0e86651"{scopes},"at":"2025-11-03T09:30:00Z"}}"#
+        );
+        ApiKeyEvent::decode("api_key.created", 1, &payload).map(|event| match event {
+            ApiKeyEvent::Created(created) => created.terms.scopes,
+            ApiKeyEvent::Rotated(_) | ApiKeyEvent::Revoked(_) => panic!("{event:?}"),
+        })
+    };
+    for refused in ["", r#","scopes":[]"#, r#","scopes":null"#, r#","scopes":{"only":[]}"#, r#","scopes":"none""#] {
+        assert!(decode(refused).is_err(), "{refused}");
+    }
+    // Controls: both forms, as they are written.
+    assert_eq!(decode(r#","scopes":"all""#).unwrap(), Scopes::All);
+    let only = decode(r#","scopes":{"only":["command:calls"]}"#).unwrap();
     assert!(only.contain("command:calls".parse().unwrap()) && !only.contain("command:tasks".parse().unwrap()));
 }
 

@@ -1,5 +1,6 @@
 //! Actions: what can be allowed or refused.
 
+use super::resource_kind::ResourceKind;
 use std::fmt;
 
 /// The kind of resource that an action is about.
@@ -51,6 +52,7 @@ macro_rules! actions {
 
             impl ActionType for $name {
                 const ACTION: Action = Action::$name;
+                const EXTENT: Extent = Extent::Whole;
             }
         )+
     };
@@ -60,11 +62,70 @@ macro_rules! actions {
 pub trait ActionType {
     /// The action.
     const ACTION: Action;
+    /// What of a tenant it is applied to, if nothing else is said.
+    const EXTENT: Extent;
+}
+
+/// How much of the data of a tenant an action is applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Every kind of data. For commands it is enough to have the permission for some kind, because each command is authorised
+    /// again for the aggregates that it changes.
+    Whole,
+    /// One kind of data.
+    Kind(ResourceKind),
+    /// Any kind of data, of which nothing but the existence of a log is told.
+    Any,
+}
+
+/// Declares a part of an action as a type.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $name:ident: $action:ident, $extent:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl ActionType for $name {
+                const ACTION: Action = Action::$action;
+                const EXTENT: Extent = $extent;
+            }
+        )+
+    };
+}
+
+parts! {
+    /// Read agents.
+    ReadAgents: ReadData, Extent::Kind(ResourceKind::Agents);
+    /// Read tasks.
+    ReadTasks: ReadData, Extent::Kind(ResourceKind::Tasks);
+    /// Read calls, with their usage and cost.
+    ReadCalls: ReadData, Extent::Kind(ResourceKind::Calls);
+    /// Read the price book.
+    ReadPrices: ReadData, Extent::Kind(ResourceKind::Prices);
+    /// Read budgets, what was spent of them, and their alerts.
+    ReadBudgets: ReadData, Extent::Kind(ResourceKind::Budgets);
+    /// Read memories.
+    ReadMemories: ReadData, Extent::Kind(ResourceKind::Memories);
+    /// Read who may do what.
+    ReadIdentities: ReadData, Extent::Kind(ResourceKind::Identities);
+    /// Read reports of usage and cost.
+    ReadReports: ReadData, Extent::Kind(ResourceKind::Reports);
+    /// Read and follow the events of all kinds, without their payloads.
+    ReadEvents: ReadData, Extent::Kind(ResourceKind::Events);
+    /// Read the texts that agents work with, wherever they are stored.
+    ReadContents: ReadData, Extent::Kind(ResourceKind::Contents);
+    /// Read something of a tenant, whatever it is.
+    ReadAny: ReadData, Extent::Any;
+    /// Send commands about who may do what.
+    CommandIdentities: SendCommand, Extent::Kind(ResourceKind::Identities);
 }
 
 actions! {
     /// Read the objects, events and reports of a tenant, and follow its events.
     ReadData: Tenant, "read", "read data";
+    /// Read those objects of a tenant that belong to the agent that the credential is bound to.
+    ReadOwnData: Tenant, "read_own", "read data of one agent";
     /// Send commands to the aggregates of a tenant.
     SendCommand: Tenant, "command", "send commands";
     /// Read the progress of the read models, and their parked events.

@@ -17,16 +17,70 @@ pub enum ResourceKind {
     Memories,
     /// Who may do what in a tenant: service accounts, API keys and granted roles.
     Identities,
+    /// Reports of usage and cost.
+    Reports,
+    /// The events of a tenant, whatever they are about, without their payloads.
+    Events,
+    /// The texts that agents work with: contents of memories, notes and outcomes of tasks, and the payloads of all events.
+    Contents,
     /// The tenants of an installation.
     Tenants,
     /// The log, the read models, the jobs and the processes of an installation.
     Installation,
 }
 
+/// What a credential that is bound to an agent may read of a kind of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBound {
+    /// What belongs to the agent, or is shared with it.
+    OwnObjects,
+    /// All of it, because all agents share it.
+    Everything,
+    /// Nothing, because it is not known which of it belongs to the agent.
+    Nothing,
+}
+
 impl ResourceKind {
     /// The kinds of which the data of a tenant consists.
-    pub const OF_TENANT: [Self; 7] =
-        [Self::Agents, Self::Tasks, Self::Calls, Self::Prices, Self::Budgets, Self::Memories, Self::Identities];
+    pub const OF_TENANT: [Self; 10] = [
+        Self::Agents,
+        Self::Tasks,
+        Self::Calls,
+        Self::Prices,
+        Self::Budgets,
+        Self::Memories,
+        Self::Identities,
+        Self::Reports,
+        Self::Events,
+        Self::Contents,
+    ];
+
+    /// Whether there are aggregates of the kind, which commands change.
+    #[must_use]
+    pub const fn has_aggregates(self) -> bool {
+        match self {
+            Self::Agents
+            | Self::Tasks
+            | Self::Calls
+            | Self::Prices
+            | Self::Budgets
+            | Self::Memories
+            | Self::Identities
+            | Self::Tenants => true,
+            Self::Reports | Self::Events | Self::Contents | Self::Installation => false,
+        }
+    }
+
+    /// What a credential that is bound to an agent may read of the kind.
+    #[must_use]
+    pub const fn when_bound(self) -> WhenBound {
+        match self {
+            Self::Agents | Self::Tasks | Self::Calls | Self::Memories => WhenBound::OwnObjects,
+            // Texts are read with the objects that they are stored in.
+            Self::Prices | Self::Budgets | Self::Contents => WhenBound::Everything,
+            Self::Identities | Self::Reports | Self::Events | Self::Tenants | Self::Installation => WhenBound::Nothing,
+        }
+    }
 
     /// The second part of the name of a permission, as in `read:agents`.
     #[must_use]
@@ -39,6 +93,9 @@ impl ResourceKind {
             Self::Budgets => "budgets",
             Self::Memories => "memories",
             Self::Identities => "identities",
+            Self::Reports => "reports",
+            Self::Events => "events",
+            Self::Contents => "contents",
             Self::Tenants => "tenants",
             Self::Installation => "installation",
         }

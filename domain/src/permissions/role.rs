@@ -17,9 +17,10 @@ pub enum Role {
     Admin,
     /// Operates agents, tasks, budgets and prices in a tenant.
     Operator,
-    /// Reads everything in a tenant.
+    /// Reads everything in a tenant but the texts that agents work with.
     Viewer,
-    /// Works in a tenant as an agent does: takes tasks, reports calls, stores memories.
+    /// Works in a tenant as an agent does: takes tasks, reports calls, stores memories. It reads the objects of the agent that
+    /// its key is bound to.
     Agent,
     /// Manages budgets and prices in a tenant, and reads what was spent.
     Billing,

@@ -2,11 +2,11 @@
 //! `docs/permissions.md` shows it as a matrix.
 
 use super::action::Action::{
-    self, MaintainLog, OperateJobs, OperateProjections, ReadData, ReadMetrics, ReadProjections, RunInstallation,
-    SendCommand,
+    self, MaintainLog, OperateJobs, OperateProjections, ReadData, ReadMetrics, ReadOwnData, ReadProjections,
+    RunInstallation, SendCommand,
 };
 use super::resource_kind::ResourceKind::{
-    self, Agents, Budgets, Calls, Identities, Installation, Memories, Prices, Tasks, Tenants,
+    self, Agents, Budgets, Calls, Contents, Events, Identities, Installation, Memories, Prices, Reports, Tasks, Tenants,
 };
 use super::role::Role::{
     self, Admin, Agent, Auditor, Billing, InstallationOperator, InstallationViewer, Operator, System, Viewer,
@@ -15,6 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -22,15 +23,21 @@ use thiserror::Error;
 /// A row of the table.
 type Row = (Action, ResourceKind, &'static [Role]);
 
-const TABLE: [Row; 22] = [
-    (ReadData, Agents, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
-    (ReadData, Tasks, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
+const TABLE: [Row; 28] = [
+    (ReadData, Agents, &[Admin, Operator, Viewer, Billing, Auditor, System]),
+    (ReadData, Tasks, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Calls, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Prices, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
     (ReadData, Budgets, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
-    (ReadData, Memories, &[Admin, Operator, Viewer, Agent, Auditor, System]),
+    (ReadData, Memories, &[Admin, Operator, Viewer, Auditor, System]),
     (ReadData, Identities, &[Admin, Operator, Viewer, Auditor, System]),
+    (ReadData, Reports, &[Admin, Operator, Viewer, Billing, Auditor, System]),
+    (ReadData, Events, &[Admin, Operator, Viewer, Auditor, System]),
+    (ReadData, Contents, &[Admin, Operator, Agent, Auditor, System]),
     (ReadData, Tenants, &[InstallationViewer, InstallationOperator]),
+    (ReadOwnData, Agents, &[Agent]),
+    (ReadOwnData, Tasks, &[Agent]),
+    (ReadOwnData, Memories, &[Agent]),
     (SendCommand, Agents, &[Admin, Operator, System]),
     (SendCommand, Tasks, &[Admin, Operator, Agent, System]),
     (SendCommand, Calls, &[Admin, Operator, Agent, System]),
@@ -156,9 +163,16 @@ impl JsonSchema for Permission {
     }
 }
 
-/// A set of permissions.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+/// A set of permissions. It is written as a list of their names, which is not empty: an empty one is refused, so that none is
+/// ever taken for all.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeSet<Permission>", into = "BTreeSet<Permission>")]
 pub struct PermissionSet(u64);
+
+/// A list of permissions is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the list of permissions is empty")]
+pub struct NoPermissions;
 
 impl PermissionSet {
     /// The permissions of some roles together.
@@ -171,6 +185,12 @@ impl PermissionSet {
     #[must_use]
     pub fn of_action(action: Action) -> Self {
         Permission::all().filter(|permission| permission.action() == action).collect()
+    }
+
+    /// Whether the set has no permission.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Whether the set has a permission.
@@ -191,6 +211,31 @@ impl FromIterator<Permission> for PermissionSet {
     }
 }
 
+impl TryFrom<BTreeSet<Permission>> for PermissionSet {
+    type Error = NoPermissions;
+
+    fn try_from(permissions: BTreeSet<Permission>) -> Result<Self, NoPermissions> {
+        if permissions.is_empty() { Err(NoPermissions) } else { Ok(permissions.into_iter().collect()) }
+    }
+}
+
+impl From<PermissionSet> for BTreeSet<Permission> {
+    fn from(permissions: PermissionSet) -> Self {
+        permissions.iter().collect()
+    }
+}
+
+impl JsonSchema for PermissionSet {
+    fn schema_name() -> Cow<'static, str> {
+        "PermissionSet".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let items = Permission::json_schema(generator);
+        json_schema!({ "type": "array", "items": items, "minItems": 1, "uniqueItems": true })
+    }
+}
+
 impl fmt::Debug for PermissionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
@@ -202,7 +247,6 @@ mod tests {
     use super::*;
     use crate::permissions::Level;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_action_is_about_kinds_of_its_level_and_no_row_is_twice() {
@@ -213,8 +257,23 @@ mod tests {
             assert_eq!(permission.action().level() == Level::Installation, of_installation, "{permission}");
         }
         for action in Action::ALL {
-            let kinds = Permission::all().filter(|permission| permission.action() == *action).count();
-            assert_eq!(kinds, if action.level() == Level::Tenant { ResourceKind::OF_TENANT.len() + 1 } else { 1 });
+            let kinds: BTreeSet<_> = Permission::all()
+                .filter(|permission| permission.action() == *action)
+                .map(|permission| permission.kind().key())
+                .collect();
+            let of_tenant = ResourceKind::OF_TENANT.into_iter();
+            let with_tenants =
+                |kinds: Vec<ResourceKind>| kinds.into_iter().chain([Tenants]).map(ResourceKind::key).collect();
+            let expected: BTreeSet<_> = if *action == ReadData {
+                with_tenants(of_tenant.collect())
+            } else if *action == SendCommand {
+                with_tenants(of_tenant.filter(|kind| kind.has_aggregates()).collect())
+            } else if *action == ReadOwnData {
+                ["agents", "tasks", "memories"].into()
+            } else {
+                ["installation"].into()
+            };
+            assert_eq!(kinds, expected, "{action}");
         }
     }
 
@@ -252,7 +311,7 @@ mod tests {
     proptest! {
         /// A set is what it was made of.
         #[test]
-        fn a_set_has_the_permissions_that_it_was_made_of(chosen in proptest::collection::btree_set(0..TABLE.len(), 0..22)) {
+        fn a_set_has_the_permissions_that_it_was_made_of(chosen in proptest::collection::btree_set(0..TABLE.len(), 0..28)) {
             let set: PermissionSet = chosen.iter().map(|&row| Permission(row)).collect();
             prop_assert_eq!(set.iter().map(|permission| permission.0).collect::<BTreeSet<_>>(), chosen);
         }
