@@ -3,7 +3,7 @@
 use crate::error::{AccountRejection, IdentityError};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
-use commands::{Context, Outcome, Position, Undecided};
+use commands::{Context, Outcome, OutcomeKind, Position, Undecided};
 use domain::permissions::{Role, SendCommand};
 use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::{ServiceAccount, ServiceAccountCommand};
@@ -14,6 +14,8 @@ use domain::{Aggregate as _, Name, ServiceAccountId, derived_id};
 pub struct NewAccount {
     /// The id of the account.
     pub id: ServiceAccountId,
+    /// Whether the command was executed now.
+    pub kind: OutcomeKind,
     /// The position of the last event. A retry of the command gives the same.
     pub position: Position,
 }
@@ -51,7 +53,9 @@ impl Identities {
                 Ok(())
             })
             .await;
-        Ok(NewAccount { id, position: created?.position })
+        let created = created?;
+        self.follow_to(created.position).await;
+        Ok(NewAccount { id, kind: created.kind, position: created.position })
     }
 
     /// Grants a role to a service account that exists. Returns the position of the event.

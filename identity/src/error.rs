@@ -14,7 +14,8 @@ use thiserror::Error;
 pub enum KeyFileError {
     /// There is no file, although hashes were made with one.
     #[error(
-        "the key-encryption keys are not in {}: restore that file from its backup, or name another with APEX_KEY_FILE",
+        "the key-encryption keys of this installation are not in {}: copy that file from another process of the \
+         installation or from its backup, or name another with APEX_KEY_FILE",
         .0.display()
     )]
     Missing(PathBuf),
@@ -63,7 +64,11 @@ pub enum KeyFileError {
         line: usize,
     },
     /// The file does not have the key that a hash was made with.
-    #[error("version {version} of the key-encryption key is not in {}: add its line from the backup", path.display())]
+    #[error(
+        "an API key was hashed under version {version} of the key-encryption key, which this process does not have: add the \
+         line of that version to {}, from another process of the installation or from the backup",
+        path.display()
+    )]
     MissingVersion {
         /// The file.
         path: PathBuf,
@@ -72,8 +77,8 @@ pub enum KeyFileError {
     },
     /// The file has another key than the one that a hash was made with.
     #[error(
-        "version {version} of the key-encryption key in {} is not the one that this database was used with: restore the \
-         file from its backup",
+        "version {version} of the key-encryption key in {} is not the one that this database was used with: copy the file \
+         from another process of the installation, or restore it from its backup",
         path.display()
     )]
     OtherKey {

@@ -9,12 +9,13 @@ use crate::throttle::ThrottledError;
 use crate::usage::Uses;
 use chrono::{DateTime, Utc};
 use commands::{Commands, Principal, Subject};
-use domain::permissions::{Access, ReadData};
-use domain::{ApiKeyId, TenantId};
+use domain::permissions::{Access, ReadIdentities};
+use domain::{ApiKeyId, ServiceAccountId, TenantId};
 use moka::sync::Cache;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
 use std::future::Future;
+use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 const SWEEP_AGE: Duration = Duration::from_hours(1);
 /// The maximum number of rows that one sweep looks at.
 const MAX_SWEPT: i64 = 1000;
-/// The maximum number of keys in a list.
-const MAX_LISTED: usize = 10_000;
+/// The maximum number of accounts or keys in a list.
+pub const MAX_LISTED: usize = 10_000;
 
 struct Shared {
     directory: Directory,
@@ -54,8 +55,8 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// Folds the grants that are in the log. The file of key-encryption keys is read when it is needed, and created with
-    /// the first API key.
+    /// Folds the grants that are in the log. The file of key-encryption keys is read when it is needed, and created by
+    /// [`Identities::prepare_key_file`] or with the first API key, whichever comes first.
     ///
     /// # Errors
     /// [`IdentityError::Read`] if the log cannot be read.
@@ -68,12 +69,15 @@ impl Identities {
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
-    /// Checks that the file of key-encryption keys has every key that hashes in the database were made with.
+    /// Creates the file of key-encryption keys if no process of the installation has created it yet, and checks that it has
+    /// every key that hashes in the database were made with. Returns the absolute path of the file if it was created now: it
+    /// has to be backed up, and all processes need it.
     ///
     /// # Errors
-    /// [`IdentityError::KeyFile`] if it has not, and [`IdentityError::Database`] if the database cannot be read.
-    pub async fn check_key_file(&self) -> Result<(), IdentityError> {
-        self.shared.secrets.check_key_file().await
+    /// [`IdentityError::KeyFile`] if the file cannot be written, or lacks a key; and [`IdentityError::Database`] if the
+    /// database cannot be read or written.
+    pub async fn prepare_key_file(&self) -> Result<Option<PathBuf>, IdentityError> {
+        self.shared.secrets.prepare_key_file().await
     }
 
     /// Who may do what. It is as of the last [`Directory::refresh`].
@@ -172,12 +176,19 @@ impl Identities {
         Ok(stored.verifies(id, secret)?)
     }
 
-    /// The API keys of a tenant, by id; at most 10,000.
+    /// The API keys of a tenant, or of one of its accounts, with ids in a range, by id; at most `limit`, and at most
+    /// [`MAX_LISTED`].
     ///
     /// # Errors
     /// [`IdentityError::Database`] if the last uses cannot be read.
-    pub async fn keys(&self, access: &Access<ReadData>) -> Result<Vec<KeySummary>, IdentityError> {
-        let mut keys = self.shared.directory.keys(access, MAX_LISTED);
+    pub async fn keys(
+        &self,
+        access: &Access<ReadIdentities>,
+        account: Option<ServiceAccountId>,
+        ids: impl RangeBounds<ApiKeyId>,
+        limit: usize,
+    ) -> Result<Vec<KeySummary>, IdentityError> {
+        let mut keys = self.shared.directory.keys(access, account, ids, limit.min(MAX_LISTED));
         let ids: Vec<Uuid> = keys.iter().map(|key| key.id.0).collect();
         let uses: HashMap<Uuid, DateTime<Utc>> = self.shared.secrets.last_uses(&ids).await?.into_iter().collect();
         keys.iter_mut().for_each(|key| key.last_used_at = uses.get(&key.id.0).copied());

@@ -5,7 +5,7 @@ use crate::identities::Identities;
 use crate::key_text::{KeySecret, SecretText};
 use crate::secrets::Inserted;
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
-use commands::{Context, Error, Outcome, Position, States, Undecided};
+use commands::{Context, Error, Outcome, OutcomeKind, Position, States, Undecided};
 use domain::api_key::{ApiKey, ApiKeyCommand, ApiKeyError, KeyTerms};
 use domain::permissions::SendCommand;
 use domain::service_account::ServiceAccount;
@@ -101,7 +101,8 @@ impl Identities {
         Ok(stored.created(id, outcome.position))
     }
 
-    /// Revokes an API key, and deletes the hash of its secret. Returns the position of the event.
+    /// Revokes an API key, and deletes the hash of its secret. Returns whether that was done now, and the position of the
+    /// event.
     ///
     /// # Errors
     /// [`IdentityError`] if the principal may not do it, or the command is not executed.
@@ -111,7 +112,7 @@ impl Identities {
         id: ApiKeyId,
         reason: Option<Body>,
         at: DateTime<Utc>,
-    ) -> Result<Position, IdentityError> {
+    ) -> Result<(OutcomeKind, Position), IdentityError> {
         let revoke = ApiKeyCommand::Revoke { reason, at };
         let revoked: Result<Outcome<ApiKey>, Error<KeyRejection>> = self
             .commands
@@ -124,7 +125,7 @@ impl Identities {
         if let Err(error) = self.secrets().delete(id).await {
             tracing::warn!(error = &error as &dyn std::error::Error, key = %id, "a revoked secret cannot be deleted");
         }
-        Ok(revoked.position)
+        Ok((revoked.kind, revoked.position))
     }
 
     /// Checks that a tenant exists and is not suspended. Its stream is in another tenant, so that no decision can rest on
@@ -140,7 +141,7 @@ impl Identities {
 
     /// Lets this process see the effect of its own command at once. The command was executed in any case, and the event is
     /// read later if it cannot be read now.
-    async fn follow_to(&self, position: Position) {
+    pub(crate) async fn follow_to(&self, position: Position) {
         if let Err(error) = self.directory().refresh_to(position).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the effect of a command cannot be read yet");
         }

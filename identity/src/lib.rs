@@ -18,6 +18,6 @@ mod usage;
 pub use accounts::NewAccount;
 pub use directory::{AccountSummary, Directory, EndReason, KeySummary, TenantSummary};
 pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection};
-pub use identities::Identities;
+pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText};

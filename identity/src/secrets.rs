@@ -36,10 +36,11 @@ pub(crate) struct Inserted {
 }
 
 /// The key-encryption key for new hashes.
-struct NewestKey {
+pub(crate) struct NewestKey {
     version: i32,
     key: EncryptionKey,
-    created_file: Option<PathBuf>,
+    /// The absolute path of the file, if it was created now.
+    pub(crate) created_file: Option<PathBuf>,
 }
 
 /// The tables and the file of key-encryption keys.
@@ -70,8 +71,12 @@ impl Secrets {
         Ok(Inserted { is_new: inserted.rows_affected() == 1, created_file })
     }
 
-    /// The newest key-encryption key, whose fingerprint is in the database. Creates the first one.
-    async fn newest_key(&self) -> Result<NewestKey, IdentityError> {
+    /// The newest key-encryption key, whose fingerprint is in the database. Creates the first one, if no process of the
+    /// installation has created it.
+    ///
+    /// # Errors
+    /// [`IdentityError::KeyFile`] if the file cannot be read or written, or has other keys than those of the installation.
+    pub(crate) async fn newest_key(&self) -> Result<NewestKey, IdentityError> {
         let is_used: bool =
             sqlx::query_scalar("select exists (select from apex.key_encryption_keys)").fetch_one(&self.pool).await?;
         let is_created = !is_used && self.key_file.create_if_missing()?;
@@ -91,6 +96,14 @@ impl Secrets {
             .await?;
         self.check(version, &key, &stored)?;
         Ok(NewestKey { version, key, created_file })
+    }
+
+    /// Creates the file of key-encryption keys if no process of the installation has created it, and checks that it has every
+    /// key that hashes in the table were made with. Returns the absolute path of the file if it was created now.
+    pub(crate) async fn prepare_key_file(&self) -> Result<Option<PathBuf>, IdentityError> {
+        let created = self.newest_key().await?.created_file;
+        self.check_key_file().await?;
+        Ok(created)
     }
 
     /// Checks that the file has every key that the hashes in the table were made with.

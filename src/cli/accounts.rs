@@ -10,6 +10,7 @@ use domain::permissions::{Action, Role};
 use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::{ServiceAccount, ServiceAccountCommand};
 use domain::{Body, Name, ServiceAccountId};
+use identity::MAX_LISTED;
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -133,10 +134,11 @@ impl Command {
 
 async fn list(rooms: &Rooms, session: &Session, format: Format) -> anyhow::Result<()> {
     let identities = rooms.identities(session.common()).await?;
-    let rows = identities.directory().accounts(&rooms.principal.authorise()?).into_iter().map(|account| {
-        let state = if account.is_disabled { "disabled" } else { "active" };
-        let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
-        vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]
-    });
+    let rows =
+        identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED).into_iter().map(|account| {
+            let state = if account.is_disabled { "disabled" } else { "active" };
+            let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
+            vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]
+        });
     output::list(&["account", "name", "state", "roles"], rows.collect(), 0..0, format)
 }

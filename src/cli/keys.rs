@@ -7,9 +7,9 @@ use crate::rooms::Rooms;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::Context;
 use domain::api_key::KeyTerms;
-use domain::permissions::{Action, Permission};
-use domain::{ApiKeyId, Body, ServiceAccountId};
-use identity::NewKey;
+use domain::permissions::{Action, Permission, Scopes};
+use domain::{AgentId, ApiKeyId, Body, ServiceAccountId};
+use identity::{MAX_LISTED, NewKey};
 use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
@@ -25,15 +25,21 @@ pub(super) struct Keys {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Create a key, and print it
+    /// Create a key, and print it. Whether it has all permissions of its account, or which ones, has to be said
+    #[command(group = clap::ArgGroup::new("restriction").required(true).args(["scopes", "all_scopes"]))]
     Create {
         /// The id of the service account whose key it is
         #[arg(long)]
         account: Uuid,
-        /// A permission that the key is restricted to, such as command:calls; may be repeated [default: all of the
-        /// account]
+        /// A permission that the key is restricted to, such as command:calls; may be repeated
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<Permission>,
+        /// Give the key all permissions that its account has
+        #[arg(long)]
+        all_scopes: bool,
+        /// The id of the agent that the key is bound to: it reads and changes nothing that belongs to other agents
+        #[arg(long, value_name = "AGENT")]
+        agent: Option<Uuid>,
         /// How long the key is accepted, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
@@ -44,7 +50,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Create a key that replaces another one, with its account and scopes, and print it. How long the new key is accepted
+    /// Create a key that replaces another one, with its account, scopes and agent, and print it. How long the new key is accepted
     /// has to be said: it is not taken over from the other one
     #[command(group = clap::ArgGroup::new("lifetime").required(true).args(["expires_in", "never_expires"]))]
     Rotate {
@@ -94,13 +100,14 @@ impl Command {
         let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
         match self {
             Self::List { format } => {
-                let keys = identities.keys(&rooms.principal.authorise()?).await?;
+                let keys = identities.keys(&rooms.principal.authorise()?, None, .., MAX_LISTED).await?;
                 list(keys, at, format)?;
             }
-            Self::Create { account, scopes, expires_in } => {
+            Self::Create { account, scopes, all_scopes, agent, expires_in } => {
                 let terms = KeyTerms {
                     service_account_id: ServiceAccountId(account),
-                    scopes: scopes.into_iter().collect(),
+                    scopes: if all_scopes { Scopes::All } else { Scopes::Only(scopes.into_iter().collect()) },
+                    agent_id: agent.map(AgentId),
                     expires_at: expires_in.map(|time| later(at, time)).transpose()?,
                 };
                 print_new(&identities.create_key(&context, terms, at).await?)?;
@@ -149,8 +156,15 @@ fn list(keys: Vec<identity::KeySummary>, now: DateTime<Utc>, format: Format) -> 
         };
         let (id, account) = (key.id.to_string(), key.service_account_id.to_string());
         let (expires_at, last_used_at) = (time(key.expires_at), time(key.last_used_at));
-        vec![id, account, state.to_owned(), key.scopes.join(" "), expires_at, last_used_at]
+        let scopes = match key.scopes {
+            Scopes::All => "all".to_owned(),
+            Scopes::Only(permissions) => {
+                permissions.iter().map(|scope| scope.to_string()).collect::<Vec<_>>().join(" ")
+            }
+        };
+        let agent = key.agent_id.map(|agent| agent.to_string()).unwrap_or_default();
+        vec![id, account, state.to_owned(), scopes, agent, expires_at, last_used_at]
     });
-    let header = ["key", "account", "state", "scopes", "expires_at", "last_used_hour"];
+    let header = ["key", "account", "state", "scopes", "agent", "expires_at", "last_used_hour"];
     output::list(&header, rows.collect(), 0..0, format)
 }

@@ -285,7 +285,7 @@ mod tests {
         ("accounts revoke 018bd12c-58b0-7683-8a5b-8752d0e86651 viewer", Some(Action::SendCommand)),
         ("accounts disable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("accounts enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
-        ("keys create --account 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("keys create --account 018bd12c-58b0-7683-8a5b-8752d0e86651 --all-scopes", Some(Action::SendCommand)),
         ("keys list", Some(Action::ReadData)),
         ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651 --never-expires", Some(Action::SendCommand)),
         ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),

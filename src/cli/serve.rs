@@ -78,7 +78,7 @@ pub(super) async fn start(
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
     let identities = rooms.identities(common).await?;
-    warn_about_keys(&identities, server).await;
+    prepare_keys(&identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {
         following.run(stop).await;
@@ -96,7 +96,8 @@ pub(super) async fn start(
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(Credentials { tokens, identities }),
+        authenticator: Arc::new(Credentials { tokens, identities: identities.clone() }),
+        identities,
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
@@ -106,11 +107,22 @@ pub(super) async fn start(
     Ok(address)
 }
 
-/// Warns about settings with which API keys are of little use. They may be intended: no client need have a key.
-async fn warn_about_keys(identities: &Identities, server: &Server) {
-    if let Err(error) = identities.check_key_file().await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "API keys cannot be checked: requests with one are answered with UNAVAILABLE");
+/// Creates the file of key-encryption keys at the first start of an installation, and warns about settings with which API
+/// keys are of little use. They may be intended: no client need have a key.
+async fn prepare_keys(identities: &Identities, server: &Server) {
+    match identities.prepare_key_file().await {
+        Ok(None) => {}
+        Ok(Some(file)) => tracing::info!(
+            file = %file.display(),
+            "created the key-encryption key: back this file up, apart from the database; all processes need it"
+        ),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "API keys cannot be created, or not be checked: requests with one may get UNAVAILABLE"
+            );
+        }
     }
     if identities.directory().has_keys() && server.token.is_none() {
         tracing::warn!("there are API keys, and clients without any are admitted too: set APEX_TOKEN");

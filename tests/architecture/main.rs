@@ -19,7 +19,7 @@ pub(crate) const CRATES: [(&str, &[&str]); 8] = [
     ("identity", &["commands", "streams", "domain"]),
     ("policies", &["commands", "projections", "streams", "domain"]),
     ("ingest", &["commands", "domain"]),
-    ("api", &["ingest", "commands", "projections", "streams", "domain"]),
+    ("api", &["identity", "ingest", "commands", "projections", "streams", "domain"]),
 ];
 /// The package that combines the crates.
 const ROOT: &str = "apex";

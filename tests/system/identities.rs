@@ -6,7 +6,7 @@ use apex::rooms::Rooms;
 use chrono::Utc;
 use commands::Context;
 use domain::api_key::KeyTerms;
-use domain::permissions::Role;
+use domain::permissions::{Role, Scopes};
 use domain::tenant::{Tenant, TenantCommand};
 use domain::{ApiKeyId, ServiceAccountId, TenantId};
 use futures::{SinkExt, StreamExt};
@@ -57,7 +57,8 @@ impl Installation {
         self.run(&["tenants", "create", tenant]).await;
         let account = self.run(&["accounts", "create", "importer", "--role", role, "--tenant", tenant]).await;
         let create = ["keys", "create", "--account", &account, "--tenant", tenant];
-        self.run(&[&create, more].concat()).await
+        let all: &[&str] = if more.contains(&"--scope") { &[] } else { &["--all-scopes"] };
+        self.run(&[&create, all, more].concat()).await
     }
 }
 
@@ -109,7 +110,7 @@ impl Process {
 }
 
 fn terms(account: ServiceAccountId) -> KeyTerms {
-    KeyTerms { service_account_id: account, scopes: BTreeSet::new(), expires_at: None }
+    KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None }
 }
 
 async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {
@@ -206,7 +207,7 @@ async fn a_disabled_account_a_suspended_tenant_and_a_revoked_role_end_what_they_
     let tenant = tenant().to_string();
     installation.run(&["tenants", "create", &tenant]).await;
     let account = installation.run(&["accounts", "create", "importer", "--role", "operator"]).await;
-    let key = installation.run(&["keys", "create", "--account", &account]).await;
+    let key = installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
     let server = installation.serve(&[]).await;
     let status = async || ask(&server, &key, REGISTER).await;
     let until = async |expected: Check<'_>| {
@@ -664,7 +665,7 @@ async fn another_key_file_is_reported_and_admits_nobody() {
     other_process.create_key(other_process.create_account().await).await;
     for (file, is_missing) in [(missing.clone(), true), (other.key_file(), false)] {
         let identities = with(&file).await;
-        let checked = identities.check_key_file().await;
+        let checked = identities.prepare_key_file().await;
         assert!(matches!(checked, Err(IdentityError::KeyFile(_))), "{checked:?}");
         let refused = identities.authenticate(key.text.reveal()).await;
         assert!(matches!(refused, Err(AuthenticationError::Unavailable(_))), "{refused:?}");
@@ -677,7 +678,7 @@ async fn another_key_file_is_reported_and_admits_nobody() {
     }
     assert!(!missing.exists(), "a second key was created");
     assert!(key.created_key_file.is_some() && process.create_key(account).await.created_key_file.is_none());
-    process.identities.check_key_file().await.unwrap();
+    process.identities.prepare_key_file().await.unwrap();
     // Over HTTP it is not said that the key is wrong.
     let arguments = ["--token", "tea", "--key-file", missing.to_str().unwrap()];
     let server = installation.database.serve(&arguments).await;
@@ -724,15 +725,24 @@ async fn archived_grants_are_unavailable_unless_the_archive_can_be_read() {
 async fn a_secret_is_neither_stored_nor_logged() {
     let installation = Installation::new().await;
     let key = installation.key(tenant().as_str(), "operator", &[]).await;
-    let (_, secret) = key.rsplit_once('_').unwrap();
     let server = installation.serve(&["--log", "trace"]).await;
     assert_eq!(ask(&server, &key, REGISTER).await.0, StatusCode::OK);
+    // A key that is created over the API, and the one that replaces it, are in the response alone.
+    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
+    let [created, rotated] = created_and_rotated(&server, &admin).await;
+    for key in [&created, &rotated] {
+        assert_eq!(ask(&server, key, "{ head }").await.0, StatusCode::OK);
+    }
+    let secrets = [&key, &admin, &created, &rotated].map(|key| key.rsplit_once('_').unwrap().1.to_owned());
+    assert_eq!(BTreeSet::from(secrets.clone()).len(), 4);
     assert_eq!(ask(&server, &format!("{key}0"), REGISTER).await.0, StatusCode::UNAUTHORIZED);
     // The first message of a WebSocket has the key too.
     drop(websocket(&server, &key).await);
     let (_, logged) = server.terminate().await;
     assert!(logged.len() > 1000, "nothing was logged");
-    assert!(!logged.contains(secret), "the secret is in the log output");
+    for secret in &secrets {
+        assert!(!logged.contains(secret), "a secret is in the log output");
+    }
     let mut owner = installation.database.owner().await;
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
@@ -748,9 +758,269 @@ async fn a_secret_is_neither_stored_nor_logged() {
     let id = Uuid::try_parse(key.split('_').nth(1).unwrap()).unwrap().to_string();
     let mut with_id = 0;
     for table in &tables {
-        assert!(!has(&mut owner, table, secret).await, "the secret is in {table}");
+        for secret in &secrets {
+            assert!(!has(&mut owner, table, secret).await, "a secret is in {table}");
+        }
         with_id += usize::from(has(&mut owner, table, &id).await);
     }
     // Control: the id is found, in events and beside them.
     assert!(with_id >= 2);
+}
+
+const CREATE_KEY: &str = "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) {
+    outcome position secret error { code field } apiKey { id uuid agentId revoked scopes { all only } } } }";
+
+async fn send(server: &Server, key: &str, query: &str, input: Value) -> Value {
+    let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(key);
+    let body = json!({ "query": query, "variables": { "input": input } });
+    request.json(&body).send().await.unwrap().json().await.unwrap()
+}
+
+async fn new_account(server: &Server, admin: &str, role: &str) -> String {
+    let create = "mutation($input: CreateServiceAccountInput!) { createServiceAccount(input: $input) {
+        outcome serviceAccount { id name roles disabled } error { code message } } }";
+    let answer = send(server, admin, create, json!({ "name": "importer", "roles": [role] })).await;
+    let created = &answer["data"]["createServiceAccount"];
+    assert_eq!(
+        (&created["outcome"], &created["serviceAccount"]["roles"]),
+        (&json!("DONE"), &json!([role])),
+        "{answer}"
+    );
+    created["serviceAccount"]["id"].as_str().unwrap().to_owned()
+}
+
+fn secret_of(answer: &Value, mutation: &str) -> String {
+    answer["data"][mutation]["secret"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// The texts of a key that is created over the API, and of the one that replaces it.
+async fn created_and_rotated(server: &Server, admin: &str) -> [String; 2] {
+    let account = new_account(server, admin, "OPERATOR").await;
+    let input = json!({ "serviceAccountId": account, "scopes": { "all": true }, "lifetime": { "neverExpires": true } });
+    let created = send(server, admin, CREATE_KEY, input).await;
+    let rotate = "mutation($input: RotateApiKeyInput!) { rotateApiKey(input: $input) { secret error { code } } }";
+    let id = &created["data"]["createApiKey"]["apiKey"]["id"];
+    let rotated = send(server, admin, rotate, json!({ "id": id, "lifetime": { "neverExpires": true } })).await;
+    [secret_of(&created, "createApiKey"), secret_of(&rotated, "rotateApiKey")]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_managed_over_graphql() {
+    let installation = Installation::new().await;
+    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
+    let server = installation.serve(&[]).await;
+    let account = new_account(&server, &admin, "OPERATOR").await;
+    let command_id = Uuid::now_v7();
+    let with = |scopes: Value, lifetime: Value| json!({ "serviceAccountId": account, "scopes": scopes, "lifetime": lifetime, "commandId": command_id });
+    let forever = || json!({ "neverExpires": true });
+    // What is not stated is never taken for everything, and nothing is created by a command that is rejected.
+    for (input, refusal) in [
+        (with(json!({ "only": [] }), forever()), "NO_SCOPES"),
+        (with(json!({ "only": ["all"] }), forever()), "INVALID_INPUT"),
+        (with(json!({ "all": false }), forever()), "INVALID_INPUT"),
+        (with(json!({ "only": ["run:installation"] }), forever()), "SCOPE_OUTSIDE_TENANT"),
+        (with(json!({ "all": true }), json!({ "neverExpires": false })), "INVALID_INPUT"),
+        (with(json!({ "all": true }), json!({ "expiresAt": "2023-11-14T22:00:00Z" })), "EXPIRES_TOO_SOON"),
+    ] {
+        let answer = send(&server, &admin, CREATE_KEY, input).await;
+        let payload = &answer["data"]["createApiKey"];
+        assert_eq!((&payload["error"]["code"], &payload["secret"]), (&json!(refusal), &Value::Null), "{answer}");
+    }
+    let rows = secrets(&installation).await;
+    let input = with(json!({ "only": ["command:agents"] }), forever());
+    let answer = send(&server, &admin, CREATE_KEY, input.clone()).await;
+    let secret = secret_of(&answer, "createApiKey");
+    let created = &answer["data"]["createApiKey"];
+    assert_eq!(created["apiKey"]["scopes"], json!({ "all": false, "only": ["command:agents"] }));
+    assert_eq!(secrets(&installation).await, rows + 1);
+    assert_eq!(ask(&server, &secret, REGISTER).await.1["data"]["registerAgent"]["position"].is_string(), true);
+    // A retry returns no secret, and creates nothing.
+    let again = send(&server, &admin, CREATE_KEY, input).await;
+    let payload = &again["data"]["createApiKey"];
+    assert_eq!((&payload["error"]["code"], &payload["secret"]), (&json!("SECRET_ALREADY_SHOWN"), &Value::Null));
+    assert_eq!(secrets(&installation).await, rows + 1);
+    // Lists, page by page, never have a secret.
+    let list = "{ apiKeys(first: 1) { pageInfo { hasNextPage endCursor } nodes { uuid } } }";
+    let first = ask(&server, &admin, list).await.1;
+    assert_eq!(first["data"]["apiKeys"]["pageInfo"]["hasNextPage"], true, "{first}");
+    let cursor = first["data"]["apiKeys"]["pageInfo"]["endCursor"].as_str().unwrap();
+    let second = list.replace("first: 1", &format!("first: 1, after: \"{cursor}\""));
+    let second = ask(&server, &admin, &second).await.1;
+    assert_ne!(first["data"]["apiKeys"]["nodes"], second["data"]["apiKeys"]["nodes"]);
+    assert_eq!(second["data"]["apiKeys"]["pageInfo"]["hasNextPage"], false, "{second}");
+    let accounts = "{ serviceAccounts { nodes { id name roles apiKeys { nodes { uuid revoked lastUsedHour } } } } }";
+    let accounts = ask(&server, &admin, accounts).await.1;
+    assert_eq!(accounts["data"]["serviceAccounts"]["nodes"].as_array().unwrap().len(), 2, "{accounts}");
+    assert!(!accounts.to_string().contains(secret.rsplit_once('_').unwrap().1));
+    let id = created["apiKey"]["id"].as_str().unwrap().to_owned();
+    let node = format!("{{ node(id: \"{id}\") {{ ... on ApiKey {{ uuid }} }} }}");
+    assert_eq!(ask(&server, &admin, &node).await.1["data"]["node"]["uuid"], created["apiKey"]["uuid"]);
+    // Rotated without an overlap: the old one is refused, the new one has the same scopes.
+    let rotate =
+        "mutation($input: RotateApiKeyInput!) { rotateApiKey(input: $input) { secret apiKey { id scopes { only } } } }";
+    let input = json!({ "id": id, "overlapSeconds": 0, "lifetime": forever() });
+    let rotated = send(&server, &admin, rotate, input).await;
+    let successor = secret_of(&rotated, "rotateApiKey");
+    assert_eq!(rotated["data"]["rotateApiKey"]["apiKey"]["scopes"]["only"], json!(["command:agents"]));
+    assert_eq!(ask(&server, &secret, REGISTER).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&server, &successor, REGISTER).await.0, StatusCode::OK);
+    // Revoked.
+    let revoke = "mutation($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { outcome error { code } apiKey { revoked } } }";
+    let id = &rotated["data"]["rotateApiKey"]["apiKey"]["id"];
+    let revoked = send(&server, &admin, revoke, json!({ "id": id, "reason": "leaked" })).await;
+    assert_eq!(revoked["data"]["revokeApiKey"]["apiKey"]["revoked"], true, "{revoked}");
+    assert_eq!(ask(&server, &successor, REGISTER).await.0, StatusCode::UNAUTHORIZED);
+    let again = send(&server, &admin, revoke, json!({ "id": id })).await;
+    assert_eq!(again["data"]["revokeApiKey"]["outcome"], "ALREADY_DONE", "{again}");
+    // An admin of another tenant neither sees nor changes any of it.
+    let foreign = installation.key("acme", "admin", &[]).await;
+    assert_eq!(ask(&server, &foreign, &node).await.1["data"]["node"], Value::Null);
+    let refused = send(&server, &foreign, revoke, json!({ "id": id })).await;
+    assert_eq!(refused["data"]["revokeApiKey"]["error"]["code"], "NOT_CREATED", "{refused}");
+    drop(server.terminate().await);
+}
+
+/// A key that is bound to an agent reaches what belongs to the agent and what is shared with it, and nothing of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_key_reaches_only_what_belongs_to_its_agent() {
+    let installation = Installation::new().await;
+    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
+    let server = installation.serve(&[]).await;
+    let (own, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let bound = installation.key(tenant().as_str(), "agent", &["--agent", &own.to_string()]).await;
+    let unbound = installation.key(tenant().as_str(), "agent", &[]).await;
+    let mut position = String::new();
+    let mut objects = Vec::new();
+    for agent in [own, other] {
+        let (task, private, shared) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let memory = |id| {
+            format!("storeMemory(input: {{ id: \"{id}\", agentId: \"{agent}\", content: \"tea\" }}) {{ position }}")
+        };
+        let query = format!(
+            "mutation {{ a: registerAgent(input: {{ id: \"{agent}\", name: \"ada\" }}) {{ position }}
+             a2: activateAgent(input: {{ id: \"{agent}\" }}) {{ position }}
+             b: submitTask(input: {{ id: \"{task}\", agentId: \"{agent}\", title: \"t\" }}) {{ position }}
+             c: {} d: {} e: shareMemory(input: {{ id: \"{shared}\", realm: VILLAGE }}) {{ position }} }}",
+            memory(private),
+            memory(shared)
+        );
+        let answer = ask(&server, &admin, &query).await.1;
+        position = answer["data"]["e"]["position"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        objects.push((task, private, shared));
+    }
+    let (own_task, own_private, own_shared) = objects[0];
+    let (other_task, other_private, other_shared) = objects[1];
+    let uuids = |answer: &Value, list: &str| -> BTreeSet<String> {
+        let nodes = answer["data"][list]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        nodes.iter().map(|node| node["uuid"].as_str().unwrap().to_owned()).collect()
+    };
+    let set = |ids: &[Uuid]| ids.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let lists = format!(
+        "{{ agents(minPosition: \"{position}\") {{ nodes {{ uuid }} }} tasks(minPosition: \"{position}\") {{ nodes {{ uuid }} }}
+            memories(minPosition: \"{position}\") {{ nodes {{ uuid content }} }} budgets {{ nodes {{ id }} }} }}"
+    );
+    let answer = ask(&server, &bound, &lists).await.1;
+    assert_eq!(uuids(&answer, "agents"), set(&[own]), "{answer}");
+    assert_eq!(uuids(&answer, "tasks"), set(&[own_task]));
+    assert_eq!(uuids(&answer, "memories"), set(&[own_private, own_shared, other_shared]));
+    // Control: another role sees all of it, and an agent without a bound key none.
+    let answer = ask(&server, &admin, &lists).await.1;
+    assert_eq!((uuids(&answer, "tasks").len(), uuids(&answer, "memories").len()), (2, 4));
+    let answer = ask(&server, &unbound, "{ tasks { nodes { uuid } } }").await.1;
+    assert!(answer.to_string().contains("use an API key that is bound to an agent"), "{answer}");
+    // By id, now and in the past, alone and through others.
+    let of = |kind: &str, id: Uuid| {
+        format!(
+            "{{ now: {kind}(id: \"{id}\") {{ uuid }} then: {kind}(id: \"{id}\", asOf: {{ position: \"{position}\" }}) {{ uuid }} }}"
+        )
+    };
+    for (kind, id, is_seen) in [
+        ("agent", own, true),
+        ("agent", other, false),
+        ("task", own_task, true),
+        ("task", other_task, false),
+        ("memory", own_private, true),
+        ("memory", other_private, false),
+        ("memory", other_shared, true),
+    ] {
+        let answer = ask(&server, &bound, &of(kind, id)).await.1;
+        for field in ["now", "then"] {
+            assert_eq!(answer["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {answer}");
+        }
+    }
+    for refused in
+        ["{ events { nodes { id } } }", "{ usageReport { nodes { __typename } } }", "{ calls { nodes { id } } }"]
+    {
+        assert_eq!(code(&ask(&server, &bound, refused).await.1), "FORBIDDEN", "{refused}");
+    }
+    // It works for its own agent only.
+    let start = |task: Uuid| format!("mutation {{ startTask(input: {{ id: \"{task}\" }}) {{ outcome }} }}");
+    let store = |agent: Uuid| {
+        format!("mutation {{ storeMemory(input: {{ agentId: \"{agent}\", content: \"x\" }}) {{ outcome }} }}")
+    };
+    let recall = |memory: Uuid, agent: Uuid| {
+        format!("mutation {{ recallMemory(input: {{ id: \"{memory}\", agentId: \"{agent}\" }}) {{ outcome }} }}")
+    };
+    let head = ask(&server, &admin, "{ head }").await.1;
+    for refused in [start(other_task), store(other), recall(own_shared, other)] {
+        assert_eq!(code(&ask(&server, &bound, &refused).await.1), "FORBIDDEN", "{refused}");
+    }
+    assert_eq!(ask(&server, &admin, "{ head }").await.1, head, "something was written");
+    for done in [start(own_task), store(own), recall(other_shared, own)] {
+        assert!(ask(&server, &bound, &done).await.1.to_string().contains("DONE"), "{done}");
+    }
+    drop(server.terminate().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_file_is_created_at_the_first_start_of_an_installation() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let installation = Installation::new().await;
+    let file = installation.key_file();
+    assert!(!file.exists());
+    let server = installation.serve(&[]).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(text.lines().any(|line| line.starts_with("1 ")), "it has no version");
+    // A process on another host does not create a second one: it says where to get the first one.
+    let elsewhere = installation.folder.path().join("other-host/identity.keys");
+    let arguments = ["--log", "warn", "--token", "tea", "--key-file", elsewhere.to_str().unwrap()];
+    let other = installation.database.serve(&arguments).await;
+    let (_, logged) = other.terminate().await;
+    assert!(!elsewhere.exists(), "a second file was created");
+    assert!(logged.contains("copy that file from another process of the installation"), "{logged}");
+    // The first key is made with that file, and the file stays as it is.
+    let key = installation.key(tenant().as_str(), "operator", &[]).await;
+    assert_eq!(ask(&server, &key, REGISTER).await.0, StatusCode::OK);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    drop(server.terminate().await);
+}
+
+/// A new version of the key-encryption key has to be in the file of every process before keys are created under it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_the_version_of_a_key_says_which_one_it_lacks() {
+    let installation = Installation::new().await;
+    let process = Process::new(&installation).await;
+    let account = process.create_account().await;
+    let before = process.create_key(account).await;
+    let copy = installation.folder.path().join("copy.keys");
+    std::fs::copy(installation.key_file(), &copy).unwrap();
+    let second = format!("{}2 {}\n", std::fs::read_to_string(installation.key_file()).unwrap(), "ab".repeat(32));
+    std::fs::write(installation.key_file(), second).unwrap();
+    let after = process.create_key(account).await;
+    let opened = Identities::open(process.rooms.pool.clone(), process.rooms.commands.clone(), copy.clone()).await;
+    let outdated = opened.unwrap();
+    assert!(outdated.authenticate(before.text.reveal()).await.is_ok());
+    let refused = outdated.authenticate(after.text.reveal()).await.unwrap_err();
+    let AuthenticationError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+    assert!(
+        matches!(&**cause, IdentityError::KeyFile(KeyFileError::MissingVersion { version: 2, path }) if *path == copy),
+        "{cause:?}"
+    );
+    let message = cause.to_string();
+    assert!(message.contains("hashed under version 2") && message.contains("this process does not have"), "{message}");
+    // Once the file has the version, the process needs no restart.
+    std::fs::copy(installation.key_file(), &copy).unwrap();
+    assert!(outdated.authenticate(after.text.reveal()).await.is_ok());
+    process.rooms.close().await.unwrap();
 }

@@ -11,12 +11,14 @@ pub(crate) use state::NoPrincipal;
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use commands::Principal;
-use domain::permissions::{Access, Forbidden, ReadData, Role};
+use domain::api_key::KeyTerms;
+use domain::permissions::{Access, Forbidden, ReadData, ReadIdentities, Role, Scopes};
 use domain::tenant::Tenant;
-use domain::{Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
+use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
 use load::load;
 use sqlx::postgres::PgPool;
 use state::{CATEGORIES, State};
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -55,8 +57,10 @@ pub struct KeySummary {
     pub id: ApiKeyId,
     /// The account whose credential the key is.
     pub service_account_id: ServiceAccountId,
-    /// The permissions that the key is restricted to; empty for all that the account has.
-    pub scopes: Vec<String>,
+    /// The permissions that the key is restricted to, or all that the account has.
+    pub scopes: Scopes,
+    /// The agent that the key is bound to, if it is.
+    pub agent_id: Option<AgentId>,
     /// The time from which the key is refused, if any.
     pub expires_at: Option<DateTime<Utc>>,
     /// Whether the key was revoked.
@@ -327,28 +331,42 @@ impl Directory {
         }))
     }
 
-    /// The service accounts of a tenant, by id.
+    /// The service accounts of a tenant with ids in a range, by id; at most `limit`.
     #[must_use]
-    pub fn accounts(&self, access: &Access<ReadData>) -> Vec<AccountSummary> {
+    pub fn accounts(
+        &self,
+        access: &Access<ReadIdentities>,
+        ids: impl RangeBounds<ServiceAccountId>,
+        limit: usize,
+    ) -> Vec<AccountSummary> {
         self.with(|state| {
-            let accounts = state.accounts(access.tenant());
+            let accounts = state.accounts(access.tenant()).filter(|(id, ..)| ids.contains(id));
             let summary = accounts.filter_map(|(id, account, roles)| {
                 let name = account.name.as_ref()?.to_string();
                 Some(AccountSummary { id, name, is_disabled: account.is_disabled, roles })
             });
-            summary.collect()
+            summary.take(limit).collect()
         })
     }
 
-    /// The API keys of a tenant, by id, without their last use; at most `limit`.
-    pub(crate) fn keys(&self, access: &Access<ReadData>, limit: usize) -> Vec<KeySummary> {
+    /// The API keys of a tenant, or of one of its accounts, with ids in a range, by id, without their last use; at most `limit`.
+    pub(crate) fn keys(
+        &self,
+        access: &Access<ReadIdentities>,
+        account: Option<ServiceAccountId>,
+        ids: impl RangeBounds<ApiKeyId>,
+        limit: usize,
+    ) -> Vec<KeySummary> {
         self.with(|state| {
-            let summary = state.keys(access.tenant()).filter_map(|(id, key)| {
-                let terms = key.terms.as_ref()?;
+            let keys = state.keys(access.tenant()).filter(|(id, _)| ids.contains(id));
+            let summary = keys.filter_map(|(id, key)| {
+                let of_account = |terms: &&KeyTerms| account.is_none_or(|account| account == terms.service_account_id);
+                let terms = key.terms.as_ref().filter(of_account)?;
                 Some(KeySummary {
                     id,
                     service_account_id: terms.service_account_id,
-                    scopes: terms.scopes.iter().map(ToString::to_string).collect(),
+                    scopes: terms.scopes,
+                    agent_id: terms.agent_id,
                     expires_at: key.expires_at(),
                     is_revoked: key.is_revoked,
                     last_used_at: None,

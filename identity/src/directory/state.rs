@@ -189,7 +189,7 @@ impl State {
         self.active_tenant(tenant)?;
         let account = terms.service_account_id;
         let permissions = PermissionSet::of_roles(&self.roles(tenant, account)?);
-        Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes()))
+        Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes, terms.agent_id))
     }
 
     /// The time from which a key is refused, if any.

@@ -1,6 +1,6 @@
 use super::*;
 use domain::api_key::{ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
-use domain::permissions::{ReadData, SendCommand};
+use domain::permissions::{ReadData, Scopes, SendCommand};
 use domain::role_assignment::{RoleAssignmentEvent, RoleGranted, RoleRevoked};
 use domain::service_account::{ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEvent};
 use domain::tenant::{TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
@@ -68,9 +68,8 @@ fn role_revoked(role: Role) -> RecordedEvent {
 fn of_key(tenant: &TenantId, event: &ApiKeyEvent) -> RecordedEvent {
     recorded::<ApiKey>(tenant, KEY.0, event)
 }
-fn key(tenant: &TenantId, scopes: &[&str]) -> RecordedEvent {
-    let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
-    let terms = KeyTerms { service_account_id: ACCOUNT, scopes, expires_at: Some(at(100)) };
+fn key(tenant: &TenantId, scopes: Scopes) -> RecordedEvent {
+    let terms = KeyTerms { service_account_id: ACCOUNT, scopes, agent_id: None, expires_at: Some(at(100)) };
     of_key(tenant, &ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) }))
 }
 fn key_revoked() -> RecordedEvent {
@@ -79,7 +78,7 @@ fn key_revoked() -> RecordedEvent {
 
 /// What gives the key the role of an operator.
 fn all() -> Vec<RecordedEvent> {
-    vec![created(), account(&acme()), granted(&acme(), Role::Operator), key(&acme(), &[])]
+    vec![created(), account(&acme()), granted(&acme(), Role::Operator), key(&acme(), Scopes::All)]
 }
 
 fn fold(events: &[RecordedEvent]) -> State {
@@ -143,7 +142,8 @@ fn what_was_taken_away_ends_the_key() {
 
 #[test]
 fn scopes_restrict_the_roles() {
-    let events = [created(), account(&acme()), granted(&acme(), Role::Operator), key(&acme(), &["command:calls"])];
+    let scopes = Scopes::Only(["command:calls".parse().unwrap()].into_iter().collect());
+    let events = [created(), account(&acme()), granted(&acme(), Role::Operator), key(&acme(), scopes)];
     let principal = fold(&events).principal(KEY, at(1)).unwrap();
     assert!(principal.authorise_on::<SendCommand>("call", Uuid::nil()).is_ok());
     assert!(principal.authorise_on::<SendCommand>("task", Uuid::nil()).is_err());
@@ -152,7 +152,7 @@ fn scopes_restrict_the_roles() {
 /// Ids are the same in both tenants: nothing that one tenant's log says counts in the other.
 #[test]
 fn another_tenant_gives_and_takes_nothing() {
-    let events = [account(&other()), granted(&other(), Role::Admin), key(&other(), &[])];
+    let events = [account(&other()), granted(&other(), Role::Admin), key(&other(), Scopes::All)];
     let principal = after(events.to_vec()).unwrap();
     assert_eq!(principal.tenant(), &acme());
     assert!(principal.authorise_on::<SendCommand>("api_key", Uuid::nil()).is_err());
@@ -257,8 +257,7 @@ fn state_with(keys: u128) -> State {
         let assignment = Assignment { service_account_id: account, role: Role::Operator };
         let event = RoleAssignmentEvent::Granted(RoleGranted { assignment, at: at(0) });
         state.apply(&recorded::<RoleAssignment>(&acme(), assignment.stream_id(), &event));
-        let terms =
-            KeyTerms { service_account_id: account, scopes: std::collections::BTreeSet::new(), expires_at: None };
+        let terms = KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None };
         let event = ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) });
         state.apply(&recorded::<ApiKey>(&acme(), Uuid::from_u128(number << 64), &event));
     }
