@@ -804,16 +804,15 @@ async fn created_and_rotated(server: &Server, admin: &str) -> [String; 2] {
     [secret_of(&created, "createApiKey"), secret_of(&rotated, "rotateApiKey")]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_managed_over_graphql() {
-    let installation = Installation::new().await;
-    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
-    let server = installation.serve(&[]).await;
-    let account = new_account(&server, &admin, "OPERATOR").await;
-    let command_id = Uuid::now_v7();
-    let with = |scopes: Value, lifetime: Value| json!({ "serviceAccountId": account, "scopes": scopes, "lifetime": lifetime, "commandId": command_id });
+/// The input of `createApiKey`.
+fn key_input(account: &str, command_id: Uuid, scopes: Value, lifetime: Value) -> Value {
+    json!({ "serviceAccountId": account, "scopes": scopes, "lifetime": lifetime, "commandId": command_id })
+}
+
+/// What is not stated is never taken for everything, and nothing is created by a command that is rejected.
+async fn check_refusals(server: &Server, admin: &str, account: &str, command_id: Uuid) {
+    let with = |scopes, lifetime| key_input(account, command_id, scopes, lifetime);
     let forever = || json!({ "neverExpires": true });
-    // What is not stated is never taken for everything, and nothing is created by a command that is rejected.
     for (input, refusal) in [
         (with(json!({ "only": [] }), forever()), "NO_SCOPES"),
         (with(json!({ "only": ["all"] }), forever()), "INVALID_INPUT"),
@@ -822,62 +821,145 @@ async fn keys_are_managed_over_graphql() {
         (with(json!({ "all": true }), json!({ "neverExpires": false })), "INVALID_INPUT"),
         (with(json!({ "all": true }), json!({ "expiresAt": "2023-11-14T22:00:00Z" })), "EXPIRES_TOO_SOON"),
     ] {
-        let answer = send(&server, &admin, CREATE_KEY, input).await;
+        let answer = send(server, admin, CREATE_KEY, input).await;
         let payload = &answer["data"]["createApiKey"];
         assert_eq!((&payload["error"]["code"], &payload["secret"]), (&json!(refusal), &Value::Null), "{answer}");
     }
+}
+
+/// Lists, page by page, have both keys and never a secret.
+async fn check_lists(server: &Server, admin: &str, secret: &str) {
+    let list = "{ apiKeys(first: 1) { pageInfo { hasNextPage endCursor } nodes { uuid } } }";
+    let first = ask(server, admin, list).await.1;
+    assert_eq!(first["data"]["apiKeys"]["pageInfo"]["hasNextPage"], true, "{first}");
+    let cursor = first["data"]["apiKeys"]["pageInfo"]["endCursor"].as_str().unwrap();
+    let second = list.replace("first: 1", &format!("first: 1, after: \"{cursor}\""));
+    let second = ask(server, admin, &second).await.1;
+    assert_ne!(first["data"]["apiKeys"]["nodes"], second["data"]["apiKeys"]["nodes"]);
+    assert_eq!(second["data"]["apiKeys"]["pageInfo"]["hasNextPage"], false, "{second}");
+    let accounts = "{ serviceAccounts { nodes { id name roles apiKeys { nodes { uuid revoked lastUsedHour } } } } }";
+    let accounts = ask(server, admin, accounts).await.1;
+    assert_eq!(accounts["data"]["serviceAccounts"]["nodes"].as_array().unwrap().len(), 2, "{accounts}");
+    assert!(!accounts.to_string().contains(secret.rsplit_once('_').unwrap().1));
+}
+
+const ROTATE_KEY: &str = "mutation($input: RotateApiKeyInput!) { rotateApiKey(input: $input) {
+    secret error { code } apiKey { id scopes { only } } } }";
+const REVOKE_KEY: &str = "mutation($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) {
+    outcome error { code } apiKey { revoked } } }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_managed_over_graphql() {
+    let installation = Installation::new().await;
+    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
+    let server = installation.serve(&[]).await;
+    let (account, command_id) = (new_account(&server, &admin, "OPERATOR").await, Uuid::now_v7());
+    check_refusals(&server, &admin, &account, command_id).await;
     let rows = secrets(&installation).await;
-    let input = with(json!({ "only": ["command:agents"] }), forever());
+    let input = key_input(&account, command_id, json!({ "only": ["command:agents"] }), json!({ "neverExpires": true }));
     let answer = send(&server, &admin, CREATE_KEY, input.clone()).await;
-    let secret = secret_of(&answer, "createApiKey");
-    let created = &answer["data"]["createApiKey"];
+    let (secret, created) = (secret_of(&answer, "createApiKey"), &answer["data"]["createApiKey"]);
     assert_eq!(created["apiKey"]["scopes"], json!({ "all": false, "only": ["command:agents"] }));
-    assert_eq!(secrets(&installation).await, rows + 1);
-    assert_eq!(ask(&server, &secret, REGISTER).await.1["data"]["registerAgent"]["position"].is_string(), true);
+    assert!(ask(&server, &secret, REGISTER).await.1["data"]["registerAgent"]["position"].is_string());
     // A retry returns no secret, and creates nothing.
     let again = send(&server, &admin, CREATE_KEY, input).await;
     let payload = &again["data"]["createApiKey"];
     assert_eq!((&payload["error"]["code"], &payload["secret"]), (&json!("SECRET_ALREADY_SHOWN"), &Value::Null));
     assert_eq!(secrets(&installation).await, rows + 1);
-    // Lists, page by page, never have a secret.
-    let list = "{ apiKeys(first: 1) { pageInfo { hasNextPage endCursor } nodes { uuid } } }";
-    let first = ask(&server, &admin, list).await.1;
-    assert_eq!(first["data"]["apiKeys"]["pageInfo"]["hasNextPage"], true, "{first}");
-    let cursor = first["data"]["apiKeys"]["pageInfo"]["endCursor"].as_str().unwrap();
-    let second = list.replace("first: 1", &format!("first: 1, after: \"{cursor}\""));
-    let second = ask(&server, &admin, &second).await.1;
-    assert_ne!(first["data"]["apiKeys"]["nodes"], second["data"]["apiKeys"]["nodes"]);
-    assert_eq!(second["data"]["apiKeys"]["pageInfo"]["hasNextPage"], false, "{second}");
-    let accounts = "{ serviceAccounts { nodes { id name roles apiKeys { nodes { uuid revoked lastUsedHour } } } } }";
-    let accounts = ask(&server, &admin, accounts).await.1;
-    assert_eq!(accounts["data"]["serviceAccounts"]["nodes"].as_array().unwrap().len(), 2, "{accounts}");
-    assert!(!accounts.to_string().contains(secret.rsplit_once('_').unwrap().1));
+    check_lists(&server, &admin, &secret).await;
     let id = created["apiKey"]["id"].as_str().unwrap().to_owned();
     let node = format!("{{ node(id: \"{id}\") {{ ... on ApiKey {{ uuid }} }} }}");
     assert_eq!(ask(&server, &admin, &node).await.1["data"]["node"]["uuid"], created["apiKey"]["uuid"]);
     // Rotated without an overlap: the old one is refused, the new one has the same scopes.
-    let rotate =
-        "mutation($input: RotateApiKeyInput!) { rotateApiKey(input: $input) { secret apiKey { id scopes { only } } } }";
-    let input = json!({ "id": id, "overlapSeconds": 0, "lifetime": forever() });
-    let rotated = send(&server, &admin, rotate, input).await;
+    let input = json!({ "id": id, "overlapSeconds": 0, "lifetime": { "neverExpires": true } });
+    let rotated = send(&server, &admin, ROTATE_KEY, input).await;
     let successor = secret_of(&rotated, "rotateApiKey");
     assert_eq!(rotated["data"]["rotateApiKey"]["apiKey"]["scopes"]["only"], json!(["command:agents"]));
     assert_eq!(ask(&server, &secret, REGISTER).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(ask(&server, &successor, REGISTER).await.0, StatusCode::OK);
-    // Revoked.
-    let revoke = "mutation($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { outcome error { code } apiKey { revoked } } }";
     let id = &rotated["data"]["rotateApiKey"]["apiKey"]["id"];
-    let revoked = send(&server, &admin, revoke, json!({ "id": id, "reason": "leaked" })).await;
+    let revoked = send(&server, &admin, REVOKE_KEY, json!({ "id": id, "reason": "leaked" })).await;
     assert_eq!(revoked["data"]["revokeApiKey"]["apiKey"]["revoked"], true, "{revoked}");
     assert_eq!(ask(&server, &successor, REGISTER).await.0, StatusCode::UNAUTHORIZED);
-    let again = send(&server, &admin, revoke, json!({ "id": id })).await;
+    let again = send(&server, &admin, REVOKE_KEY, json!({ "id": id })).await;
     assert_eq!(again["data"]["revokeApiKey"]["outcome"], "ALREADY_DONE", "{again}");
     // An admin of another tenant neither sees nor changes any of it.
     let foreign = installation.key("acme", "admin", &[]).await;
     assert_eq!(ask(&server, &foreign, &node).await.1["data"]["node"], Value::Null);
-    let refused = send(&server, &foreign, revoke, json!({ "id": id })).await;
+    let refused = send(&server, &foreign, REVOKE_KEY, json!({ "id": id })).await;
     assert_eq!(refused["data"]["revokeApiKey"]["error"]["code"], "NOT_CREATED", "{refused}");
     drop(server.terminate().await);
+}
+
+/// An active agent with a task, a private memory and a shared one.
+struct Possessions {
+    agent: Uuid,
+    task: Uuid,
+    private: Uuid,
+    shared: Uuid,
+}
+
+impl Possessions {
+    /// Creates them. Returns the last position, too.
+    async fn create(server: &Server, admin: &str) -> (Self, String) {
+        let [agent, task, private, shared] = [(); 4].map(|()| Uuid::now_v7());
+        let memory = |id| {
+            format!("storeMemory(input: {{ id: \"{id}\", agentId: \"{agent}\", content: \"tea\" }}) {{ position }}")
+        };
+        let query = format!(
+            "mutation {{ a: registerAgent(input: {{ id: \"{agent}\", name: \"ada\" }}) {{ position }}
+             b: activateAgent(input: {{ id: \"{agent}\" }}) {{ position }}
+             c: submitTask(input: {{ id: \"{task}\", agentId: \"{agent}\", title: \"t\" }}) {{ position }}
+             d: {} e: {} f: shareMemory(input: {{ id: \"{shared}\", realm: VILLAGE }}) {{ position }} }}",
+            memory(private),
+            memory(shared)
+        );
+        let answer = ask(server, admin, &query).await.1;
+        let position = answer["data"]["f"]["position"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        (Self { agent, task, private, shared }, position)
+    }
+}
+
+fn uuids(answer: &Value, list: &str) -> BTreeSet<String> {
+    let nodes = answer["data"][list]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    nodes.iter().map(|node| node["uuid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Reads lists, and objects by id: as they are now, and as they were.
+async fn check_bound_reads(server: &Server, keys: [&str; 3], own: &Possessions, other: &Possessions, position: &str) {
+    let [admin, bound, unbound] = keys;
+    let set = |ids: &[Uuid]| ids.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let list = |name: &str| format!("{name}(minPosition: \"{position}\") {{ nodes {{ uuid }} }}");
+    let lists = format!("{{ {} {} {} budgets {{ nodes {{ id }} }} }}", list("agents"), list("tasks"), list("memories"));
+    let answer = ask(server, bound, &lists).await.1;
+    assert_eq!(uuids(&answer, "agents"), set(&[own.agent]), "{answer}");
+    assert_eq!(uuids(&answer, "tasks"), set(&[own.task]));
+    assert_eq!(uuids(&answer, "memories"), set(&[own.private, own.shared, other.shared]));
+    // Controls: another role sees all of it, and an agent without a bound key none.
+    let answer = ask(server, admin, &lists).await.1;
+    assert_eq!((uuids(&answer, "tasks").len(), uuids(&answer, "memories").len()), (2, 4));
+    let answer = ask(server, unbound, "{ tasks { nodes { uuid } } }").await.1;
+    assert!(answer.to_string().contains("use an API key that is bound to an agent"), "{answer}");
+    for (kind, id, is_seen) in [
+        ("agent", own.agent, true),
+        ("agent", other.agent, false),
+        ("task", own.task, true),
+        ("task", other.task, false),
+        ("memory", own.private, true),
+        ("memory", other.private, false),
+        ("memory", other.shared, true),
+    ] {
+        let as_of = format!("asOf: {{ position: \"{position}\" }}");
+        let query =
+            format!("{{ now: {kind}(id: \"{id}\") {{ uuid }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
+        let answer = ask(server, bound, &query).await.1;
+        for field in ["now", "then"] {
+            assert_eq!(answer["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {answer}");
+        }
+    }
+    for refused in ["events { nodes { id } }", "usageReport { nodes { __typename } }", "calls { nodes { id } }"] {
+        assert_eq!(code(&ask(server, bound, &format!("{{ {refused} }}")).await.1), "FORBIDDEN", "{refused}");
+    }
 }
 
 /// A key that is bound to an agent reaches what belongs to the agent and what is shared with it, and nothing of others.
@@ -886,74 +968,12 @@ async fn a_bound_key_reaches_only_what_belongs_to_its_agent() {
     let installation = Installation::new().await;
     let admin = installation.key(tenant().as_str(), "admin", &[]).await;
     let server = installation.serve(&[]).await;
-    let (own, other) = (Uuid::now_v7(), Uuid::now_v7());
-    let bound = installation.key(tenant().as_str(), "agent", &["--agent", &own.to_string()]).await;
+    let (own, _) = Possessions::create(&server, &admin).await;
+    let (other, position) = Possessions::create(&server, &admin).await;
+    let bound = installation.key(tenant().as_str(), "agent", &["--agent", &own.agent.to_string()]).await;
     let unbound = installation.key(tenant().as_str(), "agent", &[]).await;
-    let mut position = String::new();
-    let mut objects = Vec::new();
-    for agent in [own, other] {
-        let (task, private, shared) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-        let memory = |id| {
-            format!("storeMemory(input: {{ id: \"{id}\", agentId: \"{agent}\", content: \"tea\" }}) {{ position }}")
-        };
-        let query = format!(
-            "mutation {{ a: registerAgent(input: {{ id: \"{agent}\", name: \"ada\" }}) {{ position }}
-             a2: activateAgent(input: {{ id: \"{agent}\" }}) {{ position }}
-             b: submitTask(input: {{ id: \"{task}\", agentId: \"{agent}\", title: \"t\" }}) {{ position }}
-             c: {} d: {} e: shareMemory(input: {{ id: \"{shared}\", realm: VILLAGE }}) {{ position }} }}",
-            memory(private),
-            memory(shared)
-        );
-        let answer = ask(&server, &admin, &query).await.1;
-        position = answer["data"]["e"]["position"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
-        objects.push((task, private, shared));
-    }
-    let (own_task, own_private, own_shared) = objects[0];
-    let (other_task, other_private, other_shared) = objects[1];
-    let uuids = |answer: &Value, list: &str| -> BTreeSet<String> {
-        let nodes = answer["data"][list]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
-        nodes.iter().map(|node| node["uuid"].as_str().unwrap().to_owned()).collect()
-    };
-    let set = |ids: &[Uuid]| ids.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    let lists = format!(
-        "{{ agents(minPosition: \"{position}\") {{ nodes {{ uuid }} }} tasks(minPosition: \"{position}\") {{ nodes {{ uuid }} }}
-            memories(minPosition: \"{position}\") {{ nodes {{ uuid content }} }} budgets {{ nodes {{ id }} }} }}"
-    );
-    let answer = ask(&server, &bound, &lists).await.1;
-    assert_eq!(uuids(&answer, "agents"), set(&[own]), "{answer}");
-    assert_eq!(uuids(&answer, "tasks"), set(&[own_task]));
-    assert_eq!(uuids(&answer, "memories"), set(&[own_private, own_shared, other_shared]));
-    // Control: another role sees all of it, and an agent without a bound key none.
-    let answer = ask(&server, &admin, &lists).await.1;
-    assert_eq!((uuids(&answer, "tasks").len(), uuids(&answer, "memories").len()), (2, 4));
-    let answer = ask(&server, &unbound, "{ tasks { nodes { uuid } } }").await.1;
-    assert!(answer.to_string().contains("use an API key that is bound to an agent"), "{answer}");
-    // By id, now and in the past, alone and through others.
-    let of = |kind: &str, id: Uuid| {
-        format!(
-            "{{ now: {kind}(id: \"{id}\") {{ uuid }} then: {kind}(id: \"{id}\", asOf: {{ position: \"{position}\" }}) {{ uuid }} }}"
-        )
-    };
-    for (kind, id, is_seen) in [
-        ("agent", own, true),
-        ("agent", other, false),
-        ("task", own_task, true),
-        ("task", other_task, false),
-        ("memory", own_private, true),
-        ("memory", other_private, false),
-        ("memory", other_shared, true),
-    ] {
-        let answer = ask(&server, &bound, &of(kind, id)).await.1;
-        for field in ["now", "then"] {
-            assert_eq!(answer["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {answer}");
-        }
-    }
-    for refused in
-        ["{ events { nodes { id } } }", "{ usageReport { nodes { __typename } } }", "{ calls { nodes { id } } }"]
-    {
-        assert_eq!(code(&ask(&server, &bound, refused).await.1), "FORBIDDEN", "{refused}");
-    }
-    // It works for its own agent only.
+    check_bound_reads(&server, [&admin, &bound, &unbound], &own, &other, &position).await;
+    // It gives commands in the name of its agent only.
     let start = |task: Uuid| format!("mutation {{ startTask(input: {{ id: \"{task}\" }}) {{ outcome }} }}");
     let store = |agent: Uuid| {
         format!("mutation {{ storeMemory(input: {{ agentId: \"{agent}\", content: \"x\" }}) {{ outcome }} }}")
@@ -962,12 +982,13 @@ async fn a_bound_key_reaches_only_what_belongs_to_its_agent() {
         format!("mutation {{ recallMemory(input: {{ id: \"{memory}\", agentId: \"{agent}\" }}) {{ outcome }} }}")
     };
     let head = ask(&server, &admin, "{ head }").await.1;
-    for refused in [start(other_task), store(other), recall(own_shared, other)] {
+    for refused in [start(other.task), store(other.agent), recall(own.shared, other.agent)] {
         assert_eq!(code(&ask(&server, &bound, &refused).await.1), "FORBIDDEN", "{refused}");
     }
     assert_eq!(ask(&server, &admin, "{ head }").await.1, head, "something was written");
-    for done in [start(own_task), store(own), recall(other_shared, own)] {
-        assert!(ask(&server, &bound, &done).await.1.to_string().contains("DONE"), "{done}");
+    for done in [start(own.task), store(own.agent), recall(other.shared, own.agent)] {
+        let answer = ask(&server, &bound, &done).await.1;
+        assert!(answer.to_string().contains("DONE"), "{done}: {answer}");
     }
     drop(server.terminate().await);
 }

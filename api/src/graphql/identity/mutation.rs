@@ -205,9 +205,9 @@ fn scopes(given: ApiKeyScopesInput) -> Result<Scopes, Invalid> {
             Err(invalid(format!("{} permissions, at most {MAX_LISTED} are allowed", names.len())))
         }
         ApiKeyScopesInput::Only(names) => {
-            let parse = |name: &String| name.parse::<Permission>().map_err(|error| invalid(error.to_string()));
+            let parse = |name: String| name.parse::<Permission>().map_err(|error| invalid(error.to_string()));
             // That there is at least one is checked by the command.
-            Ok(Scopes::Only(names.iter().map(parse).collect::<Result<_, _>>()?))
+            Ok(Scopes::Only(names.into_iter().map(parse).collect::<Result<_, _>>()?))
         }
     }
 }
