@@ -1,6 +1,6 @@
 use super::*;
 use domain::api_key::{ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
-use domain::permissions::{ReadData, Scopes, SendCommand};
+use domain::permissions::{ReadAgents, Scopes, SendCommand};
 use domain::role_assignment::{RoleAssignmentEvent, RoleGranted, RoleRevoked};
 use domain::service_account::{ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEvent};
 use domain::tenant::{TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
@@ -112,7 +112,7 @@ fn without_one_of_the_events_there_is_no_principal_or_it_may_do_nothing() {
     let mut events = all();
     events.remove(2);
     let principal = fold(&events).principal(KEY, at(1)).unwrap();
-    assert!(principal.authorise::<SendCommand>().is_err() && principal.authorise::<ReadData>().is_err());
+    assert!(principal.authorise::<SendCommand>().is_err() && principal.authorise::<ReadAgents>().is_err());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn what_cannot_be_read_gives_nothing_and_affects_nothing_else() {
         assert_eq!(state.principal(KEY, at(1)), Err(NoPrincipal::Unreadable), "{}", event.name);
     }
     let principal = after(vec![granted(&acme(), Role::Viewer), unreadable(role_revoked(Role::Operator))]).unwrap();
-    assert!(principal.authorise::<SendCommand>().is_err() && principal.authorise::<ReadData>().is_ok());
+    assert!(principal.authorise::<SendCommand>().is_err() && principal.authorise::<ReadAgents>().is_ok());
     let mut of_other = unreadable(key_revoked());
     of_other.stream.id = Uuid::from_u128(9);
     let mut state = fold(&all());
@@ -241,7 +241,7 @@ proptest! {
             .map(|(_, event)| by_stream.get_mut(&event.stream).unwrap().pop_front().unwrap())
             .collect();
         let principal = fold(&events).principal(KEY, at(1)).unwrap();
-        prop_assert!(principal.authorise::<ReadData>().is_ok());
+        prop_assert!(principal.authorise::<ReadAgents>().is_ok());
         prop_assert!(principal.authorise::<SendCommand>().is_err());
     }
 }
