@@ -194,11 +194,19 @@ fn holds(action: Action, resource: Resource<'_>, is_bound: bool, has: impl Fn(Pe
     let may = |kind| may(action, kind, is_bound, &has);
     match resource {
         Resource::Installation => may(ResourceKind::Installation),
-        Resource::Aggregate { category, .. } => ResourceKind::of_category(category).is_some_and(|kind| {
-            // It is not known here whose the aggregate is: a bound credential reads it by the read models.
-            let is_hidden = is_bound && action == Action::ReadData && kind.when_bound() == WhenBound::OwnObjects;
-            may(kind) && !is_hidden
-        }),
+        Resource::Aggregate { category, .. } => match ResourceKind::of_category(category) {
+            Some(kind) => {
+                // It is not known here whose the aggregate is: a bound credential reads it by the read models.
+                let is_hidden = is_bound && action == Action::ReadData && kind.when_bound() == WhenBound::OwnObjects;
+                may(kind) && !is_hidden
+            }
+            // An aggregate that the table does not know takes the permission for every kind of them.
+            None => ResourceKind::OF_TENANT
+                .into_iter()
+                .chain([ResourceKind::Tenants])
+                .filter(|kind| kind.has_aggregates())
+                .all(may),
+        },
         Resource::Tenant(_, Extent::Kind(kind)) => may(kind),
         Resource::Tenant(_, Extent::Whole) if action == Action::ReadData => {
             ResourceKind::OF_TENANT.into_iter().all(may)
