@@ -12,7 +12,7 @@ DENY_VERSION := 0.20.2
 DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
 
 # Packages of the workspace whose unit tests need no services.
-UNIT_TEST_PACKAGES := domain streams commands ingest projections policies api
+UNIT_TEST_PACKAGES := domain streams commands identity ingest projections policies api
 
 GRAPHIQL_OR_GO_ON := scripts/fetch-graphiql.sh || echo "Building without GraphiQL: its page will be missing." >&2
 

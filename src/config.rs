@@ -70,6 +70,15 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Parses the id of a tenant that has data.
+fn tenant(text: &str) -> Result<TenantId, String> {
+    let tenant: TenantId = text.parse().map_err(|error: domain::TenantIdError| error.to_string())?;
+    if tenant.is_reserved() {
+        return Err(format!("the tenant {tenant} is reserved for the installation itself: use another"));
+    }
+    Ok(tenant)
+}
+
 /// Settings of every subcommand.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
@@ -84,8 +93,14 @@ pub struct Common {
     pub home: PathBuf,
 
     /// The tenant whose data is read and written.
-    #[arg(long, env = "APEX_TENANT", global = true, default_value = "default")]
+    #[arg(long, env = "APEX_TENANT", global = true, default_value = "default", value_parser = tenant)]
     pub tenant: TenantId,
+
+    /// The file of the key-encryption keys, without which no API key is accepted. It is created with the first API key;
+    /// all processes need the same file. Back it up apart from the database [default: identity.keys in the directory of
+    /// --home]
+    #[arg(long, env = "APEX_KEY_FILE", global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 
     /// The maximum number of database connections of this process, in addition to one for each Kafka relay. Tasks that
     /// need a connection wait for one.
@@ -108,6 +123,14 @@ pub struct Common {
     /// The base URL of the OpenTelemetry collector that traces are sent to (OTLP over HTTP). Without it, none are sent.
     #[arg(long, env = "APEX_OTLP_ENDPOINT", global = true)]
     pub otlp_endpoint: Option<String>,
+}
+
+impl Common {
+    /// The file of the key-encryption keys.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| self.home.join("identity.keys"))
+    }
 }
 
 /// Settings of the relay to Kafka.
@@ -212,6 +235,13 @@ mod tests {
         }
         assert!(!Secret::from(String::new()).matches(""));
         assert!(!format!("{secret:?}").contains("tea"));
+    }
+
+    #[test]
+    fn the_reserved_tenant_is_refused() {
+        assert_eq!(tenant("acme"), Ok("acme".parse().unwrap()));
+        assert!(tenant("installation").unwrap_err().contains("reserved"));
+        assert!(tenant("Acme").unwrap_err().contains("not a tenant id"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod asyncapi;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod database;
 pub mod embedded;
 pub mod readiness;

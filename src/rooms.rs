@@ -1,8 +1,10 @@
 //! Opens the log, starts the workers, and fails when one of them dies.
 
+use crate::config::Common;
 use crate::database::Database;
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig, Component, Principal};
+use identity::Identities;
 use policies::{
     BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
 };
@@ -83,6 +85,15 @@ impl Rooms {
             }
         });
         Ok(rooms)
+    }
+
+    /// The credentials of the installation, and who they belong to, as of now.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn identities(&self, common: &Common) -> anyhow::Result<Identities> {
+        let opened = Identities::open(self.pool.clone(), self.commands.clone(), common.key_file()).await;
+        opened.context("the grants cannot be read from the log")
     }
 
     /// A component of Apex, in the tenant that this process works in.

@@ -10,10 +10,20 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
 use std::io::IsTerminal as _;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Libraries that log the messages of WebSockets at the finest level. The first message has the credential of the client.
+const LOG_MESSAGES: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
+
+/// Whether a line has no message of a WebSocket. The others are not logged, whatever the filter of the settings says.
+fn has_no_message(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::DEBUG || !LOG_MESSAGES.contains(&library)
+}
 
 /// Running telemetry, which must be stopped at exit to send the last traces.
 pub struct Telemetry {
@@ -47,6 +57,7 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
             logs.with_ansi(false).fmt_fields(fields).event_format(json::JsonLines).boxed()
         }
     };
+    let filter = filter.and(filter_fn(has_no_message).with_max_level_hint(LevelFilter::TRACE));
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).init();
     Ok(Telemetry { provider })
 }

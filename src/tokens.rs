@@ -1,11 +1,10 @@
-//! The authenticator of `apex serve`: the tokens of its settings, each shared by all who know it.
+//! The tokens of the settings of `apex serve`, each shared by all who know it.
 
 use crate::config::{Secret, Server};
-use api::{Authenticator, Endpoint, Presented, Unauthenticated};
+use api::{Endpoint, Presented, Unauthenticated};
 use commands::Principal;
 use domain::TenantId;
-use domain::permissions::{Action, Role, Scopes};
-use futures::future::BoxFuture;
+use domain::permissions::{Action, PermissionSet, Role, Scopes};
 
 /// Makes principals from the tokens of the settings. All act in the tenant of the settings.
 #[derive(Debug, Clone)]
@@ -21,7 +20,12 @@ pub struct Tokens {
 }
 
 /// What a token, or having none, gives.
-type Rights = (Role, Scopes);
+type Rights = (&'static [Role], Scopes);
+
+/// The roles of the operator token, and of every client where there is none.
+const OPERATOR: &[Role] = &[Role::Admin, Role::InstallationOperator];
+/// The roles of the token of clients, where operators have one of their own.
+const USER: &[Role] = &[Role::Operator, Role::InstallationViewer];
 
 impl Tokens {
     /// Admits every client that reaches the port, as an operator.
@@ -46,24 +50,23 @@ impl Tokens {
         let refused = if value.is_none() { Unauthenticated::Missing } else { Unauthenticated::Invalid };
         let is_bearer = |token: &Option<Secret>| is_bearer(value, token.as_ref());
         if is_bearer(&self.operator_token) {
-            return Ok((Role::Operator, Scopes::All));
+            return Ok((OPERATOR, Scopes::All));
         }
-        let role = if self.operator_token.is_none() { Role::Operator } else { Role::User };
+        let roles = if self.operator_token.is_none() { OPERATOR } else { USER };
         if is_bearer(&self.token) {
-            return Ok((role, Scopes::All));
+            return Ok((roles, Scopes::All));
         }
         match presented.endpoint {
             Endpoint::Metrics => {
                 // If no token is configured, as is allowed on a loopback address, every client may read the metrics.
                 let tokens = [&self.metrics_token, &self.operator_token, &self.token];
                 let is_open = tokens.iter().all(|token| token.is_none());
-                let metrics_only = (Role::User, Scopes::Only(vec![Action::ReadMetrics]));
+                let metrics_only = (USER, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
                 if is_open || is_bearer(&self.metrics_token) { Ok(metrics_only) } else { Err(refused) }
             }
-            Endpoint::Api if self.token.is_some() => Err(refused),
-            // A client that sends a token expects to be an operator.
-            Endpoint::Api if self.operator_token.is_some() && value.is_some() => Err(refused),
-            Endpoint::Api => Ok((role, Scopes::All)),
+            // A client that sends a credential expects to have its rights: a mistyped one never gives those of none.
+            Endpoint::Api if self.token.is_some() || value.is_some() => Err(refused),
+            Endpoint::Api => Ok((roles, Scopes::All)),
         }
     }
 }
@@ -75,24 +78,29 @@ fn is_bearer(value: Option<&str>, token: Option<&Secret>) -> bool {
     token.zip(bearer).is_some_and(|(token, (_, guess))| token.matches(guess.trim()))
 }
 
-impl Authenticator for Tokens {
-    fn admits_anonymous(&self) -> bool {
+impl Tokens {
+    /// Whether a request without a credential has a principal.
+    #[must_use]
+    pub fn admits_anonymous(&self) -> bool {
         self.token.is_none()
     }
 
-    fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
-        let principal = self.rights(&presented).and_then(|(role, scopes)| {
-            let principal = Principal::shared_token(self.tenant.clone(), presented.declared_actor, vec![role], scopes);
-            // The API rejects reserved actors with a message of its own.
-            principal.map_err(|_| Unauthenticated::Invalid)
-        });
-        Box::pin(std::future::ready(principal))
+    /// The principal of a token, or of none where none is required. Its tenant may be suspended.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`] if there is no valid token.
+    pub fn authenticate(&self, presented: Presented<'_>) -> Result<Principal, Unauthenticated> {
+        let (roles, scopes) = self.rights(&presented)?;
+        let principal = Principal::shared_token(self.tenant.clone(), presented.declared_actor, roles.to_vec(), scopes);
+        // The API rejects reserved actors with a message of its own.
+        principal.map_err(|_| Unauthenticated::Invalid)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::permissions::ReadMetrics;
 
     fn tokens(token: Option<&str>, operator_token: Option<&str>) -> Tokens {
         let secret = |token: Option<&str>| token.map(|token| Secret::from(token.to_owned()));
@@ -103,39 +111,47 @@ mod tests {
         }
     }
 
-    fn at(tokens: &Tokens, endpoint: Endpoint, authorization: Option<&str>) -> Result<Rights, Unauthenticated> {
-        let declared_actor = domain::Name::new("ada").unwrap();
-        tokens.rights(&Presented { authorization, declared_actor, endpoint })
+    fn name() -> domain::Name {
+        domain::Name::new("ada").unwrap()
     }
 
-    fn role(tokens: &Tokens, authorization: Option<&str>) -> Result<Role, Unauthenticated> {
-        at(tokens, Endpoint::Api, authorization).map(|(role, _)| role)
+    fn at(tokens: &Tokens, endpoint: Endpoint, authorization: Option<&str>) -> Result<Rights, Unauthenticated> {
+        tokens.rights(&Presented { authorization, declared_actor: name(), endpoint })
+    }
+
+    fn roles(tokens: &Tokens, authorization: Option<&str>) -> Result<&'static [Role], Unauthenticated> {
+        at(tokens, Endpoint::Api, authorization).map(|(roles, _)| roles)
     }
 
     #[test]
     fn a_token_is_required_only_if_one_is_configured() {
-        assert_eq!(role(&tokens(None, None), None), Ok(Role::Operator));
+        let open = tokens(None, None);
+        assert_eq!(roles(&open, None), Ok(OPERATOR));
+        // Where none is required, one that is presented has to be valid nevertheless.
+        for mangled in ["apex_1_2", "Basic apex_1_2", "\"Bearer apex_1_2\"", "Bearer\tapex_1_2", "Bearer x", ""] {
+            assert_eq!(roles(&open, Some(mangled)), Err(Unauthenticated::Invalid), "{mangled:?}");
+        }
         let tokens = tokens(Some("tea"), None);
-        assert_eq!(role(&tokens, None), Err(Unauthenticated::Missing));
+        assert_eq!(roles(&tokens, None), Err(Unauthenticated::Missing));
         for right in ["Bearer tea", "bearer tea", "BEARER  tea"] {
-            assert_eq!(role(&tokens, Some(right)), Ok(Role::Operator), "{right:?}");
+            assert_eq!(roles(&tokens, Some(right)), Ok(OPERATOR), "{right:?}");
         }
         for wrong in ["Bearer coffee", "Bearer", "tea", "Basic tea", ""] {
-            assert_eq!(role(&tokens, Some(wrong)), Err(Unauthenticated::Invalid), "{wrong:?}");
+            assert_eq!(roles(&tokens, Some(wrong)), Err(Unauthenticated::Invalid), "{wrong:?}");
         }
     }
 
     #[test]
     fn with_an_operator_token_only_its_bearer_is_an_operator() {
         let both = tokens(Some("tea"), Some("rum"));
-        assert_eq!(role(&both, Some("Bearer tea")), Ok(Role::User));
-        assert_eq!(role(&both, Some("Bearer rum")), Ok(Role::Operator));
-        assert_eq!(role(&both, Some("Bearer coffee")), Err(Unauthenticated::Invalid));
-        assert_eq!(role(&both, None), Err(Unauthenticated::Missing));
+        assert_eq!(roles(&both, Some("Bearer tea")), Ok(USER));
+        assert_eq!(roles(&both, Some("Bearer rum")), Ok(OPERATOR));
+        assert_eq!(roles(&both, Some("Bearer coffee")), Err(Unauthenticated::Invalid));
+        assert_eq!(roles(&both, None), Err(Unauthenticated::Missing));
         let open = tokens(None, Some("rum"));
-        assert_eq!(role(&open, None), Ok(Role::User));
-        assert_eq!(role(&open, Some("Bearer rum")), Ok(Role::Operator));
-        assert_eq!(role(&open, Some("Bearer tea")), Err(Unauthenticated::Invalid));
+        assert_eq!(roles(&open, None), Ok(USER));
+        assert_eq!(roles(&open, Some("Bearer rum")), Ok(OPERATOR));
+        assert_eq!(roles(&open, Some("Bearer tea")), Err(Unauthenticated::Invalid));
     }
 
     #[test]
@@ -146,7 +162,10 @@ mod tests {
         };
         let opens = |tokens: &Tokens, value: Option<&str>| {
             let rights = at(tokens, Endpoint::Metrics, value);
-            rights.is_ok_and(|(role, scopes)| role.allows(Action::ReadMetrics) && scopes.contain(Action::ReadMetrics))
+            rights.is_ok_and(|(roles, scopes)| {
+                let principal = Principal::shared_token(tokens.tenant.clone(), name(), roles.to_vec(), scopes).unwrap();
+                principal.authorise::<ReadMetrics>().is_ok()
+            })
         };
         assert!(opens(&with(None, None, None), None));
         for tokens in [with(Some("m"), None, None), with(Some("m"), Some("t"), Some("o")), with(None, Some("t"), None)]
@@ -156,8 +175,8 @@ mod tests {
         let all = with(Some("m"), Some("t"), Some("o"));
         assert!(["Bearer m", "bearer t", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
         // The metrics token is not accepted anywhere else, and gives nothing but the metrics.
-        assert_eq!(role(&all, Some("Bearer m")), Err(Unauthenticated::Invalid));
+        assert_eq!(roles(&all, Some("Bearer m")), Err(Unauthenticated::Invalid));
         let (_, scopes) = at(&all, Endpoint::Metrics, Some("Bearer m")).unwrap();
-        assert_eq!(scopes, Scopes::Only(vec![Action::ReadMetrics]));
+        assert_eq!(scopes, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
     }
 }

@@ -155,7 +155,7 @@ fn is_in_suite(path: &Path, suite: &str) -> bool {
         "architecture" | "system" | "chaos" | "relay" | "trace" | "known_answers" => {
             path.starts_with(Path::new("tests").join(suite))
         }
-        "domain" | "streams" | "commands" | "projections" | "policies" | "ingest" | "api" => {
+        "domain" | "streams" | "commands" | "projections" | "identity" | "policies" | "ingest" | "api" => {
             path.starts_with(Path::new(suite).join("src"))
         }
         "apex" => path.starts_with("src"),

@@ -3,6 +3,7 @@
 use commands::Principal;
 use domain::Name;
 use futures::future::BoxFuture;
+use std::sync::Arc;
 
 /// The part of the API that a credential is presented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,17 @@ pub enum Unauthenticated {
     Missing,
     /// The credential is not valid for this part of the API.
     Invalid,
+    /// It cannot be found out at the moment whether the credential is valid. The client retries.
+    Unavailable,
+}
+
+/// Why a principal is no longer valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its credential ended, or gives other permissions than before.
+    Ended,
+    /// It cannot be found out at the moment whether its credential is valid. The client connects again later.
+    Unavailable,
 }
 
 /// Makes principals from credentials. The process that runs the API supplies it, and every transport uses it.
@@ -43,4 +55,9 @@ pub trait Authenticator: Send + Sync {
     /// # Errors
     /// [`Unauthenticated`] if there is no valid credential.
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>>;
+
+    /// Completes when a principal that this authenticator made is no longer valid: its credential ended, or it may do more
+    /// or less than before, or none of that can be found out. The connection that it opened is closed then, and its client
+    /// presents the credential again.
+    fn ended(&self, principal: Arc<Principal>) -> BoxFuture<'static, EndReason>;
 }

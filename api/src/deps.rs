@@ -3,6 +3,7 @@
 use crate::authenticator::Authenticator;
 use crate::ready::ReadyChecks;
 use commands::Commands;
+use identity::Identities;
 use projections::Pool;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub struct Deps {
     pub commands: Commands,
     /// Makes the principals of requests.
     pub authenticator: Arc<dyn Authenticator>,
+    /// The service accounts and API keys of the installation.
+    pub identities: Identities,
     /// The connection pool of the read models.
     pub pool: Pool,
     /// Renders the metrics of the process in the text format of Prometheus.

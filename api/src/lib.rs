@@ -15,7 +15,7 @@ mod ready;
 mod request_error;
 mod requester;
 
-pub use authenticator::{Authenticator, Endpoint, Presented, Unauthenticated};
+pub use authenticator::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 pub use config::{ApiConfig, Limits};
 pub use deps::Deps;
 pub use graphql::schema_sdl;

@@ -193,10 +193,17 @@ impl Commands {
         &self,
         execution: Execution<'_>,
     ) -> Result<Outcome<A>, Error<E>> {
-        // Every command comes through here. What it reads and changes beside its target is of the same tenant.
+        // Every command comes through here. What it reads beside its target is of the same tenant, and each aggregate that
+        // it changes is authorised where its events are added (`States::append`).
         let (principal, target) = (&execution.context.principal, &execution.target);
         principal.authorise_on::<SendCommand>(A::CATEGORY, target.stream.id)?;
-        let executed = self.attempts.execute(execution).await.map_err(Error::typed)?;
+        let (id, decide) = (target.stream.id, execution.decide);
+        let decide = &move |states: &mut States<'_>| {
+            // Before a rejection tells something of an aggregate that belongs to another agent.
+            states.check_owner::<A, Rejection>(id)?;
+            decide(states)
+        };
+        let executed = self.attempts.execute(Execution { decide, ..execution }).await.map_err(Error::typed)?;
         let aggregate = Arc::new(executed.target.typed());
         Ok(Outcome { kind: executed.kind, position: executed.position, aggregate })
     }

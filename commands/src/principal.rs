@@ -1,9 +1,10 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Forbidden, Grants, Level, Resource, Role, Scopes, authorise, check,
+    Access, Action, ActionType, Extent, Forbidden, Grants, Level, PermissionSet, Resource, Role, Scopes, authorise,
+    check, check_agent,
 };
-use domain::{Name, TenantId};
+use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, TenantId};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -11,9 +12,9 @@ use uuid::Uuid;
 const RESERVED_ACTORS: [&str; 4] = ["apex", COMMAND_LINE, "demo", "simulation"];
 /// The actor of the operator at the command line.
 const COMMAND_LINE: &str = "command line";
-/// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`. Those without a component
-/// are reserved for later.
-const RESERVED_ACTOR_PREFIXES: [&str; 4] = ["apex:", "import:", "policy:", "system:"];
+/// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`, and of subjects that a
+/// credential names. Those without either are reserved for later.
+const RESERVED_ACTOR_PREFIXES: [&str; 6] = ["apex:", "import:", "policy:", "service_account:", "system:", "user:"];
 
 /// Whether an actor name is reserved for this program. No caller may use it: otherwise the log would attribute the
 /// caller's command to a component such as a policy.
@@ -46,6 +47,13 @@ pub enum Subject {
         /// The actor as the holder declares it. Nothing proves it.
         declared: Name,
     },
+    /// A service account, by one of its API keys.
+    ServiceAccount {
+        /// The account.
+        id: ServiceAccountId,
+        /// The key that was presented.
+        key: ApiKeyId,
+    },
     /// The operator at the command line of a machine that has the credentials of the database.
     CommandLine,
     /// A component of Apex.
@@ -58,6 +66,7 @@ impl Subject {
     pub fn actor(&self) -> String {
         match self {
             Self::SharedToken { declared } => declared.to_string(),
+            Self::ServiceAccount { id, key } => format!("service_account:{id}/key:{key}"),
             Self::CommandLine => COMMAND_LINE.to_owned(),
             Self::Component(Component::Apex) => "apex".to_owned(),
             Self::Component(Component::Demo) => "demo".to_owned(),
@@ -72,17 +81,19 @@ impl Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "is reserved for Apex itself; send a name that is not `apex`, `command line`, `demo` or `simulation` and does not begin \
-     with `apex:`, `import:`, `policy:` or `system:`"
+     with `apex:`, `import:`, `policy:`, `service_account:`, `system:` or `user:`"
 )]
 pub struct ReservedActor;
 
 /// Who acts, in which tenant, and with which rights. An authenticator makes it from a credential.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     tenant: TenantId,
     subject: Subject,
-    roles: Vec<Role>,
+    permissions: PermissionSet,
     scopes: Scopes,
+    /// The agent that the credential is bound to.
+    agent: Option<AgentId>,
 }
 
 impl Principal {
@@ -101,19 +112,44 @@ impl Principal {
             return Err(ReservedActor);
         }
         roles.retain(|&role| role != Role::System);
-        Ok(Self { tenant, subject: Subject::SharedToken { declared }, roles, scopes })
+        let permissions = PermissionSet::of_roles(&roles);
+        Ok(Self { tenant, subject: Subject::SharedToken { declared }, permissions, scopes, agent: None })
+    }
+
+    /// A service account that presented an API key, which may be bound to an agent. The permissions are those of its roles in
+    /// the tenant.
+    #[must_use]
+    pub fn service_account(
+        tenant: TenantId,
+        id: ServiceAccountId,
+        key: ApiKeyId,
+        permissions: PermissionSet,
+        scopes: Scopes,
+        agent: Option<AgentId>,
+    ) -> Self {
+        Self { tenant, subject: Subject::ServiceAccount { id, key }, permissions, scopes, agent }
     }
 
     /// The operator at the command line, in a tenant.
     #[must_use]
     pub fn command_line(tenant: TenantId) -> Self {
-        Self { tenant, subject: Subject::CommandLine, roles: vec![Role::Operator], scopes: Scopes::All }
+        let permissions = PermissionSet::of_roles(&[Role::Admin, Role::InstallationOperator]);
+        Self { tenant, subject: Subject::CommandLine, permissions, scopes: Scopes::All, agent: None }
     }
 
     /// A component of Apex, in a tenant.
     #[must_use]
     pub fn component(tenant: TenantId, component: Component) -> Self {
-        Self { tenant, subject: Subject::Component(component), roles: vec![Role::System], scopes: Scopes::All }
+        let permissions = PermissionSet::of_roles(&[Role::System]);
+        Self { tenant, subject: Subject::Component(component), permissions, scopes: Scopes::All, agent: None }
+    }
+
+    /// The same principal in the reserved tenant of the installation, where the streams of tenants are. Permissions on the
+    /// data of its own tenant do not hold there.
+    #[must_use]
+    pub fn in_installation(&self) -> Self {
+        let permissions = self.permissions.iter().filter(|permission| !permission.is_of_tenant()).collect();
+        Self { tenant: TenantId::installation(), permissions, ..self.clone() }
     }
 
     /// The tenant in which the principal acts.
@@ -128,6 +164,12 @@ impl Principal {
         &self.subject
     }
 
+    /// The agent that the credential is bound to, if it is.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        self.agent
+    }
+
     /// The actor that is recorded in the metadata of events.
     #[must_use]
     pub fn actor(&self) -> String {
@@ -135,13 +177,13 @@ impl Principal {
     }
 
     fn grants(&self) -> Grants<'_> {
-        Grants { tenant: &self.tenant, roles: &self.roles, scopes: &self.scopes }
+        Grants { tenant: &self.tenant, permissions: self.permissions, scopes: self.scopes, agent: self.agent }
     }
 
     /// The principal's own tenant or the installation, whichever an action is about.
-    fn resource_of(&self, action: Action) -> Resource<'_> {
+    fn resource_of(&self, action: Action, extent: Extent) -> Resource<'_> {
         match action.level() {
-            Level::Tenant => Resource::Tenant(&self.tenant),
+            Level::Tenant => Resource::Tenant(&self.tenant, extent),
             Level::Installation => Resource::Installation,
         }
     }
@@ -151,7 +193,7 @@ impl Principal {
     /// # Errors
     /// [`Forbidden`] if the principal may not do it.
     pub fn authorise<A: ActionType>(&self) -> Result<Access<A>, Forbidden> {
-        authorise(self.grants(), self.resource_of(A::ACTION))
+        authorise(self.grants(), self.resource_of(A::ACTION, A::EXTENT))
     }
 
     /// Authorises an action on one aggregate of the principal's tenant.
@@ -167,14 +209,22 @@ impl Principal {
     /// # Errors
     /// [`Forbidden`] if the principal may not do it.
     pub fn check(&self, action: Action) -> Result<(), Forbidden> {
-        check(self.grants(), action, self.resource_of(action))
+        check(self.grants(), action, self.resource_of(action, Extent::Whole))
+    }
+
+    /// Checks that the agents in whose name an aggregate is changed are the one that the credential is bound to, if it is.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if they are not.
+    pub(crate) fn check_agent(&self, category: &str, id: Uuid, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
+        check_agent(self.grants(), Resource::Aggregate { tenant: &self.tenant, category, id }, agents)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::permissions::ReadData;
+    use domain::permissions::{ReadData, SendCommand};
 
     fn shared(declared: &str, roles: Vec<Role>) -> Result<Principal, ReservedActor> {
         Principal::shared_token("default".parse().unwrap(), Name::new(declared).unwrap(), roles, Scopes::All)
@@ -182,19 +232,40 @@ mod tests {
 
     #[test]
     fn reserved_actors_are_refused() {
-        for claimed in ["policy:budget-alerts", "Policy:x", "import:otlp", "apex", "APEX", "system:x", "apex:x", "demo"]
-        {
-            assert_eq!(shared(claimed, vec![Role::User]).unwrap_err(), ReservedActor, "{claimed}");
+        for claimed in [
+            "policy:budget-alerts",
+            "Policy:x",
+            "import:otlp",
+            "apex",
+            "APEX",
+            "system:x",
+            "apex:x",
+            "demo",
+            "service_account:x",
+        ] {
+            assert_eq!(shared(claimed, vec![Role::Operator]).unwrap_err(), ReservedActor, "{claimed}");
         }
         for fine in ["policy", "ada", "team:ada", "my-policy:x", "apexer"] {
-            assert_eq!(shared(fine, vec![Role::User]).unwrap().actor(), fine);
+            assert_eq!(shared(fine, vec![Role::Operator]).unwrap().actor(), fine);
         }
     }
 
     #[test]
     fn no_credential_has_the_role_of_a_component() {
         assert!(shared("ada", vec![Role::System]).unwrap().authorise::<ReadData>().is_err());
-        assert!(shared("ada", vec![Role::User]).unwrap().authorise::<ReadData>().is_ok());
+        assert!(shared("ada", vec![Role::Operator]).unwrap().authorise::<ReadData>().is_ok());
+    }
+
+    #[test]
+    fn permissions_of_a_tenant_do_not_hold_in_the_installation() {
+        let commands = |principal: &Principal, category| principal.authorise_on::<SendCommand>(category, Uuid::nil());
+        let admin = shared("ada", vec![Role::Admin]).unwrap();
+        assert!(commands(&admin, "api_key").is_ok() && commands(&admin, "tenant").is_err());
+        let admin = admin.in_installation();
+        assert!(admin.tenant().is_reserved());
+        assert!(commands(&admin, "api_key").is_err() && commands(&admin, "tenant").is_err());
+        let operator = Principal::command_line("default".parse().unwrap()).in_installation();
+        assert!(commands(&operator, "api_key").is_err() && commands(&operator, "tenant").is_ok());
     }
 
     #[test]
@@ -211,5 +282,7 @@ mod tests {
             assert!(is_reserved_actor(&actor), "{actor}");
         }
         assert!(is_reserved_actor(&Subject::CommandLine.actor()));
+        let (id, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::nil()));
+        assert!(is_reserved_actor(&Subject::ServiceAccount { id, key }.actor()));
     }
 }

@@ -142,6 +142,19 @@ impl<'a> States<'a> {
         }
     }
 
+    /// Checks that an aggregate does not belong to another agent than the one that the credential is bound to, if it is.
+    ///
+    /// # Errors
+    /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Forbidden`] if it belongs to another agent.
+    pub(crate) fn check_owner<A: Aggregate, E>(&mut self, id: Uuid) -> Result<(), Undecided<E>> {
+        let principal = &self.context.principal;
+        if principal.agent().is_some() {
+            let owner = self.get::<A>(id)?.owner(id);
+            owner.map_or(Ok(()), |owner| principal.check_agent(A::CATEGORY, id, &[Some(owner)]))?;
+        }
+        Ok(())
+    }
+
     /// Adds events to an aggregate, which are appended to its stream if the decision is committed. The events of the command's
     /// target come first in the log, then those of the other aggregates in the order in which the decision added to them.
     ///
@@ -149,23 +162,31 @@ impl<'a> States<'a> {
     /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Forbidden`] if the principal may not change
     /// it, [`Undecided::Encode`] if an event cannot be written as JSON. The decision function returns each of them.
     pub fn append<A: Aggregate, E>(&mut self, id: Uuid, events: Vec<A::Event>) -> Result<(), Undecided<E>> {
-        let (key, command_id) = (self.key::<A>(id), self.context.command_id);
+        let (key, context) = (self.key::<A>(id), self.context);
         if !events.is_empty() {
-            self.context.principal.authorise_on::<SendCommand>(A::CATEGORY, id)?;
+            context.principal.authorise_on::<SendCommand>(A::CATEGORY, id)?;
         }
         let changed = self.members.values().filter(|member| member.is_changed()).count();
         let member = self.member(&key)?;
         let before = member.after.typed::<A>().state;
-        let Some(last) = events.last() else { return Ok(()) };
+        if events.is_empty() {
+            return Ok(());
+        }
         if !member.is_changed() {
             member.changed_after = changed;
         }
-        let state = match A::RESTORE {
-            Some(restore) => restore(last),
-            None => events.iter().fold(A::clone(&before), |state, event| state.evolve(event)),
-        };
+        let mut state = A::clone(&before);
         for event in &events {
-            let id = event_id(&key.stream, command_id, member.events.len());
+            let agent_before = state.agent(id, event);
+            state = match A::RESTORE {
+                Some(restore) => restore(event),
+                None => state.evolve(event),
+            };
+            let agents = [agent_before, state.agent(id, event)];
+            context.principal.check_agent(A::CATEGORY, id, &agents)?;
+        }
+        for event in &events {
+            let id = event_id(&key.stream, context.command_id, member.events.len());
             member.events.push(NewEvent::encode(id, event)?);
         }
         member.after.version = Version::from(member.after.version.get() + events.len() as u64);
@@ -202,9 +223,10 @@ impl<'a> States<'a> {
 mod tests {
     use super::*;
     use crate::principal::Principal;
-    use domain::Name;
     use domain::call::{Call, CallError, CallEvent, CallVoided};
-    use domain::permissions::{Role, Scopes};
+    use domain::memory::{Memory, MemoryCommand, MemoryError, MemoryEvent, MemoryRecalled};
+    use domain::permissions::{PermissionSet, Role, Scopes};
+    use domain::{AgentId, ApiKeyId, Body, Name, ServiceAccountId};
 
     /// Also an aggregate that is not the target of the command.
     #[test]
@@ -218,8 +240,38 @@ mod tests {
             States::new(&context, &mut newest).append::<Call, CallError>(id, events)
         };
         let voided = || vec![CallEvent::Voided(CallVoided { into: Uuid::from_u128(5).into() })];
-        assert!(append(vec![Role::User], voided()).is_ok());
+        assert!(append(vec![Role::Operator], voided()).is_ok());
         assert!(append(Vec::new(), Vec::new()).is_ok(), "nothing is changed");
         assert!(matches!(append(Vec::new(), voided()), Err(Undecided::Forbidden(_))));
+    }
+
+    /// A key that is bound to an agent gives commands in the name of that agent only.
+    #[test]
+    fn a_bound_credential_changes_what_belongs_to_its_agent() {
+        let (bound, other) = (AgentId(Uuid::from_u128(1)), AgentId(Uuid::from_u128(2)));
+        let append = |agent, owner: AgentId, recalls_as: AgentId| {
+            let (tenant, key) = ("default".parse().unwrap(), ApiKeyId(Uuid::nil()));
+            let permissions = PermissionSet::of_roles(&[Role::Agent]);
+            let account = ServiceAccountId(Uuid::nil());
+            let principal = Principal::service_account(tenant, account, key, permissions, Scopes::All, agent);
+            let (context, id) = (Context::new(principal, Uuid::nil()), Uuid::from_u128(7));
+            let at = chrono::DateTime::UNIX_EPOCH;
+            let memory = Memory::default();
+            let store =
+                MemoryCommand::Store { agent_id: owner, content: Body::new("x").unwrap(), tags: Vec::new(), at };
+            let stored = memory.decide(store).unwrap();
+            let recalled = MemoryEvent::Recalled(MemoryRecalled { agent_id: recalls_as, at });
+            let key = AggregateKey::of::<Memory>(context.principal.tenant(), id);
+            let mut newest =
+                |asked: &AggregateKey| (*asked == key).then(|| Newest { loaded: key.initial(), chain: None });
+            let mut states = States::new(&context, &mut newest);
+            states.append::<Memory, MemoryError>(id, stored)?;
+            states.append::<Memory, MemoryError>(id, vec![recalled])
+        };
+        assert!(append(Some(bound), bound, bound).is_ok());
+        for (owner, recalls_as) in [(other, bound), (bound, other), (other, other)] {
+            assert!(matches!(append(Some(bound), owner, recalls_as), Err(Undecided::Forbidden(_))));
+            assert!(append(None, owner, recalls_as).is_ok());
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The trait that every aggregate implements.
 
 use crate::codec::EventCodec;
+use crate::ids::AgentId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 /// A consistency boundary: one stream of events, folded into a state that commands are decided on.
 ///
@@ -31,4 +33,20 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
     /// Folds one event into the state.
     #[must_use]
     fn evolve(self, event: &Self::Event) -> Self;
+
+    /// The agent that the aggregate with this id belongs to alone; none if it belongs to none, or is shared. A credential that
+    /// is bound to another agent sends no command to it.
+    #[must_use]
+    fn owner(&self, id: Uuid) -> Option<AgentId> {
+        let _ = id;
+        None
+    }
+
+    /// The agent in whose name an event of the aggregate with this id is, given the state before or after the event; none if
+    /// it is in no agent's name. A credential that is bound to an agent appends only events that are in the name of that one.
+    #[must_use]
+    fn agent(&self, id: Uuid, event: &Self::Event) -> Option<AgentId> {
+        let _ = event;
+        self.owner(id)
+    }
 }

@@ -40,6 +40,10 @@ id! {
     MemoryId,
     /// The id of a budget.
     BudgetId,
+    /// The id of a service account: a program that acts in a tenant, such as an agent or a pipeline.
+    ServiceAccountId,
+    /// The id of an API key. It is public: the first part of the key's text.
+    ApiKeyId,
 }
 
 /// The UUID namespace of all derived ids. It never changes.
@@ -60,10 +64,14 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
 
 /// The id of a tenant, which owns streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or
 /// digit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,62}$"))]
 // Shared, because the key of every stream that a command touches holds one.
 pub struct TenantId(Arc<str>);
+
+/// The id of the reserved tenant.
+const INSTALLATION: &str = "installation";
 
 /// Text that is not a valid tenant id.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -71,6 +79,24 @@ pub struct TenantId(Arc<str>);
 pub struct TenantIdError(String);
 
 impl TenantId {
+    /// The reserved tenant whose streams are those of the installation itself, such as its tenants.
+    #[must_use]
+    pub fn installation() -> Self {
+        Self(INSTALLATION.into())
+    }
+
+    /// Whether the id is reserved for the installation, so that no data of a tenant is under it.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.as_str() == INSTALLATION
+    }
+
+    /// The id of the stream that says whether this tenant exists and is suspended. It is in the reserved tenant.
+    #[must_use]
+    pub fn stream_id(&self) -> Uuid {
+        derived_id(&["tenant", self.as_str()])
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -136,6 +162,16 @@ mod tests {
         assert_eq!(derived_id(&["a", "bc"]), derived_id(&["a", "bc"]));
         assert_ne!(derived_id(&["a", "bc"]), derived_id(&["ab", "c"]));
         assert_eq!(derived_id(&["call", "x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
+    }
+
+    #[test]
+    fn the_reserved_tenant_is_a_valid_one() {
+        let installation: TenantId = INSTALLATION.parse().unwrap();
+        assert!(installation.is_reserved() && installation == TenantId::installation());
+        let default: TenantId = "default".parse().unwrap();
+        assert!(!default.is_reserved());
+        assert_ne!(default.stream_id(), installation.stream_id());
+        assert_eq!(default.stream_id().to_string(), "5e04ede8-f1c9-5dd5-8371-b765d81a418e");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The domain model of Apex: aggregates, events, meters, money, prices and usage.
+//! The domain model of Apex: aggregates, events, permissions, meters, money, prices and usage.
 //!
 //! Everything here is pure and total. Times and new ids arrive in commands, so the same command on the same state always
 //! returns the same events. Deliberately absent: I/O, async, clocks, randomness, SQL and GraphQL types.
@@ -18,15 +18,19 @@ mod timestamp;
 mod usage;
 
 pub mod agent;
+pub mod api_key;
 pub mod assignment;
 pub mod budget;
 pub mod call;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
+pub mod role_assignment;
+pub mod service_account;
 pub mod spending;
 pub mod tag_keys;
 pub mod task;
+pub mod tenant;
 
 #[cfg(test)]
 mod testing;
@@ -35,7 +39,9 @@ pub use aggregate::Aggregate;
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
-pub use ids::{AgentId, BudgetId, CallId, DagId, MemoryId, TaskId, TenantId, TenantIdError, derived_id};
+pub use ids::{
+    AgentId, ApiKeyId, BudgetId, CallId, DagId, MemoryId, ServiceAccountId, TaskId, TenantId, TenantIdError, derived_id,
+};
 pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};
 pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
@@ -55,4 +61,8 @@ registry::register! {
     Budget(budget::Budget),
     BudgetPeriod(budget::BudgetPeriod),
     TagKeys(tag_keys::TagKeys),
+    Tenant(tenant::Tenant),
+    ServiceAccount(service_account::ServiceAccount),
+    RoleAssignment(role_assignment::RoleAssignment),
+    ApiKey(api_key::ApiKey),
 }

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 use domain::agent::{Agent, AgentEvent, AgentRegistered, AgentStarted, AgentStopped, Profile};
+use domain::api_key::{ApiKey, ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
 use domain::budget::{
     Budget, BudgetClosed, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent, BudgetScope, BudgetTerms,
     ThresholdCrossed,
@@ -13,18 +14,24 @@ use domain::call::{
     Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
+use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
     Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
     TimeWindow,
+};
+use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked};
+use domain::service_account::{
+    ServiceAccount, ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEnabled, ServiceAccountEvent,
 };
 use domain::tag_keys::{TagKeyDeclared, TagKeyWithdrawn, TagKeys, TagKeysEvent};
 use domain::task::{
     Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
     TaskStarted, TaskSubmitted,
 };
+use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::{
-    AgentId, Aggregate, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity, SNAPSHOT_FORMAT,
-    TagKey, Usage,
+    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity,
+    SNAPSHOT_FORMAT, ServiceAccountId, TagKey, Usage,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -84,6 +91,55 @@ fn agent() -> impl Strategy<Value = AgentEvent> {
         (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Paused(AgentStopped { reason, at })),
         at().prop_map(|at| AgentEvent::Resumed(AgentStarted { at })),
         (option::of(body()), at()).prop_map(|(reason, at)| AgentEvent::Retired(AgentStopped { reason, at })),
+    ]
+}
+
+fn tenant() -> impl Strategy<Value = TenantEvent> {
+    prop_oneof![
+        ("[a-z0-9][a-z0-9_-]{0,8}", at()).prop_map(|(tenant_id, at)| {
+            TenantEvent::Created(TenantCreated { tenant_id: tenant_id.parse().unwrap(), at })
+        }),
+        (option::of(body()), at()).prop_map(|(reason, at)| TenantEvent::Suspended(TenantSuspended { reason, at })),
+        at().prop_map(|at| TenantEvent::Resumed(TenantResumed { at })),
+    ]
+}
+
+fn service_account() -> impl Strategy<Value = ServiceAccountEvent> {
+    prop_oneof![
+        (name(), at()).prop_map(|(name, at)| ServiceAccountEvent::Created(ServiceAccountCreated { name, at })),
+        (option::of(body()), at())
+            .prop_map(|(reason, at)| ServiceAccountEvent::Disabled(ServiceAccountDisabled { reason, at })),
+        at().prop_map(|at| ServiceAccountEvent::Enabled(ServiceAccountEnabled { at })),
+    ]
+}
+
+fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
+    let role = select(Role::ALL.into_iter().filter(|role| role.is_of_tenant()).collect::<Vec<_>>());
+    prop_oneof![
+        (id(), role, at()).prop_map(|(account, role, at)| {
+            let assignment = Assignment { service_account_id: ServiceAccountId(account), role };
+            RoleAssignmentEvent::Granted(RoleGranted { assignment, at })
+        }),
+        (option::of(body()), at()).prop_map(|(reason, at)| RoleAssignmentEvent::Revoked(RoleRevoked { reason, at })),
+    ]
+}
+
+fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
+    let scope = select(Permission::all().filter(|permission| permission.is_of_tenant()).collect::<Vec<_>>());
+    let scopes = prop_oneof![
+        Just(Scopes::All),
+        btree_set(scope, 1..4).prop_map(|scopes| Scopes::Only(scopes.into_iter().collect())),
+    ];
+    let terms = (id(), scopes, option::of(id()), option::of(at())).prop_map(|(account, scopes, agent, expires_at)| {
+        let agent_id = agent.map(AgentId);
+        KeyTerms { service_account_id: ServiceAccountId(account), scopes, agent_id, expires_at }
+    });
+    prop_oneof![
+        (terms, at()).prop_map(|(terms, at)| ApiKeyEvent::Created(ApiKeyCreated { terms, at })),
+        (id(), at(), at()).prop_map(|(successor, expires_at, at)| {
+            ApiKeyEvent::Rotated(ApiKeyRotated { successor: ApiKeyId(successor), expires_at, at })
+        }),
+        (option::of(body()), at()).prop_map(|(reason, at)| ApiKeyEvent::Revoked(ApiKeyRevoked { reason, at })),
     ]
 }
 
@@ -294,6 +350,22 @@ proptest! {
     fn a_snapshot_of_tag_keys_replaces_their_events(events in vec(tag_keys(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<TagKeys>(&events, cut));
     }
+    #[test]
+    fn a_snapshot_of_a_tenant_replaces_its_events(events in vec(tenant(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Tenant>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_service_account_replaces_its_events(events in vec(service_account(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<ServiceAccount>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_role_assignment_replaces_its_events(events in vec(role_assignment(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<RoleAssignment>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_api_key_replaces_its_events(events in vec(api_key(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<ApiKey>(&events, cut));
+    }
 }
 
 /// Every category has a test above: this test fails for a new aggregate without one.
@@ -308,6 +380,10 @@ fn every_aggregate_is_tested() {
         Budget::CATEGORY,
         BudgetPeriod::CATEGORY,
         TagKeys::CATEGORY,
+        Tenant::CATEGORY,
+        ServiceAccount::CATEGORY,
+        RoleAssignment::CATEGORY,
+        ApiKey::CATEGORY,
     ];
     assert_eq!(domain::Event::CATEGORIES, tested);
 }

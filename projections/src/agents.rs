@@ -6,8 +6,8 @@ use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::agent::{Agent, AgentEvent, AgentRegistered};
-use domain::permissions::{Access, ReadData};
-use domain::{Aggregate, Event, Labels};
+use domain::permissions::{Access, ReadAgents};
+use domain::{AgentId, Aggregate, Event, Labels};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,7 +75,12 @@ impl StoredRow for AgentRow {
 }
 
 impl StreamRow for AgentRow {
+    type Read = ReadAgents;
     const CATEGORY: &'static str = Agent::CATEGORY;
+
+    fn is_read_by(&self, agent: AgentId) -> bool {
+        self.agent_id == agent.0
+    }
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Agent(event) = &*applied.event else { return Ok(row) };
@@ -169,7 +174,7 @@ pub struct AgentFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadAgents>,
     filter: &AgentFilter,
     page: Page,
 ) -> Result<Vec<AgentRow>, DatabaseError> {
@@ -180,9 +185,11 @@ pub async fn list(
          where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or agent_id = any ($2))
            and ($3::text is null or status = $3)
            and ($4::timestamptz is null or (registered_at, agent_id) > ($4, $5))
+           and ($7::uuid is null or agent_id = $7)
          order by registered_at, agent_id limit $6"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
-    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    Ok(query.fetch_all(pool).await?)
 }

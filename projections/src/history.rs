@@ -6,7 +6,7 @@
 use crate::projection::{Applied, ApplyError};
 use crate::rows::StreamRow;
 use domain::DecodeError;
-use domain::permissions::{Access, ReadData};
+use domain::permissions::Access;
 use std::sync::Arc;
 use streams::{Log, ReadError, RecordedEvent, StreamKey, Version};
 use thiserror::Error;
@@ -29,28 +29,30 @@ pub enum HistoryError {
 /// Events read from the log at once.
 const PAGE_EVENTS: usize = 1000;
 
-/// Folds the events of an object's stream up to the first for which `is_included` is false. Returns none if no event is included.
+/// Folds the events of an object's stream up to the first for which `is_included` is false. Returns none if no event is included,
+/// or if the access is limited to an agent that may not read the row.
 ///
 /// # Errors
 /// [`HistoryError::Read`] if the log cannot be read, and the other variants if an included event cannot be decoded or
 /// folded.
 pub async fn as_of<R: StreamRow>(
     log: &Log,
-    access: &Access<ReadData>,
+    access: &Access<R::Read>,
     id: Uuid,
     is_included: impl Fn(&RecordedEvent) -> bool + Send + Sync,
 ) -> Result<Option<R>, HistoryError> {
     let stream = StreamKey { tenant: access.tenant().clone(), category: R::CATEGORY.into(), id };
-    let mut row = None;
+    let (mut row, agent) = (None, access.agent());
+    let readable = |row: Option<R>| row.filter(|row| agent.is_none_or(|agent| row.is_read_by(agent)));
     let mut pages = log.stream_pages(stream, Version::ZERO, PAGE_EVENTS);
     while let Some(page) = pages.next_page().await? {
         for recorded in page {
             if !is_included(&recorded) {
-                return Ok(row);
+                return Ok(readable(row));
             }
             let event = Arc::new(recorded.decode()?);
             row = R::fold(row, &Applied { recorded: Arc::new(recorded), event })?;
         }
     }
-    Ok(row)
+    Ok(readable(row))
 }

@@ -5,9 +5,9 @@ use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::memory::{Memory, MemoryEvent, MemoryStored};
-use domain::permissions::{Access, ReadData};
-use domain::{Aggregate, Event};
+use domain::memory::{Memory, MemoryEvent, MemoryStored, Realm};
+use domain::permissions::{Access, ReadMemories};
+use domain::{AgentId, Aggregate, Event};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -77,7 +77,12 @@ impl StoredRow for MemoryRow {
 }
 
 impl StreamRow for MemoryRow {
+    type Read = ReadMemories;
     const CATEGORY: &'static str = Memory::CATEGORY;
+
+    fn is_read_by(&self, agent: AgentId) -> bool {
+        self.agent_id == agent.0 || self.realm != Realm::Private.as_str()
+    }
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Memory(event) = &*applied.event else { return Ok(row) };
@@ -183,7 +188,7 @@ pub struct MemoryFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadMemories>,
     filter: &MemoryFilter,
     page: Page,
 ) -> Result<Vec<MemoryRow>, DatabaseError> {
@@ -196,12 +201,14 @@ pub async fn list(
            and ($5::text is null or $5 = any (tags))
            and ($6::text is null or words @@ websearch_to_tsquery('simple', $6))
            and ($7::timestamptz is null or (stored_at, memory_id) > ($7, $8))
+           and ($10::uuid is null or agent_id = $10 or realm <> 'private')
          order by stored_at, memory_id limit $9"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.visible_to);
     let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref()).bind(filter.search.as_deref());
-    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    Ok(query.fetch_all(pool).await?)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Read models with one row for each stream: load the rows that a batch touches, fold the events, save the rows.
 
 use crate::projection::{Applied, ApplyError};
+use domain::AgentId;
+use domain::permissions::ActionType;
 use serde::Serialize;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -9,8 +11,14 @@ use uuid::Uuid;
 
 /// A row that is a function of the events of one stream.
 pub trait StreamRow: Sized + Send {
+    /// The action of reading such rows.
+    type Read: ActionType;
     /// The category of the stream.
     const CATEGORY: &'static str;
+
+    /// Whether a credential that is bound to an agent reads the row: the agent owns it, or it is shared with the agent. The
+    /// statements that list rows have the same condition.
+    fn is_read_by(&self, agent: AgentId) -> bool;
 
     /// Returns the row after an event, given the row before it, which is none before the first event of the stream.
     ///

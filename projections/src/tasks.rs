@@ -5,9 +5,9 @@ use crate::projection::{Applied, ApplyError, Projection};
 use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::permissions::{Access, ReadData};
+use domain::permissions::{Access, ReadTasks};
 use domain::task::{Task, TaskEvent, TaskSubmitted};
-use domain::{Aggregate, Body, Event};
+use domain::{AgentId, Aggregate, Body, Event};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -80,7 +80,12 @@ impl StoredRow for TaskRow {
 }
 
 impl StreamRow for TaskRow {
+    type Read = ReadTasks;
     const CATEGORY: &'static str = Task::CATEGORY;
+
+    fn is_read_by(&self, agent: AgentId) -> bool {
+        self.agent_id == agent.0
+    }
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Task(event) = &*applied.event else { return Ok(row) };
@@ -195,7 +200,7 @@ pub struct TaskFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadTasks>,
     filter: &TaskFilter,
     page: Page,
 ) -> Result<Vec<TaskRow>, DatabaseError> {
@@ -207,12 +212,14 @@ pub async fn list(
            and ($3::text is null or status = $3) and ($4::uuid is null or agent_id = $4)
            and ($5::uuid is null or dag_id = $5)
            and ($6::timestamptz is null or (submitted_at, task_id) > ($6, $7))
+           and ($9::uuid is null or agent_id = $9)
          order by submitted_at, task_id limit $8"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
-    Ok(query.bind(after_time).bind(after_id).bind(page.limit()).fetch_all(pool).await?)
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    Ok(query.fetch_all(pool).await?)
 }
 
 #[cfg(test)]

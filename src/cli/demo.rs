@@ -3,7 +3,7 @@
 use super::import::import_sample;
 use super::session::{AndThenClose as _, Session, interruptible, opened, stop_signal, wait_for_read_models};
 use super::{output, report, serve};
-use crate::config::{Kafka, Server};
+use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
 use crate::rooms::Rooms;
 use crate::simulation::Simulation;
@@ -79,7 +79,7 @@ impl Demo {
         let database = opened(Database::open(session.common())).await?;
         let work = async {
             let mut rooms = Rooms::open(&database, session.principal()).await?;
-            match interruptible(self.run_in(&mut rooms)).await {
+            match interruptible(self.run_in(&mut rooms, session.common())).await {
                 Ok(()) if self.once => rooms.close().await,
                 Ok(()) => rooms.run_until(stop_signal()).await,
                 Err(error) => Err(error).and_then_close(rooms.close().await),
@@ -90,8 +90,8 @@ impl Demo {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn run_in(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
-        let address = serve::start(rooms, &self.server, &self.kafka).await?;
+    async fn run_in(&self, rooms: &mut Rooms, common: &Common) -> anyhow::Result<()> {
+        let address = serve::start(rooms, common, &self.server, &self.kafka).await?;
         import_samples(rooms).await?;
         wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];

@@ -5,8 +5,6 @@ use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use clap::ValueEnum;
 use policies::{JobDecisionKind, JobFilter, JobRow, JobState, decide, decisions, list};
-use serde_json::json;
-use std::ops::Range;
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -142,7 +140,7 @@ impl List {
             "finished_at",
             "last_error",
         ];
-        print(&header, jobs.into_iter().map(cells).collect(), 0..1, self.format)?;
+        output::list(&header, jobs.into_iter().map(cells).collect(), 0..1, self.format)?;
         if let Some(last) = last {
             say!("There may be more: continue with --before {last}.");
         }
@@ -190,22 +188,6 @@ async fn print_decisions(rooms: &Rooms, limit: i64, format: Format) -> anyhow::R
         let (at, job) = (made.decided_at.to_rfc3339(), made.job_id.to_string());
         vec![at, job, made.queue, made.decision, made.actor, made.reason]
     });
-    print(&["decided_at", "job_id", "queue", "decision", "actor", "reason"], rows.collect(), 0..0, format)?;
+    output::list(&["decided_at", "job_id", "queue", "decision", "actor", "reason"], rows.collect(), 0..0, format)?;
     Ok(true)
-}
-
-/// Prints a list; the columns in the range `numbers` are aligned to the right in a table.
-fn print(header: &[&str], rows: Vec<Vec<String>>, numbers: Range<usize>, format: Format) -> anyhow::Result<()> {
-    let names: Vec<_> = header.iter().map(|column| (*column).to_owned()).collect();
-    match format {
-        Format::Table => Ok(output::table(&names, &rows, numbers)?),
-        Format::Csv => output::csv(&names, &rows),
-        Format::Json => {
-            let objects: Vec<_> = rows
-                .into_iter()
-                .map(|row| names.iter().cloned().zip(row.into_iter().map(|value| json!(value))).collect())
-                .collect::<Vec<serde_json::Map<_, _>>>();
-            output::json(&objects)
-        }
-    }
 }

@@ -3,12 +3,15 @@
 #[macro_use]
 mod output;
 
+mod accounts;
 mod archive;
+mod arguments;
 mod database_url;
 mod demo;
 mod documents;
 mod import;
 mod jobs;
+mod keys;
 mod log;
 mod migrate;
 mod prices;
@@ -20,6 +23,7 @@ mod schema;
 mod serve;
 mod session;
 mod tags;
+mod tenants;
 mod worker;
 
 use crate::config::Common;
@@ -71,6 +75,9 @@ enum Authorised {
     Tags(tags::Tags),
     Projections(projections::Projections),
     Jobs(jobs::JobsCommand),
+    Tenants(tenants::Tenants),
+    Accounts(accounts::Accounts),
+    Keys(keys::Keys),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -102,6 +109,9 @@ impl Authorised {
             Self::Tags(command) => command.action(),
             Self::Projections(command) => command.action(),
             Self::Jobs(_) => Action::OperateJobs,
+            Self::Tenants(command) => command.action(),
+            Self::Accounts(command) => command.action(),
+            Self::Keys(command) => command.action(),
             Self::Log(_) => Action::MaintainLog,
         }
     }
@@ -117,6 +127,9 @@ impl Authorised {
             Self::Tags(command) => command.run(session).await,
             Self::Projections(command) => command.run(session).await,
             Self::Jobs(command) => command.run(session).await,
+            Self::Tenants(command) => command.run(session).await,
+            Self::Accounts(command) => command.run(session).await,
+            Self::Keys(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
             Self::Worker(command) => command.run(session).await,
             Self::Log(command) => command.run(session).await,
@@ -244,7 +257,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 33] = [
+    const EXAMPLES: [(&str, Option<Action>); 47] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -269,6 +282,20 @@ mod tests {
         ("jobs retry 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::OperateJobs)),
         ("jobs drop 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::OperateJobs)),
         ("jobs decisions", Some(Action::OperateJobs)),
+        ("tenants create acme", Some(Action::SendCommand)),
+        ("tenants list", Some(Action::ReadData)),
+        ("tenants suspend acme", Some(Action::SendCommand)),
+        ("tenants resume acme", Some(Action::SendCommand)),
+        ("accounts create importer --role operator", Some(Action::SendCommand)),
+        ("accounts list", Some(Action::ReadData)),
+        ("accounts grant 018bd12c-58b0-7683-8a5b-8752d0e86651 viewer", Some(Action::SendCommand)),
+        ("accounts revoke 018bd12c-58b0-7683-8a5b-8752d0e86651 viewer", Some(Action::SendCommand)),
+        ("accounts disable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("accounts enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("keys create --account 018bd12c-58b0-7683-8a5b-8752d0e86651 --all-scopes", Some(Action::SendCommand)),
+        ("keys list", Some(Action::ReadData)),
+        ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651 --never-expires", Some(Action::SendCommand)),
+        ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),
@@ -354,6 +381,7 @@ mod tests {
             (&["report", "cost"], "Exits with 0, or with 1"),
             (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),
+            (&["keys", "rotate"], "has to be said"),
         ] {
             assert!(
                 help(path).contains(expected),

@@ -6,6 +6,7 @@
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
@@ -52,6 +53,27 @@ pub(super) fn write(text: &str) -> io::Result<()> {
 /// Writes a JSON document.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(write(&format!("{}\n", serde_json::to_string_pretty(value)?))?)
+}
+
+/// Writes a list; the columns in the range `numbers` are aligned to the right in a table.
+pub(super) fn list(
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+    numbers: Range<usize>,
+    format: Format,
+) -> anyhow::Result<()> {
+    let names: Vec<_> = header.iter().map(|column| (*column).to_owned()).collect();
+    match format {
+        Format::Table => Ok(table(&names, &rows, numbers)?),
+        Format::Csv => csv(&names, &rows),
+        Format::Json => {
+            let objects: Vec<_> = rows
+                .into_iter()
+                .map(|row| names.iter().cloned().zip(row.into_iter().map(Value::from)).collect())
+                .collect::<Vec<serde_json::Map<_, _>>>();
+            json(&objects)
+        }
+    }
 }
 
 /// A table for terminals.

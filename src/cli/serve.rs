@@ -1,7 +1,8 @@
 //! `apex serve`
 
 use super::session::{AndThenClose as _, Session, opened, stop_signal};
-use crate::config::{Kafka, Secret, Server};
+use crate::config::{Common, Kafka, Secret, Server};
+use crate::credentials::Credentials;
 use crate::database::Database;
 use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
@@ -9,6 +10,7 @@ use crate::telemetry;
 use crate::tokens::Tokens;
 use anyhow::Context as _;
 use commands::{Component, Principal};
+use identity::Identities;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -42,7 +44,7 @@ impl Serve {
         let database = opened(Database::open(session.common())).await?;
         let served = async {
             let mut rooms = Rooms::open(&database, session.principal()).await?;
-            let address = start(&mut rooms, &self.server, &self.kafka).await?;
+            let address = start(&mut rooms, session.common(), &self.server, &self.kafka).await?;
             announce(address, &self.server);
             rooms.run_until(stop_signal()).await
         };
@@ -53,7 +55,12 @@ impl Serve {
 }
 
 /// Starts everything in this process, and returns the address that the API listens on.
-pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> anyhow::Result<SocketAddr> {
+pub(super) async fn start(
+    rooms: &mut Rooms,
+    common: &Common,
+    server: &Server,
+    kafka: &Kafka,
+) -> anyhow::Result<SocketAddr> {
     anyhow::ensure!(
         server.listen.ip().is_loopback() || server.token.is_some(),
         "listening on {}, which other machines can reach, requires a token: set APEX_TOKEN",
@@ -70,6 +77,13 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
+    let identities = rooms.identities(common).await?;
+    prepare_keys(&identities, server).await;
+    let (following, stop) = (identities.clone(), rooms.stop_signal());
+    rooms.spawn("identities", async move {
+        following.run(stop).await;
+        Ok(())
+    });
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -79,10 +93,11 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
         ..api::Limits::default()
     };
     let config = api::ApiConfig { graphiql: server.graphiql, limits };
-    let tenant = rooms.principal.tenant().clone();
+    let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(Tokens::of_settings(tenant, server)),
+        authenticator: Arc::new(Credentials { tokens, identities: identities.clone() }),
+        identities,
         pool: rooms.pool.clone(),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
@@ -90,6 +105,28 @@ pub(super) async fn start(rooms: &mut Rooms, server: &Server, kafka: &Kafka) -> 
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
     Ok(address)
+}
+
+/// Creates the file of key-encryption keys at the first start of an installation, and warns about settings with which API
+/// keys are of little use. They may be intended: no client need have a key.
+async fn prepare_keys(identities: &Identities, server: &Server) {
+    match identities.prepare_key_file().await {
+        Ok(None) => {}
+        Ok(Some(file)) => tracing::info!(
+            file = %file.display(),
+            "created the key-encryption key: back this file up, apart from the database; all processes need it"
+        ),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "API keys cannot be created, or not be checked: requests with one may get UNAVAILABLE"
+            );
+        }
+    }
+    if identities.directory().has_keys() && server.token.is_none() {
+        tracing::warn!("there are API keys, and clients without any are admitted too: set APEX_TOKEN");
+    }
 }
 
 fn check_tokens(server: &Server) -> anyhow::Result<()> {
@@ -101,6 +138,8 @@ fn check_tokens(server: &Server) -> anyhow::Result<()> {
     ];
     for (name, token) in &tokens {
         anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or unset the variable");
+        let is_like_a_key = token.as_deref().is_some_and(|token| token.starts_with(identity::PREFIX));
+        anyhow::ensure!(!is_like_a_key, "{name} begins with {}, as API keys do: use another token", identity::PREFIX);
     }
     for (index, (name, token)) in tokens.iter().enumerate() {
         for (other_name, other) in tokens.iter().skip(index + 1) {

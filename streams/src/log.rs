@@ -19,7 +19,7 @@ use crate::snapshots::{self, NewSnapshot, Snapshot};
 use crate::table::{self, StreamTail};
 use crate::tail::{Tail, TailConfig};
 use chrono::{DateTime, Utc};
-use domain::permissions::{Access, ReadData};
+use domain::permissions::{Access, ReadEvents};
 use metrics::counter;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
@@ -221,7 +221,7 @@ impl Log {
     /// [`ReadError`] when the database or the archive cannot be read.
     pub async fn read_event(
         &self,
-        access: &Access<ReadData>,
+        access: &Access<ReadEvents>,
         position: Position,
     ) -> Result<Option<RecordedEvent>, ReadError> {
         let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
@@ -235,7 +235,7 @@ impl Log {
     /// As [`Log::read_stream`].
     pub async fn read_own_stream(
         &self,
-        access: &Access<ReadData>,
+        access: &Access<ReadEvents>,
         category: &str,
         id: Uuid,
         after: Version,

@@ -67,11 +67,14 @@ struct Shared {
     wake: Notify,
     /// When the tailer last read the end of the log.
     read_at: RwLock<Instant>,
+    /// When the tailer began the last read that reached the end of the log.
+    complete_at: RwLock<Instant>,
     failure: RwLock<Option<Arc<ReadError>>>,
 }
 
 impl Tail {
     pub(crate) async fn open(tailer: Reader, fallback: Reader, config: TailConfig) -> Result<Self, ReadError> {
+        let opened_at = Instant::now();
         let base = table::head(tailer.pool()).await?;
         let (head, _) = watch::channel(base);
         Ok(Self {
@@ -83,6 +86,7 @@ impl Tail {
                 head,
                 wake: Notify::new(),
                 read_at: RwLock::new(Instant::now()),
+                complete_at: RwLock::new(opened_at),
                 failure: RwLock::new(None),
             }),
         })
@@ -103,6 +107,12 @@ impl Tail {
     #[must_use]
     pub fn age(&self) -> Duration {
         self.shared.read_at.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// An upper bound of how outdated [`Tail::head`] is: everything that was committed longer ago is at or before it.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        self.shared.complete_at.read().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// The error of the last read, if the read before it failed too, or if no connection could be acquired. A single
@@ -243,6 +253,7 @@ impl Tail {
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
             let limit = PageLimit::of_events(self.shared.config.page_events).bounded();
+            let started_at = Instant::now();
             let page = self.shared.tailer.after(self.head(), &ReadFilter::default(), limit).await?;
             *self.shared.read_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             // A page with room reached the end of the log. An append since then has left a wake-up.
@@ -253,6 +264,7 @@ impl Tail {
                 self.shared.head.send_replace(last);
             }
             if is_end {
+                *self.shared.complete_at.write().unwrap_or_else(PoisonError::into_inner) = started_at;
                 return Ok(());
             }
         }

@@ -6,9 +6,9 @@ use domain::permissions::{Access, ActionType, Role, Scopes};
 use domain::{Name, TenantId};
 use uuid::Uuid;
 
-/// The holder of a shared token who is an operator, in a tenant.
+/// The holder of a shared token who is an admin of a tenant and an operator of the installation.
 pub fn principal(tenant: TenantId, actor: &str) -> Principal {
-    with_roles(tenant, actor, vec![Role::Operator])
+    with_roles(tenant, actor, vec![Role::Admin, Role::InstallationOperator])
 }
 
 /// The holder of a shared token with these roles.

@@ -111,9 +111,9 @@ impl TestDatabase {
             before.push_str(&line);
         };
         let stderr = tokio::spawn(async move {
-            let mut rest = String::new();
-            drop(stderr.read_to_string(&mut rest).await);
-            rest
+            let mut written = before;
+            drop(stderr.read_to_string(&mut written).await);
+            written
         });
         Server { address, child, stderr }
     }
@@ -125,7 +125,7 @@ pub struct Server {
     pub address: String,
     /// Its process.
     pub child: Child,
-    /// What it writes to standard error after its address.
+    /// What it writes to standard error, without the line with its address.
     stderr: JoinHandle<String>,
 }
 

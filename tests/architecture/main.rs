@@ -11,14 +11,15 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use sources::root;
 
 /// Each crate with the crates that it may depend on, in tests too. The root may depend on all of them.
-pub(crate) const CRATES: [(&str, &[&str]); 7] = [
+pub(crate) const CRATES: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("streams", &["domain"]),
     ("commands", &["streams", "domain"]),
     ("projections", &["streams", "domain"]),
+    ("identity", &["commands", "streams", "domain"]),
     ("policies", &["commands", "projections", "streams", "domain"]),
     ("ingest", &["commands", "domain"]),
-    ("api", &["ingest", "commands", "projections", "streams", "domain"]),
+    ("api", &["identity", "ingest", "commands", "projections", "streams", "domain"]),
 ];
 /// The package that combines the crates.
 const ROOT: &str = "apex";
@@ -27,7 +28,7 @@ const TESTKIT: &str = "testkit";
 
 /// Libraries that characterize a crate, each with the packages that may use it.
 const LIBRARIES: [(&str, &[&str]); 5] = [
-    ("sqlx", &["streams", "projections", "policies", ROOT, TESTKIT]),
+    ("sqlx", &["streams", "projections", "policies", "identity", ROOT, TESTKIT]),
     ("rdkafka", &["streams"]),
     ("axum", &["api"]),
     ("async-graphql", &["api"]),
@@ -128,6 +129,8 @@ fn planted_dependencies_are_detected() {
         ("projections", "api"),
         ("projections", "policies"),
         ("api", "policies"),
+        ("identity", "projections"),
+        ("policies", "identity"),
         ("ingest", "projections"),
         ("api", "apex"),
         ("api", "sqlx"),

@@ -4,10 +4,12 @@
 //! covered. The subcommands of the program are tested beside them, in `src/cli/mod.rs`.
 
 use crate::extreme_values::{Operation, Schema};
-use api::{Authenticator, Presented, ROUTES, RouteAccess, Unauthenticated};
-use commands::{AsOf, Error, Position, Principal};
+use api::{Authenticator, EndReason, Presented, ROUTES, RouteAccess, Unauthenticated};
+use commands::{AsOf, Error, Position, Principal, States, Undecided};
 use domain::agent::{Agent, AgentCommand};
-use domain::permissions::{Role, Scopes};
+use domain::permissions::{Permission, PermissionSet, Role, Scopes};
+use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
+use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId};
 use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use reqwest::StatusCode;
@@ -21,18 +23,37 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use uuid::Uuid;
 
-/// An authenticator that gives every request the same roles.
-struct FixedRoles(Vec<Role>);
+/// An authenticator that gives every request the same permissions.
+struct FixedPermissions {
+    permissions: PermissionSet,
+    /// The agent that every credential is bound to.
+    agent: Option<AgentId>,
+    /// Why every credential ends as soon as it is accepted, if it does.
+    end: Option<EndReason>,
+}
 
-impl Authenticator for FixedRoles {
+impl FixedPermissions {
+    fn of_roles(roles: &[Role]) -> Self {
+        Self { permissions: PermissionSet::of_roles(roles), agent: None, end: None }
+    }
+}
+
+impl Authenticator for FixedPermissions {
     fn admits_anonymous(&self) -> bool {
         true
     }
 
-    fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
-        let principal =
-            Principal::shared_token(tenant(), presented.declared_actor, self.0.clone(), Scopes::All).unwrap();
+    fn authenticate<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
+        let (account, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::nil()));
+        let principal = Principal::service_account(tenant(), account, key, self.permissions, Scopes::All, self.agent);
         Box::pin(std::future::ready(Ok(principal)))
+    }
+
+    fn ended(&self, _: Arc<Principal>) -> BoxFuture<'static, EndReason> {
+        match self.end {
+            Some(reason) => Box::pin(std::future::ready(reason)),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
@@ -46,17 +67,26 @@ impl api::ReadyChecks for NoChecks {
 
 /// Serves the API in this process, to clients that have these roles. Returns its address.
 async fn serve(rooms: &mut apex::rooms::Rooms, roles: Vec<Role>) -> String {
+    serve_with(rooms, FixedPermissions::of_roles(&roles)).await
+}
+
+async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedPermissions) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let key_file = std::env::temp_dir().join(Uuid::now_v7().to_string());
+    let identities = identity::Identities::open(rooms.pool.clone(), rooms.commands.clone(), key_file).await.unwrap();
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(FixedRoles(roles)),
+        identities,
+        authenticator: Arc::new(authenticator),
         pool: rooms.pool.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),
     };
     let stop = rooms.stop_signal();
-    let config = api::ApiConfig::default();
+    // A subscription that was accepted shows it soon.
+    let limits = api::Limits { keepalive: std::time::Duration::from_millis(200), ..api::Limits::default() };
+    let config = api::ApiConfig { limits, ..api::ApiConfig::default() };
     rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
     format!("http://{address}")
 }
@@ -141,7 +171,7 @@ async fn every_field_refuses_such_a_principal_before_it_looks_at_the_input() {
     let address = serve(&mut rooms, Vec::new()).await;
     assert_eq!(accepted(&address, &operations).await, BTreeSet::new());
     // Control: a user is told that these values are not valid.
-    let address = serve(&mut rooms, vec![Role::User]).await;
+    let address = serve(&mut rooms, vec![Role::Operator, Role::InstallationViewer]).await;
     for field in ["registerAgent", "pauseAgent", "submitTask", "agent", "streamEvents"] {
         let operation = operations.iter().find(|operation| operation.field == field).unwrap();
         let response = first_response(&address, operation).await;
@@ -158,10 +188,14 @@ async fn every_field_that_does_not_refuse_is_found() {
     let operations = operations(&database).await;
     let mut rooms = database.rooms().await;
     rooms.start_projections();
-    let address = serve(&mut rooms, vec![Role::User]).await;
+    let address = serve(&mut rooms, vec![Role::Operator, Role::InstallationViewer]).await;
     let found = accepted(&address, &operations).await;
     let names: BTreeSet<_> = found.iter().map(|found| found.split(':').next().unwrap().to_owned()).collect();
     let of_operators = [
+        "Mutation.createServiceAccount",
+        "Mutation.createApiKey",
+        "Mutation.rotateApiKey",
+        "Mutation.revokeApiKey",
         "Mutation.resumeParkedEvent",
         "Mutation.rebuildProjection",
         "Mutation.compareProjection",
@@ -262,8 +296,233 @@ async fn the_executor_refuses_below_every_transport() {
     assert!(matches!(loaded, Err(Error::Forbidden(_))), "{loaded:?}");
     assert_eq!(rooms.log.head().await.unwrap(), Position::ZERO);
     // Control: with a role the same command is executed.
-    let user = with_roles(tenant(), "ada", vec![Role::User]);
+    let user = with_roles(tenant(), "ada", vec![Role::Operator, Role::InstallationViewer]);
     rooms.commands.execute::<Agent>(&context(user), id, register()).await.unwrap();
     assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
+    rooms.close().await.unwrap();
+}
+
+/// The right to the target of a command gives none to what else the command changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_changed_aggregate_is_authorised() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let context = |roles| commands::Context::new(with_roles(tenant(), "ada", roles), Uuid::now_v7());
+    let (task, agent) = (Uuid::now_v7(), Uuid::now_v7());
+    let spec = TaskSpec { title: testkit::name("brew"), agent_id: AgentId(agent), dag_id: None };
+    let submit = |states: &mut States<'_>| {
+        let submit = TaskCommand::Submit { spec: spec.clone(), at: testkit::at(0) };
+        let submitted = states.get::<Task>(task)?.decide(submit).map_err(Undecided::Rejected)?;
+        states.append::<Task, TaskError>(task, submitted)
+    };
+    let submit_and_register = |states: &mut States<'_>| {
+        let profile = serde_json::from_value(json!({ "name": "ada" })).unwrap();
+        let register = AgentCommand::Register { profile, at: testkit::at(0) };
+        let registered = states.get::<Agent>(agent)?.decide(register).unwrap();
+        submit(states)?;
+        states.append::<Agent, TaskError>(agent, registered)
+    };
+    let (of_agent, commands) = (vec![Role::Agent], &rooms.commands);
+    let both = commands.decide::<Task, TaskError>(&context(of_agent.clone()), task, submit_and_register).await;
+    assert!(matches!(both, Err(Error::Forbidden(_))), "{both:?}");
+    assert_eq!(rooms.log.head().await.unwrap(), Position::ZERO, "something was written");
+    // Controls: the role may change the target alone, and another role may change both.
+    commands.decide::<Task, TaskError>(&context(of_agent), task, submit).await.unwrap();
+    assert_eq!(rooms.log.head().await.unwrap(), Position::from(1));
+    let register_only = |states: &mut States<'_>| {
+        let profile = serde_json::from_value(json!({ "name": "ada" })).unwrap();
+        let register = AgentCommand::Register { profile, at: testkit::at(0) };
+        let registered = states.get::<Agent>(agent)?.decide(register).unwrap();
+        states.append::<Agent, TaskError>(agent, registered)
+    };
+    let operator = context(vec![Role::Operator]);
+    commands.decide::<Task, TaskError>(&operator, task, register_only).await.unwrap();
+    assert_eq!(rooms.log.head().await.unwrap(), Position::from(2));
+    rooms.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
+    let database = TestDatabase::new().await;
+    let mut rooms = database.rooms().await;
+    for (reason, expected) in [(EndReason::Ended, 4403), (EndReason::Unavailable, 1013)] {
+        let address = serve_with(
+            &mut rooms,
+            FixedPermissions { end: Some(reason), ..FixedPermissions::of_roles(&[Role::Operator]) },
+        )
+        .await;
+        let url = format!("{}/graphql/ws", address.replace("http://", "ws://"));
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+        let mut socket = connect_async(request).await.unwrap().0;
+        let closed = tokio::time::timeout(TIMEOUT, socket.next()).await.unwrap().unwrap().unwrap();
+        let Message::Close(Some(frame)) = closed else { panic!("{closed:?}") };
+        assert_eq!(u16::from(frame.code), expected, "{reason:?}");
+    }
+    rooms.close().await.unwrap();
+}
+
+/// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
+/// The types of values that are parts of these objects are not listed: who reads the object reads them.
+const KINDS: [(&str, &str); 17] = [
+    ("Agent", "agents"),
+    ("Task", "tasks"),
+    ("Call", "calls"),
+    ("Charge", "calls"),
+    ("Memory", "memories"),
+    ("Budget", "budgets"),
+    ("BudgetMonth", "budgets"),
+    ("BudgetAlert", "budgets"),
+    ("BudgetCrossing", "budgets"),
+    ("Price", "prices"),
+    ("UsageRow", "reports"),
+    ("Event", "events"),
+    ("ServiceAccount", "identities"),
+    ("ApiKey", "identities"),
+    ("Projection", "installation"),
+    ("ParkedEvent", "installation"),
+    ("ParkingDecision", "installation"),
+];
+/// The fields with texts that agents work with.
+const CONTENTS: [(&str, &str); 4] =
+    [("Memory", "content"), ("Task", "outcome"), ("Task", "progressNote"), ("Event", "payload")];
+
+/// An operation, and the kinds of data that it takes the permission to read.
+struct Checked {
+    name: String,
+    kinds: BTreeSet<&'static str>,
+    operation: Operation,
+}
+
+fn kind_of(returned: &str) -> Option<&'static str> {
+    KINDS.iter().find(|(name, _)| *name == returned).map(|(_, kind)| *kind)
+}
+
+/// Every query and subscription, and every field of every object that can be listed.
+fn checked(schema: &Schema) -> Vec<Checked> {
+    let roots = schema.bare_operations().into_iter().filter(|operation| operation.root != "Mutation");
+    let roots = roots.map(|operation| {
+        let (root, field) = (operation.root, operation.field.as_str());
+        let kind = match (field, schema.returned(root, field)) {
+            // The position of the log is told to everybody who reads anything.
+            ("head", _) => "any",
+            // The id in the operation is that of an agent.
+            ("node", _) => "agents",
+            (_, returned) => {
+                kind_of(&returned).unwrap_or_else(|| panic!("{field} returns {returned}: add it to KINDS"))
+            }
+        };
+        Checked { name: format!("{root}.{field}"), kinds: [kind].into(), operation }
+    });
+    let fields = schema.operations_on_listed().into_iter().map(|(list, listed, operation)| {
+        let field = operation.field.as_str();
+        let of_field = kind_of(&schema.returned(&listed, field));
+        let contents = CONTENTS.contains(&(listed.as_str(), field)).then_some("contents");
+        let kinds = [kind_of(&listed), of_field, contents].into_iter().flatten().collect();
+        Checked { name: format!("{list}.{field}"), kinds, operation }
+    });
+    roots.chain(fields).collect()
+}
+
+/// The operations that are refused, or that are not refused, against what the permissions say.
+async fn wrongly_answered(address: &str, checked: &[Checked], may_read: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let mut wrong = BTreeSet::new();
+    for Checked { name, kinds, operation } in checked {
+        let response = first_response(address, operation).await;
+        let is_refused = response.contains("\"FORBIDDEN\"");
+        if is_refused == kinds.iter().all(|kind| may_read(kind)) {
+            wrong.insert(format!("{name} ({kinds:?}): {response}"));
+        }
+    }
+    wrong
+}
+
+fn has(permissions: PermissionSet, name: &str) -> bool {
+    name.parse::<Permission>().is_ok_and(|permission| permissions.contains(permission))
+}
+
+fn reads(permissions: PermissionSet, kind: &str) -> bool {
+    match kind {
+        "any" => permissions
+            .iter()
+            .any(|permission| permission.to_string().starts_with("read:") && permission.is_of_tenant()),
+        "installation" => has(permissions, "read_projections:installation"),
+        kind => has(permissions, &format!("read:{kind}")),
+    }
+}
+
+/// What an agent reads with a key that is bound to it.
+fn reads_when_bound(permissions: PermissionSet, kind: &str) -> bool {
+    match kind {
+        "agents" | "tasks" | "memories" => reads(permissions, kind) || has(permissions, &format!("read_own:{kind}")),
+        "any" | "calls" | "prices" | "budgets" | "contents" => reads(permissions, kind),
+        _ => false,
+    }
+}
+
+/// A database with an object of each type, and what can be asked of it.
+async fn readable_objects() -> (TestDatabase, apex::rooms::Rooms, Vec<Checked>) {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let checked = checked(&Schema::of(&server).await);
+    drop(server.terminate().await);
+    assert!(checked.len() > 100, "only {} operations: the test proves nothing", checked.len());
+    for (owner, field) in CONTENTS {
+        let has_contents = |checked: &&Checked| checked.operation.field == field && checked.kinds.contains("contents");
+        assert!(checked.iter().any(|one| has_contents(&one)), "{owner}.{field} is not asked for");
+    }
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
+    (database, rooms, checked)
+}
+
+/// The matrix of every query, subscription and field against every role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_role_reads_what_the_permission_table_says() {
+    let (_database, mut rooms, checked) = readable_objects().await;
+    let agent = Some(AgentId(Uuid::now_v7()));
+    let of_tenant = Role::ALL.into_iter().filter(|role| role.is_of_tenant());
+    for (role, agent) in of_tenant.map(|role| (role, None)).chain([(Role::Agent, agent), (Role::Admin, agent)]) {
+        let permissions = PermissionSet::of_roles(&[role]);
+        let address = serve_with(&mut rooms, FixedPermissions { permissions, agent, end: None }).await;
+        // A bound credential lists nothing of this database: no agent has its id. So only lists are compared.
+        let is_compared =
+            |one: &&Checked| agent.is_none() || one.name.starts_with("Query.") || one.name.starts_with("Sub");
+        let (compared, _): (Vec<_>, Vec<_>) = checked.iter().partition(is_compared);
+        let mut wrong = BTreeSet::new();
+        for one in compared {
+            let may_read = |kind: &str| match agent {
+                Some(_) => reads_when_bound(permissions, kind),
+                None => reads(permissions, kind),
+            };
+            wrong.extend(wrongly_answered(&address, std::slice::from_ref(one), may_read).await);
+        }
+        assert_eq!(wrong, BTreeSet::new(), "{role}, bound: {}", agent.is_some());
+    }
+    rooms.close().await.unwrap();
+}
+
+/// Each permission is checked where it is needed: without it, exactly what takes it is refused. The control is a server that
+/// leaves that one check out, which is found for each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_is_left_out_is_found() {
+    let (_database, mut rooms, checked) = readable_objects().await;
+    let all = PermissionSet::of_roles(&[Role::Admin, Role::InstallationOperator]);
+    let without_check = serve_with(&mut rooms, FixedPermissions { permissions: all, agent: None, end: None }).await;
+    let reads_of_tenant = all.iter().filter(|one| one.to_string().starts_with("read:") && one.is_of_tenant());
+    let mut kinds = 0;
+    for left_out in reads_of_tenant {
+        let permissions: PermissionSet = all.iter().filter(|permission| *permission != left_out).collect();
+        let address = serve_with(&mut rooms, FixedPermissions { permissions, agent: None, end: None }).await;
+        let wrong = wrongly_answered(&address, &checked, |kind| reads(permissions, kind)).await;
+        assert_eq!(wrong, BTreeSet::new(), "without {left_out}");
+        let taking_it: Vec<_> = checked.iter().filter(|one| one.kinds.contains(left_out.kind().key())).collect();
+        let found = wrongly_answered(&without_check, &checked, |kind| reads(permissions, kind)).await;
+        assert_eq!(found.len(), taking_it.len(), "{left_out}: {found:?}");
+        assert!(!found.is_empty(), "nothing takes {left_out}");
+        kinds += 1;
+    }
+    assert_eq!(kinds, 10);
     rooms.close().await.unwrap();
 }

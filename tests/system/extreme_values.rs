@@ -231,6 +231,52 @@ impl Schema {
 
     /// An operation for every field of the roots, valid unless the schema is one with invalid values.
     pub(crate) fn operations(&self) -> Vec<Operation> {
+        self.operations_with(|returned| self.selection(returned, 0))
+    }
+
+    /// As [`Schema::operations`], selecting nothing of what is returned.
+    pub(crate) fn bare_operations(&self) -> Vec<Operation> {
+        self.operations_with(|returned| match self.find(returned)["kind"].as_str() {
+            Some("OBJECT" | "INTERFACE") => " { __typename }".to_owned(),
+            _ => String::new(),
+        })
+    }
+
+    /// The name of the type that a field returns; of a list, that of its items.
+    pub(crate) fn returned(&self, owner: &str, field: &str) -> String {
+        let found = each(&self.types[owner]["fields"]).find(|found| found["name"] == field).unwrap();
+        let returned = self.find(&found["type"]);
+        match each(&returned["fields"]).find(|field| field["name"] == "nodes") {
+            Some(nodes) => named(&nodes["type"])["name"].as_str().unwrap().to_owned(),
+            None => returned["name"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Each field without required arguments of each type whose objects the roots list: the list, the type, and the operation
+    /// that asks for the field of the first object.
+    pub(crate) fn operations_on_listed(&self) -> Vec<(String, String, Operation)> {
+        let mut operations = Vec::new();
+        for list in each(&self.types["Query"]["fields"]) {
+            let list_name = list["name"].as_str().unwrap();
+            let is_list = each(&self.find(&list["type"])["fields"]).any(|field| field["name"] == "nodes");
+            if !is_list || each(&list["args"]).any(is_required) {
+                continue;
+            }
+            let listed = self.returned("Query", list_name);
+            for field in each(&self.types[&listed]["fields"]).filter(|field| !each(&field["args"]).any(is_required)) {
+                let name = field["name"].as_str().unwrap();
+                let is_object = matches!(self.find(&field["type"])["kind"].as_str(), Some("OBJECT" | "INTERFACE"));
+                let inside = if is_object { " { __typename }" } else { "" };
+                let query = format!("{{ {list_name}(first: 1) {{ nodes {{ {name}{inside} }} }} }}");
+                let body = json!({ "query": query });
+                let operation = Operation { root: "Query", field: name.to_owned(), body };
+                operations.push((list_name.to_owned(), listed.clone(), operation));
+            }
+        }
+        operations
+    }
+
+    fn operations_with(&self, select: impl Fn(&Value) -> String) -> Vec<Operation> {
         let mut operations = Vec::new();
         for root in ["Query", "Mutation", "Subscription"] {
             for field in each(&self.types[root]["fields"]) {
@@ -248,7 +294,7 @@ impl Schema {
                 let in_brackets = |text: String| if text.is_empty() { text } else { format!("({text})") };
                 let (definitions, given) = (in_brackets(definitions), in_brackets(given));
                 let operation = root.to_lowercase();
-                let selection = self.selection(&field["type"], 0);
+                let selection = select(&field["type"]);
                 let query = format!("{operation} {definitions} {{ {name}{given}{selection} }}");
                 operations.push(Operation {
                     root,

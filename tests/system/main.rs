@@ -24,6 +24,7 @@ mod graphql_http;
 mod graphql_reads;
 mod group_commit;
 mod hostile;
+mod identities;
 mod import;
 mod import_limits;
 mod jobs;

@@ -37,9 +37,14 @@ async fn one_mutation_is_one_trace() {
     rooms.start_projections();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let identities =
+        identity::Identities::open(rooms.pool.clone(), rooms.commands.clone(), "identity.keys".into()).await;
+    let identities = identities.unwrap();
+    let tokens = apex::tokens::Tokens::none(tenant());
     let deps = api::Deps {
         commands: rooms.commands.clone(),
-        authenticator: Arc::new(apex::tokens::Tokens::none(tenant())),
+        authenticator: Arc::new(apex::credentials::Credentials { tokens, identities: identities.clone() }),
+        identities,
         pool: rooms.pool.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(AlwaysReady),

@@ -7,7 +7,7 @@ use super::scalars::parse_position;
 use super::services::authorise;
 use super::{Node, load_node};
 use async_graphql::{Context, ID, Object, Result};
-use domain::permissions::ReadData;
+use domain::permissions::ReadAny;
 use uuid::Uuid;
 
 /// Registers the aggregates, each with its module, and the names of its object, queries, mutations and error in it.
@@ -21,16 +21,20 @@ macro_rules! aggregates {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Kind {
             $($object,)+
+            ServiceAccount,
+            ApiKey,
             Dag,
             Event,
         }
 
         impl Kind {
-            const ALL: &[Self] = &[$(Self::$object,)+ Self::Dag, Self::Event];
+            const ALL: &[Self] = &[$(Self::$object,)+ Self::ServiceAccount, Self::ApiKey, Self::Dag, Self::Event];
 
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$object => stringify!($object),)+
+                    Self::ServiceAccount => "ServiceAccount",
+                    Self::ApiKey => "ApiKey",
                     Self::Dag => "Dag",
                     Self::Event => "Event",
                 }
@@ -42,6 +46,8 @@ macro_rules! aggregates {
         #[graphql(field(name = "id", ty = "&async_graphql::ID", desc = "Global id of the object."))]
         pub(crate) enum Node {
             $($object(Box<$module::$object>),)+
+            ServiceAccount(Box<identity::ServiceAccount>),
+            ApiKey(Box<identity::ApiKey>),
             Event(Box<events::Event>),
         }
 
@@ -63,6 +69,7 @@ macro_rules! aggregates {
         pub(crate) enum UserError {
             $($object($module::$error),)+
             Price(price::PriceCommandError),
+            Identity(identity::IdentityCommandError),
         }
 
         /// The queries of all aggregates.
@@ -83,6 +90,10 @@ macro_rules! aggregates {
                 $(Kind::$object => {
                     entity::by_id::<$module::$object>(ctx, id).await?.map(|object| Node::$object(Box::new(object)))
                 })+
+                Kind::ServiceAccount => {
+                    identity::account(ctx, id).await?.map(|account| Node::ServiceAccount(Box::new(account)))
+                }
+                Kind::ApiKey => identity::key(ctx, id).await?.map(|key| Node::ApiKey(Box::new(key))),
                 Kind::Dag | Kind::Event => None,
             })
         }
@@ -120,7 +131,7 @@ impl NodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Global id of the object.")] id: ID,
     ) -> Result<Option<Node>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadAny>(ctx)?;
         let Some((kind, key)) = ids::split(&id) else { return Err(not_an_id(&id)) };
         if kind == Kind::Event {
             let Some(position) = parse_position(&key) else { return Err(not_an_id(&id)) };

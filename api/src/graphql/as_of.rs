@@ -4,7 +4,6 @@ use super::errors;
 use super::scalars::{Position, Timestamp};
 use super::services::{authorise, services};
 use async_graphql::{Context, OneofObject, Result};
-use domain::permissions::ReadData;
 use projections::StreamRow;
 use streams::RecordedEvent;
 use uuid::Uuid;
@@ -29,7 +28,7 @@ impl From<AsOf> for commands::AsOf {
 
 /// Reads a row as it was at a point in its history; none if it did not exist yet.
 pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
-    let access = authorise::<ReadData>(ctx)?;
+    let access = authorise::<R::Read>(ctx)?;
     let within = |event: &RecordedEvent| match as_of {
         AsOf::Position(position) => event.position <= position.0,
         AsOf::Time(time) => event.recorded_at <= time.0,

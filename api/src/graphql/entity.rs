@@ -9,7 +9,6 @@ use super::scalars::Position;
 use super::services::authorise;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Error, ID, Result};
-use domain::permissions::ReadData;
 use projections::{DatabaseError, StreamRow};
 use std::future::Future;
 use std::hash::Hash;
@@ -35,12 +34,15 @@ pub(crate) trait Entity: TryFrom<Self::Row, Error = Error> + Send {
     }
 }
 
+/// The action of reading objects of a type.
+type Read<E> = <<E as Entity>::Row as StreamRow>::Read;
+
 /// Loads an object by its UUID, in one statement with the others that are requested at the same moment.
 pub(crate) async fn by_id<E: Entity>(ctx: &Context<'_>, id: Uuid) -> Result<Option<E>>
 where
     Rows: Loader<E::Key, Value = E::Row, Error = Arc<DatabaseError>>,
 {
-    let load = async |id| loaders::of(ctx)?.load_one(E::Key::from(id)).await.map_err(errors::loader);
+    let load = async |id| loaders::of::<Read<E>>(ctx)?.load_one(E::Key::from(id)).await.map_err(errors::loader);
     let row = match load(id).await? {
         Some(row) => Some(row),
         None => match E::resolve(ctx, id, None).await? {
@@ -49,6 +51,18 @@ where
         },
     };
     row.map(E::try_from).transpose()
+}
+
+/// As [`by_id`], for a relation that an object may not have. It is authorised in any case.
+pub(crate) async fn by_id_opt<E: Entity>(ctx: &Context<'_>, id: Option<Uuid>) -> Result<Option<E>>
+where
+    Rows: Loader<E::Key, Value = E::Row, Error = Arc<DatabaseError>>,
+{
+    authorise::<Read<E>>(ctx)?;
+    match id {
+        Some(id) => by_id(ctx, id).await,
+        None => Ok(None),
+    }
 }
 
 /// Reads an object as it was at a point in its history.
@@ -73,7 +87,7 @@ pub(crate) async fn find<E: Entity>(
 where
     Rows: Loader<E::Key, Value = E::Row, Error = Arc<DatabaseError>>,
 {
-    authorise::<ReadData>(ctx)?;
+    authorise::<Read<E>>(ctx)?;
     let id = E::KIND.parse(id)?;
     if let Some(as_of) = as_of {
         return as_it_was(ctx, id, as_of).await;

@@ -21,6 +21,7 @@
 
 use async_graphql::{Error, ErrorExtensionValues, Value};
 use domain::permissions::Forbidden;
+use identity::IdentityError;
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -120,6 +121,34 @@ pub(crate) fn history(error: &HistoryError) -> Error {
         HistoryError::Read(error) => read(error),
         HistoryError::Decode(_) => unreadable(error),
         HistoryError::Apply(_) => internal(error),
+    }
+}
+
+/// Maps an error of credentials that does not belong into a payload.
+pub(crate) fn identities(error: &IdentityError) -> Error {
+    match error {
+        IdentityError::Forbidden(error) => forbidden(error),
+        IdentityError::CreationUnknown { source, .. } => {
+            tracing::warn!(
+                error = source as &(dyn StdError + 'static),
+                "it is not known whether an API key was created"
+            );
+            coded("INDETERMINATE", error.to_string())
+        }
+        IdentityError::Key(error) => failed(error),
+        IdentityError::Account(error) => failed(error),
+        IdentityError::Database(error) => database(error),
+        IdentityError::Read(error) => read(error),
+        IdentityError::Timeout(_) | IdentityError::KeyFile(_) => {
+            // Where the file is, and what is wrong with it, is for operators only.
+            tracing::warn!(error = error as &(dyn StdError + 'static), "credentials cannot be created or read");
+            coded("UNAVAILABLE", "credentials cannot be created or read at the moment; the server log has the details")
+        }
+        IdentityError::Unreadable => unreadable(error),
+        IdentityError::TenantNotActive(_)
+        | IdentityError::AlreadyCreated(_)
+        | IdentityError::TooLate { .. }
+        | IdentityError::Random(_) => internal(error),
     }
 }
 

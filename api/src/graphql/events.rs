@@ -7,8 +7,10 @@ use super::ids::{self, Kind};
 use super::scalars::{Long, Position, Timestamp, Uid};
 use super::services::{authorise, services};
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value};
-use domain::permissions::{Access, ReadData};
+use async_graphql::{
+    ComplexObject, Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value,
+};
+use domain::permissions::{Access, ReadAny, ReadContents, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
 use streams::{RecordedEvent, Version};
@@ -19,6 +21,7 @@ const MAX_FILTER_TYPES: usize = 100;
 
 /// An event: an immutable record of something that happened.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Event {
     /// Global id of the event.
     pub(crate) id: ID,
@@ -37,9 +40,7 @@ pub(crate) struct Event {
     name: String,
     /// Version of the payload's schema.
     schema_version: i32,
-    /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
-    /// of a number that is too large.
-    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    #[graphql(skip)]
     payload: Json<Value>,
     /// Metadata as JSON: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and `traceparent`. It is a
     /// string that contains the JSON if a GraphQL server cannot represent it.
@@ -48,6 +49,17 @@ pub(crate) struct Event {
     recorded_at: Timestamp,
     /// SHA-256 hash of the event's content, in hexadecimal.
     content_hash: String,
+}
+
+#[ComplexObject]
+impl Event {
+    /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
+    /// of a number that is too large. Takes the permission `read:contents`.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    async fn payload(&self, ctx: &Context<'_>) -> Result<&Json<Value>> {
+        authorise::<ReadContents>(ctx)?;
+        Ok(&self.payload)
+    }
 }
 
 impl TryFrom<&RecordedEvent> for Event {
@@ -102,7 +114,7 @@ impl EventFilter {
     /// # Errors
     /// `TOO_MANY_TYPES`, `UNKNOWN_CATEGORY`, `UNKNOWN_EVENT_TYPE`, `WRONG_ID_TYPE` and `NOT_AN_ID`, as reasons of
     /// `BAD_USER_INPUT`.
-    pub(crate) fn check(self, access: &Access<ReadData>) -> Result<TenantFilter> {
+    pub(crate) fn check(self, access: &Access<ReadEvents>) -> Result<TenantFilter> {
         let types = self.types.unwrap_or_default();
         if types.len() > MAX_FILTER_TYPES {
             let found = types.len();
@@ -115,7 +127,7 @@ impl EventFilter {
             check_type(name, self.category.as_deref())?;
         }
         let stream_id = self.stream_id.map(|id| stream(&id)).transpose()?;
-        Ok(TenantFilter::new(access, self.category, types, stream_id))
+        Ok(TenantFilter::of_events(access, self.category, types, stream_id))
     }
 }
 
@@ -159,7 +171,7 @@ fn stream(id: &ID) -> Result<Uuid> {
 
 /// Reads the event at a position, if it belongs to the caller's tenant.
 pub(crate) async fn at(ctx: &Context<'_>, position: streams::Position) -> Result<Option<Event>> {
-    let access = authorise::<ReadData>(ctx)?;
+    let access = authorise::<ReadEvents>(ctx)?;
     let event = services(ctx)?.commands.log().read_event(&access, position).await;
     event.map_err(|error| errors::read(&error))?.map(Event::try_from).transpose()
 }
@@ -210,7 +222,7 @@ impl EventQuery {
         first: Option<i32>,
         #[graphql(desc = "Returns only events after this version of the stream.")] after: Option<String>,
     ) -> Result<Connection<String, Event>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadEvents>(ctx)?;
         check_category(&category)?;
         let size = connection::size(ctx, first)?;
         let version = after
@@ -227,7 +239,7 @@ impl EventQuery {
     /// Position of the last event in the log. 0 if the log is empty.
     #[graphql(complexity = "STATEMENT_COST")]
     async fn head(&self, ctx: &Context<'_>) -> Result<Position> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadAny>(ctx)?;
         let head = services(ctx)?.commands.log().head().await;
         head.map(Position).map_err(|error| errors::read(&error))
     }

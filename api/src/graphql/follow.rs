@@ -6,7 +6,9 @@
 use super::errors::{self, bad_input};
 use super::services::{Services, services};
 use async_graphql::{Context, Result};
-use domain::permissions::{Access, ReadData};
+use domain::Aggregate as _;
+use domain::budget::BudgetPeriod;
+use domain::permissions::{Access, ReadBudgets, ReadEvents};
 use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,13 +68,22 @@ pub(crate) struct ResumeAfter(pub(crate) Position);
 pub(crate) struct TenantFilter(ReadFilter);
 
 impl TenantFilter {
+    /// Selects the events of budgets' periods.
+    pub(crate) fn of_budget_periods(access: &Access<ReadBudgets>) -> Self {
+        Self::of_tenant(access, Some(BudgetPeriod::CATEGORY.to_owned()), Vec::new(), None)
+    }
+
     /// Selects the events of the tenant that has this category, one of these types, and this stream, if they are given.
-    pub(crate) fn new(
-        access: &Access<ReadData>,
+    pub(crate) fn of_events(
+        access: &Access<ReadEvents>,
         category: Option<String>,
         types: Vec<String>,
         stream_id: Option<Uuid>,
     ) -> Self {
+        Self::of_tenant(access, category, types, stream_id)
+    }
+
+    fn of_tenant<A>(access: &Access<A>, category: Option<String>, types: Vec<String>, stream_id: Option<Uuid>) -> Self {
         Self(ReadFilter { tenant: Some(access.tenant().clone()), category, types, stream_id })
     }
 

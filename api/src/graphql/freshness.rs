@@ -8,7 +8,7 @@ use super::scalars::Position;
 use super::services::{authorise, services};
 use async_graphql::registry::{MetaTypeName, Registry};
 use async_graphql::{Context, Result, SelectionField};
-use domain::permissions::ReadData;
+use domain::permissions::ReadAny;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The projections that feed each object type, by the type's name in the schema. Stored in the schema.
@@ -24,7 +24,7 @@ pub(crate) async fn await_projections(
     own: &[&'static str],
     position: Option<Position>,
 ) -> Result<()> {
-    authorise::<ReadData>(ctx)?;
+    authorise::<ReadAny>(ctx)?;
     let Some(position) = position else { return Ok(()) };
     let needed: Vec<_> = needed(ctx, own)?.into_iter().collect();
     let services = services(ctx)?;

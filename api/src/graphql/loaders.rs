@@ -3,30 +3,39 @@
 use super::services::authorise;
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Result};
-use domain::permissions::{Access, ReadData};
+use commands::Principal;
+use domain::permissions::{Access, ActionType};
 use projections::Pool;
+use std::sync::Arc;
 
 /// The most keys of one statement; at most [`projections::MAX_PAGE_ROWS`].
 const MAX_BATCH_ROWS: usize = 500;
 
-/// Loads rows of one tenant by key. Each aggregate implements it for its own keys.
+/// Loads rows of one tenant by key, for the principal of the request. Each aggregate implements it for its own keys.
 pub(crate) struct Rows {
     pub(crate) pool: Pool,
-    pub(crate) access: Access<ReadData>,
+    principal: Arc<Principal>,
+}
+
+impl Rows {
+    /// The access to a kind of rows. None if the principal may not read them: no row is found then, and [`of`] has refused.
+    pub(crate) fn access<A: ActionType>(&self) -> Option<Access<A>> {
+        self.principal.authorise().ok()
+    }
 }
 
 pub(crate) type Loader = DataLoader<Rows>;
 
 /// Creates the loader of one request. It caches nothing beyond the request.
-pub(crate) fn loader(pool: Pool, access: Access<ReadData>) -> Loader {
-    DataLoader::new(Rows { pool, access }, tokio::spawn).max_batch_size(MAX_BATCH_ROWS)
+pub(crate) fn loader(pool: Pool, principal: Arc<Principal>) -> Loader {
+    DataLoader::new(Rows { pool, principal }, tokio::spawn).max_batch_size(MAX_BATCH_ROWS)
 }
 
-/// Returns the loader of the request.
+/// Returns the loader of the request, for rows that are read by an action.
 ///
 /// # Errors
-/// `FORBIDDEN` if the principal of the request may not read; there is no loader then.
-pub(crate) fn of<'a>(ctx: &Context<'a>) -> Result<&'a Loader> {
-    authorise::<ReadData>(ctx)?;
+/// `FORBIDDEN` if the principal of the request may not read them.
+pub(crate) fn of<'a, A: ActionType>(ctx: &Context<'a>) -> Result<&'a Loader> {
+    authorise::<A>(ctx)?;
     ctx.data::<Loader>()
 }

@@ -13,6 +13,7 @@ pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod follow;
 mod freshness;
+mod identity;
 mod ids;
 mod input;
 pub(crate) mod loaders;
@@ -57,6 +58,7 @@ pub(crate) struct Query(
     tag_key::TagKeyQuery,
     report::ReportQuery,
     events::EventQuery,
+    identity::IdentityQuery,
     projection::ProjectionQuery,
 );
 
@@ -66,6 +68,7 @@ pub(crate) struct Mutation(
     AggregateMutation,
     price::PriceMutation,
     tag_key::TagKeyMutation,
+    identity::IdentityMutation,
     projection::ProjectionMutation,
 );
 
@@ -78,8 +81,13 @@ pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema on the services of the process.
 pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) -> ApexSchema {
-    let services =
-        Services { commands: deps.commands.clone(), pool: deps.pool.clone(), limits: limits.clone(), shutdown };
+    let services = Services {
+        commands: deps.commands.clone(),
+        identities: deps.identities.clone(),
+        pool: deps.pool.clone(),
+        limits: limits.clone(),
+        shutdown,
+    };
     builder().data(Arc::new(services)).extension(ComplexityLimit(limits.max_complexity)).finish()
 }
 
@@ -94,6 +102,8 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, budget::BudgetCrossing>>("A page of crossed thresholds.")
         .override_output_type_description::<Connection<String, price::Price>>("A page of prices.")
         .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
+        .override_output_type_description::<Connection<String, identity::ServiceAccount>>("A page of service accounts.")
+        .override_output_type_description::<Connection<String, identity::ApiKey>>("A page of API keys.")
         .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 
@@ -137,8 +147,8 @@ mod tests {
         let nodes: BTreeSet<_> = sdl
             .lines()
             .filter_map(|line| line.strip_prefix("type ")?.strip_suffix(" implements Node {"))
-            // Events are read from the log itself.
-            .filter(|name| *name != "Event")
+            // Events are read from the log itself, and identities from what is folded of it in memory.
+            .filter(|name| !["Event", "ServiceAccount", "ApiKey"].contains(name))
             .map(str::to_owned)
             .collect();
         let declared: BTreeSet<_> = read_models().0.into_keys().collect();

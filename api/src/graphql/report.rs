@@ -10,7 +10,7 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use commands::Principal;
 use domain::TagKey;
-use domain::permissions::ReadData;
+use domain::permissions::ReadReports;
 use domain::tag_keys::TagKeys;
 use projections as models;
 use std::sync::Arc;
@@ -219,7 +219,7 @@ pub(crate) struct ReportRequest {
 impl ReportArguments {
     /// Checks the arguments, and finds out whether `total` and `rest` are selected, which cost a statement each.
     pub(crate) fn check(self, ctx: &Context<'_>) -> Result<ReportRequest> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadReports>(ctx)?;
         let by = self.by.unwrap_or_default().into_iter().map(Into::into).collect();
         let filters = self.filter.unwrap_or_default().into_iter().map(UsageFilter::check).collect::<Result<_>>()?;
         let size = connection::size(ctx, Some(self.first.unwrap_or(DEFAULT_ROWS)))?;

@@ -6,6 +6,7 @@ use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
 use domain::permissions::{Access, ActionType};
+use identity::Identities;
 use projections::Pool;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// The services of the process, stored in the schema.
 pub(crate) struct Services {
     pub(crate) commands: Commands,
+    pub(crate) identities: Identities,
     pub(crate) pool: Pool,
     pub(crate) limits: Limits,
     /// Cancelled when the server shuts down.

@@ -10,7 +10,7 @@ use super::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
 use commands::Loaded;
 use domain::TagKey;
-use domain::permissions::ReadData;
+use domain::permissions::ReadTagKeys;
 use domain::tag_keys::{TagKeys, TagKeysCommand, TagKeysError};
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ impl TagKeyQuery {
     /// Lists the tag keys by whose values sums of usage are kept, sorted by key. There are at most 8.
     #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
     async fn tag_keys(&self, ctx: &Context<'_>) -> Result<Vec<DeclaredTagKey>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadTagKeys>(ctx)?;
         Ok(declared_tag_keys(&declared(ctx).await?.state))
     }
 }

@@ -5,7 +5,7 @@ use super::report::{self, Dimension, ReportArguments, ReportRequest, UsageFilter
 use super::scalars::Timestamp;
 use super::services::{Services, authorise, services};
 use async_graphql::{Context, Result, Subscription};
-use domain::permissions::ReadData;
+use domain::permissions::ReadReports;
 use futures::Stream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl UsageSubscription {
         interval_ms: Option<i32>,
         #[graphql(desc = "Number of rows to return, from 1 to 500. Default: 100.")] first: Option<i32>,
     ) -> Result<impl Stream<Item = Result<UsageReport>> + use<>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadReports>(ctx)?;
         let interval_ms = interval_ms.unwrap_or(DEFAULT_INTERVAL_MS);
         let interval = match u64::try_from(interval_ms) {
             Ok(ms) if (MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&interval_ms) => Duration::from_millis(ms),

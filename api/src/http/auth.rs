@@ -1,15 +1,15 @@
-//! Authentication of requests: the one place where a transport obtains a principal. A connection that has to be checked
-//! again while it is open would call it again.
+//! Authentication of requests: the one place where a transport obtains a principal, and learns that it is no longer valid.
 
 use super::response;
 use super::state::State;
-use crate::authenticator::{Endpoint, Presented, Unauthenticated};
+use crate::authenticator::{EndReason, Endpoint, Presented, Unauthenticated};
 use crate::requester::Requester;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::{Principal, is_reserved_actor};
 use domain::Name;
 use domain::permissions::Forbidden;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -47,14 +47,21 @@ impl Rejection {
     pub(crate) fn parts(&self) -> (StatusCode, &'static str, String) {
         let unauthenticated = |message: &str| (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message.to_owned());
         match self {
+            Self::Unauthenticated(Unauthenticated::Unavailable, _) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "credentials cannot be checked at the moment; retry".to_owned(),
+            ),
             Self::Unauthenticated(_, Endpoint::Metrics) => unauthenticated(
                 "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN, APEX_TOKEN or \
                  APEX_OPERATOR_TOKEN",
             ),
             Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => {
-                unauthenticated("a token is required in the header `Authorization: Bearer …`")
+                unauthenticated("a token or an API key is required in the header `Authorization: Bearer …`")
             }
-            Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated("the token is not valid"),
+            Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated(
+                "the header `Authorization` has no valid token or API key: send `Bearer`, a space and the token or key",
+            ),
             Self::BadHeader(bad) => (StatusCode::BAD_REQUEST, "BAD_HEADER", bad.0.clone()),
             Self::Forbidden(forbidden) => (StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string()),
         }
@@ -120,6 +127,11 @@ pub(crate) async fn of_payload(
 ) -> Result<Requester, Rejection> {
     let principal = authenticate(state, authorization, declared.actor.clone(), Endpoint::Api).await?;
     Ok(Requester { principal: Arc::new(principal), correlation_id: declared.correlation_id })
+}
+
+/// Completes when the requester of an open connection has to present its credential again.
+pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, EndReason> {
+    state.deps.authenticator.ended(requester.principal.clone())
 }
 
 /// Reads what the headers of a request declare.

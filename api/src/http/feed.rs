@@ -14,6 +14,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use domain::permissions::ReadContents;
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -45,7 +46,10 @@ pub(crate) async fn handle(
 async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Rejected> {
     let bad = |message: String| (StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
     let requester = auth::of_headers(state, headers, Endpoint::Api).await.map_err(|rejection| rejection.parts())?;
-    let access = requester.principal.authorise().map_err(|error| auth::Rejection::Forbidden(error).parts())?;
+    let forbidden = |error| auth::Rejection::Forbidden(error).parts();
+    let access = requester.principal.authorise().map_err(forbidden)?;
+    // Each message has the payload of the event.
+    requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
     let after = sse::last_event_id(headers).map_err(bad)?.or(parameters.after);
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
@@ -57,7 +61,8 @@ async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &Hea
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
     let messages = messages.filter_map(|event| std::future::ready(event.ok().and_then(|event| message(&event))));
     let too_slow = |error: &async_graphql::ServerError| Message::new(Some("slow"), &response::text(error));
-    Ok(EventStream { messages: messages.boxed(), progress, too_slow }.respond(state))
+    let credential_ended = auth::ended(state, &requester);
+    Ok(EventStream { messages: messages.boxed(), credential_ended, progress, too_slow }.respond(state))
 }
 
 /// A position beyond the end of the log is an error of the client. Other errors are temporary, and clients retry after a 503.

@@ -88,6 +88,7 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
         ));
     }
     let requester = auth::of_headers(state, request.headers(), Endpoint::Api).await?;
+    let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
     let deadline = prepare::deadline(state);
@@ -110,7 +111,7 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
             let executed = execute::run(state, prepared).await;
             Ok(serialized(status(&executed, json), json, &executed))
         }
-        _ if accepts.stream => Ok(sse::operation(state, prepared, resume)),
+        _ if accepts.stream => Ok(sse::operation(state, prepared, resume, credential_ended)),
         _ => {
             let message = "subscriptions require a WebSocket at /graphql/ws, or the header `Accept: text/event-stream`";
             Err(Rejected::new(StatusCode::BAD_REQUEST, "SUBSCRIPTION_NEEDS_WEBSOCKET", message))

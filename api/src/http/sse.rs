@@ -10,12 +10,14 @@ use super::prepare::Prepared;
 use super::state::State;
 use super::subscriber::{FIRST_HEARTBEAT, heartbeats, too_slow};
 use super::{execute, response};
+use crate::authenticator::EndReason;
 use crate::graphql::follow::{Progress, ResumeAfter};
 use crate::graphql::scalars::parse_position;
 use async_graphql::{Response as Executed, ServerError};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use metrics::{counter, gauge};
 use std::sync::Arc;
@@ -78,6 +80,8 @@ pub(crate) type TooSlowMessage = fn(&ServerError) -> Message;
 /// An event stream.
 pub(crate) struct EventStream<S> {
     pub(crate) messages: S,
+    /// Completes when the credential of the client is no longer valid.
+    pub(crate) credential_ended: BoxFuture<'static, EndReason>,
     pub(crate) progress: Progress,
     pub(crate) too_slow: TooSlowMessage,
 }
@@ -126,6 +130,8 @@ impl<S: Stream<Item = Message> + Send + Unpin + 'static> EventStream<S> {
                 // A client reconnects when a stream ends without `complete`.
                 () = state.shutdown.cancelled() => return Ok(()),
                 () = sender.closed() => return Ok(()),
+                // It reconnects here too, and is told why.
+                _ = &mut self.credential_ended => return Ok(()),
                 _ = keepalive.tick() => {
                     // The early heartbeat only serves to report the position.
                     if std::mem::take(&mut is_first) && self.progress.position().is_none() {
@@ -163,7 +169,12 @@ impl<S: Stream<Item = Message> + Send + Unpin + 'static> EventStream<S> {
 struct Slow;
 
 /// Responds to an operation: a message `next` for each response, and `complete` after the last one.
-pub(crate) fn operation(state: &Arc<State>, mut prepared: Prepared, resume: Option<streams::Position>) -> Response {
+pub(crate) fn operation(
+    state: &Arc<State>,
+    mut prepared: Prepared,
+    resume: Option<streams::Position>,
+    credential_ended: BoxFuture<'static, EndReason>,
+) -> Response {
     let progress = Progress::default();
     prepared.request = prepared.request.data(progress.clone());
     if let Some(position) = resume {
@@ -178,7 +189,7 @@ pub(crate) fn operation(state: &Arc<State>, mut prepared: Prepared, resume: Opti
         let Message { text } = next(&Executed::from_errors(vec![error.clone()]));
         Message { text: text + "\n" + &complete().text }
     };
-    EventStream { messages, progress, too_slow }.respond(state)
+    EventStream { messages, credential_ended, progress, too_slow }.respond(state)
 }
 
 /// Responds to an operation that is rejected before it is executed.

@@ -2,12 +2,14 @@
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
+use crate::ids::AgentId;
 use crate::text::{Body, Labels, Name};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// The lifecycle status of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +234,10 @@ impl Aggregate for Agent {
                 AgentEvent::Retired,
             ),
         }
+    }
+
+    fn owner(&self, id: Uuid) -> Option<AgentId> {
+        Some(AgentId(id))
     }
 
     fn evolve(mut self, event: &AgentEvent) -> Self {

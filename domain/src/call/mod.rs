@@ -32,7 +32,7 @@ use crate::aggregate::Aggregate;
 use crate::call::counted::counted_tags;
 use crate::call::join::Joined;
 use crate::codec::events;
-use crate::ids::CallId;
+use crate::ids::{AgentId, CallId};
 use crate::money::Money;
 use crate::price_book::{Charge, ChargeError, PriceBook};
 use crate::tag_keys::TagKeys;
@@ -42,6 +42,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// A command to a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -335,6 +336,10 @@ impl Aggregate for Call {
                 Ok(corrected.map(event).into_iter().collect())
             }
         }
+    }
+
+    fn owner(&self, _: Uuid) -> Option<AgentId> {
+        self.charged.as_ref().and_then(|charged| charged.facts.agent_id)
     }
 
     fn evolve(self, event: &CallEvent) -> Self {

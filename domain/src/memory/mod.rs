@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Who may see a memory item. Each realm includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -254,6 +255,20 @@ impl Aggregate for Memory {
                 Some(item) if item.forgotten => Ok(Vec::new()),
                 Some(_) => Ok(vec![MemoryEvent::Forgotten(MemoryForgotten { reason, at })]),
             },
+        }
+    }
+
+    fn owner(&self, _: Uuid) -> Option<AgentId> {
+        self.item.as_ref().filter(|item| item.realm == Realm::Private).map(|item| item.owner)
+    }
+
+    fn agent(&self, _: Uuid, event: &MemoryEvent) -> Option<AgentId> {
+        match event {
+            // Any agent that may see a memory recalls it.
+            MemoryEvent::Recalled(recalled) => Some(recalled.agent_id),
+            MemoryEvent::Stored(_) | MemoryEvent::Shared(_) | MemoryEvent::Forgotten(_) => {
+                self.item.as_ref().map(|item| item.owner)
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// The status of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +299,10 @@ impl Aggregate for Task {
                 self.end("be cancelled", &[Submitted, Running], (Cancelled, reason), cancelled)
             }
         }
+    }
+
+    fn owner(&self, _: Uuid) -> Option<AgentId> {
+        self.spec.as_ref().map(|spec| spec.agent_id)
     }
 
     fn evolve(mut self, event: &TaskEvent) -> Self {

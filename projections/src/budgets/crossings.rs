@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use domain::Sum;
 use domain::budget::ThresholdCrossed;
-use domain::permissions::{Access, ReadData};
+use domain::permissions::{Access, ReadBudgets};
 use domain::spending::Crossing;
 use rust_decimal::Decimal;
 use sqlx::FromRow;
@@ -144,7 +144,7 @@ pub async fn pending_alerts(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn crossings(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadBudgets>,
     budget_id: Option<Uuid>,
     after: Option<&CrossingCursor>,
     limit: i64,
@@ -173,7 +173,7 @@ pub async fn crossings(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadBudgets>,
     budget_id: Option<Uuid>,
     after_position: i64,
     limit: i64,
@@ -192,7 +192,7 @@ pub async fn alerts(
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts_of_budgets(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadBudgets>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<AlertRow>, DatabaseError> {
     let query = sqlx::query_as(select_crossings!(

@@ -17,8 +17,8 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use domain::budget::{Budget, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent};
 use domain::call::Call;
-use domain::permissions::{Access, ReadData};
-use domain::{Aggregate, Event, Sum};
+use domain::permissions::{Access, ReadBudgets};
+use domain::{AgentId, Aggregate, Event, Sum};
 use fold::Fold;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
@@ -57,7 +57,13 @@ pub struct BudgetRow {
 }
 
 impl StreamRow for BudgetRow {
+    type Read = ReadBudgets;
     const CATEGORY: &'static str = Budget::CATEGORY;
+
+    fn is_read_by(&self, _: AgentId) -> bool {
+        // All agents share the budgets.
+        true
+    }
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Budget(event) = &*applied.event else { return Ok(row) };
@@ -149,7 +155,7 @@ impl Projection for Budgets {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadBudgets>,
     ids: &[Uuid],
     page: Page,
 ) -> Result<Vec<BudgetRow>, DatabaseError> {
@@ -190,7 +196,7 @@ pub struct BudgetMonthRow {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn months(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadBudgets>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<BudgetMonthRow>, DatabaseError> {
     let query = sqlx::query_as(

@@ -9,8 +9,8 @@ use crate::rows::{Key, Rows, StreamRow, bind_columns, fold_into};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
-use domain::permissions::{Access, ReadData};
-use domain::{Aggregate, Event, Money, Name, Usage};
+use domain::permissions::{Access, ReadCalls};
+use domain::{AgentId, Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -118,7 +118,12 @@ pub struct CallRow {
 }
 
 impl StreamRow for CallRow {
+    type Read = ReadCalls;
     const CATEGORY: &'static str = Call::CATEGORY;
+
+    fn is_read_by(&self, agent: AgentId) -> bool {
+        self.agent_id == Some(agent.0)
+    }
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
@@ -332,7 +337,7 @@ pub struct CallFilter {
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
     pool: &PgPool,
-    access: &Access<ReadData>,
+    access: &Access<ReadCalls>,
     filter: &CallFilter,
     page: Page,
 ) -> Result<Vec<CallRow>, DatabaseError> {
@@ -350,6 +355,7 @@ pub async fn list(
         .bind(after_time)
         .bind(after_id)
         .bind(page.limit())
+        .bind(access.agent().map(|agent| agent.0))
         .fetch_all(pool)
         .await?;
     Ok(rows)

@@ -3,7 +3,7 @@
 use super::dimension::Dimension;
 use super::usage_source::{MAX_REPORT_CALLS, UsageSource, list, nearest};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::permissions::{Access, ReadData};
+use domain::permissions::{Access, ReadReports};
 use domain::{TagKey, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use streams::DatabaseError;
@@ -18,7 +18,7 @@ const MAX_SHOWN_CHARS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct ReportQuery {
     /// The access to the data of the tenant whose calls are reported.
-    pub access: Access<ReadData>,
+    pub access: Access<ReadReports>,
     /// The dimensions that the report is grouped by, in this order; only the total if there are none.
     pub by: Vec<Dimension>,
     /// Only calls that meet these filters, at most [`MAX_FILTERS`]. Filters on the same dimension are alternatives; those on
@@ -156,7 +156,7 @@ pub(super) struct Allowed {
 impl ReportQuery {
     /// A report on all usage, in one row.
     #[must_use]
-    pub fn new(access: Access<ReadData>) -> Self {
+    pub fn new(access: Access<ReadReports>) -> Self {
         Self { access, by: Vec::new(), filters: Vec::new(), from: None, to: None, tag: None }
     }
 

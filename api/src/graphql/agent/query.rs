@@ -10,7 +10,7 @@ use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::agent::AgentStatus as Status;
-use domain::permissions::ReadData;
+use domain::permissions::ReadAgents;
 use projections::agents::{self, AgentFilter};
 
 /// Conditions on agents. An agent must meet all conditions that are given.
@@ -69,7 +69,7 @@ impl AgentQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Agent>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadAgents>(ctx)?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Agent::PROJECTIONS, min_position).await?;
         let status = filter.and_then(|filter| filter.status).map(|status| Status::from(status).as_str().to_owned());

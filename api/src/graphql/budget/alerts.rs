@@ -10,9 +10,8 @@ use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject, Subscription};
-use domain::Aggregate as _;
-use domain::budget::{BudgetPeriod, BudgetPeriodEvent, Month};
-use domain::permissions::ReadData;
+use domain::budget::{BudgetPeriodEvent, Month};
+use domain::permissions::ReadBudgets;
 use futures::{Stream, StreamExt};
 use projections::budgets::{self, CrossingCursor, CrossingRow};
 use streams::RecordedEvent;
@@ -106,7 +105,7 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetAlert>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadBudgets>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let position = after.as_deref().map(connection::position_cursor).transpose()?.unwrap_or_default();
@@ -137,7 +136,7 @@ impl AlertQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, BudgetCrossing>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadBudgets>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
         let size = connection::size(ctx, first)?;
         let cursor = |text: &str| decode_crossing(text).ok_or_else(|| connection::bad_cursor(text));
@@ -170,8 +169,7 @@ impl AlertSubscription {
     ) -> Result<impl Stream<Item = Result<BudgetAlert>> + use<>> {
         let access = authorise(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
-        let category = Some(BudgetPeriod::CATEGORY.to_owned());
-        let filter = TenantFilter::new(&access, category, Vec::new(), None);
+        let filter = TenantFilter::of_budget_periods(&access);
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.filter_map(move |event| {
             let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));

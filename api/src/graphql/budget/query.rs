@@ -9,7 +9,7 @@ use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result};
-use domain::permissions::ReadData;
+use domain::permissions::ReadBudgets;
 use projections::budgets;
 
 /// Queries for budgets.
@@ -57,7 +57,7 @@ impl BudgetQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Budget>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadBudgets>(ctx)?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let rows = budgets::list(&services(ctx)?.pool, &access, &[], page).await;

@@ -11,7 +11,7 @@ use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::call::CallKind as DomainKind;
-use domain::permissions::ReadData;
+use domain::permissions::ReadCalls;
 use projections::calls::{self, CallFilter};
 
 /// Lists calls in the order in which they started.
@@ -22,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Call>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = calls::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, filter, page).await;
+    let rows = calls::list(&services(ctx)?.pool, &authorise::<ReadCalls>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.started_at, row.call_id))
 }
@@ -106,7 +106,7 @@ impl CallQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Call>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadCalls>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Call::PROJECTIONS, min_position).await?;
         list(ctx, &filter, first, after.as_deref()).await

@@ -11,7 +11,7 @@ use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::memory::Realm as DomainRealm;
-use domain::permissions::ReadData;
+use domain::permissions::{ReadContents, ReadMemories};
 use projections::memories::{self, MemoryFilter};
 
 /// The longest search, in bytes.
@@ -22,7 +22,7 @@ const MAX_SEARCH_BYTES: usize = 1000;
 #[graphql(name = "MemoryFilter")]
 pub(crate) struct Filter {
     /// Selects memories whose content matches this full-text search, in web search syntax:
-    /// `tea -coffee "green tea" or milk`. At most 1000 bytes.
+    /// `tea -coffee "green tea" or milk`. At most 1000 bytes. Takes the permission `read:contents`.
     search: Option<String>,
     /// Selects memories that this agent may see: its own, and those that are shared with the village or further. Global id
     /// or UUID.
@@ -97,7 +97,11 @@ impl MemoryQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Memory>> {
-        let access = authorise::<ReadData>(ctx)?;
+        let access = authorise::<ReadMemories>(ctx)?;
+        // What is found tells what the content is.
+        if filter.as_ref().is_some_and(|filter| filter.search.is_some()) {
+            authorise::<ReadContents>(ctx)?;
+        }
         let filter = filter.unwrap_or_default().check()?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Memory::PROJECTIONS, min_position).await?;

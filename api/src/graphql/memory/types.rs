@@ -6,10 +6,12 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
+use crate::graphql::services::authorise;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
 use domain::memory::Realm as DomainRealm;
+use domain::permissions::ReadContents;
 use domain::{AgentId, MemoryId};
 use projections::memories::{self, MemoryFilter, MemoryRow};
 use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
@@ -40,8 +42,7 @@ pub(crate) struct Memory {
     uuid: Uid,
     /// Global id of the agent that owns the memory.
     agent_id: ID,
-    /// Stored text. Empty once the memory is forgotten.
-    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    #[graphql(skip)]
     content: String,
     /// Tags of the memory. Empty once the memory is forgotten.
     tags: Vec<String>,
@@ -94,6 +95,13 @@ impl TryFrom<MemoryRow> for Memory {
 
 #[ComplexObject]
 impl Memory {
+    /// Stored text. Empty once the memory is forgotten. Takes the permission `read:contents`.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    async fn content(&self, ctx: &Context<'_>) -> Result<&str> {
+        authorise::<ReadContents>(ctx)?;
+        Ok(&self.content)
+    }
+
     /// The agent that owns the memory, as it is now. Null if it was never registered.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Option<Agent>> {
         entity::by_id(ctx, self.owner.0).await
@@ -105,9 +113,10 @@ impl Loader<MemoryId> for Rows {
     type Error = Arc<DatabaseError>;
 
     async fn load(&self, keys: &[MemoryId]) -> Result<HashMap<MemoryId, MemoryRow>, Self::Error> {
+        let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = MemoryFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = memories::list(&self.pool, &self.access, &filter, page).await?;
+        let rows = memories::list(&self.pool, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (MemoryId(row.memory_id), row)).collect())
     }
 }

@@ -6,7 +6,7 @@ use crate::graphql::services::{authorise, requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Object, Result};
-use domain::permissions::ReadData;
+use domain::permissions::ReadPrices;
 use domain::price_book::{PriceBook, Quote};
 
 /// Queries for prices.
@@ -35,7 +35,7 @@ impl PriceQuery {
             String,
         >,
     ) -> Result<Connection<String, Price>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadPrices>(ctx)?;
         let size = connection::size(ctx, first)?;
         let after = after.map(|cursor| decode(&cursor).ok_or_else(|| connection::bad_cursor(&cursor))).transpose()?;
         let book = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;

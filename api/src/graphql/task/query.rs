@@ -10,7 +10,7 @@ use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
-use domain::permissions::ReadData;
+use domain::permissions::ReadTasks;
 use domain::task::TaskStatus as Status;
 use projections::tasks::{self, TaskFilter};
 
@@ -22,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Task>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = tasks::list(&services(ctx)?.pool, &authorise::<ReadData>(ctx)?, filter, page).await;
+    let rows = tasks::list(&services(ctx)?.pool, &authorise::<ReadTasks>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.submitted_at, row.task_id))
 }
@@ -93,7 +93,7 @@ impl TaskQuery {
         )]
         min_position: Option<Position>,
     ) -> Result<Connection<String, Task>> {
-        authorise::<ReadData>(ctx)?;
+        authorise::<ReadTasks>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Task::PROJECTIONS, min_position).await?;
         list(ctx, &filter, first, after.as_deref()).await

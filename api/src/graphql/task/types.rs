@@ -7,10 +7,12 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
+use crate::graphql::services::authorise;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
+use domain::permissions::ReadContents;
 use domain::task::TaskStatus as Status;
 use domain::{AgentId, TaskId};
 use projections::calls::CallFilter;
@@ -56,11 +58,9 @@ pub(crate) struct Task {
     status: TaskStatus,
     /// Progress in percent, from 0 to 100, as last reported.
     progress_percent: i32,
-    /// Note that was last reported with the progress.
+    #[graphql(skip)]
     progress_note: Option<String>,
-    /// How the task ended: its result if it was completed, its error if it failed, the reason if it was cancelled. Null
-    /// while it has not ended, or if none was given.
-    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    #[graphql(skip)]
     outcome: Option<String>,
     /// Time at which the task was submitted.
     submitted_at: Timestamp,
@@ -109,6 +109,20 @@ impl TryFrom<TaskRow> for Task {
 
 #[ComplexObject]
 impl Task {
+    /// Note that was last reported with the progress. Takes the permission `read:contents`.
+    async fn progress_note(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        authorise::<ReadContents>(ctx)?;
+        Ok(self.progress_note.as_deref())
+    }
+
+    /// How the task ended: its result if it was completed, its error if it failed, the reason if it was cancelled. Null
+    /// while it has not ended, or if none was given. Takes the permission `read:contents`.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    async fn outcome(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        authorise::<ReadContents>(ctx)?;
+        Ok(self.outcome.as_deref())
+    }
+
     /// The agent that the task is assigned to, as it is now.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Option<Agent>> {
         entity::by_id(ctx, self.agent.0).await
@@ -135,9 +149,10 @@ impl Loader<TaskId> for Rows {
     type Error = Arc<DatabaseError>;
 
     async fn load(&self, keys: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, Self::Error> {
+        let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = TaskFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = tasks::list(&self.pool, &self.access, &filter, page).await?;
+        let rows = tasks::list(&self.pool, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row)).collect())
     }
 }

@@ -2,8 +2,9 @@
 
 use super::close::{Close, End};
 use super::messages::{ClientMessage, Heartbeat, PROTOCOL, Payload, ServerMessage, authorization};
+use crate::authenticator::{EndReason, Unauthenticated};
 use crate::graphql::follow::Progress;
-use crate::http::auth::{self, Declared};
+use crate::http::auth::{self, Declared, Rejection};
 use crate::http::computing::is_large;
 use crate::http::parameters::Parameters;
 use crate::http::prepare::{self, Prepared};
@@ -15,7 +16,7 @@ use crate::requester::Requester;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures::future::AbortHandle;
+use futures::future::{AbortHandle, BoxFuture};
 use futures::stream::{Abortable, BoxStream, SelectAll};
 use futures::{SinkExt, StreamExt};
 use metrics::{counter, gauge};
@@ -29,9 +30,14 @@ use tokio::time::{Instant, Interval};
 const MAX_ID_BYTES: usize = 256;
 /// The longest reason in a close frame, in bytes.
 const MAX_REASON_BYTES: usize = 123;
-/// The reason for closing a connection without a valid token. It fits into a close frame.
+/// The reason for closing a connection without a valid token or API key. It fits into a close frame.
 const FORBIDDEN: &str =
-    "Forbidden: connection_init needs the payload {\"authorization\": \"Bearer TOKEN\"} with a valid token";
+    "Forbidden: connection_init needs the payload {\"authorization\": \"Bearer TOKEN\"} with a valid token or API key";
+/// The reason for closing a connection whose credential was revoked, has expired, or may do something else than before.
+const CREDENTIAL_ENDED: &str = "Forbidden: the credential has ended or changed; connect again";
+/// The code and the reason for closing a connection whose credential cannot be checked.
+const TRY_AGAIN_LATER: u16 = 1013;
+const UNAVAILABLE: &str = "credentials cannot be checked at the moment; connect again";
 /// How long the client may take to complete the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,6 +63,8 @@ pub(super) struct Connection {
     socket: WebSocket,
     /// Who opened the connection. Unknown until `connection_init` if the upgrade needed a credential and had none.
     requester: Option<Requester>,
+    /// Completes when the credential of the requester is no longer valid.
+    credential_ended: BoxFuture<'static, EndReason>,
     /// What the headers of the upgrade declare.
     declared: Declared,
     acknowledged: bool,
@@ -68,6 +76,10 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
+fn credential_ended(state: &State, requester: Option<&Requester>) -> BoxFuture<'static, EndReason> {
+    requester.map_or_else(|| Box::pin(std::future::pending()) as BoxFuture<'_, _>, |known| auth::ended(state, known))
+}
+
 impl Connection {
     pub(super) fn new(
         state: Arc<State>,
@@ -76,10 +88,12 @@ impl Connection {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let heartbeats = heartbeats(state.limits().keepalive);
+        let credential_ended = credential_ended(&state, requester.as_ref());
         Self {
             state,
             socket,
             requester,
+            credential_ended,
             declared,
             acknowledged: false,
             operations: HashMap::new(),
@@ -148,6 +162,11 @@ impl Connection {
                 () = tokio::time::sleep_until(init_by), if !self.acknowledged => {
                     return Close::new(4408, "Connection initialisation timeout").into();
                 }
+                reason = &mut self.credential_ended => return match reason {
+                    EndReason::Ended => Close::new(4403, CREDENTIAL_ENDED),
+                    EndReason::Unavailable => Close::new(TRY_AGAIN_LATER, UNAVAILABLE),
+                }
+                .into(),
                 _ = self.heartbeats.tick() => self.send_heartbeat().await,
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.handle_message(message).await,
@@ -235,7 +254,11 @@ impl Connection {
         let given = payload.and_then(authorization);
         if self.requester.is_none() || given.is_some() {
             let found = auth::of_payload(&self.state, given, &self.declared).await;
-            self.requester = Some(found.map_err(|_| Close::new(4403, FORBIDDEN))?);
+            self.requester = Some(found.map_err(|rejection| match rejection {
+                Rejection::Unauthenticated(Unauthenticated::Unavailable, _) => Close::new(TRY_AGAIN_LATER, UNAVAILABLE),
+                _ => Close::new(4403, FORBIDDEN),
+            })?);
+            self.credential_ended = credential_ended(&self.state, self.requester.as_ref());
         }
         self.acknowledged = true;
         self.send(&ServerMessage::ConnectionAck).await

@@ -36,10 +36,12 @@ pub(super) enum ClientMessage {
 /// The optional payload of messages that need none.
 pub(super) type Payload = serde_json::Map<String, serde_json::Value>;
 
-/// Returns the credential in the payload of `connection_init`. Its key is case-insensitive.
+/// Returns the credential in the payload of `connection_init`. Its key is case-insensitive. A value that is not text
+/// matches no credential; null is none.
 pub(super) fn authorization(payload: &Payload) -> Option<&str> {
     let mut entries = payload.iter();
-    entries.find(|(key, _)| key.eq_ignore_ascii_case("authorization")).and_then(|(_, value)| value.as_str())
+    let (_, value) = entries.find(|(key, value)| key.eq_ignore_ascii_case("authorization") && !value.is_null())?;
+    Some(value.as_str().unwrap_or_default())
 }
 
 /// The position of each operation that follows the log, by the operation's id.

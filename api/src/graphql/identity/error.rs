@@ -1,0 +1,122 @@
+//! The error with which commands about identities are rejected.
+
+use crate::graphql::command_error::{Rejection as _, command_error};
+use crate::graphql::errors::{self, Failure};
+use crate::graphql::payload::Outcome;
+use crate::graphql::scalars::Position;
+use async_graphql::Result;
+use commands::OutcomeKind;
+use domain::api_key::ApiKeyError;
+use domain::service_account::ServiceAccountError;
+use identity::{AccountRejection, IdentityError, KeyRejection};
+
+command_error! {
+    /// Reason for which a command to a service account or an API key was rejected.
+    IdentityCommandError,
+    /// Reasons for which a command to a service account or an API key is rejected.
+    IdentityErrorCode {
+        /// No API key with this id was created.
+        NotCreated,
+        /// A service account or API key with other properties has this id.
+        AlreadyCreated,
+        /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key,
+        /// and create another one with a new `commandId`.
+        SecretAlreadyShown,
+        /// The service account does not exist or is disabled.
+        AccountNotActive,
+        /// The tenant does not exist or is suspended.
+        TenantNotActive,
+        /// The API key would have no permission.
+        NoScopes,
+        /// A scope is not a permission on the data of a tenant.
+        ScopeOutsideTenant,
+        /// The API key would expire before it can be used.
+        ExpiresTooSoon,
+        /// The API key expired.
+        Expired,
+        /// The API key was revoked.
+        Revoked,
+        /// The API key was revoked before, for a different reason, which is kept.
+        RevokedOtherwise,
+        /// The API key was already replaced by another one.
+        AlreadyRotated,
+        /// The state of the service account or of the role does not allow the command.
+        NotAllowed,
+    }
+}
+
+impl From<KeyRejection> for IdentityCommandError {
+    fn from(error: KeyRejection) -> Self {
+        let code = match &error {
+            KeyRejection::AccountNotActive(_) => IdentityErrorCode::AccountNotActive,
+            KeyRejection::Key(error) => match error {
+                ApiKeyError::NotCreated => IdentityErrorCode::NotCreated,
+                ApiKeyError::AlreadyCreated => IdentityErrorCode::AlreadyCreated,
+                ApiKeyError::NoScopes => IdentityErrorCode::NoScopes,
+                ApiKeyError::ExpiresTooSoon { .. } => IdentityErrorCode::ExpiresTooSoon,
+                ApiKeyError::ScopeOutsideTenant(_) => IdentityErrorCode::ScopeOutsideTenant,
+                ApiKeyError::Revoked => IdentityErrorCode::Revoked,
+                ApiKeyError::Expired(_) => IdentityErrorCode::Expired,
+                ApiKeyError::AlreadyRotated(_) => IdentityErrorCode::AlreadyRotated,
+                ApiKeyError::AlreadyRevoked => IdentityErrorCode::RevokedOtherwise,
+            },
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<AccountRejection> for IdentityCommandError {
+    fn from(error: AccountRejection) -> Self {
+        let code = match &error {
+            AccountRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
+            AccountRejection::Account(ServiceAccountError::AlreadyCreated) => IdentityErrorCode::AlreadyCreated,
+            AccountRejection::Account(_) | AccountRejection::Assignment(_) => IdentityErrorCode::NotAllowed,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// The part of a payload that says the outcome of the command.
+pub(super) struct Executed {
+    pub(super) outcome: Outcome,
+    pub(super) position: Option<Position>,
+    pub(super) error: Option<IdentityCommandError>,
+}
+
+impl Executed {
+    pub(super) fn done(kind: OutcomeKind, position: commands::Position) -> Self {
+        Self { outcome: kind.into(), position: Some(Position(position)), error: None }
+    }
+
+    pub(super) fn rejected(error: impl Into<IdentityCommandError>) -> Self {
+        Self { outcome: Outcome::Rejected, position: None, error: Some(error.into()) }
+    }
+
+    /// The part of the payload of a command that was not executed.
+    ///
+    /// # Errors
+    /// The error of the response, for what is no rejection.
+    pub(super) fn failed(error: IdentityError) -> Result<Self> {
+        let message = error.to_string();
+        Ok(Self::rejected(match error {
+            IdentityError::Key(error) => of_failure(error.into())?,
+            IdentityError::Account(error) => of_failure(error.into())?,
+            IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),
+            IdentityError::AlreadyCreated(_) => {
+                IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)
+            }
+            IdentityError::TooLate { .. } => IdentityCommandError::new(IdentityErrorCode::InvalidInput, message),
+            error => return Err(errors::identities(&error)),
+        }))
+    }
+}
+
+fn of_failure<R: Into<IdentityCommandError>>(failure: Failure<R>) -> Result<IdentityCommandError> {
+    Ok(match failure {
+        Failure::Rejected(rejection) => rejection.into(),
+        Failure::WrongVersion { expected, current } => IdentityCommandError::wrong_version(expected, current),
+        Failure::CommandIdReused => IdentityCommandError::command_id_reused(),
+        Failure::Invalid(invalid) => IdentityCommandError::too_large(invalid.to_string()),
+        Failure::Failed(error) => return Err(error),
+    })
+}

@@ -1,0 +1,305 @@
+//! Commands to service accounts and API keys. They are those that the command line gives.
+
+use super::error::{Executed, IdentityCommandError};
+use super::query;
+use super::types::{ApiKey, Role, ServiceAccount};
+use crate::graphql::command_options::{CommandOptions, MaySend};
+use crate::graphql::ids::Kind;
+use crate::graphql::input::{self, Invalid};
+use crate::graphql::payload::Outcome;
+use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::services::{authorise, services};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, OneofObject, Result, SimpleObject};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::api_key::KeyTerms;
+use domain::permissions::{CommandIdentities, Permission, Scopes};
+use domain::{AgentId, ApiKeyId, ServiceAccountId};
+use identity::{IdentityError, NewKey};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// How long a key that is replaced is accepted by default, in seconds: a day.
+const DEFAULT_OVERLAP_SECONDS: i32 = 86_400;
+/// The most roles or scopes in one command.
+const MAX_LISTED: usize = 100;
+
+/// Input of `createServiceAccount`.
+#[derive(Debug, InputObject)]
+pub(crate) struct CreateServiceAccountInput {
+    /// Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one.
+    command_id: Option<Uid>,
+    /// What the account is for, such as `nightly-import`: one line of at most 256 bytes. It is recorded for ever: not the name
+    /// of a person.
+    name: String,
+    /// Roles of the account in the tenant. Default: none.
+    roles: Option<Vec<Role>>,
+}
+
+/// Permissions of a new API key. Give exactly one of the two.
+#[derive(Debug, OneofObject)]
+pub(crate) enum ApiKeyScopesInput {
+    /// All permissions of the account. The value must be true.
+    All(bool),
+    /// Only these permissions, at least one, such as `command:calls`.
+    Only(Vec<String>),
+}
+
+/// How long a new API key is accepted. Give exactly one of the two.
+#[derive(Debug, Clone, Copy, OneofObject)]
+pub(crate) enum ApiKeyLifetimeInput {
+    /// Until it is revoked. The value must be true.
+    NeverExpires(bool),
+    /// Until this time.
+    ExpiresAt(Timestamp),
+}
+
+/// Input of `createApiKey`.
+#[derive(Debug, InputObject)]
+pub(crate) struct CreateApiKeyInput {
+    /// Idempotency key of the command: a UUID. A retry creates no second key, and does not return the secret again. Default: a
+    /// new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the service account whose credential the key is.
+    service_account_id: ID,
+    /// Permissions that the key has of those of its account.
+    scopes: ApiKeyScopesInput,
+    /// How long the key is accepted.
+    lifetime: ApiKeyLifetimeInput,
+    /// Binds the key to an agent: it reaches nothing that belongs to other agents. Global id or UUID. Default: not bound.
+    agent_id: Option<ID>,
+}
+
+/// Input of `rotateApiKey`.
+#[derive(Debug, InputObject)]
+pub(crate) struct RotateApiKeyInput {
+    /// Idempotency key of the command: a UUID. A retry creates no second key, and does not return the secret again. Default: a
+    /// new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the key that is replaced.
+    id: ID,
+    /// How long the new key is accepted. It is not taken over from the key that is replaced.
+    lifetime: ApiKeyLifetimeInput,
+    /// How long the key that is replaced is still accepted, in seconds. Default: 86400, which is a day.
+    overlap_seconds: Option<i32>,
+}
+
+/// Input of `revokeApiKey`.
+#[derive(Debug, InputObject)]
+pub(crate) struct RevokeApiKeyInput {
+    /// Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the key.
+    id: ID,
+    /// Reason for revoking the key: text of at most 64 KiB, which is recorded.
+    reason: Option<String>,
+}
+
+/// Payload of `createServiceAccount`.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct ServiceAccountPayload {
+    /// Idempotency key of the command. Send it again to retry safely.
+    command_id: Uid,
+    /// Outcome of the command.
+    outcome: Outcome,
+    /// Position of the command's last event. Null if the command was rejected.
+    position: Option<Position>,
+    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
+    error: Option<IdentityCommandError>,
+    #[graphql(skip)]
+    account: Option<Uuid>,
+}
+
+#[ComplexObject]
+impl ServiceAccountPayload {
+    /// The account as it is now. Null if the command was rejected.
+    async fn service_account(&self, ctx: &Context<'_>) -> Result<Option<ServiceAccount>> {
+        match self.account {
+            Some(id) => query::account(ctx, id).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// Payload of the mutations of an API key.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct ApiKeyPayload {
+    /// Idempotency key of the command. Send it again to retry safely.
+    command_id: Uid,
+    /// Outcome of the command.
+    outcome: Outcome,
+    /// Position of the command's last event. Null if the command was rejected.
+    position: Option<Position>,
+    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
+    error: Option<IdentityCommandError>,
+    /// Text of the new key, which clients send as `Authorization: Bearer …`. It is returned only here and only once: it is not
+    /// stored. Null if no key was created.
+    secret: Option<String>,
+    #[graphql(skip)]
+    key: Option<Uuid>,
+}
+
+#[ComplexObject]
+impl ApiKeyPayload {
+    /// The new key, or the key that was revoked, as it is now. Null if the command was rejected.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn api_key(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
+        match self.key {
+            Some(id) => query::key(ctx, id).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// Builds the context of a command, after the principal was authorised and before its input is looked at.
+struct Start {
+    may_send: MaySend,
+    command_id: Uuid,
+    at: DateTime<Utc>,
+}
+
+impl Start {
+    fn new(ctx: &Context<'_>, command_id: Option<Uid>) -> Result<Self> {
+        authorise::<CommandIdentities>(ctx)?;
+        let command_id = command_id.map_or_else(Uuid::now_v7, |id| id.0);
+        Ok(Self { may_send: MaySend::check(ctx)?, command_id, at: Utc::now() })
+    }
+
+    /// The context of a command to an object; of one that creates an object, whose id follows from that of the command,
+    /// without one.
+    fn context(&self, ctx: &Context<'_>, target: Option<Uuid>) -> Result<commands::Context> {
+        let options = CommandOptions {
+            may_send: self.may_send,
+            target: target.unwrap_or(self.command_id),
+            command_id: Some(self.command_id.into()),
+            expected_version: None,
+            at: self.at,
+        };
+        options.context(ctx)
+    }
+
+    fn key_payload(&self, executed: Executed, key: Option<Uuid>, secret: Option<String>) -> ApiKeyPayload {
+        let Executed { outcome, position, error } = executed;
+        ApiKeyPayload { command_id: self.command_id.into(), outcome, position, error, secret, key }
+    }
+
+    /// The payload with a new key, whose text is in no other place.
+    fn new_key(&self, created: Result<NewKey, IdentityError>) -> Result<ApiKeyPayload> {
+        Ok(match created {
+            Ok(new) => {
+                let executed = Executed::done(commands::OutcomeKind::Done, new.position);
+                self.key_payload(executed, Some(new.id.0), Some(new.text.reveal().to_owned()))
+            }
+            Err(error) => self.key_payload(Executed::failed(error)?, None, None),
+        })
+    }
+}
+
+fn scopes(given: ApiKeyScopesInput) -> Result<Scopes, Invalid> {
+    let invalid = |message: String| Invalid::new("scopes", message);
+    match given {
+        ApiKeyScopesInput::All(true) => Ok(Scopes::All),
+        ApiKeyScopesInput::All(false) => Err(invalid("`all` must be true; name the permissions in `only`".to_owned())),
+        ApiKeyScopesInput::Only(names) if names.len() > MAX_LISTED => {
+            Err(invalid(format!("{} permissions, at most {MAX_LISTED} are allowed", names.len())))
+        }
+        ApiKeyScopesInput::Only(names) => {
+            let parse = |name: String| name.parse::<Permission>().map_err(|error| invalid(error.to_string()));
+            // That there is at least one is checked by the command.
+            Ok(Scopes::Only(names.into_iter().map(parse).collect::<Result<_, _>>()?))
+        }
+    }
+}
+
+fn expires_at(given: ApiKeyLifetimeInput) -> Result<Option<DateTime<Utc>>, Invalid> {
+    match given {
+        ApiKeyLifetimeInput::NeverExpires(true) => Ok(None),
+        ApiKeyLifetimeInput::NeverExpires(false) => {
+            Err(Invalid::new("lifetime", "`neverExpires` must be true; give the time in `expiresAt`"))
+        }
+        ApiKeyLifetimeInput::ExpiresAt(at) => Ok(Some(at.0)),
+    }
+}
+
+fn overlap(seconds: Option<i32>) -> Result<TimeDelta, Invalid> {
+    match seconds.unwrap_or(DEFAULT_OVERLAP_SECONDS) {
+        seconds @ 0.. => Ok(TimeDelta::seconds(seconds.into())),
+        negative => Err(Invalid::new("overlapSeconds", format!("{negative} is negative"))),
+    }
+}
+
+/// Commands to service accounts and API keys.
+#[derive(Default)]
+pub(crate) struct IdentityMutation;
+
+#[Object]
+impl IdentityMutation {
+    /// Creates a service account with roles.
+    async fn create_service_account(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateServiceAccountInput,
+    ) -> Result<ServiceAccountPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let context = start.context(ctx, None)?;
+        let roles: BTreeSet<_> = input.roles.unwrap_or_default().into_iter().map(Into::into).collect();
+        let roles: Vec<_> = roles.into_iter().collect();
+        let (executed, account) = match input::name("name", input.name) {
+            Err(invalid) => (Executed::rejected(invalid), None),
+            Ok(name) => match services(ctx)?.identities.create_account(&context, name, &roles, start.at).await {
+                Ok(created) => (Executed::done(created.kind, created.position), Some(created.id.0)),
+                Err(error) => (Executed::failed(error)?, None),
+            },
+        };
+        let Executed { outcome, position, error } = executed;
+        Ok(ServiceAccountPayload { command_id: start.command_id.into(), outcome, position, error, account })
+    }
+
+    /// Creates an API key of a service account, and returns its text, once.
+    async fn create_api_key(&self, ctx: &Context<'_>, input: CreateApiKeyInput) -> Result<ApiKeyPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let context = start.context(ctx, None)?;
+        let service_account_id = ServiceAccountId(Kind::ServiceAccount.parse(&input.service_account_id)?);
+        let agent_id = Kind::Agent.parse_opt(input.agent_id.as_ref())?.map(AgentId);
+        let terms = || {
+            let (scopes, expires_at) = (scopes(input.scopes)?, expires_at(input.lifetime)?);
+            Ok::<_, Invalid>(KeyTerms { service_account_id, scopes, agent_id, expires_at })
+        };
+        match terms() {
+            Ok(terms) => start.new_key(services(ctx)?.identities.create_key(&context, terms, start.at).await),
+            Err(invalid) => Ok(start.key_payload(Executed::rejected(invalid), None, None)),
+        }
+    }
+
+    /// Creates an API key with the account, the scopes and the agent of another one, which it replaces, and returns its text,
+    /// once. Both are accepted until the overlap ends.
+    async fn rotate_api_key(&self, ctx: &Context<'_>, input: RotateApiKeyInput) -> Result<ApiKeyPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let old = Kind::ApiKey.parse(&input.id)?;
+        let context = start.context(ctx, Some(old))?;
+        let times = || Ok::<_, Invalid>((overlap(input.overlap_seconds)?, expires_at(input.lifetime)?));
+        match times() {
+            Ok((overlap, expires_at)) => {
+                let identities = &services(ctx)?.identities;
+                start.new_key(identities.rotate_key(&context, ApiKeyId(old), overlap, expires_at, start.at).await)
+            }
+            Err(invalid) => Ok(start.key_payload(Executed::rejected(invalid), None, None)),
+        }
+    }
+
+    /// Revokes an API key: it is refused from now on.
+    async fn revoke_api_key(&self, ctx: &Context<'_>, input: RevokeApiKeyInput) -> Result<ApiKeyPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let id = Kind::ApiKey.parse(&input.id)?;
+        let context = start.context(ctx, Some(id))?;
+        let reason = match input::body_opt("reason", input.reason) {
+            Ok(reason) => reason,
+            Err(invalid) => return Ok(start.key_payload(Executed::rejected(invalid), None, None)),
+        };
+        match services(ctx)?.identities.revoke_key(&context, ApiKeyId(id), reason, start.at).await {
+            Ok((kind, position)) => Ok(start.key_payload(Executed::done(kind, position), Some(id), None)),
+            Err(error) => Ok(start.key_payload(Executed::failed(error)?, None, None)),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use super::*;
+
+fn tenant(name: &str) -> TenantId {
+    name.parse().unwrap()
+}
+
+fn grants<'a>(tenant: &'a TenantId, roles: &[Role], scopes: Scopes) -> Grants<'a> {
+    Grants { tenant, permissions: PermissionSet::of_roles(roles), scopes, agent: None }
+}
+
+fn agent(tenant: &TenantId) -> Resource<'_> {
+    Resource::Aggregate { tenant, category: "agent", id: Uuid::nil() }
+}
+
+/// The actions that the grants allow on a tenant's data, or on the installation.
+fn allowed(roles: &[Role], scopes: Scopes) -> Vec<Action> {
+    let tenant = tenant("default");
+    let resource = |action: Action| match action.level() {
+        Level::Tenant => Resource::Tenant(&tenant, Extent::Whole),
+        Level::Installation => Resource::Installation,
+    };
+    let grants = grants(&tenant, roles, scopes);
+    Action::ALL.iter().copied().filter(|&action| check(grants, action, resource(action)).is_ok()).collect()
+}
+
+#[test]
+fn each_role_is_a_set_of_actions() {
+    let both = [Action::ReadData, Action::SendCommand];
+    for (roles, actions) in [
+        (&[Role::Admin][..], &both[..]),
+        (&[Role::Operator], &both),
+        // It reads all but the contents.
+        (&[Role::Viewer], &[]),
+        (&[Role::Auditor], &[Action::ReadData]),
+        // They may read some of the data only.
+        (&[Role::Agent], &[Action::ReadOwnData, Action::SendCommand]),
+        (&[Role::Billing], &[Action::SendCommand]),
+        (&[Role::InstallationViewer], &[Action::ReadProjections, Action::ReadMetrics]),
+        (&[Role::Admin, Role::Agent, Role::InstallationOperator], Action::ALL),
+        (&[Role::System], &both),
+        (&[], &[]),
+    ] {
+        assert_eq!(allowed(roles, Scopes::All), actions, "{roles:?}");
+    }
+}
+
+/// Every role, action and category: what is allowed is what the table says.
+#[test]
+fn an_aggregate_is_judged_by_the_row_of_its_kind() {
+    let tenant = tenant("default");
+    let mut refused = 0;
+    for role in Role::ALL {
+        for action in [Action::ReadData, Action::SendCommand] {
+            for category in crate::Event::CATEGORIES {
+                let resource = Resource::Aggregate { tenant: &tenant, category, id: Uuid::nil() };
+                let kind = ResourceKind::of_category(category).unwrap();
+                let in_table = Permission::of(action, kind).unwrap().is_of(role);
+                let is_allowed = check(grants(&tenant, &[role], Scopes::All), action, resource).is_ok();
+                assert_eq!(is_allowed, in_table, "{role} {action} {category}");
+                refused += usize::from(!is_allowed);
+            }
+        }
+    }
+    assert!(refused > 0);
+    let unknown = Resource::Aggregate { tenant: &tenant, category: "unknown", id: Uuid::nil() };
+    // A category that is not in the table takes the permission for every kind.
+    assert!(check(grants(&tenant, &[Role::Admin], Scopes::All), Action::ReadData, unknown).is_err());
+    assert!(check(grants(&tenant, &Role::ALL, Scopes::All), Action::ReadData, unknown).is_ok());
+}
+
+#[test]
+fn scopes_take_away_and_never_add() {
+    let metrics = Scopes::Only(PermissionSet::of_action(Action::ReadMetrics));
+    assert_eq!(allowed(&[Role::Admin, Role::InstallationViewer], metrics), [Action::ReadMetrics]);
+    assert_eq!(allowed(&[], metrics), []);
+    // A scope that the roles do not have does not make up for one that they have and the credential lacks.
+    let tenant = tenant("default");
+    let only_calls = Scopes::Only(["command:calls".parse().unwrap()].into_iter().collect());
+    let call = Resource::Aggregate { tenant: &tenant, category: "call", id: Uuid::nil() };
+    for (role, on_calls) in [(Role::Operator, true), (Role::Billing, false)] {
+        let grants = grants(&tenant, &[role], only_calls);
+        assert_eq!(check(grants, Action::SendCommand, call).is_ok(), on_calls, "{role}");
+        assert_eq!(
+            check(grants, Action::SendCommand, Resource::Tenant(&tenant, Extent::Whole)).is_ok(),
+            on_calls,
+            "{role}"
+        );
+        assert!(check(grants, Action::SendCommand, agent(&tenant)).is_err(), "{role}");
+        assert!(check(grants, Action::ReadData, call).is_err(), "{role}");
+    }
+}
+
+#[test]
+fn no_role_reaches_another_tenant() {
+    let (own, other) = (tenant("default"), tenant("other"));
+    let grants = grants(&own, &Role::ALL, Scopes::All);
+    for (resource, is_allowed) in [
+        (Resource::Tenant(&own, Extent::Whole), true),
+        (agent(&own), true),
+        (Resource::Tenant(&other, Extent::Whole), false),
+        (agent(&other), false),
+        (Resource::Installation, false),
+    ] {
+        assert_eq!(check(grants, Action::ReadData, resource).is_ok(), is_allowed, "{resource}");
+    }
+    assert_eq!(authorise::<ReadData>(grants, Resource::Tenant(&own, Extent::Whole)).unwrap().tenant(), &own);
+}
+
+#[test]
+fn a_refusal_names_the_action_the_resource_and_the_remedy() {
+    let tenant = tenant("default");
+    let grants = grants(&tenant, &[Role::Admin], Scopes::All);
+    let refused = authorise::<OperateProjections>(grants, Resource::Installation).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "not allowed to operate read models in this installation: use the credential of an operator of the installation"
+    );
+}
+
+/// Every text that a refusal can have, for a reader to judge.
+#[test]
+fn every_refusal_reads_well() {
+    let tenant = tenant("default");
+    let grants = grants(&tenant, &[], Scopes::All);
+    let texts = Action::ALL.iter().flat_map(|&action| {
+        let resources = match action.level() {
+            Level::Tenant => vec![
+                Resource::Tenant(&tenant, Extent::Whole),
+                Resource::Tenant(&tenant, Extent::Kind(ResourceKind::Reports)),
+                agent(&tenant),
+            ],
+            Level::Installation => vec![Resource::Installation],
+        };
+        resources.into_iter().map(move |resource| check(grants, action, resource).unwrap_err().to_string())
+    });
+    let texts: Vec<_> = texts.map(|text| text.split_once(": ").unwrap().0.to_owned()).collect();
+    assert_eq!(
+        texts,
+        [
+            "not allowed to read data in the tenant default",
+            "not allowed to read data of the kind reports in the tenant default",
+            "not allowed to read data for agent 00000000-0000-0000-0000-000000000000",
+            "not allowed to read data of one agent in the tenant default",
+            "not allowed to read data of one agent of the kind reports in the tenant default",
+            "not allowed to read data of one agent for agent 00000000-0000-0000-0000-000000000000",
+            "not allowed to send commands in the tenant default",
+            "not allowed to send commands of the kind reports in the tenant default",
+            "not allowed to send commands for agent 00000000-0000-0000-0000-000000000000",
+            "not allowed to read the status of read models in this installation",
+            "not allowed to operate read models in this installation",
+            "not allowed to operate jobs in this installation",
+            "not allowed to read metrics in this installation",
+            "not allowed to maintain the log in this installation",
+            "not allowed to run Apex in this installation",
+        ]
+    );
+}
+
+/// What a role of an agent reads with a key that is bound to an agent, and with one that is not.
+#[test]
+fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
+    let tenant = tenant("default");
+    let bound = Some(AgentId(Uuid::from_u128(7)));
+    let reads = |role, agent| {
+        let grants = Grants { agent, ..grants(&tenant, &[role], Scopes::All) };
+        let may = |kind: &ResourceKind| {
+            check(grants, Action::ReadData, Resource::Tenant(&tenant, Extent::Kind(*kind))).is_ok()
+        };
+        ResourceKind::OF_TENANT.into_iter().filter(may).map(ResourceKind::key).collect::<Vec<_>>()
+    };
+    assert_eq!(reads(Role::Agent, None), ["prices", "budgets", "contents"]);
+    assert_eq!(reads(Role::Agent, bound), ["agents", "tasks", "prices", "budgets", "memories", "contents"]);
+    assert_eq!(reads(Role::Billing, None), ["agents", "tasks", "calls", "prices", "budgets", "reports"]);
+    // A bound credential of any other role reads what belongs to the agent, and what all agents share.
+    assert_eq!(reads(Role::Admin, bound), ["agents", "tasks", "calls", "prices", "budgets", "memories", "contents"]);
+    assert_eq!(reads(Role::Admin, None).len(), ResourceKind::OF_TENANT.len());
+    let grants = grants(&tenant, &[Role::Agent], Scopes::All);
+    let tasks = Resource::Tenant(&tenant, Extent::Kind(ResourceKind::Tasks));
+    let refused = check(grants, Action::ReadData, tasks).unwrap_err();
+    assert!(refused.to_string().ends_with("use an API key that is bound to an agent"), "{refused}");
+    let access = authorise::<ReadTasks>(Grants { agent: bound, ..grants }, tasks).unwrap();
+    assert_eq!(access.agent(), bound);
+}
+
+#[test]
+fn a_bound_credential_changes_only_what_is_in_the_name_of_its_agent() {
+    let tenant = tenant("default");
+    let (own, other) = (Some(AgentId(Uuid::from_u128(7))), Some(AgentId(Uuid::from_u128(8))));
+    let task = Resource::Aggregate { tenant: &tenant, category: "task", id: Uuid::nil() };
+    let changes = |agent, agents: &[Option<AgentId>]| {
+        let grants = Grants { agent, ..grants(&tenant, &[Role::Admin], Scopes::All) };
+        check_agent(grants, task, agents).is_ok()
+    };
+    assert!(changes(own, &[None, own]) && changes(own, &[own, None]) && changes(own, &[own, own]));
+    for refused in [&[other, own][..], &[own, other], &[None, None], &[None, other], &[]] {
+        assert!(!changes(own, refused), "{refused:?}");
+        assert!(changes(None, refused), "{refused:?}");
+    }
+    // What all agents share is not theirs to change.
+    let grants = Grants { agent: own, ..grants(&tenant, &[Role::Admin], Scopes::All) };
+    for (category, is_allowed) in
+        [("task", true), ("memory", true), ("budget", false), ("price_book", false), ("api_key", false)]
+    {
+        let resource = Resource::Aggregate { tenant: &tenant, category, id: Uuid::nil() };
+        assert_eq!(check(grants, Action::SendCommand, resource).is_ok(), is_allowed, "{category}");
+    }
+}

@@ -1,0 +1,241 @@
+//! From an API key to a principal, and the work beside it.
+
+use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
+use crate::error::{AuthenticationError, IdentityError};
+use crate::key_file::{EncryptionKey, HASH_BYTES, KeyFile};
+use crate::key_text::{KeySecret, parse};
+use crate::secrets::{Secrets, StoredSecret};
+use crate::throttle::ThrottledError;
+use crate::usage::Uses;
+use chrono::{DateTime, Utc};
+use commands::{Commands, Principal, Subject};
+use domain::permissions::{Access, ReadIdentities};
+use domain::{ApiKeyId, ServiceAccountId, TenantId};
+use moka::sync::Cache;
+use sqlx::postgres::PgPool;
+use std::collections::HashMap;
+use std::future::Future;
+use std::ops::RangeBounds;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The timeout for checking a credential, after which it is neither accepted nor refused.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(3);
+/// The maximum number of hashes in memory, of a few hundred bytes each.
+const MAX_CACHED_HASHES: u64 = 100_000;
+/// How long a hash is used before it is read again, so that a row that was deleted by hand ends its key.
+const HASH_LIFETIME: Duration = Duration::from_mins(10);
+/// How often uses of keys are written.
+const USES_INTERVAL: Duration = Duration::from_mins(1);
+/// How often rows without an event are deleted, and their age. A command that creates a key takes seconds.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
+const SWEEP_AGE: Duration = Duration::from_hours(1);
+/// The maximum number of rows that one sweep looks at.
+const MAX_SWEPT: i64 = 1000;
+/// The maximum number of accounts or keys in a list.
+pub const MAX_LISTED: usize = 10_000;
+
+struct Shared {
+    directory: Directory,
+    secrets: Secrets,
+    hashes: Cache<ApiKeyId, Arc<StoredSecret>>,
+    uses: Uses,
+    failures: ThrottledError,
+    /// What a secret is compared with where there is no hash, so that it takes as long.
+    decoy: EncryptionKey,
+}
+
+/// The credentials of an installation, and the directory of who they belong to; cheap to clone.
+#[derive(Clone)]
+pub struct Identities {
+    pub(crate) commands: Commands,
+    shared: Arc<Shared>,
+}
+
+impl Identities {
+    /// Folds the grants that are in the log. The file of key-encryption keys is read when it is needed, and created by
+    /// [`Identities::prepare_key_file`] or with the first API key, whichever comes first.
+    ///
+    /// # Errors
+    /// [`IdentityError::Read`] if the log cannot be read.
+    pub async fn open(pool: PgPool, commands: Commands, key_file: PathBuf) -> Result<Self, IdentityError> {
+        let directory = Directory::open(&pool, commands.log().clone()).await?;
+        let hashes = Cache::builder().max_capacity(MAX_CACHED_HASHES).time_to_live(HASH_LIFETIME).build();
+        let secrets = Secrets { pool, key_file: KeyFile::new(key_file) };
+        let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
+        let shared = Shared { directory, secrets, hashes, uses, failures, decoy };
+        Ok(Self { commands, shared: Arc::new(shared) })
+    }
+
+    /// Creates the file of key-encryption keys if no process of the installation has created it yet, and checks that it has
+    /// every key that hashes in the database were made with. Returns the absolute path of the file if it was created now: it
+    /// has to be backed up, and all processes need it.
+    ///
+    /// # Errors
+    /// [`IdentityError::KeyFile`] if the file cannot be written, or lacks a key; and [`IdentityError::Database`] if the
+    /// database cannot be read or written.
+    pub async fn prepare_key_file(&self) -> Result<Option<PathBuf>, IdentityError> {
+        self.shared.secrets.prepare_key_file().await
+    }
+
+    /// Who may do what. It is as of the last [`Directory::refresh`].
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
+    }
+
+    /// Removes a hash from memory, because its key is of no more use.
+    pub(crate) fn forget(&self, id: ApiKeyId) {
+        self.shared.hashes.invalidate(&id);
+    }
+
+    /// The principal of an API key.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Refused`] if the key is not valid, and [`AuthenticationError::Unavailable`] if that cannot be
+    /// found out at the moment.
+    pub async fn authenticate(&self, text: &str) -> Result<Principal, AuthenticationError> {
+        let Some((id, secret)) = parse(text) else { return Err(AuthenticationError::Refused) };
+        let principal = self.within_timeout(self.principal(id, &secret)).await?;
+        let principal = principal.ok_or(AuthenticationError::Refused)?;
+        self.shared.uses.note(id, Utc::now());
+        Ok(principal)
+    }
+
+    /// Checks that a tenant is not suspended, for credentials that are not in the log. A tenant that was never created is
+    /// not suspended.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Refused`] if the tenant is suspended, and [`AuthenticationError::Unavailable`] if that cannot
+    /// be found out at the moment.
+    pub async fn check_not_suspended(&self, tenant: &TenantId) -> Result<(), AuthenticationError> {
+        let directory = &self.shared.directory;
+        let checking = async {
+            directory.refresh().await?;
+            directory.is_suspended(tenant).map_err(|_| IdentityError::Unreadable)
+        };
+        if self.within_timeout(checking).await? { Err(AuthenticationError::Refused) } else { Ok(()) }
+    }
+
+    /// Completes when a principal is no longer valid: the tenant of a shared token was suspended, or the key, account or
+    /// tenant of an API key ended, its roles changed, or none of that can be found out any more. Others are valid for ever.
+    pub async fn ended(&self, principal: &Principal) -> EndReason {
+        match principal.subject() {
+            Subject::ServiceAccount { key, .. } => self.shared.directory.ended(*key, principal).await,
+            Subject::SharedToken { .. } => self.shared.directory.tenant_ended(principal.tenant()).await,
+            Subject::CommandLine | Subject::Component(_) => std::future::pending().await,
+        }
+    }
+
+    /// Limits the time of a check, and logs why it fails.
+    async fn within_timeout<T>(
+        &self,
+        checking: impl Future<Output = Result<T, IdentityError>>,
+    ) -> Result<T, AuthenticationError> {
+        let checked = tokio::time::timeout(AUTHENTICATION_TIMEOUT, checking).await;
+        checked.unwrap_or(Err(IdentityError::Timeout(AUTHENTICATION_TIMEOUT))).map_err(|error| {
+            self.shared.failures.log(&error);
+            AuthenticationError::Unavailable(Box::new(error))
+        })
+    }
+
+    /// The principal of a key; none if the key is refused.
+    async fn principal(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Option<Principal>, IdentityError> {
+        let directory = &self.shared.directory;
+        directory.refresh().await?;
+        let is_right = self.is_secret(id, secret).await?;
+        // Reading the hash may have taken as long as a revocation.
+        directory.refresh().await?;
+        match directory.principal(id, Utc::now()) {
+            Ok(principal) => Ok(Some(principal).filter(|_| is_right)),
+            Err(NoPrincipal::Unreadable) if is_right => Err(IdentityError::Unreadable),
+            Err(NoPrincipal::Unreadable | NoPrincipal::Refused) => Ok(None),
+        }
+    }
+
+    /// Whether a secret is that of a key.
+    async fn is_secret(&self, id: ApiKeyId, secret: &KeySecret) -> Result<bool, IdentityError> {
+        let Shared { directory, secrets, hashes, decoy, .. } = &*self.shared;
+        let stored = match hashes.get(&id) {
+            Some(stored) => Some(stored),
+            // A key that is refused in any case costs no query.
+            None if directory.principal(id, Utc::now()) == Err(NoPrincipal::Refused) => None,
+            None => secrets.read(id).await?.map(Arc::new).inspect(|read| hashes.insert(id, read.clone())),
+        };
+        let Some(stored) = stored else {
+            // Nothing has this hash. It is compared for the time that it takes.
+            std::hint::black_box(decoy.verifies(id, secret, &[0; HASH_BYTES])?);
+            return Ok(false);
+        };
+        Ok(stored.verifies(id, secret)?)
+    }
+
+    /// The API keys of a tenant, or of one of its accounts, with ids in a range, by id; at most `limit`, and at most
+    /// [`MAX_LISTED`].
+    ///
+    /// # Errors
+    /// [`IdentityError::Database`] if the last uses cannot be read.
+    pub async fn keys(
+        &self,
+        access: &Access<ReadIdentities>,
+        account: Option<ServiceAccountId>,
+        ids: impl RangeBounds<ApiKeyId>,
+        limit: usize,
+    ) -> Result<Vec<KeySummary>, IdentityError> {
+        let mut keys = self.shared.directory.keys(access, account, ids, limit.min(MAX_LISTED));
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.id.0).collect();
+        let uses: HashMap<Uuid, DateTime<Utc>> = self.shared.secrets.last_uses(&ids).await?.into_iter().collect();
+        keys.iter_mut().for_each(|key| key.last_used_at = uses.get(&key.id.0).copied());
+        Ok(keys)
+    }
+
+    /// Keeps the directory up to date between requests, writes the uses of keys, and deletes rows without an event, until
+    /// `shutdown` completes.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        tokio::select! {
+            () = shutdown => {}
+            () = self.shared.directory.follow() => {}
+            () = self.write_uses() => {}
+            () = self.sweep() => {}
+        }
+        // What is left is written at the end, if the database is there.
+        self.flush_uses().await;
+    }
+
+    async fn write_uses(&self) {
+        loop {
+            tokio::time::sleep(USES_INTERVAL).await;
+            self.flush_uses().await;
+        }
+    }
+
+    async fn flush_uses(&self) {
+        let uses = self.shared.uses.take();
+        if uses.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.secrets.touch(&uses).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last uses of API keys cannot be written");
+            self.shared.uses.put_back(uses);
+        }
+    }
+
+    async fn sweep(&self) {
+        loop {
+            match self.shared.secrets.sweep(SWEEP_AGE, MAX_SWEPT).await {
+                Ok(0) => {}
+                Ok(deleted) => tracing::info!(deleted, "deleted secrets of API keys that were never created"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "secrets without a key cannot be deleted");
+                }
+            }
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `apex accounts`
+
+use super::arguments::{body, name};
+use super::output::{self, Format};
+use super::session::{Session, with_rooms};
+use crate::rooms::Rooms;
+use chrono::Utc;
+use commands::Context;
+use domain::permissions::{Action, Role};
+use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
+use domain::service_account::{ServiceAccount, ServiceAccountCommand};
+use domain::{Body, Name, ServiceAccountId};
+use identity::MAX_LISTED;
+use std::process::ExitCode;
+use uuid::Uuid;
+
+/// Manage the service accounts of the tenant, and their roles.
+///
+/// A service account is a program that acts in a tenant, such as an agent or a pipeline. Its credentials are API keys. It
+/// may do what its roles allow: admin, operator, viewer, agent, billing or auditor.
+#[derive(Debug, clap::Args)]
+pub(super) struct Accounts {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Create an account, and print its id
+    Create {
+        /// What the account is for, such as nightly-import. It is recorded for ever: not the name of a person
+        #[arg(value_parser = name)]
+        name: Name,
+        /// A role of the account; may be repeated
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+    },
+    /// List the accounts with their roles
+    List {
+        /// The format of the list
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Grant a role to an account
+    Grant {
+        /// The id of the account
+        id: Uuid,
+        /// The role
+        role: Role,
+    },
+    /// Revoke a role of an account
+    Revoke {
+        /// The id of the account
+        id: Uuid,
+        /// The role
+        role: Role,
+        /// The reason, which is recorded
+        #[arg(long, value_parser = body)]
+        reason: Option<Body>,
+    },
+    /// Disable an account: its keys are refused until it is enabled
+    Disable {
+        /// The id of the account
+        id: Uuid,
+        /// The reason, which is recorded
+        #[arg(long, value_parser = body)]
+        reason: Option<Body>,
+    },
+    /// Enable a disabled account
+    Enable {
+        /// The id of the account
+        id: Uuid,
+    },
+}
+
+impl Accounts {
+    /// The action of the subcommand.
+    pub(super) fn action(&self) -> Action {
+        match self.command {
+            Command::List { .. } => Action::ReadData,
+            Command::Create { .. }
+            | Command::Grant { .. }
+            | Command::Revoke { .. }
+            | Command::Disable { .. }
+            | Command::Enable { .. } => Action::SendCommand,
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        with_rooms(session, async |rooms| {
+            self.command.run(rooms, session).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
+    }
+}
+
+impl Command {
+    async fn run(self, rooms: &Rooms, session: &Session) -> anyhow::Result<()> {
+        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
+        let assignment = |id: Uuid, role| Assignment { service_account_id: ServiceAccountId(id), role };
+        match self {
+            Self::List { format } => list(rooms, session, format).await?,
+            Self::Create { name, roles } => {
+                let created =
+                    rooms.identities(session.common()).await?.create_account(&context, name, &roles, at).await?;
+                say!("The service account was created. Its id:");
+                output::write(&format!("{}\n", created.id))?;
+            }
+            Self::Grant { id, role } => {
+                rooms.identities(session.common()).await?.grant_role(&context, assignment(id, role), at).await?;
+                say!("The service account has the role {role}.");
+            }
+            Self::Revoke { id, role, reason } => {
+                let revoke = RoleAssignmentCommand::Revoke { reason, at };
+                let stream = assignment(id, role).stream_id();
+                rooms.commands.execute::<RoleAssignment>(&context, stream, revoke).await?;
+                say!("The service account no longer has the role {role}.");
+            }
+            Self::Disable { id, reason } => {
+                let disable = ServiceAccountCommand::Disable { reason, at };
+                rooms.commands.execute::<ServiceAccount>(&context, id, disable).await?;
+                say!("The service account is disabled: its keys are refused.");
+            }
+            Self::Enable { id } => {
+                let enable = ServiceAccountCommand::Enable { at };
+                rooms.commands.execute::<ServiceAccount>(&context, id, enable).await?;
+                say!("The service account is enabled.");
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn list(rooms: &Rooms, session: &Session, format: Format) -> anyhow::Result<()> {
+    let identities = rooms.identities(session.common()).await?;
+    let rows =
+        identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED).into_iter().map(|account| {
+            let state = if account.is_disabled { "disabled" } else { "active" };
+            let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
+            vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]
+        });
+    output::list(&["account", "name", "state", "roles"], rows.collect(), 0..0, format)
+}
