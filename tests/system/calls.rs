@@ -96,7 +96,7 @@ async fn a_correction_is_final_and_charged_by_the_same_book() {
     command(&server, "setPrices", json!({ "prices": [price] }), "outcome").await;
     let call = report(&server, "a", facts()).await["call"].take();
     let select = format!("outcome error {{ code field message }} call {{ {CALL} }}");
-    let correct = |values: Value| json!({ "id": call["id"], "values": values, "reason": "the key was shared" });
+    let correct = |values: Value| json!({ "id": call["id"], "values": values, "reason": "the key was shared", "at": "2025-01-02T00:00:00Z" });
     let values = json!({ "user": "grace", "tags": null, "usage": { "input": 4 } });
     let corrected = command(&server, "correctCall", correct(values.clone()), &select).await;
     assert_eq!((&call["cost"], &corrected["call"]["cost"]), (&json!("10"), &json!("4")), "{corrected}");

@@ -57,8 +57,7 @@ pub enum CallCommand {
         tag_keys: TagKeys,
     },
     /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
-    /// in the same field, the latest correction counts. A correction to the same values again changes
-    /// nothing, unless the call is counted under more tag keys by it.
+    /// in the same field, the latest correction counts; one to the same values again is later.
     Correct {
         /// The corrected fields.
         fields: BTreeSet<Field>,
@@ -258,13 +257,9 @@ impl Call {
         }
         let corrected = joined(before).correct(fields, &normalized(values), at);
         let counted_tags = counted_tags(&corrected.facts, &before.counted_tags.iter().collect(), tag_keys);
-        let is_repeated = fields.iter().all(|field| before.provenance.corrected.contains_key(field));
-        if is_repeated && corrected.facts == before.facts && counted_tags == before.counted_tags {
-            return Ok(None);
-        }
         corrected.facts.check()?;
         let after = ChargedCall { counted_tags, ..charge(corrected, before.book_version(), prices)? };
-        Ok(Some((before.clone(), after)))
+        Ok((after != *before).then(|| (before.clone(), after)))
     }
 }
 

@@ -258,7 +258,9 @@ fn a_correction_is_final_for_the_fields_it_names() {
     let call = given::<Call>([recorded(before)])
         .when(correct(&fields, values.clone(), prices(3)))
         .then([CallEvent::Corrected(event)]);
-    assert_eq!(call.decide(correct_at(60, &fields, values, prices(3))), Ok(vec![]), "the same correction, later");
+    assert_eq!(call.decide(correct(&fields, values.clone(), prices(3))), Ok(vec![]), "the same correction again");
+    let later = call.decide(correct_at(60, &fields, values, prices(3))).unwrap();
+    assert_eq!(later.len(), 1, "a later one with the same values, which counts if calls are tied");
 
     // An earlier record with more tokens and other names changes what is not corrected.
     let record = CallFacts { user: Some(name("eve")), team: Some(name("t")), ..line(-9, "y", 99) };

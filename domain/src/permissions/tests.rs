@@ -168,11 +168,14 @@ fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
         };
         ResourceKind::OF_TENANT.into_iter().filter(may).map(ResourceKind::key).collect::<Vec<_>>()
     };
-    assert_eq!(reads(Role::Agent, None), ["prices", "budgets", "contents"]);
-    assert_eq!(reads(Role::Agent, bound), ["agents", "tasks", "prices", "budgets", "memories", "contents"]);
-    assert_eq!(reads(Role::Billing, None), ["agents", "tasks", "calls", "prices", "budgets", "reports"]);
+    assert_eq!(reads(Role::Agent, None), ["prices", "tag_keys", "budgets", "contents"]);
+    assert_eq!(reads(Role::Agent, bound), ["agents", "tasks", "prices", "tag_keys", "budgets", "memories", "contents"]);
+    assert_eq!(reads(Role::Billing, None), ["agents", "tasks", "calls", "prices", "tag_keys", "budgets", "reports"]);
     // A bound credential of any other role reads what belongs to the agent, and what all agents share.
-    assert_eq!(reads(Role::Admin, bound), ["agents", "tasks", "calls", "prices", "budgets", "memories", "contents"]);
+    assert_eq!(
+        reads(Role::Admin, bound),
+        ["agents", "tasks", "calls", "prices", "tag_keys", "budgets", "memories", "contents"]
+    );
     assert_eq!(reads(Role::Admin, None).len(), ResourceKind::OF_TENANT.len());
     let grants = grants(&tenant, &[Role::Agent], Scopes::All);
     let tasks = Resource::Tenant(&tenant, Extent::Kind(ResourceKind::Tasks));
