@@ -220,6 +220,7 @@ create table apex.usage_hourly_by_tag (
     characters               numeric
 );
 create unique index usage_hourly_by_tag_cell on apex.usage_hourly_by_tag (tenant_id, tag_key, hour, tag_value);
+create index usage_hourly_by_tag_value on apex.usage_hourly_by_tag (tenant_id, tag_key, tag_value, hour);
 
 create table apex.memories (
     tenant_id    text        not null,

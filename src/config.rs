@@ -96,8 +96,8 @@ pub struct Common {
     #[arg(long, env = "APEX_TENANT", global = true, default_value = "default", value_parser = tenant)]
     pub tenant: TenantId,
 
-    /// The file of the key-encryption keys, without which no API key is accepted. It is created with the first API key;
-    /// all processes need the same file. Back it up apart from the database [default: identity.keys in the directory of
+    /// The file of the key-encryption keys, without which no API key is accepted. It is created by the first
+    /// server of an installation, or with the first API key; all processes need the same file. Back it up apart from the database [default: identity.keys in the directory of
     /// --home]
     #[arg(long, env = "APEX_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,

@@ -359,13 +359,10 @@ enum NotDecided {
     Encode(EncodeError),
 }
 
-/// Decides, if the target has the version that the command expects. The decision rests on the target in any case.
+/// Decides. The decision rests on the target in any case.
 fn check_and_decide(execution: &Execution<'_>, states: &mut States<'_>) -> Result<(), NotDecided> {
-    let Ok(target) = states.member(&execution.target) else { return Err(NotDecided::NotLoaded) };
-    let current = target.before.version;
-    let expected = execution.context.expected_version.filter(|_| execution.expects == Expects::OfTarget);
-    if let Some(expected) = expected.filter(|expected| *expected != current) {
-        return Err(NotDecided::Rejected(Error::WrongVersion { expected, current }));
+    if states.member(&execution.target).is_err() {
+        return Err(NotDecided::NotLoaded);
     }
     (execution.decide)(states).map_err(|undecided| match undecided {
         Undecided::NotLoaded(_) => NotDecided::NotLoaded,

@@ -150,6 +150,9 @@ impl Commands {
 fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Result<Decided, Undecided<CallError>> {
     let calls = NamedCalls::resolve(ids, |id| states.get::<Call>(id.0))?.map_err(Undecided::Rejected)?;
     let (call_id, voided) = (calls.remaining(), calls.voided().collect::<Vec<_>>());
+    for id in voided.iter().chain([&call_id]) {
+        states.check_owner::<Call, _>(id.0)?;
+    }
     states.check_expected_version::<Call, _>(call_id.0)?;
     let before = states.get::<Call>(call_id.0)?;
     for (id, event) in calls.decide(command).map_err(Undecided::Rejected)? {

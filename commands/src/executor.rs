@@ -197,10 +197,13 @@ impl Commands {
         // it changes is authorised where its events are added (`States::append`).
         let (principal, target) = (&execution.context.principal, &execution.target);
         principal.authorise_on::<SendCommand>(A::CATEGORY, target.stream.id)?;
-        let (id, decide) = (target.stream.id, execution.decide);
+        let (id, expects, decide) = (target.stream.id, execution.expects, execution.decide);
         let decide = &move |states: &mut States<'_>| {
             // Before a rejection tells something of an aggregate that belongs to another agent.
             states.check_owner::<A, Rejection>(id)?;
+            if expects == Expects::OfTarget {
+                states.check_expected_version::<A, Rejection>(id)?;
+            }
             decide(states)
         };
         let executed = self.attempts.execute(Execution { decide, ..execution }).await.map_err(Error::typed)?;

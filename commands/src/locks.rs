@@ -1,8 +1,8 @@
 //! The cache entries that one decision locks, from its first look at an aggregate until its append is submitted.
 //!
 //! An aggregate that the command may change is locked exclusively, one that it can only read is locked together with other
-//! readers. A thread waits for a lock only in the order of the keys, and only before it decides. What the decision asks for
-//! beside that is locked if it is free at that moment; otherwise the decision is made again with all of it. So no two
+//! readers. A thread waits for a lock only in the order of the keys, and only before it decides. What else the
+//! decision asks for is locked if it is free at that moment; otherwise the decision is made again with all of it. So no two
 //! decisions wait for each other.
 
 use crate::cache::{AggregateCache, CacheEntry, CachedAggregate, CommitWatch, Newest};

@@ -189,6 +189,9 @@ impl Identities {
         limit: usize,
     ) -> Result<Vec<KeySummary>, IdentityError> {
         let mut keys = self.shared.directory.keys(access, account, ids, limit.min(MAX_LISTED));
+        if keys.is_empty() {
+            return Ok(keys);
+        }
         let ids: Vec<Uuid> = keys.iter().map(|key| key.id.0).collect();
         let uses: HashMap<Uuid, DateTime<Utc>> = self.shared.secrets.last_uses(&ids).await?.into_iter().collect();
         keys.iter_mut().for_each(|key| key.last_used_at = uses.get(&key.id.0).copied());

@@ -15,7 +15,7 @@ const SECRET_BYTES: usize = 32;
 /// The length of an id in hexadecimal digits.
 const ID_DIGITS: usize = 32;
 
-/// The secret part of an API key. It has no `Debug` output.
+/// The secret part of an API key. It is redacted in `Debug` output.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct KeySecret([u8; SECRET_BYTES]);
 

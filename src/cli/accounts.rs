@@ -134,11 +134,14 @@ impl Command {
 
 async fn list(rooms: &Rooms, session: &Session, format: Format) -> anyhow::Result<()> {
     let identities = rooms.identities(session.common()).await?;
-    let rows =
-        identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED).into_iter().map(|account| {
-            let state = if account.is_disabled { "disabled" } else { "active" };
-            let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
-            vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]
-        });
+    let accounts = identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED);
+    if accounts.len() == MAX_LISTED {
+        say!("Only the first {MAX_LISTED} accounts are listed: query `serviceAccounts` over GraphQL for all of them.");
+    }
+    let rows = accounts.into_iter().map(|account| {
+        let state = if account.is_disabled { "disabled" } else { "active" };
+        let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
+        vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]
+    });
     output::list(&["account", "name", "state", "roles"], rows.collect(), 0..0, format)
 }

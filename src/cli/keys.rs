@@ -101,6 +101,9 @@ impl Command {
         match self {
             Self::List { format } => {
                 let keys = identities.keys(&rooms.principal.authorise()?, None, .., MAX_LISTED).await?;
+                if keys.len() == MAX_LISTED {
+                    say!("Only the first {MAX_LISTED} keys are listed: query `apiKeys` over GraphQL for all of them.");
+                }
                 list(keys, at, format)?;
             }
             Self::Create { account, scopes, all_scopes, agent, expires_in } => {

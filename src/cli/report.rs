@@ -124,7 +124,7 @@ impl ReportCommand {
             say!("Summed from: {}.", report.source());
             if let (UsageSource::TagHours, Some(at)) = (report.source(), declared_at) {
                 say!(
-                    "The tag key was declared at {at}: calls that were reported before, and not since, have no value in this report."
+                    "The tag key was last declared at {at}: calls that were reported only while it was not declared have no value in this report."
                 );
             }
             warn_of_parked(rooms).await?;

@@ -120,7 +120,7 @@ async fn prepare_keys(identities: &Identities, server: &Server) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 error,
-                "API keys cannot be created, or not be checked: requests with one may get UNAVAILABLE"
+                "API keys cannot be created, or cannot be checked: requests with one may get UNAVAILABLE"
             );
         }
     }

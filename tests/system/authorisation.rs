@@ -364,7 +364,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 17] = [
+const KINDS: [(&str, &str); 18] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -375,6 +375,7 @@ const KINDS: [(&str, &str); 17] = [
     ("BudgetAlert", "budgets"),
     ("BudgetCrossing", "budgets"),
     ("Price", "prices"),
+    ("DeclaredTagKey", "tag_keys"),
     ("UsageRow", "reports"),
     ("Event", "events"),
     ("ServiceAccount", "identities"),
@@ -455,7 +456,7 @@ fn reads(permissions: PermissionSet, kind: &str) -> bool {
 fn reads_when_bound(permissions: PermissionSet, kind: &str) -> bool {
     match kind {
         "agents" | "tasks" | "memories" => reads(permissions, kind) || has(permissions, &format!("read_own:{kind}")),
-        "any" | "calls" | "prices" | "budgets" | "contents" => reads(permissions, kind),
+        "any" | "calls" | "prices" | "tag_keys" | "budgets" | "contents" => reads(permissions, kind),
         _ => false,
     }
 }
@@ -523,6 +524,6 @@ async fn a_check_that_is_left_out_is_found() {
         assert!(!found.is_empty(), "nothing takes {left_out}");
         kinds += 1;
     }
-    assert_eq!(kinds, 10);
+    assert_eq!(kinds, 11);
     rooms.close().await.unwrap();
 }

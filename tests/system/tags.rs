@@ -289,7 +289,7 @@ async fn the_command_line_declares_tag_keys_and_reports_by_them() {
         database.run(&arguments).await
     };
     let output = cost(&["--by", "tag:team,hour", "--format", "json"]).await.assert_success();
-    assert!(output.stderr.contains("The tag key was declared at "), "{}", output.stderr);
+    assert!(output.stderr.contains("The tag key was last declared at "), "{}", output.stderr);
     let json = output.json();
     assert_eq!((&json["summed_from"], &json["total"]["calls"]), (&json!("sums by hour and tag"), &json!(3)));
     let keys: Vec<_> = json["rows"].as_array().unwrap().iter().map(|row| row["tag:team"].clone()).collect();

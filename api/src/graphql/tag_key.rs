@@ -41,7 +41,8 @@ impl From<TagKeysError> for TagKeyCommandError {
 pub(crate) struct DeclaredTagKey {
     /// Key of the tag.
     key: String,
-    /// Time at which the key was declared. Calls that were last reported before are not counted under it, see `usageReport`.
+    /// Time at which the key was last declared. Calls that were reported only while it was not declared are not counted under
+    /// it, see `usageReport`.
     declared_at: Timestamp,
 }
 
@@ -136,9 +137,11 @@ pub(crate) struct TagKeyMutation;
 #[Object]
 impl TagKeyMutation {
     /// Declares a tag key, by whose values sums of usage are kept from now on. At most 8 keys are declared at the same time.
+    /// Declare keys with few values: each value and hour has a row.
     ///
     /// A call is counted under the key when it is reported with the tag, or its tags are corrected, while the key is declared.
-    /// Calls that were reported before are counted under it once they are reported again.
+    /// Calls that were reported before are counted under it once they are reported again. An import that is running goes on
+    /// with the keys that were declared at its first record with tags.
     async fn declare_tag_key(&self, ctx: &Context<'_>, input: DeclareTagKeyInput) -> Result<TagKeyPayload> {
         input.execute(ctx).await
     }

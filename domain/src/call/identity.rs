@@ -70,11 +70,18 @@ impl CallKey {
         Self::new(&[kind, &span.trace_id.to_string(), &span.span_id.to_string()])
     }
 
-    /// The key of a request of a session, by ids that may count from 0 in each session; none if the id of the request is empty.
+    /// The key of a request of a session, by ids that may count from 0 in each session; none if the id of the session or of the
+    /// request is empty.
     #[must_use]
     pub fn of_request(source: &str, session: &str, request_id: &str, response_id: &str) -> Option<Self> {
-        let is_known = !request_id.trim().is_empty();
+        let is_known = [session, request_id].iter().all(|id| !id.trim().is_empty());
         is_known.then(|| Self::new(&["request", source, session, request_id, response_id]))
+    }
+
+    /// Whether it is the key of a request of a session.
+    #[must_use]
+    pub fn is_of_request(&self) -> bool {
+        self.0.first().is_some_and(|kind| kind == "request")
     }
 
     /// The key of a turn of a session; none if the id of its first message is empty.

@@ -197,7 +197,7 @@ events! {
 impl CallEvent {
     /// The calls that the event replaces, and the call after it: a sum over calls subtracts the former and adds the latter.
     /// The call itself comes before those that it absorbed. An event that voids an id changes no sum: the event of the call
-    /// that remains has all of the difference, so that a reader of one of the two streams is never off by a call.
+    /// that remains has all of the difference, so that sums by a reader of one of the two streams are never off by a call.
     #[must_use]
     pub fn befores_and_after(&self) -> (Vec<&ChargedCall>, Option<&ChargedCall>) {
         match self {

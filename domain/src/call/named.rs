@@ -84,7 +84,7 @@ impl NamedCalls {
     /// report ties the calls together. A correction names one id.
     ///
     /// The event of the remaining call states what it absorbed, and is the only one that changes a sum over the calls: no
-    /// reader finds a call missing or counted twice in between, whichever of the streams it has read.
+    /// reader that keeps sums finds a call missing or counted twice in between, whichever of the streams it has read.
     ///
     /// # Errors
     /// [`CallError`] if the remaining call rejects the command, or if the calls are of different kinds.

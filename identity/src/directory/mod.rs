@@ -358,7 +358,7 @@ impl Directory {
         limit: usize,
     ) -> Vec<KeySummary> {
         self.with(|state| {
-            let keys = state.keys(access.tenant()).filter(|(id, _)| ids.contains(id));
+            let keys = state.keys(access.tenant(), ids);
             let summary = keys.filter_map(|(id, key)| {
                 let of_account = |terms: &&KeyTerms| account.is_none_or(|account| account == terms.service_account_id);
                 let terms = key.terms.as_ref().filter(of_account)?;

@@ -9,6 +9,7 @@ use domain::service_account::ServiceAccount;
 use domain::tenant::Tenant;
 use domain::{Aggregate, ApiKeyId, DecodeError, EventCodec, ServiceAccountId, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeBounds;
 use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
@@ -217,9 +218,13 @@ impl State {
         })
     }
 
-    /// The keys of a tenant, by id.
-    pub(crate) fn keys(&self, tenant: &TenantId) -> impl Iterator<Item = (ApiKeyId, &ApiKey)> {
-        let own = self.keys.iter().filter(move |(_, owned)| owned.tenant == *tenant);
+    /// The keys of a tenant with ids in a range, by id.
+    pub(crate) fn keys(
+        &self,
+        tenant: &TenantId,
+        ids: impl RangeBounds<ApiKeyId>,
+    ) -> impl Iterator<Item = (ApiKeyId, &ApiKey)> {
+        let own = self.keys.range(ids).filter(move |(_, owned)| owned.tenant == *tenant);
         own.filter_map(|(id, owned)| Some((*id, owned.key.readable()?)))
     }
 }

@@ -20,7 +20,7 @@ use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::clip;
-use domain::call::{CallFacts, CallKey, CallKind, Outcome};
+use domain::call::{CallFacts, CallIds, CallKey, CallKind, Outcome};
 use domain::{Meter, Quantity, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -181,13 +181,13 @@ fn parse(
     // form has one maker, whichever provider served the model. Relays hand on ids of other forms.
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
-    let key = key.unwrap_or_else(|| unidentified.key(&line, message, text));
-    Ok(Record::new(location, key.call_id().into(), agent, task, facts).into())
+    let call_ids = key.map_or_else(|| unidentified.call_ids(&line, message, text), |key| key.call_id().into());
+    Ok(Record::new(location, call_ids, agent, task, facts).into())
 }
 
 /// The lines of a file whose messages have no unique id.
 struct Unidentified {
-    /// By the id of a line: the id and the key of its message.
+    /// By the id of a line: the id of its message, and the key that identifies the message.
     lines: Recent<String, (Option<String>, CallKey)>,
     /// Lines that have no id themselves.
     equal: Occurrences,
@@ -198,27 +198,26 @@ impl Unidentified {
         Self { lines: Recent::new(MAX_REMEMBERED_LINES), equal: Occurrences::new(MAX_REMEMBERED_LINES) }
     }
 
-    /// The key of a call by its session and its request, or else the first line of its message. Each block of a message has a
-    /// line, whose parent is the line of the block before.
-    fn key(&mut self, line: &Line<'_>, message: &Message, text: &str) -> CallKey {
+    /// The ids of a call by its session and its request, or else the first line of its message. Each block of a message has a
+    /// line, whose parent is the line of the block before. If that one has another key, because it names no request, both
+    /// keys are those of the call.
+    fn call_ids(&mut self, line: &Line<'_>, message: &Message, text: &str) -> CallIds {
         let source = Format::ClaudeCode.as_str();
         let (session, uuid) =
             (line.session_id.as_deref().unwrap_or_default(), line.uuid.as_deref().unwrap_or_default());
-        let of_request = || {
-            let (message, request) = (message.id.as_deref().unwrap_or_default(), line.request_id.as_deref()?);
-            CallKey::of_request(source, session, request, message)
+        let (id, request) = (message.id.as_deref().unwrap_or_default(), line.request_id.as_deref().unwrap_or_default());
+        let of_request = CallKey::of_request(source, session, request, id);
+        let before = line.parent_uuid.as_ref().and_then(|parent| self.lines.get(parent));
+        let of_message = before.filter(|(id, _)| *id == message.id).map(|(_, key)| key.clone());
+        let own = of_request.clone().or_else(|| of_message.clone()).or_else(|| CallKey::of_turn(source, session, uuid));
+        let Some(own) = own else {
+            return CallKey::of_content(source, &[text], self.equal.count(text)).call_id().into();
         };
-        let of_message = || {
-            let (id, key) = self.lines.get(line.parent_uuid.as_ref()?)?;
-            (*id == message.id).then(|| key.clone())
-        };
-        let Some(key) = of_request().or_else(of_message).or_else(|| CallKey::of_turn(source, session, uuid)) else {
-            return CallKey::of_content(source, &[text], self.equal.count(text));
-        };
+        let tied = of_message.filter(|key| of_request.is_some() && !key.is_of_request());
         if !uuid.is_empty() {
-            self.lines.insert(uuid.to_owned(), (message.id.clone(), key.clone()));
+            self.lines.insert(uuid.to_owned(), (message.id.clone(), own.clone()));
         }
-        key
+        tied.into_iter().fold(own.call_id().into(), |ids: CallIds, key| ids.with(key.call_id()))
     }
 }
 
@@ -392,8 +391,14 @@ mod tests {
         assert_eq!(ids(&[of("r1", "s", "a")]), ids(&[of("r1", "s", "b")]), "in files of their own");
         assert_eq!(ids(&[of("r1", "s", "a"), of("r2", "s", "b")]).len(), 2);
         assert_eq!(ids(&[of("r1", "s", "a"), of("r1", "t", "b")]).len(), 2, "ids that each session counts from 1");
+        assert_eq!(ids(&[of("r1", "", "b"), of("r1", "", "c")]).len(), 2, "an unknown session is not one session");
         // A missing request id is not another request.
         assert_eq!(ids(&[of("r1", "s", "a"), of("", "s", "b"), relayed("m1", "s", "c", "b", 2)]).len(), 1);
+        let found =
+            records(ClaudeCode, [relayed("m1", "s", "a", "", 1), of("r1", "s", "b"), of("r1", "s", "c")].join("\n"));
+        let of_line = |at: usize| found[at].call_ids.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!((of_line(1).len(), of_line(0).len()), (2, 1), "the request is tied to the line before");
+        assert!(of_line(0).is_subset(&of_line(1)) && of_line(1) == of_line(2));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// How long a key that is replaced is accepted by default, in seconds: a day.
 const DEFAULT_OVERLAP_SECONDS: i32 = 86_400;
-/// The most roles or scopes in one command.
+/// The most scopes in one command.
 const MAX_LISTED: usize = 100;
 
 /// Input of `createServiceAccount`.

@@ -214,8 +214,8 @@ fn lists_have_what_belongs_to_the_tenant() {
         state.accounts(&acme()).map(|(id, _, roles)| (id, roles)).collect::<Vec<_>>(),
         [(ACCOUNT, vec![Role::Operator])]
     );
-    assert_eq!(state.keys(&acme()).map(|(id, _)| id).collect::<Vec<_>>(), [KEY]);
-    assert_eq!((state.accounts(&other()).count(), state.keys(&other()).count()), (0, 0));
+    assert_eq!(state.keys(&acme(), ..).map(|(id, _)| id).collect::<Vec<_>>(), [KEY]);
+    assert_eq!((state.accounts(&other()).count(), state.keys(&other(), ..).count()), (0, 0));
 }
 
 /// The events of a history, by stream.
