@@ -40,17 +40,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) may_change_others: bool,
     /// The aggregates that the first attempt takes for new instead of reading them.
     pub(crate) assume_new: &'a [AggregateKey],
-    pub(crate) expects: Expects,
     pub(crate) decide: &'a dyn DecideFn,
-}
-
-/// Whose version has to be the one that the command expects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expects {
-    /// That of the target.
-    OfTarget,
-    /// That of another aggregate, which the decision function checks.
-    ByDecision,
 }
 
 /// The result of a decision on the newest states.

@@ -1,6 +1,6 @@
 //! Commands to calls, by any of their ids. A call may have several ids, of which all but one are voided into it.
 
-use crate::attempts::{Execution, Expects};
+use crate::attempts::Execution;
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::{Commands, erased};
@@ -88,9 +88,7 @@ impl Commands {
         // before the remaining call gets its facts.
         let target = key(ids.highest());
         let keys: Vec<_> = if ids.single().is_some() { Vec::new() } else { ids.iter().map(key).collect() };
-        let expects = Expects::ByDecision;
-        let execution =
-            Execution { context, target, may_change_others: true, assume_new: &keys, expects, decide: &decide };
+        let execution = Execution { context, target, may_change_others: true, assume_new: &keys, decide: &decide };
         let Outcome { kind, position, .. } = self.run::<Call, _>(execution).await?;
         let decided = decided.lock().unwrap_or_else(PoisonError::into_inner).take();
         match decided {

@@ -1,6 +1,6 @@
 //! Executing commands: what can be executed, and how it is typed. The attempts are in [`crate::attempts`].
 
-use crate::attempts::{Attempts, DecideFn, Execution, Expects};
+use crate::attempts::{Attempts, DecideFn, Execution};
 use crate::cache::AggregateCache;
 use crate::context::Context;
 use crate::error::{Error, Rejection};
@@ -165,9 +165,11 @@ impl Commands {
         decide: impl Fn(&mut States) -> Result<(), Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
         let key = AggregateKey::of::<A>(context.principal.tenant(), target);
-        let expects = Expects::OfTarget;
-        let decide = &erased(decide);
-        self.run(Execution { context, target: key, may_change_others: true, assume_new: &[], expects, decide }).await
+        let decide = &erased(move |states: &mut States| {
+            states.check_expected_version::<A, E>(target)?;
+            decide(states)
+        });
+        self.run(Execution { context, target: key, may_change_others: true, assume_new: &[], decide }).await
     }
 
     async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
@@ -178,6 +180,7 @@ impl Commands {
         decide: impl Fn(&A, OtherStates) -> Result<Vec<A::Event>, Undecided<E>> + Send + Sync,
     ) -> Result<Outcome<A>, Error<E>> {
         let decide = erased(move |states: &mut States| {
+            states.check_expected_version::<A, E>(id)?;
             let target = states.get::<A>(id)?;
             let events = decide(&target, OtherStates(states))?;
             states.append::<A, E>(id, events)
@@ -185,8 +188,7 @@ impl Commands {
         let target = AggregateKey::of::<A>(context.principal.tenant(), id);
         let assumed = [target.clone()];
         let assume_new = if assume_new { assumed.as_slice() } else { &[] };
-        let expects = Expects::OfTarget;
-        self.run(Execution { context, target, may_change_others: false, assume_new, expects, decide: &decide }).await
+        self.run(Execution { context, target, may_change_others: false, assume_new, decide: &decide }).await
     }
 
     pub(crate) async fn run<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
@@ -197,13 +199,10 @@ impl Commands {
         // it changes is authorised where its events are added (`States::append`).
         let (principal, target) = (&execution.context.principal, &execution.target);
         principal.authorise_on::<SendCommand>(A::CATEGORY, target.stream.id)?;
-        let (id, expects, decide) = (target.stream.id, execution.expects, execution.decide);
+        let (id, decide) = (target.stream.id, execution.decide);
         let decide = &move |states: &mut States<'_>| {
             // Before a rejection tells something of an aggregate that belongs to another agent.
             states.check_owner::<A, Rejection>(id)?;
-            if expects == Expects::OfTarget {
-                states.check_expected_version::<A, Rejection>(id)?;
-            }
             decide(states)
         };
         let executed = self.attempts.execute(Execution { decide, ..execution }).await.map_err(Error::typed)?;
