@@ -104,6 +104,33 @@ create index calls_by_conversation on apex.calls (tenant_id, conversation, start
 
 -- Sums over calls. Reports read them instead of the calls, whichever table answers the dimensions of the report.
 --
+-- The columns of the sums, which each of the tables copies. This table is dropped after the last of them.
+create table apex.usage_sums (
+    calls                    bigint      not null,
+    tool_calls               bigint      not null,
+    failed_calls             bigint      not null,
+    unpriced_calls           bigint      not null,
+    latency_ms               numeric     not null,
+    cost                     numeric     not null,
+    reported_cost            numeric     not null,
+    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
+    input_tokens             numeric,
+    output_tokens            numeric,
+    cache_read_tokens        numeric,
+    cache_write_5min_tokens  numeric,
+    cache_write_1hour_tokens numeric,
+    reasoning_tokens         numeric,
+    audio_input_tokens       numeric,
+    audio_output_tokens      numeric,
+    image_input_tokens       numeric,
+    image_output_tokens      numeric,
+    images                   numeric,
+    requests                 numeric,
+    searches                 numeric,
+    media_ms                 numeric,
+    characters               numeric
+);
+
 -- By quarter of an hour, the largest step that divides the days of every time zone, and by all dimensions with few values.
 -- `cell` is a hash of these dimensions: it keeps the index short, whatever their number. The hour comes first in the index,
 -- so that a report by hour reads the rows in its order.
@@ -121,29 +148,7 @@ create table apex.usage_quarter_hourly (
     tool                     text,
     outcome                  text,
     source                   text,
-    calls                    bigint      not null,
-    tool_calls               bigint      not null,
-    failed_calls             bigint      not null,
-    unpriced_calls           bigint      not null,
-    latency_ms               numeric     not null,
-    cost                     numeric     not null,
-    reported_cost            numeric     not null,
-    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
-    input_tokens             numeric,
-    output_tokens            numeric,
-    cache_read_tokens        numeric,
-    cache_write_5min_tokens  numeric,
-    cache_write_1hour_tokens numeric,
-    reasoning_tokens         numeric,
-    audio_input_tokens       numeric,
-    audio_output_tokens      numeric,
-    image_input_tokens       numeric,
-    image_output_tokens      numeric,
-    images                   numeric,
-    requests                 numeric,
-    searches                 numeric,
-    media_ms                 numeric,
-    characters               numeric
+    like apex.usage_sums
 );
 create unique index usage_quarter_hourly_cell on apex.usage_quarter_hourly (tenant_id, hour, quarter, cell);
 
@@ -156,29 +161,7 @@ create table apex.usage_daily (
     task_id                  uuid,
     dag_id                   uuid,
     conversation             text,
-    calls                    bigint      not null,
-    tool_calls               bigint      not null,
-    failed_calls             bigint      not null,
-    unpriced_calls           bigint      not null,
-    latency_ms               numeric     not null,
-    cost                     numeric     not null,
-    reported_cost            numeric     not null,
-    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
-    input_tokens             numeric,
-    output_tokens            numeric,
-    cache_read_tokens        numeric,
-    cache_write_5min_tokens  numeric,
-    cache_write_1hour_tokens numeric,
-    reasoning_tokens         numeric,
-    audio_input_tokens       numeric,
-    audio_output_tokens      numeric,
-    image_input_tokens       numeric,
-    image_output_tokens      numeric,
-    images                   numeric,
-    requests                 numeric,
-    searches                 numeric,
-    media_ms                 numeric,
-    characters               numeric
+    like apex.usage_sums
 );
 create unique index usage_daily_cell on apex.usage_daily (tenant_id, dimension, day, task_id, dag_id, conversation)
     nulls not distinct;
@@ -195,32 +178,12 @@ create table apex.usage_hourly_by_tag (
     hour                     timestamptz not null,
     tag_key                  text        not null,
     tag_value                text        not null,
-    calls                    bigint      not null,
-    tool_calls               bigint      not null,
-    failed_calls             bigint      not null,
-    unpriced_calls           bigint      not null,
-    latency_ms               numeric     not null,
-    cost                     numeric     not null,
-    reported_cost            numeric     not null,
-    -- The sum of each meter; null instead of zero, which takes no space and no time to sum up.
-    input_tokens             numeric,
-    output_tokens            numeric,
-    cache_read_tokens        numeric,
-    cache_write_5min_tokens  numeric,
-    cache_write_1hour_tokens numeric,
-    reasoning_tokens         numeric,
-    audio_input_tokens       numeric,
-    audio_output_tokens      numeric,
-    image_input_tokens       numeric,
-    image_output_tokens      numeric,
-    images                   numeric,
-    requests                 numeric,
-    searches                 numeric,
-    media_ms                 numeric,
-    characters               numeric
+    like apex.usage_sums
 );
 create unique index usage_hourly_by_tag_cell on apex.usage_hourly_by_tag (tenant_id, tag_key, hour, tag_value);
 create index usage_hourly_by_tag_value on apex.usage_hourly_by_tag (tenant_id, tag_key, tag_value, hour);
+
+drop table apex.usage_sums;
 
 create table apex.memories (
     tenant_id    text        not null,
