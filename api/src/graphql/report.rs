@@ -5,13 +5,12 @@ use super::ids::Kind;
 use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
 use super::services::{Services, authorise, requester, services};
 use super::usage::UsageSums;
-use super::{connection, errors};
+use super::{connection, errors, tag_key};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use commands::Principal;
 use domain::TagKey;
 use domain::permissions::ReadReports;
-use domain::tag_keys::TagKeys;
 use projections as models;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -243,8 +242,8 @@ impl ReportRequest {
     /// Looks up whether the key of the tag is declared now.
     async fn look_up_tag_key(&mut self, services: &Services) -> Result<()> {
         if let Some(tag) = &mut self.query.tag {
-            let keys = services.commands.load::<TagKeys>(&self.principal, TagKeys::id()).await;
-            tag.is_declared = keys.map_err(|error| errors::failed(&error))?.state.is_declared(&tag.key);
+            let keys = tag_key::declared_in(services, &self.principal).await?;
+            tag.is_declared = keys.state.is_declared(&tag.key);
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use super::command_options::{CommandOptions, MaySend};
 use super::input::Invalid;
 use super::payload::{self, CommandResult, Outcome};
 use super::scalars::{Long, Position, Timestamp, Uid, or_now};
-use super::services::{authorise, requester, services};
+use super::services::{Services, authorise, requester, services};
 use super::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
-use commands::Loaded;
+use commands::{Loaded, Principal};
 use domain::TagKey;
 use domain::permissions::ReadTagKeys;
 use domain::tag_keys::{TagKeys, TagKeysCommand, TagKeysError};
@@ -52,8 +52,12 @@ fn declared_tag_keys(keys: &TagKeys) -> Vec<DeclaredTagKey> {
 
 /// The tag keys of the tenant of the request as they are now.
 pub(crate) async fn declared(ctx: &Context<'_>) -> Result<Arc<Loaded<TagKeys>>> {
-    let keys = services(ctx)?.commands.load::<TagKeys>(&requester(ctx)?.principal, TagKeys::id()).await;
-    keys.map_err(|error| errors::failed(&error))
+    declared_in(services(ctx)?, &requester(ctx)?.principal).await
+}
+
+/// The tag keys of the tenant of a principal as they are now.
+pub(crate) async fn declared_in(services: &Services, principal: &Principal) -> Result<Arc<Loaded<TagKeys>>> {
+    services.commands.load::<TagKeys>(principal, TagKeys::id()).await.map_err(|error| errors::failed(&error))
 }
 
 /// Payload of `declareTagKey` and `withdrawTagKey`.

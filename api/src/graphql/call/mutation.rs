@@ -213,11 +213,13 @@ impl CallMutation {
             Ok(facts) => {
                 let commands = &services(ctx)?.commands;
                 // A call without a model has no price, and must not fail if the price book cannot be read.
-                let prices = match facts.model {
-                    Some(_) => prices(ctx).await?,
-                    None => PriceBook::default(),
+                let prices = async {
+                    match facts.model {
+                        Some(_) => prices(ctx).await,
+                        None => Ok(PriceBook::default()),
+                    }
                 };
-                let tag_keys = tag_keys(ctx, &facts).await?;
+                let (prices, tag_keys) = futures::try_join!(prices, tag_keys(ctx, &facts))?;
                 let report = CallReport::new(call_ids, facts, &prices).with_tag_keys(&tag_keys);
                 let executed = ingest::report_call(commands, &context, &report).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
@@ -237,7 +239,7 @@ impl CallMutation {
         let (context, target) = (options.context(ctx)?, options.target);
         let result: CommandResult<CallCommandError> = match correction {
             Ok((Correction { fields, values }, reason)) => {
-                let (prices, tag_keys) = (prices(ctx).await?, tag_keys(ctx, &values).await?);
+                let (prices, tag_keys) = futures::try_join!(prices(ctx), tag_keys(ctx, &values))?;
                 let command = CallCommand::Correct { fields, values, reason, at: options.at, prices, tag_keys };
                 let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
