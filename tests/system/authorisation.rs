@@ -405,7 +405,7 @@ fn checked(schema: &Schema) -> Vec<Checked> {
     let roots = roots.map(|operation| {
         let (root, field) = (operation.root, operation.field.as_str());
         let kind = match (field, schema.returned(root, field)) {
-            // The position of the log is told to everybody who reads anything.
+            // A reader of any kind of data may read the position of the log.
             ("head", _) => "any",
             // The id in the operation is that of an agent.
             ("node", _) => "agents",

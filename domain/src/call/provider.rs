@@ -36,7 +36,7 @@ pub fn provider_name(named: &str) -> String {
     ALIASES.iter().find(|(alias, _)| *alias == named).map_or(named, |(_, name)| (*name).to_owned())
 }
 
-/// The family of a provider that a record names: the providers whose ids are those of one maker.
+/// The family of a provider that a record names: the providers whose ids are those of one issuer.
 pub(super) fn family(named: &str) -> String {
     let name = provider_name(named);
     FAMILIES.iter().find(|(member, _)| *member == name).map_or(name, |(_, family)| (*family).to_owned())

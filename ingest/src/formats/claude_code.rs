@@ -178,7 +178,7 @@ fn parse(
         ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
     // A line names no provider, and the default may be another one at the next import: an id identifies the response if its
-    // form has one maker, whichever provider served the model. Relays hand on ids of other forms.
+    // form has one issuer, whichever provider served the model. Relays hand on ids of other forms.
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
     let call_ids = key.map_or_else(|| unidentified.call_ids(&line, message, text), |key| key.call_id().into());
@@ -356,12 +356,12 @@ mod tests {
 
     /// Anthropic did not make an id that a relay hands on.
     #[test]
-    fn an_id_of_a_form_without_one_maker_identifies_no_response() {
+    fn an_id_of_a_form_without_one_issuer_identifies_no_response() {
         let completion = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
         let [first, second] = ["a", "b"].map(|uuid| relayed(completion, "s", uuid, "", 1));
         assert_eq!(ids(&[first, second]).len(), 2, "two turns of a session");
-        let by_maker = CallKey::of_response("", "claude-sonnet-4-20250514", "msg_1").unwrap().call_id();
-        assert_eq!(ids(&[line("msg_1", 1, "")]), [by_maker.into()].into());
+        let by_issuer = CallKey::of_response("", "claude-sonnet-4-20250514", "msg_1").unwrap().call_id();
+        assert_eq!(ids(&[line("msg_1", 1, "")]), [by_issuer.into()].into());
     }
 
     #[test]
