@@ -44,6 +44,16 @@ id! {
     ServiceAccountId,
     /// The id of an API key. It is public: the first part of the key's text.
     ApiKeyId,
+    /// The id of a user: a person, in one tenant. Name and address are stored beside the log.
+    UserId,
+    /// The id of a session of a user.
+    SessionId,
+    /// The id of an invitation to become a user.
+    InvitationId,
+    /// The id of a team: users and service accounts that are granted roles together.
+    TeamId,
+    /// The id of a custom role: a set of permissions that a tenant names.
+    RoleId,
 }
 
 /// The UUID namespace of all derived ids. It never changes.
