@@ -107,8 +107,7 @@ impl Replay {
             None => rooms.log.head().await?,
         };
         let mut output = BufWriter::new(io::stdout().lock());
-        let (access, log) =
-            (rooms.principal.authorise::<ReadData>()?, rooms.log.of_tenants(rooms.reads.clone()));
+        let (access, log) = (rooms.principal.authorise::<ReadData>()?, rooms.log.of_tenants(rooms.reads.clone()));
         let mut pages = match &self.stream {
             Some(stream) => log.own_stream_pages(&access, stream.category, stream.id, PAGE_EVENTS),
             None => log.pages(before(first), TenantFilter::new(&access, None, Vec::new(), None), PAGE_EVENTS),

@@ -11,13 +11,12 @@ use crate::event::{Position, RecordedEvent, StreamKey, Version};
 use crate::filter::ReadFilter;
 use crate::page::{Page, PageLimit};
 use crate::table;
-use crate::tenant_reads::{TenantConnection, TenantReads};
+use crate::tenant_reads::TenantReads;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use sqlx::Row as _;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, Postgres};
-use std::ops::{Deref, DerefMut};
+use sqlx::postgres::{PgPool, Postgres};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,35 +30,10 @@ enum Connections {
 }
 
 impl Connections {
-    async fn acquire(&self) -> Result<ReaderConnection, sqlx::Error> {
-        Ok(match self {
-            Self::OfAll(pool) => ReaderConnection::OfAll(pool.acquire().await?),
-            Self::OfTenant(reads, tenant) => ReaderConnection::OfTenant(reads.acquire_for(tenant).await?),
-        })
-    }
-}
-
-enum ReaderConnection {
-    OfAll(PoolConnection<Postgres>),
-    OfTenant(TenantConnection),
-}
-
-impl Deref for ReaderConnection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         match self {
-            Self::OfAll(connection) => connection,
-            Self::OfTenant(connection) => connection,
-        }
-    }
-}
-
-impl DerefMut for ReaderConnection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        match self {
-            Self::OfAll(connection) => connection,
-            Self::OfTenant(connection) => connection,
+            Self::OfAll(pool) => pool.acquire().await,
+            Self::OfTenant(reads, tenant) => reads.acquire_for(tenant).await,
         }
     }
 }
@@ -116,7 +90,8 @@ impl Reader {
             reached = last_archived(&known);
         }
         while page.has_room() {
-            let (rest, lacks_archived) = table::after(&mut *self.connections.acquire().await?, reached, None, filter, page.left()).await?;
+            let (rest, lacks_archived) =
+                table::after(&mut *self.connections.acquire().await?, reached, None, filter, page.left()).await?;
             if lacks_archived {
                 let known = self.refresh_known().await?;
                 if reached < last_archived(&known) {
@@ -139,7 +114,8 @@ impl Reader {
         filter: &ReadFilter,
         limit: PageLimit,
     ) -> Result<Option<Page>, ReadError> {
-        let (page, lacks_archived) = table::after(&mut *self.connections.acquire().await?, after, Some(until), filter, limit).await?;
+        let (page, lacks_archived) =
+            table::after(&mut *self.connections.acquire().await?, after, Some(until), filter, limit).await?;
         Ok((!lacks_archived).then_some(page))
     }
 
@@ -150,7 +126,8 @@ impl Reader {
         filter: &ReadFilter,
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
-        let (mut page, table_floor) = table::before(&mut *self.connections.acquire().await?, before, filter, limit).await?;
+        let (mut page, table_floor) =
+            table::before(&mut *self.connections.acquire().await?, before, filter, limit).await?;
         if page.has_room() && table_floor > Position::ZERO && before.get() > 1 {
             let known = self.refresh_known().await?;
             // Events that were archived after the query are already on the page.

@@ -28,12 +28,7 @@ impl TenantFilter {
     /// Selects the events of the tenant of the access that have this category, one of these types, and this stream. Conditions
     /// that are none, or empty, are not applied.
     #[must_use]
-    pub fn new<A>(
-        access: &Access<A>,
-        category: Option<String>,
-        types: Vec<String>,
-        stream_id: Option<Uuid>,
-    ) -> Self {
+    pub fn new<A>(access: &Access<A>, category: Option<String>, types: Vec<String>, stream_id: Option<Uuid>) -> Self {
         let tenant = access.tenant().clone();
         let filter = ReadFilter { tenant: Some(tenant.clone()), category, types, stream_id };
         Self { tenant, filter }

@@ -44,16 +44,17 @@ impl TenantReads {
     /// # Errors
     /// The driver's error if there is no connection in time.
     pub async fn acquire<A>(&self, access: &Access<A>) -> Result<TenantConnection, Error> {
-        self.acquire_for(access.tenant()).await
+        Ok(TenantConnection { connection: self.acquire_for(access.tenant()).await? })
     }
 
-    pub(crate) async fn acquire_for(&self, tenant: &TenantId) -> Result<TenantConnection, Error> {
+    /// As [`TenantReads::acquire`], for a tenant that was taken from an access.
+    pub(crate) async fn acquire_for(&self, tenant: &TenantId) -> Result<PoolConnection<Postgres>, Error> {
         self.within_timeout(async {
             let mut attempts = self.pool.options().get_max_connections();
             loop {
                 let mut connection = self.pool.acquire().await?;
                 match set_tenant(&mut connection, tenant, false).await {
-                    Ok(()) => return Ok(TenantConnection { connection }),
+                    Ok(()) => return Ok(connection),
                     // After a restart of the server every idle connection is broken.
                     Err(error) if attempts > 0 && is_broken(&error) => attempts -= 1,
                     Err(error) => return Err(error),

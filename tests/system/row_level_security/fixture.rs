@@ -61,10 +61,7 @@ fn golden(text: &str, changes: Value) -> String {
 
 macro_rules! golden {
     ($file:literal, $changes:tt) => {
-        golden(
-            include_str!(concat!("../../../domain/tests/golden/", $file, ".json")),
-            serde_json::json!($changes),
-        )
+        golden(include_str!(concat!("../../../domain/tests/golden/", $file, ".json")), serde_json::json!($changes))
     };
 }
 
@@ -80,7 +77,8 @@ async fn fill_log(rooms: &Rooms, of: &str) -> Uuid {
     let call = golden!("call.recorded.v1", { "absorbed": null });
     let memory = golden!("memory.stored.v1", { "content": (format!("the nightly build of {of}")) });
     append(rooms, of, "budget", Uuid::now_v7(), vec![event("budget.defined", &budget)]).await;
-    append(rooms, of, "agent", Uuid::now_v7(), vec![event("agent.registered", &golden!("agent.registered.v1", {}))]).await;
+    append(rooms, of, "agent", Uuid::now_v7(), vec![event("agent.registered", &golden!("agent.registered.v1", {}))])
+        .await;
     append(rooms, of, "task", task, vec![event("task.submitted", &golden!("task.submitted.v1", {}))]).await;
     // A command that does not create a stream has a receipt of its own.
     append(rooms, of, "task", task, vec![event("task.started", &golden!("task.started.v1", {}))]).await;

@@ -99,7 +99,10 @@ async fn a_migration_by_an_owner_that_may_not_create_roles_says_what_to_run() {
     let url = format!("{server}/own");
     let refused = apex(&url, &["migrate"]).await;
     assert_says(&refused, "owner may not create the role apex_reader");
-    assert_says(&refused, "run \"create role apex_reader nologin; grant apex_reader to apex_app\", then `apex migrate` again");
+    assert_says(
+        &refused,
+        "run \"create role apex_reader nologin; grant apex_reader to apex_app\", then `apex migrate` again",
+    );
     cluster.execute("create role apex_reader nologin").await;
     assert_says(&apex(&url, &["migrate"]).await, "owner may not grant the role apex_reader");
     cluster.execute("grant apex_reader to apex_app").await;
