@@ -191,13 +191,16 @@ $$;
 -- read every memory of the tenant. This function searches with the rights of the owner of the tables, and takes the
 -- tenant from the same setting as the policy: no argument can name another one.
 --
--- Returns the ids of the first `max_memories` memories after (`after_time`, `after_id`) in the order in which they were
--- stored, under the conditions of the statement that lists memories. Conditions that are null are not applied. The plan is
--- made for the values of each call: whether the index is of use depends on the words.
+-- Returns the first `max_memories` memories after (`after_time`, `after_id`) in the order in which they were stored, under the
+-- conditions of the statement that lists memories. Conditions that are null are not applied. The plan is made for the
+-- values of each call: whether the index is of use depends on the words.
 create function apex.find_memories(
     search text, only_ids uuid[], visible_to uuid, in_realm text, with_tag text, bound_to uuid,
     after_time timestamptz, after_id uuid, max_memories bigint
-) returns setof uuid
+) returns table (
+    tenant_id text, memory_id uuid, agent_id uuid, content text, tags text[], realm text, recalls bigint,
+    stored_at timestamptz, recalled_at timestamptz, forgotten_at timestamptz, version bigint, "position" bigint
+)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -207,7 +210,9 @@ declare
     words_to_find tsquery := websearch_to_tsquery('simple', search);
 begin
     return query
-        select m.memory_id from apex.memories m
+        select m.tenant_id, m.memory_id, m.agent_id, m.content, m.tags, m.realm, m.recalls, m.stored_at, m.recalled_at,
+               m.forgotten_at, m.version, m.position
+        from apex.memories m
         where m.tenant_id = own_tenant and m.words @@ words_to_find
             and (cardinality(only_ids) = 0 and m.forgotten_at is null or m.memory_id = any (only_ids))
             and (visible_to is null or m.agent_id = visible_to or m.realm <> 'private')

@@ -207,10 +207,8 @@ pub async fn list(
     const SEARCH: &str = concat!(
         "select ",
         columns!(),
-        " from apex.memories
-         where tenant_id = $1
-           and memory_id = any (array(select apex.find_memories($10, $2, $3, $4, $5, $9, $6, $7, $8)))
-         order by stored_at, memory_id"
+        " from apex.find_memories($10, $2, $3, $4, $5, $9, $6, $7, $8)
+         where tenant_id = $1 order by stored_at, memory_id"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(if filter.search.is_some() { SEARCH } else { LIST });
