@@ -95,7 +95,7 @@ async fn rebuild(bench: &Bench, names: &[&str]) -> f64 {
         build(&testkit::access(), &bench.pool, &bench.log, &models, REBUILD_BATCH_EVENTS, |_| {}).await.unwrap();
     let rate = position.get() as f64 / started.elapsed().as_secs_f64();
     let parked =
-        projections::parked_events(&bench.pool, projections::TenantSelection::All(&testkit::access()), None, 1)
+        projections::parked_events(projections::TenantSelection::All(&bench.pool, &testkit::access()), None, 1)
             .await
             .unwrap();
     assert!(parked.is_empty(), "{parked:?}");

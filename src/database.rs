@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-use streams::LOG_CONNECTIONS;
+use streams::{LOG_CONNECTIONS, TenantReads};
 
 /// All migrations, compiled into the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -20,10 +20,21 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 /// The timeout for a connection from the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The share of the connections, one in so many, that serves reads of requests. The others are for commands and workers.
+const READS_SHARE: u32 = 3;
+
+/// The number of connections, of those that the log does not use itself, that serve reads of requests.
+#[must_use]
+pub fn read_connections(connections: u32) -> u32 {
+    (connections / READS_SHARE).max(1)
+}
+
 /// An open database, and the private cluster that contains it if no URL was given.
 pub struct Database {
     /// The connections. Their role is `apex_app`, or that of the login after [`Database::open_as_owner`].
     pub pool: PgPool,
+    /// The connections of reads on behalf of tenants, with the role `apex_reader`.
+    pub reads: TenantReads,
     /// The directory of archived events.
     pub archive: Option<PathBuf>,
     /// Declared before the cluster, so that it is dropped first.
@@ -49,7 +60,7 @@ impl Database {
         Self::open_with(common, &[]).await
     }
 
-    /// Opens the pool with the connections of the process that the log does not use itself.
+    /// Opens the pools with the connections of the process that the log does not use itself.
     async fn open_with(common: &Common, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (url, embedded) = locate(common).await?;
         match &embedded {
@@ -57,10 +68,12 @@ impl Database {
             None => check_schema(&url).await?,
         }
         let connections = common.database_connections.saturating_sub(LOG_CONNECTIONS).max(1);
-        let pool = connect_with(&url, connections, settings).await?;
+        let for_reads = read_connections(connections);
+        let pool = connect_with(&url, connections.saturating_sub(for_reads).max(1), settings).await?;
+        let reads = TenantReads::beside(&pool, for_reads);
         let supervisor = embedded.as_ref().map(Embedded::supervise).transpose();
         let supervisor = supervisor.context("the supervisor of the private PostgreSQL cluster cannot be started")?;
-        Ok(Self { pool, archive: common.archive.clone(), supervisor, embedded })
+        Ok(Self { pool, reads, archive: common.archive.clone(), supervisor, embedded })
     }
 
     /// Closes the connections, and stops the private cluster if no other process uses it.
@@ -68,6 +81,7 @@ impl Database {
     /// # Errors
     /// If the cluster cannot be stopped.
     pub async fn close(self) -> anyhow::Result<()> {
+        self.reads.close().await;
         self.pool.close().await;
         drop(self.supervisor);
         if let Some(embedded) = self.embedded {
@@ -172,6 +186,11 @@ async fn migrate_url(url: &Secret, home: Option<&Path>) -> anyhow::Result<()> {
 /// Checks that all migrations of this program are applied to a configured database, and no others.
 async fn check_schema(url: &Secret) -> anyhow::Result<()> {
     let mut connection = connect_as_owner(url).await?;
+    anyhow::ensure!(
+        is_member(&mut connection, "apex_app").await? != Some(false),
+        "the login of APEX_DATABASE_URL is not a member of the role apex_app, which Apex works as: as a superuser, run \
+         `grant apex_app to LOGIN`"
+    );
     let applied = applied_migrations(&mut connection).await?;
     check_contents(&applied, None)?;
     let is_applied = |version| applied.iter().any(|migration| migration.version == version);
@@ -187,7 +206,18 @@ async fn check_schema(url: &Secret) -> anyhow::Result<()> {
             "the database has migration {newer}, which this version of apex does not know: use a newer version"
         );
     }
+    anyhow::ensure!(
+        is_member(&mut connection, "apex_reader").await? == Some(true),
+        "the role apex_app is not a member of the role apex_reader, which the reads of requests work as: as a superuser, run \
+         `grant apex_reader to apex_app`"
+    );
     Ok(())
+}
+
+/// Whether the login is a member of a role; none if the role does not exist.
+async fn is_member(connection: &mut PgConnection, role: &str) -> anyhow::Result<Option<bool>> {
+    let is_member = "select pg_has_role(session_user, oid, 'member') from pg_roles where rolname = $1";
+    Ok(sqlx::query_scalar(is_member).bind(role).fetch_optional(connection).await?)
 }
 
 #[derive(sqlx::FromRow)]

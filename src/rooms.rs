@@ -1,7 +1,7 @@
 //! Opens the log, starts the workers, and fails when one of them dies.
 
 use crate::config::Common;
-use crate::database::Database;
+use crate::database::{Database, read_connections};
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig, Component, Principal};
 use identity::Identities;
@@ -13,7 +13,7 @@ use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use streams::{Log, LogConfig, Position};
+use streams::{Log, LogConfig, Position, TenantReads};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +31,10 @@ const MAX_AWAITED_ATTEMPTS: u32 = 5;
 
 /// The log and the commands, with the workers of this process.
 pub struct Rooms {
-    /// The connection pool of the database, which the log, the read models and the jobs share.
+    /// The connection pool of the database, which commands, workers and jobs share.
     pub pool: PgPool,
+    /// The connections of reads on behalf of tenants.
+    pub reads: TenantReads,
     /// The log.
     pub log: Log,
     /// The executor of commands.
@@ -52,26 +54,33 @@ impl Rooms {
     /// If the log cannot be read.
     pub async fn open(database: &Database, principal: Arc<Principal>) -> anyhow::Result<Self> {
         let config = LogConfig { archive: database.archive.clone(), ..LogConfig::default() };
-        Self::with(database.pool.clone(), principal, config).await
+        Self::with(database.pool.clone(), database.reads.clone(), principal, config).await
     }
 
-    /// As [`Rooms::open`], with a pool and without an archive.
+    /// As [`Rooms::open`], with a pool and without an archive. Reads on behalf of tenants have connections of their own, in
+    /// addition to those of the pool.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub async fn on(pool: PgPool, principal: impl Into<Arc<Principal>>) -> anyhow::Result<Self> {
-        Self::with(pool, principal.into(), LogConfig::default()).await
+        let reads = TenantReads::beside(&pool, read_connections(pool.options().get_max_connections()));
+        Self::with(pool, reads, principal.into(), LogConfig::default()).await
     }
 
-    async fn with(pool: PgPool, principal: Arc<Principal>, config: LogConfig) -> anyhow::Result<Self> {
+    async fn with(
+        pool: PgPool,
+        reads: TenantReads,
+        principal: Arc<Principal>,
+        config: LogConfig,
+    ) -> anyhow::Result<Self> {
         let log = Log::open(pool.clone(), config).await.context("the log cannot be opened")?;
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        // The other half is for queries and for the workers, each of which uses at most one connection.
+        // The other half is for the workers, each of which uses at most one connection.
         let config = CommandsConfig { max_reads: connections / 2, ..CommandsConfig::default() };
         let commands = Commands::new(log.clone(), config);
         let shutdown = CancellationToken::new();
         let jobs = Jobs::new(pool.clone());
-        let mut rooms = Self { pool, log, commands, jobs, principal, shutdown, workers: JoinSet::new() };
+        let mut rooms = Self { pool, reads, log, commands, jobs, principal, shutdown, workers: JoinSet::new() };
         let (tail, stop) = (rooms.log.tail().clone(), rooms.stop_signal());
         rooms.spawn("tail", async move {
             tail.run(stop).await;

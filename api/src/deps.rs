@@ -6,6 +6,7 @@ use commands::Commands;
 use identity::Identities;
 use projections::Pool;
 use std::sync::Arc;
+use streams::TenantReads;
 
 /// The dependencies of the API.
 #[derive(Clone)]
@@ -16,8 +17,10 @@ pub struct Deps {
     pub authenticator: Arc<dyn Authenticator>,
     /// The service accounts and API keys of the installation.
     pub identities: Identities,
-    /// The connection pool of the read models.
+    /// The connection pool of what is of no tenant: the progress and the versions of read models.
     pub pool: Pool,
+    /// The connections that read what belongs to a tenant.
+    pub reads: TenantReads,
     /// Renders the metrics of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The readiness checks of the process.

@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::FromRow;
-use sqlx::postgres::{PgConnection, PgPool};
-use streams::DatabaseError;
+use sqlx::postgres::PgConnection;
+use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// An agent.
@@ -173,7 +173,7 @@ pub struct AgentFilter {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadAgents>,
     filter: &AgentFilter,
     page: Page,
@@ -191,5 +191,5 @@ pub async fn list(
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
-    Ok(query.fetch_all(pool).await?)
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }

@@ -8,7 +8,7 @@ use crate::rows::StreamRow;
 use domain::DecodeError;
 use domain::permissions::Access;
 use std::sync::Arc;
-use streams::{Log, ReadError, RecordedEvent, StreamKey, Version};
+use streams::{ReadError, RecordedEvent, TenantLog};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -36,15 +36,14 @@ const PAGE_EVENTS: usize = 1000;
 /// [`HistoryError::Read`] if the log cannot be read, and the other variants if an included event cannot be decoded or
 /// folded.
 pub async fn as_of<R: StreamRow>(
-    log: &Log,
+    log: &TenantLog,
     access: &Access<R::Read>,
     id: Uuid,
     is_included: impl Fn(&RecordedEvent) -> bool + Send + Sync,
 ) -> Result<Option<R>, HistoryError> {
-    let stream = StreamKey { tenant: access.tenant().clone(), category: R::CATEGORY.into(), id };
     let (mut row, agent) = (None, access.agent());
     let readable = |row: Option<R>| row.filter(|row| agent.is_none_or(|agent| row.is_read_by(agent)));
-    let mut pages = log.stream_pages(stream, Version::ZERO, PAGE_EVENTS);
+    let mut pages = log.own_stream_pages(access, R::CATEGORY, id, PAGE_EVENTS);
     while let Some(page) = pages.next_page().await? {
         for recorded in page {
             if !is_included(&recorded) {

@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::FromRow;
-use sqlx::postgres::{PgConnection, PgPool};
-use streams::DatabaseError;
+use sqlx::postgres::PgConnection;
+use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// A memory of an agent.
@@ -187,7 +187,7 @@ pub struct MemoryFilter {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadMemories>,
     filter: &MemoryFilter,
     page: Page,
@@ -199,16 +199,27 @@ pub async fn list(
          where tenant_id = $1 and (cardinality($2::uuid[]) = 0 and forgotten_at is null or memory_id = any ($2))
            and ($3::uuid is null or agent_id = $3 or realm <> 'private') and ($4::text is null or realm = $4)
            and ($5::text is null or $5 = any (tags))
-           and ($6::text is null or words @@ websearch_to_tsquery('simple', $6))
-           and ($7::timestamptz is null or (stored_at, memory_id) > ($7, $8))
-           and ($10::uuid is null or agent_id = $10 or realm <> 'private')
-         order by stored_at, memory_id limit $9"
+           and ($6::timestamptz is null or (stored_at, memory_id) > ($6, $7))
+           and ($9::uuid is null or agent_id = $9 or realm <> 'private')
+         order by stored_at, memory_id limit $8"
+    );
+    // A function searches: under row-level security, no index answers a text search.
+    const SEARCH: &str = concat!(
+        "select ",
+        columns!(),
+        " from apex.find_memories($10, $2, $3, $4, $5, $9, $6, $7, $8)
+         where tenant_id = $1 order by stored_at, memory_id"
     );
     let (after_time, after_id) = page.after();
-    let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.visible_to);
-    let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref()).bind(filter.search.as_deref());
+    let query = sqlx::query_as(if filter.search.is_some() { SEARCH } else { LIST });
+    let query = query.bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.visible_to);
+    let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref());
     let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
-    Ok(query.fetch_all(pool).await?)
+    let query = match &filter.search {
+        Some(search) => query.bind(search.as_str()),
+        None => query,
+    };
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 #[cfg(test)]

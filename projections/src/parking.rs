@@ -11,9 +11,10 @@ use crate::target::Target;
 use crate::transaction;
 use chrono::{DateTime, Utc};
 use domain::permissions::{Access, OperateProjections, ReadProjections};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow, Postgres};
+use sqlx::query::QueryAs;
 use sqlx::{FromRow, Row};
-use streams::{DatabaseError, Log, Position, ReadError, ReadFilter, StreamKey};
+use streams::{DatabaseError, Log, Position, ReadError, ReadFilter, StreamKey, TenantReads};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -41,21 +42,31 @@ pub struct ParkedEvent {
 }
 
 /// Whose parked events are listed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum TenantSelection<'a> {
     /// Those of the principal's tenant.
-    Own(&'a Access<ReadProjections>),
+    Own(&'a TenantReads, &'a Access<ReadProjections>),
     /// Those of all tenants of the installation.
-    All(&'a Access<OperateProjections>),
+    All(&'a PgPool, &'a Access<OperateProjections>),
 }
 
 impl TenantSelection<'_> {
-    /// The tenant; none for all.
-    fn tenant(&self) -> Option<&str> {
-        match self {
-            Self::Own(access) => Some(access.tenant().as_str()),
-            Self::All(_) => None,
-        }
+    /// Fetches the rows that a statement selects; the tenant, none for all, is its parameter after those that are bound.
+    async fn fetch<'q, R>(
+        self,
+        query: QueryAs<'q, Postgres, R, PgArguments>,
+        limit: i64,
+    ) -> Result<Vec<R>, DatabaseError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        Ok(match self {
+            Self::Own(reads, access) => {
+                let query = query.bind(access.tenant().as_str().to_owned()).bind(limit);
+                query.fetch_all(&mut *reads.acquire(access).await?).await?
+            }
+            Self::All(pool, _) => query.bind(None::<String>).bind(limit).fetch_all(pool).await?,
+        })
     }
 }
 
@@ -64,7 +75,6 @@ impl TenantSelection<'_> {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn parked_events(
-    pool: &PgPool,
     tenants: TenantSelection<'_>,
     projection: Option<&str>,
     limit: i64,
@@ -75,7 +85,7 @@ pub async fn parked_events(
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by projection, position limit $3",
     );
-    Ok(query.bind(projection).bind(tenants.tenant()).bind(limit).fetch_all(pool).await?)
+    tenants.fetch(query.bind(projection), limit).await
 }
 
 /// What to do with a parked event.
@@ -145,7 +155,6 @@ pub struct ParkingDecision {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn parking_decisions(
-    pool: &PgPool,
     tenants: TenantSelection<'_>,
     projection: Option<&str>,
     limit: i64,
@@ -155,7 +164,7 @@ pub async fn parking_decisions(
          where ($1::text is null or projection = $1) and ($2::text is null or tenant_id = $2)
          order by id desc limit $3",
     );
-    Ok(query.bind(projection).bind(tenants.tenant()).bind(limit).fetch_all(pool).await?)
+    tenants.fetch(query.bind(projection), limit).await
 }
 
 /// The result of resuming a stream.

@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::FromRow;
-use sqlx::postgres::{PgConnection, PgPool};
-use streams::DatabaseError;
+use sqlx::postgres::PgConnection;
+use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// A task.
@@ -199,7 +199,7 @@ pub struct TaskFilter {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadTasks>,
     filter: &TaskFilter,
     page: Page,
@@ -219,7 +219,7 @@ pub async fn list(
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
     let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
-    Ok(query.fetch_all(pool).await?)
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Demo {
         wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
-        let mut totals = WholeReport::open(&rooms.pool, &query).await?;
+        let mut totals = WholeReport::open(&rooms.reads, &query).await?;
         let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
         report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);

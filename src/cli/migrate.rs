@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 /// Bring the schema of the database up to date.
 ///
-/// Requires a role that may create the schema and the role `apex_app`. All other subcommands can log in as any member
-/// of `apex_app`.
+/// Requires a role that may create the schema and the roles `apex_app` and `apex_reader`. All other subcommands can log in as
+/// any member of `apex_app`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Migrate {}
 

@@ -181,8 +181,7 @@ async fn list(rooms: &Rooms, format: ListFormat) -> anyhow::Result<bool> {
 
 async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
     let parked = projections::parked_events(
-        &rooms.pool,
-        TenantSelection::All(&rooms.principal.authorise()?),
+        TenantSelection::All(&rooms.pool, &rooms.principal.authorise()?),
         projection,
         MAX_PARKED,
     )
@@ -197,8 +196,7 @@ async fn parked(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> 
 
 async fn decisions(rooms: &Rooms, projection: Option<&str>, format: ListFormat) -> anyhow::Result<bool> {
     let decisions = projections::parking_decisions(
-        &rooms.pool,
-        TenantSelection::All(&rooms.principal.authorise()?),
+        TenantSelection::All(&rooms.pool, &rooms.principal.authorise()?),
         projection,
         MAX_PARKED,
     )

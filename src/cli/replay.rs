@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
-use streams::{Position, ReadFilter, RecordedEvent, StreamKey, Version};
+use streams::{Position, RecordedEvent, TenantFilter, Version};
 use uuid::Uuid;
 
 /// Print events, or the state of an aggregate at an earlier time.
@@ -107,16 +107,10 @@ impl Replay {
             None => rooms.log.head().await?,
         };
         let mut output = BufWriter::new(io::stdout().lock());
-        let tenant = rooms.principal.authorise::<ReadData>()?.tenant().clone();
+        let (access, log) = (rooms.principal.authorise::<ReadData>()?, rooms.log.of_tenants(rooms.reads.clone()));
         let mut pages = match &self.stream {
-            Some(stream) => {
-                let key = StreamKey { tenant, category: stream.category.into(), id: stream.id };
-                rooms.log.stream_pages(key, Version::ZERO, PAGE_EVENTS)
-            }
-            None => {
-                let filter = ReadFilter { tenant: Some(tenant), ..ReadFilter::default() };
-                rooms.log.pages(before(first), filter, PAGE_EVENTS)
-            }
+            Some(stream) => log.own_stream_pages(&access, stream.category, stream.id, PAGE_EVENTS),
+            None => log.pages(before(first), TenantFilter::new(&access, None, Vec::new(), None), PAGE_EVENTS),
         };
         let mut is_empty = true;
         while let Some(page) = pages.next_page().await? {

@@ -118,7 +118,7 @@ impl ReportCommand {
             if !cost.no_wait {
                 catch_up(rooms, &query.projections(), head, cost.wait).await?;
             }
-            let mut report = WholeReport::open(&rooms.pool, &query).await?;
+            let mut report = WholeReport::open(&rooms.reads, &query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
             say!("Report as of position {} of {}.", report.position, head.max(report.position));
             say!("Summed from: {}.", report.source());

@@ -99,6 +99,7 @@ pub(super) async fn start(
         authenticator: Arc::new(Credentials { tokens, identities: identities.clone() }),
         identities,
         pool: rooms.pool.clone(),
+        reads: rooms.reads.clone(),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
     };

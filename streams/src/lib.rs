@@ -33,6 +33,8 @@ mod snapshots;
 mod table;
 mod tail;
 mod tail_window;
+mod tenant_log;
+mod tenant_reads;
 #[cfg(test)]
 mod test_appends;
 #[cfg(test)]
@@ -62,4 +64,6 @@ pub use snapshots::{NewSnapshot, Snapshot};
 pub use table::StreamTail;
 pub use tail::{Tail, TailConfig};
 pub use tail_window::FilteredPage;
+pub use tenant_log::{TenantFilter, TenantLog};
+pub use tenant_reads::{TenantConnection, TenantReads};
 pub use trace::link_to_causes;

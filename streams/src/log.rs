@@ -18,8 +18,9 @@ use crate::receipt::{Receipt, read_receipt};
 use crate::snapshots::{self, NewSnapshot, Snapshot};
 use crate::table::{self, StreamTail};
 use crate::tail::{Tail, TailConfig};
+use crate::tenant_log::TenantLog;
+use crate::tenant_reads::TenantReads;
 use chrono::{DateTime, Utc};
-use domain::permissions::{Access, ReadEvents};
 use metrics::counter;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
@@ -52,6 +53,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A handle to the log; cheap to clone. The appender of this process ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Log {
+    pool: PgPool,
     reader: Reader,
     /// Bounded by `capacity`.
     queue: mpsc::UnboundedSender<QueuedAppend>,
@@ -72,8 +74,8 @@ impl Log {
             .max_connections(TAIL_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options.clone());
-        let reader = Reader::new(pool, config.archive);
-        let tail = Tail::open(reader.with_pool(tail_pool), reader.clone(), config.tail).await?;
+        let reader = Reader::new(pool.clone(), config.archive);
+        let tail = Tail::open(tail_pool, reader.clone(), config.tail).await?;
         let (queue, submissions) = mpsc::unbounded_channel();
         let capacity = QueueCapacity::new(config.appender.max_waiting, config.appender.max_waiting_bytes);
         let last_failure = LastFailure::default();
@@ -84,7 +86,7 @@ impl Log {
             last_failure: last_failure.clone(),
         };
         tokio::spawn(Appender::new(config.appender, submissions, committer).run());
-        Ok(Self { reader, queue, capacity, tail, last_failure })
+        Ok(Self { pool, reader, queue, capacity, tail, last_failure })
     }
 
     /// Appends events, and returns once they are durable.
@@ -125,7 +127,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn stream_version(&self, key: &StreamKey) -> Result<Version, ReadError> {
-        table::version(self.reader.pool(), key).await
+        table::version(&self.pool, key).await
     }
 
     /// The tails of some streams after a version, in the order of the streams, each with up to `limit` events. All are
@@ -141,7 +143,7 @@ impl Log {
         streams: &[(&StreamKey, Version)],
         limit: usize,
     ) -> Result<Vec<StreamTail>, ReadError> {
-        table::tails(self.reader.pool(), streams, limit).await
+        table::tails(&self.pool, streams, limit).await
     }
 
     /// Completes when the appender of this process has ended although this handle exists: it panicked. Every later append
@@ -161,7 +163,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn head(&self) -> Result<Position, ReadError> {
-        table::head(self.reader.pool()).await
+        table::head(&self.pool).await
     }
 
     /// Up to `limit` matching events after a position; at most 10 000.
@@ -215,34 +217,10 @@ impl Log {
         Ok(self.reader.stream(key, after, PageLimit::of_events(limit)).await?.events)
     }
 
-    /// The event at a position, if it belongs to the tenant of the access.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the database or the archive cannot be read.
-    pub async fn read_event(
-        &self,
-        access: &Access<ReadEvents>,
-        position: Position,
-    ) -> Result<Option<RecordedEvent>, ReadError> {
-        let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
-        let event = self.read_after(before.into(), &ReadFilter::default(), 1).await?.pop();
-        Ok(event.filter(|event| event.position == position && &event.stream.tenant == access.tenant()))
-    }
-
-    /// As [`Log::read_stream`], for the stream of an aggregate of the tenant of the access.
-    ///
-    /// # Errors
-    /// As [`Log::read_stream`].
-    pub async fn read_own_stream(
-        &self,
-        access: &Access<ReadEvents>,
-        category: &str,
-        id: Uuid,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let key = StreamKey { tenant: access.tenant().clone(), category: category.into(), id };
-        self.read_stream(&key, after, limit).await
+    /// The log for reads on behalf of tenants, by these connections.
+    #[must_use]
+    pub fn of_tenants(&self, reads: TenantReads) -> TenantLog {
+        TenantLog::new(self.reader.clone(), self.tail.clone(), reads)
     }
 
     /// The first position recorded at or after a time; one past the head if there is none.
@@ -259,7 +237,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn receipt(&self, stream: &StreamKey, command_id: Uuid) -> Result<Option<Receipt>, ReadError> {
-        read_receipt(self.reader.pool(), stream, command_id).await
+        read_receipt(&self.pool, stream, command_id).await
     }
 
     /// The snapshot of a stream, if there is one in this format that matches the stream's history.
@@ -267,7 +245,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn read_snapshot(&self, key: &StreamKey, format: &str) -> Result<Option<Snapshot>, ReadError> {
-        snapshots::read(self.reader.pool(), key, format).await
+        snapshots::read(&self.pool, key, format).await
     }
 
     /// Up to `limit` snapshots after that of a stream, in the order of their keys, of any format and history.
@@ -275,7 +253,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn read_snapshots(&self, after: Option<&StreamKey>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
-        snapshots::page(self.reader.pool(), after, i64::try_from(limit).unwrap_or(i64::MAX)).await
+        snapshots::page(&self.pool, after, i64::try_from(limit).unwrap_or(i64::MAX)).await
     }
 
     /// Stores a snapshot in place of an earlier one. Returns false when it was not stored, because its last event is not
@@ -284,7 +262,7 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database fails.
     pub async fn write_snapshot(&self, snapshot: &NewSnapshot) -> Result<bool, ReadError> {
-        snapshots::write(self.reader.pool(), snapshot).await
+        snapshots::write(&self.pool, snapshot).await
     }
 
     /// How many positions can be appended before more partitions must be created.
@@ -292,11 +270,11 @@ impl Log {
     /// # Errors
     /// [`ReadError::Database`] when the database cannot be read.
     pub async fn headroom(&self) -> Result<Headroom, ReadError> {
-        partitions::headroom(self.reader.pool()).await
+        partitions::headroom(&self.pool).await
     }
 
     /// Creates partitions ahead of the head and indexes complete ones, every minute until `shutdown` completes.
     pub async fn maintain_partitions(self, shutdown: impl Future<Output = ()> + Send) {
-        partitions::maintain(self.reader.pool(), shutdown).await;
+        partitions::maintain(&self.pool, shutdown).await;
     }
 }

@@ -7,20 +7,41 @@ use crate::archive::error::ArchiveError;
 use crate::archive::folder::ArchiveFolder;
 use crate::archive::record::{ArchiveRecord, list_archives};
 use crate::error::ReadError;
-use crate::event::{Position, StreamKey, Version};
+use crate::event::{Position, RecordedEvent, StreamKey, Version};
 use crate::filter::ReadFilter;
 use crate::page::{Page, PageLimit};
 use crate::table;
+use crate::tenant_reads::TenantReads;
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use sqlx::Row as _;
-use sqlx::postgres::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, Postgres};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// Where a reader takes its connections from, one for each statement.
+#[derive(Clone)]
+enum Connections {
+    /// They see the events of all tenants.
+    OfAll(PgPool),
+    /// They see the events of one tenant.
+    OfTenant(TenantReads, TenantId),
+}
+
+impl Connections {
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        match self {
+            Self::OfAll(pool) => pool.acquire().await,
+            Self::OfTenant(reads, tenant) => reads.acquire_for(tenant).await,
+        }
+    }
+}
 
 /// Reads events from the table and from the archives; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    pool: PgPool,
+    connections: Connections,
     folder: Option<Arc<ArchiveFolder>>,
     /// The archives known so far. Archives are only ever added.
     known: Arc<RwLock<Arc<[ArchiveRecord]>>>,
@@ -29,16 +50,30 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(pool: PgPool, folder: Option<PathBuf>) -> Self {
         let folder = folder.map(|path| Arc::new(ArchiveFolder::new(path)));
-        Self { pool, folder, known: Arc::new(RwLock::new(Arc::new([]))) }
+        Self { connections: Connections::OfAll(pool), folder, known: Arc::new(RwLock::new(Arc::new([]))) }
     }
 
     /// The same reader on another pool.
     pub(crate) fn with_pool(&self, pool: PgPool) -> Self {
-        Self { pool, ..self.clone() }
+        Self { connections: Connections::OfAll(pool), ..self.clone() }
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
+    /// The same reader by connections that see the events of one tenant. Its filters must name that tenant: positions of
+    /// other tenants are gaps, and a reader without a filter takes gaps for archived events.
+    pub(crate) fn of_tenant(&self, reads: TenantReads, tenant: TenantId) -> Self {
+        Self { connections: Connections::OfTenant(reads, tenant), ..self.clone() }
+    }
+
+    /// The event at a position, if a filter selects it.
+    pub(crate) async fn at(&self, position: Position, filter: &ReadFilter) -> Result<Option<RecordedEvent>, ReadError> {
+        let Some(before) = position.get().checked_sub(1).map(Position::from) else { return Ok(None) };
+        if let Some(mut page) = self.after_until(before, position, filter, PageLimit::of_events(1)).await? {
+            return Ok(page.events.pop());
+        }
+        let known = self.refresh_known().await?;
+        // Of all tenants: the next event of one tenant may be many files away.
+        let mut page = self.archived_after(known, before, &ReadFilter::default(), PageLimit::of_events(1)).await?;
+        Ok(page.events.pop().filter(|event| event.position == position && filter.matches(event)))
     }
 
     /// A page of matching events after a position.
@@ -55,7 +90,8 @@ impl Reader {
             reached = last_archived(&known);
         }
         while page.has_room() {
-            let (rest, lacks_archived) = table::after(&self.pool, reached, None, filter, page.left()).await?;
+            let (rest, lacks_archived) =
+                table::after(&mut *self.connections.acquire().await?, reached, None, filter, page.left()).await?;
             if lacks_archived {
                 let known = self.refresh_known().await?;
                 if reached < last_archived(&known) {
@@ -78,7 +114,8 @@ impl Reader {
         filter: &ReadFilter,
         limit: PageLimit,
     ) -> Result<Option<Page>, ReadError> {
-        let (page, lacks_archived) = table::after(&self.pool, after, Some(until), filter, limit).await?;
+        let (page, lacks_archived) =
+            table::after(&mut *self.connections.acquire().await?, after, Some(until), filter, limit).await?;
         Ok((!lacks_archived).then_some(page))
     }
 
@@ -89,7 +126,8 @@ impl Reader {
         filter: &ReadFilter,
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
-        let (mut page, table_floor) = table::before(&self.pool, before, filter, limit).await?;
+        let (mut page, table_floor) =
+            table::before(&mut *self.connections.acquire().await?, before, filter, limit).await?;
         if page.has_room() && table_floor > Position::ZERO && before.get() > 1 {
             let known = self.refresh_known().await?;
             // Events that were archived after the query are already on the page.
@@ -103,7 +141,7 @@ impl Reader {
 
     /// Reads a page of the events of a stream whose versions are greater than `after`.
     pub(crate) async fn stream(&self, key: &StreamKey, after: Version, limit: PageLimit) -> Result<Page, ReadError> {
-        let (page, lacks_archived) = table::stream(&self.pool, key, after, limit).await?;
+        let (page, lacks_archived) = table::stream(&mut *self.connections.acquire().await?, key, after, limit).await?;
         if !lacks_archived {
             return Ok(page);
         }
@@ -138,7 +176,7 @@ impl Reader {
                     (select max(last_position) from apex.archives) as archived",
         )
         .bind(time)
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connections.acquire().await?)
         .await?;
         let earlier = Position::from_i64(row.try_get::<Option<i64>, _>("earlier")?.unwrap_or(0));
         if earlier == Position::from_i64(row.try_get::<Option<i64>, _>("archived")?.unwrap_or(0)) {
@@ -176,7 +214,7 @@ impl Reader {
     }
 
     async fn refresh_known(&self) -> Result<Arc<[ArchiveRecord]>, ReadError> {
-        let found: Arc<[ArchiveRecord]> = list_archives(&self.pool).await?.into();
+        let found: Arc<[ArchiveRecord]> = list_archives(&mut *self.connections.acquire().await?).await?.into();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if found.len() > known.len() {
             *known = found;

@@ -6,7 +6,7 @@ use crate::filter::ReadFilter;
 use crate::page::{Page, PageLimit};
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
-use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
 use sqlx::{QueryBuilder, Row};
 
 /// Selects the columns of an event, further columns, and the given events.
@@ -30,7 +30,7 @@ pub(crate) async fn head(pool: &PgPool) -> Result<Position, ReadError> {
 
 /// A page of events after a position and up to another one, if given; and whether the page lacks events that are archived.
 pub(crate) async fn after(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     after: Position,
     until: Option<Position>,
     filter: &ReadFilter,
@@ -39,7 +39,7 @@ pub(crate) async fn after(
     let mut page = Page::new(limit);
     if until.is_none() && *filter == ReadFilter::default() {
         let query = sqlx::query(select!("", "where position > $1 order by position limit $2"));
-        fill(&mut page, query.bind(after.as_i64()).bind(limit.events_as_i64()).fetch(pool)).await?;
+        fill(&mut page, query.bind(after.as_i64()).bind(limit.events_as_i64()).fetch(connection)).await?;
         // The last event of the log is never archived, so an empty page means the end of the log.
         let lacks_archived = page.events.first().is_some_and(|first| first.position.get() > after.get() + 1);
         return Ok((page, lacks_archived));
@@ -49,13 +49,13 @@ pub(crate) async fn after(
         query.push(" and position <= ").push_bind(until.as_i64());
     }
     query.push(" order by position limit ").push_bind(limit.events_as_i64());
-    let last_archived = fill_filtered(pool, &mut page, query).await?;
+    let last_archived = fill_filtered(connection, &mut page, query).await?;
     Ok((page, after < last_archived))
 }
 
 /// A page of events before a position, latest first; and the last archived position.
 pub(crate) async fn before(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     before: Position,
     filter: &ReadFilter,
     limit: PageLimit,
@@ -63,14 +63,14 @@ pub(crate) async fn before(
     let mut page = Page::new(limit);
     let mut query = filtered("where position < ", before, filter);
     query.push(" order by position desc limit ").push_bind(limit.events_as_i64());
-    let last_archived = fill_filtered(pool, &mut page, query).await?;
+    let last_archived = fill_filtered(connection, &mut page, query).await?;
     Ok((page, last_archived))
 }
 
 /// A page of events of a stream, and whether the page lacks events that are archived: it does not start with the next
 /// version, or it is empty although the stream has later versions.
 pub(crate) async fn stream(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     key: &StreamKey,
     after: Version,
     limit: PageLimit,
@@ -87,7 +87,7 @@ pub(crate) async fn stream(
     ));
     let query = query.bind(key.id).bind(after.as_i64()).bind(key.tenant.as_str()).bind(&*key.category);
     let mut page = Page::new(limit);
-    fill(&mut page, query.bind(limit.events_as_i64()).fetch(pool)).await?;
+    fill(&mut page, query.bind(limit.events_as_i64()).fetch(connection)).await?;
     if page.events.first().is_some_and(|first| first.position == Position::ZERO) {
         return Ok((Page::new(limit), true));
     }
@@ -200,13 +200,13 @@ async fn fill(page: &mut Page, mut rows: BoxStream<'_, Result<PgRow, sqlx::Error
 
 /// Fills a page, and returns the last archived position in the same snapshot, or in a later one if the page stays empty.
 async fn fill_filtered(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     page: &mut Page,
     mut query: QueryBuilder<Postgres>,
 ) -> Result<Position, ReadError> {
     let mut archived: Option<i64> = None;
     {
-        let mut rows = query.build().persistent(false).fetch(pool);
+        let mut rows = query.build().persistent(false).fetch(&mut *connection);
         while page.has_room() {
             let Some(row) = rows.try_next().await? else { break };
             archived = row.try_get("archived")?;
@@ -215,7 +215,7 @@ async fn fill_filtered(
     }
     if page.events.is_empty() {
         let max = "select max(last_position) from apex.archives";
-        archived = sqlx::query_scalar(max).fetch_one(pool).await?;
+        archived = sqlx::query_scalar(max).fetch_one(connection).await?;
     }
     Ok(Position::from_i64(archived.unwrap_or(0)))
 }

@@ -14,7 +14,7 @@ use crate::reader::Reader;
 use crate::table;
 use crate::tail_window::{FilteredPage, TailWindow};
 use metrics::{counter, gauge};
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPool};
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -57,8 +57,9 @@ pub struct Tail {
 }
 
 struct Shared {
-    /// The tailer's own reader.
+    /// The tailer's own reader, and its connections.
     tailer: Reader,
+    pool: PgPool,
     /// The reader for callers that are behind the window.
     fallback: Reader,
     config: TailConfig,
@@ -73,13 +74,15 @@ struct Shared {
 }
 
 impl Tail {
-    pub(crate) async fn open(tailer: Reader, fallback: Reader, config: TailConfig) -> Result<Self, ReadError> {
+    /// Opens the tail with connections of its own, and a reader for callers that are behind the window.
+    pub(crate) async fn open(pool: PgPool, fallback: Reader, config: TailConfig) -> Result<Self, ReadError> {
         let opened_at = Instant::now();
-        let base = table::head(tailer.pool()).await?;
+        let base = table::head(&pool).await?;
         let (head, _) = watch::channel(base);
         Ok(Self {
             shared: Arc::new(Shared {
-                tailer,
+                tailer: fallback.with_pool(pool.clone()),
+                pool,
                 fallback,
                 config,
                 window: RwLock::new(TailWindow::new(base, config.window_events, config.window_bytes)),
@@ -167,37 +170,27 @@ impl Tail {
         }
     }
 
-    /// Waits until there are events after a position, and returns those that match a filter. Searches the events in
-    /// memory; for a reader that is behind them, up to 50 000 positions of the table, or more of an archive.
-    ///
-    /// The page has every matching event after `after` up to [`FilteredPage::scanned_to`], which is always greater than
-    /// `after`. The page may be empty.
-    ///
-    /// # Errors
-    /// [`ReadError`], as for [`Tail::read_after`] and [`Tail::wait_beyond`].
-    pub async fn find_after(
+    /// The matching events after a position among those in memory; none if some after the position are not.
+    pub(crate) fn find_in_window(
         &self,
         after: Position,
         filter: &ReadFilter,
         limit: PageLimit,
-    ) -> Result<FilteredPage, ReadError> {
-        self.wait_beyond(after).await?;
-        if let Some(page) = self.window(|window| window.find_after(after, filter, limit)) {
-            return Ok(page);
-        }
-        // Boxed, so that the many futures that only wait do not reserve memory for a search.
-        Box::pin(self.find_in_table(after, filter, limit)).await
+    ) -> Option<FilteredPage> {
+        self.window(|window| window.find_after(after, filter, limit))
     }
 
-    async fn find_in_table(
+    /// The matching events after a position that a reader finds in one search, see [`FilteredPage`].
+    pub(crate) async fn find_in_table(
         &self,
+        reader: Reader,
         after: Position,
         filter: &ReadFilter,
         limit: PageLimit,
     ) -> Result<FilteredPage, ReadError> {
         let head = self.head();
         let limit = PageLimit { bytes: limit.bytes, ..PageLimit::of_events(limit.events) };
-        let (reader, until) = (&self.shared.fallback, head.min(Position::from(after.get() + SEARCH_POSITIONS)));
+        let until = head.min(Position::from(after.get() + SEARCH_POSITIONS));
         let (page, until) = match reader.after_until(after, until, filter, limit).await? {
             Some(page) => (page, until),
             None => (reader.after(after, filter, limit).await?, head),
@@ -281,7 +274,7 @@ impl Tail {
     }
 
     async fn listen(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(self.shared.tailer.pool()).await?;
+        let mut listener = PgListener::connect_with(&self.shared.pool).await?;
         listener.listen("apex_log").await?;
         loop {
             // For notifications that were missed while the listener was not connected.

@@ -5,10 +5,12 @@ use apex::config::Secret;
 use apex::database::{MIGRATIONS, connect};
 use apex::rooms::Rooms;
 use projections::Comparison;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
 use std::time::Instant;
+use streams::TenantReads;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -18,6 +20,8 @@ pub struct TestDatabase {
     pub url: String,
     /// Connections with the rights of the application.
     pub pool: PgPool,
+    /// Connections of reads on behalf of tenants.
+    pub reads: TenantReads,
     /// Whether the read models are compared with a rebuild when the test ends.
     is_verified: bool,
 }
@@ -128,10 +132,26 @@ impl TestDatabase {
         database
     }
 
+    /// Creates a database whose migrations are those of a migrator, and not those of the program.
+    ///
+    /// # Panics
+    /// As [`TestDatabase::new`].
+    pub async fn migrated_by(migrator: &Migrator) -> Self {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let mut server = connect_as_owner(&required_variable("APEX_TEST_DATABASE_URL")).await;
+        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut server).await.unwrap();
+        server.close().await.unwrap();
+        let url = url_of(&name);
+        // First: the migrations create the role that the pool works as.
+        migrator.run(&mut connect_as_owner(&url).await).await.unwrap();
+        Self::at(url).await
+    }
+
     /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
         let pool = connect_patiently(&url, 8).await;
-        Self { url, pool, is_verified: false }
+        let reads = TenantReads::beside(&pool, 4);
+        Self { url, pool, reads, is_verified: false }
     }
 
     /// Skips the verification at the end, for tests that damage read models or invent checkpoints.

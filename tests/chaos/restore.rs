@@ -80,13 +80,17 @@ async fn dump(cluster: &Cluster, arguments: &[&str], file: &Path) {
     assert_success(&program(cluster, "pg_dump", &cluster.url(), &arguments, file).await);
 }
 
-/// Restores dumps into a new cluster, which has nothing of Apex but its role.
+/// Restores dumps into a new cluster, which has nothing of Apex but its roles.
 async fn restore(files: &[&Path], from: &Cluster) -> Cluster {
     let cluster = Cluster::start(ClusterConfig::default()).await;
     let mut server = cluster.owner_of("postgres").await;
-    for statement in
-        ["drop database chaos", "drop role apex_app", "create role apex_app nologin", "create database chaos"]
-    {
+    for statement in [
+        "drop database chaos",
+        "drop role apex_app, apex_reader",
+        "create role apex_reader nologin",
+        "create role apex_app nologin in role apex_reader",
+        "create database chaos",
+    ] {
         sqlx::query(statement).execute(&mut server).await.unwrap();
     }
     server.close().await.unwrap();

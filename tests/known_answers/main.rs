@@ -120,7 +120,7 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
     let define = BudgetCommand::Define { terms, at: at(0) };
     rooms.commands.execute::<Budget>(&context, id, define).await.unwrap();
     rooms.close().await.unwrap();
-    let alerts = async || budgets::alerts(&database.pool, &testkit::access(), Some(id), 0, 10).await.unwrap();
+    let alerts = async || budgets::alerts(&database.reads, &testkit::access(), Some(id), 0, 10).await.unwrap();
 
     import(&database, &traces()[0]).await;
     let first = alerts().await;
@@ -135,6 +135,6 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
     let alert = |percent| json!({ "month": "2023-09", "thresholdPercent": percent });
     assert_eq!(data["budgetAlerts"]["nodes"], json!([alert(50), alert(80), alert(100)]));
     server.kill().await;
-    let months = budgets::months(&database.pool, &testkit::access(), &[id]).await.unwrap();
+    let months = budgets::months(&database.reads, &testkit::access(), &[id]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "29.136964");
 }

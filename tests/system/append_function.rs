@@ -386,7 +386,7 @@ async fn read_models_park_undecodable_events_and_continue() {
     };
     wait_until("all read models are past them", are_caught_up).await;
     let parked =
-        projections::parked_events(&database.pool, projections::TenantSelection::All(&testkit::access()), None, 100)
+        projections::parked_events(projections::TenantSelection::All(&database.pool, &testkit::access()), None, 100)
             .await
             .unwrap();
     let parked: BTreeSet<_> = parked.iter().map(|event| (event.projection.as_str(), event.position)).collect();

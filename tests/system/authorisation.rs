@@ -80,6 +80,7 @@ async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedPermissi
         identities,
         authenticator: Arc::new(authenticator),
         pool: rooms.pool.clone(),
+        reads: rooms.reads.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),
     };

@@ -313,7 +313,7 @@ impl Tenant {
     async fn recorded(&self, database: &TestDatabase) -> BTreeSet<Crossing> {
         let whole = |amount: String| amount.parse::<i64>().unwrap();
         let rows = projections::budgets::crossings(
-            &database.pool,
+            &database.reads,
             &testkit::principal(self.id.clone(), "test").authorise().unwrap(),
             Some(self.budget),
             None,

@@ -78,11 +78,11 @@ async fn each_threshold_alerts_once_and_in_order_despite_reimports_and_rebuilds(
     database.run(&import).await.assert_success();
     assert_eq!(alerts(&database).await, alerted, "reimporting, rebuilding and restarting raise no new alert");
 
-    let rows = budgets::alerts(&database.pool, &testkit::access(), Some(id.0), 0, 10).await.unwrap();
+    let rows = budgets::alerts(&database.reads, &testkit::access(), Some(id.0), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.threshold_percent).collect::<Vec<_>>(), [50, 80, 100]);
     let positions: Vec<_> = rows.iter().map(|row| u64::try_from(row.alert_position).unwrap()).collect();
     assert_eq!(positions, alerted.iter().map(|alert| alert.2).collect::<Vec<_>>());
-    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.reads, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months.len(), 1);
     assert_eq!((months[0].month.as_str(), months[0].spent.to_string().as_str()), ("2023-10", "0.402832"));
 }
@@ -94,7 +94,7 @@ async fn a_budget_counts_only_calls_in_its_scope() {
     let own = define(&database, terms("0.2", BudgetScope::Model { model: name("gpt-3.5-turbo-16k-0613") })).await;
     database.run(&["import", "autogpt", &sample("autogpt.jsonl")]).await.assert_success();
     let count = async |id: BudgetId| {
-        budgets::alerts(&database.pool, &testkit::access(), Some(id.0), 0, 10).await.unwrap().len()
+        budgets::alerts(&database.reads, &testkit::access(), Some(id.0), 0, 10).await.unwrap().len()
     };
     assert_eq!((count(other).await, count(own).await), (0, 3));
 }
@@ -109,7 +109,7 @@ async fn a_budget_alerts_for_spending_before_its_definition() {
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     rooms.close().await.unwrap();
-    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.reads, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "0.402832");
     assert_eq!(thresholds(&alerts(&database).await), [50, 80, 100]);
 }
@@ -199,7 +199,7 @@ impl Fixture {
     async fn crossings(&self) -> Vec<Crossing> {
         self.rooms.wait_for_read_models(TIMEOUT).await.unwrap();
         let rows =
-            projections::budgets::crossings(&self.database.pool, &testkit::access(), Some(self.budget), None, 100)
+            projections::budgets::crossings(&self.database.reads, &testkit::access(), Some(self.budget), None, 100)
                 .await
                 .unwrap();
         for row in &rows {
@@ -370,7 +370,7 @@ async fn an_amendment_without_a_change_of_cost_raises_no_alert() {
     }
     rooms.start_projections();
     rooms.wait_for_read_models(TIMEOUT).await.unwrap();
-    let months = budgets::months(&database.pool, &testkit::access(), &[id.0]).await.unwrap();
+    let months = budgets::months(&database.reads, &testkit::access(), &[id.0]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "3");
     rooms.close().await.unwrap();
     assert!(alerts(&database).await.is_empty(), "six of ten dollars would have raised an alert");

@@ -47,6 +47,7 @@ mod report;
 mod report_filters;
 mod resume;
 mod rollups;
+mod row_level_security;
 mod serve;
 mod slow_subscribers;
 mod snapshots;

@@ -175,11 +175,11 @@ async fn a_changed_row_changes_the_fingerprint() {
 
 /// The parked events of all tenants.
 async fn parked_events(rooms: &Rooms) -> Vec<ParkedEvent> {
-    projections::parked_events(&rooms.pool, TenantSelection::All(&testkit::access()), None, 10).await.unwrap()
+    projections::parked_events(TenantSelection::All(&rooms.pool, &testkit::access()), None, 10).await.unwrap()
 }
 
-async fn parking_decisions(rooms: &Rooms, of: TenantSelection<'_>, projection: Option<&str>) -> Vec<ParkingDecision> {
-    projections::parking_decisions(&rooms.pool, of, projection, 10).await.unwrap()
+async fn parking_decisions(of: TenantSelection<'_>, projection: Option<&str>) -> Vec<ParkingDecision> {
+    projections::parking_decisions(of, projection, 10).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,7 +253,7 @@ async fn a_poison_event_parks_only_its_own_stream() {
 
 /// Asserts the recorded decisions, latest first, over every interface; other tenants see none of them.
 async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, second: i64) {
-    let decisions = parking_decisions(rooms, TenantSelection::Own(&testkit::access()), Some("tasks")).await;
+    let decisions = parking_decisions(TenantSelection::Own(&rooms.reads, &testkit::access()), Some("tasks")).await;
     let recorded = decisions.iter().map(|made| (made.position, made.decision, &*made.actor, &*made.reason));
     let why = "it was never submitted";
     let expected = [
@@ -263,8 +263,8 @@ async fn assert_decisions(database: &TestDatabase, rooms: &Rooms, first: i64, se
     ];
     assert_eq!(recorded.collect::<Vec<_>>(), expected);
     let other = testkit::principal("other".parse().unwrap(), "test").authorise().unwrap();
-    assert_eq!(parking_decisions(rooms, TenantSelection::Own(&other), None).await, []);
-    assert_eq!(parking_decisions(rooms, TenantSelection::All(&testkit::access()), Some("calls")).await, []);
+    assert_eq!(parking_decisions(TenantSelection::Own(&rooms.reads, &other), None).await, []);
+    assert_eq!(parking_decisions(TenantSelection::All(&rooms.pool, &testkit::access()), Some("calls")).await, []);
     let output = database.run(&["projections", "decisions", "--format", "json"]).await.assert_success();
     let listed = output.json();
     assert_eq!((&listed[0]["decision"], &listed[0]["actor"]), (&json!("skip"), &json!("me")), "{listed}");

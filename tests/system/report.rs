@@ -158,7 +158,7 @@ async fn check_report(database: &TestDatabase, query: &ReportQuery, cells: &[Cel
         let (mut after, mut joined, mut seen) = (None, Vec::new(), (0, 0, 0));
         loop {
             let page = ReportPage { after, size, wants_total: true, wants_rest: true };
-            let page = usage_report(&database.pool, query, &page).await.unwrap();
+            let page = usage_report(&database.reads, query, &page).await.unwrap();
             assert!(page.rows.len() <= size);
             joined.extend(page.rows.iter().map(line));
             seen = page.rows.iter().map(line).fold(seen, |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
@@ -173,7 +173,7 @@ async fn check_report(database: &TestDatabase, query: &ReportQuery, cells: &[Cel
         }
         assert_eq!(joined, whole, "{by:?} in pages of {size}");
     }
-    let mut report = WholeReport::open(&database.pool, query).await.unwrap();
+    let mut report = WholeReport::open(&database.reads, query).await.unwrap();
     let rows: Vec<_> = report.rows().map_ok(|row| line(&row)).try_collect().await.unwrap();
     assert_eq!(rows, whole, "{by:?} as a stream of rows");
 }

@@ -219,7 +219,7 @@ pub(crate) fn sums(totals: &Totals) -> [String; 6] {
 }
 
 pub(crate) async fn reported(database: &TestDatabase, query: &ReportQuery) -> (UsageSource, Totals, Vec<Line>) {
-    let mut report = WholeReport::open(&database.pool, query).await.unwrap();
+    let mut report = WholeReport::open(&database.reads, query).await.unwrap();
     let line = |row: ReportRow| (row.keys, sums(&row.totals));
     let mut lines: Vec<Line> = report.rows().map_ok(line).try_collect().await.unwrap();
     lines.sort();
@@ -357,7 +357,7 @@ async fn a_report_that_no_sums_answer_reads_a_bounded_number_of_calls() {
     insert_calls(&database, MAX_REPORT_CALLS + 1).await;
     let (task, small) = (Uuid::from_u128(1).to_string(), Uuid::from_u128(2).to_string());
     let by = [Dimension::Task, Dimension::Model];
-    let refused = WholeReport::open(&database.pool, &query(&by, &[])).await.unwrap_err();
+    let refused = WholeReport::open(&database.reads, &query(&by, &[])).await.unwrap_err();
     assert!(matches!(&refused, ReportError::TooManyCalls { nearest, .. } if nearest == "model"), "{refused}");
 
     // What an index finds is not counted with the rest; a shorter time range is below the limit; the sums have none.

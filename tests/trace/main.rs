@@ -46,6 +46,7 @@ async fn one_mutation_is_one_trace() {
         authenticator: Arc::new(apex::credentials::Credentials { tokens, identities: identities.clone() }),
         identities,
         pool: rooms.pool.clone(),
+        reads: rooms.reads.clone(),
         metrics: Arc::new(String::new),
         ready: Arc::new(AlwaysReady),
     };

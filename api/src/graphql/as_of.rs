@@ -33,6 +33,6 @@ pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) 
         AsOf::Position(position) => event.position <= position.0,
         AsOf::Time(time) => event.recorded_at <= time.0,
     };
-    let row = projections::as_of(services(ctx)?.commands.log(), &access, id, within).await;
+    let row = projections::as_of(&services(ctx)?.events, &access, id, within).await;
     row.map_err(|error| errors::history(&error))
 }

@@ -2,7 +2,7 @@
 
 use super::connection::{self, STATEMENT_COST};
 use super::errors::{self, bad_input};
-use super::follow::{self, TenantFilter};
+use super::follow;
 use super::ids::{self, Kind};
 use super::scalars::{Long, Position, Timestamp, Uid};
 use super::services::{authorise, services};
@@ -13,7 +13,7 @@ use async_graphql::{
 use domain::permissions::{Access, ReadAny, ReadContents, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
-use streams::{RecordedEvent, Version};
+use streams::{RecordedEvent, TenantFilter, Version};
 use uuid::Uuid;
 
 /// The most types that a filter may name.
@@ -127,7 +127,7 @@ impl EventFilter {
             check_type(name, self.category.as_deref())?;
         }
         let stream_id = self.stream_id.map(|id| stream(&id)).transpose()?;
-        Ok(TenantFilter::of_events(access, self.category, types, stream_id))
+        Ok(TenantFilter::new(access, self.category, types, stream_id))
     }
 }
 
@@ -172,7 +172,7 @@ fn stream(id: &ID) -> Result<Uuid> {
 /// Reads the event at a position, if it belongs to the caller's tenant.
 pub(crate) async fn at(ctx: &Context<'_>, position: streams::Position) -> Result<Option<Event>> {
     let access = authorise::<ReadEvents>(ctx)?;
-    let event = services(ctx)?.commands.log().read_event(&access, position).await;
+    let event = services(ctx)?.events.read_event(&access, position).await;
     event.map_err(|error| errors::read(&error))?.map(Event::try_from).transpose()
 }
 
@@ -230,7 +230,7 @@ impl EventQuery {
             .map(connection::position_cursor)
             .transpose()?
             .map_or(Version::ZERO, |after| after.get().into());
-        let (log, id) = (services(ctx)?.commands.log(), stream(&id)?);
+        let (log, id) = (&services(ctx)?.events, stream(&id)?);
         let events = log.read_own_stream(&access, &category, id, version, size + 1).await;
         let events = events.map_err(|error| errors::read(&error))?;
         connection::connect_by(events, size, after.is_some(), |event| event.version.to_string())
@@ -279,8 +279,8 @@ async fn forwards(
     before: Option<streams::Position>,
 ) -> Result<Connection<String, Event>> {
     let size = connection::size(ctx, first)?;
-    let log = services(ctx)?.commands.log();
-    let events = log.read_after(after.unwrap_or_default(), filter.as_filter(), size + 1).await;
+    let log = &services(ctx)?.events;
+    let events = log.find_after(after.unwrap_or_default(), filter, size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;
     if let Some(before) = before {
         events.retain(|event| event.position < before);
@@ -296,9 +296,9 @@ async fn backwards(
     before: Option<streams::Position>,
 ) -> Result<Connection<String, Event>> {
     let size = connection::size(ctx, Some(last))?;
-    let log = services(ctx)?.commands.log();
+    let log = &services(ctx)?.events;
     let end = before.unwrap_or(streams::Position::from_i64(i64::MAX));
-    let events = log.read_before(end, filter.as_filter(), size + 1).await;
+    let events = log.find_before(end, filter, size + 1).await;
     let mut events = events.map_err(|error| errors::read(&error))?;
     if let Some(after) = after {
         events.retain(|event| event.position > after);

@@ -6,16 +6,12 @@
 use super::errors::{self, bad_input};
 use super::services::{Services, services};
 use async_graphql::{Context, Result};
-use domain::Aggregate as _;
-use domain::budget::BudgetPeriod;
-use domain::permissions::{Access, ReadBudgets, ReadEvents};
 use futures::Stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use streams::{Backoff, PageLimit, Position, ReadError, ReadFilter, RecordedEvent};
-use uuid::Uuid;
+use streams::{Backoff, PageLimit, Position, ReadError, RecordedEvent, TenantFilter};
 
 /// The delays of retries after the database failed.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), max: Duration::from_millis(1600) };
@@ -62,36 +58,6 @@ impl Progress {
 /// `after` of the operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResumeAfter(pub(crate) Position);
-
-/// A filter on the events of one tenant, which reading is authorised for.
-#[derive(Debug, Clone)]
-pub(crate) struct TenantFilter(ReadFilter);
-
-impl TenantFilter {
-    /// Selects the events of budgets' periods.
-    pub(crate) fn of_budget_periods(access: &Access<ReadBudgets>) -> Self {
-        Self::of_tenant(access, Some(BudgetPeriod::CATEGORY.to_owned()), Vec::new(), None)
-    }
-
-    /// Selects the events of the tenant that has this category, one of these types, and this stream, if they are given.
-    pub(crate) fn of_events(
-        access: &Access<ReadEvents>,
-        category: Option<String>,
-        types: Vec<String>,
-        stream_id: Option<Uuid>,
-    ) -> Self {
-        Self::of_tenant(access, category, types, stream_id)
-    }
-
-    fn of_tenant<A>(access: &Access<A>, category: Option<String>, types: Vec<String>, stream_id: Option<Uuid>) -> Self {
-        Self(ReadFilter { tenant: Some(access.tenant().clone()), category, types, stream_id })
-    }
-
-    /// The filter for the log.
-    pub(crate) fn as_filter(&self) -> &ReadFilter {
-        &self.0
-    }
-}
 
 /// One subscriber's cursor through the log.
 struct Follower {
@@ -146,7 +112,7 @@ pub(crate) async fn open(
 impl Follower {
     /// The next event; none when the server shuts down.
     async fn next(&mut self) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        let (tail, limits) = (self.services.commands.log().tail(), &self.services.limits);
+        let (log, limits) = (&self.services.events, &self.services.limits);
         let limit = PageLimit { events: limits.subscription_page, bytes: limits.subscription_page_bytes };
         // The transport requests an event once it has sent the previous one.
         self.progress.mark_sent();
@@ -155,7 +121,7 @@ impl Follower {
             self.progress.advance(self.cursor);
             tokio::select! {
                 () = self.services.shutdown.cancelled() => return Ok(None),
-                found = tail.find_after(self.cursor, self.filter.as_filter(), limit) => match found {
+                found = log.next_page(self.cursor, &self.filter, limit) => match found {
                     Ok(found) => {
                         self.cursor = found.scanned_to;
                         self.pending = found.events;

@@ -5,15 +5,15 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Result};
 use commands::Principal;
 use domain::permissions::{Access, ActionType};
-use projections::Pool;
 use std::sync::Arc;
+use streams::TenantReads;
 
 /// The most keys of one statement; at most [`projections::MAX_PAGE_ROWS`].
 const MAX_BATCH_ROWS: usize = 500;
 
 /// Loads rows of one tenant by key, for the principal of the request. Each aggregate implements it for its own keys.
 pub(crate) struct Rows {
-    pub(crate) pool: Pool,
+    pub(crate) reads: TenantReads,
     principal: Arc<Principal>,
 }
 
@@ -27,8 +27,8 @@ impl Rows {
 pub(crate) type Loader = DataLoader<Rows>;
 
 /// Creates the loader of one request. It caches nothing beyond the request.
-pub(crate) fn loader(pool: Pool, principal: Arc<Principal>) -> Loader {
-    DataLoader::new(Rows { pool, principal }, tokio::spawn).max_batch_size(MAX_BATCH_ROWS)
+pub(crate) fn loader(reads: TenantReads, principal: Arc<Principal>) -> Loader {
+    DataLoader::new(Rows { reads, principal }, tokio::spawn).max_batch_size(MAX_BATCH_ROWS)
 }
 
 /// Returns the loader of the request, for rows that are read by an action.

@@ -85,6 +85,8 @@ pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) 
         commands: deps.commands.clone(),
         identities: deps.identities.clone(),
         pool: deps.pool.clone(),
+        reads: deps.reads.clone(),
+        events: deps.commands.log().of_tenants(deps.reads.clone()),
         limits: limits.clone(),
         shutdown,
     };

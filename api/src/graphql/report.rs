@@ -275,7 +275,7 @@ impl ReportRequest {
 
     async fn read_page(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
         let by = &self.query.by;
-        let report = models::usage_report(&services.pool, &self.query, &self.page).await;
+        let report = models::usage_report(&services.reads, &self.query, &self.page).await;
         let report = report.map_err(|error| errors::report(&error))?;
         let sums = ReportSums {
             total: report.total.unwrap_or_default().into(),

@@ -9,6 +9,7 @@ use domain::permissions::{Access, ActionType};
 use identity::Identities;
 use projections::Pool;
 use std::sync::Arc;
+use streams::{TenantLog, TenantReads};
 use tokio_util::sync::CancellationToken;
 
 /// The services of the process, stored in the schema.
@@ -16,6 +17,8 @@ pub(crate) struct Services {
     pub(crate) commands: Commands,
     pub(crate) identities: Identities,
     pub(crate) pool: Pool,
+    pub(crate) reads: TenantReads,
+    pub(crate) events: TenantLog,
     pub(crate) limits: Limits,
     /// Cancelled when the server shuts down.
     pub(crate) shutdown: CancellationToken,

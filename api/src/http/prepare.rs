@@ -79,7 +79,7 @@ fn read(
     let set = &operation.node.selection_set.node;
     let order = SelectionOrder::new(set, &document, &variables, state.interfaces.clone());
     order::select_types(&mut document);
-    let loader = loaders::loader(state.deps.pool.clone(), requester.principal.clone());
+    let loader = loaders::loader(state.deps.reads.clone(), requester.principal.clone());
     // The text is not passed on: what is executed is the document that was checked.
     let mut request = Request::new(String::new()).variables(variables).data(requester).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);

@@ -12,7 +12,7 @@ use domain::spending::Crossing;
 use rust_decimal::Decimal;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
-use streams::{DatabaseError, Position};
+use streams::{DatabaseError, Position, TenantReads};
 use uuid::Uuid;
 
 /// The sort key of a crossing in the order in which thresholds were crossed.
@@ -143,7 +143,7 @@ pub async fn pending_alerts(
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn crossings(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadBudgets>,
     budget_id: Option<Uuid>,
     after: Option<&CrossingCursor>,
@@ -161,7 +161,7 @@ pub async fn crossings(
     .bind(after.map(|cursor| cursor.month.as_str()))
     .bind(after.map(|cursor| cursor.threshold_percent))
     .bind(clamp_limit(limit))
-    .fetch_all(pool)
+    .fetch_all(&mut *reads.acquire(access).await?)
     .await?;
     Ok(rows)
 }
@@ -172,7 +172,7 @@ pub async fn crossings(
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadBudgets>,
     budget_id: Option<Uuid>,
     after_position: i64,
@@ -183,7 +183,7 @@ pub async fn alerts(
          order by alert_position limit $4"
     ));
     let query = query.bind(access.tenant().as_str()).bind(budget_id).bind(after_position).bind(clamp_limit(limit));
-    Ok(query.fetch_all(pool).await?)
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 /// Lists the alerts of some budgets, by budget in the order in which they were raised.
@@ -191,7 +191,7 @@ pub async fn alerts(
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn alerts_of_budgets(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadBudgets>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<AlertRow>, DatabaseError> {
@@ -199,7 +199,7 @@ pub async fn alerts_of_budgets(
         "where tenant_id = $1 and budget_id = any ($2) and alert_position is not null
          order by budget_id, alert_position"
     ));
-    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(pool).await?)
+    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 /// Records thresholds that an event crossed, except those for which an alert has been raised already.

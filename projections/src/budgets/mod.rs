@@ -23,8 +23,8 @@ use fold::Fold;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use sqlx::FromRow;
-use sqlx::postgres::{PgConnection, PgPool};
-use streams::DatabaseError;
+use sqlx::postgres::PgConnection;
+use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// The terms of a budget.
@@ -154,7 +154,7 @@ impl Projection for Budgets {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadBudgets>,
     ids: &[Uuid],
     page: Page,
@@ -169,7 +169,7 @@ pub async fn list(
          order by defined_at, budget_id limit $5",
     );
     let query = query.bind(access.tenant().as_str()).bind(ids).bind(after_time).bind(after_id).bind(page.limit());
-    Ok(query.fetch_all(pool).await?)
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 /// The spending of a budget in a month.
@@ -195,7 +195,7 @@ pub struct BudgetMonthRow {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn months(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadBudgets>,
     budget_ids: &[Uuid],
 ) -> Result<Vec<BudgetMonthRow>, DatabaseError> {
@@ -203,7 +203,7 @@ pub async fn months(
         "select budget_id, month, starts_at, ends_at, spent, position from apex.budget_months
          where tenant_id = $1 and budget_id = any ($2) order by budget_id, month desc",
     );
-    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(pool).await?)
+    Ok(query.bind(access.tenant().as_str()).bind(budget_ids).fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use sqlx::FromRow;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use std::collections::BTreeSet;
-use streams::DatabaseError;
+use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// An LLM call or a tool call.
@@ -336,7 +336,7 @@ pub struct CallFilter {
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
 pub async fn list(
-    pool: &PgPool,
+    reads: &TenantReads,
     access: &Access<ReadCalls>,
     filter: &CallFilter,
     page: Page,
@@ -356,7 +356,7 @@ pub async fn list(
         .bind(after_id)
         .bind(page.limit())
         .bind(access.agent().map(|agent| agent.0))
-        .fetch_all(pool)
+        .fetch_all(&mut *reads.acquire(access).await?)
         .await?;
     Ok(rows)
 }

@@ -22,9 +22,9 @@ use domain::{Meter, Sum};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgRow, Postgres};
 use sqlx::{FromRow, Row, Transaction};
-use streams::Position;
+use streams::{Position, TenantReads};
 
 /// Sums over calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -170,12 +170,12 @@ pub struct Report {
 /// # Errors
 /// [`ReportError`] if the query or the cursor is invalid, no sums answer the query and there are too many calls, or the
 /// database fails.
-pub async fn usage_report(pool: &PgPool, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
+pub async fn usage_report(reads: &TenantReads, query: &ReportQuery, page: &ReportPage) -> Result<Report, ReportError> {
     let selection = query.select()?;
     if let Some(after) = &page.after {
         after.check(&selection.by)?;
     }
-    let (mut transaction, position) = begin(pool).await?;
+    let (mut transaction, position) = begin(reads, query).await?;
     let connection = &mut *transaction;
     check_calls(connection, &selection).await?;
     let total = match page.wants_total {
@@ -218,9 +218,9 @@ impl WholeReport {
     ///
     /// # Errors
     /// [`ReportError`] if the query is invalid, no sums answer it and there are too many calls, or the database fails.
-    pub async fn open(pool: &PgPool, query: &ReportQuery) -> Result<Self, ReportError> {
+    pub async fn open(reads: &TenantReads, query: &ReportQuery) -> Result<Self, ReportError> {
         let selection = query.select()?;
-        let (mut transaction, position) = begin(pool).await?;
+        let (mut transaction, position) = begin(reads, query).await?;
         check_calls(&mut transaction, &selection).await?;
         let total = sums(&mut transaction, &selection, None).await?;
         Ok(Self { total, position, selection, transaction })
@@ -246,9 +246,11 @@ impl WholeReport {
 }
 
 /// Begins a transaction with one snapshot for all statements of a report, and reads the position of the read model.
-async fn begin(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
-    let mut transaction = transaction::begin(pool).await?;
-    sqlx::query("set transaction isolation level repeatable read read only").execute(&mut *transaction).await?;
+async fn begin(
+    reads: &TenantReads,
+    query: &ReportQuery,
+) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
+    let mut transaction = reads.begin_snapshot(&query.access).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")
             .fetch_one(&mut *transaction)

@@ -3,7 +3,7 @@
 use super::manifest::file_name;
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::{PgExecutor, PgRow};
 use std::path::PathBuf;
 
 /// An archive, as recorded in the database.
@@ -56,13 +56,13 @@ impl ArchiveRecord {
 ///
 /// # Errors
 /// The driver's error when the database cannot be read.
-pub async fn list_archives(pool: &PgPool) -> Result<Vec<ArchiveRecord>, sqlx::Error> {
+pub async fn list_archives(executor: impl PgExecutor<'_>) -> Result<Vec<ArchiveRecord>, sqlx::Error> {
     let rows = sqlx::query(
         "select name, first_position, last_position, first_recorded_at, last_recorded_at, folder, bytes, sha256,
                 content_sha256
          from apex.archives order by first_position",
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     rows.iter().map(ArchiveRecord::from_row).collect()
 }

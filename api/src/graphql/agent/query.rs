@@ -74,7 +74,7 @@ impl AgentQuery {
         await_projections(ctx, Agent::PROJECTIONS, min_position).await?;
         let status = filter.and_then(|filter| filter.status).map(|status| Status::from(status).as_str().to_owned());
         let filter = AgentFilter { ids: Vec::new(), status };
-        let rows = agents::list(&services(ctx)?.pool, &access, &filter, page).await;
+        let rows = agents::list(&services(ctx)?.reads, &access, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.registered_at, row.agent_id))
     }

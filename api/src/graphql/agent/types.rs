@@ -129,7 +129,7 @@ impl Loader<AgentId> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = AgentFilter { ids: keys.iter().map(|id| id.0).collect(), status: None };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = agents::list(&self.pool, &access, &filter, page).await?;
+        let rows = agents::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (AgentId(row.agent_id), row)).collect())
     }
 }

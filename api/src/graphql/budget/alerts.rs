@@ -2,7 +2,7 @@
 
 use super::types::{Budget, BudgetAlert};
 use crate::graphql::entity::Entity;
-use crate::graphql::follow::{self, TenantFilter};
+use crate::graphql::follow;
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::{Currency, Decimal, Long, Position};
@@ -10,11 +10,12 @@ use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject, Subscription};
-use domain::budget::{BudgetPeriodEvent, Month};
+use domain::Aggregate as _;
+use domain::budget::{BudgetPeriod, BudgetPeriodEvent, Month};
 use domain::permissions::ReadBudgets;
 use futures::{Stream, StreamExt};
 use projections::budgets::{self, CrossingCursor, CrossingRow};
-use streams::RecordedEvent;
+use streams::{RecordedEvent, TenantFilter};
 
 /// A threshold that a budget's spending crossed in a month.
 #[derive(Debug, Clone, SimpleObject)]
@@ -111,7 +112,7 @@ impl AlertQuery {
         let position = after.as_deref().map(connection::position_cursor).transpose()?.unwrap_or_default();
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let rows = budgets::alerts(&services(ctx)?.pool, &access, budget_id, position.as_i64(), limit).await;
+        let rows = budgets::alerts(&services(ctx)?.reads, &access, budget_id, position.as_i64(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| row.alert_position.to_string())
     }
@@ -143,7 +144,7 @@ impl AlertQuery {
         let after = after.as_deref().map(cursor).transpose()?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let rows = budgets::crossings(&services(ctx)?.pool, &access, budget_id, after.as_ref(), limit).await;
+        let rows = budgets::crossings(&services(ctx)?.reads, &access, budget_id, after.as_ref(), limit).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect_by(rows, size, after.is_some(), |row| encode_crossing(&row.cursor()))
     }
@@ -167,9 +168,9 @@ impl AlertSubscription {
         #[graphql(desc = "Streams only alerts of this budget. Global id or UUID. Default: of all budgets.")]
         budget_id: Option<ID>,
     ) -> Result<impl Stream<Item = Result<BudgetAlert>> + use<>> {
-        let access = authorise(ctx)?;
+        let access = authorise::<ReadBudgets>(ctx)?;
         let budget_id = Kind::Budget.parse_opt(budget_id.as_ref())?;
-        let filter = TenantFilter::of_budget_periods(&access);
+        let filter = TenantFilter::new(&access, Some(BudgetPeriod::CATEGORY.to_owned()), Vec::new(), None);
         let events = follow::events(ctx, filter, after.map(|after| after.0)).await?;
         Ok(events.filter_map(move |event| {
             let wanted = |alert: &BudgetAlert| budget_id.is_none_or(|id| alert.budget_id == Kind::Budget.id(id));

@@ -60,7 +60,7 @@ impl BudgetQuery {
         let access = authorise::<ReadBudgets>(ctx)?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Budget::PROJECTIONS, min_position).await?;
-        let rows = budgets::list(&services(ctx)?.pool, &access, &[], page).await;
+        let rows = budgets::list(&services(ctx)?.reads, &access, &[], page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.defined_at, row.budget_id))
     }

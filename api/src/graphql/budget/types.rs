@@ -242,7 +242,7 @@ impl Loader<MonthsOf> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut months: HashMap<MonthsOf, Self::Value> = HashMap::new();
-        for row in budgets::months(&self.pool, &access, &ids).await? {
+        for row in budgets::months(&self.reads, &access, &ids).await? {
             months.entry(MonthsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(months)
@@ -261,7 +261,7 @@ impl Loader<AlertsOf> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let ids: Vec<_> = keys.iter().map(|key| key.0.0).collect();
         let mut alerts: HashMap<AlertsOf, Self::Value> = HashMap::new();
-        for row in budgets::alerts_of_budgets(&self.pool, &access, &ids).await? {
+        for row in budgets::alerts_of_budgets(&self.reads, &access, &ids).await? {
             alerts.entry(AlertsOf(BudgetId(row.budget_id))).or_default().push(row);
         }
         Ok(alerts)
@@ -276,7 +276,7 @@ impl Loader<BudgetId> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let ids: Vec<_> = keys.iter().map(|id| id.0).collect();
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = budgets::list(&self.pool, &access, &ids, page).await?;
+        let rows = budgets::list(&self.reads, &access, &ids, page).await?;
         Ok(rows.into_iter().map(|row| (BudgetId(row.budget_id), row)).collect())
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Call>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = calls::list(&services(ctx)?.pool, &authorise::<ReadCalls>(ctx)?, filter, page).await;
+    let rows = calls::list(&services(ctx)?.reads, &authorise::<ReadCalls>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.started_at, row.call_id))
 }

@@ -247,7 +247,7 @@ impl Loader<CallId> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = CallFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = calls::list(&self.pool, &access, &filter, page).await?;
+        let rows = calls::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (CallId(row.call_id), row)).collect())
     }
 }

@@ -105,7 +105,7 @@ impl MemoryQuery {
         let filter = filter.unwrap_or_default().check()?;
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Memory::PROJECTIONS, min_position).await?;
-        let rows = memories::list(&services(ctx)?.pool, &access, &filter, page).await;
+        let rows = memories::list(&services(ctx)?.reads, &access, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.stored_at, row.memory_id))
     }

@@ -116,7 +116,7 @@ impl Loader<MemoryId> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = MemoryFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = memories::list(&self.pool, &access, &filter, page).await?;
+        let rows = memories::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (MemoryId(row.memory_id), row)).collect())
     }
 }

@@ -35,8 +35,8 @@ impl ProjectionQuery {
         projection: Option<String>,
     ) -> Result<Vec<ParkedEvent>> {
         let access = authorise(ctx)?;
-        let (own, projection) = (TenantSelection::Own(&access), projection.as_deref());
-        let events = projections::parked_events(&services(ctx)?.pool, own, projection, MAX_PARKED).await;
+        let (own, projection) = (TenantSelection::Own(&services(ctx)?.reads, &access), projection.as_deref());
+        let events = projections::parked_events(own, projection, MAX_PARKED).await;
         Ok(events.map_err(|error| errors::database(&error))?.into_iter().map(Into::into).collect())
     }
 
@@ -49,8 +49,8 @@ impl ProjectionQuery {
         projection: Option<String>,
     ) -> Result<Vec<ParkingDecision>> {
         let access = authorise(ctx)?;
-        let (own, projection) = (TenantSelection::Own(&access), projection.as_deref());
-        let decisions = projections::parking_decisions(&services(ctx)?.pool, own, projection, MAX_PARKED).await;
+        let (own, projection) = (TenantSelection::Own(&services(ctx)?.reads, &access), projection.as_deref());
+        let decisions = projections::parking_decisions(own, projection, MAX_PARKED).await;
         Ok(decisions.map_err(|error| errors::database(&error))?.into_iter().map(Into::into).collect())
     }
 }

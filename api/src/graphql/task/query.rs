@@ -22,7 +22,7 @@ pub(crate) async fn list(
     after: Option<&str>,
 ) -> Result<Connection<String, Task>> {
     let page = connection::page(ctx, first, after)?;
-    let rows = tasks::list(&services(ctx)?.pool, &authorise::<ReadTasks>(ctx)?, filter, page).await;
+    let rows = tasks::list(&services(ctx)?.reads, &authorise::<ReadTasks>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.submitted_at, row.task_id))
 }

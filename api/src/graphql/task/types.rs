@@ -152,7 +152,7 @@ impl Loader<TaskId> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = TaskFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
         let page = Page { after: None, limit: MAX_PAGE_ROWS };
-        let rows = tasks::list(&self.pool, &access, &filter, page).await?;
+        let rows = tasks::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row)).collect())
     }
 }
