@@ -8,9 +8,11 @@ mod authenticator;
 mod config;
 mod deps;
 mod document;
+mod edge;
 mod graphql;
 mod http;
 mod limits;
+mod rate_limits;
 mod ready;
 mod request_error;
 mod requester;
@@ -20,4 +22,8 @@ pub use config::{ApiConfig, Limits};
 pub use deps::Deps;
 pub use graphql::schema_sdl;
 pub use http::{ROUTES, RouteAccess, register_metrics, router, serve};
+pub use edge::{
+    ClientCertificates, ForwardedHeader, Origin, OriginError, Tls, TlsError, TlsFiles, TrustedProxies,
+};
+pub use rate_limits::{DefaultLimits, DefaultLimitsError};
 pub use ready::{ReadyCheck, ReadyChecks};
