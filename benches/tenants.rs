@@ -84,11 +84,7 @@ async fn latency(tenant: &Tenant, query: &'static str, rate: u64, duration: Dura
 
 /// The same while the clients of another tenant send more than its limit. Returns the requests of that tenant that were
 /// answered and refused each second, too.
-async fn latency_beside(
-    noisy: &Tenant,
-    refused: Refused,
-    latency: impl Future<Output = f64>,
-) -> (f64, f64, f64) {
+async fn latency_beside(noisy: &Tenant, refused: Refused, latency: impl Future<Output = f64>) -> (f64, f64, f64) {
     let stop = Arc::new(AtomicBool::new(false));
     let counts = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
     let mut clients = JoinSet::new();

@@ -20,10 +20,8 @@ mod requester;
 pub use authenticator::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 pub use config::{ApiConfig, Limits};
 pub use deps::Deps;
+pub use edge::{ClientCertificates, ForwardedHeader, Origin, OriginError, Tls, TlsError, TlsFiles, TrustedProxies};
 pub use graphql::schema_sdl;
 pub use http::{ROUTES, RouteAccess, register_metrics, router, serve};
-pub use edge::{
-    ClientCertificates, ForwardedHeader, Origin, OriginError, Tls, TlsError, TlsFiles, TrustedProxies,
-};
 pub use rate_limits::{DefaultLimits, DefaultLimitsError};
 pub use ready::{ReadyCheck, ReadyChecks};

@@ -185,8 +185,7 @@ mod tests {
             complexity_per_minute: Some(amount(3)),
             subscriptions: None,
         };
-        let expected =
-            LimitValues { requests_per_minute: Some(amount(60)), complexity_per_minute: None, ..known };
+        let expected = LimitValues { requests_per_minute: Some(amount(60)), complexity_per_minute: None, ..known };
         assert_eq!(given.apply_to(known), expected);
         assert_eq!(given.scope(), LimitScope::Tenant);
         assert!("0".parse::<Setting>().unwrap_err().contains("`default`"));

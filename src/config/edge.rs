@@ -27,9 +27,9 @@ pub enum ProxyHeader {
 /// Parses an address or a network.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| {
-        format!("{text:?} is not an IP address or a network, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8")
-    })
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| format!("{text:?} is not an IP address or a network, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8"))
 }
 
 /// Settings of the edge of the server.
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_proxy_is_an_address_or_a_network() {
-        for (text, expected) in [("10.0.0.0/8", "10.0.0.0/8"), ("10.0.0.7", "10.0.0.7/32"), ("fd00::1", "fd00::1/128")] {
+        for (text, expected) in [("10.0.0.0/8", "10.0.0.0/8"), ("10.0.0.7", "10.0.0.7/32"), ("fd00::1", "fd00::1/128")]
+        {
             assert_eq!(network(text).unwrap().to_string(), expected);
         }
         for wrong in ["", "proxy", "10.0.0.0/33", "10.0.0.0/", "*"] {

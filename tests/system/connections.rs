@@ -192,7 +192,8 @@ async fn an_address_has_a_limit_on_connections_of_its_own() {
     let database = TestDatabase::new().await;
     let arguments = ["--token", "tea", "--max-connections-per-address", "2", "--trusted-proxies", "127.0.0.9"];
     let server = database.serve(&arguments).await;
-    let (first, mut second) = (connect_from(&server, [127, 0, 0, 2]).await, connect_from(&server, [127, 0, 0, 2]).await);
+    let (first, mut second) =
+        (connect_from(&server, [127, 0, 0, 2]).await, connect_from(&server, [127, 0, 0, 2]).await);
     assert!(get(&mut second, "/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(is_closed(&mut connect_from(&server, [127, 0, 0, 2]).await).await, "a third connection is accepted");
     assert!(!is_closed(&mut connect_from(&server, [127, 0, 0, 3]).await).await, "another address is affected");

@@ -16,6 +16,7 @@ mod command_ids;
 mod command_line;
 mod connections;
 mod cors;
+mod database_tls;
 mod decisions;
 mod embedded;
 mod extreme_values;

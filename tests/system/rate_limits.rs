@@ -120,7 +120,10 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
         assert!((1..=12).contains(&retry_after), "{retry_after}");
         assert!(header(&refused, "ratelimit").unwrap().starts_with("\"tenant-requests\";r=0;t="));
         let extensions = refusal(refused).await;
-        assert_eq!((&extensions["scope"], &extensions["resource"], &extensions["limit"]), (&json!("tenant"), &json!("requests"), &json!(5)));
+        assert_eq!(
+            (&extensions["scope"], &extensions["resource"], &extensions["limit"]),
+            (&json!("tenant"), &json!("requests"), &json!(5))
+        );
         assert!(extensions["retryAfterMs"].as_u64().unwrap() <= 12_000);
         refusal(events(&server, &key.text).await).await;
         assert_eq!(status(&server, &unaffected.text, HEAD).await, StatusCode::OK);
@@ -137,7 +140,8 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
     }
     // A stream of GraphQL is refused before it begins.
     let stream = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(&one.text);
-    let stream = stream.header("accept", "text/event-stream").json(&json!({ "query": "subscription { events { type } }" }));
+    let stream =
+        stream.header("accept", "text/event-stream").json(&json!({ "query": "subscription { events { type } }" }));
     assert_eq!(stream.send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
     let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("tea");
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
@@ -229,7 +233,8 @@ async fn an_operator_changes_limits_while_servers_run() {
     let usage = "{ rateLimits { scope resource limit remaining windowSeconds } }";
     let listed: Value = post(&server, &key.text, usage).await.json().await.unwrap();
     let requests = json!({"scope": "TENANT", "resource": "REQUESTS", "limit": 2, "remaining": 1, "windowSeconds": 60});
-    let open = json!({"scope": "TENANT", "resource": "SUBSCRIPTIONS", "limit": 7, "remaining": 7, "windowSeconds": null});
+    let open =
+        json!({"scope": "TENANT", "resource": "SUBSCRIPTIONS", "limit": 7, "remaining": 7, "windowSeconds": null});
     assert_eq!(listed["data"]["rateLimits"], json!([requests, open]));
     assert_eq!(status(&server, &key.text, HEAD).await, StatusCode::OK);
     assert_eq!(status(&server, &key.text, HEAD).await, StatusCode::TOO_MANY_REQUESTS);
@@ -262,7 +267,10 @@ async fn an_operator_changes_limits_while_servers_run() {
     // After a restart the limits are folded from the log.
     assert_eq!(server.terminate().await.0, Some(0));
     let server = installation.serve(&[]).await;
-    assert_eq!(header(&post(&server, &key.text, HEAD).await, "ratelimit-policy"), Some("\"tenant-requests\";q=1000000;w=60"));
+    assert_eq!(
+        header(&post(&server, &key.text, HEAD).await, "ratelimit-policy"),
+        Some("\"tenant-requests\";q=1000000;w=60")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -291,9 +299,11 @@ async fn complexity_and_bytes_of_commands_are_limited() {
     assert_eq!(header(&large, "retry-after"), None);
     let extensions = refusal(large).await;
     assert_eq!((&extensions["resource"], extensions.get("retryAfterMs")), (&json!("ingest_bytes"), None));
-    assert!(header(&post(&server, &key.text, "{ __typename }").await, "ratelimit-policy")
-        .unwrap()
-        .contains("\"tenant-ingest_bytes\";q=2000;qu=\"content-bytes\";w=60"));
+    assert!(
+        header(&post(&server, &key.text, "{ __typename }").await, "ratelimit-policy")
+            .unwrap()
+            .contains("\"tenant-ingest_bytes\";q=2000;qu=\"content-bytes\";w=60")
+    );
     let mut done = 0;
     let refused = loop {
         let response = post(&server, &key.text, REGISTER).await;
@@ -323,7 +333,8 @@ async fn open_subscriptions_are_limited_over_every_transport() {
     installation.set("acme", &["--each-key", "--subscriptions", "2"]).await;
     installation.set("acme", &["--subscriptions", "3"]).await;
     let server = installation.serve(&[]).await;
-    let subscribe = json!({ "type": "subscribe", "id": "a", "payload": { "query": "subscription { events { type } }" } });
+    let subscribe =
+        json!({ "type": "subscribe", "id": "a", "payload": { "query": "subscription { events { type } }" } });
     let stream = events(&server, &key.text).await;
     assert_eq!(stream.status(), StatusCode::OK);
     let mut socket = subscriber(&server, &key.text).await;

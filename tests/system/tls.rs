@@ -194,7 +194,9 @@ async fn subscriptions_work_over_tls() {
     let mutation = r#"{"query":"mutation { registerAgent(input: {name: \"ada\"}) { position } }"}"#;
     let mut stream = connect(&server, &authority.connector(None), "localhost").await.unwrap();
     let length = mutation.len();
-    let head = format!("POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}");
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}"
+    );
     let answer = ask(&mut stream, format!("{head}\r\n\r\n{mutation}").as_bytes()).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let received = tokio::time::timeout(TIMEOUT, async {
@@ -236,7 +238,8 @@ async fn a_client_without_tls_is_told_so_and_one_that_is_silent_is_disconnected(
         let closed = tokio::time::timeout(TIMEOUT, client.read_to_end(&mut read)).await;
         assert!(closed.is_ok(), "a client that does not complete the handshake is not disconnected");
     }
-    let failed = metric(&server, &authority.connector(None), "apex_tls_handshakes_failed_total{reason=\"timeout\"}").await;
+    let failed =
+        metric(&server, &authority.connector(None), "apex_tls_handshakes_failed_total{reason=\"timeout\"}").await;
     assert!(failed == 2.0, "{failed}");
     // Such a client does not delay a shutdown either.
     let _silent = TcpStream::connect(socket_address(&server)).await.unwrap();

@@ -4,8 +4,8 @@ mod address;
 mod cors;
 mod tls;
 
-pub use address::{ForwardedHeader, TrustedProxies};
 pub(crate) use address::{ClientAddress, network};
+pub use address::{ForwardedHeader, TrustedProxies};
 pub use cors::{Origin, OriginError};
 pub(crate) use cors::{is_configured, layer as cors_layer};
 pub use tls::{ClientCertificates, Tls, TlsError, TlsFiles};

@@ -74,7 +74,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// A file is too large to be one of certificates or keys.
-    #[error("{} has more than {MAX_FILE_BYTES} bytes, which is the limit", path.display())]
+    #[error("{} has more than {max} bytes, which is the limit", path.display(), max = MAX_FILE_BYTES)]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -270,8 +270,7 @@ impl Contents {
             expected: "private key",
             source: Some(source),
         })?;
-        let pair =
-            |source| TlsError::Pair { certificate: files.certificate.clone(), key: files.key.clone(), source };
+        let pair = |source| TlsError::Pair { certificate: files.certificate.clone(), key: files.key.clone(), source };
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(pair)?;

@@ -98,10 +98,7 @@ pub(crate) fn schema(
         rate_limiter: rate_limiter.clone(),
         shutdown,
     };
-    builder()
-        .data(Arc::new(services))
-        .extension(ComplexityLimit { max: limits.max_complexity, rate_limiter })
-        .finish()
+    builder().data(Arc::new(services)).extension(ComplexityLimit { max: limits.max_complexity, rate_limiter }).finish()
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {

@@ -127,7 +127,8 @@ pub(crate) enum RateLimitScopeInput {
 
 impl RateLimitScopeInput {
     fn parse(&self) -> Result<Result<LimitScope, Invalid>> {
-        let stated = |stated: bool, scope| if stated { Ok(scope) } else { Err(Invalid::new("scope", "it must be true")) };
+        let stated =
+            |stated: bool, scope| if stated { Ok(scope) } else { Err(Invalid::new("scope", "it must be true")) };
         Ok(match self {
             Self::Tenant(is_stated) => stated(*is_stated, LimitScope::Tenant),
             Self::EachKey(is_stated) => stated(*is_stated, LimitScope::EachSubject),

@@ -103,7 +103,8 @@ mod tests {
     fn loopback_has_most_of_all_connections_by_default() {
         let connections = connections(None);
         for (address, max) in [("203.0.113.1", 20), ("127.0.0.1", 90)] {
-            let open: Vec<_> = std::iter::from_fn(|| connections.try_open(address.parse().unwrap())).take(200).collect();
+            let open: Vec<_> =
+                std::iter::from_fn(|| connections.try_open(address.parse().unwrap())).take(200).collect();
             assert_eq!(open.len(), max, "{address}");
         }
     }

@@ -95,13 +95,7 @@ impl RateLimiter {
         self.buckets.entry((owner, resource)).or_insert_with_if(new, |known| known.amount != amount).into_value()
     }
 
-    fn take(
-        &self,
-        owner: Owner,
-        resource: LimitedResource,
-        limit: LimitAmount,
-        units: u64,
-    ) -> Result<(), Limited> {
+    fn take(&self, owner: Owner, resource: LimitedResource, limit: LimitAmount, units: u64) -> Result<(), Limited> {
         let scope = owner.scope();
         let taken = self.bucket(owner, resource, limit).take(units);
         taken.map_err(|refused| count(Limited::by_bucket(scope, resource, limit, refused)))?;
@@ -116,7 +110,12 @@ impl RateLimiter {
     }
 
     /// Takes from what a caller may use in a minute.
-    pub(crate) fn take_from(&self, principal: &Principal, resource: LimitedResource, units: u64) -> Result<(), Limited> {
+    pub(crate) fn take_from(
+        &self,
+        principal: &Principal,
+        resource: LimitedResource,
+        units: u64,
+    ) -> Result<(), Limited> {
         for (owner, limits) in self.limits(principal) {
             if let Some(limit) = limits.of(resource) {
                 self.take(owner, resource, limit, units)?;
@@ -131,7 +130,8 @@ impl RateLimiter {
         let limits = self.limits(principal).map(|(owner, limits)| (owner, limits.of(resource)));
         let opened = self.open.try_open(limits.clone().map(|(owner, limit)| (owner, limit.map(LimitAmount::get))));
         opened.map_err(|full| {
-            let (scope, limit) = limits.get(full).map_or((Scope::Tenant, None), |(owner, limit)| (owner.scope(), *limit));
+            let (scope, limit) =
+                limits.get(full).map_or((Scope::Tenant, None), |(owner, limit)| (owner.scope(), *limit));
             // Only a limit is reached.
             let limit = limit.unwrap_or(LimitAmount::ONE);
             count(Limited { scope, resource, limit, retry_after: Some(RETRY_OPEN) })
@@ -195,8 +195,14 @@ fn count(limited: Limited) -> Limited {
 
 /// Describes the metrics of rate limits, and registers the counters of refusals at zero.
 pub(crate) fn register_metrics() {
-    describe_counter!("apex_rate_limited_total", "Requests that a limit refused, by whose limit it is and what is limited.");
-    describe_counter!("apex_rate_limit_used_total", "What was taken from limits, by whose limit it is and what is limited.");
+    describe_counter!(
+        "apex_rate_limited_total",
+        "Requests that a limit refused, by whose limit it is and what is limited."
+    );
+    describe_counter!(
+        "apex_rate_limit_used_total",
+        "What was taken from limits, by whose limit it is and what is limited."
+    );
     for (scope, resource) in Scope::ALL.into_iter().flat_map(|scope| LimitedResource::ALL.map(|kind| (scope, kind))) {
         if scope == Scope::Address && resource != LimitedResource::Requests {
             continue;
