@@ -196,6 +196,7 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.createApiKey",
         "Mutation.rotateApiKey",
         "Mutation.revokeApiKey",
+        "Mutation.setRateLimits",
         "Mutation.resumeParkedEvent",
         "Mutation.rebuildProjection",
         "Mutation.compareProjection",
