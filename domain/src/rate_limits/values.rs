@@ -78,7 +78,7 @@ impl FromStr for LimitAmount {
     type Err = LimitAmountError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = text.parse().map_err(|_| LimitAmountError(text.to_owned()))?;
+        let parsed: u32 = text.parse().map_err(|_| LimitAmountError(text.to_owned()))?;
         Self::try_from(parsed)
     }
 }

@@ -98,6 +98,7 @@ impl KafkaSecurity {
     }
 
     /// The settings of the client library.
+    #[cfg(any(feature = "kafka", test))]
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let protocol = match (&self.tls, &self.sasl) {
             (None, None) => "plaintext",
@@ -110,7 +111,7 @@ impl KafkaSecurity {
             let path = |path: &PathBuf| path.display().to_string();
             settings.push(("ssl.endpoint.identification.algorithm", "https".to_owned()));
             settings.extend(ca.iter().map(|ca| ("ssl.ca.location", path(ca))));
-            for (certificate, key) in client {
+            if let Some((certificate, key)) = client {
                 settings.push(("ssl.certificate.location", path(certificate)));
                 settings.push(("ssl.key.location", path(key)));
             }
