@@ -25,6 +25,7 @@ pub mod call;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
+pub mod rate_limits;
 pub mod role_assignment;
 pub mod service_account;
 pub mod spending;
@@ -66,4 +67,5 @@ registry::register! {
     ServiceAccount(service_account::ServiceAccount),
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
+    RateLimits(rate_limits::RateLimits),
 }

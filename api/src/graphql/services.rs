@@ -2,6 +2,7 @@
 
 use super::errors;
 use crate::config::Limits;
+use crate::rate_limits::RateLimiter;
 use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
@@ -20,6 +21,7 @@ pub(crate) struct Services {
     pub(crate) reads: TenantReads,
     pub(crate) events: TenantLog,
     pub(crate) limits: Limits,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
     /// Cancelled when the server shuts down.
     pub(crate) shutdown: CancellationToken,
 }

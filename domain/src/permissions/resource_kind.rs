@@ -25,7 +25,7 @@ pub enum ResourceKind {
     Events,
     /// The texts that agents work with: contents of memories, notes and outcomes of tasks, and the payloads of all events.
     Contents,
-    /// The tenants of an installation.
+    /// The tenants of an installation, and their rate limits.
     Tenants,
     /// The log, the read models, the jobs and the processes of an installation.
     Installation,
@@ -118,7 +118,7 @@ impl ResourceKind {
             "budget" | "budget_period" => Self::Budgets,
             "memory" => Self::Memories,
             "service_account" | "api_key" | "role_assignment" => Self::Identities,
-            "tenant" => Self::Tenants,
+            "tenant" | "rate_limits" => Self::Tenants,
             _ => return None,
         })
     }
