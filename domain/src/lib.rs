@@ -22,6 +22,7 @@ pub mod api_key;
 pub mod assignment;
 pub mod budget;
 pub mod call;
+pub mod custom_role;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
@@ -30,6 +31,7 @@ pub mod service_account;
 pub mod spending;
 pub mod tag_keys;
 pub mod task;
+pub mod team;
 pub mod tenant;
 
 #[cfg(test)]
@@ -66,4 +68,6 @@ registry::register! {
     ServiceAccount(service_account::ServiceAccount),
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
+    Team(team::Team),
+    CustomRole(custom_role::CustomRole),
 }

@@ -54,5 +54,6 @@ mod statements;
 mod subscriptions;
 mod sums;
 mod tags;
+mod teams;
 mod versions;
 mod workers;
