@@ -187,7 +187,7 @@ impl Grants {
         let with_role = |bound: Bound<Holder>| bound.map(|holder| (role, holder));
         let range = (with_role(holders.0), with_role(holders.1));
         let range = ranges::of_tenant(tenant, range, (role, Holder::FIRST), (role, Holder::LAST));
-        self.holders.range(range).filter_map(|(tenant, (role, holder))| {
+        self.holders.range(range).filter_map(move |(tenant, (role, holder))| {
             Some((*holder, *role, self.granted.get(&(tenant.clone(), (*holder, *role)))?))
         })
     }

@@ -29,7 +29,7 @@ impl State {
         ids: Range<ServiceAccountId>,
     ) -> impl Iterator<Item = (ServiceAccountId, &'a ServiceAccount, Vec<AssignedRole>)> + use<'a> {
         let (first, last) = (ServiceAccountId(Uuid::nil()), ServiceAccountId(Uuid::max()));
-        self.accounts.range(ranges::of_tenant(tenant, ids, first, last)).filter_map(|((tenant, id), account)| {
+        self.accounts.range(ranges::of_tenant(tenant, ids, first, last)).filter_map(move |((tenant, id), account)| {
             let roles = self.grants.direct(tenant, Holder::ServiceAccount(*id)).map(|(role, _)| role).collect();
             Some((*id, account.readable()?, roles))
         })
@@ -42,7 +42,7 @@ impl State {
         ids: Range<ApiKeyId>,
     ) -> impl Iterator<Item = (ApiKeyId, &'a ApiKey)> + use<'a> {
         let range = ranges::of_tenant(tenant, ids, ApiKeyId(Uuid::nil()), ApiKeyId(Uuid::max()));
-        self.keys_of_tenant.range(range).filter_map(|(_, id)| Some((*id, self.keys.get(id)?.key.readable()?)))
+        self.keys_of_tenant.range(range).filter_map(move |(_, id)| Some((*id, self.keys.get(id)?.key.readable()?)))
     }
 
     /// The keys of an account with ids in a range, by id.
@@ -56,7 +56,7 @@ impl State {
         let ids = (of_account(ids.0), of_account(ids.1));
         let (first, last) = ((account, ApiKeyId(Uuid::nil())), (account, ApiKeyId(Uuid::max())));
         let range = ranges::of_tenant(tenant, ids, first, last);
-        self.keys_of_account.range(range).filter_map(|(_, (_, id))| Some((*id, self.keys.get(id)?.key.readable()?)))
+        self.keys_of_account.range(range).filter_map(move |(_, (_, id))| Some((*id, self.keys.get(id)?.key.readable()?)))
     }
 
     /// The teams of a tenant with ids in a range, closed ones too, by id.
