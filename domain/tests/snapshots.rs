@@ -13,9 +13,7 @@ use domain::call::{
     AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallVoided, ChargedCall, CostSource,
     Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
-use domain::custom_role::{
-    CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn,
-};
+use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
@@ -135,8 +133,7 @@ fn assignment() -> impl Strategy<Value = Assignment> {
 
 fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
     prop_oneof![
-        (assignment(), at())
-            .prop_map(|(assignment, at)| RoleAssignmentEvent::Granted(RoleGranted { assignment, at })),
+        (assignment(), at()).prop_map(|(assignment, at)| RoleAssignmentEvent::Granted(RoleGranted { assignment, at })),
         (assignment(), option::of(body()), at()).prop_map(|(assignment, reason, at)| {
             RoleAssignmentEvent::Revoked(RoleRevoked { assignment, reason, at })
         }),
@@ -159,18 +156,17 @@ fn team() -> impl Strategy<Value = TeamEvent> {
     ]
 }
 
-fn custom_role() -> impl Strategy<Value = CustomRoleEvent> {
+fn role_definition() -> impl Strategy<Value = RoleDefinition> {
     let permission = select(Permission::all().filter(|permission| permission.is_of_tenant()).collect::<Vec<_>>());
-    let definition = (name(), btree_set(permission, 1..9)).prop_map(|(name, permissions)| RoleDefinition {
-        name,
-        permissions: permissions.into_iter().collect(),
-    });
+    (name(), btree_set(permission, 1..9))
+        .prop_map(|(name, permissions)| RoleDefinition { name, permissions: permissions.into_iter().collect() })
+}
+
+fn custom_role() -> impl Strategy<Value = CustomRoleEvent> {
     prop_oneof![
-        (definition.clone(), at())
-            .prop_map(|(definition, at)| CustomRoleEvent::Defined(RoleDefined { definition, at })),
-        (definition, at()).prop_map(|(definition, at)| CustomRoleEvent::Changed(RoleChanged { definition, at })),
-        (option::of(body()), at())
-            .prop_map(|(reason, at)| CustomRoleEvent::Withdrawn(RoleWithdrawn { reason, at })),
+        (role_definition(), at()).prop_map(|(definition, at)| CustomRoleEvent::Defined(RoleDefined { definition, at })),
+        (role_definition(), at()).prop_map(|(definition, at)| CustomRoleEvent::Changed(RoleChanged { definition, at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| CustomRoleEvent::Withdrawn(RoleWithdrawn { reason, at })),
     ]
 }
 

@@ -159,7 +159,9 @@ pub enum GrantRejection {
     #[error("the custom role {0} does not exist or was withdrawn")]
     RoleNotActive(RoleId),
     /// As many roles were granted to the holder as may be.
-    #[error("the {holder} has {limit} roles, and no more may be granted to it: revoke one first, or grant roles to a team")]
+    #[error(
+        "the {holder} has {limit} roles, and no more may be granted to it: revoke one first, or grant roles to a team"
+    )]
     TooManyRoles {
         /// The holder.
         holder: Holder,

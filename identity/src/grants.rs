@@ -4,7 +4,7 @@ use crate::directory::{Admin, LastAdmin, Loss, makes_admin};
 use crate::error::{GrantRejection, IdentityError};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
-use commands::{Context, Error, NotLoaded, Outcome, OutcomeKind, OtherStates, Position, Subject, Undecided};
+use commands::{Context, Error, NotLoaded, OtherStates, Outcome, OutcomeKind, Position, Subject, Undecided};
 use domain::custom_role::CustomRole;
 use domain::permissions::{PermissionSet, SendCommand};
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
@@ -128,8 +128,7 @@ fn check_grantable(
         }
         Holder::Team(id) => (!others.get::<Team>(id.0)?.is_active()).then_some(GrantRejection::TeamNotActive(id)),
     };
-    let role_rejection =
-        role?.and_then(|(id, role)| (!role.is_active()).then_some(GrantRejection::RoleNotActive(id)));
+    let role_rejection = role?.and_then(|(id, role)| (!role.is_active()).then_some(GrantRejection::RoleNotActive(id)));
     holder_rejection.or(role_rejection).map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
 }
 
@@ -143,10 +142,7 @@ pub(crate) fn check_admin(
     if is_admin(others, admin)? { Ok(()) } else { Err(rejected(GrantRejection::LastAdmin)) }
 }
 
-fn is_admin(
-    others: &mut OtherStates<'_, '_>,
-    Admin { member, team, assignment }: Admin,
-) -> Result<bool, NotLoaded> {
+fn is_admin(others: &mut OtherStates<'_, '_>, Admin { member, team, assignment }: Admin) -> Result<bool, NotLoaded> {
     let granted = others.get::<RoleAssignment>(assignment.stream_id());
     let permissions = match assignment.role {
         AssignedRole::BuiltIn(role) => Ok(PermissionSet::of_roles(&[role])),

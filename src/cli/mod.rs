@@ -313,8 +313,14 @@ mod tests {
         ("teams list", Some(Action::ReadData)),
         ("teams members 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
         ("teams rename 018bd12c-58b0-7683-8a5b-8752d0e86651 science", Some(Action::SendCommand)),
-        ("teams add 018bd12c-58b0-7683-8a5b-8752d0e86651 --account 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
-        ("teams remove 018bd12c-58b0-7683-8a5b-8752d0e86651 --user 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        (
+            "teams add 018bd12c-58b0-7683-8a5b-8752d0e86651 --account 018bd12c-58b0-7683-8a5b-8752d0e86651",
+            Some(Action::SendCommand),
+        ),
+        (
+            "teams remove 018bd12c-58b0-7683-8a5b-8752d0e86651 --user 018bd12c-58b0-7683-8a5b-8752d0e86651",
+            Some(Action::SendCommand),
+        ),
         ("teams close 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("roles list", Some(Action::ReadData)),
         ("roles assignments", Some(Action::ReadData)),

@@ -167,12 +167,12 @@ fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Resul
     if custom.len() == MAX_LISTED {
         say!("Only the first {MAX_LISTED} custom roles are listed: query `roles` over GraphQL for all of them.");
     }
-    let row = |role: String, name: String, state: &str, permissions| {
-        vec![role, name, state.to_owned(), names(permissions)]
-    };
-    let built_in = Role::ALL.into_iter().filter(|role| role.is_of_tenant()).map(|role| {
-        row(role.to_string(), role.to_string(), "built-in", PermissionSet::of_roles(&[role]))
-    });
+    let row =
+        |role: String, name: String, state: &str, permissions| vec![role, name, state.to_owned(), names(permissions)];
+    let built_in = Role::ALL
+        .into_iter()
+        .filter(|role| role.is_of_tenant())
+        .map(|role| row(role.to_string(), role.to_string(), "built-in", PermissionSet::of_roles(&[role])));
     let custom = custom.into_iter().map(|role| {
         let state = if role.is_withdrawn { "withdrawn" } else { "active" };
         row(role.id.to_string(), role.name, state, role.permissions)

@@ -220,7 +220,8 @@ async fn ids_of_another_tenant_give_nothing_and_change_nothing() {
         "{{ roleAssignments(filter: {{ holder: {{ teamId: \"{team}\" }}, role: {{ customId: \"{role}\" }} }}) {{
             nodes {{ extent holder {{ id }} role {{ customId }} }} }} }}"
     );
-    let (seen, listed) = (query(&server, &foreign, lists).await.to_string(), query(&server, &own, lists).await.to_string());
+    let (seen, listed) =
+        (query(&server, &foreign, lists).await.to_string(), query(&server, &own, lists).await.to_string());
     for id in [&team, &role, &account] {
         assert!(!seen.contains(id.as_str()), "{id}: {seen}");
         assert!(listed.contains(id.as_str()), "{id}: {listed}");
@@ -382,9 +383,8 @@ async fn two_admins_do_not_revoke_each_other_at_the_same_moment() {
     let (one, other) = (process.account(&[Role::Admin]).await, process.account(&[Role::Admin]).await);
     let (mut refused, at) = (0, Utc::now());
     for _ in 0..20 {
-        let revoke = async |account| {
-            process.identities.revoke_role(&process.context(), admin_of(account), None, at).await
-        };
+        let revoke =
+            async |account| process.identities.revoke_role(&process.context(), admin_of(account), None, at).await;
         let (first, second) = tokio::join!(revoke(one), revoke(other));
         assert!(process.has_admin().await, "{first:?} {second:?}");
         refused += [first, second].into_iter().filter(Result::is_err).count();
@@ -411,7 +411,9 @@ async fn the_last_admin_of_a_tenant_is_lost_at_the_command_line_only() {
     installation.run(&["tenants", "create", &tenant_id]).await;
     let account = installation.run(&["accounts", "create", "admin"]).await;
     let team = installation.run(&["teams", "create", "admins"]).await;
-    let role = installation.run(&["roles", "define", "manager", "--permission", "command:identities", "--permission", "read:identities"]).await;
+    let role = installation
+        .run(&["roles", "define", "manager", "--permission", "command:identities", "--permission", "read:identities"])
+        .await;
     installation.run(&["teams", "add", &team, "--account", &account]).await;
     installation.run(&["roles", "grant", &role, "--team", &team]).await;
     let key = installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
@@ -501,8 +503,18 @@ async fn the_access_review_says_what_requests_are_allowed() {
     for key in [&admin, &key] {
         let says: BTreeSet<_> = strings(&of_key(key)["permissions"]);
         for permission in [
-            "read:agents", "read:tasks", "read:calls", "read:prices", "read:tag_keys", "read:budgets", "read:memories",
-            "read:identities", "read:events", "command:agents", "command:tag_keys", "command:identities",
+            "read:agents",
+            "read:tasks",
+            "read:calls",
+            "read:prices",
+            "read:tag_keys",
+            "read:budgets",
+            "read:memories",
+            "read:identities",
+            "read:events",
+            "command:agents",
+            "command:tag_keys",
+            "command:identities",
         ] {
             assert_eq!(is_allowed(&server, key, permission).await, says.contains(permission), "{permission}: {says:?}");
         }
@@ -518,14 +530,20 @@ async fn the_access_review_says_what_requests_are_allowed() {
     assert!(of_account[1]["grant"]["grantedBy"].as_str().unwrap().starts_with("service_account:"));
     let of_user: Vec<_> = rows.iter().filter(|row| row["holder"]["uuid"] == user.to_string()).collect();
     assert_eq!(of_user.len(), 1);
-    assert_eq!(strings(&of_user[0]["permissions"]), strings(&json!(["read:tag_keys", "read:events", "command:tag_keys"])));
+    assert_eq!(
+        strings(&of_user[0]["permissions"]),
+        strings(&json!(["read:tag_keys", "read:events", "command:tag_keys"]))
+    );
     drop(server.terminate().await);
     let listed = installation.run(&["access", "review", "--format", "json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let of_server: Vec<_> = rows.iter().map(|row| strings(&row["permissions"])).collect();
-    let of_program: Vec<_> = listed.as_array().unwrap().iter().map(|row| {
-        row["permissions"].as_str().unwrap().split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>()
-    }).collect();
+    let of_program: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["permissions"].as_str().unwrap().split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
+        .collect();
     assert_eq!(of_program, of_server);
     let used = listed.as_array().unwrap().iter().filter(|row| row["last_used_hour"] != "").count();
     assert_eq!(used, 2, "{listed:#}");
@@ -651,7 +669,10 @@ async fn teams_and_roles_are_managed_at_the_command_line() {
     let members = installation.run(&["teams", "members", &team, "--format", "csv"]).await;
     assert!(members.lines().count() == 3 && members.contains(&account), "{members}");
     let roles = installation.run(&["roles", "list", "--format", "csv"]).await;
-    assert!(roles.contains(&format!("{role},of agents,active,command:agents")) && roles.lines().count() == 8, "{roles}");
+    assert!(
+        roles.contains(&format!("{role},of agents,active,command:agents")) && roles.lines().count() == 8,
+        "{roles}"
+    );
     let assignments = installation.run(&["roles", "assignments", "--format", "csv"]).await;
     assert!(assignments.contains("command line") && assignments.lines().count() == 4, "{assignments}");
     installation.run(&["roles", "change", &role, "--permission", "read:agents"]).await;

@@ -108,7 +108,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, identity::TeamMember>>("A page of members of a team.")
         .override_output_type_description::<Connection<String, identity::RoleDefinition>>("A page of roles.")
         .override_output_type_description::<Connection<String, identity::RoleAssignment>>("A page of role assignments.")
-        .override_output_type_description::<Connection<String, identity::AccessReviewRow>>("A page of an access review.")
+        .override_output_type_description::<Connection<String, identity::AccessReviewRow>>(
+            "A page of an access review.",
+        )
         .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 

@@ -7,10 +7,10 @@ mod lists;
 mod load;
 mod state;
 
-pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamSummary};
-pub use state::{Basis, GrantBasis, NotAReviewKey, Origin, ReviewKey, ReviewRow, TeamBasis};
 pub(crate) use lists::LastAdmin;
+pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamSummary};
 pub(crate) use state::{Admin, Loss, NoPrincipal, makes_admin};
+pub use state::{Basis, GrantBasis, NotAReviewKey, Origin, ReviewKey, ReviewRow, TeamBasis};
 
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};

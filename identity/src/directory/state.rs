@@ -10,7 +10,7 @@ mod review;
 pub(crate) use admins::{Admin, Loss, makes_admin};
 pub use grants::Origin;
 pub(crate) use ranges::owned;
-pub use review::{Basis, GrantBasis, ReviewKey, ReviewRow, TeamBasis};
+pub use review::{Basis, GrantBasis, NotAReviewKey, ReviewKey, ReviewRow, TeamBasis};
 
 use chrono::{DateTime, Utc};
 use commands::Principal;

@@ -91,21 +91,22 @@ impl AssignedRole {
 #[derive(Debug, OneofObject)]
 pub(crate) enum HolderInput {
     /// Global id or UUID of a service account.
-    ServiceAccountId(ID),
+    #[graphql(name = "serviceAccountId")]
+    ServiceAccount(ID),
     /// Global id or UUID of a user.
-    UserId(ID),
+    #[graphql(name = "userId")]
+    User(ID),
     /// Global id or UUID of a team, whose members have the role.
-    TeamId(ID),
+    #[graphql(name = "teamId")]
+    Team(ID),
 }
 
 impl HolderInput {
     pub(super) fn parse(&self) -> Result<DomainHolder> {
         Ok(match self {
-            Self::ServiceAccountId(id) => {
-                DomainHolder::ServiceAccount(ServiceAccountId(Kind::ServiceAccount.parse(id)?))
-            }
-            Self::UserId(id) => DomainHolder::User(UserId(Kind::User.parse(id)?)),
-            Self::TeamId(id) => DomainHolder::Team(TeamId(Kind::Team.parse(id)?)),
+            Self::ServiceAccount(id) => DomainHolder::ServiceAccount(ServiceAccountId(Kind::ServiceAccount.parse(id)?)),
+            Self::User(id) => DomainHolder::User(UserId(Kind::User.parse(id)?)),
+            Self::Team(id) => DomainHolder::Team(TeamId(Kind::Team.parse(id)?)),
         })
     }
 }
@@ -114,16 +115,18 @@ impl HolderInput {
 #[derive(Debug, OneofObject)]
 pub(crate) enum TeamMemberInput {
     /// Global id or UUID of a service account.
-    ServiceAccountId(ID),
+    #[graphql(name = "serviceAccountId")]
+    ServiceAccount(ID),
     /// Global id or UUID of a user.
-    UserId(ID),
+    #[graphql(name = "userId")]
+    User(ID),
 }
 
 impl TeamMemberInput {
     pub(super) fn parse(&self) -> Result<Member> {
         Ok(match self {
-            Self::ServiceAccountId(id) => Member::ServiceAccount(ServiceAccountId(Kind::ServiceAccount.parse(id)?)),
-            Self::UserId(id) => Member::User(UserId(Kind::User.parse(id)?)),
+            Self::ServiceAccount(id) => Member::ServiceAccount(ServiceAccountId(Kind::ServiceAccount.parse(id)?)),
+            Self::User(id) => Member::User(UserId(Kind::User.parse(id)?)),
         })
     }
 }

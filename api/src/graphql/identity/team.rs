@@ -4,12 +4,12 @@ use super::error::{Executed, IdentityCommandError};
 use super::holder::{HolderKind, TeamMemberInput, holder_of, identify};
 use super::query::{access, cursor, first_id};
 use super::start::Start;
+use crate::graphql::connection;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::{Position, Timestamp, Uid};
 use crate::graphql::services::services;
-use crate::graphql::connection;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
 use domain::TeamId;
@@ -274,9 +274,8 @@ impl TeamMutation {
     /// Gives a team another name.
     async fn rename_team(&self, ctx: &Context<'_>, input: RenameTeamInput) -> Result<TeamPayload> {
         let name = input.name;
-        let rename = |start: &Start| {
-            Ok(input::name("name", name).map(|name| TeamCommand::Rename { name, at: start.at }))
-        };
+        let rename =
+            |start: &Start| Ok(input::name("name", name).map(|name| TeamCommand::Rename { name, at: start.at }));
         execute(ctx, input.command_id, &input.id, rename).await
     }
 

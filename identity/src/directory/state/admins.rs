@@ -41,7 +41,8 @@ impl State {
     pub(crate) fn admin_after(&self, tenant: &TenantId, loss: Option<Loss>) -> Option<Admin> {
         let grants = &self.grants;
         let assignments = grants.assignments(tenant, ranges::all()).filter(|(holder, role, _)| {
-            let is_role_lost = matches!((role, loss), (AssignedRole::Custom(id), Some(Loss::Role(lost))) if *id == lost);
+            let is_role_lost =
+                matches!((role, loss), (AssignedRole::Custom(id), Some(Loss::Role(lost))) if *id == lost);
             let is_lost = loss == Some(Loss::Assignment(Assignment::on_tenant(*holder, *role)));
             !is_role_lost && !is_lost && makes_admin(grants.permissions_of_role(tenant, *role))
         });
@@ -58,7 +59,8 @@ impl State {
             member.into_iter().chain(members).map(move |member| Admin { member, team, assignment })
         });
         admins.find(|Admin { member, .. }| {
-            let is_lost = matches!((member, loss), (Member::ServiceAccount(id), Some(Loss::Account(lost))) if *id == lost);
+            let is_lost =
+                matches!((member, loss), (Member::ServiceAccount(id), Some(Loss::Account(lost))) if *id == lost);
             !is_lost && self.is_active_member(tenant, *member)
         })
     }

@@ -263,11 +263,7 @@ impl Grants {
     }
 
     /// The users from one on that a role was granted to or that are members of a team, by id.
-    pub(super) fn users_from<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        from: UserId,
-    ) -> impl Iterator<Item = UserId> + 'a {
+    pub(super) fn users_from<'a>(&'a self, tenant: &'a TenantId, from: UserId) -> impl Iterator<Item = UserId> + 'a {
         let next = move |from: Bound<UserId>| {
             let last = UserId(Uuid::max());
             let bounds = (

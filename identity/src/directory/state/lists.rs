@@ -1,8 +1,8 @@
 //! Pages of what is in the state. Each one is a range of an ordered map, so that its cost depends on its size.
 
+use super::State;
 use super::folded::Folded;
 use super::grants::Origin;
-use super::State;
 use super::ranges::{self, Range};
 use domain::api_key::ApiKey;
 use domain::custom_role::CustomRole;
@@ -56,7 +56,9 @@ impl State {
         let ids = (of_account(ids.0), of_account(ids.1));
         let (first, last) = ((account, ApiKeyId(Uuid::nil())), (account, ApiKeyId(Uuid::max())));
         let range = ranges::of_tenant(tenant, ids, first, last);
-        self.keys_of_account.range(range).filter_map(move |(_, (_, id))| Some((*id, self.keys.get(id)?.key.readable()?)))
+        self.keys_of_account
+            .range(range)
+            .filter_map(move |(_, (_, id))| Some((*id, self.keys.get(id)?.key.readable()?)))
     }
 
     /// The teams of a tenant with ids in a range, closed ones too, by id.

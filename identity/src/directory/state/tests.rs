@@ -35,10 +35,7 @@ fn recorded<A: Aggregate>(tenant: &TenantId, id: Uuid, event: &A::Event) -> Reco
         name: event_type.name.to_owned(),
         schema_version: event_type.schema_version,
         payload: event.encode().unwrap(),
-        metadata: format!(
-            r#"{{"actor":"ada","command_id":"{0}","correlation_id":"{0}"}}"#,
-            Uuid::nil()
-        ),
+        metadata: format!(r#"{{"actor":"ada","command_id":"{0}","correlation_id":"{0}"}}"#, Uuid::nil()),
         recorded_at: at(0),
         content_hash: Vec::new(),
     }

@@ -5,8 +5,8 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories, ReadPrices, ReadReports,
-    ReadTagKeys, ReadTasks,
+    Permission, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories, ReadPrices,
+    ReadReports, ReadTagKeys, ReadTasks,
 };
 use domain::role_assignment::RoleAssignmentCommand;
 use domain::service_account::ServiceAccountCommand;
@@ -264,7 +264,8 @@ fn mismatches(state: &State, review: &[ReviewRow]) -> BTreeSet<String> {
             let account = Member::ServiceAccount(account_id(number));
             let of_account = |row: &&ReviewRow| row.holder == account && matches!(row.basis, Basis::Grant(_));
             for permission in Permission::all() {
-                let Some(expected) = principal.as_ref().map_or(Some(false), |one| is_authorised(one, permission)) else {
+                let Some(expected) = principal.as_ref().map_or(Some(false), |one| is_authorised(one, permission))
+                else {
                     continue;
                 };
                 let says = |row: &ReviewRow| row.permissions.contains(permission);
