@@ -474,7 +474,7 @@ fn a_team_or_a_role_that_cannot_be_read_gives_nothing() {
     for category in ["team", "role", "role_assignment"] {
         let world = by_team_and_role();
         let of_category = |event: &&RecordedEvent| &*event.stream.category == category;
-        let last = world.events.iter().filter(of_category).last().unwrap();
+        let last = world.events.iter().rfind(of_category).unwrap();
         let permissions = |state: &State| state.permissions_of(&acme(), member(0).into());
         assert!(!permissions(&world.state()).is_empty());
         let mut newer = last.clone();
