@@ -62,13 +62,14 @@ impl Identities {
         context.principal.authorise_on::<SendCommand>(ServiceAccount::CATEGORY, id.0)?;
         let admin = match &command {
             ServiceAccountCommand::Disable { .. } => self.admin_after(context, Loss::Account(id)).await?,
-            ServiceAccountCommand::Create { .. } | ServiceAccountCommand::Enable { .. } => None,
+            ServiceAccountCommand::Create { .. } | ServiceAccountCommand::Enable { .. } => Ok(None),
         };
         let changed: Result<Outcome<ServiceAccount>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, id.0, |account: &ServiceAccount, mut others| {
-                check_admin(&mut others, admin)?;
-                account.decide(command.clone()).map_err(rejected)
+                let events = account.decide(command.clone()).map_err(rejected)?;
+                check_admin(&mut others, admin, &events)?;
+                Ok(events)
             })
             .await;
         let changed = changed?;

@@ -33,6 +33,9 @@ pub(crate) fn derived(category: &str, context: &Context) -> Uuid {
     derived_id(&[category, context.principal.tenant().as_str(), &context.command_id.to_string()])
 }
 
+/// The admin that a tenant has after a change, if one has to be left.
+pub(crate) type AdminLeft = Result<Option<Admin>, LastAdmin>;
+
 pub(crate) fn rejected(error: impl Into<GrantRejection>) -> Undecided<GrantRejection> {
     Undecided::Rejected(error.into())
 }
@@ -88,8 +91,9 @@ impl Identities {
         let revoked: Result<Outcome<RoleAssignment>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, assignment.stream_id(), |granted: &RoleAssignment, mut others| {
-                check_admin(&mut others, admin)?;
-                granted.decide(revoke.clone()).map_err(rejected)
+                let events = granted.decide(revoke.clone()).map_err(rejected)?;
+                check_admin(&mut others, admin, &events)?;
+                Ok(events)
             })
             .await;
         let revoked = revoked?;
@@ -98,15 +102,15 @@ impl Identities {
     }
 
     /// The admin that the tenant has after a change, on which the change has to rest; none if the tenant has no admin before
-    /// either, or if the command is given at the command line, which can make another one.
-    pub(crate) async fn admin_after(&self, context: &Context, loss: Loss) -> Result<Option<Admin>, IdentityError> {
+    /// either, or if the command is given at the command line, which can make another one. That there is none left is for the
+    /// decision to say: a retry of a command that was executed is told so.
+    pub(crate) async fn admin_after(&self, context: &Context, loss: Loss) -> Result<AdminLeft, IdentityError> {
         if *context.principal.subject() == Subject::CommandLine {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let head = self.commands.log().head().await?;
         self.directory().refresh_to(head).await?;
-        let admin = self.directory().admin_after(context.principal.tenant(), loss);
-        admin.map_err(|LastAdmin| Error::Rejected(GrantRejection::LastAdmin).into())
+        Ok(self.directory().admin_after(context.principal.tenant(), loss))
     }
 }
 
@@ -132,14 +136,22 @@ fn check_grantable(
     holder_rejection.or(role_rejection).map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
 }
 
-/// Checks that the admin that is to be left after a change still is one. The append depends on all that makes it one, so that
-/// two changes at the same moment do not take away one admin each.
-pub(crate) fn check_admin(
+/// Checks for a change with events that the admin that is to be left still is one. The append depends on all that makes it
+/// one, so that two changes at the same moment do not take away one admin each.
+pub(crate) fn check_admin<E>(
     others: &mut OtherStates<'_, '_>,
-    admin: Option<Admin>,
+    admin: AdminLeft,
+    events: &[E],
 ) -> Result<(), Undecided<GrantRejection>> {
-    let Some(admin) = admin else { return Ok(()) };
-    if is_admin(others, admin)? { Ok(()) } else { Err(rejected(GrantRejection::LastAdmin)) }
+    if events.is_empty() {
+        return Ok(());
+    }
+    let is_left = match admin {
+        Ok(None) => true,
+        Ok(Some(admin)) => is_admin(others, admin)?,
+        Err(LastAdmin) => false,
+    };
+    if is_left { Ok(()) } else { Err(rejected(GrantRejection::LastAdmin)) }
 }
 
 fn is_admin(others: &mut OtherStates<'_, '_>, Admin { member, team, assignment }: Admin) -> Result<bool, NotLoaded> {

@@ -45,14 +45,15 @@ impl Identities {
             }
             CustomRoleCommand::Define { .. } | CustomRoleCommand::Change { .. } => {
                 self.check_tenant(context.principal.tenant()).await?;
-                None
+                Ok(None)
             }
         };
         let changed: Result<Outcome<CustomRole>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, id.0, |role: &CustomRole, mut others| {
-                check_admin(&mut others, admin)?;
-                role.decide(command.clone()).map_err(rejected)
+                let events = role.decide(command.clone()).map_err(rejected)?;
+                check_admin(&mut others, admin, &events)?;
+                Ok(events)
             })
             .await;
         let changed = changed?;

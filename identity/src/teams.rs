@@ -45,7 +45,7 @@ impl Identities {
     ) -> Result<(OutcomeKind, Position), IdentityError> {
         context.principal.authorise_on::<SendCommand>(Team::CATEGORY, id.0)?;
         let tenant = context.principal.tenant();
-        let (mut admin, mut added) = (None, None);
+        let (mut admin, mut added) = (Ok(None), None);
         match &command {
             TeamCommand::RemoveMember { member, .. } => {
                 admin = self.admin_after(context, Loss::Member(id, *member)).await?;
@@ -60,13 +60,13 @@ impl Identities {
         let changed: Result<Outcome<Team>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, id.0, |team: &Team, mut others| {
-                check_admin(&mut others, admin)?;
                 if let Some((Member::ServiceAccount(account), _)) = added
                     && others.get::<ServiceAccount>(account.0)?.name.is_none()
                 {
                     return Err(Undecided::Rejected(GrantRejection::NoAccount(account)));
                 }
                 let events = team.decide(command.clone()).map_err(rejected)?;
+                check_admin(&mut others, admin, &events)?;
                 match added {
                     Some((member, true)) if !events.is_empty() => {
                         let limit = MAX_TEAMS_OF_MEMBER;
