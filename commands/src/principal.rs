@@ -1,8 +1,8 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Extent, Forbidden, Grants, Level, PermissionSet, Resource, Role, Scopes, authorise,
-    check, check_agent,
+    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, Role, Scopes,
+    authorise, check, check_agent,
 };
 use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, TenantId};
 use thiserror::Error;
@@ -210,6 +210,17 @@ impl Principal {
     /// [`Forbidden`] if the principal may not do it.
     pub fn check(&self, action: Action) -> Result<(), Forbidden> {
         check(self.grants(), action, self.resource_of(action, Extent::Whole))
+    }
+
+    /// The permissions on the data of the tenant that the principal is allowed to use, decided one by one as [`authorise`]
+    /// decides. If its credential is bound to an agent, they are about that agent and what all agents share.
+    #[must_use]
+    pub fn allowed(&self) -> PermissionSet {
+        let is_allowed = |permission: &Permission| {
+            let resource = Resource::Tenant(&self.tenant, Extent::Kind(permission.kind()));
+            permission.is_of_tenant() && check(self.grants(), permission.action(), resource).is_ok()
+        };
+        Permission::all().filter(is_allowed).collect()
     }
 
     /// Checks that the agents in whose name an aggregate is changed are the one that the credential is bound to, if it is.

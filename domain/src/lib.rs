@@ -22,6 +22,7 @@ pub mod api_key;
 pub mod assignment;
 pub mod budget;
 pub mod call;
+pub mod custom_role;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
@@ -31,6 +32,7 @@ pub mod service_account;
 pub mod spending;
 pub mod tag_keys;
 pub mod task;
+pub mod team;
 pub mod tenant;
 
 #[cfg(test)]
@@ -68,4 +70,6 @@ registry::register! {
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
     RateLimits(rate_limits::RateLimits),
+    Team(team::Team),
+    CustomRole(custom_role::CustomRole),
 }

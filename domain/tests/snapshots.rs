@@ -13,6 +13,7 @@ use domain::call::{
     AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallVoided, ChargedCall, CostSource,
     Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
+use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
@@ -20,7 +21,9 @@ use domain::price_book::{
     TimeWindow,
 };
 use domain::rate_limits::{LimitAmount, LimitScope, LimitValues, RateLimits, RateLimitsEvent, RateLimitsSet};
-use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked};
+use domain::role_assignment::{
+    AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked,
+};
 use domain::service_account::{
     ServiceAccount, ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEnabled, ServiceAccountEvent,
 };
@@ -29,10 +32,11 @@ use domain::task::{
     Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
     TaskStarted, TaskSubmitted,
 };
+use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded, TeamMemberRemoved, TeamRenamed};
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::{
     AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity,
-    SNAPSHOT_FORMAT, ServiceAccountId, TagKey, Usage,
+    RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -114,14 +118,56 @@ fn service_account() -> impl Strategy<Value = ServiceAccountEvent> {
     ]
 }
 
+fn assignment() -> impl Strategy<Value = Assignment> {
+    let built_in = select(Role::ALL.into_iter().filter(|role| role.is_of_tenant()).collect::<Vec<_>>());
+    let role = prop_oneof![
+        built_in.prop_map(AssignedRole::BuiltIn),
+        id().prop_map(|role| AssignedRole::Custom(RoleId(role))),
+    ];
+    let holder = prop_oneof![
+        id().prop_map(|account| Holder::ServiceAccount(ServiceAccountId(account))),
+        id().prop_map(|user| Holder::User(UserId(user))),
+        id().prop_map(|team| Holder::Team(TeamId(team))),
+    ];
+    (holder, role).prop_map(|(holder, role)| Assignment::on_tenant(holder, role))
+}
+
 fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
-    let role = select(Role::ALL.into_iter().filter(|role| role.is_of_tenant()).collect::<Vec<_>>());
     prop_oneof![
-        (id(), role, at()).prop_map(|(account, role, at)| {
-            let assignment = Assignment { service_account_id: ServiceAccountId(account), role };
-            RoleAssignmentEvent::Granted(RoleGranted { assignment, at })
+        (assignment(), at()).prop_map(|(assignment, at)| RoleAssignmentEvent::Granted(RoleGranted { assignment, at })),
+        (assignment(), option::of(body()), at()).prop_map(|(assignment, reason, at)| {
+            RoleAssignmentEvent::Revoked(RoleRevoked { assignment, reason, at })
         }),
-        (option::of(body()), at()).prop_map(|(reason, at)| RoleAssignmentEvent::Revoked(RoleRevoked { reason, at })),
+    ]
+}
+
+fn team() -> impl Strategy<Value = TeamEvent> {
+    let member = || {
+        prop_oneof![
+            id().prop_map(|account| Member::ServiceAccount(ServiceAccountId(account))),
+            id().prop_map(|user| Member::User(UserId(user))),
+        ]
+    };
+    prop_oneof![
+        (name(), at()).prop_map(|(name, at)| TeamEvent::Created(TeamCreated { name, at })),
+        (name(), at()).prop_map(|(name, at)| TeamEvent::Renamed(TeamRenamed { name, at })),
+        (member(), at()).prop_map(|(member, at)| TeamEvent::MemberAdded(TeamMemberAdded { member, at })),
+        (member(), at()).prop_map(|(member, at)| TeamEvent::MemberRemoved(TeamMemberRemoved { member, at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| TeamEvent::Closed(TeamClosed { reason, at })),
+    ]
+}
+
+fn role_definition() -> impl Strategy<Value = RoleDefinition> {
+    let permission = select(Permission::all().filter(|permission| permission.is_of_tenant()).collect::<Vec<_>>());
+    (name(), btree_set(permission, 1..9))
+        .prop_map(|(name, permissions)| RoleDefinition { name, permissions: permissions.into_iter().collect() })
+}
+
+fn custom_role() -> impl Strategy<Value = CustomRoleEvent> {
+    prop_oneof![
+        (role_definition(), at()).prop_map(|(definition, at)| CustomRoleEvent::Defined(RoleDefined { definition, at })),
+        (role_definition(), at()).prop_map(|(definition, at)| CustomRoleEvent::Changed(RoleChanged { definition, at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| CustomRoleEvent::Withdrawn(RoleWithdrawn { reason, at })),
     ]
 }
 
@@ -386,6 +432,14 @@ proptest! {
     fn a_snapshot_of_an_api_key_replaces_its_events(events in vec(api_key(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<ApiKey>(&events, cut));
     }
+    #[test]
+    fn a_snapshot_of_a_team_replaces_its_events(events in vec(team(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Team>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_custom_role_replaces_its_events(events in vec(custom_role(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<CustomRole>(&events, cut));
+    }
 }
 
 /// Every category has a test above: this test fails for a new aggregate without one.
@@ -405,6 +459,8 @@ fn every_aggregate_is_tested() {
         RoleAssignment::CATEGORY,
         ApiKey::CATEGORY,
         RateLimits::CATEGORY,
+        Team::CATEGORY,
+        CustomRole::CATEGORY,
     ];
     assert_eq!(domain::Event::CATEGORIES, tested);
 }

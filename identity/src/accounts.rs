@@ -1,24 +1,15 @@
-//! Creating service accounts, and granting them roles.
+//! Creating, disabling and enabling service accounts.
 
-use crate::error::{AccountRejection, IdentityError};
+use crate::directory::Loss;
+use crate::error::{GrantRejection, IdentityError};
+use crate::grants::{Created, check_admin, derived, rejected};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
-use commands::{Context, Outcome, OutcomeKind, Position, Undecided};
+use commands::{Context, Error, Outcome, OutcomeKind, Position};
 use domain::permissions::{Role, SendCommand};
-use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::{ServiceAccount, ServiceAccountCommand};
-use domain::{Aggregate as _, Name, ServiceAccountId, derived_id};
-
-/// A service account that was created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewAccount {
-    /// The id of the account.
-    pub id: ServiceAccountId,
-    /// Whether the command was executed now.
-    pub kind: OutcomeKind,
-    /// The position of the last event. A retry of the command gives the same.
-    pub position: Position,
-}
+use domain::{Aggregate as _, Name, ServiceAccountId};
 
 impl Identities {
     /// Creates a service account with roles, in one append. Its id is derived from that of the command.
@@ -31,23 +22,22 @@ impl Identities {
         name: Name,
         roles: &[Role],
         at: DateTime<Utc>,
-    ) -> Result<NewAccount, IdentityError> {
-        let tenant = context.principal.tenant();
-        let id = ServiceAccountId(derived_id(&["service_account", tenant.as_str(), &context.command_id.to_string()]));
+    ) -> Result<Created<ServiceAccountId>, IdentityError> {
+        let id = ServiceAccountId(derived("service_account", context));
         context.principal.authorise_on::<SendCommand>(ServiceAccount::CATEGORY, id.0)?;
-        self.check_tenant(tenant).await?;
-        let created: Result<Outcome<ServiceAccount>, commands::Error<AccountRejection>> = self
+        self.check_tenant(context.principal.tenant()).await?;
+        let created: Result<Outcome<ServiceAccount>, Error<GrantRejection>> = self
             .commands
             .decide(context, id.0, |states| {
                 let account = states.get::<ServiceAccount>(id.0)?;
                 let create = ServiceAccountCommand::Create { name: name.clone(), at };
-                let events = account.decide(create).map_err(|error| Undecided::Rejected(error.into()))?;
-                states.append::<ServiceAccount, _>(id.0, events)?;
+                states.append::<ServiceAccount, _>(id.0, account.decide(create).map_err(rejected)?)?;
                 for role in roles {
-                    let assignment = Assignment { service_account_id: id, role: *role };
+                    let holder = Holder::ServiceAccount(id);
+                    let assignment = Assignment::on_tenant(holder, AssignedRole::BuiltIn(*role));
                     let granted = states.get::<RoleAssignment>(assignment.stream_id())?;
                     let grant = RoleAssignmentCommand::Grant { assignment, at };
-                    let events = granted.decide(grant).map_err(|error| Undecided::Rejected(error.into()))?;
+                    let events = granted.decide(grant).map_err(rejected)?;
                     states.append::<RoleAssignment, _>(assignment.stream_id(), events)?;
                 }
                 Ok(())
@@ -55,32 +45,35 @@ impl Identities {
             .await;
         let created = created?;
         self.follow_to(created.position).await;
-        Ok(NewAccount { id, kind: created.kind, position: created.position })
+        Ok(Created { id, kind: created.kind, position: created.position })
     }
 
-    /// Grants a role to a service account that exists. Returns the position of the event.
+    /// Disables or enables a service account. Returns whether that was done now, and the position of the event.
     ///
     /// # Errors
-    /// [`IdentityError`] if the principal may not do it, the tenant is not active, or the command is not executed.
-    pub async fn grant_role(
+    /// [`IdentityError`] if the principal may not do it, the account is the last admin and the command is not given at the
+    /// command line, or the command is not executed.
+    pub async fn command_account(
         &self,
         context: &Context,
-        assignment: Assignment,
-        at: DateTime<Utc>,
-    ) -> Result<Position, IdentityError> {
-        context.principal.authorise_on::<SendCommand>(RoleAssignment::CATEGORY, assignment.stream_id())?;
-        self.check_tenant(context.principal.tenant()).await?;
-        let account_id = assignment.service_account_id;
-        let granted: Result<Outcome<RoleAssignment>, commands::Error<AccountRejection>> = self
+        id: ServiceAccountId,
+        command: ServiceAccountCommand,
+    ) -> Result<(OutcomeKind, Position), IdentityError> {
+        context.principal.authorise_on::<SendCommand>(ServiceAccount::CATEGORY, id.0)?;
+        let admin = match &command {
+            ServiceAccountCommand::Disable { .. } => self.admin_after(context, Loss::Account(id)).await?,
+            ServiceAccountCommand::Create { .. } | ServiceAccountCommand::Enable { .. } => Ok(None),
+        };
+        let changed: Result<Outcome<ServiceAccount>, Error<GrantRejection>> = self
             .commands
-            .decide_on(context, assignment.stream_id(), |granted: &RoleAssignment, mut others| {
-                if others.get::<ServiceAccount>(account_id.0)?.name.is_none() {
-                    return Err(Undecided::Rejected(AccountRejection::NoAccount(account_id)));
-                }
-                let grant = RoleAssignmentCommand::Grant { assignment, at };
-                granted.decide(grant).map_err(|error| Undecided::Rejected(error.into()))
+            .decide_on(context, id.0, |account: &ServiceAccount, mut others| {
+                let events = account.decide(command.clone()).map_err(rejected)?;
+                check_admin(&mut others, admin, &events)?;
+                Ok(events)
             })
             .await;
-        Ok(granted?.position)
+        let changed = changed?;
+        self.follow_to(changed.position).await;
+        Ok((changed.kind, changed.position))
     }
 }

@@ -1,10 +1,12 @@
 //! Errors of credentials.
 
 use domain::api_key::ApiKeyError;
+use domain::custom_role::CustomRoleError;
 use domain::permissions::Forbidden;
-use domain::role_assignment::RoleAssignmentError;
+use domain::role_assignment::{Holder, RoleAssignmentError};
 use domain::service_account::ServiceAccountError;
-use domain::{ApiKeyId, ServiceAccountId, TenantId};
+use domain::team::{Member, TeamError};
+use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
 use std::path::PathBuf;
 use streams::{DatabaseError, ReadError};
 use thiserror::Error;
@@ -132,18 +134,54 @@ pub enum KeyRejection {
     AccountNotActive(ServiceAccountId),
 }
 
-/// Why an account is not created, or a role not granted, by the state of what it is about.
+/// Why an account, a team, a custom role or a role assignment is not created or changed, by the state of what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AccountRejection {
+pub enum GrantRejection {
     /// The account's own rejection.
     #[error(transparent)]
     Account(#[from] ServiceAccountError),
+    /// The team's own rejection.
+    #[error(transparent)]
+    Team(#[from] TeamError),
+    /// The custom role's own rejection.
+    #[error(transparent)]
+    Role(#[from] CustomRoleError),
     /// The role assignment's own rejection.
     #[error(transparent)]
     Assignment(#[from] RoleAssignmentError),
     /// The account does not exist.
     #[error("the service account {0} does not exist")]
     NoAccount(ServiceAccountId),
+    /// The team that a role is granted to does not exist or was closed.
+    #[error("the team {0} does not exist or was closed")]
+    TeamNotActive(TeamId),
+    /// The custom role that is granted does not exist or was withdrawn.
+    #[error("the custom role {0} does not exist or was withdrawn")]
+    RoleNotActive(RoleId),
+    /// As many roles were granted to the holder as may be.
+    #[error(
+        "the {holder} has {limit} roles, and no more may be granted to it: revoke one first, or grant roles to a team"
+    )]
+    TooManyRoles {
+        /// The holder.
+        holder: Holder,
+        /// The maximum number of roles that are granted to one holder.
+        limit: usize,
+    },
+    /// The account or the user is in as many teams as it may be.
+    #[error("the {member} is a member of {limit} teams, and cannot join more: remove it from one first")]
+    TooManyTeams {
+        /// The account or the user.
+        member: Member,
+        /// The maximum number of teams of one member.
+        limit: usize,
+    },
+    /// The change would take away the last admin.
+    #[error(
+        "no account or user of the tenant could decide who may do what any more: make another one an admin first, or use the \
+         command line"
+    )]
+    LastAdmin,
 }
 
 /// Why an operation on identities failed.
@@ -182,9 +220,9 @@ pub enum IdentityError {
     /// A command to an API key was not executed.
     #[error(transparent)]
     Key(#[from] commands::Error<KeyRejection>),
-    /// A command to a service account or a role assignment was not executed.
+    /// A command to a service account, a team, a custom role or a role assignment was not executed.
     #[error(transparent)]
-    Account(#[from] commands::Error<AccountRejection>),
+    Grant(#[from] commands::Error<GrantRejection>),
     /// The database failed.
     #[error("the secrets cannot be read or written")]
     Database(#[from] DatabaseError),

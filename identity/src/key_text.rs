@@ -10,6 +10,12 @@ use uuid::Uuid;
 /// How the text of every API key begins. Scanners of secrets find leaked keys by it.
 pub const PREFIX: &str = "apex_";
 
+/// How the text of an API key begins: the part before the secret, which is public.
+#[must_use]
+pub fn key_prefix(id: ApiKeyId) -> String {
+    format!("{PREFIX}{}", id.0.simple())
+}
+
 /// The length of a secret in bytes.
 const SECRET_BYTES: usize = 32;
 /// The length of an id in hexadecimal digits.
@@ -47,7 +53,7 @@ pub struct SecretText(String);
 
 impl SecretText {
     pub(crate) fn of(id: ApiKeyId, secret: &KeySecret) -> Self {
-        Self(format!("{PREFIX}{}_{}", id.0.simple(), hex(&secret.0)))
+        Self(format!("{}_{}", key_prefix(id), hex(&secret.0)))
     }
 
     /// The text.

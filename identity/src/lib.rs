@@ -7,17 +7,25 @@
 mod accounts;
 mod directory;
 mod error;
+mod grants;
 mod identities;
 mod issue;
 mod key_file;
 mod key_text;
+mod review;
+mod roles;
 mod secrets;
+mod teams;
 mod throttle;
 mod usage;
 
-pub use accounts::NewAccount;
-pub use directory::{AccountSummary, Directory, EndReason, KeySummary, TenantSummary};
-pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection};
+pub use directory::{
+    AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, KeySummary, MemberSummary,
+    NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,
+};
+pub use error::{AuthenticationError, GrantRejection, IdentityError, KeyFileError, KeyRejection};
+pub use grants::{Created, MAX_ROLES_OF_HOLDER};
 pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
-pub use key_text::{PREFIX, SecretText};
+pub use key_text::{PREFIX, SecretText, key_prefix};
+pub use teams::MAX_TEAMS_OF_MEMBER;

@@ -1,23 +1,25 @@
 //! `apex accounts`
 
 use super::arguments::{body, name};
+use super::holders::warn_without_admin;
 use super::output::{self, Format};
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use chrono::Utc;
 use commands::Context;
 use domain::permissions::{Action, Role};
-use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
-use domain::service_account::{ServiceAccount, ServiceAccountCommand};
+use domain::role_assignment::{AssignedRole, Assignment, Holder};
+use domain::service_account::ServiceAccountCommand;
 use domain::{Body, Name, ServiceAccountId};
-use identity::MAX_LISTED;
+use identity::{Identities, MAX_LISTED};
 use std::process::ExitCode;
 use uuid::Uuid;
 
 /// Manage the service accounts of the tenant, and their roles.
 ///
 /// A service account is a program that acts in a tenant, such as an agent or a pipeline. Its credentials are API keys. It
-/// may do what its roles allow: admin, operator, viewer, agent, billing or auditor.
+/// may do what its roles and those of its teams allow: admin, operator, viewer, agent, billing, auditor, or custom roles. See
+/// `apex roles` and `apex teams`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Accounts {
     #[command(subcommand)]
@@ -35,7 +37,7 @@ enum Command {
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
     },
-    /// List the accounts with their roles
+    /// List the accounts with the roles that were granted to them
     List {
         /// The format of the list
         #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -45,15 +47,15 @@ enum Command {
     Grant {
         /// The id of the account
         id: Uuid,
-        /// The role
-        role: Role,
+        /// The name of a built-in role, or the id of a custom one
+        role: AssignedRole,
     },
     /// Revoke a role of an account
     Revoke {
         /// The id of the account
         id: Uuid,
-        /// The role
-        role: Role,
+        /// The name of a built-in role, or the id of a custom one
+        role: AssignedRole,
         /// The reason, which is recorded
         #[arg(long, value_parser = body)]
         reason: Option<Body>,
@@ -88,7 +90,8 @@ impl Accounts {
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         with_rooms(session, async |rooms| {
-            self.command.run(rooms, session).await?;
+            let identities = rooms.identities(session.common()).await?;
+            self.command.run(rooms, &identities).await?;
             Ok(ExitCode::SUCCESS)
         })
         .await
@@ -96,44 +99,42 @@ impl Accounts {
 }
 
 impl Command {
-    async fn run(self, rooms: &Rooms, session: &Session) -> anyhow::Result<()> {
+    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
         let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
-        let assignment = |id: Uuid, role| Assignment { service_account_id: ServiceAccountId(id), role };
+        let had_admin = identities.directory().has_admin(rooms.principal.tenant());
+        let assignment = |id: Uuid, role| Assignment::on_tenant(Holder::ServiceAccount(ServiceAccountId(id)), role);
         match self {
-            Self::List { format } => list(rooms, session, format).await?,
+            Self::List { format } => list(rooms, identities, format)?,
             Self::Create { name, roles } => {
-                let created =
-                    rooms.identities(session.common()).await?.create_account(&context, name, &roles, at).await?;
+                let created = identities.create_account(&context, name, &roles, at).await?;
                 say!("The service account was created. Its id:");
                 output::write(&format!("{}\n", created.id))?;
             }
             Self::Grant { id, role } => {
-                rooms.identities(session.common()).await?.grant_role(&context, assignment(id, role), at).await?;
+                identities.grant_role(&context, assignment(id, role), at).await?;
                 say!("The service account has the role {role}.");
             }
             Self::Revoke { id, role, reason } => {
-                let revoke = RoleAssignmentCommand::Revoke { reason, at };
-                let stream = assignment(id, role).stream_id();
-                rooms.commands.execute::<RoleAssignment>(&context, stream, revoke).await?;
+                identities.revoke_role(&context, assignment(id, role), reason, at).await?;
                 say!("The service account no longer has the role {role}.");
             }
             Self::Disable { id, reason } => {
                 let disable = ServiceAccountCommand::Disable { reason, at };
-                rooms.commands.execute::<ServiceAccount>(&context, id, disable).await?;
+                identities.command_account(&context, ServiceAccountId(id), disable).await?;
                 say!("The service account is disabled: its keys are refused.");
             }
             Self::Enable { id } => {
                 let enable = ServiceAccountCommand::Enable { at };
-                rooms.commands.execute::<ServiceAccount>(&context, id, enable).await?;
+                identities.command_account(&context, ServiceAccountId(id), enable).await?;
                 say!("The service account is enabled.");
             }
         }
+        warn_without_admin(identities, rooms.principal.tenant(), had_admin);
         Ok(())
     }
 }
 
-async fn list(rooms: &Rooms, session: &Session, format: Format) -> anyhow::Result<()> {
-    let identities = rooms.identities(session.common()).await?;
+fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
     let accounts = identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED);
     if accounts.len() == MAX_LISTED {
         say!("Only the first {MAX_LISTED} accounts are listed: query `serviceAccounts` over GraphQL for all of them.");

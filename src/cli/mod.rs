@@ -3,12 +3,14 @@
 #[macro_use]
 mod output;
 
+mod access;
 mod accounts;
 mod archive;
 mod arguments;
 mod database_url;
 mod demo;
 mod documents;
+mod holders;
 mod import;
 mod jobs;
 mod keys;
@@ -20,10 +22,12 @@ mod projections;
 mod relay;
 mod replay;
 mod report;
+mod roles;
 mod schema;
 mod serve;
 mod session;
 mod tags;
+mod teams;
 mod tenants;
 mod worker;
 
@@ -80,6 +84,9 @@ enum Authorised {
     Accounts(accounts::Accounts),
     Keys(keys::Keys),
     Limits(limits::Limits),
+    Teams(teams::Teams),
+    Roles(roles::Roles),
+    Access(access::AccessCommand),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -115,6 +122,9 @@ impl Authorised {
             Self::Accounts(command) => command.action(),
             Self::Keys(command) => command.action(),
             Self::Limits(command) => command.action(),
+            Self::Teams(command) => command.action(),
+            Self::Roles(command) => command.action(),
+            Self::Access(command) => command.action(),
             Self::Log(_) => Action::MaintainLog,
         }
     }
@@ -134,6 +144,9 @@ impl Authorised {
             Self::Accounts(command) => command.run(session).await,
             Self::Keys(command) => command.run(session).await,
             Self::Limits(command) => command.run(session).await,
+            Self::Teams(command) => command.run(session).await,
+            Self::Roles(command) => command.run(session).await,
+            Self::Access(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
             Self::Worker(command) => command.run(session).await,
             Self::Log(command) => command.run(session).await,
@@ -261,7 +274,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 49] = [
+    const EXAMPLES: [(&str, Option<Action>); 64] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -302,6 +315,27 @@ mod tests {
         ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("limits show", Some(Action::ReadData)),
         ("limits set --requests 60", Some(Action::SendCommand)),
+        ("teams create research", Some(Action::SendCommand)),
+        ("teams list", Some(Action::ReadData)),
+        ("teams members 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
+        ("teams rename 018bd12c-58b0-7683-8a5b-8752d0e86651 science", Some(Action::SendCommand)),
+        (
+            "teams add 018bd12c-58b0-7683-8a5b-8752d0e86651 --account 018bd12c-58b0-7683-8a5b-8752d0e86651",
+            Some(Action::SendCommand),
+        ),
+        (
+            "teams remove 018bd12c-58b0-7683-8a5b-8752d0e86651 --user 018bd12c-58b0-7683-8a5b-8752d0e86651",
+            Some(Action::SendCommand),
+        ),
+        ("teams close 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("roles list", Some(Action::ReadData)),
+        ("roles assignments", Some(Action::ReadData)),
+        ("roles define reader --permission read:agents", Some(Action::SendCommand)),
+        ("roles change 018bd12c-58b0-7683-8a5b-8752d0e86651 --permission read:agents", Some(Action::SendCommand)),
+        ("roles withdraw 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("roles grant viewer --team 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("roles revoke viewer --user 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("access review", Some(Action::ReadData)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),
@@ -388,6 +422,8 @@ mod tests {
             (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),
             (&["keys", "rotate"], "has to be said"),
+            (&["roles"], "command:identities is as much as admin"),
+            (&["access", "review"], "have no rows"),
         ] {
             assert!(
                 help(path).contains(expected),

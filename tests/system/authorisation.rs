@@ -198,6 +198,18 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.rotateApiKey",
         "Mutation.revokeApiKey",
         "Mutation.setRateLimits",
+        "Mutation.disableServiceAccount",
+        "Mutation.enableServiceAccount",
+        "Mutation.createTeam",
+        "Mutation.renameTeam",
+        "Mutation.addTeamMember",
+        "Mutation.removeTeamMember",
+        "Mutation.closeTeam",
+        "Mutation.defineRole",
+        "Mutation.changeRole",
+        "Mutation.withdrawRole",
+        "Mutation.grantRole",
+        "Mutation.revokeRole",
         "Mutation.resumeParkedEvent",
         "Mutation.rebuildProjection",
         "Mutation.compareProjection",
@@ -366,7 +378,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 18] = [
+const KINDS: [(&str, &str); 23] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -382,6 +394,11 @@ const KINDS: [(&str, &str); 18] = [
     ("Event", "events"),
     ("ServiceAccount", "identities"),
     ("ApiKey", "identities"),
+    ("Team", "identities"),
+    ("CustomRole", "identities"),
+    ("RoleDefinition", "identities"),
+    ("RoleAssignment", "identities"),
+    ("AccessReviewRow", "identities"),
     ("Projection", "installation"),
     ("ParkedEvent", "installation"),
     ("ParkingDecision", "installation"),

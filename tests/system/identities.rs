@@ -25,35 +25,35 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use uuid::Uuid;
 
 /// A database with a file of key-encryption keys.
-struct Installation {
-    database: TestDatabase,
+pub(crate) struct Installation {
+    pub(crate) database: TestDatabase,
     folder: tempfile::TempDir,
 }
 
 impl Installation {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self { database: TestDatabase::new().await, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn key_file(&self) -> PathBuf {
+    pub(crate) fn key_file(&self) -> PathBuf {
         self.folder.path().join("identity.keys")
     }
 
     /// Runs a subcommand that succeeds, and returns its standard output without the line break at its end.
-    async fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
         let key_file = self.key_file();
         let arguments = [arguments, &["--key-file", key_file.to_str().unwrap()]].concat();
         self.database.run(&arguments).await.assert_success().stdout.trim_end().to_owned()
     }
 
-    async fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
         let key_file = self.key_file();
         let arguments = [&["--key-file", key_file.to_str().unwrap(), "--token", "tea"], arguments].concat();
         self.database.serve(&arguments).await
     }
 
     /// A key of a new account with a role, in a tenant.
-    async fn key(&self, tenant: &str, role: &str, more: &[&str]) -> String {
+    pub(crate) async fn key(&self, tenant: &str, role: &str, more: &[&str]) -> String {
         self.run(&["tenants", "create", tenant]).await;
         let account = self.run(&["accounts", "create", "importer", "--role", role, "--tenant", tenant]).await;
         let create = ["keys", "create", "--account", &account, "--tenant", tenant];
@@ -113,7 +113,7 @@ fn terms(account: ServiceAccountId) -> KeyTerms {
     KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None }
 }
 
-async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {
+pub(crate) async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {
     let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(key);
     let response = request.json(&json!({ "query": query })).send().await.unwrap();
     (response.status(), response.json().await.unwrap())
@@ -399,7 +399,7 @@ async fn a_key_of_one_tenant_sees_nothing_of_another() {
 }
 
 /// A connection that waits until the server ends it.
-async fn websocket(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
+pub(crate) async fn websocket(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
     let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -581,7 +581,9 @@ async fn only_an_admin_of_the_tenant_gives_and_takes() {
     process.create_tenant("acme".parse().unwrap()).await;
     let rows = secrets(&installation).await;
     let head = process.rooms.log.head().await.unwrap();
-    let assignment = domain::role_assignment::Assignment { service_account_id: account, role: Role::Admin };
+    let holder = domain::role_assignment::Holder::ServiceAccount(account);
+    let admin = domain::role_assignment::AssignedRole::BuiltIn(Role::Admin);
+    let assignment = domain::role_assignment::Assignment::on_tenant(holder, admin);
     for context in [rights(&of_others), foreign] {
         let created = process.identities.create_key(&context, terms(account), Utc::now()).await;
         assert!(created.is_err());
@@ -770,7 +772,7 @@ async fn a_secret_is_neither_stored_nor_logged() {
 const CREATE_KEY: &str = "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) {
     outcome position secret error { code field } apiKey { id uuid agentId revoked scopes { all only } } } }";
 
-async fn send(server: &Server, key: &str, query: &str, input: Value) -> Value {
+pub(crate) async fn send(server: &Server, key: &str, query: &str, input: Value) -> Value {
     let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(key);
     let body = json!({ "query": query, "variables": { "input": input } });
     request.json(&body).send().await.unwrap().json().await.unwrap()
@@ -789,7 +791,7 @@ async fn new_account(server: &Server, admin: &str, role: &str) -> String {
     created["serviceAccount"]["id"].as_str().unwrap().to_owned()
 }
 
-fn secret_of(answer: &Value, mutation: &str) -> String {
+pub(crate) fn secret_of(answer: &Value, mutation: &str) -> String {
     answer["data"][mutation]["secret"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 

@@ -58,6 +58,7 @@ mod statements;
 mod subscriptions;
 mod sums;
 mod tags;
+mod teams;
 mod tls;
 mod versions;
 mod workers;

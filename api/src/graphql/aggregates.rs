@@ -23,18 +23,33 @@ macro_rules! aggregates {
             $($object,)+
             ServiceAccount,
             ApiKey,
+            User,
+            Team,
+            CustomRole,
             Dag,
             Event,
         }
 
         impl Kind {
-            const ALL: &[Self] = &[$(Self::$object,)+ Self::ServiceAccount, Self::ApiKey, Self::Dag, Self::Event];
+            const ALL: &[Self] = &[
+                $(Self::$object,)+
+                Self::ServiceAccount,
+                Self::ApiKey,
+                Self::User,
+                Self::Team,
+                Self::CustomRole,
+                Self::Dag,
+                Self::Event,
+            ];
 
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$object => stringify!($object),)+
                     Self::ServiceAccount => "ServiceAccount",
                     Self::ApiKey => "ApiKey",
+                    Self::User => "User",
+                    Self::Team => "Team",
+                    Self::CustomRole => "CustomRole",
                     Self::Dag => "Dag",
                     Self::Event => "Event",
                 }
@@ -48,6 +63,8 @@ macro_rules! aggregates {
             $($object(Box<$module::$object>),)+
             ServiceAccount(Box<identity::ServiceAccount>),
             ApiKey(Box<identity::ApiKey>),
+            Team(Box<identity::Team>),
+            CustomRole(Box<identity::CustomRole>),
             Event(Box<events::Event>),
         }
 
@@ -94,7 +111,11 @@ macro_rules! aggregates {
                     identity::account(ctx, id).await?.map(|account| Node::ServiceAccount(Box::new(account)))
                 }
                 Kind::ApiKey => identity::key(ctx, id).await?.map(|key| Node::ApiKey(Box::new(key))),
-                Kind::Dag | Kind::Event => None,
+                Kind::Team => identity::team(ctx, id).await?.map(|team| Node::Team(Box::new(team))),
+                Kind::CustomRole => {
+                    identity::custom_role(ctx, id).await?.map(|role| Node::CustomRole(Box::new(role)))
+                }
+                Kind::User | Kind::Dag | Kind::Event => None,
             })
         }
 

@@ -137,7 +137,7 @@ pub(crate) fn identities(error: &IdentityError) -> Error {
             coded("INDETERMINATE", error.to_string())
         }
         IdentityError::Key(error) => failed(error),
-        IdentityError::Account(error) => failed(error),
+        IdentityError::Grant(error) => failed(error),
         IdentityError::Database(error) => database(error),
         IdentityError::Read(error) => read(error),
         IdentityError::Timeout(_) | IdentityError::KeyFile(_) => {

@@ -116,6 +116,13 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
         .override_output_type_description::<Connection<String, identity::ServiceAccount>>("A page of service accounts.")
         .override_output_type_description::<Connection<String, identity::ApiKey>>("A page of API keys.")
+        .override_output_type_description::<Connection<String, identity::Team>>("A page of teams.")
+        .override_output_type_description::<Connection<String, identity::TeamMember>>("A page of members of a team.")
+        .override_output_type_description::<Connection<String, identity::RoleDefinition>>("A page of roles.")
+        .override_output_type_description::<Connection<String, identity::RoleAssignment>>("A page of role assignments.")
+        .override_output_type_description::<Connection<String, identity::AccessReviewRow>>(
+            "A page of an access review.",
+        )
         .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 
@@ -160,7 +167,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("type ")?.strip_suffix(" implements Node {"))
             // Events are read from the log itself, and identities from what is folded of it in memory.
-            .filter(|name| !["Event", "ServiceAccount", "ApiKey"].contains(name))
+            .filter(|name| !["Event", "ServiceAccount", "ApiKey", "Team", "CustomRole"].contains(name))
             .map(str::to_owned)
             .collect();
         let declared: BTreeSet<_> = read_models().0.into_keys().collect();

@@ -17,7 +17,7 @@ pub enum ResourceKind {
     Budgets,
     /// Memories of agents.
     Memories,
-    /// Who may do what in a tenant: service accounts, API keys and granted roles.
+    /// Who may do what in a tenant: service accounts, API keys, teams, custom roles and granted roles.
     Identities,
     /// Reports of usage and cost.
     Reports,
@@ -117,8 +117,8 @@ impl ResourceKind {
             "tag_keys" => Self::TagKeys,
             "budget" | "budget_period" => Self::Budgets,
             "memory" => Self::Memories,
-            "service_account" | "api_key" | "role_assignment" => Self::Identities,
             "tenant" | "rate_limits" => Self::Tenants,
+            "service_account" | "api_key" | "role_assignment" | "team" | "role" => Self::Identities,
             _ => return None,
         })
     }

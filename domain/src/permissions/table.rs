@@ -190,6 +190,12 @@ impl PermissionSet {
         Permission::all().filter(|permission| permission.action() == action).collect()
     }
 
+    /// The permissions that are in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether the set has no permission.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -317,6 +323,17 @@ mod tests {
         fn a_set_has_the_permissions_that_it_was_made_of(chosen in proptest::collection::btree_set(0..TABLE.len(), 0..28)) {
             let set: PermissionSet = chosen.iter().map(|&row| Permission(row)).collect();
             prop_assert_eq!(set.iter().map(|permission| permission.0).collect::<BTreeSet<_>>(), chosen);
+        }
+
+        /// A union has what either set has.
+        #[test]
+        fn a_union_has_the_permissions_of_both(one in any::<u64>(), other in any::<u64>()) {
+            let all = (1 << TABLE.len()) - 1;
+            let (one, other) = (PermissionSet(one & all), PermissionSet(other & all));
+            for permission in Permission::all() {
+                let is_in_either = one.contains(permission) || other.contains(permission);
+                prop_assert_eq!(one.union(other).contains(permission), is_in_either);
+            }
         }
 
         /// More roles never take away, and give nothing that none of them has.

@@ -1,11 +1,14 @@
 use super::*;
 use crate::testing::{at, body, given, uuid};
+use std::collections::BTreeSet;
+
+const ACCOUNT: Holder = Holder::ServiceAccount(ServiceAccountId(uuid(1)));
 
 fn assignment(role: Role) -> Assignment {
-    Assignment { service_account_id: ServiceAccountId(uuid(1)), role }
+    Assignment::on_tenant(ACCOUNT, AssignedRole::BuiltIn(role))
 }
-fn grant(role: Role) -> RoleAssignmentCommand {
-    RoleAssignmentCommand::Grant { assignment: assignment(role), at: at(0) }
+fn grant(assignment: Assignment) -> RoleAssignmentCommand {
+    RoleAssignmentCommand::Grant { assignment, at: at(0) }
 }
 fn granted() -> RoleAssignmentEvent {
     RoleAssignmentEvent::Granted(RoleGranted { assignment: assignment(Role::Viewer), at: at(0) })
@@ -14,16 +17,18 @@ fn revoke() -> RoleAssignmentCommand {
     RoleAssignmentCommand::Revoke { reason: Some(body("left the project")), at: at(1) }
 }
 fn revoked() -> RoleAssignmentEvent {
-    RoleAssignmentEvent::Revoked(RoleRevoked { reason: Some(body("left the project")), at: at(1) })
+    let assignment = assignment(Role::Viewer);
+    RoleAssignmentEvent::Revoked(RoleRevoked { assignment, reason: Some(body("left the project")), at: at(1) })
 }
 
 #[test]
 fn a_role_is_granted_revoked_and_granted_again() {
-    given::<RoleAssignment>([]).when(grant(Role::Viewer)).then([granted()]);
-    given::<RoleAssignment>([granted()]).when(grant(Role::Viewer)).then([]);
+    let viewer = || grant(assignment(Role::Viewer));
+    given::<RoleAssignment>([]).when(viewer()).then([granted()]);
+    given::<RoleAssignment>([granted()]).when(viewer()).then([]);
     assert!(!given::<RoleAssignment>([granted()]).when(revoke()).then([revoked()]).is_granted);
     given::<RoleAssignment>([granted(), revoked()]).when(revoke()).then([]);
-    assert!(given::<RoleAssignment>([granted(), revoked()]).when(grant(Role::Viewer)).then([granted()]).is_granted);
+    assert!(given::<RoleAssignment>([granted(), revoked()]).when(viewer()).then([granted()]).is_granted);
 }
 
 #[test]
@@ -34,14 +39,53 @@ fn a_role_that_was_never_granted_cannot_be_revoked() {
 #[test]
 fn roles_of_the_installation_cannot_be_granted() {
     for role in Role::ALL.into_iter().filter(|role| !role.is_of_tenant()) {
-        given::<RoleAssignment>([]).when(grant(role)).then_rejected(RoleAssignmentError::NotOfTenant(role));
+        for holder in [ACCOUNT, Holder::User(UserId(uuid(1))), Holder::Team(TeamId(uuid(1)))] {
+            let assignment = Assignment::on_tenant(holder, AssignedRole::BuiltIn(role));
+            given::<RoleAssignment>([]).when(grant(assignment)).then_rejected(RoleAssignmentError::NotOfTenant(role));
+        }
+    }
+}
+
+/// Also if the same UUID is that of an account, a user and a team.
+#[test]
+fn a_stream_is_of_one_holder_and_one_role() {
+    let other = grant(assignment(Role::Admin));
+    given::<RoleAssignment>([granted()]).when(other).then_rejected(RoleAssignmentError::OtherAssignment);
+    let holders = [ACCOUNT, Holder::User(UserId(uuid(1))), Holder::Team(TeamId(uuid(1)))];
+    let custom = [AssignedRole::Custom(RoleId(uuid(1))), AssignedRole::Custom(RoleId(uuid(2)))];
+    let roles: Vec<_> = Role::ALL.map(AssignedRole::BuiltIn).into_iter().chain(custom).collect();
+    let all = holders.into_iter().flat_map(|holder| roles.iter().map(move |role| Assignment::on_tenant(holder, *role)));
+    let ids: BTreeSet<_> = all.map(|assignment| assignment.stream_id()).collect();
+    assert_eq!(ids.len(), holders.len() * roles.len());
+    assert_eq!(assignment(Role::Viewer).stream_id().to_string(), "92c8fa09-9047-50c7-a586-d6038bcc32a8");
+}
+
+/// The last event is enough.
+#[test]
+fn the_last_event_restores_the_state() {
+    let restore = RoleAssignment::RESTORE.unwrap();
+    for events in [vec![granted()], vec![granted(), revoked()], vec![granted(), revoked(), granted()]] {
+        let folded = events.iter().fold(RoleAssignment::default(), |state, event| state.evolve(event));
+        assert_eq!(restore(events.last().unwrap()), folded);
     }
 }
 
 #[test]
-fn a_stream_is_of_one_account_and_one_role() {
-    given::<RoleAssignment>([granted()]).when(grant(Role::Admin)).then_rejected(RoleAssignmentError::OtherAssignment);
-    let ids: std::collections::BTreeSet<_> = Role::ALL.map(|role| assignment(role).stream_id()).into();
-    assert_eq!(ids.len(), Role::ALL.len());
-    assert_eq!(assignment(Role::Viewer).stream_id().to_string(), "5c1e6ec6-6482-5256-9af9-f3108a7d0e80");
+fn a_role_is_read_as_it_is_written() {
+    let custom = AssignedRole::Custom(RoleId(uuid(7)));
+    for role in [AssignedRole::BuiltIn(Role::Billing), custom] {
+        assert_eq!(role.to_string().parse(), Ok(role));
+        let written = serde_json::to_string(&role).unwrap();
+        assert_eq!(serde_json::from_str::<AssignedRole>(&written).unwrap(), role);
+    }
+    for wrong in ["", "system", "installation operator", "Admin", "018bd12c"] {
+        assert!(wrong.parse::<AssignedRole>().is_err(), "{wrong:?}");
+    }
+    // An extent that this program does not know is not read as the whole tenant.
+    let written = serde_json::to_string(&assignment(Role::Viewer)).unwrap();
+    assert!(serde_json::from_str::<Assignment>(&written).is_ok());
+    for narrower in [r#""extent":"agent""#, r#""extents":"tenant""#] {
+        let narrower = written.replace(r#""extent":"tenant""#, narrower);
+        assert!(serde_json::from_str::<Assignment>(&narrower).is_err(), "{narrower}");
+    }
 }

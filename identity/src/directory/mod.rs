@@ -3,23 +3,25 @@
 //! It is no read model. Those lag behind the log, have several versions, and can be switched back; a grant that was revoked
 //! must not return.
 
+mod lists;
 mod load;
 mod state;
 
-pub(crate) use state::NoPrincipal;
+pub(crate) use lists::LastAdmin;
+pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamSummary};
+pub(crate) use state::{Admin, Loss, NoPrincipal, makes_admin};
+pub use state::{Basis, GrantBasis, NotAReviewKey, Origin, ReviewKey, ReviewRow, TeamBasis};
 
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use commands::Principal;
-use domain::api_key::KeyTerms;
-use domain::permissions::{Access, Forbidden, ReadData, ReadIdentities, Role, Scopes};
+use domain::permissions::Scopes;
 use domain::rate_limits::{LimitValues, LimitedSubject};
-use domain::tenant::Tenant;
-use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
+use domain::role_assignment::AssignedRole;
+use domain::{AgentId, ApiKeyId, ServiceAccountId, TenantId};
 use load::load;
 use sqlx::postgres::PgPool;
-use state::{CATEGORIES, State};
-use std::ops::RangeBounds;
+use state::{State, is_folded};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -47,8 +49,8 @@ pub struct AccountSummary {
     pub name: String,
     /// Whether the account is disabled.
     pub is_disabled: bool,
-    /// The roles of the account.
-    pub roles: Vec<Role>,
+    /// The roles that were granted to the account itself.
+    pub roles: Vec<AssignedRole>,
 }
 
 /// An API key in a list.
@@ -68,6 +70,22 @@ pub struct KeySummary {
     pub is_revoked: bool,
     /// When the key was last used, to the hour; none if it was not, or was revoked.
     pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl KeySummary {
+    /// The key, without its last use; none if it was not created.
+    fn of(id: ApiKeyId, key: &ApiKey) -> Option<Self> {
+        let terms = key.terms.as_ref()?;
+        Some(Self {
+            id,
+            service_account_id: terms.service_account_id,
+            scopes: terms.scopes,
+            agent_id: terms.agent_id,
+            expires_at: key.expires_at(),
+            is_revoked: key.is_revoked,
+            last_used_at: None,
+        })
+    }
 }
 
 /// A tenant in a list.
@@ -205,7 +223,7 @@ impl Directory {
 
     fn apply(&self, events: &[Arc<RecordedEvent>]) {
         let Some(last) = events.last() else { return };
-        let is_own = |event: &&Arc<RecordedEvent>| CATEGORIES.contains(&&*event.stream.category);
+        let is_own = |event: &&Arc<RecordedEvent>| is_folded(&event.stream.category);
         let own: Vec<_> = events.iter().filter(is_own).collect();
         if !own.is_empty() {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -324,66 +342,6 @@ impl Directory {
     /// [`NoPrincipal`] if the key, its account or its tenant is not active, or if that is not known.
     pub(crate) fn principal(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Principal, NoPrincipal> {
         self.with(|state| state.principal(id, now))
-    }
-
-    /// The tenants of the installation, by id.
-    ///
-    /// # Errors
-    /// [`Forbidden`] if the principal may not read them.
-    pub fn tenants(&self, principal: &Principal) -> Result<Vec<TenantSummary>, Forbidden> {
-        principal.authorise_on::<ReadData>(Tenant::CATEGORY, principal.tenant().stream_id())?;
-        Ok(self.with(|state| {
-            let tenants = state.tenants().into_iter();
-            let summary = tenants.filter_map(|tenant| {
-                Some(TenantSummary { id: tenant.tenant_id.clone()?, is_suspended: tenant.is_suspended })
-            });
-            summary.collect()
-        }))
-    }
-
-    /// The service accounts of a tenant with ids in a range, by id; at most `limit`.
-    #[must_use]
-    pub fn accounts(
-        &self,
-        access: &Access<ReadIdentities>,
-        ids: impl RangeBounds<ServiceAccountId>,
-        limit: usize,
-    ) -> Vec<AccountSummary> {
-        self.with(|state| {
-            let accounts = state.accounts(access.tenant()).filter(|(id, ..)| ids.contains(id));
-            let summary = accounts.filter_map(|(id, account, roles)| {
-                let name = account.name.as_ref()?.to_string();
-                Some(AccountSummary { id, name, is_disabled: account.is_disabled, roles })
-            });
-            summary.take(limit).collect()
-        })
-    }
-
-    /// The API keys of a tenant, or of one of its accounts, with ids in a range, by id, without their last use; at most `limit`.
-    pub(crate) fn keys(
-        &self,
-        access: &Access<ReadIdentities>,
-        account: Option<ServiceAccountId>,
-        ids: impl RangeBounds<ApiKeyId>,
-        limit: usize,
-    ) -> Vec<KeySummary> {
-        self.with(|state| {
-            let keys = state.keys(access.tenant(), ids);
-            let summary = keys.filter_map(|(id, key)| {
-                let of_account = |terms: &&KeyTerms| account.is_none_or(|account| account == terms.service_account_id);
-                let terms = key.terms.as_ref().filter(of_account)?;
-                Some(KeySummary {
-                    id,
-                    service_account_id: terms.service_account_id,
-                    scopes: terms.scopes,
-                    agent_id: terms.agent_id,
-                    expires_at: key.expires_at(),
-                    is_revoked: key.is_revoked,
-                    last_used_at: None,
-                })
-            });
-            summary.take(limit).collect()
-        })
     }
 }
 

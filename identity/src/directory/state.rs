@@ -1,22 +1,38 @@
 //! The fold of the grants: pure, so that its tests need no database.
 
+mod admins;
+mod folded;
+mod grants;
+mod lists;
+mod ranges;
+mod review;
+
+pub(crate) use admins::{Admin, Loss, makes_admin};
+pub use grants::Origin;
+pub(crate) use ranges::owned;
+pub use review::{Basis, GrantBasis, NotAReviewKey, ReviewKey, ReviewRow, TeamBasis};
+
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
-use domain::permissions::{PermissionSet, Role};
+use domain::permissions::PermissionSet;
 use domain::rate_limits::RateLimits;
-use domain::role_assignment::{Assignment, RoleAssignment};
+use domain::role_assignment::Holder;
 use domain::service_account::ServiceAccount;
+use domain::team::Member;
 use domain::tenant::Tenant;
-use domain::{Aggregate, ApiKeyId, DecodeError, EventCodec, ServiceAccountId, TenantId};
+use domain::{Aggregate, ApiKeyId, DecodeError, ServiceAccountId, TenantId};
+use folded::Folded;
+use grants::Grants;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::RangeBounds;
 use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
-/// The categories whose events are folded.
-pub(crate) const CATEGORIES: [&str; 5] =
-    [Tenant::CATEGORY, ServiceAccount::CATEGORY, RoleAssignment::CATEGORY, ApiKey::CATEGORY, RateLimits::CATEGORY];
+/// Whether events of a category are folded.
+pub(crate) fn is_folded(category: &str) -> bool {
+    let own = [Tenant::CATEGORY, ServiceAccount::CATEGORY, ApiKey::CATEGORY, RateLimits::CATEGORY];
+    own.contains(&category) || Grants::CATEGORIES.contains(&category)
+}
 
 /// Why a key whose secret is right has no principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,40 +43,6 @@ pub(crate) enum NoPrincipal {
     Unreadable,
 }
 
-/// The state of an aggregate, and whether it can be relied on.
-#[derive(Debug, Default)]
-struct Folded<A> {
-    state: A,
-    /// An event cannot be decoded, or is archived and cannot be read, so that it is not known what it gave or took away. The
-    /// aggregate gives nothing any more.
-    is_unreadable: bool,
-}
-
-impl<A: Aggregate> Folded<A> {
-    fn apply(&mut self, event: &RecordedEvent) -> Result<(), DecodeError> {
-        match A::Event::decode(&event.name, event.schema_version, &event.payload) {
-            Ok(decoded) => {
-                self.state = std::mem::take(&mut self.state).evolve(&decoded);
-                Ok(())
-            }
-            Err(error) => {
-                self.is_unreadable = true;
-                Err(error)
-            }
-        }
-    }
-
-    /// The state, if it can be relied on.
-    fn readable(&self) -> Option<&A> {
-        (!self.is_unreadable).then_some(&self.state)
-    }
-
-    /// As [`Folded::readable`], for a principal that depends on it.
-    fn required(&self) -> Result<&A, NoPrincipal> {
-        self.readable().ok_or(NoPrincipal::Unreadable)
-    }
-}
-
 /// An API key with the tenant it belongs to.
 #[derive(Debug)]
 struct OwnedKey {
@@ -68,17 +50,18 @@ struct OwnedKey {
     key: Folded<ApiKey>,
 }
 
-/// The tenants, accounts, roles and keys of the log.
+/// The tenants, accounts, teams, roles and keys of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     tenants: HashMap<Uuid, Folded<Tenant>>,
     accounts: BTreeMap<(TenantId, ServiceAccountId), Folded<ServiceAccount>>,
-    assignments: HashMap<(TenantId, Uuid), Folded<RoleAssignment>>,
-    /// Follows from the assignments.
-    roles: HashMap<(TenantId, ServiceAccountId), BTreeSet<Role>>,
-    keys: BTreeMap<ApiKeyId, OwnedKey>,
     /// By the id of the tenant's stream.
     rate_limits: HashMap<Uuid, Folded<RateLimits>>,
+    grants: Grants,
+    keys: HashMap<ApiKeyId, OwnedKey>,
+    /// The keys of each tenant. Follows from the keys, as does the next one.
+    keys_of_tenant: BTreeSet<(TenantId, ApiKeyId)>,
+    keys_of_account: BTreeSet<(TenantId, (ServiceAccountId, ApiKeyId))>,
 }
 
 impl State {
@@ -87,12 +70,15 @@ impl State {
         let (tenant, id) = (&event.stream.tenant, event.stream.id);
         let applied = match &*event.stream.category {
             // Streams of this category in other tenants have no meaning.
-            Tenant::CATEGORY if tenant.is_reserved() => self.tenants.entry(id).or_default().apply(event),
-            RateLimits::CATEGORY if tenant.is_reserved() => self.rate_limits.entry(id).or_default().apply(event),
-            ServiceAccount::CATEGORY => self.accounts.entry((tenant.clone(), id.into())).or_default().apply(event),
-            RoleAssignment::CATEGORY => self.apply_assignment(event),
+            Tenant::CATEGORY if tenant.is_reserved() => self.tenants.entry(id).or_default().apply(event).map(drop),
+            RateLimits::CATEGORY if tenant.is_reserved() => {
+                self.rate_limits.entry(id).or_default().apply(event).map(drop)
+            }
+            ServiceAccount::CATEGORY => {
+                self.accounts.entry((tenant.clone(), id.into())).or_default().apply(event).map(drop)
+            }
             ApiKey::CATEGORY => self.apply_key(event),
-            _ => Ok(()),
+            _ => self.grants.apply(event),
         };
         if let Err(error) = applied {
             tracing::error!(
@@ -115,35 +101,26 @@ impl State {
             ServiceAccount::CATEGORY => {
                 self.accounts.entry((tenant.clone(), id.into())).or_default().is_unreadable = true;
             }
-            RoleAssignment::CATEGORY => self.assignments.entry((tenant.clone(), id)).or_default().is_unreadable = true,
             ApiKey::CATEGORY => {
                 if let Some(key) = self.own_key(stream) {
                     key.is_unreadable = true;
                 }
             }
-            _ => {}
+            _ => self.grants.set_unreadable(stream),
         }
-    }
-
-    fn apply_assignment(&mut self, event: &RecordedEvent) -> Result<(), DecodeError> {
-        let tenant = &event.stream.tenant;
-        let folded = self.assignments.entry((tenant.clone(), event.stream.id)).or_default();
-        let applied = folded.apply(event);
-        if let Some(Assignment { service_account_id, role }) = folded.state.assignment {
-            let is_granted = folded.readable().is_some_and(|assignment| assignment.is_granted);
-            let roles = self.roles.entry((tenant.clone(), service_account_id)).or_default();
-            if is_granted {
-                roles.insert(role);
-            } else {
-                roles.remove(&role);
-            }
-        }
-        applied
     }
 
     fn apply_key(&mut self, event: &RecordedEvent) -> Result<(), DecodeError> {
         // Ids of keys are unique in the installation: the stream of another tenant with the same id is not that key's.
-        self.own_key(&event.stream).map_or(Ok(()), |key| key.apply(event))
+        let Some(key) = self.own_key(&event.stream) else { return Ok(()) };
+        let applied = key.apply(event).map(drop);
+        let account = key.state.terms.as_ref().map(|terms| terms.service_account_id);
+        let (tenant, id) = (&event.stream.tenant, ApiKeyId(event.stream.id));
+        if let Some(account) = account {
+            self.keys_of_tenant.insert((tenant.clone(), id));
+            self.keys_of_account.insert((tenant.clone(), (account, id)));
+        }
+        applied
     }
 
     /// The key that a stream is about; none if it is the stream of another tenant with the same id.
@@ -183,13 +160,25 @@ impl State {
         if is_active { Ok(()) } else { Err(NoPrincipal::Refused) }
     }
 
-    /// The roles of an account, if it is active.
-    fn roles(&self, tenant: &TenantId, account: ServiceAccountId) -> Result<Vec<Role>, NoPrincipal> {
-        let key = (tenant.clone(), account);
-        if !self.accounts.get(&key).ok_or(NoPrincipal::Refused)?.required()?.is_active() {
-            return Err(NoPrincipal::Refused);
+    /// Whether an account exists, can be read, and is not disabled.
+    fn active_account(&self, tenant: &TenantId, account: ServiceAccountId) -> Result<(), NoPrincipal> {
+        let state = self.accounts.get(&(tenant.clone(), account)).ok_or(NoPrincipal::Refused)?.required()?;
+        if state.is_active() { Ok(()) } else { Err(NoPrincipal::Refused) }
+    }
+
+    /// Whether credentials of an account or a user can be accepted. Users are not folded here: it is not known of them, and
+    /// not said, that they are not active.
+    fn is_active_member(&self, tenant: &TenantId, member: Member) -> bool {
+        match member {
+            Member::ServiceAccount(account) => self.active_account(tenant, account).is_ok(),
+            Member::User(_) => true,
         }
-        Ok(self.roles.get(&key).into_iter().flatten().copied().collect())
+    }
+
+    /// The permissions that a holder has in a tenant by its own roles and by those of its teams. Whether the holder and the
+    /// tenant are active is not looked at.
+    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> PermissionSet {
+        self.grants.permissions_of(tenant, holder)
     }
 
     /// The principal of a key whose secret was verified.
@@ -202,43 +191,14 @@ impl State {
         let terms = key.required()?.usable_at(now).map_err(|_| NoPrincipal::Refused)?;
         self.active_tenant(tenant)?;
         let account = terms.service_account_id;
-        let permissions = PermissionSet::of_roles(&self.roles(tenant, account)?);
+        self.active_account(tenant, account)?;
+        let permissions = self.permissions_of(tenant, Holder::ServiceAccount(account));
         Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes, terms.agent_id))
     }
 
     /// The time from which a key is refused, if any.
     pub(crate) fn expires_at(&self, id: ApiKeyId) -> Option<DateTime<Utc>> {
         self.keys.get(&id)?.key.readable()?.expires_at()
-    }
-
-    /// The tenants, by id.
-    pub(crate) fn tenants(&self) -> Vec<&Tenant> {
-        let mut tenants: Vec<_> = self.tenants.values().filter_map(Folded::readable).collect();
-        tenants.sort_by(|one, other| one.tenant_id.cmp(&other.tenant_id));
-        tenants
-    }
-
-    /// The accounts of a tenant with their roles, by id.
-    pub(crate) fn accounts(
-        &self,
-        tenant: &TenantId,
-    ) -> impl Iterator<Item = (ServiceAccountId, &ServiceAccount, Vec<Role>)> {
-        let first = (tenant.clone(), ServiceAccountId(Uuid::nil()));
-        let last = (tenant.clone(), ServiceAccountId(Uuid::max()));
-        self.accounts.range(first..=last).filter_map(|(key, account)| {
-            let roles = self.roles.get(key).into_iter().flatten().copied().collect();
-            Some((key.1, account.readable()?, roles))
-        })
-    }
-
-    /// The keys of a tenant with ids in a range, by id.
-    pub(crate) fn keys(
-        &self,
-        tenant: &TenantId,
-        ids: impl RangeBounds<ApiKeyId>,
-    ) -> impl Iterator<Item = (ApiKeyId, &ApiKey)> {
-        let own = self.keys.range(ids).filter(move |(_, owned)| owned.tenant == *tenant);
-        own.filter_map(|(id, owned)| Some((*id, owned.key.readable()?)))
     }
 }
 

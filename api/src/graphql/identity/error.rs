@@ -7,17 +7,20 @@ use crate::graphql::scalars::Position;
 use async_graphql::Result;
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
+use domain::custom_role::CustomRoleError;
+use domain::role_assignment::RoleAssignmentError;
 use domain::service_account::ServiceAccountError;
-use identity::{AccountRejection, IdentityError, KeyRejection};
+use domain::team::TeamError;
+use identity::{GrantRejection, IdentityError, KeyRejection};
 
 command_error! {
-    /// Reason for which a command to a service account or an API key was rejected.
+    /// Reason for which a command about who may do what was rejected.
     IdentityCommandError,
-    /// Reasons for which a command to a service account or an API key is rejected.
+    /// Reasons for which a command about who may do what is rejected.
     IdentityErrorCode {
-        /// No API key with this id was created.
+        /// No service account, API key, team or custom role with this id was created, or the role was never granted to the holder.
         NotCreated,
-        /// A service account or API key with other properties has this id.
+        /// A service account, API key, team or custom role with other properties has this id.
         AlreadyCreated,
         /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key,
         /// and create another one with a new `commandId`.
@@ -40,8 +43,29 @@ command_error! {
         RevokedOtherwise,
         /// The API key was already replaced by another one.
         AlreadyRotated,
-        /// The state of the service account or of the role does not allow the command.
-        NotAllowed,
+        /// The service account was disabled, the team closed or the role withdrawn before, for a different reason, which is kept.
+        OtherReason,
+        /// The team does not exist or was closed, which is final.
+        TeamNotActive,
+        /// The custom role does not exist or was withdrawn, which is final.
+        RoleNotActive,
+        /// The custom role would have no permission.
+        NoPermissions,
+        /// A permission is not about the data of a tenant.
+        PermissionOutsideTenant,
+        /// The role is not one of a tenant.
+        RoleOutsideTenant,
+        /// The team has 500 members, and no more may be added.
+        TooManyMembers,
+        /// The account or the user is a member of 64 teams, and cannot join more.
+        TooManyTeams,
+        /// The holder has 64 roles, and no more may be granted to it.
+        TooManyRoles,
+        /// The team or the custom role was changed as often as it may be: create another one.
+        TooManyChanges,
+        /// No account or user of the tenant could decide who may do what any more. Make another one an admin first, or use the
+        /// command line.
+        LastAdmin,
     }
 }
 
@@ -65,12 +89,42 @@ impl From<KeyRejection> for IdentityCommandError {
     }
 }
 
-impl From<AccountRejection> for IdentityCommandError {
-    fn from(error: AccountRejection) -> Self {
+impl From<GrantRejection> for IdentityCommandError {
+    fn from(error: GrantRejection) -> Self {
         let code = match &error {
-            AccountRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
-            AccountRejection::Account(ServiceAccountError::AlreadyCreated) => IdentityErrorCode::AlreadyCreated,
-            AccountRejection::Account(_) | AccountRejection::Assignment(_) => IdentityErrorCode::NotAllowed,
+            GrantRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
+            GrantRejection::TeamNotActive(_) => IdentityErrorCode::TeamNotActive,
+            GrantRejection::RoleNotActive(_) => IdentityErrorCode::RoleNotActive,
+            GrantRejection::TooManyRoles { .. } => IdentityErrorCode::TooManyRoles,
+            GrantRejection::TooManyTeams { .. } => IdentityErrorCode::TooManyTeams,
+            GrantRejection::LastAdmin => IdentityErrorCode::LastAdmin,
+            GrantRejection::Account(error) => match error {
+                ServiceAccountError::NotCreated => IdentityErrorCode::NotCreated,
+                ServiceAccountError::AlreadyCreated => IdentityErrorCode::AlreadyCreated,
+                ServiceAccountError::AlreadyDisabled => IdentityErrorCode::OtherReason,
+            },
+            GrantRejection::Team(error) => match error {
+                TeamError::NotCreated => IdentityErrorCode::NotCreated,
+                TeamError::AlreadyCreated => IdentityErrorCode::AlreadyCreated,
+                TeamError::Closed => IdentityErrorCode::TeamNotActive,
+                TeamError::ClosedOtherwise => IdentityErrorCode::OtherReason,
+                TeamError::TooManyMembers => IdentityErrorCode::TooManyMembers,
+                TeamError::TooManyChanges => IdentityErrorCode::TooManyChanges,
+            },
+            GrantRejection::Role(error) => match error {
+                CustomRoleError::NotDefined => IdentityErrorCode::NotCreated,
+                CustomRoleError::AlreadyDefined => IdentityErrorCode::AlreadyCreated,
+                CustomRoleError::NoPermissions => IdentityErrorCode::NoPermissions,
+                CustomRoleError::OutsideTenant(_) => IdentityErrorCode::PermissionOutsideTenant,
+                CustomRoleError::Withdrawn => IdentityErrorCode::RoleNotActive,
+                CustomRoleError::WithdrawnOtherwise => IdentityErrorCode::OtherReason,
+                CustomRoleError::TooManyChanges => IdentityErrorCode::TooManyChanges,
+            },
+            GrantRejection::Assignment(error) => match error {
+                RoleAssignmentError::NeverGranted => IdentityErrorCode::NotCreated,
+                RoleAssignmentError::NotOfTenant(_) => IdentityErrorCode::RoleOutsideTenant,
+                RoleAssignmentError::OtherAssignment => IdentityErrorCode::AlreadyCreated,
+            },
         };
         Self::new(code, error)
     }
@@ -92,6 +146,17 @@ impl Executed {
         Self { outcome: Outcome::Rejected, position: None, error: Some(error.into()) }
     }
 
+    /// The part of the payload of a command that was executed or rejected.
+    ///
+    /// # Errors
+    /// As for [`Executed::failed`].
+    pub(super) fn of(result: Result<(OutcomeKind, commands::Position), IdentityError>) -> async_graphql::Result<Self> {
+        match result {
+            Ok((kind, position)) => Ok(Self::done(kind, position)),
+            Err(error) => Self::failed(error),
+        }
+    }
+
     /// The part of the payload of a command that was not executed.
     ///
     /// # Errors
@@ -100,7 +165,7 @@ impl Executed {
         let message = error.to_string();
         Ok(Self::rejected(match error {
             IdentityError::Key(error) => of_failure(error.into())?,
-            IdentityError::Account(error) => of_failure(error.into())?,
+            IdentityError::Grant(error) => of_failure(error.into())?,
             IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),
             IdentityError::AlreadyCreated(_) => {
                 IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)

@@ -2,17 +2,18 @@
 
 use super::error::{Executed, IdentityCommandError};
 use super::query;
+use super::start::Start;
 use super::types::{ApiKey, Role, ServiceAccount};
-use crate::graphql::command_options::{CommandOptions, MaySend};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::{Position, Timestamp, Uid};
-use crate::graphql::services::{authorise, services};
+use crate::graphql::services::services;
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
-use domain::permissions::{CommandIdentities, Permission, Scopes};
+use domain::permissions::{Permission, Scopes};
+use domain::service_account::ServiceAccountCommand;
 use domain::{AgentId, ApiKeyId, ServiceAccountId};
 use identity::{IdentityError, NewKey};
 use std::collections::BTreeSet;
@@ -33,6 +34,26 @@ pub(crate) struct CreateServiceAccountInput {
     name: String,
     /// Roles of the account in the tenant. Default: none.
     roles: Option<Vec<Role>>,
+}
+
+/// Input of `disableServiceAccount`.
+#[derive(Debug, InputObject)]
+pub(crate) struct DisableServiceAccountInput {
+    /// Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the service account.
+    id: ID,
+    /// Reason for disabling the account: text of at most 64 KiB, which is recorded.
+    reason: Option<String>,
+}
+
+/// Input of `enableServiceAccount`.
+#[derive(Debug, InputObject)]
+pub(crate) struct EnableServiceAccountInput {
+    /// Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the service account.
+    id: ID,
 }
 
 /// Permissions of a new API key. Give exactly one of the two.
@@ -94,7 +115,7 @@ pub(crate) struct RevokeApiKeyInput {
     reason: Option<String>,
 }
 
-/// Payload of `createServiceAccount`.
+/// Payload of the mutations of a service account.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct ServiceAccountPayload {
@@ -152,33 +173,8 @@ impl ApiKeyPayload {
     }
 }
 
-/// Builds the context of a command, after the principal was authorised and before its input is looked at.
-struct Start {
-    may_send: MaySend,
-    command_id: Uuid,
-    at: DateTime<Utc>,
-}
-
+/// The payloads of keys.
 impl Start {
-    fn new(ctx: &Context<'_>, command_id: Option<Uid>) -> Result<Self> {
-        authorise::<CommandIdentities>(ctx)?;
-        let command_id = command_id.map_or_else(Uuid::now_v7, |id| id.0);
-        Ok(Self { may_send: MaySend::check(ctx)?, command_id, at: Utc::now() })
-    }
-
-    /// The context of a command to an object; of one that creates an object, whose id follows from that of the command,
-    /// without one.
-    fn context(&self, ctx: &Context<'_>, target: Option<Uuid>) -> Result<commands::Context> {
-        let options = CommandOptions {
-            may_send: self.may_send,
-            target: target.unwrap_or(self.command_id),
-            command_id: Some(self.command_id.into()),
-            expected_version: None,
-            at: self.at,
-        };
-        options.context(ctx)
-    }
-
     fn key_payload(&self, executed: Executed, key: Option<Uuid>, secret: Option<String>) -> ApiKeyPayload {
         let Executed { outcome, position, error } = executed;
         ApiKeyPayload { command_id: self.command_id.into(), outcome, position, error, secret, key }
@@ -229,12 +225,19 @@ fn overlap(seconds: Option<i32>) -> Result<TimeDelta, Invalid> {
     }
 }
 
+/// The payload of a command to an account, with the account if the command was executed.
+fn account_payload(start: &Start, executed: Executed, account: Option<Uuid>) -> ServiceAccountPayload {
+    let Executed { outcome, position, error } = executed;
+    let account = account.filter(|_| error.is_none());
+    ServiceAccountPayload { command_id: start.command_id.into(), outcome, position, error, account }
+}
+
 /// Commands to service accounts and API keys.
 #[derive(Default)]
-pub(crate) struct IdentityMutation;
+pub(crate) struct AccountMutation;
 
 #[Object]
-impl IdentityMutation {
+impl AccountMutation {
     /// Creates a service account with roles.
     async fn create_service_account(
         &self,
@@ -252,8 +255,40 @@ impl IdentityMutation {
                 Err(error) => (Executed::failed(error)?, None),
             },
         };
-        let Executed { outcome, position, error } = executed;
-        Ok(ServiceAccountPayload { command_id: start.command_id.into(), outcome, position, error, account })
+        Ok(account_payload(&start, executed, account))
+    }
+
+    /// Disables a service account: its keys are refused until it is enabled. Refused as `LAST_ADMIN` if no other account or user
+    /// could decide who may do what then.
+    async fn disable_service_account(
+        &self,
+        ctx: &Context<'_>,
+        input: DisableServiceAccountInput,
+    ) -> Result<ServiceAccountPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let id = Kind::ServiceAccount.parse(&input.id)?;
+        let context = start.context(ctx, Some(id))?;
+        let reason = match input::body_opt("reason", input.reason) {
+            Ok(reason) => reason,
+            Err(invalid) => return Ok(account_payload(&start, Executed::rejected(invalid), None)),
+        };
+        let disable = ServiceAccountCommand::Disable { reason, at: start.at };
+        let disabled = services(ctx)?.identities.command_account(&context, ServiceAccountId(id), disable).await;
+        Ok(account_payload(&start, Executed::of(disabled)?, Some(id)))
+    }
+
+    /// Enables a service account that was disabled: its keys are accepted again.
+    async fn enable_service_account(
+        &self,
+        ctx: &Context<'_>,
+        input: EnableServiceAccountInput,
+    ) -> Result<ServiceAccountPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let id = Kind::ServiceAccount.parse(&input.id)?;
+        let context = start.context(ctx, Some(id))?;
+        let enable = ServiceAccountCommand::Enable { at: start.at };
+        let enabled = services(ctx)?.identities.command_account(&context, ServiceAccountId(id), enable).await;
+        Ok(account_payload(&start, Executed::of(enabled)?, Some(id)))
     }
 
     /// Creates an API key of a service account, and returns its text, once.

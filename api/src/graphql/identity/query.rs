@@ -12,7 +12,7 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 /// Authorises reading, and brings the directory up to date.
-async fn access(ctx: &Context<'_>) -> Result<Access<ReadIdentities>> {
+pub(super) async fn access(ctx: &Context<'_>) -> Result<Access<ReadIdentities>> {
     let access = authorise(ctx)?;
     let refreshed = services(ctx)?.identities.directory().refresh().await;
     refreshed.map_err(|error| errors::identities(&error))?;
@@ -48,12 +48,12 @@ pub(crate) async fn keys(
     connection::connect_by(found, size, after.is_some(), |key| cursor(key.id.0))
 }
 
-fn cursor(id: Uuid) -> String {
+pub(super) fn cursor(id: Uuid) -> String {
     connection::encode_text(&id.to_string())
 }
 
 /// The id in a cursor, after which a page begins.
-fn first_id(after: Option<&str>) -> Result<Option<Uuid>> {
+pub(super) fn first_id(after: Option<&str>) -> Result<Option<Uuid>> {
     let decode = |cursor: &str| connection::decode_text(cursor).and_then(|text| Uuid::try_parse(&text).ok());
     after.map(|cursor| decode(cursor).ok_or_else(|| connection::bad_cursor(cursor))).transpose()
 }
@@ -75,10 +75,10 @@ impl ServiceAccount {
 
 /// Queries for service accounts and API keys.
 #[derive(Default)]
-pub(crate) struct IdentityQuery;
+pub(crate) struct AccountQuery;
 
 #[Object]
-impl IdentityQuery {
+impl AccountQuery {
     /// Lists the service accounts of the tenant, sorted by UUID.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn service_accounts(

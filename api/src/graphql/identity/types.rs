@@ -4,6 +4,7 @@ use crate::graphql::ids::Kind;
 use crate::graphql::scalars::{Timestamp, Uid};
 use async_graphql::{Enum, Error, ID, Result, SimpleObject};
 use domain::permissions::{Role as DomainRole, Scopes};
+use domain::role_assignment::AssignedRole;
 use identity::{AccountSummary, KeySummary};
 
 /// Named set of permissions in a tenant.
@@ -24,7 +25,7 @@ pub(crate) enum Role {
     Auditor,
 }
 
-const ROLES: [(Role, DomainRole); 6] = [
+pub(super) const ROLES: [(Role, DomainRole); 6] = [
     (Role::Admin, DomainRole::Admin),
     (Role::Operator, DomainRole::Operator),
     (Role::Viewer, DomainRole::Viewer),
@@ -32,6 +33,13 @@ const ROLES: [(Role, DomainRole); 6] = [
     (Role::Billing, DomainRole::Billing),
     (Role::Auditor, DomainRole::Auditor),
 ];
+
+impl Role {
+    /// The role that the domain has; none for one that cannot be granted in a tenant.
+    pub(super) fn of(role: DomainRole) -> Option<Self> {
+        ROLES.iter().find(|(_, known)| *known == role).map(|(role, _)| *role)
+    }
+}
 
 impl From<Role> for DomainRole {
     fn from(role: Role) -> Self {
@@ -58,22 +66,32 @@ pub(crate) struct ServiceAccount {
     name: String,
     /// Whether the account is disabled: its keys are refused until it is enabled.
     disabled: bool,
-    /// Roles of the account in the tenant.
+    /// Built-in roles that were granted to the account itself.
     roles: Vec<Role>,
+    /// Global ids of the custom roles that were granted to the account itself.
+    custom_role_ids: Vec<ID>,
 }
 
 impl TryFrom<AccountSummary> for ServiceAccount {
     type Error = Error;
 
     fn try_from(account: AccountSummary) -> Result<Self> {
-        // An account has no other roles than those that can be granted in a tenant.
-        let role = |role: &DomainRole| ROLES.iter().find(|(_, known)| known == role).map(|(role, _)| *role);
+        // An account has no other built-in roles than those that can be granted in a tenant.
+        let built_in = |role: &AssignedRole| match role {
+            AssignedRole::BuiltIn(role) => Role::of(*role),
+            AssignedRole::Custom(_) => None,
+        };
+        let custom = |role: &AssignedRole| match role {
+            AssignedRole::Custom(id) => Some(Kind::CustomRole.id(id)),
+            AssignedRole::BuiltIn(_) => None,
+        };
         Ok(Self {
             id: Kind::ServiceAccount.id(account.id.0),
             uuid: account.id.0.into(),
             name: account.name,
             disabled: account.is_disabled,
-            roles: account.roles.iter().filter_map(role).collect(),
+            roles: account.roles.iter().filter_map(built_in).collect(),
+            custom_role_ids: account.roles.iter().filter_map(custom).collect(),
         })
     }
 }

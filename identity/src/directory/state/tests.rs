@@ -1,12 +1,17 @@
 use super::*;
+use domain::EventCodec as _;
 use domain::api_key::{ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
-use domain::permissions::{ReadAgents, Scopes, SendCommand};
-use domain::role_assignment::{RoleAssignmentEvent, RoleGranted, RoleRevoked};
+use domain::permissions::{ReadAgents, Role, Scopes, SendCommand};
+use domain::role_assignment::{
+    AssignedRole, Assignment, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked,
+};
 use domain::service_account::{ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEvent};
 use domain::tenant::{TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use streams::{Position, StreamKey, Version};
+
+mod history;
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
@@ -30,7 +35,7 @@ fn recorded<A: Aggregate>(tenant: &TenantId, id: Uuid, event: &A::Event) -> Reco
         name: event_type.name.to_owned(),
         schema_version: event_type.schema_version,
         payload: event.encode().unwrap(),
-        metadata: "{}".to_owned(),
+        metadata: format!(r#"{{"actor":"ada","command_id":"{0}","correlation_id":"{0}"}}"#, Uuid::nil()),
         recorded_at: at(0),
         content_hash: Vec::new(),
     }
@@ -55,15 +60,16 @@ fn disabled() -> RecordedEvent {
     recorded::<ServiceAccount>(&acme(), ACCOUNT.0, &event)
 }
 fn assignment(role: Role) -> Assignment {
-    Assignment { service_account_id: ACCOUNT, role }
+    Assignment::on_tenant(Holder::ServiceAccount(ACCOUNT), AssignedRole::BuiltIn(role))
 }
 fn granted(tenant: &TenantId, role: Role) -> RecordedEvent {
     let event = RoleAssignmentEvent::Granted(RoleGranted { assignment: assignment(role), at: at(0) });
     recorded::<RoleAssignment>(tenant, assignment(role).stream_id(), &event)
 }
 fn role_revoked(role: Role) -> RecordedEvent {
-    let event = RoleAssignmentEvent::Revoked(RoleRevoked { reason: None, at: at(0) });
-    recorded::<RoleAssignment>(&acme(), assignment(role).stream_id(), &event)
+    let assignment = assignment(role);
+    let event = RoleAssignmentEvent::Revoked(RoleRevoked { assignment, reason: None, at: at(0) });
+    recorded::<RoleAssignment>(&acme(), assignment.stream_id(), &event)
 }
 fn of_key(tenant: &TenantId, event: &ApiKeyEvent) -> RecordedEvent {
     recorded::<ApiKey>(tenant, KEY.0, event)
@@ -210,12 +216,23 @@ fn a_tenant_is_suspended_only_by_its_own_events() {
 fn lists_have_what_belongs_to_the_tenant() {
     let state = fold(&all());
     assert_eq!(state.tenants().len(), 1);
-    assert_eq!(
-        state.accounts(&acme()).map(|(id, _, roles)| (id, roles)).collect::<Vec<_>>(),
-        [(ACCOUNT, vec![Role::Operator])]
-    );
-    assert_eq!(state.keys(&acme(), ..).map(|(id, _)| id).collect::<Vec<_>>(), [KEY]);
-    assert_eq!((state.accounts(&other()).count(), state.keys(&other(), ..).count()), (0, 0));
+    let (account, key) = (ranges::all(), ranges::all());
+    let accounts: Vec<_> = state.accounts(&acme(), account).map(|(id, _, roles)| (id, roles)).collect();
+    assert_eq!(accounts, [(ACCOUNT, vec![AssignedRole::BuiltIn(Role::Operator)])]);
+    assert_eq!(state.keys_of_tenant(&acme(), key).map(|(id, _)| id).collect::<Vec<_>>(), [KEY]);
+    assert_eq!(state.keys_of_account(&acme(), ACCOUNT, key).count(), 1);
+    assert_eq!((state.accounts(&other(), account).count(), state.keys_of_tenant(&other(), key).count()), (0, 0));
+    assert_eq!(state.keys_of_account(&other(), ACCOUNT, key).count(), 0);
+}
+
+/// An assignment in the stream of another one could not be revoked there.
+#[test]
+fn an_assignment_in_the_stream_of_another_one_gives_nothing() {
+    let mut planted = granted(&acme(), Role::Admin);
+    planted.stream.id = assignment(Role::Viewer).stream_id();
+    assert!(after(vec![planted]).unwrap().authorise_on::<SendCommand>("api_key", Uuid::nil()).is_err());
+    let control = after(vec![granted(&acme(), Role::Admin)]).unwrap();
+    assert!(control.authorise_on::<SendCommand>("api_key", Uuid::nil()).is_ok());
 }
 
 /// The events of a history, by stream.
@@ -254,7 +271,8 @@ fn state_with(keys: u128) -> State {
         let mut event = self::account(&acme());
         event.stream.id = account.0;
         state.apply(&event);
-        let assignment = Assignment { service_account_id: account, role: Role::Operator };
+        let role = AssignedRole::BuiltIn(Role::Operator);
+        let assignment = Assignment::on_tenant(Holder::ServiceAccount(account), role);
         let event = RoleAssignmentEvent::Granted(RoleGranted { assignment, at: at(0) });
         state.apply(&recorded::<RoleAssignment>(&acme(), assignment.stream_id(), &event));
         let terms = KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None };

@@ -1,0 +1,209 @@
+//! The access review: who can do what in a tenant, and by which grant.
+
+use super::State;
+use super::grants::{Origin, Way};
+use crate::directory::KeySummary;
+use chrono::{DateTime, Utc};
+use domain::permissions::PermissionSet;
+use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
+use domain::team::Member;
+use domain::{ApiKeyId, ServiceAccountId, TeamId, TenantId, UserId};
+use std::fmt;
+use std::ops::Bound;
+use std::str::FromStr;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// A row of an access review. Together, the rows of an account or a user that are grants have its permissions; a row that is
+/// a key has those that the key gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewRow {
+    /// The account or the user.
+    pub holder: Member,
+    /// The name of the account. Names of users are not in the log.
+    pub name: Option<String>,
+    /// What is allowed by this grant, or to this key. Of a key that is bound to an agent: for that agent, and what all agents
+    /// share.
+    pub permissions: PermissionSet,
+    /// What allows it.
+    pub basis: Basis,
+}
+
+/// What allows something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Basis {
+    /// A role that was granted.
+    Grant(GrantBasis),
+    /// An API key, which has the permissions of its account as far as its scopes and its agent allow.
+    Key(KeySummary),
+}
+
+/// A role that was granted to an account or a user, or to a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantBasis {
+    /// The role.
+    pub role: AssignedRole,
+    /// The name of the role.
+    pub role_name: String,
+    /// The team that the role was granted to; none if it was granted to the account or the user itself.
+    pub team: Option<TeamBasis>,
+    /// What the role was granted on.
+    pub extent: RoleExtent,
+    /// When the role was granted, and by whom.
+    pub granted: Origin,
+}
+
+/// A team by which an account or a user has a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamBasis {
+    /// The team.
+    pub id: TeamId,
+    /// The name of the team.
+    pub name: String,
+    /// When the account or the user was added to the team, and by whom.
+    pub member: Origin,
+}
+
+/// The key by which rows are sorted. A page begins after one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReviewKey {
+    holder: Member,
+    part: Part,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Grant(AssignedRole, Option<TeamId>),
+    Key(ApiKeyId),
+}
+
+/// The text is not the key of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not the key of a row of an access review")]
+pub struct NotAReviewKey;
+
+/// As in `user:UUID:grant:ROLE:TEAM`, `user:UUID:grant:ROLE` and `service_account:UUID:key:UUID`.
+impl fmt::Display for ReviewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holder = Holder::from(self.holder);
+        write!(f, "{}:{}:", holder.kind(), holder.id())?;
+        match self.part {
+            Part::Grant(role, None) => write!(f, "grant:{role}"),
+            Part::Grant(role, Some(team)) => write!(f, "grant:{role}:{team}"),
+            Part::Key(id) => write!(f, "key:{id}"),
+        }
+    }
+}
+
+impl FromStr for ReviewKey {
+    type Err = NotAReviewKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAReviewKey> {
+        let parts: Vec<_> = text.split(':').take(6).collect();
+        let id = |text: &str| Uuid::try_parse(text).map_err(|_| NotAReviewKey);
+        let role = |text: &str| text.parse::<AssignedRole>().map_err(|_| NotAReviewKey);
+        let (kind, holder, part) = match parts.as_slice() {
+            [kind, holder, "grant", of] => (kind, holder, Part::Grant(role(of)?, None)),
+            [kind, holder, "grant", of, team] => (kind, holder, Part::Grant(role(of)?, Some(TeamId(id(team)?)))),
+            [kind, holder, "key", key] => (kind, holder, Part::Key(ApiKeyId(id(key)?))),
+            _ => return Err(NotAReviewKey),
+        };
+        let holder = match *kind {
+            "service_account" => Member::ServiceAccount(ServiceAccountId(id(holder)?)),
+            "user" => Member::User(UserId(id(holder)?)),
+            _ => return Err(NotAReviewKey),
+        };
+        Ok(Self { holder, part })
+    }
+}
+
+impl ReviewRow {
+    /// The key by which the row is sorted.
+    #[must_use]
+    pub fn key(&self) -> ReviewKey {
+        let part = match &self.basis {
+            Basis::Grant(grant) => Part::Grant(grant.role, grant.team.as_ref().map(|team| team.id)),
+            Basis::Key(key) => Part::Key(key.id),
+        };
+        ReviewKey { holder: self.holder, part }
+    }
+}
+
+impl State {
+    /// Who can do what in a tenant at a time: the rows after one of them, sorted by account or user, grants before keys. There
+    /// are none of a tenant that is not active, whose credentials are refused.
+    pub(crate) fn review<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<ReviewKey>,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = ReviewRow> + 'a {
+        let first = after.map(|after| after.holder);
+        let members = self.is_active(tenant).then(|| self.members_from(tenant, first)).into_iter().flatten();
+        members.flat_map(move |member| {
+            let part = after.filter(|after| after.holder == member).map(|after| after.part);
+            self.grants_of(tenant, member, part).into_iter().chain(self.keys_in_use(tenant, member, part, now))
+        })
+    }
+
+    /// The accounts and users of a tenant whose credentials can be accepted, from one on.
+    fn members_from<'a>(&'a self, tenant: &'a TenantId, first: Option<Member>) -> impl Iterator<Item = Member> + 'a {
+        let (accounts, users) = match first {
+            None => (Some(ServiceAccountId(Uuid::nil())), UserId(Uuid::nil())),
+            Some(Member::ServiceAccount(first)) => (Some(first), UserId(Uuid::nil())),
+            Some(Member::User(first)) => (None, first),
+        };
+        let accounts = accounts.into_iter().flat_map(move |first| {
+            let range = (tenant.clone(), first)..=(tenant.clone(), ServiceAccountId(Uuid::max()));
+            self.accounts.range(range).map(|((_, id), _)| Member::ServiceAccount(*id))
+        });
+        let users = self.grants.users_from(tenant, users).map(Member::User);
+        accounts.chain(users).filter(move |member| self.is_active_member(tenant, *member))
+    }
+
+    /// The rows of the grants of an account or a user. Their number is limited.
+    fn grants_of(&self, tenant: &TenantId, holder: Member, after: Option<Part>) -> Vec<ReviewRow> {
+        let ways = self.grants.ways(tenant, holder.into()).filter(|way| !way.permissions.is_empty());
+        let rows = ways.map(|way| self.row(tenant, holder, &way));
+        let mut rows: Vec<_> = rows.filter(|row| after.is_none_or(|after| row.key().part > after)).collect();
+        rows.sort_by_key(ReviewRow::key);
+        rows
+    }
+
+    fn row(&self, tenant: &TenantId, holder: Member, way: &Way<'_>) -> ReviewRow {
+        let team = way.team.map(|(id, member)| {
+            let name = self.name_of(tenant, Holder::Team(id)).unwrap_or_default();
+            TeamBasis { id, name, member: member.clone() }
+        });
+        let role_name = self.name_of_role(tenant, way.role).unwrap_or_default();
+        let grant =
+            GrantBasis { role: way.role, role_name, team, extent: RoleExtent::Tenant, granted: way.granted.clone() };
+        let name = self.name_of(tenant, holder.into());
+        ReviewRow { holder, name, permissions: way.permissions, basis: Basis::Grant(grant) }
+    }
+
+    /// The rows of the keys of an account that are accepted, without their last use.
+    fn keys_in_use<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        holder: Member,
+        after: Option<Part>,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = ReviewRow> + 'a {
+        let account = match holder {
+            Member::ServiceAccount(account) => Some(account),
+            Member::User(_) => None,
+        };
+        let from = match after {
+            Some(Part::Key(last)) => Bound::Excluded(last),
+            Some(Part::Grant(..)) | None => Bound::Unbounded,
+        };
+        let range = (from, Bound::Unbounded);
+        let keys = account.into_iter().flat_map(move |account| self.keys_of_account(tenant, account, range));
+        keys.filter_map(move |(id, key)| {
+            let (principal, key) = (self.principal(id, now).ok()?, KeySummary::of(id, key)?);
+            let name = self.name_of(tenant, holder.into());
+            Some(ReviewRow { holder, name, permissions: principal.allowed(), basis: Basis::Key(key) })
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! `apex access`
+
+use super::output::{self, Format, Table};
+use super::roles::names;
+use super::session::{Session, with_rooms};
+use crate::rooms::Rooms;
+use chrono::{DateTime, Utc};
+use domain::permissions::{Action, Scopes};
+use domain::role_assignment::Holder;
+use identity::{Basis, GrantBasis, Identities, KeySummary, MAX_LISTED, ReviewRow, key_prefix};
+use std::process::ExitCode;
+
+/// Review who can do what in the tenant.
+#[derive(Debug, clap::Args)]
+pub(super) struct AccessCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List who can do what, by which grant and since when, and what each API key allows.
+    ///
+    /// A service account or a user has a row for each role that it has, directly or by a team. A service account has a row for
+    /// each key that is accepted, too: what the key allows is what its account may do, restricted to its scopes and its agent.
+    /// Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn allow
+    /// nothing, and have no rows.
+    Review {
+        /// The format of the list
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
+const HEADER: [&str; 18] = [
+    "kind",
+    "holder",
+    "holder_name",
+    "permissions",
+    "way",
+    "role",
+    "role_name",
+    "extent",
+    "granted_at",
+    "granted_by",
+    "team_name",
+    "member_since",
+    "added_by",
+    "key",
+    "key_prefix",
+    "scopes",
+    "expires_at",
+    "last_used_hour",
+];
+
+/// Columns that a narrow table omits, in this order.
+const DROPPABLE: [&str; 9] = [
+    "key",
+    "added_by",
+    "member_since",
+    "team_name",
+    "granted_by",
+    "scopes",
+    "expires_at",
+    "last_used_hour",
+    "granted_at",
+];
+
+impl AccessCommand {
+    /// The action of the subcommand.
+    pub(super) fn action(&self) -> Action {
+        match self.command {
+            Command::Review { .. } => Action::ReadData,
+        }
+    }
+
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let Command::Review { format } = self.command;
+        with_rooms(session, async |rooms| {
+            let identities = rooms.identities(session.common()).await?;
+            review(rooms, &identities, format).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
+    }
+}
+
+/// All rows are as of the moment at which the grants were read. CSV is written page by page.
+async fn review(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
+    let (access, now) = (rooms.principal.authorise()?, Utc::now());
+    let header: Vec<_> = HEADER.map(str::to_owned).into();
+    if format == Format::Csv {
+        output::csv(&header, &[])?;
+    }
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = identities.review(&access, after, MAX_LISTED, now).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key());
+        rows.extend(page.into_iter().map(cells));
+        if format == Format::Csv {
+            output::csv_rows(&std::mem::take(&mut rows))?;
+        }
+    }
+    if !identities.directory().is_active(access.tenant()) {
+        say!("The tenant {} does not exist or is suspended: its credentials are refused.", access.tenant());
+    }
+    match format {
+        Format::Csv => Ok(()),
+        Format::Json => output::list(&HEADER, rows, 0..0, format),
+        Format::Table => Ok(Table { header, rows, numbers: 0..0, droppable: DROPPABLE.to_vec() }.write()?),
+    }
+}
+
+fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map(|at| at.to_rfc3339()).unwrap_or_default()
+}
+
+fn cells(row: ReviewRow) -> Vec<String> {
+    let holder = Holder::from(row.holder);
+    let first =
+        [holder.kind().to_owned(), holder.id().to_string(), row.name.unwrap_or_default(), names(row.permissions)];
+    let rest = match row.basis {
+        Basis::Grant(grant) => grant_cells(grant),
+        Basis::Key(key) => key_cells(&key),
+    };
+    first.into_iter().chain(rest).collect()
+}
+
+fn grant_cells(grant: GrantBasis) -> [String; 14] {
+    let way = grant.team.as_ref().map_or_else(|| "direct".to_owned(), |team| format!("team {}", team.id));
+    let (team_name, member_since, added_by) =
+        grant.team.map(|team| (team.name, team.member.at.to_rfc3339(), team.member.by)).unwrap_or_default();
+    let none = String::new;
+    [
+        way,
+        grant.role.to_string(),
+        grant.role_name,
+        grant.extent.as_str().to_owned(),
+        grant.granted.at.to_rfc3339(),
+        grant.granted.by,
+        team_name,
+        member_since,
+        added_by,
+        none(),
+        none(),
+        none(),
+        none(),
+        none(),
+    ]
+}
+
+fn key_cells(key: &KeySummary) -> [String; 14] {
+    let scopes = match key.scopes {
+        Scopes::All => "all".to_owned(),
+        Scopes::Only(permissions) => names(permissions),
+    };
+    let extent = key.agent_id.map_or_else(|| "tenant".to_owned(), |agent| format!("agent {agent}"));
+    let none = String::new;
+    [
+        "key".to_owned(),
+        none(),
+        none(),
+        extent,
+        none(),
+        none(),
+        none(),
+        none(),
+        none(),
+        key.id.to_string(),
+        key_prefix(key.id),
+        scopes,
+        time(key.expires_at),
+        time(key.last_used_at),
+    ]
+}

@@ -1,0 +1,64 @@
+//! What the subcommands about teams and roles have in common: who is meant, and the warning about the last admin.
+
+use domain::role_assignment::Holder;
+use domain::team::Member;
+use domain::{ServiceAccountId, TeamId, TenantId, UserId};
+use identity::Identities;
+use uuid::Uuid;
+
+/// A service account or a user.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct MemberArgument {
+    /// The id of a service account
+    #[arg(long, value_name = "ID")]
+    account: Option<Uuid>,
+    /// The id of a user
+    #[arg(long, value_name = "ID")]
+    user: Option<Uuid>,
+}
+
+impl MemberArgument {
+    /// The member. The parser has checked that there is exactly one.
+    pub(super) fn member(&self) -> anyhow::Result<Member> {
+        let account = self.account.map(|id| Member::ServiceAccount(ServiceAccountId(id)));
+        let user = self.user.map(|id| Member::User(UserId(id)));
+        account.or(user).ok_or_else(|| anyhow::anyhow!("name a service account or a user"))
+    }
+}
+
+/// A service account, a user or a team.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct HolderArgument {
+    /// The id of a service account
+    #[arg(long, value_name = "ID")]
+    account: Option<Uuid>,
+    /// The id of a user
+    #[arg(long, value_name = "ID")]
+    user: Option<Uuid>,
+    /// The id of a team, whose members have the role
+    #[arg(long, value_name = "ID")]
+    team: Option<Uuid>,
+}
+
+impl HolderArgument {
+    /// The holder. The parser has checked that there is exactly one.
+    pub(super) fn holder(&self) -> anyhow::Result<Holder> {
+        let account = self.account.map(|id| Holder::ServiceAccount(ServiceAccountId(id)));
+        let user = self.user.map(|id| Holder::User(UserId(id)));
+        let team = self.team.map(|id| Holder::Team(TeamId(id)));
+        account.or(user).or(team).ok_or_else(|| anyhow::anyhow!("name a service account, a user or a team"))
+    }
+}
+
+/// Says so if a tenant had an admin before a command, and has none now. The command line may take the last one away, because
+/// it can make another one.
+pub(super) fn warn_without_admin(identities: &Identities, tenant: &TenantId, had_admin: bool) {
+    if had_admin && !identities.directory().has_admin(tenant) {
+        say!(
+            "No account or user of the tenant {tenant} can decide who may do what any more. Only the command line and the \
+             tokens of the settings can, as with `apex roles grant admin --account ID`."
+        );
+    }
+}
