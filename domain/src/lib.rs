@@ -22,6 +22,7 @@ pub mod api_key;
 pub mod assignment;
 pub mod budget;
 pub mod call;
+pub mod invitation;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
@@ -31,6 +32,7 @@ pub mod spending;
 pub mod tag_keys;
 pub mod task;
 pub mod tenant;
+pub mod user;
 
 #[cfg(test)]
 mod testing;
@@ -66,4 +68,6 @@ registry::register! {
     ServiceAccount(service_account::ServiceAccount),
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
+    User(user::User),
+    Invitation(invitation::Invitation),
 }

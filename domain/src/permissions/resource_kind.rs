@@ -17,7 +17,7 @@ pub enum ResourceKind {
     Budgets,
     /// Memories of agents.
     Memories,
-    /// Who may do what in a tenant: service accounts, API keys and granted roles.
+    /// Who may do what in a tenant: users, invitations, service accounts, API keys and granted roles.
     Identities,
     /// Reports of usage and cost.
     Reports,
@@ -117,7 +117,7 @@ impl ResourceKind {
             "tag_keys" => Self::TagKeys,
             "budget" | "budget_period" => Self::Budgets,
             "memory" => Self::Memories,
-            "service_account" | "api_key" | "role_assignment" => Self::Identities,
+            "service_account" | "api_key" | "role_assignment" | "user" | "invitation" => Self::Identities,
             "tenant" => Self::Tenants,
             _ => return None,
         })

@@ -1,9 +1,9 @@
-//! Role assignments: that a role is granted to a service account, in the tenant of the stream. A grant that is revoked can
-//! be granted again: each pair of account and role has one stream, with the whole history.
+//! Role assignments: that a role is granted to a service account or a user, in the tenant of the stream. A grant that is
+//! revoked can be granted again: each pair of holder and role has one stream, with the whole history.
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::ids::{ServiceAccountId, derived_id};
+use crate::ids::{ServiceAccountId, UserId, derived_id};
 use crate::permissions::Role;
 use crate::text::Body;
 use chrono::{DateTime, Utc};
@@ -12,11 +12,22 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+/// Who has a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    /// A service account.
+    ServiceAccount(ServiceAccountId),
+    /// A user.
+    User(UserId),
+}
+
 /// What a role assignment is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "StoredAssignment", into = "StoredAssignment")]
+#[schemars(with = "StoredAssignment")]
 pub struct Assignment {
-    /// The account that has the role.
-    pub service_account_id: ServiceAccountId,
+    /// Who has the role.
+    pub holder: Holder,
     /// The role, one of a tenant.
     pub role: Role,
 }
@@ -25,7 +36,51 @@ impl Assignment {
     /// The id of the stream.
     #[must_use]
     pub fn stream_id(&self) -> Uuid {
-        derived_id(&["role_assignment", &self.service_account_id.to_string(), self.role.as_str()])
+        match self.holder {
+            Holder::ServiceAccount(id) => derived_id(&["role_assignment", &id.to_string(), self.role.as_str()]),
+            Holder::User(id) => derived_id(&["role_assignment", "user", &id.to_string(), self.role.as_str()]),
+        }
+    }
+}
+
+/// As an assignment is written: with exactly one of the two ids.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct StoredAssignment {
+    /// The service account that has the role. Absent if a user has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_account_id: Option<ServiceAccountId>,
+    /// The user who has the role. Absent if a service account has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_id: Option<UserId>,
+    /// The role, one of a tenant.
+    role: Role,
+}
+
+/// An assignment names no holder, or two.
+#[derive(Debug, Error)]
+#[error("an assignment names either a service account or a user")]
+struct NotOneHolder;
+
+impl TryFrom<StoredAssignment> for Assignment {
+    type Error = NotOneHolder;
+
+    fn try_from(stored: StoredAssignment) -> Result<Self, NotOneHolder> {
+        let holder = match (stored.service_account_id, stored.user_id) {
+            (Some(account), None) => Holder::ServiceAccount(account),
+            (None, Some(user)) => Holder::User(user),
+            (None, None) | (Some(_), Some(_)) => return Err(NotOneHolder),
+        };
+        Ok(Self { holder, role: stored.role })
+    }
+}
+
+impl From<Assignment> for StoredAssignment {
+    fn from(assignment: Assignment) -> Self {
+        let (service_account_id, user_id) = match assignment.holder {
+            Holder::ServiceAccount(account) => (Some(account), None),
+            Holder::User(user) => (None, Some(user)),
+        };
+        Self { service_account_id, user_id, role: assignment.role }
     }
 }
 
@@ -34,7 +89,7 @@ impl Assignment {
 pub enum RoleAssignmentCommand {
     /// Grants the role.
     Grant {
-        /// Which role, and to which account.
+        /// Which role, and to whom.
         assignment: Assignment,
         /// When the role was granted.
         at: DateTime<Utc>,
@@ -51,7 +106,7 @@ pub enum RoleAssignmentCommand {
 /// The payload of `role.granted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleGranted {
-    /// Which role, and to which account.
+    /// Which role, and to whom.
     #[serde(flatten)]
     pub assignment: Assignment,
     /// When the role was granted.
@@ -81,23 +136,23 @@ events! {
 /// Why a command to a role assignment is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RoleAssignmentError {
-    /// The role was never granted to the account.
-    #[error("the role was never granted to the account")]
+    /// The role was never granted to the holder.
+    #[error("the role was never granted")]
     NeverGranted,
     /// The role is not one of a tenant.
     #[error("the role {0} cannot be granted in a tenant: use admin, operator, viewer, agent, billing or auditor")]
     NotOfTenant(Role),
-    /// The stream is that of another account or role.
-    #[error("the stream is that of another account or role")]
+    /// The stream is that of another holder or role.
+    #[error("the stream is that of another holder or role")]
     OtherAssignment,
 }
 
 /// The state of a role assignment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoleAssignment {
-    /// Which role, and to which account; none before it is granted.
+    /// Which role, and to whom; none before it is granted.
     pub assignment: Option<Assignment>,
-    /// Whether the account has the role now.
+    /// Whether the holder has the role now.
     pub is_granted: bool,
 }
 

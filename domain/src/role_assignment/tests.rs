@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{at, body, given, uuid};
 
 fn assignment(role: Role) -> Assignment {
-    Assignment { service_account_id: ServiceAccountId(uuid(1)), role }
+    Assignment { holder: Holder::ServiceAccount(ServiceAccountId(uuid(1))), role }
 }
 fn grant(role: Role) -> RoleAssignmentCommand {
     RoleAssignmentCommand::Grant { assignment: assignment(role), at: at(0) }
@@ -44,4 +44,21 @@ fn a_stream_is_of_one_account_and_one_role() {
     let ids: std::collections::BTreeSet<_> = Role::ALL.map(|role| assignment(role).stream_id()).into();
     assert_eq!(ids.len(), Role::ALL.len());
     assert_eq!(assignment(Role::Viewer).stream_id().to_string(), "5c1e6ec6-6482-5256-9af9-f3108a7d0e80");
+}
+
+#[test]
+fn an_assignment_names_exactly_one_holder() {
+    let of_user = Assignment { holder: Holder::User(UserId(uuid(1))), role: Role::Viewer };
+    for assignment in [of_user, assignment(Role::Viewer)] {
+        let written = serde_json::to_string(&assignment).unwrap();
+        assert_eq!(serde_json::from_str::<Assignment>(&written).unwrap(), assignment);
+    }
+    assert_ne!(of_user.stream_id(), assignment(Role::Viewer).stream_id());
+    let (user, account) = (uuid(1), uuid(2));
+    for wrong in [
+        r#"{"role":"viewer"}"#.to_owned(),
+        format!(r#"{{"user_id":"{user}","service_account_id":"{account}","role":"viewer"}}"#),
+    ] {
+        assert!(serde_json::from_str::<Assignment>(&wrong).is_err(), "{wrong}");
+    }
 }
