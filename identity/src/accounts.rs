@@ -5,8 +5,9 @@ use crate::identities::Identities;
 use chrono::{DateTime, Utc};
 use commands::{Context, Outcome, OutcomeKind, Position, Undecided};
 use domain::permissions::{Role, SendCommand};
-use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
+use domain::role_assignment::{Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::{ServiceAccount, ServiceAccountCommand};
+use domain::user::User;
 use domain::{Aggregate as _, Name, ServiceAccountId, derived_id};
 
 /// A service account that was created.
@@ -44,7 +45,7 @@ impl Identities {
                 let events = account.decide(create).map_err(|error| Undecided::Rejected(error.into()))?;
                 states.append::<ServiceAccount, _>(id.0, events)?;
                 for role in roles {
-                    let assignment = Assignment { service_account_id: id, role: *role };
+                    let assignment = Assignment { holder: Holder::ServiceAccount(id), role: *role };
                     let granted = states.get::<RoleAssignment>(assignment.stream_id())?;
                     let grant = RoleAssignmentCommand::Grant { assignment, at };
                     let events = granted.decide(grant).map_err(|error| Undecided::Rejected(error.into()))?;
@@ -58,7 +59,7 @@ impl Identities {
         Ok(NewAccount { id, kind: created.kind, position: created.position })
     }
 
-    /// Grants a role to a service account that exists. Returns the position of the event.
+    /// Grants a role to a service account or a user that exists. Returns the position of the event.
     ///
     /// # Errors
     /// [`IdentityError`] if the principal may not do it, the tenant is not active, or the command is not executed.
@@ -70,12 +71,22 @@ impl Identities {
     ) -> Result<Position, IdentityError> {
         context.principal.authorise_on::<SendCommand>(RoleAssignment::CATEGORY, assignment.stream_id())?;
         self.check_tenant(context.principal.tenant()).await?;
-        let account_id = assignment.service_account_id;
         let granted: Result<Outcome<RoleAssignment>, commands::Error<AccountRejection>> = self
             .commands
             .decide_on(context, assignment.stream_id(), |granted: &RoleAssignment, mut others| {
-                if others.get::<ServiceAccount>(account_id.0)?.name.is_none() {
-                    return Err(Undecided::Rejected(AccountRejection::NoAccount(account_id)));
+                let missing = match assignment.holder {
+                    Holder::ServiceAccount(id) => {
+                        let exists = others.get::<ServiceAccount>(id.0)?.name.is_some();
+                        (!exists).then_some(AccountRejection::NoAccount(id))
+                    }
+                    Holder::User(id) => {
+                        let user = others.get::<User>(id.0)?;
+                        let exists = user.origin.is_some() && !user.is_deleted;
+                        (!exists).then_some(AccountRejection::NoUser(id))
+                    }
+                };
+                if let Some(missing) = missing {
+                    return Err(Undecided::Rejected(missing));
                 }
                 let grant = RoleAssignmentCommand::Grant { assignment, at };
                 granted.decide(grant).map_err(|error| Undecided::Rejected(error.into()))

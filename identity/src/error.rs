@@ -1,13 +1,16 @@
 //! Errors of credentials.
 
 use domain::api_key::ApiKeyError;
+use domain::invitation::InvitationError;
 use domain::permissions::Forbidden;
 use domain::role_assignment::RoleAssignmentError;
 use domain::service_account::ServiceAccountError;
-use domain::{ApiKeyId, ServiceAccountId, TenantId};
+use domain::user::UserError;
+use domain::{ApiKeyId, ServiceAccountId, TenantId, UserId};
 use std::path::PathBuf;
 use streams::{DatabaseError, ReadError};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why the file of key-encryption keys cannot be used.
 #[derive(Debug, Error)]
@@ -65,7 +68,7 @@ pub enum KeyFileError {
     },
     /// The file does not have the key that a hash was made with.
     #[error(
-        "an API key was hashed under version {version} of the key-encryption key, which this process does not have: add the \
+        "a secret was stored under version {version} of the key-encryption key, which this process does not have: add the \
          line of that version to {}, from another process of the installation or from the backup",
         path.display()
     )]
@@ -144,6 +147,23 @@ pub enum AccountRejection {
     /// The account does not exist.
     #[error("the service account {0} does not exist")]
     NoAccount(ServiceAccountId),
+    /// The user does not exist.
+    #[error("the user {0} does not exist")]
+    NoUser(UserId),
+}
+
+/// Why a command to a user or an invitation is rejected, by the state of what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PeopleRejection {
+    /// The user's own rejection.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The invitation's own rejection.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// The role assignment's own rejection.
+    #[error(transparent)]
+    Assignment(#[from] RoleAssignmentError),
 }
 
 /// Why an operation on identities failed.
@@ -185,6 +205,39 @@ pub enum IdentityError {
     /// A command to a service account or a role assignment was not executed.
     #[error(transparent)]
     Account(#[from] commands::Error<AccountRejection>),
+    /// A command to a user or an invitation was not executed.
+    #[error(transparent)]
+    People(#[from] commands::Error<PeopleRejection>),
+    /// Another user of the tenant has the address.
+    #[error("there is a user with this address already")]
+    EmailTaken,
+    /// The user has another name or address.
+    #[error("the user {0} has another name or address")]
+    OtherProfile(UserId),
+    /// The command was executed before: the token of the link was shown then.
+    #[error(
+        "this command was given before, and the token of its link {0} was shown then: if you do not have it, create another \
+         one with a new command id"
+    )]
+    LinkAlreadyShown(Uuid),
+    /// A stored secret cannot be decrypted.
+    #[error("the stored secret {0} cannot be decrypted: it was changed, or belongs to another installation")]
+    Damaged(Uuid),
+    /// A password cannot be hashed.
+    #[error("a password cannot be hashed, or its stored hash is not one")]
+    Hashing,
+    /// Too many passwords are hashed at the moment.
+    #[error("too many passwords are hashed at the moment; retry")]
+    TooManyHashes,
+    /// The stored secret of one-time codes is not one.
+    #[error("the stored secret of one-time codes is not one")]
+    Totp,
+    /// A token cannot be signed.
+    #[error("a token cannot be signed")]
+    Signing(#[from] jsonwebtoken::errors::Error),
+    /// There is no key to sign tokens with.
+    #[error("there is no key to sign tokens with")]
+    NoSigningKey,
     /// The database failed.
     #[error("the secrets cannot be read or written")]
     Database(#[from] DatabaseError),

@@ -7,7 +7,7 @@ use crate::rooms::Rooms;
 use chrono::Utc;
 use commands::Context;
 use domain::permissions::{Action, Role};
-use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentCommand};
+use domain::role_assignment::{Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::{ServiceAccount, ServiceAccountCommand};
 use domain::{Body, Name, ServiceAccountId};
 use identity::MAX_LISTED;
@@ -98,7 +98,7 @@ impl Accounts {
 impl Command {
     async fn run(self, rooms: &Rooms, session: &Session) -> anyhow::Result<()> {
         let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
-        let assignment = |id: Uuid, role| Assignment { service_account_id: ServiceAccountId(id), role };
+        let assignment = |id: Uuid, role| Assignment { holder: Holder::ServiceAccount(ServiceAccountId(id)), role };
         match self {
             Self::List { format } => list(rooms, session, format).await?,
             Self::Create { name, roles } => {

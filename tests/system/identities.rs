@@ -581,7 +581,10 @@ async fn only_an_admin_of_the_tenant_gives_and_takes() {
     process.create_tenant("acme".parse().unwrap()).await;
     let rows = secrets(&installation).await;
     let head = process.rooms.log.head().await.unwrap();
-    let assignment = domain::role_assignment::Assignment { service_account_id: account, role: Role::Admin };
+    let assignment = domain::role_assignment::Assignment {
+        holder: domain::role_assignment::Holder::ServiceAccount(account),
+        role: Role::Admin,
+    };
     for context in [rights(&of_others), foreign] {
         let created = process.identities.create_key(&context, terms(account), Utc::now()).await;
         assert!(created.is_err());

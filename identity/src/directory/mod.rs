@@ -3,22 +3,22 @@
 //! It is no read model. Those lag behind the log, have several versions, and can be switched back; a grant that was revoked
 //! must not return.
 
+mod lists;
 mod load;
 mod state;
 
+pub(crate) use lists::DirectoryUser;
+pub use lists::{AccountSummary, InvitationSummary, KeySummary, TenantSummary};
 pub(crate) use state::NoPrincipal;
 
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use commands::Principal;
-use domain::api_key::KeyTerms;
-use domain::permissions::{Access, Forbidden, ReadData, ReadIdentities, Role, Scopes};
-use domain::tenant::Tenant;
-use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
+use domain::user::User;
+use domain::{ApiKeyId, SessionId, TenantId, UserId};
 use load::load;
 use sqlx::postgres::PgPool;
 use state::{CATEGORIES, State};
-use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -36,47 +36,6 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_TIMER: Duration = Duration::from_hours(24);
 /// The number of events that are read at once.
 const PAGE_EVENTS: usize = 1000;
-
-/// A service account in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountSummary {
-    /// The id of the account.
-    pub id: ServiceAccountId,
-    /// What the account is for.
-    pub name: String,
-    /// Whether the account is disabled.
-    pub is_disabled: bool,
-    /// The roles of the account.
-    pub roles: Vec<Role>,
-}
-
-/// An API key in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeySummary {
-    /// The id of the key, which is the first part of its text.
-    pub id: ApiKeyId,
-    /// The account whose credential the key is.
-    pub service_account_id: ServiceAccountId,
-    /// The permissions that the key is restricted to, or all that the account has.
-    pub scopes: Scopes,
-    /// The agent that the key is bound to, if it is.
-    pub agent_id: Option<AgentId>,
-    /// The time from which the key is refused, if any.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// Whether the key was revoked.
-    pub is_revoked: bool,
-    /// When the key was last used, to the hour; none if it was not, or was revoked.
-    pub last_used_at: Option<DateTime<Utc>>,
-}
-
-/// A tenant in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantSummary {
-    /// The id of the tenant.
-    pub id: TenantId,
-    /// Whether the tenant is suspended.
-    pub is_suspended: bool,
-}
 
 /// Who may do what, as of the newest events. It is brought up to date when it is asked.
 pub struct Directory {
@@ -274,6 +233,26 @@ impl Directory {
         }
     }
 
+    /// Completes when a session gives another principal than this one because of its user or tenant, or when that cannot be
+    /// found out any more. Whether the session itself ended is found out elsewhere.
+    pub(crate) async fn user_ended(&self, id: UserId, session: SessionId, principal: &Principal) -> EndReason {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if *changes.borrow_and_update() == Currency::Outdated {
+                return EndReason::Unavailable;
+            }
+            match self.user_principal(principal.tenant(), id, session) {
+                Ok(current) if current == *principal => {}
+                Ok(_) | Err(NoPrincipal::Refused) => return EndReason::Ended,
+                Err(NoPrincipal::Unreadable) => return EndReason::Unavailable,
+            }
+            // The sender is in this directory.
+            if changes.changed().await.is_err() {
+                return EndReason::Unavailable;
+            }
+        }
+    }
+
     /// Completes when a tenant is suspended, or when it cannot be found out whether it is. The state may be outdated
     /// meanwhile: a connection that only the tenant can end is kept until the log can be read again.
     pub(crate) async fn tenant_ended(&self, tenant: &TenantId) -> EndReason {
@@ -316,64 +295,25 @@ impl Directory {
         self.with(|state| state.principal(id, now))
     }
 
-    /// The tenants of the installation, by id.
+    /// The principal of a user whose session was checked.
     ///
     /// # Errors
-    /// [`Forbidden`] if the principal may not read them.
-    pub fn tenants(&self, principal: &Principal) -> Result<Vec<TenantSummary>, Forbidden> {
-        principal.authorise_on::<ReadData>(Tenant::CATEGORY, principal.tenant().stream_id())?;
-        Ok(self.with(|state| {
-            let tenants = state.tenants().into_iter();
-            let summary = tenants.filter_map(|tenant| {
-                Some(TenantSummary { id: tenant.tenant_id.clone()?, is_suspended: tenant.is_suspended })
-            });
-            summary.collect()
-        }))
+    /// [`NoPrincipal`] if the user or its tenant is not active, or if that is not known.
+    pub(crate) fn user_principal(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+        session: SessionId,
+    ) -> Result<Principal, NoPrincipal> {
+        self.with(|state| state.user_principal(tenant, id, session))
     }
 
-    /// The service accounts of a tenant with ids in a range, by id; at most `limit`.
-    #[must_use]
-    pub fn accounts(
-        &self,
-        access: &Access<ReadIdentities>,
-        ids: impl RangeBounds<ServiceAccountId>,
-        limit: usize,
-    ) -> Vec<AccountSummary> {
-        self.with(|state| {
-            let accounts = state.accounts(access.tenant()).filter(|(id, ..)| ids.contains(id));
-            let summary = accounts.filter_map(|(id, account, roles)| {
-                let name = account.name.as_ref()?.to_string();
-                Some(AccountSummary { id, name, is_disabled: account.is_disabled, roles })
-            });
-            summary.take(limit).collect()
-        })
-    }
-
-    /// The API keys of a tenant, or of one of its accounts, with ids in a range, by id, without their last use; at most `limit`.
-    pub(crate) fn keys(
-        &self,
-        access: &Access<ReadIdentities>,
-        account: Option<ServiceAccountId>,
-        ids: impl RangeBounds<ApiKeyId>,
-        limit: usize,
-    ) -> Vec<KeySummary> {
-        self.with(|state| {
-            let keys = state.keys(access.tenant(), ids);
-            let summary = keys.filter_map(|(id, key)| {
-                let of_account = |terms: &&KeyTerms| account.is_none_or(|account| account == terms.service_account_id);
-                let terms = key.terms.as_ref().filter(of_account)?;
-                Some(KeySummary {
-                    id,
-                    service_account_id: terms.service_account_id,
-                    scopes: terms.scopes,
-                    agent_id: terms.agent_id,
-                    expires_at: key.expires_at(),
-                    is_revoked: key.is_revoked,
-                    last_used_at: None,
-                })
-            });
-            summary.take(limit).collect()
-        })
+    /// A user who is active, in an active tenant.
+    ///
+    /// # Errors
+    /// [`NoPrincipal`] if either is not active, or if that is not known.
+    pub(crate) fn active_user(&self, tenant: &TenantId, id: UserId) -> Result<User, NoPrincipal> {
+        self.with(|state| state.active_user(tenant, id).cloned())
     }
 }
 

@@ -3,26 +3,36 @@
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
+use domain::invitation::Invitation;
 use domain::permissions::{PermissionSet, Role};
-use domain::role_assignment::{Assignment, RoleAssignment};
+use domain::role_assignment::{Assignment, Holder, RoleAssignment};
 use domain::service_account::ServiceAccount;
 use domain::tenant::Tenant;
-use domain::{Aggregate, ApiKeyId, DecodeError, EventCodec, ServiceAccountId, TenantId};
+use domain::user::User;
+use domain::{
+    Aggregate, ApiKeyId, DecodeError, EventCodec, InvitationId, ServiceAccountId, SessionId, TenantId, UserId,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::RangeBounds;
+use std::ops::{Bound, RangeBounds};
 use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
 /// The categories whose events are folded.
-pub(crate) const CATEGORIES: [&str; 4] =
-    [Tenant::CATEGORY, ServiceAccount::CATEGORY, RoleAssignment::CATEGORY, ApiKey::CATEGORY];
+pub(crate) const CATEGORIES: [&str; 6] = [
+    Tenant::CATEGORY,
+    ServiceAccount::CATEGORY,
+    RoleAssignment::CATEGORY,
+    ApiKey::CATEGORY,
+    User::CATEGORY,
+    Invitation::CATEGORY,
+];
 
-/// Why a key whose secret is right has no principal.
+/// Why a key whose secret is right, or a user with a session, has no principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPrincipal {
-    /// The key is unknown, revoked or expired, or its account or tenant is not active.
+    /// The key is unknown, revoked or expired, or its account, the user or the tenant is not active.
     Refused,
-    /// Events about the key, its account or its tenant cannot be read: it is not known what they gave or took away.
+    /// Events about the key, its account, the user or the tenant cannot be read: it is not known what they gave or took away.
     Unreadable,
 }
 
@@ -67,15 +77,17 @@ struct OwnedKey {
     key: Folded<ApiKey>,
 }
 
-/// The tenants, accounts, roles and keys of the log.
+/// The tenants, accounts, users, invitations, roles and keys of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     tenants: HashMap<Uuid, Folded<Tenant>>,
     accounts: BTreeMap<(TenantId, ServiceAccountId), Folded<ServiceAccount>>,
     assignments: HashMap<(TenantId, Uuid), Folded<RoleAssignment>>,
     /// Follows from the assignments.
-    roles: HashMap<(TenantId, ServiceAccountId), BTreeSet<Role>>,
+    roles: HashMap<(TenantId, Holder), BTreeSet<Role>>,
     keys: BTreeMap<ApiKeyId, OwnedKey>,
+    users: BTreeMap<(TenantId, UserId), Folded<User>>,
+    invitations: BTreeMap<(TenantId, InvitationId), Folded<Invitation>>,
 }
 
 impl State {
@@ -88,6 +100,8 @@ impl State {
             ServiceAccount::CATEGORY => self.accounts.entry((tenant.clone(), id.into())).or_default().apply(event),
             RoleAssignment::CATEGORY => self.apply_assignment(event),
             ApiKey::CATEGORY => self.apply_key(event),
+            User::CATEGORY => self.users.entry((tenant.clone(), id.into())).or_default().apply(event),
+            Invitation::CATEGORY => self.invitations.entry((tenant.clone(), id.into())).or_default().apply(event),
             _ => Ok(()),
         };
         if let Err(error) = applied {
@@ -114,6 +128,10 @@ impl State {
                     key.is_unreadable = true;
                 }
             }
+            User::CATEGORY => self.users.entry((tenant.clone(), id.into())).or_default().is_unreadable = true,
+            Invitation::CATEGORY => {
+                self.invitations.entry((tenant.clone(), id.into())).or_default().is_unreadable = true;
+            }
             _ => {}
         }
     }
@@ -122,9 +140,9 @@ impl State {
         let tenant = &event.stream.tenant;
         let folded = self.assignments.entry((tenant.clone(), event.stream.id)).or_default();
         let applied = folded.apply(event);
-        if let Some(Assignment { service_account_id, role }) = folded.state.assignment {
+        if let Some(Assignment { holder, role }) = folded.state.assignment {
             let is_granted = folded.readable().is_some_and(|assignment| assignment.is_granted);
-            let roles = self.roles.entry((tenant.clone(), service_account_id)).or_default();
+            let roles = self.roles.entry((tenant.clone(), holder)).or_default();
             if is_granted {
                 roles.insert(role);
             } else {
@@ -176,7 +194,82 @@ impl State {
         if !self.accounts.get(&key).ok_or(NoPrincipal::Refused)?.required()?.is_active() {
             return Err(NoPrincipal::Refused);
         }
-        Ok(self.roles.get(&key).into_iter().flatten().copied().collect())
+        Ok(self.roles_of(tenant, Holder::ServiceAccount(account)))
+    }
+
+    /// The roles that are granted to a service account or a user, whether it is active or not.
+    pub(crate) fn roles_of(&self, tenant: &TenantId, holder: Holder) -> Vec<Role> {
+        self.roles.get(&(tenant.clone(), holder)).into_iter().flatten().copied().collect()
+    }
+
+    /// What a user may do in its tenant, whether it is active or not.
+    pub(crate) fn roles_of_user(&self, tenant: &TenantId, user: UserId) -> PermissionSet {
+        PermissionSet::of_roles(&self.roles_of(tenant, Holder::User(user)))
+    }
+
+    /// A user who is active, in an active tenant.
+    ///
+    /// # Errors
+    /// [`NoPrincipal::Refused`] if either is not active, and [`NoPrincipal::Unreadable`] if that is not known.
+    pub(crate) fn active_user(&self, tenant: &TenantId, id: UserId) -> Result<&User, NoPrincipal> {
+        self.active_tenant(tenant)?;
+        let user = self.users.get(&(tenant.clone(), id)).ok_or(NoPrincipal::Refused)?.required()?;
+        if user.is_active() { Ok(user) } else { Err(NoPrincipal::Refused) }
+    }
+
+    /// The principal of a user whose session was checked.
+    ///
+    /// # Errors
+    /// As [`State::active_user`].
+    pub(crate) fn user_principal(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+        session: SessionId,
+    ) -> Result<Principal, NoPrincipal> {
+        self.active_user(tenant, id)?;
+        Ok(Principal::user(tenant.clone(), id, session, self.roles_of_user(tenant, id)))
+    }
+
+    /// A user that exists or was deleted; none if there is none.
+    ///
+    /// # Errors
+    /// [`NoPrincipal::Unreadable`] if that is not known.
+    pub(crate) fn user(&self, tenant: &TenantId, id: UserId) -> Result<Option<&User>, NoPrincipal> {
+        self.users.get(&(tenant.clone(), id)).map(Folded::required).transpose()
+    }
+
+    /// The users of a tenant with ids in a range, by id, without those that were deleted.
+    pub(crate) fn users(
+        &self,
+        tenant: &TenantId,
+        ids: impl RangeBounds<UserId>,
+    ) -> impl Iterator<Item = (UserId, &User, Vec<Role>)> {
+        self.users.range(own_range(tenant, &ids)).filter_map(|((tenant, id), user)| {
+            let user = user.readable().filter(|user| !user.is_deleted)?;
+            Some((*id, user, self.roles_of(tenant, Holder::User(*id))))
+        })
+    }
+
+    /// The ids of the users who were deleted, of all tenants.
+    pub(crate) fn deleted_users(&self) -> impl Iterator<Item = UserId> {
+        let deleted = self.users.iter().filter(|(_, user)| user.readable().is_some_and(|user| user.is_deleted));
+        deleted.map(|((_, id), _)| *id)
+    }
+
+    /// Whether there are events about an invitation, readable or not.
+    pub(crate) fn has_invitation(&self, tenant: &TenantId, id: InvitationId) -> bool {
+        self.invitations.contains_key(&(tenant.clone(), id))
+    }
+
+    /// The invitations of a tenant with ids in a range, by id.
+    pub(crate) fn invitations(
+        &self,
+        tenant: &TenantId,
+        ids: impl RangeBounds<InvitationId>,
+    ) -> impl Iterator<Item = (InvitationId, &Invitation)> {
+        let own = self.invitations.range(own_range(tenant, &ids));
+        own.filter_map(|((_, id), invitation)| Some((*id, invitation.readable()?)))
     }
 
     /// The principal of a key whose secret was verified.
@@ -213,8 +306,7 @@ impl State {
         let first = (tenant.clone(), ServiceAccountId(Uuid::nil()));
         let last = (tenant.clone(), ServiceAccountId(Uuid::max()));
         self.accounts.range(first..=last).filter_map(|(key, account)| {
-            let roles = self.roles.get(key).into_iter().flatten().copied().collect();
-            Some((key.1, account.readable()?, roles))
+            Some((key.1, account.readable()?, self.roles_of(&key.0, Holder::ServiceAccount(key.1))))
         })
     }
 
@@ -227,6 +319,19 @@ impl State {
         let own = self.keys.range(ids).filter(move |(_, owned)| owned.tenant == *tenant);
         own.filter_map(|(id, owned)| Some((*id, owned.key.readable()?)))
     }
+}
+
+/// The range of keys of one tenant with ids in a range.
+fn own_range<I: Copy + From<Uuid>>(
+    tenant: &TenantId,
+    ids: &impl RangeBounds<I>,
+) -> (Bound<(TenantId, I)>, Bound<(TenantId, I)>) {
+    let key = |id: &I| (tenant.clone(), *id);
+    let or = |bound: Bound<&I>, unbounded: Uuid| match bound {
+        Bound::Unbounded => Bound::Included((tenant.clone(), unbounded.into())),
+        bound => bound.map(key),
+    };
+    (or(ids.start_bound(), Uuid::nil()), or(ids.end_bound(), Uuid::max()))
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn disabled() -> RecordedEvent {
     recorded::<ServiceAccount>(&acme(), ACCOUNT.0, &event)
 }
 fn assignment(role: Role) -> Assignment {
-    Assignment { service_account_id: ACCOUNT, role }
+    Assignment { holder: Holder::ServiceAccount(ACCOUNT), role }
 }
 fn granted(tenant: &TenantId, role: Role) -> RecordedEvent {
     let event = RoleAssignmentEvent::Granted(RoleGranted { assignment: assignment(role), at: at(0) });
