@@ -1,5 +1,6 @@
 //! Settings of the API.
 
+use domain::TenantId;
 use std::time::Duration;
 
 /// Settings of the API.
@@ -9,12 +10,25 @@ pub struct ApiConfig {
     pub graphiql: bool,
     /// The limits on requests, connections and responses.
     pub limits: Limits,
+    /// How people sign in.
+    pub sign_in: SignIn,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { graphiql: true, limits: Limits::default() }
+        Self { graphiql: true, limits: Limits::default(), sign_in: SignIn::default() }
     }
+}
+
+/// Settings of how people sign in.
+#[derive(Debug, Clone, Default)]
+pub struct SignIn {
+    /// The tenant of a person who names none. Without it, a person has to name one.
+    pub tenant: Option<TenantId>,
+    /// Whether a person may register without an invitation.
+    pub open_registration: bool,
+    /// Whether browsers send the cookies of sessions over TLS only.
+    pub secure_cookies: bool,
 }
 
 /// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.

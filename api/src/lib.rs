@@ -16,7 +16,7 @@ mod request_error;
 mod requester;
 
 pub use authenticator::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
-pub use config::{ApiConfig, Limits};
+pub use config::{ApiConfig, Limits, SignIn};
 pub use deps::Deps;
 pub use graphql::schema_sdl;
 pub use http::{ROUTES, RouteAccess, register_metrics, router, serve};

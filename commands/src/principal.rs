@@ -202,6 +202,12 @@ impl Principal {
         &self.subject
     }
 
+    /// What the principal may do: the permissions of its roles, restricted to the scopes of its credential.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet {
+        self.permissions.iter().filter(|permission| self.scopes.contain(*permission)).collect()
+    }
+
     /// The agent that the credential is bound to, if it is.
     #[must_use]
     pub fn agent(&self) -> Option<AgentId> {

@@ -23,18 +23,33 @@ macro_rules! aggregates {
             $($object,)+
             ServiceAccount,
             ApiKey,
+            User,
+            Invitation,
+            Session,
             Dag,
             Event,
         }
 
         impl Kind {
-            const ALL: &[Self] = &[$(Self::$object,)+ Self::ServiceAccount, Self::ApiKey, Self::Dag, Self::Event];
+            const ALL: &[Self] = &[
+                $(Self::$object,)+
+                Self::ServiceAccount,
+                Self::ApiKey,
+                Self::User,
+                Self::Invitation,
+                Self::Session,
+                Self::Dag,
+                Self::Event,
+            ];
 
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$object => stringify!($object),)+
                     Self::ServiceAccount => "ServiceAccount",
                     Self::ApiKey => "ApiKey",
+                    Self::User => "User",
+                    Self::Invitation => "Invitation",
+                    Self::Session => "Session",
                     Self::Dag => "Dag",
                     Self::Event => "Event",
                 }
@@ -48,6 +63,7 @@ macro_rules! aggregates {
             $($object(Box<$module::$object>),)+
             ServiceAccount(Box<identity::ServiceAccount>),
             ApiKey(Box<identity::ApiKey>),
+            User(Box<user::User>),
             Event(Box<events::Event>),
         }
 
@@ -94,7 +110,8 @@ macro_rules! aggregates {
                     identity::account(ctx, id).await?.map(|account| Node::ServiceAccount(Box::new(account)))
                 }
                 Kind::ApiKey => identity::key(ctx, id).await?.map(|key| Node::ApiKey(Box::new(key))),
-                Kind::Dag | Kind::Event => None,
+                Kind::User => user::user(ctx, id).await?.map(|user| Node::User(Box::new(user))),
+                Kind::Dag | Kind::Event | Kind::Invitation | Kind::Session => None,
             })
         }
 

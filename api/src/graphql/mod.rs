@@ -30,6 +30,7 @@ mod tag_key;
 mod task;
 mod usage;
 mod usage_totals;
+mod user;
 
 use crate::config::Limits;
 use crate::deps::Deps;
@@ -59,6 +60,7 @@ pub(crate) struct Query(
     report::ReportQuery,
     events::EventQuery,
     identity::IdentityQuery,
+    user::UserQuery,
     projection::ProjectionQuery,
 );
 
@@ -69,6 +71,7 @@ pub(crate) struct Mutation(
     price::PriceMutation,
     tag_key::TagKeyMutation,
     identity::IdentityMutation,
+    user::UserMutation,
     projection::ProjectionMutation,
 );
 
@@ -104,6 +107,8 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
         .override_output_type_description::<Connection<String, identity::ServiceAccount>>("A page of service accounts.")
         .override_output_type_description::<Connection<String, identity::ApiKey>>("A page of API keys.")
+        .override_output_type_description::<Connection<String, user::User>>("A page of users.")
+        .override_output_type_description::<Connection<String, user::Invitation>>("A page of invitations.")
         .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 
@@ -148,7 +153,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("type ")?.strip_suffix(" implements Node {"))
             // Events are read from the log itself, and identities from what is folded of it in memory.
-            .filter(|name| !["Event", "ServiceAccount", "ApiKey"].contains(name))
+            .filter(|name| !["Event", "ServiceAccount", "ApiKey", "User"].contains(name))
             .map(str::to_owned)
             .collect();
         let declared: BTreeSet<_> = read_models().0.into_keys().collect();

@@ -5,6 +5,7 @@
 //! system's accept queue, for a bounded time because of the timeout; none is refused. The protocol is HTTP/1.1.
 
 use super::connection::OpenConnection;
+use super::peer::PeerAddress;
 use super::routes::routes;
 use super::state::State;
 use crate::config::{ApiConfig, Limits};
@@ -151,8 +152,12 @@ impl Server {
             tracing::debug!(%error, "cannot set the TCP user timeout of a connection");
         }
         let router = self.router.clone();
+        let peer = stream.peer_addr().ok().map(|peer| PeerAddress(peer.ip()));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(open.clone());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             respond(router.clone(), request)
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();

@@ -8,20 +8,24 @@ use async_graphql::Result;
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
 use domain::service_account::ServiceAccountError;
-use identity::{AccountRejection, IdentityError, KeyRejection};
+use domain::invitation::InvitationError;
+use domain::user::UserError;
+use identity::{AccountRejection, IdentityError, KeyRejection, PeopleRejection};
 
 command_error! {
-    /// Reason for which a command to a service account or an API key was rejected.
+    /// Reason for which a command to a user, an invitation, a service account or an API key was rejected.
     IdentityCommandError,
-    /// Reasons for which a command to a service account or an API key is rejected.
+    /// Reasons for which a command to a user, an invitation, a service account or an API key is rejected.
     IdentityErrorCode {
-        /// No API key with this id was created.
+        /// No API key, user or invitation with this id was created.
         NotCreated,
-        /// A service account or API key with other properties has this id.
+        /// A service account, API key, user or invitation with other properties has this id.
         AlreadyCreated,
-        /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key,
-        /// and create another one with a new `commandId`.
+        /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key or
+        /// the invitation, and create another one with a new `commandId`.
         SecretAlreadyShown,
+        /// Another user of the tenant has the e-mail address.
+        EmailTaken,
         /// The service account does not exist or is disabled.
         AccountNotActive,
         /// The tenant does not exist or is suspended.
@@ -30,17 +34,17 @@ command_error! {
         NoScopes,
         /// A scope is not a permission on the data of a tenant.
         ScopeOutsideTenant,
-        /// The API key would expire before it can be used.
+        /// The API key, invitation or link would expire before it can be used.
         ExpiresTooSoon,
-        /// The API key expired.
+        /// The API key or invitation expired.
         Expired,
-        /// The API key was revoked.
+        /// The API key or invitation was revoked.
         Revoked,
-        /// The API key was revoked before, for a different reason, which is kept.
+        /// The API key or invitation was revoked before, for a different reason, which is kept.
         RevokedOtherwise,
         /// The API key was already replaced by another one.
         AlreadyRotated,
-        /// The state of the service account or of the role does not allow the command.
+        /// The state of the user, the invitation, the service account or the role does not allow the command.
         NotAllowed,
     }
 }
@@ -68,7 +72,7 @@ impl From<KeyRejection> for IdentityCommandError {
 impl From<AccountRejection> for IdentityCommandError {
     fn from(error: AccountRejection) -> Self {
         let code = match &error {
-            AccountRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
+            AccountRejection::NoAccount(_) | AccountRejection::NoUser(_) => IdentityErrorCode::AccountNotActive,
             AccountRejection::Account(ServiceAccountError::AlreadyCreated) => IdentityErrorCode::AlreadyCreated,
             AccountRejection::Account(_) | AccountRejection::Assignment(_) => IdentityErrorCode::NotAllowed,
         };
@@ -76,19 +80,40 @@ impl From<AccountRejection> for IdentityCommandError {
     }
 }
 
+impl From<PeopleRejection> for IdentityCommandError {
+    fn from(error: PeopleRejection) -> Self {
+        let code = match &error {
+            PeopleRejection::User(UserError::NotCreated) | PeopleRejection::Invitation(InvitationError::NotCreated) => {
+                IdentityErrorCode::NotCreated
+            }
+            PeopleRejection::User(UserError::AlreadyCreated)
+            | PeopleRejection::Invitation(InvitationError::AlreadyCreated) => IdentityErrorCode::AlreadyCreated,
+            PeopleRejection::User(UserError::ExpiresTooSoon { .. })
+            | PeopleRejection::Invitation(InvitationError::ExpiresTooSoon { .. }) => IdentityErrorCode::ExpiresTooSoon,
+            PeopleRejection::Invitation(InvitationError::Expired(_)) => IdentityErrorCode::Expired,
+            PeopleRejection::Invitation(InvitationError::Revoked) => IdentityErrorCode::Revoked,
+            PeopleRejection::Invitation(InvitationError::AlreadyRevoked) => IdentityErrorCode::RevokedOtherwise,
+            PeopleRejection::User(_) | PeopleRejection::Invitation(_) | PeopleRejection::Assignment(_) => {
+                IdentityErrorCode::NotAllowed
+            }
+        };
+        Self::new(code, error)
+    }
+}
+
 /// The part of a payload that says the outcome of the command.
-pub(super) struct Executed {
-    pub(super) outcome: Outcome,
-    pub(super) position: Option<Position>,
-    pub(super) error: Option<IdentityCommandError>,
+pub(crate) struct Executed {
+    pub(crate) outcome: Outcome,
+    pub(crate) position: Option<Position>,
+    pub(crate) error: Option<IdentityCommandError>,
 }
 
 impl Executed {
-    pub(super) fn done(kind: OutcomeKind, position: commands::Position) -> Self {
+    pub(crate) fn done(kind: OutcomeKind, position: commands::Position) -> Self {
         Self { outcome: kind.into(), position: Some(Position(position)), error: None }
     }
 
-    pub(super) fn rejected(error: impl Into<IdentityCommandError>) -> Self {
+    pub(crate) fn rejected(error: impl Into<IdentityCommandError>) -> Self {
         Self { outcome: Outcome::Rejected, position: None, error: Some(error.into()) }
     }
 
@@ -96,11 +121,17 @@ impl Executed {
     ///
     /// # Errors
     /// The error of the response, for what is no rejection.
-    pub(super) fn failed(error: IdentityError) -> Result<Self> {
+    pub(crate) fn failed(error: IdentityError) -> Result<Self> {
         let message = error.to_string();
         Ok(Self::rejected(match error {
             IdentityError::Key(error) => of_failure(error.into())?,
             IdentityError::Account(error) => of_failure(error.into())?,
+            IdentityError::People(error) => of_failure(error.into())?,
+            IdentityError::EmailTaken => IdentityCommandError::new(IdentityErrorCode::EmailTaken, message),
+            IdentityError::LinkAlreadyShown(_) => {
+                IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)
+            }
+            IdentityError::OtherProfile(_) => IdentityCommandError::new(IdentityErrorCode::AlreadyCreated, message),
             IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),
             IdentityError::AlreadyCreated(_) => {
                 IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)

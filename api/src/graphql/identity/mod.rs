@@ -4,9 +4,11 @@
 mod error;
 mod mutation;
 mod query;
+mod start;
 mod types;
 
-pub(crate) use error::IdentityCommandError;
+pub(crate) use error::{Executed, IdentityCommandError};
 pub(crate) use mutation::IdentityMutation;
 pub(crate) use query::{IdentityQuery, account, key};
-pub(crate) use types::{ApiKey, ServiceAccount};
+pub(crate) use start::Start;
+pub(crate) use types::{ApiKey, Role, ServiceAccount, roles};

@@ -2,17 +2,17 @@
 
 use super::error::{Executed, IdentityCommandError};
 use super::query;
+use super::start::Start;
 use super::types::{ApiKey, Role, ServiceAccount};
-use crate::graphql::command_options::{CommandOptions, MaySend};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::{Position, Timestamp, Uid};
-use crate::graphql::services::{authorise, services};
+use crate::graphql::services::services;
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
-use domain::permissions::{CommandIdentities, Permission, Scopes};
+use domain::permissions::{Permission, Scopes};
 use domain::{AgentId, ApiKeyId, ServiceAccountId};
 use identity::{IdentityError, NewKey};
 use std::collections::BTreeSet;
@@ -152,33 +152,7 @@ impl ApiKeyPayload {
     }
 }
 
-/// Builds the context of a command, after the principal was authorised and before its input is looked at.
-struct Start {
-    may_send: MaySend,
-    command_id: Uuid,
-    at: DateTime<Utc>,
-}
-
 impl Start {
-    fn new(ctx: &Context<'_>, command_id: Option<Uid>) -> Result<Self> {
-        authorise::<CommandIdentities>(ctx)?;
-        let command_id = command_id.map_or_else(Uuid::now_v7, |id| id.0);
-        Ok(Self { may_send: MaySend::check(ctx)?, command_id, at: Utc::now() })
-    }
-
-    /// The context of a command to an object; of one that creates an object, whose id follows from that of the command,
-    /// without one.
-    fn context(&self, ctx: &Context<'_>, target: Option<Uuid>) -> Result<commands::Context> {
-        let options = CommandOptions {
-            may_send: self.may_send,
-            target: target.unwrap_or(self.command_id),
-            command_id: Some(self.command_id.into()),
-            expected_version: None,
-            at: self.at,
-        };
-        options.context(ctx)
-    }
-
     fn key_payload(&self, executed: Executed, key: Option<Uuid>, secret: Option<String>) -> ApiKeyPayload {
         let Executed { outcome, position, error } = executed;
         ApiKeyPayload { command_id: self.command_id.into(), outcome, position, error, secret, key }

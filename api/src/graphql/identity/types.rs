@@ -46,6 +46,12 @@ impl From<Role> for DomainRole {
     }
 }
 
+/// The roles that can be granted in a tenant, of some roles. No others are granted.
+pub(crate) fn roles(roles: &[DomainRole]) -> Vec<Role> {
+    let role = |role: &DomainRole| ROLES.iter().find(|(_, known)| known == role).map(|(role, _)| *role);
+    roles.iter().filter_map(role).collect()
+}
+
 /// A service account: a program that acts in a tenant. Its credentials are API keys.
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(complex)]
@@ -66,14 +72,12 @@ impl TryFrom<AccountSummary> for ServiceAccount {
     type Error = Error;
 
     fn try_from(account: AccountSummary) -> Result<Self> {
-        // An account has no other roles than those that can be granted in a tenant.
-        let role = |role: &DomainRole| ROLES.iter().find(|(_, known)| known == role).map(|(role, _)| *role);
         Ok(Self {
             id: Kind::ServiceAccount.id(account.id.0),
             uuid: account.id.0.into(),
             name: account.name,
             disabled: account.is_disabled,
-            roles: account.roles.iter().filter_map(role).collect(),
+            roles: roles(&account.roles),
         })
     }
 }
