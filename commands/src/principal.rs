@@ -1,8 +1,8 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, ResourceKind, Role,
-    Scopes, authorise, check, check_agent,
+    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, ResourceKind,
+    Role, Scopes, authorise, check, check_agent,
 };
 use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, SessionId, TenantId, UserId};
 use thiserror::Error;

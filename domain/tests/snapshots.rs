@@ -33,8 +33,8 @@ use domain::task::{
 };
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::user::{
-    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource, UserTotpDisabled,
-    UserTotpEnabled,
+    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource,
+    UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
     AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
@@ -124,8 +124,7 @@ fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
     let role = select(Role::ALL.into_iter().filter(|role| role.is_of_tenant()).collect::<Vec<_>>());
     prop_oneof![
         (id(), any::<bool>(), role, at()).prop_map(|(id, is_user, role, at)| {
-            let holder =
-                if is_user { Holder::User(UserId(id)) } else { Holder::ServiceAccount(ServiceAccountId(id)) };
+            let holder = if is_user { Holder::User(UserId(id)) } else { Holder::ServiceAccount(ServiceAccountId(id)) };
             let assignment = Assignment { holder, role };
             RoleAssignmentEvent::Granted(RoleGranted { assignment, at })
         }),
@@ -164,8 +163,7 @@ fn user() -> impl Strategy<Value = UserEvent> {
         (id(), option::of(id()), at()).prop_map(|(credential_id, link_id, at)| {
             UserEvent::PasswordSet(UserPasswordSet { credential_id, link_id, at })
         }),
-        (id(), at())
-            .prop_map(|(credential_id, at)| UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })),
+        (id(), at()).prop_map(|(credential_id, at)| UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })),
         at().prop_map(|at| UserEvent::TotpDisabled(UserTotpDisabled { at })),
         (option::of(body()), at()).prop_map(|(reason, at)| UserEvent::Disabled(UserDisabled { reason, at })),
         at().prop_map(|at| UserEvent::Enabled(UserEnabled { at })),
@@ -178,8 +176,7 @@ fn invitation() -> impl Strategy<Value = InvitationEvent> {
     let terms = (btree_set(role, 0..4), at()).prop_map(|(roles, expires_at)| InvitationTerms { roles, expires_at });
     prop_oneof![
         (terms, at()).prop_map(|(terms, at)| InvitationEvent::Created(InvitationCreated { terms, at })),
-        (id(), at())
-            .prop_map(|(user, at)| InvitationEvent::Accepted(InvitationAccepted { user_id: UserId(user), at })),
+        (id(), at()).prop_map(|(user, at)| InvitationEvent::Accepted(InvitationAccepted { user_id: UserId(user), at })),
         (option::of(body()), at()).prop_map(|(reason, at)| InvitationEvent::Revoked(InvitationRevoked { reason, at })),
     ]
 }

@@ -295,7 +295,9 @@ impl Identities {
             }
             match self.sweep_people().await {
                 Ok(0) => {}
-                Ok(deleted) => tracing::info!(deleted, "deleted rows about users, links and sessions that are of no use"),
+                Ok(deleted) => {
+                    tracing::info!(deleted, "deleted rows about users, links and sessions that are of no use")
+                }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "rows about users cannot be deleted");
                 }

@@ -22,9 +22,7 @@ mod usage;
 
 pub use accounts::NewAccount;
 pub use directory::{AccountSummary, Directory, EndReason, InvitationSummary, KeySummary, TenantSummary};
-pub use error::{
-    AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection, PeopleRejection,
-};
+pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection, PeopleRejection};
 pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText};

@@ -24,6 +24,8 @@ mod serve;
 mod session;
 mod tags;
 mod tenants;
+mod users;
+mod whoami;
 mod worker;
 
 use crate::config::Common;
@@ -78,6 +80,8 @@ enum Authorised {
     Tenants(tenants::Tenants),
     Accounts(accounts::Accounts),
     Keys(keys::Keys),
+    Users(users::Users),
+    Whoami(whoami::Whoami),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -104,7 +108,7 @@ impl Authorised {
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) => Action::ReadData,
+            Self::Report(_) | Self::Replay(_) | Self::Whoami(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
             Self::Tags(command) => command.action(),
             Self::Projections(command) => command.action(),
@@ -112,6 +116,7 @@ impl Authorised {
             Self::Tenants(command) => command.action(),
             Self::Accounts(command) => command.action(),
             Self::Keys(command) => command.action(),
+            Self::Users(command) => command.action(),
             Self::Log(_) => Action::MaintainLog,
         }
     }
@@ -130,6 +135,8 @@ impl Authorised {
             Self::Tenants(command) => command.run(session).await,
             Self::Accounts(command) => command.run(session).await,
             Self::Keys(command) => command.run(session).await,
+            Self::Users(command) => command.run(session).await,
+            Self::Whoami(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
             Self::Worker(command) => command.run(session).await,
             Self::Log(command) => command.run(session).await,
@@ -257,7 +264,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 47] = [
+    const EXAMPLES: [(&str, Option<Action>); 58] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -296,6 +303,17 @@ mod tests {
         ("keys list", Some(Action::ReadData)),
         ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651 --never-expires", Some(Action::SendCommand)),
         ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users create ada@example.org --role viewer", Some(Action::SendCommand)),
+        ("users invite ada@example.org --role viewer", Some(Action::SendCommand)),
+        ("users invitations", Some(Action::ReadData)),
+        ("users revoke-invitation 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users list", Some(Action::ReadData)),
+        ("users reset-link 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users disable-codes 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users disable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users erase 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("whoami", Some(Action::ReadData)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),

@@ -399,7 +399,7 @@ async fn a_key_of_one_tenant_sees_nothing_of_another() {
 }
 
 /// A connection that waits until the server ends it.
-async fn websocket(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
+pub(crate) async fn websocket(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
     let url = format!("{}/graphql/ws", server.address.replace("http://", "ws://"));
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -423,7 +423,7 @@ async fn websocket(server: &Server, key: &str) -> impl Future<Output = u16> + us
 }
 
 /// An event stream that waits until the server ends it.
-async fn event_stream(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
+pub(crate) async fn event_stream(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
     let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(key);
     let mut response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

@@ -105,6 +105,10 @@ async fn not_found() -> Response {
 }
 
 async fn method_not_allowed() -> Response {
-    response::error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this resource does not support the method of the request")
-        .into_response()
+    response::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "this resource does not support the method of the request",
+    )
+    .into_response()
 }

@@ -269,7 +269,11 @@ impl User {
         if self.reset == Some((issued.link_id, expires_at)) {
             return Ok(Vec::new());
         }
-        if expires_at <= at { Err(UserError::ExpiresTooSoon { expires_at, at }) } else { Ok(vec![UserEvent::ResetIssued(issued)]) }
+        if expires_at <= at {
+            Err(UserError::ExpiresTooSoon { expires_at, at })
+        } else {
+            Ok(vec![UserEvent::ResetIssued(issued)])
+        }
     }
 
     fn set_password(&self, set: UserPasswordSet) -> Result<Vec<UserEvent>, UserError> {
@@ -278,7 +282,11 @@ impl User {
             return Ok(Vec::new());
         }
         let is_issued = |link| self.reset.is_some_and(|(issued, expires_at)| issued == link && set.at < expires_at);
-        if set.link_id.is_none_or(is_issued) { Ok(vec![UserEvent::PasswordSet(set)]) } else { Err(UserError::LinkNotValid) }
+        if set.link_id.is_none_or(is_issued) {
+            Ok(vec![UserEvent::PasswordSet(set)])
+        } else {
+            Err(UserError::LinkNotValid)
+        }
     }
 
     fn disable(&self, disabled: UserDisabled) -> Result<Vec<UserEvent>, UserError> {
@@ -301,9 +309,7 @@ impl Aggregate for User {
 
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         match command {
-            UserCommand::Create { source, invitation_id, at } => {
-                self.create(UserCreated { source, invitation_id, at })
-            }
+            UserCommand::Create { source, invitation_id, at } => self.create(UserCreated { source, invitation_id, at }),
             UserCommand::IssueReset { link_id, expires_at, at } => {
                 self.issue_reset(UserResetIssued { link_id, expires_at, at })
             }
@@ -313,7 +319,10 @@ impl Aggregate for User {
             UserCommand::EnableTotp { credential_id, at } => {
                 self.check_active()?;
                 let is_new = self.totp != Some(credential_id);
-                Ok(is_new.then_some(UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })).into_iter().collect())
+                Ok(is_new
+                    .then_some(UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at }))
+                    .into_iter()
+                    .collect())
             }
             UserCommand::DisableTotp { at } => {
                 self.check_exists()?;

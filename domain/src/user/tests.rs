@@ -52,8 +52,10 @@ fn the_last_password_and_the_last_secret_count() {
 
 #[test]
 fn a_link_sets_the_password_once_and_in_time() {
-    let issue = |link: u128, expires: i64| UserCommand::IssueReset { link_id: uuid(link), expires_at: at(expires), at: at(1) };
-    let issued = |link: u128| UserEvent::ResetIssued(UserResetIssued { link_id: uuid(link), expires_at: at(9), at: at(1) });
+    let issue =
+        |link: u128, expires: i64| UserCommand::IssueReset { link_id: uuid(link), expires_at: at(expires), at: at(1) };
+    let issued =
+        |link: u128| UserEvent::ResetIssued(UserResetIssued { link_id: uuid(link), expires_at: at(9), at: at(1) });
     let by_link = |link: u128, second: i64| UserCommand::SetPassword {
         credential_id: uuid(5),
         link_id: Some(uuid(link)),

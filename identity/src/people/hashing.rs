@@ -26,7 +26,8 @@ const PEPPER: &[u8] = b"apex password pepper v1";
 
 /// A hash that no password has, with the parameters of new hashes. A password is compared with it where there is none, so
 /// that it takes as long.
-pub(crate) const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Computes hashes of passwords.
 #[derive(Clone)]
@@ -83,7 +84,8 @@ impl PasswordHasher {
         let permit = permit.map_err(|_| IdentityError::TooManyHashes)?.map_err(|_| IdentityError::Hashing)?;
         let computed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(|_| IdentityError::Hashing)?;
+            let params =
+                Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(|_| IdentityError::Hashing)?;
             let argon2 = Argon2::new_with_secret(&pepper, Algorithm::Argon2id, Version::V0x13, params);
             compute(argon2.map_err(|_| IdentityError::Hashing)?)
         });

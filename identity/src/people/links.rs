@@ -64,7 +64,12 @@ pub(crate) async fn insert(
 }
 
 /// The row of a token, if its secret is right.
-async fn find(secrets: &Secrets, prefix: &str, purpose: &[u8], text: &str) -> Result<Option<(Uuid, Row)>, IdentityError> {
+async fn find(
+    secrets: &Secrets,
+    prefix: &str,
+    purpose: &[u8],
+    text: &str,
+) -> Result<Option<(Uuid, Row)>, IdentityError> {
     let Some((id, secret)) = parse_with_prefix(prefix, text) else { return Ok(None) };
     let row: Option<Row> = sqlx::query_as(
         "select tenant_id, user_id, email, key_encryption_key, hash from apex.user_links
@@ -87,7 +92,10 @@ pub(crate) struct PresentedInvitation {
 }
 
 /// The invitation that a token is of; none if it is of none.
-pub(crate) async fn find_invitation(secrets: &Secrets, text: &str) -> Result<Option<PresentedInvitation>, IdentityError> {
+pub(crate) async fn find_invitation(
+    secrets: &Secrets,
+    text: &str,
+) -> Result<Option<PresentedInvitation>, IdentityError> {
     let found = find(secrets, INVITATION_PREFIX, INVITATION, text).await?;
     Ok(found.and_then(|(id, row)| {
         let email = Email::parse(&row.email?).ok()?;

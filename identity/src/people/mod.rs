@@ -17,12 +17,12 @@ mod totp_rows;
 mod users;
 
 pub use email::{Email, EmailError};
+pub(crate) use hashing::PasswordHasher;
 pub use invitations::NewInvitation;
 pub use own_account::{NewTotp, OwnAccount, RecoveryCodes};
 pub use password::{Password, PasswordError};
 pub use registration::{NewPasswordText, Registration};
 pub use sign_in::{Credentials, SecondFactor};
-pub(crate) use hashing::PasswordHasher;
 pub(crate) use sweep::sweep;
 pub(crate) use throttle::SignInThrottle;
 pub use users::{NewLink, NewUser, UserSummary};

@@ -140,7 +140,8 @@ impl Identities {
         let own = Own::of(principal)?;
         self.check_own_password(&own, password).await?;
         let tenant = principal.tenant();
-        let profile = profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop().ok_or(SignInError::Refused)?;
+        let profile =
+            profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop().ok_or(SignInError::Refused)?;
         let (credential_id, secret) = (Uuid::now_v7(), TotpSecret::generate()?);
         totp_rows::insert(self.secrets(), tenant, own.id, credential_id, &secret).await?;
         let url = SecretText::new(secret.url(&profile.email));

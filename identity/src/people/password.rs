@@ -34,7 +34,9 @@ impl Password {
     #[must_use]
     pub fn presented(text: &str) -> Option<Self> {
         // Composition shortens text or triples it at most.
-        (text.len() <= 3 * MAX_BYTES).then(|| Self(text.nfc().collect())).filter(|password| password.0.len() <= MAX_BYTES)
+        (text.len() <= 3 * MAX_BYTES)
+            .then(|| Self(text.nfc().collect()))
+            .filter(|password| password.0.len() <= MAX_BYTES)
     }
 
     /// A password that a person chooses.

@@ -149,7 +149,10 @@ pub(crate) async fn confirm_password(pool: &PgPool, user: UserId, id: Uuid) -> R
 
 /// Notes that the event of a new user is in the log.
 pub(crate) async fn confirm(pool: &PgPool, id: UserId) -> Result<(), IdentityError> {
-    sqlx::query("update apex.user_profiles set is_confirmed = true where user_id = $1").bind(id.0).execute(pool).await?;
+    sqlx::query("update apex.user_profiles set is_confirmed = true where user_id = $1")
+        .bind(id.0)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
@@ -200,11 +203,8 @@ pub(crate) async fn unconfirmed(
          where not is_confirmed and created_at < clock_timestamp() - make_interval(secs => $1)
          order by created_at limit $2"
     );
-    let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(sqlx::AssertSqlSafe(found))
-        .bind(age.as_secs_f64())
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
+    let rows: Vec<(Uuid, Uuid, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(found)).bind(age.as_secs_f64()).bind(limit).fetch_all(pool).await?;
     Ok(rows.into_iter().map(|(id, user, tenant)| (id, user, TenantId::from_stored(tenant))).collect())
 }
 

@@ -110,8 +110,7 @@ impl Identities {
         registration: &Registration,
     ) -> Result<NewRows, SignInError> {
         let Registration { password, display_name } = registration;
-        let password =
-            Password::chosen(&password.0, email).map_err(|error| SignInError::invalid("password", error))?;
+        let password = Password::chosen(&password.0, email).map_err(|error| SignInError::invalid("password", error))?;
         let pool = &self.secrets().pool;
         let newest = self.secrets().newest_key().await?;
         let hash = self.hasher().hash(&newest.key, password).await?;
@@ -129,10 +128,8 @@ impl Identities {
         invitation: Option<InvitationId>,
     ) -> Result<(), SignInError> {
         let context = Context::new(Principal::sign_in(tenant.clone()), Uuid::now_v7());
-        let created: Result<Outcome<User>, Error<PeopleRejection>> = self
-            .commands
-            .decide(&context, stored.user.0, |states| decide(states, stored, invitation))
-            .await;
+        let created: Result<Outcome<User>, Error<PeopleRejection>> =
+            self.commands.decide(&context, stored.user.0, |states| decide(states, stored, invitation)).await;
         let pool = &self.secrets().pool;
         match &created {
             Ok(_) => {

@@ -86,7 +86,9 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_standard() {
         let secret = TotpSecret::from_bytes(b"12345678901234567890".to_vec());
-        for (time, code) in [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")] {
+        for (time, code) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
+        {
             let step = i64::try_from(time / STEP_SECONDS).unwrap();
             assert_eq!(secret.step_of(code, time).unwrap(), Some(step), "{time}");
             // A step earlier or later is accepted too, and is told.

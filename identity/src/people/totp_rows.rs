@@ -67,11 +67,12 @@ pub(crate) async fn read(secrets: &Secrets, user: UserId, id: Uuid) -> Result<Op
 
 /// Uses the code of a time step, by compare-and-set: false if it, or that of a later step, was used before.
 pub(crate) async fn use_step(secrets: &Secrets, id: Uuid, step: i64) -> Result<bool, IdentityError> {
-    let used = sqlx::query("update apex.user_totp_secrets set last_step = $2 where credential_id = $1 and last_step < $2")
-        .bind(id)
-        .bind(step)
-        .execute(&secrets.pool)
-        .await?;
+    let used =
+        sqlx::query("update apex.user_totp_secrets set last_step = $2 where credential_id = $1 and last_step < $2")
+            .bind(id)
+            .bind(step)
+            .execute(&secrets.pool)
+            .await?;
     Ok(used.rows_affected() == 1)
 }
 

@@ -128,7 +128,9 @@ impl Identities {
             .await;
         match &created {
             // A retry whose first execution was erased since.
-            Ok(outcome) if outcome.aggregate.state.is_deleted => log_failure(profiles::delete_unconfirmed(pool, id).await),
+            Ok(outcome) if outcome.aggregate.state.is_deleted => {
+                log_failure(profiles::delete_unconfirmed(pool, id).await)
+            }
             Ok(_) => log_failure(profiles::confirm(pool, id).await),
             Err(_) if is_unknown(&created) => {}
             Err(_) => log_failure(profiles::delete_unconfirmed(pool, id).await),
@@ -241,10 +243,8 @@ impl Identities {
         let token = links::insert(self.secrets(), tenant, link_id, Purpose::Reset(id), expires_at).await?;
         let token = token.ok_or(IdentityError::LinkAlreadyShown(link_id))?;
         let issue = UserCommand::IssueReset { link_id, expires_at, at };
-        let issued: Result<Outcome<User>, Error<PeopleRejection>> = self
-            .commands
-            .decide_on(context, id.0, |user: &User, _| user.decide(issue.clone()).map_err(rejected))
-            .await;
+        let issued: Result<Outcome<User>, Error<PeopleRejection>> =
+            self.commands.decide_on(context, id.0, |user: &User, _| user.decide(issue.clone()).map_err(rejected)).await;
         let position = self.confirm_link(link_id, issued).await?;
         Ok(NewLink { token, expires_at, position })
     }

@@ -54,8 +54,7 @@ impl Sessions {
         }
         let read_at = Instant::now();
         let row = rows::read(&secrets.pool, id).await?.filter(|row| row.is_active);
-        let status =
-            row.map(|row| (TenantId::from_stored(row.tenant_id), UserId(row.user_id), row.expires_at));
+        let status = row.map(|row| (TenantId::from_stored(row.tenant_id), UserId(row.user_id), row.expires_at));
         self.statuses.insert(id, (read_at, status.clone()));
         Ok(status)
     }

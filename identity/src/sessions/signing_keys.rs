@@ -98,7 +98,11 @@ impl SigningKeys {
     }
 
     /// The public key with an id; none if there is none.
-    pub(crate) async fn verifying(&self, secrets: &Secrets, id: Uuid) -> Result<Option<Arc<VerifyingKey>>, IdentityError> {
+    pub(crate) async fn verifying(
+        &self,
+        secrets: &Secrets,
+        id: Uuid,
+    ) -> Result<Option<Arc<VerifyingKey>>, IdentityError> {
         let known = || self.known.read().unwrap_or_else(PoisonError::into_inner).verifying.get(&id).cloned();
         if let Some(key) = known() {
             return Ok(Some(key));
@@ -232,12 +236,10 @@ mod tests {
     /// The first test vector of RFC 8032.
     #[test]
     fn the_public_key_belongs_to_the_private_one() {
-        let seed = crate::key_text::unhex::<32>("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
+        let seed =
+            crate::key_text::unhex::<32>("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
         let public = unbase64url(&public_of(&pkcs8(&seed)).unwrap()).unwrap();
-        assert_eq!(
-            crate::key_text::hex(&public),
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-        );
+        assert_eq!(crate::key_text::hex(&public), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     }
 
     #[test]

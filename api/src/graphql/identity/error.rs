@@ -7,8 +7,8 @@ use crate::graphql::scalars::Position;
 use async_graphql::Result;
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
-use domain::service_account::ServiceAccountError;
 use domain::invitation::InvitationError;
+use domain::service_account::ServiceAccountError;
 use domain::user::UserError;
 use identity::{AccountRejection, IdentityError, KeyRejection, PeopleRejection};
 

@@ -246,9 +246,7 @@ impl UserMutation {
         };
         let (identities, roles) = (&services(ctx)?.identities, granted(input.roles));
         match identities.create_user(&context, &email, name.as_ref(), &roles, start.at).await {
-            Ok(created) => {
-                Ok(start.user_payload(Executed::done(created.kind, created.position), Some(created.id.0)))
-            }
+            Ok(created) => Ok(start.user_payload(Executed::done(created.kind, created.position), Some(created.id.0))),
             Err(error) => Ok(start.user_payload(Executed::failed(error)?, None)),
         }
     }
@@ -266,7 +264,8 @@ impl UserMutation {
         let (identities, roles) = (&services(ctx)?.identities, granted(input.roles));
         match identities.invite_user(&context, &email, &roles, lifetime, start.at).await {
             Ok(new) => {
-                let (executed, token) = (Executed::done(OutcomeKind::Done, new.position), new.token.reveal().to_owned());
+                let (executed, token) =
+                    (Executed::done(OutcomeKind::Done, new.position), new.token.reveal().to_owned());
                 Ok(start.invitation_payload(executed, Some(new.id.0), Some(token)))
             }
             Err(error) => Ok(start.invitation_payload(Executed::failed(error)?, None, None)),
@@ -343,7 +342,14 @@ impl UserMutation {
         let Executed { outcome, position, error } = executed;
         let expires_at = link.as_ref().map(|link| link.expires_at.into());
         let token = link.map(|link| link.token.reveal().to_owned());
-        Ok(PasswordResetLinkPayload { command_id: start.command_id.into(), outcome, position, error, token, expires_at })
+        Ok(PasswordResetLinkPayload {
+            command_id: start.command_id.into(),
+            outcome,
+            position,
+            error,
+            token,
+            expires_at,
+        })
     }
 
     /// Ends a session at once: one of the user who sends the request, or, for an administrator, of any user of the tenant.

@@ -100,7 +100,9 @@ impl UserQuery {
         ctx: &Context<'_>,
         #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "Number of users to return, from 1 to 500.")]
         first: Option<i32>,
-        #[graphql(desc = "Returns the users after this cursor. Default: from the first user on.")] after: Option<String>,
+        #[graphql(desc = "Returns the users after this cursor. Default: from the first user on.")] after: Option<
+            String,
+        >,
     ) -> Result<Connection<String, User>> {
         let access = access(ctx).await?;
         let size = connection::size(ctx, first)?;

@@ -140,7 +140,8 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &str)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
+        let pair =
+            |(name, value): &(&'static str, &str)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
         pairs.iter().map(pair).collect()
     }
 
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn requests_of_foreign_pages_are_told() {
-        let own = |pairs: &[(&'static str, &str)]| is_of_own_page(&headers(&[&[("host", "apex.example")], pairs].concat()));
+        let own =
+            |pairs: &[(&'static str, &str)]| is_of_own_page(&headers(&[&[("host", "apex.example")], pairs].concat()));
         assert!(own(&[]) && own(&[("origin", "https://apex.example")]) && own(&[("sec-fetch-site", "same-origin")]));
         for foreign in [
             ("origin", "https://evil.example"),
