@@ -17,8 +17,7 @@ const SEALED: &[u8] = b"apex sealed secret v1";
 const NONCE_BYTES: usize = 24;
 
 fn cipher(key: &EncryptionKey, purpose: &[u8]) -> Result<XChaCha20Poly1305, KeyFileError> {
-    let derived = key.keyed_hash(SEALED, &[purpose])?;
-    Ok(XChaCha20Poly1305::new(Key::from_slice(&derived)))
+    Ok(XChaCha20Poly1305::new(&Key::from(key.keyed_hash(SEALED, &[purpose])?)))
 }
 
 /// Encrypts a secret that is stored under an id.
@@ -26,12 +25,11 @@ fn cipher(key: &EncryptionKey, purpose: &[u8]) -> Result<XChaCha20Poly1305, KeyF
 /// # Errors
 /// [`IdentityError::Random`] if the operating system gives no random numbers.
 pub(crate) fn seal(key: &EncryptionKey, purpose: &[u8], id: Uuid, secret: &[u8]) -> Result<Vec<u8>, IdentityError> {
-    let mut sealed = vec![0; NONCE_BYTES];
-    OsRng.try_fill_bytes(&mut sealed)?;
+    let mut nonce = [0; NONCE_BYTES];
+    OsRng.try_fill_bytes(&mut nonce)?;
     let payload = Payload { msg: secret, aad: id.as_bytes() };
-    let encrypted = cipher(key, purpose)?.encrypt(XNonce::from_slice(&sealed), payload);
-    sealed.extend(encrypted.map_err(|_| KeyFileError::Unusable)?);
-    Ok(sealed)
+    let encrypted = cipher(key, purpose)?.encrypt(&XNonce::from(nonce), payload);
+    Ok([nonce.as_slice(), &encrypted.map_err(|_| KeyFileError::Unusable)?].concat())
 }
 
 /// Decrypts a secret that is stored under an id.
@@ -39,9 +37,9 @@ pub(crate) fn seal(key: &EncryptionKey, purpose: &[u8], id: Uuid, secret: &[u8])
 /// # Errors
 /// [`IdentityError::Damaged`] if it was sealed with another key, for another purpose or under another id, or was changed.
 pub(crate) fn open(key: &EncryptionKey, purpose: &[u8], id: Uuid, sealed: &[u8]) -> Result<Vec<u8>, IdentityError> {
-    let (nonce, encrypted) = sealed.split_at_checked(NONCE_BYTES).ok_or(IdentityError::Damaged(id))?;
+    let (nonce, encrypted) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(IdentityError::Damaged(id))?;
     let payload = Payload { msg: encrypted, aad: id.as_bytes() };
-    cipher(key, purpose)?.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| IdentityError::Damaged(id))
+    cipher(key, purpose)?.decrypt(&XNonce::from(*nonce), payload).map_err(|_| IdentityError::Damaged(id))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(1);
 /// The maximum number of keys that are read.
 const MAX_KEYS: i64 = 20;
+const PUBLIC_KEY_BYTES: usize = 32;
 /// The beginning of a private key in PKCS #8, before its 32 bytes (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
@@ -38,6 +39,12 @@ struct Row {
     sealed: Vec<u8>,
     public_key: Vec<u8>,
     age_seconds: f64,
+}
+
+impl Row {
+    fn age(&self) -> Duration {
+        Duration::from_secs_f64(self.age_seconds.max(0.0))
+    }
 }
 
 /// A public key, with the form in which it is published.
@@ -57,8 +64,10 @@ pub(crate) struct SigningKey {
 #[derive(Default)]
 struct Known {
     verifying: HashMap<Uuid, Arc<VerifyingKey>>,
-    signing: Option<Arc<SigningKey>>,
     read_at: Option<Instant>,
+    signing: Option<Arc<SigningKey>>,
+    /// When the signing key was chosen.
+    chosen_at: Option<Instant>,
 }
 
 /// The keys as this process knows them.
@@ -92,9 +101,8 @@ fn is_due(newest: Option<Duration>) -> bool {
 }
 
 impl SigningKeys {
-    fn is_read_within(&self, lifetime: Duration) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.read_at.is_some_and(|read_at| read_at.elapsed() <= lifetime)
+    fn known<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
+        read(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The public key with an id; none if there is none.
@@ -103,68 +111,74 @@ impl SigningKeys {
         secrets: &Secrets,
         id: Uuid,
     ) -> Result<Option<Arc<VerifyingKey>>, IdentityError> {
-        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner).verifying.get(&id).cloned();
+        let known = || self.known(|known| known.verifying.get(&id).cloned());
         if let Some(key) = known() {
             return Ok(Some(key));
         }
-        self.read_unless_within(secrets, UNKNOWN_LIFETIME).await?;
+        if self.known(|known| is_recent(known.read_at, UNKNOWN_LIFETIME)) {
+            return Ok(None);
+        }
+        self.read(secrets, false).await?;
         Ok(known())
     }
 
     /// The key that signs now. Creates one if there is none, or if the newest is old.
     pub(crate) async fn signing(&self, secrets: &Secrets) -> Result<Arc<SigningKey>, IdentityError> {
-        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner).signing.clone();
-        if let (Some(key), true) = (known(), self.is_read_within(LIFETIME)) {
+        let known = || self.known(|known| known.signing.clone().filter(|_| is_recent(known.chosen_at, LIFETIME)));
+        if let Some(key) = known() {
             return Ok(key);
         }
-        self.read_unless_within(secrets, Duration::ZERO).await?;
+        self.read(secrets, true).await?;
         known().ok_or(IdentityError::NoSigningKey)
     }
 
     /// The public keys, to be published.
     pub(crate) async fn published(&self, secrets: &Secrets) -> Result<Vec<Arc<VerifyingKey>>, IdentityError> {
-        if !self.is_read_within(LIFETIME) {
+        if !self.known(|known| is_recent(known.read_at, LIFETIME)) {
             self.read(secrets, false).await?;
         }
-        let mut keys: Vec<_> =
-            self.known.read().unwrap_or_else(PoisonError::into_inner).verifying.values().cloned().collect();
+        let mut keys: Vec<_> = self.known(|known| known.verifying.values().cloned().collect());
         keys.sort_by_key(|key| key.id);
         Ok(keys)
     }
 
-    async fn read_unless_within(&self, secrets: &Secrets, lifetime: Duration) -> Result<(), IdentityError> {
-        let is_signing = lifetime.is_zero();
-        if !is_signing && self.is_read_within(lifetime) {
+    /// Reads the keys and, for a task that signs, chooses the one that signs.
+    async fn read(&self, secrets: &Secrets, is_signing: bool) -> Result<(), IdentityError> {
+        let asked_at = Instant::now();
+        let _reading = self.reading.lock().await;
+        // Another task has read them meanwhile.
+        let read_at = self.known(|known| if is_signing { known.chosen_at } else { known.read_at });
+        if read_at.is_some_and(|read_at| read_at >= asked_at) {
             return Ok(());
         }
-        self.read(secrets, is_signing).await
-    }
-
-    async fn read(&self, secrets: &Secrets, is_signing: bool) -> Result<(), IdentityError> {
-        let _reading = self.reading.lock().await;
         let read_at = Instant::now();
         let mut rows = rows(secrets).await?;
-        let newest = rows.first().map(|row| Duration::from_secs_f64(row.age_seconds.max(0.0)));
-        if is_signing && is_due(newest) {
+        if is_signing && is_due(rows.first().map(Row::age)) {
             create(secrets).await?;
             rows = self::rows(secrets).await?;
         }
-        let ages: Vec<_> = rows.iter().map(|row| Duration::from_secs_f64(row.age_seconds.max(0.0))).collect();
+        let ages: Vec<_> = rows.iter().map(Row::age).collect();
         let signing = match choose(&ages).filter(|_| is_signing).map(|index| &rows[index]) {
             Some(row) => Some(Arc::new(open(secrets, row).await?)),
             None => None,
         };
-        let verifying = rows.iter().filter(|row| row.public_key.len() == 32).map(|row| {
+        let verifying = rows.iter().filter(|row| row.public_key.len() == PUBLIC_KEY_BYTES).map(|row| {
             let x = base64url(&row.public_key);
             let key = VerifyingKey { id: row.key_id, decoding: DecodingKey::from_ed_der(&row.public_key), x };
             (row.key_id, Arc::new(key))
         });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.verifying = verifying.collect();
-        known.signing = signing.or(known.signing.take());
         known.read_at = Some(read_at);
+        if signing.is_some() {
+            (known.signing, known.chosen_at) = (signing, Some(read_at));
+        }
         Ok(())
     }
+}
+
+fn is_recent(at: Option<Instant>, lifetime: Duration) -> bool {
+    at.is_some_and(|at| at.elapsed() <= lifetime)
 }
 
 /// The keys, newest first.

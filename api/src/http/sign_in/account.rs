@@ -5,7 +5,6 @@ use super::body::{self, Rejected};
 use super::login::second_factor;
 use crate::authenticator::Endpoint;
 use crate::http::auth::{self, Rejection};
-use crate::http::response;
 use crate::http::state::State as Shared;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -48,12 +47,12 @@ struct DisableTotp {
 /// The principal of a request, if it is a user.
 async fn user(state: &Shared, headers: &HeaderMap) -> Result<Arc<Principal>, Rejected> {
     let requester = auth::of_headers(state, headers, Endpoint::Api).await;
-    let requester = requester.map_err(|rejection: Rejection| Rejected(rejection.into_response()))?;
+    let requester = requester.map_err(|rejection: Rejection| Rejected::of(rejection.into_response()))?;
     if matches!(requester.principal.subject(), Subject::User { .. }) {
         return Ok(requester.principal);
     }
     let message = "only a user has an account: sign in at /auth/login";
-    Err(Rejected(response::error(StatusCode::FORBIDDEN, "FORBIDDEN", message).into_response()))
+    Err(Rejected::new(StatusCode::FORBIDDEN, "FORBIDDEN", message))
 }
 
 /// Tells a user who it is, and which roles it has.

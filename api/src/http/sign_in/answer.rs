@@ -28,32 +28,24 @@ pub(super) fn json(status: StatusCode, body: Value) -> Response {
 /// The tokens of a session: in the body, or in cookies for web pages.
 pub(super) fn tokens(tokens: &SessionTokens, in_cookies: bool, is_secure: bool) -> Response {
     let refresh_seconds = (tokens.refresh_expires_at - Utc::now()).num_seconds().max(0);
-    let session = json!({
+    let mut body = json!({
         "tenant": tokens.tenant,
         "userId": tokens.user,
         "sessionId": tokens.session,
         "expiresInSeconds": tokens.access_lifetime.as_secs(),
         "refreshExpiresInSeconds": refresh_seconds,
     });
-    let with = |name: &str, value: Value| {
-        let mut body = session.clone();
-        body[name] = value;
-        body
-    };
     if !in_cookies {
-        let mut body = with("accessToken", tokens.access.reveal().into());
+        body["accessToken"] = tokens.access.reveal().into();
         body["refreshToken"] = tokens.refresh.reveal().into();
         body["tokenType"] = "Bearer".into();
         return json(StatusCode::OK, body);
     }
-    let mut response = StatusCode::OK.into_response();
-    let refresh_seconds = u64::try_from(refresh_seconds).unwrap_or(0);
-    let csrf = cookies::add(&mut response, tokens, refresh_seconds, is_secure);
-    let mut answer = json(StatusCode::OK, with("csrfToken", csrf.into()));
-    for cookie in response.headers().get_all(header::SET_COOKIE) {
-        answer.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    answer
+    let csrf = cookies::csrf_token();
+    body["csrfToken"] = csrf.as_str().into();
+    let mut response = json(StatusCode::OK, body);
+    cookies::add(&mut response, tokens, &csrf, refresh_seconds.unsigned_abs(), is_secure);
+    response
 }
 
 /// The answer to a request that is refused or failed. Internal causes are logged here, once.
@@ -87,6 +79,6 @@ pub(super) fn respond(answered: Result<Result<Response, SignInError>, Rejected>)
     match answered {
         Ok(Ok(response)) => response,
         Ok(Err(refused)) => error(&refused),
-        Err(Rejected(response)) => not_stored(response),
+        Err(rejected) => not_stored(rejected.into_response()),
     }
 }

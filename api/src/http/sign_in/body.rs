@@ -18,11 +18,19 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that is rejected before it does anything, as the response to it.
-pub(super) struct Rejected(pub(super) Response);
+pub(super) struct Rejected(Box<Response>);
 
 impl Rejected {
     pub(super) fn new(status: StatusCode, code: &str, message: &str) -> Self {
-        Self(response::error(status, code, message).into_response())
+        Self::of(response::error(status, code, message).into_response())
+    }
+
+    pub(super) fn of(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        *self.0
     }
 
     pub(super) fn bad(message: &str) -> Self {

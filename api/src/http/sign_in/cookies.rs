@@ -71,14 +71,16 @@ fn has_csrf_header(headers: &HeaderMap) -> bool {
     cookie(headers, CSRF).is_some_and(|value| !value.is_empty() && repeated == Some(value))
 }
 
-/// Checks a request that is authenticated by a cookie and may change something.
-pub(super) fn check_own_page(headers: &HeaderMap) -> Result<(), Response> {
-    if is_of_own_page(headers) && has_csrf_header(headers) {
-        return Ok(());
-    }
+/// Whether a request that is authenticated by a cookie may change something.
+pub(super) fn may_change(headers: &HeaderMap) -> bool {
+    is_of_own_page(headers) && has_csrf_header(headers)
+}
+
+/// The response to a request that may not change anything.
+pub(super) fn refused() -> Response {
     let message = "a request with the cookies of a session must come from a page of this server, and must have the value of \
                    the cookie `apex_csrf` in the header `X-Apex-Csrf`";
-    Err(response::error(StatusCode::FORBIDDEN, "CSRF", message).into_response())
+    response::error(StatusCode::FORBIDDEN, "CSRF", message).into_response()
 }
 
 /// Presents the access token in the cookie of a request as its credential, where it has no other.
@@ -92,8 +94,8 @@ pub(crate) async fn present(State(_): State<Arc<Shared>>, mut request: Request, 
         // As if the browser had not sent the cookie.
         return next.run(request).await;
     }
-    if !is_safe && let Err(refused) = check_own_page(headers) {
-        return refused;
+    if !is_safe && !may_change(headers) {
+        return refused();
     }
     if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {token}")) {
         value.set_sensitive(true);
@@ -109,20 +111,23 @@ fn set(name: &str, value: &str, path: &str, max_age_seconds: u64, attributes: &s
     Some(value)
 }
 
-/// Adds the cookies of a session to a response. Returns the value that unsafe requests repeat in the header.
-pub(super) fn add(response: &mut Response, tokens: &SessionTokens, refresh_seconds: u64, is_secure: bool) -> String {
-    let csrf = Uuid::new_v4().simple().to_string();
+/// A new value that requests repeat in the header.
+pub(super) fn csrf_token() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// Adds the cookies of a session to a response.
+pub(super) fn add(response: &mut Response, tokens: &SessionTokens, csrf: &str, refresh_seconds: u64, is_secure: bool) {
     let secure = if is_secure { "; Secure" } else { "" };
     let hidden = format!("; HttpOnly{secure}");
     let cookies = [
         set(ACCESS, tokens.access.reveal(), "/", tokens.access_lifetime.as_secs(), &hidden),
         set(REFRESH, tokens.refresh.reveal(), REFRESH_PATH, refresh_seconds, &hidden),
-        set(CSRF, &csrf, "/", refresh_seconds, secure),
+        set(CSRF, csrf, "/", refresh_seconds, secure),
     ];
     for cookie in cookies.into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    csrf
 }
 
 /// Removes the cookies of a session.

@@ -84,8 +84,7 @@ fn presented(body: Refresh, headers: &axum::http::HeaderMap) -> Result<(String, 
     let Some(token) = cookies::refresh_token(headers) else {
         return Err(Rejected::bad("`refreshToken` is missing, and there is no cookie with one"));
     };
-    cookies::check_own_page(headers).map_err(Rejected)?;
-    Ok((token.to_owned(), true))
+    if cookies::may_change(headers) { Ok((token.to_owned(), true)) } else { Err(Rejected::of(cookies::refused())) }
 }
 
 /// Ends a session: that of the refresh token in the body or the cookie, otherwise that of the access token.
@@ -99,7 +98,7 @@ pub(crate) async fn logout(State(state): State<Arc<Shared>>, request: Request) -
             state.deps.identities.end_session(&token).await
         } else {
             let requester = auth::of_headers(&state, &headers, Endpoint::Api).await;
-            let requester = requester.map_err(|rejection| Rejected(rejection.into_response()))?;
+            let requester = requester.map_err(|rejection| Rejected::of(rejection.into_response()))?;
             let ended = state.deps.identities.end_own_session(&requester.principal).await;
             ended.map_err(SignInError::from).and_then(|ended| if ended { Ok(()) } else { Err(SignInError::Refused) })
         };
