@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use testkit::{Server, TIMEOUT, TestDatabase, tenant, wait_until};
+use testkit::{Server, TestDatabase, tenant, wait_until};
 use uuid::Uuid;
 
 pub(crate) const PASSWORD: &str = "green tea, twice a day";

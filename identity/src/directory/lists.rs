@@ -45,7 +45,7 @@ pub struct KeySummary {
 }
 
 /// A user in a list, without what is stored beside the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DirectoryUser {
     pub(crate) id: UserId,
     pub(crate) user: User,

@@ -7,7 +7,6 @@ mod lists;
 mod load;
 mod state;
 
-pub(crate) use lists::DirectoryUser;
 pub use lists::{AccountSummary, InvitationSummary, KeySummary, TenantSummary};
 pub(crate) use state::NoPrincipal;
 

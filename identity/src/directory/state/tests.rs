@@ -255,7 +255,7 @@ fn state_with(keys: u128) -> State {
         let mut event = self::account(&acme());
         event.stream.id = account.0;
         state.apply(&event);
-        let assignment = Assignment { service_account_id: account, role: Role::Operator };
+        let assignment = Assignment { holder: Holder::ServiceAccount(account), role: Role::Operator };
         let event = RoleAssignmentEvent::Granted(RoleGranted { assignment, at: at(0) });
         state.apply(&recorded::<RoleAssignment>(&acme(), assignment.stream_id(), &event));
         let terms = KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None };
