@@ -321,11 +321,14 @@ impl State {
     }
 }
 
+/// The two ends of a range of keys.
+type Bounds<K> = (Bound<K>, Bound<K>);
+
 /// The range of keys of one tenant with ids in a range.
 fn own_range<I: Copy + From<Uuid>>(
     tenant: &TenantId,
     ids: &impl RangeBounds<I>,
-) -> (Bound<(TenantId, I)>, Bound<(TenantId, I)>) {
+) -> Bounds<(TenantId, I)> {
     let key = |id: &I| (tenant.clone(), *id);
     let or = |bound: Bound<&I>, unbounded: Uuid| match bound {
         Bound::Unbounded => Bound::Included((tenant.clone(), unbounded.into())),
