@@ -325,10 +325,7 @@ impl State {
 type Bounds<K> = (Bound<K>, Bound<K>);
 
 /// The range of keys of one tenant with ids in a range.
-fn own_range<I: Copy + From<Uuid>>(
-    tenant: &TenantId,
-    ids: &impl RangeBounds<I>,
-) -> Bounds<(TenantId, I)> {
+fn own_range<I: Copy + From<Uuid>>(tenant: &TenantId, ids: &impl RangeBounds<I>) -> Bounds<(TenantId, I)> {
     let key = |id: &I| (tenant.clone(), *id);
     let or = |bound: Bound<&I>, unbounded: Uuid| match bound {
         Bound::Unbounded => Bound::Included((tenant.clone(), unbounded.into())),

@@ -182,10 +182,10 @@ impl Identities {
         id: UserId,
         at: DateTime<Utc>,
     ) -> Result<(OutcomeKind, Position), IdentityError> {
-        // Sessions that a disabled user had are not brought back.
         context.principal.authorise_on::<SendCommand>(User::CATEGORY, id.0)?;
-        let is_own = self.directory().user(context.principal.tenant(), id).is_ok_and(|user| user.is_some());
-        if is_own {
+        let user = self.directory().user(context.principal.tenant(), id);
+        if user.is_ok_and(|user| user.is_some_and(|user| user.is_disabled)) {
+            // Those that could not be ended when the user was disabled are not brought back.
             self.end_sessions(id, None).await?;
         }
         self.command_user(context, id, UserCommand::Enable { at }).await
