@@ -8,9 +8,12 @@ pub use kafka::{Kafka, Mechanism, SecurityProtocol};
 
 use clap::{Args, ValueEnum};
 use domain::TenantId;
+use identity::SignInConfig;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A secret, which is redacted in `Debug` output and must not be logged.
 #[derive(Clone)]
@@ -101,7 +104,7 @@ pub struct Common {
     #[arg(long, env = "APEX_TENANT", global = true, default_value = "default", value_parser = tenant)]
     pub tenant: TenantId,
 
-    /// The file of the key-encryption keys, without which no API key is accepted. It is created by the first
+    /// The file of the key-encryption keys, without which no API key is accepted and no user can sign in. It is created by the first
     /// server of an installation, or with the first API key; all processes need the same file. Back it up apart from the database [default: identity.keys in the directory of
     /// --home]
     #[arg(long, env = "APEX_KEY_FILE", global = true, value_name = "FILE")]
@@ -160,6 +163,25 @@ pub struct Server {
     #[arg(long, env = "APEX_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<Secret>,
 
+    /// Let every person who reaches the server register as a user, without roles until an administrator grants some.
+    #[arg(long, env = "APEX_OPEN_REGISTRATION", default_value_t = false, action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub open_registration: bool,
+
+    /// Whether browsers send the cookies of sessions over TLS only. A server that speaks TLS itself always demands it
+    /// [default: true, and false on a loopback address]
+    #[arg(long, env = "APEX_SECURE_COOKIES", action = clap::ArgAction::Set)]
+    pub secure_cookies: Option<bool>,
+
+    /// How long an access token of a session is accepted, in seconds. It is renewed with the refresh token.
+    #[arg(long, env = "APEX_ACCESS_TOKEN_SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub access_token_seconds: u64,
+
+    /// How many attempts to sign in to an account are allowed at once; then one every 20 seconds. Five times as many are
+    /// allowed for a client; then one every 2 seconds.
+    #[arg(long, env = "APEX_SIGN_IN_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub sign_in_attempts: u32,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
@@ -190,6 +212,20 @@ pub struct Server {
     /// TLS, web pages, proxies, and limits on clients.
     #[command(flatten)]
     pub edge: Edge,
+}
+
+impl Server {
+    /// The settings of sessions.
+    #[must_use]
+    pub fn sign_in(&self) -> SignInConfig {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        SignInConfig {
+            access_lifetime: Duration::from_secs(self.access_token_seconds),
+            attempts_per_account: number(self.sign_in_attempts),
+            attempts_per_address: number(self.sign_in_attempts.saturating_mul(5)),
+            ..SignInConfig::default()
+        }
+    }
 }
 
 #[cfg(test)]

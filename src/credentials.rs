@@ -1,27 +1,28 @@
-//! The authenticator of `apex serve`: API keys, and the tokens of the settings.
+//! The authenticator of `apex serve`: API keys, access tokens of sessions, and the tokens of the settings.
 
 use crate::tokens::Tokens;
 use api::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 use commands::Principal;
 use futures::future::BoxFuture;
-use identity::{AuthenticationError, Identities, PREFIX};
+use identity::{AuthenticationError, Identities, PREFIX, looks_like_access_token};
 use std::sync::Arc;
 
-/// Makes principals from credentials: from an API key in its tenant, and from a token in the tenant of the settings, if that
-/// is not suspended.
+/// Makes principals from credentials: from an API key in its tenant, from an access token in that of its user, and from a token
+/// of the settings in the tenant of the settings, if that is not suspended.
 #[derive(Clone)]
 pub struct Credentials {
     /// The tokens of the settings.
     pub tokens: Tokens,
-    /// The API keys.
+    /// The API keys, and the sessions of users.
     pub identities: Identities,
 }
 
-/// The text of an API key, if the value of an `Authorization` header is one, valid or not. Such a client is never taken
-/// for one without a credential.
-fn api_key(authorization: Option<&str>) -> Option<&str> {
+/// The text of an API key or an access token, if the value of an `Authorization` header is one, valid or not. Such a client is
+/// never taken for one without a credential.
+fn of_identities(authorization: Option<&str>) -> Option<&str> {
     let (scheme, text) = authorization?.split_once(' ')?;
-    Some(text.trim()).filter(|text| scheme.eq_ignore_ascii_case("bearer") && text.starts_with(PREFIX))
+    let is_known = |text: &&str| text.starts_with(PREFIX) || looks_like_access_token(text);
+    Some(text.trim()).filter(|text| scheme.eq_ignore_ascii_case("bearer") && is_known(text))
 }
 
 impl Authenticator for Credentials {
@@ -31,7 +32,7 @@ impl Authenticator for Credentials {
 
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
         Box::pin(async move {
-            if let Some(text) = api_key(presented.authorization) {
+            if let Some(text) = of_identities(presented.authorization) {
                 return self.identities.authenticate(text).await.map_err(unauthenticated);
             }
             let (endpoint, is_anonymous) = (presented.endpoint, presented.authorization.is_none());
@@ -75,13 +76,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_key_is_told_by_its_prefix() {
+    fn an_api_key_is_told_by_its_prefix_and_an_access_token_by_its_form() {
         for text in ["Bearer apex_x", "bearer  apex_x ", "BEARER apex_x"] {
-            assert_eq!(api_key(Some(text)), Some("apex_x"), "{text:?}");
+            assert_eq!(of_identities(Some(text)), Some("apex_x"), "{text:?}");
         }
-        for text in ["Bearer tea", "apex_x", "Basic apex_x", "Bearer", "Bearer xapex_", ""] {
-            assert_eq!(api_key(Some(text)), None, "{text:?}");
+        assert_eq!(of_identities(Some("Bearer eyJhbGciOiJub25lIn0.e30.")), Some("eyJhbGciOiJub25lIn0.e30."));
+        for text in
+            ["Bearer eyJ", "Bearer a.b.c", "Bearer tea", "apex_x", "Basic apex_x", "Bearer", "Bearer xapex_", ""]
+        {
+            assert_eq!(of_identities(Some(text)), None, "{text:?}");
         }
-        assert_eq!(api_key(None), None);
+        assert_eq!(of_identities(None), None);
     }
 }

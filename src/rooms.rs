@@ -4,7 +4,7 @@ use crate::config::Common;
 use crate::database::{Database, read_connections};
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig, Component, Principal};
-use identity::Identities;
+use identity::{Identities, SignInConfig};
 use policies::{
     BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
 };
@@ -101,7 +101,15 @@ impl Rooms {
     /// # Errors
     /// If the log cannot be read.
     pub async fn identities(&self, common: &Common) -> anyhow::Result<Identities> {
-        let opened = Identities::open(self.pool.clone(), self.commands.clone(), common.key_file()).await;
+        self.identities_with(common, SignInConfig::default()).await
+    }
+
+    /// As [`Rooms::identities`], with settings of sessions.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn identities_with(&self, common: &Common, config: SignInConfig) -> anyhow::Result<Identities> {
+        let opened = Identities::open_with(self.pool.clone(), self.commands.clone(), common.key_file(), config).await;
         opened.context("the grants cannot be read from the log")
     }
 

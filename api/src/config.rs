@@ -2,6 +2,7 @@
 
 use crate::edge::{Origin, Tls, TrustedProxies};
 use crate::rate_limits::DefaultLimits;
+use domain::TenantId;
 use std::time::Duration;
 
 /// Settings of the API.
@@ -19,6 +20,8 @@ pub struct ApiConfig {
     pub proxies: TrustedProxies,
     /// The rate limits and quotas of whatever has none of its own.
     pub rate_limits: DefaultLimits,
+    /// How people sign in.
+    pub sign_in: SignIn,
 }
 
 impl Default for ApiConfig {
@@ -30,8 +33,20 @@ impl Default for ApiConfig {
             origins: Vec::new(),
             proxies: TrustedProxies::default(),
             rate_limits: DefaultLimits::default(),
+            sign_in: SignIn::default(),
         }
     }
+}
+
+/// Settings of how people sign in.
+#[derive(Debug, Clone, Default)]
+pub struct SignIn {
+    /// The tenant of a person who names none. Without it, a person has to name one.
+    pub tenant: Option<TenantId>,
+    /// Whether a person may register without an invitation.
+    pub open_registration: bool,
+    /// Whether browsers send the cookies of sessions over TLS only.
+    pub secure_cookies: bool,
 }
 
 /// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.

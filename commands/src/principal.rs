@@ -1,10 +1,10 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, Role, Scopes,
-    authorise, check, check_agent,
+    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, ResourceKind,
+    Role, Scopes, authorise, check, check_agent,
 };
-use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, TenantId};
+use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, SessionId, TenantId, UserId};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ pub enum Component {
     Import(&'static str),
     /// A policy, by its name.
     Policy(&'static str),
+    /// What creates users who accept an invitation or register, and sets a password by a link: there is no session yet.
+    SignIn,
 }
 
 /// Whose credential it is, or which component acts.
@@ -54,6 +56,13 @@ pub enum Subject {
         /// The key that was presented.
         key: ApiKeyId,
     },
+    /// A user, by a session.
+    User {
+        /// The user.
+        id: UserId,
+        /// The session whose token was presented.
+        session: SessionId,
+    },
     /// The operator at the command line of a machine that has the credentials of the database.
     CommandLine,
     /// A component of Apex.
@@ -67,12 +76,14 @@ impl Subject {
         match self {
             Self::SharedToken { declared } => declared.to_string(),
             Self::ServiceAccount { id, key } => format!("service_account:{id}/key:{key}"),
+            Self::User { id, session } => format!("user:{id}/session:{session}"),
             Self::CommandLine => COMMAND_LINE.to_owned(),
             Self::Component(Component::Apex) => "apex".to_owned(),
             Self::Component(Component::Demo) => "demo".to_owned(),
             Self::Component(Component::Simulation) => "simulation".to_owned(),
             Self::Component(Component::Import(format)) => format!("import:{format}"),
             Self::Component(Component::Policy(name)) => format!("policy:{name}"),
+            Self::Component(Component::SignIn) => "apex:sign-in".to_owned(),
         }
     }
 }
@@ -130,6 +141,33 @@ impl Principal {
         Self { tenant, subject: Subject::ServiceAccount { id, key }, permissions, scopes, agent }
     }
 
+    /// A user who presented a token of a session. The permissions are those of its roles in the tenant.
+    #[must_use]
+    pub fn user(tenant: TenantId, id: UserId, session: SessionId, permissions: PermissionSet) -> Self {
+        Self { tenant, subject: Subject::User { id, session }, permissions, scopes: Scopes::All, agent: None }
+    }
+
+    /// What creates users who accept an invitation or register, and sets a password by a link, in a tenant. It may give
+    /// commands about identities and nothing else.
+    #[must_use]
+    pub fn sign_in(tenant: TenantId) -> Self {
+        let subject = Subject::Component(Component::SignIn);
+        Self { tenant, subject, permissions: command_identities(), scopes: Scopes::All, agent: None }
+    }
+
+    /// The same user with the right to commands about identities, for code that gives them to the user's own account only,
+    /// such as a change of its password. None if the principal is no user.
+    #[must_use]
+    pub fn on_own_account(&self) -> Option<(UserId, Self)> {
+        match self.subject {
+            Subject::User { id, .. } => Some((id, Self { permissions: command_identities(), ..self.clone() })),
+            Subject::SharedToken { .. }
+            | Subject::ServiceAccount { .. }
+            | Subject::CommandLine
+            | Subject::Component(_) => None,
+        }
+    }
+
     /// The operator at the command line, in a tenant.
     #[must_use]
     pub fn command_line(tenant: TenantId) -> Self {
@@ -162,6 +200,12 @@ impl Principal {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// What the principal may do: the permissions of its roles, restricted to the scopes of its credential.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet {
+        self.permissions.iter().filter(|permission| self.scopes.contain(*permission)).collect()
     }
 
     /// The agent that the credential is bound to, if it is.
@@ -232,6 +276,11 @@ impl Principal {
     }
 }
 
+/// The permission for commands about identities, alone.
+fn command_identities() -> PermissionSet {
+    Permission::of(Action::SendCommand, ResourceKind::Identities).into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +336,7 @@ mod tests {
             Component::Simulation,
             Component::Import("otlp"),
             Component::Policy("budget-alerts"),
+            Component::SignIn,
         ];
         for component in components {
             let actor = Principal::component("default".parse().unwrap(), component).actor();
@@ -295,5 +345,23 @@ mod tests {
         assert!(is_reserved_actor(&Subject::CommandLine.actor()));
         let (id, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::nil()));
         assert!(is_reserved_actor(&Subject::ServiceAccount { id, key }.actor()));
+        let (id, session) = (UserId(Uuid::nil()), SessionId(Uuid::nil()));
+        assert!(is_reserved_actor(&Subject::User { id, session }.actor()));
+    }
+
+    #[test]
+    fn sign_in_and_users_on_their_own_account_give_commands_about_identities_only() {
+        let tenant: TenantId = "default".parse().unwrap();
+        let (id, session) = (UserId(Uuid::nil()), SessionId(Uuid::nil()));
+        let user = Principal::user(tenant.clone(), id, session, PermissionSet::of_roles(&[Role::Viewer]));
+        assert!(user.authorise_on::<SendCommand>("user", id.0).is_err());
+        let (own, account) = user.on_own_account().unwrap();
+        assert_eq!((own, account.actor()), (id, user.actor()));
+        for principal in [account, Principal::sign_in(tenant.clone())] {
+            assert!(principal.authorise_on::<SendCommand>("user", id.0).is_ok());
+            assert!(principal.authorise_on::<SendCommand>("task", id.0).is_err());
+            assert!(principal.authorise_on::<ReadData>("user", id.0).is_err());
+        }
+        assert!(Principal::command_line(tenant).on_own_account().is_none());
     }
 }

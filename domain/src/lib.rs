@@ -23,6 +23,7 @@ pub mod assignment;
 pub mod budget;
 pub mod call;
 pub mod custom_role;
+pub mod invitation;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
@@ -34,6 +35,7 @@ pub mod tag_keys;
 pub mod task;
 pub mod team;
 pub mod tenant;
+pub mod user;
 
 #[cfg(test)]
 mod testing;
@@ -72,4 +74,6 @@ registry::register! {
     RateLimits(rate_limits::RateLimits),
     Team(team::Team),
     CustomRole(custom_role::CustomRole),
+    User(user::User),
+    Invitation(invitation::Invitation),
 }

@@ -14,6 +14,9 @@ use domain::call::{
     Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
+use domain::invitation::{
+    Invitation, InvitationAccepted, InvitationCreated, InvitationEvent, InvitationRevoked, InvitationTerms,
+};
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
@@ -34,9 +37,13 @@ use domain::task::{
 };
 use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded, TeamMemberRemoved, TeamRenamed};
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
+use domain::user::{
+    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource,
+    UserTotpDisabled, UserTotpEnabled,
+};
 use domain::{
-    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, Labels, Meter, Money, Name, Quantity,
-    RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
+    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
+    Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -187,6 +194,36 @@ fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
             ApiKeyEvent::Rotated(ApiKeyRotated { successor: ApiKeyId(successor), expires_at, at })
         }),
         (option::of(body()), at()).prop_map(|(reason, at)| ApiKeyEvent::Revoked(ApiKeyRevoked { reason, at })),
+    ]
+}
+
+fn user() -> impl Strategy<Value = UserEvent> {
+    let source = select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration]);
+    prop_oneof![
+        (source, option::of(id()), at()).prop_map(|(source, invitation, at)| {
+            UserEvent::Created(UserCreated { source, invitation_id: invitation.map(InvitationId), at })
+        }),
+        (id(), at(), at()).prop_map(|(link_id, expires_at, at)| {
+            UserEvent::ResetIssued(UserResetIssued { link_id, expires_at, at })
+        }),
+        (id(), option::of(id()), at()).prop_map(|(credential_id, link_id, at)| {
+            UserEvent::PasswordSet(UserPasswordSet { credential_id, link_id, at })
+        }),
+        (id(), at()).prop_map(|(credential_id, at)| UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })),
+        at().prop_map(|at| UserEvent::TotpDisabled(UserTotpDisabled { at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| UserEvent::Disabled(UserDisabled { reason, at })),
+        at().prop_map(|at| UserEvent::Enabled(UserEnabled { at })),
+        at().prop_map(|at| UserEvent::Deleted(UserDeleted { at })),
+    ]
+}
+
+fn invitation() -> impl Strategy<Value = InvitationEvent> {
+    let role = select(Role::ALL.into_iter().filter(|role| role.is_of_tenant()).collect::<Vec<_>>());
+    let terms = (btree_set(role, 0..4), at()).prop_map(|(roles, expires_at)| InvitationTerms { roles, expires_at });
+    prop_oneof![
+        (terms, at()).prop_map(|(terms, at)| InvitationEvent::Created(InvitationCreated { terms, at })),
+        (id(), at()).prop_map(|(user, at)| InvitationEvent::Accepted(InvitationAccepted { user_id: UserId(user), at })),
+        (option::of(body()), at()).prop_map(|(reason, at)| InvitationEvent::Revoked(InvitationRevoked { reason, at })),
     ]
 }
 
@@ -440,6 +477,14 @@ proptest! {
     fn a_snapshot_of_a_custom_role_replaces_its_events(events in vec(custom_role(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<CustomRole>(&events, cut));
     }
+    #[test]
+    fn a_snapshot_of_a_user_replaces_its_events(events in vec(user(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<User>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_invitation_replaces_its_events(events in vec(invitation(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Invitation>(&events, cut));
+    }
 }
 
 /// Every category has a test above: this test fails for a new aggregate without one.
@@ -461,6 +506,8 @@ fn every_aggregate_is_tested() {
         RateLimits::CATEGORY,
         Team::CATEGORY,
         CustomRole::CATEGORY,
+        User::CATEGORY,
+        Invitation::CATEGORY,
     ];
     assert_eq!(domain::Event::CATEGORIES, tested);
 }

@@ -2,14 +2,17 @@
 
 use domain::api_key::ApiKeyError;
 use domain::custom_role::CustomRoleError;
+use domain::invitation::InvitationError;
 use domain::permissions::Forbidden;
 use domain::role_assignment::{Holder, RoleAssignmentError};
 use domain::service_account::ServiceAccountError;
 use domain::team::{Member, TeamError};
-use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
+use domain::user::UserError;
+use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId, UserId};
 use std::path::PathBuf;
 use streams::{DatabaseError, ReadError};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why the file of key-encryption keys cannot be used.
 #[derive(Debug, Error)]
@@ -67,7 +70,7 @@ pub enum KeyFileError {
     },
     /// The file does not have the key that a hash was made with.
     #[error(
-        "an API key was hashed under version {version} of the key-encryption key, which this process does not have: add the \
+        "a secret was stored under version {version} of the key-encryption key, which this process does not have: add the \
          line of that version to {}, from another process of the installation or from the backup",
         path.display()
     )]
@@ -182,6 +185,29 @@ pub enum GrantRejection {
          command line"
     )]
     LastAdmin,
+    /// The user does not exist.
+    #[error("the user {0} does not exist")]
+    NoUser(UserId),
+}
+
+/// Why a command to a user or an invitation is rejected, by the state of what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PeopleRejection {
+    /// The user's own rejection.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The invitation's own rejection.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// The role assignment's own rejection.
+    #[error(transparent)]
+    Assignment(#[from] RoleAssignmentError),
+    /// The change would take away the last admin.
+    #[error(
+        "no account or user of the tenant could decide who may do what any more: make another one an admin first, or use the \
+         command line"
+    )]
+    LastAdmin,
 }
 
 /// Why an operation on identities failed.
@@ -223,6 +249,39 @@ pub enum IdentityError {
     /// A command to a service account, a team, a custom role or a role assignment was not executed.
     #[error(transparent)]
     Grant(#[from] commands::Error<GrantRejection>),
+    /// A command to a user or an invitation was not executed.
+    #[error(transparent)]
+    People(#[from] commands::Error<PeopleRejection>),
+    /// Another user of the tenant has the address.
+    #[error("there is a user with this address already")]
+    EmailTaken,
+    /// The user has another name or address.
+    #[error("the user {0} has another name or address")]
+    OtherProfile(UserId),
+    /// The command was executed before: the token of the link was shown then.
+    #[error(
+        "this command was given before, and the token of its link {0} was shown then: if you do not have it, create another \
+         one with a new command id"
+    )]
+    LinkAlreadyShown(Uuid),
+    /// A stored secret cannot be decrypted.
+    #[error("the stored secret {0} cannot be decrypted: it was changed, or belongs to another installation")]
+    Damaged(Uuid),
+    /// A password cannot be hashed.
+    #[error("a password cannot be hashed, or its stored hash is not one")]
+    Hashing,
+    /// Too many passwords are hashed at the moment.
+    #[error("too many passwords are hashed at the moment; retry")]
+    TooManyHashes,
+    /// The stored secret of one-time codes is not one.
+    #[error("the stored secret of one-time codes is not one")]
+    Totp,
+    /// A token cannot be signed.
+    #[error("a token cannot be signed")]
+    Signing(#[from] jsonwebtoken::errors::Error),
+    /// There is no key to sign tokens with.
+    #[error("there is no key to sign tokens with")]
+    NoSigningKey,
     /// The database failed.
     #[error("the secrets cannot be read or written")]
     Database(#[from] DatabaseError),

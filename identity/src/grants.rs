@@ -10,6 +10,7 @@ use domain::permissions::{PermissionSet, SendCommand};
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team};
+use domain::user::User;
 use domain::{Aggregate as _, Body, derived_id};
 use uuid::Uuid;
 
@@ -41,7 +42,7 @@ pub(crate) fn rejected(error: impl Into<GrantRejection>) -> Undecided<GrantRejec
 }
 
 impl Identities {
-    /// Grants a role to a holder: an account or a team that exists, or a user. Returns whether that was done now, and the
+    /// Grants a role to a holder: an account, a user or a team that exists. Returns whether that was done now, and the
     /// position of the event.
     ///
     /// # Errors
@@ -114,8 +115,7 @@ impl Identities {
     }
 }
 
-/// Checks that a role can be granted to a holder. A user is known by its id only: a role of an id that is no user's gives
-/// nothing to anybody.
+/// Checks that a role can be granted to a holder.
 fn check_grantable(
     others: &mut OtherStates<'_, '_>,
     Assignment { holder, role, .. }: Assignment,
@@ -125,7 +125,7 @@ fn check_grantable(
         AssignedRole::Custom(id) => others.get::<CustomRole>(id.0).map(|role| Some((id, role))),
     };
     let holder_rejection = match holder {
-        Holder::User(_) => None,
+        Holder::User(id) => (!exists(&*others.get::<User>(id.0)?)).then_some(GrantRejection::NoUser(id)),
         Holder::ServiceAccount(id) => {
             let account = others.get::<ServiceAccount>(id.0)?;
             account.name.is_none().then_some(GrantRejection::NoAccount(id))
@@ -143,15 +143,21 @@ pub(crate) fn check_admin<E>(
     admin: AdminLeft,
     events: &[E],
 ) -> Result<(), Undecided<GrantRejection>> {
-    if events.is_empty() {
-        return Ok(());
+    if keeps_admin(others, admin, events)? { Ok(()) } else { Err(rejected(GrantRejection::LastAdmin)) }
+}
+
+/// As [`check_admin`], for a decision with other rejections: whether the change can be made.
+pub(crate) fn keeps_admin<E>(
+    others: &mut OtherStates<'_, '_>,
+    admin: AdminLeft,
+    events: &[E],
+) -> Result<bool, NotLoaded> {
+    match admin {
+        _ if events.is_empty() => Ok(true),
+        Ok(None) => Ok(true),
+        Ok(Some(admin)) => is_admin(others, admin),
+        Err(LastAdmin) => Ok(false),
     }
-    let is_left = match admin {
-        Ok(None) => true,
-        Ok(Some(admin)) => is_admin(others, admin)?,
-        Err(LastAdmin) => false,
-    };
-    if is_left { Ok(()) } else { Err(rejected(GrantRejection::LastAdmin)) }
 }
 
 fn is_admin(others: &mut OtherStates<'_, '_>, Admin { member, team, assignment }: Admin) -> Result<bool, NotLoaded> {
@@ -165,8 +171,13 @@ fn is_admin(others: &mut OtherStates<'_, '_>, Admin { member, team, assignment }
         Some(id) => others.get::<Team>(id.0).map(|team| team.is_active() && team.members.contains(&member)),
     };
     let is_active = match member {
-        Member::User(_) => Ok(true),
+        Member::User(id) => others.get::<User>(id.0).map(|user| user.is_active()),
         Member::ServiceAccount(id) => others.get::<ServiceAccount>(id.0).map(|account| account.is_active()),
     };
     Ok(granted?.is_granted && makes_admin(permissions?) && is_member? && is_active?)
+}
+
+/// Whether a user was created and not deleted.
+pub(crate) fn exists(user: &User) -> bool {
+    user.origin.is_some() && !user.is_deleted
 }

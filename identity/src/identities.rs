@@ -1,10 +1,12 @@
-//! From an API key to a principal, and the work beside it.
+//! From an API key or an access token to a principal, and the work beside it.
 
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
-use crate::key_file::{EncryptionKey, HASH_BYTES, KeyFile};
+use crate::key_file::{EncryptionKey, HASH_BYTES};
 use crate::key_text::{KeySecret, parse};
+use crate::people::{self, PasswordHasher, SignInThrottle};
 use crate::secrets::{Secrets, StoredSecret};
+use crate::sessions::{Sessions, SignInConfig, delete_old_sessions, delete_old_signing_keys, looks_like_access_token};
 use crate::throttle::ThrottledError;
 use crate::usage::Uses;
 use chrono::{DateTime, Utc};
@@ -45,6 +47,9 @@ struct Shared {
     failures: ThrottledError,
     /// What a secret is compared with where there is no hash, so that it takes as long.
     decoy: EncryptionKey,
+    sessions: Sessions,
+    throttle: SignInThrottle,
+    hasher: PasswordHasher,
 }
 
 /// The credentials of an installation, and the directory of who they belong to; cheap to clone.
@@ -61,11 +66,26 @@ impl Identities {
     /// # Errors
     /// [`IdentityError::Read`] if the log cannot be read.
     pub async fn open(pool: PgPool, commands: Commands, key_file: PathBuf) -> Result<Self, IdentityError> {
+        Self::open_with(pool, commands, key_file, SignInConfig::default()).await
+    }
+
+    /// As [`Identities::open`], with settings of sessions.
+    ///
+    /// # Errors
+    /// As [`Identities::open`].
+    pub async fn open_with(
+        pool: PgPool,
+        commands: Commands,
+        key_file: PathBuf,
+        config: SignInConfig,
+    ) -> Result<Self, IdentityError> {
         let directory = Directory::open(&pool, commands.log().clone()).await?;
         let hashes = Cache::builder().max_capacity(MAX_CACHED_HASHES).time_to_live(HASH_LIFETIME).build();
-        let secrets = Secrets { pool, key_file: KeyFile::new(key_file) };
+        let secrets = Secrets::new(pool, key_file);
         let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
-        let shared = Shared { directory, secrets, hashes, uses, failures, decoy };
+        let throttle = SignInThrottle::new(config.attempts_per_account, config.attempts_per_address);
+        let (sessions, hasher) = (Sessions::new(config), PasswordHasher::default());
+        let shared = Shared { directory, secrets, hashes, uses, failures, decoy, sessions, throttle, hasher };
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
@@ -90,17 +110,33 @@ impl Identities {
         &self.shared.secrets
     }
 
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    pub(crate) fn throttle(&self) -> &SignInThrottle {
+        &self.shared.throttle
+    }
+
+    pub(crate) fn hasher(&self) -> &PasswordHasher {
+        &self.shared.hasher
+    }
+
     /// Removes a hash from memory, because its key is of no more use.
     pub(crate) fn forget(&self, id: ApiKeyId) {
         self.shared.hashes.invalidate(&id);
     }
 
-    /// The principal of an API key.
+    /// The principal of an API key, or of an access token of a session.
     ///
     /// # Errors
-    /// [`AuthenticationError::Refused`] if the key is not valid, and [`AuthenticationError::Unavailable`] if that cannot be
-    /// found out at the moment.
+    /// [`AuthenticationError::Refused`] if the credential is not valid, and [`AuthenticationError::Unavailable`] if that cannot
+    /// be found out at the moment.
     pub async fn authenticate(&self, text: &str) -> Result<Principal, AuthenticationError> {
+        if looks_like_access_token(text) {
+            let principal = self.within_timeout(self.user_principal(text)).await?;
+            return principal.ok_or(AuthenticationError::Refused);
+        }
         let Some((id, secret)) = parse(text) else { return Err(AuthenticationError::Refused) };
         let principal = self.within_timeout(self.principal(id, &secret)).await?;
         let principal = principal.ok_or(AuthenticationError::Refused)?;
@@ -124,9 +160,14 @@ impl Identities {
     }
 
     /// Completes when a principal is no longer valid: the tenant of a shared token was suspended, or the key, account or
-    /// tenant of an API key ended, its roles changed, or none of that can be found out any more. Others are valid for ever.
+    /// tenant of an API key, or the session, user or tenant of an access token ended, its roles changed, or none of that can
+    /// be found out any more. Others are valid for ever.
     pub async fn ended(&self, principal: &Principal) -> EndReason {
         match principal.subject() {
+            Subject::User { id, session } => tokio::select! {
+                reason = self.shared.directory.user_ended(*id, *session, principal) => reason,
+                reason = self.shared.sessions.open.ended(*session) => reason,
+            },
             Subject::ServiceAccount { key, .. } => self.shared.directory.ended(*key, principal).await,
             Subject::SharedToken { .. } => self.shared.directory.tenant_ended(principal.tenant()).await,
             Subject::CommandLine | Subject::Component(_) => std::future::pending().await,
@@ -156,6 +197,19 @@ impl Identities {
             Ok(principal) => Ok(Some(principal).filter(|_| is_right)),
             Err(NoPrincipal::Unreadable) if is_right => Err(IdentityError::Unreadable),
             Err(NoPrincipal::Unreadable | NoPrincipal::Refused) => Ok(None),
+        }
+    }
+
+    /// The principal of an access token; none if the token is refused.
+    async fn user_principal(&self, text: &str) -> Result<Option<Principal>, IdentityError> {
+        let Shared { directory, sessions, secrets, .. } = &*self.shared;
+        let Some(claims) = sessions.check(secrets, text).await? else { return Ok(None) };
+        // Reading the session may have taken as long as a revocation.
+        directory.refresh().await?;
+        match directory.user_principal(&claims.tenant, claims.sub, claims.sid) {
+            Ok(principal) => Ok(Some(principal)),
+            Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable),
+            Err(NoPrincipal::Refused) => Ok(None),
         }
     }
 
@@ -206,6 +260,7 @@ impl Identities {
             () = self.shared.directory.follow() => {}
             () = self.write_uses() => {}
             () = self.sweep() => {}
+            () = self.shared.sessions.open.follow(&self.shared.secrets.pool) => {}
         }
         // What is left is written at the end, if the database is there.
         self.flush_uses().await;
@@ -238,7 +293,23 @@ impl Identities {
                     tracing::warn!(error = &error as &dyn std::error::Error, "secrets without a key cannot be deleted");
                 }
             }
+            match self.sweep_people().await {
+                Ok(0) => {}
+                Ok(deleted) => {
+                    tracing::info!(deleted, "deleted rows about users, links and sessions that are of no use")
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "rows about users cannot be deleted");
+                }
+            }
             tokio::time::sleep(SWEEP_INTERVAL).await;
         }
+    }
+
+    async fn sweep_people(&self) -> Result<u64, IdentityError> {
+        let Shared { directory, secrets, .. } = &*self.shared;
+        let deleted = people::sweep(secrets, directory, SWEEP_AGE, MAX_SWEPT).await?;
+        let sessions = delete_old_sessions(&secrets.pool, MAX_SWEPT).await?;
+        Ok(deleted + sessions + delete_old_signing_keys(secrets).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! The file of key-encryption keys, with which the hashes of secrets are keyed.
+//! The file of key-encryption keys, with which the hashes of secrets are keyed and stored secrets are encrypted.
 //!
 //! The file has a line for each key, `VERSION HEX`, in ascending order; the last one is used for new hashes. It is outside
 //! the database, so that a copy of the database is not enough to test a guess. It belongs to the user of the process and is
@@ -38,6 +38,12 @@ impl EncryptionKey {
         Self([0; 32])
     }
 
+    /// Another key, for tests.
+    #[cfg(test)]
+    pub(crate) fn other() -> Self {
+        Self([1; 32])
+    }
+
     fn mac(&self, purpose: &[u8]) -> Result<Hmac<Sha256>, KeyFileError> {
         // HMAC takes keys of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| KeyFileError::Unusable)?;
@@ -58,6 +64,25 @@ impl EncryptionKey {
     /// Whether a secret has a hash. The comparison takes the same time wherever the two differ.
     pub(crate) fn verifies(&self, id: ApiKeyId, secret: &KeySecret, hash: &[u8]) -> Result<bool, KeyFileError> {
         Ok(self.mac_of(id, secret)?.verify_slice(hash).is_ok())
+    }
+
+    /// The keyed hash of some parts, for a purpose. Each part is hashed with its length.
+    pub(crate) fn keyed_hash(&self, purpose: &[u8], parts: &[&[u8]]) -> Result<[u8; HASH_BYTES], KeyFileError> {
+        Ok(self.mac_of_parts(purpose, parts)?.finalize().into_bytes().into())
+    }
+
+    /// Whether some parts have a keyed hash. The comparison takes the same time wherever the two differ.
+    pub(crate) fn has_keyed_hash(&self, purpose: &[u8], parts: &[&[u8]], hash: &[u8]) -> Result<bool, KeyFileError> {
+        Ok(self.mac_of_parts(purpose, parts)?.verify_slice(hash).is_ok())
+    }
+
+    fn mac_of_parts(&self, purpose: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, KeyFileError> {
+        let mut mac = self.mac(purpose)?;
+        for part in parts {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        Ok(mac)
     }
 
     fn mac_of(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Hmac<Sha256>, KeyFileError> {

@@ -1,4 +1,5 @@
-//! The text of an API key: `apex_ID_SECRET`, where the id is public and the secret is random.
+//! The text of an API key, `apex_ID_SECRET`, and of the tokens in links, which have other prefixes. The id is public and the
+//! secret is random.
 
 use domain::ApiKeyId;
 use rand::TryRngCore as _;
@@ -47,13 +48,23 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// The text of a new API key, to be shown once. It is redacted in `Debug` output and must not be logged.
+/// The text of a new API key, of a token or of another secret, to be shown once. It is redacted in `Debug` output and must not be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
 impl SecretText {
     pub(crate) fn of(id: ApiKeyId, secret: &KeySecret) -> Self {
-        Self(format!("{}_{}", key_prefix(id), hex(&secret.0)))
+        Self::with_prefix(PREFIX, id.0, secret)
+    }
+
+    /// A text with another prefix.
+    pub(crate) fn with_prefix(prefix: &str, id: Uuid, secret: &KeySecret) -> Self {
+        Self(format!("{prefix}{}_{}", id.simple(), hex(&secret.0)))
+    }
+
+    /// A text that was made elsewhere.
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
     }
 
     /// The text.
@@ -71,13 +82,18 @@ impl fmt::Debug for SecretText {
 
 /// The id and the secret of a key; none if the text does not have the form of one.
 pub(crate) fn parse(text: &str) -> Option<(ApiKeyId, KeySecret)> {
-    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    parse_with_prefix(PREFIX, text).map(|(id, secret)| (ApiKeyId(id), secret))
+}
+
+/// As [`parse`], for a text with another prefix.
+pub(crate) fn parse_with_prefix(prefix: &str, text: &str) -> Option<(Uuid, KeySecret)> {
+    let (id, secret) = text.strip_prefix(prefix)?.split_once('_')?;
     // Without this, a UUID in another notation would be another text of the same key.
     if id.len() != ID_DIGITS {
         return None;
     }
     let id = u128::from_be_bytes(unhex(id)?);
-    Some((ApiKeyId(Uuid::from_u128(id)), KeySecret(unhex(secret)?)))
+    Some((Uuid::from_u128(id), KeySecret(unhex(secret)?)))
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -1,7 +1,8 @@
 //! Credentials, and who they belong to.
 //!
 //! Grants are events in the log; secrets are rows beside it. The [`Directory`] is the fold of the grants in this process,
-//! and [`Identities`] joins both: it makes a principal from an API key, and creates, replaces and revokes keys.
+//! and [`Identities`] joins both: it makes a principal from an API key or from an access token of a session, and manages keys,
+//! users and sessions.
 //! Deliberately absent: roles in a credential. They are looked up at each request, so that a grant that is revoked ends.
 
 mod accounts;
@@ -12,20 +13,30 @@ mod identities;
 mod issue;
 mod key_file;
 mod key_text;
+mod people;
 mod review;
 mod roles;
+mod sealed;
 mod secrets;
+mod sessions;
+mod sign_in_error;
 mod teams;
 mod throttle;
 mod usage;
 
 pub use directory::{
-    AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, KeySummary, MemberSummary,
-    NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,
+    AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,
+    MemberSummary, NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,
 };
-pub use error::{AuthenticationError, GrantRejection, IdentityError, KeyFileError, KeyRejection};
+pub use error::{AuthenticationError, GrantRejection, IdentityError, KeyFileError, KeyRejection, PeopleRejection};
 pub use grants::{Created, MAX_ROLES_OF_HOLDER};
 pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText, key_prefix};
+pub use people::{
+    Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, NewUser, OwnAccount, Password,
+    PasswordError, RecoveryCodes, Registration, SecondFactor, UserSummary,
+};
+pub use sessions::{Client, SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};
+pub use sign_in_error::SignInError;
 pub use teams::MAX_TEAMS_OF_MEMBER;

@@ -8,6 +8,7 @@ use domain::{ApiKeyId, TenantId};
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -35,10 +36,10 @@ pub(crate) struct Inserted {
     pub(crate) created_file: Option<PathBuf>,
 }
 
-/// The key-encryption key for new hashes.
+/// The key-encryption key for new hashes and new encrypted secrets.
 pub(crate) struct NewestKey {
-    version: i32,
-    key: EncryptionKey,
+    pub(crate) version: i32,
+    pub(crate) key: EncryptionKey,
     /// The absolute path of the file, if it was created now.
     pub(crate) created_file: Option<PathBuf>,
 }
@@ -47,9 +48,35 @@ pub(crate) struct NewestKey {
 pub(crate) struct Secrets {
     pub(crate) pool: PgPool,
     pub(crate) key_file: KeyFile,
+    /// The keys whose fingerprint was compared with that in the database.
+    checked: Mutex<HashMap<i32, EncryptionKey>>,
 }
 
 impl Secrets {
+    pub(crate) fn new(pool: PgPool, key_file: PathBuf) -> Self {
+        Self { pool, key_file: KeyFile::new(key_file), checked: Mutex::default() }
+    }
+
+    /// The key-encryption key of a version, which the database knows; none if it knows no such version.
+    ///
+    /// # Errors
+    /// [`IdentityError::KeyFile`] if the file does not have it, or has another one.
+    pub(crate) async fn key(&self, version: i32) -> Result<Option<EncryptionKey>, IdentityError> {
+        if let Some(key) = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&version) {
+            return Ok(Some(key.clone()));
+        }
+        let stored: Option<Vec<u8>> =
+            sqlx::query_scalar("select fingerprint from apex.key_encryption_keys where version = $1")
+                .bind(version)
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let key = self.key_file.key(version)?;
+        self.check(version, &key, &stored)?;
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(version, key.clone());
+        Ok(Some(key))
+    }
+
     /// Inserts the hash of a new secret. It is not inserted if there is one for the id.
     pub(crate) async fn insert(
         &self,
@@ -111,6 +138,9 @@ impl Secrets {
         let versions: Vec<(i32, Vec<u8>)> = sqlx::query_as(
             "select version, fingerprint from apex.key_encryption_keys k
              where exists (select from apex.api_key_secrets s where s.key_encryption_key = k.version)
+                 or exists (select from apex.user_passwords s where s.key_encryption_key = k.version)
+                 or exists (select from apex.user_totp_secrets s where s.key_encryption_key = k.version)
+                 or exists (select from apex.session_signing_keys s where s.key_encryption_key = k.version)
              order by version desc limit $1",
         )
         .bind(MAX_CHECKED_VERSIONS)

@@ -2,13 +2,14 @@
 
 use crate::directory::Loss;
 use crate::error::{GrantRejection, IdentityError};
-use crate::grants::{Created, check_admin, derived, rejected};
+use crate::grants::{Created, check_admin, derived, exists, rejected};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
 use commands::{Context, Error, Outcome, OutcomeKind, Position, Undecided};
 use domain::permissions::SendCommand;
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team, TeamCommand};
+use domain::user::User;
 use domain::{Aggregate as _, Name, TeamId};
 
 /// The maximum number of teams that an account or a user is a member of. It is checked on what is known when the command is
@@ -31,7 +32,7 @@ impl Identities {
         Ok(Created { id, kind, position })
     }
 
-    /// Executes a command to a team. A service account that is added has to exist. Returns whether that was done now, and the
+    /// Executes a command to a team. An account or a user that is added has to exist. Returns whether that was done now, and the
     /// position of the event.
     ///
     /// # Errors
@@ -60,10 +61,17 @@ impl Identities {
         let changed: Result<Outcome<Team>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, id.0, |team: &Team, mut others| {
-                if let Some((Member::ServiceAccount(account), _)) = added
-                    && others.get::<ServiceAccount>(account.0)?.name.is_none()
-                {
-                    return Err(Undecided::Rejected(GrantRejection::NoAccount(account)));
+                let missing = match added {
+                    Some((Member::ServiceAccount(id), _)) => {
+                        others.get::<ServiceAccount>(id.0)?.name.is_none().then_some(GrantRejection::NoAccount(id))
+                    }
+                    Some((Member::User(id), _)) => {
+                        (!exists(&*others.get::<User>(id.0)?)).then_some(GrantRejection::NoUser(id))
+                    }
+                    None => None,
+                };
+                if let Some(missing) = missing {
+                    return Err(Undecided::Rejected(missing));
                 }
                 let events = team.decide(command.clone()).map_err(rejected)?;
                 check_admin(&mut others, admin, &events)?;

@@ -29,6 +29,8 @@ mod session;
 mod tags;
 mod teams;
 mod tenants;
+mod users;
+mod whoami;
 mod worker;
 
 use crate::config::Common;
@@ -87,6 +89,8 @@ enum Authorised {
     Teams(teams::Teams),
     Roles(roles::Roles),
     Access(access::AccessCommand),
+    Users(users::Users),
+    Whoami(whoami::Whoami),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -113,7 +117,7 @@ impl Authorised {
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) => Action::ReadData,
+            Self::Report(_) | Self::Replay(_) | Self::Whoami(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
             Self::Tags(command) => command.action(),
             Self::Projections(command) => command.action(),
@@ -125,6 +129,7 @@ impl Authorised {
             Self::Teams(command) => command.action(),
             Self::Roles(command) => command.action(),
             Self::Access(command) => command.action(),
+            Self::Users(command) => command.action(),
             Self::Log(_) => Action::MaintainLog,
         }
     }
@@ -147,6 +152,8 @@ impl Authorised {
             Self::Teams(command) => command.run(session).await,
             Self::Roles(command) => command.run(session).await,
             Self::Access(command) => command.run(session).await,
+            Self::Users(command) => command.run(session).await,
+            Self::Whoami(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
             Self::Worker(command) => command.run(session).await,
             Self::Log(command) => command.run(session).await,
@@ -274,7 +281,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 64] = [
+    const EXAMPLES: [(&str, Option<Action>); 75] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -336,6 +343,17 @@ mod tests {
         ("roles grant viewer --team 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("roles revoke viewer --user 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("access review", Some(Action::ReadData)),
+        ("users create ada@example.org --role viewer", Some(Action::SendCommand)),
+        ("users invite ada@example.org --role viewer", Some(Action::SendCommand)),
+        ("users invitations", Some(Action::ReadData)),
+        ("users revoke-invitation 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users list", Some(Action::ReadData)),
+        ("users reset-link 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users disable-codes 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users disable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("users erase 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("whoami", Some(Action::ReadData)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),

@@ -78,7 +78,7 @@ pub(super) async fn start(
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
-    let identities = rooms.identities(common).await?;
+    let identities = rooms.identities_with(common, server.sign_in()).await?;
     prepare_keys(&identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {
@@ -95,6 +95,11 @@ pub(super) async fn start(
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
+    let sign_in = api::SignIn {
+        tenant: Some(rooms.principal.tenant().clone()),
+        open_registration: server.open_registration,
+        secure_cookies: tls.is_some() || server.secure_cookies.unwrap_or(!server.listen.ip().is_loopback()),
+    };
     let config = api::ApiConfig {
         graphiql: server.graphiql,
         limits,
@@ -102,6 +107,7 @@ pub(super) async fn start(
         origins: server.edge.cors_origins.clone(),
         proxies: server.edge.proxies(),
         rate_limits: server.edge.rate_limits,
+        sign_in,
     };
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
@@ -150,6 +156,11 @@ fn check_tokens(server: &Server) -> anyhow::Result<()> {
     for (name, token) in &tokens {
         anyhow::ensure!(token.as_deref() != Some(""), "{name} is empty: set a token, or unset the variable");
         let is_like_a_key = token.as_deref().is_some_and(|token| token.starts_with(identity::PREFIX));
+        let is_like_an_access_token = token.as_deref().is_some_and(identity::looks_like_access_token);
+        anyhow::ensure!(
+            !is_like_an_access_token,
+            "{name} has the form of a JSON Web Token, as access tokens of sessions do: use another token"
+        );
         anyhow::ensure!(!is_like_a_key, "{name} begins with {}, as API keys do: use another token", identity::PREFIX);
     }
     for (index, (name, token)) in tokens.iter().enumerate() {

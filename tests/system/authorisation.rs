@@ -210,6 +210,14 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.withdrawRole",
         "Mutation.grantRole",
         "Mutation.revokeRole",
+        "Mutation.createUser",
+        "Mutation.inviteUser",
+        "Mutation.revokeInvitation",
+        "Mutation.disableUser",
+        "Mutation.enableUser",
+        "Mutation.eraseUser",
+        "Mutation.createPasswordResetLink",
+        "Mutation.revokeSession",
         "Mutation.resumeParkedEvent",
         "Mutation.rebuildProjection",
         "Mutation.compareProjection",
@@ -231,6 +239,8 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let path = route.replace("{asset}", "start.js");
     let request = match route {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
+        "/auth/session" => client.get(format!("{address}{path}")),
+        _ if route.starts_with("/auth/") => client.post(format!("{address}{path}")).json(&json!({})),
         _ => client.get(format!("{address}{path}")),
     };
     let response = request.send().await.unwrap();
@@ -269,6 +279,8 @@ async fn wrong_routes(address: &str, routes: &[(&'static str, RouteAccess)]) -> 
         let is_right = match access {
             RouteAccess::Authorised => is_refused,
             RouteAccess::Public => status.is_success() && !is_refused,
+            // A principal is of no use: nothing in the body says who the person is.
+            RouteAccess::SignIn => status.is_client_error() && !is_refused,
         };
         if !is_right {
             wrong.push(route);
@@ -284,8 +296,15 @@ async fn every_route_is_public_or_refuses_a_principal_that_may_do_nothing() {
     let address = serve(&mut rooms, Vec::new()).await;
     assert_eq!(wrong_routes(&address, &ROUTES).await, Vec::<&str>::new());
     // Control: a route that answers without authorisation is found, and one that refuses although it is public.
-    let planted = [("/healthz", RouteAccess::Authorised), ("/metrics", RouteAccess::Public)];
-    assert_eq!(wrong_routes(&address, &planted).await, ["/healthz", "/metrics"]);
+    let planted = [
+        ("/healthz", RouteAccess::Authorised),
+        ("/metrics", RouteAccess::Public),
+        ("/auth/password", RouteAccess::SignIn),
+        ("/healthz", RouteAccess::SignIn),
+        ("/auth/login", RouteAccess::Authorised),
+    ];
+    let wrong = wrong_routes(&address, &planted).await;
+    assert_eq!(wrong, ["/healthz", "/metrics", "/auth/password", "/healthz", "/auth/login"]);
     rooms.close().await.unwrap();
 }
 
@@ -378,7 +397,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 23] = [
+const KINDS: [(&str, &str); 27] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -399,6 +418,11 @@ const KINDS: [(&str, &str); 23] = [
     ("RoleDefinition", "identities"),
     ("RoleAssignment", "identities"),
     ("AccessReviewRow", "identities"),
+    ("User", "identities"),
+    ("Invitation", "identities"),
+    ("Session", "identities"),
+    // It shows a principal what it is itself.
+    ("Viewer", "any"),
     ("Projection", "installation"),
     ("ParkedEvent", "installation"),
     ("ParkingDecision", "installation"),

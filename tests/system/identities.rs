@@ -423,7 +423,7 @@ pub(crate) async fn websocket(server: &Server, key: &str) -> impl Future<Output 
 }
 
 /// An event stream that waits until the server ends it.
-async fn event_stream(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
+pub(crate) async fn event_stream(server: &Server, key: &str) -> impl Future<Output = u16> + use<> {
     let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(key);
     let mut response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

@@ -24,7 +24,7 @@ const SQUASHED: [(i64, &str); 16] = [
 ];
 
 /// The subcommands that open a database. `apex database url` does not: it prints the URL for other programs.
-const SUBCOMMANDS: [&[&str]; 18] = [
+const SUBCOMMANDS: [&[&str]; 19] = [
     &["migrate"],
     &["serve", "--listen", "127.0.0.1:0"],
     &["demo", "--once"],
@@ -38,6 +38,7 @@ const SUBCOMMANDS: [&[&str]; 18] = [
     &["tenants", "list"],
     &["accounts", "list"],
     &["keys", "list"],
+    &["users", "list"],
     &["relay", "--kafka-brokers", "127.0.0.1:1"],
     &["worker"],
     &["log", "verify"],

@@ -61,6 +61,13 @@ async fn new_key(server: &Server, admin: &str, account: &str) -> String {
     secret_of(&send(server, admin, create, input).await, "createApiKey")
 }
 
+/// The UUID of a user, who has no password.
+async fn new_user(server: &Server, admin: &str) -> String {
+    let input = json!({ "email": format!("{}@example.org", Uuid::now_v7().simple()) });
+    let created = done(server, admin, "createUser", input, "user { uuid }").await;
+    created["user"]["uuid"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
+}
+
 async fn new_team(server: &Server, admin: &str) -> String {
     id_of(&done(server, admin, "createTeam", json!({ "name": "research" }), "team { id }").await, "team")
 }
@@ -243,12 +250,13 @@ async fn what_cannot_be_granted_is_refused_with_its_cause() {
     let define = |permissions: &[&str]| json!({ "name": "x", "permissions": permissions });
     let change = |permissions: &[&str]| json!({ "id": role, "name": "x", "permissions": permissions });
     let to_team = |role: Value| json!({ "holder": { "teamId": team }, "role": role });
-    let unknown = Uuid::now_v7();
+    let (user, unknown) = (new_user(&server, &admin).await, Uuid::now_v7());
     for (field, input, refused) in [
         ("createTeam", json!({ "name": "" }), "INVALID_INPUT"),
         ("renameTeam", json!({ "id": team, "name": "a\nb" }), "INVALID_INPUT"),
         ("renameTeam", json!({ "id": unknown, "name": "x" }), "NOT_CREATED"),
         ("addTeamMember", json!({ "id": team, "member": { "serviceAccountId": unknown } }), "ACCOUNT_NOT_ACTIVE"),
+        ("addTeamMember", json!({ "id": team, "member": { "userId": unknown } }), "USER_NOT_ACTIVE"),
         ("defineRole", define(&[]), "NO_PERMISSIONS"),
         ("defineRole", define(&["read:everything"]), "INVALID_INPUT"),
         ("defineRole", define(&["read:agents", "operate_jobs:installation"]), "PERMISSION_OUTSIDE_TENANT"),
@@ -258,6 +266,7 @@ async fn what_cannot_be_granted_is_refused_with_its_cause() {
         ("changeRole", change(&["maintain_log:installation"]), "PERMISSION_OUTSIDE_TENANT"),
         ("grantRole", to_team(json!({ "customId": unknown })), "ROLE_NOT_ACTIVE"),
         ("grantRole", json!({ "holder": { "teamId": unknown }, "role": { "builtIn": "VIEWER" } }), "TEAM_NOT_ACTIVE"),
+        ("grantRole", json!({ "holder": { "userId": unknown }, "role": { "builtIn": "VIEWER" } }), "USER_NOT_ACTIVE"),
         ("revokeRole", to_team(json!({ "builtIn": "VIEWER" })), "NOT_CREATED"),
     ] {
         assert_eq!(refusal(&server, &admin, field, input).await, refused, "{field}");
@@ -269,7 +278,7 @@ async fn what_cannot_be_granted_is_refused_with_its_cause() {
         ("changeRole", change(&["read:tasks"]), "ROLE_NOT_ACTIVE"),
         ("withdrawRole", json!({ "id": role, "reason": "other" }), "OTHER_REASON"),
         ("renameTeam", json!({ "id": team, "name": "x" }), "TEAM_NOT_ACTIVE"),
-        ("addTeamMember", json!({ "id": team, "member": { "userId": unknown } }), "TEAM_NOT_ACTIVE"),
+        ("addTeamMember", json!({ "id": team, "member": { "userId": user } }), "TEAM_NOT_ACTIVE"),
         ("closeTeam", json!({ "id": team, "reason": "other" }), "OTHER_REASON"),
         ("grantRole", to_team(json!({ "builtIn": "VIEWER" })), "TEAM_NOT_ACTIVE"),
     ] {
@@ -353,7 +362,8 @@ impl Process {
     }
 
     async fn account(&self, roles: &[Role]) -> ServiceAccountId {
-        let created = self.identities.create_account(&self.context(), name("importer"), roles, Utc::now());
+        let context = self.context();
+        let created = self.identities.create_account(&context, name("importer"), roles, Utc::now());
         created.await.unwrap().id
     }
 
@@ -490,7 +500,7 @@ async fn the_access_review_says_what_requests_are_allowed() {
     done(&server, &admin, "grantRole", by_team, "position").await;
     let direct = to(json!({ "serviceAccountId": account }), json!({ "builtIn": "BILLING" }));
     done(&server, &admin, "grantRole", direct, "position").await;
-    let user = Uuid::now_v7();
+    let user = new_user(&server, &admin).await;
     for member in [json!({ "serviceAccountId": account }), json!({ "userId": user })] {
         done(&server, &admin, "addTeamMember", json!({ "id": team, "member": member }), "position").await;
     }
@@ -528,7 +538,7 @@ async fn the_access_review_says_what_requests_are_allowed() {
     assert_eq!(of_account[1]["grant"]["team"]["id"], team);
     assert_eq!(of_account[1]["grant"]["role"]["customId"], role);
     assert!(of_account[1]["grant"]["grantedBy"].as_str().unwrap().starts_with("service_account:"));
-    let of_user: Vec<_> = rows.iter().filter(|row| row["holder"]["uuid"] == user.to_string()).collect();
+    let of_user: Vec<_> = rows.iter().filter(|row| row["holder"]["uuid"] == user).collect();
     assert_eq!(of_user.len(), 1);
     assert_eq!(
         strings(&of_user[0]["permissions"]),
@@ -593,7 +603,7 @@ async fn lists_of_teams_roles_members_and_assignments_are_paged() {
     for team in &teams {
         let grant = json!({ "holder": { "teamId": team }, "role": { "customId": role } });
         done(&server, &admin, "grantRole", grant, "roleAssignment { grantedAt }").await;
-        let member = json!({ "id": teams[0], "member": { "userId": Uuid::now_v7() } });
+        let member = json!({ "id": teams[0], "member": { "userId": new_user(&server, &admin).await } });
         done(&server, &admin, "addTeamMember", member, "team { memberCount }").await;
     }
     let of_role = format!("filter: {{ role: {{ customId: \"{role}\" }} }},");
@@ -657,7 +667,8 @@ async fn teams_and_roles_are_managed_at_the_command_line() {
     let team = installation.run(&["teams", "create", "research"]).await;
     let role = installation.run(&["roles", "define", "of agents", "--permission", "command:agents"]).await;
     installation.run(&["teams", "add", &team, "--account", &account]).await;
-    installation.run(&["teams", "add", &team, "--user", &Uuid::now_v7().to_string()]).await;
+    let user = installation.run(&["users", "create", "ada@example.org"]).await;
+    installation.run(&["teams", "add", &team, "--user", &user]).await;
     installation.run(&["roles", "grant", &role, "--team", &team]).await;
     installation.run(&["roles", "grant", "viewer", "--account", &account]).await;
     installation.run(&["teams", "rename", &team, "science"]).await;

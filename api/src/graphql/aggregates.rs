@@ -26,6 +26,8 @@ macro_rules! aggregates {
             User,
             Team,
             CustomRole,
+            Invitation,
+            Session,
             Dag,
             Event,
         }
@@ -38,6 +40,8 @@ macro_rules! aggregates {
                 Self::User,
                 Self::Team,
                 Self::CustomRole,
+                Self::Invitation,
+                Self::Session,
                 Self::Dag,
                 Self::Event,
             ];
@@ -50,6 +54,8 @@ macro_rules! aggregates {
                     Self::User => "User",
                     Self::Team => "Team",
                     Self::CustomRole => "CustomRole",
+                    Self::Invitation => "Invitation",
+                    Self::Session => "Session",
                     Self::Dag => "Dag",
                     Self::Event => "Event",
                 }
@@ -63,6 +69,7 @@ macro_rules! aggregates {
             $($object(Box<$module::$object>),)+
             ServiceAccount(Box<identity::ServiceAccount>),
             ApiKey(Box<identity::ApiKey>),
+            User(Box<user::User>),
             Team(Box<identity::Team>),
             CustomRole(Box<identity::CustomRole>),
             Event(Box<events::Event>),
@@ -115,7 +122,8 @@ macro_rules! aggregates {
                 Kind::CustomRole => {
                     identity::custom_role(ctx, id).await?.map(|role| Node::CustomRole(Box::new(role)))
                 }
-                Kind::User | Kind::Dag | Kind::Event => None,
+                Kind::User => user::user(ctx, id).await?.map(|user| Node::User(Box::new(user))),
+                Kind::Dag | Kind::Event | Kind::Invitation | Kind::Session => None,
             })
         }
 

@@ -138,9 +138,13 @@ pub(crate) fn identities(error: &IdentityError) -> Error {
         }
         IdentityError::Key(error) => failed(error),
         IdentityError::Grant(error) => failed(error),
+        IdentityError::People(error) => failed(error),
         IdentityError::Database(error) => database(error),
         IdentityError::Read(error) => read(error),
-        IdentityError::Timeout(_) | IdentityError::KeyFile(_) => {
+        IdentityError::Timeout(_)
+        | IdentityError::KeyFile(_)
+        | IdentityError::Damaged(_)
+        | IdentityError::TooManyHashes => {
             // Where the file is, and what is wrong with it, is for operators only.
             tracing::warn!(error = error as &(dyn StdError + 'static), "credentials cannot be created or read");
             coded("UNAVAILABLE", "credentials cannot be created or read at the moment; the server log has the details")
@@ -149,6 +153,13 @@ pub(crate) fn identities(error: &IdentityError) -> Error {
         IdentityError::TenantNotActive(_)
         | IdentityError::AlreadyCreated(_)
         | IdentityError::TooLate { .. }
+        | IdentityError::EmailTaken
+        | IdentityError::OtherProfile(_)
+        | IdentityError::LinkAlreadyShown(_)
+        | IdentityError::Hashing
+        | IdentityError::Totp
+        | IdentityError::Signing(_)
+        | IdentityError::NoSigningKey
         | IdentityError::Random(_) => internal(error),
     }
 }

@@ -31,6 +31,7 @@ mod tag_key;
 mod task;
 mod usage;
 mod usage_totals;
+mod user;
 
 use crate::config::Limits;
 use crate::deps::Deps;
@@ -61,6 +62,7 @@ pub(crate) struct Query(
     report::ReportQuery,
     events::EventQuery,
     identity::IdentityQuery,
+    user::UserQuery,
     rate_limit::RateLimitQuery,
     projection::ProjectionQuery,
 );
@@ -72,6 +74,7 @@ pub(crate) struct Mutation(
     price::PriceMutation,
     tag_key::TagKeyMutation,
     identity::IdentityMutation,
+    user::UserMutation,
     rate_limit::RateLimitMutation,
     projection::ProjectionMutation,
 );
@@ -123,6 +126,8 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, identity::AccessReviewRow>>(
             "A page of an access review.",
         )
+        .override_output_type_description::<Connection<String, user::User>>("A page of users.")
+        .override_output_type_description::<Connection<String, user::Invitation>>("A page of invitations.")
         .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
 }
 
@@ -167,7 +172,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("type ")?.strip_suffix(" implements Node {"))
             // Events are read from the log itself, and identities from what is folded of it in memory.
-            .filter(|name| !["Event", "ServiceAccount", "ApiKey", "Team", "CustomRole"].contains(name))
+            .filter(|name| !["Event", "ServiceAccount", "ApiKey", "User", "Team", "CustomRole"].contains(name))
             .map(str::to_owned)
             .collect();
         let declared: BTreeSet<_> = read_models().0.into_keys().collect();

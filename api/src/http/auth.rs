@@ -56,9 +56,9 @@ impl Rejection {
                 "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN, APEX_TOKEN or \
                  APEX_OPERATOR_TOKEN",
             ),
-            Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => {
-                unauthenticated("a token or an API key is required in the header `Authorization: Bearer …`")
-            }
+            Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => unauthenticated(
+                "a token or an API key is required in the header `Authorization: Bearer …`; people sign in at /auth/login",
+            ),
             Self::Unauthenticated(Unauthenticated::Invalid, Endpoint::Api) => unauthenticated(
                 "the header `Authorization` has no valid token or API key: send `Bearer`, a space and the token or key",
             ),

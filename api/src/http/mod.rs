@@ -19,6 +19,7 @@ mod response;
 mod routes;
 mod security;
 mod server;
+mod sign_in;
 mod sse;
 mod state;
 mod subscriber;

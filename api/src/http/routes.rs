@@ -1,7 +1,7 @@
 //! The routes.
 
 use super::state::State;
-use super::{feed, graphiql, graphql, observe, origin, probes, rate_limit, response, security, websocket};
+use super::{feed, graphiql, graphql, observe, origin, probes, rate_limit, response, security, sign_in, websocket};
 use crate::config::ApiConfig;
 use crate::deps::Deps;
 use crate::edge::cors_layer;
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,14 +25,28 @@ pub enum RouteAccess {
     Public,
     /// A principal that is authorised.
     Authorised,
+    /// A person who presents a password, a token or an invitation in the body, with `POST`.
+    SignIn,
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 9] = [
+pub const ROUTES: [(&str, RouteAccess); 21] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
     ("/metrics", RouteAccess::Authorised),
+    ("/auth/login", RouteAccess::SignIn),
+    ("/auth/refresh", RouteAccess::SignIn),
+    ("/auth/logout", RouteAccess::SignIn),
+    ("/auth/register", RouteAccess::SignIn),
+    ("/auth/password-reset", RouteAccess::SignIn),
+    ("/auth/password-reset/request", RouteAccess::SignIn),
+    ("/auth/session", RouteAccess::Authorised),
+    ("/auth/password", RouteAccess::Authorised),
+    ("/auth/totp", RouteAccess::Authorised),
+    ("/auth/totp/confirm", RouteAccess::Authorised),
+    ("/auth/totp/disable", RouteAccess::Authorised),
+    (sign_in::JWKS_ROUTE, RouteAccess::Public),
     ("/healthz", RouteAccess::Public),
     ("/readyz", RouteAccess::Public),
     ("/", RouteAccess::Public),
@@ -46,6 +60,18 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/graphql" => Some(any(graphql::handle)),
         "/graphql/ws" => Some(get(websocket::handle)),
         "/events" => Some(get(feed::handle)),
+        "/auth/login" => Some(post(sign_in::login)),
+        "/auth/refresh" => Some(post(sign_in::refresh)),
+        "/auth/logout" => Some(post(sign_in::logout)),
+        "/auth/register" => Some(post(sign_in::register)),
+        "/auth/password-reset" => Some(post(sign_in::reset_password)),
+        "/auth/password-reset/request" => Some(post(sign_in::request_reset)),
+        "/auth/session" => Some(get(sign_in::session)),
+        "/auth/password" => Some(post(sign_in::change_password)),
+        "/auth/totp" => Some(post(sign_in::start_totp)),
+        "/auth/totp/confirm" => Some(post(sign_in::confirm_totp)),
+        "/auth/totp/disable" => Some(post(sign_in::disable_totp)),
+        sign_in::JWKS_ROUTE => Some(get(sign_in::jwks)),
         "/healthz" => Some(get(probes::healthz)),
         "/readyz" => Some(get(probes::readyz)),
         "/metrics" => Some(get(probes::metrics)),
@@ -68,6 +94,7 @@ pub(super) fn routes(state: Arc<State>) -> Router {
     router = router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(state.clone(), sign_in::cookies::present))
         .layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .layer(middleware::from_fn_with_state(state.clone(), rate_limit::check_address));
     if !state.config.origins.is_empty() {
@@ -85,6 +112,10 @@ async fn not_found() -> Response {
 }
 
 async fn method_not_allowed() -> Response {
-    response::error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this resource supports GET only")
-        .into_response()
+    response::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "this resource does not support the method of the request",
+    )
+    .into_response()
 }

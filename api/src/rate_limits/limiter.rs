@@ -68,6 +68,7 @@ pub(crate) struct RateLimiter {
 fn subject(principal: &Principal) -> Option<LimitedSubject> {
     match principal.subject() {
         Subject::ServiceAccount { key, .. } => Some(LimitedSubject::ApiKey(*key)),
+        Subject::User { id, .. } => Some(LimitedSubject::User(*id)),
         Subject::SharedToken { .. } | Subject::CommandLine | Subject::Component(_) => None,
     }
 }

@@ -17,7 +17,7 @@ pub enum ResourceKind {
     Budgets,
     /// Memories of agents.
     Memories,
-    /// Who may do what in a tenant: service accounts, API keys, teams, custom roles and granted roles.
+    /// Who may do what in a tenant: users, invitations, service accounts, API keys, teams, custom roles and granted roles.
     Identities,
     /// Reports of usage and cost.
     Reports,
@@ -118,7 +118,9 @@ impl ResourceKind {
             "budget" | "budget_period" => Self::Budgets,
             "memory" => Self::Memories,
             "tenant" | "rate_limits" => Self::Tenants,
-            "service_account" | "api_key" | "role_assignment" | "team" | "role" => Self::Identities,
+            "service_account" | "api_key" | "role_assignment" | "user" | "invitation" | "team" | "role" => {
+                Self::Identities
+            }
             _ => return None,
         })
     }

@@ -222,13 +222,6 @@ impl Directory {
         self.with(|state| state.name_of(access.tenant(), holder))
     }
 
-    /// The permissions that a holder has in a tenant by its own roles and by those of its teams. Whether the holder and the
-    /// tenant are active is not looked at: who makes a principal of it does.
-    #[allow(dead_code, reason = "principals of users are made from it")]
-    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> PermissionSet {
-        self.with(|state| state.permissions_of(tenant, holder))
-    }
-
     /// The number of roles that were granted to a holder itself.
     pub(crate) fn count_roles(&self, tenant: &TenantId, holder: Holder) -> usize {
         self.with(|state| state.count_roles(tenant, holder))

@@ -5,20 +5,23 @@
 
 mod lists;
 mod load;
+mod people;
 mod state;
 
 pub(crate) use lists::LastAdmin;
 pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamSummary};
+pub use people::InvitationSummary;
 pub(crate) use state::{Admin, Loss, NoPrincipal, makes_admin};
 pub use state::{Basis, GrantBasis, NotAReviewKey, Origin, ReviewKey, ReviewRow, TeamBasis};
 
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use commands::Principal;
+use domain::api_key::ApiKey;
 use domain::permissions::Scopes;
 use domain::rate_limits::{LimitValues, LimitedSubject};
 use domain::role_assignment::AssignedRole;
-use domain::{AgentId, ApiKeyId, ServiceAccountId, TenantId};
+use domain::{AgentId, ApiKeyId, ServiceAccountId, SessionId, TenantId, UserId};
 use load::load;
 use sqlx::postgres::PgPool;
 use state::{State, is_folded};
@@ -289,6 +292,26 @@ impl Directory {
                 // The sender is in this directory.
                 changed = changes.changed() => if changed.is_err() { return EndReason::Unavailable },
                 () = expiry => {}
+            }
+        }
+    }
+
+    /// Completes when a session gives another principal than this one because of its user or tenant, or when that cannot be
+    /// found out any more. Whether the session itself ended is found out elsewhere.
+    pub(crate) async fn user_ended(&self, id: UserId, session: SessionId, principal: &Principal) -> EndReason {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if *changes.borrow_and_update() == Currency::Outdated {
+                return EndReason::Unavailable;
+            }
+            match self.user_principal(principal.tenant(), id, session) {
+                Ok(current) if current == *principal => {}
+                Ok(_) | Err(NoPrincipal::Refused) => return EndReason::Ended,
+                Err(NoPrincipal::Unreadable) => return EndReason::Unavailable,
+            }
+            // The sender is in this directory.
+            if changes.changed().await.is_err() {
+                return EndReason::Unavailable;
             }
         }
     }

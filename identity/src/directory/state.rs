@@ -4,6 +4,7 @@ mod admins;
 mod folded;
 mod grants;
 mod lists;
+mod people;
 mod ranges;
 mod review;
 
@@ -15,13 +16,15 @@ pub use review::{Basis, GrantBasis, NotAReviewKey, ReviewKey, ReviewRow, TeamBas
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
+use domain::invitation::Invitation;
 use domain::permissions::PermissionSet;
 use domain::rate_limits::RateLimits;
 use domain::role_assignment::Holder;
 use domain::service_account::ServiceAccount;
 use domain::team::Member;
 use domain::tenant::Tenant;
-use domain::{Aggregate, ApiKeyId, DecodeError, ServiceAccountId, TenantId};
+use domain::user::User;
+use domain::{Aggregate, ApiKeyId, DecodeError, InvitationId, ServiceAccountId, TenantId, UserId};
 use folded::Folded;
 use grants::Grants;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,16 +33,23 @@ use uuid::Uuid;
 
 /// Whether events of a category are folded.
 pub(crate) fn is_folded(category: &str) -> bool {
-    let own = [Tenant::CATEGORY, ServiceAccount::CATEGORY, ApiKey::CATEGORY, RateLimits::CATEGORY];
+    let own = [
+        Tenant::CATEGORY,
+        ServiceAccount::CATEGORY,
+        ApiKey::CATEGORY,
+        RateLimits::CATEGORY,
+        User::CATEGORY,
+        Invitation::CATEGORY,
+    ];
     own.contains(&category) || Grants::CATEGORIES.contains(&category)
 }
 
-/// Why a key whose secret is right has no principal.
+/// Why a key whose secret is right, or a user with a session, has no principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPrincipal {
-    /// The key is unknown, revoked or expired, or its account or tenant is not active.
+    /// The key is unknown, revoked or expired, or its account, the user or the tenant is not active.
     Refused,
-    /// Events about the key, its account or its tenant cannot be read: it is not known what they gave or took away.
+    /// Events about the key, its account, the user or the tenant cannot be read: it is not known what they gave or took away.
     Unreadable,
 }
 
@@ -50,7 +60,7 @@ struct OwnedKey {
     key: Folded<ApiKey>,
 }
 
-/// The tenants, accounts, teams, roles and keys of the log.
+/// The tenants, accounts, users, invitations, teams, roles and keys of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     tenants: HashMap<Uuid, Folded<Tenant>>,
@@ -62,6 +72,8 @@ pub(crate) struct State {
     /// The keys of each tenant. Follows from the keys, as does the next one.
     keys_of_tenant: BTreeSet<(TenantId, ApiKeyId)>,
     keys_of_account: BTreeSet<(TenantId, (ServiceAccountId, ApiKeyId))>,
+    users: BTreeMap<(TenantId, UserId), Folded<User>>,
+    invitations: BTreeMap<(TenantId, InvitationId), Folded<Invitation>>,
 }
 
 impl State {
@@ -78,6 +90,10 @@ impl State {
                 self.accounts.entry((tenant.clone(), id.into())).or_default().apply(event).map(drop)
             }
             ApiKey::CATEGORY => self.apply_key(event),
+            User::CATEGORY => self.users.entry((tenant.clone(), id.into())).or_default().apply(event).map(drop),
+            Invitation::CATEGORY => {
+                self.invitations.entry((tenant.clone(), id.into())).or_default().apply(event).map(drop)
+            }
             _ => self.grants.apply(event),
         };
         if let Err(error) = applied {
@@ -105,6 +121,10 @@ impl State {
                 if let Some(key) = self.own_key(stream) {
                     key.is_unreadable = true;
                 }
+            }
+            User::CATEGORY => self.users.entry((tenant.clone(), id.into())).or_default().is_unreadable = true,
+            Invitation::CATEGORY => {
+                self.invitations.entry((tenant.clone(), id.into())).or_default().is_unreadable = true;
             }
             _ => self.grants.set_unreadable(stream),
         }
@@ -166,12 +186,11 @@ impl State {
         if state.is_active() { Ok(()) } else { Err(NoPrincipal::Refused) }
     }
 
-    /// Whether credentials of an account or a user can be accepted. Users are not folded here: it is not known of them, and
-    /// not said, that they are not active.
+    /// Whether credentials of an account or a user can be accepted.
     fn is_active_member(&self, tenant: &TenantId, member: Member) -> bool {
         match member {
             Member::ServiceAccount(account) => self.active_account(tenant, account).is_ok(),
-            Member::User(_) => true,
+            Member::User(user) => self.enabled_user(tenant, user).is_ok(),
         }
     }
 

@@ -8,23 +8,28 @@ use async_graphql::Result;
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
 use domain::custom_role::CustomRoleError;
+use domain::invitation::InvitationError;
 use domain::role_assignment::RoleAssignmentError;
 use domain::service_account::ServiceAccountError;
 use domain::team::TeamError;
-use identity::{GrantRejection, IdentityError, KeyRejection};
+use domain::user::UserError;
+use identity::{GrantRejection, IdentityError, KeyRejection, PeopleRejection};
 
 command_error! {
     /// Reason for which a command about who may do what was rejected.
     IdentityCommandError,
     /// Reasons for which a command about who may do what is rejected.
     IdentityErrorCode {
-        /// No service account, API key, team or custom role with this id was created, or the role was never granted to the holder.
+        /// No service account, API key, team, custom role, user or invitation with this id was created, or the role was never
+        /// granted to the holder.
         NotCreated,
-        /// A service account, API key, team or custom role with other properties has this id.
+        /// A service account, API key, team, custom role, user or invitation with other properties has this id.
         AlreadyCreated,
-        /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key,
-        /// and create another one with a new `commandId`.
+        /// The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key or
+        /// the invitation, and create another one with a new `commandId`.
         SecretAlreadyShown,
+        /// Another user of the tenant has the e-mail address.
+        EmailTaken,
         /// The service account does not exist or is disabled.
         AccountNotActive,
         /// The tenant does not exist or is suspended.
@@ -33,18 +38,20 @@ command_error! {
         NoScopes,
         /// A scope is not a permission on the data of a tenant.
         ScopeOutsideTenant,
-        /// The API key would expire before it can be used.
+        /// The API key, invitation or link would expire before it can be used.
         ExpiresTooSoon,
-        /// The API key expired.
+        /// The API key or invitation expired.
         Expired,
-        /// The API key was revoked.
+        /// The API key or invitation was revoked.
         Revoked,
-        /// The API key was revoked before, for a different reason, which is kept.
+        /// The API key or invitation was revoked before, for a different reason, which is kept.
         RevokedOtherwise,
         /// The API key was already replaced by another one.
         AlreadyRotated,
         /// The service account was disabled, the team closed or the role withdrawn before, for a different reason, which is kept.
         OtherReason,
+        /// The user does not exist, or is disabled or deleted.
+        UserNotActive,
         /// The team does not exist or was closed, which is final.
         TeamNotActive,
         /// The custom role does not exist or was withdrawn, which is final.
@@ -66,6 +73,8 @@ command_error! {
         /// No account or user of the tenant could decide who may do what any more. Make another one an admin first, or use the
         /// command line.
         LastAdmin,
+        /// The state of the user or the invitation does not allow the command.
+        NotAllowed,
     }
 }
 
@@ -89,10 +98,19 @@ impl From<KeyRejection> for IdentityCommandError {
     }
 }
 
+fn of_assignment(error: &RoleAssignmentError) -> IdentityErrorCode {
+    match error {
+        RoleAssignmentError::NeverGranted => IdentityErrorCode::NotCreated,
+        RoleAssignmentError::NotOfTenant(_) => IdentityErrorCode::RoleOutsideTenant,
+        RoleAssignmentError::OtherAssignment => IdentityErrorCode::AlreadyCreated,
+    }
+}
+
 impl From<GrantRejection> for IdentityCommandError {
     fn from(error: GrantRejection) -> Self {
         let code = match &error {
             GrantRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
+            GrantRejection::NoUser(_) => IdentityErrorCode::UserNotActive,
             GrantRejection::TeamNotActive(_) => IdentityErrorCode::TeamNotActive,
             GrantRejection::RoleNotActive(_) => IdentityErrorCode::RoleNotActive,
             GrantRejection::TooManyRoles { .. } => IdentityErrorCode::TooManyRoles,
@@ -120,29 +138,46 @@ impl From<GrantRejection> for IdentityCommandError {
                 CustomRoleError::WithdrawnOtherwise => IdentityErrorCode::OtherReason,
                 CustomRoleError::TooManyChanges => IdentityErrorCode::TooManyChanges,
             },
-            GrantRejection::Assignment(error) => match error {
-                RoleAssignmentError::NeverGranted => IdentityErrorCode::NotCreated,
-                RoleAssignmentError::NotOfTenant(_) => IdentityErrorCode::RoleOutsideTenant,
-                RoleAssignmentError::OtherAssignment => IdentityErrorCode::AlreadyCreated,
-            },
+            GrantRejection::Assignment(error) => of_assignment(error),
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<PeopleRejection> for IdentityCommandError {
+    fn from(error: PeopleRejection) -> Self {
+        let code = match &error {
+            PeopleRejection::User(UserError::NotCreated) | PeopleRejection::Invitation(InvitationError::NotCreated) => {
+                IdentityErrorCode::NotCreated
+            }
+            PeopleRejection::User(UserError::AlreadyCreated)
+            | PeopleRejection::Invitation(InvitationError::AlreadyCreated) => IdentityErrorCode::AlreadyCreated,
+            PeopleRejection::User(UserError::ExpiresTooSoon { .. })
+            | PeopleRejection::Invitation(InvitationError::ExpiresTooSoon { .. }) => IdentityErrorCode::ExpiresTooSoon,
+            PeopleRejection::Invitation(InvitationError::Expired(_)) => IdentityErrorCode::Expired,
+            PeopleRejection::LastAdmin => IdentityErrorCode::LastAdmin,
+            PeopleRejection::Invitation(InvitationError::Revoked) => IdentityErrorCode::Revoked,
+            PeopleRejection::Invitation(InvitationError::AlreadyRevoked) => IdentityErrorCode::RevokedOtherwise,
+            PeopleRejection::Assignment(error) => of_assignment(error),
+            PeopleRejection::User(_) | PeopleRejection::Invitation(_) => IdentityErrorCode::NotAllowed,
         };
         Self::new(code, error)
     }
 }
 
 /// The part of a payload that says the outcome of the command.
-pub(super) struct Executed {
-    pub(super) outcome: Outcome,
-    pub(super) position: Option<Position>,
-    pub(super) error: Option<IdentityCommandError>,
+pub(crate) struct Executed {
+    pub(crate) outcome: Outcome,
+    pub(crate) position: Option<Position>,
+    pub(crate) error: Option<IdentityCommandError>,
 }
 
 impl Executed {
-    pub(super) fn done(kind: OutcomeKind, position: commands::Position) -> Self {
+    pub(crate) fn done(kind: OutcomeKind, position: commands::Position) -> Self {
         Self { outcome: kind.into(), position: Some(Position(position)), error: None }
     }
 
-    pub(super) fn rejected(error: impl Into<IdentityCommandError>) -> Self {
+    pub(crate) fn rejected(error: impl Into<IdentityCommandError>) -> Self {
         Self { outcome: Outcome::Rejected, position: None, error: Some(error.into()) }
     }
 
@@ -161,11 +196,17 @@ impl Executed {
     ///
     /// # Errors
     /// The error of the response, for what is no rejection.
-    pub(super) fn failed(error: IdentityError) -> Result<Self> {
+    pub(crate) fn failed(error: IdentityError) -> Result<Self> {
         let message = error.to_string();
         Ok(Self::rejected(match error {
             IdentityError::Key(error) => of_failure(error.into())?,
             IdentityError::Grant(error) => of_failure(error.into())?,
+            IdentityError::People(error) => of_failure(error.into())?,
+            IdentityError::EmailTaken => IdentityCommandError::new(IdentityErrorCode::EmailTaken, message),
+            IdentityError::LinkAlreadyShown(_) => {
+                IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)
+            }
+            IdentityError::OtherProfile(_) => IdentityCommandError::new(IdentityErrorCode::AlreadyCreated, message),
             IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),
             IdentityError::AlreadyCreated(_) => {
                 IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)

@@ -13,12 +13,13 @@ mod team;
 mod types;
 
 pub(crate) use assignment::RoleAssignment;
-pub(crate) use error::IdentityCommandError;
+pub(crate) use error::{Executed, IdentityCommandError};
 pub(crate) use query::{account, key};
 pub(crate) use review::AccessReviewRow;
 pub(crate) use role::{CustomRole, RoleDefinition, custom_role};
+pub(crate) use start::Start;
 pub(crate) use team::{Team, TeamMember, team};
-pub(crate) use types::{ApiKey, ServiceAccount};
+pub(crate) use types::{ApiKey, Role, ServiceAccount, assigned, roles};
 
 use async_graphql::MergedObject;
 

@@ -9,14 +9,14 @@ use domain::permissions::CommandIdentities;
 use uuid::Uuid;
 
 /// Builds the context of a command, after the principal was authorised and before its input is looked at.
-pub(super) struct Start {
+pub(crate) struct Start {
     may_send: MaySend,
-    pub(super) command_id: Uuid,
-    pub(super) at: DateTime<Utc>,
+    pub(crate) command_id: Uuid,
+    pub(crate) at: DateTime<Utc>,
 }
 
 impl Start {
-    pub(super) fn new(ctx: &Context<'_>, command_id: Option<Uid>) -> Result<Self> {
+    pub(crate) fn new(ctx: &Context<'_>, command_id: Option<Uid>) -> Result<Self> {
         authorise::<CommandIdentities>(ctx)?;
         let command_id = command_id.map_or_else(Uuid::now_v7, |id| id.0);
         Ok(Self { may_send: MaySend::check(ctx)?, command_id, at: Utc::now() })
@@ -24,7 +24,7 @@ impl Start {
 
     /// The context of a command to an object; of one that creates an object, whose id follows from that of the command,
     /// without one.
-    pub(super) fn context(&self, ctx: &Context<'_>, target: Option<Uuid>) -> Result<commands::Context> {
+    pub(crate) fn context(&self, ctx: &Context<'_>, target: Option<Uuid>) -> Result<commands::Context> {
         let options = CommandOptions {
             may_send: self.may_send,
             target: target.unwrap_or(self.command_id),

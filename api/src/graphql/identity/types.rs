@@ -54,6 +54,25 @@ impl From<Role> for DomainRole {
     }
 }
 
+/// The roles that can be granted in a tenant, of some roles. No others are granted.
+pub(crate) fn roles(roles: &[DomainRole]) -> Vec<Role> {
+    roles.iter().filter_map(|role| Role::of(*role)).collect()
+}
+
+/// The built-in roles, and the global ids of the custom ones, of roles that a holder has. No other built-in roles are granted
+/// than those that can be granted in a tenant.
+pub(crate) fn assigned(roles: &[AssignedRole]) -> (Vec<Role>, Vec<ID>) {
+    let built_in = |role: &AssignedRole| match role {
+        AssignedRole::BuiltIn(role) => Role::of(*role),
+        AssignedRole::Custom(_) => None,
+    };
+    let custom = |role: &AssignedRole| match role {
+        AssignedRole::Custom(id) => Some(Kind::CustomRole.id(id)),
+        AssignedRole::BuiltIn(_) => None,
+    };
+    (roles.iter().filter_map(built_in).collect(), roles.iter().filter_map(custom).collect())
+}
+
 /// A service account: a program that acts in a tenant. Its credentials are API keys.
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(complex)]
@@ -76,22 +95,14 @@ impl TryFrom<AccountSummary> for ServiceAccount {
     type Error = Error;
 
     fn try_from(account: AccountSummary) -> Result<Self> {
-        // An account has no other built-in roles than those that can be granted in a tenant.
-        let built_in = |role: &AssignedRole| match role {
-            AssignedRole::BuiltIn(role) => Role::of(*role),
-            AssignedRole::Custom(_) => None,
-        };
-        let custom = |role: &AssignedRole| match role {
-            AssignedRole::Custom(id) => Some(Kind::CustomRole.id(id)),
-            AssignedRole::BuiltIn(_) => None,
-        };
+        let (roles, custom_role_ids) = assigned(&account.roles);
         Ok(Self {
             id: Kind::ServiceAccount.id(account.id.0),
             uuid: account.id.0.into(),
             name: account.name,
             disabled: account.is_disabled,
-            roles: account.roles.iter().filter_map(built_in).collect(),
-            custom_role_ids: account.roles.iter().filter_map(custom).collect(),
+            roles,
+            custom_role_ids,
         })
     }
 }

@@ -4,7 +4,7 @@ use super::{State, ranges};
 use domain::permissions::{Action, Permission, PermissionSet, ResourceKind};
 use domain::role_assignment::{AssignedRole, Assignment, Holder};
 use domain::team::{Member, Team};
-use domain::{RoleId, ServiceAccountId, TeamId, TenantId};
+use domain::{RoleId, ServiceAccountId, TeamId, TenantId, UserId};
 
 /// Whether permissions make an admin: who may send commands about identities can grant everything in the tenant.
 pub(crate) fn makes_admin(permissions: PermissionSet) -> bool {
@@ -25,6 +25,8 @@ pub(crate) enum Loss {
     Role(RoleId),
     /// A service account is disabled.
     Account(ServiceAccountId),
+    /// A user is disabled or deleted.
+    User(UserId),
 }
 
 /// An account or a user that may manage a tenant, and by what. All of it was active when it was found.
@@ -59,9 +61,12 @@ impl State {
             member.into_iter().chain(members).map(move |member| Admin { member, team, assignment })
         });
         admins.find(|Admin { member, .. }| {
-            let is_lost =
-                matches!((member, loss), (Member::ServiceAccount(id), Some(Loss::Account(lost))) if *id == lost);
-            !is_lost && self.is_active_member(tenant, *member)
+            let lost = match loss {
+                Some(Loss::Account(id)) => Some(Member::ServiceAccount(id)),
+                Some(Loss::User(id)) => Some(Member::User(id)),
+                Some(Loss::Assignment(_) | Loss::Member(..) | Loss::Team(_) | Loss::Role(_)) | None => None,
+            };
+            lost != Some(*member) && self.is_active_member(tenant, *member)
         })
     }
 }

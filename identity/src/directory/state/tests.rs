@@ -1,5 +1,6 @@
 use super::*;
 use domain::EventCodec as _;
+use domain::SessionId;
 use domain::api_key::{ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
 use domain::permissions::{ReadAgents, Role, Scopes, SendCommand};
 use domain::role_assignment::{
@@ -7,8 +8,10 @@ use domain::role_assignment::{
 };
 use domain::service_account::{ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEvent};
 use domain::tenant::{TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
+use domain::user::{UserCreated, UserDeleted, UserDisabled, UserEvent, UserSource};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::ops::Bound;
 use streams::{Position, StreamKey, Version};
 
 mod history;
@@ -306,4 +309,58 @@ fn the_cost_of_a_look_up_hardly_depends_on_the_number_of_keys() {
     println!("20,000 keys were folded in {folded:?}; a look-up took {many_ns} ns, among 100 keys {few_ns} ns");
     // A search through all keys would take hundreds of times as long.
     assert!(many_ns < few_ns * 10, "{many_ns} ns among 20,000 keys, {few_ns} ns among 100");
+}
+
+const USER: UserId = UserId(Uuid::from_u128(3));
+const SESSION: SessionId = SessionId(Uuid::from_u128(4));
+
+fn of_user(tenant: &TenantId, event: &UserEvent) -> RecordedEvent {
+    recorded::<User>(tenant, USER.0, event)
+}
+
+#[test]
+fn a_user_acts_in_its_tenant_with_its_roles_while_it_is_active() {
+    let user = |tenant: &TenantId| {
+        let created = UserCreated { source: UserSource::Admin, invitation_id: None, at: at(0) };
+        of_user(tenant, &UserEvent::Created(created))
+    };
+    let viewer = Assignment::on_tenant(Holder::User(USER), AssignedRole::BuiltIn(Role::Viewer));
+    let granted = |tenant: &TenantId| {
+        let event = RoleAssignmentEvent::Granted(RoleGranted { assignment: viewer, at: at(0) });
+        recorded::<RoleAssignment>(tenant, viewer.stream_id(), &event)
+    };
+    let principal = |events: Vec<RecordedEvent>| fold(&events).user_principal(&acme(), USER, SESSION);
+    let base = || vec![created(), user(&acme()), granted(&acme())];
+    let active = principal(base()).unwrap();
+    assert_eq!(active.actor(), format!("user:{USER}/session:{SESSION}"));
+    assert!(
+        active.authorise::<ReadAgents>().is_ok() && active.authorise_on::<SendCommand>("task", Uuid::nil()).is_err()
+    );
+    // What is of another tenant, or of a service account with the same id, gives nothing.
+    let account = Assignment::on_tenant(Holder::ServiceAccount(USER.0.into()), AssignedRole::BuiltIn(Role::Admin));
+    let event = RoleAssignmentEvent::Granted(RoleGranted { assignment: account, at: at(0) });
+    let of_account = recorded::<RoleAssignment>(&acme(), account.stream_id(), &event);
+    let others = principal(vec![created(), user(&acme()), granted(&other()), of_account]).unwrap();
+    assert!(others.authorise::<ReadAgents>().is_err() && others.permissions().is_empty());
+    for events in [
+        vec![created(), granted(&acme())],
+        vec![user(&acme()), granted(&acme())],
+        vec![created(), user(&other()), granted(&acme())],
+        [base(), vec![suspended()]].concat(),
+        [base(), vec![of_user(&acme(), &UserEvent::Disabled(UserDisabled { reason: None, at: at(1) }))]].concat(),
+        [base(), vec![of_user(&acme(), &UserEvent::Deleted(UserDeleted { at: at(1) }))]].concat(),
+    ] {
+        assert_eq!(principal(events), Err(NoPrincipal::Refused));
+    }
+    let revoked = RoleAssignmentEvent::Revoked(RoleRevoked { assignment: viewer, reason: None, at: at(1) });
+    let revoked = recorded::<RoleAssignment>(&acme(), viewer.stream_id(), &revoked);
+    assert!(principal([base(), vec![revoked]].concat()).unwrap().permissions().is_empty());
+    let mut unknown = user(&acme());
+    unknown.schema_version = 99;
+    assert_eq!(principal([base(), vec![unknown]].concat()), Err(NoPrincipal::Unreadable));
+    // Lists have a range of ids, without users who were deleted.
+    let state = fold(&base());
+    assert_eq!(state.users(&acme(), ranges::all()).count(), 1);
+    assert_eq!(state.users(&acme(), (Bound::Excluded(USER), Bound::Unbounded)).count(), 0);
+    assert_eq!(state.users(&other(), ranges::all()).count(), 0);
 }

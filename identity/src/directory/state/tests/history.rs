@@ -215,8 +215,21 @@ impl World {
         }
     }
 
+    /// The fold of the history, in a tenant with all users.
     fn state(&self) -> State {
-        fold(&self.events)
+        let mut state = fold(&self.events);
+        for user in 0..USERS {
+            let created = UserCreated { source: UserSource::Admin, invitation_id: None, at: at(0) };
+            state.apply(&recorded::<User>(&acme(), user_id(user).0, &UserEvent::Created(created)));
+        }
+        state
+    }
+}
+
+fn user_id(number: u8) -> UserId {
+    match member(ACCOUNTS + number % USERS) {
+        Member::User(user) => user,
+        Member::ServiceAccount(_) => panic!("accounts come before users"),
     }
 }
 
@@ -395,6 +408,7 @@ proptest! {
             Loss::Team(team),
             Loss::Role(custom),
             Loss::Account(account_id(a)),
+            Loss::User(user_id(a)),
         ] {
             let Model { mut accounts, mut teams, mut roles, mut granted } = World::of(&steps).model;
             match loss {
@@ -403,6 +417,10 @@ proptest! {
                 Loss::Team(team) => _ = teams.remove(&team),
                 Loss::Role(role) => _ = roles.remove(&role),
                 Loss::Account(account) => _ = accounts.insert(account, false),
+                Loss::User(user) => {
+                    granted.retain(|(holder, _)| *holder != Holder::User(user));
+                    teams.values_mut().for_each(|members| _ = members.remove(&Member::User(user)));
+                }
             }
             let after = Model { accounts, teams, roles, granted };
             prop_assert_eq!(state.admin_after(&acme(), Some(loss)).is_some(), after.has_admin(), "{:?}", loss);

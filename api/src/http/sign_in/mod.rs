@@ -1,0 +1,15 @@
+//! Signing in and out, over HTTP with JSON: `/auth/…`. Programs get tokens in the body of the answer, and web pages get them
+//! in cookies that scripts cannot read.
+
+mod account;
+mod answer;
+mod body;
+pub(super) mod cookies;
+mod keys;
+mod login;
+mod registration;
+
+pub(super) use account::{change_password, confirm_totp, disable_totp, session, start_totp};
+pub(super) use keys::{JWKS_ROUTE, jwks};
+pub(super) use login::{login, logout, refresh};
+pub(super) use registration::{register, request_reset, reset_password};

@@ -1,0 +1,28 @@
+//! People: users, invitations, and how a person proves to be a user. What an event says is in the log; names, addresses and
+//! secrets are rows beside it.
+
+mod email;
+mod hashing;
+mod invitations;
+mod links;
+mod own_account;
+mod password;
+mod profiles;
+mod registration;
+mod sign_in;
+mod sweep;
+mod throttle;
+mod totp;
+mod totp_rows;
+mod users;
+
+pub use email::{Email, EmailError};
+pub(crate) use hashing::PasswordHasher;
+pub use invitations::NewInvitation;
+pub use own_account::{NewTotp, OwnAccount, RecoveryCodes};
+pub use password::{Password, PasswordError};
+pub use registration::{NewPasswordText, Registration};
+pub use sign_in::{Credentials, SecondFactor};
+pub(crate) use sweep::sweep;
+pub(crate) use throttle::SignInThrottle;
+pub use users::{NewLink, NewUser, UserSummary};

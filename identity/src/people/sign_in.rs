@@ -1,0 +1,188 @@
+//! Signing in with a password and a second factor, and setting a password by a link.
+
+use super::email::Email;
+use super::hashing::DECOY;
+use super::links;
+use super::password::Password;
+use super::profiles;
+use super::registration::NewPasswordText;
+use super::totp_rows;
+use super::users::{is_unknown, log_failure, rejected};
+use crate::directory::NoPrincipal;
+use crate::error::{IdentityError, PeopleRejection};
+use crate::identities::Identities;
+use crate::key_file::EncryptionKey;
+use crate::sessions::{Client, SessionTokens};
+use crate::sign_in_error::SignInError;
+use chrono::Utc;
+use commands::{Context, Error, Outcome, Principal};
+use domain::user::{User, UserCommand};
+use domain::{Aggregate as _, TenantId, UserId};
+use uuid::Uuid;
+
+/// What proves, beside the password, who a person is.
+#[derive(Clone)]
+pub enum SecondFactor {
+    /// A one-time code of the person's device.
+    Code(String),
+    /// A recovery code, which is used up.
+    RecoveryCode(String),
+}
+
+/// What a person who signs in presents. It cannot be formatted, because it holds secrets.
+pub struct Credentials {
+    /// The tenant of the user.
+    pub tenant: TenantId,
+    /// The address, as it was typed.
+    pub email: String,
+    /// The password, as it was typed.
+    pub password: String,
+    /// The second factor, if there is one.
+    pub second_factor: Option<SecondFactor>,
+}
+
+impl Identities {
+    /// Starts a session of the person whose credentials are right. The answer and its time do not tell whether there is a user
+    /// with the address.
+    ///
+    /// # Errors
+    /// [`SignInError::Refused`] if a credential is wrong, or the user or the tenant is not active; and
+    /// [`SignInError::CodeRequired`] if the password is right and a second factor is required.
+    pub async fn sign_in(&self, credentials: Credentials, client: &Client) -> Result<SessionTokens, SignInError> {
+        let Credentials { tenant, email, password, second_factor } = credentials;
+        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        let email = Email::parse(&email).map_err(|error| SignInError::invalid("email", error))?;
+        let (id, user) = self.check_password(&tenant, &email, &password).await?;
+        self.check_second_factor(id, &user, second_factor).await?;
+        Ok(self.start_session(&tenant, id, client).await?)
+    }
+
+    /// The active user with an address and a password. Each check is counted as an attempt.
+    pub(super) async fn check_password(
+        &self,
+        tenant: &TenantId,
+        email: &Email,
+        password: &str,
+    ) -> Result<(UserId, User), SignInError> {
+        self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
+        // Longer than any password, for all accounts alike.
+        let password = Password::presented(password).ok_or(SignInError::Refused)?;
+        self.directory().refresh().await?;
+        let rows = profiles::passwords(&self.secrets().pool, tenant, email).await?;
+        let found = rows.first().map(|row| UserId(row.user_id));
+        let active = found.map(|id| self.directory().active_user(tenant, id));
+        let user = match active {
+            Some(Ok(user)) => Some(user),
+            Some(Err(NoPrincipal::Unreadable)) => return Err(IdentityError::Unreadable.into()),
+            Some(Err(NoPrincipal::Refused)) | None => None,
+        };
+        let current = user.as_ref().and_then(|user| user.password);
+        let row = rows.into_iter().find(|row| current.is_some() && row.credential_id == current);
+        let stored = row.and_then(|row| Some((row.key_encryption_key?, row.hash?)));
+        let (key, hash) = match stored {
+            Some((version, hash)) => (self.secrets().key(version).await?, Some(hash)),
+            None => (None, None),
+        };
+        // Where there is no hash, one is compared that nothing has.
+        let key = key.unwrap_or_else(EncryptionKey::decoy);
+        let hash = hash.unwrap_or_else(|| DECOY.to_owned());
+        let is_right = self.hasher().verifies(&key, password, hash).await?;
+        match (found, user) {
+            (Some(id), Some(user)) if is_right => Ok((id, user)),
+            _ => Err(SignInError::Refused),
+        }
+    }
+
+    /// Checks the second factor of a user whose password is right, and uses it up.
+    pub(super) async fn check_second_factor(
+        &self,
+        id: UserId,
+        user: &User,
+        second_factor: Option<SecondFactor>,
+    ) -> Result<(), SignInError> {
+        let Some(credential) = user.totp else { return Ok(()) };
+        let second_factor = second_factor.ok_or(SignInError::CodeRequired)?;
+        let stored = totp_rows::read(self.secrets(), id, credential).await?;
+        let stored = stored.ok_or(IdentityError::Damaged(credential))?;
+        let is_right = match second_factor {
+            SecondFactor::Code(code) => {
+                let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
+                match stored.secret.step_of(&code, now)? {
+                    Some(step) => totp_rows::use_step(self.secrets(), credential, step).await?,
+                    None => false,
+                }
+            }
+            SecondFactor::RecoveryCode(code) => {
+                totp_rows::use_recovery_code(self.secrets(), credential, &stored.key, &code).await?
+            }
+        };
+        if is_right { Ok(()) } else { Err(SignInError::Refused) }
+    }
+
+    /// Notes that the person with an address asks for a link to set the password anew, for administrators to see. It is not
+    /// said whether there is such a user.
+    ///
+    /// # Errors
+    /// [`SignInError::Invalid`] if the text is no address.
+    pub async fn request_reset(&self, tenant: &TenantId, email: &str, client: &Client) -> Result<(), SignInError> {
+        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
+        self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
+        Ok(profiles::note_reset_request(&self.secrets().pool, tenant, &email).await?)
+    }
+
+    /// Sets the password of the user whose link it is. All sessions of the user end.
+    ///
+    /// # Errors
+    /// [`SignInError::Refused`] if the link is not valid.
+    pub async fn set_password_by_link(
+        &self,
+        token: &str,
+        password: &NewPasswordText,
+        client: &Client,
+    ) -> Result<(), SignInError> {
+        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        let link = links::find_reset(self.secrets(), token).await?.ok_or(SignInError::Refused)?;
+        self.check_tenant(&link.tenant).await?;
+        let principal = Principal::sign_in(link.tenant);
+        match self.set_password(principal, link.user, password, Some(link.id)).await {
+            Err(SignInError::Unavailable(error)) if matches!(*error, IdentityError::People(Error::Rejected(_))) => {
+                return Err(SignInError::Refused);
+            }
+            set => set?,
+        }
+        log_failure(links::delete(self.secrets(), link.id).await);
+        Ok(self.end_sessions(link.user, None).await?)
+    }
+
+    /// Stores the hash of a new password, and appends the event that makes it count.
+    pub(super) async fn set_password(
+        &self,
+        principal: Principal,
+        user: UserId,
+        password: &NewPasswordText,
+        link_id: Option<Uuid>,
+    ) -> Result<(), SignInError> {
+        let (pool, tenant) = (&self.secrets().pool, principal.tenant().clone());
+        let profile = profiles::read(pool, &tenant, &[user]).await?.pop().ok_or(SignInError::Refused)?;
+        let email = Email::parse(&profile.email).map_err(|_| IdentityError::OtherProfile(user))?;
+        let chosen = Password::chosen(&password.0, &email).map_err(|error| SignInError::invalid("password", error))?;
+        let newest = self.secrets().newest_key().await?;
+        let hash = self.hasher().hash(&newest.key, chosen).await?;
+        let (credential_id, at) = (Uuid::now_v7(), Utc::now());
+        profiles::insert_password(pool, &tenant, user, credential_id, (newest.version, &hash)).await?;
+        let context = Context::new(principal, Uuid::now_v7());
+        let set = UserCommand::SetPassword { credential_id, link_id, at };
+        let set: Result<Outcome<User>, Error<PeopleRejection>> = self
+            .commands
+            .decide_on(&context, user.0, |state: &User, _| state.decide(set.clone()).map_err(rejected))
+            .await;
+        match &set {
+            Ok(_) => log_failure(profiles::confirm_password(pool, user, credential_id).await),
+            Err(_) if is_unknown(&set) => {}
+            Err(_) => log_failure(profiles::delete_password(pool, credential_id).await),
+        }
+        self.follow_to(set.map_err(IdentityError::from)?.position).await;
+        Ok(())
+    }
+}

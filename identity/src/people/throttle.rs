@@ -1,0 +1,123 @@
+//! Limits on how often a client, or an account, may try to sign in: token buckets.
+
+use super::email::Email;
+use domain::TenantId;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// How often one attempt more is allowed for an account and for an address, once all that are allowed at once are used.
+const ACCOUNT_INTERVAL: Duration = Duration::from_secs(20);
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
+/// The number of accounts or addresses that are remembered, beyond which those that have used nothing are forgotten, and the
+/// others share one bucket.
+const MAX_KEYS: usize = 50_000;
+
+/// The addresses of IPv6 that one client is assumed to have: those with the same first 64 bits.
+fn client(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.into(),
+            None => {
+                let [a, b, c, d, ..] = address.segments();
+                std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        },
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// A bucket for each key; none stands for all keys that are too many.
+struct Buckets<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<Option<K>>,
+}
+
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    fn new(interval: Duration, at_once: NonZeroU32) -> Self {
+        // The interval is a constant that is not zero.
+        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(at_once);
+        Self { limiter: RateLimiter::keyed(quota) }
+    }
+
+    /// # Errors
+    /// How long to wait, if the bucket of the key is empty.
+    fn take(&self, key: K) -> Result<(), Duration> {
+        if self.limiter.len() > MAX_KEYS {
+            self.limiter.retain_recent();
+        }
+        let key = (self.limiter.len() <= MAX_KEYS).then_some(key);
+        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+    }
+}
+
+/// The buckets of accounts and of addresses of clients.
+pub(crate) struct SignInThrottle {
+    accounts: Buckets<(TenantId, Email)>,
+    addresses: Buckets<IpAddr>,
+}
+
+impl SignInThrottle {
+    /// Allows numbers of attempts at once for an account and for an address.
+    pub(crate) fn new(per_account: NonZeroU32, per_address: NonZeroU32) -> Self {
+        Self {
+            accounts: Buckets::new(ACCOUNT_INTERVAL, per_account),
+            addresses: Buckets::new(ADDRESS_INTERVAL, per_address),
+        }
+    }
+
+    /// Counts an attempt of a client.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        address.map_or(Ok(()), |address| self.addresses.take(client(address)))
+    }
+
+    /// Counts an attempt to sign in to an account, whether it exists or not.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn take_account(&self, tenant: &TenantId, email: &Email) -> Result<(), Duration> {
+        self.accounts.take((tenant.clone(), email.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_limited_by_account_and_by_address() {
+        let (three, five) = (NonZeroU32::new(3).unwrap(), NonZeroU32::new(5).unwrap());
+        let throttle = SignInThrottle::new(three, five);
+        let (tenant, other_tenant) = ("acme".parse().unwrap(), "other".parse().unwrap());
+        let email = |name: &str| Email::parse(&format!("{name}@example.org")).unwrap();
+        for _ in 0..3 {
+            throttle.take_account(&tenant, &email("ada")).unwrap();
+        }
+        let wait = throttle.take_account(&tenant, &email("ada")).unwrap_err();
+        assert!(wait > Duration::ZERO && wait <= ACCOUNT_INTERVAL, "{wait:?}");
+        // Other accounts are not affected, and the same address in another tenant is another account.
+        assert!(throttle.take_account(&tenant, &email("bob")).is_ok());
+        assert!(throttle.take_account(&other_tenant, &email("ada")).is_ok());
+        for number in 0..5 {
+            // One client has many addresses of IPv6.
+            throttle.take_address(format!("2001:db8::{number}").parse().ok()).unwrap();
+        }
+        assert!(throttle.take_address("2001:db8::ffff".parse().ok()).is_err());
+        assert!(throttle.take_address("2001:db8:0:1::1".parse().ok()).is_ok());
+        assert!(throttle.take_address(None).is_ok());
+    }
+
+    #[test]
+    fn the_number_of_buckets_is_bounded() {
+        let throttle = SignInThrottle::new(NonZeroU32::MIN, NonZeroU32::MIN);
+        let address = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
+        let refused = (0..MAX_KEYS + 100).filter(|&number| throttle.take_address(Some(address(number))).is_err());
+        assert!(refused.count() >= 90, "beyond the limit, addresses share a bucket");
+        assert!(throttle.addresses.limiter.len() <= MAX_KEYS + 2);
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a person cannot sign in, or become a user.
+
+use crate::error::IdentityError;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why a person cannot sign in, renew a session, become a user, or set a password.
+#[derive(Debug, Error)]
+pub enum SignInError {
+    /// There were too many attempts for the account, or by the client.
+    #[error("there were too many attempts: retry in {} s", retry_after.as_secs().saturating_add(1))]
+    Throttled {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The credential is unknown, wrong, used, revoked or expired, or its user or tenant is not active. It is not said which.
+    #[error("the credential is not valid")]
+    Refused,
+    /// The password is right, and a one-time code or a recovery code is required too.
+    #[error("a one-time code or a recovery code is required")]
+    CodeRequired,
+    /// An input is not valid.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The input.
+        field: &'static str,
+        /// Why it is not valid.
+        message: String,
+    },
+    /// Too many passwords are checked at the moment.
+    #[error("too many passwords are checked at the moment; retry")]
+    Busy,
+    /// It cannot be found out at the moment, or not be stored.
+    #[error("credentials cannot be checked at the moment")]
+    Unavailable(#[source] Box<IdentityError>),
+}
+
+impl SignInError {
+    pub(crate) fn invalid(field: &'static str, message: impl ToString) -> Self {
+        Self::Invalid { field, message: message.to_string() }
+    }
+
+    pub(crate) fn throttled(retry_after: Duration) -> Self {
+        Self::Throttled { retry_after }
+    }
+}
+
+impl From<IdentityError> for SignInError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::TooManyHashes => Self::Busy,
+            IdentityError::TenantNotActive(_) => Self::Refused,
+            error => Self::Unavailable(Box::new(error)),
+        }
+    }
+}
