@@ -1041,7 +1041,7 @@ async fn a_process_without_the_version_of_a_key_says_which_one_it_lacks() {
         "{cause:?}"
     );
     let message = cause.to_string();
-    assert!(message.contains("hashed under version 2") && message.contains("this process does not have"), "{message}");
+    assert!(message.contains("stored under version 2") && message.contains("this process does not have"), "{message}");
     // Once the file has the version, the process needs no restart.
     std::fs::copy(installation.key_file(), &copy).unwrap();
     assert!(outdated.authenticate(after.text.reveal()).await.is_ok());
