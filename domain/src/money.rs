@@ -111,6 +111,14 @@ impl Money {
         BigDecimal::new(self.0.mantissa().into(), self.0.scale().into())
     }
 
+    /// The amount in units of 10^-12 US dollars, for sums of few amounts: those that were parsed are below 10^27. None if it has
+    /// more than 12 decimal places, which no parsed amount has.
+    #[must_use]
+    pub fn picodollars(self) -> Option<i128> {
+        let missing_places = CHARGE_SCALE.checked_sub(self.0.scale())?;
+        self.0.mantissa().checked_mul(10_i128.checked_pow(missing_places)?)
+    }
+
     /// The sum of two amounts.
     ///
     /// # Errors
@@ -193,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_amounts_are_counted_in_picodollars() {
+        let largest = Money::parse("-999999999999999.999999999999").unwrap();
+        assert_eq!(largest.picodollars(), Some(-999_999_999_999_999_999_999_999_999));
+        assert_eq!(Money::from_decimal(Decimal::MAX).picodollars(), None);
+    }
+
+    #[test]
     fn other_notations_are_rejected() {
         for bad in [
             "",
@@ -241,6 +256,14 @@ mod tests {
         fn amounts_survive_formatting_and_parsing(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..12) {
             let money = Money::from_decimal(Decimal::new(units, scale));
             prop_assert_eq!(Money::parse(&money.to_string()), Ok(money));
+        }
+
+        #[test]
+        fn picodollars_are_the_exact_amount(units in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..=28) {
+            let money = Money::from_decimal(Decimal::new(units, scale));
+            let expected = (money.as_decimal().scale() <= 12)
+                .then(|| money.as_number() * BigDecimal::from(1_000_000_000_000_i64));
+            prop_assert_eq!(money.picodollars().map(BigDecimal::from), expected);
         }
 
         #[test]

@@ -4,7 +4,7 @@ use crate::projection::ApplyError;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use domain::call::{CallKind, ChargedCall};
-use domain::{Meter, Money, Sum};
+use domain::{Meter, Money};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(super) struct Table<const TIMES: usize, const IDS: usize, const TEXTS: usize
     pub(super) times: [&'static str; TIMES],
     pub(super) ids: [&'static str; IDS],
     pub(super) texts: [&'static str; TEXTS],
+    /// The column whose value follows from the key, if there is one, and how. It is computed once a row, not once a call.
+    pub(super) derived_id: Option<(&'static str, fn(&Key<'_, TIMES, IDS, TEXTS>) -> Uuid)>,
     /// The columns of the unique index.
     pub(super) cell: &'static str,
 }
@@ -34,15 +36,19 @@ pub(super) struct Counted {
     /// LLM calls, tool calls, failed calls, unpriced calls.
     calls: [i64; 4],
     latency_ms: i128,
-    cost: Money,
-    reported_cost: Money,
+    cost_picodollars: i128,
+    reported_cost_picodollars: i128,
     quantities: [i128; Meter::COUNT],
 }
 
 impl Counted {
-    pub(super) fn of(charged: &ChargedCall) -> Self {
+    pub(super) fn of(charged: &ChargedCall) -> Result<Self, ApplyError> {
         let facts = &charged.facts;
-        Self {
+        let picodollars = |amount: Option<Money>| {
+            let amount = amount.unwrap_or(Money::ZERO);
+            amount.picodollars().ok_or_else(|| ApplyError::Row(format!("amount {amount} is out of range")))
+        };
+        Ok(Self {
             calls: [
                 i64::from(facts.kind == CallKind::Llm),
                 i64::from(facts.kind == CallKind::Tool),
@@ -50,54 +56,49 @@ impl Counted {
                 i64::from(charged.is_unpriced()),
             ],
             latency_ms: i128::from(facts.latency_ms.unwrap_or(0)),
-            cost: charged.cost().unwrap_or(Money::ZERO),
-            reported_cost: facts.reported_cost.map_or(Money::ZERO, |cost| cost.amount),
+            cost_picodollars: picodollars(charged.cost())?,
+            reported_cost_picodollars: picodollars(facts.reported_cost.map(|cost| cost.amount))?,
             quantities: std::array::from_fn(|n| i128::from(facts.usage.get(Meter::ALL[n]).get())),
-        }
+        })
     }
 }
 
 /// Whether a call is added to the sums or subtracted from them.
 #[derive(Clone, Copy)]
 pub(super) enum Sign {
-    Plus,
-    Minus,
+    Plus = 1,
+    Minus = -1,
 }
 
-/// What a batch adds to a row. The sums are exact: a log has fewer than 2^63 events and a quantity is below 2^53, so that
-/// a sum stays below 2^127; sums of money have no bound.
+/// What a batch adds to a row. The sums are exact: a batch has fewer than 2^32 calls, a quantity is below 2^53 and an amount
+/// below 10^27 picodollars, so that a sum stays below 2^127.
 #[derive(Default)]
 pub(super) struct Sums {
     /// LLM calls, tool calls, failed calls, unpriced calls.
     pub(super) calls: [i64; 4],
     latency_ms: i128,
-    cost: Sum,
-    pub(super) reported_cost: Sum,
+    cost_picodollars: i128,
+    pub(super) reported_cost_picodollars: i128,
     /// The sum of each meter.
     pub(super) quantities: [i128; Meter::COUNT],
 }
 
 impl Sums {
     fn add(&mut self, counted: &Counted, sign: Sign) {
-        let calls = self.calls.iter_mut().zip(counted.calls);
+        let sign = sign as i64;
+        let times_sign = |count: i128| i128::from(sign) * count;
+        self.calls.iter_mut().zip(counted.calls).for_each(|(sum, count)| *sum += sign * count);
+        self.latency_ms += times_sign(counted.latency_ms);
+        self.cost_picodollars += times_sign(counted.cost_picodollars);
+        self.reported_cost_picodollars += times_sign(counted.reported_cost_picodollars);
         let quantities = self.quantities.iter_mut().zip(counted.quantities);
-        match sign {
-            Sign::Plus => {
-                calls.for_each(|(sum, count)| *sum += count);
-                quantities.for_each(|(sum, quantity)| *sum += quantity);
-                self.latency_ms += counted.latency_ms;
-                self.cost += counted.cost;
-                self.reported_cost += counted.reported_cost;
-            }
-            Sign::Minus => {
-                calls.for_each(|(sum, count)| *sum -= count);
-                quantities.for_each(|(sum, quantity)| *sum -= quantity);
-                self.latency_ms -= counted.latency_ms;
-                self.cost -= counted.cost;
-                self.reported_cost -= counted.reported_cost;
-            }
-        }
+        quantities.for_each(|(sum, quantity)| *sum += times_sign(quantity));
     }
+}
+
+/// An amount as a number of US dollars.
+fn dollars(picodollars: i128) -> BigDecimal {
+    BigDecimal::new(picodollars.into(), 12)
 }
 
 /// What a batch adds to a table of sums.
@@ -130,12 +131,17 @@ impl<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> Rollup<'e, TI
         let query = (0..IDS).fold(query, |query, n| query.bind(rows.keys().map(|key| key.ids[n]).collect::<Vec<_>>()));
         let query =
             (0..TEXTS).fold(query, |query, n| query.bind(rows.keys().map(|key| key.texts[n]).collect::<Vec<_>>()));
+        let query = self
+            .table
+            .derived_id
+            .iter()
+            .fold(query, |query, (_, derive)| query.bind(rows.keys().map(derive).collect::<Vec<_>>()));
         let query =
             (0..4).fold(query, |query, n| query.bind(rows.values().map(|sums| sums.calls[n]).collect::<Vec<_>>()));
         let query = query
             .bind(rows.values().map(|sums| BigDecimal::from(sums.latency_ms)).collect::<Vec<_>>())
-            .bind(rows.values().map(|sums| sums.cost.as_number().clone()).collect::<Vec<_>>())
-            .bind(rows.values().map(|sums| sums.reported_cost.as_number().clone()).collect::<Vec<_>>());
+            .bind(rows.values().map(|sums| dollars(sums.cost_picodollars)).collect::<Vec<_>>())
+            .bind(rows.values().map(|sums| dollars(sums.reported_cost_picodollars)).collect::<Vec<_>>());
         let query = meters.iter().fold(query, |query, meter| {
             let quantities = rows.values().map(|sums| BigDecimal::from(sums.quantities[*meter as usize]));
             query.bind(quantities.collect::<Vec<_>>())
@@ -149,9 +155,10 @@ impl<const TIMES: usize, const IDS: usize, const TEXTS: usize> Table<TIMES, IDS,
     /// The statement that adds sums of these meters to the table. Few of all meters are used in a batch, and the sets of
     /// them are few, so that the prepared statements are.
     fn upsert(&self, meters: &[Meter]) -> String {
-        let keys = ["tenant_id"].into_iter().chain(self.times).chain(self.ids).chain(self.texts);
+        let derived = self.derived_id.map(|(column, _)| column);
+        let keys = ["tenant_id"].into_iter().chain(self.times).chain(self.ids).chain(self.texts).chain(derived);
         let types = ["text"].into_iter().chain(
-            [("timestamptz", TIMES), ("uuid", IDS), ("text", TEXTS)]
+            [("timestamptz", TIMES), ("uuid", IDS), ("text", TEXTS), ("uuid", usize::from(derived.is_some()))]
                 .into_iter()
                 .flat_map(|(name, count)| std::iter::repeat_n(name, count)),
         );
@@ -182,20 +189,25 @@ mod tests {
 
     #[test]
     fn the_statement_has_the_key_of_the_table_and_the_columns_of_the_used_meters() {
-        let table = Table { name: "sums", times: ["day"], ids: ["task_id"], texts: ["a", "b"], cell: "tenant_id, day" };
+        let derived_id: Option<(&str, fn(&Key<'_, 1, 1, 2>) -> Uuid)> = Some(("cell", |_| Uuid::nil()));
+        let (times, ids, texts) = (["day"], ["task_id"], ["a", "b"]);
+        let table = Table { name: "sums", times, ids, texts, derived_id, cell: "tenant_id, day" };
         for meters in [&[] as &[Meter], &[Meter::Output], Meter::ALL] {
             let statement = table.upsert(meters);
             let code: String = statement.lines().filter(|line| !line.starts_with("--")).collect();
             assert!(!code.contains(['{', '}']), "{code}");
-            assert!(code.contains("$1::text[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]"));
+            assert!(code.contains(
+                "$1::text[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[]"
+            ));
             assert!(
-                code.contains("tenant_id, day, task_id, a, b, calls,") && code.contains("(tenant_id, day) do update")
+                code.contains("tenant_id, day, task_id, a, b, cell, calls,")
+                    && code.contains("(tenant_id, day) do update")
             );
             for meter in Meter::ALL {
                 let is_updated = code.contains(&format!("{} = nullif(", meter.column()));
                 assert_eq!(is_updated, meters.contains(meter), "{code}");
             }
-            assert!(code.contains(&format!("${}::numeric[])", 12 + meters.len())), "{code}");
+            assert!(code.contains(&format!("${}::numeric[])", 13 + meters.len())), "{code}");
         }
     }
 }

@@ -14,11 +14,12 @@ use uuid::Uuid;
 pub(super) const VERSION: i32 = 1;
 
 /// Sums by quarter of an hour × all dimensions with few values.
-const QUARTERS: Table<2, 2, 8> = Table {
+const QUARTERS: Table<2, 1, 8> = Table {
     name: "usage_quarter_hourly",
     times: ["hour", "quarter"],
-    ids: ["cell", "agent_id"],
+    ids: ["agent_id"],
     texts: ["user_id", "team", "key", "provider", "model", "tool", "outcome", "source"],
+    derived_id: Some(("cell", cell)),
     cell: "tenant_id, hour, quarter, cell",
 };
 
@@ -28,6 +29,7 @@ const DAYS: Table<1, 2, 2> = Table {
     times: ["day"],
     ids: ["task_id", "dag_id"],
     texts: ["dimension", "conversation"],
+    derived_id: None,
     cell: "tenant_id, dimension, day, task_id, dag_id, conversation",
 };
 
@@ -37,6 +39,7 @@ const TAGS: Table<1, 0, 2> = Table {
     times: ["hour"],
     ids: [],
     texts: ["tag_key", "tag_value"],
+    derived_id: None,
     cell: "tenant_id, tag_key, hour, tag_value",
 };
 
@@ -46,7 +49,7 @@ pub(super) const TABLES: [(&str, &str); 3] =
 
 /// What a batch adds to the usage tables.
 pub(super) struct UsageSums<'e> {
-    quarters: Rollup<'e, 2, 2, 8>,
+    quarters: Rollup<'e, 2, 1, 8>,
     tags: Rollup<'e, 1, 0, 2>,
     days: Rollup<'e, 1, 2, 2>,
 }
@@ -69,7 +72,7 @@ impl<'e> UsageSums<'e> {
     }
 
     fn count(&mut self, tenant: &'e str, charged: &'e ChargedCall, sign: Sign) -> Result<(), ApplyError> {
-        let (facts, counted) = (&charged.facts, Counted::of(charged));
+        let (facts, counted) = (&charged.facts, Counted::of(charged)?);
         self.quarters.count(quarter_key(tenant, facts)?, &counted, sign);
         for (key, value) in charged.counted() {
             let (times, texts) = ([start(facts, TimeDelta::hours(1))?], [Some(key.as_str()), Some(value.as_str())]);
@@ -90,8 +93,7 @@ impl<'e> UsageSums<'e> {
     }
 }
 
-fn quarter_key<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<Key<'e, 2, 2, 8>, ApplyError> {
-    let (agent, mut hyphenated) = (facts.agent_id.map(Uuid::from), [0; uuid::fmt::Hyphenated::LENGTH]);
+fn quarter_key<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<Key<'e, 2, 1, 8>, ApplyError> {
     let texts = [
         text(facts.user.as_ref()),
         text(facts.team.as_ref()),
@@ -102,12 +104,17 @@ fn quarter_key<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<Key<'e, 2, 2
         facts.outcome.map(|outcome| outcome.as_str()),
         Some(facts.source.as_str()),
     ];
-    // No name is empty, so that an absent one is written like no other.
-    let agent_text = agent.map_or("", |id| id.hyphenated().encode_lower(&mut hyphenated));
-    let [user, team, key, provider, model, tool, outcome, source] = texts.map(Option::unwrap_or_default);
-    let cell = derived_id(&["cell", agent_text, user, team, key, provider, model, tool, outcome, source]);
     let times = [start(facts, TimeDelta::hours(1))?, start(facts, TimeDelta::minutes(15))?];
-    Ok(Key { tenant, times, ids: [Some(cell), agent], texts })
+    Ok(Key { tenant, times, ids: [facts.agent_id.map(Uuid::from)], texts })
+}
+
+/// One id for all dimensions of a row of [`QUARTERS`], so that its unique index is short.
+fn cell(key: &Key<'_, 2, 1, 8>) -> Uuid {
+    let mut hyphenated = [0; uuid::fmt::Hyphenated::LENGTH];
+    // No name is empty, so that an absent one is written like no other.
+    let agent = key.ids[0].map_or("", |id| id.hyphenated().encode_lower(&mut hyphenated));
+    let [user, team, key, provider, model, tool, outcome, source] = key.texts.map(Option::unwrap_or_default);
+    derived_id(&["cell", agent, user, team, key, provider, model, tool, outcome, source])
 }
 
 fn day_keys<'e>(tenant: &'e str, facts: &'e CallFacts) -> Result<[Key<'e, 1, 2, 2>; 3], ApplyError> {
@@ -161,8 +168,8 @@ mod tests {
         usage
     }
 
-    /// The quarter of an hour, the calls, the input and output tokens, and the reported cost.
-    type Row = (String, [i64; 4], [i128; 2], String);
+    /// The quarter of an hour, the calls, the input and output tokens, and the reported cost in cents.
+    type Row = (String, [i64; 4], [i128; 2], i128);
 
     fn usage_of(events: &[(&str, String)]) -> Vec<Row> {
         let events = decode(events);
@@ -170,7 +177,7 @@ mod tests {
         let row = |(time, sums): (DateTime<Utc>, &Sums)| {
             let counted = [Meter::Input, Meter::Output].map(|meter| sums.quantities[meter as usize]);
             assert_eq!(counted.iter().sum::<i128>(), sums.quantities.iter().sum::<i128>(), "nothing else is counted");
-            (time.to_rfc3339(), sums.calls, counted, sums.reported_cost.to_string())
+            (time.to_rfc3339(), sums.calls, counted, sums.reported_cost_picodollars / 10_i128.pow(10))
         };
         usage.quarters.rows.iter().map(|(key, sums)| row((key.times[1], sums))).collect()
     }
@@ -184,7 +191,7 @@ mod tests {
         let (before, after) = (call(40, "2023-09-01T07:10:00Z", "0.5"), call(300, "2023-09-01T07:10:00Z", "0.75"));
         let usage = usage_of(&[("call.recorded", before.clone()), amended(&before, &after)]);
         let quarter = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(quarter, [1, 0, 0, 1], [7, 300], "0.75".to_owned())]);
+        assert_eq!(usage, [(quarter, [1, 0, 0, 1], [7, 300], 75)]);
     }
 
     #[test]
@@ -192,7 +199,7 @@ mod tests {
         let (before, after) = (call(300, "2023-09-01T07:10:00Z", "0.75"), call(40, "2023-09-01T07:10:00Z", "0.5"));
         let usage = usage_of(&[amended(&before, &after)]);
         let quarter = "2023-09-01T07:00:00+00:00".to_owned();
-        assert_eq!(usage, [(quarter, [0, 0, 0, 0], [0, -260], "-0.25".to_owned())]);
+        assert_eq!(usage, [(quarter, [0, 0, 0, 0], [0, -260], -25)]);
     }
 
     #[test]
@@ -200,8 +207,8 @@ mod tests {
         let (before, after) = (call(40, "2023-09-01T07:44:59Z", "0.5"), call(40, "2023-09-01T07:45:00Z", "0.5"));
         let usage = usage_of(&[amended(&before, &after)]);
         assert_eq!(
-            usage.iter().map(|row| (&*row.0, row.1[0], row.2[1], &*row.3)).collect::<Vec<_>>(),
-            [("2023-09-01T07:30:00+00:00", -1, -40, "-0.5"), ("2023-09-01T07:45:00+00:00", 1, 40, "0.5")]
+            usage.iter().map(|row| (&*row.0, row.1[0], row.2[1], row.3)).collect::<Vec<_>>(),
+            [("2023-09-01T07:30:00+00:00", -1, -40, -50), ("2023-09-01T07:45:00+00:00", 1, 40, 50)]
         );
     }
 
@@ -279,7 +286,7 @@ mod tests {
         ]);
         let events = decode(&variants.iter().map(|call| ("call.recorded", call.clone())).collect::<Vec<_>>());
         let usage = sums_of(&events);
-        let cells: BTreeSet<_> = usage.quarters.rows.keys().map(|key| key.ids[0]).collect();
+        let cells: BTreeSet<_> = usage.quarters.rows.keys().map(cell).collect();
         assert_eq!((cells.len(), usage.quarters.rows.len()), (variants.len(), variants.len()));
     }
 }
