@@ -1,5 +1,6 @@
 //! From an API key to a principal, and the work beside it.
 
+use crate::access::AccessRecorder;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES, KeyFile};
@@ -43,6 +44,7 @@ struct Shared {
     hashes: Cache<ApiKeyId, Arc<StoredSecret>>,
     uses: Uses,
     failures: ThrottledError,
+    access: AccessRecorder,
     /// What a secret is compared with where there is no hash, so that it takes as long.
     decoy: EncryptionKey,
 }
@@ -65,7 +67,8 @@ impl Identities {
         let hashes = Cache::builder().max_capacity(MAX_CACHED_HASHES).time_to_live(HASH_LIFETIME).build();
         let secrets = Secrets { pool, key_file: KeyFile::new(key_file) };
         let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
-        let shared = Shared { directory, secrets, hashes, uses, failures, decoy };
+        let access = AccessRecorder::default();
+        let shared = Shared { directory, secrets, hashes, uses, failures, access, decoy };
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
@@ -84,6 +87,12 @@ impl Identities {
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.shared.directory
+    }
+
+    /// Notes what the access logs record. [`Identities::run`] writes it.
+    #[must_use]
+    pub fn access(&self) -> &AccessRecorder {
+        &self.shared.access
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {
@@ -206,9 +215,11 @@ impl Identities {
             () = self.shared.directory.follow() => {}
             () = self.write_uses() => {}
             () = self.sweep() => {}
+            () = self.write_access() => {}
         }
         // What is left is written at the end, if the database is there.
         self.flush_uses().await;
+        self.flush_access(true).await;
     }
 
     async fn write_uses(&self) {

@@ -23,6 +23,7 @@ const MAX_FILE_BYTES: u64 = 65_536;
 const ROOT: u32 = 0;
 /// What a hash is for. A hash for one purpose is never one for another.
 const API_KEY: &[u8] = b"apex api key v1";
+const ORIGIN: &[u8] = b"apex origin v1";
 const FINGERPRINT: &[u8] = b"apex key-encryption key fingerprint v1";
 
 /// The length of a hash and of a fingerprint, in bytes.
@@ -58,6 +59,20 @@ impl EncryptionKey {
     /// Whether a secret has a hash. The comparison takes the same time wherever the two differ.
     pub(crate) fn verifies(&self, id: ApiKeyId, secret: &KeySecret, hash: &[u8]) -> Result<bool, KeyFileError> {
         Ok(self.mac_of(id, secret)?.verify_slice(hash).is_ok())
+    }
+
+    /// An id of an origin, from its parts. Without the key, nobody can find out which parts an id is of.
+    pub(crate) fn origin_id(&self, parts: &[&str]) -> Result<Uuid, KeyFileError> {
+        let mut mac = self.mac(ORIGIN)?;
+        for part in parts {
+            // With its length, so that no two lists of parts are the same bytes.
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let hash: [u8; HASH_BYTES] = mac.finalize().into_bytes().into();
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash[..16]);
+        Ok(uuid::Builder::from_custom_bytes(id).into_uuid())
     }
 
     fn mac_of(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Hmac<Sha256>, KeyFileError> {

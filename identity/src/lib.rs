@@ -4,6 +4,7 @@
 //! and [`Identities`] joins both: it makes a principal from an API key, and creates, replaces and revokes keys.
 //! Deliberately absent: roles in a credential. They are looked up at each request, so that a grant that is revoked ends.
 
+mod access;
 mod accounts;
 mod directory;
 mod error;
@@ -15,6 +16,7 @@ mod secrets;
 mod throttle;
 mod usage;
 
+pub use access::{AccessRecorder, ContentsRead, Origin, Refusal};
 pub use accounts::NewAccount;
 pub use directory::{AccountSummary, Directory, EndReason, KeySummary, TenantSummary};
 pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection};

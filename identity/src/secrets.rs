@@ -38,7 +38,7 @@ pub(crate) struct Inserted {
 /// The key-encryption key for new hashes.
 pub(crate) struct NewestKey {
     version: i32,
-    key: EncryptionKey,
+    pub(crate) key: EncryptionKey,
     /// The absolute path of the file, if it was created now.
     pub(crate) created_file: Option<PathBuf>,
 }

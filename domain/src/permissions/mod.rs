@@ -10,9 +10,10 @@ mod role;
 mod table;
 
 pub use action::{
-    Action, ActionType, CommandIdentities, Extent, Level, MaintainLog, OperateJobs, OperateProjections, ReadAgents,
-    ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData, ReadEvents, ReadIdentities, ReadMemories, ReadMetrics,
-    ReadOwnData, ReadPrices, ReadProjections, ReadReports, ReadTagKeys, ReadTasks, RunInstallation, SendCommand,
+    Action, ActionType, CommandIdentities, Extent, Level, MaintainLog, OperateJobs, OperateProjections, ReadAccessLog,
+    ReadAgents, ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData, ReadEvents, ReadIdentities, ReadMemories,
+    ReadMetrics, ReadOwnData, ReadPrices, ReadProjections, ReadReports, ReadTagKeys, ReadTasks, RunInstallation,
+    SendCommand,
 };
 pub use resource_kind::{ResourceKind, WhenBound};
 pub use role::{Role, UnknownRole};
