@@ -148,16 +148,19 @@ fetch_kafka() {
     cp "$pom" "$jars/pom.xml"
 }
 
-# One node as broker and controller. Internal topics get few partitions: with the default of 50, the first consumer would
-# wait for seconds.
-write_kafka_config() { # PORT CONTROLLER_PORT
+# One node as broker and controller, with a listener that needs a credential beside one that does not. Internal topics get
+# few partitions: with the default of 50, the first consumer would wait for seconds.
+write_kafka_config() { # PORT CONTROLLER_PORT SASL_PORT PASSWORD
+    (umask 077 && : >"$dir/kafka/server.properties")
     cat >"$dir/kafka/server.properties" <<EOF
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$2
-listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
-advertised.listeners=PLAINTEXT://127.0.0.1:$1
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2,SASL_PLAINTEXT://127.0.0.1:$3
+advertised.listeners=PLAINTEXT://127.0.0.1:$1,SASL_PLAINTEXT://127.0.0.1:$3
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_apex="$4";
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs=$dir/kafka/data
@@ -187,12 +190,12 @@ kafka_answers() { # PORT
     is_open "$1" && kcat -b "127.0.0.1:$1" -L -m 5 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$1"
 }
 
-start_kafka() { # PORT CONTROLLER_PORT
+start_kafka() { # PORT CONTROLLER_PORT SASL_PORT PASSWORD
     local log=$dir/kafka.log
     command -v kcat >/dev/null || fail "kcat is not installed"
     fetch_kafka
     mkdir -p "$dir/kafka"
-    write_kafka_config "$1" "$2"
+    write_kafka_config "$1" "$2" "$3" "$4"
     local java=(java -Xmx512m "-Dlog4j2.configurationFile=$dir/kafka/log4j2.properties" -cp "$jars/*")
     # Any cluster id will do, because no other node ever joins.
     "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
@@ -203,7 +206,7 @@ start_kafka() { # PORT CONTROLLER_PORT
 }
 
 start_all() {
-    local postgres_port kafka_port controller_port password
+    local postgres_port kafka_port controller_port sasl_port password
     stop_all # servers that a crashed run may have left
     # If one server fails to start, stop the other. PostgreSQL may still be starting: wait for it first.
     starting_postgres=
@@ -213,17 +216,22 @@ start_all() {
     postgres_port=$(free_port 20000)
     kafka_port=$(free_port 24000)
     controller_port=$(free_port 28000)
+    sasl_port=$(free_port 16000)
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
     start_postgres "$postgres_port" "$password" &
     starting_postgres=$!
-    [[ -n $without_kafka ]] || start_kafka "$kafka_port" "$controller_port"
+    [[ -n $without_kafka ]] || start_kafka "$kafka_port" "$controller_port" "$sasl_port" "$password"
     wait "$starting_postgres"
 
     (umask 077 && cat >"$dir/env") <<EOF
 export APEX_TEST_DATABASE_URL=postgres://postgres:$password@127.0.0.1:$postgres_port/postgres
 EOF
-    [[ -n $without_kafka ]] || echo "export APEX_TEST_KAFKA_BROKERS=127.0.0.1:$kafka_port" >>"$dir/env"
+    [[ -n $without_kafka ]] || cat >>"$dir/env" <<EOF
+export APEX_TEST_KAFKA_BROKERS=127.0.0.1:$kafka_port
+export APEX_TEST_KAFKA_SASL_BROKERS=127.0.0.1:$sasl_port
+export APEX_TEST_KAFKA_PASSWORD=$password
+EOF
 }
 
 action=${1:-}

@@ -1,11 +1,16 @@
 //! All settings. They are read here and nowhere else: from flags, then `APEX_*` variables, then defaults.
 
+mod edge;
+mod kafka;
+
+pub use edge::{ClientCertificate, Edge, ProxyHeader};
+pub use kafka::{Kafka, Mechanism, SecurityProtocol};
+
 use clap::{Args, ValueEnum};
 use domain::TenantId;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use streams::relay::RelayConfig;
 
 /// A secret, which is redacted in `Debug` output and must not be logged.
 #[derive(Clone)]
@@ -133,45 +138,6 @@ impl Common {
     }
 }
 
-/// Settings of the relay to Kafka.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Kafka options")]
-pub struct Kafka {
-    /// The Kafka brokers, as host:port separated by commas. Without them, nothing is published.
-    #[arg(long, env = "APEX_KAFKA_BROKERS")]
-    pub kafka_brokers: Option<String>,
-
-    /// The prefix of topic names: PREFIX.CATEGORY.
-    #[arg(long, env = "APEX_KAFKA_TOPIC_PREFIX", default_value = "apex")]
-    pub kafka_topic_prefix: String,
-
-    /// The number of partitions of each topic that the relay creates.
-    #[arg(long, env = "APEX_KAFKA_PARTITIONS", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
-    pub kafka_partitions: i32,
-
-    /// The replication factor of each topic that the relay creates.
-    #[arg(long, env = "APEX_KAFKA_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
-    pub kafka_replication: i32,
-
-    /// Also publish the rows of the read models, one message per row, to compacted topics: PREFIX.state.READ_MODEL.
-    #[arg(long, env = "APEX_KAFKA_STATE_TOPICS", default_value_t = false, action = clap::ArgAction::Set,
-          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub kafka_state_topics: bool,
-}
-
-impl Kafka {
-    /// The settings of the relay, or `None` without brokers.
-    #[must_use]
-    pub fn relay(&self) -> Option<RelayConfig> {
-        Some(RelayConfig {
-            topic_prefix: self.kafka_topic_prefix.clone(),
-            partitions: self.kafka_partitions,
-            replication: self.kafka_replication,
-            ..RelayConfig::new(self.kafka_brokers.clone()?)
-        })
-    }
-}
-
 /// Settings of the server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server options")]
@@ -220,6 +186,10 @@ pub struct Server {
     /// from and is disconnected.
     #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub send_timeout_ms: u64,
+
+    /// TLS, web pages, proxies, and limits on clients.
+    #[command(flatten)]
+    pub edge: Edge,
 }
 
 #[cfg(test)]

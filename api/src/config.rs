@@ -1,5 +1,7 @@
 //! Settings of the API.
 
+use crate::edge::{Origin, Tls, TrustedProxies};
+use crate::rate_limits::DefaultLimits;
 use std::time::Duration;
 
 /// Settings of the API.
@@ -9,11 +11,26 @@ pub struct ApiConfig {
     pub graphiql: bool,
     /// The limits on requests, connections and responses.
     pub limits: Limits,
+    /// The certificate and the key of the server; none for HTTP without TLS.
+    pub tls: Option<Tls>,
+    /// The origins of web pages of other servers that may use the API.
+    pub origins: Vec<Origin>,
+    /// The proxies that say whose request they forward.
+    pub proxies: TrustedProxies,
+    /// The rate limits and quotas of whatever has none of its own.
+    pub rate_limits: DefaultLimits,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { graphiql: true, limits: Limits::default() }
+        Self {
+            graphiql: true,
+            limits: Limits::default(),
+            tls: None,
+            origins: Vec::new(),
+            proxies: TrustedProxies::default(),
+            rate_limits: DefaultLimits::default(),
+        }
     }
 }
 
@@ -46,6 +63,11 @@ pub struct Limits {
     /// The most concurrent connections in addition to those of WebSockets and event streams. Further connections wait in the
     /// operating system's accept queue. Default: 1,500.
     pub max_http_connections: usize,
+    /// The most concurrent connections of one address, those of subscribers included. Further ones are closed. Connections
+    /// of trusted proxies do not count. Default: a fifth of all connections; for loopback addresses nine tenths.
+    pub max_connections_per_address: Option<usize>,
+    /// How long a connection may take for the TLS handshake before it is closed. Default: 10 s.
+    pub handshake_timeout: Duration,
     /// How long a connection may take to send the head of a request, counted from its start or from the previous response,
     /// before it is closed. It is the timeout of idle connections, too. Default: 30 s.
     pub head_timeout: Duration,
@@ -95,6 +117,8 @@ impl Default for Limits {
             projection_wait: Duration::from_secs(10),
             max_connections: 1000,
             max_http_connections: 1500,
+            max_connections_per_address: None,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             max_head_bytes: 64 * 1024,
             max_operations_per_connection: 50,

@@ -26,6 +26,7 @@ pub mod call;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
+pub mod rate_limits;
 pub mod role_assignment;
 pub mod service_account;
 pub mod spending;
@@ -68,4 +69,5 @@ registry::register! {
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
     AccessLog(access_log::AccessLog),
+    RateLimits(rate_limits::RateLimits),
 }

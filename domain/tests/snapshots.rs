@@ -19,6 +19,7 @@ use domain::price_book::{
     Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
     TimeWindow,
 };
+use domain::rate_limits::{LimitAmount, LimitScope, LimitValues, RateLimits, RateLimitsEvent, RateLimitsSet};
 use domain::role_assignment::{Assignment, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked};
 use domain::service_account::{
     ServiceAccount, ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEnabled, ServiceAccountEvent,
@@ -289,6 +290,21 @@ fn budget() -> impl Strategy<Value = BudgetEvent> {
     ]
 }
 
+fn rate_limits() -> impl Strategy<Value = RateLimitsEvent> {
+    let id = || select(vec![Uuid::from_u128(1), Uuid::from_u128(2)]);
+    let scope = prop_oneof![
+        Just(LimitScope::Tenant),
+        Just(LimitScope::EachSubject),
+        id().prop_map(|id| LimitScope::ApiKey { api_key_id: id.into() }),
+        id().prop_map(|id| LimitScope::User { user_id: id.into() }),
+    ];
+    let amount = || option::of((1..=LimitAmount::MAX).prop_map(|amount| LimitAmount::try_from(amount).unwrap()));
+    (scope, amount(), amount(), at()).prop_map(|(scope, requests_per_minute, subscriptions, at)| {
+        let limits = LimitValues { requests_per_minute, subscriptions, ..LimitValues::default() };
+        RateLimitsEvent::Set(RateLimitsSet { tenant_id: "acme".parse().unwrap(), scope, limits, at })
+    })
+}
+
 fn tag_keys() -> impl Strategy<Value = TagKeysEvent> {
     ("[a-d]", at(), any::<bool>()).prop_map(|(key, at, is_declared)| {
         let key = TagKey::new(key).unwrap();
@@ -347,6 +363,10 @@ proptest! {
         prop_assert!(snapshot_replaces_events::<BudgetPeriod>(&events, cut));
     }
     #[test]
+    fn a_snapshot_of_rate_limits_replaces_their_events(events in vec(rate_limits(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<RateLimits>(&events, cut));
+    }
+    #[test]
     fn a_snapshot_of_tag_keys_replaces_their_events(events in vec(tag_keys(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<TagKeys>(&events, cut));
     }
@@ -384,6 +404,7 @@ fn every_aggregate_is_tested() {
         ServiceAccount::CATEGORY,
         RoleAssignment::CATEGORY,
         ApiKey::CATEGORY,
+        RateLimits::CATEGORY,
     ];
     assert_eq!(domain::Event::CATEGORIES, tested);
 }

@@ -12,6 +12,7 @@ mod documents;
 mod import;
 mod jobs;
 mod keys;
+mod limits;
 mod log;
 mod migrate;
 mod prices;
@@ -78,6 +79,7 @@ enum Authorised {
     Tenants(tenants::Tenants),
     Accounts(accounts::Accounts),
     Keys(keys::Keys),
+    Limits(limits::Limits),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -112,6 +114,7 @@ impl Authorised {
             Self::Tenants(command) => command.action(),
             Self::Accounts(command) => command.action(),
             Self::Keys(command) => command.action(),
+            Self::Limits(command) => command.action(),
             Self::Log(_) => Action::MaintainLog,
         }
     }
@@ -130,6 +133,7 @@ impl Authorised {
             Self::Tenants(command) => command.run(session).await,
             Self::Accounts(command) => command.run(session).await,
             Self::Keys(command) => command.run(session).await,
+            Self::Limits(command) => command.run(session).await,
             Self::Relay(command) => command.run(session).await,
             Self::Worker(command) => command.run(session).await,
             Self::Log(command) => command.run(session).await,
@@ -257,7 +261,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 47] = [
+    const EXAMPLES: [(&str, Option<Action>); 49] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -296,6 +300,8 @@ mod tests {
         ("keys list", Some(Action::ReadData)),
         ("keys rotate 018bd12c-58b0-7683-8a5b-8752d0e86651 --never-expires", Some(Action::SendCommand)),
         ("keys revoke 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("limits show", Some(Action::ReadData)),
+        ("limits set --requests 60", Some(Action::SendCommand)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),

@@ -67,6 +67,7 @@ pub(super) async fn start(
         server.listen
     );
     check_tokens(server)?;
+    let tls = server.edge.tls().context("TLS cannot be used")?;
     raise_file_limit(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;
     let listener =
         TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
@@ -87,12 +88,21 @@ pub(super) async fn start(
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
+        max_connections_per_address: server.edge.max_connections_per_address.map(usize::try_from).transpose()?,
+        handshake_timeout: Duration::from_millis(server.edge.tls_handshake_timeout_ms),
         head_timeout: Duration::from_millis(server.head_timeout_ms),
         keepalive: Duration::from_millis(server.keepalive_ms),
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
-    let config = api::ApiConfig { graphiql: server.graphiql, limits };
+    let config = api::ApiConfig {
+        graphiql: server.graphiql,
+        limits,
+        tls,
+        origins: server.edge.cors_origins.clone(),
+        proxies: server.edge.proxies(),
+        rate_limits: server.edge.rate_limits,
+    };
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
@@ -171,24 +181,25 @@ fn raise_file_limit(needed: u64) -> anyhow::Result<()> {
 }
 
 pub(super) fn announce(address: SocketAddr, server: &Server) {
-    for line in announcement(address, server.graphiql) {
+    for line in announcement(address, server.graphiql, server.edge.has_tls()) {
         say!("{line}");
     }
 }
 
-fn announcement(address: SocketAddr, graphiql: bool) -> Vec<String> {
+fn announcement(address: SocketAddr, graphiql: bool, has_tls: bool) -> Vec<String> {
+    let (http, ws) = if has_tls { ("https", "wss") } else { ("http", "ws") };
     let mut lines = vec![
-        format!("Apex listens on http://{address}"),
-        format!("  GraphQL        http://{address}/graphql"),
-        format!("  subscriptions  ws://{address}/graphql/ws"),
+        format!("Apex listens on {http}://{address}"),
+        format!("  GraphQL        {http}://{address}/graphql"),
+        format!("  subscriptions  {ws}://{address}/graphql/ws"),
     ];
     if graphiql {
-        lines.push(format!("  GraphiQL       http://{address}/graphiql"));
+        lines.push(format!("  GraphiQL       {http}://{address}/graphiql"));
     }
     lines.extend([
-        format!("  events         http://{address}/events"),
-        format!("  metrics        http://{address}/metrics"),
-        format!("  readiness      http://{address}/readyz"),
+        format!("  events         {http}://{address}/events"),
+        format!("  metrics        {http}://{address}/metrics"),
+        format!("  readiness      {http}://{address}/readyz"),
     ]);
     lines
 }
@@ -196,7 +207,7 @@ fn announcement(address: SocketAddr, graphiql: bool) -> Vec<String> {
 /// Starts the relay, if Kafka brokers are configured.
 #[cfg(feature = "kafka")]
 pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()> {
-    let Some(config) = kafka.relay() else { return Ok(()) };
+    let Some(config) = kafka.relay()? else { return Ok(()) };
     if kafka.kafka_state_topics {
         for StateTopic { table, .. } in projections::state_topics() {
             let (pool, tail, config) = (rooms.pool.clone(), rooms.log.tail().clone(), config.clone());
@@ -214,7 +225,7 @@ pub(super) fn start_relay(rooms: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()
 #[cfg(not(feature = "kafka"))]
 pub(super) fn start_relay(_: &mut Rooms, kafka: &Kafka) -> anyhow::Result<()> {
     anyhow::ensure!(
-        kafka.relay().is_none(),
+        kafka.kafka_brokers.is_none(),
         "this apex was built without Kafka, and Kafka brokers are configured: build it with `make build`, or unset \
          APEX_KAFKA_BROKERS"
     );
@@ -273,7 +284,7 @@ mod tests {
     #[test]
     fn the_readme_has_the_startup_message_of_the_server() {
         let readme = include_str!("../../README.md");
-        let lines = announcement(SocketAddr::from(([127, 0, 0, 1], 8080)), true).join("\n");
+        let lines = announcement(SocketAddr::from(([127, 0, 0, 1], 8080)), true, false).join("\n");
         assert!(readme.contains(&lines), "README.md lacks:\n{lines}");
     }
 }

@@ -18,6 +18,7 @@ mod config;
 mod headers;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod security;
 mod state_table;
 
 pub use checkpoint::{relay_checkpoint, republish_from};
@@ -25,4 +26,5 @@ pub use config::RelayConfig;
 pub use headers::header_schema;
 #[cfg(feature = "kafka")]
 pub use kafka::{MessageError, Relay, RelayError, StateRelay, decode};
+pub use security::{KafkaSecurity, KafkaSecurityError, KafkaTls, Sasl, SaslMechanism};
 pub use state_table::StateTable;

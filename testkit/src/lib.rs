@@ -7,6 +7,7 @@
 
 mod appends;
 pub mod bench;
+mod certificates;
 pub mod cluster;
 mod database;
 pub mod decisions;
@@ -18,6 +19,7 @@ mod trials;
 mod wait;
 
 pub use appends::append_all;
+pub use certificates::{Authority, Certificate};
 pub use database::{AppendBlock, TestDatabase};
 pub use fixtures::{append, at, call_append, call_payload, event, metadata, name, sample, stream, tenant};
 pub use principals::{access, context, operator, principal, with_roles};

@@ -196,6 +196,7 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.createApiKey",
         "Mutation.rotateApiKey",
         "Mutation.revokeApiKey",
+        "Mutation.setRateLimits",
         "Mutation.resumeParkedEvent",
         "Mutation.rebuildProjection",
         "Mutation.compareProjection",
@@ -405,8 +406,8 @@ fn checked(schema: &Schema) -> Vec<Checked> {
     let roots = roots.map(|operation| {
         let (root, field) = (operation.root, operation.field.as_str());
         let kind = match (field, schema.returned(root, field)) {
-            // A reader of any kind of data may read the position of the log.
-            ("head", _) => "any",
+            // A reader of any kind of data may read the position of the log, and its own limits.
+            ("head" | "rateLimits", _) => "any",
             // The id in the operation is that of an agent.
             ("node", _) => "agents",
             (_, returned) => {

@@ -171,3 +171,47 @@ async fn a_websocket_without_a_token_is_told_how_to_send_it() {
         assert!(closed.reason.contains(needed), "{}", closed.reason);
     }
 }
+
+/// Connects from a loopback address, which are many.
+async fn connect_from(server: &Server, from: [u8; 4]) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(server.address.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap()
+}
+
+async fn is_closed(connection: &mut TcpStream) -> bool {
+    // A connection that was closed may be reset already.
+    drop(connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await);
+    let mut read = [0; 16];
+    !matches!(tokio::time::timeout(TIMEOUT, connection.read(&mut read)).await.unwrap(), Ok(1..))
+}
+
+/// It holds before a client has sent anything, and leaves the connections of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_has_a_limit_on_connections_of_its_own() {
+    let database = TestDatabase::new().await;
+    let arguments = ["--token", "tea", "--max-connections-per-address", "2", "--trusted-proxies", "127.0.0.9"];
+    let server = database.serve(&arguments).await;
+    let (first, mut second) =
+        (connect_from(&server, [127, 0, 0, 2]).await, connect_from(&server, [127, 0, 0, 2]).await);
+    assert!(get(&mut second, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(is_closed(&mut connect_from(&server, [127, 0, 0, 2]).await).await, "a third connection is accepted");
+    assert!(!is_closed(&mut connect_from(&server, [127, 0, 0, 3]).await).await, "another address is affected");
+    // A proxy has the connections of all its clients.
+    let mut forwarded = Vec::new();
+    for _ in 0..4 {
+        forwarded.push(connect_from(&server, [127, 0, 0, 9]).await);
+        assert!(!is_closed(forwarded.last_mut().unwrap()).await, "a connection of a trusted proxy is closed");
+    }
+    drop(first);
+    let reopened = tokio::time::timeout(TIMEOUT, async {
+        while is_closed(&mut connect_from(&server, [127, 0, 0, 2]).await).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    reopened.await.unwrap();
+    let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("tea");
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    let refused = metrics.lines().find_map(|line| line.strip_prefix("apex_http_connections_refused_total "));
+    assert!(refused.unwrap().parse::<u64>().unwrap() >= 1, "{refused:?}");
+}

@@ -162,3 +162,38 @@ async fn the_relay_skips_events_of_unknown_categories() {
     positions.sort_unstable();
     assert_eq!(positions, [1, 2, 3, 4, 6, 7], "all events except the one of an unknown category");
 }
+
+/// The user and the password that the broker of the tests knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_relay_presents_a_credential_and_a_wrong_one_publishes_nothing() {
+    let brokers = required_variable("APEX_TEST_KAFKA_SASL_BROKERS");
+    let (database, prefix) = (TestDatabase::new().await, prefix());
+    database.run(&["tenants", "create", "acme"]).await.assert_success();
+    let start = async |password: &str, more: &[&str]| {
+        let mut command = database.apex(&["relay", "--until-caught-up", "--kafka-brokers", &brokers]);
+        command.args(["--kafka-topic-prefix", &prefix, "--kafka-security-protocol", "sasl_plaintext"]).args(more);
+        command.env("APEX_KAFKA_USERNAME", "apex").env("APEX_KAFKA_PASSWORD", password).env("APEX_LOG", "info");
+        command.spawn().unwrap()
+    };
+    let wrong = "a-wrong-password-of-a-test";
+    let mut refused = start(wrong, &[]).await;
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(5), refused.wait()).await.is_err(), "it has caught up");
+    refused.kill().await.unwrap();
+    let mut log = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut refused.stderr.take().unwrap(), &mut log).await.unwrap();
+    assert!(log.contains("relay") && !log.contains(wrong), "{log}");
+    // This build of the client library cannot compute the proof.
+    if !cfg!(feature = "kafka-tls") {
+        let scram = start(wrong, &["--kafka-sasl-mechanism", "SCRAM-SHA-256"]).await.wait_with_output().await.unwrap();
+        let message = String::from_utf8(scram.stderr).unwrap();
+        assert!(scram.status.code() == Some(1) && message.contains("--features kafka-tls"), "{message}");
+    }
+    let right = start(&required_variable("APEX_TEST_KAFKA_PASSWORD"), &[]).await.wait_with_output().await.unwrap();
+    assert!(right.status.success(), "{}", String::from_utf8_lossy(&right.stderr));
+    let published = consume(&prefix).await;
+    assert_eq!(published.len(), log_length(&database).await, "the events of the tenant");
+}
+
+async fn log_length(database: &TestDatabase) -> usize {
+    log(database).await.len()
+}

@@ -14,6 +14,7 @@
 //! | `INDETERMINATE` | the outcome of the write is unknown; retry with the same `commandId` | |
 //! | `ARCHIVED` | the events are archived, and this server has no archive configured | |
 //! | `UNREADABLE` | an event of the object cannot be decoded: a newer version wrote it, or it is damaged | |
+//! | `RATE_LIMITED` | a limit of the address, tenant or credential is reached; retry | `retryAfterMs`, `scope`, `resource`, `limit` |
 //! | `UNAVAILABLE` | the database is not reachable, or the server is shutting down; retry | |
 //! | `INTERNAL` | a fault of the server; its log has the details, which are never in the response | |
 //!

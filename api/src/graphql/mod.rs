@@ -21,6 +21,7 @@ mod memory;
 mod payload;
 mod price;
 mod projection;
+mod rate_limit;
 mod report;
 mod request_hash;
 pub(crate) mod scalars;
@@ -34,6 +35,7 @@ mod usage_totals;
 use crate::config::Limits;
 use crate::deps::Deps;
 use crate::limits::ComplexityLimit;
+use crate::rate_limits::RateLimiter;
 use async_graphql::connection::Connection;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 use services::Services;
@@ -59,6 +61,7 @@ pub(crate) struct Query(
     report::ReportQuery,
     events::EventQuery,
     identity::IdentityQuery,
+    rate_limit::RateLimitQuery,
     projection::ProjectionQuery,
 );
 
@@ -69,6 +72,7 @@ pub(crate) struct Mutation(
     price::PriceMutation,
     tag_key::TagKeyMutation,
     identity::IdentityMutation,
+    rate_limit::RateLimitMutation,
     projection::ProjectionMutation,
 );
 
@@ -80,15 +84,21 @@ pub(crate) struct Subscription(events::EventSubscription, usage_totals::UsageSub
 pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema on the services of the process.
-pub(crate) fn schema(deps: &Deps, limits: &Limits, shutdown: CancellationToken) -> ApexSchema {
+pub(crate) fn schema(
+    deps: &Deps,
+    limits: &Limits,
+    rate_limiter: Arc<RateLimiter>,
+    shutdown: CancellationToken,
+) -> ApexSchema {
     let services = Services {
         commands: deps.commands.clone(),
         identities: deps.identities.clone(),
         pool: deps.pool.clone(),
         limits: limits.clone(),
+        rate_limiter: rate_limiter.clone(),
         shutdown,
     };
-    builder().data(Arc::new(services)).extension(ComplexityLimit(limits.max_complexity)).finish()
+    builder().data(Arc::new(services)).extension(ComplexityLimit { max: limits.max_complexity, rate_limiter }).finish()
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {

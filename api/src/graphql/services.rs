@@ -2,6 +2,7 @@
 
 use super::errors;
 use crate::config::Limits;
+use crate::rate_limits::RateLimiter;
 use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
@@ -17,6 +18,7 @@ pub(crate) struct Services {
     pub(crate) identities: Identities,
     pub(crate) pool: Pool,
     pub(crate) limits: Limits,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
     /// Cancelled when the server shuts down.
     pub(crate) shutdown: CancellationToken,
 }

@@ -28,7 +28,7 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         let state = state.clone();
         return futures::stream::once(async move { run(&state, prepared).await }).boxed();
     }
-    let Prepared { request, operation, order, is_large, .. } = prepared;
+    let Prepared { request, operation, order, is_large, subscription, .. } = prepared;
     let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
     let mut responses = state.schema.execute_stream(request);
     // The first poll validates the document.
@@ -37,7 +37,13 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         true => in_place(|| responses.poll_next_unpin(context)),
         false => responses.poll_next_unpin(context),
     });
-    responses.map(move |response| finish.apply(response)).boxed()
+    responses
+        .map(move |response| {
+            // It counts as open as long as the stream.
+            let _open = &subscription;
+            finish.apply(response)
+        })
+        .boxed()
 }
 
 /// Finishes the responses of an operation.

@@ -3,18 +3,21 @@
 
 use super::sse::{self, EventStream, Message};
 use super::state::State as Shared;
-use super::{auth, response};
+use super::{auth, rate_limit, response};
 use crate::authenticator::Endpoint;
 use crate::graphql::errors;
 use crate::graphql::events::EventFilter;
 use crate::graphql::follow::{self, Progress};
 use crate::graphql::scalars::parse_position;
 use crate::graphql::services::Services;
+use crate::rate_limits::Limited;
+use crate::requester::Requester;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::permissions::ReadContents;
+use domain::rate_limits::LimitedResource;
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,8 +25,20 @@ use std::sync::Arc;
 use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
-/// The status, code and message of a rejected request.
-type Rejected = (StatusCode, &'static str, String);
+/// A request that is rejected.
+struct Rejected(Box<Response>);
+
+impl From<(StatusCode, &'static str, String)> for Rejected {
+    fn from((status, code, message): (StatusCode, &'static str, String)) -> Self {
+        Self(Box::new(response::error(status, code, &message).into_response()))
+    }
+}
+
+impl From<Limited> for Rejected {
+    fn from(limited: Limited) -> Self {
+        Self(Box::new(rate_limit::refused(&limited)))
+    }
+}
 
 /// The parameters of the URL.
 #[derive(Default)]
@@ -38,14 +53,24 @@ pub(crate) async fn handle(
     Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    stream(&state, pairs, &headers)
-        .await
-        .unwrap_or_else(|(status, code, message)| response::error(status, code, &message).into_response())
+    let requester = match auth::of_headers(&state, &headers, Endpoint::Api).await {
+        Ok(requester) => requester,
+        Err(rejection) => return *Rejected::from(rejection.parts()).0,
+    };
+    let streamed = stream(&state, pairs, &headers, &requester).await;
+    let mut response = streamed.unwrap_or_else(|Rejected(response)| *response);
+    state.rate_limiter.add_headers(&requester.principal, response.headers_mut());
+    response
 }
 
-async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Response, Rejected> {
-    let bad = |message: String| (StatusCode::BAD_REQUEST, "BAD_REQUEST", message);
-    let requester = auth::of_headers(state, headers, Endpoint::Api).await.map_err(|rejection| rejection.parts())?;
+async fn stream(
+    state: &Arc<Shared>,
+    pairs: Vec<(String, String)>,
+    headers: &HeaderMap,
+    requester: &Requester,
+) -> Result<Response, Rejected> {
+    let bad = |message: String| Rejected::from((StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
+    state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?;
     let forbidden = |error| auth::Rejection::Forbidden(error).parts();
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
@@ -55,23 +80,29 @@ async fn stream(state: &Arc<Shared>, pairs: Vec<(String, String)>, headers: &Hea
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
+    let open = state.rate_limiter.open_subscription(&requester.principal)?;
     let progress = Progress::default();
     let events = follow::open(services, filter, after, progress.clone()).await.map_err(rejected)?;
     // The stream ends at the first error of reading, and the client reconnects.
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
-    let messages = messages.filter_map(|event| std::future::ready(event.ok().and_then(|event| message(&event))));
+    let messages = messages.filter_map(move |event| {
+        // It counts as open as long as the stream.
+        let _open = &open;
+        std::future::ready(event.ok().and_then(|event| message(&event)))
+    });
     let too_slow = |error: &async_graphql::ServerError| Message::new(Some("slow"), &response::text(error));
-    let credential_ended = auth::ended(state, &requester);
+    let credential_ended = auth::ended(state, requester);
     Ok(EventStream { messages: messages.boxed(), credential_ended, progress, too_slow }.respond(state))
 }
 
 /// A position beyond the end of the log is an error of the client. Other errors are temporary, and clients retry after a 503.
 fn rejected(error: async_graphql::Error) -> Rejected {
-    if errors::code(&error) == Some("BAD_USER_INPUT") {
+    let parts = if errors::code(&error) == Some("BAD_USER_INPUT") {
         (StatusCode::BAD_REQUEST, "BAD_REQUEST", error.message)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.message)
-    }
+    };
+    parts.into()
 }
 
 impl FeedParameters {

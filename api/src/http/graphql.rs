@@ -6,9 +6,11 @@ use super::connection::OpenConnection;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::state::State as Shared;
-use super::{auth, execute, prepare, response, sse, websocket};
+use super::{auth, execute, prepare, rate_limit, response, sse, websocket};
 use crate::authenticator::Endpoint;
+use crate::rate_limits::Limited;
 use crate::request_error::request_error;
+use crate::requester::Requester;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError};
 use axum::body::Body;
@@ -16,6 +18,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::rate_limits::LimitedResource;
 use futures::StreamExt;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -39,6 +42,12 @@ impl From<auth::Rejection> for Rejected {
     }
 }
 
+impl From<Limited> for Rejected {
+    fn from(limited: Limited) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, error: Box::new(limited.error()) }
+    }
+}
+
 /// Handles a GraphQL request, or upgrades it to a WebSocket.
 pub(crate) async fn handle(
     State(state): State<Arc<Shared>>,
@@ -52,14 +61,15 @@ pub(crate) async fn handle(
     let accepted = negotiate::accepted(request.headers());
     let media_type = accepted.unwrap_or(MediaType::Json);
     let accepts = Accepts { json: accepted, stream: negotiate::accepts_event_stream(request.headers()) };
+    let mut sender = None;
     let handled = if accepted.is_some() || accepts.stream {
-        respond(&state, request, accepts).await
+        respond(&state, request, accepts, &mut sender).await
     } else {
         let message =
             "the supported media types are application/graphql-response+json, application/json and text/event-stream";
         Err(Rejected::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message))
     };
-    handled.unwrap_or_else(|rejected| {
+    let mut response = handled.unwrap_or_else(|rejected| {
         let mut response = serialized(rejected.status, media_type, &Executed::from_errors(vec![*rejected.error]));
         if rejected.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
@@ -68,7 +78,11 @@ pub(crate) async fn handle(
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
         }
         response
-    })
+    });
+    if let Some(Requester { principal, .. }) = sender {
+        state.rate_limiter.add_headers(&principal, response.headers_mut());
+    }
+    response
 }
 
 /// The media types that a client accepts.
@@ -78,7 +92,13 @@ struct Accepts {
     stream: bool,
 }
 
-async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Result<Response, Rejected> {
+/// Responds to a request, and tells who sent it as soon as that is known.
+async fn respond(
+    state: &Arc<Shared>,
+    request: Request,
+    accepts: Accepts,
+    sender: &mut Option<Requester>,
+) -> Result<Response, Rejected> {
     let method = request.method().clone();
     if method != Method::GET && method != Method::POST {
         return Err(Rejected::new(
@@ -88,6 +108,7 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
         ));
     }
     let requester = auth::of_headers(state, request.headers(), Endpoint::Api).await?;
+    state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1)?;
     let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;
@@ -95,6 +116,9 @@ async fn respond(state: &Arc<Shared>, request: Request, accepts: Accepts) -> Res
     let parameters = if method == Method::GET { in_url(&request)? } else { in_body(state, request, deadline).await? };
     let prepared = match (prepare::prepare(state, requester, parameters, deadline).await, accepts.json) {
         (Ok(prepared), _) => prepared,
+        (Err(error), None) if rate_limit::is_limited(&error) => {
+            return Err(Rejected { status: StatusCode::TOO_MANY_REQUESTS, error: Box::new(error) });
+        }
         (Err(error), None) => return Ok(sse::rejected(error)),
         // A well-formed HTTP request whose document may not be executed.
         (Err(error), Some(json)) => {
@@ -166,6 +190,8 @@ fn status(executed: &Executed, media_type: MediaType) -> StatusCode {
     };
     if !response::is_request_error(executed) {
         StatusCode::OK
+    } else if executed.errors.iter().any(rate_limit::is_limited) {
+        StatusCode::TOO_MANY_REQUESTS
     } else if executed.errors.iter().any(timed_out) {
         StatusCode::GATEWAY_TIMEOUT
     } else if media_type == MediaType::Json {
@@ -177,5 +203,9 @@ fn status(executed: &Executed, media_type: MediaType) -> StatusCode {
 
 fn serialized(status: StatusCode, media_type: MediaType, executed: &Executed) -> Response {
     let headers = [(header::CONTENT_TYPE, media_type.as_str()), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, response::text(&response::body(executed))).into_response()
+    let mut response = (status, headers, response::text(&response::body(executed))).into_response();
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        rate_limit::add_retry_after(&mut response, executed);
+    }
+    response
 }

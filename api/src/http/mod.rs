@@ -1,5 +1,6 @@
 //! HTTP: routes, transports of GraphQL, and the server.
 
+mod address_connections;
 mod auth;
 mod computing;
 mod connection;
@@ -13,6 +14,7 @@ mod origin;
 mod parameters;
 mod prepare;
 mod probes;
+mod rate_limit;
 mod response;
 mod routes;
 mod security;

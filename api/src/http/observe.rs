@@ -1,5 +1,6 @@
 //! Tracing and metrics of requests.
 
+use crate::rate_limits;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
@@ -31,6 +32,15 @@ pub fn register_metrics() {
         "Subscriptions that ended because their client was too slow."
     );
     counter!("apex_http_slow_subscribers_total").increment(0);
+    describe_counter!(
+        "apex_http_connections_refused_total",
+        "Connections that were closed because their address had too many."
+    );
+    counter!("apex_http_connections_refused_total").increment(0);
+    describe_counter!("apex_tls_handshakes_failed_total", "TLS handshakes that failed, by reason.");
+    describe_counter!("apex_tls_reloads_total", "Times that changed files of TLS were read, by outcome.");
+    describe_gauge!("apex_tls_reload_failing", "1 while the files of TLS cannot be used and older ones are in use.");
+    rate_limits::register_metrics();
     for (method, route) in FALLIBLE {
         for status in SERVER_ERRORS {
             counter!("apex_http_requests_total", "method" => method, "route" => route, "status" => status).increment(0);

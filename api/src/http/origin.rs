@@ -6,10 +6,12 @@
 //! `Origin` (W3C Fetch Metadata); `Origin` names the page (RFC 6454); `Host` is the name that was resolved, which detects
 //! pages whose own name was pointed at loopback (DNS rebinding). With a token they are not checked: a page does not know it.
 //!
-//! The check applies to every route except `/healthz`, which reveals only that the process runs.
+//! Pages of configured origins are admitted too ([`crate::edge`]). The check applies to every route except `/healthz`, which
+//! reveals only that the process runs.
 
 use super::response;
 use super::state::State as Shared;
+use crate::edge::{Origin, is_configured};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -25,15 +27,15 @@ const OPEN_ROUTE: &str = "/healthz";
 /// Rejects requests of foreign web pages.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let is_checked = state.deps.authenticator.admits_anonymous() && request.uri().path() != OPEN_ROUTE;
-    if is_checked && !is_local(request.headers()) {
+    if is_checked && !is_local(request.headers(), &state.config.origins) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
-                       on the same machine and from its own pages";
+                       on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";
         return response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
     }
     next.run(request).await
 }
 
-fn is_local(headers: &HeaderMap) -> bool {
+fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
     let names_loopback = host.parse::<axum::http::uri::Authority>().is_ok_and(|host| is_loopback(host.host()));
@@ -42,7 +44,7 @@ fn is_local(headers: &HeaderMap) -> bool {
     });
     // `none` is a request that no page made, such as an address that was typed. Programs other than browsers send no header.
     let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
-    names_loopback && is_own_page && is_own_fetch
+    names_loopback && (is_own_page && is_own_fetch || is_configured(origins, headers))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -60,7 +62,20 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
-        is_local(&headers)
+        is_local(&headers, &[])
+    }
+
+    #[test]
+    fn pages_of_configured_origins_are_admitted_to_a_loopback_address() {
+        let origins = ["https://dashboard.example".parse().unwrap()];
+        let admitted = |host: &'static str, origin: &'static str| {
+            let headers = [("host", host), ("origin", origin), ("sec-fetch-site", "cross-site")];
+            let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            is_local(&HeaderMap::from_iter(headers), &origins)
+        };
+        assert!(admitted("127.0.0.1:8080", "https://dashboard.example"));
+        assert!(!admitted("127.0.0.1:8080", "http://dashboard.example"));
+        assert!(!admitted("evil.example:8080", "https://dashboard.example"));
     }
 
     #[test]
@@ -79,7 +94,7 @@ mod tests {
             for site in sites {
                 headers.append(FETCH_SITE, site.parse().unwrap());
             }
-            is_local(&headers)
+            is_local(&headers, &[])
         };
         assert!(fetched(&[]) && fetched(&["same-origin"]) && fetched(&["none"]));
         for sites in [&["cross-site"][..], &["same-site"], &["other"], &[""], &["none", "cross-site"]] {
@@ -94,6 +109,6 @@ mod tests {
         assert!(!local("127.0.0.1:8080", Some("null")));
         assert!(!local("evil.example:8080", None));
         assert!(!local("evil.example:8080", Some("http://evil.example:8080")));
-        assert!(!is_local(&HeaderMap::new()));
+        assert!(!is_local(&HeaderMap::new(), &[]));
     }
 }

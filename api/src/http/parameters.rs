@@ -1,6 +1,5 @@
 //! The parameters of a GraphQL request.
 
-use super::computing::is_large;
 use serde_json::Value;
 
 /// The parameters of a request, as GraphQL over HTTP and graphql-transport-ws define them.
@@ -9,8 +8,8 @@ pub(crate) struct Parameters {
     pub(crate) query: String,
     pub(crate) operation_name: Option<String>,
     pub(crate) variables: serde_json::Map<String, Value>,
-    /// Whether the request is large enough that processing it delays other tasks.
-    pub(crate) is_large: bool,
+    /// The size of the request, in bytes.
+    pub(crate) bytes: usize,
 }
 
 impl Parameters {
@@ -37,7 +36,7 @@ impl Parameters {
         }
         let variables = Self::variables(body.remove("variables"))?;
         let operation_name = operation_name.filter(|name| !name.is_empty());
-        Ok(Self { query, operation_name, variables, is_large: is_large(bytes) })
+        Ok(Self { query, operation_name, variables, bytes })
     }
 
     /// Reads them from the query string of a URL, in which objects are JSON.

@@ -1,17 +1,20 @@
 //! From the parameters of a GraphQL request to a request that may be executed: parsed, and within the limits.
 
+use super::computing::is_large;
 use super::parameters::Parameters;
 use super::state::State;
 use crate::document::order::{self, SelectionOrder};
 use crate::document::parse;
 use crate::graphql::loaders;
 use crate::limits::{check_document, measure_variables};
+use crate::rate_limits::OpenSubscription;
 use crate::request_error::request_error;
 use crate::requester::Requester;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
 };
 use async_graphql::{Positioned, Request, ServerError, Variables};
+use domain::rate_limits::LimitedResource;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -26,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) deadline: Instant,
     /// Whether its validation takes long enough to delay other tasks.
     pub(crate) is_large: bool,
+    /// Counts a subscription as open.
+    pub(crate) subscription: Option<OpenSubscription>,
 }
 
 /// The time at which a request that arrives now times out.
@@ -36,7 +41,7 @@ pub(crate) fn deadline(state: &State) -> Instant {
 /// Parses a request and checks it against the limits.
 ///
 /// # Errors
-/// `GRAPHQL_PARSE_FAILED`, `OPERATION_NOT_FOUND`, `GRAPHQL_VALIDATION_FAILED`, `TIMEOUT`, and the codes of
+/// `GRAPHQL_PARSE_FAILED`, `OPERATION_NOT_FOUND`, `GRAPHQL_VALIDATION_FAILED`, `TIMEOUT`, `RATE_LIMITED`, and the codes of
 /// [`check_document`].
 pub(crate) async fn prepare(
     state: &State,
@@ -44,7 +49,7 @@ pub(crate) async fn prepare(
     parameters: Parameters,
     deadline: Instant,
 ) -> Result<Prepared, ServerError> {
-    let is_large = parameters.is_large;
+    let is_large = is_large(parameters.bytes);
     let work = || read(state, requester, parameters, deadline);
     let Ok(prepared) = tokio::time::timeout_at(deadline, state.cpu_permits.run(is_large, work)).await else {
         return Err(timed_out(OperationType::Query));
@@ -70,12 +75,13 @@ fn read(
     let limits = state.limits();
     let variable_sizes = measure_variables(&parameters.variables)?;
     let mut document = parse(&parameters.query, limits)?;
-    let is_large = check_document(&document, &variable_sizes, limits)? || parameters.is_large;
+    let is_large = check_document(&document, &variable_sizes, limits)? || is_large(parameters.bytes);
     let operation = selected(&document, parameters.operation_name.as_deref())?;
     check_variables(&operation.node, &parameters.variables)?;
     check_root(operation)?;
     let variables = with_defaults(&operation.node, Variables::from_json(Value::Object(parameters.variables)));
     let kind = operation.node.ty;
+    let subscription = check_quotas(state, &requester, kind, parameters.bytes)?;
     let set = &operation.node.selection_set.node;
     let order = SelectionOrder::new(set, &document, &variables, state.interfaces.clone());
     order::select_types(&mut document);
@@ -84,7 +90,24 @@ fn read(
     let mut request = Request::new(String::new()).variables(variables).data(requester).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
-    Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large })
+    Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large, subscription })
+}
+
+/// Takes the bytes of a command from what the caller may send, and counts a subscription as open.
+fn check_quotas(
+    state: &State,
+    requester: &Requester,
+    operation: OperationType,
+    bytes: usize,
+) -> Result<Option<OpenSubscription>, ServerError> {
+    let (limiter, principal) = (&state.rate_limiter, &requester.principal);
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    let checked = match operation {
+        OperationType::Query => Ok(None),
+        OperationType::Mutation => limiter.take_from(principal, LimitedResource::IngestBytes, bytes).map(|()| None),
+        OperationType::Subscription => limiter.open_subscription(principal).map(Some),
+    };
+    checked.map_err(|limited| limited.error())
 }
 
 /// Adds the defaults of variables that are not given, so that conditions can be evaluated.

@@ -1,9 +1,10 @@
 //! The routes.
 
 use super::state::State;
-use super::{feed, graphiql, graphql, observe, origin, probes, response, security, websocket};
+use super::{feed, graphiql, graphql, observe, origin, probes, rate_limit, response, security, websocket};
 use crate::config::ApiConfig;
 use crate::deps::Deps;
+use crate::edge::cors_layer;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
@@ -63,12 +64,18 @@ pub(super) fn routes(state: Arc<State>) -> Router {
             router = router.route(path, handler);
         }
     }
-    router
+    // The layers wrap every route, so that none can omit them.
+    router = router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        // The layers wrap every route, so that none can omit them.
         .layer(middleware::from_fn_with_state(state.clone(), origin::check))
-        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(state.clone(), rate_limit::check_address));
+    if !state.config.origins.is_empty() {
+        // Around the limits, so that a page can read why it was refused.
+        router = router.layer(cors_layer(&state.config.origins));
+    }
+    router
+        .layer(middleware::from_fn_with_state(state.clone(), security::headers))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)
 }

@@ -1,9 +1,12 @@
 //! The server: accepting connections, limiting them, and closing them at shutdown.
 //!
 //! A connection that sends nothing, or an incomplete request, costs memory and a file descriptor. Therefore each has a
-//! timeout for the head of a request, and their number is limited. Beyond the limit, connections wait in the operating
-//! system's accept queue, for a bounded time because of the timeout; none is refused. The protocol is HTTP/1.1.
+//! timeout for the TLS handshake, if there is one, and for the head of a request, and their number is limited. Beyond the
+//! limit, connections wait in the operating system's accept queue, for a bounded time because of the timeouts. Those of one
+//! address are limited to a part of all, so that one client cannot make all others wait: more of them are closed. The
+//! protocol is HTTP/1.1.
 
+use super::address_connections::AddressConnections;
 use super::connection::OpenConnection;
 use super::routes::routes;
 use super::state::State;
@@ -16,11 +19,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::counter;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,11 +52,19 @@ pub async fn serve(
     let _guard = stop.clone().drop_guard();
     let state = State::new(config, deps, stop.clone());
     let (long_lived, timeout) = (state.connections.clone(), state.limits().shutdown_timeout);
+    let tls = state.config.tls.clone();
     let server = Server::new(state, stop.clone());
     let (connections, cut_off) = (server.connections.clone(), server.cut_off.clone());
     let _cut_off = cut_off.drop_guard();
+    let following = async {
+        match &tls {
+            Some(tls) => tls.follow().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         never = server.accept(&listener) => match never {},
+        () = following => {}
         () = shutdown => {}
     }
     // New connections are refused from now on, so that clients try another server.
@@ -72,11 +86,13 @@ pub async fn serve(
 }
 
 struct Server {
+    state: Arc<State>,
     router: Router,
     http: http1::Builder,
     /// How long a peer may leave sent data unacknowledged, in milliseconds.
     user_timeout_ms: u32,
     permits: Arc<Semaphore>,
+    of_addresses: Arc<AddressConnections>,
     /// Connections with HTTP requests.
     connections: TaskTracker,
     /// Cancelled when connections should finish.
@@ -100,10 +116,12 @@ impl Server {
             limits.max_http_connections.saturating_add(limits.max_connections).min(Semaphore::MAX_PERMITS);
         let (permits, connections) = (Arc::new(Semaphore::new(max_connections)), TaskTracker::new());
         Self {
-            router: routes(state),
+            router: routes(state.clone()),
             http,
             user_timeout_ms,
             permits,
+            of_addresses: AddressConnections::new(state.limits()),
+            state,
             connections,
             stop,
             cut_off: CancellationToken::new(),
@@ -129,9 +147,9 @@ impl Server {
                     permit
                 }
             };
-            let stream = loop {
+            let (stream, peer) = loop {
                 match listener.accept().await {
-                    Ok((stream, _)) => break stream,
+                    Ok(accepted) => break accepted,
                     Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot accept connections; retrying in 1 s");
@@ -139,42 +157,94 @@ impl Server {
                     }
                 }
             };
-            self.spawn(stream, OpenConnection::new(permit));
+            if let Some(open) = self.open(peer, permit) {
+                self.spawn(stream, peer.ip(), open);
+            }
         }
     }
 
-    fn spawn(&self, stream: TcpStream, open: Arc<OpenConnection>) {
+    /// Counts a connection; none if its address has too many, and the connection is closed.
+    fn open(&self, peer: SocketAddr, permit: OwnedSemaphorePermit) -> Option<Arc<OpenConnection>> {
+        if self.state.config.proxies.contains(peer.ip()) {
+            return Some(OpenConnection::new(permit, None));
+        }
+        let of_address = self.of_addresses.try_open(peer.ip());
+        if of_address.is_none() {
+            counter!("apex_http_connections_refused_total").increment(1);
+            tracing::debug!(address = %peer.ip(), "closed a connection of an address that has too many");
+        }
+        Some(OpenConnection::new(permit, Some(of_address?)))
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: IpAddr, open: Arc<OpenConnection>) {
         // Without it only latency is higher.
         drop(stream.set_nodelay(true));
         // The operating system closes a connection whose peer does not read, which is not visible here.
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, self.user_timeout_ms) {
             tracing::debug!(%error, "cannot set the TCP user timeout of a connection");
         }
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(open.clone());
-            respond(router.clone(), request)
-        });
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let (stop, cut_off) = (self.stop.clone(), self.cut_off.clone());
+        let connection = Connection {
+            state: self.state.clone(),
+            router: self.router.clone(),
+            http: self.http.clone(),
+            peer,
+            open,
+            stop: self.stop.clone(),
+        };
+        let cut_off = self.cut_off.clone();
         self.connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            let served = async {
-                tokio::select! {
-                    served = connection.as_mut() => return served,
-                    () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-                }
-                connection.await
-            };
             tokio::select! {
-                served = served => {
-                    if let Err(error) = served {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended with an error");
-                    }
-                }
+                () = connection.accept(stream) => {}
                 () = cut_off.cancelled() => {}
             }
         });
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    state: Arc<State>,
+    router: Router,
+    http: http1::Builder,
+    /// The address of the client, or of the proxy before it.
+    peer: IpAddr,
+    open: Arc<OpenConnection>,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    /// Serves the connection, after the TLS handshake where there is one.
+    async fn accept(self, stream: TcpStream) {
+        let Some(tls) = self.state.config.tls.clone() else { return self.serve(stream).await };
+        let stream = tokio::select! {
+            stream = tls.handshake(stream, self.state.limits().handshake_timeout) => stream,
+            () = self.stop.cancelled() => None,
+        };
+        if let Some(stream) = stream {
+            self.serve(stream).await;
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) {
+        let Self { state, router, http, peer, open, stop } = self;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let address = state.config.proxies.client(peer, request.headers());
+            request.extensions_mut().insert(address);
+            request.extensions_mut().insert(open.clone());
+            respond(router.clone(), request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let served = async {
+            tokio::select! {
+                served = connection.as_mut() => return served,
+                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            connection.await
+        };
+        if let Err(error) = served.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended with an error");
+        }
     }
 }
 

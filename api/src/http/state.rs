@@ -5,6 +5,7 @@ use crate::config::{ApiConfig, Limits};
 use crate::deps::Deps;
 use crate::document::order::Interfaces;
 use crate::graphql::{ApexSchema, schema};
+use crate::rate_limits::RateLimiter;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -23,17 +24,30 @@ pub(crate) struct State {
     pub(crate) subscriber_permits: Arc<Semaphore>,
     /// Permits for CPU-bound work that takes long.
     pub(crate) cpu_permits: CpuPermits,
+    /// The rate limits and quotas.
+    pub(crate) rate_limiter: Arc<RateLimiter>,
     /// The interfaces that each object type implements.
     pub(crate) interfaces: Arc<Interfaces>,
 }
 
 impl State {
     pub(crate) fn new(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
-        let schema = schema(&deps, &config.limits, shutdown.clone());
+        let rate_limiter = Arc::new(RateLimiter::new(config.rate_limits, deps.identities.clone()));
+        let schema = schema(&deps, &config.limits, rate_limiter.clone(), shutdown.clone());
         let subscriber_permits = Arc::new(Semaphore::new(config.limits.max_connections));
         let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
         let (connections, cpu_permits) = (TaskTracker::new(), CpuPermits::new());
-        Arc::new(Self { schema, config, deps, shutdown, connections, subscriber_permits, cpu_permits, interfaces })
+        Arc::new(Self {
+            schema,
+            config,
+            deps,
+            shutdown,
+            connections,
+            subscriber_permits,
+            cpu_permits,
+            rate_limiter,
+            interfaces,
+        })
     }
 
     pub(crate) fn limits(&self) -> &Limits {

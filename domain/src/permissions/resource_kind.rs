@@ -27,7 +27,7 @@ pub enum ResourceKind {
     Contents,
     /// Who used which credential, what was refused, and which texts were read.
     AccessLog,
-    /// The tenants of an installation.
+    /// The tenants of an installation, and their rate limits.
     Tenants,
     /// The log, the read models, the jobs and the processes of an installation.
     Installation,
@@ -126,7 +126,7 @@ impl ResourceKind {
             "memory" => Self::Memories,
             "service_account" | "api_key" | "role_assignment" => Self::Identities,
             "access_log" => Self::AccessLog,
-            "tenant" => Self::Tenants,
+            "tenant" | "rate_limits" => Self::Tenants,
             _ => return None,
         })
     }

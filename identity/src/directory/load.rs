@@ -41,7 +41,7 @@ pub(super) async fn load(pool: &PgPool, log: &Log, head: Position) -> Result<Sta
 async fn streams_after(pool: &PgPool, last: &(String, String, Uuid)) -> Result<Vec<StreamKey>, IdentityError> {
     let rows: Vec<(String, String, Uuid)> = sqlx::query_as(
         "select category, tenant_id, stream_id from apex.streams
-         where category in ('tenant', 'service_account', 'role_assignment', 'api_key', 'user', 'invitation', 'team', 'role')
+         where category in ('tenant', 'service_account', 'role_assignment', 'api_key', 'user', 'invitation', 'team', 'role', 'rate_limits')
              and (category, tenant_id, stream_id) > ($1, $2, $3)
          order by category, tenant_id, stream_id
          limit $4",

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::KeyTerms;
 use domain::permissions::{Access, Forbidden, ReadData, ReadIdentities, Role, Scopes};
+use domain::rate_limits::{LimitValues, LimitedSubject};
 use domain::tenant::Tenant;
 use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
 use load::load;
@@ -289,6 +290,15 @@ impl Directory {
                 return EndReason::Unavailable;
             }
         }
+    }
+
+    /// The rate limits that are set for a tenant as a whole, and for one of its credentials.
+    #[must_use]
+    pub fn rate_limits(&self, tenant: &TenantId, subject: Option<LimitedSubject>) -> (LimitValues, LimitValues) {
+        self.with(|state| {
+            let limits = state.rate_limits(tenant);
+            limits.map(|limits| (limits.tenant, limits.of_subject(subject))).unwrap_or_default()
+        })
     }
 
     /// Whether there is an API key in any tenant, in whatever state.

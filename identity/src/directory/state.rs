@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
 use domain::permissions::{PermissionSet, Role};
+use domain::rate_limits::RateLimits;
 use domain::role_assignment::{Assignment, RoleAssignment};
 use domain::service_account::ServiceAccount;
 use domain::tenant::Tenant;
@@ -14,8 +15,8 @@ use streams::{RecordedEvent, StreamKey};
 use uuid::Uuid;
 
 /// The categories whose events are folded.
-pub(crate) const CATEGORIES: [&str; 4] =
-    [Tenant::CATEGORY, ServiceAccount::CATEGORY, RoleAssignment::CATEGORY, ApiKey::CATEGORY];
+pub(crate) const CATEGORIES: [&str; 5] =
+    [Tenant::CATEGORY, ServiceAccount::CATEGORY, RoleAssignment::CATEGORY, ApiKey::CATEGORY, RateLimits::CATEGORY];
 
 /// Why a key whose secret is right has no principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(crate) struct State {
     /// Follows from the assignments.
     roles: HashMap<(TenantId, ServiceAccountId), BTreeSet<Role>>,
     keys: BTreeMap<ApiKeyId, OwnedKey>,
+    /// By the id of the tenant's stream.
+    rate_limits: HashMap<Uuid, Folded<RateLimits>>,
 }
 
 impl State {
@@ -85,6 +88,7 @@ impl State {
         let applied = match &*event.stream.category {
             // Streams of this category in other tenants have no meaning.
             Tenant::CATEGORY if tenant.is_reserved() => self.tenants.entry(id).or_default().apply(event),
+            RateLimits::CATEGORY if tenant.is_reserved() => self.rate_limits.entry(id).or_default().apply(event),
             ServiceAccount::CATEGORY => self.accounts.entry((tenant.clone(), id.into())).or_default().apply(event),
             RoleAssignment::CATEGORY => self.apply_assignment(event),
             ApiKey::CATEGORY => self.apply_key(event),
@@ -105,6 +109,9 @@ impl State {
         let (tenant, id) = (&stream.tenant, stream.id);
         match &*stream.category {
             Tenant::CATEGORY if tenant.is_reserved() => self.tenants.entry(id).or_default().is_unreadable = true,
+            RateLimits::CATEGORY if tenant.is_reserved() => {
+                self.rate_limits.entry(id).or_default().is_unreadable = true;
+            }
             ServiceAccount::CATEGORY => {
                 self.accounts.entry((tenant.clone(), id.into())).or_default().is_unreadable = true;
             }
@@ -145,6 +152,12 @@ impl State {
         let new = || OwnedKey { tenant: tenant.clone(), key: Folded::default() };
         let owned = self.keys.entry(stream.id.into()).or_insert_with(new);
         (owned.tenant == *tenant).then_some(&mut owned.key)
+    }
+
+    /// The rate limits that are set for a tenant; none if none are set, or if that cannot be read.
+    pub(crate) fn rate_limits(&self, tenant: &TenantId) -> Option<&RateLimits> {
+        let limits = self.rate_limits.get(&tenant.stream_id())?.readable()?;
+        Some(limits).filter(|limits| limits.tenant_id.as_ref() == Some(tenant))
     }
 
     /// Whether there is an API key, in whatever state.

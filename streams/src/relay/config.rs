@@ -1,5 +1,6 @@
 //! Settings of the relay.
 
+use super::security::KafkaSecurity;
 use std::time::Duration;
 
 /// Settings of the relay.
@@ -13,6 +14,8 @@ pub struct RelayConfig {
     pub partitions: i32,
     /// The number of replicas of topics that the relay creates.
     pub replication: i32,
+    /// How connections to the brokers are encrypted and authenticated.
+    pub security: KafkaSecurity,
     /// How long the broker may acknowledge nothing. After that the relay discards what is in flight and starts again from
     /// its checkpoint.
     pub delivery_timeout: Duration,
@@ -27,6 +30,7 @@ impl RelayConfig {
             topic_prefix: "apex".to_owned(),
             partitions: 6,
             replication: 1,
+            security: KafkaSecurity::default(),
             delivery_timeout: Duration::from_secs(30),
         }
     }

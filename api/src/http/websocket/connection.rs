@@ -16,6 +16,7 @@ use crate::requester::Requester;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use domain::rate_limits::LimitedResource;
 use futures::future::{AbortHandle, BoxFuture};
 use futures::stream::{Abortable, BoxStream, SelectAll};
 use futures::{SinkExt, StreamExt};
@@ -278,6 +279,9 @@ impl Connection {
             return self.send_errors(&id, &[request_error("TOO_MANY_OPERATIONS", message, None)]).await;
         }
         let Some(requester) = self.requester.clone() else { return Err(Close::new(4401, "Unauthorized").into()) };
+        if let Err(limited) = self.state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1) {
+            return self.send_errors(&id, &[limited.error()]).await;
+        }
         let deadline = prepare::deadline(&self.state);
         let prepared = match prepare::prepare(&self.state, requester, parameters, deadline).await {
             Ok(prepared) => prepared,

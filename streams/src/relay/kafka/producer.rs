@@ -24,6 +24,9 @@ pub(super) fn client(config: &RelayConfig) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         // Reconnect soon after a broker is back.
         .set("reconnect.backoff.max.ms", "1000");
+    for (name, value) in config.security.settings() {
+        client.set(name, value);
+    }
     client
 }
 

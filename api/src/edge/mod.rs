@@ -1,0 +1,11 @@
+//! The edge of the server, below HTTP and beside it: TLS, the addresses of clients, and the origins of web pages.
+
+mod address;
+mod cors;
+mod tls;
+
+pub(crate) use address::{ClientAddress, network};
+pub use address::{ForwardedHeader, TrustedProxies};
+pub use cors::{Origin, OriginError};
+pub(crate) use cors::{is_configured, layer as cors_layer};
+pub use tls::{ClientCertificates, Tls, TlsError, TlsFiles};
