@@ -3,6 +3,7 @@
 use crate::tokens::Tokens;
 use api::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 use commands::Principal;
+use domain::TenantId;
 use futures::future::BoxFuture;
 use identity::{AuthenticationError, Identities, PREFIX};
 use std::sync::Arc;
@@ -27,6 +28,10 @@ fn api_key(authorization: Option<&str>) -> Option<&str> {
 impl Authenticator for Credentials {
     fn admits_anonymous(&self) -> bool {
         self.tokens.admits_anonymous()
+    }
+
+    fn home_tenant(&self) -> TenantId {
+        self.tokens.tenant().clone()
     }
 
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {

@@ -117,6 +117,15 @@ impl Identities {
         Ok(principal)
     }
 
+    /// The API key whose public id an `Authorization` header has, and its tenant; none if there is no such key. Whether its
+    /// secret is right is not checked.
+    #[must_use]
+    pub fn presented_key(&self, authorization: &str) -> Option<(TenantId, ApiKeyId)> {
+        let (_, text) = authorization.split_once(' ')?;
+        let (id, _) = parse(text.trim())?;
+        Some((self.shared.directory.tenant_of(id)?, id))
+    }
+
     /// Checks that a tenant is not suspended, for credentials that are not in the log. A tenant that was never created is
     /// not suspended.
     ///

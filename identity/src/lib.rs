@@ -16,7 +16,7 @@ mod secrets;
 mod throttle;
 mod usage;
 
-pub use access::{AccessRecorder, ContentsRead, Origin, Refusal};
+pub use access::{AccessRecorder, ContentsRead, KnownOrigin, Origin, Refusal};
 pub use accounts::NewAccount;
 pub use directory::{AccountSummary, Directory, EndReason, KeySummary, TenantSummary};
 pub use error::{AccountRejection, AuthenticationError, IdentityError, KeyFileError, KeyRejection};

@@ -43,6 +43,10 @@ impl Authenticator for FixedPermissions {
         true
     }
 
+    fn home_tenant(&self) -> TenantId {
+        tenant()
+    }
+
     fn authenticate<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {
         let (account, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::nil()));
         let principal = Principal::service_account(tenant(), account, key, self.permissions, Scopes::All, self.agent);

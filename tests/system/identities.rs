@@ -25,13 +25,13 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use uuid::Uuid;
 
 /// A database with a file of key-encryption keys.
-struct Installation {
-    database: TestDatabase,
+pub(crate) struct Installation {
+    pub(crate) database: TestDatabase,
     folder: tempfile::TempDir,
 }
 
 impl Installation {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self { database: TestDatabase::new().await, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -40,20 +40,20 @@ impl Installation {
     }
 
     /// Runs a subcommand that succeeds, and returns its standard output without the line break at its end.
-    async fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
         let key_file = self.key_file();
         let arguments = [arguments, &["--key-file", key_file.to_str().unwrap()]].concat();
         self.database.run(&arguments).await.assert_success().stdout.trim_end().to_owned()
     }
 
-    async fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
         let key_file = self.key_file();
         let arguments = [&["--key-file", key_file.to_str().unwrap(), "--token", "tea"], arguments].concat();
         self.database.serve(&arguments).await
     }
 
     /// A key of a new account with a role, in a tenant.
-    async fn key(&self, tenant: &str, role: &str, more: &[&str]) -> String {
+    pub(crate) async fn key(&self, tenant: &str, role: &str, more: &[&str]) -> String {
         self.run(&["tenants", "create", tenant]).await;
         let account = self.run(&["accounts", "create", "importer", "--role", role, "--tenant", tenant]).await;
         let create = ["keys", "create", "--account", &account, "--tenant", tenant];
@@ -113,7 +113,7 @@ fn terms(account: ServiceAccountId) -> KeyTerms {
     KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None }
 }
 
-async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {
+pub(crate) async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {
     let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(key);
     let response = request.json(&json!({ "query": query })).send().await.unwrap();
     (response.status(), response.json().await.unwrap())

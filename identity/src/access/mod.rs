@@ -1,9 +1,11 @@
 //! Records of who used which credential from where, what was refused, and who read texts: noted in memory by requests, and
 //! written to the access logs of the tenants beside them.
 
+mod origins;
 mod pending;
 mod writer;
 
+pub use origins::KnownOrigin;
 pub use pending::Refusal;
 
 use chrono::{DateTime, Utc};

@@ -1,5 +1,6 @@
 //! Writing what was noted: the origins beside the log, then the events.
 
+use super::origins::{insert_origins, insert_uses, known_uses};
 use super::pending::{Record, Refusal};
 use super::{AccessRecorder, Origin};
 use crate::error::IdentityError;
@@ -9,7 +10,6 @@ use chrono::{NaiveDate, Utc};
 use commands::{Component, Context, Principal};
 use domain::access_log::{AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed};
 use domain::{Name, OriginId, TenantId};
-use sqlx::postgres::PgPool;
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::PoisonError;
@@ -190,57 +190,4 @@ fn event(record: &Record, origin: Option<Uuid>) -> AccessLogEvent {
             at: *at,
         }),
     }
-}
-
-async fn insert_origins(
-    pool: &PgPool,
-    origins: impl Iterator<Item = (&TenantId, Uuid, &Origin)>,
-) -> Result<(), IdentityError> {
-    let (mut tenants, mut ids, mut addresses, mut devices) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (tenant, id, Origin { address, device }) in origins {
-        tenants.push(tenant.as_str());
-        ids.push(id);
-        addresses.push(address.map(|address| address.to_string()));
-        devices.push(device.as_deref());
-    }
-    sqlx::query(
-        "insert into apex.access_origins (tenant_id, origin_id, address, device)
-         select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) on conflict do nothing",
-    )
-    .bind(tenants)
-    .bind(ids)
-    .bind(addresses)
-    .bind(devices)
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-async fn known_uses(pool: &PgPool, uses: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid)>, IdentityError> {
-    if uses.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (credentials, origins): (Vec<_>, Vec<_>) = uses.iter().copied().unzip();
-    let known = sqlx::query_as(
-        "select credential_id, origin_id from apex.credential_origins
-         where (credential_id, origin_id) in (select * from unnest($1::uuid[], $2::uuid[]))",
-    );
-    Ok(known.bind(credentials).bind(origins).fetch_all(pool).await?)
-}
-
-async fn insert_uses(pool: &PgPool, tenant: &TenantId, uses: &[(Uuid, Uuid)]) -> Result<(), IdentityError> {
-    if uses.is_empty() {
-        return Ok(());
-    }
-    let (credentials, origins): (Vec<_>, Vec<_>) = uses.iter().copied().unzip();
-    sqlx::query(
-        "insert into apex.credential_origins (tenant_id, credential_id, origin_id)
-         select $1, * from unnest($2::uuid[], $3::uuid[]) on conflict do nothing",
-    )
-    .bind(tenant.as_str())
-    .bind(credentials)
-    .bind(origins)
-    .execute(pool)
-    .await?;
-    Ok(())
 }
