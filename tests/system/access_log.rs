@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use testkit::{Server, TIMEOUT, tenant};
 use uuid::Uuid;
 
-const LOG: &str =
-    "{ events(first: 100, filter: { category: \"access_log\" }) { nodes { type payload metadata } } }";
+const LOG: &str = "{ events(first: 100, filter: { category: \"access_log\" }) { nodes { type payload metadata } } }";
 
 /// The types and payloads of the access log, as an auditor reads them, once it has as many events.
 async fn recorded(server: &Server, auditor: &str, expected: usize) -> Vec<(String, Value)> {

@@ -96,7 +96,7 @@ impl Identities {
         let uses: Vec<_> =
             records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
         let mut known: HashSet<_> = known_uses(pool, &uses).await?.into_iter().collect();
-        let mut groups: BTreeMap<(TenantId, NaiveDate), Vec<(AccessLogEvent, Option<(Uuid, Uuid)>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (record, origin) in records.iter().zip(&origins) {
             let used = use_of(record, *origin);
             if used.is_some_and(|used| !known.insert(used)) {
