@@ -59,7 +59,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Authorised(Authorised),
+    Authorised(Box<Authorised>),
     #[command(flatten)]
     Public(Public),
 }

@@ -1,6 +1,6 @@
 //! Certificates of authorities that a test makes, and TLS connections that trust them.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -23,6 +23,8 @@ impl Authority {
     #[allow(clippy::new_without_default, reason = "each one is another")]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
+        // Clients find an issuer by its name.
+        params.distinguished_name.push(DnType::CommonName, format!("authority {}", uuid::Uuid::new_v4()));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -49,7 +51,7 @@ impl Authority {
     /// Issues a client certificate whose subject has a common name.
     pub fn issue_named(&self, common_name: &str) -> Certificate {
         let mut params = params(&[]);
-        params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         self.sign(params)
     }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The most entries of the header that are read, from its end. More proxies than this are not in a row.
 const MAX_HOPS: usize = 32;
-/// The number of bits of an IPv6 address that identify a client: whoever has one address has all of its network.
+/// The number of bits of an IPv6 address that identify a client: who has one address has all of its network.
 const CLIENT_BITS_OF_IPV6: u8 = 64;
 
 /// The header in which proxies name the client.
@@ -132,7 +132,7 @@ mod tests {
         let two_lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4 ,10.9.9.9")];
         assert_eq!(client(&two_lines), ip("1.2.3.4"));
         assert_eq!(client(&[("x-forwarded-for", "10.5.5.5")]), ip("10.5.5.5"));
-        // What is no address was made up by somebody whom the last proxy did not check.
+        // What is no address was made up before the last proxy.
         assert_eq!(client(&[("x-forwarded-for", "1.2.3.4, unknown")]), ip("10.0.0.1"));
         assert_eq!(client(&[("x-forwarded-for", "1.2.3.4:4711")]), ip("1.2.3.4"));
         assert_eq!(client(&[("x-forwarded-for", "")]), ip("10.0.0.1"));

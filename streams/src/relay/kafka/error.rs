@@ -33,7 +33,10 @@ pub enum RelayError {
         needed: String,
     },
     /// No broker answered.
-    #[error("the Kafka brokers cannot be reached: check that they run, and that APEX_KAFKA_BROKERS names them")]
+    #[error(
+        "the Kafka brokers cannot be reached: check that they run, that APEX_KAFKA_BROKERS names them, and that they accept \
+         the settings of TLS and the credential"
+    )]
     Broker(#[source] KafkaError),
     /// An event was not delivered.
     #[error("the event at position {position} was not acknowledged")]
