@@ -3,6 +3,7 @@
 use crate::tokens::Tokens;
 use api::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
 use commands::Principal;
+use domain::TenantId;
 use futures::future::BoxFuture;
 use identity::{AuthenticationError, Identities, PREFIX, looks_like_access_token};
 use std::sync::Arc;
@@ -28,6 +29,10 @@ fn of_identities(authorization: Option<&str>) -> Option<&str> {
 impl Authenticator for Credentials {
     fn admits_anonymous(&self) -> bool {
         self.tokens.admits_anonymous()
+    }
+
+    fn home_tenant(&self) -> TenantId {
+        self.tokens.tenant().clone()
     }
 
     fn authenticate<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {

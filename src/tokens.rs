@@ -85,6 +85,12 @@ impl Tokens {
         self.token.is_none()
     }
 
+    /// The tenant that the tokens act in.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// The principal of a token, or of none where none is required. Its tenant may be suspended.
     ///
     /// # Errors

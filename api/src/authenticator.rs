@@ -1,7 +1,7 @@
 //! What the API needs to know who sends a request.
 
 use commands::Principal;
-use domain::Name;
+use domain::{Name, TenantId};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
@@ -49,6 +49,9 @@ pub enum EndReason {
 pub trait Authenticator: Send + Sync {
     /// Whether a request without a credential has a principal. Requests of foreign web pages are rejected then.
     fn admits_anonymous(&self) -> bool;
+
+    /// The tenant in whose access log requests without a valid credential are recorded.
+    fn home_tenant(&self) -> TenantId;
 
     /// Finds the principal of a credential.
     ///

@@ -1,6 +1,8 @@
 //! Who sends a request, which every resolver receives.
 
-use commands::Principal;
+use chrono::Utc;
+use commands::{Principal, current_trace_id};
+use identity::{ContentsRead, Identities, RequestOrigin};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -11,4 +13,14 @@ pub(crate) struct Requester {
     pub(crate) principal: Arc<Principal>,
     /// The id of the larger operation that the request is part of, if the client sent one.
     pub(crate) correlation_id: Option<Uuid>,
+    /// Where the request comes from.
+    pub(crate) origin: RequestOrigin,
+}
+
+impl Requester {
+    /// Notes for the access log that the request reads texts that agents work with.
+    pub(crate) fn note_contents(&self, identities: &Identities, operation: Option<&str>) {
+        let read = ContentsRead { origin: self.origin.clone(), operation, trace_id: current_trace_id() };
+        identities.access().read_contents(&self.principal, read, Utc::now());
+    }
 }

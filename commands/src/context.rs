@@ -49,6 +49,15 @@ impl Context {
     }
 }
 
+/// The id of the trace of the current span, in hexadecimal; none if it is not part of a trace.
+#[must_use]
+pub fn current_trace_id() -> Option<String> {
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| span.trace_id().to_string())
+}
+
 /// The current span as a W3C `traceparent`; none if it is not part of a trace.
 fn current_traceparent() -> Option<String> {
     let context = tracing::Span::current().context();

@@ -26,7 +26,7 @@ mod snapshots;
 mod states;
 
 pub use calls::CallOutcome;
-pub use context::Context;
+pub use context::{Context, current_trace_id};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig};
 pub use loaded::{AsOf, Loaded};

@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn no_credential_has_the_role_of_a_component() {
         assert!(shared("ada", vec![Role::System]).unwrap().authorise::<ReadData>().is_err());
-        assert!(shared("ada", vec![Role::Operator]).unwrap().authorise::<ReadData>().is_ok());
+        assert!(shared("ada", vec![Role::Admin]).unwrap().authorise::<ReadData>().is_ok());
     }
 
     #[test]

@@ -46,6 +46,8 @@ id! {
     ApiKeyId,
     /// The id of a user: a person, in one tenant. Name and address are stored beside the log.
     UserId,
+    /// The id of an origin of requests: an address and a device, which are stored beside the log.
+    OriginId,
     /// The id of a session of a user.
     SessionId,
     /// The id of an invitation to become a user.

@@ -17,6 +17,7 @@ mod text;
 mod timestamp;
 mod usage;
 
+pub mod access_log;
 pub mod agent;
 pub mod api_key;
 pub mod assignment;
@@ -45,8 +46,8 @@ pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{
-    AgentId, ApiKeyId, BudgetId, CallId, DagId, InvitationId, MemoryId, RoleId, ServiceAccountId, SessionId, TaskId,
-    TeamId, TenantId, TenantIdError, UserId, derived_id,
+    AgentId, ApiKeyId, BudgetId, CallId, DagId, InvitationId, MemoryId, OriginId, RoleId, ServiceAccountId, SessionId,
+    TaskId, TeamId, TenantId, TenantIdError, UserId, derived_id,
 };
 pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};
@@ -71,6 +72,7 @@ registry::register! {
     ServiceAccount(service_account::ServiceAccount),
     RoleAssignment(role_assignment::RoleAssignment),
     ApiKey(api_key::ApiKey),
+    AccessLog(access_log::AccessLog),
     RateLimits(rate_limits::RateLimits),
     Team(team::Team),
     CustomRole(custom_role::CustomRole),

@@ -1,5 +1,6 @@
 //! From an API key or an access token to a principal, and the work beside it.
 
+use crate::access::AccessRecorder;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
@@ -45,6 +46,7 @@ struct Shared {
     hashes: Cache<ApiKeyId, Arc<StoredSecret>>,
     uses: Uses,
     failures: ThrottledError,
+    access: AccessRecorder,
     /// What a secret is compared with where there is no hash, so that it takes as long.
     decoy: EncryptionKey,
     sessions: Sessions,
@@ -85,7 +87,8 @@ impl Identities {
         let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
         let throttle = SignInThrottle::new(config.attempts_per_account, config.attempts_per_address);
         let (sessions, hasher) = (Sessions::new(config), PasswordHasher::default());
-        let shared = Shared { directory, secrets, hashes, uses, failures, decoy, sessions, throttle, hasher };
+        let access = AccessRecorder::default();
+        let shared = Shared { directory, secrets, hashes, uses, failures, access, decoy, sessions, throttle, hasher };
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
@@ -104,6 +107,12 @@ impl Identities {
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.shared.directory
+    }
+
+    /// Notes what the access logs record. [`Identities::run`] writes it.
+    #[must_use]
+    pub fn access(&self) -> &AccessRecorder {
+        &self.shared.access
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {
@@ -142,6 +151,15 @@ impl Identities {
         let principal = principal.ok_or(AuthenticationError::Refused)?;
         self.shared.uses.note(id, Utc::now());
         Ok(principal)
+    }
+
+    /// The API key whose public id an `Authorization` header has, and its tenant; none if there is no such key. Whether its
+    /// secret is right is not checked.
+    #[must_use]
+    pub fn presented_key(&self, authorization: &str) -> Option<(TenantId, ApiKeyId)> {
+        let (_, text) = authorization.split_once(' ')?;
+        let (id, _) = parse(text.trim())?;
+        Some((self.shared.directory.tenant_of(id)?, id))
     }
 
     /// Checks that a tenant is not suspended, for credentials that are not in the log. A tenant that was never created is
@@ -261,9 +279,11 @@ impl Identities {
             () = self.write_uses() => {}
             () = self.sweep() => {}
             () = self.shared.sessions.open.follow(&self.shared.secrets.pool) => {}
+            () = self.write_access() => {}
         }
         // What is left is written at the end, if the database is there.
         self.flush_uses().await;
+        self.flush_access(true).await;
     }
 
     async fn write_uses(&self) {

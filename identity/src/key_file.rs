@@ -23,6 +23,7 @@ const MAX_FILE_BYTES: u64 = 65_536;
 const ROOT: u32 = 0;
 /// What a hash is for. A hash for one purpose is never one for another.
 const API_KEY: &[u8] = b"apex api key v1";
+const ORIGIN: &[u8] = b"apex origin v1";
 const FINGERPRINT: &[u8] = b"apex key-encryption key fingerprint v1";
 
 /// The length of a hash and of a fingerprint, in bytes.
@@ -83,6 +84,15 @@ impl EncryptionKey {
             mac.update(part);
         }
         Ok(mac)
+    }
+
+    /// An id of an origin, from its parts. Without the key, nobody can find out which parts an id is of.
+    pub(crate) fn origin_id(&self, parts: &[&str]) -> Result<Uuid, KeyFileError> {
+        let parts: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
+        let hash = self.keyed_hash(ORIGIN, &parts)?;
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash[..16]);
+        Ok(uuid::Builder::from_custom_bytes(id).into_uuid())
     }
 
     fn mac_of(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Hmac<Sha256>, KeyFileError> {

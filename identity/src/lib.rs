@@ -5,6 +5,7 @@
 //! users and sessions.
 //! Deliberately absent: roles in a credential. They are looked up at each request, so that a grant that is revoked ends.
 
+mod access;
 mod accounts;
 mod directory;
 mod error;
@@ -24,6 +25,7 @@ mod teams;
 mod throttle;
 mod usage;
 
+pub use access::{AccessRecorder, ContentsRead, KnownOrigin, Refusal, RequestOrigin};
 pub use directory::{
     AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,
     MemberSummary, NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,

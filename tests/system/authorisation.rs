@@ -9,7 +9,7 @@ use commands::{AsOf, Error, Position, Principal, States, Undecided};
 use domain::agent::{Agent, AgentCommand};
 use domain::permissions::{Permission, PermissionSet, Role, Scopes};
 use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
-use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId};
+use domain::{AgentId, Aggregate as _, ApiKeyId, ServiceAccountId, TenantId};
 use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use reqwest::StatusCode;
@@ -41,6 +41,10 @@ impl FixedPermissions {
 impl Authenticator for FixedPermissions {
     fn admits_anonymous(&self) -> bool {
         true
+    }
+
+    fn home_tenant(&self) -> TenantId {
+        tenant()
     }
 
     fn authenticate<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Result<Principal, Unauthenticated>> {

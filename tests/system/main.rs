@@ -3,6 +3,7 @@
 //! `make test` starts both. Each test has a database of its own, copied from a migrated template.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod access_log;
 mod ambiguous_records;
 mod append_function;
 mod archive;

@@ -56,7 +56,11 @@ pub(crate) fn bad_input(reason: &str, message: impl Into<String>) -> Error {
 
 /// Maps an action that is not allowed.
 pub(crate) fn forbidden(forbidden: &Forbidden) -> Error {
-    coded("FORBIDDEN", forbidden.to_string())
+    let error = coded("FORBIDDEN", forbidden.to_string());
+    match forbidden.permission {
+        Some(permission) => with(error, "permission", permission.to_string()),
+        None => error,
+    }
 }
 
 /// Logs a fault of the server. The client learns only that there was one.

@@ -5,12 +5,12 @@ use super::errors::{self, bad_input};
 use super::follow;
 use super::ids::{self, Kind};
 use super::scalars::{Long, Position, Timestamp, Uid};
-use super::services::{authorise, services};
+use super::services::{authorise, authorise_contents, services};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{
     ComplexObject, Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value,
 };
-use domain::permissions::{Access, ReadAny, ReadContents, ReadEvents};
+use domain::permissions::{Access, ReadAny, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
 use streams::{RecordedEvent, TenantFilter, Version};
@@ -57,7 +57,7 @@ impl Event {
     /// of a number that is too large. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn payload(&self, ctx: &Context<'_>) -> Result<&Json<Value>> {
-        authorise::<ReadContents>(ctx)?;
+        authorise_contents(ctx)?;
         Ok(&self.payload)
     }
 }

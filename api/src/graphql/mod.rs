@@ -1,5 +1,6 @@
 //! The GraphQL schema. An aggregate is one file or folder, with a `mod` line and a line in `aggregates!` here.
 
+mod access_log;
 mod agent;
 mod aggregates;
 mod as_of;
@@ -61,6 +62,7 @@ pub(crate) struct Query(
     tag_key::TagKeyQuery,
     report::ReportQuery,
     events::EventQuery,
+    access_log::AccessLogQuery,
     identity::IdentityQuery,
     user::UserQuery,
     rate_limit::RateLimitQuery,

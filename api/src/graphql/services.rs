@@ -6,7 +6,7 @@ use crate::rate_limits::RateLimiter;
 use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
-use domain::permissions::{Access, ActionType};
+use domain::permissions::{Access, ActionType, ReadContents};
 use identity::Identities;
 use projections::Pool;
 use std::sync::Arc;
@@ -42,4 +42,14 @@ pub(crate) fn requester<'a>(ctx: &Context<'a>) -> Result<&'a Requester> {
 /// `FORBIDDEN` if the principal of the request may not do it.
 pub(crate) fn authorise<A: ActionType>(ctx: &Context<'_>) -> Result<Access<A>> {
     requester(ctx)?.principal.authorise().map_err(|forbidden| errors::forbidden(&forbidden))
+}
+
+/// Authorises reading texts that agents work with, and notes it for the access log.
+///
+/// # Errors
+/// `FORBIDDEN` if the principal of the request may not do it.
+pub(crate) fn authorise_contents(ctx: &Context<'_>) -> Result<Access<ReadContents>> {
+    let access = authorise(ctx)?;
+    requester(ctx)?.note_contents(&services(ctx)?.identities, ctx.query_env.operation_name.as_deref());
+    Ok(access)
 }

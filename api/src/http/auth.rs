@@ -1,15 +1,17 @@
 //! Authentication of requests: the one place where a transport obtains a principal, and learns that it is no longer valid.
 
+use super::access::{self, origin_of};
 use super::response;
 use super::state::State;
 use crate::authenticator::{EndReason, Endpoint, Presented, Unauthenticated};
 use crate::requester::Requester;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::{Principal, is_reserved_actor};
 use domain::Name;
 use domain::permissions::Forbidden;
 use futures::future::BoxFuture;
+use identity::RequestOrigin;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,11 +22,12 @@ const CORRELATION: &str = "x-correlation-id";
 /// The actor of requests without the header.
 const DEFAULT_ACTOR: &str = "api";
 
-/// What the headers of a request declare beside the credential.
+/// What a request says of its sender beside the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Declared {
     actor: Name,
     correlation_id: Option<Uuid>,
+    origin: RequestOrigin,
 }
 
 /// The message about a header that is not valid.
@@ -79,41 +82,52 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// Finds the principal of a credential.
+/// Finds the principal of a credential, and notes for the access log what is new or refused.
 async fn authenticate(
     state: &State,
     authorization: Option<&str>,
     declared_actor: Name,
     endpoint: Endpoint,
+    origin: &RequestOrigin,
 ) -> Result<Principal, Rejection> {
     let presented = Presented { authorization, declared_actor, endpoint };
-    state
-        .deps
-        .authenticator
-        .authenticate(presented)
-        .await
-        .map_err(|refused| Rejection::Unauthenticated(refused, endpoint))
+    match state.deps.authenticator.authenticate(presented).await {
+        Ok(principal) => {
+            access::used(state, &principal, origin);
+            Ok(principal)
+        }
+        Err(refused) => {
+            access::unauthenticated(state, refused, authorization, origin);
+            Err(Rejection::Unauthenticated(refused, endpoint))
+        }
+    }
 }
 
 /// Finds who sends a request, from its headers.
 ///
 /// # Errors
 /// [`Rejection`] of the credential, or of another header if the credential is valid.
-pub(crate) async fn of_headers(state: &State, headers: &HeaderMap, endpoint: Endpoint) -> Result<Requester, Rejection> {
+pub(crate) async fn of_headers(
+    state: &State,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    endpoint: Endpoint,
+) -> Result<Requester, Rejection> {
+    let origin = origin_of(headers, extensions);
     // A client without a valid credential does not learn about its other headers.
-    let declared = declared(headers);
+    let declared = declared(headers, extensions);
     let (actor, correlation_id) = match &declared {
         Ok(declared) => (declared.actor.clone(), declared.correlation_id),
         Err(_) => (default_actor().map_err(Rejection::BadHeader)?, None),
     };
     // A value that is not text matches no credential.
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let principal = authenticate(state, authorization, actor, endpoint).await?;
+    let principal = authenticate(state, authorization, actor, endpoint, &origin).await?;
     // What a proxy adds to a request for metrics changes nothing.
     if endpoint == Endpoint::Api {
         declared.map_err(Rejection::BadHeader)?;
     }
-    Ok(Requester { principal: Arc::new(principal), correlation_id })
+    Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
 }
 
 /// Finds who opened a WebSocket, from the payload of `connection_init`.
@@ -125,8 +139,9 @@ pub(crate) async fn of_payload(
     authorization: Option<&str>,
     declared: &Declared,
 ) -> Result<Requester, Rejection> {
-    let principal = authenticate(state, authorization, declared.actor.clone(), Endpoint::Api).await?;
-    Ok(Requester { principal: Arc::new(principal), correlation_id: declared.correlation_id })
+    let Declared { actor, correlation_id, origin } = declared.clone();
+    let principal = authenticate(state, authorization, actor, Endpoint::Api, &origin).await?;
+    Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
 }
 
 /// Completes when the requester of an open connection has to present its credential again.
@@ -138,8 +153,9 @@ pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, 
 ///
 /// # Errors
 /// [`BadHeader`] if a header is not text, not a name or not a UUID, or if it declares an actor that is reserved.
-pub(crate) fn declared(headers: &HeaderMap) -> Result<Declared, BadHeader> {
-    Ok(Declared { actor: actor(headers)?, correlation_id: correlation(headers)? })
+pub(crate) fn declared(headers: &HeaderMap, extensions: &Extensions) -> Result<Declared, BadHeader> {
+    let origin = origin_of(headers, extensions);
+    Ok(Declared { actor: actor(headers)?, correlation_id: correlation(headers)?, origin })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHeader> {

@@ -1,10 +1,12 @@
 //! Executing GraphQL operations, for every transport.
 
+use super::access;
 use super::computing::in_place;
 use super::prepare::{Prepared, timed_out};
 use super::response;
 use super::state::State;
 use crate::document::order::SelectionOrder;
+use crate::requester::Requester;
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
 use futures::StreamExt;
@@ -15,11 +17,11 @@ use tracing::Instrument;
 /// Executes a query or mutation, until its deadline.
 pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
     let span = operation_span(&prepared);
-    let Prepared { request, operation, order, deadline, is_large, .. } = prepared;
+    let Prepared { request, requester, operation, order, deadline, is_large, .. } = prepared;
     let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
     let executing = state.cpu_permits.run_first_poll(is_large, state.schema.execute(request));
     let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
-    finish.apply(executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)])))
+    finish.apply(state, &requester, executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)])))
 }
 
 /// Executes an operation of any kind as a stream of responses: those of a subscription, or the one of a query or mutation.
@@ -28,7 +30,8 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         let state = state.clone();
         return futures::stream::once(async move { run(&state, prepared).await }).boxed();
     }
-    let Prepared { request, operation, order, is_large, subscription, .. } = prepared;
+    let Prepared { request, requester, operation, order, is_large, subscription, .. } = prepared;
+    let shared = state.clone();
     let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
     let mut responses = state.schema.execute_stream(request);
     // The first poll validates the document.
@@ -41,7 +44,7 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         .map(move |response| {
             // It counts as open as long as the stream.
             let _open = &subscription;
-            finish.apply(response)
+            finish.apply(&shared, &requester, response)
         })
         .boxed()
 }
@@ -54,10 +57,11 @@ struct Finish {
 }
 
 impl Finish {
-    /// Sorts the fields of a response, adds the codes of its errors, and limits its size.
-    fn apply(&self, mut response: Response) -> Response {
+    /// Sorts the fields of a response, adds the codes of its errors, notes what was refused, and limits its size.
+    fn apply(&self, state: &State, requester: &Requester, mut response: Response) -> Response {
         self.order.apply(&mut response);
         response::code_errors(&mut response);
+        access::forbidden_fields(state, requester, &response);
         response::limit_size(&mut response, self.operation, self.max_bytes);
         response
     }

@@ -3,7 +3,7 @@
 
 use super::sse::{self, EventStream, Message};
 use super::state::State as Shared;
-use super::{auth, rate_limit, response};
+use super::{access, auth, rate_limit, response};
 use crate::authenticator::Endpoint;
 use crate::graphql::errors;
 use crate::graphql::events::EventFilter;
@@ -13,6 +13,7 @@ use crate::graphql::services::Services;
 use crate::rate_limits::Limited;
 use crate::requester::Requester;
 use axum::extract::{Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -51,9 +52,10 @@ struct FeedParameters {
 pub(crate) async fn handle(
     State(state): State<Arc<Shared>>,
     Query(pairs): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> Response {
-    let requester = match auth::of_headers(&state, &headers, Endpoint::Api).await {
+    let headers = parts.headers;
+    let requester = match auth::of_headers(&state, &headers, &parts.extensions, Endpoint::Api).await {
         Ok(requester) => requester,
         Err(rejection) => return *Rejected::from(rejection.parts()).0,
     };
@@ -71,10 +73,11 @@ async fn stream(
 ) -> Result<Response, Rejected> {
     let bad = |message: String| Rejected::from((StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
     state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?;
-    let forbidden = |error| auth::Rejection::Forbidden(error).parts();
+    let forbidden = |error| access::forbidden(state, requester, error).parts();
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
     requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
+    requester.note_contents(&state.deps.identities, None);
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
     let after = sse::last_event_id(headers).map_err(bad)?.or(parameters.after);
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;

@@ -2,7 +2,6 @@
 //! clients that accept nothing else.
 
 use super::computing::is_large;
-use super::connection::OpenConnection;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::state::State as Shared;
@@ -55,8 +54,7 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     if let Ok(upgrade) = upgrade {
-        let open = request.extensions().get::<Arc<OpenConnection>>().cloned();
-        return websocket::accept(state, upgrade, request.headers(), open).await;
+        return websocket::accept(state, upgrade, request.headers(), request.extensions()).await;
     }
     let accepted = negotiate::accepted(request.headers());
     let media_type = accepted.unwrap_or(MediaType::Json);
@@ -107,7 +105,7 @@ async fn respond(
             "GraphQL supports GET and POST",
         ));
     }
-    let requester = auth::of_headers(state, request.headers(), Endpoint::Api).await?;
+    let requester = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await?;
     state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1)?;
     let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());

@@ -1,5 +1,6 @@
 //! HTTP: routes, transports of GraphQL, and the server.
 
+mod access;
 mod address_connections;
 mod auth;
 mod computing;

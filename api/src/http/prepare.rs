@@ -21,6 +21,8 @@ use tokio::time::Instant;
 /// A request that may be executed.
 pub(crate) struct Prepared {
     pub(crate) request: Request,
+    /// Who sent it.
+    pub(crate) requester: Requester,
     pub(crate) operation: OperationType,
     pub(crate) name: Option<String>,
     /// Sorts the fields of the response.
@@ -87,10 +89,19 @@ fn read(
     order::select_types(&mut document);
     let loader = loaders::loader(state.deps.reads.clone(), requester.principal.clone());
     // The text is not passed on: what is executed is the document that was checked.
-    let mut request = Request::new(String::new()).variables(variables).data(requester).data(loader);
+    let mut request = Request::new(String::new()).variables(variables).data(requester.clone()).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
-    Ok(Prepared { request, operation: kind, name: parameters.operation_name, order, deadline, is_large, subscription })
+    Ok(Prepared {
+        request,
+        requester,
+        operation: kind,
+        name: parameters.operation_name,
+        order,
+        deadline,
+        is_large,
+        subscription,
+    })
 }
 
 /// Takes the bytes of a command from what the caller may send, and counts a subscription as open.

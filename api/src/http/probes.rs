@@ -1,12 +1,14 @@
 //! Probes and metrics. Probes need no token, because they reveal no data; metrics need one, because they contain models and
 //! costs.
 
+use super::access;
 use super::auth::{self, Rejection};
 use super::state::State as Shared;
 use crate::authenticator::Endpoint;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::permissions::{Access, ReadMetrics};
 use serde_json::json;
@@ -36,14 +38,14 @@ pub(crate) async fn readyz(State(state): State<Arc<Shared>>) -> Response {
     (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
 }
 
-async fn may_read_metrics(state: &Shared, headers: &HeaderMap) -> Result<Access<ReadMetrics>, Rejection> {
-    let requester = auth::of_headers(state, headers, Endpoint::Metrics).await?;
-    requester.principal.authorise().map_err(Rejection::Forbidden)
+async fn may_read_metrics(state: &Shared, parts: &Parts) -> Result<Access<ReadMetrics>, Rejection> {
+    let requester = auth::of_headers(state, &parts.headers, &parts.extensions, Endpoint::Metrics).await?;
+    requester.principal.authorise().map_err(|error| access::forbidden(state, &requester, error))
 }
 
 /// The metrics in the text format of Prometheus.
-pub(crate) async fn metrics(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(rejection) = may_read_metrics(&state, &headers).await {
+pub(crate) async fn metrics(State(state): State<Arc<Shared>>, parts: Parts) -> Response {
+    if let Err(rejection) = may_read_metrics(&state, &parts).await {
         return rejection.into_response();
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (state.deps.metrics)()).into_response()

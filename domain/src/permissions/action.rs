@@ -117,6 +117,8 @@ parts! {
     ReadEvents: ReadData, Extent::Kind(ResourceKind::Events);
     /// Read the texts that agents work with, wherever they are stored.
     ReadContents: ReadData, Extent::Kind(ResourceKind::Contents);
+    /// Read who used which credential, what was refused, and which texts were read.
+    ReadAccessLog: ReadData, Extent::Kind(ResourceKind::AccessLog);
     /// Read something of a tenant, whatever it is.
     ReadAny: ReadData, Extent::Any;
     /// Send commands about who may do what.

@@ -10,9 +10,10 @@ mod role;
 mod table;
 
 pub use action::{
-    Action, ActionType, CommandIdentities, Extent, Level, MaintainLog, OperateJobs, OperateProjections, ReadAgents,
-    ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData, ReadEvents, ReadIdentities, ReadMemories, ReadMetrics,
-    ReadOwnData, ReadPrices, ReadProjections, ReadReports, ReadTagKeys, ReadTasks, RunInstallation, SendCommand,
+    Action, ActionType, CommandIdentities, Extent, Level, MaintainLog, OperateJobs, OperateProjections, ReadAccessLog,
+    ReadAgents, ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData, ReadEvents, ReadIdentities, ReadMemories,
+    ReadMetrics, ReadOwnData, ReadPrices, ReadProjections, ReadReports, ReadTagKeys, ReadTasks, RunInstallation,
+    SendCommand,
 };
 pub use resource_kind::{ResourceKind, WhenBound};
 pub use role::{Role, UnknownRole};
@@ -99,8 +100,23 @@ pub struct Grants<'a> {
 pub struct Forbidden {
     /// The action.
     pub action: Action,
+    /// The permission that would have allowed it; none if several would be needed.
+    pub permission: Option<Permission>,
     resource: String,
     remedy: &'static str,
+}
+
+impl Forbidden {
+    fn new(action: Action, resource: Resource<'_>, remedy: &'static str) -> Self {
+        let kind = match resource {
+            Resource::Installation => Some(ResourceKind::Installation),
+            Resource::Aggregate { category, .. } => ResourceKind::of_category(category),
+            Resource::Tenant(_, Extent::Kind(kind)) => Some(kind),
+            Resource::Tenant(_, Extent::Whole | Extent::Any) => None,
+        };
+        let permission = kind.and_then(|kind| Permission::of(action, kind));
+        Self { action, permission, resource: resource.to_string(), remedy }
+    }
 }
 
 /// Proof that the action `A` was authorised. Only [`authorise`] makes one.
@@ -147,7 +163,7 @@ pub fn authorise<A: ActionType>(grants: Grants<'_>, resource: Resource<'_>) -> R
 /// # Errors
 /// [`Forbidden`] if the action is not allowed.
 pub fn check(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Result<(), Forbidden> {
-    let forbidden = |remedy| Err(Forbidden { action, resource: resource.to_string(), remedy });
+    let forbidden = |remedy| Err(Forbidden::new(action, resource, remedy));
     let (level, owner) = match resource {
         Resource::Tenant(tenant, _) | Resource::Aggregate { tenant, .. } => (Level::Tenant, Some(tenant)),
         Resource::Installation => (Level::Installation, None),
@@ -185,8 +201,7 @@ pub fn check_agent(grants: Grants<'_>, resource: Resource<'_>, agents: &[Option<
     if named.peek().is_some() && named.all(|agent| *agent == bound) {
         return Ok(());
     }
-    let remedy = "the credential is bound to another agent";
-    Err(Forbidden { action: Action::SendCommand, resource: resource.to_string(), remedy })
+    Err(Forbidden::new(Action::SendCommand, resource, "the credential is bound to another agent"))
 }
 
 /// Whether a set of permissions is enough for an action on a resource.

@@ -25,6 +25,8 @@ pub enum ResourceKind {
     Events,
     /// The texts that agents work with: contents of memories, notes and outcomes of tasks, and the payloads of all events.
     Contents,
+    /// Who used which credential, what was refused, and which texts were read.
+    AccessLog,
     /// The tenants of an installation, and their rate limits.
     Tenants,
     /// The log, the read models, the jobs and the processes of an installation.
@@ -44,7 +46,7 @@ pub enum WhenBound {
 
 impl ResourceKind {
     /// The kinds of which the data of a tenant consists.
-    pub const OF_TENANT: [Self; 11] = [
+    pub const OF_TENANT: [Self; 12] = [
         Self::Agents,
         Self::Tasks,
         Self::Calls,
@@ -56,6 +58,7 @@ impl ResourceKind {
         Self::Reports,
         Self::Events,
         Self::Contents,
+        Self::AccessLog,
     ];
 
     /// Whether there are aggregates of the kind, which commands change.
@@ -70,6 +73,7 @@ impl ResourceKind {
             | Self::Budgets
             | Self::Memories
             | Self::Identities
+            | Self::AccessLog
             | Self::Tenants => true,
             Self::Reports | Self::Events | Self::Contents | Self::Installation => false,
         }
@@ -82,7 +86,9 @@ impl ResourceKind {
             Self::Agents | Self::Tasks | Self::Calls | Self::Memories => WhenBound::OwnObjects,
             // Texts are read with the objects that they are stored in.
             Self::Prices | Self::TagKeys | Self::Budgets | Self::Contents => WhenBound::Everything,
-            Self::Identities | Self::Reports | Self::Events | Self::Tenants | Self::Installation => WhenBound::Nothing,
+            Self::Identities | Self::Reports | Self::Events | Self::AccessLog | Self::Tenants | Self::Installation => {
+                WhenBound::Nothing
+            }
         }
     }
 
@@ -101,6 +107,7 @@ impl ResourceKind {
             Self::Reports => "reports",
             Self::Events => "events",
             Self::Contents => "contents",
+            Self::AccessLog => "access_log",
             Self::Tenants => "tenants",
             Self::Installation => "installation",
         }
@@ -117,6 +124,7 @@ impl ResourceKind {
             "tag_keys" => Self::TagKeys,
             "budget" | "budget_period" => Self::Budgets,
             "memory" => Self::Memories,
+            "access_log" => Self::AccessLog,
             "tenant" | "rate_limits" => Self::Tenants,
             "service_account" | "api_key" | "role_assignment" | "user" | "invitation" | "team" | "role" => {
                 Self::Identities

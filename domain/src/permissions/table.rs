@@ -6,8 +6,8 @@ use super::action::Action::{
     RunInstallation, SendCommand,
 };
 use super::resource_kind::ResourceKind::{
-    self, Agents, Budgets, Calls, Contents, Events, Identities, Installation, Memories, Prices, Reports, TagKeys,
-    Tasks, Tenants,
+    self, AccessLog, Agents, Budgets, Calls, Contents, Events, Identities, Installation, Memories, Prices, Reports,
+    TagKeys, Tasks, Tenants,
 };
 use super::role::Role::{
     self, Admin, Agent, Auditor, Billing, InstallationOperator, InstallationViewer, Operator, System, Viewer,
@@ -24,7 +24,7 @@ use thiserror::Error;
 /// A row of the table.
 type Row = (Action, ResourceKind, &'static [Role]);
 
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 32] = [
     (ReadData, Agents, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Tasks, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Calls, &[Admin, Operator, Viewer, Billing, Auditor, System]),
@@ -36,6 +36,7 @@ const TABLE: [Row; 30] = [
     (ReadData, Reports, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Events, &[Admin, Operator, Viewer, Auditor, System]),
     (ReadData, Contents, &[Admin, Operator, Agent, Auditor, System]),
+    (ReadData, AccessLog, &[Admin, Auditor, System]),
     (ReadData, Tenants, &[InstallationViewer, InstallationOperator]),
     (ReadOwnData, Agents, &[Agent]),
     (ReadOwnData, Tasks, &[Agent]),
@@ -48,6 +49,7 @@ const TABLE: [Row; 30] = [
     (SendCommand, Budgets, &[Admin, Operator, Billing, System]),
     (SendCommand, Memories, &[Admin, Operator, Agent, System]),
     (SendCommand, Identities, &[Admin]),
+    (SendCommand, AccessLog, &[System]),
     (SendCommand, Tenants, &[InstallationOperator]),
     (ReadProjections, Installation, &[InstallationViewer, InstallationOperator]),
     (OperateProjections, Installation, &[InstallationOperator]),
@@ -320,7 +322,7 @@ mod tests {
     proptest! {
         /// A set is what it was made of.
         #[test]
-        fn a_set_has_the_permissions_that_it_was_made_of(chosen in proptest::collection::btree_set(0..TABLE.len(), 0..28)) {
+        fn a_set_has_the_permissions_that_it_was_made_of(chosen in proptest::collection::btree_set(0..TABLE.len(), 0..TABLE.len())) {
             let set: PermissionSet = chosen.iter().map(|&row| Permission(row)).collect();
             prop_assert_eq!(set.iter().map(|permission| permission.0).collect::<BTreeSet<_>>(), chosen);
         }

@@ -28,8 +28,9 @@ fn each_role_is_a_set_of_actions() {
     let both = [Action::ReadData, Action::SendCommand];
     for (roles, actions) in [
         (&[Role::Admin][..], &both[..]),
-        (&[Role::Operator], &both),
-        // It reads all but the contents.
+        // It reads all but the access log.
+        (&[Role::Operator], &[Action::SendCommand]),
+        // It reads all but the contents and the access log.
         (&[Role::Viewer], &[]),
         (&[Role::Auditor], &[Action::ReadData]),
         // They may read some of the data only.

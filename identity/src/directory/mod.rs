@@ -359,6 +359,11 @@ impl Directory {
         self.with(|state| state.is_active(tenant))
     }
 
+    /// The tenant that a key is of, whether the key is valid or not.
+    pub(crate) fn tenant_of(&self, id: ApiKeyId) -> Option<TenantId> {
+        self.with(|state| state.tenant_of(id).cloned())
+    }
+
     /// The principal of a key whose secret was verified.
     ///
     /// # Errors

@@ -215,6 +215,11 @@ impl State {
         Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes, terms.agent_id))
     }
 
+    /// The tenant that a key is of, whether the key is valid or not.
+    pub(crate) fn tenant_of(&self, id: ApiKeyId) -> Option<&TenantId> {
+        self.keys.get(&id).map(|owned| &owned.tenant)
+    }
+
     /// The time from which a key is refused, if any.
     pub(crate) fn expires_at(&self, id: ApiKeyId) -> Option<DateTime<Utc>> {
         self.keys.get(&id)?.key.readable()?.expires_at()

@@ -17,10 +17,13 @@ pub(super) struct Table<const TIMES: usize, const IDS: usize, const TEXTS: usize
     pub(super) ids: [&'static str; IDS],
     pub(super) texts: [&'static str; TEXTS],
     /// The column whose value follows from the key, if there is one, and how. It is computed once a row, not once a call.
-    pub(super) derived_id: Option<(&'static str, fn(&Key<'_, TIMES, IDS, TEXTS>) -> Uuid)>,
+    pub(super) derived_id: Option<(&'static str, DeriveId<TIMES, IDS, TEXTS>)>,
     /// The columns of the unique index.
     pub(super) cell: &'static str,
 }
+
+/// Computes an id from a key.
+type DeriveId<const TIMES: usize, const IDS: usize, const TEXTS: usize> = fn(&Key<'_, TIMES, IDS, TEXTS>) -> Uuid;
 
 /// The values of the key columns of a row. Batches lock rows in its order, so that two of them cannot deadlock.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_statement_has_the_key_of_the_table_and_the_columns_of_the_used_meters() {
-        let derived_id: Option<(&str, fn(&Key<'_, 1, 1, 2>) -> Uuid)> = Some(("cell", |_| Uuid::nil()));
+        let derived_id: Option<(&str, DeriveId<1, 1, 2>)> = Some(("cell", |_| Uuid::nil()));
         let (times, ids, texts) = (["day"], ["task_id"], ["a", "b"]);
         let table = Table { name: "sums", times, ids, texts, derived_id, cell: "tenant_id, day" };
         for meters in [&[] as &[Meter], &[Meter::Output], Meter::ALL] {

@@ -6,12 +6,12 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::Position;
-use crate::graphql::services::{authorise, services};
+use crate::graphql::services::{authorise, authorise_contents, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::memory::Realm as DomainRealm;
-use domain::permissions::{ReadContents, ReadMemories};
+use domain::permissions::ReadMemories;
 use projections::memories::{self, MemoryFilter};
 
 /// The longest search, in bytes.
@@ -100,7 +100,7 @@ impl MemoryQuery {
         let access = authorise::<ReadMemories>(ctx)?;
         // What is found tells what the content is.
         if filter.as_ref().is_some_and(|filter| filter.search.is_some()) {
-            authorise::<ReadContents>(ctx)?;
+            authorise_contents(ctx)?;
         }
         let filter = filter.unwrap_or_default().check()?;
         let page = connection::page(ctx, first, after.as_deref())?;

@@ -6,12 +6,11 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
-use crate::graphql::services::authorise;
+use crate::graphql::services::authorise_contents;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
 use domain::memory::Realm as DomainRealm;
-use domain::permissions::ReadContents;
 use domain::{AgentId, MemoryId};
 use projections::memories::{self, MemoryFilter, MemoryRow};
 use projections::{DatabaseError, MAX_PAGE_ROWS, Page};
@@ -98,7 +97,7 @@ impl Memory {
     /// Stored text. Empty once the memory is forgotten. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn content(&self, ctx: &Context<'_>) -> Result<&str> {
-        authorise::<ReadContents>(ctx)?;
+        authorise_contents(ctx)?;
         Ok(&self.content)
     }
 

@@ -7,12 +7,11 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
-use crate::graphql::services::authorise;
+use crate::graphql::services::authorise_contents;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
-use domain::permissions::ReadContents;
 use domain::task::TaskStatus as Status;
 use domain::{AgentId, TaskId};
 use projections::calls::CallFilter;
@@ -111,7 +110,7 @@ impl TryFrom<TaskRow> for Task {
 impl Task {
     /// Note that was last reported with the progress. Takes the permission `read:contents`.
     async fn progress_note(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        authorise::<ReadContents>(ctx)?;
+        authorise_contents(ctx)?;
         Ok(self.progress_note.as_deref())
     }
 
@@ -119,7 +118,7 @@ impl Task {
     /// while it has not ended, or if none was given. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn outcome(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        authorise::<ReadContents>(ctx)?;
+        authorise_contents(ctx)?;
         Ok(self.outcome.as_deref())
     }
 

@@ -7,8 +7,9 @@ use crate::http::auth::{self, Rejection};
 use crate::http::connection::OpenConnection;
 use crate::http::response;
 use crate::http::state::State as Shared;
-use axum::extract::{Extension, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
@@ -16,13 +17,8 @@ use std::sync::Arc;
 const READ_BUFFER_BYTES: usize = 1024;
 
 /// Handles a request to the route of WebSockets.
-pub(crate) async fn handle(
-    State(state): State<Arc<Shared>>,
-    open: Option<Extension<Arc<OpenConnection>>>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    accept(state, upgrade, &headers, open.map(|Extension(open)| open)).await
+pub(crate) async fn handle(State(state): State<Arc<Shared>>, parts: Parts, upgrade: WebSocketUpgrade) -> Response {
+    accept(state, upgrade, &parts.headers, &parts.extensions).await
 }
 
 /// Upgrades a request on any route.
@@ -30,15 +26,16 @@ pub(crate) async fn accept(
     state: Arc<Shared>,
     upgrade: WebSocketUpgrade,
     headers: &HeaderMap,
-    open: Option<Arc<OpenConnection>>,
+    extensions: &Extensions,
 ) -> Response {
-    let requester = match auth::of_headers(&state, headers, Endpoint::Api).await {
+    let open = extensions.get::<Arc<OpenConnection>>().cloned();
+    let requester = match auth::of_headers(&state, headers, extensions, Endpoint::Api).await {
         Ok(requester) => Some(requester),
         // The token may be sent with `connection_init`.
         Err(Rejection::Unauthenticated(Unauthenticated::Missing, _)) => None,
         Err(rejection) => return rejection.into_response(),
     };
-    let declared = match auth::declared(headers) {
+    let declared = match auth::declared(headers, extensions) {
         Ok(declared) => declared,
         Err(bad) => return Rejection::BadHeader(bad).into_response(),
     };

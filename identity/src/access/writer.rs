@@ -1,0 +1,193 @@
+//! Writing what was noted: the origins beside the log, then the events.
+
+use super::origins::{insert_origins, insert_uses, known_uses};
+use super::pending::{Record, Refusal};
+use super::{AccessRecorder, RequestOrigin};
+use crate::error::IdentityError;
+use crate::identities::Identities;
+use crate::key_file::EncryptionKey;
+use chrono::{NaiveDate, Utc};
+use commands::{Component, Context, Principal};
+use domain::access_log::{AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed};
+use domain::{Name, OriginId, TenantId};
+use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroU64;
+use std::sync::PoisonError;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often notes are written.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum number of batches that wait to be tried again.
+const MAX_UNSENT: usize = 100;
+
+/// Events of one stream that are appended together.
+pub(super) struct Batch {
+    command_id: Uuid,
+    tenant: TenantId,
+    day: NaiveDate,
+    events: Vec<AccessLogEvent>,
+    /// The pairs of credential and origin whose first use is among the events.
+    uses: Vec<(Uuid, Uuid)>,
+}
+
+impl Identities {
+    /// Writes what was noted every second.
+    pub(crate) async fn write_access(&self) {
+        loop {
+            tokio::time::sleep(WRITE_INTERVAL).await;
+            self.flush_access(false).await;
+        }
+    }
+
+    /// Writes what was noted. With `all`, also the refusals of this minute that are still counted.
+    pub(crate) async fn flush_access(&self, all: bool) {
+        let recorder = self.access();
+        let (records, dropped) = {
+            let mut pending = recorder.pending();
+            (pending.take(Utc::now(), all), pending.take_dropped())
+        };
+        if dropped > 0 {
+            tracing::error!(dropped, "records of access were dropped, because they could not be written in time");
+        }
+        if !records.is_empty() {
+            match self.batches(&records).await {
+                Ok(batches) => recorder.add_unsent(batches),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "records of access cannot be written; retrying");
+                    let mut pending = recorder.pending();
+                    records.into_iter().for_each(|record| pending.wait(record));
+                }
+            }
+        }
+        self.send(recorder).await;
+    }
+
+    async fn send(&self, recorder: &AccessRecorder) {
+        let batches = std::mem::take(&mut *recorder.0.unsent.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = batches.into_iter();
+        while let Some(batch) = left.next() {
+            if let Err(error) = self.append(&batch).await {
+                tracing::warn!(error = &*error, "records of access cannot be appended; retrying");
+                recorder.add_unsent(std::iter::once(batch).chain(left).collect());
+                return;
+            }
+        }
+    }
+
+    async fn append(&self, batch: &Batch) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let principal = Principal::component(batch.tenant.clone(), Component::Apex);
+        let context = Context::new(principal, batch.command_id);
+        let record = AccessLogCommand::Record(batch.events.clone());
+        self.commands.execute::<AccessLog>(&context, AccessLog::id(batch.day), record).await?;
+        insert_uses(&self.secrets().pool, &batch.tenant, &batch.uses).await?;
+        Ok(())
+    }
+
+    /// The events of records, by tenant and day, without uses of credentials that were recorded before. Stores the origins.
+    async fn batches(&self, records: &[Record]) -> Result<Vec<Batch>, IdentityError> {
+        let (secrets, pool) = (self.secrets(), &self.secrets().pool);
+        let key = secrets.newest_key().await?.key;
+        let origins: Vec<_> = records.iter().map(|record| origin_id(&key, record)).collect::<Result<_, _>>()?;
+        let stored = records.iter().zip(&origins);
+        insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, origin(record)?))))
+            .await?;
+        let uses: Vec<_> =
+            records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
+        let mut known: HashSet<_> = known_uses(pool, &uses).await?.into_iter().collect();
+        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (record, origin) in records.iter().zip(&origins) {
+            let used = use_of(record, *origin);
+            if used.is_some_and(|used| !known.insert(used)) {
+                continue;
+            }
+            let group = groups.entry((record.tenant().clone(), record.at().date_naive())).or_default();
+            group.push((event(record, *origin), used));
+        }
+        let batches = groups.into_iter().flat_map(|((tenant, day), events)| {
+            let chunks: Vec<_> = events.chunks(AccessLog::MAX_EVENTS).map(<[_]>::to_vec).collect();
+            chunks.into_iter().map(move |chunk| {
+                let (events, uses): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+                let (command_id, uses) = (Uuid::now_v7(), uses.into_iter().flatten().collect());
+                Batch { command_id, tenant: tenant.clone(), day, events, uses }
+            })
+        });
+        Ok(batches.collect())
+    }
+}
+
+impl AccessRecorder {
+    fn add_unsent(&self, batches: Vec<Batch>) {
+        let mut unsent = self.0.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        unsent.extend(batches);
+        let dropped = unsent.len().saturating_sub(MAX_UNSENT);
+        if dropped > 0 {
+            // The oldest are kept: they say how it began.
+            unsent.truncate(MAX_UNSENT);
+            tracing::error!(
+                batches = dropped,
+                "records of access were dropped, because they could not be written in time"
+            );
+        }
+    }
+}
+
+/// Where a record came from; none if several origins are counted together.
+fn origin(record: &Record) -> Option<&RequestOrigin> {
+    let origin = match record {
+        Record::Refused { is_of_several_origins: true, .. } => return None,
+        Record::Refused { refusal, .. } => &refusal.origin,
+        Record::Used { origin, .. } | Record::Read { origin, .. } => origin,
+    };
+    Some(origin).filter(|origin| !origin.is_unknown())
+}
+
+fn origin_id(key: &EncryptionKey, record: &Record) -> Result<Option<Uuid>, IdentityError> {
+    let Some(RequestOrigin { address, device }) = origin(record) else { return Ok(None) };
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let parts = [record.tenant().as_str(), &address, device.as_deref().unwrap_or_default()];
+    Ok(Some(key.origin_id(&parts)?))
+}
+
+/// The credential and the origin of a use; the nil id is the origin that is not known.
+fn use_of(record: &Record, origin: Option<Uuid>) -> Option<(Uuid, Uuid)> {
+    match record {
+        Record::Used { credential, .. } => Some((*credential, origin.unwrap_or_default())),
+        Record::Refused { .. } | Record::Read { .. } => None,
+    }
+}
+
+fn event(record: &Record, origin: Option<Uuid>) -> AccessLogEvent {
+    let origin_id = origin.map(OriginId);
+    // An operation may have a name that is too long.
+    let name = |text: &Option<String>| text.as_deref().and_then(|text| Name::new(text).ok());
+    match record {
+        Record::Refused { refusal, count, first_at, last_at, .. } => {
+            let Refusal { reason, subject, permission, trace_id, .. } = refusal;
+            AccessLogEvent::Refused(AccessRefused {
+                reason: *reason,
+                subject: name(subject),
+                origin_id,
+                permission: *permission,
+                trace_id: name(trace_id),
+                count: NonZeroU64::new(*count).unwrap_or(NonZeroU64::MIN),
+                first_at: *first_at,
+                last_at: *last_at,
+            })
+        }
+        Record::Used { credential, subject, at, .. } => AccessLogEvent::CredentialUsed(CredentialUsed {
+            credential_id: *credential,
+            subject: Name::new(subject).ok(),
+            origin_id,
+            at: *at,
+        }),
+        Record::Read { subject, operation, trace_id, at, .. } => AccessLogEvent::ContentsRead(ContentsRead {
+            subject: Name::new(subject).ok(),
+            origin_id,
+            operation: name(operation),
+            trace_id: name(trace_id),
+            at: *at,
+        }),
+    }
+}
