@@ -85,6 +85,24 @@ pub(super) async fn start(
         following.run(stop).await;
         Ok(())
     });
+    let config = api_config(server, tls, rooms)?;
+    let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
+    let deps = api::Deps {
+        commands: rooms.commands.clone(),
+        authenticator: Arc::new(Credentials { tokens, identities: identities.clone() }),
+        identities,
+        pool: rooms.pool.clone(),
+        reads: rooms.reads.clone(),
+        metrics: Arc::new(move || metrics.render()),
+        ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
+    };
+    let stop = rooms.stop_signal();
+    rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
+    Ok(address)
+}
+
+/// The settings of the API.
+fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::Result<api::ApiConfig> {
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -100,7 +118,7 @@ pub(super) async fn start(
         open_registration: server.open_registration,
         secure_cookies: tls.is_some() || server.secure_cookies.unwrap_or(!server.listen.ip().is_loopback()),
     };
-    let config = api::ApiConfig {
+    Ok(api::ApiConfig {
         graphiql: server.graphiql,
         limits,
         tls,
@@ -108,20 +126,7 @@ pub(super) async fn start(
         proxies: server.edge.proxies(),
         rate_limits: server.edge.rate_limits,
         sign_in,
-    };
-    let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
-    let deps = api::Deps {
-        commands: rooms.commands.clone(),
-        authenticator: Arc::new(Credentials { tokens, identities: identities.clone() }),
-        identities,
-        pool: rooms.pool.clone(),
-        reads: rooms.reads.clone(),
-        metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
-    };
-    let stop = rooms.stop_signal();
-    rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
-    Ok(address)
+    })
 }
 
 /// Creates the file of key-encryption keys at the first start of an installation, and warns about settings with which API

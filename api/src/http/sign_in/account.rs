@@ -7,7 +7,8 @@ use crate::authenticator::Endpoint;
 use crate::http::auth::{self, Rejection};
 use crate::http::state::State as Shared;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use commands::{Principal, Subject};
 use identity::{NewPasswordText, SignInError};
@@ -45,8 +46,8 @@ struct DisableTotp {
 }
 
 /// The principal of a request, if it is a user.
-async fn user(state: &Shared, headers: &HeaderMap) -> Result<Arc<Principal>, Rejected> {
-    let requester = auth::of_headers(state, headers, Endpoint::Api).await;
+async fn user(state: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Result<Arc<Principal>, Rejected> {
+    let requester = auth::of_headers(state, headers, extensions, Endpoint::Api).await;
     let requester = requester.map_err(|rejection: Rejection| Rejected::of(rejection.into_response()))?;
     if matches!(requester.principal.subject(), Subject::User { .. }) {
         return Ok(requester.principal);
@@ -56,9 +57,9 @@ async fn user(state: &Shared, headers: &HeaderMap) -> Result<Arc<Principal>, Rej
 }
 
 /// Tells a user who it is, and which roles it has.
-pub(crate) async fn session(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(crate) async fn session(State(state): State<Arc<Shared>>, parts: Parts) -> Response {
     let answered = async {
-        let principal = user(&state, &headers).await?;
+        let principal = user(&state, &parts.headers, &parts.extensions).await?;
         let account = state.deps.identities.own_account(&principal).await.map_err(SignInError::from);
         Ok(account.and_then(|account| {
             let account = account.ok_or(SignInError::Refused)?;
@@ -83,7 +84,7 @@ pub(crate) async fn session(State(state): State<Arc<Shared>>, headers: HeaderMap
 /// Changes the password of a user. Its other sessions end.
 pub(crate) async fn change_password(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers()).await?;
+        let principal = user(&state, request.headers(), request.extensions()).await?;
         let ChangePassword { current_password, new_password } = body::read(request).await?;
         let new = NewPasswordText(new_password);
         let changed = state.deps.identities.change_password(&principal, &current_password, &new).await;
@@ -95,7 +96,7 @@ pub(crate) async fn change_password(State(state): State<Arc<Shared>>, request: R
 /// Creates the secret of one-time codes, which are demanded once one was confirmed.
 pub(crate) async fn start_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers()).await?;
+        let principal = user(&state, request.headers(), request.extensions()).await?;
         let StartTotp { password } = body::read(request).await?;
         let started = state.deps.identities.start_totp(&principal, &password).await;
         Ok(started.map(|new| {
@@ -109,7 +110,7 @@ pub(crate) async fn start_totp(State(state): State<Arc<Shared>>, request: Reques
 /// Demands one-time codes of a user from now on.
 pub(crate) async fn confirm_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers()).await?;
+        let principal = user(&state, request.headers(), request.extensions()).await?;
         let ConfirmTotp { id, code } = body::read(request).await?;
         let confirmed = state.deps.identities.confirm_totp(&principal, id, &code).await;
         Ok(confirmed.map(|codes| json(StatusCode::OK, value!({ "recoveryCodes": codes.reveal() }))))
@@ -120,7 +121,7 @@ pub(crate) async fn confirm_totp(State(state): State<Arc<Shared>>, request: Requ
 /// Demands no one-time codes of a user any more.
 pub(crate) async fn disable_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers()).await?;
+        let principal = user(&state, request.headers(), request.extensions()).await?;
         let DisableTotp { password, code, recovery_code } = body::read(request).await?;
         let Some(second_factor) = second_factor(code, recovery_code)? else {
             return Err(Rejected::bad("`code` or `recoveryCode` is missing"));

@@ -89,7 +89,7 @@ fn presented(body: Refresh, headers: &axum::http::HeaderMap) -> Result<(String, 
 
 /// Ends a session: that of the refresh token in the body or the cookie, otherwise that of the access token.
 pub(crate) async fn logout(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let headers = request.headers().clone();
+    let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
     let answered = async {
         let refresh: Refresh = body::read(request).await?;
         let has_token = refresh.refresh_token.is_some() || cookies::refresh_token(&headers).is_some();
@@ -97,7 +97,7 @@ pub(crate) async fn logout(State(state): State<Arc<Shared>>, request: Request) -
             let (token, _) = presented(refresh, &headers)?;
             state.deps.identities.end_session(&token).await
         } else {
-            let requester = auth::of_headers(&state, &headers, Endpoint::Api).await;
+            let requester = auth::of_headers(&state, &headers, &extensions, Endpoint::Api).await;
             let requester = requester.map_err(|rejection| Rejected::of(rejection.into_response()))?;
             let ended = state.deps.identities.end_own_session(&requester.principal).await;
             ended.map_err(SignInError::from).and_then(|ended| if ended { Ok(()) } else { Err(SignInError::Refused) })
