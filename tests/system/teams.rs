@@ -353,7 +353,8 @@ impl Process {
     }
 
     async fn account(&self, roles: &[Role]) -> ServiceAccountId {
-        let created = self.identities.create_account(&self.context(), name("importer"), roles, Utc::now());
+        let context = self.context();
+        let created = self.identities.create_account(&context, name("importer"), roles, Utc::now());
         created.await.unwrap().id
     }
 
