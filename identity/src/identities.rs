@@ -1,6 +1,6 @@
 //! From an API key or an access token to a principal, and the work beside it.
 
-use crate::access::AccessRecorder;
+use crate::access::{AccessRecorder, KnownOrigin, read_origins};
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
@@ -12,8 +12,8 @@ use crate::throttle::ThrottledError;
 use crate::usage::Uses;
 use chrono::{DateTime, Utc};
 use commands::{Commands, Principal, Subject};
-use domain::permissions::{Access, ReadIdentities};
-use domain::{ApiKeyId, ServiceAccountId, TenantId};
+use domain::permissions::{Access, ReadAccessLog, ReadIdentities};
+use domain::{ApiKeyId, OriginId, ServiceAccountId, TenantId};
 use moka::sync::Cache;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
@@ -113,6 +113,18 @@ impl Identities {
     #[must_use]
     pub fn access(&self) -> &AccessRecorder {
         &self.shared.access
+    }
+
+    /// Where requests of a tenant came from, for those ids that are known, by id.
+    ///
+    /// # Errors
+    /// [`IdentityError::Database`] if the database cannot be read.
+    pub async fn origins(
+        &self,
+        access: &Access<ReadAccessLog>,
+        ids: &[OriginId],
+    ) -> Result<Vec<KnownOrigin>, IdentityError> {
+        read_origins(&self.shared.secrets.pool, access.tenant(), ids).await
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {
@@ -279,11 +291,11 @@ impl Identities {
             () = self.write_uses() => {}
             () = self.sweep() => {}
             () = self.shared.sessions.open.follow(&self.shared.secrets.pool) => {}
-            () = self.write_access() => {}
+            () = self.shared.access.run(&self.commands, &self.shared.secrets) => {}
         }
         // What is left is written at the end, if the database is there.
         self.flush_uses().await;
-        self.flush_access(true).await;
+        self.shared.access.flush(&self.commands, &self.shared.secrets, true).await;
     }
 
     async fn write_uses(&self) {

@@ -129,7 +129,7 @@ async fn refusals_are_recorded_once_a_minute_with_a_count_and_the_first_of_each_
     drop(server.terminate().await);
 }
 
-/// Whoever knows the public id of a key, such as one that was revoked, is refused in the access log of its tenant.
+/// A request with the public id of a key, such as one that was revoked, is refused in the access log of its tenant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_key_is_refused_in_the_access_log_of_its_tenant() {
     let installation = Installation::new().await;

@@ -37,7 +37,7 @@ pub(super) fn unauthenticated(
         Unauthenticated::Invalid => RefusalReason::InvalidCredential,
         Unauthenticated::Unavailable => return,
     };
-    // Whoever presents the public id of a key is refused in the log of the tenant that the key is of.
+    // The refusal of a request with the public id of a key is in the log of the tenant that the key is of.
     let key = authorization.and_then(|value| state.deps.identities.presented_key(value));
     let (tenant, subject) = match key {
         Some((tenant, id)) => (tenant, Some(format!("key:{id}"))),

@@ -6,6 +6,7 @@ mod pending;
 mod writer;
 
 pub use origins::KnownOrigin;
+pub(crate) use origins::read_origins;
 pub use pending::Refusal;
 
 use chrono::{DateTime, Utc};

@@ -2,9 +2,7 @@
 
 use super::RequestOrigin;
 use crate::error::IdentityError;
-use crate::identities::Identities;
 use chrono::{DateTime, Utc};
-use domain::permissions::{Access, ReadAccessLog};
 use domain::{OriginId, TenantId};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
@@ -31,32 +29,27 @@ struct OriginRow {
     first_seen_at: DateTime<Utc>,
 }
 
-impl Identities {
-    /// Where requests of a tenant came from, for those ids that are known, by id.
-    ///
-    /// # Errors
-    /// [`IdentityError::Database`] if the database cannot be read.
-    pub async fn origins(
-        &self,
-        access: &Access<ReadAccessLog>,
-        ids: &[OriginId],
-    ) -> Result<Vec<KnownOrigin>, IdentityError> {
-        let rows: Vec<OriginRow> = sqlx::query_as(
-            "select origin_id, address, device, first_seen_at from apex.access_origins
-             where tenant_id = $1 and origin_id = any ($2) order by origin_id",
-        )
-        .bind(access.tenant().as_str())
-        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
-        .fetch_all(&self.secrets().pool)
-        .await?;
-        let known = |OriginRow { origin_id, address, device, first_seen_at }| KnownOrigin {
-            id: OriginId(origin_id),
-            address,
-            device,
-            first_seen_at,
-        };
-        Ok(rows.into_iter().map(known).collect())
-    }
+/// Where requests of a tenant came from, for those ids that are known, by id.
+pub(crate) async fn read_origins(
+    pool: &PgPool,
+    tenant: &TenantId,
+    ids: &[OriginId],
+) -> Result<Vec<KnownOrigin>, IdentityError> {
+    let rows: Vec<OriginRow> = sqlx::query_as(
+        "select origin_id, address, device, first_seen_at from apex.access_origins
+         where tenant_id = $1 and origin_id = any ($2) order by origin_id",
+    )
+    .bind(tenant.as_str())
+    .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    let known = |OriginRow { origin_id, address, device, first_seen_at }| KnownOrigin {
+        id: OriginId(origin_id),
+        address,
+        device,
+        first_seen_at,
+    };
+    Ok(rows.into_iter().map(known).collect())
 }
 
 pub(super) async fn insert_origins(

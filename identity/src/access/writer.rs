@@ -4,10 +4,10 @@ use super::origins::{insert_origins, insert_uses, known_uses};
 use super::pending::{Record, Refusal};
 use super::{AccessRecorder, RequestOrigin};
 use crate::error::IdentityError;
-use crate::identities::Identities;
 use crate::key_file::EncryptionKey;
+use crate::secrets::Secrets;
 use chrono::{NaiveDate, Utc};
-use commands::{Component, Context, Principal};
+use commands::{Commands, Component, Context, Principal};
 use domain::access_log::{AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed};
 use domain::{Name, OriginId, TenantId};
 use std::collections::{BTreeMap, HashSet};
@@ -31,90 +31,91 @@ pub(super) struct Batch {
     uses: Vec<(Uuid, Uuid)>,
 }
 
-impl Identities {
+impl AccessRecorder {
     /// Writes what was noted every second.
-    pub(crate) async fn write_access(&self) {
+    pub(crate) async fn run(&self, commands: &Commands, secrets: &Secrets) {
         loop {
             tokio::time::sleep(WRITE_INTERVAL).await;
-            self.flush_access(false).await;
+            self.flush(commands, secrets, false).await;
         }
     }
 
     /// Writes what was noted. With `all`, also the refusals of this minute that are still counted.
-    pub(crate) async fn flush_access(&self, all: bool) {
-        let recorder = self.access();
+    pub(crate) async fn flush(&self, commands: &Commands, secrets: &Secrets, all: bool) {
         let (records, dropped) = {
-            let mut pending = recorder.pending();
+            let mut pending = self.pending();
             (pending.take(Utc::now(), all), pending.take_dropped())
         };
         if dropped > 0 {
             tracing::error!(dropped, "records of access were dropped, because they could not be written in time");
         }
         if !records.is_empty() {
-            match self.batches(&records).await {
-                Ok(batches) => recorder.add_unsent(batches),
+            match batches(secrets, &records).await {
+                Ok(batches) => self.add_unsent(batches),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "records of access cannot be written; retrying");
-                    let mut pending = recorder.pending();
+                    let mut pending = self.pending();
                     records.into_iter().for_each(|record| pending.wait(record));
                 }
             }
         }
-        self.send(recorder).await;
+        self.send(commands, secrets).await;
     }
 
-    async fn send(&self, recorder: &AccessRecorder) {
-        let batches = std::mem::take(&mut *recorder.0.unsent.lock().unwrap_or_else(PoisonError::into_inner));
+    async fn send(&self, commands: &Commands, secrets: &Secrets) {
+        let batches = std::mem::take(&mut *self.0.unsent.lock().unwrap_or_else(PoisonError::into_inner));
         let mut left = batches.into_iter();
         while let Some(batch) = left.next() {
-            if let Err(error) = self.append(&batch).await {
+            if let Err(error) = append(commands, secrets, &batch).await {
                 tracing::warn!(error = &*error, "records of access cannot be appended; retrying");
-                recorder.add_unsent(std::iter::once(batch).chain(left).collect());
+                self.add_unsent(std::iter::once(batch).chain(left).collect());
                 return;
             }
         }
     }
+}
 
-    async fn append(&self, batch: &Batch) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let principal = Principal::component(batch.tenant.clone(), Component::Apex);
-        let context = Context::new(principal, batch.command_id);
-        let record = AccessLogCommand::Record(batch.events.clone());
-        self.commands.execute::<AccessLog>(&context, AccessLog::id(batch.day), record).await?;
-        insert_uses(&self.secrets().pool, &batch.tenant, &batch.uses).await?;
-        Ok(())
-    }
+async fn append(
+    commands: &Commands,
+    secrets: &Secrets,
+    batch: &Batch,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let principal = Principal::component(batch.tenant.clone(), Component::Apex);
+    let context = Context::new(principal, batch.command_id);
+    let record = AccessLogCommand::Record(batch.events.clone());
+    commands.execute::<AccessLog>(&context, AccessLog::id(batch.day), record).await?;
+    insert_uses(&secrets.pool, &batch.tenant, &batch.uses).await?;
+    Ok(())
+}
 
-    /// The events of records, by tenant and day, without uses of credentials that were recorded before. Stores the origins.
-    async fn batches(&self, records: &[Record]) -> Result<Vec<Batch>, IdentityError> {
-        let (secrets, pool) = (self.secrets(), &self.secrets().pool);
-        let key = secrets.newest_key().await?.key;
-        let origins: Vec<_> = records.iter().map(|record| origin_id(&key, record)).collect::<Result<_, _>>()?;
-        let stored = records.iter().zip(&origins);
-        insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, origin(record)?))))
-            .await?;
-        let uses: Vec<_> =
-            records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
-        let mut known: HashSet<_> = known_uses(pool, &uses).await?.into_iter().collect();
-        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (record, origin) in records.iter().zip(&origins) {
-            let used = use_of(record, *origin);
-            if used.is_some_and(|used| !known.insert(used)) {
-                continue;
-            }
-            let group = groups.entry((record.tenant().clone(), record.at().date_naive())).or_default();
-            group.push((event(record, *origin), used));
+/// The events of records, by tenant and day, without uses of credentials that were recorded before. Stores the origins.
+async fn batches(secrets: &Secrets, records: &[Record]) -> Result<Vec<Batch>, IdentityError> {
+    let pool = &secrets.pool;
+    let key = secrets.newest_key().await?.key;
+    let origins: Vec<_> = records.iter().map(|record| origin_id(&key, record)).collect::<Result<_, _>>()?;
+    let stored = records.iter().zip(&origins);
+    insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, origin(record)?)))).await?;
+    let uses: Vec<_> = records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
+    let mut known: HashSet<_> = known_uses(pool, &uses).await?.into_iter().collect();
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (record, origin) in records.iter().zip(&origins) {
+        let used = use_of(record, *origin);
+        if used.is_some_and(|used| !known.insert(used)) {
+            continue;
         }
-        let batches = groups.into_iter().flat_map(|((tenant, day), events)| {
-            let chunks: Vec<_> = events.chunks(AccessLog::MAX_EVENTS).map(<[_]>::to_vec).collect();
-            chunks.into_iter().map(move |chunk| {
-                let (events, uses): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
-                let (command_id, uses) = (Uuid::now_v7(), uses.into_iter().flatten().collect());
-                Batch { command_id, tenant: tenant.clone(), day, events, uses }
-            })
-        });
-        Ok(batches.collect())
+        let group = groups.entry((record.tenant().clone(), record.at().date_naive())).or_default();
+        group.push((event(record, *origin), used));
     }
+    let batches = groups.into_iter().flat_map(|((tenant, day), events)| {
+        let chunks: Vec<_> = events.chunks(AccessLog::MAX_EVENTS).map(<[_]>::to_vec).collect();
+        chunks.into_iter().map(move |chunk| {
+            let (events, uses): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+            let (command_id, uses) = (Uuid::now_v7(), uses.into_iter().flatten().collect());
+            Batch { command_id, tenant: tenant.clone(), day, events, uses }
+        })
+    });
+    Ok(batches.collect())
 }
 
 impl AccessRecorder {
