@@ -1,6 +1,5 @@
 //! What transports note for the access logs: credentials that are new to an origin, and requests that are refused.
 
-use super::auth::Rejection;
 use super::state::State;
 use crate::authenticator::Unauthenticated;
 use crate::edge::ClientAddress;
@@ -49,9 +48,8 @@ pub(super) fn unauthenticated(
 }
 
 /// Notes that the principal of a request may not do what it asked for.
-pub(super) fn forbidden(state: &State, requester: &Requester, forbidden: Forbidden) -> Rejection {
+pub(super) fn forbidden(state: &State, requester: &Requester, forbidden: &Forbidden) {
     refuse(state, requester, forbidden.permission);
-    Rejection::Forbidden(forbidden)
 }
 
 /// Notes the fields of a response that the principal of the request may not have.

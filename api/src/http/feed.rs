@@ -73,7 +73,10 @@ async fn stream(
 ) -> Result<Response, Rejected> {
     let bad = |message: String| Rejected::from((StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
     state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?;
-    let forbidden = |error| access::forbidden(state, requester, error).parts();
+    let forbidden = |error| {
+        access::forbidden(state, requester, &error);
+        auth::Rejection::Forbidden(error).parts()
+    };
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
     requester.principal.authorise::<ReadContents>().map_err(forbidden)?;

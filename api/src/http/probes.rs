@@ -40,7 +40,10 @@ pub(crate) async fn readyz(State(state): State<Arc<Shared>>) -> Response {
 
 async fn may_read_metrics(state: &Shared, parts: &Parts) -> Result<Access<ReadMetrics>, Rejection> {
     let requester = auth::of_headers(state, &parts.headers, &parts.extensions, Endpoint::Metrics).await?;
-    requester.principal.authorise().map_err(|error| access::forbidden(state, &requester, error))
+    requester.principal.authorise().map_err(|error| {
+        access::forbidden(state, &requester, &error);
+        Rejection::Forbidden(error)
+    })
 }
 
 /// The metrics in the text format of Prometheus.
