@@ -34,7 +34,8 @@ pub enum RefusalReason {
 pub struct AccessRefused {
     /// Why the requests were refused.
     pub reason: RefusalReason,
-    /// Who sent them, as in the metadata of events; none if the credential is not valid.
+    /// Who sent them: an actor as in the metadata of events, or `key:ID` if only the public id of an API key is known; none if
+    /// neither is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Name>,
     /// Where they came from; none where several origins are counted together because there are too many.

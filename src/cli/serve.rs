@@ -66,6 +66,10 @@ pub(super) async fn start(
         "listening on {}, which other machines can reach, requires a token: set APEX_TOKEN",
         server.listen
     );
+    anyhow::ensure!(
+        server.token.is_some() || server.edge.proxies().networks.is_empty(),
+        "behind a reverse proxy, requests of other machines come from this one: set APEX_TOKEN with APEX_TRUSTED_PROXIES"
+    );
     check_tokens(server)?;
     let tls = server.edge.tls().context("TLS cannot be used")?;
     raise_file_limit(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;

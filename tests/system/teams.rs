@@ -164,7 +164,9 @@ async fn refusal(server: &Server, key: &str, field: &str, input: Value) -> Strin
 }
 
 async fn events_of(installation: &Installation, tenant: &str) -> i64 {
-    let count = sqlx::query_scalar("select count(*) from apex.events where tenant_id = $1").bind(tenant);
+    let count =
+        sqlx::query_scalar("select count(*) from apex.events where tenant_id = $1 and category <> 'access_log'")
+            .bind(tenant);
     count.fetch_one(&installation.database.pool).await.unwrap()
 }
 

@@ -10,7 +10,9 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{
     ComplexObject, Context, Error, ID, InputObject, Json, Object, Result, SimpleObject, Subscription, Value,
 };
-use domain::permissions::{Access, ReadAny, ReadEvents};
+use domain::Aggregate as _;
+use domain::access_log::AccessLog;
+use domain::permissions::{Access, ReadAccessLog, ReadAny, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
 use streams::{RecordedEvent, TenantFilter, Version};
@@ -57,7 +59,11 @@ impl Event {
     /// of a number that is too large. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn payload(&self, ctx: &Context<'_>) -> Result<&Json<Value>> {
-        authorise_contents(ctx)?;
+        if self.category == AccessLog::CATEGORY {
+            authorise::<ReadAccessLog>(ctx)?;
+        } else {
+            authorise_contents(ctx)?;
+        }
         Ok(&self.payload)
     }
 }

@@ -97,17 +97,37 @@ async fn authenticate(
             Ok(principal)
         }
         Err(refused) => {
-            access::unauthenticated(state, refused, authorization, origin);
+            // That there is none is noted by the transport: a WebSocket may present one later.
+            if refused != Unauthenticated::Missing {
+                access::unauthenticated(state, refused, authorization, origin);
+            }
             Err(Rejection::Unauthenticated(refused, endpoint))
         }
     }
 }
 
-/// Finds who sends a request, from its headers.
+/// Finds who sends a request, from its headers. One without a credential is noted for the access log.
 ///
 /// # Errors
 /// [`Rejection`] of the credential, or of another header if the credential is valid.
 pub(crate) async fn of_headers(
+    state: &State,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    endpoint: Endpoint,
+) -> Result<Requester, Rejection> {
+    let found = of_upgrade(state, headers, extensions, endpoint).await;
+    if let Err(Rejection::Unauthenticated(missing @ Unauthenticated::Missing, _)) = &found {
+        access::unauthenticated(state, *missing, None, &origin_of(headers, extensions));
+    }
+    found
+}
+
+/// As [`of_headers`], of a request that opens a WebSocket, which may present a credential later.
+///
+/// # Errors
+/// As [`of_headers`].
+pub(crate) async fn of_upgrade(
     state: &State,
     headers: &HeaderMap,
     extensions: &Extensions,
@@ -140,7 +160,11 @@ pub(crate) async fn of_payload(
     declared: &Declared,
 ) -> Result<Requester, Rejection> {
     let Declared { actor, correlation_id, origin } = declared.clone();
-    let principal = authenticate(state, authorization, actor, Endpoint::Api, &origin).await?;
+    let principal = authenticate(state, authorization, actor, Endpoint::Api, &origin).await;
+    if let Err(Rejection::Unauthenticated(missing @ Unauthenticated::Missing, _)) = &principal {
+        access::unauthenticated(state, *missing, None, &origin);
+    }
+    let principal = principal?;
     Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
 }
 

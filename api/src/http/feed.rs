@@ -17,7 +17,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::permissions::ReadContents;
+use domain::Aggregate as _;
+use domain::access_log::AccessLog;
+use domain::permissions::{ReadAccessLog, ReadContents};
 use domain::rate_limits::LimitedResource;
 use futures::StreamExt;
 use serde::Serialize;
@@ -81,6 +83,7 @@ async fn stream(
     // Each message has the payload of the event.
     requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
     requester.note_contents(&state.deps.identities, None);
+    let reads_access_log = requester.principal.authorise::<ReadAccessLog>().is_ok();
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
     let after = sse::last_event_id(headers).map_err(bad)?.or(parameters.after);
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
@@ -94,7 +97,8 @@ async fn stream(
     let messages = messages.filter_map(move |event| {
         // It counts as open as long as the stream.
         let _open = &open;
-        std::future::ready(event.ok().and_then(|event| message(&event)))
+        let is_readable = |event: &RecordedEvent| reads_access_log || &*event.stream.category != AccessLog::CATEGORY;
+        std::future::ready(event.ok().filter(|event| is_readable(event)).and_then(|event| message(&event)))
     });
     let too_slow = |error: &async_graphql::ServerError| Message::new(Some("slow"), &response::text(error));
     let credential_ended = auth::ended(state, requester);

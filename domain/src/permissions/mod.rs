@@ -215,11 +215,12 @@ fn holds(action: Action, resource: Resource<'_>, is_bound: bool, has: impl Fn(Pe
                 let is_hidden = is_bound && action == Action::ReadData && kind.when_bound() == WhenBound::OwnObjects;
                 may(kind) && !is_hidden
             }
-            // An aggregate that the table does not know takes the permission for every kind of them.
+            // An aggregate that the table does not know takes the permission for every kind of them but access logs, to which
+            // nobody but Apex itself gives commands.
             None => ResourceKind::OF_TENANT
                 .into_iter()
                 .chain([ResourceKind::Tenants])
-                .filter(|kind| kind.has_aggregates())
+                .filter(|kind| kind.has_aggregates() && *kind != ResourceKind::AccessLog)
                 .all(may),
         },
         Resource::Tenant(_, Extent::Kind(kind)) => may(kind),

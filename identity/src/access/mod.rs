@@ -23,6 +23,9 @@ use writer::Batch;
 const MAX_DEVICE_BYTES: usize = 200;
 /// The maximum number of pairs of credential and origin that are known to be recorded.
 const MAX_KNOWN_USES: u64 = 100_000;
+/// The maximum number of new origins of one credential that are recorded in an hour and process: a client can change what it
+/// says of itself with each request. The log of the process says that there were more.
+const MAX_ORIGINS_IN_HOUR: usize = 20;
 /// The maximum number of people whose last hour of reading texts is remembered.
 const MAX_KNOWN_READERS: u64 = 100_000;
 
@@ -67,6 +70,8 @@ struct Shared {
     unsent: Mutex<Vec<Batch>>,
     /// The pairs of credential and origin that are recorded, or wait to be.
     uses: Cache<(Uuid, RequestOrigin), ()>,
+    /// How many origins of a credential were noted in an hour.
+    origins_in_hour: Cache<(Uuid, i64), usize>,
     /// The last hour in which someone's reading of texts was recorded.
     readers: Cache<(TenantId, String), i64>,
 }
@@ -81,6 +86,7 @@ impl Default for AccessRecorder {
             pending: Mutex::default(),
             unsent: Mutex::default(),
             uses: Cache::new(MAX_KNOWN_USES),
+            origins_in_hour: Cache::new(MAX_KNOWN_USES),
             readers: Cache::new(MAX_KNOWN_READERS),
         }))
     }
@@ -103,6 +109,19 @@ impl AccessRecorder {
         let known = (credential, origin.clone());
         if self.0.uses.contains_key(&known) {
             return;
+        }
+        let hour = (credential, at.timestamp().div_euclid(3600));
+        let origins = self.0.origins_in_hour.get(&hour).unwrap_or(0);
+        if origins >= MAX_ORIGINS_IN_HOUR {
+            return;
+        }
+        self.0.origins_in_hour.insert(hour, origins + 1);
+        if origins + 1 == MAX_ORIGINS_IN_HOUR {
+            tracing::warn!(
+                %credential,
+                origins = MAX_ORIGINS_IN_HOUR,
+                "a credential is used from many origins: further ones are not recorded within the hour"
+            );
         }
         self.0.uses.insert(known, ());
         let (tenant, subject, origin) = (principal.tenant().clone(), principal.actor(), origin.clone());
@@ -135,11 +154,13 @@ fn credential_of(principal: &Principal) -> Option<Uuid> {
     }
 }
 
-/// Whether a principal may be a person. The holder of a shared token may be one.
+/// Whether a principal is a person. Holders of shared tokens are not told apart: nothing proves the name that they declare.
 fn is_person(principal: &Principal) -> bool {
     match principal.subject() {
-        Subject::SharedToken { .. } | Subject::User { .. } => true,
-        Subject::ServiceAccount { .. } | Subject::CommandLine | Subject::Component(_) => false,
+        Subject::User { .. } => true,
+        Subject::SharedToken { .. } | Subject::ServiceAccount { .. } | Subject::CommandLine | Subject::Component(_) => {
+            false
+        }
     }
 }
 
@@ -147,7 +168,7 @@ fn is_person(principal: &Principal) -> bool {
 mod tests {
     use super::*;
     use domain::permissions::{PermissionSet, Scopes};
-    use domain::{ApiKeyId, ServiceAccountId};
+    use domain::{ApiKeyId, ServiceAccountId, SessionId, UserId};
 
     fn key(id: u128) -> Principal {
         let (account, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::from_u128(id)));
@@ -169,13 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_changes_its_device_with_each_request_does_not_fill_the_log() {
+        let (recorder, at) = (AccessRecorder::default(), DateTime::from_timestamp(1_700_006_400, 0).unwrap());
+        for device in 0..MAX_ORIGINS_IN_HOUR + 50 {
+            recorder.used(&key(1), &RequestOrigin::new(None, Some(&device.to_string())), at);
+        }
+        assert_eq!(recorder.pending().take(at, false).len(), MAX_ORIGINS_IN_HOUR);
+        recorder.used(&key(2), &RequestOrigin::new(None, Some("x")), at);
+        recorder.used(&key(1), &RequestOrigin::new(None, Some("y")), at + chrono::TimeDelta::hours(1));
+        assert_eq!(recorder.pending().take(at, false).len(), 2);
+    }
+
+    #[test]
     fn reading_texts_is_noted_once_an_hour_for_people_only() {
         let recorder = AccessRecorder::default();
         let at = |minute: i64| DateTime::from_timestamp(1_700_006_400 + minute * 60, 0).unwrap();
         let read = || ContentsRead { origin: RequestOrigin::default(), operation: Some("Memories"), trace_id: None };
-        let person =
-            Principal::shared_token("acme".parse().unwrap(), domain::Name::new("ada").unwrap(), vec![], Scopes::All);
-        let person = person.unwrap();
+        let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
+        let person = Principal::user("acme".parse().unwrap(), user, session, PermissionSet::default());
         for minute in [0, 1, 59, 60] {
             recorder.read_contents(&person, read(), at(minute));
             recorder.read_contents(&key(1), read(), at(minute));

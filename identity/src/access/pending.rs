@@ -1,4 +1,4 @@
-//! What waits to be written to access logs, in memory and bounded. Refusals are counted by subject or origin, reason and
+//! What waits to be written to access logs, in memory and bounded. Refusals are counted by subject or address, reason and
 //! minute, so that a stranger cannot fill the log.
 
 use super::RequestOrigin;
@@ -7,13 +7,14 @@ use domain::TenantId;
 use domain::access_log::RefusalReason;
 use domain::permissions::Permission;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use uuid::Uuid;
 
-/// The maximum number of subjects and origins whose refusals are counted apart in a minute. Those of all others are counted
+/// The maximum number of subjects and addresses whose refusals are counted apart in a minute. Those of all others are counted
 /// together, by tenant and reason.
-const MAX_COUNTED_APART: usize = 1000;
-/// The maximum number of records that wait, while the database does not answer. Further ones are dropped, and counted in a
-/// metric.
+const MAX_COUNTED_APART: usize = 200;
+/// The maximum number of records that wait, while the database does not answer. Further ones are dropped, and their number
+/// is logged.
 const MAX_WAITING: usize = 10_000;
 
 /// A refused request.
@@ -77,7 +78,7 @@ impl Record {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Counted {
     Subject(String),
-    RequestOrigin(RequestOrigin),
+    Address(Option<IpAddr>),
     Others,
 }
 
@@ -104,18 +105,26 @@ impl Pending {
     pub(super) fn refused(&mut self, refusal: Refusal, at: DateTime<Utc>) {
         let counted = match &refusal.subject {
             Some(subject) => Counted::Subject(subject.clone()),
-            None => Counted::RequestOrigin(refusal.origin.clone()),
+            // What a client says of itself changes as it likes.
+            None => Counted::Address(refusal.origin.address),
         };
         let mut key = (refusal.tenant.clone(), refusal.reason, counted);
         if !self.windows.contains_key(&key) && self.windows.len() >= MAX_COUNTED_APART {
             key.2 = Counted::Others;
         }
         let is_of_several_origins = key.2 == Counted::Others;
+        let mut refusal = refusal;
+        if is_of_several_origins {
+            // It is one of many.
+            (refusal.subject, refusal.permission, refusal.trace_id) = (None, None, None);
+        }
         let first = Record::Refused { refusal, is_of_several_origins, count: 1, first_at: at, last_at: at };
         let minute = minute_of(at);
         match self.windows.get_mut(&key) {
             Some(window) if window.minute == minute => match &mut window.further {
-                Some(Record::Refused { count, last_at, .. }) => {
+                Some(Record::Refused { refusal, is_of_several_origins, count, last_at, .. }) => {
+                    let Record::Refused { refusal: other, .. } = &first else { return };
+                    *is_of_several_origins |= refusal.origin != other.origin;
                     *count += 1;
                     *last_at = at.max(*last_at);
                 }

@@ -135,10 +135,18 @@ impl Identities {
     /// [`Identities::confirm_totp`] was given one.
     ///
     /// # Errors
-    /// [`SignInError::Refused`] if the password is wrong, or the principal is no user.
-    pub async fn start_totp(&self, principal: &Principal, password: &str) -> Result<NewTotp, SignInError> {
+    /// [`SignInError::Refused`] if the password or the second factor is wrong, or the principal is no user, and
+    /// [`SignInError::CodeRequired`] if codes are demanded already and there is no second factor.
+    pub async fn start_totp(
+        &self,
+        principal: &Principal,
+        password: &str,
+        second_factor: Option<SecondFactor>,
+    ) -> Result<NewTotp, SignInError> {
         let own = Own::of(principal)?;
-        self.check_own_password(&own, password).await?;
+        let user = self.check_own_password(&own, password).await?;
+        // Otherwise a stolen session and password would be enough to replace the device.
+        self.check_second_factor(own.id, &user, second_factor).await?;
         let tenant = principal.tenant();
         let profile =
             profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop().ok_or(SignInError::Refused)?;

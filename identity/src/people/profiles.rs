@@ -181,6 +181,17 @@ pub(crate) async fn erase(pool: &PgPool, ids: &[UserId]) -> Result<u64, Identity
         "delete from apex.user_passwords where user_id = any ($1)",
         "delete from apex.user_totp_secrets where user_id = any ($1)",
         "delete from apex.user_links where user_id = any ($1)",
+        // Where the sessions came from, unless others came from there too. Before the sessions, which lead to it.
+        "delete from apex.access_origins o using apex.credential_origins c
+         where c.credential_id in (select s.session_id from apex.user_sessions s where s.user_id = any ($1))
+             and (o.tenant_id, o.origin_id) = (c.tenant_id, c.origin_id)
+             and not exists (
+                 select from apex.credential_origins other
+                 where (other.tenant_id, other.origin_id) = (c.tenant_id, c.origin_id)
+                     and other.credential_id not in
+                         (select s.session_id from apex.user_sessions s where s.user_id = any ($1)))",
+        "delete from apex.credential_origins c using apex.user_sessions s
+         where c.credential_id = s.session_id and s.user_id = any ($1)",
         "delete from apex.user_sessions where user_id = any ($1)",
     ] {
         deleted += sqlx::query(statement).bind(&ids).execute(&mut *transaction).await?.rows_affected();

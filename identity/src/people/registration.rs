@@ -139,8 +139,8 @@ impl Identities {
             Err(_) if is_unknown(&created) => {}
             Err(_) => {
                 log_failure(profiles::delete_password(pool, stored.credential_id).await);
-                // A user who accepted the invitation before has the same id, and keeps its profile.
-                log_failure(profiles::delete_unconfirmed(pool, stored.user).await);
+                // The profile stays: a user who accepted the invitation before has the same id. The sweeper deletes it if there
+                // is no such user.
             }
         }
         self.follow_to(created.map_err(IdentityError::from)?.position).await;

@@ -112,8 +112,11 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Refused`] if the refresh token is not valid.
     pub async fn renew_session(&self, text: &str, client: &Client) -> Result<SessionTokens, SignInError> {
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
-        let token = self.genuine(text).await?.ok_or(SignInError::Refused)?;
+        let Some(token) = self.genuine(text).await? else {
+            // Genuine tokens are not counted: many people may share an address.
+            self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+            return Err(SignInError::Refused);
+        };
         let pool = &self.secrets().pool;
         let row = rows::read(pool, token.session).await?.filter(|row| row.is_active).ok_or(SignInError::Refused)?;
         let (tenant, user) = (TenantId::from_stored(row.tenant_id), UserId(row.user_id));

@@ -28,6 +28,8 @@ struct ChangePassword {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartTotp {
     password: String,
+    code: Option<String>,
+    recovery_code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,8 +99,9 @@ pub(crate) async fn change_password(State(state): State<Arc<Shared>>, request: R
 pub(crate) async fn start_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
         let principal = user(&state, request.headers(), request.extensions()).await?;
-        let StartTotp { password } = body::read(request).await?;
-        let started = state.deps.identities.start_totp(&principal, &password).await;
+        let StartTotp { password, code, recovery_code } = body::read(request).await?;
+        let second_factor = second_factor(code, recovery_code)?;
+        let started = state.deps.identities.start_totp(&principal, &password, second_factor).await;
         Ok(started.map(|new| {
             let (secret, url) = (new.secret.reveal(), new.url.reveal());
             json(StatusCode::OK, value!({ "id": new.credential_id, "secret": secret, "url": url }))

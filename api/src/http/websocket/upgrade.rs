@@ -29,7 +29,7 @@ pub(crate) async fn accept(
     extensions: &Extensions,
 ) -> Response {
     let open = extensions.get::<Arc<OpenConnection>>().cloned();
-    let requester = match auth::of_headers(&state, headers, extensions, Endpoint::Api).await {
+    let requester = match auth::of_upgrade(&state, headers, extensions, Endpoint::Api).await {
         Ok(requester) => Some(requester),
         // The token may be sent with `connection_init`.
         Err(Rejection::Unauthenticated(Unauthenticated::Missing, _)) => None,
