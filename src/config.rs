@@ -178,7 +178,7 @@ pub struct Server {
     pub access_token_seconds: u64,
 
     /// How many attempts to sign in to an account are allowed at once; then one every 20 seconds. Five times as many are
-    /// allowed for a client; then one every 2 seconds.
+    /// allowed for an address; then one every 2 seconds.
     #[arg(long, env = "APEX_SIGN_IN_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub sign_in_attempts: u32,
 

@@ -287,7 +287,8 @@ impl UserMutation {
         }
     }
 
-    /// Disables a user: it cannot sign in until it is enabled, and its sessions end.
+    /// Disables a user: it cannot sign in until it is enabled, and its sessions end. Refused as `LAST_ADMIN` if no other account
+    /// or user could decide who may do what then.
     async fn disable_user(&self, ctx: &Context<'_>, input: DisableUserInput) -> Result<UserPayload> {
         let start = Start::new(ctx, input.command_id)?;
         let id = Kind::User.parse(&input.id)?;
@@ -311,7 +312,7 @@ impl UserMutation {
     }
 
     /// Deletes a user for ever, and erases its name, address, credentials and sessions. Events name the user by its id, and
-    /// stay.
+    /// stay. Refused as `LAST_ADMIN` if no other account or user could decide who may do what then.
     async fn erase_user(&self, ctx: &Context<'_>, input: UserInput) -> Result<UserPayload> {
         let start = Start::new(ctx, input.command_id)?;
         let id = Kind::User.parse(&input.id)?;
