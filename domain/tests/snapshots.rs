@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use chrono::{DateTime, TimeZone, Utc};
+use domain::access_log::{AccessLog, AccessLogEvent, CredentialUsed};
 use domain::agent::{Agent, AgentEvent, AgentRegistered, AgentStarted, AgentStopped, Profile};
 use domain::api_key::{ApiKey, ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
 use domain::budget::{
@@ -373,6 +374,12 @@ fn budget() -> impl Strategy<Value = BudgetEvent> {
     ]
 }
 
+fn access_log() -> impl Strategy<Value = AccessLogEvent> {
+    (id(), at()).prop_map(|(credential_id, at)| {
+        AccessLogEvent::CredentialUsed(CredentialUsed { credential_id, subject: None, origin_id: None, at })
+    })
+}
+
 fn rate_limits() -> impl Strategy<Value = RateLimitsEvent> {
     let id = || select(vec![Uuid::from_u128(1), Uuid::from_u128(2)]);
     let scope = prop_oneof![
@@ -446,6 +453,10 @@ proptest! {
         prop_assert!(snapshot_replaces_events::<BudgetPeriod>(&events, cut));
     }
     #[test]
+    fn a_snapshot_of_an_access_log_replaces_its_events(events in vec(access_log(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<AccessLog>(&events, cut));
+    }
+    #[test]
     fn a_snapshot_of_rate_limits_replaces_their_events(events in vec(rate_limits(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<RateLimits>(&events, cut));
     }
@@ -503,6 +514,7 @@ fn every_aggregate_is_tested() {
         ServiceAccount::CATEGORY,
         RoleAssignment::CATEGORY,
         ApiKey::CATEGORY,
+        AccessLog::CATEGORY,
         RateLimits::CATEGORY,
         Team::CATEGORY,
         CustomRole::CATEGORY,

@@ -197,6 +197,8 @@ async fn every_field_that_does_not_refuse_is_found() {
     let found = accepted(&address, &operations).await;
     let names: BTreeSet<_> = found.iter().map(|found| found.split(':').next().unwrap().to_owned()).collect();
     let of_operators = [
+        // Admins and auditors read access logs.
+        "Query.accessOrigins",
         "Mutation.createServiceAccount",
         "Mutation.createApiKey",
         "Mutation.rotateApiKey",
@@ -401,7 +403,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 27] = [
+const KINDS: [(&str, &str); 28] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -425,6 +427,7 @@ const KINDS: [(&str, &str); 27] = [
     ("User", "identities"),
     ("Invitation", "identities"),
     ("Session", "identities"),
+    ("AccessOrigin", "access_log"),
     // It shows a principal what it is itself.
     ("Viewer", "any"),
     ("Projection", "installation"),
@@ -571,6 +574,6 @@ async fn a_check_that_is_left_out_is_found() {
         assert!(!found.is_empty(), "nothing takes {left_out}");
         kinds += 1;
     }
-    assert_eq!(kinds, 11);
+    assert_eq!(kinds, 12);
     rooms.close().await.unwrap();
 }

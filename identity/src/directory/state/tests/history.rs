@@ -5,8 +5,8 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories, ReadPrices,
-    ReadReports, ReadTagKeys, ReadTasks,
+    Permission, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories,
+    ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
 };
 use domain::role_assignment::RoleAssignmentCommand;
 use domain::service_account::ServiceAccountCommand;
@@ -249,6 +249,8 @@ fn is_authorised(principal: &Principal, permission: Permission) -> Option<bool> 
         "read:reports" => principal.authorise::<ReadReports>().is_ok(),
         "read:events" => principal.authorise::<ReadEvents>().is_ok(),
         "read:contents" => principal.authorise::<ReadContents>().is_ok(),
+        "read:access_log" => principal.authorise::<ReadAccessLog>().is_ok(),
+        "command:access_log" => sends("access_log"),
         "command:agents" => sends("agent"),
         "command:tasks" => sends("task"),
         "command:calls" => sends("call"),
