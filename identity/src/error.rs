@@ -203,10 +203,7 @@ pub enum PeopleRejection {
     #[error(transparent)]
     Assignment(#[from] RoleAssignmentError),
     /// The change would take away the last admin.
-    #[error(
-        "no account or user of the tenant could decide who may do what any more: make another one an admin first, or use the \
-         command line"
-    )]
+    #[error("{}", GrantRejection::LastAdmin)]
     LastAdmin,
 }
 

@@ -14,6 +14,7 @@ mod identities;
 mod issue;
 mod key_file;
 mod key_text;
+mod network;
 mod people;
 mod review;
 mod roles;
@@ -35,8 +36,9 @@ pub use grants::{Created, MAX_ROLES_OF_HOLDER};
 pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText, key_prefix};
+pub use network::client_network;
 pub use people::{
-    Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, NewUser, OwnAccount, Password,
+    Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, OwnAccount, Password,
     PasswordError, RecoveryCodes, Registration, SecondFactor, UserSummary,
 };
 pub use sessions::{Client, SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};

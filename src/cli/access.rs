@@ -2,7 +2,7 @@
 
 use super::output::{self, Format, Table};
 use super::roles::names;
-use super::session::{Session, with_rooms};
+use super::session::{Session, with_identities};
 use crate::rooms::Rooms;
 use chrono::{DateTime, Utc};
 use domain::permissions::{Action, Scopes};
@@ -76,12 +76,7 @@ impl AccessCommand {
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Command::Review { format } = self.command;
-        with_rooms(session, async |rooms| {
-            let identities = rooms.identities(session.common()).await?;
-            review(rooms, &identities, format).await?;
-            Ok(ExitCode::SUCCESS)
-        })
-        .await
+        with_identities(session, async |rooms, identities| review(rooms, identities, format).await).await
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::arguments::body;
 use super::output::{self, Format};
-use super::session::{Session, with_rooms};
+use super::session::{Session, with_identities};
 use crate::rooms::Rooms;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::Context;
 use domain::api_key::KeyTerms;
 use domain::permissions::{Action, Permission, Scopes};
 use domain::{AgentId, ApiKeyId, Body, ServiceAccountId};
-use identity::{MAX_LISTED, NewKey};
+use identity::{Identities, MAX_LISTED, NewKey};
 use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
@@ -86,17 +86,12 @@ impl Keys {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_rooms(session, async |rooms| {
-            self.command.run(rooms, session).await?;
-            Ok(ExitCode::SUCCESS)
-        })
-        .await
+        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
     }
 }
 
 impl Command {
-    async fn run(self, rooms: &Rooms, session: &Session) -> anyhow::Result<()> {
-        let identities = rooms.identities(session.common()).await?;
+    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
         let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
         match self {
             Self::List { format } => {

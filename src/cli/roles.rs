@@ -3,7 +3,7 @@
 use super::arguments::{body, name};
 use super::holders::{HolderArgument, warn_without_admin};
 use super::output::{self, Format};
-use super::session::{Session, with_rooms};
+use super::session::{Session, with_identities};
 use crate::rooms::Rooms;
 use chrono::Utc;
 use commands::Context;
@@ -101,12 +101,7 @@ impl Roles {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_rooms(session, async |rooms| {
-            let identities = rooms.identities(session.common()).await?;
-            self.command.run(rooms, &identities).await?;
-            Ok(ExitCode::SUCCESS)
-        })
-        .await
+        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
     }
 }
 

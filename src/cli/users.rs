@@ -3,7 +3,7 @@
 use super::arguments::{body, name};
 use super::holders::warn_without_admin;
 use super::output::{self, Format};
-use super::session::{Session, with_rooms};
+use super::session::{Session, with_identities};
 use crate::rooms::Rooms;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::{Context, OutcomeKind, Position};
@@ -125,11 +125,9 @@ impl Users {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_rooms(session, async |rooms| {
-            let identities = rooms.identities(session.common()).await?;
+        with_identities(session, async |rooms, identities| {
             let context = Context::new(rooms.principal.clone(), Uuid::now_v7());
-            self.command.run(rooms, &identities, &context, Utc::now()).await?;
-            Ok(ExitCode::SUCCESS)
+            self.command.run(rooms, identities, &context, Utc::now()).await
         })
         .await
     }

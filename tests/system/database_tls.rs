@@ -103,7 +103,7 @@ async fn the_certificate_of_postgresql_is_verified() {
     refused(&server.url("127.0.0.1", &verified), "not valid for name").await;
     let by_address = [("sslmode", "verify-ca"), ("sslrootcert", ca.as_str())];
     list(&server.url("127.0.0.1", &by_address)).await.assert_success();
-    // Of none of the authorities that everybody trusts.
+    // The authority is not one of the public ones.
     refused(&server.url("localhost", &[("sslmode", "verify-full")]), "UnknownIssuer").await;
     // Without TLS.
     refused(&server.url("localhost", &[("sslmode", "disable")]), "pg_hba.conf").await;

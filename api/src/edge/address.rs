@@ -2,13 +2,12 @@
 //! it counts only where a trusted proxy sent the request, and only as far as trusted proxies wrote it.
 
 use axum::http::HeaderMap;
+use identity::client_network;
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// The most entries of the header that are read, from its end. More proxies than this are not in a row.
 const MAX_HOPS: usize = 32;
-/// The number of bits of an IPv6 address that identify a client: who has one address has all of its network.
-const CLIENT_BITS_OF_IPV6: u8 = 64;
 
 /// The header in which proxies name the client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub struct TrustedProxies {
     pub header: ForwardedHeader,
 }
 
-/// The address of the client of a request, see [`network`].
+/// The address of the client of a request, see [`client_network`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
@@ -51,7 +50,7 @@ impl TrustedProxies {
                 Some(None) | None => break,
             }
         }
-        ClientAddress(network(client))
+        ClientAddress(client_network(client))
     }
 
     /// The entries of the header, the last one first; none for what is not an address.
@@ -63,19 +62,6 @@ impl TrustedProxies {
         let values: Vec<_> = headers.get_all(name).iter().collect();
         let entries = values.into_iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
         entries.take(MAX_HOPS).map(|entry| parse(entry.trim())).collect()
-    }
-}
-
-/// What stands for a client in limits: its IPv4 address, or the network of its IPv6 address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        // Loopback is a single address.
-        IpAddr::V6(address) if address.is_loopback() => IpAddr::V6(address),
-        IpAddr::V6(address) => {
-            let host_bits = u128::BITS - u32::from(CLIENT_BITS_OF_IPV6);
-            IpAddr::V6(Ipv6Addr::from(u128::from(address) >> host_bits << host_bits))
-        }
     }
 }
 
@@ -149,13 +135,5 @@ mod tests {
         for unknown in ["for=_hidden", "for=unknown", "by=1.2.3.4", "for=", "="] {
             assert_eq!(client(unknown), ip("fd00::"), "{unknown}");
         }
-    }
-
-    #[test]
-    fn a_client_with_ipv6_is_its_network() {
-        assert_eq!(network(ip("2001:db8:1:2:3:4:5:6")), ip("2001:db8:1:2::"));
-        assert_eq!(network(ip("::ffff:1.2.3.4")), ip("1.2.3.4"));
-        assert_eq!(network(ip("::1")), ip("::1"));
-        assert_eq!(network(ip("1.2.3.4")), ip("1.2.3.4"));
     }
 }

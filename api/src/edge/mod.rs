@@ -4,7 +4,7 @@ mod address;
 mod cors;
 mod tls;
 
-pub(crate) use address::{ClientAddress, network};
+pub(crate) use address::ClientAddress;
 pub use address::{ForwardedHeader, TrustedProxies};
 pub use cors::{Origin, OriginError};
 pub(crate) use cors::{is_configured, layer as cors_layer};

@@ -1,7 +1,7 @@
 //! The limit on the connections of one address. It holds before a client has sent a credential, or anything at all.
 
 use crate::config::Limits;
-use crate::edge::network;
+use identity::client_network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ impl AddressConnections {
 
     /// Counts a connection; none if its address has as many as it may have.
     pub(super) fn try_open(self: &Arc<Self>, peer: IpAddr) -> Option<AddressPermit> {
-        let address = network(peer);
+        let address = client_network(peer);
         let max = if address.is_loopback() { self.max_of_loopback } else { self.max };
         let mut open = self.lock();
         let count = open.get(&address).copied().unwrap_or_default();

@@ -135,17 +135,17 @@ pub(crate) async fn of_upgrade(
 ) -> Result<Requester, Rejection> {
     let origin = origin_of(headers, extensions);
     // A client without a valid credential does not learn about its other headers.
-    let declared = declared(headers, extensions);
-    let (actor, correlation_id) = match &declared {
-        Ok(declared) => (declared.actor.clone(), declared.correlation_id),
-        Err(_) => (default_actor().map_err(Rejection::BadHeader)?, None),
+    let (declared, bad) = match declared_by_headers(headers) {
+        Ok(declared) => (declared, None),
+        Err(bad) => ((default_actor().map_err(Rejection::BadHeader)?, None), Some(bad)),
     };
+    let (actor, correlation_id) = declared;
     // A value that is not text matches no credential.
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let principal = authenticate(state, authorization, actor, endpoint, &origin).await?;
     // What a proxy adds to a request for metrics changes nothing.
-    if endpoint == Endpoint::Api {
-        declared.map_err(Rejection::BadHeader)?;
+    if let Some(bad) = bad.filter(|_| endpoint == Endpoint::Api) {
+        return Err(Rejection::BadHeader(bad));
     }
     Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
 }
@@ -178,8 +178,13 @@ pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, 
 /// # Errors
 /// [`BadHeader`] if a header is not text, not a name or not a UUID, or if it declares an actor that is reserved.
 pub(crate) fn declared(headers: &HeaderMap, extensions: &Extensions) -> Result<Declared, BadHeader> {
-    let origin = origin_of(headers, extensions);
-    Ok(Declared { actor: actor(headers)?, correlation_id: correlation(headers)?, origin })
+    let (actor, correlation_id) = declared_by_headers(headers)?;
+    Ok(Declared { actor, correlation_id, origin: origin_of(headers, extensions) })
+}
+
+/// The actor and the correlation id.
+fn declared_by_headers(headers: &HeaderMap) -> Result<(Name, Option<Uuid>), BadHeader> {
+    Ok((actor(headers)?, correlation(headers)?))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHeader> {

@@ -5,13 +5,14 @@ use super::links::{self, Purpose};
 use super::users::{expiry, log_failure, rejected};
 use crate::directory::InvitationSummary;
 use crate::error::{IdentityError, PeopleRejection};
+use crate::grants::derived;
 use crate::identities::{Identities, MAX_LISTED};
 use crate::key_text::SecretText;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::{Context, Error, Outcome, OutcomeKind, Position};
 use domain::invitation::{Invitation, InvitationCommand, InvitationTerms};
 use domain::permissions::{Access, ReadIdentities, Role, SendCommand};
-use domain::{Aggregate as _, Body, InvitationId, derived_id};
+use domain::{Aggregate as _, Body, InvitationId};
 use std::collections::HashMap;
 use std::ops::RangeBounds;
 use uuid::Uuid;
@@ -45,7 +46,7 @@ impl Identities {
         at: DateTime<Utc>,
     ) -> Result<NewInvitation, IdentityError> {
         let tenant = context.principal.tenant();
-        let id = InvitationId(derived_id(&["invitation", tenant.as_str(), &context.command_id.to_string()]));
+        let id = InvitationId(derived(Invitation::CATEGORY, context));
         context.principal.authorise_on::<SendCommand>(Invitation::CATEGORY, id.0)?;
         let expires_at = expiry(at, lifetime)?;
         self.check_tenant(tenant).await?;

@@ -25,4 +25,4 @@ pub use registration::{NewPasswordText, Registration};
 pub use sign_in::{Credentials, SecondFactor};
 pub(crate) use sweep::sweep;
 pub(crate) use throttle::SignInThrottle;
-pub use users::{NewLink, NewUser, UserSummary};
+pub use users::{NewLink, UserSummary};

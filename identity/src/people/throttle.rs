@@ -1,6 +1,7 @@
 //! Limits on how often a client, or an account, may try to sign in: token buckets.
 
 use super::email::Email;
+use crate::network::client_network;
 use domain::TenantId;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -15,20 +16,6 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The number of accounts or addresses that are remembered, beyond which those that have used nothing are forgotten, and the
 /// others share one bucket.
 const MAX_KEYS: usize = 50_000;
-
-/// The addresses of IPv6 that one client is assumed to have: those with the same first 64 bits.
-fn client(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.into(),
-            None => {
-                let [a, b, c, d, ..] = address.segments();
-                std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-        },
-        address @ IpAddr::V4(_) => address,
-    }
-}
 
 /// A bucket for each key; none stands for all keys that are too many.
 struct Buckets<K: Hash + Eq + Clone> {
@@ -73,7 +60,7 @@ impl SignInThrottle {
     /// # Errors
     /// How long to wait, if there were too many.
     pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Duration> {
-        address.map_or(Ok(()), |address| self.addresses.take(client(address)))
+        address.map_or(Ok(()), |address| self.addresses.take(client_network(address)))
     }
 
     /// Counts an attempt to sign in to an account, whether it exists or not.

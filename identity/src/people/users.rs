@@ -5,7 +5,7 @@ use super::links::{self, Purpose};
 use super::profiles;
 use crate::directory::Loss;
 use crate::error::{IdentityError, PeopleRejection};
-use crate::grants::keeps_admin;
+use crate::grants::{Created, derived, keeps_admin};
 use crate::identities::{Identities, MAX_LISTED};
 use crate::key_text::SecretText;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,17 +18,6 @@ use std::collections::HashMap;
 use std::ops::RangeBounds;
 use streams::AppendError;
 use uuid::Uuid;
-
-/// A user that was created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewUser {
-    /// The id of the user.
-    pub id: UserId,
-    /// Whether the command was executed now.
-    pub kind: OutcomeKind,
-    /// The position of the last event.
-    pub position: Position,
-}
 
 /// A link by which a password can be set, once.
 #[derive(Debug, Clone)]
@@ -116,9 +105,9 @@ impl Identities {
         display_name: Option<&Name>,
         roles: &[Role],
         at: DateTime<Utc>,
-    ) -> Result<NewUser, IdentityError> {
+    ) -> Result<Created<UserId>, IdentityError> {
         let tenant = context.principal.tenant();
-        let id = UserId(derived_id(&["user", tenant.as_str(), &context.command_id.to_string()]));
+        let id = UserId(derived(User::CATEGORY, context));
         context.principal.authorise_on::<SendCommand>(User::CATEGORY, id.0)?;
         self.check_tenant(tenant).await?;
         let pool = &self.secrets().pool;
@@ -139,7 +128,7 @@ impl Identities {
         }
         let created = created?;
         self.follow_to(created.position).await;
-        Ok(NewUser { id, kind: created.kind, position: created.position })
+        Ok(Created { id, kind: created.kind, position: created.position })
     }
 
     /// Executes a command to a user. Returns whether that was done now, and the position of the event.
