@@ -88,11 +88,16 @@ async fn save<R: StoredRow>(connection: &mut PgConnection, rows: &Rows<R>) -> Re
     Ok(())
 }
 
-/// Binds columns of rows to a query, each as an array: for statements with many rows and many columns, where this is
-/// faster than JSON.
-macro_rules! bind_columns {
-    ($query:expr, $rows:expr, |$row:ident| { $($column:expr),+ $(,)? }) => {
-        $query$(.bind($rows.map(|$row| $column).collect::<Vec<_>>()))+
-    };
+// Statements with many rows and many columns take an array for each column, which is faster than JSON.
+
+/// The values of a column that is never null.
+pub(crate) fn required<'r, R, T>(rows: &'r Rows<R>, column: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.values().map(column).collect()
 }
-pub(crate) use bind_columns;
+
+/// The values of a column that may be null. A column of nulls is an empty array: `unnest` fills shorter arrays up with nulls,
+/// and PostgreSQL decodes nothing.
+pub(crate) fn nullable<'r, R, T>(rows: &'r Rows<R>, column: impl Fn(&'r R) -> Option<T>) -> Vec<Option<T>> {
+    let values: Vec<_> = rows.values().map(column).collect();
+    if values.iter().all(Option::is_none) { Vec::new() } else { values }
+}

@@ -5,7 +5,7 @@ mod usage;
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection, Sharding};
-use crate::rows::{Key, Rows, StreamRow, bind_columns, fold_into};
+use crate::rows::{Key, Rows, StreamRow, fold_into, nullable, required};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
@@ -190,48 +190,47 @@ async fn save(connection: &mut PgConnection, rows: &Rows<CallRow>) -> Result<(),
     if rows.is_empty() {
         return Ok(());
     }
-    let query = bind_columns!(sqlx::query(include_str!("upsert.sql")), rows.values(), |row| {
-        row.tenant_id.as_str(),
-        row.call_id,
-        row.kind.as_str(),
-        row.agent_id,
-        row.task_id,
-        row.dag_id,
-        row.conversation.as_deref(),
-        row.user_id.as_deref(),
-        row.team.as_deref(),
-        row.key.as_deref(),
-        row.provider.as_deref(),
-        row.model.as_deref(),
-        row.tool.as_deref(),
-        row.service_tier.as_deref(),
-        row.speed.as_deref(),
-        row.region.as_deref(),
-        row.outcome.as_deref(),
-        row.tags.as_ref().map(Json),
-        Json(row.usage),
-        row.usage_assumed,
-        row.started_at,
-        row.latency_ms,
-        row.first_token_ms,
-        row.cost,
-        row.price_effective_from,
-        row.price_tier.as_deref(),
-        row.price_book_version,
-        row.reported_cost,
-        row.reported_cost_source.as_deref(),
-        row.error.as_deref(),
-        row.source.as_str(),
-        row.trace_id.as_deref(),
-        row.span_id.as_deref(),
-        row.parent_span_id.as_deref(),
-        row.response_id.as_deref(),
-        row.request_id.as_deref(),
-        row.record_id.as_deref(),
-        row.provenance.as_ref().map(Json),
-        row.version,
-        row.position,
-    });
+    let query = sqlx::query(include_str!("upsert.sql"))
+        .bind(required(rows, |row| row.tenant_id.as_str()))
+        .bind(required(rows, |row| row.call_id))
+        .bind(required(rows, |row| row.kind.as_str()))
+        .bind(nullable(rows, |row| row.agent_id))
+        .bind(nullable(rows, |row| row.task_id))
+        .bind(nullable(rows, |row| row.dag_id))
+        .bind(nullable(rows, |row| row.conversation.as_deref()))
+        .bind(nullable(rows, |row| row.user_id.as_deref()))
+        .bind(nullable(rows, |row| row.team.as_deref()))
+        .bind(nullable(rows, |row| row.key.as_deref()))
+        .bind(nullable(rows, |row| row.provider.as_deref()))
+        .bind(nullable(rows, |row| row.model.as_deref()))
+        .bind(nullable(rows, |row| row.tool.as_deref()))
+        .bind(nullable(rows, |row| row.service_tier.as_deref()))
+        .bind(nullable(rows, |row| row.speed.as_deref()))
+        .bind(nullable(rows, |row| row.region.as_deref()))
+        .bind(nullable(rows, |row| row.outcome.as_deref()))
+        .bind(nullable(rows, |row| row.tags.as_ref().map(Json)))
+        .bind(required(rows, |row| Json(row.usage)))
+        .bind(required(rows, |row| row.usage_assumed))
+        .bind(required(rows, |row| row.started_at))
+        .bind(nullable(rows, |row| row.latency_ms))
+        .bind(nullable(rows, |row| row.first_token_ms))
+        .bind(nullable(rows, |row| row.cost))
+        .bind(nullable(rows, |row| row.price_effective_from))
+        .bind(nullable(rows, |row| row.price_tier.as_deref()))
+        .bind(nullable(rows, |row| row.price_book_version))
+        .bind(nullable(rows, |row| row.reported_cost))
+        .bind(nullable(rows, |row| row.reported_cost_source.as_deref()))
+        .bind(nullable(rows, |row| row.error.as_deref()))
+        .bind(required(rows, |row| row.source.as_str()))
+        .bind(nullable(rows, |row| row.trace_id.as_deref()))
+        .bind(nullable(rows, |row| row.span_id.as_deref()))
+        .bind(nullable(rows, |row| row.parent_span_id.as_deref()))
+        .bind(nullable(rows, |row| row.response_id.as_deref()))
+        .bind(nullable(rows, |row| row.request_id.as_deref()))
+        .bind(nullable(rows, |row| row.record_id.as_deref()))
+        .bind(nullable(rows, |row| row.provenance.as_ref().map(Json)))
+        .bind(required(rows, |row| row.version))
+        .bind(required(rows, |row| row.position));
     query.execute(connection).await?;
     Ok(())
 }
