@@ -261,6 +261,12 @@ pub enum IdentityError {
          one with a new command id"
     )]
     LinkAlreadyShown(Uuid),
+    /// As many invitations of the tenant can be accepted as may be.
+    #[error("{limit} invitations wait to be accepted, and no more may be created: revoke some first, or wait until they expire")]
+    TooManyInvitations {
+        /// The maximum number of invitations of a tenant that can be accepted.
+        limit: usize,
+    },
     /// A stored secret cannot be decrypted.
     #[error("the stored secret {0} cannot be decrypted: it was changed, or belongs to another installation")]
     Damaged(Uuid),

@@ -73,6 +73,8 @@ command_error! {
         /// No account or user of the tenant could decide who may do what any more. Make another one an admin first, or use the
         /// command line.
         LastAdmin,
+        /// As many invitations of the tenant wait to be accepted as the settings of the server allow.
+        TooManyInvitations,
         /// The state of the user or the invitation does not allow the command.
         NotAllowed,
     }
@@ -205,6 +207,9 @@ impl Executed {
             IdentityError::EmailTaken => IdentityCommandError::new(IdentityErrorCode::EmailTaken, message),
             IdentityError::LinkAlreadyShown(_) => {
                 IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)
+            }
+            IdentityError::TooManyInvitations { .. } => {
+                IdentityCommandError::new(IdentityErrorCode::TooManyInvitations, message)
             }
             IdentityError::OtherProfile(_) => IdentityCommandError::new(IdentityErrorCode::AlreadyCreated, message),
             IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),
