@@ -8,7 +8,7 @@ use domain::role_assignment::{Holder, RoleAssignmentError};
 use domain::service_account::ServiceAccountError;
 use domain::team::{Member, TeamError};
 use domain::user::UserError;
-use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId, UserId};
+use domain::{AgentId, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId, UserId};
 use std::path::PathBuf;
 use streams::{DatabaseError, ReadError};
 use thiserror::Error;
@@ -188,6 +188,9 @@ pub enum GrantRejection {
     /// The user does not exist.
     #[error("the user {0} does not exist")]
     NoUser(UserId),
+    /// The agent that a role is granted on was never registered.
+    #[error("the agent {0} is not registered")]
+    NoAgent(AgentId),
 }
 
 /// Why a command to a user or an invitation is rejected, by the state of what it is about.

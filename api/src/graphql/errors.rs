@@ -63,6 +63,13 @@ pub(crate) fn forbidden(forbidden: &Forbidden) -> Error {
     }
 }
 
+/// The error of a text of an agent that the roles which allow reading texts are not for.
+pub(crate) fn forbidden_content() -> Error {
+    let error = coded("FORBIDDEN", "not allowed to read this text: the roles that allow it are for other agents");
+    let permission = Permission::of(Action::ReadData, ResourceKind::Contents);
+    permission.map_or(error.clone(), |permission| with(error, "permission", permission.to_string()))
+}
+
 /// Logs a fault of the server. The client learns only that there was one.
 pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Error {
     tracing::error!(error, "a request failed with an internal error");

@@ -85,7 +85,12 @@ async fn stream(
     };
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
-    requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
+    let contents = requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
+    if contents.agents().is_some() {
+        let message = "not allowed to read the texts of all agents: the roles that allow it are for some agents";
+        access::limited_contents(state, requester);
+        return Err(Rejected::from((StatusCode::FORBIDDEN, "FORBIDDEN", message.to_owned())));
+    }
     requester.note_contents(&state.deps.identities, None);
     let reads_access_log = requester.principal.authorise::<ReadAccessLog>().is_ok();
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;

@@ -52,7 +52,7 @@ pub struct AccountSummary {
     pub name: String,
     /// Whether the account is disabled.
     pub is_disabled: bool,
-    /// The roles that were granted to the account itself.
+    /// The roles on the tenant that were granted to the account itself.
     pub roles: Vec<AssignedRole>,
 }
 

@@ -9,6 +9,7 @@ mod ranges;
 mod review;
 
 pub(crate) use admins::{Admin, Loss, makes_admin};
+pub(crate) use grants::Held;
 pub use grants::Origin;
 pub(crate) use ranges::owned;
 pub use review::{Basis, GrantBasis, NotAReviewKey, ReviewKey, ReviewRow, TeamBasis};
@@ -17,7 +18,7 @@ use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
 use domain::invitation::Invitation;
-use domain::permissions::PermissionSet;
+use domain::permissions::HeldPermissions;
 use domain::rate_limits::RateLimits;
 use domain::role_assignment::Holder;
 use domain::service_account::ServiceAccount;
@@ -196,7 +197,7 @@ impl State {
 
     /// The permissions that a holder has in a tenant by its own roles and by those of its teams. Whether the holder and the
     /// tenant are active is not looked at.
-    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> PermissionSet {
+    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> HeldPermissions {
         self.grants.permissions_of(tenant, holder)
     }
 

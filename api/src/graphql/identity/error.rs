@@ -52,6 +52,8 @@ command_error! {
         OtherReason,
         /// The user does not exist, or is disabled or deleted.
         UserNotActive,
+        /// The agent that the role is granted on is not registered.
+        AgentNotRegistered,
         /// The team does not exist or was closed, which is final.
         TeamNotActive,
         /// The custom role does not exist or was withdrawn, which is final.
@@ -113,6 +115,7 @@ impl From<GrantRejection> for IdentityCommandError {
         let code = match &error {
             GrantRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
             GrantRejection::NoUser(_) => IdentityErrorCode::UserNotActive,
+            GrantRejection::NoAgent(_) => IdentityErrorCode::AgentNotRegistered,
             GrantRejection::TeamNotActive(_) => IdentityErrorCode::TeamNotActive,
             GrantRejection::RoleNotActive(_) => IdentityErrorCode::RoleNotActive,
             GrantRejection::TooManyRoles { .. } => IdentityErrorCode::TooManyRoles,

@@ -49,9 +49,9 @@ impl State {
         self.users.get(&(tenant.clone(), id)).map(Folded::required).transpose()
     }
 
-    /// The roles that were granted to a user itself.
+    /// The roles on the tenant that were granted to a user itself.
     pub(crate) fn roles_of_user(&self, tenant: &TenantId, id: UserId) -> Vec<AssignedRole> {
-        self.grants.direct(tenant, Holder::User(id)).map(|(role, _)| role).collect()
+        self.grants.direct_on_tenant(tenant, Holder::User(id)).collect()
     }
 
     /// The users of a tenant with ids in a range, by id, without those that were deleted.
