@@ -119,6 +119,9 @@ impl Identities {
     /// Records in the access log that data are exported, at the command line, whose process may end before [`Identities::run`]
     /// would write it.
     pub async fn record_export(&self, principal: &Principal, data: &'static str, at: DateTime<Utc>) {
+        if !self.directory().is_active(principal.tenant()) {
+            return;
+        }
         self.access().exported(principal, data, &Client::default(), at);
         self.shared.access.flush(&self.commands, &self.shared.secrets, true).await;
     }

@@ -95,8 +95,12 @@ async fn append(
 /// The events of records, by tenant and day, without uses of credentials that were recorded before. Stores the origins.
 async fn batches(secrets: &Secrets, records: &[Record]) -> Result<Vec<Batch>, IdentityError> {
     let pool = &secrets.pool;
-    let key = secrets.newest_key().await?.key;
-    let origins: Vec<_> = records.iter().map(|record| origin_id(&key, record)).collect::<Result<_, _>>()?;
+    // What came from nowhere, such as the command line, needs no key.
+    let key = match records.iter().any(|record| client(record).is_some()) {
+        true => Some(secrets.newest_key().await?.key),
+        false => None,
+    };
+    let origins: Vec<_> = records.iter().map(|record| origin_id(key.as_ref(), record)).collect::<Result<_, _>>()?;
     let stored = records.iter().zip(&origins);
     insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, client(record)?)))).await?;
     let uses: Vec<_> = records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
@@ -150,8 +154,8 @@ fn client(record: &Record) -> Option<&Client> {
     Some(client).filter(|client| !client.is_unknown())
 }
 
-fn origin_id(key: &EncryptionKey, record: &Record) -> Result<Option<Uuid>, IdentityError> {
-    let Some(client) = client(record) else { return Ok(None) };
+fn origin_id(key: Option<&EncryptionKey>, record: &Record) -> Result<Option<Uuid>, IdentityError> {
+    let Some((key, client)) = key.zip(client(record)) else { return Ok(None) };
     let address = client.address().map(|address| address.to_string()).unwrap_or_default();
     let parts = [record.tenant().as_str(), &address, client.user_agent().unwrap_or_default()];
     Ok(Some(key.origin_id(&parts)?))

@@ -5,13 +5,13 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories,
+    Permission, PermissionSet, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories,
     ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
 };
-use domain::role_assignment::RoleAssignmentCommand;
+use domain::role_assignment::{RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccountCommand;
 use domain::team::{Team, TeamCommand};
-use domain::{RoleId, TeamId, UserId};
+use domain::{AgentId, RoleId, TeamId, UserId};
 use std::collections::BTreeMap;
 
 const ACCOUNTS: u8 = 3;
