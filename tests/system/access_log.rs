@@ -189,8 +189,8 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     // Those of nobody, of a tenant that does not exist, and of somebody until the attempts of the account were used up.
     assert_eq!(count("sign_in", ""), 3 + 1 + 12);
     assert_eq!(count("too_many_attempts", ""), 8);
-    // A wrong code at the confirmation counts as a wrong credential of a session.
-    assert_eq!(count("second_factor", &of_user), 1);
+    // One at the confirmation of the codes, and one at the sign-in.
+    assert_eq!(count("second_factor", &of_user), 2);
     assert_eq!(count("csrf", ""), 1);
     assert_eq!(count("rate_limited", &of_user), u64::try_from(limited).unwrap());
     assert!(count("rate_limited", "") >= 8 && count("foreign_origin", "") >= 1);

@@ -203,7 +203,9 @@ impl Identities {
         client: &Client,
     ) -> Result<RecoveryCodes, SignInError> {
         let own = Own::of(principal)?;
-        let attempt = Attempt::of(principal, client);
+        let mut attempt = Attempt::of(principal, client);
+        // The session stands for the password here.
+        attempt.set_has_password();
         let checked = self.check_new_totp(&own, credential_id, code).await;
         let key = self.note_attempt(attempt, checked)?;
         let codes = totp_rows::replace_recovery_codes(self.secrets(), credential_id, &key).await?;
