@@ -271,7 +271,9 @@ mod tests {
                 Record::Refused { count, first_at, last_at, .. } => {
                     (*count, first_at.timestamp() - start, last_at.timestamp() - start)
                 }
-                _ => panic!("a refusal"),
+                Record::Used { .. } | Record::SignedIn { .. } | Record::Exported { .. } | Record::Read { .. } => {
+                    panic!("a refusal")
+                }
             })
             .collect();
         counts.sort_unstable();

@@ -14,7 +14,7 @@ mod signing_keys;
 pub use access_token::looks_like_access_token;
 pub(crate) use checker::Sessions;
 pub use config::SignInConfig;
-pub(crate) use credentials::{SessionCredentials, UserCredentials};
+pub(crate) use credentials::UserCredentials;
 pub use operations::{SessionSummary, SessionTokens};
 pub(crate) use rows::{delete_old as delete_old_sessions, set_next_credentials};
 pub(crate) use signing_keys::delete_old as delete_old_signing_keys;

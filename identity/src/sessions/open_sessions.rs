@@ -64,7 +64,7 @@ impl OpenSessions {
         loop {
             tokio::time::sleep(MIN_INTERVAL).await;
             // A change that was missed is found at the next interval.
-            drop(tokio::time::timeout(INTERVAL, changes.changed()).await);
+            _ = tokio::time::timeout(INTERVAL, changes.changed()).await;
             let (open, started) = (self.open(), Instant::now());
             let mut has_failed = false;
             for ids in open.chunks(AT_ONCE) {

@@ -9,6 +9,7 @@ use crate::directory::{EndReason, NoPrincipal};
 use crate::error::IdentityError;
 use crate::identities::Identities;
 use crate::key_text::SecretText;
+use crate::people::Attempt;
 use crate::sign_in_error::SignInError;
 use chrono::{DateTime, Utc};
 use commands::{Principal, Subject};
@@ -116,15 +117,27 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Refused`] if the refresh token is not valid.
     pub async fn renew_session(&self, text: &str, client: &Client) -> Result<SessionTokens, SignInError> {
+        let mut attempt = Attempt::new(client);
+        let renewed = self.try_renew_session(text, client, &mut attempt).await;
+        self.note_attempt(attempt, renewed)
+    }
+
+    async fn try_renew_session(
+        &self,
+        text: &str,
+        client: &Client,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<SessionTokens, SignInError> {
         let Some(token) = self.genuine(text).await? else {
             // Genuine tokens are not counted: many people may share an address.
-            self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
             return Err(SignInError::Refused);
         };
         let pool = &self.secrets().pool;
         let row = rows::read(pool, token.session).await?.filter(|row| row.is_active).ok_or(SignInError::Refused)?;
         let credentials = row.credentials();
         let (tenant, user) = (TenantId::from_stored(row.tenant_id), UserId(row.user_id));
+        attempt.set_user(&tenant, user);
         if token.number < row.refresh_number {
             return self.end_reused(token.session, user).await;
         }

@@ -84,7 +84,7 @@ pub(crate) async fn insert(pool: &PgPool, new: NewRow<'_>) -> Result<DateTime<Ut
     .bind(new.session_lifetime.as_secs_f64())
     .bind(new.refresh_lifetime.min(new.session_lifetime).as_secs_f64())
     .bind(new.client.user_agent())
-    .bind(new.client.address.map(|address| address.to_string()))
+    .bind(new.client.address().map(|address| address.to_string()))
     .bind(new.credentials.password)
     .bind(new.credentials.totp)
     .fetch_one(pool)
@@ -141,7 +141,7 @@ pub(crate) async fn replace_refresh(
     .bind(new.as_slice())
     .bind(lifetime.as_secs_f64())
     .bind(client.user_agent())
-    .bind(client.address.map(|address| address.to_string()))
+    .bind(client.address().map(|address| address.to_string()))
     .fetch_optional(pool)
     .await?)
 }
