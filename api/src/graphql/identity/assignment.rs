@@ -1,14 +1,13 @@
 //! Role assignments: which holder has which role.
 
-use super::error::{Executed, IdentityCommandError};
+use super::error::Executed;
 use super::holder::{AssignedRole, Holder, HolderInput, RoleExtent, RoleInput, extent_of, holder_of};
 use super::query::access;
 use super::start::Start;
 use crate::graphql::connection;
 use crate::graphql::ids::Kind;
 use crate::graphql::input;
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
@@ -140,12 +139,8 @@ pub(crate) struct RevokeRoleInput {
 pub(crate) struct RoleAssignmentPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     assignment: Option<Assignment>,
 }
@@ -167,9 +162,8 @@ fn assignment(holder: &HolderInput, role: &RoleInput, agent: Option<&ID>) -> Res
 }
 
 fn payload(start: &Start, executed: Executed, assignment: Assignment) -> RoleAssignmentPayload {
-    let Executed { outcome, position, error } = executed;
-    let assignment = Some(assignment).filter(|_| error.is_none());
-    RoleAssignmentPayload { command_id: start.command_id.into(), outcome, position, error, assignment }
+    let assignment = Some(assignment).filter(|_| executed.error.is_none());
+    RoleAssignmentPayload { command_id: start.command_id.into(), executed, assignment }
 }
 
 /// Commands to role assignments.

@@ -4,7 +4,7 @@ use crate::graphql::command_error::{Rejection as _, command_error};
 use crate::graphql::errors::{self, Failure};
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::Position;
-use async_graphql::Result;
+use async_graphql::{Result, SimpleObject};
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
 use domain::custom_role::CustomRoleError;
@@ -170,10 +170,14 @@ impl From<PeopleRejection> for IdentityCommandError {
     }
 }
 
-/// The part of a payload that says the outcome of the command.
+/// The fields by which every payload of a command about identities says its outcome.
+#[derive(SimpleObject)]
 pub(crate) struct Executed {
-    pub(crate) outcome: Outcome,
-    pub(crate) position: Option<Position>,
+    /// Outcome of the command.
+    outcome: Outcome,
+    /// Position of the command's last event. Null if the command was rejected.
+    position: Option<Position>,
+    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
     pub(crate) error: Option<IdentityCommandError>,
 }
 
