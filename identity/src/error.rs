@@ -265,7 +265,9 @@ pub enum IdentityError {
     )]
     LinkAlreadyShown(Uuid),
     /// As many invitations of the tenant can be accepted as may be.
-    #[error("{limit} invitations wait to be accepted, and no more may be created: revoke some first, or wait until they expire")]
+    #[error(
+        "{limit} invitations wait to be accepted, and no more may be created: revoke some first, or wait until they expire"
+    )]
     TooManyInvitations {
         /// The maximum number of invitations of a tenant that can be accepted.
         limit: usize,

@@ -8,9 +8,7 @@ use commands::{Context, Error, NotLoaded, OtherStates, Outcome, OutcomeKind, Pos
 use domain::agent::Agent;
 use domain::custom_role::CustomRole;
 use domain::permissions::{PermissionSet, SendCommand};
-use domain::role_assignment::{
-    AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand, RoleExtent,
-};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team};
 use domain::user::User;
@@ -140,7 +138,10 @@ fn check_grantable(
         Holder::Team(id) => (!others.get::<Team>(id.0)?.is_active()).then_some(GrantRejection::TeamNotActive(id)),
     };
     let role_rejection = role?.and_then(|(id, role)| (!role.is_active()).then_some(GrantRejection::RoleNotActive(id)));
-    holder_rejection.or(role_rejection).or(agent_rejection).map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
+    holder_rejection
+        .or(role_rejection)
+        .or(agent_rejection)
+        .map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
 }
 
 /// Checks for a change with events that the admin that is to be left still is one. The append depends on all that makes it

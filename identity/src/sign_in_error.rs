@@ -20,7 +20,9 @@ pub enum SignInError {
     #[error("a one-time code or a recovery code is required")]
     CodeRequired,
     /// There are as many users who registered without an invitation as the settings allow.
-    #[error("no more people may register: {limit} have, or {roleless_limit} of them have no role yet; ask an administrator")]
+    #[error(
+        "no more people may register: {limit} have, or {roleless_limit} of them have no role yet; ask an administrator"
+    )]
     RegistrationFull {
         /// The maximum number of users of a tenant who registered without an invitation.
         limit: usize,

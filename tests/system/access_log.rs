@@ -166,7 +166,8 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     // Without a token, a server refuses pages of other origins.
     let key_file = installation.key_file();
     let open = installation.database.serve(&["--key-file", &key_file, "--rate-limits", "address.requests=3"]).await;
-    let page = || client.get(format!("{}/graphql?query={{head}}", open.address)).header("origin", "https://evil.example");
+    let page =
+        || client.get(format!("{}/graphql?query={{head}}", open.address)).header("origin", "https://evil.example");
     assert_eq!(page().send().await.unwrap().status(), 403);
     for _ in 0..10 {
         page().send().await.unwrap();
@@ -175,10 +176,12 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     let server = installation.serve(&[]).await;
     let (_, answer) = ask(&server, "tea", LOG).await;
     let nodes = answer["data"]["events"]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
-    let refused: Vec<_> = nodes.iter().filter(|node| node["type"] == "access.refused").map(|node| &node["payload"]).collect();
+    let refused: Vec<_> =
+        nodes.iter().filter(|node| node["type"] == "access.refused").map(|node| &node["payload"]).collect();
     let count = |reason: &str, subject: &str| {
         let is_of = |payload: &&&Value| {
-            payload["reason"] == reason && payload["subject"].as_str().unwrap_or_default().starts_with(subject)
+            payload["reason"] == reason
+                && payload["subject"].as_str().unwrap_or_default().starts_with(subject)
                 && payload["subject"].is_string() != subject.is_empty()
         };
         refused.iter().filter(is_of).map(|payload| payload["count"].as_u64().unwrap()).sum::<u64>()
@@ -197,7 +200,11 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     // Who signed in is recorded with the session.
     let signed_in: Vec<_> = nodes.iter().filter(|node| node["type"] == "access.signed_in").collect();
     assert_eq!(signed_in.len(), 2, "{signed_in:?}");
-    assert!(signed_in.iter().all(|node| node["payload"]["user_id"] == user.as_str() && node["payload"]["origin_id"].is_string()));
+    assert!(
+        signed_in
+            .iter()
+            .all(|node| node["payload"]["user_id"] == user.as_str() && node["payload"]["origin_id"].is_string())
+    );
     // Neither an address nor what was typed is in the log.
     let personal: Vec<String> = installation
         .texts("select type from apex.events where payload::text ~ 'example.org|127\\.0\\.0\\.1|nowhere'")

@@ -150,8 +150,10 @@ async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
     let (account, key) = account(installation).await;
     grant(installation, "operator", &account, own.agent).await;
     grant(installation, "viewer", &account, second.agent).await;
-    wait_until("the role counts", async || ask(server, &key, "{ agents { nodes { id } } }").await.1["errors"].is_null())
-        .await;
+    wait_until("the role counts", async || {
+        ask(server, &key, "{ agents { nodes { id } } }").await.1["errors"].is_null()
+    })
+    .await;
     let mutation = |text: String| format!("mutation {{ {text} {{ outcome }} }}");
     let pause = |agent: Uuid| mutation(format!("pauseAgent(input: {{ id: \"{agent}\" }})"));
     let start = |task: Uuid| mutation(format!("startTask(input: {{ id: \"{task}\" }})"));
@@ -163,7 +165,8 @@ async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
         let values = format!("{{ agentId: \"{}\" }}", own.agent);
         mutation(format!("correctCall(input: {{ id: \"{call}\", values: {values} }})"))
     };
-    let budget = "mutation { defineBudget(input: { name: \"b\", scope: TENANT, limit: \"1\" }) { outcome } }".to_owned();
+    let budget =
+        "mutation { defineBudget(input: { name: \"b\", scope: TENANT, limit: \"1\" }) { outcome } }".to_owned();
     let head = ask(server, admin, "{ head }").await.1;
     let refused = [
         pause(other.agent),
@@ -183,14 +186,9 @@ async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
     }
     assert!(!ask(server, &key, &budget).await.1["errors"].is_null());
     assert_eq!(ask(server, admin, "{ head }").await.1, head, "something was written");
-    for done in [
-        start(own.task),
-        submit(own.agent),
-        store(own.agent),
-        forget(own.private),
-        report(own.agent),
-        pause(own.agent),
-    ] {
+    for done in
+        [start(own.task), submit(own.agent), store(own.agent), forget(own.private), report(own.agent), pause(own.agent)]
+    {
         let answer = ask(server, &key, &done).await.1;
         assert!(answer.to_string().contains("DONE"), "{done}: {answer}");
     }
@@ -204,7 +202,10 @@ async fn a_bound_key_does_not_take_a_call_that_is_nobodys() {
     let Fleet { installation, server, own, calls, .. } = &fleet;
     let bound = installation.key(tenant().as_str(), "operator", &["--agent", &own.agent.to_string()]).await;
     let correct = |call: Uuid| {
-        format!("mutation {{ correctCall(input: {{ id: \"{call}\", values: {{ agentId: \"{}\" }} }}) {{ outcome }} }}", own.agent)
+        format!(
+            "mutation {{ correctCall(input: {{ id: \"{call}\", values: {{ agentId: \"{}\" }} }}) {{ outcome }} }}",
+            own.agent
+        )
     };
     assert_eq!(code(&ask(server, &bound, &correct(calls[3])).await.1), "FORBIDDEN");
     // Control: it corrects its own.

@@ -314,7 +314,15 @@ async fn open_registration_is_bounded() {
         (answered.as_u16(), code)
     };
     let full = || (403, "REGISTRATION_FULL".to_owned());
-    let limits = ["--open-registration", "--max-roleless-users", "2", "--max-registered-users", "3", "--registrations-per-address", "1000"];
+    let limits = [
+        "--open-registration",
+        "--max-roleless-users",
+        "2",
+        "--max-registered-users",
+        "3",
+        "--registrations-per-address",
+        "1000",
+    ];
     let server = installation.serve(&limits).await;
     for name in ["ada", "bob"] {
         assert_eq!(register(&server, name).await.0, 202);

@@ -21,7 +21,7 @@
 //! Internal causes are logged here, once.
 
 use async_graphql::{Error, ErrorExtensionValues, Value};
-use domain::permissions::Forbidden;
+use domain::permissions::{Action, Forbidden, Permission, ResourceKind};
 use identity::IdentityError;
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
@@ -165,6 +165,7 @@ pub(crate) fn identities(error: &IdentityError) -> Error {
         | IdentityError::AlreadyCreated(_)
         | IdentityError::TooLate { .. }
         | IdentityError::EmailTaken
+        | IdentityError::TooManyInvitations { .. }
         | IdentityError::OtherProfile(_)
         | IdentityError::LinkAlreadyShown(_)
         | IdentityError::Hashing

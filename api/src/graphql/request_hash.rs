@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn what_is_personal_is_not_hashed_and_all_else_is() {
         let argument = |json: serde_json::Value| canonical(&hashed(Value::from_json(json).unwrap())).to_string();
-        let ada = argument(json!({ "commandId": "1", "email": "ada@example.org", "displayName": "Ada", "roles": ["A"] }));
+        let ada =
+            argument(json!({ "commandId": "1", "email": "ada@example.org", "displayName": "Ada", "roles": ["A"] }));
         assert!(!ada.contains("example.org") && !ada.contains("Ada"), "{ada}");
         assert_eq!(ada, argument(json!({ "commandId": "2", "email": "bob@example.org", "roles": ["A"] })));
         assert_ne!(ada, argument(json!({ "commandId": "1", "email": "ada@example.org", "roles": ["B"] })));

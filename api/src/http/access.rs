@@ -26,12 +26,7 @@ pub(super) fn used(state: &State, principal: &Principal, client: &Client) {
 }
 
 /// Notes a request without a valid credential. One whose credential could not be checked was not refused.
-pub(super) fn unauthenticated(
-    state: &State,
-    refused: Unauthenticated,
-    authorization: Option<&str>,
-    client: &Client,
-) {
+pub(super) fn unauthenticated(state: &State, refused: Unauthenticated, authorization: Option<&str>, client: &Client) {
     let reason = match refused {
         Unauthenticated::Missing => RefusalReason::NoCredential,
         Unauthenticated::Invalid => RefusalReason::InvalidCredential,

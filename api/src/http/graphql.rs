@@ -106,8 +106,7 @@ async fn respond(
         ));
     }
     let requester = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await?;
-    let taken =
-        state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1);
+    let taken = state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1);
     taken.inspect_err(|_| access::limited(state, &requester))?;
     let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());

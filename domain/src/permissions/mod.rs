@@ -205,11 +205,7 @@ pub fn check(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
 }
 
 /// Decides as [`authorise`] does. Returns the agents to whose objects the action is limited, if it is.
-fn agents_of(
-    grants: Grants<'_>,
-    action: Action,
-    resource: Resource<'_>,
-) -> Result<Option<Arc<[AgentId]>>, Forbidden> {
+fn agents_of(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Result<Option<Arc<[AgentId]>>, Forbidden> {
     let forbidden = |remedy| Err(Forbidden::new(action, resource, remedy));
     let (level, owner) = match resource {
         Resource::Tenant(tenant, _) | Resource::Aggregate { tenant, .. } => (Level::Tenant, Some(tenant)),

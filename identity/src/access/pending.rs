@@ -93,7 +93,9 @@ impl Record {
     pub(super) fn at(&self) -> DateTime<Utc> {
         match self {
             Self::Refused { first_at, .. } => *first_at,
-            Self::Used { at, .. } | Self::SignedIn { at, .. } | Self::Exported { at, .. } | Self::Read { at, .. } => *at,
+            Self::Used { at, .. } | Self::SignedIn { at, .. } | Self::Exported { at, .. } | Self::Read { at, .. } => {
+                *at
+            }
         }
     }
 }
@@ -327,9 +329,7 @@ mod tests {
         assert_eq!(pending.take(at(0), false).len(), MAX_COUNTED_APART + 1);
         pending.refused(refusal(Some("key"), 1), at(1));
         let records = pending.take(at(1), false);
-        let is_whole = |record: &Record| {
-            matches!(record, Record::Refused { refusal, .. } if refusal.subject.as_deref() == Some("key"))
-        };
+        let is_whole = |record: &Record| matches!(record, Record::Refused { refusal, .. } if refusal.subject.as_deref() == Some("key"));
         assert!(records.len() == 1 && records.iter().all(is_whole), "{records:?}");
     }
 

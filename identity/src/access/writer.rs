@@ -1,8 +1,8 @@
 //! Writing what was noted: the origins beside the log, then the events.
 
+use super::AccessRecorder;
 use super::origins::{insert_origins, insert_uses, known_uses};
 use super::pending::{Record, Refusal};
-use super::AccessRecorder;
 use crate::client::Client;
 use crate::error::IdentityError;
 use crate::key_file::EncryptionKey;

@@ -9,7 +9,6 @@ mod ranges;
 mod review;
 
 pub(crate) use admins::{Admin, Loss, makes_admin};
-pub(crate) use grants::Held;
 pub use grants::Origin;
 pub(crate) use ranges::owned;
 pub use review::{Basis, GrantBasis, NotAReviewKey, ReviewKey, ReviewRow, TeamBasis};

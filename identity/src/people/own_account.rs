@@ -217,12 +217,7 @@ impl Identities {
 
     /// Checks that a user has the secret of one-time codes that are not demanded yet. Of several requests to do so, one
     /// succeeds.
-    async fn check_new_totp(
-        &self,
-        own: &Own,
-        credential_id: Uuid,
-        code: &str,
-    ) -> Result<EncryptionKey, SignInError> {
+    async fn check_new_totp(&self, own: &Own, credential_id: Uuid, code: &str) -> Result<EncryptionKey, SignInError> {
         self.take_own_attempt(own).await?;
         let stored = totp_rows::read_new(self.secrets(), own.id, credential_id).await?.ok_or(SignInError::Refused)?;
         totp_rows::count_failure(self.secrets(), credential_id).await?.map_err(SignInError::throttled)?;

@@ -119,9 +119,7 @@ impl Identities {
             .await;
         match &created {
             // A retry whose first execution was erased since.
-            Ok(outcome) if outcome.aggregate.state.is_deleted => {
-                log_failure(profiles::delete_erased(pool, id).await)
-            }
+            Ok(outcome) if outcome.aggregate.state.is_deleted => log_failure(profiles::delete_erased(pool, id).await),
             Ok(_) => log_failure(profiles::confirm(pool, tenant, id).await),
             Err(_) if is_unknown(&created) => {}
             Err(_) => log_failure(profiles::delete_unconfirmed(pool, tenant, id).await),

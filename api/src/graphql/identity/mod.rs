@@ -13,7 +13,7 @@ mod team;
 mod types;
 
 pub(crate) use assignment::RoleAssignment;
-pub(crate) use error::Executed;
+pub(crate) use error::{Executed, IdentityCommandError};
 pub(crate) use query::{account, key};
 pub(crate) use review::AccessReviewRow;
 pub(crate) use role::{CustomRole, RoleDefinition, custom_role};

@@ -6,7 +6,7 @@ use crate::graphql::errors;
 use crate::graphql::identity::{Executed, Role, Start};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::{authorise, requester, services};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::TimeDelta;
@@ -327,12 +327,7 @@ impl UserMutation {
         };
         let expires_at = link.as_ref().map(|link| link.expires_at.into());
         let token = link.map(|link| link.token.reveal().to_owned());
-        Ok(PasswordResetLinkPayload {
-            command_id: start.command_id.into(),
-            executed,
-            token,
-            expires_at,
-        })
+        Ok(PasswordResetLinkPayload { command_id: start.command_id.into(), executed, token, expires_at })
     }
 
     /// Ends a session at once: one of the user who sends the request, or, for an administrator, of any user of the tenant.

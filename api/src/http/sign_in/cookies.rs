@@ -40,15 +40,10 @@ struct Names {
 
 /// The names of cookies that browsers send over TLS only. Their prefix tells browsers to accept them from this host alone, and
 /// over TLS: a page of a neighbouring host cannot set them. It demands the path of all cookies.
-const SECURE: Names = Names {
-    access: "__Host-apex_access",
-    refresh: "__Host-apex_refresh",
-    csrf: "__Host-apex_csrf",
-    refresh_path: "/",
-};
+const SECURE: Names =
+    Names { access: "__Host-apex_access", refresh: "__Host-apex_refresh", csrf: "__Host-apex_csrf", refresh_path: "/" };
 /// The names of cookies without TLS, as on a loopback address.
-const PLAIN: Names =
-    Names { access: "apex_access", refresh: "apex_refresh", csrf: "apex_csrf", refresh_path: "/auth" };
+const PLAIN: Names = Names { access: "apex_access", refresh: "apex_refresh", csrf: "apex_csrf", refresh_path: "/auth" };
 
 /// The names of the cookies of a server: others are not looked at, so that none is taken for a secure one.
 const fn names(is_secure: bool) -> &'static Names {
@@ -174,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_header_has_the_value_of_the_cookie() {
-        let both = |cookie: &str, header: &str| has_csrf_header(&headers(&[("cookie", cookie), (CSRF_HEADER, header)]), false);
+        let both =
+            |cookie: &str, header: &str| has_csrf_header(&headers(&[("cookie", cookie), (CSRF_HEADER, header)]), false);
         assert!(both("apex_csrf=1", "1"));
         assert!(!both("apex_csrf=1", "2") && !both("apex_csrf=", "") && !both("x=1", "1"));
         assert!(!has_csrf_header(&headers(&[("cookie", "apex_csrf=1")]), false));

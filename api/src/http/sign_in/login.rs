@@ -103,7 +103,8 @@ pub(crate) async fn logout(State(state): State<Arc<Shared>>, request: Request) -
     let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
     let answered = async {
         let refresh: Refresh = body::read(request).await?;
-        let has_token = refresh.refresh_token.is_some() || cookies::refresh_token(&headers, state.config.sign_in.secure_cookies).is_some();
+        let has_token = refresh.refresh_token.is_some()
+            || cookies::refresh_token(&headers, state.config.sign_in.secure_cookies).is_some();
         let ended = if has_token {
             let (token, _) = presented(&state, refresh, &headers, &extensions)?;
             state.deps.identities.end_session(&token).await

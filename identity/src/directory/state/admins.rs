@@ -43,9 +43,9 @@ impl State {
     pub(crate) fn admin_after(&self, tenant: &TenantId, loss: Option<Loss>) -> Option<Admin> {
         let grants = &self.grants;
         // A role on one agent manages no tenant.
-        let on_tenant = grants.assignments(tenant, ranges::all()).filter_map(|((holder, role, extent), _)| {
-            (extent == RoleExtent::Tenant).then_some((holder, role))
-        });
+        let on_tenant = grants
+            .assignments(tenant, ranges::all())
+            .filter_map(|((holder, role, extent), _)| (extent == RoleExtent::Tenant).then_some((holder, role)));
         let assignments = on_tenant.filter(|(holder, role)| {
             let is_role_lost =
                 matches!((role, loss), (AssignedRole::Custom(id), Some(Loss::Role(lost))) if *id == lost);

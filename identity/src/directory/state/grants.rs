@@ -279,7 +279,8 @@ impl Grants {
             self.direct(tenant, holder).map(move |(role, extent, granted)| {
                 let permissions = self.permissions_of_role(tenant, role);
                 // Of a role on an agent, what is about one agent.
-                let is_given = |permission: &Permission| extent.agent().is_none() || permission.kind().is_of_one_agent();
+                let is_given =
+                    |permission: &Permission| extent.agent().is_none() || permission.kind().is_of_one_agent();
                 let permissions = permissions.iter().filter(is_given).collect();
                 Way { role, extent, permissions, granted, team }
             })

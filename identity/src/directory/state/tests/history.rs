@@ -5,8 +5,8 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, PermissionSet, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories,
-    ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
+    Permission, PermissionSet, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities,
+    ReadMemories, ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
 };
 use domain::role_assignment::{RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccountCommand;
@@ -529,7 +529,10 @@ fn a_role_on_an_agent_gives_what_is_about_that_agent() {
     assert_eq!(held.on_tenant, PermissionSet::of_roles(&[Role::Viewer]));
     let on_agent = held.on_agents[&agent];
     assert!(on_agent.contains("command:tasks".parse().unwrap()));
-    assert!(!on_agent.contains("command:identities".parse().unwrap()) && !on_agent.contains("command:budgets".parse().unwrap()));
+    assert!(
+        !on_agent.contains("command:identities".parse().unwrap())
+            && !on_agent.contains("command:budgets".parse().unwrap())
+    );
     assert!(state.admin_after(&acme(), None).is_none());
     // The role on the tenant reads all tasks, and that on the agent changes those of the agent.
     let principal = state.principal(key_id(0, true), at(1)).unwrap();
@@ -539,7 +542,10 @@ fn a_role_on_an_agent_gives_what_is_about_that_agent() {
     // Lists and the review name the extent, and a page begins after any of its rows.
     let listed: Vec<_> = state.assignments(&acme(), Some(account), None, None).map(|(held, _)| held).collect();
     assert_eq!(listed.len(), 2);
-    assert_eq!(state.assignments(&acme(), None, None, Some(listed[0])).map(|(held, _)| held).collect::<Vec<_>>(), listed[1..]);
+    assert_eq!(
+        state.assignments(&acme(), None, None, Some(listed[0])).map(|(held, _)| held).collect::<Vec<_>>(),
+        listed[1..]
+    );
     let rows = review(&state);
     let extents: Vec<_> = rows.iter().filter(|row| matches!(row.basis, Basis::Key(_))).map(|row| row.extent).collect();
     // The key without restriction has a row for each, and the one with scopes for neither command.
