@@ -152,7 +152,7 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     let other_tenant = json!({ "tenant": "nowhere", "email": "ada@example.org", "password": "wrong" });
     assert_eq!(send(&server, "/auth/login", None, other_tenant).await.0, 401);
     for _ in 0..20 {
-        login(&server, "somebody@example.org", "wrong").await;
+        login(&server, "unknown@example.org", "wrong").await;
     }
     let client = reqwest::Client::new();
     let foreign = client.post(format!("{}/graphql", server.address)).header("cookie", "apex_access=x");
@@ -189,7 +189,7 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     let of_user = format!("user:{user}");
     // Three at the sign-in, and one at the start of the codes.
     assert_eq!(count("sign_in", &of_user), 4, "{refused:#?}");
-    // Those of nobody, of a tenant that does not exist, and of somebody until the attempts of the account were used up.
+    // Those of nobody, of a tenant that does not exist, and of the last one until the attempts of the account were used up.
     assert_eq!(count("sign_in", ""), 3 + 1 + 12);
     assert_eq!(count("too_many_attempts", ""), 8);
     // One at the confirmation of the codes, and one at the sign-in.

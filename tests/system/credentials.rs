@@ -177,7 +177,14 @@ async fn a_change_that_is_noted_late_does_not_delete_the_password_that_counts() 
         change_password(&server, access, PASSWORD, NEW),
         async {
             is_held(&installation).await;
-            change_password(&server, access, NEW, "jasmine at dawn").await
+            loop {
+                // Until the directory knows the first change.
+                let changed = change_password(&server, access, NEW, "jasmine at dawn").await;
+                if changed != StatusCode::UNAUTHORIZED {
+                    return changed;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         },
         async {
             let set = "select count(*)::text from apex.events where type = 'user.password_set'";
@@ -274,14 +281,19 @@ async fn second_factors_have_a_limit_of_their_own_in_all_processes_together() {
     })
     .await;
     // At the same moment, of both kinds, in both processes.
-    let guesses = (0..20).map(|number| {
+    let guesses = (0..12).map(|number| {
         let kind = if number % 4 < 2 { "code" } else { "recoveryCode" };
         with(&servers[number % 2], kind, "000000")
     });
-    let answers: Vec<_> = futures::future::join_all(guesses).await.into_iter().map(|answer| answer.unwrap()).collect();
-    let wrong = answers.iter().filter(|answer| answer.status() == StatusCode::UNAUTHORIZED).count();
-    let refused = answers.iter().filter(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS).count();
-    assert!(wrong == 5 && refused >= 1, "{wrong} were checked, {refused} were not");
+    let answers = futures::future::join_all(guesses).await.into_iter().map(|answer| answer.unwrap().status());
+    let mut statuses: Vec<_> = answers.collect();
+    // Some may not have been checked, because too many passwords were at this moment.
+    while !statuses.contains(&StatusCode::TOO_MANY_REQUESTS) {
+        assert!(statuses.len() < 40, "{statuses:?}");
+        statuses.push(with(&servers[0], "code", "000000").await.unwrap().status());
+    }
+    let wrong = statuses.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
+    assert_eq!(wrong, 5, "{statuses:?}");
     // The right ones wait, too.
     for server in &servers {
         let answer = with(server, "code", &totp(&secret, 1)).await.unwrap();
