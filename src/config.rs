@@ -182,6 +182,22 @@ pub struct Server {
     #[arg(long, env = "APEX_SIGN_IN_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub sign_in_attempts: u32,
 
+    /// How many people of an address may register without an invitation at once; then one every 10 minutes.
+    #[arg(long, env = "APEX_REGISTRATIONS_PER_ADDRESS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub registrations_per_address: u32,
+
+    /// The maximum number of users of a tenant who registered without an invitation.
+    #[arg(long, env = "APEX_MAX_REGISTERED_USERS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_registered_users: u32,
+
+    /// The maximum number of users of a tenant who registered without an invitation and have no role.
+    #[arg(long, env = "APEX_MAX_ROLELESS_USERS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_roleless_users: u32,
+
+    /// The maximum number of invitations of a tenant that wait to be accepted. The command line may create more.
+    #[arg(long, env = "APEX_MAX_PENDING_INVITATIONS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_pending_invitations: u32,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
@@ -215,14 +231,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// The settings of sessions.
+    /// The settings of sessions, with the tenant of the settings.
     #[must_use]
-    pub fn sign_in(&self) -> SignInConfig {
+    pub fn sign_in(&self, home: TenantId) -> SignInConfig {
+        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         SignInConfig {
             access_lifetime: Duration::from_secs(self.access_token_seconds),
             attempts_per_account: number(self.sign_in_attempts),
             attempts_per_address: number(self.sign_in_attempts.saturating_mul(5)),
+            home: Some(home),
+            registrations_per_address: number(self.registrations_per_address),
+            max_registered_users: count(self.max_registered_users),
+            max_roleless_users: count(self.max_roleless_users),
+            max_pending_invitations: count(self.max_pending_invitations),
             ..SignInConfig::default()
         }
     }

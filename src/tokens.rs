@@ -58,9 +58,10 @@ impl Tokens {
         }
         match presented.endpoint {
             Endpoint::Metrics => {
-                // If no token is configured, as is allowed on a loopback address, every client may read the metrics.
+                // If no token is configured, as is allowed on a loopback address, every client may read the metrics that sends no
+                // credential. A mangled one never counts as none.
                 let tokens = [&self.metrics_token, &self.operator_token, &self.token];
-                let is_open = tokens.iter().all(|token| token.is_none());
+                let is_open = value.is_none() && tokens.iter().all(|token| token.is_none());
                 let metrics_only = (USER, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
                 if is_open || is_bearer(&self.metrics_token) { Ok(metrics_only) } else { Err(refused) }
             }
@@ -174,6 +175,9 @@ mod tests {
             })
         };
         assert!(opens(&with(None, None, None), None));
+        for mangled in ["", "Bearer", "Bearer x", "apex_x", "Basic dGVh"] {
+            assert!(!opens(&with(None, None, None), Some(mangled)), "{mangled:?}");
+        }
         for tokens in [with(Some("m"), None, None), with(Some("m"), Some("t"), Some("o")), with(None, Some("t"), None)]
         {
             assert!(!opens(&tokens, None) && !opens(&tokens, Some("Bearer x")) && !opens(&tokens, Some("m")));

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use commands::{Principal, current_trace_id};
-use identity::{ContentsRead, Identities, RequestOrigin};
+use identity::{Client, ContentsRead, Identities};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,13 +14,18 @@ pub(crate) struct Requester {
     /// The id of the larger operation that the request is part of, if the client sent one.
     pub(crate) correlation_id: Option<Uuid>,
     /// Where the request comes from.
-    pub(crate) origin: RequestOrigin,
+    pub(crate) client: Client,
 }
 
 impl Requester {
     /// Notes for the access log that the request reads texts that agents work with.
     pub(crate) fn note_contents(&self, identities: &Identities, operation: Option<&str>) {
-        let read = ContentsRead { origin: self.origin.clone(), operation, trace_id: current_trace_id() };
+        let read = ContentsRead { client: self.client.clone(), operation, trace_id: current_trace_id() };
         identities.access().read_contents(&self.principal, read, Utc::now());
+    }
+
+    /// Notes for the access log that the request exports data of its tenant.
+    pub(crate) fn note_export(&self, identities: &Identities, data: &'static str) {
+        identities.access().exported(&self.principal, data, &self.client, Utc::now());
     }
 }

@@ -1,10 +1,11 @@
 //! Who acts: the principal that every request, subcommand and component of Apex runs as.
 
 use domain::permissions::{
-    Access, Action, ActionType, Extent, Forbidden, Grants, Level, Permission, PermissionSet, Resource, ResourceKind,
-    Role, Scopes, authorise, check, check_agent,
+    Access, Action, ActionType, AgentPermissions, Extent, Forbidden, Grants, HeldPermissions, Level, Permission,
+    PermissionSet, Resource, ResourceKind, Role, Scopes, authorise, check, check_agent, is_limited_to_agents,
 };
 use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, SessionId, TenantId, UserId};
+use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -102,12 +103,18 @@ pub struct Principal {
     tenant: TenantId,
     subject: Subject,
     permissions: PermissionSet,
+    /// The permissions of roles on single agents.
+    on_agents: Arc<AgentPermissions>,
     scopes: Scopes,
     /// The agent that the credential is bound to.
     agent: Option<AgentId>,
 }
 
 impl Principal {
+    fn new(tenant: TenantId, subject: Subject, permissions: PermissionSet, scopes: Scopes) -> Self {
+        Self { tenant, subject, permissions, on_agents: Arc::default(), scopes, agent: None }
+    }
+
     /// The holder of a shared token. It never has [`Role::System`], which no credential gives.
     ///
     /// # Errors
@@ -124,7 +131,7 @@ impl Principal {
         }
         roles.retain(|&role| role != Role::System);
         let permissions = PermissionSet::of_roles(&roles);
-        Ok(Self { tenant, subject: Subject::SharedToken { declared }, permissions, scopes, agent: None })
+        Ok(Self::new(tenant, Subject::SharedToken { declared }, permissions, scopes))
     }
 
     /// A service account that presented an API key, which may be bound to an agent. The permissions are those of its roles in
@@ -134,25 +141,28 @@ impl Principal {
         tenant: TenantId,
         id: ServiceAccountId,
         key: ApiKeyId,
-        permissions: PermissionSet,
+        permissions: impl Into<HeldPermissions>,
         scopes: Scopes,
         agent: Option<AgentId>,
     ) -> Self {
-        Self { tenant, subject: Subject::ServiceAccount { id, key }, permissions, scopes, agent }
+        let HeldPermissions { on_tenant, on_agents } = permissions.into();
+        let on_agents = Arc::new(on_agents);
+        Self { on_agents, agent, ..Self::new(tenant, Subject::ServiceAccount { id, key }, on_tenant, scopes) }
     }
 
     /// A user who presented a token of a session. The permissions are those of its roles in the tenant.
     #[must_use]
-    pub fn user(tenant: TenantId, id: UserId, session: SessionId, permissions: PermissionSet) -> Self {
-        Self { tenant, subject: Subject::User { id, session }, permissions, scopes: Scopes::All, agent: None }
+    pub fn user(tenant: TenantId, id: UserId, session: SessionId, permissions: impl Into<HeldPermissions>) -> Self {
+        let HeldPermissions { on_tenant, on_agents } = permissions.into();
+        let on_agents = Arc::new(on_agents);
+        Self { on_agents, ..Self::new(tenant, Subject::User { id, session }, on_tenant, Scopes::All) }
     }
 
     /// What creates users who accept an invitation or register, and sets a password by a link, in a tenant. It may give
     /// commands about identities and nothing else.
     #[must_use]
     pub fn sign_in(tenant: TenantId) -> Self {
-        let subject = Subject::Component(Component::SignIn);
-        Self { tenant, subject, permissions: command_identities(), scopes: Scopes::All, agent: None }
+        Self::new(tenant, Subject::Component(Component::SignIn), command_identities(), Scopes::All)
     }
 
     /// The same user with the right to commands about identities, for code that gives them to the user's own account only,
@@ -160,7 +170,10 @@ impl Principal {
     #[must_use]
     pub fn on_own_account(&self) -> Option<(UserId, Self)> {
         match self.subject {
-            Subject::User { id, .. } => Some((id, Self { permissions: command_identities(), ..self.clone() })),
+            Subject::User { id, .. } => {
+                let (tenant, subject) = (self.tenant.clone(), self.subject.clone());
+                Some((id, Self::new(tenant, subject, command_identities(), self.scopes)))
+            }
             Subject::SharedToken { .. }
             | Subject::ServiceAccount { .. }
             | Subject::CommandLine
@@ -172,14 +185,14 @@ impl Principal {
     #[must_use]
     pub fn command_line(tenant: TenantId) -> Self {
         let permissions = PermissionSet::of_roles(&[Role::Admin, Role::InstallationOperator]);
-        Self { tenant, subject: Subject::CommandLine, permissions, scopes: Scopes::All, agent: None }
+        Self::new(tenant, Subject::CommandLine, permissions, Scopes::All)
     }
 
     /// A component of Apex, in a tenant.
     #[must_use]
     pub fn component(tenant: TenantId, component: Component) -> Self {
         let permissions = PermissionSet::of_roles(&[Role::System]);
-        Self { tenant, subject: Subject::Component(component), permissions, scopes: Scopes::All, agent: None }
+        Self::new(tenant, Subject::Component(component), permissions, Scopes::All)
     }
 
     /// The same principal in the reserved tenant of the installation, where the streams of tenants are. Permissions on the
@@ -187,7 +200,7 @@ impl Principal {
     #[must_use]
     pub fn in_installation(&self) -> Self {
         let permissions = self.permissions.iter().filter(|permission| !permission.is_of_tenant()).collect();
-        Self { tenant: TenantId::installation(), permissions, ..self.clone() }
+        Self { tenant: TenantId::installation(), permissions, on_agents: Arc::default(), ..self.clone() }
     }
 
     /// The tenant in which the principal acts.
@@ -202,16 +215,15 @@ impl Principal {
         &self.subject
     }
 
-    /// What the principal may do: the permissions of its roles, restricted to the scopes of its credential.
+    /// What the principal may do: the permissions of its roles on the whole tenant, restricted to the scopes of its credential.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet {
         self.permissions.iter().filter(|permission| self.scopes.contain(*permission)).collect()
     }
 
-    /// The agent that the credential is bound to, if it is.
-    #[must_use]
-    pub fn agent(&self) -> Option<AgentId> {
-        self.agent
+    /// The agents on which the principal has roles.
+    pub fn agents(&self) -> impl Iterator<Item = AgentId> {
+        self.on_agents.keys().copied()
     }
 
     /// The actor that is recorded in the metadata of events.
@@ -221,7 +233,13 @@ impl Principal {
     }
 
     fn grants(&self) -> Grants<'_> {
-        Grants { tenant: &self.tenant, permissions: self.permissions, scopes: self.scopes, agent: self.agent }
+        Grants {
+            tenant: &self.tenant,
+            permissions: self.permissions,
+            on_agents: &self.on_agents,
+            scopes: self.scopes,
+            agent: self.agent,
+        }
     }
 
     /// The principal's own tenant or the installation, whichever an action is about.
@@ -256,21 +274,39 @@ impl Principal {
         check(self.grants(), action, self.resource_of(action, Extent::Whole))
     }
 
-    /// The permissions on the data of the tenant that the principal is allowed to use, decided one by one as [`authorise`]
-    /// decides. If its credential is bound to an agent, they are about that agent and what all agents share.
+    /// The permissions on the data of the tenant that the principal is allowed to use by its roles on the whole tenant, decided
+    /// one by one as [`authorise`] decides. If its credential is bound to an agent, they are about that agent and what all
+    /// agents share.
     #[must_use]
     pub fn allowed(&self) -> PermissionSet {
+        let none = AgentPermissions::new();
+        self.allowed_by(Grants { on_agents: &none, ..self.grants() })
+    }
+
+    /// The permissions that the principal is allowed to use for one agent by its roles on that agent.
+    #[must_use]
+    pub fn allowed_on(&self, agent: AgentId) -> PermissionSet {
+        let on_agents = self.on_agents.get(&agent).map(|permissions| (agent, *permissions)).into_iter().collect();
+        self.allowed_by(Grants { permissions: PermissionSet::default(), on_agents: &on_agents, ..self.grants() })
+    }
+
+    fn allowed_by(&self, grants: Grants<'_>) -> PermissionSet {
         let is_allowed = |permission: &Permission| {
             let resource = Resource::Tenant(&self.tenant, Extent::Kind(permission.kind()));
-            permission.is_of_tenant() && check(self.grants(), permission.action(), resource).is_ok()
+            permission.is_of_tenant() && check(grants, permission.action(), resource).is_ok()
         };
         Permission::all().filter(is_allowed).collect()
     }
 
-    /// Checks that the agents in whose name an aggregate is changed are the one that the credential is bound to, if it is.
+    /// Whether the principal's commands to aggregates of a category are limited to what belongs to some agents.
+    pub(crate) fn is_limited_to_agents(&self, category: &str, id: Uuid) -> bool {
+        is_limited_to_agents(self.grants(), Resource::Aggregate { tenant: &self.tenant, category, id })
+    }
+
+    /// Checks that an aggregate is changed in the name of agents that the principal's commands are limited to, if they are.
     ///
     /// # Errors
-    /// [`Forbidden`] if they are not.
+    /// [`Forbidden`] if it is not.
     pub(crate) fn check_agent(&self, category: &str, id: Uuid, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
         check_agent(self.grants(), Resource::Aggregate { tenant: &self.tenant, category, id }, agents)
     }

@@ -142,13 +142,14 @@ impl<'a> States<'a> {
         }
     }
 
-    /// Checks that an aggregate does not belong to another agent than the one that the credential is bound to, if it is.
+    /// Checks that an aggregate does not belong to another agent than those that the principal's commands are limited to, if
+    /// they are: by the credential or by roles on agents.
     ///
     /// # Errors
     /// [`Undecided::NotLoaded`] if the aggregate is not loaded yet, [`Undecided::Forbidden`] if it belongs to another agent.
     pub(crate) fn check_owner<A: Aggregate, E>(&mut self, id: Uuid) -> Result<(), Undecided<E>> {
         let principal = &self.context.principal;
-        if principal.agent().is_some() {
+        if principal.is_limited_to_agents(A::CATEGORY, id) {
             let owner = self.get::<A>(id)?.owner(id);
             owner.map_or(Ok(()), |owner| principal.check_agent(A::CATEGORY, id, &[Some(owner)]))?;
         }

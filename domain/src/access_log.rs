@@ -1,4 +1,5 @@
-//! The access log of a tenant: which credential was used from where, what was refused, and which texts people read.
+//! The access log of a tenant: who signed in, which credential was used from where, what was refused, what was exported, and
+//! which texts people read.
 //!
 //! Each day (UTC) has a stream of its own, to which every process appends. Nothing is decided from it. Who did something is
 //! named as in the metadata of events; addresses and devices are stored beside the log, where they can be deleted, and
@@ -6,7 +7,7 @@
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::ids::{OriginId, derived_id};
+use crate::ids::{OriginId, SessionId, UserId, derived_id};
 use crate::permissions::Permission;
 use crate::text::Name;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -26,6 +27,20 @@ pub enum RefusalReason {
     InvalidCredential,
     /// Its credential does not allow what was asked for.
     Forbidden,
+    /// The password, the link, the invitation or the refresh token of a person was not valid.
+    SignIn,
+    /// The password of a person was right, and the one-time code or the recovery code was not.
+    SecondFactor,
+    /// There were too many attempts to sign in, for an account or from an address.
+    TooManyAttempts,
+    /// A person could not register, because as many have as may.
+    RegistrationFull,
+    /// It had the cookies of a session, and did not show that it comes from a page of the server.
+    Csrf,
+    /// It came from a web page that may not use the server.
+    ForeignOrigin,
+    /// It exceeded a rate limit.
+    RateLimited,
 }
 
 /// The payload of `access.refused`: refusals of one subject or origin for one reason. The first one of a minute has an event
@@ -70,6 +85,41 @@ pub struct CredentialUsed {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `access.signed_in`: that a person signed in, and a session began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SignedIn {
+    /// Who signed in.
+    pub user_id: UserId,
+    /// The session that began.
+    pub session_id: SessionId,
+    /// Where the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_id: Option<OriginId>,
+    /// The trace of the request, if it was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Name>,
+    /// When it was.
+    pub at: DateTime<Utc>,
+}
+
+/// The payload of `access.data_exported`: that data of the tenant left as a whole. The first time of an hour has an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DataExported {
+    /// Who exported them, as in the metadata of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Name>,
+    /// Which data, such as `events`.
+    pub data: String,
+    /// Where the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_id: Option<OriginId>,
+    /// The trace of the request, if it was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Name>,
+    /// When they were exported.
+    pub at: DateTime<Utc>,
+}
+
 /// The payload of `access.contents_read`: that a person read texts that agents work with. The first time of an hour has an
 /// event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -97,6 +147,10 @@ events! {
         "access.refused" v 1 => Refused(AccessRefused),
         /// A credential was used from an origin for the first time.
         "access.credential_used" v 1 => CredentialUsed(CredentialUsed),
+        /// A person signed in.
+        "access.signed_in" v 1 => SignedIn(SignedIn),
+        /// Data of the tenant were exported.
+        "access.data_exported" v 1 => DataExported(DataExported),
         /// A person read texts that agents work with.
         "access.contents_read" v 1 => ContentsRead(ContentsRead),
     }

@@ -137,7 +137,11 @@ fn assignment() -> impl Strategy<Value = Assignment> {
         id().prop_map(|user| Holder::User(UserId(user))),
         id().prop_map(|team| Holder::Team(TeamId(team))),
     ];
-    (holder, role).prop_map(|(holder, role)| Assignment::on_tenant(holder, role))
+    (holder, role, option::of(id())).prop_map(|(holder, role, agent)| Assignment {
+        holder,
+        role,
+        extent: agent.map(AgentId).into(),
+    })
 }
 
 fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {

@@ -8,7 +8,7 @@ use domain::role_assignment::{Holder, RoleAssignmentError};
 use domain::service_account::ServiceAccountError;
 use domain::team::{Member, TeamError};
 use domain::user::UserError;
-use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId, UserId};
+use domain::{AgentId, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId, UserId};
 use std::path::PathBuf;
 use streams::{DatabaseError, ReadError};
 use thiserror::Error;
@@ -188,6 +188,9 @@ pub enum GrantRejection {
     /// The user does not exist.
     #[error("the user {0} does not exist")]
     NoUser(UserId),
+    /// The agent that a role is granted on was never registered.
+    #[error("the agent {0} is not registered")]
+    NoAgent(AgentId),
 }
 
 /// Why a command to a user or an invitation is rejected, by the state of what it is about.
@@ -261,6 +264,14 @@ pub enum IdentityError {
          one with a new command id"
     )]
     LinkAlreadyShown(Uuid),
+    /// As many invitations of the tenant can be accepted as may be.
+    #[error(
+        "{limit} invitations wait to be accepted, and no more may be created: revoke some first, or wait until they expire"
+    )]
+    TooManyInvitations {
+        /// The maximum number of invitations of a tenant that can be accepted.
+        limit: usize,
+    },
     /// A stored secret cannot be decrypted.
     #[error("the stored secret {0} cannot be decrypted: it was changed, or belongs to another installation")]
     Damaged(Uuid),

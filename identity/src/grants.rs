@@ -5,9 +5,10 @@ use crate::error::{GrantRejection, IdentityError};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
 use commands::{Context, Error, NotLoaded, OtherStates, Outcome, OutcomeKind, Position, Subject, Undecided};
+use domain::agent::Agent;
 use domain::custom_role::CustomRole;
 use domain::permissions::{PermissionSet, SendCommand};
-use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team};
 use domain::user::User;
@@ -118,8 +119,12 @@ impl Identities {
 /// Checks that a role can be granted to a holder.
 fn check_grantable(
     others: &mut OtherStates<'_, '_>,
-    Assignment { holder, role, .. }: Assignment,
+    Assignment { holder, role, extent }: Assignment,
 ) -> Result<(), Undecided<GrantRejection>> {
+    let agent_rejection = match extent {
+        RoleExtent::Tenant => None,
+        RoleExtent::Agent(id) => others.get::<Agent>(id.0)?.status.is_none().then_some(GrantRejection::NoAgent(id)),
+    };
     let role = match role {
         AssignedRole::BuiltIn(_) => Ok(None),
         AssignedRole::Custom(id) => others.get::<CustomRole>(id.0).map(|role| Some((id, role))),
@@ -133,7 +138,10 @@ fn check_grantable(
         Holder::Team(id) => (!others.get::<Team>(id.0)?.is_active()).then_some(GrantRejection::TeamNotActive(id)),
     };
     let role_rejection = role?.and_then(|(id, role)| (!role.is_active()).then_some(GrantRejection::RoleNotActive(id)));
-    holder_rejection.or(role_rejection).map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
+    holder_rejection
+        .or(role_rejection)
+        .or(agent_rejection)
+        .map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
 }
 
 /// Checks for a change with events that the admin that is to be left still is one. The append depends on all that makes it

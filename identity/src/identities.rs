@@ -1,6 +1,7 @@
 //! From an API key or an access token to a principal, and the work beside it.
 
 use crate::access::{AccessRecorder, KnownOrigin, read_origins};
+use crate::client::Client;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
@@ -85,7 +86,7 @@ impl Identities {
         let hashes = Cache::builder().max_capacity(MAX_CACHED_HASHES).time_to_live(HASH_LIFETIME).build();
         let secrets = Secrets::new(pool, key_file);
         let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
-        let throttle = SignInThrottle::new(config.attempts_per_account, config.attempts_per_address);
+        let throttle = SignInThrottle::new(&config);
         let (sessions, hasher) = (Sessions::new(config), PasswordHasher::default());
         let access = AccessRecorder::default();
         let shared = Shared { directory, secrets, hashes, uses, failures, access, decoy, sessions, throttle, hasher };
@@ -113,6 +114,16 @@ impl Identities {
     #[must_use]
     pub fn access(&self) -> &AccessRecorder {
         &self.shared.access
+    }
+
+    /// Records in the access log that data are exported, at the command line, whose process may end before [`Identities::run`]
+    /// would write it.
+    pub async fn record_export(&self, principal: &Principal, data: &'static str, at: DateTime<Utc>) {
+        if !self.directory().is_active(principal.tenant()) {
+            return;
+        }
+        self.access().exported(principal, data, &Client::default(), at);
+        self.shared.access.flush(&self.commands, &self.shared.secrets, true).await;
     }
 
     /// Where requests of a tenant came from, for those ids that are known, by id.
@@ -234,9 +245,9 @@ impl Identities {
     async fn user_principal(&self, text: &str) -> Result<Option<Principal>, IdentityError> {
         let Shared { directory, sessions, secrets, .. } = &*self.shared;
         let Some(claims) = sessions.check(secrets, text).await? else { return Ok(None) };
-        // Reading the session may have taken as long as a revocation.
-        directory.refresh().await?;
-        match directory.user_principal(&claims.tenant, claims.sub, claims.sid) {
+        let checked = sessions.check_credentials(secrets, directory, &claims).await?;
+        let principal = checked.and_then(|()| directory.user_principal(&claims.tenant, claims.sub, claims.sid));
+        match principal {
             Ok(principal) => Ok(Some(principal)),
             Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable),
             Err(NoPrincipal::Refused) => Ok(None),
@@ -290,7 +301,7 @@ impl Identities {
             () = self.shared.directory.follow() => {}
             () = self.write_uses() => {}
             () = self.sweep() => {}
-            () = self.shared.sessions.open.follow(&self.shared.secrets.pool) => {}
+            () = self.shared.sessions.open.follow(&self.shared.secrets.pool, &self.shared.directory) => {}
             () = self.shared.access.run(&self.commands, &self.shared.secrets) => {}
         }
         // What is left is written at the end, if the database is there.

@@ -7,6 +7,7 @@
 
 mod access;
 mod accounts;
+mod client;
 mod directory;
 mod error;
 mod grants;
@@ -26,7 +27,8 @@ mod teams;
 mod throttle;
 mod usage;
 
-pub use access::{AccessRecorder, ContentsRead, KnownOrigin, Refusal, RequestOrigin};
+pub use access::{AccessRecorder, ContentsRead, KnownOrigin, Refusal};
+pub use client::Client;
 pub use directory::{
     AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,
     MemberSummary, NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,
@@ -41,6 +43,6 @@ pub use people::{
     Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, OwnAccount, Password,
     PasswordError, RecoveryCodes, Registration, SecondFactor, UserSummary,
 };
-pub use sessions::{Client, SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};
+pub use sessions::{SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};
 pub use sign_in_error::SignInError;
 pub use teams::MAX_TEAMS_OF_MEMBER;

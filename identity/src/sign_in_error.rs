@@ -19,6 +19,16 @@ pub enum SignInError {
     /// The password is right, and a one-time code or a recovery code is required too.
     #[error("a one-time code or a recovery code is required")]
     CodeRequired,
+    /// There are as many users who registered without an invitation as the settings allow.
+    #[error(
+        "no more people may register: {limit} have, or {roleless_limit} of them have no role yet; ask an administrator"
+    )]
+    RegistrationFull {
+        /// The maximum number of users of a tenant who registered without an invitation.
+        limit: usize,
+        /// The maximum number of those who have no role.
+        roleless_limit: usize,
+    },
     /// An input is not valid.
     #[error("{field}: {message}")]
     Invalid {

@@ -2,7 +2,7 @@
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::rows::{Key, StoredRow, StreamRow, agent_ids, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::agent::{Agent, AgentEvent, AgentRegistered};
@@ -185,11 +185,11 @@ pub async fn list(
          where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or agent_id = any ($2))
            and ($3::text is null or status = $3)
            and ($4::timestamptz is null or (registered_at, agent_id) > ($4, $5))
-           and ($7::uuid is null or agent_id = $7)
+           and ($7::uuid[] is null or agent_id = any ($7))
          order by registered_at, agent_id limit $6"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
-    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(agent_ids(access.agents()));
     Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }

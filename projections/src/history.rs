@@ -30,7 +30,7 @@ pub enum HistoryError {
 const PAGE_EVENTS: usize = 1000;
 
 /// Folds the events of an object's stream up to the first for which `is_included` is false. Returns none if no event is included,
-/// or if the access is limited to an agent that may not read the row.
+/// or if the access is limited to agents none of which may read the row.
 ///
 /// # Errors
 /// [`HistoryError::Read`] if the log cannot be read, and the other variants if an included event cannot be decoded or
@@ -41,8 +41,8 @@ pub async fn as_of<R: StreamRow>(
     id: Uuid,
     is_included: impl Fn(&RecordedEvent) -> bool + Send + Sync,
 ) -> Result<Option<R>, HistoryError> {
-    let (mut row, agent) = (None, access.agent());
-    let readable = |row: Option<R>| row.filter(|row| agent.is_none_or(|agent| row.is_read_by(agent)));
+    let mut row = None;
+    let readable = |row: Option<R>| row.filter(|row| access.is_to(|agent| row.is_read_by(agent)));
     let mut pages = log.own_stream_pages(access, R::CATEGORY, id, PAGE_EVENTS);
     while let Some(page) = pages.next_page().await? {
         for recorded in page {

@@ -2,7 +2,7 @@
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::rows::{Key, StoredRow, StreamRow, agent_ids, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::memory::{Memory, MemoryEvent, MemoryStored, Realm};
@@ -180,6 +180,9 @@ pub struct MemoryFilter {
     /// Only memories whose content matches this full-text search, in the syntax of PostgreSQL's
     /// `websearch_to_tsquery`.
     pub search: Option<String>,
+    /// Only memories that one of these agents may see; those of all agents if none. It limits a search to what the caller may
+    /// read the content of.
+    pub content_readers: Option<Vec<Uuid>>,
 }
 
 /// Lists the memories of a tenant in the order in which they were stored; the cursor is (`stored_at`, `memory_id`).
@@ -200,7 +203,7 @@ pub async fn list(
            and ($3::uuid is null or agent_id = $3 or realm <> 'private') and ($4::text is null or realm = $4)
            and ($5::text is null or $5 = any (tags))
            and ($6::timestamptz is null or (stored_at, memory_id) > ($6, $7))
-           and ($9::uuid is null or agent_id = $9 or realm <> 'private')
+           and ($9::uuid[] is null or agent_id = any ($9) or realm <> 'private')
          order by stored_at, memory_id limit $8"
     );
     // A function searches: under row-level security, no index answers a text search.
@@ -210,11 +213,15 @@ pub async fn list(
         " from apex.find_memories($10, $2, $3, $4, $5, $9, $6, $7, $8)
          where tenant_id = $1 order by stored_at, memory_id"
     );
+    let readers = match (agent_ids(access.agents()), filter.content_readers.clone()) {
+        (Some(readers), Some(others)) => Some(readers.into_iter().filter(|reader| others.contains(reader)).collect()),
+        (readers, others) => readers.or(others),
+    };
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(if filter.search.is_some() { SEARCH } else { LIST });
     let query = query.bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.visible_to);
     let query = query.bind(filter.realm.as_deref()).bind(filter.tag.as_deref());
-    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(readers);
     let query = match &filter.search {
         Some(search) => query.bind(search.as_str()),
         None => query,

@@ -16,7 +16,7 @@ pub trait StreamRow: Sized + Send {
     /// The category of the stream.
     const CATEGORY: &'static str;
 
-    /// Whether a credential that is bound to an agent reads the row: the agent owns it, or it is shared with the agent. The
+    /// Whether a credential that is bound to an agent, or a role on it, reads the row: the agent owns it, or it is shared with it. The
     /// statements that list rows have the same condition.
     fn is_read_by(&self, agent: AgentId) -> bool;
 
@@ -25,6 +25,11 @@ pub trait StreamRow: Sized + Send {
     /// # Errors
     /// [`ApplyError::Row`] if the event cannot follow the events before it.
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError>;
+}
+
+/// The ids of the agents that an access is limited to, as an argument of a statement.
+pub(crate) fn agent_ids(agents: Option<&[AgentId]>) -> Option<Vec<Uuid>> {
+    agents.map(|agents| agents.iter().map(|agent| agent.0).collect())
 }
 
 /// A row that is loaded before it is folded.

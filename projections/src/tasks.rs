@@ -2,7 +2,7 @@
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
-use crate::rows::{Key, StoredRow, StreamRow, apply_rows};
+use crate::rows::{Key, StoredRow, StreamRow, agent_ids, apply_rows};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::permissions::{Access, ReadTasks};
@@ -212,13 +212,13 @@ pub async fn list(
            and ($3::text is null or status = $3) and ($4::uuid is null or agent_id = $4)
            and ($5::uuid is null or dag_id = $5)
            and ($6::timestamptz is null or (submitted_at, task_id) > ($6, $7))
-           and ($9::uuid is null or agent_id = $9)
+           and ($9::uuid[] is null or agent_id = any ($9))
          order by submitted_at, task_id limit $8"
     );
     let (after_time, after_id) = page.after();
     let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
-    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(access.agent().map(|agent| agent.0));
+    let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(agent_ids(access.agents()));
     Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
 }
 

@@ -6,7 +6,7 @@ use super::session::{Session, with_identities};
 use crate::rooms::Rooms;
 use chrono::{DateTime, Utc};
 use domain::permissions::{Action, Scopes};
-use domain::role_assignment::Holder;
+use domain::role_assignment::{Holder, RoleExtent};
 use identity::{Basis, GrantBasis, Identities, KeySummary, MAX_LISTED, ReviewRow, key_prefix};
 use std::process::ExitCode;
 
@@ -53,6 +53,9 @@ const HEADER: [&str; 18] = [
     "last_used_hour",
 ];
 
+/// What the access log calls the review.
+const EXPORT: &str = "access_review";
+
 /// Columns that a narrow table omits, in this order.
 const DROPPABLE: [&str; 9] = [
     "key",
@@ -83,6 +86,7 @@ impl AccessCommand {
 /// All rows are as of the moment at which the grants were read. CSV is written page by page.
 async fn review(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
     let (access, now) = (rooms.principal.authorise()?, Utc::now());
+    identities.record_export(&rooms.principal, EXPORT, now).await;
     let header: Vec<_> = HEADER.map(str::to_owned).into();
     if format == Format::Csv {
         output::csv(&header, &[])?;
@@ -116,13 +120,13 @@ fn cells(row: ReviewRow) -> Vec<String> {
     let first =
         [holder.kind().to_owned(), holder.id().to_string(), row.name.unwrap_or_default(), names(row.permissions)];
     let rest = match row.basis {
-        Basis::Grant(grant) => grant_cells(grant),
-        Basis::Key(key) => key_cells(&key),
+        Basis::Grant(grant) => grant_cells(grant, row.extent),
+        Basis::Key(key) => key_cells(&key, row.extent),
     };
     first.into_iter().chain(rest).collect()
 }
 
-fn grant_cells(grant: GrantBasis) -> [String; 14] {
+fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
     let way = grant.team.as_ref().map_or_else(|| "direct".to_owned(), |team| format!("team {}", team.id));
     let (team_name, member_since, added_by) =
         grant.team.map(|team| (team.name, team.member.at.to_rfc3339(), team.member.by)).unwrap_or_default();
@@ -131,7 +135,7 @@ fn grant_cells(grant: GrantBasis) -> [String; 14] {
         way,
         grant.role.to_string(),
         grant.role_name,
-        grant.extent.as_str().to_owned(),
+        extent.to_string(),
         grant.granted.at.to_rfc3339(),
         grant.granted.by,
         team_name,
@@ -145,12 +149,12 @@ fn grant_cells(grant: GrantBasis) -> [String; 14] {
     ]
 }
 
-fn key_cells(key: &KeySummary) -> [String; 14] {
+fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
     let scopes = match key.scopes {
         Scopes::All => "all".to_owned(),
         Scopes::Only(permissions) => names(permissions),
     };
-    let extent = key.agent_id.map_or_else(|| "tenant".to_owned(), |agent| format!("agent {agent}"));
+    let extent = key.agent_id.map_or(extent, RoleExtent::Agent).to_string();
     let none = String::new;
     [
         "key".to_owned(),

@@ -9,8 +9,8 @@ use chrono::Utc;
 use commands::Context;
 use domain::custom_role::{CustomRoleCommand, RoleDefinition};
 use domain::permissions::{Action, Permission, PermissionSet, Role};
-use domain::role_assignment::{AssignedRole, Assignment};
-use domain::{Body, Name, RoleId};
+use domain::role_assignment::{AssignedRole, Assignment, RoleExtent};
+use domain::{AgentId, Body, Name, RoleId};
 use identity::{Identities, MAX_LISTED};
 use std::process::ExitCode;
 use uuid::Uuid;
@@ -74,6 +74,10 @@ enum Command {
         role: AssignedRole,
         #[command(flatten)]
         holder: HolderArgument,
+        /// The id of an agent that the role is granted on: it holds for the agent, its tasks, calls and memories, and nothing
+        /// else [default: the whole tenant]
+        #[arg(long, value_name = "ID")]
+        agent: Option<Uuid>,
     },
     /// Revoke a role of a service account, a user or a team
     Revoke {
@@ -81,6 +85,9 @@ enum Command {
         role: AssignedRole,
         #[command(flatten)]
         holder: HolderArgument,
+        /// The id of the agent that the role was granted on [default: the whole tenant]
+        #[arg(long, value_name = "ID")]
+        agent: Option<Uuid>,
         /// The reason, which is recorded
         #[arg(long, value_parser = body)]
         reason: Option<Body>,
@@ -131,15 +138,17 @@ impl Command {
                 identities.command_role(&context, RoleId(id), CustomRoleCommand::Withdraw { reason, at }).await?;
                 say!("The role is withdrawn: it gives nothing any more.");
             }
-            Self::Grant { role, holder } => {
-                let assignment = Assignment::on_tenant(holder.holder()?, role);
+            Self::Grant { role, holder, agent } => {
+                let extent = RoleExtent::from(agent.map(AgentId));
+                let assignment = Assignment { holder: holder.holder()?, role, extent };
                 identities.grant_role(&context, assignment, at).await?;
-                say!("The {} has the role {role}.", assignment.holder);
+                say!("The {} has the role {role} on the {extent}.", assignment.holder);
             }
-            Self::Revoke { role, holder, reason } => {
-                let assignment = Assignment::on_tenant(holder.holder()?, role);
+            Self::Revoke { role, holder, agent, reason } => {
+                let extent = RoleExtent::from(agent.map(AgentId));
+                let assignment = Assignment { holder: holder.holder()?, role, extent };
                 identities.revoke_role(&context, assignment, reason, at).await?;
-                say!("The {} no longer has the role {role}.", assignment.holder);
+                say!("The {} no longer has the role {role} on the {extent}.", assignment.holder);
             }
         }
         warn_without_admin(identities, rooms.principal.tenant(), had_admin);
@@ -187,7 +196,7 @@ fn assignments(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow
             assignment.holder_name.unwrap_or_default(),
             assignment.role.to_string(),
             assignment.role_name.unwrap_or_default(),
-            assignment.extent.as_str().to_owned(),
+            assignment.extent.to_string(),
             assignment.granted.at.to_rfc3339(),
             assignment.granted.by,
         ]

@@ -82,7 +82,7 @@ pub(super) async fn start(
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
-    let identities = rooms.identities_with(common, server.sign_in()).await?;
+    let identities = rooms.identities_with(common, server.sign_in(common.tenant.clone())).await?;
     prepare_keys(&identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {

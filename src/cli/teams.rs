@@ -8,7 +8,7 @@ use crate::rooms::Rooms;
 use chrono::Utc;
 use commands::Context;
 use domain::permissions::Action;
-use domain::role_assignment::Holder;
+use domain::role_assignment::{Holder, RoleExtent};
 use domain::team::{Team, TeamCommand};
 use domain::{Body, Name, TeamId};
 use identity::{Identities, MAX_LISTED};
@@ -143,7 +143,11 @@ fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Resul
     let rows = teams.into_iter().map(|team| {
         let holder = (Some(Holder::Team(team.id)), None);
         let roles = identities.directory().assignments(&access, holder, None, MAX_LISTED);
-        let roles: Vec<_> = roles.iter().map(|assignment| assignment.role.to_string()).collect();
+        let roles = roles.iter().map(|assignment| match assignment.extent {
+            RoleExtent::Tenant => assignment.role.to_string(),
+            RoleExtent::Agent(agent) => format!("{}@{agent}", assignment.role),
+        });
+        let roles: Vec<_> = roles.collect();
         let state = if team.is_closed { "closed" } else { "active" };
         vec![team.id.to_string(), team.name, state.to_owned(), team.members.to_string(), roles.join(" ")]
     });

@@ -129,6 +129,113 @@ async fn refusals_are_recorded_once_a_minute_with_a_count_and_the_first_of_each_
     drop(server.terminate().await);
 }
 
+/// What is refused before a request has a principal, and what limits refuse: by subject where it is known, else by address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
+    use crate::users::{PASSWORD, enable_codes, login, post as send, text, totp};
+    let installation = crate::users::Installation::new().await;
+    let server = installation.serve(&["--rate-limits", "key.requests=40", "--sign-in-attempts", "12"]).await;
+    let ada = installation.user(&server, "ada@example.org", "auditor").await;
+    let (access, user) = (text(&ada, "accessToken"), text(&ada, "userId").to_owned());
+    // Counted: unknown people by their address, and known ones by their id.
+    for _ in 0..3 {
+        assert_eq!(login(&server, "nobody@example.org", PASSWORD).await.0, 401);
+        assert_eq!(login(&server, "ada@example.org", "wrong").await.0, 401);
+    }
+    let (secret, _) = enable_codes(&server, access, PASSWORD).await;
+    let coded = |code: &str| json!({ "email": "ada@example.org", "password": PASSWORD, "code": code });
+    assert_eq!(send(&server, "/auth/login", None, coded("000000")).await.0, 401);
+    // That a code is asked for is no refusal.
+    assert_eq!(code(&login(&server, "ada@example.org", PASSWORD).await.1), "CODE_REQUIRED");
+    let (status, signed_in) = send(&server, "/auth/login", None, coded(&totp(&secret, 1))).await;
+    assert_eq!(status, 200, "{signed_in}");
+    let other_tenant = json!({ "tenant": "nowhere", "email": "ada@example.org", "password": "wrong" });
+    assert_eq!(send(&server, "/auth/login", None, other_tenant).await.0, 401);
+    for _ in 0..20 {
+        login(&server, "unknown@example.org", "wrong").await;
+    }
+    let client = reqwest::Client::new();
+    let foreign = client.post(format!("{}/graphql", server.address)).header("cookie", "apex_access=x");
+    assert_eq!(foreign.header("origin", "https://evil.example").json(&json!({})).send().await.unwrap().status(), 403);
+    let mut limited = 0;
+    for _ in 0..60 {
+        limited += usize::from(ask(&server, access, "{ head }").await.0 == 429);
+    }
+    assert!(limited > 0);
+    drop(server.terminate().await);
+    // Without a token, a server refuses pages of other origins.
+    let key_file = installation.key_file();
+    let open = installation.database.serve(&["--key-file", &key_file, "--rate-limits", "address.requests=3"]).await;
+    let page =
+        || client.get(format!("{}/graphql?query={{head}}", open.address)).header("origin", "https://evil.example");
+    assert_eq!(page().send().await.unwrap().status(), 403);
+    for _ in 0..10 {
+        page().send().await.unwrap();
+    }
+    drop(open.terminate().await);
+    let server = installation.serve(&[]).await;
+    let (_, answer) = ask(&server, "tea", LOG).await;
+    let nodes = answer["data"]["events"]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let refused: Vec<_> =
+        nodes.iter().filter(|node| node["type"] == "access.refused").map(|node| &node["payload"]).collect();
+    let count = |reason: &str, subject: &str| {
+        let is_of = |payload: &&&Value| {
+            payload["reason"] == reason
+                && payload["subject"].as_str().unwrap_or_default().starts_with(subject)
+                && payload["subject"].is_string() != subject.is_empty()
+        };
+        refused.iter().filter(is_of).map(|payload| payload["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    let of_user = format!("user:{user}");
+    // Three at the sign-in, and one at the start of the codes.
+    assert_eq!(count("sign_in", &of_user), 4, "{refused:#?}");
+    // Those of nobody, of a tenant that does not exist, and of the last one until the attempts of the account were used up.
+    assert_eq!(count("sign_in", ""), 3 + 1 + 12);
+    assert_eq!(count("too_many_attempts", ""), 8);
+    // One at the confirmation of the codes, and one at the sign-in.
+    assert_eq!(count("second_factor", &of_user), 2);
+    assert_eq!(count("csrf", ""), 1);
+    assert_eq!(count("rate_limited", &of_user), u64::try_from(limited).unwrap());
+    assert!(count("rate_limited", "") >= 8 && count("foreign_origin", "") >= 1);
+    // Who signed in is recorded with the session.
+    let signed_in: Vec<_> = nodes.iter().filter(|node| node["type"] == "access.signed_in").collect();
+    assert_eq!(signed_in.len(), 2, "{signed_in:?}");
+    assert!(
+        signed_in
+            .iter()
+            .all(|node| node["payload"]["user_id"] == user.as_str() && node["payload"]["origin_id"].is_string())
+    );
+    // Neither an address nor what was typed is in the log.
+    let personal: Vec<String> = installation
+        .texts("select type from apex.events where payload::text ~ 'example.org|127\\.0\\.0\\.1|nowhere'")
+        .await;
+    assert_eq!(personal, Vec::<String>::new());
+    drop(server.terminate().await);
+}
+
+/// Exports are recorded once an hour and kind of data, of programs too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exports_are_recorded() {
+    let installation = Installation::new().await;
+    let id = tenant().to_string();
+    let (operator, auditor) =
+        (installation.key(&id, "operator", &[]).await, installation.key(&id, "auditor", &[]).await);
+    let server = installation.serve(&[]).await;
+    for _ in 0..3 {
+        let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&operator);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    installation.run(&["access", "review"]).await;
+    let events = recorded(&server, &auditor, 3).await;
+    let exported: Vec<_> = events.iter().filter(|(name, _)| name == "access.data_exported").collect();
+    let mut of: Vec<_> = exported.iter().map(|(_, payload)| payload["data"].as_str().unwrap()).collect();
+    of.sort_unstable();
+    assert_eq!(of, ["access_review", "events"]);
+    let of_key = exported.iter().find(|(_, payload)| payload["data"] == "events").unwrap();
+    assert!(of_key.1["subject"].as_str().unwrap().contains(&id_of(&operator)), "{of_key:?}");
+    drop(server.terminate().await);
+}
+
 /// A request with the public id of a key, such as one that was revoked, is refused in the access log of its tenant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_key_is_refused_in_the_access_log_of_its_tenant() {

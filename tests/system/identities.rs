@@ -894,16 +894,16 @@ async fn keys_are_managed_over_graphql() {
 }
 
 /// An active agent with a task, a private memory and a shared one.
-struct Possessions {
-    agent: Uuid,
-    task: Uuid,
-    private: Uuid,
-    shared: Uuid,
+pub(crate) struct Possessions {
+    pub(crate) agent: Uuid,
+    pub(crate) task: Uuid,
+    pub(crate) private: Uuid,
+    pub(crate) shared: Uuid,
 }
 
 impl Possessions {
     /// Creates them. Returns the last position, too.
-    async fn create(server: &Server, admin: &str) -> (Self, String) {
+    pub(crate) async fn create(server: &Server, admin: &str) -> (Self, String) {
         let [agent, task, private, shared] = [(); 4].map(|()| Uuid::now_v7());
         let memory = |id| {
             format!("storeMemory(input: {{ id: \"{id}\", agentId: \"{agent}\", content: \"tea\" }}) {{ position }}")
@@ -922,7 +922,7 @@ impl Possessions {
     }
 }
 
-fn uuids(answer: &Value, list: &str) -> BTreeSet<String> {
+pub(crate) fn uuids(answer: &Value, list: &str) -> BTreeSet<String> {
     let nodes = answer["data"][list]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
     nodes.iter().map(|node| node["uuid"].as_str().unwrap().to_owned()).collect()
 }

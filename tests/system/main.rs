@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod access_log;
+mod agent_roles;
 mod ambiguous_records;
 mod append_function;
 mod archive;
@@ -17,6 +18,7 @@ mod command_ids;
 mod command_line;
 mod connections;
 mod cors;
+mod credentials;
 mod database_tls;
 mod decisions;
 mod embedded;

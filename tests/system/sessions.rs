@@ -369,9 +369,24 @@ async fn a_web_page_acts_by_cookies_and_a_foreign_page_cannot() {
     let server = installation.serve(&["--secure-cookies", "true"]).await;
     let request = reqwest::Client::new().post(format!("{}/auth/login", server.address)).json(&body);
     let response = request.send().await.unwrap();
-    assert!(
-        response.headers().get_all("set-cookie").iter().all(|cookie| cookie.to_str().unwrap().contains("; Secure"))
-    );
+    let cookies = response.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    let cookies: Vec<_> = cookies.collect();
+    assert_eq!(cookies.len(), 3);
+    for cookie in &cookies {
+        // What the prefix demands: browsers accept such a cookie from this host alone.
+        let is_host = cookie.starts_with("__Host-apex_") && cookie.contains("; Secure") && cookie.contains("; Path=/;");
+        assert!(is_host && !cookie.contains("Domain"), "{cookie}");
+    }
+    // They are accepted, and those without the prefix, which a page of a neighbouring host can set, are not.
+    let sent = |prefix: &str| {
+        let pair = |cookie: &&str| cookie.split(';').next().unwrap().replace("__Host-", prefix);
+        cookies.iter().map(pair).collect::<Vec<_>>().join("; ")
+    };
+    for (prefix, expected) in [("__Host-", StatusCode::OK), ("", StatusCode::UNAUTHORIZED)] {
+        let request = reqwest::Client::new().get(format!("{}/auth/session", server.address));
+        let answer = request.header("cookie", sent(prefix)).send().await.unwrap();
+        assert_eq!(answer.status(), expected, "{prefix:?}");
+    }
     drop(server.terminate().await);
 }
 

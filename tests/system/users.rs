@@ -24,7 +24,7 @@ impl Installation {
         installation
     }
 
-    fn key_file(&self) -> String {
+    pub(crate) fn key_file(&self) -> String {
         self.folder.path().join("identity.keys").to_str().unwrap().to_owned()
     }
 
@@ -243,7 +243,7 @@ async fn a_link_sets_the_password_once_and_ends_all_sessions() {
 }
 
 /// The code of a secret, for the current time step or a later one.
-fn totp(secret: &str, steps_later: u64) -> String {
+pub(crate) fn totp(secret: &str, steps_later: u64) -> String {
     let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
     let totp = totp_rs::Builder::new().with_algorithm(totp_rs::Algorithm::SHA1).with_secret(secret).build().unwrap();
     let now = u64::try_from(chrono::Utc::now().timestamp()).unwrap();
@@ -251,10 +251,10 @@ fn totp(secret: &str, steps_later: u64) -> String {
 }
 
 /// Demands one-time codes of a user. Returns the secret and the recovery codes.
-async fn enable_codes(server: &Server, access: &str) -> (String, Vec<String>) {
+pub(crate) async fn enable_codes(server: &Server, access: &str, password: &str) -> (String, Vec<String>) {
     let (status, refused) = post(server, "/auth/totp", Some(access), json!({ "password": "wrong" })).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "{refused}");
-    let (_, started) = post(server, "/auth/totp", Some(access), json!({ "password": PASSWORD })).await;
+    let (_, started) = post(server, "/auth/totp", Some(access), json!({ "password": password })).await;
     let (id, secret) = (text(&started, "id"), text(&started, "secret").to_owned());
     let wrong = json!({ "id": id, "code": "000000" });
     assert_eq!(post(server, "/auth/totp/confirm", Some(access), wrong).await.0, StatusCode::UNAUTHORIZED);
@@ -270,7 +270,7 @@ async fn one_time_codes_and_recovery_codes_are_accepted_once() {
     let installation = Installation::new().await;
     let server = installation.serve(&[]).await;
     let ada = installation.user(&server, "ada@example.org", "viewer").await;
-    let (secret, recovery) = enable_codes(&server, text(&ada, "accessToken")).await;
+    let (secret, recovery) = enable_codes(&server, text(&ada, "accessToken"), PASSWORD).await;
     assert_eq!(recovery.len(), 10);
     let with = async |name: &str, value: &str| {
         let mut body = json!({ "email": "ada@example.org", "password": PASSWORD });
@@ -305,7 +305,7 @@ async fn one_time_codes_and_recovery_codes_are_accepted_once() {
     assert_eq!(login(&server, "ada@example.org", PASSWORD).await.0, StatusCode::OK);
     assert_eq!(installation.texts("select count(*)::text from apex.user_recovery_codes").await, ["0"]);
     // An administrator turns them off for a user whose device is lost.
-    enable_codes(&server, access).await;
+    enable_codes(&server, access, PASSWORD).await;
     installation.run(&["users", "disable-codes", text(&ada, "userId")]).await;
     wait_until("no code is demanded", async || login(&server, "ada@example.org", PASSWORD).await.0 == StatusCode::OK)
         .await;
@@ -381,7 +381,7 @@ async fn secrets_of_users_are_neither_stored_nor_logged() {
     let invitation = installation.run(&["users", "invite", "ada@example.org", "--role", "admin"]).await;
     let (_, ada) = post(&server, "/auth/register", None, json!({ "token": invitation, "password": PASSWORD })).await;
     let access = text(&ada, "accessToken").to_owned();
-    let (secret, recovery) = enable_codes(&server, &access).await;
+    let (secret, recovery) = enable_codes(&server, &access, PASSWORD).await;
     let body =
         json!({ "email": "ada@example.org", "password": PASSWORD, "recoveryCode": recovery[0], "cookies": true });
     let signed_in = reqwest::Client::new().post(format!("{}/auth/login", server.address)).json(&body);

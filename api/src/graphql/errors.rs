@@ -21,7 +21,7 @@
 //! Internal causes are logged here, once.
 
 use async_graphql::{Error, ErrorExtensionValues, Value};
-use domain::permissions::Forbidden;
+use domain::permissions::{Action, Forbidden, Permission, ResourceKind};
 use identity::IdentityError;
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
@@ -61,6 +61,13 @@ pub(crate) fn forbidden(forbidden: &Forbidden) -> Error {
         Some(permission) => with(error, "permission", permission.to_string()),
         None => error,
     }
+}
+
+/// The error of a text of an agent that the roles which allow reading texts are not for.
+pub(crate) fn forbidden_content() -> Error {
+    let error = coded("FORBIDDEN", "not allowed to read this text: the roles that allow it are for other agents");
+    let permission = Permission::of(Action::ReadData, ResourceKind::Contents);
+    permission.map_or(error.clone(), |permission| with(error, "permission", permission.to_string()))
 }
 
 /// Logs a fault of the server. The client learns only that there was one.
@@ -158,6 +165,7 @@ pub(crate) fn identities(error: &IdentityError) -> Error {
         | IdentityError::AlreadyCreated(_)
         | IdentityError::TooLate { .. }
         | IdentityError::EmailTaken
+        | IdentityError::TooManyInvitations { .. }
         | IdentityError::OtherProfile(_)
         | IdentityError::LinkAlreadyShown(_)
         | IdentityError::Hashing

@@ -6,6 +6,7 @@ use crate::rate_limits::RateLimiter;
 use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
+use domain::AgentId;
 use domain::permissions::{Access, ActionType, ReadContents};
 use identity::Identities;
 use projections::Pool;
@@ -44,7 +45,8 @@ pub(crate) fn authorise<A: ActionType>(ctx: &Context<'_>) -> Result<Access<A>> {
     requester(ctx)?.principal.authorise().map_err(|forbidden| errors::forbidden(&forbidden))
 }
 
-/// Authorises reading texts that agents work with, and notes it for the access log.
+/// Authorises reading some texts that agents work with, and notes it for the access log. The access may be limited to some
+/// agents: see [`authorise_content`].
 ///
 /// # Errors
 /// `FORBIDDEN` if the principal of the request may not do it.
@@ -52,4 +54,16 @@ pub(crate) fn authorise_contents(ctx: &Context<'_>) -> Result<Access<ReadContent
     let access = authorise(ctx)?;
     requester(ctx)?.note_contents(&services(ctx)?.identities, ctx.query_env.operation_name.as_deref());
     Ok(access)
+}
+
+/// As [`authorise_contents`], for a text that some agents may read, as `is_reader` says. One that is not known to belong to an
+/// agent has no reader.
+///
+/// # Errors
+/// `FORBIDDEN` if the principal of the request may not do it.
+pub(crate) fn authorise_content(ctx: &Context<'_>, is_reader: impl Fn(AgentId) -> bool) -> Result<()> {
+    if authorise::<ReadContents>(ctx)?.is_to(is_reader) {
+        return authorise_contents(ctx).map(drop);
+    }
+    Err(errors::forbidden_content())
 }

@@ -3,34 +3,30 @@
 use super::state::State;
 use crate::authenticator::Unauthenticated;
 use crate::edge::ClientAddress;
+use crate::rate_limits::LIMITED;
 use crate::requester::Requester;
 use async_graphql::{Response, Value};
 use axum::http::{Extensions, HeaderMap, header};
 use chrono::Utc;
 use commands::{Principal, current_trace_id};
 use domain::access_log::RefusalReason;
-use domain::permissions::{Forbidden, Permission};
-use identity::{Refusal, RequestOrigin};
+use domain::permissions::{Action, Forbidden, Permission, ResourceKind};
+use identity::{Client, Refusal};
 
-/// The origin of a request: the address of its client, and its `User-Agent`.
-pub(super) fn origin_of(headers: &HeaderMap, extensions: &Extensions) -> RequestOrigin {
+/// Where a request comes from: the address of its client, and its `User-Agent`.
+pub(super) fn client_of(headers: &HeaderMap, extensions: &Extensions) -> Client {
     let address = extensions.get::<ClientAddress>().map(|client| client.0);
-    let device = headers.get(header::USER_AGENT).map(|device| String::from_utf8_lossy(device.as_bytes()));
-    RequestOrigin::new(address, device.as_deref())
+    let user_agent = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    Client::new(address, user_agent.as_deref())
 }
 
 /// Notes the use of a credential.
-pub(super) fn used(state: &State, principal: &Principal, origin: &RequestOrigin) {
-    state.deps.identities.access().used(principal, origin, Utc::now());
+pub(super) fn used(state: &State, principal: &Principal, client: &Client) {
+    state.deps.identities.access().used(principal, client, Utc::now());
 }
 
 /// Notes a request without a valid credential. One whose credential could not be checked was not refused.
-pub(super) fn unauthenticated(
-    state: &State,
-    refused: Unauthenticated,
-    authorization: Option<&str>,
-    origin: &RequestOrigin,
-) {
+pub(super) fn unauthenticated(state: &State, refused: Unauthenticated, authorization: Option<&str>, client: &Client) {
     let reason = match refused {
         Unauthenticated::Missing => RefusalReason::NoCredential,
         Unauthenticated::Invalid => RefusalReason::InvalidCredential,
@@ -42,36 +38,57 @@ pub(super) fn unauthenticated(
         Some((tenant, id)) => (tenant, Some(format!("key:{id}"))),
         None => (state.deps.authenticator.home_tenant(), None),
     };
-    let (origin, trace_id) = (origin.clone(), current_trace_id());
-    let refusal = Refusal { tenant, reason, subject, origin, permission: None, trace_id };
+    let (client, trace_id) = (client.clone(), current_trace_id());
+    let refusal = Refusal { tenant, reason, subject, client, permission: None, trace_id };
+    state.deps.identities.access().refused(refusal, Utc::now());
+}
+
+/// Notes a request that is refused before it is looked at whose it is.
+pub(super) fn refused_client(state: &State, reason: RefusalReason, client: Client) {
+    let (tenant, trace_id) = (state.deps.authenticator.home_tenant(), current_trace_id());
+    let refusal = Refusal { tenant, reason, subject: None, client, permission: None, trace_id };
     state.deps.identities.access().refused(refusal, Utc::now());
 }
 
 /// Notes that the principal of a request may not do what it asked for.
 pub(super) fn forbidden(state: &State, requester: &Requester, forbidden: &Forbidden) {
-    refuse(state, requester, forbidden.permission);
+    refuse(state, requester, RefusalReason::Forbidden, forbidden.permission);
 }
 
-/// Notes the fields of a response that the principal of the request may not have.
-pub(super) fn forbidden_fields(state: &State, requester: &Requester, response: &Response) {
+/// Notes that the principal of a request may read the texts of some agents only, and asked for those of all.
+pub(super) fn limited_contents(state: &State, requester: &Requester) {
+    let permission = Permission::of(Action::ReadData, ResourceKind::Contents);
+    refuse(state, requester, RefusalReason::Forbidden, permission);
+}
+
+/// Notes that the principal of a request has exceeded a limit.
+pub(super) fn limited(state: &State, requester: &Requester) {
+    refuse(state, requester, RefusalReason::RateLimited, None);
+}
+
+/// Notes the fields of a response that the principal of the request may not have, and that a limit refused it.
+pub(super) fn refused_fields(state: &State, requester: &Requester, response: &Response) {
     for extensions in response.errors.iter().filter_map(|error| error.extensions.as_ref()) {
-        if extensions.get("code") == Some(&Value::from("FORBIDDEN")) {
+        let code = extensions.get("code");
+        if code == Some(&Value::from("FORBIDDEN")) {
             let permission = match extensions.get("permission") {
                 Some(Value::String(permission)) => permission.parse().ok(),
                 _ => None,
             };
-            refuse(state, requester, permission);
+            refuse(state, requester, RefusalReason::Forbidden, permission);
+        } else if code == Some(&Value::from(LIMITED)) {
+            limited(state, requester);
         }
     }
 }
 
-fn refuse(state: &State, requester: &Requester, permission: Option<Permission>) {
+fn refuse(state: &State, requester: &Requester, reason: RefusalReason, permission: Option<Permission>) {
     let principal = &requester.principal;
     let refusal = Refusal {
         tenant: principal.tenant().clone(),
-        reason: RefusalReason::Forbidden,
+        reason,
         subject: Some(principal.actor()),
-        origin: requester.origin.clone(),
+        client: requester.client.clone(),
         permission,
         trace_id: current_trace_id(),
     };

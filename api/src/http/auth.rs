@@ -1,6 +1,6 @@
 //! Authentication of requests: the one place where a transport obtains a principal, and learns that it is no longer valid.
 
-use super::access::{self, origin_of};
+use super::access::{self, client_of};
 use super::response;
 use super::state::State;
 use crate::authenticator::{EndReason, Endpoint, Presented, Unauthenticated};
@@ -11,7 +11,7 @@ use commands::{Principal, is_reserved_actor};
 use domain::Name;
 use domain::permissions::Forbidden;
 use futures::future::BoxFuture;
-use identity::RequestOrigin;
+use identity::Client;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ const DEFAULT_ACTOR: &str = "api";
 pub(crate) struct Declared {
     actor: Name,
     correlation_id: Option<Uuid>,
-    origin: RequestOrigin,
+    client: Client,
 }
 
 /// The message about a header that is not valid.
@@ -88,18 +88,18 @@ async fn authenticate(
     authorization: Option<&str>,
     declared_actor: Name,
     endpoint: Endpoint,
-    origin: &RequestOrigin,
+    client: &Client,
 ) -> Result<Principal, Rejection> {
     let presented = Presented { authorization, declared_actor, endpoint };
     match state.deps.authenticator.authenticate(presented).await {
         Ok(principal) => {
-            access::used(state, &principal, origin);
+            access::used(state, &principal, client);
             Ok(principal)
         }
         Err(refused) => {
             // That there is none is noted by the transport: a WebSocket may present one later.
             if refused != Unauthenticated::Missing {
-                access::unauthenticated(state, refused, authorization, origin);
+                access::unauthenticated(state, refused, authorization, client);
             }
             Err(Rejection::Unauthenticated(refused, endpoint))
         }
@@ -118,7 +118,7 @@ pub(crate) async fn of_headers(
 ) -> Result<Requester, Rejection> {
     let found = of_upgrade(state, headers, extensions, endpoint).await;
     if let Err(Rejection::Unauthenticated(missing @ Unauthenticated::Missing, _)) = &found {
-        access::unauthenticated(state, *missing, None, &origin_of(headers, extensions));
+        access::unauthenticated(state, *missing, None, &client_of(headers, extensions));
     }
     found
 }
@@ -133,7 +133,7 @@ pub(crate) async fn of_upgrade(
     extensions: &Extensions,
     endpoint: Endpoint,
 ) -> Result<Requester, Rejection> {
-    let origin = origin_of(headers, extensions);
+    let client = client_of(headers, extensions);
     // A client without a valid credential does not learn about its other headers.
     let (declared, bad) = match declared_by_headers(headers) {
         Ok(declared) => (declared, None),
@@ -142,12 +142,12 @@ pub(crate) async fn of_upgrade(
     let (actor, correlation_id) = declared;
     // A value that is not text matches no credential.
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let principal = authenticate(state, authorization, actor, endpoint, &origin).await?;
+    let principal = authenticate(state, authorization, actor, endpoint, &client).await?;
     // What a proxy adds to a request for metrics changes nothing.
     if let Some(bad) = bad.filter(|_| endpoint == Endpoint::Api) {
         return Err(Rejection::BadHeader(bad));
     }
-    Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
+    Ok(Requester { principal: Arc::new(principal), correlation_id, client })
 }
 
 /// Finds who opened a WebSocket, from the payload of `connection_init`.
@@ -159,13 +159,13 @@ pub(crate) async fn of_payload(
     authorization: Option<&str>,
     declared: &Declared,
 ) -> Result<Requester, Rejection> {
-    let Declared { actor, correlation_id, origin } = declared.clone();
-    let principal = authenticate(state, authorization, actor, Endpoint::Api, &origin).await;
+    let Declared { actor, correlation_id, client } = declared.clone();
+    let principal = authenticate(state, authorization, actor, Endpoint::Api, &client).await;
     if let Err(Rejection::Unauthenticated(missing @ Unauthenticated::Missing, _)) = &principal {
-        access::unauthenticated(state, *missing, None, &origin);
+        access::unauthenticated(state, *missing, None, &client);
     }
     let principal = principal?;
-    Ok(Requester { principal: Arc::new(principal), correlation_id, origin })
+    Ok(Requester { principal: Arc::new(principal), correlation_id, client })
 }
 
 /// Completes when the requester of an open connection has to present its credential again.
@@ -179,7 +179,7 @@ pub(crate) fn ended(state: &State, requester: &Requester) -> BoxFuture<'static, 
 /// [`BadHeader`] if a header is not text, not a name or not a UUID, or if it declares an actor that is reserved.
 pub(crate) fn declared(headers: &HeaderMap, extensions: &Extensions) -> Result<Declared, BadHeader> {
     let (actor, correlation_id) = declared_by_headers(headers)?;
-    Ok(Declared { actor, correlation_id, origin: origin_of(headers, extensions) })
+    Ok(Declared { actor, correlation_id, client: client_of(headers, extensions) })
 }
 
 /// The actor and the correlation id.

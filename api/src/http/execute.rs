@@ -61,7 +61,7 @@ impl Finish {
     fn apply(&self, state: &State, requester: &Requester, mut response: Response) -> Response {
         self.order.apply(&mut response);
         response::code_errors(&mut response);
-        access::forbidden_fields(state, requester, &response);
+        access::refused_fields(state, requester, &response);
         response::limit_size(&mut response, self.operation, self.max_bytes);
         response
     }

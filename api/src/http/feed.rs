@@ -28,6 +28,9 @@ use std::sync::Arc;
 use streams::{Position, RecordedEvent};
 use uuid::Uuid;
 
+/// What the access log calls the data of the stream.
+const EXPORT: &str = "events";
+
 /// A request that is rejected.
 struct Rejected(Box<Response>);
 
@@ -74,14 +77,20 @@ async fn stream(
     requester: &Requester,
 ) -> Result<Response, Rejected> {
     let bad = |message: String| Rejected::from((StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
-    state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?;
+    let limited = |_: &Limited| access::limited(state, requester);
+    state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1).inspect_err(limited)?;
     let forbidden = |error| {
         access::forbidden(state, requester, &error);
         auth::Rejection::Forbidden(error).parts()
     };
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
-    requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
+    let contents = requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
+    if contents.agents().is_some() {
+        let message = "not allowed to read the texts of all agents: the roles that allow it are for some agents";
+        access::limited_contents(state, requester);
+        return Err(Rejected::from((StatusCode::FORBIDDEN, "FORBIDDEN", message.to_owned())));
+    }
     requester.note_contents(&state.deps.identities, None);
     let reads_access_log = requester.principal.authorise::<ReadAccessLog>().is_ok();
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;
@@ -89,9 +98,10 @@ async fn stream(
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
-    let open = state.rate_limiter.open_subscription(&requester.principal)?;
+    let open = state.rate_limiter.open_subscription(&requester.principal).inspect_err(limited)?;
     let progress = Progress::default();
     let events = follow::open(services, filter, after, progress.clone()).await.map_err(rejected)?;
+    requester.note_export(&state.deps.identities, EXPORT);
     // The stream ends at the first error of reading, and the client reconnects.
     let messages = events.take_while(|event| std::future::ready(event.is_ok()));
     let messages = messages.filter_map(move |event| {

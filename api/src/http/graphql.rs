@@ -5,7 +5,7 @@ use super::computing::is_large;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::state::State as Shared;
-use super::{auth, execute, prepare, rate_limit, response, sse, websocket};
+use super::{access, auth, execute, prepare, rate_limit, response, sse, websocket};
 use crate::authenticator::Endpoint;
 use crate::rate_limits::Limited;
 use crate::request_error::request_error;
@@ -106,7 +106,8 @@ async fn respond(
         ));
     }
     let requester = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await?;
-    state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1)?;
+    let taken = state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1);
+    taken.inspect_err(|_| access::limited(state, &requester))?;
     let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;

@@ -1,5 +1,5 @@
-//! Protection of a server without a token against requests of foreign web pages. It admits programs on the same machine,
-//! and pages that it served itself.
+//! Which web page a request comes from, and the protection of a server without a token against requests of foreign ones. It
+//! admits programs on the same machine, and pages that it served itself.
 //!
 //! A browser sends requests to loopback on behalf of any page that is open. Three headers that a page cannot set identify
 //! such requests: `Sec-Fetch-Site` tells whether the page has the same origin, also for images and links, which have no
@@ -9,13 +9,16 @@
 //! Pages of configured origins are admitted too ([`crate::edge`]). The check applies to every route except `/healthz`, which
 //! reveals only that the process runs.
 
+use super::access;
 use super::response;
 use super::state::State as Shared;
 use crate::edge::{Origin, is_configured};
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::access_log::RefusalReason;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,21 +33,33 @@ pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, ne
     if is_checked && !is_local(request.headers(), &state.config.origins) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
                        on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";
+        let client = access::client_of(request.headers(), request.extensions());
+        access::refused_client(&state, RefusalReason::ForeignOrigin, client);
         return response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
     }
     next.run(request).await
 }
 
 fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).unwrap_or_default();
-    let names_loopback = host.parse::<axum::http::uri::Authority>().is_ok_and(|host| is_loopback(host.host()));
-    let is_own_page = text(header::ORIGIN).is_none_or(|origin| {
-        origin.parse::<Uri>().is_ok_and(|origin| origin.authority().is_some_and(|authority| authority.as_str() == host))
+    host(headers).is_some_and(|host| is_loopback(host.host()))
+        && (is_of_own_page(headers) || is_configured(origins, headers))
+}
+
+/// The name and the port that a request is sent to.
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    headers.get(header::HOST)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a browser says that a request comes from a page of this server, or from none. Programs other than browsers say
+/// nothing, and are believed: they can send any header.
+pub(super) fn is_of_own_page(headers: &HeaderMap) -> bool {
+    let is_own_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        origin.and_then(|origin| origin.authority().cloned()).is_some_and(|origin| Some(origin) == host(headers))
     });
-    // `none` is a request that no page made, such as an address that was typed. Programs other than browsers send no header.
+    // `none` is a request that no page made, such as an address that was typed.
     let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
-    names_loopback && (is_own_page && is_own_fetch || is_configured(origins, headers))
+    is_own_origin && is_own_fetch
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -83,6 +98,24 @@ mod tests {
         for host in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "127.1.2.3:1"] {
             assert!(local(host, None), "{host}");
             assert!(local(host, Some(&format!("http://{host}"))), "{host}");
+        }
+    }
+
+    #[test]
+    fn requests_of_foreign_pages_are_told() {
+        let own = |pairs: &[(&'static str, &str)]| {
+            let all = [&[("host", "apex.example")], pairs].concat();
+            is_of_own_page(&all.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+        };
+        assert!(own(&[]) && own(&[("origin", "https://apex.example")]) && own(&[("sec-fetch-site", "same-origin")]));
+        for foreign in [
+            ("origin", "https://evil.example"),
+            ("origin", "https://apex.example:8443"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(!own(&[foreign]), "{foreign:?}");
         }
     }
 

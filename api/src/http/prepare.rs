@@ -1,5 +1,6 @@
 //! From the parameters of a GraphQL request to a request that may be executed: parsed, and within the limits.
 
+use super::access;
 use super::computing::is_large;
 use super::parameters::Parameters;
 use super::state::State;
@@ -118,7 +119,10 @@ fn check_quotas(
         OperationType::Mutation => limiter.take_from(principal, LimitedResource::IngestBytes, bytes).map(|()| None),
         OperationType::Subscription => limiter.open_subscription(principal).map(Some),
     };
-    checked.map_err(|limited| limited.error())
+    checked.map_err(|limited| {
+        access::limited(state, requester);
+        limited.error()
+    })
 }
 
 /// Adds the defaults of variables that are not given, so that conditions can be evaluated.

@@ -1,5 +1,6 @@
 //! Rate limits over HTTP: the limit of an address before everything else, and what a response says about limits.
 
+use super::access;
 use super::response;
 use super::state::State as Shared;
 use crate::edge::ClientAddress;
@@ -9,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::access_log::RefusalReason;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,11 @@ pub(crate) async fn check_address(State(state): State<Arc<Shared>>, request: Req
     };
     let mut response = match state.rate_limiter.request_of_address(address) {
         Ok(()) => next.run(request).await,
-        Err(limited) => refused(&limited),
+        Err(limited) => {
+            let client = access::client_of(request.headers(), request.extensions());
+            access::refused_client(&state, RefusalReason::RateLimited, client);
+            refused(&limited)
+        }
     };
     state.rate_limiter.add_address_headers(address, response.headers_mut());
     response

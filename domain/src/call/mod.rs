@@ -337,6 +337,16 @@ impl Aggregate for Call {
         self.charged.as_ref().and_then(|charged| charged.facts.agent_id)
     }
 
+    fn agent(&self, id: Uuid, event: &CallEvent) -> Option<AgentId> {
+        match event {
+            // A report says whose the call is. A correction would take a call for an agent that is nobody's.
+            CallEvent::Corrected(corrected) if corrected.before.facts.agent_id.is_none() => None,
+            CallEvent::Recorded(_) | CallEvent::Amended(_) | CallEvent::Corrected(_) | CallEvent::Voided(_) => {
+                self.owner(id)
+            }
+        }
+    }
+
     fn evolve(self, event: &CallEvent) -> Self {
         match event {
             CallEvent::Voided(CallVoided { into }) => Self { charged: None, voided_into: Some(*into) },

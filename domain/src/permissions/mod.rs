@@ -22,8 +22,10 @@ pub use table::{NoPermissions, Permission, PermissionSet, UnknownPermission};
 use crate::{AgentId, TenantId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -81,6 +83,32 @@ impl fmt::Display for Resource<'_> {
     }
 }
 
+/// The permissions of roles that are granted on single agents.
+pub type AgentPermissions = BTreeMap<AgentId, PermissionSet>;
+
+/// The permissions that a holder has by its roles: on the whole tenant, and on single agents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldPermissions {
+    /// Those of roles on the whole tenant.
+    pub on_tenant: PermissionSet,
+    /// Those of roles on single agents.
+    pub on_agents: AgentPermissions,
+}
+
+impl HeldPermissions {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.on_tenant.is_empty() && self.on_agents.values().all(|permissions| permissions.is_empty())
+    }
+}
+
+impl From<PermissionSet> for HeldPermissions {
+    fn from(on_tenant: PermissionSet) -> Self {
+        Self { on_tenant, on_agents: AgentPermissions::new() }
+    }
+}
+
 /// What a principal may do: the tenant, its permissions in it, and the scopes of the credential.
 #[derive(Debug, Clone, Copy)]
 pub struct Grants<'a> {
@@ -88,6 +116,8 @@ pub struct Grants<'a> {
     pub tenant: &'a TenantId,
     /// The permissions of the principal's roles.
     pub permissions: PermissionSet,
+    /// The permissions of the principal's roles on single agents. They hold for what belongs to the agent only.
+    pub on_agents: &'a AgentPermissions,
     /// The scopes of the credential.
     pub scopes: Scopes,
     /// The agent that the credential is bound to, if it is. It reaches nothing that belongs to other agents.
@@ -123,13 +153,13 @@ impl Forbidden {
 #[derive(Debug)]
 pub struct Access<A> {
     tenant: TenantId,
-    agent: Option<AgentId>,
+    agents: Option<Arc<[AgentId]>>,
     action: PhantomData<fn() -> A>,
 }
 
 impl<A> Clone for Access<A> {
     fn clone(&self) -> Self {
-        Self { tenant: self.tenant.clone(), agent: self.agent, action: PhantomData }
+        Self { tenant: self.tenant.clone(), agents: self.agents.clone(), action: PhantomData }
     }
 }
 
@@ -140,22 +170,30 @@ impl<A> Access<A> {
         &self.tenant
     }
 
-    /// The agent to whose objects the access is limited, of the kinds that belong to agents. None if it is not limited.
+    /// The agents to whose objects the access is limited, of the kinds that belong to agents, in the order of their ids. None
+    /// if it is not limited.
     #[must_use]
-    pub fn agent(&self) -> Option<AgentId> {
-        self.agent
+    pub fn agents(&self) -> Option<&[AgentId]> {
+        self.agents.as_deref()
+    }
+
+    /// Whether the access is to an object of which one agent is a reader, as `is_reader` says.
+    #[must_use]
+    pub fn is_to(&self, is_reader: impl Fn(AgentId) -> bool) -> bool {
+        self.agents().is_none_or(|agents| agents.iter().any(|agent| is_reader(*agent)))
     }
 }
 
 /// Decides whether an action on a resource is allowed: a role must have the permission, the scopes must contain it, and a
 /// resource of a tenant must belong to the tenant of the grants. A credential that is bound to an agent reads what belongs
-/// to the agent and what all agents share; the permission `read_own` is enough for the former.
+/// to the agent and what all agents share; the permission `read_own` is enough for the former. A role on an agent is as much
+/// as a credential that is bound to it, without what all agents share.
 ///
 /// # Errors
 /// [`Forbidden`] if the action is not allowed.
 pub fn authorise<A: ActionType>(grants: Grants<'_>, resource: Resource<'_>) -> Result<Access<A>, Forbidden> {
-    check(grants, A::ACTION, resource)?;
-    Ok(Access { tenant: grants.tenant.clone(), agent: grants.agent, action: PhantomData })
+    let agents = agents_of(grants, A::ACTION, resource)?;
+    Ok(Access { tenant: grants.tenant.clone(), agents, action: PhantomData })
 }
 
 /// As [`authorise`], for an action that is known at run time only. It gives no proof.
@@ -163,6 +201,11 @@ pub fn authorise<A: ActionType>(grants: Grants<'_>, resource: Resource<'_>) -> R
 /// # Errors
 /// [`Forbidden`] if the action is not allowed.
 pub fn check(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Result<(), Forbidden> {
+    agents_of(grants, action, resource).map(drop)
+}
+
+/// Decides as [`authorise`] does. Returns the agents to whose objects the action is limited, if it is.
+fn agents_of(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Result<Option<Arc<[AgentId]>>, Forbidden> {
     let forbidden = |remedy| Err(Forbidden::new(action, resource, remedy));
     let (level, owner) = match resource {
         Resource::Tenant(tenant, _) | Resource::Aggregate { tenant, .. } => (Level::Tenant, Some(tenant)),
@@ -174,7 +217,18 @@ pub fn check(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
     let (is_bound, in_scopes) = (grants.agent.is_some(), |permission| grants.scopes.contain(permission));
     let is_held = |permission| grants.permissions.contains(permission) && in_scopes(permission);
     if holds(action, resource, is_bound, is_held) {
-        return Ok(());
+        return Ok(grants.agent.filter(|_| is_about_agents(resource)).map(|agent| Arc::from([agent])));
+    }
+    let on_agents = grants.on_agents.iter().filter(|(agent, permissions)| {
+        let has = |permission: Permission| {
+            let is_held = permissions.contains(permission) || grants.permissions.contains(permission);
+            is_held && in_scopes(permission) && permission.kind().is_of_one_agent()
+        };
+        grants.agent.is_none_or(|bound| bound == **agent) && holds(action, resource, true, has)
+    });
+    let on_agents: Arc<[AgentId]> = on_agents.map(|(agent, _)| *agent).collect();
+    if !on_agents.is_empty() {
+        return Ok(Some(on_agents));
     }
     if !holds(action, resource, is_bound, |_| true) {
         return forbidden("the credential is bound to an agent: use one that is not");
@@ -191,17 +245,36 @@ pub fn check(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
     }
 }
 
-/// Checks that a credential that is bound to an agent changes only what belongs to that agent.
+/// Whether what is reached of a resource depends on the agent that a credential is bound to.
+fn is_about_agents(resource: Resource<'_>) -> bool {
+    let kind = match resource {
+        Resource::Installation => return false,
+        Resource::Aggregate { category, .. } => ResourceKind::of_category(category),
+        Resource::Tenant(_, Extent::Kind(kind)) => Some(kind),
+        Resource::Tenant(_, Extent::Whole | Extent::Any) => None,
+    };
+    // Texts are read with the objects that they are stored in.
+    kind.is_none_or(|kind| kind.when_bound() != WhenBound::Everything)
+}
+
+/// Whether commands to a resource are limited to what belongs to some agents.
+#[must_use]
+pub fn is_limited_to_agents(grants: Grants<'_>, resource: Resource<'_>) -> bool {
+    agents_of(grants, Action::SendCommand, resource).map_or(true, |agents| agents.is_some())
+}
+
+/// Checks that a command changes only what belongs to the agents that it is limited to, if it is: those of the roles that allow
+/// it, or the one that the credential is bound to.
 ///
 /// # Errors
-/// [`Forbidden`] if the credential is bound to another agent than the one in whose name the change is.
+/// [`Forbidden`] if the change is not in the name of one of those agents alone.
 pub fn check_agent(grants: Grants<'_>, resource: Resource<'_>, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
-    let Some(bound) = grants.agent else { return Ok(()) };
+    let Some(limited_to) = agents_of(grants, Action::SendCommand, resource)? else { return Ok(()) };
     let mut named = agents.iter().flatten().peekable();
-    if named.peek().is_some() && named.all(|agent| *agent == bound) {
+    if named.peek().is_some() && named.all(|agent| limited_to.contains(agent)) {
         return Ok(());
     }
-    Err(Forbidden::new(Action::SendCommand, resource, "the credential is bound to another agent"))
+    Err(Forbidden::new(Action::SendCommand, resource, "neither the credential nor the roles are for its agent"))
 }
 
 /// Whether a set of permissions is enough for an action on a resource.

@@ -79,6 +79,23 @@ impl ResourceKind {
         }
     }
 
+    /// Whether a role on one agent is about the kind: the agent itself, what belongs to it, and the texts in that.
+    #[must_use]
+    pub const fn is_of_one_agent(self) -> bool {
+        match self {
+            Self::Agents | Self::Tasks | Self::Calls | Self::Memories | Self::Contents => true,
+            Self::Prices
+            | Self::TagKeys
+            | Self::Budgets
+            | Self::Identities
+            | Self::Reports
+            | Self::Events
+            | Self::AccessLog
+            | Self::Tenants
+            | Self::Installation => false,
+        }
+    }
+
     /// What a credential that is bound to an agent may read of the kind.
     #[must_use]
     pub const fn when_bound(self) -> WhenBound {

@@ -5,7 +5,8 @@ fn tenant(name: &str) -> TenantId {
 }
 
 fn grants<'a>(tenant: &'a TenantId, roles: &[Role], scopes: Scopes) -> Grants<'a> {
-    Grants { tenant, permissions: PermissionSet::of_roles(roles), scopes, agent: None }
+    static NONE: AgentPermissions = AgentPermissions::new();
+    Grants { tenant, permissions: PermissionSet::of_roles(roles), on_agents: &NONE, scopes, agent: None }
 }
 
 fn agent(tenant: &TenantId) -> Resource<'_> {
@@ -183,7 +184,7 @@ fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
     let refused = check(grants, Action::ReadData, tasks).unwrap_err();
     assert!(refused.to_string().ends_with("use an API key that is bound to an agent"), "{refused}");
     let access = authorise::<ReadTasks>(Grants { agent: bound, ..grants }, tasks).unwrap();
-    assert_eq!(access.agent(), bound);
+    assert_eq!(access.agents(), Some(&[bound.unwrap()][..]));
 }
 
 #[test]
@@ -208,4 +209,55 @@ fn a_bound_credential_changes_only_what_is_in_the_name_of_its_agent() {
         let resource = Resource::Aggregate { tenant: &tenant, category, id: Uuid::nil() };
         assert_eq!(check(grants, Action::SendCommand, resource).is_ok(), is_allowed, "{category}");
     }
+}
+
+/// A role on an agent gives what the role gives, for that agent's objects, and nothing that all agents share.
+#[test]
+fn a_role_on_an_agent_reaches_what_belongs_to_it() {
+    let tenant = tenant("default");
+    let [one, two, other] = [7, 8, 9].map(|id| AgentId(Uuid::from_u128(id)));
+    let on_agents = AgentPermissions::from([
+        (one, PermissionSet::of_roles(&[Role::Operator])),
+        (two, PermissionSet::of_roles(&[Role::Viewer])),
+    ]);
+    let grants = |roles, agent| Grants { on_agents: &on_agents, agent, ..grants(&tenant, roles, Scopes::All) };
+    let kind = |kind| Resource::Tenant(&tenant, Extent::Kind(kind));
+    let reads = |roles, agent| authorise::<ReadTasks>(grants(roles, agent), kind(ResourceKind::Tasks));
+    assert_eq!(reads(&[], None).unwrap().agents(), Some(&[one, two][..]));
+    assert_eq!(reads(&[Role::Viewer], None).unwrap().agents(), None, "a role on the tenant reaches all");
+    // A bound credential narrows the roles on agents, and those on the tenant.
+    assert_eq!(reads(&[], Some(two)).unwrap().agents(), Some(&[two][..]));
+    assert_eq!(reads(&[Role::Viewer], Some(other)).unwrap().agents(), Some(&[other][..]));
+    assert!(reads(&[], Some(other)).is_err());
+    let readable: Vec<_> = ResourceKind::OF_TENANT
+        .into_iter()
+        .filter(|of| check(grants(&[], None), Action::ReadData, kind(*of)).is_ok())
+        .map(ResourceKind::key)
+        .collect();
+    assert_eq!(readable, ["agents", "tasks", "calls", "memories", "contents"]);
+    let contents = authorise::<ReadContents>(grants(&[], None), kind(ResourceKind::Contents)).unwrap();
+    assert_eq!(contents.agents(), Some(&[one][..]), "a viewer does not read texts");
+    // Of a stream it is not known before whose it is.
+    let task = Resource::Aggregate { tenant: &tenant, category: "task", id: Uuid::nil() };
+    assert!(check(grants(&[], None), Action::ReadData, task).is_err());
+    assert!(check(grants(&[], None), Action::SendCommand, task).is_ok());
+    for (agents, is_allowed) in [
+        (&[Some(one)][..], true),
+        (&[None, Some(one)], true),
+        (&[Some(two)], false),
+        (&[Some(one), Some(two)], false),
+        (&[None, None], false),
+    ] {
+        assert_eq!(check_agent(grants(&[], None), task, agents).is_ok(), is_allowed, "{agents:?}");
+        assert!(check_agent(grants(&[Role::Operator], None), task, agents).is_ok(), "{agents:?}");
+    }
+    for category in ["budget", "price_book", "api_key", "role_assignment", "tag_keys"] {
+        let shared = Resource::Aggregate { tenant: &tenant, category, id: Uuid::nil() };
+        assert!(check(grants(&[], None), Action::SendCommand, shared).is_err(), "{category}");
+    }
+    // Scopes take away here too.
+    let only_calls = Scopes::Only(["read:calls".parse().unwrap()].into_iter().collect());
+    let scoped = Grants { scopes: only_calls, ..grants(&[], None) };
+    assert!(check(scoped, Action::ReadData, kind(ResourceKind::Tasks)).is_err());
+    assert!(check(scoped, Action::ReadData, kind(ResourceKind::Calls)).is_ok());
 }

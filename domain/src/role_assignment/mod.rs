@@ -6,7 +6,7 @@
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::ids::{RoleId, ServiceAccountId, TeamId, UserId, derived_id};
+use crate::ids::{AgentId, RoleId, ServiceAccountId, TeamId, UserId, derived_id};
 use crate::permissions::Role;
 use crate::team::Member;
 use crate::text::Body;
@@ -113,23 +113,61 @@ impl FromStr for AssignedRole {
     }
 }
 
-/// What of a tenant a role is granted on. It is always stated: a narrower one, which may come later, is then never read as
-/// the whole tenant by a program that does not know it.
+/// What of a tenant a role is granted on. It is always stated: a narrower one is then never read as the whole tenant by a program
+/// that does not know it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleExtent {
     /// The whole tenant.
     #[default]
     Tenant,
+    /// One agent, with its tasks, calls and memories.
+    Agent(AgentId),
 }
 
 impl RoleExtent {
-    /// The extent as it is written.
+    /// The first of all extents in their order.
+    pub const FIRST: Self = Self::Tenant;
+    /// The last of all extents in their order.
+    pub const LAST: Self = Self::Agent(AgentId(Uuid::max()));
+
+    /// The agent, if it is one.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn agent(self) -> Option<AgentId> {
         match self {
-            Self::Tenant => "tenant",
+            Self::Tenant => None,
+            Self::Agent(agent) => Some(agent),
         }
+    }
+}
+
+impl From<Option<AgentId>> for RoleExtent {
+    fn from(agent: Option<AgentId>) -> Self {
+        agent.map_or(Self::Tenant, Self::Agent)
+    }
+}
+
+/// As in `tenant` and `agent UUID`.
+impl fmt::Display for RoleExtent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("tenant"),
+            Self::Agent(agent) => write!(f, "agent {agent}"),
+        }
+    }
+}
+
+/// The text is not an extent of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not what a role is granted on: use tenant, or agent and its UUID")]
+pub struct UnknownExtent(String);
+
+impl FromStr for RoleExtent {
+    type Err = UnknownExtent;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let agent = |text: &str| Some(Self::Agent(AgentId(Uuid::try_parse(text.strip_prefix("agent ")?).ok()?)));
+        if text == "tenant" { Ok(Self::Tenant) } else { agent(text).ok_or_else(|| UnknownExtent(text.to_owned())) }
     }
 }
 
@@ -154,12 +192,12 @@ impl Assignment {
     /// The id of the stream.
     #[must_use]
     pub fn stream_id(&self) -> Uuid {
-        let (holder, extent) = (self.holder.id().to_string(), self.extent.as_str());
+        let (holder, extent) = (self.holder.id().to_string(), self.extent.to_string());
         let (kind, role) = match self.role {
             AssignedRole::BuiltIn(role) => ("built_in", role.as_str().to_owned()),
             AssignedRole::Custom(id) => ("custom", id.to_string()),
         };
-        derived_id(&["role_assignment", self.holder.kind(), &holder, kind, &role, extent])
+        derived_id(&["role_assignment", self.holder.kind(), &holder, kind, &role, &extent])
     }
 }
 

@@ -9,55 +9,29 @@ pub use origins::KnownOrigin;
 pub(crate) use origins::read_origins;
 pub use pending::Refusal;
 
+use crate::client::Client;
 use chrono::{DateTime, Utc};
-use commands::{Principal, Subject};
-use domain::TenantId;
+use commands::{Principal, Subject, current_trace_id};
+use domain::{SessionId, TenantId, UserId};
 use moka::sync::Cache;
 use pending::{Pending, Record};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use writer::Batch;
 
-/// The maximum length of the name of a device, in bytes. Longer ones are cut.
-const MAX_DEVICE_BYTES: usize = 200;
 /// The maximum number of pairs of credential and origin that are known to be recorded.
 const MAX_KNOWN_USES: u64 = 100_000;
 /// The maximum number of new origins of one credential that are recorded in an hour and process: a client can change what it
 /// says of itself with each request. The log of the process says that there were more.
 const MAX_ORIGINS_IN_HOUR: usize = 20;
-/// The maximum number of people whose last hour of reading texts is remembered.
+/// The maximum number of subjects whose last hour of reading texts, or of an export, is remembered.
 const MAX_KNOWN_READERS: u64 = 100_000;
-
-/// Where a request comes from: the address of its client, and what the client says it is. Both are personal data.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct RequestOrigin {
-    address: Option<IpAddr>,
-    device: Option<String>,
-}
-
-impl RequestOrigin {
-    /// The origin of a request from an address, with its `User-Agent`.
-    #[must_use]
-    pub fn new(address: Option<IpAddr>, device: Option<&str>) -> Self {
-        let device = device.map(|device| {
-            // A header may have any bytes; what is stored is visible text.
-            let text: String = device.chars().filter(|c| !c.is_control()).collect();
-            text[..text.floor_char_boundary(MAX_DEVICE_BYTES)].to_owned()
-        });
-        Self { address: address.map(|address| address.to_canonical()), device: device.filter(|text| !text.is_empty()) }
-    }
-
-    fn is_unknown(&self) -> bool {
-        self.address.is_none() && self.device.is_none()
-    }
-}
 
 /// Texts that a person read.
 #[derive(Debug, Clone)]
 pub struct ContentsRead<'a> {
     /// Where the request came from.
-    pub origin: RequestOrigin,
+    pub client: Client,
     /// The name of the GraphQL operation.
     pub operation: Option<&'a str>,
     /// The id of the trace of the request.
@@ -69,11 +43,13 @@ struct Shared {
     /// What could not be written yet, under the ids under which it is tried again.
     unsent: Mutex<Vec<Batch>>,
     /// The pairs of credential and origin that are recorded, or wait to be.
-    uses: Cache<(Uuid, RequestOrigin), ()>,
+    uses: Cache<(Uuid, Client), ()>,
     /// How many origins of a credential were noted in an hour.
     origins_in_hour: Cache<(Uuid, i64), usize>,
     /// The last hour in which someone's reading of texts was recorded.
     readers: Cache<(TenantId, String), i64>,
+    /// The last hour in which someone's export of some data was recorded.
+    exporters: Cache<(TenantId, String, &'static str), i64>,
 }
 
 /// Notes what access logs record. Noting takes no input or output; cheap to clone.
@@ -88,6 +64,7 @@ impl Default for AccessRecorder {
             uses: Cache::new(MAX_KNOWN_USES),
             origins_in_hour: Cache::new(MAX_KNOWN_USES),
             readers: Cache::new(MAX_KNOWN_READERS),
+            exporters: Cache::new(MAX_KNOWN_READERS),
         }))
     }
 }
@@ -104,9 +81,9 @@ impl AccessRecorder {
 
     /// Notes that a credential of one subject was used. Shared tokens, the command line and components are not recorded: they
     /// name nobody.
-    pub fn used(&self, principal: &Principal, origin: &RequestOrigin, at: DateTime<Utc>) {
+    pub fn used(&self, principal: &Principal, client: &Client, at: DateTime<Utc>) {
         let Some(credential) = credential_of(principal) else { return };
-        let known = (credential, origin.clone());
+        let known = (credential, client.clone());
         if self.0.uses.contains_key(&known) {
             return;
         }
@@ -124,8 +101,32 @@ impl AccessRecorder {
             );
         }
         self.0.uses.insert(known, ());
-        let (tenant, subject, origin) = (principal.tenant().clone(), principal.actor(), origin.clone());
-        self.pending().wait(Record::Used { tenant, credential, subject, origin, at });
+        let (tenant, subject, client) = (principal.tenant().clone(), principal.actor(), client.clone());
+        self.pending().wait(Record::Used { tenant, credential, subject, client, at });
+    }
+
+    /// Notes that a user signed in.
+    pub(crate) fn signed_in(
+        &self,
+        tenant: &TenantId,
+        (user, session): (UserId, SessionId),
+        client: &Client,
+        at: DateTime<Utc>,
+    ) {
+        let (tenant, client, trace_id) = (tenant.clone(), client.clone(), current_trace_id());
+        self.pending().wait(Record::SignedIn { tenant, user, session, client, trace_id, at });
+    }
+
+    /// Notes that a principal exports data of its tenant. The first time of an hour is recorded for each kind of data.
+    pub fn exported(&self, principal: &Principal, data: &'static str, client: &Client, at: DateTime<Utc>) {
+        let (tenant, subject) = (principal.tenant().clone(), principal.actor());
+        let (known, hour) = ((tenant.clone(), subject.clone(), data), at.timestamp().div_euclid(3600));
+        if self.0.exporters.get(&known) == Some(hour) {
+            return;
+        }
+        self.0.exporters.insert(known, hour);
+        let (client, trace_id) = (client.clone(), current_trace_id());
+        self.pending().wait(Record::Exported { tenant, subject, data, client, trace_id, at });
     }
 
     /// Notes that texts were read, if a person read them. The first time of an hour is recorded.
@@ -139,9 +140,9 @@ impl AccessRecorder {
             return;
         }
         self.0.readers.insert(known, hour);
-        let ContentsRead { origin, operation, trace_id } = read;
+        let ContentsRead { client, operation, trace_id } = read;
         let operation = operation.map(str::to_owned);
-        self.pending().wait(Record::Read { tenant, subject, origin, operation, trace_id, at });
+        self.pending().wait(Record::Read { tenant, subject, client, operation, trace_id, at });
     }
 }
 
@@ -168,7 +169,7 @@ fn is_person(principal: &Principal) -> bool {
 mod tests {
     use super::*;
     use domain::permissions::{PermissionSet, Scopes};
-    use domain::{ApiKeyId, ServiceAccountId, SessionId, UserId};
+    use domain::{ApiKeyId, ServiceAccountId};
 
     fn key(id: u128) -> Principal {
         let (account, key) = (ServiceAccountId(Uuid::nil()), ApiKeyId(Uuid::from_u128(id)));
@@ -179,13 +180,13 @@ mod tests {
     #[test]
     fn the_use_of_a_key_is_noted_once_for_each_origin() {
         let (recorder, now) = (AccessRecorder::default(), Utc::now());
-        let origin = |last: u8, device| RequestOrigin::new(Some([192, 0, 2, last].into()), Some(device));
+        let origin = |last: u8, device| Client::new(Some([192, 0, 2, last].into()), Some(device));
         for (id, origin) in
             [(1, origin(1, "a")), (1, origin(1, "a")), (1, origin(2, "a")), (1, origin(1, "b")), (2, origin(1, "a"))]
         {
             recorder.used(&key(id), &origin, now);
         }
-        recorder.used(&Principal::command_line("acme".parse().unwrap()), &RequestOrigin::default(), now);
+        recorder.used(&Principal::command_line("acme".parse().unwrap()), &Client::default(), now);
         assert_eq!(recorder.pending().take(now, false).len(), 4);
     }
 
@@ -193,11 +194,11 @@ mod tests {
     fn a_client_that_changes_its_device_with_each_request_does_not_fill_the_log() {
         let (recorder, at) = (AccessRecorder::default(), DateTime::from_timestamp(1_700_006_400, 0).unwrap());
         for device in 0..MAX_ORIGINS_IN_HOUR + 50 {
-            recorder.used(&key(1), &RequestOrigin::new(None, Some(&device.to_string())), at);
+            recorder.used(&key(1), &Client::new(None, Some(&device.to_string())), at);
         }
         assert_eq!(recorder.pending().take(at, false).len(), MAX_ORIGINS_IN_HOUR);
-        recorder.used(&key(2), &RequestOrigin::new(None, Some("x")), at);
-        recorder.used(&key(1), &RequestOrigin::new(None, Some("y")), at + chrono::TimeDelta::hours(1));
+        recorder.used(&key(2), &Client::new(None, Some("x")), at);
+        recorder.used(&key(1), &Client::new(None, Some("y")), at + chrono::TimeDelta::hours(1));
         assert_eq!(recorder.pending().take(at, false).len(), 2);
     }
 
@@ -205,7 +206,7 @@ mod tests {
     fn reading_texts_is_noted_once_an_hour_for_people_only() {
         let recorder = AccessRecorder::default();
         let at = |minute: i64| DateTime::from_timestamp(1_700_006_400 + minute * 60, 0).unwrap();
-        let read = || ContentsRead { origin: RequestOrigin::default(), operation: Some("Memories"), trace_id: None };
+        let read = || ContentsRead { client: Client::default(), operation: Some("Memories"), trace_id: None };
         let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
         let person = Principal::user("acme".parse().unwrap(), user, session, PermissionSet::default());
         for minute in [0, 1, 59, 60] {
@@ -216,12 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_bounded_visible_text() {
-        let origin = RequestOrigin::new(None, Some(&format!("a\u{7}b{}", "é".repeat(200))));
-        assert_eq!(origin.device.as_ref().map(String::len), Some(MAX_DEVICE_BYTES));
-        assert!(origin.device.unwrap().starts_with("abé"));
-        assert!(RequestOrigin::new(None, Some("\n")).is_unknown());
-        let mapped = RequestOrigin::new(Some("::ffff:192.0.2.1".parse().unwrap()), None);
-        assert_eq!(mapped, RequestOrigin::new(Some("192.0.2.1".parse().unwrap()), None));
+    fn an_export_is_noted_once_an_hour_for_each_kind_of_data() {
+        let (recorder, client) = (AccessRecorder::default(), Client::default());
+        let at = |minute: i64| DateTime::from_timestamp(1_700_006_400 + minute * 60, 0).unwrap();
+        for (minute, data) in [(0, "events"), (1, "events"), (2, "archive"), (60, "events")] {
+            recorder.exported(&key(1), data, &client, at(minute));
+        }
+        recorder.exported(&key(2), "events", &client, at(0));
+        assert_eq!(recorder.pending().take(at(60), false).len(), 4);
     }
 }

@@ -1,6 +1,6 @@
 //! The tables of origins, beside the log.
 
-use super::RequestOrigin;
+use crate::client::Client;
 use crate::error::IdentityError;
 use chrono::{DateTime, Utc};
 use domain::{OriginId, TenantId};
@@ -52,16 +52,16 @@ pub(crate) async fn read_origins(
     Ok(rows.into_iter().map(known).collect())
 }
 
-pub(super) async fn insert_origins(
+pub(super) async fn insert_origins<'a>(
     pool: &PgPool,
-    origins: impl Iterator<Item = (&TenantId, Uuid, &RequestOrigin)>,
+    origins: impl Iterator<Item = (&'a TenantId, Uuid, &'a Client)>,
 ) -> Result<(), IdentityError> {
     let (mut tenants, mut ids, mut addresses, mut devices) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (tenant, id, RequestOrigin { address, device }) in origins {
+    for (tenant, id, client) in origins {
         tenants.push(tenant.as_str());
         ids.push(id);
-        addresses.push(address.map(|address| address.to_string()));
-        devices.push(device.as_deref());
+        addresses.push(client.address().map(|address| address.to_string()));
+        devices.push(client.user_agent());
     }
     sqlx::query(
         "insert into apex.access_origins (tenant_id, origin_id, address, device)

@@ -1,18 +1,21 @@
 //! What waits to be written to access logs, in memory and bounded. Refusals are counted by subject or address, reason and
 //! minute, so that a stranger cannot fill the log.
 
-use super::RequestOrigin;
+use crate::client::Client;
 use chrono::{DateTime, Utc};
-use domain::TenantId;
 use domain::access_log::RefusalReason;
 use domain::permissions::Permission;
+use domain::{SessionId, TenantId, UserId};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// The maximum number of subjects and addresses whose refusals are counted apart in a minute. Those of all others are counted
-/// together, by tenant and reason.
+/// The maximum number of subjects, and of addresses, whose refusals are counted apart in a minute. Those of all others are
+/// counted together, by tenant and reason. Apart from each other, so that strangers do not hide what subjects do.
 const MAX_COUNTED_APART: usize = 200;
+/// The maximum number of subjects, and of addresses, that are counted apart in an hour, once for each minute and reason, so
+/// that a long attack from many addresses does not fill the log.
+const MAX_COUNTED_APART_IN_HOUR: usize = 2000;
 /// The maximum number of records that wait, while the database does not answer. Further ones are dropped, and their number
 /// is logged.
 const MAX_WAITING: usize = 10_000;
@@ -27,7 +30,7 @@ pub struct Refusal {
     /// Who sent it, as in the metadata of events, if that is known.
     pub subject: Option<String>,
     /// Where it came from.
-    pub origin: RequestOrigin,
+    pub client: Client,
     /// What would have allowed it.
     pub permission: Option<Permission>,
     /// The id of its trace.
@@ -46,12 +49,30 @@ pub(super) enum Record {
         last_at: DateTime<Utc>,
     },
     /// The use of a credential.
-    Used { tenant: TenantId, credential: Uuid, subject: String, origin: RequestOrigin, at: DateTime<Utc> },
+    Used { tenant: TenantId, credential: Uuid, subject: String, client: Client, at: DateTime<Utc> },
+    /// A user signed in.
+    SignedIn {
+        tenant: TenantId,
+        user: UserId,
+        session: SessionId,
+        client: Client,
+        trace_id: Option<String>,
+        at: DateTime<Utc>,
+    },
+    /// Data were exported.
+    Exported {
+        tenant: TenantId,
+        subject: String,
+        data: &'static str,
+        client: Client,
+        trace_id: Option<String>,
+        at: DateTime<Utc>,
+    },
     /// A person read texts.
     Read {
         tenant: TenantId,
         subject: String,
-        origin: RequestOrigin,
+        client: Client,
         operation: Option<String>,
         trace_id: Option<String>,
         at: DateTime<Utc>,
@@ -62,14 +83,19 @@ impl Record {
     pub(super) fn tenant(&self) -> &TenantId {
         match self {
             Self::Refused { refusal, .. } => &refusal.tenant,
-            Self::Used { tenant, .. } | Self::Read { tenant, .. } => tenant,
+            Self::Used { tenant, .. }
+            | Self::SignedIn { tenant, .. }
+            | Self::Exported { tenant, .. }
+            | Self::Read { tenant, .. } => tenant,
         }
     }
 
     pub(super) fn at(&self) -> DateTime<Utc> {
         match self {
             Self::Refused { first_at, .. } => *first_at,
-            Self::Used { at, .. } | Self::Read { at, .. } => *at,
+            Self::Used { at, .. } | Self::SignedIn { at, .. } | Self::Exported { at, .. } | Self::Read { at, .. } => {
+                *at
+            }
         }
     }
 }
@@ -88,9 +114,36 @@ struct Window {
     further: Option<Record>,
 }
 
+/// How many subjects, or addresses, are counted apart.
+#[derive(Default)]
+struct Apart {
+    /// Those of this minute, and of a minute before whose count was not taken yet.
+    open: usize,
+    hour: i64,
+    in_hour: usize,
+}
+
+impl Apart {
+    /// Takes the place of one more. Returns whether there was one.
+    fn take(&mut self, at: DateTime<Utc>) -> bool {
+        let hour = at.timestamp().div_euclid(3600);
+        if self.hour != hour {
+            (self.hour, self.in_hour) = (hour, 0);
+        }
+        let has_place = self.open < MAX_COUNTED_APART && self.in_hour < MAX_COUNTED_APART_IN_HOUR;
+        if has_place {
+            self.open += 1;
+            self.in_hour += 1;
+        }
+        has_place
+    }
+}
+
 /// What waits to be written.
 #[derive(Default)]
 pub(super) struct Pending {
+    subjects: Apart,
+    addresses: Apart,
     windows: HashMap<(TenantId, RefusalReason, Counted), Window>,
     waiting: Vec<Record>,
     /// The number of records that were dropped since it was last taken.
@@ -102,41 +155,62 @@ fn minute_of(at: DateTime<Utc>) -> i64 {
 }
 
 impl Pending {
-    pub(super) fn refused(&mut self, refusal: Refusal, at: DateTime<Utc>) {
+    /// Where places of what refusals are counted by are taken; none for those that are counted together.
+    fn apart(&mut self, counted: &Counted) -> Option<&mut Apart> {
+        match counted {
+            Counted::Subject(_) => Some(&mut self.subjects),
+            Counted::Address(_) => Some(&mut self.addresses),
+            Counted::Others => None,
+        }
+    }
+
+    pub(super) fn refused(&mut self, mut refusal: Refusal, at: DateTime<Utc>) {
+        let minute = minute_of(at);
         let counted = match &refusal.subject {
             Some(subject) => Counted::Subject(subject.clone()),
             // What a client says of itself changes as it likes.
-            None => Counted::Address(refusal.origin.address),
+            None => Counted::Address(refusal.client.address()),
         };
         let mut key = (refusal.tenant.clone(), refusal.reason, counted);
-        if !self.windows.contains_key(&key) && self.windows.len() >= MAX_COUNTED_APART {
+        self.end_window(&key, minute);
+        if !self.windows.contains_key(&key) && !self.apart(&key.2).is_some_and(|apart| apart.take(at)) {
             key.2 = Counted::Others;
+            self.end_window(&key, minute);
         }
         let is_of_several_origins = key.2 == Counted::Others;
-        let mut refusal = refusal;
         if is_of_several_origins {
             // It is one of many.
             (refusal.subject, refusal.permission, refusal.trace_id) = (None, None, None);
         }
-        let first = Record::Refused { refusal, is_of_several_origins, count: 1, first_at: at, last_at: at };
-        let minute = minute_of(at);
-        match self.windows.get_mut(&key) {
-            Some(window) if window.minute == minute => match &mut window.further {
-                Some(Record::Refused { refusal, is_of_several_origins, count, last_at, .. }) => {
-                    let Record::Refused { refusal: other, .. } = &first else { return };
-                    *is_of_several_origins |= refusal.origin != other.origin;
-                    *count += 1;
-                    *last_at = at.max(*last_at);
-                }
-                further => *further = Some(first),
-            },
-            _ => {
-                let ended = self.windows.insert(key, Window { minute, further: None });
-                if let Some(record) = ended.and_then(|window| window.further) {
-                    self.wait(record);
-                }
-                self.wait(first);
+        let Some(window) = self.windows.get_mut(&key) else {
+            self.windows.insert(key, Window { minute, further: None });
+            self.wait(Record::Refused { refusal, is_of_several_origins, count: 1, first_at: at, last_at: at });
+            return;
+        };
+        match &mut window.further {
+            Some(Record::Refused { refusal: known, is_of_several_origins, count, last_at, .. }) => {
+                *is_of_several_origins |= known.client != refusal.client;
+                *count += 1;
+                *last_at = at.max(*last_at);
             }
+            further => {
+                let first = Record::Refused { refusal, is_of_several_origins, count: 1, first_at: at, last_at: at };
+                *further = Some(first);
+            }
+        }
+    }
+
+    /// Ends a window if its minute has ended, so that a new one begins.
+    fn end_window(&mut self, key: &(TenantId, RefusalReason, Counted), minute: i64) {
+        if self.windows.get(key).is_none_or(|window| window.minute == minute) {
+            return;
+        }
+        let ended = self.windows.remove(key);
+        if let Some(apart) = self.apart(&key.2) {
+            apart.open -= 1;
+        }
+        if let Some(record) = ended.and_then(|window| window.further) {
+            self.wait(record);
         }
     }
 
@@ -153,9 +227,15 @@ impl Pending {
     /// too.
     pub(super) fn take(&mut self, now: DateTime<Utc>, all: bool) -> Vec<Record> {
         let minute = minute_of(now);
-        let ended = self.windows.extract_if(|_, window| all || window.minute < minute);
-        let further: Vec<_> = ended.filter_map(|(_, window)| window.further).collect();
-        further.into_iter().for_each(|record| self.wait(record));
+        let ended: Vec<_> = self.windows.extract_if(|_, window| all || window.minute < minute).collect();
+        for ((_, _, counted), window) in ended {
+            if let Some(apart) = self.apart(&counted) {
+                apart.open -= 1;
+            }
+            if let Some(record) = window.further {
+                self.wait(record);
+            }
+        }
         std::mem::take(&mut self.waiting)
     }
 
@@ -178,7 +258,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             reason: RefusalReason::InvalidCredential,
             subject: subject.map(str::to_owned),
-            origin: RequestOrigin::new(Some([192, 0, 2, address].into()), None),
+            client: Client::new(Some([192, 0, 2, address].into()), None),
             permission: None,
             trace_id: None,
         }
@@ -193,7 +273,9 @@ mod tests {
                 Record::Refused { count, first_at, last_at, .. } => {
                     (*count, first_at.timestamp() - start, last_at.timestamp() - start)
                 }
-                Record::Used { .. } | Record::Read { .. } => panic!("a refusal"),
+                Record::Used { .. } | Record::SignedIn { .. } | Record::Exported { .. } | Record::Read { .. } => {
+                    panic!("a refusal")
+                }
             })
             .collect();
         counts.sort_unstable();
@@ -235,6 +317,46 @@ mod tests {
         let records = pending.take(at(0), true);
         assert_eq!(records.len(), MAX_COUNTED_APART + 2);
         assert_eq!(counts(&records).iter().map(|(count, ..)| count).sum::<u64>(), strangers);
+    }
+
+    /// Strangers who use up the places of addresses do not hide which subject was refused.
+    #[test]
+    fn subjects_are_counted_apart_from_addresses() {
+        let mut pending = Pending::default();
+        for address in 0..=255 {
+            pending.refused(refusal(None, address), at(0));
+        }
+        assert_eq!(pending.take(at(0), false).len(), MAX_COUNTED_APART + 1);
+        pending.refused(refusal(Some("key"), 1), at(1));
+        let records = pending.take(at(1), false);
+        let is_whole = |record: &Record| matches!(record, Record::Refused { refusal, .. } if refusal.subject.as_deref() == Some("key"));
+        assert!(records.len() == 1 && records.iter().all(is_whole), "{records:?}");
+    }
+
+    /// An attack of hours, from other addresses in each minute.
+    #[test]
+    fn a_long_attack_from_many_addresses_does_not_fill_the_log() {
+        let mut pending = Pending::default();
+        let (hours, a_minute) = (3, 1000);
+        let (mut records, mut counted) = (0, 0);
+        for minute in 0..hours * 60 {
+            for stranger in 0..a_minute {
+                let mut refused = refusal(None, 1);
+                let address = u32::try_from(minute * a_minute + stranger).unwrap();
+                refused.client = Client::new(Some(std::net::Ipv4Addr::from(address).into()), None);
+                pending.refused(refused, at(minute * 60));
+            }
+            let taken = pending.take(at(minute * 60 + 59), false);
+            records += taken.len();
+            counted += counts(&taken).iter().map(|(count, ..)| count).sum::<u64>();
+        }
+        let last = pending.take(at(hours * 3600), true);
+        records += last.len();
+        counted += counts(&last).iter().map(|(count, ..)| count).sum::<u64>();
+        assert_eq!(counted, u64::try_from(hours * 60 * a_minute).unwrap(), "a refusal is not counted");
+        // The attack begins within an hour of the clock, so that it touches one more.
+        let hours = usize::try_from(hours).unwrap();
+        assert!(records <= (hours + 1) * MAX_COUNTED_APART_IN_HOUR + hours * 60 * 2, "{records} records");
     }
 
     #[test]

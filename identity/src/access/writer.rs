@@ -1,14 +1,17 @@
 //! Writing what was noted: the origins beside the log, then the events.
 
+use super::AccessRecorder;
 use super::origins::{insert_origins, insert_uses, known_uses};
 use super::pending::{Record, Refusal};
-use super::{AccessRecorder, RequestOrigin};
+use crate::client::Client;
 use crate::error::IdentityError;
 use crate::key_file::EncryptionKey;
 use crate::secrets::Secrets;
 use chrono::{NaiveDate, Utc};
 use commands::{Commands, Component, Context, Principal};
-use domain::access_log::{AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed};
+use domain::access_log::{
+    AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed, DataExported, SignedIn,
+};
 use domain::{Name, OriginId, TenantId};
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
@@ -92,10 +95,14 @@ async fn append(
 /// The events of records, by tenant and day, without uses of credentials that were recorded before. Stores the origins.
 async fn batches(secrets: &Secrets, records: &[Record]) -> Result<Vec<Batch>, IdentityError> {
     let pool = &secrets.pool;
-    let key = secrets.newest_key().await?.key;
-    let origins: Vec<_> = records.iter().map(|record| origin_id(&key, record)).collect::<Result<_, _>>()?;
+    // What came from nowhere, such as the command line, needs no key.
+    let key = match records.iter().any(|record| client(record).is_some()) {
+        true => Some(secrets.newest_key().await?.key),
+        false => None,
+    };
+    let origins: Vec<_> = records.iter().map(|record| origin_id(key.as_ref(), record)).collect::<Result<_, _>>()?;
     let stored = records.iter().zip(&origins);
-    insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, origin(record)?)))).await?;
+    insert_origins(pool, stored.filter_map(|(record, id)| Some((record.tenant(), (*id)?, client(record)?)))).await?;
     let uses: Vec<_> = records.iter().zip(&origins).filter_map(|(record, origin)| use_of(record, *origin)).collect();
     let mut known: HashSet<_> = known_uses(pool, &uses).await?.into_iter().collect();
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -135,19 +142,22 @@ impl AccessRecorder {
 }
 
 /// Where a record came from; none if several origins are counted together.
-fn origin(record: &Record) -> Option<&RequestOrigin> {
-    let origin = match record {
+fn client(record: &Record) -> Option<&Client> {
+    let client = match record {
         Record::Refused { is_of_several_origins: true, .. } => return None,
-        Record::Refused { refusal, .. } => &refusal.origin,
-        Record::Used { origin, .. } | Record::Read { origin, .. } => origin,
+        Record::Refused { refusal, .. } => &refusal.client,
+        Record::Used { client, .. }
+        | Record::SignedIn { client, .. }
+        | Record::Exported { client, .. }
+        | Record::Read { client, .. } => client,
     };
-    Some(origin).filter(|origin| !origin.is_unknown())
+    Some(client).filter(|client| !client.is_unknown())
 }
 
-fn origin_id(key: &EncryptionKey, record: &Record) -> Result<Option<Uuid>, IdentityError> {
-    let Some(RequestOrigin { address, device }) = origin(record) else { return Ok(None) };
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
-    let parts = [record.tenant().as_str(), &address, device.as_deref().unwrap_or_default()];
+fn origin_id(key: Option<&EncryptionKey>, record: &Record) -> Result<Option<Uuid>, IdentityError> {
+    let Some((key, client)) = key.zip(client(record)) else { return Ok(None) };
+    let address = client.address().map(|address| address.to_string()).unwrap_or_default();
+    let parts = [record.tenant().as_str(), &address, client.user_agent().unwrap_or_default()];
     Ok(Some(key.origin_id(&parts)?))
 }
 
@@ -155,7 +165,7 @@ fn origin_id(key: &EncryptionKey, record: &Record) -> Result<Option<Uuid>, Ident
 fn use_of(record: &Record, origin: Option<Uuid>) -> Option<(Uuid, Uuid)> {
     match record {
         Record::Used { credential, .. } => Some((*credential, origin.unwrap_or_default())),
-        Record::Refused { .. } | Record::Read { .. } => None,
+        Record::Refused { .. } | Record::SignedIn { .. } | Record::Exported { .. } | Record::Read { .. } => None,
     }
 }
 
@@ -181,6 +191,20 @@ fn event(record: &Record, origin: Option<Uuid>) -> AccessLogEvent {
             credential_id: *credential,
             subject: Name::new(subject).ok(),
             origin_id,
+            at: *at,
+        }),
+        Record::SignedIn { user, session, trace_id, at, .. } => AccessLogEvent::SignedIn(SignedIn {
+            user_id: *user,
+            session_id: *session,
+            origin_id,
+            trace_id: name(trace_id),
+            at: *at,
+        }),
+        Record::Exported { subject, data, trace_id, at, .. } => AccessLogEvent::DataExported(DataExported {
+            subject: Name::new(subject).ok(),
+            data: (*data).to_owned(),
+            origin_id,
+            trace_id: name(trace_id),
             at: *at,
         }),
         Record::Read { subject, operation, trace_id, at, .. } => AccessLogEvent::ContentsRead(ContentsRead {

@@ -5,7 +5,7 @@ use super::{AccountSummary, Directory, KeySummary, TenantSummary};
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::permissions::{Access, Forbidden, PermissionSet, ReadData, ReadIdentities};
-use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleExtent};
 use domain::team::Member;
 use domain::tenant::Tenant;
 use domain::{Aggregate as _, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
@@ -180,25 +180,25 @@ impl Directory {
         })
     }
 
-    /// The role assignments of a tenant after one of them, of a holder, of a role, of both or all, by holder, then by role; at
-    /// most `limit`. What was revoked is not listed.
+    /// The role assignments of a tenant after one of them, of a holder, of a role, of both or all, by holder, then by role, then
+    /// by extent; at most `limit`. What was revoked is not listed.
     #[must_use]
     pub fn assignments(
         &self,
         access: &Access<ReadIdentities>,
         (holder, role): (Option<Holder>, Option<AssignedRole>),
-        after: Option<(Holder, AssignedRole)>,
+        after: Option<(Holder, AssignedRole, RoleExtent)>,
         limit: usize,
     ) -> Vec<AssignmentSummary> {
         let tenant = access.tenant();
         self.with(|state| {
             let assignments = state.assignments(tenant, holder, role, after);
-            let summary = assignments.map(|(holder, role, granted)| AssignmentSummary {
+            let summary = assignments.map(|((holder, role, extent), granted)| AssignmentSummary {
                 holder,
                 holder_name: state.name_of(tenant, holder),
                 role,
                 role_name: state.name_of_role(tenant, role),
-                extent: RoleExtent::Tenant,
+                extent,
                 granted: granted.clone(),
             });
             summary.take(limit).collect()
@@ -220,6 +220,14 @@ impl Directory {
     #[must_use]
     pub fn name_of(&self, access: &Access<ReadIdentities>, holder: Holder) -> Option<String> {
         self.with(|state| state.name_of(access.tenant(), holder))
+    }
+
+    /// A role assignment of a tenant, if it is not revoked.
+    #[must_use]
+    pub fn assignment(&self, access: &Access<ReadIdentities>, assignment: Assignment) -> Option<AssignmentSummary> {
+        let Assignment { holder, role, extent } = assignment;
+        let of_both = self.assignments(access, (Some(holder), Some(role)), None, usize::MAX);
+        of_both.into_iter().find(|found| found.extent == extent)
     }
 
     /// The number of roles that were granted to a holder itself.

@@ -52,7 +52,7 @@ pub struct AccountSummary {
     pub name: String,
     /// Whether the account is disabled.
     pub is_disabled: bool,
-    /// The roles that were granted to the account itself.
+    /// The roles on the tenant that were granted to the account itself.
     pub roles: Vec<AssignedRole>,
 }
 
@@ -126,7 +126,7 @@ pub enum EndReason {
 
 /// Whether the directory can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Currency {
+pub(crate) enum Currency {
     Current,
     Outdated,
 }
@@ -144,6 +144,11 @@ impl Directory {
         let (complete_at, updating) = (RwLock::new(opened_at), tokio::sync::Mutex::default());
         let changes = watch::Sender::new(Currency::Current);
         Ok(Self { log, state, position, complete_at, updating, changes })
+    }
+
+    /// Changes whenever an event about identities is applied.
+    pub(crate) fn changes(&self) -> watch::Receiver<Currency> {
+        self.changes.subscribe()
     }
 
     fn with<T>(&self, read: impl FnOnce(&State) -> T) -> T {

@@ -82,6 +82,16 @@ impl Directory {
         self.with(|state| state.has_invitation(tenant, id))
     }
 
+    /// The users of a tenant who registered without an invitation, and those of them who have no role, neither by a team.
+    pub(crate) fn count_registered(&self, tenant: &TenantId) -> (usize, usize) {
+        self.with(|state| state.count_registered(tenant))
+    }
+
+    /// The invitations of a tenant that can be accepted at a time.
+    pub(crate) fn count_pending_invitations(&self, tenant: &TenantId, now: DateTime<Utc>) -> usize {
+        self.with(|state| state.count_pending_invitations(tenant, now))
+    }
+
     /// The users of a tenant with ids in a range, by id; at most `limit`.
     pub(crate) fn users(
         &self,

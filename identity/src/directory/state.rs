@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::api_key::ApiKey;
 use domain::invitation::Invitation;
-use domain::permissions::PermissionSet;
+use domain::permissions::HeldPermissions;
 use domain::rate_limits::RateLimits;
 use domain::role_assignment::Holder;
 use domain::service_account::ServiceAccount;
@@ -196,7 +196,7 @@ impl State {
 
     /// The permissions that a holder has in a tenant by its own roles and by those of its teams. Whether the holder and the
     /// tenant are active is not looked at.
-    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> PermissionSet {
+    pub(crate) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> HeldPermissions {
         self.grants.permissions_of(tenant, holder)
     }
 

@@ -9,7 +9,7 @@ use crate::grants::derived;
 use crate::identities::{Identities, MAX_LISTED};
 use crate::key_text::SecretText;
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{Context, Error, Outcome, OutcomeKind, Position};
+use commands::{Context, Error, Outcome, OutcomeKind, Position, Subject};
 use domain::invitation::{Invitation, InvitationCommand, InvitationTerms};
 use domain::permissions::{Access, ReadIdentities, Role, SendCommand};
 use domain::{Aggregate as _, Body, InvitationId};
@@ -36,7 +36,8 @@ impl Identities {
     ///
     /// # Errors
     /// [`IdentityError`] if the principal may not do it, the tenant is not active, or the command is not executed;
-    /// [`IdentityError::LinkAlreadyShown`] for a retry of a command that was.
+    /// [`IdentityError::TooManyInvitations`] if as many invitations wait as the settings allow, and the command is not given at
+    /// the command line; [`IdentityError::LinkAlreadyShown`] for a retry of a command that was.
     pub async fn invite_user(
         &self,
         context: &Context,
@@ -50,6 +51,12 @@ impl Identities {
         context.principal.authorise_on::<SendCommand>(Invitation::CATEGORY, id.0)?;
         let expires_at = expiry(at, lifetime)?;
         self.check_tenant(tenant).await?;
+        let limit = self.sessions().config.max_pending_invitations;
+        // The command line has the database.
+        let is_limited = *context.principal.subject() != Subject::CommandLine;
+        if is_limited && self.directory().count_pending_invitations(tenant, at) >= limit {
+            return Err(IdentityError::TooManyInvitations { limit });
+        }
         let token = links::insert(self.secrets(), tenant, id.0, Purpose::Invitation(email), expires_at).await?;
         let token = token.ok_or(IdentityError::LinkAlreadyShown(id.0))?;
         let terms = InvitationTerms { roles: roles.iter().copied().collect(), expires_at };

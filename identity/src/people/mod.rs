@@ -1,6 +1,7 @@
 //! People: users, invitations, and how a person proves to be a user. What an event says is in the log; names, addresses and
 //! secrets are rows beside it.
 
+mod attempt;
 mod email;
 mod hashing;
 mod invitations;
@@ -16,6 +17,7 @@ mod totp;
 mod totp_rows;
 mod users;
 
+pub(crate) use attempt::Attempt;
 pub use email::{Email, EmailError};
 pub(crate) use hashing::PasswordHasher;
 pub use invitations::NewInvitation;

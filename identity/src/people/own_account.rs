@@ -1,21 +1,26 @@
 //! What a user does to its own account: changing the password, and one-time codes.
 
+use super::attempt::Attempt;
 use super::email::Email;
 use super::profiles::{self, Profile};
 use super::registration::NewPasswordText;
-use super::sign_in::SecondFactor;
+use super::sign_in::{Reason, SecondFactor};
 use super::totp::TotpSecret;
 use super::totp_rows;
 use super::users::{log_failure, rejected};
+use crate::client::Client;
 use crate::error::{IdentityError, PeopleRejection};
 use crate::identities::Identities;
+use crate::key_file::EncryptionKey;
 use crate::key_text::SecretText;
+use crate::sessions::UserCredentials;
 use crate::sign_in_error::SignInError;
 use chrono::Utc;
 use commands::{Context, Error, Outcome, Principal, Subject};
 use domain::role_assignment::AssignedRole;
 use domain::user::{User, UserCommand};
 use domain::{Aggregate as _, SessionId, UserId};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// The secret of one-time codes that are not demanded yet. It is shown once.
@@ -114,21 +119,50 @@ impl Identities {
         principal: &Principal,
         current: &str,
         password: &NewPasswordText,
+        client: &Client,
     ) -> Result<(), SignInError> {
         let own = Own::of(principal)?;
-        self.check_own_password(&own, current).await?;
-        self.set_password(own.principal, own.id, password, None).await?;
-        Ok(self.end_sessions(own.id, Some(own.session)).await?)
+        let mut attempt = Attempt::of(principal, client);
+        let known = self.check_own_password(&own, current, &mut attempt).await;
+        let known = self.note_attempt(attempt, known)?;
+        let reason = Reason::Change { session: own.session, known: &known };
+        self.set_password(own.principal, own.id, password, reason).await?;
+        // They are refused in any case, since they rest on another password.
+        log_failure(self.end_sessions(own.id, Some(own.session)).await);
+        Ok(())
     }
 
     /// Checks the password of a user who has a session.
-    async fn check_own_password(&self, own: &Own, password: &str) -> Result<User, SignInError> {
+    async fn check_own_password(
+        &self,
+        own: &Own,
+        password: &str,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<User, SignInError> {
         let tenant = own.principal.tenant();
         let profile = profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop();
         let email = Email::parse(&profile.ok_or(SignInError::Refused)?.email);
         let email = email.map_err(|_| IdentityError::OtherProfile(own.id))?;
-        let (id, user) = self.check_password(tenant, &email, password).await?;
+        let (id, user) = self.check_password(tenant, &email, password, attempt).await?;
         if id == own.id { Ok(user) } else { Err(SignInError::Refused) }
+    }
+
+    /// Checks the password and the second factor of a user who has a session.
+    async fn check_own_factors(
+        &self,
+        own: &Own,
+        password: &str,
+        second_factor: Option<SecondFactor>,
+        client: &Client,
+    ) -> Result<User, SignInError> {
+        let mut attempt = Attempt::of(&own.principal, client);
+        let checked = async {
+            let user = self.check_own_password(own, password, &mut attempt).await?;
+            self.check_second_factor(own.id, &user, second_factor).await?;
+            Ok(user)
+        };
+        let checked = checked.await;
+        self.note_attempt(attempt, checked)
     }
 
     /// Stores the secret of one-time codes for a user who knows its password. They are demanded once
@@ -142,11 +176,11 @@ impl Identities {
         principal: &Principal,
         password: &str,
         second_factor: Option<SecondFactor>,
+        client: &Client,
     ) -> Result<NewTotp, SignInError> {
         let own = Own::of(principal)?;
-        let user = self.check_own_password(&own, password).await?;
-        // Otherwise a stolen session and password would be enough to replace the device.
-        self.check_second_factor(own.id, &user, second_factor).await?;
+        // Also the second factor: otherwise a stolen session and password would be enough to replace the device.
+        self.check_own_factors(&own, password, second_factor, client).await?;
         let tenant = principal.tenant();
         let profile =
             profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop().ok_or(SignInError::Refused)?;
@@ -156,31 +190,47 @@ impl Identities {
         Ok(NewTotp { credential_id, secret: SecretText::new(secret.text()), url })
     }
 
-    /// Demands one-time codes of a user from now on, if a code shows that it has the secret.
+    /// Demands one-time codes of a user from now on, if a code shows that it has the secret. Its other sessions end.
     ///
     /// # Errors
-    /// [`SignInError::Refused`] if the code is wrong, or the principal is no user.
+    /// [`SignInError::Refused`] if the code is wrong, the secret was confirmed before or is older than half an hour, or the
+    /// principal is no user.
     pub async fn confirm_totp(
         &self,
         principal: &Principal,
         credential_id: Uuid,
         code: &str,
+        client: &Client,
     ) -> Result<RecoveryCodes, SignInError> {
         let own = Own::of(principal)?;
-        self.take_own_attempt(&own).await?;
-        let stored = totp_rows::read(self.secrets(), own.id, credential_id).await?.ok_or(SignInError::Refused)?;
-        let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
-        let step = stored.secret.step_of(code, now)?.ok_or(SignInError::Refused)?;
-        if !totp_rows::use_step(self.secrets(), credential_id, step).await? {
-            return Err(SignInError::Refused);
-        }
-        let codes = totp_rows::replace_recovery_codes(self.secrets(), credential_id, &stored.key).await?;
-        self.command_own(&own, UserCommand::EnableTotp { credential_id, at: Utc::now() }).await?;
-        log_failure(totp_rows::confirm(self.secrets(), own.id, credential_id).await);
+        let mut attempt = Attempt::of(principal, client);
+        // The session stands for the password here.
+        attempt.set_has_password();
+        let checked = self.check_new_totp(&own, credential_id, code).await;
+        let key = self.note_attempt(attempt, checked)?;
+        let codes = totp_rows::replace_recovery_codes(self.secrets(), credential_id, &key).await?;
+        let enable = UserCommand::EnableTotp { credential_id, at: Utc::now() };
+        let replaced = self.change_totp(&own, Some(credential_id), enable).await?;
+        log_failure(totp_rows::confirm(self.secrets(), credential_id, replaced).await);
         Ok(RecoveryCodes(codes))
     }
 
-    /// Demands no one-time codes of a user any more, who knows its password and has a second factor.
+    /// Checks that a user has the secret of one-time codes that are not demanded yet. Of several requests to do so, one
+    /// succeeds.
+    async fn check_new_totp(&self, own: &Own, credential_id: Uuid, code: &str) -> Result<EncryptionKey, SignInError> {
+        self.take_own_attempt(own).await?;
+        let stored = totp_rows::read_new(self.secrets(), own.id, credential_id).await?.ok_or(SignInError::Refused)?;
+        totp_rows::count_failure(self.secrets(), credential_id).await?.map_err(SignInError::throttled)?;
+        let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
+        let step = stored.secret.step_of(code, now)?.ok_or(SignInError::Refused)?;
+        if !totp_rows::use_first_step(self.secrets(), credential_id, step).await? {
+            return Err(SignInError::Refused);
+        }
+        log_failure(totp_rows::clear_failures(self.secrets(), credential_id).await);
+        Ok(stored.key)
+    }
+
+    /// Demands no one-time codes of a user any more, who knows its password and has a second factor. Its other sessions end.
     ///
     /// # Errors
     /// [`SignInError::Refused`] if one of them is wrong, or the principal is no user.
@@ -189,12 +239,12 @@ impl Identities {
         principal: &Principal,
         password: &str,
         second_factor: SecondFactor,
+        client: &Client,
     ) -> Result<(), SignInError> {
         let own = Own::of(principal)?;
-        let user = self.check_own_password(&own, password).await?;
-        self.check_second_factor(own.id, &user, Some(second_factor)).await?;
-        self.command_own(&own, UserCommand::DisableTotp { at: Utc::now() }).await?;
-        log_failure(totp_rows::delete(self.secrets(), own.id).await);
+        self.check_own_factors(&own, password, Some(second_factor), client).await?;
+        let replaced = self.change_totp(&own, None, UserCommand::DisableTotp { at: Utc::now() }).await?;
+        log_failure(totp_rows::delete(self.secrets(), replaced).await);
         Ok(())
     }
 
@@ -207,13 +257,30 @@ impl Identities {
         self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)
     }
 
-    async fn command_own(&self, own: &Own, command: UserCommand) -> Result<(), IdentityError> {
+    /// Changes the secret of one-time codes that counts. The session goes on, and the others end. Returns the id of the secret
+    /// that counted before.
+    async fn change_totp(
+        &self,
+        own: &Own,
+        next: Option<Uuid>,
+        command: UserCommand,
+    ) -> Result<Option<Uuid>, IdentityError> {
+        let tenant = own.principal.tenant();
+        if let Ok(known) = self.directory().active_user(tenant, own.id) {
+            let next = UserCredentials { totp: next, ..UserCredentials::of(&known) };
+            self.keep_session(own.session, &known, next).await?;
+        }
         let context = Context::new(own.principal.clone(), Uuid::now_v7());
+        let replaced = Mutex::new(None);
         let executed: Result<Outcome<User>, Error<PeopleRejection>> = self
             .commands
-            .decide_on(&context, own.id.0, |user: &User, _| user.decide(command.clone()).map_err(rejected))
+            .decide_on(&context, own.id.0, |user: &User, _| {
+                *replaced.lock().unwrap_or_else(PoisonError::into_inner) = user.totp;
+                user.decide(command.clone()).map_err(rejected)
+            })
             .await;
         self.follow_to(executed?.position).await;
-        Ok(())
+        log_failure(self.end_sessions(own.id, Some(own.session)).await);
+        Ok(replaced.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }

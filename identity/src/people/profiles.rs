@@ -129,17 +129,21 @@ pub(crate) async fn insert_password(
     Ok(())
 }
 
-/// Notes that the event of a password is in the log, and deletes the hashes that it replaces.
-pub(crate) async fn confirm_password(pool: &PgPool, user: UserId, id: Uuid) -> Result<(), IdentityError> {
+/// Notes that the event of a password is in the log, and deletes the hash that the event replaced. Others stay: an event may
+/// name them at this moment. The sweeper deletes those that no event names.
+pub(crate) async fn confirm_password(
+    pool: &PgPool,
+    user: UserId,
+    id: Uuid,
+    replaced: Option<Uuid>,
+) -> Result<(), IdentityError> {
     sqlx::query("update apex.user_passwords set is_confirmed = true where credential_id = $1")
         .bind(id)
         .execute(pool)
         .await?;
-    sqlx::query("delete from apex.user_passwords where user_id = $1 and credential_id <> $2 and is_confirmed")
-        .bind(user.0)
-        .bind(id)
-        .execute(pool)
-        .await?;
+    if let Some(replaced) = replaced.filter(|replaced| *replaced != id) {
+        delete_password(pool, replaced).await?;
+    }
     sqlx::query("update apex.user_profiles set reset_requested_at = null where user_id = $1")
         .bind(user.0)
         .execute(pool)
@@ -148,9 +152,10 @@ pub(crate) async fn confirm_password(pool: &PgPool, user: UserId, id: Uuid) -> R
 }
 
 /// Notes that the event of a new user is in the log.
-pub(crate) async fn confirm(pool: &PgPool, id: UserId) -> Result<(), IdentityError> {
-    sqlx::query("update apex.user_profiles set is_confirmed = true where user_id = $1")
+pub(crate) async fn confirm(pool: &PgPool, tenant: &TenantId, id: UserId) -> Result<(), IdentityError> {
+    sqlx::query("update apex.user_profiles set is_confirmed = true where user_id = $1 and tenant_id = $2")
         .bind(id.0)
+        .bind(tenant.as_str())
         .execute(pool)
         .await?;
     Ok(())
@@ -162,12 +167,23 @@ pub(crate) async fn delete_password(pool: &PgPool, id: Uuid) -> Result<(), Ident
     Ok(())
 }
 
-/// Deletes the profile of a user who was not created.
-pub(crate) async fn delete_unconfirmed(pool: &PgPool, id: UserId) -> Result<(), IdentityError> {
-    sqlx::query("delete from apex.user_profiles where user_id = $1 and not is_confirmed")
-        .bind(id.0)
-        .execute(pool)
-        .await?;
+/// Deletes the profile of a user who was not created: not if another request with the same command has created it.
+pub(crate) async fn delete_unconfirmed(pool: &PgPool, tenant: &TenantId, id: UserId) -> Result<(), IdentityError> {
+    sqlx::query(
+        "delete from apex.user_profiles where user_id = $1 and not is_confirmed
+             and not exists (select from apex.streams
+                 where tenant_id = $2 and category = 'user' and stream_id = $1)",
+    )
+    .bind(id.0)
+    .bind(tenant.as_str())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the profile of a user who was erased, which a retry of its creation has stored again.
+pub(crate) async fn delete_erased(pool: &PgPool, id: UserId) -> Result<(), IdentityError> {
+    sqlx::query("delete from apex.user_profiles where user_id = $1").bind(id.0).execute(pool).await?;
     Ok(())
 }
 
@@ -198,6 +214,22 @@ pub(crate) async fn erase(pool: &PgPool, ids: &[UserId]) -> Result<u64, Identity
     }
     transaction.commit().await?;
     Ok(deleted)
+}
+
+/// Marks confirmed credentials of users for the sweeper, other than those that count: the process that replaced them ended
+/// before it deleted them.
+pub(crate) async fn unconfirm_replaced(
+    pool: &PgPool,
+    table: UnconfirmedTable,
+    (users, current): (&[Uuid], &[Uuid]),
+) -> Result<(), IdentityError> {
+    let (name, id, user) = table.columns();
+    let unconfirm = format!(
+        "update {name} set is_confirmed = false
+         where is_confirmed and {user} = any ($1) and {id} <> all ($2)"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(unconfirm)).bind(users).bind(current).execute(pool).await?;
+    Ok(())
 }
 
 /// The rows without a known event that are older than an age, the oldest up to a limit: ids of credentials with those of

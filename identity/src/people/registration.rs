@@ -1,13 +1,15 @@
 //! Becoming a user: by an invitation, or where the installation lets all people register.
 
+use super::attempt::Attempt;
 use super::email::Email;
 use super::links;
 use super::password::Password;
 use super::profiles;
 use super::users::{create_with_roles, is_unknown, log_failure, rejected};
+use crate::client::Client;
 use crate::error::{IdentityError, PeopleRejection};
 use crate::identities::Identities;
-use crate::sessions::{Client, SessionTokens};
+use crate::sessions::{SessionTokens, UserCredentials};
 use crate::sign_in_error::SignInError;
 use chrono::Utc;
 use commands::{Context, Error, Outcome, Principal, States, Undecided};
@@ -52,9 +54,22 @@ impl Identities {
         registration: &Registration,
         client: &Client,
     ) -> Result<SessionTokens, SignInError> {
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        let mut attempt = Attempt::new(client);
+        let accepted = self.try_accept_invitation(token, registration, client, &mut attempt).await;
+        self.note_attempt(attempt, accepted)
+    }
+
+    async fn try_accept_invitation(
+        &self,
+        token: &str,
+        registration: &Registration,
+        client: &Client,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<SessionTokens, SignInError> {
+        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
         let invited = links::find_invitation(self.secrets(), token).await?.ok_or(SignInError::Refused)?;
         let (tenant, invitation) = (&invited.tenant, invited.id);
+        attempt.set_tenant(tenant);
         self.check_tenant(tenant).await?;
         let user = UserId(derived_id(&["user", tenant.as_str(), "invitation", &invitation.to_string()]));
         let stored = self.store(tenant, user, &invited.email, registration).await;
@@ -75,14 +90,16 @@ impl Identities {
         });
         created?;
         log_failure(links::delete(self.secrets(), invitation.0).await);
-        Ok(self.start_session(tenant, user, client).await?)
+        let credentials = UserCredentials { password: Some(stored.credential_id), totp: None };
+        Ok(self.start_session(tenant, (user, credentials), client).await?)
     }
 
     /// Registers a person without an invitation, as a user without roles. It is not said whether there is a user with the
     /// address already: nothing is changed then.
     ///
     /// # Errors
-    /// [`SignInError::Invalid`] if an input is not valid.
+    /// [`SignInError::Invalid`] if an input is not valid, and [`SignInError::RegistrationFull`] if as many people have
+    /// registered as the settings allow.
     pub async fn register(
         &self,
         tenant: &TenantId,
@@ -90,14 +107,34 @@ impl Identities {
         registration: &Registration,
         client: &Client,
     ) -> Result<(), SignInError> {
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
-        self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
-        self.check_tenant(tenant).await?;
-        match self.store(tenant, UserId(Uuid::new_v4()), email, registration).await {
-            Ok(stored) => self.create(tenant, &stored, None).await,
-            Err(SignInError::Unavailable(error)) if matches!(*error, IdentityError::EmailTaken) => Ok(()),
-            Err(error) => Err(error),
+        let mut attempt = Attempt::new(client);
+        attempt.set_tenant(tenant);
+        let registered = async {
+            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+            self.throttle().take_registration(client.address()).map_err(SignInError::throttled)?;
+            self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
+            self.check_tenant(tenant).await?;
+            self.check_registered(tenant)?;
+            match self.store(tenant, UserId(Uuid::new_v4()), email, registration).await {
+                Ok(stored) => self.create(tenant, &stored, None).await,
+                Err(SignInError::Unavailable(error)) if matches!(*error, IdentityError::EmailTaken) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        self.note_attempt(attempt, registered.await)
+    }
+
+    /// Checks that one person more may register in a tenant, before it is looked at who does. It is checked on what is known:
+    /// requests at the same moment may exceed the limit by their number, which that of the passwords that are hashed at once
+    /// bounds.
+    fn check_registered(&self, tenant: &TenantId) -> Result<(), SignInError> {
+        let config = &self.sessions().config;
+        let (limit, roleless_limit) = (config.max_registered_users, config.max_roleless_users);
+        let (registered, roleless) = self.directory().count_registered(tenant);
+        if registered >= limit || roleless >= roleless_limit {
+            return Err(SignInError::RegistrationFull { limit, roleless_limit });
         }
+        Ok(())
     }
 
     /// Stores the profile and the hash of the password of a new user. The password is hashed first, so that it takes as long
@@ -133,8 +170,8 @@ impl Identities {
         let pool = &self.secrets().pool;
         match &created {
             Ok(_) => {
-                log_failure(profiles::confirm(pool, stored.user).await);
-                log_failure(profiles::confirm_password(pool, stored.user, stored.credential_id).await);
+                log_failure(profiles::confirm(pool, tenant, stored.user).await);
+                log_failure(profiles::confirm_password(pool, stored.user, stored.credential_id, None).await);
             }
             Err(_) if is_unknown(&created) => {}
             Err(_) => {

@@ -1,5 +1,6 @@
 //! Signing in with a password and a second factor, and setting a password by a link.
 
+use super::attempt::Attempt;
 use super::email::Email;
 use super::hashing::DECOY;
 use super::links;
@@ -8,16 +9,18 @@ use super::profiles;
 use super::registration::NewPasswordText;
 use super::totp_rows;
 use super::users::{is_unknown, log_failure, rejected};
+use crate::client::Client;
 use crate::directory::NoPrincipal;
 use crate::error::{IdentityError, PeopleRejection};
 use crate::identities::Identities;
 use crate::key_file::EncryptionKey;
-use crate::sessions::{Client, SessionTokens};
+use crate::sessions::{SessionTokens, UserCredentials, set_next_credentials};
 use crate::sign_in_error::SignInError;
 use chrono::Utc;
 use commands::{Context, Error, Outcome, Principal};
 use domain::user::{User, UserCommand};
-use domain::{Aggregate as _, TenantId, UserId};
+use domain::{Aggregate as _, SessionId, TenantId, UserId};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// What proves, beside the password, who a person is.
@@ -49,12 +52,24 @@ impl Identities {
     /// [`SignInError::Refused`] if a credential is wrong, or the user or the tenant is not active; and
     /// [`SignInError::CodeRequired`] if the password is right and a second factor is required.
     pub async fn sign_in(&self, credentials: Credentials, client: &Client) -> Result<SessionTokens, SignInError> {
+        let mut attempt = Attempt::new(client);
+        let signed_in = self.try_sign_in(credentials, client, &mut attempt).await;
+        self.note_attempt(attempt, signed_in)
+    }
+
+    async fn try_sign_in(
+        &self,
+        credentials: Credentials,
+        client: &Client,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<SessionTokens, SignInError> {
         let Credentials { tenant, email, password, second_factor } = credentials;
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        attempt.set_tenant(&tenant);
+        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
         let email = Email::parse(&email).map_err(|error| SignInError::invalid("email", error))?;
-        let (id, user) = self.check_password(&tenant, &email, &password).await?;
+        let (id, user) = self.check_password(&tenant, &email, &password, attempt).await?;
         self.check_second_factor(id, &user, second_factor).await?;
-        Ok(self.start_session(&tenant, id, client).await?)
+        Ok(self.start_session(&tenant, (id, UserCredentials::of(&user)), client).await?)
     }
 
     /// The active user with an address and a password. Each check is counted as an attempt.
@@ -63,6 +78,7 @@ impl Identities {
         tenant: &TenantId,
         email: &Email,
         password: &str,
+        attempt: &mut Attempt<'_>,
     ) -> Result<(UserId, User), SignInError> {
         self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
         // Longer than any password, for all accounts alike.
@@ -70,6 +86,9 @@ impl Identities {
         self.directory().refresh().await?;
         let rows = profiles::passwords(&self.secrets().pool, tenant, email).await?;
         let found = rows.first().map(|row| UserId(row.user_id));
+        if let Some(id) = found {
+            attempt.set_user(tenant, id);
+        }
         let active = found.map(|id| self.directory().active_user(tenant, id));
         let user = match active {
             Some(Ok(user)) => Some(user),
@@ -88,7 +107,10 @@ impl Identities {
         let hash = hash.unwrap_or_else(|| DECOY.to_owned());
         let is_right = self.hasher().verifies(&key, password, hash).await?;
         match (found, user) {
-            (Some(id), Some(user)) if is_right => Ok((id, user)),
+            (Some(id), Some(user)) if is_right => {
+                attempt.set_has_password();
+                Ok((id, user))
+            }
             _ => Err(SignInError::Refused),
         }
     }
@@ -104,6 +126,7 @@ impl Identities {
         let second_factor = second_factor.ok_or(SignInError::CodeRequired)?;
         let stored = totp_rows::read(self.secrets(), id, credential).await?;
         let stored = stored.ok_or(IdentityError::Damaged(credential))?;
+        totp_rows::count_failure(self.secrets(), credential).await?.map_err(SignInError::throttled)?;
         let is_right = match second_factor {
             SecondFactor::Code(code) => {
                 let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
@@ -116,7 +139,12 @@ impl Identities {
                 totp_rows::use_recovery_code(self.secrets(), credential, &stored.key, &code).await?
             }
         };
-        if is_right { Ok(()) } else { Err(SignInError::Refused) }
+        if !is_right {
+            return Err(SignInError::Refused);
+        }
+        // If that cannot be stored, the right one counts as wrong.
+        log_failure(totp_rows::clear_failures(self.secrets(), credential).await);
+        Ok(())
     }
 
     /// Notes that the person with an address asks for a link to set the password anew, for administrators to see. It is not
@@ -125,10 +153,15 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Invalid`] if the text is no address.
     pub async fn request_reset(&self, tenant: &TenantId, email: &str, client: &Client) -> Result<(), SignInError> {
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
-        let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
-        self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
-        Ok(profiles::note_reset_request(&self.secrets().pool, tenant, &email).await?)
+        let mut attempt = Attempt::new(client);
+        attempt.set_tenant(tenant);
+        let requested = async {
+            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+            let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
+            self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
+            Ok(profiles::note_reset_request(&self.secrets().pool, tenant, &email).await?)
+        };
+        self.note_attempt(attempt, requested.await)
     }
 
     /// Sets the password of the user whose link it is. All sessions of the user end.
@@ -141,18 +174,33 @@ impl Identities {
         password: &NewPasswordText,
         client: &Client,
     ) -> Result<(), SignInError> {
-        self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+        let mut attempt = Attempt::new(client);
+        let set = self.try_set_password_by_link(token, password, client, &mut attempt).await;
+        self.note_attempt(attempt, set)
+    }
+
+    async fn try_set_password_by_link(
+        &self,
+        token: &str,
+        password: &NewPasswordText,
+        client: &Client,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<(), SignInError> {
+        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
         let link = links::find_reset(self.secrets(), token).await?.ok_or(SignInError::Refused)?;
+        attempt.set_user(&link.tenant, link.user);
         self.check_tenant(&link.tenant).await?;
         let principal = Principal::sign_in(link.tenant);
-        match self.set_password(principal, link.user, password, Some(link.id)).await {
+        match self.set_password(principal, link.user, password, Reason::Link(link.id)).await {
             Err(SignInError::Unavailable(error)) if matches!(*error, IdentityError::People(Error::Rejected(_))) => {
                 return Err(SignInError::Refused);
             }
             set => set?,
         }
         log_failure(links::delete(self.secrets(), link.id).await);
-        Ok(self.end_sessions(link.user, None).await?)
+        // They are refused in any case, since they rest on another password.
+        log_failure(self.end_sessions(link.user, None).await);
+        Ok(())
     }
 
     /// Stores the hash of a new password, and appends the event that makes it count.
@@ -161,7 +209,7 @@ impl Identities {
         principal: Principal,
         user: UserId,
         password: &NewPasswordText,
-        link_id: Option<Uuid>,
+        reason: Reason<'_>,
     ) -> Result<(), SignInError> {
         let (pool, tenant) = (&self.secrets().pool, principal.tenant().clone());
         let profile = profiles::read(pool, &tenant, &[user]).await?.pop().ok_or(SignInError::Refused)?;
@@ -171,18 +219,52 @@ impl Identities {
         let hash = self.hasher().hash(&newest.key, chosen).await?;
         let (credential_id, at) = (Uuid::now_v7(), Utc::now());
         profiles::insert_password(pool, &tenant, user, credential_id, (newest.version, &hash)).await?;
+        let link_id = match reason {
+            Reason::Link(id) => Some(id),
+            Reason::Change { session, known } => {
+                let next = UserCredentials { password: Some(credential_id), ..UserCredentials::of(known) };
+                self.keep_session(session, known, next).await?;
+                None
+            }
+        };
         let context = Context::new(principal, Uuid::now_v7());
         let set = UserCommand::SetPassword { credential_id, link_id, at };
+        // The password that the event replaces, by the state that it was decided on.
+        let replaced = Mutex::new(None);
         let set: Result<Outcome<User>, Error<PeopleRejection>> = self
             .commands
-            .decide_on(&context, user.0, |state: &User, _| state.decide(set.clone()).map_err(rejected))
+            .decide_on(&context, user.0, |state: &User, _| {
+                *replaced.lock().unwrap_or_else(PoisonError::into_inner) = state.password;
+                state.decide(set.clone()).map_err(rejected)
+            })
             .await;
+        let replaced = replaced.into_inner().unwrap_or_else(PoisonError::into_inner);
         match &set {
-            Ok(_) => log_failure(profiles::confirm_password(pool, user, credential_id).await),
+            Ok(_) => log_failure(profiles::confirm_password(pool, user, credential_id, replaced).await),
             Err(_) if is_unknown(&set) => {}
             Err(_) => log_failure(profiles::delete_password(pool, credential_id).await),
         }
         self.follow_to(set.map_err(IdentityError::from)?.position).await;
         Ok(())
     }
+
+    /// Lets a session that changes the credentials of its user rest on those after the change too.
+    pub(super) async fn keep_session(
+        &self,
+        session: SessionId,
+        known: &User,
+        next: UserCredentials,
+    ) -> Result<(), IdentityError> {
+        set_next_credentials(&self.secrets().pool, session, UserCredentials::of(known), next).await?;
+        self.sessions().forget(session);
+        Ok(())
+    }
+}
+
+/// Why a password is set.
+pub(super) enum Reason<'a> {
+    /// The person has a link.
+    Link(Uuid),
+    /// A user who was known by the password before changes it in a session, which goes on.
+    Change { session: SessionId, known: &'a User },
 }

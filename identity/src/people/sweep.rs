@@ -24,10 +24,10 @@ pub(crate) async fn sweep(
     let mut deleted = 0;
     for table in UnconfirmedTable::ALL {
         let rows = profiles::unconfirmed(&secrets.pool, table, age, max_rows).await?;
-        let (mut confirmed, mut useless) = (Vec::new(), Vec::new());
-        for (id, user, tenant) in rows {
+        let (mut confirmed, mut useless, mut users) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, of, tenant) in rows {
             // What cannot be read may name the row.
-            let Ok(user) = directory.user(&tenant, UserId(user)) else { continue };
+            let Ok(user) = directory.user(&tenant, UserId(of)) else { continue };
             let is_named = match table {
                 UnconfirmedTable::Profiles => user.is_some_and(|user| user.origin.is_some()),
                 UnconfirmedTable::Passwords => user.is_some_and(|user| user.password == Some(id)),
@@ -37,7 +37,17 @@ pub(crate) async fn sweep(
                     is_reset || directory.has_invitation(&tenant, InvitationId(id))
                 }
             };
-            if is_named { confirmed.push(id) } else { useless.push(id) }
+            if is_named {
+                confirmed.push(id);
+                users.push(of);
+            } else {
+                useless.push(id);
+            }
+        }
+        if matches!(table, UnconfirmedTable::Passwords | UnconfirmedTable::Totp) && !users.is_empty() {
+            // The process that appended the event did not confirm the row, nor delete the one that the event replaced. That is
+            // looked at by the next sweep.
+            profiles::unconfirm_replaced(&secrets.pool, table, (&users, &confirmed)).await?;
         }
         if !confirmed.is_empty() || !useless.is_empty() {
             deleted += profiles::decide_unconfirmed(&secrets.pool, table, &confirmed, &useless).await?;

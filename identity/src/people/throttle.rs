@@ -2,6 +2,7 @@
 
 use super::email::Email;
 use crate::network::client_network;
+use crate::sessions::SignInConfig;
 use domain::TenantId;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -13,6 +14,8 @@ use std::time::Duration;
 /// How often one attempt more is allowed for an account and for an address, once all that are allowed at once are used.
 const ACCOUNT_INTERVAL: Duration = Duration::from_secs(20);
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
+/// As much for people who register from an address.
+const REGISTRATION_INTERVAL: Duration = Duration::from_mins(10);
 /// The number of accounts or addresses that are remembered, beyond which those that have used nothing are forgotten, and the
 /// others share one bucket.
 const MAX_KEYS: usize = 50_000;
@@ -44,15 +47,25 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 pub(crate) struct SignInThrottle {
     accounts: Buckets<(TenantId, Email)>,
     addresses: Buckets<IpAddr>,
+    registrations: Buckets<IpAddr>,
 }
 
 impl SignInThrottle {
-    /// Allows numbers of attempts at once for an account and for an address.
-    pub(crate) fn new(per_account: NonZeroU32, per_address: NonZeroU32) -> Self {
+    /// Allows the numbers of attempts at once that the settings say.
+    pub(crate) fn new(config: &SignInConfig) -> Self {
         Self {
-            accounts: Buckets::new(ACCOUNT_INTERVAL, per_account),
-            addresses: Buckets::new(ADDRESS_INTERVAL, per_address),
+            accounts: Buckets::new(ACCOUNT_INTERVAL, config.attempts_per_account),
+            addresses: Buckets::new(ADDRESS_INTERVAL, config.attempts_per_address),
+            registrations: Buckets::new(REGISTRATION_INTERVAL, config.registrations_per_address),
         }
+    }
+
+    /// Counts a person who registers from an address without an invitation.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn take_registration(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        address.map_or(Ok(()), |address| self.registrations.take(client_network(address)))
     }
 
     /// Counts an attempt of a client.
@@ -76,10 +89,19 @@ impl SignInThrottle {
 mod tests {
     use super::*;
 
+    fn throttle(per_account: u32, per_address: u32, registrations: u32) -> SignInThrottle {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        SignInThrottle::new(&SignInConfig {
+            attempts_per_account: number(per_account),
+            attempts_per_address: number(per_address),
+            registrations_per_address: number(registrations),
+            ..SignInConfig::default()
+        })
+    }
+
     #[test]
     fn attempts_are_limited_by_account_and_by_address() {
-        let (three, five) = (NonZeroU32::new(3).unwrap(), NonZeroU32::new(5).unwrap());
-        let throttle = SignInThrottle::new(three, five);
+        let throttle = throttle(3, 5, 2);
         let (tenant, other_tenant) = ("acme".parse().unwrap(), "other".parse().unwrap());
         let email = |name: &str| Email::parse(&format!("{name}@example.org")).unwrap();
         for _ in 0..3 {
@@ -97,11 +119,16 @@ mod tests {
         assert!(throttle.take_address("2001:db8::ffff".parse().ok()).is_err());
         assert!(throttle.take_address("2001:db8:0:1::1".parse().ok()).is_ok());
         assert!(throttle.take_address(None).is_ok());
+        // Registrations are counted apart from attempts.
+        let address = "2001:db8::1".parse().ok();
+        assert!(throttle.take_registration(address).is_ok() && throttle.take_registration(address).is_ok());
+        let wait = throttle.take_registration(address).unwrap_err();
+        assert!(wait > ADDRESS_INTERVAL && wait <= REGISTRATION_INTERVAL, "{wait:?}");
     }
 
     #[test]
     fn the_number_of_buckets_is_bounded() {
-        let throttle = SignInThrottle::new(NonZeroU32::MIN, NonZeroU32::MIN);
+        let throttle = throttle(1, 1, 1);
         let address = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
         let refused = (0..MAX_KEYS + 100).filter(|&number| throttle.take_address(Some(address(number))).is_err());
         assert!(refused.count() >= 90, "beyond the limit, addresses share a bucket");

@@ -8,11 +8,19 @@ use crate::secrets::Secrets;
 use domain::{TenantId, UserId};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What the key that encrypts secrets, and the hash of a recovery code, are for.
 const TOTP: &[u8] = b"apex totp secret v1";
 const RECOVERY: &[u8] = b"apex recovery code v1";
+/// How long a new secret can be confirmed. It is less than the age at which rows without an event are swept.
+const MAX_UNCONFIRMED_AGE: Duration = Duration::from_mins(30);
+/// The number of wrong codes and recovery codes of a secret after which the next attempt has to wait.
+const FREE_FAILURES: i32 = 5;
+/// The time to wait after so many, and at the most.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 /// The number of recovery codes of a user.
 const RECOVERY_CODES: usize = 10;
 /// The length of a recovery code in characters, without its hyphens: 80 bits.
@@ -52,17 +60,88 @@ pub(crate) async fn insert(
 
 /// The secret of a user with an id; none if there is none.
 pub(crate) async fn read(secrets: &Secrets, user: UserId, id: Uuid) -> Result<Option<StoredTotp>, IdentityError> {
+    find(secrets, user, id, None).await
+}
+
+/// As [`read`], for a secret whose codes are not demanded yet. It has to be confirmed long before the sweeper would delete it.
+pub(crate) async fn read_new(secrets: &Secrets, user: UserId, id: Uuid) -> Result<Option<StoredTotp>, IdentityError> {
+    find(secrets, user, id, Some(MAX_UNCONFIRMED_AGE)).await
+}
+
+async fn find(
+    secrets: &Secrets,
+    user: UserId,
+    id: Uuid,
+    max_age: Option<Duration>,
+) -> Result<Option<StoredTotp>, IdentityError> {
     let row: Option<(i32, Vec<u8>)> = sqlx::query_as(
-        "select key_encryption_key, sealed from apex.user_totp_secrets where credential_id = $1 and user_id = $2",
+        "select key_encryption_key, sealed from apex.user_totp_secrets where credential_id = $1 and user_id = $2
+             and ($3::float8 is null or created_at > clock_timestamp() - make_interval(secs => $3))",
     )
     .bind(id)
     .bind(user.0)
+    .bind(max_age.map(|age| age.as_secs_f64()))
     .fetch_optional(&secrets.pool)
     .await?;
     let Some((version, sealed)) = row else { return Ok(None) };
     let key = secrets.key(version).await?.ok_or(IdentityError::Damaged(id))?;
     let secret = TotpSecret::from_bytes(sealed::open(&key, TOTP, id, &sealed)?);
     Ok(Some(StoredTotp { secret, key }))
+}
+
+/// Counts a code or a recovery code as wrong before it is checked, so that requests at the same moment do not have more
+/// attempts than one after the other.
+///
+/// # Errors
+/// In the inner result how long to wait: after [`FREE_FAILURES`] wrong ones the time between two attempts is
+/// [`FIRST_WAIT`], and doubles with each further one up to [`MAX_WAIT`].
+pub(crate) async fn count_failure(secrets: &Secrets, id: Uuid) -> Result<Result<(), Duration>, IdentityError> {
+    let wait = "make_interval(secs => least($4, $3 * 2 ^ least(greatest(failures - $2, 0), 30)))";
+    let counted = format!(
+        "update apex.user_totp_secrets set failures = failures + 1, last_failure_at = clock_timestamp()
+         where credential_id = $1
+             and (failures < $2 or last_failure_at is null or last_failure_at + {wait} <= clock_timestamp())"
+    );
+    let left = format!(
+        "select extract(epoch from last_failure_at + {wait} - clock_timestamp())::float8 from apex.user_totp_secrets
+         where credential_id = $1 and failures >= $2"
+    );
+    let counted = sqlx::query(sqlx::AssertSqlSafe(counted))
+        .bind(id)
+        .bind(FREE_FAILURES)
+        .bind(FIRST_WAIT.as_secs_f64())
+        .bind(MAX_WAIT.as_secs_f64())
+        .execute(&secrets.pool)
+        .await?;
+    if counted.rows_affected() == 1 {
+        return Ok(Ok(()));
+    }
+    let left: Option<Option<f64>> = sqlx::query_scalar(sqlx::AssertSqlSafe(left))
+        .bind(id)
+        .bind(FREE_FAILURES)
+        .bind(FIRST_WAIT.as_secs_f64())
+        .bind(MAX_WAIT.as_secs_f64())
+        .fetch_optional(&secrets.pool)
+        .await?;
+    let seconds = left.flatten().unwrap_or_default().clamp(0.0, MAX_WAIT.as_secs_f64());
+    Ok(Err(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT)))
+}
+
+/// Notes that a code or a recovery code was right.
+pub(crate) async fn clear_failures(secrets: &Secrets, id: Uuid) -> Result<(), IdentityError> {
+    sqlx::query("update apex.user_totp_secrets set failures = 0, last_failure_at = null where credential_id = $1")
+        .bind(id)
+        .execute(&secrets.pool)
+        .await?;
+    Ok(())
+}
+
+/// Uses the first code of a secret, by compare-and-set: false if one was used before.
+pub(crate) async fn use_first_step(secrets: &Secrets, id: Uuid, step: i64) -> Result<bool, IdentityError> {
+    let used = sqlx::query(
+        "update apex.user_totp_secrets set last_step = $2 where credential_id = $1 and last_step = 0 and not is_confirmed",
+    );
+    Ok(used.bind(id).bind(step).execute(&secrets.pool).await?.rows_affected() == 1)
 }
 
 /// Uses the code of a time step, by compare-and-set: false if it, or that of a later step, was used before.
@@ -113,23 +192,28 @@ pub(crate) async fn use_recovery_code(
     Ok(used.rows_affected() == 1)
 }
 
-/// Notes that the event of a secret is in the log, and deletes those that it replaces.
-pub(crate) async fn confirm(secrets: &Secrets, user: UserId, id: Uuid) -> Result<(), IdentityError> {
+/// Notes that the event of a secret is in the log, and deletes the one that the event replaced. Others stay: an event may name
+/// them at this moment. The sweeper deletes those that no event names.
+pub(crate) async fn confirm(secrets: &Secrets, id: Uuid, replaced: Option<Uuid>) -> Result<(), IdentityError> {
     sqlx::query("update apex.user_totp_secrets set is_confirmed = true where credential_id = $1")
         .bind(id)
         .execute(&secrets.pool)
         .await?;
-    sqlx::query("delete from apex.user_totp_secrets where user_id = $1 and credential_id <> $2")
-        .bind(user.0)
-        .bind(id)
-        .execute(&secrets.pool)
-        .await?;
+    delete(secrets, replaced.filter(|replaced| *replaced != id)).await
+}
+
+/// Deletes a secret that an event replaced, with its recovery codes.
+pub(crate) async fn delete(secrets: &Secrets, id: Option<Uuid>) -> Result<(), IdentityError> {
+    sqlx::query("delete from apex.user_totp_secrets where credential_id = $1").bind(id).execute(&secrets.pool).await?;
     Ok(())
 }
 
-/// Deletes the secrets of a user, with their recovery codes.
-pub(crate) async fn delete(secrets: &Secrets, user: UserId) -> Result<(), IdentityError> {
-    sqlx::query("delete from apex.user_totp_secrets where user_id = $1").bind(user.0).execute(&secrets.pool).await?;
+/// Lets the sweeper look at the secrets of a user: it deletes those that no event names.
+pub(crate) async fn unconfirm(secrets: &Secrets, user: UserId) -> Result<(), IdentityError> {
+    sqlx::query("update apex.user_totp_secrets set is_confirmed = false where user_id = $1")
+        .bind(user.0)
+        .execute(&secrets.pool)
+        .await?;
     Ok(())
 }
 

@@ -119,12 +119,10 @@ impl Identities {
             .await;
         match &created {
             // A retry whose first execution was erased since.
-            Ok(outcome) if outcome.aggregate.state.is_deleted => {
-                log_failure(profiles::delete_unconfirmed(pool, id).await)
-            }
-            Ok(_) => log_failure(profiles::confirm(pool, id).await),
+            Ok(outcome) if outcome.aggregate.state.is_deleted => log_failure(profiles::delete_erased(pool, id).await),
+            Ok(_) => log_failure(profiles::confirm(pool, tenant, id).await),
             Err(_) if is_unknown(&created) => {}
-            Err(_) => log_failure(profiles::delete_unconfirmed(pool, id).await),
+            Err(_) => log_failure(profiles::delete_unconfirmed(pool, tenant, id).await),
         }
         let created = created?;
         self.follow_to(created.position).await;
@@ -211,9 +209,16 @@ impl Identities {
         id: UserId,
         at: DateTime<Utc>,
     ) -> Result<(OutcomeKind, Position), IdentityError> {
-        let disabled = self.command_user(context, id, UserCommand::DisableTotp { at }).await?;
-        log_failure(super::totp_rows::delete(self.secrets(), id).await);
-        Ok(disabled)
+        let replaced = self.directory().user(context.principal.tenant(), id);
+        let replaced = replaced.ok().flatten().and_then(|user| user.totp);
+        let (kind, position) = self.command_user(context, id, UserCommand::DisableTotp { at }).await?;
+        if kind == OutcomeKind::Done {
+            log_failure(self.end_sessions(id, None).await);
+            log_failure(super::totp_rows::delete(self.secrets(), replaced).await);
+            // The sweeper deletes what was not known yet.
+            log_failure(super::totp_rows::unconfirm(self.secrets(), id).await);
+        }
+        Ok((kind, position))
     }
 
     /// Deletes a user for ever, and erases what is stored about the person beside the log. What the log says names the user by
@@ -267,6 +272,11 @@ impl Identities {
         created: Result<Outcome<A>, Error<PeopleRejection>>,
     ) -> Result<Position, IdentityError> {
         match &created {
+            Ok(created) if created.kind != OutcomeKind::Done => {
+                // A retry after the link was used or revoked: the token would be of no use.
+                log_failure(links::delete(self.secrets(), id).await);
+                return Err(IdentityError::LinkAlreadyShown(id));
+            }
             Ok(_) => log_failure(links::confirm(self.secrets(), id).await),
             Err(_) if is_unknown(&created) => {}
             Err(_) => log_failure(links::delete(self.secrets(), id).await),

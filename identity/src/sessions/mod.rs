@@ -3,7 +3,8 @@
 
 mod access_token;
 mod checker;
-mod client;
+mod config;
+mod credentials;
 mod open_sessions;
 mod operations;
 mod refresh_token;
@@ -12,7 +13,8 @@ mod signing_keys;
 
 pub use access_token::looks_like_access_token;
 pub(crate) use checker::Sessions;
-pub use client::{Client, SignInConfig};
+pub use config::SignInConfig;
+pub(crate) use credentials::UserCredentials;
 pub use operations::{SessionSummary, SessionTokens};
-pub(crate) use rows::delete_old as delete_old_sessions;
+pub(crate) use rows::{delete_old as delete_old_sessions, set_next_credentials};
 pub(crate) use signing_keys::delete_old as delete_old_signing_keys;

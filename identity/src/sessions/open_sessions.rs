@@ -1,8 +1,8 @@
 //! The sessions of open connections: one task of a process finds out which of them have ended.
 
 use super::rows;
-use crate::directory::EndReason;
-use domain::SessionId;
+use crate::directory::{Directory, EndReason, NoPrincipal};
+use domain::{SessionId, TenantId, UserId};
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// How often the sessions of open connections are looked up.
-const INTERVAL: Duration = Duration::from_millis(400);
+const INTERVAL: Duration = Duration::from_millis(350);
+/// The shortest time between two lookups, however often the directory changes.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How long they may not be found out before open connections are closed.
 const MAX_STALENESS: Duration = Duration::from_secs(1);
 /// The number of sessions in one query.
@@ -55,16 +57,19 @@ impl OpenSessions {
         ends.keys().map(|id| id.0).collect()
     }
 
-    /// Looks up the sessions of open connections for ever.
-    pub(crate) async fn follow(&self, pool: &PgPool) {
-        let mut known_at = Instant::now();
+    /// Looks up the sessions of open connections for ever, every interval and when the directory changes: they end when they
+    /// are revoked, when they expire, and when they do not rest on the credentials of their user any more.
+    pub(crate) async fn follow(&self, pool: &PgPool, directory: &Directory) {
+        let (mut known_at, mut changes) = (Instant::now(), directory.changes());
         loop {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(MIN_INTERVAL).await;
+            // A change that was missed is found at the next interval.
+            _ = tokio::time::timeout(INTERVAL, changes.changed()).await;
             let (open, started) = (self.open(), Instant::now());
             let mut has_failed = false;
             for ids in open.chunks(AT_ONCE) {
-                match tokio::time::timeout(MAX_STALENESS, rows::ended(pool, ids)).await {
-                    Ok(Ok(ended)) => ended.into_iter().for_each(|id| self.end(SessionId(id), EndReason::Ended)),
+                match tokio::time::timeout(MAX_STALENESS, rows::active(pool, ids)).await {
+                    Ok(Ok(active)) => self.end_others(ids, &active, directory),
                     Ok(Err(_)) | Err(_) => has_failed = true,
                 }
             }
@@ -73,6 +78,27 @@ impl OpenSessions {
             } else if known_at.elapsed() > MAX_STALENESS {
                 tracing::warn!("the sessions of open connections cannot be read: the connections are closed");
                 open.into_iter().for_each(|id| self.end(SessionId(id), EndReason::Unavailable));
+            }
+        }
+    }
+
+    /// Ends connections of those of some sessions that have ended.
+    fn end_others(&self, ids: &[Uuid], active: &[rows::Row], directory: &Directory) {
+        let active: HashMap<Uuid, &rows::Row> = active.iter().map(|row| (row.session_id, row)).collect();
+        for id in ids {
+            let ended = match active.get(id) {
+                None => Some(EndReason::Ended),
+                Some(row) => {
+                    let tenant = TenantId::from_stored(row.tenant_id.clone());
+                    match directory.active_user(&tenant, UserId(row.user_id)) {
+                        Ok(user) => (!row.credentials().are_of(&user)).then_some(EndReason::Ended),
+                        Err(NoPrincipal::Refused) => Some(EndReason::Ended),
+                        Err(NoPrincipal::Unreadable) => Some(EndReason::Unavailable),
+                    }
+                }
+            };
+            if let Some(reason) = ended {
+                self.end(SessionId(*id), reason);
             }
         }
     }

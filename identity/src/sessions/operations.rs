@@ -1,13 +1,15 @@
 //! Starting, renewing, listing and ending sessions.
 
 use super::access_token;
-use super::client::Client;
+use super::credentials::UserCredentials;
 use super::refresh_token::RefreshToken;
 use super::rows::{self, NewRow};
+use crate::client::Client;
 use crate::directory::{EndReason, NoPrincipal};
 use crate::error::IdentityError;
 use crate::identities::Identities;
 use crate::key_text::SecretText;
+use crate::people::Attempt;
 use crate::sign_in_error::SignInError;
 use chrono::{DateTime, Utc};
 use commands::{Principal, Subject};
@@ -69,26 +71,29 @@ impl From<rows::Row> for SessionSummary {
 }
 
 impl Identities {
-    /// Starts a session of a user who has signed in.
+    /// Starts a session of a user who has signed in. It rests on the credentials that the user had when they were checked: if
+    /// one was replaced since, the session is refused.
     pub(crate) async fn start_session(
         &self,
         tenant: &TenantId,
-        user: UserId,
+        (user, credentials): (UserId, UserCredentials),
         client: &Client,
     ) -> Result<SessionTokens, IdentityError> {
-        let config = self.sessions().config;
+        let config = &self.sessions().config;
         let (id, newest) = (SessionId(Uuid::new_v4()), self.secrets().newest_key().await?);
         let (refresh, hash) = RefreshToken::generate(id, 1, (newest.version, &newest.key))?;
         let new = NewRow {
             id,
             tenant,
             user,
+            credentials,
             client,
             refresh: (newest.version, hash),
             refresh_lifetime: config.refresh_lifetime,
             session_lifetime: config.session_lifetime,
         };
         let refresh_expires_at = rows::insert(&self.secrets().pool, new).await?;
+        self.access().signed_in(tenant, (user, id), client, Utc::now());
         self.tokens(tenant.clone(), user, id, refresh, refresh_expires_at).await
     }
 
@@ -112,21 +117,34 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Refused`] if the refresh token is not valid.
     pub async fn renew_session(&self, text: &str, client: &Client) -> Result<SessionTokens, SignInError> {
+        let mut attempt = Attempt::new(client);
+        let renewed = self.try_renew_session(text, client, &mut attempt).await;
+        self.note_attempt(attempt, renewed)
+    }
+
+    async fn try_renew_session(
+        &self,
+        text: &str,
+        client: &Client,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<SessionTokens, SignInError> {
         let Some(token) = self.genuine(text).await? else {
             // Genuine tokens are not counted: many people may share an address.
-            self.throttle().take_address(client.address).map_err(SignInError::throttled)?;
+            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
             return Err(SignInError::Refused);
         };
         let pool = &self.secrets().pool;
         let row = rows::read(pool, token.session).await?.filter(|row| row.is_active).ok_or(SignInError::Refused)?;
+        let credentials = row.credentials();
         let (tenant, user) = (TenantId::from_stored(row.tenant_id), UserId(row.user_id));
+        attempt.set_user(&tenant, user);
         if token.number < row.refresh_number {
             return self.end_reused(token.session, user).await;
         }
         self.directory().refresh().await?;
         match self.directory().active_user(&tenant, user) {
-            Ok(_) => {}
-            Err(NoPrincipal::Refused) => return Err(SignInError::Refused),
+            Ok(user) if credentials.are_of(&user) => {}
+            Ok(_) | Err(NoPrincipal::Refused) => return Err(SignInError::Refused),
             Err(NoPrincipal::Unreadable) => return Err(IdentityError::Unreadable.into()),
         }
         let newest = self.secrets().newest_key().await?;
@@ -253,7 +271,10 @@ impl Identities {
 
     async fn sessions_in(&self, tenant: &TenantId, user: UserId) -> Result<Vec<SessionSummary>, IdentityError> {
         let rows = rows::of_user(&self.secrets().pool, tenant, user).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        let user = self.directory().user(tenant, user).ok().flatten();
+        // Those that do not rest on the user's credentials have ended.
+        let is_valid = |row: &rows::Row| user.as_ref().is_some_and(|user| row.credentials().are_of(user));
+        Ok(rows.into_iter().filter(is_valid).map(Into::into).collect())
     }
 
     /// The public keys that access tokens are signed with: ids with the key itself in base64url.

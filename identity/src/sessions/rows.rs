@@ -1,6 +1,7 @@
 //! The table of sessions.
 
-use super::client::Client;
+use super::credentials::{SessionCredentials, UserCredentials};
+use crate::client::Client;
 use crate::error::IdentityError;
 use crate::key_file::HASH_BYTES;
 use chrono::{DateTime, Utc};
@@ -19,6 +20,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) id: SessionId,
     pub(crate) tenant: &'a TenantId,
     pub(crate) user: UserId,
+    /// The credentials of the user when it signed in.
+    pub(crate) credentials: UserCredentials,
     pub(crate) client: &'a Client,
     pub(crate) refresh: (i32, [u8; HASH_BYTES]),
     pub(crate) refresh_lifetime: Duration,
@@ -40,10 +43,24 @@ pub(crate) struct Row {
     pub(crate) is_active: bool,
     pub(crate) user_agent: Option<String>,
     pub(crate) address: Option<String>,
+    password_id: Option<Uuid>,
+    totp_id: Option<Uuid>,
+    next_password_id: Option<Uuid>,
+    next_totp_id: Option<Uuid>,
+}
+
+impl Row {
+    /// What the session rests on.
+    pub(crate) fn credentials(&self) -> SessionCredentials {
+        SessionCredentials {
+            verified: UserCredentials { password: self.password_id, totp: self.totp_id },
+            next: UserCredentials { password: self.next_password_id, totp: self.next_totp_id },
+        }
+    }
 }
 
 const COLUMNS: &str = "session_id, tenant_id, user_id, created_at, last_used_at, expires_at, refresh_expires_at,
-    refresh_number, user_agent, address, revoked_at is null and expires_at > clock_timestamp() as is_active";
+    refresh_number, user_agent, address, password_id, totp_id, next_password_id, next_totp_id, revoked_at is null and expires_at > clock_timestamp() as is_active";
 
 fn select(condition: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!("select {COLUMNS} from apex.user_sessions where {condition}"))
@@ -53,8 +70,9 @@ fn select(condition: &str) -> sqlx::AssertSqlSafe<String> {
 pub(crate) async fn insert(pool: &PgPool, new: NewRow<'_>) -> Result<DateTime<Utc>, IdentityError> {
     let expires_at = sqlx::query_scalar(
         "insert into apex.user_sessions (session_id, tenant_id, user_id, key_encryption_key, refresh_hash, expires_at,
-             refresh_expires_at, user_agent, address)
-         select $1, $2, $3, $4, $5, now + make_interval(secs => $6), now + make_interval(secs => $7), $8, $9
+             refresh_expires_at, user_agent, address, password_id, totp_id, next_password_id, next_totp_id)
+         select $1, $2, $3, $4, $5, now + make_interval(secs => $6), now + make_interval(secs => $7), $8, $9,
+             $10, $11, $10, $11
          from clock_timestamp() as now
          returning refresh_expires_at",
     )
@@ -66,7 +84,9 @@ pub(crate) async fn insert(pool: &PgPool, new: NewRow<'_>) -> Result<DateTime<Ut
     .bind(new.session_lifetime.as_secs_f64())
     .bind(new.refresh_lifetime.min(new.session_lifetime).as_secs_f64())
     .bind(new.client.user_agent())
-    .bind(new.client.address.map(|address| address.to_string()))
+    .bind(new.client.address().map(|address| address.to_string()))
+    .bind(new.credentials.password)
+    .bind(new.credentials.totp)
     .fetch_one(pool)
     .await?;
     sqlx::query(
@@ -121,7 +141,7 @@ pub(crate) async fn replace_refresh(
     .bind(new.as_slice())
     .bind(lifetime.as_secs_f64())
     .bind(client.user_agent())
-    .bind(client.address.map(|address| address.to_string()))
+    .bind(client.address().map(|address| address.to_string()))
     .fetch_optional(pool)
     .await?)
 }
@@ -150,16 +170,35 @@ pub(crate) async fn revoke_all(
     .await?)
 }
 
-/// Which of some sessions have ended.
-pub(crate) async fn ended(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Uuid>, IdentityError> {
-    Ok(sqlx::query_scalar(
-        "select open.id from unnest($1::uuid[]) as open (id)
-         where not exists (select from apex.user_sessions s
-             where s.session_id = open.id and s.revoked_at is null and s.expires_at > clock_timestamp())",
+/// Stores the credentials that a session rests on after a change that it makes, before the event of the change is appended.
+/// Nothing is stored unless the session rests on those before the change.
+pub(crate) async fn set_next_credentials(
+    pool: &PgPool,
+    id: SessionId,
+    before: UserCredentials,
+    after: UserCredentials,
+) -> Result<(), IdentityError> {
+    sqlx::query(
+        "update apex.user_sessions
+         set password_id = $2, totp_id = $3, next_password_id = $4, next_totp_id = $5
+         where session_id = $1 and revoked_at is null
+             and ((password_id, totp_id) is not distinct from ($2, $3)
+                 or (next_password_id, next_totp_id) is not distinct from ($2, $3))",
     )
-    .bind(ids)
-    .fetch_all(pool)
-    .await?)
+    .bind(id.0)
+    .bind(before.password)
+    .bind(before.totp)
+    .bind(after.password)
+    .bind(after.totp)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Those of some sessions that were neither revoked nor have expired.
+pub(crate) async fn active(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, IdentityError> {
+    let condition = "session_id = any ($1) and revoked_at is null and expires_at > clock_timestamp()";
+    Ok(sqlx::query_as(select(condition)).bind(ids).fetch_all(pool).await?)
 }
 
 /// Deletes sessions that ended long ago. Returns how many.

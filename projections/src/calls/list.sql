@@ -9,5 +9,5 @@ where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or call_id = any ($2))
   and ($7::timestamptz is null or started_at >= $7) and ($8::timestamptz is null or started_at < $8)
   and (not $9 or (kind = 'llm' and cost is null))
   and ($10::timestamptz is null or (started_at, call_id) > ($10, $11))
-  and ($13::uuid is null or agent_id = $13)
+  and ($13::uuid[] is null or agent_id = any ($13))
 order by started_at, call_id limit $12

@@ -5,7 +5,7 @@ mod usage;
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection, Sharding};
-use crate::rows::{Key, Rows, StreamRow, fold_into, nullable, required};
+use crate::rows::{Key, Rows, StreamRow, agent_ids, fold_into, nullable, required};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
@@ -354,7 +354,7 @@ pub async fn list(
         .bind(after_time)
         .bind(after_id)
         .bind(page.limit())
-        .bind(access.agent().map(|agent| agent.0))
+        .bind(agent_ids(access.agents()))
         .fetch_all(&mut *reads.acquire(access).await?)
         .await?;
     Ok(rows)

@@ -349,6 +349,7 @@ async fn a_text_search_finds_what_it_finds_without_row_level_security() {
                     realm: realm.map(str::to_owned),
                     tag: tag.map(str::to_owned),
                     search: Some(search.to_owned()),
+                    content_readers: None,
                 };
                 found += compare_search(&database, of, filter).await;
             }

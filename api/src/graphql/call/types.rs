@@ -142,10 +142,10 @@ impl Entity for Call {
     const KIND: Kind = Kind::Call;
     const PROJECTIONS: &'static [&'static str] = &["calls"];
 
-    /// A call that was voided has no row. Its id names the call that it was voided into. A credential that is bound to an
-    /// agent is not told, since that may be a call of another agent.
+    /// A call that was voided has no row. Its id names the call that it was voided into. A principal that may read the
+    /// calls of some agents only is not told, since that may be a call of another agent.
     async fn resolve(ctx: &Context<'_>, id: Uuid, as_of: Option<AsOf>) -> Result<Uuid> {
-        if authorise::<ReadCalls>(ctx)?.agent().is_some() {
+        if authorise::<ReadCalls>(ctx)?.agents().is_some() {
             return Ok(id);
         }
         let (commands, principal) = (&services(ctx)?.commands, &requester(ctx)?.principal);

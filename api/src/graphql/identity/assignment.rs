@@ -1,17 +1,20 @@
 //! Role assignments: which holder has which role.
 
-use super::error::{Executed, IdentityCommandError};
-use super::holder::{AssignedRole, Holder, HolderInput, RoleExtent, RoleInput, holder_of};
+use super::error::Executed;
+use super::holder::{AssignedRole, Holder, HolderInput, RoleExtent, RoleInput, extent_of, holder_of};
 use super::query::access;
 use super::start::Start;
 use crate::graphql::connection;
+use crate::graphql::ids::Kind;
 use crate::graphql::input;
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
-use async_graphql::{ComplexObject, Context, Error, InputObject, Object, Result, SimpleObject};
-use domain::role_assignment::{AssignedRole as DomainRole, Assignment, Holder as DomainHolder};
+use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
+use domain::AgentId;
+use domain::role_assignment::{
+    AssignedRole as DomainRole, Assignment, Holder as DomainHolder, RoleExtent as DomainExtent,
+};
 use identity::AssignmentSummary;
 
 /// A role that a holder has.
@@ -23,6 +26,8 @@ pub(crate) struct RoleAssignment {
     role: AssignedRole,
     /// What of the tenant the role is granted on.
     extent: RoleExtent,
+    /// Global id of the agent that the role is granted on. Null if `extent` is not `AGENT`.
+    agent_id: Option<ID>,
     /// Time at which the role was granted.
     granted_at: Timestamp,
     /// Actor who granted the role.
@@ -33,10 +38,12 @@ impl TryFrom<AssignmentSummary> for RoleAssignment {
     type Error = Error;
 
     fn try_from(assignment: AssignmentSummary) -> Result<Self> {
+        let (extent, agent_id) = extent_of(assignment.extent);
         Ok(Self {
             holder: Holder::new(assignment.holder, assignment.holder_name),
             role: AssignedRole::new(assignment.role, assignment.role_name),
-            extent: assignment.extent.into(),
+            extent,
+            agent_id,
             granted_at: assignment.granted.at.into(),
             granted_by: assignment.granted.by,
         })
@@ -53,16 +60,16 @@ pub(crate) struct RoleAssignmentFilter {
 }
 
 /// The assignment in a cursor.
-fn decode(cursor: &str) -> Option<(DomainHolder, DomainRole)> {
+fn decode(cursor: &str) -> Option<(DomainHolder, DomainRole, DomainExtent)> {
     let text = connection::decode_text(cursor)?;
-    let mut parts = text.splitn(3, ':');
+    let mut parts = text.splitn(4, ':');
     let holder = holder_of(parts.next()?, parts.next()?)?;
-    Some((holder, parts.next()?.parse().ok()?))
+    Some((holder, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn encode(assignment: &AssignmentSummary) -> String {
-    let holder = assignment.holder;
-    connection::encode_text(&format!("{}:{}:{}", holder.kind(), holder.id(), assignment.role))
+    let AssignmentSummary { holder, role, extent, .. } = assignment;
+    connection::encode_text(&format!("{}:{}:{role}:{extent}", holder.kind(), holder.id()))
 }
 
 /// Queries for role assignments.
@@ -71,8 +78,8 @@ pub(crate) struct AssignmentQuery;
 
 #[Object]
 impl AssignmentQuery {
-    /// Lists the roles that holders have in the tenant, sorted by kind and UUID of the holder, then by role. Roles that were
-    /// revoked are not listed.
+    /// Lists the roles that holders have in the tenant, sorted by kind and UUID of the holder, then by role, then by
+    /// extent. Roles that were revoked are not listed.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn role_assignments(
         &self,
@@ -106,6 +113,9 @@ pub(crate) struct GrantRoleInput {
     holder: HolderInput,
     /// The role.
     role: RoleInput,
+    /// Agent that the role is granted on: it holds for the agent, its tasks, calls and memories, and nothing else. Global id or
+    /// UUID. Default: the role is granted on the whole tenant.
+    agent_id: Option<ID>,
 }
 
 /// Input of `revokeRole`.
@@ -117,6 +127,8 @@ pub(crate) struct RevokeRoleInput {
     holder: HolderInput,
     /// The role.
     role: RoleInput,
+    /// Agent that the role was granted on. Global id or UUID. Default: the role that was granted on the whole tenant.
+    agent_id: Option<ID>,
     /// Reason for revoking the role: text of at most 64 KiB, which is recorded.
     reason: Option<String>,
 }
@@ -127,12 +139,8 @@ pub(crate) struct RevokeRoleInput {
 pub(crate) struct RoleAssignmentPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     assignment: Option<Assignment>,
 }
@@ -141,18 +149,21 @@ pub(crate) struct RoleAssignmentPayload {
 impl RoleAssignmentPayload {
     /// The assignment as it is now. Null if the command was rejected, or the holder does not have the role.
     async fn role_assignment(&self, ctx: &Context<'_>) -> Result<Option<RoleAssignment>> {
-        let Some(Assignment { holder, role, .. }) = self.assignment else { return Ok(None) };
+        let Some(assignment) = self.assignment else { return Ok(None) };
         let access = access(ctx).await?;
-        let directory = services(ctx)?.identities.directory();
-        let found = directory.assignments(&access, (Some(holder), Some(role)), None, 1).pop();
+        let found = services(ctx)?.identities.directory().assignment(&access, assignment);
         found.map(RoleAssignment::try_from).transpose()
     }
 }
 
+fn assignment(holder: &HolderInput, role: &RoleInput, agent: Option<&ID>) -> Result<Assignment> {
+    let extent = Kind::Agent.parse_opt(agent)?.map(AgentId).into();
+    Ok(Assignment { holder: holder.parse()?, role: role.parse()?, extent })
+}
+
 fn payload(start: &Start, executed: Executed, assignment: Assignment) -> RoleAssignmentPayload {
-    let Executed { outcome, position, error } = executed;
-    let assignment = Some(assignment).filter(|_| error.is_none());
-    RoleAssignmentPayload { command_id: start.command_id.into(), outcome, position, error, assignment }
+    let assignment = Some(assignment).filter(|_| executed.error.is_none());
+    RoleAssignmentPayload { command_id: start.command_id.into(), executed, assignment }
 }
 
 /// Commands to role assignments.
@@ -161,10 +172,10 @@ pub(crate) struct AssignmentMutation;
 
 #[Object]
 impl AssignmentMutation {
-    /// Grants a role to a service account, a user or a team, on the whole tenant.
+    /// Grants a role to a service account, a user or a team, on the whole tenant or on one agent.
     async fn grant_role(&self, ctx: &Context<'_>, input: GrantRoleInput) -> Result<RoleAssignmentPayload> {
         let start = Start::new(ctx, input.command_id)?;
-        let assignment = Assignment::on_tenant(input.holder.parse()?, input.role.parse()?);
+        let assignment = assignment(&input.holder, &input.role, input.agent_id.as_ref())?;
         let context = start.context(ctx, Some(assignment.stream_id()))?;
         let granted = services(ctx)?.identities.grant_role(&context, assignment, start.at).await;
         Ok(payload(&start, Executed::of(granted)?, assignment))
@@ -174,7 +185,7 @@ impl AssignmentMutation {
     /// do what then.
     async fn revoke_role(&self, ctx: &Context<'_>, input: RevokeRoleInput) -> Result<RoleAssignmentPayload> {
         let start = Start::new(ctx, input.command_id)?;
-        let assignment = Assignment::on_tenant(input.holder.parse()?, input.role.parse()?);
+        let assignment = assignment(&input.holder, &input.role, input.agent_id.as_ref())?;
         let context = start.context(ctx, Some(assignment.stream_id()))?;
         let reason = match input::body_opt("reason", input.reason) {
             Ok(reason) => reason,

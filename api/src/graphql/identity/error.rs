@@ -4,7 +4,7 @@ use crate::graphql::command_error::{Rejection as _, command_error};
 use crate::graphql::errors::{self, Failure};
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::Position;
-use async_graphql::Result;
+use async_graphql::{Result, SimpleObject};
 use commands::OutcomeKind;
 use domain::api_key::ApiKeyError;
 use domain::custom_role::CustomRoleError;
@@ -52,6 +52,8 @@ command_error! {
         OtherReason,
         /// The user does not exist, or is disabled or deleted.
         UserNotActive,
+        /// The agent that the role is granted on is not registered.
+        AgentNotRegistered,
         /// The team does not exist or was closed, which is final.
         TeamNotActive,
         /// The custom role does not exist or was withdrawn, which is final.
@@ -73,6 +75,8 @@ command_error! {
         /// No account or user of the tenant could decide who may do what any more. Make another one an admin first, or use the
         /// command line.
         LastAdmin,
+        /// As many invitations of the tenant wait to be accepted as the settings of the server allow.
+        TooManyInvitations,
         /// The state of the user or the invitation does not allow the command.
         NotAllowed,
     }
@@ -111,6 +115,7 @@ impl From<GrantRejection> for IdentityCommandError {
         let code = match &error {
             GrantRejection::NoAccount(_) => IdentityErrorCode::AccountNotActive,
             GrantRejection::NoUser(_) => IdentityErrorCode::UserNotActive,
+            GrantRejection::NoAgent(_) => IdentityErrorCode::AgentNotRegistered,
             GrantRejection::TeamNotActive(_) => IdentityErrorCode::TeamNotActive,
             GrantRejection::RoleNotActive(_) => IdentityErrorCode::RoleNotActive,
             GrantRejection::TooManyRoles { .. } => IdentityErrorCode::TooManyRoles,
@@ -165,10 +170,14 @@ impl From<PeopleRejection> for IdentityCommandError {
     }
 }
 
-/// The part of a payload that says the outcome of the command.
+/// The fields by which every payload of a command about identities says its outcome.
+#[derive(SimpleObject)]
 pub(crate) struct Executed {
-    pub(crate) outcome: Outcome,
-    pub(crate) position: Option<Position>,
+    /// Outcome of the command.
+    outcome: Outcome,
+    /// Position of the command's last event. Null if the command was rejected.
+    position: Option<Position>,
+    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
     pub(crate) error: Option<IdentityCommandError>,
 }
 
@@ -205,6 +214,9 @@ impl Executed {
             IdentityError::EmailTaken => IdentityCommandError::new(IdentityErrorCode::EmailTaken, message),
             IdentityError::LinkAlreadyShown(_) => {
                 IdentityCommandError::new(IdentityErrorCode::SecretAlreadyShown, message)
+            }
+            IdentityError::TooManyInvitations { .. } => {
+                IdentityCommandError::new(IdentityErrorCode::TooManyInvitations, message)
             }
             IdentityError::OtherProfile(_) => IdentityCommandError::new(IdentityErrorCode::AlreadyCreated, message),
             IdentityError::TenantNotActive(_) => IdentityCommandError::new(IdentityErrorCode::TenantNotActive, message),

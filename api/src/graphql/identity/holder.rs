@@ -25,13 +25,15 @@ pub(crate) enum HolderKind {
 pub(crate) enum RoleExtent {
     /// The whole tenant.
     Tenant,
+    /// One agent, with its tasks, calls and memories.
+    Agent,
 }
 
-impl From<DomainExtent> for RoleExtent {
-    fn from(extent: DomainExtent) -> Self {
-        match extent {
-            DomainExtent::Tenant => Self::Tenant,
-        }
+/// The kind of an extent, and the global id of the agent if it is one.
+pub(super) fn extent_of(extent: DomainExtent) -> (RoleExtent, Option<ID>) {
+    match extent {
+        DomainExtent::Tenant => (RoleExtent::Tenant, None),
+        DomainExtent::Agent(agent) => (RoleExtent::Agent, Some(Kind::Agent.id(agent))),
     }
 }
 

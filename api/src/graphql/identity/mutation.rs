@@ -1,13 +1,12 @@
 //! Commands to service accounts and API keys. They are those that the command line gives.
 
-use super::error::{Executed, IdentityCommandError};
+use super::error::Executed;
 use super::query;
 use super::start::Start;
 use super::types::{ApiKey, Role, ServiceAccount};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, OneofObject, Result, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -121,12 +120,8 @@ pub(crate) struct RevokeApiKeyInput {
 pub(crate) struct ServiceAccountPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     account: Option<Uuid>,
 }
@@ -148,12 +143,8 @@ impl ServiceAccountPayload {
 pub(crate) struct ApiKeyPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     /// Text of the new key, which clients send as `Authorization: Bearer …`. It is returned only here and only once: it is not
     /// stored. Null if no key was created.
     secret: Option<String>,
@@ -176,8 +167,7 @@ impl ApiKeyPayload {
 /// The payloads of keys.
 impl Start {
     fn key_payload(&self, executed: Executed, key: Option<Uuid>, secret: Option<String>) -> ApiKeyPayload {
-        let Executed { outcome, position, error } = executed;
-        ApiKeyPayload { command_id: self.command_id.into(), outcome, position, error, secret, key }
+        ApiKeyPayload { command_id: self.command_id.into(), executed, secret, key }
     }
 
     /// The payload with a new key, whose text is in no other place.
@@ -227,9 +217,8 @@ fn overlap(seconds: Option<i32>) -> Result<TimeDelta, Invalid> {
 
 /// The payload of a command to an account, with the account if the command was executed.
 fn account_payload(start: &Start, executed: Executed, account: Option<Uuid>) -> ServiceAccountPayload {
-    let Executed { outcome, position, error } = executed;
-    let account = account.filter(|_| error.is_none());
-    ServiceAccountPayload { command_id: start.command_id.into(), outcome, position, error, account }
+    let account = account.filter(|_| executed.error.is_none());
+    ServiceAccountPayload { command_id: start.command_id.into(), executed, account }
 }
 
 /// Commands to service accounts and API keys.

@@ -1,6 +1,6 @@
 //! The access review: who can do what, and by which grant.
 
-use super::holder::{AssignedRole, Holder, RoleExtent};
+use super::holder::{AssignedRole, Holder, RoleExtent, extent_of};
 use super::query::access;
 use super::role::names;
 use super::types::ApiKey;
@@ -20,6 +20,10 @@ pub(crate) struct AccessReviewRow {
     holder: Holder,
     /// Permissions that the role gives, or that the key has of those of its account, such as `read:agents`.
     permissions: Vec<String>,
+    /// What of the tenant the permissions hold for.
+    extent: RoleExtent,
+    /// Global id of the agent that the permissions hold for. Null if `extent` is not `AGENT`.
+    agent_id: Option<ID>,
     /// Role that gives the permissions. Null for a key.
     grant: Option<AccessGrant>,
     /// API key that has the permissions. Null for a role.
@@ -31,8 +35,6 @@ pub(crate) struct AccessReviewRow {
 pub(crate) struct AccessGrant {
     /// The role.
     role: AssignedRole,
-    /// What of the tenant the role is granted on.
-    extent: RoleExtent,
     /// Time at which the role was granted.
     granted_at: Timestamp,
     /// Actor who granted the role.
@@ -73,7 +75,6 @@ impl From<GrantBasis> for AccessGrant {
         });
         Self {
             role: AssignedRole::new(grant.role, Some(grant.role_name)),
-            extent: grant.extent.into(),
             granted_at: grant.granted.at.into(),
             granted_by: grant.granted.by,
             team,
@@ -89,7 +90,9 @@ impl TryFrom<ReviewRow> for AccessReviewRow {
             Basis::Grant(grant) => (Some(grant.into()), None),
             Basis::Key(key) => (None, Some(AccessKey { prefix: key_prefix(key.id), api_key: key.try_into()? })),
         };
-        Ok(Self { holder: Holder::new(row.holder.into(), row.name), permissions: names(row.permissions), grant, key })
+        let (holder, permissions) = (Holder::new(row.holder.into(), row.name), names(row.permissions));
+        let (extent, agent_id) = extent_of(row.extent);
+        Ok(Self { holder, permissions, extent, agent_id, grant, key })
     }
 }
 
@@ -101,7 +104,7 @@ pub(crate) struct ReviewQuery;
 impl ReviewQuery {
     /// Lists who can do what in the tenant, and by which grant, sorted by kind and UUID of the holder. The rows of a service
     /// account or a user with a `grant` have its permissions together, directly or by a team; a row with a `key` has what that
-    /// key allows. Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn
+    /// key allows, on the whole tenant or on an agent that the account has roles on. Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn
     /// allow nothing, and have no rows.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn access_review(

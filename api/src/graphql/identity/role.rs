@@ -1,14 +1,13 @@
 //! Roles: the built-in ones, and queries and commands of custom ones.
 
-use super::error::{Executed, IdentityCommandError};
+use super::error::Executed;
 use super::query::access;
 use super::start::Start;
 use super::types::{ROLES, Role};
 use crate::graphql::connection;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Uid};
+use crate::graphql::scalars::Uid;
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
@@ -188,12 +187,8 @@ pub(crate) struct WithdrawRoleInput {
 pub(crate) struct RolePayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     target: Option<Uuid>,
 }
@@ -210,9 +205,8 @@ impl RolePayload {
 }
 
 fn payload(start: &Start, executed: Executed, role: Option<Uuid>) -> RolePayload {
-    let Executed { outcome, position, error } = executed;
-    let target = role.filter(|_| error.is_none());
-    RolePayload { command_id: start.command_id.into(), outcome, position, error, target }
+    let target = role.filter(|_| executed.error.is_none());
+    RolePayload { command_id: start.command_id.into(), executed, target }
 }
 
 fn definition(name: String, permissions: Vec<String>) -> Result<DomainDefinition, Invalid> {

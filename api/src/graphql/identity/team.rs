@@ -1,14 +1,13 @@
 //! Teams: queries and commands.
 
-use super::error::{Executed, IdentityCommandError};
+use super::error::Executed;
 use super::holder::{HolderKind, TeamMemberInput, holder_of, identify};
 use super::query::{access, cursor, first_id};
 use super::start::Start;
 use crate::graphql::connection;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
@@ -207,12 +206,8 @@ pub(crate) struct CloseTeamInput {
 pub(crate) struct TeamPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     target: Option<Uuid>,
 }
@@ -229,9 +224,8 @@ impl TeamPayload {
 }
 
 fn payload(start: &Start, executed: Executed, team: Option<Uuid>) -> TeamPayload {
-    let Executed { outcome, position, error } = executed;
-    let target = team.filter(|_| error.is_none());
-    TeamPayload { command_id: start.command_id.into(), outcome, position, error, target }
+    let target = team.filter(|_| executed.error.is_none());
+    TeamPayload { command_id: start.command_id.into(), executed, target }
 }
 
 /// Executes a command to a team. A command whose input is not valid is rejected.

@@ -85,9 +85,9 @@ pub(crate) struct ServiceAccount {
     name: String,
     /// Whether the account is disabled: its keys are refused until it is enabled.
     disabled: bool,
-    /// Built-in roles that were granted to the account itself.
+    /// Built-in roles on the whole tenant that were granted to the account itself.
     roles: Vec<Role>,
-    /// Global ids of the custom roles that were granted to the account itself.
+    /// Global ids of the custom roles on the whole tenant that were granted to the account itself.
     custom_role_ids: Vec<ID>,
 }
 

@@ -45,6 +45,7 @@ impl Filter {
             realm: self.realm.map(|realm| DomainRealm::from(realm).as_str().to_owned()),
             tag: self.tag,
             search: self.search,
+            content_readers: None,
         })
     }
 }
@@ -98,11 +99,13 @@ impl MemoryQuery {
         min_position: Option<Position>,
     ) -> Result<Connection<String, Memory>> {
         let access = authorise::<ReadMemories>(ctx)?;
+        let mut content_readers = None;
         // What is found tells what the content is.
         if filter.as_ref().is_some_and(|filter| filter.search.is_some()) {
-            authorise_contents(ctx)?;
+            let contents = authorise_contents(ctx)?;
+            content_readers = contents.agents().map(|agents| agents.iter().map(|agent| agent.0).collect());
         }
-        let filter = filter.unwrap_or_default().check()?;
+        let filter = MemoryFilter { content_readers, ..filter.unwrap_or_default().check()? };
         let page = connection::page(ctx, first, after.as_deref())?;
         await_projections(ctx, Memory::PROJECTIONS, min_position).await?;
         let rows = memories::list(&services(ctx)?.reads, &access, &filter, page).await;

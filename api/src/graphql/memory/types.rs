@@ -6,7 +6,7 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
-use crate::graphql::services::authorise_contents;
+use crate::graphql::services::authorise_content;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Result, SimpleObject};
@@ -97,7 +97,7 @@ impl Memory {
     /// Stored text. Empty once the memory is forgotten. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn content(&self, ctx: &Context<'_>) -> Result<&str> {
-        authorise_contents(ctx)?;
+        authorise_content(ctx, |agent| agent == self.owner || self.realm != Realm::Private)?;
         Ok(&self.content)
     }
 

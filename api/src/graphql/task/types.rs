@@ -7,7 +7,7 @@ use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
 use crate::graphql::scalars::{Long, Position, Timestamp, Uid};
-use crate::graphql::services::authorise_contents;
+use crate::graphql::services::authorise_content;
 use crate::graphql::stored::from_stored_name;
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
@@ -110,7 +110,7 @@ impl TryFrom<TaskRow> for Task {
 impl Task {
     /// Note that was last reported with the progress. Takes the permission `read:contents`.
     async fn progress_note(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        authorise_contents(ctx)?;
+        authorise_content(ctx, |agent| agent == self.agent)?;
         Ok(self.progress_note.as_deref())
     }
 
@@ -118,7 +118,7 @@ impl Task {
     /// while it has not ended, or if none was given. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn outcome(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        authorise_contents(ctx)?;
+        authorise_content(ctx, |agent| agent == self.agent)?;
         Ok(self.outcome.as_deref())
     }
 

@@ -3,11 +3,10 @@
 use super::query;
 use super::types::{Invitation, User};
 use crate::graphql::errors;
-use crate::graphql::identity::{Executed, IdentityCommandError, Role, Start};
+use crate::graphql::identity::{Executed, Role, Start};
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
-use crate::graphql::payload::Outcome;
-use crate::graphql::scalars::{Position, Timestamp, Uid};
+use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::{authorise, requester, services};
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::TimeDelta;
@@ -106,12 +105,8 @@ pub(crate) struct RevokeSessionInput {
 pub(crate) struct UserPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     #[graphql(skip)]
     user: Option<Uuid>,
 }
@@ -134,12 +129,8 @@ impl UserPayload {
 pub(crate) struct InvitationPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     /// Token of the new invitation, which the person sends to `/auth/register`. It is returned only here and only once: it is
     /// not stored. Null if no invitation was created.
     token: Option<String>,
@@ -164,12 +155,8 @@ impl InvitationPayload {
 pub(crate) struct PasswordResetLinkPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command.
-    outcome: Outcome,
-    /// Position of the command's last event. Null if the command was rejected.
-    position: Option<Position>,
-    /// Reason for which the command was rejected. Null unless `outcome` is `REJECTED`.
-    error: Option<IdentityCommandError>,
+    #[graphql(flatten)]
+    executed: Executed,
     /// Token of the new link, which the user sends to `/auth/password-reset`. It is returned only here and only once: it is not
     /// stored. Null if no link was created.
     token: Option<String>,
@@ -186,8 +173,7 @@ pub(crate) struct RevokeSessionPayload {
 
 impl Start {
     fn user_payload(&self, executed: Executed, user: Option<Uuid>) -> UserPayload {
-        let Executed { outcome, position, error } = executed;
-        UserPayload { command_id: self.command_id.into(), outcome, position, error, user }
+        UserPayload { command_id: self.command_id.into(), executed, user }
     }
 
     /// The payload of a command to a user that exists.
@@ -208,8 +194,7 @@ impl Start {
         invitation: Option<Uuid>,
         token: Option<String>,
     ) -> InvitationPayload {
-        let Executed { outcome, position, error } = executed;
-        InvitationPayload { command_id: self.command_id.into(), outcome, position, error, token, invitation }
+        InvitationPayload { command_id: self.command_id.into(), executed, token, invitation }
     }
 }
 
@@ -340,17 +325,9 @@ impl UserMutation {
                 }
             }
         };
-        let Executed { outcome, position, error } = executed;
         let expires_at = link.as_ref().map(|link| link.expires_at.into());
         let token = link.map(|link| link.token.reveal().to_owned());
-        Ok(PasswordResetLinkPayload {
-            command_id: start.command_id.into(),
-            outcome,
-            position,
-            error,
-            token,
-            expires_at,
-        })
+        Ok(PasswordResetLinkPayload { command_id: start.command_id.into(), executed, token, expires_at })
     }
 
     /// Ends a session at once: one of the user who sends the request, or, for an administrator, of any user of the tenant.

@@ -40,9 +40,9 @@ pub(crate) struct User {
     has_password: bool,
     /// Whether one-time codes are demanded of the user when it signs in.
     codes_required: bool,
-    /// Built-in roles that were granted to the user itself.
+    /// Built-in roles on the whole tenant that were granted to the user itself.
     roles: Vec<Role>,
-    /// Global ids of the custom roles that were granted to the user itself.
+    /// Global ids of the custom roles on the whole tenant that were granted to the user itself.
     custom_role_ids: Vec<ID>,
     /// Time at which a person last asked for a link to set the password anew. Null if that was done, or nobody asked.
     reset_requested_at: Option<Timestamp>,

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use commands::{Principal, Subject};
-use identity::{NewPasswordText, SignInError};
+use identity::{Client, NewPasswordText, SignInError};
 use serde::Deserialize;
 use serde_json::json as value;
 use std::sync::Arc;
@@ -47,12 +47,16 @@ struct DisableTotp {
     recovery_code: Option<String>,
 }
 
-/// The principal of a request, if it is a user.
-async fn user(state: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Result<Arc<Principal>, Rejected> {
+/// The principal of a request and where it comes from, if it is a user.
+async fn user(
+    state: &Shared,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<(Arc<Principal>, Client), Rejected> {
     let requester = auth::of_headers(state, headers, extensions, Endpoint::Api).await;
     let requester = requester.map_err(|rejection: Rejection| Rejected::of(rejection.into_response()))?;
     if matches!(requester.principal.subject(), Subject::User { .. }) {
-        return Ok(requester.principal);
+        return Ok((requester.principal, requester.client));
     }
     let message = "only a user has an account: sign in at /auth/login";
     Err(Rejected::new(StatusCode::FORBIDDEN, "FORBIDDEN", message))
@@ -61,7 +65,7 @@ async fn user(state: &Shared, headers: &HeaderMap, extensions: &Extensions) -> R
 /// Tells a user who it is, and which roles it has.
 pub(crate) async fn session(State(state): State<Arc<Shared>>, parts: Parts) -> Response {
     let answered = async {
-        let principal = user(&state, &parts.headers, &parts.extensions).await?;
+        let (principal, _) = user(&state, &parts.headers, &parts.extensions).await?;
         let account = state.deps.identities.own_account(&principal).await.map_err(SignInError::from);
         Ok(account.and_then(|account| {
             let account = account.ok_or(SignInError::Refused)?;
@@ -86,10 +90,10 @@ pub(crate) async fn session(State(state): State<Arc<Shared>>, parts: Parts) -> R
 /// Changes the password of a user. Its other sessions end.
 pub(crate) async fn change_password(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers(), request.extensions()).await?;
+        let (principal, client) = user(&state, request.headers(), request.extensions()).await?;
         let ChangePassword { current_password, new_password } = body::read(request).await?;
         let new = NewPasswordText(new_password);
-        let changed = state.deps.identities.change_password(&principal, &current_password, &new).await;
+        let changed = state.deps.identities.change_password(&principal, &current_password, &new, &client).await;
         Ok(changed.map(|()| json(StatusCode::OK, value!({ "passwordSet": true }))))
     };
     respond(answered.await)
@@ -98,10 +102,10 @@ pub(crate) async fn change_password(State(state): State<Arc<Shared>>, request: R
 /// Creates the secret of one-time codes, which are demanded once one was confirmed.
 pub(crate) async fn start_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers(), request.extensions()).await?;
+        let (principal, client) = user(&state, request.headers(), request.extensions()).await?;
         let StartTotp { password, code, recovery_code } = body::read(request).await?;
         let second_factor = second_factor(code, recovery_code)?;
-        let started = state.deps.identities.start_totp(&principal, &password, second_factor).await;
+        let started = state.deps.identities.start_totp(&principal, &password, second_factor, &client).await;
         Ok(started.map(|new| {
             let (secret, url) = (new.secret.reveal(), new.url.reveal());
             json(StatusCode::OK, value!({ "id": new.credential_id, "secret": secret, "url": url }))
@@ -113,9 +117,9 @@ pub(crate) async fn start_totp(State(state): State<Arc<Shared>>, request: Reques
 /// Demands one-time codes of a user from now on.
 pub(crate) async fn confirm_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers(), request.extensions()).await?;
+        let (principal, client) = user(&state, request.headers(), request.extensions()).await?;
         let ConfirmTotp { id, code } = body::read(request).await?;
-        let confirmed = state.deps.identities.confirm_totp(&principal, id, &code).await;
+        let confirmed = state.deps.identities.confirm_totp(&principal, id, &code, &client).await;
         Ok(confirmed.map(|codes| json(StatusCode::OK, value!({ "recoveryCodes": codes.reveal() }))))
     };
     respond(answered.await)
@@ -124,12 +128,12 @@ pub(crate) async fn confirm_totp(State(state): State<Arc<Shared>>, request: Requ
 /// Demands no one-time codes of a user any more.
 pub(crate) async fn disable_totp(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let answered = async {
-        let principal = user(&state, request.headers(), request.extensions()).await?;
+        let (principal, client) = user(&state, request.headers(), request.extensions()).await?;
         let DisableTotp { password, code, recovery_code } = body::read(request).await?;
         let Some(second_factor) = second_factor(code, recovery_code)? else {
             return Err(Rejected::bad("`code` or `recoveryCode` is missing"));
         };
-        let disabled = state.deps.identities.disable_totp(&principal, &password, second_factor).await;
+        let disabled = state.deps.identities.disable_totp(&principal, &password, second_factor, &client).await;
         Ok(disabled.map(|()| json(StatusCode::OK, value!({ "codesRequired": false }))))
     };
     respond(answered.await)

@@ -61,6 +61,7 @@ pub(super) fn error(error: &SignInError) -> Response {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             response
         }
+        SignInError::RegistrationFull { .. } => of(StatusCode::FORBIDDEN, "REGISTRATION_FULL", &error.to_string()),
         SignInError::Busy => {
             let mut response = of(StatusCode::SERVICE_UNAVAILABLE, "BUSY", &error.to_string());
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -1,14 +1,12 @@
 //! The bodies of requests, which are small, and what else the handlers read of a request.
 
-use crate::edge::ClientAddress;
 use crate::http::negotiate;
 use crate::http::response;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::TenantId;
-use identity::Client;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -72,15 +70,4 @@ pub(super) fn tenant(given: Option<String>, of_settings: Option<&TenantId>) -> R
         (None, Some(tenant)) => Ok(tenant.clone()),
         (None, None) => Err(Rejected::bad("`tenant` is missing")),
     }
-}
-
-/// The client that sends a request, for the list of sessions and the limits on attempts.
-pub(super) fn client(request: &Request) -> Client {
-    let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
-    Client::new(address, text(request.headers(), header::USER_AGENT))
-}
-
-/// The value of a header, if it is text.
-pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -4,13 +4,15 @@
 //! authenticated by it must come from an own page, as far as the browser says, and one that may change something must repeat
 //! the value of another cookie in a header: a foreign page can neither read that cookie nor set that header.
 
+use crate::http::access;
+use crate::http::origin::is_of_own_page;
 use crate::http::response;
 use crate::http::state::State as Shared;
 use axum::extract::{Request, State};
-use axum::http::uri::{Authority, Uri};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::access_log::RefusalReason;
 use identity::SessionTokens;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,13 +27,29 @@ const OWN_CREDENTIAL: [&str; 6] = [
     "/auth/password-reset/request",
 ];
 
-/// The names of the cookies, and of the header.
-const ACCESS: &str = "apex_access";
-const REFRESH: &str = "apex_refresh";
-const CSRF: &str = "apex_csrf";
+/// The header that repeats the value of a cookie.
 pub(crate) const CSRF_HEADER: &str = "x-apex-csrf";
-/// The path that the refresh token is sent to.
-const REFRESH_PATH: &str = "/auth";
+
+/// The names of the cookies, and the path that the refresh token is sent to.
+struct Names {
+    access: &'static str,
+    refresh: &'static str,
+    csrf: &'static str,
+    refresh_path: &'static str,
+}
+
+/// The names of cookies that browsers send over TLS only. Their prefix tells browsers to accept them from this host alone, and
+/// over TLS: a page of a neighbouring host cannot set them. It demands the path of all cookies.
+const SECURE: Names =
+    Names { access: "__Host-apex_access", refresh: "__Host-apex_refresh", csrf: "__Host-apex_csrf", refresh_path: "/" };
+/// The names of cookies without TLS, as on a loopback address.
+const PLAIN: Names = Names { access: "apex_access", refresh: "apex_refresh", csrf: "apex_csrf", refresh_path: "/auth" };
+
+/// The names of the cookies of a server: others are not looked at, so that none is taken for a secure one.
+const fn names(is_secure: bool) -> &'static Names {
+    if is_secure { &SECURE } else { &PLAIN }
+}
+
 /// The most bytes of the `Cookie` headers that are looked at.
 const MAX_COOKIE_BYTES: usize = 16 * 1024;
 
@@ -48,54 +66,43 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The refresh token in the cookies of a request.
-pub(super) fn refresh_token(headers: &HeaderMap) -> Option<&str> {
-    cookie(headers, REFRESH)
-}
-
-/// Whether a browser says that a request comes from a page of this server, or from none. Other programs say nothing.
-fn is_of_own_page(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).unwrap_or_default().parse::<Authority>().ok();
-    let is_own_origin = text(header::ORIGIN).is_none_or(|origin| {
-        let origin = origin.parse::<Uri>().ok().and_then(|origin| origin.authority().cloned());
-        origin.is_some() && origin == host
-    });
-    let is_own_fetch = text(header::HeaderName::from_static("sec-fetch-site"))
-        .is_none_or(|site| site == "same-origin" || site == "none");
-    is_own_origin && is_own_fetch
+pub(super) fn refresh_token(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    cookie(headers, names(is_secure).refresh)
 }
 
 /// Whether a request repeats the value of the cookie in the header.
-fn has_csrf_header(headers: &HeaderMap) -> bool {
+fn has_csrf_header(headers: &HeaderMap, is_secure: bool) -> bool {
     let repeated = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
-    cookie(headers, CSRF).is_some_and(|value| !value.is_empty() && repeated == Some(value))
+    cookie(headers, names(is_secure).csrf).is_some_and(|value| !value.is_empty() && repeated == Some(value))
 }
 
 /// Whether a request that is authenticated by a cookie may change something.
-pub(super) fn may_change(headers: &HeaderMap) -> bool {
-    is_of_own_page(headers) && has_csrf_header(headers)
+pub(super) fn may_change(headers: &HeaderMap, is_secure: bool) -> bool {
+    is_of_own_page(headers) && has_csrf_header(headers, is_secure)
 }
 
-/// The response to a request that may not change anything.
-pub(super) fn refused() -> Response {
+/// Refuses a request that may not change anything.
+pub(super) fn refuse(state: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Response {
+    access::refused_client(state, RefusalReason::Csrf, access::client_of(headers, extensions));
     let message = "a request with the cookies of a session must come from a page of this server, and must have the value of \
-                   the cookie `apex_csrf` in the header `X-Apex-Csrf`";
+                   the cookie `apex_csrf`, over TLS `__Host-apex_csrf`, in the header `X-Apex-Csrf`";
     response::error(StatusCode::FORBIDDEN, "CSRF", message).into_response()
 }
 
 /// Presents the access token in the cookie of a request as its credential, where it has no other.
-pub(crate) async fn present(State(_): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    let headers = request.headers();
+pub(crate) async fn present(State(state): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let (headers, is_secure) = (request.headers(), state.config.sign_in.secure_cookies);
     let has_own = OWN_CREDENTIAL.contains(&request.uri().path());
-    let token = cookie(headers, ACCESS).filter(|_| !headers.contains_key(header::AUTHORIZATION) && !has_own);
+    let token = cookie(headers, names(is_secure).access);
+    let token = token.filter(|_| !headers.contains_key(header::AUTHORIZATION) && !has_own);
     let Some(token) = token else { return next.run(request).await };
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if is_safe && !is_of_own_page(headers) {
         // As if the browser had not sent the cookie.
         return next.run(request).await;
     }
-    if !is_safe && !may_change(headers) {
-        return refused();
+    if !is_safe && !may_change(headers, is_secure) {
+        return refuse(&state, headers, request.extensions());
     }
     if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {token}")) {
         value.set_sensitive(true);
@@ -118,12 +125,12 @@ pub(super) fn csrf_token() -> String {
 
 /// Adds the cookies of a session to a response.
 pub(super) fn add(response: &mut Response, tokens: &SessionTokens, csrf: &str, refresh_seconds: u64, is_secure: bool) {
-    let secure = if is_secure { "; Secure" } else { "" };
+    let (secure, names) = (if is_secure { "; Secure" } else { "" }, names(is_secure));
     let hidden = format!("; HttpOnly{secure}");
     let cookies = [
-        set(ACCESS, tokens.access.reveal(), "/", tokens.access_lifetime.as_secs(), &hidden),
-        set(REFRESH, tokens.refresh.reveal(), REFRESH_PATH, refresh_seconds, &hidden),
-        set(CSRF, csrf, "/", refresh_seconds, secure),
+        set(names.access, tokens.access.reveal(), "/", tokens.access_lifetime.as_secs(), &hidden),
+        set(names.refresh, tokens.refresh.reveal(), names.refresh_path, refresh_seconds, &hidden),
+        set(names.csrf, csrf, "/", refresh_seconds, secure),
     ];
     for cookie in cookies.into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -133,7 +140,8 @@ pub(super) fn add(response: &mut Response, tokens: &SessionTokens, csrf: &str, r
 /// Removes the cookies of a session.
 pub(super) fn remove(response: &mut Response, is_secure: bool) {
     let attributes = if is_secure { "; HttpOnly; Secure" } else { "; HttpOnly" };
-    for (name, path) in [(ACCESS, "/"), (REFRESH, REFRESH_PATH), (CSRF, "/")] {
+    let names = names(is_secure);
+    for (name, path) in [(names.access, "/"), (names.refresh, names.refresh_path), (names.csrf, "/")] {
         if let Some(cookie) = set(name, "", path, 0, attributes) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -152,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_once_or_not_at_all() {
-        let of = |value: &str| cookie(&headers(&[("cookie", value)]), ACCESS).map(str::to_owned);
+        let of = |value: &str| cookie(&headers(&[("cookie", value)]), PLAIN.access).map(str::to_owned);
         assert_eq!(of("a=b; apex_access=tea; c=d"), Some("tea".to_owned()));
         for none in ["", "apex_access", "xapex_access=tea", "apex_access=tea; apex_access=coffee", "APEX_ACCESS=tea"] {
             assert_eq!(of(none), None, "{none:?}");
@@ -160,26 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_foreign_pages_are_told() {
-        let own =
-            |pairs: &[(&'static str, &str)]| is_of_own_page(&headers(&[&[("host", "apex.example")], pairs].concat()));
-        assert!(own(&[]) && own(&[("origin", "https://apex.example")]) && own(&[("sec-fetch-site", "same-origin")]));
-        for foreign in [
-            ("origin", "https://evil.example"),
-            ("origin", "https://apex.example:8443"),
-            ("origin", "null"),
-            ("sec-fetch-site", "cross-site"),
-            ("sec-fetch-site", "same-site"),
-        ] {
-            assert!(!own(&[foreign]), "{foreign:?}");
-        }
-    }
-
-    #[test]
     fn the_header_has_the_value_of_the_cookie() {
-        let both = |cookie: &str, header: &str| has_csrf_header(&headers(&[("cookie", cookie), (CSRF_HEADER, header)]));
+        let both =
+            |cookie: &str, header: &str| has_csrf_header(&headers(&[("cookie", cookie), (CSRF_HEADER, header)]), false);
         assert!(both("apex_csrf=1", "1"));
         assert!(!both("apex_csrf=1", "2") && !both("apex_csrf=", "") && !both("x=1", "1"));
-        assert!(!has_csrf_header(&headers(&[("cookie", "apex_csrf=1")])));
+        assert!(!has_csrf_header(&headers(&[("cookie", "apex_csrf=1")]), false));
+        // A page of another host, or one without TLS, can set the plain cookie, and not the one of a secure server.
+        let plain = headers(&[("cookie", "apex_csrf=1"), (CSRF_HEADER, "1")]);
+        let secure = headers(&[("cookie", "__Host-apex_csrf=1"), (CSRF_HEADER, "1")]);
+        assert!(has_csrf_header(&secure, true) && !has_csrf_header(&plain, true) && !has_csrf_header(&secure, false));
     }
 }

@@ -4,10 +4,11 @@ use super::answer::{json, respond, tokens};
 use super::body::{self, Rejected};
 use super::cookies;
 use crate::authenticator::Endpoint;
+use crate::http::access::client_of;
 use crate::http::auth;
 use crate::http::state::State as Shared;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use identity::{Credentials, SecondFactor, SignInError};
 use serde::Deserialize;
@@ -50,7 +51,7 @@ pub(super) fn second_factor(
 
 /// Signs a person in.
 pub(crate) async fn login(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let client = body::client(&request);
+    let client = client_of(request.headers(), request.extensions());
     let answered = async {
         let login: Login = body::read(request).await?;
         let (email, password, in_cookies) = (login.email, login.password, login.cookies);
@@ -66,10 +67,11 @@ pub(crate) async fn login(State(state): State<Arc<Shared>>, request: Request) ->
 
 /// Replaces the tokens of a session. Those of a cookie are replaced in cookies.
 pub(crate) async fn refresh(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let (client, headers) = (body::client(&request), request.headers().clone());
+    let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
+    let client = client_of(&headers, &extensions);
     let answered = async {
         let refresh: Refresh = body::read(request).await?;
-        let (token, in_cookies) = presented(refresh, &headers)?;
+        let (token, in_cookies) = presented(&state, refresh, &headers, &extensions)?;
         let renewed = state.deps.identities.renew_session(&token, &client).await;
         Ok(renewed.map(|session| tokens(&session, in_cookies, state.config.sign_in.secure_cookies)))
     };
@@ -77,14 +79,23 @@ pub(crate) async fn refresh(State(state): State<Arc<Shared>>, request: Request) 
 }
 
 /// The refresh token of a request, and whether it is that of the cookie.
-fn presented(body: Refresh, headers: &axum::http::HeaderMap) -> Result<(String, bool), Rejected> {
+fn presented(
+    state: &Shared,
+    body: Refresh,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<(String, bool), Rejected> {
+    let is_secure = state.config.sign_in.secure_cookies;
     if let Some(token) = body.refresh_token {
         return Ok((token, false));
     }
-    let Some(token) = cookies::refresh_token(headers) else {
+    let Some(token) = cookies::refresh_token(headers, is_secure) else {
         return Err(Rejected::bad("`refreshToken` is missing, and there is no cookie with one"));
     };
-    if cookies::may_change(headers) { Ok((token.to_owned(), true)) } else { Err(Rejected::of(cookies::refused())) }
+    match cookies::may_change(headers, is_secure) {
+        true => Ok((token.to_owned(), true)),
+        false => Err(Rejected::of(cookies::refuse(state, headers, extensions))),
+    }
 }
 
 /// Ends a session: that of the refresh token in the body or the cookie, otherwise that of the access token.
@@ -92,9 +103,10 @@ pub(crate) async fn logout(State(state): State<Arc<Shared>>, request: Request) -
     let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
     let answered = async {
         let refresh: Refresh = body::read(request).await?;
-        let has_token = refresh.refresh_token.is_some() || cookies::refresh_token(&headers).is_some();
+        let has_token = refresh.refresh_token.is_some()
+            || cookies::refresh_token(&headers, state.config.sign_in.secure_cookies).is_some();
         let ended = if has_token {
-            let (token, _) = presented(refresh, &headers)?;
+            let (token, _) = presented(&state, refresh, &headers, &extensions)?;
             state.deps.identities.end_session(&token).await
         } else {
             let requester = auth::of_headers(&state, &headers, &extensions, Endpoint::Api).await;

@@ -2,6 +2,7 @@
 
 use super::answer::{json, respond, tokens};
 use super::body::{self, Rejected};
+use crate::http::access::client_of;
 use crate::http::state::State as Shared;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -45,7 +46,7 @@ struct ResetRequest {
 
 /// Makes a person a user.
 pub(crate) async fn register(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let client = body::client(&request);
+    let client = client_of(request.headers(), request.extensions());
     let answered = async {
         let register: Register = body::read(request).await?;
         let display_name = register.display_name.map(Name::new).transpose();
@@ -75,7 +76,7 @@ pub(crate) async fn register(State(state): State<Arc<Shared>>, request: Request)
 
 /// Sets the password of the user whose link it is.
 pub(crate) async fn reset_password(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let client = body::client(&request);
+    let client = client_of(request.headers(), request.extensions());
     let answered = async {
         let Reset { token, password } = body::read(request).await?;
         let set = state.deps.identities.set_password_by_link(&token, &NewPasswordText(password), &client).await;
@@ -86,7 +87,7 @@ pub(crate) async fn reset_password(State(state): State<Arc<Shared>>, request: Re
 
 /// Notes that a person asks for a link. It is not told whether there is such a user.
 pub(crate) async fn request_reset(State(state): State<Arc<Shared>>, request: Request) -> Response {
-    let client = body::client(&request);
+    let client = client_of(request.headers(), request.extensions());
     let answered = async {
         let ResetRequest { tenant, email } = body::read(request).await?;
         let tenant = body::tenant(tenant, state.config.sign_in.tenant.as_ref())?;

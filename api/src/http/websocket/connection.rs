@@ -4,6 +4,7 @@ use super::close::{Close, End};
 use super::messages::{ClientMessage, Heartbeat, PROTOCOL, Payload, ServerMessage, authorization};
 use crate::authenticator::{EndReason, Unauthenticated};
 use crate::graphql::follow::Progress;
+use crate::http::access;
 use crate::http::auth::{self, Declared, Rejection};
 use crate::http::computing::is_large;
 use crate::http::parameters::Parameters;
@@ -280,6 +281,7 @@ impl Connection {
         }
         let Some(requester) = self.requester.clone() else { return Err(Close::new(4401, "Unauthorized").into()) };
         if let Err(limited) = self.state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1) {
+            access::limited(&self.state, &requester);
             return self.send_errors(&id, &[limited.error()]).await;
         }
         let deadline = prepare::deadline(&self.state);

@@ -2,7 +2,7 @@
 
 use super::{State, ranges};
 use domain::permissions::{Action, Permission, PermissionSet, ResourceKind};
-use domain::role_assignment::{AssignedRole, Assignment, Holder};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleExtent};
 use domain::team::{Member, Team};
 use domain::{RoleId, ServiceAccountId, TeamId, TenantId, UserId};
 
@@ -42,13 +42,17 @@ impl State {
     /// An admin of a tenant that is left after a change. It does not count whether an account has an API key.
     pub(crate) fn admin_after(&self, tenant: &TenantId, loss: Option<Loss>) -> Option<Admin> {
         let grants = &self.grants;
-        let assignments = grants.assignments(tenant, ranges::all()).filter(|(holder, role, _)| {
+        // A role on one agent manages no tenant.
+        let on_tenant = grants
+            .assignments(tenant, ranges::all())
+            .filter_map(|((holder, role, extent), _)| (extent == RoleExtent::Tenant).then_some((holder, role)));
+        let assignments = on_tenant.filter(|(holder, role)| {
             let is_role_lost =
                 matches!((role, loss), (AssignedRole::Custom(id), Some(Loss::Role(lost))) if *id == lost);
             let is_lost = loss == Some(Loss::Assignment(Assignment::on_tenant(*holder, *role)));
             !is_role_lost && !is_lost && makes_admin(grants.permissions_of_role(tenant, *role))
         });
-        let mut admins = assignments.flat_map(|(holder, role, _)| {
+        let mut admins = assignments.flat_map(|(holder, role)| {
             let assignment = Assignment::on_tenant(holder, role);
             let (member, team) = match holder {
                 Holder::ServiceAccount(id) => (Some(Member::ServiceAccount(id)), None),

@@ -7,8 +7,8 @@ use super::folded::Folded;
 use super::ranges::{self, Range};
 use chrono::{DateTime, Utc};
 use domain::custom_role::CustomRole;
-use domain::permissions::PermissionSet;
-use domain::role_assignment::{AssignedRole, Holder, RoleAssignment};
+use domain::permissions::{HeldPermissions, Permission, PermissionSet};
+use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleExtent};
 use domain::team::{Member, Team, TeamEvent};
 use domain::{Aggregate, DecodeError, RoleId, TeamId, TenantId, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,11 +32,29 @@ impl Origin {
     }
 }
 
+/// A role assignment, in the order of lists.
+pub(crate) type Held = (Holder, AssignedRole, RoleExtent);
+
+/// The first and the last assignment of a holder or a role, or of all.
+pub(super) const fn all_of(holder: Option<Holder>, role: Option<AssignedRole>) -> (Held, Held) {
+    let (first, last) = match holder {
+        Some(holder) => (holder, holder),
+        None => (Holder::FIRST, Holder::LAST),
+    };
+    let (first_role, last_role) = match role {
+        Some(role) => (role, role),
+        None => (AssignedRole::FIRST, AssignedRole::LAST),
+    };
+    ((first, first_role, RoleExtent::FIRST), (last, last_role, RoleExtent::LAST))
+}
+
 /// One way by which a holder has a role: it was granted to the holder, or to a team that the holder is a member of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) role: AssignedRole,
-    /// The permissions of the role; none if it was withdrawn.
+    /// What the role is granted on.
+    pub(super) extent: RoleExtent,
+    /// The permissions of the role that it gives there; none if it was withdrawn.
     pub(super) permissions: PermissionSet,
     pub(super) granted: &'a Origin,
     /// The team, and since when the holder is a member of it; none if the role was granted to the holder.
@@ -50,8 +68,8 @@ pub(super) struct Grants {
     roles: BTreeMap<(TenantId, RoleId), Folded<CustomRole>>,
     assignments: HashMap<(TenantId, Uuid), Folded<RoleAssignment>>,
     /// The assignments that are not revoked. Follows from the assignments, as does the next one.
-    granted: BTreeMap<(TenantId, (Holder, AssignedRole)), Origin>,
-    holders: BTreeSet<(TenantId, (AssignedRole, Holder))>,
+    granted: BTreeMap<(TenantId, Held), Origin>,
+    holders: BTreeSet<(TenantId, (AssignedRole, Holder, RoleExtent))>,
     /// The teams of each member that are not closed. Follows from the teams.
     teams_of: BTreeMap<(TenantId, Member), BTreeMap<TeamId, Origin>>,
 }
@@ -79,9 +97,9 @@ impl Grants {
             RoleAssignment::CATEGORY => {
                 let folded = self.assignments.entry((tenant.clone(), id)).or_default();
                 folded.is_unreadable = true;
-                if let Some(assignment) = folded.state.assignment {
-                    self.granted.remove(&(tenant.clone(), (assignment.holder, assignment.role)));
-                    self.holders.remove(&(tenant.clone(), (assignment.role, assignment.holder)));
+                if let Some(Assignment { holder, role, extent }) = folded.state.assignment {
+                    self.granted.remove(&(tenant.clone(), (holder, role, extent)));
+                    self.holders.remove(&(tenant.clone(), (role, holder, extent)));
                 }
             }
             _ => {}
@@ -119,16 +137,16 @@ impl Grants {
         let before = folded.state.assignment;
         let applied = folded.apply(event).map(drop);
         // An assignment in the stream of another one has no meaning: what it says could not be revoked there.
-        let own = |assignment: &domain::role_assignment::Assignment| assignment.stream_id() == id;
+        let own = |assignment: &Assignment| assignment.stream_id() == id;
         let is_granted = folded.readable().is_some_and(|assignment| assignment.is_granted);
         for assignment in [before, folded.state.assignment].into_iter().flatten().filter(own) {
-            let (holder, role) = (assignment.holder, assignment.role);
+            let Assignment { holder, role, extent } = assignment;
             if is_granted {
-                self.granted.insert((tenant.clone(), (holder, role)), Origin::of(event));
-                self.holders.insert((tenant.clone(), (role, holder)));
+                self.granted.insert((tenant.clone(), (holder, role, extent)), Origin::of(event));
+                self.holders.insert((tenant.clone(), (role, holder, extent)));
             } else {
-                self.granted.remove(&(tenant.clone(), (holder, role)));
-                self.holders.remove(&(tenant.clone(), (role, holder)));
+                self.granted.remove(&(tenant.clone(), (holder, role, extent)));
+                self.holders.remove(&(tenant.clone(), (role, holder, extent)));
             }
         }
         applied
@@ -166,40 +184,53 @@ impl Grants {
         readable.filter(|(_, role)| role.definition.is_some())
     }
 
-    /// The assignments of a tenant in a range, by holder, then by role.
+    /// The assignments of a tenant in a range, by holder, then by role, then by extent.
     pub(super) fn assignments<'a>(
         &'a self,
         tenant: &TenantId,
-        range: Range<(Holder, AssignedRole)>,
-    ) -> impl Iterator<Item = (Holder, AssignedRole, &'a Origin)> + use<'a> {
-        let first = (Holder::FIRST, AssignedRole::FIRST);
-        let range = ranges::of_tenant(tenant, range, first, (Holder::LAST, AssignedRole::LAST));
-        self.granted.range(range).map(|((_, (holder, role)), origin)| (*holder, *role, origin))
+        range: Range<Held>,
+    ) -> impl Iterator<Item = (Held, &'a Origin)> + use<'a> {
+        let (first, last) = all_of(None, None);
+        let range = ranges::of_tenant(tenant, range, first, last);
+        self.granted.range(range).map(|((_, held), origin)| (*held, origin))
     }
 
-    /// The assignments of a role in a tenant to holders in a range, by holder.
+    /// The assignments of a role in a tenant to holders in a range, by holder, then by extent.
     pub(super) fn assignments_of_role<'a>(
         &'a self,
         tenant: &TenantId,
         role: AssignedRole,
-        holders: Range<Holder>,
-    ) -> impl Iterator<Item = (Holder, AssignedRole, &'a Origin)> + use<'a> {
-        let with_role = |bound: Bound<Holder>| bound.map(|holder| (role, holder));
+        holders: Range<(Holder, RoleExtent)>,
+    ) -> impl Iterator<Item = (Held, &'a Origin)> + use<'a> {
+        let with_role = |bound: Bound<(Holder, RoleExtent)>| bound.map(|(holder, extent)| (role, holder, extent));
         let range = (with_role(holders.0), with_role(holders.1));
-        let range = ranges::of_tenant(tenant, range, (role, Holder::FIRST), (role, Holder::LAST));
-        self.holders.range(range).filter_map(move |(tenant, (role, holder))| {
-            Some((*holder, *role, self.granted.get(&(tenant.clone(), (*holder, *role)))?))
+        let (first, last) = ((role, Holder::FIRST, RoleExtent::FIRST), (role, Holder::LAST, RoleExtent::LAST));
+        let range = ranges::of_tenant(tenant, range, first, last);
+        self.holders.range(range).filter_map(move |(tenant, (role, holder, extent))| {
+            let held = (*holder, *role, *extent);
+            Some((held, self.granted.get(&(tenant.clone(), held))?))
         })
     }
 
-    /// The roles that were granted to a holder itself, by role.
+    /// The roles that were granted to a holder itself, by role, then by extent.
     pub(super) fn direct<'a>(
         &'a self,
         tenant: &TenantId,
         holder: Holder,
-    ) -> impl Iterator<Item = (AssignedRole, &'a Origin)> + use<'a> {
-        let range = (Bound::Included((holder, AssignedRole::FIRST)), Bound::Included((holder, AssignedRole::LAST)));
-        self.assignments(tenant, range).map(|(_, role, origin)| (role, origin))
+    ) -> impl Iterator<Item = (AssignedRole, RoleExtent, &'a Origin)> + use<'a> {
+        let (first, last) = all_of(Some(holder), None);
+        let range = (Bound::Included(first), Bound::Included(last));
+        self.assignments(tenant, range).map(|((_, role, extent), origin)| (role, extent, origin))
+    }
+
+    /// The roles on the whole tenant that were granted to a holder itself, by role.
+    pub(super) fn direct_on_tenant<'a>(
+        &'a self,
+        tenant: &TenantId,
+        holder: Holder,
+    ) -> impl Iterator<Item = AssignedRole> + use<'a> {
+        let direct = self.direct(tenant, holder);
+        direct.filter(|(_, extent, _)| *extent == RoleExtent::Tenant).map(|(role, ..)| role)
     }
 
     /// The number of teams that a member is in.
@@ -245,9 +276,13 @@ impl Grants {
     pub(super) fn ways<'a>(&'a self, tenant: &'a TenantId, holder: Holder) -> impl Iterator<Item = Way<'a>> + 'a {
         let way = move |team: Option<(TeamId, &'a Origin)>| {
             let holder = team.map_or(holder, |(id, _)| Holder::Team(id));
-            self.direct(tenant, holder).map(move |(role, granted)| {
+            self.direct(tenant, holder).map(move |(role, extent, granted)| {
                 let permissions = self.permissions_of_role(tenant, role);
-                Way { role, permissions, granted, team }
+                // Of a role on an agent, what is about one agent.
+                let is_given =
+                    |permission: &Permission| extent.agent().is_none() || permission.kind().is_of_one_agent();
+                let permissions = permissions.iter().filter(is_given).collect();
+                Way { role, extent, permissions, granted, team }
             })
         };
         let is_closed_team = matches!(holder, Holder::Team(id) if !self.is_active_team(tenant, id));
@@ -258,23 +293,31 @@ impl Grants {
 
     /// The permissions that a holder has by its own roles and by those of its teams. Whether the holder is active is not
     /// looked at.
-    pub(super) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> PermissionSet {
-        self.ways(tenant, holder).fold(PermissionSet::default(), |all, way| all.union(way.permissions))
+    pub(super) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> HeldPermissions {
+        self.ways(tenant, holder).fold(HeldPermissions::default(), |mut all, way| {
+            let given = match way.extent {
+                RoleExtent::Tenant => &mut all.on_tenant,
+                RoleExtent::Agent(agent) => all.on_agents.entry(agent).or_default(),
+            };
+            *given = given.union(way.permissions);
+            all
+        })
     }
 
     /// The users from one on that a role was granted to or that are members of a team, by id.
     pub(super) fn users_from<'a>(&'a self, tenant: &'a TenantId, from: UserId) -> impl Iterator<Item = UserId> + 'a {
         let next = move |from: Bound<UserId>| {
             let last = UserId(Uuid::max());
+            let of = |user: UserId| all_of(Some(Holder::User(user)), None);
             let bounds = (
                 match from {
-                    Bound::Excluded(user) => Bound::Excluded((Holder::User(user), AssignedRole::LAST)),
-                    Bound::Included(user) => Bound::Included((Holder::User(user), AssignedRole::FIRST)),
-                    Bound::Unbounded => Bound::Included((Holder::User(UserId(Uuid::nil())), AssignedRole::FIRST)),
+                    Bound::Excluded(user) => Bound::Excluded(of(user).1),
+                    Bound::Included(user) => Bound::Included(of(user).0),
+                    Bound::Unbounded => Bound::Included(of(UserId(Uuid::nil())).0),
                 },
-                Bound::Included((Holder::User(last), AssignedRole::LAST)),
+                Bound::Included(of(last).1),
             );
-            let holder = self.assignments(tenant, bounds).find_map(|(holder, ..)| match holder {
+            let holder = self.assignments(tenant, bounds).find_map(|((holder, ..), _)| match holder {
                 Holder::User(user) => Some(user),
                 Holder::ServiceAccount(_) | Holder::Team(_) => None,
             });

@@ -2,15 +2,16 @@
 
 use super::State;
 use super::folded::Folded;
-use super::grants::Origin;
+use super::grants::{Held, Origin, all_of};
 use super::ranges::{self, Range};
 use domain::api_key::ApiKey;
 use domain::custom_role::CustomRole;
-use domain::role_assignment::{AssignedRole, Holder};
+use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team};
 use domain::tenant::Tenant;
 use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
+use std::cmp::Ordering;
 use std::ops::Bound;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ impl State {
         tenants
     }
 
-    /// The accounts of a tenant with ids in a range, with the roles that were granted to them, by id.
+    /// The accounts of a tenant with ids in a range, with the roles on the tenant that were granted to them, by id.
     pub(crate) fn accounts<'a>(
         &'a self,
         tenant: &TenantId,
@@ -30,7 +31,7 @@ impl State {
     ) -> impl Iterator<Item = (ServiceAccountId, &'a ServiceAccount, Vec<AssignedRole>)> + use<'a> {
         let (first, last) = (ServiceAccountId(Uuid::nil()), ServiceAccountId(Uuid::max()));
         self.accounts.range(ranges::of_tenant(tenant, ids, first, last)).filter_map(move |((tenant, id), account)| {
-            let roles = self.grants.direct(tenant, Holder::ServiceAccount(*id)).map(|(role, _)| role).collect();
+            let roles = self.grants.direct_on_tenant(tenant, Holder::ServiceAccount(*id)).collect();
             Some((*id, account.readable()?, roles))
         })
     }
@@ -79,30 +80,31 @@ impl State {
         self.grants.roles(tenant, ids)
     }
 
-    /// The role assignments of a tenant after one of them, of a holder, of a role, of both or all, by holder, then by role.
+    /// The role assignments of a tenant after one of them, of a holder, of a role, of both or all, by holder, then by role, then
+    /// by extent.
     pub(crate) fn assignments(
         &self,
         tenant: &TenantId,
         holder: Option<Holder>,
         role: Option<AssignedRole>,
-        after: Option<(Holder, AssignedRole)>,
-    ) -> Box<dyn Iterator<Item = (Holder, AssignedRole, &Origin)> + '_> {
-        let is_after = move |holder, role| after.is_none_or(|after| (holder, role) > after);
+        after: Option<Held>,
+    ) -> Box<dyn Iterator<Item = (Held, &Origin)> + '_> {
         match (holder, role) {
             (None, None) => {
                 let from = after.map_or(Bound::Unbounded, Bound::Excluded);
                 Box::new(self.grants.assignments(tenant, (from, Bound::Unbounded)))
             }
-            (Some(holder), _) => {
-                let (first, last) = (role.unwrap_or(AssignedRole::FIRST), role.unwrap_or(AssignedRole::LAST));
-                let range = (Bound::Included((holder, first)), Bound::Included((holder, last)));
-                let of_holder = self.grants.assignments(tenant, range);
+            (Some(_), _) => {
+                let (first, last) = all_of(holder, role);
+                let of_holder = self.grants.assignments(tenant, (Bound::Included(first), Bound::Included(last)));
                 // The number of roles of a holder is limited.
-                Box::new(of_holder.filter(move |(holder, role, _)| is_after(*holder, *role)))
+                Box::new(of_holder.filter(move |(held, _)| after.is_none_or(|after| *held > after)))
             }
             (None, Some(role)) => {
-                let from = after.map_or(Bound::Unbounded, |(holder, last)| {
-                    if last < role { Bound::Included(holder) } else { Bound::Excluded(holder) }
+                let from = after.map_or(Bound::Unbounded, |(holder, last, extent)| match last.cmp(&role) {
+                    Ordering::Less => Bound::Included((holder, RoleExtent::FIRST)),
+                    Ordering::Equal => Bound::Excluded((holder, extent)),
+                    Ordering::Greater => Bound::Excluded((holder, RoleExtent::LAST)),
                 });
                 Box::new(self.grants.assignments_of_role(tenant, role, (from, Bound::Unbounded)))
             }

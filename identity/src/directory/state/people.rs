@@ -3,10 +3,11 @@
 use super::folded::Folded;
 use super::ranges::{self, Range};
 use super::{NoPrincipal, State};
+use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::invitation::Invitation;
 use domain::role_assignment::{AssignedRole, Holder};
-use domain::user::User;
+use domain::user::{User, UserSource};
 use domain::{InvitationId, SessionId, TenantId, UserId};
 use uuid::Uuid;
 
@@ -48,9 +49,9 @@ impl State {
         self.users.get(&(tenant.clone(), id)).map(Folded::required).transpose()
     }
 
-    /// The roles that were granted to a user itself.
+    /// The roles on the tenant that were granted to a user itself.
     pub(crate) fn roles_of_user(&self, tenant: &TenantId, id: UserId) -> Vec<AssignedRole> {
-        self.grants.direct(tenant, Holder::User(id)).map(|(role, _)| role).collect()
+        self.grants.direct_on_tenant(tenant, Holder::User(id)).collect()
     }
 
     /// The users of a tenant with ids in a range, by id, without those that were deleted.
@@ -64,6 +65,25 @@ impl State {
             let user = user.readable().filter(|user| !user.is_deleted)?;
             Some((*id, user, self.roles_of_user(tenant, *id)))
         })
+    }
+
+    /// The users of a tenant who registered without an invitation, and those of them who have no permission.
+    pub(crate) fn count_registered(&self, tenant: &TenantId) -> (usize, usize) {
+        let range = ranges::of_tenant(tenant, ranges::all(), UserId(Uuid::nil()), UserId(Uuid::max()));
+        let users = self.users.range(range).filter_map(|((_, id), user)| Some((*id, user.readable()?)));
+        let registered = users.filter(|(_, user)| {
+            !user.is_deleted && user.origin.is_some_and(|(source, _)| source == UserSource::Registration)
+        });
+        registered.fold((0, 0), |(registered, roleless), (id, _)| {
+            let is_roleless = self.permissions_of(tenant, Holder::User(id)).is_empty();
+            (registered + 1, roleless + usize::from(is_roleless))
+        })
+    }
+
+    /// The invitations of a tenant that can be accepted at a time.
+    pub(crate) fn count_pending_invitations(&self, tenant: &TenantId, now: DateTime<Utc>) -> usize {
+        let invitations = self.invitations(tenant, ranges::all());
+        invitations.filter(|(_, invitation)| invitation.acceptable_at(now).is_ok()).count()
     }
 
     /// The ids of the users who were deleted, of all tenants.

@@ -22,9 +22,11 @@ pub struct ReviewRow {
     pub holder: Member,
     /// The name of the account. Names of users are not in the log.
     pub name: Option<String>,
-    /// What is allowed by this grant, or to this key. Of a key that is bound to an agent: for that agent, and what all agents
-    /// share.
+    /// What is allowed by this grant, or to this key, on the extent. Of a key that is bound to an agent: for that agent, and what
+    /// all agents share.
     pub permissions: PermissionSet,
+    /// What of the tenant it is allowed on. A key has a row for the tenant, and one for each agent that its account has roles on.
+    pub extent: RoleExtent,
     /// What allows it.
     pub basis: Basis,
 }
@@ -47,8 +49,6 @@ pub struct GrantBasis {
     pub role_name: String,
     /// The team that the role was granted to; none if it was granted to the account or the user itself.
     pub team: Option<TeamBasis>,
-    /// What the role was granted on.
-    pub extent: RoleExtent,
     /// When the role was granted, and by whom.
     pub granted: Origin,
 }
@@ -73,8 +73,8 @@ pub struct ReviewKey {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    Grant(AssignedRole, Option<TeamId>),
-    Key(ApiKeyId),
+    Grant(AssignedRole, RoleExtent, Option<TeamId>),
+    Key(ApiKeyId, RoleExtent),
 }
 
 /// The text is not the key of a row.
@@ -82,15 +82,15 @@ enum Part {
 #[error("not the key of a row of an access review")]
 pub struct NotAReviewKey;
 
-/// As in `user:UUID:grant:ROLE:TEAM`, `user:UUID:grant:ROLE` and `service_account:UUID:key:UUID`.
+/// As in `user:UUID:grant:ROLE:EXTENT:TEAM`, `user:UUID:grant:ROLE:EXTENT` and `service_account:UUID:key:UUID:EXTENT`.
 impl fmt::Display for ReviewKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holder = Holder::from(self.holder);
         write!(f, "{}:{}:", holder.kind(), holder.id())?;
         match self.part {
-            Part::Grant(role, None) => write!(f, "grant:{role}"),
-            Part::Grant(role, Some(team)) => write!(f, "grant:{role}:{team}"),
-            Part::Key(id) => write!(f, "key:{id}"),
+            Part::Grant(role, extent, None) => write!(f, "grant:{role}:{extent}"),
+            Part::Grant(role, extent, Some(team)) => write!(f, "grant:{role}:{extent}:{team}"),
+            Part::Key(id, extent) => write!(f, "key:{id}:{extent}"),
         }
     }
 }
@@ -99,13 +99,16 @@ impl FromStr for ReviewKey {
     type Err = NotAReviewKey;
 
     fn from_str(text: &str) -> Result<Self, NotAReviewKey> {
-        let parts: Vec<_> = text.split(':').take(6).collect();
+        let parts: Vec<_> = text.split(':').take(7).collect();
         let id = |text: &str| Uuid::try_parse(text).map_err(|_| NotAReviewKey);
         let role = |text: &str| text.parse::<AssignedRole>().map_err(|_| NotAReviewKey);
+        let extent = |text: &str| text.parse::<RoleExtent>().map_err(|_| NotAReviewKey);
         let (kind, holder, part) = match parts.as_slice() {
-            [kind, holder, "grant", of] => (kind, holder, Part::Grant(role(of)?, None)),
-            [kind, holder, "grant", of, team] => (kind, holder, Part::Grant(role(of)?, Some(TeamId(id(team)?)))),
-            [kind, holder, "key", key] => (kind, holder, Part::Key(ApiKeyId(id(key)?))),
+            [kind, holder, "grant", of, on] => (kind, holder, Part::Grant(role(of)?, extent(on)?, None)),
+            [kind, holder, "grant", of, on, team] => {
+                (kind, holder, Part::Grant(role(of)?, extent(on)?, Some(TeamId(id(team)?))))
+            }
+            [kind, holder, "key", key, on] => (kind, holder, Part::Key(ApiKeyId(id(key)?), extent(on)?)),
             _ => return Err(NotAReviewKey),
         };
         let holder = match *kind {
@@ -122,8 +125,8 @@ impl ReviewRow {
     #[must_use]
     pub fn key(&self) -> ReviewKey {
         let part = match &self.basis {
-            Basis::Grant(grant) => Part::Grant(grant.role, grant.team.as_ref().map(|team| team.id)),
-            Basis::Key(key) => Part::Key(key.id),
+            Basis::Grant(grant) => Part::Grant(grant.role, self.extent, grant.team.as_ref().map(|team| team.id)),
+            Basis::Key(key) => Part::Key(key.id, self.extent),
         };
         ReviewKey { holder: self.holder, part }
     }
@@ -176,10 +179,9 @@ impl State {
             TeamBasis { id, name, member: member.clone() }
         });
         let role_name = self.name_of_role(tenant, way.role).unwrap_or_default();
-        let grant =
-            GrantBasis { role: way.role, role_name, team, extent: RoleExtent::Tenant, granted: way.granted.clone() };
+        let grant = GrantBasis { role: way.role, role_name, team, granted: way.granted.clone() };
         let name = self.name_of(tenant, holder.into());
-        ReviewRow { holder, name, permissions: way.permissions, basis: Basis::Grant(grant) }
+        ReviewRow { holder, name, permissions: way.permissions, extent: way.extent, basis: Basis::Grant(grant) }
     }
 
     /// The rows of the keys of an account that are accepted, without their last use.
@@ -195,15 +197,25 @@ impl State {
             Member::User(_) => None,
         };
         let from = match after {
-            Some(Part::Key(last)) => Bound::Excluded(last),
+            // It may have rows for further agents.
+            Some(Part::Key(last, _)) => Bound::Included(last),
             Some(Part::Grant(..)) | None => Bound::Unbounded,
         };
         let range = (from, Bound::Unbounded);
         let keys = account.into_iter().flat_map(move |account| self.keys_of_account(tenant, account, range));
-        keys.filter_map(move |(id, key)| {
+        let rows = keys.filter_map(move |(id, key)| {
             let (principal, key) = (self.principal(id, now).ok()?, KeySummary::of(id, key)?);
             let name = self.name_of(tenant, holder.into());
-            Some(ReviewRow { holder, name, permissions: principal.allowed(), basis: Basis::Key(key) })
-        })
+            let row = move |extent, permissions| {
+                let (name, basis) = (name.clone(), Basis::Key(key.clone()));
+                ReviewRow { holder, name, permissions, extent, basis }
+            };
+            let on_agents = principal.agents().map(|agent| (RoleExtent::Agent(agent), principal.allowed_on(agent)));
+            let on_agents: Vec<_> = on_agents.filter(|(_, permissions)| !permissions.is_empty()).collect();
+            let on_tenant = (RoleExtent::Tenant, principal.allowed());
+            let on_tenant = Some(on_tenant).filter(|(_, allowed)| on_agents.is_empty() || !allowed.is_empty());
+            Some(on_tenant.into_iter().chain(on_agents).map(move |(extent, permissions)| row(extent, permissions)))
+        });
+        rows.flatten().filter(move |row| after.is_none_or(|after| row.key().part > after))
     }
 }

@@ -5,13 +5,13 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities, ReadMemories,
-    ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
+    Permission, PermissionSet, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities,
+    ReadMemories, ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
 };
-use domain::role_assignment::RoleAssignmentCommand;
+use domain::role_assignment::{RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccountCommand;
 use domain::team::{Team, TeamCommand};
-use domain::{RoleId, TeamId, UserId};
+use domain::{AgentId, RoleId, TeamId, UserId};
 use std::collections::BTreeMap;
 
 const ACCOUNTS: u8 = 3;
@@ -309,7 +309,7 @@ fn wrong_permissions(state: &State, model: &Model) -> BTreeSet<String> {
     for member in (0..ACCOUNTS + USERS).map(member) {
         let permissions = state.permissions_of(&acme(), member.into());
         for permission in Permission::all() {
-            if permissions.contains(permission) != model.has(member, permission) {
+            if permissions.on_tenant.contains(permission) != model.has(member, permission) {
                 wrong.insert(format!("{member}: {permission}"));
             }
         }
@@ -381,9 +381,9 @@ proptest! {
         let state = world.state();
         let list = |of_holder: Option<Holder>, of_role: Option<AssignedRole>| {
             let (mut found, mut after) = (Vec::new(), None);
-            while let Some((holder, role, _)) = state.assignments(&acme(), of_holder, of_role, after).next() {
-                after = Some((holder, role));
-                found.push((holder, role));
+            while let Some((held, _)) = state.assignments(&acme(), of_holder, of_role, after).next() {
+                after = Some(held);
+                found.push((held.0, held.1));
             }
             found
         };
@@ -507,4 +507,58 @@ fn a_team_or_a_role_that_cannot_be_read_gives_nothing() {
         assert!(permissions(&state).is_empty(), "{category}: archived");
         assert_eq!(mismatches(&state, &review(&state)), BTreeSet::new());
     }
+}
+
+/// A role on an agent gives what is about that agent, in lists and in the review too, and makes no admin.
+#[test]
+fn a_role_on_an_agent_gives_what_is_about_that_agent() {
+    let (account, agent) = (Holder::ServiceAccount(account_id(0)), AgentId(Uuid::from_u128(77)));
+    let create = ServiceAccountCommand::Create { name: domain::Name::new("n").unwrap(), at: at(0) };
+    let mut world = World::of(&[]);
+    assert!(decide(&mut world.events, &mut world.accounts, account.id(), create));
+    let grant = |world: &mut World, role, extent| {
+        let assignment = Assignment { holder: account, role: AssignedRole::BuiltIn(role), extent };
+        let grant = RoleAssignmentCommand::Grant { assignment, at: at(0) };
+        assert!(decide(&mut world.events, &mut world.assignments, assignment.stream_id(), grant));
+        assignment
+    };
+    let admin = grant(&mut world, Role::Admin, RoleExtent::Agent(agent));
+    grant(&mut world, Role::Viewer, RoleExtent::Tenant);
+    let state = world.state();
+    let held = state.permissions_of(&acme(), account);
+    assert_eq!(held.on_tenant, PermissionSet::of_roles(&[Role::Viewer]));
+    let on_agent = held.on_agents[&agent];
+    assert!(on_agent.contains("command:tasks".parse().unwrap()));
+    assert!(
+        !on_agent.contains("command:identities".parse().unwrap())
+            && !on_agent.contains("command:budgets".parse().unwrap())
+    );
+    assert!(state.admin_after(&acme(), None).is_none());
+    // The role on the tenant reads all tasks, and that on the agent changes those of the agent.
+    let principal = state.principal(key_id(0, true), at(1)).unwrap();
+    assert_eq!(principal.authorise::<ReadTasks>().unwrap().agents(), None);
+    let contents = principal.authorise::<ReadContents>().unwrap();
+    assert_eq!(contents.agents(), Some(&[agent][..]));
+    // Lists and the review name the extent, and a page begins after any of its rows.
+    let listed: Vec<_> = state.assignments(&acme(), Some(account), None, None).map(|(held, _)| held).collect();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(
+        state.assignments(&acme(), None, None, Some(listed[0])).map(|(held, _)| held).collect::<Vec<_>>(),
+        listed[1..]
+    );
+    let rows = review(&state);
+    let extents: Vec<_> = rows.iter().filter(|row| matches!(row.basis, Basis::Key(_))).map(|row| row.extent).collect();
+    // The key without restriction has a row for each, and the one with scopes for neither command.
+    assert_eq!(extents, [RoleExtent::Tenant, RoleExtent::Agent(agent), RoleExtent::Tenant, RoleExtent::Agent(agent)]);
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!(row.key().to_string().parse(), Ok(row.key()));
+        let after: Vec<_> = state.review(&acme(), Some(row.key()), at(1)).collect();
+        assert!(after == rows[index + 1..], "after {}", row.key());
+    }
+    // It ends with its revocation.
+    let revoke = RoleAssignmentCommand::Revoke { reason: None, at: at(1) };
+    assert!(decide(&mut world.events, &mut world.assignments, admin.stream_id(), revoke));
+    assert_eq!(world.state().permissions_of(&acme(), account).on_agents.len(), 0);
+    let principal = world.state().principal(key_id(0, true), at(1)).unwrap();
+    assert!(principal.authorise::<ReadContents>().is_err());
 }
