@@ -1,8 +1,14 @@
 //! `apex replay`
 
+mod server;
+
+#[cfg(test)]
+pub(super) use server::DOCUMENTS;
+
+use super::backend;
 use super::output;
 use super::report::parse_time;
-use super::session::{Session, with_rooms};
+use super::session::{Session, interruptible, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -12,6 +18,7 @@ use domain::{Aggregate, AggregateVisitor};
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -45,6 +52,16 @@ pub(super) struct Replay {
 struct StreamName {
     category: &'static str,
     id: Uuid,
+}
+
+impl StreamName {
+    fn has_no_events(&self) -> anyhow::Error {
+        anyhow::anyhow!("the stream {}/{} has no events", self.category, self.id)
+    }
+
+    fn had_no_events(&self) -> anyhow::Error {
+        anyhow::anyhow!("the stream {}/{} had no events at that time", self.category, self.id)
+    }
 }
 
 impl FromStr for StreamName {
@@ -85,6 +102,10 @@ const PAGE_EVENTS: usize = 1000;
 
 impl Replay {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        if let Some(client) = backend::client(session)? {
+            interruptible(server::replay(&client, &self)).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         with_rooms(session, async |rooms| {
             match (&self.stream, self.as_of) {
                 (Some(stream), Some(point)) => state(rooms, stream, point).await?,
@@ -126,7 +147,7 @@ impl Replay {
             }
         }
         if let (Some(stream), true) = (&self.stream, is_empty) {
-            anyhow::bail!("the stream {}/{} has no events", stream.category, stream.id);
+            return Err(stream.has_no_events());
         }
         Ok(output::ignore_closed(output.flush())?)
     }
@@ -154,21 +175,27 @@ struct EventLine<'a> {
 }
 
 fn write_event(output: &mut impl Write, event: &RecordedEvent) -> io::Result<()> {
-    let line = EventLine {
-        position: event.position,
-        tenant: event.stream.tenant.as_str(),
-        category: &event.stream.category,
-        stream_id: event.stream.id,
-        version: event.version,
-        event_id: event.event_id,
-        name: &event.name,
-        schema_version: event.schema_version,
-        recorded_at: event.recorded_at,
-        content_hash: event.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-        metadata: serde_json::from_str(&event.metadata)?,
-        payload: serde_json::from_str(&event.payload)?,
-    };
-    serde_json::to_writer(&mut *output, &line)?;
+    write_line(
+        output,
+        &EventLine {
+            position: event.position,
+            tenant: event.stream.tenant.as_str(),
+            category: &event.stream.category,
+            stream_id: event.stream.id,
+            version: event.version,
+            event_id: event.event_id,
+            name: &event.name,
+            schema_version: event.schema_version,
+            recorded_at: event.recorded_at,
+            content_hash: event.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            metadata: serde_json::from_str(&event.metadata)?,
+            payload: serde_json::from_str(&event.payload)?,
+        },
+    )
+}
+
+fn write_line(output: &mut impl Write, line: &EventLine<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, line)?;
     output.write_all(b"\n")
 }
 
@@ -199,14 +226,18 @@ impl<'a> AggregateVisitor for PrintState<'a> {
 async fn print_state<A: Aggregate>(rooms: &Rooms, stream: &StreamName, as_of: AsOf) -> anyhow::Result<()> {
     let loaded = rooms.commands.load_as_of::<A>(&rooms.principal, stream.id, as_of).await?;
     if loaded.version == Version::ZERO {
-        anyhow::bail!("the stream {}/{} had no events at that time", stream.category, stream.id);
+        return Err(stream.had_no_events());
     }
-    let document = serde_json::json!({
+    let state = serde_json::to_value(&loaded.state).context("the state cannot be serialized")?;
+    write_state(stream, loaded.version, loaded.position, &state)
+}
+
+fn write_state(stream: &StreamName, version: Version, position: Position, state: &Value) -> anyhow::Result<()> {
+    output::json(&json!({
         "category": stream.category,
         "stream_id": stream.id,
-        "version": loaded.version,
-        "position": loaded.position,
-        "state": serde_json::to_value(&loaded.state).context("the state cannot be serialized")?,
-    });
-    output::json(&document)
+        "version": version,
+        "position": position,
+        "state": state,
+    }))
 }

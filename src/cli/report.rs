@@ -1,20 +1,26 @@
 //! `apex report`
 
 mod dimension;
+mod print;
+mod server;
+mod source;
 
 pub(super) use dimension::Named;
+pub(super) use print::print;
+#[cfg(test)]
+pub(super) use server::{DOCUMENTS, document};
 
 use self::dimension::{DimensionParser, NamedFilter, tag_key};
-use super::output::{self, Format, Table};
-use super::session::{Session, with_rooms};
+use self::source::Source;
+use super::backend;
+use super::output::Format;
+use super::session::{Session, interruptible, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::tag_keys::TagKeys;
-use domain::{Meter, Quantity, TagKey};
-use futures::TryStreamExt;
-use projections::{ReportQuery, ReportRow, ReportTag, Totals, UsageSource, WaitError, WholeReport};
-use serde_json::{Map, Value, json};
+use domain::TagKey;
+use projections::{ReportQuery, ReportTag, UsageSource, WaitError, WholeReport};
 use std::process::ExitCode;
 use std::time::Duration;
 use streams::Position;
@@ -101,6 +107,10 @@ impl ReportCommand {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
         let key = tag_key(&cost.by, &cost.filters)?;
+        if let Some(client) = backend::client(session)? {
+            interruptible(server::report(&client, &cost, key)).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         with_rooms(session, async |rooms| {
             let head = rooms.log.head().await?;
             let declared_at = match key {
@@ -120,18 +130,39 @@ impl ReportCommand {
             }
             let mut report = WholeReport::open(&rooms.reads, &query).await?;
             print(&mut report, head, &cost.by, cost.format).await?;
-            say!("Report as of position {} of {}.", report.position, head.max(report.position));
-            say!("Summed from: {}.", report.source());
-            if let (UsageSource::TagHours, Some(at)) = (report.source(), declared_at) {
-                say!(
-                    "The tag key was last declared at {at}: calls that were reported only while it was not declared have no value in this report."
-                );
-            }
+            describe(&report, head, declared_at);
             warn_of_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
         })
         .await
     }
+}
+
+/// Says of which position a report is, and what it was summed from.
+fn describe(report: &impl Source, head: Position, declared_at: Option<DateTime<Utc>>) {
+    say!("Report as of position {} of {}.", report.position(), head.max(report.position()));
+    say!("Summed from: {}.", report.summed_from());
+    if let (true, Some(at)) = (report.summed_from() == UsageSource::TagHours.to_string(), declared_at) {
+        say!(
+            "The tag key was last declared at {at}: calls that were reported only while it was not declared have no value in this report."
+        );
+    }
+}
+
+/// Says that a report lacks events that could not be applied.
+fn warn(parked: i64) {
+    if parked > 0 {
+        say!("{parked} events could not be applied and are not in the report: see `apex projections parked {CALLS}`.");
+    }
+}
+
+/// The error of a report whose read models are behind.
+fn incomplete(timeout: Duration, names: &str) -> String {
+    format!(
+        "the report would be incomplete: after {} the read models{names} are still behind the log. See `apex projections \
+         list`; use --wait to wait longer, or --no-wait to report their present state",
+        humantime::format_duration(timeout)
+    )
 }
 
 /// When a tag key was declared; none if it is not declared now.
@@ -162,14 +193,7 @@ async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, tim
         waited = projections::wait_for(&pool, names, head, timeout.min(MAX_WAIT)) => waited,
         died = rooms.worker_died() => return died,
     };
-    waited.map(|_| ()).with_context(|| {
-        format!(
-            "the report would be incomplete: after {} the read models ({}) are still behind the log. See \
-             `apex projections list`; use --wait to wait longer, or --no-wait to report their present state",
-            humantime::format_duration(timeout),
-            names.join(", ")
-        )
-    })
+    waited.map(|_| ()).with_context(|| incomplete(timeout, &format!(" ({})", names.join(", "))))
 }
 
 /// Warns of parked events, which are not included in the report.
@@ -177,183 +201,6 @@ async fn warn_of_parked(rooms: &Rooms) -> anyhow::Result<()> {
     let statuses = projections::statuses(&rooms.principal.authorise()?, &rooms.pool)
         .await
         .context("the checkpoints cannot be read")?;
-    let parked = statuses.iter().find(|status| status.name == CALLS).map_or(0, |status| status.parked_events);
-    if parked > 0 {
-        say!("{parked} events could not be applied and are not in the report: see `apex projections parked {CALLS}`.");
-    }
+    warn(statuses.iter().find(|status| status.name == CALLS).map_or(0, |status| status.parked_events));
     Ok(())
-}
-
-/// The maximum number of rows of a table; a longer report is printed as several tables, each with its header.
-const TABLE_ROWS: usize = 1_000;
-
-/// Prints a report and the last position of the log. Rows are streamed, because a report may not fit into memory.
-pub(super) async fn print(
-    report: &mut WholeReport,
-    head: Position,
-    by: &[Named],
-    format: Format,
-) -> anyhow::Result<()> {
-    let head = head.max(report.position);
-    match format {
-        Format::Json => print_json(report, head, by).await,
-        Format::Table => print_tables(report, by).await,
-        Format::Csv => print_csv(report, head, by).await,
-    }
-}
-
-async fn print_json(report: &mut WholeReport, head: Position, by: &[Named]) -> anyhow::Result<()> {
-    let (total, position) = (serde_json::to_string(&totals(&report.total))?, report.position);
-    let source = serde_json::to_string(&report.source().to_string())?;
-    output::write("{\"rows\":[")?;
-    let mut rows = report.rows().try_chunks(TABLE_ROWS);
-    let mut separator = "\n";
-    while let Some(chunk) = rows.try_next().await? {
-        for row in chunk {
-            let row = serde_json::to_string(&object(&row, by))?;
-            output::write(&format!("{separator}{row}"))?;
-            separator = ",\n";
-        }
-    }
-    let (position, head) = (serde_json::to_string(&position)?, serde_json::to_string(&head)?);
-    let sums = format!("],\n\"total\":{total},\n\"summed_from\":{source},\n");
-    Ok(output::write(&format!("{sums}\"position\":{position},\n\"head\":{head}}}\n"))?)
-}
-
-async fn print_tables(report: &mut WholeReport, by: &[Named]) -> anyhow::Result<()> {
-    let total: Vec<_> = columns(&report.total).collect();
-    let shown = shown_columns(&total, by.len());
-    let print = |rows: Vec<Vec<String>>| {
-        let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
-        let header = keep(header(by), &shown);
-        let numbers = by.len()..header.len();
-        let table = Table { header, rows, numbers, droppable: droppable() };
-        table.write().context("the report cannot be written")
-    };
-    let mut rows = report.rows();
-    let mut lines = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        if lines.len() == TABLE_ROWS {
-            print(std::mem::take(&mut lines))?;
-        }
-        lines.push(line(&row));
-    }
-    let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
-    lines.push(keys.chain(total).collect());
-    print(lines)
-}
-
-async fn print_csv(report: &mut WholeReport, head: Position, by: &[Named]) -> anyhow::Result<()> {
-    output::csv(&csv_header(by), &[])?;
-    let positions = [report.position.to_string(), head.to_string()];
-    if by.is_empty() {
-        return output::csv_rows(&[columns(&report.total).chain(positions).collect()]);
-    }
-    let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
-    let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
-    while let Some(lines) = rows.try_next().await? {
-        output::csv_rows(&lines)?;
-    }
-    Ok(())
-}
-
-/// The columns of sums before those of the meters.
-const COUNTS: [&str; 4] = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
-/// The columns of sums after those of the meters.
-const COSTS: [&str; 2] = ["cost", "reported_cost"];
-
-/// The names of all columns of sums.
-fn column_names() -> impl Iterator<Item = &'static str> {
-    COUNTS.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column())).chain(COSTS)
-}
-
-/// Columns that are omitted from a table if the terminal is too narrow, in this order.
-fn droppable() -> Vec<&'static str> {
-    let meters = Meter::ALL.iter().rev().map(|meter| meter.column()).filter(|column| !ALWAYS_SHOWN.contains(column));
-    let last = ["reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
-    ["tool_calls", "failed_calls"].into_iter().chain(meters).chain(last).collect()
-}
-
-fn header(by: &[Named]) -> Vec<String> {
-    by.iter().map(ToString::to_string).chain(column_names().map(str::to_owned)).collect()
-}
-
-/// Columns that are shown even if they contain only zeros.
-const ALWAYS_SHOWN: [&str; 4] = ["calls", Meter::Input.column(), Meter::Output.column(), "cost"];
-
-/// Which columns of a table are shown: those with a total other than 0, and [`ALWAYS_SHOWN`]. CSV and JSON have all
-/// columns.
-fn shown_columns(total: &[String], keys: usize) -> Vec<bool> {
-    let is_shown = |(name, total): (&'static str, &String)| ALWAYS_SHOWN.contains(&name) || total != "0";
-    std::iter::repeat_n(true, keys).chain(column_names().zip(total).map(is_shown)).collect()
-}
-
-fn keep(line: Vec<String>, shown: &[bool]) -> Vec<String> {
-    line.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(value, _)| value).collect()
-}
-
-/// The values of the columns of sums.
-fn columns(totals: &Totals) -> impl Iterator<Item = String> {
-    let cost = totals.known_cost().map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string());
-    let counts = counts(totals).map(|count| count.to_string());
-    let quantities = Meter::ALL.iter().map(|meter| totals.quantity(*meter).to_string());
-    counts.into_iter().chain(quantities).chain([cost, totals.reported_cost.to_string()])
-}
-
-/// The values of [`COUNTS`].
-fn counts(totals: &Totals) -> [i64; COUNTS.len()] {
-    [totals.calls, totals.tool_calls, totals.failed_calls, totals.unpriced_calls]
-}
-
-fn has_names(named: &Named) -> bool {
-    named.dimension.names_projection().is_some()
-}
-
-/// The columns of CSV: those of the table, with a column for the names of agents and tasks beside that of their ids,
-/// and the position of the report and of the end of the log.
-fn csv_header(by: &[Named]) -> Vec<String> {
-    let keys = by.iter().flat_map(|named| {
-        let name = has_names(named).then(|| format!("{named}_name"));
-        std::iter::once(named.to_string()).chain(name)
-    });
-    keys.chain(column_names().map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
-}
-
-fn csv_line(row: &ReportRow, by: &[Named]) -> Vec<String> {
-    let keys = by.iter().zip(row.keys.iter().zip(&row.names)).flat_map(|(named, (key, name))| {
-        let name = has_names(named).then(|| name.clone().unwrap_or_default());
-        std::iter::once(key.clone().unwrap_or_default()).chain(name)
-    });
-    keys.chain(columns(&row.totals)).collect()
-}
-
-fn line(row: &ReportRow) -> Vec<String> {
-    let keys = row.keys.iter().zip(&row.names);
-    let keys = keys.map(|(key, name)| name.as_ref().or(key.as_ref()).cloned().unwrap_or_else(|| "–".to_owned()));
-    keys.chain(columns(&row.totals)).collect()
-}
-
-fn object(row: &ReportRow, by: &[Named]) -> Map<String, Value> {
-    let mut object = Map::new();
-    for ((named, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
-        object.insert(named.to_string(), json!(key));
-        if has_names(named) {
-            object.insert(format!("{named}_name"), json!(name));
-        }
-    }
-    object.extend(totals(&row.totals));
-    object
-}
-
-fn totals(totals: &Totals) -> Map<String, Value> {
-    // Readers of JSON may keep numbers as floats: those that would not be exact then are strings.
-    let number = |sum: i128| match u64::try_from(sum) {
-        Ok(exact) if exact <= Quantity::MAX => json!(exact),
-        _ => json!(sum.to_string()),
-    };
-    let counts = COUNTS.into_iter().zip(counts(totals).map(|count| json!(count)));
-    let quantities = Meter::ALL.iter().map(|meter| (meter.column(), number(totals.quantity(*meter))));
-    let costs = COSTS.into_iter().zip([json!(totals.known_cost()), json!(totals.reported_cost)]);
-    let entries = counts.chain(quantities).chain(costs).chain([("currency", json!("USD"))]);
-    entries.map(|(name, value)| (name.to_owned(), value)).collect()
 }

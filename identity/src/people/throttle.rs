@@ -2,7 +2,7 @@
 
 use super::email::Email;
 use crate::network::client_network;
-use domain::TenantId;
+use domain::{TenantId, UserId};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::hash::Hash;
@@ -44,6 +44,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 pub(crate) struct SignInThrottle {
     accounts: Buckets<(TenantId, Email)>,
     addresses: Buckets<IpAddr>,
+    codes: Buckets<UserId>,
 }
 
 impl SignInThrottle {
@@ -52,6 +53,7 @@ impl SignInThrottle {
         Self {
             accounts: Buckets::new(ACCOUNT_INTERVAL, per_account),
             addresses: Buckets::new(ADDRESS_INTERVAL, per_address),
+            codes: Buckets::new(ACCOUNT_INTERVAL, per_account),
         }
     }
 
@@ -61,6 +63,14 @@ impl SignInThrottle {
     /// How long to wait, if there were too many.
     pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         address.map_or(Ok(()), |address| self.addresses.take(client_network(address)))
+    }
+
+    /// Counts a code that a user typed to let a program in, right or wrong.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn take_code(&self, user: UserId) -> Result<(), Duration> {
+        self.codes.take(user)
     }
 
     /// Counts an attempt to sign in to an account, whether it exists or not.

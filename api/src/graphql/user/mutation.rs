@@ -311,6 +311,15 @@ impl UserMutation {
         start.of_user(id, enabled)
     }
 
+    /// Demands no one-time codes of a user any more, such as one whose device is lost.
+    async fn disable_one_time_codes(&self, ctx: &Context<'_>, input: UserInput) -> Result<UserPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let id = Kind::User.parse(&input.id)?;
+        let context = start.context(ctx, Some(id))?;
+        let disabled = services(ctx)?.identities.disable_totp_of(&context, UserId(id), start.at).await;
+        start.of_user(id, disabled)
+    }
+
     /// Deletes a user for ever, and erases its name, address, credentials and sessions. Events name the user by its id, and
     /// stay. Refused as `LAST_ADMIN` if no other account or user could decide who may do what then.
     async fn erase_user(&self, ctx: &Context<'_>, input: UserInput) -> Result<UserPayload> {

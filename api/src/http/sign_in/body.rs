@@ -75,7 +75,7 @@ pub(super) fn tenant(given: Option<String>, of_settings: Option<&TenantId>) -> R
 }
 
 /// The client that sends a request, for the list of sessions and the limits on attempts.
-pub(super) fn client(request: &Request) -> Client {
+pub(in crate::http) fn client(request: &Request) -> Client {
     let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
     Client::new(address, text(request.headers(), header::USER_AGENT))
 }

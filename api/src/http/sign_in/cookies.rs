@@ -11,18 +11,27 @@ use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use identity::SessionTokens;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The routes to which a credential is presented in the body, or in a cookie that the handler reads itself.
-const OWN_CREDENTIAL: [&str; 6] = [
+const OWN_CREDENTIAL: [&str; 14] = [
     "/auth/login",
     "/auth/refresh",
     "/auth/logout",
     "/auth/register",
     "/auth/password-reset",
     "/auth/password-reset/request",
+    "/auth/sign-in",
+    "/auth/device",
+    "/auth/device/decision",
+    "/auth/cli/decision",
+    "/auth/token",
+    "/auth/forgot-password",
+    "/auth/set-password",
+    "/auth/invitation",
 ];
 
 /// The names of the cookies, and of the header.
@@ -63,6 +72,25 @@ fn is_of_own_page(headers: &HeaderMap) -> bool {
     let is_own_fetch = text(header::HeaderName::from_static("sec-fetch-site"))
         .is_none_or(|site| site == "same-origin" || site == "none");
     is_own_origin && is_own_fetch
+}
+
+/// Whether a browser says that a form was sent from a page of this server. Each browser says so of a form that is posted.
+pub(in crate::http) fn is_sent_by_own_page(headers: &HeaderMap) -> bool {
+    let says = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    says && is_of_own_page(headers)
+}
+
+/// The credential in the cookie of a request that comes from a page of this server, or from none.
+pub(in crate::http) fn credential(headers: &HeaderMap) -> Option<HeaderValue> {
+    let token = cookie(headers, ACCESS).filter(|_| is_of_own_page(headers))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The value that forms and requests of a session repeat.
+pub(in crate::http) fn csrf_cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, CSRF).filter(|value| !value.is_empty())
 }
 
 /// Whether a request repeats the value of the cookie in the header.
@@ -114,6 +142,12 @@ fn set(name: &str, value: &str, path: &str, max_age_seconds: u64, attributes: &s
 /// A new value that requests repeat in the header.
 pub(super) fn csrf_token() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// Adds the cookies of a session that begins to a response.
+pub(in crate::http) fn start(response: &mut Response, tokens: &SessionTokens, is_secure: bool) {
+    let refresh_seconds = (tokens.refresh_expires_at - Utc::now()).num_seconds().max(0).unsigned_abs();
+    add(response, tokens, &csrf_token(), refresh_seconds, is_secure);
 }
 
 /// Adds the cookies of a session to a response.
