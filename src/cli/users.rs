@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// Create, invite, list, disable and erase the users of the tenant.
 ///
-/// A user is a person who signs in with a password. Names and addresses are stored beside the log, and can be erased. Apex sends
-/// no mail: links are given to people by the operator who creates them.
+/// A user is a person who signs in with a password. Names and addresses are stored beside the log, and can be erased. Tokens
+/// of links and invitations are given to people by the operator who creates them; a server that sends mail mails invitations.
 #[derive(Debug, clap::Args)]
 pub(super) struct Users {
     #[command(subcommand)]

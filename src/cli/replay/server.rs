@@ -1,6 +1,7 @@
 //! Events and states that a server reads.
 
-use super::{EventLine, Point, Replay, StreamName, before, write_line, write_state};
+use super::lines::{EventLine, write_line, write_state};
+use super::selection::{Point, Selection, StreamName, before};
 use crate::cli::output;
 use crate::client::{Client, ClientError};
 use chrono::{DateTime, Utc};
@@ -103,10 +104,10 @@ impl Event {
 }
 
 /// Prints what the arguments say.
-pub(super) async fn replay(client: &Client, arguments: &Replay) -> anyhow::Result<()> {
-    match (&arguments.stream, arguments.as_of) {
+pub(super) async fn replay(client: &Client, selection: &Selection) -> anyhow::Result<()> {
+    match (&selection.stream, selection.as_of) {
         (Some(stream), Some(point)) => state(client, stream, point).await,
-        _ => events(client, arguments).await,
+        _ => events(client, selection).await,
     }
 }
 
@@ -119,19 +120,19 @@ async fn position_at(client: &Client, time: DateTime<Utc>) -> Result<Position, C
     position(client, &found)
 }
 
-async fn events(client: &Client, arguments: &Replay) -> anyhow::Result<()> {
+async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
     let start: Start = client.get(START, json!({}), "").await?;
-    let first = match arguments.from {
+    let first = match selection.from {
         Some(Point::Position(position)) => position,
         Some(Point::Time(time)) => position_at(client, time).await?,
         None => Position::from(1),
     };
-    let end = match arguments.to {
+    let end = match selection.to {
         Some(Point::Position(position)) => position,
         Some(Point::Time(time)) => before(position_at(client, time).await?),
         None => position(client, &start.head)?,
     };
-    let (document, path, mut variables) = match &arguments.stream {
+    let (document, path, mut variables) = match &selection.stream {
         Some(stream) => {
             (STREAM_EVENTS, "/streamEvents", json!({ "category": stream.category, "id": stream.id }))
         }
@@ -166,7 +167,7 @@ async fn events(client: &Client, arguments: &Replay) -> anyhow::Result<()> {
             None => break,
         }
     }
-    if let (Some(stream), true) = (&arguments.stream, is_empty) {
+    if let (Some(stream), true) = (&selection.stream, is_empty) {
         return Err(stream.has_no_events());
     }
     Ok(output::ignore_closed(output.flush())?)

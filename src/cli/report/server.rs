@@ -1,8 +1,10 @@
 //! A report that a server makes, read page by page.
 
+use super::arguments::Cost;
 use super::dimension::{Named, NamedFilter};
+use super::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
+use super::print::print;
 use super::source::Source;
-use super::{CALLS, Cost, MAX_WAIT, describe, incomplete, print, warn};
 use crate::client::{Client, ClientError};
 use chrono::{DateTime, Utc};
 use domain::{Meter, Sum, TagKey};

@@ -42,7 +42,8 @@ pub(crate) struct InviteUserInput {
     /// Idempotency key of the command: a UUID. A retry creates no second invitation, and does not return the token again.
     /// Default: a new one.
     command_id: Option<Uid>,
-    /// E-mail address of the person. It is stored beside the log, and can be erased. No mail is sent.
+    /// E-mail address of the person. It is stored beside the log, and can be erased. The invitation is mailed where the server
+    /// sends mail.
     email: String,
     /// Roles that are granted to the user who accepts. Default: none.
     roles: Option<Vec<Role>>,
