@@ -39,8 +39,9 @@ pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText, key_prefix};
 pub use network::client_network;
 pub use people::{
-    Credentials, Email, EmailError, MailAddress, MailQueue, MailedToken, NewInvitation, NewLink, NewPasswordText, NewTotp,
-    OwnAccount, Password, PasswordError, PendingMail, QueueError, RecoveryCodes, Registration, SecondFactor, UserSummary,
+    Credentials, Email, EmailError, MailAddress, MailQueue, MailedToken, NewInvitation, NewLink, NewPasswordText,
+    NewTotp, OwnAccount, Password, PasswordError, PendingMail, QueueError, RecoveryCodes, Registration, SecondFactor,
+    UserSummary,
 };
 pub use programs::{NewDeviceSignIn, ProgramSignIn, RedeemError};
 pub use sessions::{Client, SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};

@@ -84,7 +84,8 @@ fn list(keys: &[(TagKey, DateTime<Utc>)], format: ListFormat) -> anyhow::Result<
     let time = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     match format {
         ListFormat::Json => {
-            let keys: Vec<Value> = keys.iter().map(|(key, at)| json!({ "key": key, "declared_at": at.round_subsecs(6) })).collect();
+            let keys: Vec<Value> =
+                keys.iter().map(|(key, at)| json!({ "key": key, "declared_at": at.round_subsecs(6) })).collect();
             output::json(&json!({ "tag_keys": keys, "limit": TagKeys::MAX }))
         }
         ListFormat::Table => {

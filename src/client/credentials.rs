@@ -134,7 +134,8 @@ impl CredentialsFile {
             created.map_err(|error| self.io(error))?;
         }
         let mut options = OpenOptions::new();
-        let opened = options.create(true).truncate(false).write(true).mode(0o600).open(self.path.with_extension("lock"));
+        let opened =
+            options.create(true).truncate(false).write(true).mode(0o600).open(self.path.with_extension("lock"));
         let lock = opened.map_err(|error| self.io(error))?;
         let started = Instant::now();
         loop {

@@ -37,7 +37,7 @@ pub struct Remote {
     #[arg(long, env = "APEX_CA_FILE", global = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// Send credentials over HTTP without TLS to another machine, where whoever is on the way can read them.
+    /// Send credentials over HTTP without TLS to another machine, where others on the network can read them.
     #[arg(long, env = "APEX_INSECURE_HTTP", global = true, default_value_t = false, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub insecure_http: bool,
@@ -71,7 +71,8 @@ mod tests {
         for good in ["https://apex.example", "http://127.0.0.1:8080", "https://apex.example/apex/"] {
             assert!(server_url(good).is_ok(), "{good}");
         }
-        for wrong in ["", "apex.example", "ftp://apex.example", "https://a:b@apex.example", "https://apex.example?x=1"] {
+        for wrong in ["", "apex.example", "ftp://apex.example", "https://a:b@apex.example", "https://apex.example?x=1"]
+        {
             assert!(server_url(wrong).is_err(), "{wrong}");
         }
     }

@@ -61,9 +61,10 @@ impl MailHandler {
         let command_id = derived_id(&["reset_mail", &job.id.to_string(), &job.attempt.to_string()]);
         let mailed = self.identities.reset_to_mail(tenant, *user_id, command_id).await?;
         Ok(mailed.map(|mailed| {
-            let until = mailed.expires_at.map(|at| at.format(" until %Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
+            let until =
+                mailed.expires_at.map(|at| at.format(" until %Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
             let text = format!(
-                "Somebody, probably you, asked to set a new password for your account at {url}.\n\n\
+                "Someone, probably you, asked to set a new password for your account at {url}.\n\n\
                  Set it here, once{until}:\n\n{url}/auth/set-password?token={token}\n\n\
                  If it was not you, do nothing: your password is as it was.\n",
                 url = self.public_url,

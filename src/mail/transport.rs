@@ -22,7 +22,9 @@ pub enum MailSettingsError {
     #[error("APEX_MAIL_FROM is not an address, such as `Apex <apex@example.com>`")]
     From,
     /// The URL is not that of a mail server. What it has is not repeated: it may have a password.
-    #[error("APEX_SMTP_URL is not valid: expected smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required")]
+    #[error(
+        "APEX_SMTP_URL is not valid: expected smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
+    )]
     Url,
     /// The certificates cannot be used.
     #[error("the file of --smtp-ca-file cannot be used: {0}")]

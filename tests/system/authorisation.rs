@@ -222,6 +222,7 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.disableUser",
         "Mutation.enableUser",
         "Mutation.eraseUser",
+        "Mutation.disableOneTimeCodes",
         "Mutation.createPasswordResetLink",
         "Mutation.revokeSession",
         "Mutation.resumeParkedEvent",

@@ -79,7 +79,8 @@ async fn device_code(server: &Server) -> Value {
 }
 
 async fn redeem(server: &Server, form: &[(&str, &str)]) -> (StatusCode, Value) {
-    let response = reqwest::Client::new().post(format!("{}/auth/token", server.address)).form(form).send().await.unwrap();
+    let response =
+        reqwest::Client::new().post(format!("{}/auth/token", server.address)).form(form).send().await.unwrap();
     (response.status(), response.json().await.unwrap())
 }
 
@@ -123,7 +124,10 @@ async fn a_person_signs_in_by_a_code_and_out_again() {
     let browser = Browser::new(&server);
     // A person who is not signed in is asked to, and led back.
     let led = browser.open(&format!("/auth/device?user_code={code}")).await;
-    assert_eq!((led.status, led.location().starts_with("/auth/sign-in?returnTo=%2Fauth%2Fdevice")), (StatusCode::SEE_OTHER, true));
+    assert_eq!(
+        (led.status, led.location().starts_with("/auth/sign-in?returnTo=%2Fauth%2Fdevice")),
+        (StatusCode::SEE_OTHER, true)
+    );
     let page = browser.open(led.location()).await;
     let back = browser.sign_in("ada@example.org", PASSWORD, &page.hidden("return_to")).await;
     let asked = browser.open(&back).await;
@@ -231,7 +235,8 @@ async fn codes_that_are_guessed_are_limited_and_so_are_passwords_on_the_page() {
     let right = browser.open(&format!("/auth/device?user_code={}", text(&started, "user_code"))).await;
     assert_eq!(right.status, limited);
     let other = Browser::new(&server);
-    let attempt = [("email", "bob@example.org"), ("password", "wrong"), ("tenant", "default"), ("return_to", "/auth/device")];
+    let attempt =
+        [("email", "bob@example.org"), ("password", "wrong"), ("tenant", "default"), ("return_to", "/auth/device")];
     let mut statuses = Vec::new();
     for _ in 0..6 {
         let page = other.submit("/auth/sign-in", &attempt).await;
@@ -276,7 +281,9 @@ async fn a_browser_brings_the_code_to_the_program_once() {
     };
     // A foreign page, and one that does not know the value of the cookie, sign nothing in.
     let csrf = fields[3].1.clone();
-    for (csrf, origin) in [("", None), ("x", None), (csrf.as_str(), Some("https://evil.example")), (csrf.as_str(), Some("null"))] {
+    for (csrf, origin) in
+        [("", None), ("x", None), (csrf.as_str(), Some("https://evil.example")), (csrf.as_str(), Some("null"))]
+    {
         let refused = submit(csrf, origin).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{csrf:?} {origin:?}: {}", refused.text);
     }
@@ -284,7 +291,11 @@ async fn a_browser_brings_the_code_to_the_program_once() {
     let brought = submit(&csrf, None).await;
     let (port, state) = (&fields[0].1, &fields[1].1);
     let expected = format!("http://127.0.0.1:{port}/?state={state}&code=apexlc_");
-    assert!(brought.status == StatusCode::SEE_OTHER && brought.location().starts_with(&expected), "{}", brought.location());
+    assert!(
+        brought.status == StatusCode::SEE_OTHER && brought.location().starts_with(&expected),
+        "{}",
+        brought.location()
+    );
     // Another process that saw the code has no verifier.
     let code = brought.location().rsplit_once("code=").unwrap().1.to_owned();
     let thief = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", &"v".repeat(43))];
@@ -322,7 +333,9 @@ async fn a_person_who_refuses_signs_nothing_in() {
     // What a program asks with has to be what the flow defines.
     let good = "port=1&state=s&code_challenge=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code_challenge_method=S256";
     assert_eq!(browser.open(&format!("/auth/cli?{good}")).await.status, StatusCode::OK);
-    for (what, with) in [("S256", "plain"), ("port=1", "port=0"), ("port=1", "port=x"), ("state=s", "state=%22%3E"), ("AAAA", "A")] {
+    for (what, with) in
+        [("S256", "plain"), ("port=1", "port=0"), ("port=1", "port=x"), ("state=s", "state=%22%3E"), ("AAAA", "A")]
+    {
         let page = browser.open(&format!("/auth/cli?{}", good.replacen(what, with, 1))).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{with}: {}", page.text);
     }
@@ -335,7 +348,12 @@ async fn pages_have_no_scripts_are_in_no_frames_and_lead_nowhere_else() {
     let server = installation.serve(&[]).await;
     installation.user(&server, "ada@example.org", "viewer").await;
     let browser = Browser::new(&server);
-    for path in ["/auth/sign-in", "/auth/forgot-password", "/auth/set-password?token=%22%3E%3Cscript%3E", "/auth/invitation?token=x"] {
+    for path in [
+        "/auth/sign-in",
+        "/auth/forgot-password",
+        "/auth/set-password?token=%22%3E%3Cscript%3E",
+        "/auth/invitation?token=x",
+    ] {
         let page = browser.open(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
         let header = |name: &str| page.headers[name].to_str().unwrap().to_owned();
@@ -353,8 +371,9 @@ async fn pages_have_no_scripts_are_in_no_frames_and_lead_nowhere_else() {
     for elsewhere in ["https://evil.example/", "//evil.example/auth/", "/graphql", "/auth/\\evil", ""] {
         assert_eq!(browser.sign_in("ada@example.org", PASSWORD, elsewhere).await, "/auth/sign-in", "{elsewhere}");
     }
-    // A foreign page cannot sign the browser in as somebody else.
-    let form = [("email", "ada@example.org"), ("password", PASSWORD), ("tenant", "default"), ("return_to", "/auth/device")];
+    // A foreign page cannot sign the browser in as another person.
+    let form =
+        [("email", "ada@example.org"), ("password", PASSWORD), ("tenant", "default"), ("return_to", "/auth/device")];
     let refused = browser.submit_from("https://evil.example", "/auth/sign-in", &form).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let page = browser.open("/auth/sign-in").await;

@@ -93,7 +93,8 @@ async fn a_person_who_asks_for_a_link_is_mailed_one_that_sets_the_password() {
     request_reset(&server, "nobody@example.org").await;
     request_reset(&server, "ada@example.org").await;
     let mail = mails.mail().await;
-    for expected in ["From: Apex <apex@example.com>", "To: ada@example.org", "Subject: Set your password", "text/plain"] {
+    for expected in ["From: Apex <apex@example.com>", "To: ada@example.org", "Subject: Set your password", "text/plain"]
+    {
         assert!(mail.contains(expected), "no {expected} in {mail}");
     }
     let token = token(&mail, "/auth/set-password").to_owned();
@@ -173,7 +174,9 @@ async fn a_mail_is_sent_again_after_a_failure_that_may_pass_and_not_after_anothe
 async fn settings_of_mail_are_complete_or_refused() {
     let installation = Installation::new().await;
     let smtp = "smtps://ada:tea-secret@mail.example";
-    let run = async |arguments: &[&str]| installation.database.run(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).await;
+    let run = async |arguments: &[&str]| {
+        installation.database.run(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat()).await
+    };
     let incomplete = run(&["--smtp-url", smtp]).await;
     assert!(incomplete.code == Some(2) && incomplete.stderr.contains("--mail-from"), "{}", incomplete.stderr);
     let wrong = run(&["--smtp-url", smtp, "--mail-from", "nobody", "--public-url", "https://apex.example"]).await;

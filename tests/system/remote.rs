@@ -23,7 +23,10 @@ async fn assert_same(installation: &Installation, server: &Server, arguments: &[
         let remote = at(server, "tea", arguments).await;
         let local = installation.database.run(arguments).await;
         if remote.stdout != local.stdout || remote.code != local.code {
-            eprintln!("at the server: {}{}\non the database: {}{}", remote.stdout, remote.stderr, local.stdout, local.stderr);
+            eprintln!(
+                "at the server: {}{}\non the database: {}{}",
+                remote.stdout, remote.stderr, local.stdout, local.stderr
+            );
         }
         (remote.stdout, remote.code) == (local.stdout, local.code)
     })
@@ -44,7 +47,8 @@ async fn furnished() -> (Installation, String) {
     installation.run(&["roles", "grant", "operator", "--team", &team]).await;
     installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
     let agent = "018bd12c-58b0-7683-8a5b-8752d0e86651";
-    let bound = ["keys", "create", "--account", &account, "--scope", "read:agents", "--agent", agent, "--expires-in", "90d"];
+    let bound =
+        ["keys", "create", "--account", &account, "--scope", "read:agents", "--agent", agent, "--expires-in", "90d"];
     installation.run(&bound).await;
     let user = installation.run(&["users", "create", "ada@example.org", "--name", "Ada", "--role", "admin"]).await;
     installation.run(&["teams", "add", &team, "--user", &user]).await;
@@ -121,7 +125,8 @@ async fn reports_and_replays_are_the_same_at_a_server_and_on_the_database() {
     }
     let events = at(&server, "tea", &["replay", "--to", &head]).await.assert_success();
     let own = format!("select count(*)::text from apex.events where tenant_id = 'default' and position <= {head}");
-    let own: String = sqlx::query_scalar(sqlx::AssertSqlSafe(own)).fetch_one(&installation.database.pool).await.unwrap();
+    let own: String =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(own)).fetch_one(&installation.database.pool).await.unwrap();
     assert_eq!(events.stdout.lines().count().to_string(), own, "every event of the tenant");
     drop(server.terminate().await);
 }
@@ -130,9 +135,8 @@ async fn reports_and_replays_are_the_same_at_a_server_and_on_the_database() {
 async fn commands_at_a_server_do_what_they_do_on_the_database() {
     let installation = Installation::new().await;
     let server = installation.serve(&[]).await;
-    let done = async |arguments: &[&str]| {
-        at(&server, "tea", arguments).await.assert_success().stdout.trim_end().to_owned()
-    };
+    let done =
+        async |arguments: &[&str]| at(&server, "tea", arguments).await.assert_success().stdout.trim_end().to_owned();
     let account = done(&["accounts", "create", "nightly", "--role", "admin"]).await;
     let key = done(&["keys", "create", "--account", &account, "--all-scopes", "--expires-in", "1d"]).await;
     let who = at(&server, &key, &["whoami"]).await.assert_success().json();
@@ -172,7 +176,13 @@ async fn commands_at_a_server_do_what_they_do_on_the_database() {
     done(&["accounts", "enable", &account]).await;
     let again = at(&server, "tea", &["users", "enable", &user]).await.assert_success();
     assert!(again.stderr.contains("It was so before."), "{}", again.stderr);
-    for list in [&["accounts", "list"][..], &["teams", "list"], &["roles", "list"], &["users", "list"], &["users", "invitations"]] {
+    for list in [
+        &["accounts", "list"][..],
+        &["teams", "list"],
+        &["roles", "list"],
+        &["users", "list"],
+        &["users", "invitations"],
+    ] {
         assert_same(&installation, &server, list).await;
     }
     done(&["users", "erase", &user]).await;
@@ -201,7 +211,9 @@ async fn errors_say_what_to_do() {
     };
     said(at(&server, "coffee", &["whoami"]).await, "the server refuses the token");
     said(run(program(home.path(), &server.address, &["whoami"])).await, "apex login --url");
-    for local in [&["migrate"][..], &["tenants", "list"], &["log", "verify"], &["limits", "show"], &["import", "autogpt", "-"]] {
+    for local in
+        [&["migrate"][..], &["tenants", "list"], &["log", "verify"], &["limits", "show"], &["import", "autogpt", "-"]]
+    {
         said(at(&server, "tea", local).await, "works on the database");
     }
     let account = installation.run(&["accounts", "create", "reader", "--role", "viewer"]).await;
@@ -215,7 +227,9 @@ async fn errors_say_what_to_do() {
     said(whoami_at(home.path(), &format!("{}/graphiql", server.address), &[]).await, "has another version");
 
     // Something else listens there.
-    for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"] {
+    for answer in
+        ["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]
+    {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let other = tokio::spawn(async move {
@@ -261,7 +275,8 @@ async fn nothing_secret_of_a_command_is_in_a_log() {
     let installation = Installation::new().await;
     let server = installation.serve(&["--log", "debug"]).await;
     let account = at(&server, "tea", &["accounts", "create", "a"]).await.assert_success().stdout.trim().to_owned();
-    let created = at(&server, "tea", &["keys", "create", "--account", &account, "--all-scopes", "--log", "trace"]).await;
+    let created =
+        at(&server, "tea", &["keys", "create", "--account", &account, "--all-scopes", "--log", "trace"]).await;
     let key = created.assert_success();
     let secret = key.stdout.trim().rsplit('_').next().unwrap().to_owned();
     assert!(secret.len() == 64 && !key.stderr.contains(&secret), "{}", key.stderr);

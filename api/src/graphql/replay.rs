@@ -62,11 +62,7 @@ pub(crate) struct ReplayQuery;
 impl ReplayQuery {
     /// Position of the first event that was recorded at or after a time; one past the last event if there is none.
     #[graphql(complexity = "STATEMENT_COST")]
-    async fn position_at(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The time.")] time: Timestamp,
-    ) -> Result<Position> {
+    async fn position_at(&self, ctx: &Context<'_>, #[graphql(desc = "The time.")] time: Timestamp) -> Result<Position> {
         authorise::<ReadEvents>(ctx)?;
         let position = services(ctx)?.commands.log().position_at(time.0).await;
         position.map(Position).map_err(|error| errors::read(&error))

@@ -79,7 +79,7 @@ impl Identities {
     ) -> Result<SessionTokens, RedeemError> {
         let (id, row) = self.presented(code, (LOOPBACK_PREFIX, LOOPBACK, "loopback"), client).await?;
         let is_right = VERIFIER_BYTES.contains(&verifier.len())
-            && row.challenge.as_deref() == Some(Sha256::digest(verifier.as_bytes()).as_slice());
+            && row.challenge.as_deref() == Some(&Sha256::digest(verifier.as_bytes())[..]);
         if !is_right || row.is_expired {
             return Err(RedeemError::Invalid);
         }

@@ -32,7 +32,7 @@ pub(super) struct Row {
     pub(super) is_expired: bool,
 }
 
-/// What became of a row.
+/// The outcome of a question about a row.
 #[derive(sqlx::FromRow)]
 pub(super) struct Polled {
     pub(super) is_early: bool,

@@ -29,8 +29,12 @@ impl UserCode {
 
     /// The code in a text that a person typed; none if it is none.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let letters: String =
-            text.chars().filter(|c| !c.is_whitespace() && *c != '-').take(LENGTH + 1).collect::<String>().to_uppercase();
+        let letters: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .take(LENGTH + 1)
+            .collect::<String>()
+            .to_uppercase();
         let is_code = letters.len() == LENGTH && letters.bytes().all(|letter| LETTERS.contains(&letter));
         is_code.then_some(Self(letters))
     }
@@ -55,7 +59,9 @@ mod tests {
         let code = UserCode::generate().unwrap();
         let shown = code.shown();
         assert_eq!((shown.len(), shown.as_bytes()[4]), (9, b'-'));
-        for typed in [shown.clone(), shown.to_lowercase(), shown.replace('-', " "), format!(" {} ", shown.replace('-', ""))] {
+        for typed in
+            [shown.clone(), shown.to_lowercase(), shown.replace('-', " "), format!(" {} ", shown.replace('-', ""))]
+        {
             assert!(UserCode::parse(&typed) == Some(code.clone()), "{typed:?}");
         }
         for wrong in ["", "BCDF-GHJ", "BCDF-GHJKL", "ABCD-EFGH", "BCDF-GHJ1", "ßßßß-ßßßß"] {

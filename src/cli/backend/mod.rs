@@ -64,7 +64,9 @@ mod tests {
             assert!(parsed.is_ok(), "{name}: {}", parsed.unwrap_err());
         }
         // Control: what the schema does not have is found.
-        for wrong in ["query { viewer { shoeSize } }", "query($a: Int) { apiKeys(first: 1, after: $a) { nodes { uuid } } }"] {
+        for wrong in
+            ["query { viewer { shoeSize } }", "query($a: Int) { apiKeys(first: 1, after: $a) { nodes { uuid } } }"]
+        {
             assert!(ExecutableDocument::parse_and_validate(&schema, wrong, "wrong").is_err(), "{wrong}");
         }
     }

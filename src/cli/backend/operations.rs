@@ -120,13 +120,7 @@ pub(in crate::cli) trait TagOperations {
 
 /// All of it.
 pub(in crate::cli) trait Backend:
-    AccountOperations
-    + KeyOperations
-    + RoleOperations
-    + TeamOperations
-    + UserOperations
-    + ReviewOperations
-    + TagOperations
+    AccountOperations + KeyOperations + RoleOperations + TeamOperations + UserOperations + ReviewOperations + TagOperations
 {
 }
 

@@ -35,7 +35,12 @@ pub(super) fn write_line(output: &mut impl Write, line: &EventLine<'_>) -> io::R
 }
 
 /// Writes the state of a stream.
-pub(super) fn write_state(stream: &StreamName, version: Version, position: Position, state: &Value) -> anyhow::Result<()> {
+pub(super) fn write_state(
+    stream: &StreamName,
+    version: Version,
+    position: Position,
+    state: &Value,
+) -> anyhow::Result<()> {
     output::json(&json!({
         "category": stream.category,
         "stream_id": stream.id,

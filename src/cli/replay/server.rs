@@ -133,9 +133,7 @@ async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
         None => position(client, &start.head)?,
     };
     let (document, path, mut variables) = match &selection.stream {
-        Some(stream) => {
-            (STREAM_EVENTS, "/streamEvents", json!({ "category": stream.category, "id": stream.id }))
-        }
+        Some(stream) => (STREAM_EVENTS, "/streamEvents", json!({ "category": stream.category, "id": stream.id })),
         None => (EVENTS, "/events", json!({ "after": before(first).to_string() })),
     };
     let mut output = BufWriter::new(io::stdout().lock());

@@ -242,7 +242,9 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
             Ok(report) => break report,
             Err(error) if is_late(&error) && started.elapsed() < wait => {
                 if !std::mem::replace(&mut is_waiting, true) {
-                    say!("The read models of the server are behind the log; waiting for them (use --no-wait to skip this).");
+                    say!(
+                        "The read models of the server are behind the log; waiting for them (use --no-wait to skip this)."
+                    );
                 }
                 tokio::time::sleep(PAUSE).await;
             }

@@ -86,7 +86,8 @@ fn code_page(typed: &str, error: Option<(StatusCode, &str)>) -> Response {
 fn told_of_code(error: &SignInError) -> (StatusCode, String) {
     match error {
         SignInError::Refused => {
-            let message = "No program waits with this code. Check it, or begin again: a code is accepted for ten minutes.";
+            let message =
+                "No program waits with this code. Check it, or begin again: a code is accepted for ten minutes.";
             (StatusCode::NOT_FOUND, message.to_owned())
         }
         error => told(error),
@@ -146,7 +147,9 @@ pub(crate) async fn decide(State(state): State<Arc<Shared>>, request: Request) -
             Ok(()) if is_approved => {
                 Ok(Page::new("Done").text("The program is signed in. You can close this page.").into_response())
             }
-            Ok(()) => Ok(Page::new("Refused").text("The program is not signed in. You can close this page.").into_response()),
+            Ok(()) => {
+                Ok(Page::new("Refused").text("The program is not signed in. You can close this page.").into_response())
+            }
             Err(error @ SignInError::Refused) => {
                 let (status, message) = told_of_code(&error);
                 Ok(code_page("", Some((status, &message))))

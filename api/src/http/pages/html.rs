@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use std::fmt::Write as _;
 
 /// The style of the pages, served by itself: their policy allows no inline styles.
 pub(super) const STYLE: &str = include_str!("page.css");
@@ -119,16 +118,13 @@ impl Page {
     }
 
     fn add(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a string does not fail.
-        drop(self.body.write_fmt(text));
+        self.body.push_str(&text.to_string());
     }
 
     /// The policy: no scripts, the style of this server, and forms that lead to this server, or to the program that signs in.
     fn policy(&self) -> String {
         let targets = self.leads_to.iter().fold("'self'".to_owned(), |targets, origin| targets + " " + origin);
-        format!(
-            "default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
-        )
+        format!("default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'")
     }
 }
 

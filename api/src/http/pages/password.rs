@@ -95,7 +95,11 @@ pub(crate) async fn send_set(State(state): State<Arc<Shared>>, request: Request)
 }
 
 fn invitation_page(token: &str, name: &str, error: Shown<'_>) -> Response {
-    let name = Input { value: name, is_required: false, ..input("display_name", "Your name, as others see it", "text", "name") };
+    let name = Input {
+        value: name,
+        is_required: false,
+        ..input("display_name", "Your name, as others see it", "text", "name")
+    };
     let button = [("", "", "Accept the invitation")];
     let form = page("Accept your invitation", error);
     form.form(("post", "/auth/invitation"), &[("token", token)], &[name, new_password()], &button).into_response()

@@ -43,7 +43,10 @@ fn page(state: &Shared, back: &str, (tenant, email): (&str, &str), error: Option
     let inputs = [
         Input { value: email, ..input("email", "E-mail address", "email", "username") },
         input("password", "Password", "password", "current-password"),
-        Input { is_required: false, ..input("code", "One-time code or recovery code, if you have any", "text", "one-time-code") },
+        Input {
+            is_required: false,
+            ..input("code", "One-time code or recovery code, if you have any", "text", "one-time-code")
+        },
         Input { value: tenant, ..input("tenant", "Tenant", "text", "organization") },
     ];
     Page::new("Sign in")

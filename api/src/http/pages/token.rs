@@ -56,9 +56,7 @@ pub(crate) async fn token(State(state): State<Arc<Shared>>, request: Request) ->
     let redeemed = match (fields.grant_type.as_str(), fields.device_code, fields.code, fields.code_verifier) {
         (DEVICE, Some(code), None, None) => identities.redeem_device_sign_in(&code, &client).await,
         (DEVICE, ..) => return invalid("the grant takes `device_code`"),
-        (CODE, None, Some(code), Some(verifier)) => {
-            identities.redeem_loopback_sign_in(&code, &verifier, &client).await
-        }
+        (CODE, None, Some(code), Some(verifier)) => identities.redeem_loopback_sign_in(&code, &verifier, &client).await,
         (CODE, ..) => return invalid("the grant takes `code` and `code_verifier`"),
         _ => {
             let description = "a grant is a device code or an authorization code";

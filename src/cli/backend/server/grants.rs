@@ -95,7 +95,7 @@ fn lifetime(expires_at: Option<DateTime<Utc>>) -> Value {
 impl OnServer {
     async fn issued(&self, document: &str, input: Value, path: &str) -> anyhow::Result<IssuedKey> {
         let (_, mut payload) = self.command(document, input, path).await?;
-        let (id, text) = (self.value(&mut payload, "/apiKey/uuid")?, self.value(&mut payload, "/secret")?);
+        let (id, text): (_, String) = (self.value(&mut payload, "/apiKey/uuid")?, self.value(&mut payload, "/secret")?);
         Ok(IssuedKey { id: ApiKeyId(id), text: Secret::from(text), created_key_file: None })
     }
 }

@@ -79,7 +79,8 @@ impl TeamOperations for OnServer {
         if found.pointer("/node").is_none_or(Value::is_null) {
             return Ok(None);
         }
-        let listed: Listed<Listing> = self.list::<Listing, _>(documents::MEMBERS, json!({ "id": global }), "/node/members").await?;
+        let listed: Listed<Listing> =
+            self.list::<Listing, _>(documents::MEMBERS, json!({ "id": global }), "/node/members").await?;
         Ok(Some(listed.items.into_iter().filter_map(Listing::summary).collect()))
     }
 
