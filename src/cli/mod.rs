@@ -236,6 +236,8 @@ const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 /// binary is generated when everything else is done.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What speaks TLS, and names no implementation of the cryptography, uses this one. It fails if there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

@@ -33,15 +33,18 @@ const PARKED: &str = "query($projection: String!) { parkedEvents(projection: $pr
 #[cfg(test)]
 pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("DECLARED", DECLARED), ("PARKED", PARKED)];
 
-/// The name of a column as a field of GraphQL.
+/// The name of a column as a field of GraphQL: words and what follows a number begin with a capital letter.
 fn field(column: &str) -> String {
-    let mut words = column.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |name, word| {
-        let mut letters = word.chars();
-        let initial = letters.next().map(|letter| letter.to_ascii_uppercase());
-        name + &initial.into_iter().chain(letters).collect::<String>()
-    })
+    let (mut name, mut is_start) = (String::with_capacity(column.len()), false);
+    for letter in column.chars() {
+        if letter == '_' {
+            is_start = true;
+            continue;
+        }
+        name.push(if is_start { letter.to_ascii_uppercase() } else { letter });
+        is_start = letter.is_ascii_digit();
+    }
+    name
 }
 
 /// The document of a page, with a field for each meter.
@@ -316,7 +319,7 @@ mod tests {
     #[test]
     fn columns_are_fields() {
         assert_eq!(field("input_tokens"), "inputTokens");
-        assert_eq!(field("cache_write_5_min_tokens"), "cacheWrite5MinTokens");
+        assert_eq!(field("cache_write_5min_tokens"), "cacheWrite5MinTokens");
         assert_eq!(field("images"), "images");
     }
 }
