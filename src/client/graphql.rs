@@ -119,7 +119,8 @@ pub(super) fn refused(http: &Http, answer: &Answer) -> ClientError {
     match code {
         "UNAUTHENTICATED" => ClientError::TokenRefused,
         "FORBIDDEN" => ClientError::Forbidden { message },
-        "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED" | "NOT_FOUND" => {
+        "NOT_FOUND" | "METHOD_NOT_ALLOWED" => http.not_apex(answer.status),
+        "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED" => {
             ClientError::OtherVersion { url: http.server(), message }
         }
         "RATE_LIMITED" | "TOO_MANY_ATTEMPTS" => ClientError::TooMany { message },

@@ -224,7 +224,7 @@ async fn errors_say_what_to_do() {
     said(whoami_at(home.path(), "http://127.0.0.1:1", &[]).await, "cannot be reached");
     let wrong = whoami_at(home.path(), "https://ada:tea@apex.example", &[]).await;
     assert!(wrong.code == Some(2) && wrong.stderr.contains("no credential belongs in the URL"), "{}", wrong.stderr);
-    said(whoami_at(home.path(), &format!("{}/graphiql", server.address), &[]).await, "has another version");
+    said(whoami_at(home.path(), &format!("{}/graphiql", server.address), &[]).await, "correct APEX_URL");
 
     // Something else listens there.
     for answer in
