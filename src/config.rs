@@ -2,9 +2,13 @@
 
 mod edge;
 mod kafka;
+mod mail;
+mod remote;
 
 pub use edge::{ClientCertificate, Edge, ProxyHeader};
 pub use kafka::{Kafka, Mechanism, SecurityProtocol};
+pub use mail::Mail;
+pub use remote::Remote;
 
 use clap::{Args, ValueEnum};
 use domain::TenantId;
@@ -131,6 +135,10 @@ pub struct Common {
     /// The base URL of the OpenTelemetry collector that traces are sent to (OTLP over HTTP). Without it, none are sent.
     #[arg(long, env = "APEX_OTLP_ENDPOINT", global = true)]
     pub otlp_endpoint: Option<String>,
+
+    /// The server that does what the subcommand says.
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 impl Common {
@@ -228,6 +236,10 @@ pub struct Server {
     /// TLS, web pages, proxies, and limits on clients.
     #[command(flatten)]
     pub edge: Edge,
+
+    /// Mail, and the address in links.
+    #[command(flatten)]
+    pub mail: Mail,
 }
 
 impl Server {

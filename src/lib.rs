@@ -8,10 +8,12 @@
 
 pub mod asyncapi;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod database;
 pub mod embedded;
+pub mod mail;
 pub mod readiness;
 pub mod rooms;
 pub mod simulation;

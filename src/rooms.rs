@@ -128,11 +128,17 @@ impl Rooms {
 
     /// Starts the workers of all projections, the policies, and a runner of all jobs.
     pub fn start_server_workers(&mut self) {
+        self.start_server_workers_with(Vec::new());
+    }
+
+    /// As [`Rooms::start_server_workers`], with the handlers of further jobs.
+    pub fn start_server_workers_with(&mut self, mut handlers: Vec<Arc<dyn JobHandler>>) {
         self.start_policies();
         let config = JobRunnerConfig::default();
         // Half of the timeout: the last statement of a run takes its time too.
         let retention = JobRetention::new(self.pool.clone(), config.attempt_timeout / 2);
-        self.start_jobs(vec![self.alerts(), Arc::new(retention)]);
+        handlers.extend([self.alerts(), Arc::new(retention)]);
+        self.start_jobs(handlers);
     }
 
     fn alerts(&self) -> Arc<dyn JobHandler> {

@@ -47,6 +47,8 @@ pub struct SignIn {
     pub open_registration: bool,
     /// Whether browsers send the cookies of sessions over TLS only.
     pub secure_cookies: bool,
+    /// The URL that people reach the server at; none if it is what each client calls it.
+    pub public_url: Option<String>,
 }
 
 /// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.

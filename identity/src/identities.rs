@@ -6,7 +6,8 @@ use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
 use crate::key_text::{KeySecret, parse};
-use crate::people::{self, PasswordHasher, SignInThrottle};
+use crate::people::{self, MailQueue, PasswordHasher, SignInThrottle};
+use crate::programs::delete_expired_program_sign_ins;
 use crate::secrets::{Secrets, StoredSecret};
 use crate::sessions::{Sessions, SignInConfig, delete_old_sessions, delete_old_signing_keys, looks_like_access_token};
 use crate::throttle::ThrottledError;
@@ -23,6 +24,7 @@ use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 /// The timeout for checking a credential, after which it is neither accepted nor refused.
@@ -38,6 +40,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 const SWEEP_AGE: Duration = Duration::from_hours(1);
 /// The maximum number of rows that one sweep looks at.
 const MAX_SWEPT: i64 = 1000;
+/// The most people who ask for a link that are looked for at the same time.
+const MAX_RESETS: usize = 64;
 /// The maximum number of accounts or keys in a list.
 pub const MAX_LISTED: usize = 10_000;
 
@@ -53,6 +57,8 @@ struct Shared {
     sessions: Sessions,
     throttle: SignInThrottle,
     hasher: PasswordHasher,
+    /// Permits for looking for people who ask for a link.
+    resets: Arc<Semaphore>,
 }
 
 /// The credentials of an installation, and the directory of who they belong to; cheap to clone.
@@ -60,6 +66,7 @@ struct Shared {
 pub struct Identities {
     pub(crate) commands: Commands,
     shared: Arc<Shared>,
+    mail: Option<Arc<dyn MailQueue>>,
 }
 
 impl Identities {
@@ -88,9 +95,25 @@ impl Identities {
         let (uses, failures, decoy) = (Uses::default(), ThrottledError::default(), EncryptionKey::decoy());
         let throttle = SignInThrottle::new(&config);
         let (sessions, hasher) = (Sessions::new(config), PasswordHasher::default());
-        let access = AccessRecorder::default();
-        let shared = Shared { directory, secrets, hashes, uses, failures, access, decoy, sessions, throttle, hasher };
-        Ok(Self { commands, shared: Arc::new(shared) })
+        let (access, resets) = (AccessRecorder::default(), Arc::new(Semaphore::new(MAX_RESETS)));
+        let shared =
+            Shared { directory, secrets, hashes, uses, failures, access, decoy, sessions, throttle, hasher, resets };
+        Ok(Self { commands, shared: Arc::new(shared), mail: None })
+    }
+
+    /// Mails invitations, and links to people who ask for one.
+    #[must_use]
+    pub fn with_mail(self, queue: Arc<dyn MailQueue>) -> Self {
+        Self { mail: Some(queue), ..self }
+    }
+
+    pub(crate) fn mail_queue(&self) -> Option<&dyn MailQueue> {
+        self.mail.as_deref()
+    }
+
+    /// The right to look for one more person who asks for a link; none if there are too many.
+    pub(crate) fn reset_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.shared.resets.clone().try_acquire_owned().ok()
     }
 
     /// Creates the file of key-encryption keys if no process of the installation has created it yet, and checks that it has
@@ -353,6 +376,7 @@ impl Identities {
         let Shared { directory, secrets, .. } = &*self.shared;
         let deleted = people::sweep(secrets, directory, SWEEP_AGE, MAX_SWEPT).await?;
         let sessions = delete_old_sessions(&secrets.pool, MAX_SWEPT).await?;
-        Ok(deleted + sessions + delete_old_signing_keys(secrets).await?)
+        let programs = delete_expired_program_sign_ins(&secrets.pool, MAX_SWEPT).await?;
+        Ok(deleted + sessions + programs + delete_old_signing_keys(secrets).await?)
     }
 }

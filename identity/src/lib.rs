@@ -17,6 +17,7 @@ mod key_file;
 mod key_text;
 mod network;
 mod people;
+mod programs;
 mod review;
 mod roles;
 mod sealed;
@@ -40,9 +41,11 @@ pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText, key_prefix};
 pub use network::client_network;
 pub use people::{
-    Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, OwnAccount, Password,
-    PasswordError, RecoveryCodes, Registration, SecondFactor, UserSummary,
+    Credentials, Email, EmailError, MailAddress, MailQueue, MailedToken, NewInvitation, NewLink, NewPasswordText,
+    NewTotp, OwnAccount, Password, PasswordError, PendingMail, QueueError, RecoveryCodes, Registration, SecondFactor,
+    UserSummary,
 };
+pub use programs::{NewDeviceSignIn, ProgramSignIn, RedeemError};
 pub use sessions::{SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};
 pub use sign_in_error::SignInError;
 pub use teams::MAX_TEAMS_OF_MEMBER;

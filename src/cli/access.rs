@@ -1,13 +1,13 @@
 //! `apex access`
 
+use super::backend::{self, Backend, Work};
 use super::output::{self, Format, Table};
 use super::roles::names;
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
+use super::session::Session;
 use chrono::{DateTime, Utc};
 use domain::permissions::{Action, Scopes};
 use domain::role_assignment::{Holder, RoleExtent};
-use identity::{Basis, GrantBasis, Identities, KeySummary, MAX_LISTED, ReviewRow, key_prefix};
+use identity::{Basis, GrantBasis, KeySummary, ReviewRow, key_prefix};
 use std::process::ExitCode;
 
 /// Review who can do what in the tenant.
@@ -53,9 +53,6 @@ const HEADER: [&str; 18] = [
     "last_used_hour",
 ];
 
-/// What the access log calls the review.
-const EXPORT: &str = "access_review";
-
 /// Columns that a narrow table omits, in this order.
 const DROPPABLE: [&str; 9] = [
     "key",
@@ -78,41 +75,43 @@ impl AccessCommand {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        let Command::Review { format } = self.command;
-        with_identities(session, async |rooms, identities| review(rooms, identities, format).await).await
+        backend::run(session, self.command).await
     }
 }
 
-/// All rows are as of the moment at which the grants were read. CSV is written page by page.
-async fn review(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let (access, now) = (rooms.principal.authorise()?, Utc::now());
-    identities.record_export(&rooms.principal, EXPORT, now).await;
-    let header: Vec<_> = HEADER.map(str::to_owned).into();
-    if format == Format::Csv {
-        output::csv(&header, &[])?;
-    }
-    let (mut rows, mut after) = (Vec::new(), None);
-    loop {
-        let page = identities.review(&access, after, MAX_LISTED, now).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key());
-        rows.extend(page.into_iter().map(cells));
+impl Work for Command {
+    /// All rows of a page are as of the moment at which the grants were read. CSV is written page by page.
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
+        let Self::Review { format } = self;
+        let header: Vec<_> = HEADER.map(str::to_owned).into();
         if format == Format::Csv {
-            output::csv_rows(&std::mem::take(&mut rows))?;
+            output::csv(&header, &[])?;
         }
-    }
-    if !identities.directory().is_active(access.tenant()) {
-        say!("The tenant {} does not exist or is suspended: its credentials are refused.", access.tenant());
-    }
-    match format {
-        Format::Csv => Ok(()),
-        Format::Json => output::list(&HEADER, rows, 0..0, format),
-        Format::Table => Ok(Table { header, rows, numbers: 0..0, droppable: DROPPABLE.to_vec() }.write()?),
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = backend.review(after).await?;
+            rows.extend(page.into_iter().map(cells));
+            if format == Format::Csv {
+                output::csv_rows(&std::mem::take(&mut rows))?;
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if let Some(tenant) = backend.inactive_tenant() {
+            say!("The tenant {tenant} does not exist or is suspended: its credentials are refused.");
+        }
+        match format {
+            Format::Csv => Ok(()),
+            Format::Json => output::list(&HEADER, rows, 0..0, format),
+            Format::Table => Ok(Table { header, rows, numbers: 0..0, droppable: DROPPABLE.to_vec() }.write()?),
+        }
     }
 }
 
 fn time(at: Option<DateTime<Utc>>) -> String {
-    at.map(|at| at.to_rfc3339()).unwrap_or_default()
+    at.map(output::time).unwrap_or_default()
 }
 
 fn cells(row: ReviewRow) -> Vec<String> {
@@ -129,14 +128,14 @@ fn cells(row: ReviewRow) -> Vec<String> {
 fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
     let way = grant.team.as_ref().map_or_else(|| "direct".to_owned(), |team| format!("team {}", team.id));
     let (team_name, member_since, added_by) =
-        grant.team.map(|team| (team.name, team.member.at.to_rfc3339(), team.member.by)).unwrap_or_default();
+        grant.team.map(|team| (team.name, output::time(team.member.at), team.member.by)).unwrap_or_default();
     let none = String::new;
     [
         way,
         grant.role.to_string(),
         grant.role_name,
         extent.to_string(),
-        grant.granted.at.to_rfc3339(),
+        output::time(grant.granted.at),
         grant.granted.by,
         team_name,
         member_since,

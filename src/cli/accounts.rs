@@ -1,17 +1,13 @@
 //! `apex accounts`
 
 use super::arguments::{body, name};
-use super::holders::warn_without_admin;
+use super::backend::{self, Backend, Listed, Work};
 use super::output::{self, Format};
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
-use chrono::Utc;
-use commands::Context;
+use super::session::Session;
 use domain::permissions::{Action, Role};
 use domain::role_assignment::{AssignedRole, Assignment, Holder};
-use domain::service_account::ServiceAccountCommand;
 use domain::{Body, Name, ServiceAccountId};
-use identity::{Identities, MAX_LISTED};
+use identity::{AccountSummary, MAX_LISTED};
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -89,52 +85,46 @@ impl Accounts {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
+        backend::run(session, self.command).await
     }
 }
 
-impl Command {
-    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
-        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
-        let had_admin = identities.directory().has_admin(rooms.principal.tenant());
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
         let assignment = |id: Uuid, role| Assignment::on_tenant(Holder::ServiceAccount(ServiceAccountId(id)), role);
         match self {
-            Self::List { format } => list(rooms, identities, format)?,
+            Self::List { format } => list(backend.accounts().await?, format)?,
             Self::Create { name, roles } => {
-                let created = identities.create_account(&context, name, &roles, at).await?;
+                let id = backend.create_account(name, &roles).await?;
                 say!("The service account was created. Its id:");
-                output::write(&format!("{}\n", created.id))?;
+                output::write(&format!("{id}\n"))?;
             }
             Self::Grant { id, role } => {
-                identities.grant_role(&context, assignment(id, role), at).await?;
+                backend.grant_role(assignment(id, role)).await?;
                 say!("The service account has the role {role}.");
             }
             Self::Revoke { id, role, reason } => {
-                identities.revoke_role(&context, assignment(id, role), reason, at).await?;
+                backend.revoke_role(assignment(id, role), reason).await?;
                 say!("The service account no longer has the role {role}.");
             }
             Self::Disable { id, reason } => {
-                let disable = ServiceAccountCommand::Disable { reason, at };
-                identities.command_account(&context, ServiceAccountId(id), disable).await?;
+                backend.disable_account(ServiceAccountId(id), reason).await?;
                 say!("The service account is disabled: its keys are refused.");
             }
             Self::Enable { id } => {
-                let enable = ServiceAccountCommand::Enable { at };
-                identities.command_account(&context, ServiceAccountId(id), enable).await?;
+                backend.enable_account(ServiceAccountId(id)).await?;
                 say!("The service account is enabled.");
             }
         }
-        warn_without_admin(identities, rooms.principal.tenant(), had_admin);
         Ok(())
     }
 }
 
-fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let accounts = identities.directory().accounts(&rooms.principal.authorise()?, .., MAX_LISTED);
-    if accounts.len() == MAX_LISTED {
+fn list(accounts: Listed<AccountSummary>, format: Format) -> anyhow::Result<()> {
+    if accounts.is_cut {
         say!("Only the first {MAX_LISTED} accounts are listed: query `serviceAccounts` over GraphQL for all of them.");
     }
-    let rows = accounts.into_iter().map(|account| {
+    let rows = accounts.items.into_iter().map(|account| {
         let state = if account.is_disabled { "disabled" } else { "active" };
         let roles: Vec<_> = account.roles.iter().map(ToString::to_string).collect();
         vec![account.id.to_string(), account.name, state.to_owned(), roles.join(" ")]

@@ -1,9 +1,8 @@
-//! What the subcommands about teams and roles have in common: who is meant, and the warning about the last admin.
+//! What the subcommands about teams and roles have in common: who is meant.
 
 use domain::role_assignment::Holder;
 use domain::team::Member;
-use domain::{ServiceAccountId, TeamId, TenantId, UserId};
-use identity::Identities;
+use domain::{ServiceAccountId, TeamId, UserId};
 use uuid::Uuid;
 
 /// A service account or a user.
@@ -49,16 +48,5 @@ impl HolderArgument {
         let user = self.user.map(|id| Holder::User(UserId(id)));
         let team = self.team.map(|id| Holder::Team(TeamId(id)));
         account.or(user).or(team).ok_or_else(|| anyhow::anyhow!("name a service account, a user or a team"))
-    }
-}
-
-/// Says so if a tenant had an admin before a command, and has none now. The command line may take the last one away, because
-/// it can make another one.
-pub(super) fn warn_without_admin(identities: &Identities, tenant: &TenantId, had_admin: bool) {
-    if had_admin && !identities.directory().has_admin(tenant) {
-        say!(
-            "No account or user of the tenant {tenant} can decide who may do what any more. Only the command line and the \
-             tokens of the settings can, as with `apex roles grant admin --account ID`."
-        );
     }
 }

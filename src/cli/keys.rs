@@ -1,15 +1,14 @@
 //! `apex keys`
 
 use super::arguments::body;
+use super::backend::{self, Backend, IssuedKey, Listed, Work};
 use super::output::{self, Format};
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
-use chrono::{DateTime, TimeDelta, Utc};
-use commands::Context;
+use super::session::Session;
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
 use domain::permissions::{Action, Permission, Scopes};
 use domain::{AgentId, ApiKeyId, Body, ServiceAccountId};
-use identity::{Identities, MAX_LISTED, NewKey};
+use identity::{KeySummary, MAX_LISTED};
 use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
@@ -86,21 +85,15 @@ impl Keys {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
+        backend::run(session, self.command).await
     }
 }
 
-impl Command {
-    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
-        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
+        let at = Utc::now().trunc_subsecs(6);
         match self {
-            Self::List { format } => {
-                let keys = identities.keys(&rooms.principal.authorise()?, None, .., MAX_LISTED).await?;
-                if keys.len() == MAX_LISTED {
-                    say!("Only the first {MAX_LISTED} keys are listed: query `apiKeys` over GraphQL for all of them.");
-                }
-                list(keys, at, format)?;
-            }
+            Self::List { format } => list(backend.keys().await?, at, format)?,
             Self::Create { account, scopes, all_scopes, agent, expires_in } => {
                 let terms = KeyTerms {
                     service_account_id: ServiceAccountId(account),
@@ -108,17 +101,16 @@ impl Command {
                     agent_id: agent.map(AgentId),
                     expires_at: expires_in.map(|time| later(at, time)).transpose()?,
                 };
-                print_new(&identities.create_key(&context, terms, at).await?)?;
+                print_new(&backend.create_key(terms).await?)?;
             }
             Self::Rotate { id, overlap, expires_in, never_expires: _ } => {
                 let expires_at = expires_in.map(|time| later(at, time)).transpose()?;
                 // Longer than any time of an event: the rotation is refused.
                 let overlap = TimeDelta::from_std(overlap).unwrap_or(TimeDelta::MAX);
-                let rotated = identities.rotate_key(&context, ApiKeyId(id), overlap, expires_at, at);
-                print_new(&rotated.await?)?;
+                print_new(&backend.rotate_key(ApiKeyId(id), overlap, expires_at).await?)?;
             }
             Self::Revoke { id, reason } => {
-                identities.revoke_key(&context, ApiKeyId(id), reason, at).await?;
+                backend.revoke_key(ApiKeyId(id), reason).await?;
                 say!("The key {id} is revoked.");
             }
         }
@@ -132,7 +124,7 @@ fn later(at: DateTime<Utc>, time: Duration) -> anyhow::Result<DateTime<Utc>> {
 }
 
 /// Prints the key alone to standard output, so that it can be read by a program.
-fn print_new(key: &NewKey) -> anyhow::Result<()> {
+fn print_new(key: &IssuedKey) -> anyhow::Result<()> {
     if let Some(file) = &key.created_key_file {
         say!(
             "The key-encryption key was created in {}. Back this file up, apart from the database: without it no API key is \
@@ -144,9 +136,12 @@ fn print_new(key: &NewKey) -> anyhow::Result<()> {
     Ok(output::write(&format!("{}\n", key.text.reveal()))?)
 }
 
-fn list(keys: Vec<identity::KeySummary>, now: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
-    let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
-    let rows = keys.into_iter().map(|key| {
+fn list(keys: Listed<KeySummary>, now: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
+    if keys.is_cut {
+        say!("Only the first {MAX_LISTED} keys are listed: query `apiKeys` over GraphQL for all of them.");
+    }
+    let time = |at: Option<DateTime<Utc>>| at.map(output::time).unwrap_or_default();
+    let rows = keys.items.into_iter().map(|key| {
         let state = match key.expires_at {
             _ if key.is_revoked => "revoked",
             Some(at) if at <= now => "expired",

@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod archive;
 mod arguments;
+mod backend;
 mod database_url;
 mod demo;
 mod documents;
@@ -16,6 +17,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod log;
+mod login;
 mod migrate;
 mod prices;
 mod projections;
@@ -67,6 +69,8 @@ enum Command {
     #[command(flatten)]
     Authorised(Box<Authorised>),
     #[command(flatten)]
+    AtServer(AtServer),
+    #[command(flatten)]
     Public(Public),
 }
 
@@ -96,6 +100,13 @@ enum Authorised {
     Log(log::LogCommand),
     Database(database_url::DatabaseCommand),
     Migrate(migrate::Migrate),
+}
+
+/// Subcommands about the session at a server. They open no database.
+#[derive(Debug, Subcommand)]
+enum AtServer {
+    Login(login::Login),
+    Logout(login::Logout),
 }
 
 /// Subcommands that print documents of the program, and open nothing.
@@ -134,7 +145,41 @@ impl Authorised {
         }
     }
 
+    /// Whether a server does the subcommand where the settings name one. Others work on the database alone.
+    fn may_be_at_server(&self) -> bool {
+        match self {
+            Self::Report(_)
+            | Self::Replay(_)
+            | Self::Tags(_)
+            | Self::Accounts(_)
+            | Self::Keys(_)
+            | Self::Teams(_)
+            | Self::Roles(_)
+            | Self::Access(_)
+            | Self::Users(_)
+            | Self::Whoami(_) => true,
+            Self::Serve(_)
+            | Self::Demo(_)
+            | Self::Import(_)
+            | Self::Prices(_)
+            | Self::Projections(_)
+            | Self::Jobs(_)
+            | Self::Tenants(_)
+            | Self::Limits(_)
+            | Self::Relay(_)
+            | Self::Worker(_)
+            | Self::Log(_)
+            | Self::Database(_)
+            | Self::Migrate(_) => false,
+        }
+    }
+
     async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(
+            session.common().remote.url.is_none() || self.may_be_at_server(),
+            "this subcommand works on the database, and --url or APEX_URL names a server: run it where the database can be \
+             reached, without them"
+        );
         match self {
             Self::Serve(command) => command.run(session).await,
             Self::Demo(command) => command.run(session).await,
@@ -163,6 +208,15 @@ impl Authorised {
     }
 }
 
+impl AtServer {
+    async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Login(command) => command.run(common).await,
+            Self::Logout(command) => command.run(common).await,
+        }
+    }
+}
+
 impl Public {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -182,6 +236,8 @@ const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 /// binary is generated when everything else is done.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What speaks TLS, and names no implementation of the cryptography, uses this one. It fails if there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -223,6 +279,10 @@ impl Cli {
         // Authorised before anything is started.
         let work: LocalBoxFuture<'static, anyhow::Result<ExitCode>> = match command {
             Command::Public(command) => Box::pin(async move { command.run() }),
+            Command::AtServer(command) => {
+                let common = common.clone();
+                Box::pin(async move { command.run(&common).await })
+            }
             Command::Authorised(command) => {
                 let session = Session::authorise(common.clone(), Arc::new(principal), command.action())?;
                 Box::pin(async move { command.run(&session).await })
@@ -255,6 +315,11 @@ mod tests {
         }
     }
 
+    /// Whether a subcommand starts a server.
+    fn starts_server(command: &clap::Command) -> bool {
+        command.get_arguments().any(|argument| argument.get_id() == "operator_token")
+    }
+
     #[test]
     fn options_are_under_the_right_heading() {
         let mut commands = Vec::new();
@@ -266,22 +331,30 @@ mod tests {
             names
         };
         let bare = || clap::Command::new("bare");
-        let common = of(<Common as clap::Args>::augment_args(bare()));
+        let remote = of(<crate::config::Remote as clap::Args>::augment_args(bare()));
+        let mut common = of(<Common as clap::Args>::augment_args(bare()));
+        common.retain(|id| !remote.contains(id));
         let kafka = of(<crate::config::Kafka as clap::Args>::augment_args(bare()));
         let server = of(<crate::config::Server as clap::Args>::augment_args(bare()));
         for (name, command) in commands {
             for argument in command.get_arguments() {
                 let id = argument.get_id().to_string();
-                let right = [(&common, "Common options"), (&kafka, "Kafka options"), (&server, "Server options")]
-                    .into_iter()
-                    .find_map(|(ids, heading)| ids.contains(&id).then_some(heading));
+                // The token of a server that is started is not that of a server that is asked.
+                let none = Vec::new();
+                let headings = [
+                    (&common, "Common options"),
+                    (&kafka, "Kafka options"),
+                    (if starts_server(&command) { &server } else { &none }, "Server options"),
+                    (&remote, "Options for a server"),
+                ];
+                let right = headings.into_iter().find_map(|(ids, heading)| ids.contains(&id).then_some(heading));
                 assert_eq!(argument.get_help_heading(), right, "{id} of `{name}`");
             }
         }
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 75] = [
+    const EXAMPLES: [(&str, Option<Action>); 77] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -361,6 +434,8 @@ mod tests {
         ("log archives", Some(Action::MaintainLog)),
         ("database url", Some(Action::RunInstallation)),
         ("migrate", Some(Action::RunInstallation)),
+        ("login", None),
+        ("logout", None),
         ("schema", None),
         ("completions bash", None),
     ];
@@ -407,7 +482,7 @@ mod tests {
             let cli = Cli::try_parse_from(words).unwrap();
             let action = match &cli.command {
                 Command::Authorised(command) => Some(command.action()),
-                Command::Public(_) => None,
+                Command::AtServer(_) | Command::Public(_) => None,
             };
             assert_eq!(action, expected, "{example}");
             if let Command::Authorised(_) = &cli.command {

@@ -3,6 +3,7 @@
 //! The reader of either may close it at any time. `println!` and `eprintln!` would panic then; the functions here
 //! discard the output.
 
+use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement};
@@ -43,6 +44,11 @@ pub(super) enum ListFormat {
     Table,
     /// One JSON document
     Json,
+}
+
+/// A time, in the precision of the read models and of GraphQL.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.round_subsecs(6).to_rfc3339()
 }
 
 /// Writes to standard output. It is not an error if the reader has closed it, as `head` does.

@@ -1,17 +1,15 @@
 //! `apex roles`
 
 use super::arguments::{body, name};
-use super::holders::{HolderArgument, warn_without_admin};
+use super::backend::{self, Backend, Listed, Work};
+use super::holders::HolderArgument;
 use super::output::{self, Format};
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
-use chrono::Utc;
-use commands::Context;
-use domain::custom_role::{CustomRoleCommand, RoleDefinition};
+use super::session::Session;
+use domain::custom_role::RoleDefinition;
 use domain::permissions::{Action, Permission, PermissionSet, Role};
 use domain::role_assignment::{AssignedRole, Assignment, RoleExtent};
 use domain::{AgentId, Body, Name, RoleId};
-use identity::{Identities, MAX_LISTED};
+use identity::{AssignmentSummary, MAX_LISTED, RoleSummary};
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -108,56 +106,53 @@ impl Roles {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
+        backend::run(session, self.command).await
     }
 }
 
-impl Command {
-    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
-        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
-        let had_admin = identities.directory().has_admin(rooms.principal.tenant());
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
         match self {
-            Self::List { format } => list(rooms, identities, format)?,
-            Self::Assignments { format } => assignments(rooms, identities, format)?,
+            Self::List { format } => list(backend.roles().await?, format)?,
+            Self::Assignments { format } => assignments(backend.assignments(None).await?, format)?,
             Self::Define { name, permissions } => {
                 let definition = RoleDefinition { name, permissions: permissions.into_iter().collect() };
-                let defined = identities.define_role(&context, definition, at).await?;
+                let id = backend.define_role(definition).await?;
                 say!("The role was defined. Its id:");
-                output::write(&format!("{}\n", defined.id))?;
+                output::write(&format!("{id}\n"))?;
             }
             Self::Change { id, permissions, name } => {
                 let name = match name {
                     Some(name) => name,
-                    None => name_of(rooms, identities, RoleId(id))?,
+                    None => name_of(backend, RoleId(id)).await?,
                 };
                 let definition = RoleDefinition { name, permissions: permissions.into_iter().collect() };
-                identities.command_role(&context, RoleId(id), CustomRoleCommand::Change { definition, at }).await?;
+                backend.change_role(RoleId(id), definition).await?;
                 say!("The role was changed: all who have it have these permissions.");
             }
             Self::Withdraw { id, reason } => {
-                identities.command_role(&context, RoleId(id), CustomRoleCommand::Withdraw { reason, at }).await?;
+                backend.withdraw_role(RoleId(id), reason).await?;
                 say!("The role is withdrawn: it gives nothing any more.");
             }
             Self::Grant { role, holder, agent } => {
                 let extent = RoleExtent::from(agent.map(AgentId));
                 let assignment = Assignment { holder: holder.holder()?, role, extent };
-                identities.grant_role(&context, assignment, at).await?;
+                backend.grant_role(assignment).await?;
                 say!("The {} has the role {role} on the {extent}.", assignment.holder);
             }
             Self::Revoke { role, holder, agent, reason } => {
                 let extent = RoleExtent::from(agent.map(AgentId));
                 let assignment = Assignment { holder: holder.holder()?, role, extent };
-                identities.revoke_role(&context, assignment, reason, at).await?;
+                backend.revoke_role(assignment, reason).await?;
                 say!("The {} no longer has the role {role} on the {extent}.", assignment.holder);
             }
         }
-        warn_without_admin(identities, rooms.principal.tenant(), had_admin);
         Ok(())
     }
 }
 
-fn name_of(rooms: &Rooms, identities: &Identities, id: RoleId) -> anyhow::Result<Name> {
-    let role = identities.directory().roles(&rooms.principal.authorise()?, id..=id, 1).pop();
+async fn name_of(backend: &impl Backend, id: RoleId) -> anyhow::Result<Name> {
+    let role = backend.roles().await?.items.into_iter().find(|role| role.id == id);
     let role = role.ok_or_else(|| anyhow::anyhow!("the custom role {id} does not exist"))?;
     Ok(Name::new(role.name)?)
 }
@@ -166,9 +161,8 @@ pub(super) fn names(permissions: PermissionSet) -> String {
     permissions.iter().map(|permission| permission.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let custom = identities.directory().roles(&rooms.principal.authorise()?, .., MAX_LISTED);
-    if custom.len() == MAX_LISTED {
+fn list(custom: Listed<RoleSummary>, format: Format) -> anyhow::Result<()> {
+    if custom.is_cut {
         say!("Only the first {MAX_LISTED} custom roles are listed: query `roles` over GraphQL for all of them.");
     }
     let row =
@@ -177,19 +171,18 @@ fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Resul
         .into_iter()
         .filter(|role| role.is_of_tenant())
         .map(|role| row(role.to_string(), role.to_string(), "built-in", PermissionSet::of_roles(&[role])));
-    let custom = custom.into_iter().map(|role| {
+    let custom = custom.items.into_iter().map(|role| {
         let state = if role.is_withdrawn { "withdrawn" } else { "active" };
         row(role.id.to_string(), role.name, state, role.permissions)
     });
     output::list(&["role", "name", "state", "permissions"], built_in.chain(custom).collect(), 0..0, format)
 }
 
-fn assignments(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let all = identities.directory().assignments(&rooms.principal.authorise()?, (None, None), None, MAX_LISTED);
-    if all.len() == MAX_LISTED {
+fn assignments(all: Listed<AssignmentSummary>, format: Format) -> anyhow::Result<()> {
+    if all.is_cut {
         say!("Only the first {MAX_LISTED} are listed: query `roleAssignments` over GraphQL for all of them.");
     }
-    let rows = all.into_iter().map(|assignment| {
+    let rows = all.items.into_iter().map(|assignment| {
         vec![
             assignment.holder.kind().to_owned(),
             assignment.holder.id().to_string(),
@@ -197,7 +190,7 @@ fn assignments(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow
             assignment.role.to_string(),
             assignment.role_name.unwrap_or_default(),
             assignment.extent.to_string(),
-            assignment.granted.at.to_rfc3339(),
+            output::time(assignment.granted.at),
             assignment.granted.by,
         ]
     });

@@ -4,6 +4,7 @@ use super::session::{AndThenClose as _, Session, opened, stop_signal};
 use crate::config::{Common, Kafka, Secret, Server};
 use crate::credentials::Credentials;
 use crate::database::Database;
+use crate::mail::{JobQueue, MailHandler, Transport};
 use crate::readiness::{Readiness, Standstill};
 use crate::rooms::Rooms;
 use crate::telemetry;
@@ -11,6 +12,7 @@ use crate::tokens::Tokens;
 use anyhow::Context as _;
 use commands::{Component, Principal};
 use identity::Identities;
+use policies::JobHandler;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
 use std::net::SocketAddr;
@@ -78,11 +80,11 @@ pub(super) async fn start(
     let address = listener.local_addr()?;
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-    rooms.start_server_workers();
+    let (identities, handlers) = identities(rooms, common, server).await?;
+    rooms.start_server_workers_with(handlers);
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
-    let identities = rooms.identities_with(common, server.sign_in(common.tenant.clone())).await?;
     prepare_keys(&identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {
@@ -105,6 +107,22 @@ pub(super) async fn start(
     Ok(address)
 }
 
+/// Who may do what, and the handlers of the jobs that send mail.
+async fn identities(
+    rooms: &Rooms,
+    common: &Common,
+    server: &Server,
+) -> anyhow::Result<(Identities, Vec<Arc<dyn JobHandler>>)> {
+    let identities = rooms.identities_with(common, server.sign_in()).await?;
+    let (Some(transport), Some(url)) = (Transport::of_settings(&server.mail)?, &server.mail.public_url) else {
+        return Ok((identities, Vec::new()));
+    };
+    let queue = JobQueue::new(rooms.pool.clone(), rooms.jobs.clone());
+    let identities = identities.with_mail(Arc::new(queue));
+    let handler = MailHandler::new(identities.clone(), transport, url.clone());
+    Ok((identities, vec![Arc::new(handler)]))
+}
+
 /// The settings of the API.
 fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::Result<api::ApiConfig> {
     let limits = api::Limits {
@@ -121,6 +139,7 @@ fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::
         tenant: Some(rooms.principal.tenant().clone()),
         open_registration: server.open_registration,
         secure_cookies: tls.is_some() || server.secure_cookies.unwrap_or(!server.listen.ip().is_loopback()),
+        public_url: server.mail.public_url.clone(),
     };
     Ok(api::ApiConfig {
         graphiql: server.graphiql,

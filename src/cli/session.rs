@@ -6,8 +6,6 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use commands::Principal;
 use domain::permissions::{Action, Forbidden};
-use identity::Identities;
-use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use streams::Position;
@@ -62,19 +60,6 @@ pub(super) async fn with_rooms<T>(
     work: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     with_workers(session, async |rooms: &mut Rooms| interruptible(work(rooms)).await).await
-}
-
-/// As [`with_rooms`], for work on who may do what.
-pub(super) async fn with_identities(
-    session: &Session,
-    work: impl AsyncFnOnce(&Rooms, &Identities) -> anyhow::Result<()>,
-) -> anyhow::Result<ExitCode> {
-    with_rooms(session, async |rooms| {
-        let identities = rooms.identities(session.common()).await?;
-        work(rooms, &identities).await?;
-        Ok(ExitCode::SUCCESS)
-    })
-    .await
 }
 
 /// Runs `work` until it completes or is interrupted.

@@ -1,15 +1,15 @@
 //! `apex tags`
 
+use super::backend::{self, Backend, Work};
 use super::output::{self, ListFormat};
-use super::session::{Session, with_rooms};
-use chrono::{DateTime, SecondsFormat, Utc};
-use commands::{Context, OutcomeKind};
+use super::session::Session;
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
+use commands::OutcomeKind;
 use domain::TagKey;
 use domain::permissions::Action;
-use domain::tag_keys::{TagKeys, TagKeysCommand};
+use domain::tag_keys::TagKeys;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use uuid::Uuid;
 
 /// List, declare and withdraw the tag keys by whose values sums of usage are kept.
 ///
@@ -57,39 +57,35 @@ impl Tags {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_rooms(session, async |rooms| {
-            let execute = async |command: TagKeysCommand| {
-                let context = Context::new(rooms.principal.clone(), Uuid::now_v7());
-                rooms.commands.execute::<TagKeys>(&context, TagKeys::id(), command).await.map(|outcome| outcome.kind)
-            };
-            let at = Utc::now();
-            match self.command {
-                Command::List { format } => {
-                    let keys = rooms.commands.load::<TagKeys>(&rooms.principal, TagKeys::id()).await?;
-                    list(&keys.state, format)?;
-                }
-                Command::Declare { key } => match execute(TagKeysCommand::Declare { key: key.clone(), at }).await? {
-                    OutcomeKind::Done | OutcomeKind::Duplicate => {
-                        say!("Calls that are reported from now on are counted under {key}.");
-                    }
-                    OutcomeKind::AlreadyDone => say!("The tag key {key} is declared already."),
-                },
-                Command::Withdraw { key } => {
-                    execute(TagKeysCommand::Withdraw { key: key.clone(), at }).await?;
-                    say!("No more calls are counted under {key} from now on.");
-                }
-            }
-            Ok(ExitCode::SUCCESS)
-        })
-        .await
+        backend::run(session, self.command).await
     }
 }
 
-fn list(keys: &TagKeys, format: ListFormat) -> anyhow::Result<()> {
-    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
+        match self {
+            Self::List { format } => list(&backend.tag_keys().await?, format)?,
+            Self::Declare { key } => match backend.declare_tag_key(key.clone()).await? {
+                OutcomeKind::Done | OutcomeKind::Duplicate => {
+                    say!("Calls that are reported from now on are counted under {key}.");
+                }
+                OutcomeKind::AlreadyDone => say!("The tag key {key} is declared already."),
+            },
+            Self::Withdraw { key } => {
+                backend.withdraw_tag_key(key.clone()).await?;
+                say!("No more calls are counted under {key} from now on.");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(keys: &[(TagKey, DateTime<Utc>)], format: ListFormat) -> anyhow::Result<()> {
+    let time = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     match format {
         ListFormat::Json => {
-            let keys: Vec<Value> = keys.iter().map(|(key, at)| json!({ "key": key, "declared_at": at })).collect();
+            let keys: Vec<Value> =
+                keys.iter().map(|(key, at)| json!({ "key": key, "declared_at": at.round_subsecs(6) })).collect();
             output::json(&json!({ "tag_keys": keys, "limit": TagKeys::MAX }))
         }
         ListFormat::Table => {

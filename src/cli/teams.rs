@@ -1,17 +1,14 @@
 //! `apex teams`
 
 use super::arguments::{body, name};
-use super::holders::{MemberArgument, warn_without_admin};
+use super::backend::{self, Backend, Work};
+use super::holders::MemberArgument;
 use super::output::{self, Format};
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
-use chrono::Utc;
-use commands::Context;
+use super::session::Session;
 use domain::permissions::Action;
 use domain::role_assignment::{Holder, RoleExtent};
-use domain::team::{Team, TeamCommand};
 use domain::{Body, Name, TeamId};
-use identity::{Identities, MAX_LISTED};
+use identity::MAX_LISTED;
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -93,76 +90,67 @@ impl Teams {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_identities(session, async |rooms, identities| self.command.run(rooms, identities).await).await
+        backend::run(session, self.command).await
     }
 }
 
-impl Command {
-    async fn run(self, rooms: &Rooms, identities: &Identities) -> anyhow::Result<()> {
-        let (at, context) = (Utc::now(), Context::new(rooms.principal.clone(), Uuid::now_v7()));
-        let had_admin = identities.directory().has_admin(rooms.principal.tenant());
-        let execute = async |id: Uuid, command| identities.command_team(&context, TeamId(id), command).await;
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
         match self {
-            Self::List { format } => list(rooms, identities, format)?,
-            Self::Members { id, format } => members(rooms, identities, TeamId(id), format)?,
+            Self::List { format } => list(backend, format).await?,
+            Self::Members { id, format } => members(backend, TeamId(id), format).await?,
             Self::Create { name } => {
-                let created = identities.create_team(&context, name, at).await?;
+                let id = backend.create_team(name).await?;
                 say!("The team was created. Its id:");
-                output::write(&format!("{}\n", created.id))?;
+                output::write(&format!("{id}\n"))?;
             }
             Self::Rename { id, name } => {
-                execute(id, TeamCommand::Rename { name: name.clone(), at }).await?;
+                backend.rename_team(TeamId(id), name.clone()).await?;
                 say!("The team is called {name}.");
             }
             Self::Add { id, member } => {
                 let member = member.member()?;
-                execute(id, TeamCommand::AddMember { member, at }).await?;
+                backend.add_member(TeamId(id), member).await?;
                 say!("The {member} is a member of the team.");
             }
             Self::Remove { id, member } => {
                 let member = member.member()?;
-                execute(id, TeamCommand::RemoveMember { member, at }).await?;
+                backend.remove_member(TeamId(id), member).await?;
                 say!("The {member} is not a member of the team any more.");
             }
             Self::Close { id, reason } => {
-                execute(id, TeamCommand::Close { reason, at }).await?;
+                backend.close_team(TeamId(id), reason).await?;
                 say!("The team is closed: its members no longer have its roles.");
             }
         }
-        warn_without_admin(identities, rooms.principal.tenant(), had_admin);
         Ok(())
     }
 }
 
-fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let access = rooms.principal.authorise()?;
-    let teams = identities.directory().teams(&access, .., MAX_LISTED);
-    if teams.len() == MAX_LISTED {
+async fn list(backend: &impl Backend, format: Format) -> anyhow::Result<()> {
+    let teams = backend.teams().await?;
+    if teams.is_cut {
         say!("Only the first {MAX_LISTED} teams are listed: query `teams` over GraphQL for all of them.");
     }
-    let rows = teams.into_iter().map(|team| {
-        let holder = (Some(Holder::Team(team.id)), None);
-        let roles = identities.directory().assignments(&access, holder, None, MAX_LISTED);
-        let roles = roles.iter().map(|assignment| match assignment.extent {
+    let mut rows = Vec::new();
+    for team in teams.items {
+        let roles = backend.assignments(Some(Holder::Team(team.id))).await?;
+        let roles = roles.items.iter().map(|assignment| match assignment.extent {
             RoleExtent::Tenant => assignment.role.to_string(),
             RoleExtent::Agent(agent) => format!("{}@{agent}", assignment.role),
         });
         let roles: Vec<_> = roles.collect();
         let state = if team.is_closed { "closed" } else { "active" };
-        vec![team.id.to_string(), team.name, state.to_owned(), team.members.to_string(), roles.join(" ")]
-    });
-    output::list(&["team", "name", "state", "members", "roles"], rows.collect(), 3..4, format)
+        rows.push(vec![team.id.to_string(), team.name, state.to_owned(), team.members.to_string(), roles.join(" ")]);
+    }
+    output::list(&["team", "name", "state", "members", "roles"], rows, 3..4, format)
 }
 
-fn members(rooms: &Rooms, identities: &Identities, id: TeamId, format: Format) -> anyhow::Result<()> {
-    let access = rooms.principal.authorise()?;
-    if identities.directory().teams(&access, id..=id, 1).is_empty() {
-        anyhow::bail!("the team {id} does not exist");
-    }
-    let members = identities.directory().members(&access, id, None, Team::MAX_MEMBERS);
+async fn members(backend: &impl Backend, id: TeamId, format: Format) -> anyhow::Result<()> {
+    let members = backend.members(id).await?.ok_or_else(|| anyhow::anyhow!("the team {id} does not exist"))?;
     let rows = members.into_iter().map(|member| {
         let holder = Holder::from(member.member);
-        let (at, by) = member.added.map(|added| (added.at.to_rfc3339(), added.by)).unwrap_or_default();
+        let (at, by) = member.added.map(|added| (output::time(added.at), added.by)).unwrap_or_default();
         vec![holder.kind().to_owned(), holder.id().to_string(), member.name.unwrap_or_default(), at, by]
     });
     output::list(&["kind", "member", "name", "added_at", "added_by"], rows.collect(), 0..0, format)

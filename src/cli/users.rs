@@ -1,23 +1,22 @@
 //! `apex users`
 
 use super::arguments::{body, name};
-use super::holders::warn_without_admin;
+use super::backend::{self, Backend, Listed, Work};
 use super::output::{self, Format};
-use super::session::{Session, with_identities};
-use crate::rooms::Rooms;
+use super::session::Session;
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{Context, OutcomeKind, Position};
+use commands::OutcomeKind;
 use domain::permissions::{Action, Role};
 use domain::{Body, InvitationId, Name, UserId};
-use identity::{Email, Identities, MAX_LISTED};
+use identity::{Email, InvitationSummary, MAX_LISTED, UserSummary};
 use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Create, invite, list, disable and erase the users of the tenant.
 ///
-/// A user is a person who signs in with a password. Names and addresses are stored beside the log, and can be erased. Apex sends
-/// no mail: links are given to people by the operator who creates them.
+/// A user is a person who signs in with a password. Names and addresses are stored beside the log, and can be erased. Tokens
+/// of links and invitations are given to people by the operator who creates them; a server that sends mail mails invitations.
 #[derive(Debug, clap::Args)]
 pub(super) struct Users {
     #[command(subcommand)]
@@ -125,80 +124,65 @@ impl Users {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        with_identities(session, async |rooms, identities| {
-            let context = Context::new(rooms.principal.clone(), Uuid::now_v7());
-            self.command.run(rooms, identities, &context, Utc::now()).await
-        })
-        .await
+        backend::run(session, self.command).await
     }
 }
 
-impl Command {
-    async fn run(
-        self,
-        rooms: &Rooms,
-        identities: &Identities,
-        context: &Context,
-        at: DateTime<Utc>,
-    ) -> anyhow::Result<()> {
-        let had_admin = identities.directory().has_admin(rooms.principal.tenant());
+impl Work for Command {
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()> {
         match self {
-            Self::List { format } => list(rooms, identities, format).await?,
-            Self::Invitations { format } => invitations(rooms, identities, format, at).await?,
+            Self::List { format } => list(backend.users().await?, format)?,
+            Self::Invitations { format } => invitations(backend.invitations().await?, format, Utc::now())?,
             Self::Create { email, name, roles } => {
-                let created = identities.create_user(context, &email, name.as_ref(), &roles, at).await?;
-                say!(
-                    "The user was created. It sets its password by a link: apex users reset-link {}. Its id:",
-                    created.id
-                );
-                output::write(&format!("{}\n", created.id))?;
+                let id = backend.create_user(&email, name, &roles).await?;
+                say!("The user was created. It sets its password by a link: apex users reset-link {id}. Its id:");
+                output::write(&format!("{id}\n"))?;
             }
             Self::Invite { email, roles, expires_in } => {
-                let new = identities.invite_user(context, &email, &roles, lifetime(expires_in), at).await?;
+                let new = backend.invite_user(&email, &roles, lifetime(expires_in)).await?;
                 say!(
                     "The invitation {} was created, and can be accepted until {}. Its token is shown only now; give it to \
                      nobody but the person who is invited:",
                     new.id,
-                    new.expires_at.to_rfc3339()
+                    output::time(new.expires_at)
                 );
                 output::write(&format!("{}\n", new.token.reveal()))?;
             }
             Self::RevokeInvitation { id, reason } => {
-                let revoked = identities.revoke_invitation(context, InvitationId(id), reason, at).await?;
+                let revoked = backend.revoke_invitation(InvitationId(id), reason).await?;
                 done(revoked, format_args!("The invitation {id} is revoked."));
             }
             Self::ResetLink { id, expires_in } => {
-                let link = identities.issue_reset_link(context, UserId(id), lifetime(expires_in), at).await?;
+                let link = backend.issue_reset_link(UserId(id), lifetime(expires_in)).await?;
                 say!(
                     "The link was created, and is accepted until {}. Its token is shown only now; give it to nobody but the \
                      user:",
-                    link.expires_at.to_rfc3339()
+                    output::time(link.expires_at)
                 );
                 output::write(&format!("{}\n", link.token.reveal()))?;
             }
             Self::DisableCodes { id } => {
-                let disabled = identities.disable_totp_of(context, UserId(id), at).await?;
+                let disabled = backend.disable_codes(UserId(id)).await?;
                 done(disabled, format_args!("No one-time codes are demanded of the user {id}."));
             }
             Self::Disable { id, reason } => {
-                let disabled = identities.disable_user(context, UserId(id), reason, at).await?;
+                let disabled = backend.disable_user(UserId(id), reason).await?;
                 done(disabled, format_args!("The user {id} is disabled: its sessions have ended."));
             }
             Self::Enable { id } => {
-                let enabled = identities.enable_user(context, UserId(id), at).await?;
+                let enabled = backend.enable_user(UserId(id)).await?;
                 done(enabled, format_args!("The user {id} is enabled."));
             }
             Self::Erase { id } => {
-                let erased = identities.erase_user(context, UserId(id), at).await?;
+                let erased = backend.erase_user(UserId(id)).await?;
                 done(erased, format_args!("The user {id} is deleted, and what was stored about the person is erased."));
             }
         }
-        warn_without_admin(identities, rooms.principal.tenant(), had_admin);
         Ok(())
     }
 }
 
-fn done((kind, _): (OutcomeKind, Position), text: std::fmt::Arguments<'_>) {
+fn done(kind: OutcomeKind, text: std::fmt::Arguments<'_>) {
     match kind {
         OutcomeKind::Done | OutcomeKind::Duplicate => say!("{text}"),
         OutcomeKind::AlreadyDone => say!("{text} It was so before."),
@@ -214,19 +198,18 @@ fn names<R: ToString>(roles: &[R]) -> String {
     roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-async fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow::Result<()> {
-    let users = identities.users(&rooms.principal.authorise()?, .., MAX_LISTED).await?;
-    if users.len() == MAX_LISTED {
+fn list(users: Listed<UserSummary>, format: Format) -> anyhow::Result<()> {
+    if users.is_cut {
         say!("Only the first {MAX_LISTED} users are listed: query `users` over GraphQL for all of them.");
     }
-    let rows = users.into_iter().map(|user| {
+    let rows = users.items.into_iter().map(|user| {
         let state = if user.is_disabled { "disabled" } else { "active" };
         let sign_in = match (user.has_password, user.has_totp) {
             (false, _) => "none",
             (true, false) => "password",
             (true, true) => "password and code",
         };
-        let asked = user.reset_requested_at.map(|at| at.to_rfc3339()).unwrap_or_default();
+        let asked = user.reset_requested_at.map(output::time).unwrap_or_default();
         let (email, name) = (user.email.unwrap_or_default(), user.display_name.unwrap_or_default());
         vec![user.id.to_string(), email, name, state.to_owned(), sign_in.to_owned(), names(&user.roles), asked]
     });
@@ -234,12 +217,11 @@ async fn list(rooms: &Rooms, identities: &Identities, format: Format) -> anyhow:
     output::list(&header, rows.collect(), 0..0, format)
 }
 
-async fn invitations(rooms: &Rooms, identities: &Identities, format: Format, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let invitations = identities.invitations(&rooms.principal.authorise()?, .., MAX_LISTED).await?;
-    if invitations.len() == MAX_LISTED {
+fn invitations(invitations: Listed<InvitationSummary>, format: Format, now: DateTime<Utc>) -> anyhow::Result<()> {
+    if invitations.is_cut {
         say!("Only the first {MAX_LISTED} invitations are listed: query `invitations` over GraphQL for all of them.");
     }
-    let rows = invitations.into_iter().map(|invitation| {
+    let rows = invitations.items.into_iter().map(|invitation| {
         let state = match invitation.accepted_by {
             Some(_) => "accepted",
             None if invitation.is_revoked => "revoked",
@@ -247,7 +229,7 @@ async fn invitations(rooms: &Rooms, identities: &Identities, format: Format, now
             None => "open",
         };
         let email = invitation.email.unwrap_or_default();
-        let expires_at = invitation.expires_at.to_rfc3339();
+        let expires_at = output::time(invitation.expires_at);
         vec![invitation.id.to_string(), email, state.to_owned(), names(&invitation.roles), expires_at]
     });
     output::list(&["invitation", "email", "state", "roles", "expires_at"], rows.collect(), 0..0, format)

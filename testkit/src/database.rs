@@ -117,6 +117,7 @@ impl TestDatabase {
     /// # Panics
     /// If `APEX_TEST_DATABASE_URL` is not set, or its server refuses.
     pub async fn new() -> Self {
+        crate::certificates::use_ring();
         let template = template().await;
         let name = format!("test_{}", Uuid::new_v4().simple());
         let mut server = connect_as_owner(&required_variable("APEX_TEST_DATABASE_URL")).await;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 /// # Panics
 /// If there is no program at that path.
 pub fn apex_binary() -> PathBuf {
+    crate::certificates::use_ring();
     let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("apex");
     let path = std::env::var_os("CARGO_BIN_EXE_apex").map_or_else(beside, PathBuf::from);
     assert!(path.exists(), "{} does not exist: build it with `cargo build --bin apex`", path.display());

@@ -222,6 +222,7 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.disableUser",
         "Mutation.enableUser",
         "Mutation.eraseUser",
+        "Mutation.disableOneTimeCodes",
         "Mutation.createPasswordResetLink",
         "Mutation.revokeSession",
         "Mutation.resumeParkedEvent",
@@ -237,6 +238,11 @@ async fn every_field_that_does_not_refuse_is_found() {
 }
 
 /// The status of a route, or the code of the operation that it executes, for a principal without roles.
+/// Whether a route is opened in a browser.
+fn is_page(route: &str) -> bool {
+    ROUTES.iter().any(|(path, access)| *path == route && matches!(access, RouteAccess::Page | RouteAccess::Public))
+}
+
 async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let client = reqwest::Client::new();
     if route == "/graphql/ws" {
@@ -246,6 +252,7 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let request = match route {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
         "/auth/session" => client.get(format!("{address}{path}")),
+        _ if is_page(route) => client.get(format!("{address}{path}")),
         _ if route.starts_with("/auth/") => client.post(format!("{address}{path}")).json(&json!({})),
         _ => client.get(format!("{address}{path}")),
     };
@@ -287,6 +294,8 @@ async fn wrong_routes(address: &str, routes: &[(&'static str, RouteAccess)]) -> 
             RouteAccess::Public => status.is_success() && !is_refused,
             // A principal is of no use: nothing in the body says who the person is.
             RouteAccess::SignIn => status.is_client_error() && !is_refused,
+            // Without a session of a person, there is a form, or a word on what is missing in the address.
+            RouteAccess::Page => !status.is_server_error() && !is_refused && !body.contains("\"data\""),
         };
         if !is_right {
             wrong.push(route);

@@ -15,6 +15,7 @@ use domain::access_log::AccessLog;
 use domain::permissions::{Access, ReadAccessLog, ReadAny, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
+use std::sync::Arc;
 use streams::{RecordedEvent, TenantFilter, Version};
 use uuid::Uuid;
 
@@ -51,21 +52,39 @@ pub(crate) struct Event {
     recorded_at: Timestamp,
     /// SHA-256 hash of the event's content, in hexadecimal.
     content_hash: String,
+    #[graphql(skip)]
+    payload_text: Arc<str>,
+    /// Metadata, byte for byte as it was appended.
+    metadata_text: String,
 }
 
 #[ComplexObject]
 impl Event {
+    /// Payload, byte for byte as it was appended. Takes the permission `read:contents`.
+    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
+    async fn payload_text(&self, ctx: &Context<'_>) -> Result<&str> {
+        self.authorise_payload(ctx)?;
+        Ok(&self.payload_text)
+    }
+
     /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
     /// of a number that is too large. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     async fn payload(&self, ctx: &Context<'_>) -> Result<&Json<Value>> {
+        self.authorise_payload(ctx)?;
+        Ok(&self.payload)
+    }
+}
+
+impl Event {
+    fn authorise_payload(&self, ctx: &Context<'_>) -> Result<()> {
         if self.category == AccessLog::CATEGORY {
             authorise::<ReadAccessLog>(ctx)?;
         } else {
             // Whose the texts in it are is not known.
             authorise_content(ctx, |_| false)?;
         }
-        Ok(&self.payload)
+        Ok(())
     }
 }
 
@@ -92,6 +111,8 @@ impl TryFrom<&RecordedEvent> for Event {
             metadata: json(&event.metadata),
             recorded_at: event.recorded_at.into(),
             content_hash,
+            payload_text: event.payload.as_str().into(),
+            metadata_text: event.metadata.to_string(),
         })
     }
 }
@@ -139,7 +160,7 @@ impl EventFilter {
 }
 
 /// Rejects a category that no event has, because a subscription to it would never get an event.
-fn check_category(category: &str) -> Result<()> {
+pub(super) fn check_category(category: &str) -> Result<()> {
     if domain::Event::CATEGORIES.contains(&category) {
         return Ok(());
     }
@@ -166,7 +187,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The UUID in an id of an object that has a stream, or a bare UUID.
-fn stream(id: &ID) -> Result<Uuid> {
+pub(super) fn stream(id: &ID) -> Result<Uuid> {
     match ids::split(id) {
         Some((Kind::Event, _)) => {
             Err(bad_input("WRONG_ID_TYPE", "this is the id of an event, which has no stream of its own"))

@@ -23,6 +23,7 @@ mod payload;
 mod price;
 mod projection;
 mod rate_limit;
+mod replay;
 mod report;
 mod request_hash;
 pub(crate) mod scalars;
@@ -62,6 +63,7 @@ pub(crate) struct Query(
     tag_key::TagKeyQuery,
     report::ReportQuery,
     events::EventQuery,
+    replay::ReplayQuery,
     access_log::AccessLogQuery,
     identity::IdentityQuery,
     user::UserQuery,

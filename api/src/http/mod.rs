@@ -12,6 +12,7 @@ mod graphql;
 mod negotiate;
 mod observe;
 mod origin;
+mod pages;
 mod parameters;
 mod prepare;
 mod probes;

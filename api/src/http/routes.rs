@@ -1,7 +1,9 @@
 //! The routes.
 
 use super::state::State;
-use super::{feed, graphiql, graphql, observe, origin, probes, rate_limit, response, security, sign_in, websocket};
+use super::{
+    feed, graphiql, graphql, observe, origin, pages, probes, rate_limit, response, security, sign_in, websocket,
+};
 use crate::config::ApiConfig;
 use crate::deps::Deps;
 use crate::edge::cors_layer;
@@ -27,10 +29,12 @@ pub enum RouteAccess {
     Authorised,
     /// A person who presents a password, a token or an invitation in the body, with `POST`.
     SignIn,
+    /// A person with a browser: the page has a form, and shows data to nobody who is not signed in.
+    Page,
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 21] = [
+pub const ROUTES: [(&str, RouteAccess); 31] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
@@ -46,6 +50,16 @@ pub const ROUTES: [(&str, RouteAccess); 21] = [
     ("/auth/totp", RouteAccess::Authorised),
     ("/auth/totp/confirm", RouteAccess::Authorised),
     ("/auth/totp/disable", RouteAccess::Authorised),
+    ("/auth/sign-in", RouteAccess::Page),
+    ("/auth/device", RouteAccess::Page),
+    ("/auth/device/decision", RouteAccess::SignIn),
+    ("/auth/cli", RouteAccess::Page),
+    ("/auth/cli/decision", RouteAccess::SignIn),
+    ("/auth/token", RouteAccess::SignIn),
+    ("/auth/forgot-password", RouteAccess::Page),
+    ("/auth/set-password", RouteAccess::Page),
+    ("/auth/invitation", RouteAccess::Page),
+    (pages::STYLE_ROUTE, RouteAccess::Public),
     (sign_in::JWKS_ROUTE, RouteAccess::Public),
     ("/healthz", RouteAccess::Public),
     ("/readyz", RouteAccess::Public),
@@ -78,7 +92,7 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/" if has_graphiql => Some(get(async || Redirect::to("/graphiql"))),
         "/graphiql" if has_graphiql => Some(get(graphiql::page)),
         "/graphiql/{asset}" if has_graphiql => Some(get(graphiql::asset)),
-        _ => None,
+        path => pages::handler(path),
     }
 }
 

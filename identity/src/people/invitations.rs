@@ -66,6 +66,7 @@ impl Identities {
             .decide_on(context, id.0, |invitation: &Invitation, _| invitation.decide(create.clone()).map_err(rejected))
             .await;
         let position = self.confirm_link(id.0, created).await?;
+        self.mail_invitation(tenant, id, &token).await;
         Ok(NewInvitation { id, token, expires_at, position })
     }
 

@@ -95,16 +95,21 @@ pub(crate) async fn passwords(
     .await?)
 }
 
-/// Notes that the person with an address asked for a link to set the password anew. Nothing happens if there is none.
-pub(crate) async fn note_reset_request(pool: &PgPool, tenant: &TenantId, email: &Email) -> Result<(), IdentityError> {
-    sqlx::query(
-        "update apex.user_profiles set reset_requested_at = clock_timestamp() where tenant_id = $1 and email = $2",
+/// Notes that the person with an address asked for a link to set the password anew. Returns the user, if there is one.
+pub(crate) async fn note_reset_request(
+    pool: &PgPool,
+    tenant: &TenantId,
+    email: &Email,
+) -> Result<Option<UserId>, IdentityError> {
+    let user: Option<Uuid> = sqlx::query_scalar(
+        "update apex.user_profiles set reset_requested_at = clock_timestamp() where tenant_id = $1 and email = $2
+         returning user_id",
     )
     .bind(tenant.as_str())
     .bind(email.as_str())
-    .execute(pool)
+    .fetch_optional(pool)
     .await?;
-    Ok(())
+    Ok(user.map(UserId))
 }
 
 /// Inserts the hash of a password. Its event names it.
@@ -197,6 +202,7 @@ pub(crate) async fn erase(pool: &PgPool, ids: &[UserId]) -> Result<u64, Identity
         "delete from apex.user_passwords where user_id = any ($1)",
         "delete from apex.user_totp_secrets where user_id = any ($1)",
         "delete from apex.user_links where user_id = any ($1)",
+        "delete from apex.program_sign_ins where user_id = any ($1)",
         // Where the sessions came from, unless others came from there too. Before the sessions, which lead to it.
         "delete from apex.access_origins o using apex.credential_origins c
          where c.credential_id in (select s.session_id from apex.user_sessions s where s.user_id = any ($1))

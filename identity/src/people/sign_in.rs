@@ -147,21 +147,31 @@ impl Identities {
         Ok(())
     }
 
-    /// Notes that the person with an address asks for a link to set the password anew, for administrators to see. It is not
-    /// said whether there is such a user.
+    /// Notes that the person with an address asks for a link to set the password anew, for administrators to see, and mails one
+    /// where mail is sent. It is not said whether there is such a user: that is found out when the answer is on its way.
     ///
     /// # Errors
-    /// [`SignInError::Invalid`] if the text is no address.
+    /// [`SignInError::Invalid`] if the text is no address, [`SignInError::Busy`] if too many are looked for at the moment.
     pub async fn request_reset(&self, tenant: &TenantId, email: &str, client: &Client) -> Result<(), SignInError> {
         let mut attempt = Attempt::new(client);
         attempt.set_tenant(tenant);
-        let requested = async {
-            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
-            let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
-            self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
-            Ok(profiles::note_reset_request(&self.secrets().pool, tenant, &email).await?)
-        };
-        self.note_attempt(attempt, requested.await)
+        self.note_attempt(attempt, self.start_reset(tenant, email, client))
+    }
+
+    fn start_reset(&self, tenant: &TenantId, email: &str, client: &Client) -> Result<(), SignInError> {
+        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
+        self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
+        let permit = self.reset_permit().ok_or(SignInError::Busy)?;
+        let (identities, tenant) = (self.clone(), tenant.clone());
+        tokio::spawn(async move {
+            if let Err(error) = identities.note_reset(&tenant, &email).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "that a person asks for a link to set the password cannot be noted");
+            }
+            drop(permit);
+        });
+        Ok(())
     }
 
     /// Sets the password of the user whose link it is. All sessions of the user end.

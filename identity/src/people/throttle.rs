@@ -3,7 +3,7 @@
 use super::email::Email;
 use crate::network::client_network;
 use crate::sessions::SignInConfig;
-use domain::TenantId;
+use domain::{TenantId, UserId};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::hash::Hash;
@@ -48,6 +48,7 @@ pub(crate) struct SignInThrottle {
     accounts: Buckets<(TenantId, Email)>,
     addresses: Buckets<IpAddr>,
     registrations: Buckets<IpAddr>,
+    codes: Buckets<UserId>,
 }
 
 impl SignInThrottle {
@@ -57,6 +58,7 @@ impl SignInThrottle {
             accounts: Buckets::new(ACCOUNT_INTERVAL, config.attempts_per_account),
             addresses: Buckets::new(ADDRESS_INTERVAL, config.attempts_per_address),
             registrations: Buckets::new(REGISTRATION_INTERVAL, config.registrations_per_address),
+            codes: Buckets::new(ACCOUNT_INTERVAL, config.attempts_per_account),
         }
     }
 
@@ -74,6 +76,14 @@ impl SignInThrottle {
     /// How long to wait, if there were too many.
     pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         address.map_or(Ok(()), |address| self.addresses.take(client_network(address)))
+    }
+
+    /// Counts a code that a user typed to let a program in, right or wrong.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn take_code(&self, user: UserId) -> Result<(), Duration> {
+        self.codes.take(user)
     }
 
     /// Counts an attempt to sign in to an account, whether it exists or not.

@@ -54,6 +54,13 @@ impl Totals {
         self.quantities[meter as usize]
     }
 
+    /// The sums with another sum of a meter.
+    #[must_use]
+    pub fn with_quantity(mut self, meter: Meter, quantity: i128) -> Self {
+        self.quantities[meter as usize] = quantity;
+        self
+    }
+
     /// Returns the cost, or none if there are LLM calls and none of them has a price: then the cost is unknown, not 0.
     #[must_use]
     pub fn known_cost(&self) -> Option<&Sum> {

@@ -77,7 +77,21 @@ impl TypedValueParser for DimensionParser {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedFilter {
     pub(super) filter: ReportFilter,
+    dimension: Dimension,
+    value: Option<String>,
     tag_key: Option<TagKey>,
+}
+
+impl NamedFilter {
+    /// The dimension.
+    pub(super) fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// The value as it was given; none selects calls without one.
+    pub(super) fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
 }
 
 impl FromStr for NamedFilter {
@@ -86,8 +100,9 @@ impl FromStr for NamedFilter {
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let (name, value) = text.split_once('=').context("expected DIMENSION=VALUE, such as model=gpt-4o")?;
         let Named { dimension, tag_key } = name.parse()?;
-        let filter = ReportFilter::new(dimension, (!value.is_empty()).then_some(value))?;
-        Ok(Self { filter, tag_key })
+        let value = (!value.is_empty()).then_some(value);
+        let filter = ReportFilter::new(dimension, value)?;
+        Ok(Self { filter, dimension, value: value.map(str::to_owned), tag_key })
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) struct InviteUserInput {
     /// Idempotency key of the command: a UUID. A retry creates no second invitation, and does not return the token again.
     /// Default: a new one.
     command_id: Option<Uid>,
-    /// E-mail address of the person. It is stored beside the log, and can be erased. No mail is sent.
+    /// E-mail address of the person. It is stored beside the log, and can be erased. The invitation is mailed where the server
+    /// sends mail.
     email: String,
     /// Roles that are granted to the user who accepts. Default: none.
     roles: Option<Vec<Role>>,
@@ -294,6 +295,15 @@ impl UserMutation {
         let context = start.context(ctx, Some(id))?;
         let enabled = services(ctx)?.identities.enable_user(&context, UserId(id), start.at).await;
         start.of_user(id, enabled)
+    }
+
+    /// Demands no one-time codes of a user any more, such as one whose device is lost.
+    async fn disable_one_time_codes(&self, ctx: &Context<'_>, input: UserInput) -> Result<UserPayload> {
+        let start = Start::new(ctx, input.command_id)?;
+        let id = Kind::User.parse(&input.id)?;
+        let context = start.context(ctx, Some(id))?;
+        let disabled = services(ctx)?.identities.disable_totp_of(&context, UserId(id), start.at).await;
+        start.of_user(id, disabled)
     }
 
     /// Deletes a user for ever, and erases its name, address, credentials and sessions. Events name the user by its id, and

@@ -21,7 +21,7 @@ fn not_stored(mut response: Response) -> Response {
 }
 
 /// An answer in JSON.
-pub(super) fn json(status: StatusCode, body: Value) -> Response {
+pub(in crate::http) fn json(status: StatusCode, body: Value) -> Response {
     not_stored((status, Json(body)).into_response())
 }
 
@@ -49,7 +49,7 @@ pub(super) fn tokens(tokens: &SessionTokens, in_cookies: bool, is_secure: bool) 
 }
 
 /// The answer to a request that is refused or failed. Internal causes are logged here, once.
-pub(super) fn error(error: &SignInError) -> Response {
+pub(in crate::http) fn error(error: &SignInError) -> Response {
     let of = |status, code: &str, message: &str| not_stored(response::error(status, code, message).into_response());
     match error {
         SignInError::Refused => of(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", REFUSED),

@@ -12,19 +12,28 @@ use axum::extract::{Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use domain::access_log::RefusalReason;
 use identity::SessionTokens;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The routes to which a credential is presented in the body, or in a cookie that the handler reads itself.
-const OWN_CREDENTIAL: [&str; 6] = [
+const OWN_CREDENTIAL: [&str; 14] = [
     "/auth/login",
     "/auth/refresh",
     "/auth/logout",
     "/auth/register",
     "/auth/password-reset",
     "/auth/password-reset/request",
+    "/auth/sign-in",
+    "/auth/device",
+    "/auth/device/decision",
+    "/auth/cli/decision",
+    "/auth/token",
+    "/auth/forgot-password",
+    "/auth/set-password",
+    "/auth/invitation",
 ];
 
 /// The header that repeats the value of a cookie.
@@ -68,6 +77,25 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The refresh token in the cookies of a request.
 pub(super) fn refresh_token(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
     cookie(headers, names(is_secure).refresh)
+}
+
+/// Whether a browser says that a form was sent from a page of this server. Each browser says so of a form that is posted.
+pub(in crate::http) fn is_sent_by_own_page(headers: &HeaderMap) -> bool {
+    let says = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    says && is_of_own_page(headers)
+}
+
+/// The credential in the cookie of a request that comes from a page of this server, or from none.
+pub(in crate::http) fn credential(headers: &HeaderMap, is_secure: bool) -> Option<HeaderValue> {
+    let token = cookie(headers, names(is_secure).access).filter(|_| is_of_own_page(headers))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The value that forms and requests of a session repeat.
+pub(in crate::http) fn csrf_cookie(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    cookie(headers, names(is_secure).csrf).filter(|value| !value.is_empty())
 }
 
 /// Whether a request repeats the value of the cookie in the header.
@@ -121,6 +149,12 @@ fn set(name: &str, value: &str, path: &str, max_age_seconds: u64, attributes: &s
 /// A new value that requests repeat in the header.
 pub(super) fn csrf_token() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// Adds the cookies of a session that begins to a response.
+pub(in crate::http) fn start(response: &mut Response, tokens: &SessionTokens, is_secure: bool) {
+    let refresh_seconds = (tokens.refresh_expires_at - Utc::now()).num_seconds().max(0).unsigned_abs();
+    add(response, tokens, &csrf_token(), refresh_seconds, is_secure);
 }
 
 /// Adds the cookies of a session to a response.

@@ -49,6 +49,17 @@ pub(super) fn second_factor(
     }
 }
 
+/// The second factor that a person typed into a form: a recovery code, unless it has the form of a one-time code.
+pub(in crate::http) fn second_factor_of_form(typed: String) -> Option<SecondFactor> {
+    let code: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
+    let is_one_time = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
+    match code.is_empty() {
+        true => None,
+        false if is_one_time => Some(SecondFactor::Code(code)),
+        false => Some(SecondFactor::RecoveryCode(code)),
+    }
+}
+
 /// Signs a person in.
 pub(crate) async fn login(State(state): State<Arc<Shared>>, request: Request) -> Response {
     let client = client_of(request.headers(), request.extensions());

@@ -2,8 +2,8 @@
 //! in cookies that scripts cannot read.
 
 mod account;
-mod answer;
-mod body;
+pub(super) mod answer;
+pub(super) mod body;
 pub(super) mod cookies;
 mod keys;
 mod login;
@@ -11,5 +11,5 @@ mod registration;
 
 pub(super) use account::{change_password, confirm_totp, disable_totp, session, start_totp};
 pub(super) use keys::{JWKS_ROUTE, jwks};
-pub(super) use login::{login, logout, refresh};
+pub(super) use login::{login, logout, refresh, second_factor_of_form};
 pub(super) use registration::{register, request_reset, reset_password};

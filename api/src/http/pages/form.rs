@@ -1,0 +1,221 @@
+//! Forms: their fields, and that they were sent from a page of this server.
+
+use super::html::Page;
+use crate::authenticator::{Endpoint, Unauthenticated};
+use crate::http::sign_in::cookies;
+use crate::http::state::State as Shared;
+use crate::http::{auth, negotiate};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Form, FromRequest as _, Request};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use commands::{Principal, Subject};
+use identity::SignInError;
+use serde::de::DeserializeOwned;
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most bytes of a form.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+/// How long a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest path that a page leads back to, in bytes.
+const MAX_RETURN_BYTES: usize = 2048;
+/// Where a person is led who came from nowhere.
+const NOWHERE: &str = "/auth/sign-in";
+
+/// A response in place of the one that was asked for.
+pub(super) struct Stopped(Box<Response>);
+
+impl<R: IntoResponse> From<R> for Stopped {
+    fn from(response: R) -> Self {
+        Self(Box::new(response.into_response()))
+    }
+}
+
+impl Stopped {
+    pub(super) fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// The response, or the one in its place.
+pub(super) fn answer(answered: Result<Response, Stopped>) -> Response {
+    answered.unwrap_or_else(Stopped::into_response)
+}
+
+fn wrong(status: StatusCode, message: &str) -> Stopped {
+    Page::new("This does not work").status(status).error(Some(message)).into()
+}
+
+/// Reads a form, without repeating its text in a message.
+///
+/// # Errors
+/// A status and a message if it is not one.
+pub(super) async fn fields<T: DeserializeOwned>(request: Request) -> Result<T, (StatusCode, &'static str)> {
+    if !negotiate::is_form(request.headers()) {
+        let message = "expected a form, with the header `Content-Type: application/x-www-form-urlencoded`";
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, MAX_FORM_BYTES)).await;
+    let bytes = bytes.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time"))?;
+    let bytes = bytes.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "the form is incomplete or too large"))?;
+    let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
+    let message = "a field of the form is missing, unknown, or occurs twice";
+    form.map(|Form(fields)| fields).map_err(|_| (StatusCode::BAD_REQUEST, message))
+}
+
+/// Reads a form that was sent from a page of this server.
+pub(super) async fn own_fields<T: DeserializeOwned>(request: Request) -> Result<T, Stopped> {
+    if !cookies::is_sent_by_own_page(request.headers()) {
+        let message = "This form has to be sent from the page itself. Open the page again.";
+        return Err(wrong(StatusCode::FORBIDDEN, message));
+    }
+    fields(request).await.map_err(|(status, message)| wrong(status, message))
+}
+
+/// A user who is signed in with this browser.
+pub(super) struct Visitor {
+    pub(super) principal: Arc<Principal>,
+    /// How the person is called.
+    pub(super) name: String,
+    /// What forms of the person repeat.
+    pub(super) csrf: String,
+}
+
+/// Who is signed in with the cookies of a request; none if nobody is, or the session has ended.
+pub(super) async fn visitor(
+    state: &Shared,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Option<Visitor>, Stopped> {
+    let is_secure = state.config.sign_in.secure_cookies;
+    let cookies = (cookies::credential(headers, is_secure), cookies::csrf_cookie(headers, is_secure));
+    let (Some(credential), Some(csrf)) = cookies else {
+        return Ok(None);
+    };
+    let mut headers = headers.clone();
+    headers.insert(header::AUTHORIZATION, credential);
+    let requester = match auth::of_headers(state, &headers, extensions, Endpoint::Api).await {
+        Ok(requester) => requester,
+        Err(auth::Rejection::Unauthenticated(Unauthenticated::Missing | Unauthenticated::Invalid, _)) => {
+            return Ok(None);
+        }
+        Err(rejection) => return Err(failed(&rejection)),
+    };
+    if !matches!(requester.principal.subject(), Subject::User { .. }) {
+        return Ok(None);
+    }
+    let account = state.deps.identities.own_account(&requester.principal).await;
+    let account = account.map_err(|error| error_page(&SignInError::from(error)))?;
+    let name = account.and_then(|account| account.email).unwrap_or_else(|| requester.principal.actor());
+    Ok(Some(Visitor { principal: requester.principal, name, csrf: csrf.to_owned() }))
+}
+
+fn failed(rejection: &auth::Rejection) -> Stopped {
+    let (status, _, message) = rejection.parts();
+    wrong(status, &message)
+}
+
+/// The visitor who sends a form, which repeats the value of a cookie.
+pub(super) async fn sender(
+    state: &Shared,
+    (headers, extensions): (&HeaderMap, &Extensions),
+    csrf: &str,
+    back: &str,
+) -> Result<Visitor, Stopped> {
+    let visitor = visitor(state, headers, extensions).await?.ok_or_else(|| to_sign_in(back))?;
+    if csrf.is_empty() || csrf != visitor.csrf {
+        let message = "This form is not of your session. Open the page again.";
+        return Err(wrong(StatusCode::FORBIDDEN, message));
+    }
+    Ok(visitor)
+}
+
+/// Leads to the page where people sign in, and from there back to a path.
+pub(super) fn to_sign_in(back: &str) -> Stopped {
+    let mut query = String::new();
+    for byte in back.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => query.push(char::from(byte)),
+            byte => query.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Redirect::to(&format!("/auth/sign-in?returnTo={query}")).into()
+}
+
+/// A path of this server that a page may lead to.
+pub(super) fn local_path(given: Option<&str>) -> &str {
+    let is_local = |path: &&str| {
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        path.starts_with("/auth/") && plain && path.len() <= MAX_RETURN_BYTES
+    };
+    given.filter(is_local).unwrap_or(NOWHERE)
+}
+
+/// What a person is told about an error, and the status.
+pub(super) fn told(error: &SignInError) -> (StatusCode, String) {
+    match error {
+        SignInError::Refused => (StatusCode::UNAUTHORIZED, "That is not right. Check it, and try again.".to_owned()),
+        SignInError::CodeRequired => {
+            let message = "Your password is right. Type it again, with a one-time code or a recovery code.";
+            (StatusCode::UNAUTHORIZED, message.to_owned())
+        }
+        SignInError::Invalid { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
+        SignInError::Throttled { retry_after } => {
+            let seconds = retry_after.as_secs().saturating_add(1);
+            (StatusCode::TOO_MANY_REQUESTS, format!("There were too many attempts. Try again in {seconds} seconds."))
+        }
+        SignInError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Try again.".to_owned()),
+        SignInError::Unavailable(cause) => {
+            tracing::error!(error = &**cause as &(dyn StdError + 'static), "a page about signing in cannot be shown");
+            (StatusCode::SERVICE_UNAVAILABLE, "This is not possible at the moment. Try again later.".to_owned())
+        }
+    }
+}
+
+/// A page with an error alone.
+pub(super) fn error_page(error: &SignInError) -> Stopped {
+    let (status, message) = told(error);
+    wrong(status, &message)
+}
+
+/// Whether a person has agreed.
+pub(super) fn is_approved(decision: &str) -> Result<bool, Stopped> {
+    match decision {
+        "approve" => Ok(true),
+        "deny" => Ok(false),
+        _ => {
+            let message = "expected `approve` or `deny`".to_owned();
+            Err(error_page(&SignInError::Invalid { field: "decision", message }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_lead_to_paths_of_this_server_alone() {
+        for good in ["/auth/device?user_code=BCDF-GHJK", "/auth/cli?a=b&c=d"] {
+            assert_eq!(local_path(Some(good)), good);
+        }
+        for wrong in [
+            "https://evil.example/auth/",
+            "//evil.example/auth/",
+            "/\\evil.example",
+            "/auth/\\..\\",
+            "auth/device",
+            "/graphql",
+            "/auth/a\r\nSet-Cookie: x",
+            "",
+        ] {
+            assert_eq!(local_path(Some(wrong)), NOWHERE, "{wrong:?}");
+        }
+        assert_eq!(local_path(None), NOWHERE);
+        assert_eq!(local_path(Some(&format!("/auth/{}", "x".repeat(MAX_RETURN_BYTES)))), NOWHERE);
+    }
+}

@@ -1,0 +1,177 @@
+//! HTML of the pages, which work without scripts.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+/// The style of the pages, served by itself: their policy allows no inline styles.
+pub(super) const STYLE: &str = include_str!("page.css");
+/// Where the style is.
+pub(crate) const STYLE_ROUTE: &str = "/auth/page.css";
+
+/// Text in HTML, also within the quotes of an attribute.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// A page that is built from its parts. All text is escaped.
+pub(super) struct Page {
+    title: &'static str,
+    status: StatusCode,
+    body: String,
+    /// An origin beside this server that a form of the page may lead to.
+    leads_to: Option<String>,
+}
+
+/// An input of a form.
+pub(super) struct Input<'a> {
+    pub(super) name: &'static str,
+    pub(super) label: &'static str,
+    pub(super) kind: &'static str,
+    /// What browsers fill it in with.
+    pub(super) autocomplete: &'static str,
+    pub(super) value: &'a str,
+    pub(super) is_required: bool,
+}
+
+impl Page {
+    pub(super) fn new(title: &'static str) -> Self {
+        Self { title, status: StatusCode::OK, body: String::new(), leads_to: None }
+    }
+
+    pub(super) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) fn leads_to(mut self, origin: String) -> Self {
+        self.leads_to = Some(origin);
+        self
+    }
+
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.add(format_args!("<p>{}</p>\n", escape(text)));
+        self
+    }
+
+    /// What went wrong, which screen readers read at once.
+    pub(super) fn error(mut self, message: Option<&str>) -> Self {
+        if let Some(message) = message {
+            self.add(format_args!("<p class=\"error\" role=\"alert\">{}</p>\n", escape(message)));
+        }
+        self
+    }
+
+    /// Names with values.
+    pub(super) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
+        self.body.push_str("<dl>\n");
+        for (name, value) in facts {
+            self.add(format_args!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)));
+        }
+        self.body.push_str("</dl>\n");
+        self
+    }
+
+    pub(super) fn link(mut self, to: &str, text: &str) -> Self {
+        self.add(format_args!("<p><a href=\"{}\">{}</a></p>\n", escape(to), escape(text)));
+        self
+    }
+
+    /// A form with hidden values, inputs and buttons, each with a name and a value, which are sent unless they are empty, and
+    /// a text.
+    pub(super) fn form(
+        mut self,
+        (method, action): (&str, &str),
+        hidden: &[(&str, &str)],
+        inputs: &[Input<'_>],
+        buttons: &[(&str, &str, &str)],
+    ) -> Self {
+        self.add(format_args!("<form method=\"{method}\" action=\"{}\">\n", escape(action)));
+        for (name, value) in hidden {
+            self.add(format_args!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value)));
+        }
+        for Input { name, label, kind, autocomplete, value, is_required } in inputs {
+            let required = if *is_required { " required" } else { "" };
+            self.add(format_args!(
+                "<label for=\"{name}\">{}</label>\n<input id=\"{name}\" name=\"{name}\" type=\"{kind}\" \
+                 autocomplete=\"{autocomplete}\" value=\"{}\"{required}>\n",
+                escape(label),
+                escape(value)
+            ));
+        }
+        for (name, value, text) in buttons {
+            let sent = if name.is_empty() { String::new() } else { format!(" name=\"{name}\" value=\"{value}\"") };
+            self.add(format_args!("<button{sent}>{}</button>\n", escape(text)));
+        }
+        self.body.push_str("</form>\n");
+        self
+    }
+
+    fn add(&mut self, text: std::fmt::Arguments<'_>) {
+        self.body.push_str(&text.to_string());
+    }
+
+    /// The policy: no scripts, the style of this server, and forms that lead to this server, or to the program that signs in.
+    fn policy(&self) -> String {
+        let targets = self.leads_to.iter().fold("'self'".to_owned(), |targets, origin| targets + " " + origin);
+        format!("default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'")
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let title = escape(self.title);
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title} · Apex</title>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"robots\" content=\"noindex\">\n<link rel=\"stylesheet\" href=\"{STYLE_ROUTE}\">\n</head>\n<body>\n\
+             <main>\n<h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
+            self.body
+        );
+        let policy = HeaderValue::from_str(&self.policy());
+        let mut response = (self.status, Html(html)).into_response();
+        let headers = response.headers_mut();
+        if let Ok(policy) = policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // With `no-referrer`, a browser would send the forms of the page with the origin `null`.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        response
+    }
+}
+
+/// Serves the style.
+pub(crate) async fn style() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, STYLE).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_leave_its_place() {
+        assert_eq!(escape("<b a=\"'&\">"), "&lt;b a=&quot;&#39;&amp;&quot;&gt;");
+        let page = Page::new("Test").leads_to("http://127.0.0.1:1".to_owned()).text("<script>").form(
+            ("post", "/\"x"),
+            &[("a", "\"><b>")],
+            &[],
+            &[],
+        );
+        assert!(!page.body.contains("<script>") && !page.body.contains("<b>"), "{}", page.body);
+        assert!(page.policy().contains("form-action 'self' http://127.0.0.1:1;"));
+        assert!(!page.policy().contains("script-src") && page.policy().starts_with("default-src 'none'"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a subcommand is done: by this process on the database, or by a server that it asks over GraphQL. What it prints is
+//! the same.
+
+mod database;
+mod operations;
+mod server;
+
+pub(super) use operations::{Backend, IssuedKey, Listed};
+pub(super) use server::viewer;
+
+use self::database::OnDatabase;
+use self::server::OnServer;
+use super::session::{Session, interruptible, with_rooms};
+use crate::client::Client;
+use std::process::ExitCode;
+
+/// A subcommand that is done wherever the settings say.
+pub(super) trait Work {
+    /// Does it.
+    async fn run(self, backend: &impl Backend) -> anyhow::Result<()>;
+}
+
+/// Does a subcommand: at the server of the settings if they name one, else on the database.
+pub(super) async fn run(session: &Session, work: impl Work) -> anyhow::Result<ExitCode> {
+    if let Some(client) = client(session)? {
+        interruptible(work.run(&OnServer::new(client))).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    with_rooms(session, async |rooms| {
+        let identities = rooms.identities(session.common()).await?;
+        let backend = OnDatabase::new(rooms, &identities);
+        work.run(&backend).await?;
+        backend.warn_without_admin();
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+/// A client of the server of the settings; none if they name none.
+pub(super) fn client(session: &Session) -> anyhow::Result<Option<Client>> {
+    let remote = &session.common().remote;
+    Ok(remote.url.clone().map(|url| Client::new(url, remote)).transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server::DOCUMENTS;
+    use crate::cli::{replay, report};
+
+    /// Every document of the subcommands, with its name.
+    fn documents() -> Vec<(&'static str, String)> {
+        let fixed = DOCUMENTS.iter().chain(replay::DOCUMENTS).chain(report::DOCUMENTS);
+        let mut documents: Vec<_> = fixed.map(|(name, text)| (*name, (*text).to_owned())).collect();
+        documents.push(("REPORT", report::document()));
+        documents
+    }
+
+    #[test]
+    fn every_document_is_valid_by_the_schema() {
+        use apollo_compiler::{ExecutableDocument, Schema};
+        let schema = Schema::parse_and_validate(api::schema_sdl(), "schema.graphql").unwrap();
+        for (name, text) in documents() {
+            let parsed = ExecutableDocument::parse_and_validate(&schema, text.as_str(), name);
+            assert!(parsed.is_ok(), "{name}: {}", parsed.unwrap_err());
+        }
+        // Control: what the schema does not have is found.
+        for wrong in
+            ["query { viewer { shoeSize } }", "query($a: Int) { apiKeys(first: 1, after: $a) { nodes { uuid } } }"]
+        {
+            assert!(ExecutableDocument::parse_and_validate(&schema, wrong, "wrong").is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Teams and the access review at a server.
+
+use super::grants::{Key, text};
+use super::values::{GlobalId, HolderKind, Named, NamedHolder, NamedRole, permissions};
+use super::{OnServer, documents};
+use crate::cli::backend::operations::{Listed, ReviewOperations, TeamOperations};
+use chrono::{DateTime, Utc};
+use domain::role_assignment::{Holder, RoleExtent};
+use domain::team::Member;
+use domain::{AgentId, Body, Name, ServiceAccountId, TeamId, UserId};
+use identity::{Basis, GrantBasis, MemberSummary, Origin, ReviewRow, TeamBasis, TeamSummary};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Team {
+    uuid: Uuid,
+    name: String,
+    closed: bool,
+    member_count: usize,
+}
+
+impl From<Team> for TeamSummary {
+    fn from(team: Team) -> Self {
+        Self { id: TeamId(team.uuid), name: team.name, is_closed: team.closed, members: team.member_count }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listing {
+    kind: HolderKind,
+    uuid: Uuid,
+    name: Option<String>,
+    added_at: Option<DateTime<Utc>>,
+    added_by: Option<String>,
+}
+
+/// An account or a user; none for a team, which is no member.
+fn member_of(holder: Holder) -> Option<Member> {
+    match holder {
+        Holder::ServiceAccount(id) => Some(Member::ServiceAccount(id)),
+        Holder::User(id) => Some(Member::User(id)),
+        Holder::Team(_) => None,
+    }
+}
+
+impl Listing {
+    fn summary(self) -> Option<MemberSummary> {
+        let member = match self.kind {
+            HolderKind::ServiceAccount => Member::ServiceAccount(ServiceAccountId(self.uuid)),
+            HolderKind::User => Member::User(UserId(self.uuid)),
+            HolderKind::Team => return None,
+        };
+        let added = self.added_at.zip(self.added_by).map(|(at, by)| Origin { at, by });
+        Some(MemberSummary { member, name: self.name, added })
+    }
+}
+
+fn member(member: Member) -> Value {
+    match member {
+        Member::ServiceAccount(id) => json!({ "serviceAccountId": id.0 }),
+        Member::User(id) => json!({ "userId": id.0 }),
+    }
+}
+
+impl TeamOperations for OnServer {
+    async fn teams(&self) -> anyhow::Result<Listed<TeamSummary>> {
+        self.list::<Team, _>(documents::TEAMS, json!({}), "/teams").await
+    }
+
+    async fn members(&self, id: TeamId) -> anyhow::Result<Option<Vec<MemberSummary>>> {
+        use base64::Engine as _;
+        let global = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("Team:{id}"));
+        let variables = json!({ "id": global, "first": 1 });
+        let found: Value = self.client.execute(documents::MEMBERS, variables).await?;
+        if found.pointer("/node").is_none_or(Value::is_null) {
+            return Ok(None);
+        }
+        let listed: Listed<Listing> =
+            self.list::<Listing, _>(documents::MEMBERS, json!({ "id": global }), "/node/members").await?;
+        Ok(Some(listed.items.into_iter().filter_map(Listing::summary).collect()))
+    }
+
+    async fn create_team(&self, name: Name) -> anyhow::Result<TeamId> {
+        let input = json!({ "name": name.as_str() });
+        Ok(TeamId(self.created(documents::CREATE_TEAM, input, ("/createTeam", "/team/uuid")).await?))
+    }
+
+    async fn rename_team(&self, id: TeamId, name: Name) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "name": name.as_str() });
+        self.done(documents::RENAME_TEAM, input, "/renameTeam").await.map(|_| ())
+    }
+
+    async fn add_member(&self, id: TeamId, added: Member) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "member": member(added) });
+        self.done(documents::ADD_MEMBER, input, "/addTeamMember").await.map(|_| ())
+    }
+
+    async fn remove_member(&self, id: TeamId, removed: Member) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "member": member(removed) });
+        self.done(documents::REMOVE_MEMBER, input, "/removeTeamMember").await.map(|_| ())
+    }
+
+    async fn close_team(&self, id: TeamId, reason: Option<Body>) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "reason": text(reason.as_ref()) });
+        self.done(documents::CLOSE_TEAM, input, "/closeTeam").await.map(|_| ())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    holder: NamedHolder,
+    permissions: Vec<Named>,
+    agent_id: Option<GlobalId>,
+    grant: Option<Grant>,
+    key: Option<KeyBasis>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Grant {
+    role: NamedRole,
+    granted_at: DateTime<Utc>,
+    granted_by: String,
+    team: Option<TeamWay>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TeamWay {
+    id: GlobalId,
+    name: String,
+    member_since: DateTime<Utc>,
+    added_by: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyBasis {
+    api_key: Key,
+}
+
+impl From<Grant> for GrantBasis {
+    fn from(grant: Grant) -> Self {
+        let team = grant.team.map(|team| TeamBasis {
+            id: TeamId(team.id.0),
+            name: team.name,
+            member: Origin { at: team.member_since, by: team.added_by },
+        });
+        let granted = Origin { at: grant.granted_at, by: grant.granted_by };
+        Self { role: grant.role.role, role_name: grant.role.name, team, granted }
+    }
+}
+
+impl Row {
+    fn row(self) -> Option<ReviewRow> {
+        let basis = match (self.grant, self.key) {
+            (Some(grant), None) => Basis::Grant(grant.into()),
+            (None, Some(key)) => Basis::Key(key.api_key.into()),
+            (None, None) | (Some(_), Some(_)) => return None,
+        };
+        let (holder, permissions) = (member_of(self.holder.holder())?, permissions(self.permissions));
+        let extent = RoleExtent::from(self.agent_id.map(|id| AgentId(id.0)));
+        Some(ReviewRow { holder, name: self.holder.name, permissions, extent, basis })
+    }
+}
+
+impl ReviewOperations for OnServer {
+    type Cursor = String;
+
+    async fn review(&self, after: Option<String>) -> anyhow::Result<(Vec<ReviewRow>, Option<String>)> {
+        let (rows, next) = self.page::<Row>(documents::REVIEW, json!({}), "/accessReview", after).await?;
+        let rows: Option<Vec<_>> = rows.into_iter().map(Row::row).collect();
+        Ok((rows.ok_or_else(|| self.client.incomplete("row of the review"))?, next))
+    }
+
+    /// The server refuses the credentials of such a tenant, or does not say.
+    fn inactive_tenant(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,70 @@
+//! The arguments of a report.
+
+use super::dimension::{DimensionParser, Named, NamedFilter};
+use crate::cli::output::Format;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use std::time::Duration;
+
+/// Report the usage and cost of calls.
+///
+/// Costs are exact, in US dollars. Calls without a known price are not included in any cost; they are counted
+/// separately. The report includes all events that were in the log at the start: read models that are behind are
+/// updated first, by this process if no other does it. The position of the report and the last position of the log are
+/// written to standard error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a
+/// spreadsheet would run as a formula is preceded by an apostrophe.
+///
+/// Sums are kept by quarter of an hour and agent, user, team, key, provider, model, tool, outcome and source, by day (UTC)
+/// and each of task, dag and conversation alone, and by hour and one tag alone whose key is declared (see `apex tags`). A
+/// report by another combination, of dimensions to group by and to filter on, reads the calls, at most 100,000; with more, it
+/// is refused, and the message names the nearest combination. What the report was summed from is written to standard error,
+/// and in JSON as `summed_from`.
+///
+/// Sums by a tag have the calls that were reported with it, or whose tags were corrected, while its key was declared. All
+/// others are in the row without a value, so that the rows always add up to the total. A report that reads the calls has each
+/// call under the value of its tag, whenever the key was declared: one by the tag and a dimension that is not a time does.
+///
+/// Exits with 0, or with 1 if the read models do not catch up in time.
+#[derive(Debug, clap::Args)]
+pub(super) struct Cost {
+    /// The dimensions to group by, separated by commas; a tag with its key, such as tag:team
+    ///
+    /// A report is about one tag key, which contains no comma.
+    #[arg(long, value_delimiter = ',', value_parser = DimensionParser, value_name = "DIMENSION")]
+    pub(super) by: Vec<Named>,
+
+    /// Only calls with this value of a dimension, such as model=gpt-4o; nothing after the = selects calls without a value
+    ///
+    /// May be given up to 50 times. Filters on the same dimension are alternatives; those on different dimensions must all
+    /// be met. Agents, tasks and dags are given by UUID, times as in the report: quarter_hour=2023-09-24T13:15Z,
+    /// hour=2023-09-24T13:00Z, day=2023-09-24, month=2023-09. The key of a tag ends before the first =, as in tag:team=search.
+    #[arg(long = "filter", value_parser = str::parse::<NamedFilter>, value_name = "DIMENSION=VALUE")]
+    pub(super) filters: Vec<NamedFilter>,
+
+    /// Only calls that started at or after this day or quarter of an hour, such as 2023-09-24 (UTC) or 2023-09-24T13:15:00Z
+    #[arg(long, value_parser = parse_time)]
+    pub(super) from: Option<DateTime<Utc>>,
+
+    /// Only calls that started before this day or quarter of an hour
+    #[arg(long, value_parser = parse_time)]
+    pub(super) to: Option<DateTime<Utc>>,
+
+    /// The format of the report
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+
+    /// The timeout for the read models to catch up, such as 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub(super) wait: Duration,
+
+    /// Report the present state of the read models, which may be behind the log
+    #[arg(long, conflicts_with = "wait")]
+    pub(super) no_wait: bool,
+}
+
+/// Parses a day, or a time in RFC 3339.
+pub(in crate::cli) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    text.parse().map_err(|_| "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned())
+}

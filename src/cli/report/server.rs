@@ -1,0 +1,325 @@
+//! A report that a server makes, read page by page.
+
+use super::arguments::Cost;
+use super::dimension::{Named, NamedFilter};
+use super::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
+use super::print::print;
+use super::source::Source;
+use crate::client::{Client, ClientError};
+use chrono::{DateTime, Utc};
+use domain::{Meter, Sum, TagKey};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use projections::{ReportRow, Totals};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use streams::Position;
+
+/// The number of rows of a page.
+const PAGE: usize = 200;
+/// The code of the server's answer if its read models do not catch up while a request may take.
+const LATE: &str = "LATE";
+/// The pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The documents that a report takes.
+const HEAD: &str = "query { head }";
+const DECLARED: &str = "query { tagKeys { key declaredAt } }";
+const PARKED: &str = "query($projection: String!) { parkedEvents(projection: $projection) { position } }";
+
+/// The documents, for a test that checks each against the schema.
+#[cfg(test)]
+pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("DECLARED", DECLARED), ("PARKED", PARKED)];
+
+/// The name of a column as a field of GraphQL: words and what follows a number begin with a capital letter.
+fn field(column: &str) -> String {
+    let (mut name, mut is_start) = (String::with_capacity(column.len()), false);
+    for letter in column.chars() {
+        if letter == '_' {
+            is_start = true;
+            continue;
+        }
+        name.push(if is_start { letter.to_ascii_uppercase() } else { letter });
+        is_start = letter.is_ascii_digit();
+    }
+    name
+}
+
+/// The document of a page, with a field for each meter.
+pub(in crate::cli) fn document() -> String {
+    let meters: Vec<_> = Meter::ALL.iter().map(|meter| field(meter.column())).collect();
+    format!(
+        "query($by: [Dimension!], $filter: [UsageFilter!], $tagKey: String, $from: DateTime, $to: DateTime,
+            $minPosition: Position, $first: Int!, $after: String, $isFirst: Boolean!) {{
+            usageReport(by: $by, filter: $filter, tagKey: $tagKey, from: $from, to: $to, minPosition: $minPosition,
+                first: $first, after: $after) {{
+                nodes {{ keys {{ value name }} totals {{ ...sums }} }}
+                total @include(if: $isFirst) {{ ...sums }}
+                position summedFrom pageInfo {{ hasNextPage endCursor }}
+            }}
+        }}
+        fragment sums on UsageTotals {{
+            calls toolCalls failedCalls unpricedCalls {} latencyMs cost reportedCost
+        }}",
+        meters.join(" ")
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    nodes: Vec<Row>,
+    total: Option<Sums>,
+    position: String,
+    summed_from: String,
+    page_info: PageInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    keys: Vec<Key>,
+    totals: Sums,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    value: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sums {
+    calls: i64,
+    tool_calls: i64,
+    failed_calls: i64,
+    unpriced_calls: i64,
+    latency_ms: String,
+    /// None if there are calls and none of them has a price.
+    cost: Option<String>,
+    reported_cost: String,
+    /// The meters.
+    #[serde(flatten)]
+    quantities: Map<String, Value>,
+}
+
+impl Sums {
+    /// The sums; none if a number is not one.
+    fn totals(&self) -> Option<Totals> {
+        let sum = |text: &str| Sum::parse(text).ok();
+        let mut totals = Meter::ALL.iter().try_fold(Totals::default(), |totals, meter| {
+            let quantity = self.quantities.get(&field(meter.column()))?.as_str()?.parse().ok()?;
+            Some(totals.with_quantity(*meter, quantity))
+        })?;
+        totals.calls = self.calls;
+        totals.tool_calls = self.tool_calls;
+        totals.failed_calls = self.failed_calls;
+        totals.unpriced_calls = self.unpriced_calls;
+        totals.latency_ms = self.latency_ms.parse().ok()?;
+        totals.cost = self.cost.as_deref().map_or_else(|| Some(Sum::default()), sum)?;
+        totals.reported_cost = sum(&self.reported_cost)?;
+        Some(totals)
+    }
+}
+
+impl Row {
+    fn row(self) -> Option<ReportRow> {
+        let totals = self.totals.totals()?;
+        let (keys, names) = self.keys.into_iter().map(|key| (key.value, key.name)).unzip();
+        Some(ReportRow { keys, names, totals })
+    }
+}
+
+/// A report of a server.
+struct ServerReport<'c> {
+    client: &'c Client,
+    document: String,
+    variables: Value,
+    total: Totals,
+    position: Position,
+    summed_from: String,
+    rows: VecDeque<ReportRow>,
+    next: Option<String>,
+    /// The position of the last page, if it is another one than that of the first page.
+    moved_to: Option<Position>,
+}
+
+impl<'c> ServerReport<'c> {
+    async fn open(client: &'c Client, document: String, variables: Value) -> anyhow::Result<Self> {
+        let mut report = Self {
+            client,
+            document,
+            variables,
+            total: Totals::default(),
+            position: Position::default(),
+            summed_from: String::new(),
+            rows: VecDeque::new(),
+            next: None,
+            moved_to: None,
+        };
+        let page = report.page(true).await?;
+        report.position = report.position_of(&page)?;
+        let total = page.total.as_ref().and_then(Sums::totals);
+        report.total = total.ok_or_else(|| client.incomplete("total of the report"))?;
+        report.summed_from.clone_from(&page.summed_from);
+        report.accept(page)?;
+        Ok(report)
+    }
+
+    async fn page(&self, is_first: bool) -> Result<Page, ClientError> {
+        let mut variables = self.variables.clone();
+        variables["after"] = self.next.clone().into();
+        variables["isFirst"] = is_first.into();
+        self.client.get(&self.document, variables, "/usageReport").await
+    }
+
+    fn position_of(&self, page: &Page) -> anyhow::Result<Position> {
+        let position = page.position.parse::<u64>().map_err(|_| self.client.incomplete("position"))?;
+        Ok(Position::from(position))
+    }
+
+    fn accept(&mut self, page: Page) -> anyhow::Result<()> {
+        let position = self.position_of(&page)?;
+        if position != self.position {
+            self.moved_to = Some(position);
+        }
+        self.next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
+        let rows: Option<Vec<_>> = page.nodes.into_iter().map(Row::row).collect();
+        self.rows.extend(rows.ok_or_else(|| self.client.incomplete("row of the report"))?);
+        Ok(())
+    }
+
+    async fn next_row(&mut self) -> anyhow::Result<Option<ReportRow>> {
+        if self.rows.is_empty() && self.next.is_some() {
+            let page = self.page(false).await?;
+            self.accept(page)?;
+        }
+        Ok(self.rows.pop_front())
+    }
+}
+
+impl Source for ServerReport<'_> {
+    fn total(&self) -> &Totals {
+        &self.total
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn summed_from(&self) -> String {
+        self.summed_from.clone()
+    }
+
+    fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>> {
+        futures::stream::try_unfold(self, |report| async move {
+            let row = report.next_row().await?;
+            Ok(row.map(|row| (row, report)))
+        })
+        .boxed()
+    }
+}
+
+/// Prints a report that a server makes. The server waits for its read models, and is asked again until the time is over.
+pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -> anyhow::Result<()> {
+    let head: String = client.get(HEAD, json!({}), "/head").await?;
+    let head = Position::from(head.parse::<u64>().map_err(|_| client.incomplete("head"))?);
+    let declared_at = match key {
+        Some(key) => declared_at(client, key).await?,
+        None => None,
+    };
+    let variables = variables(cost, key, head);
+    let started = Instant::now();
+    let (wait, mut is_waiting) = (cost.wait.min(MAX_WAIT), false);
+    let mut report = loop {
+        match ServerReport::open(client, document(), variables.clone()).await {
+            Ok(report) => break report,
+            Err(error) if is_late(&error) && started.elapsed() < wait => {
+                if !std::mem::replace(&mut is_waiting, true) {
+                    say!(
+                        "The read models of the server are behind the log; waiting for them (use --no-wait to skip this)."
+                    );
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) if is_late(&error) => return Err(error.context(incomplete(cost.wait, ""))),
+            Err(error) => return Err(error),
+        }
+    };
+    print(&mut report, head, &cost.by, cost.format).await?;
+    describe(&report, head, declared_at);
+    if let Some(position) = report.moved_to {
+        say!(
+            "The log grew while the report was read: its total is as of position {}, and its last rows are as of {position}, so \
+             that they may not add up to it. Run it again, or end it with --to.",
+            report.position
+        );
+    }
+    warn_of_parked(client).await
+}
+
+fn is_late(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Refused { code, .. }) if code == LATE)
+}
+
+fn variables(cost: &Cost, key: Option<&TagKey>, head: Position) -> Value {
+    let name = |named: &Named| named.dimension.as_str().to_uppercase();
+    let filter = |filter: &NamedFilter| {
+        let dimension = filter.dimension().as_str().to_uppercase();
+        json!({ "dimension": dimension, "value": filter.value() })
+    };
+    let filters: Vec<_> = cost.filters.iter().map(filter).collect();
+    json!({
+        "by": cost.by.iter().map(name).collect::<Vec<_>>(),
+        "filter": (!filters.is_empty()).then_some(filters),
+        "tagKey": key.map(TagKey::as_str),
+        "from": cost.from,
+        "to": cost.to,
+        "minPosition": (!cost.no_wait).then(|| head.to_string()),
+        "first": PAGE,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Declared {
+    key: String,
+    declared_at: DateTime<Utc>,
+}
+
+async fn declared_at(client: &Client, key: &TagKey) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let keys: Vec<Declared> = client.get(DECLARED, json!({}), "/tagKeys").await?;
+    Ok(keys.into_iter().find(|found| found.key == key.as_str()).map(|found| found.declared_at))
+}
+
+async fn warn_of_parked(client: &Client) -> anyhow::Result<()> {
+    match client.get::<Vec<Value>>(PARKED, json!({ "projection": CALLS }), "/parkedEvents").await {
+        Ok(parked) => warn(i64::try_from(parked.len()).unwrap_or(i64::MAX)),
+        Err(ClientError::Forbidden { .. }) => {
+            say!("Whether the report lacks events that could not be applied is shown to operators only.");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_fields() {
+        assert_eq!(field("input_tokens"), "inputTokens");
+        assert_eq!(field("cache_write_5min_tokens"), "cacheWrite5MinTokens");
+        assert_eq!(field("images"), "images");
+    }
+}

@@ -1,0 +1,132 @@
+//! GraphQL requests.
+
+use super::credentials::CredentialsFile;
+use super::error::{ClientError, CredentialsError};
+use super::http::{Answer, Http};
+use super::session::SessionStore;
+use crate::config::{Remote, Secret};
+use reqwest::{StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// What is presented to the server.
+#[derive(Debug, Clone)]
+enum Credential {
+    Token(Secret),
+    Session(SessionStore),
+}
+
+/// A client of a server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Http,
+    credential: Credential,
+}
+
+impl Client {
+    /// A client of a server, with the token of the settings, else with the session that is stored for the server.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the settings cannot be used. Nothing is sent.
+    pub fn new(url: Url, settings: &Remote) -> Result<Self, ClientError> {
+        let http = Http::new(url, settings)?;
+        let credential = match &settings.token {
+            Some(token) => Credential::Token(token.clone()),
+            None => {
+                let file = settings.credentials_file().ok_or(CredentialsError::NoHome)?;
+                Credential::Session(SessionStore::new(CredentialsFile::at(file)))
+            }
+        };
+        Ok(Self { http, credential })
+    }
+
+    /// The connections to the server.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Executes an operation, and returns its data.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the server does not execute all of it.
+    pub async fn execute(&self, document: &str, variables: Value) -> Result<Value, ClientError> {
+        let body = json!({ "query": document, "variables": variables });
+        let token = match &self.credential {
+            Credential::Token(token) => Some(token.clone()),
+            Credential::Session(session) => session.access_token(&self.http).await?,
+        };
+        let mut answer = self.http.post_json("/graphql", token.as_ref(), &body).await?;
+        if let (StatusCode::UNAUTHORIZED, Credential::Session(session), Some(refused)) =
+            (answer.status, &self.credential, &token)
+        {
+            // The token ended on the way, or by a clock that is not that of this machine; or the session has ended.
+            let renewed = session.renewed(&self.http, Some(refused)).await?;
+            answer = self.http.post_json("/graphql", Some(&renewed), &body).await?;
+        }
+        if answer.status == StatusCode::UNAUTHORIZED && is_apex(&answer) {
+            let url = self.http.server();
+            return Err(match (&self.credential, token) {
+                (Credential::Token(_), _) => ClientError::TokenRefused,
+                (Credential::Session(_), Some(_)) => ClientError::SessionEnded { url },
+                (Credential::Session(_), None) => ClientError::NotSignedIn { url },
+            });
+        }
+        if answer.body.get("errors").is_some() {
+            return Err(refused(&self.http, &answer));
+        }
+        match answer.body {
+            Value::Object(mut body) if answer.status.is_success() && body.get("data").is_some_and(Value::is_object) => {
+                Ok(body.remove("data").unwrap_or_default())
+            }
+            _ => Err(self.http.not_apex(answer.status)),
+        }
+    }
+
+    /// Executes an operation, and returns the value at a path of its data.
+    ///
+    /// # Errors
+    /// As [`Client::execute`], and [`ClientError::Incomplete`] if there is no such value.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        document: &str,
+        variables: Value,
+        path: &str,
+    ) -> Result<T, ClientError> {
+        let mut data = self.execute(document, variables).await?;
+        let found = data.pointer_mut(path).map(Value::take);
+        let found = found.and_then(|found| serde_json::from_value(found).ok());
+        found.ok_or_else(|| self.incomplete(path))
+    }
+
+    /// The error of an answer that lacks something.
+    #[must_use]
+    pub fn incomplete(&self, what: &str) -> ClientError {
+        ClientError::Incomplete { url: self.http.server(), what: what.trim_start_matches('/').to_owned() }
+    }
+}
+
+fn is_apex(answer: &Answer) -> bool {
+    answer.body.pointer("/errors/0/extensions/code").is_some_and(Value::is_string)
+}
+
+/// What an answer with errors means.
+pub(super) fn refused(http: &Http, answer: &Answer) -> ClientError {
+    let Some(code) = answer.body.pointer("/errors/0/extensions/code").and_then(Value::as_str) else {
+        return http.not_apex(answer.status);
+    };
+    let message = answer.body.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match code {
+        "UNAUTHENTICATED" => ClientError::TokenRefused,
+        "FORBIDDEN" => ClientError::Forbidden { message },
+        "NOT_FOUND" | "METHOD_NOT_ALLOWED" => http.not_apex(answer.status),
+        "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED" => {
+            ClientError::OtherVersion { url: http.server(), message }
+        }
+        "RATE_LIMITED" | "TOO_MANY_ATTEMPTS" => ClientError::TooMany { message },
+        code => {
+            let reason = answer.body.pointer("/errors/0/extensions/reason").and_then(Value::as_str);
+            ClientError::Refused { code: code.to_owned(), reason: reason.map(str::to_owned), message }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Requests to a server, and what their failures mean.
+
+use super::error::ClientError;
+use crate::config::{Remote, Secret};
+use reqwest::{StatusCode, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Serialize;
+use serde_json::Value;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of an answer: more than any server sends.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// An answer in JSON.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Value,
+}
+
+/// The connections to a server.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    url: Url,
+    timeout: Duration,
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The certificates of authorities: those that browsers trust, and those of a file.
+fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, ClientError> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let Some(file) = ca_file else { return Ok(roots) };
+    let unusable = |message: String| ClientError::CaFile { file: file.to_owned(), message };
+    let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let mut found = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        found += 1;
+    }
+    if found == 0 {
+        return Err(unusable("it has no certificate in PEM".to_owned()));
+    }
+    Ok(roots)
+}
+
+impl Http {
+    /// Prepares connections to the server of the settings. None is made yet.
+    ///
+    /// # Errors
+    /// [`ClientError::PlainText`] if the server is another machine and the URL is not `https`; and if TLS cannot be set up.
+    pub fn new(url: Url, settings: &Remote) -> Result<Self, ClientError> {
+        if url.scheme() != "https" && !is_loopback(&url) && !settings.insecure_http {
+            return Err(ClientError::PlainText { url: without_slash(&url) });
+        }
+        let tls = |error: Box<dyn std::error::Error + Send + Sync>| ClientError::Tls(error);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| tls(error.into()))?;
+        let config = config.with_root_certificates(roots(settings.ca_file.as_deref())?).with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .user_agent(concat!("apex-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(settings.request_timeout)
+            // A credential is sent to the server that was named, and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .build();
+        let client = client.map_err(|error| tls(error.into()))?;
+        Ok(Self { client, url, timeout: settings.request_timeout })
+    }
+
+    /// The address of the server, as sessions are kept by.
+    #[must_use]
+    pub fn server(&self) -> String {
+        without_slash(&self.url)
+    }
+
+    /// The URL of a path of the server.
+    #[must_use]
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.server())
+    }
+
+    /// Posts JSON, with a bearer token if one is given.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer in JSON.
+    pub async fn post_json(
+        &self,
+        path: &str,
+        bearer: Option<&Secret>,
+        body: &impl Serialize,
+    ) -> Result<Answer, ClientError> {
+        let request = self.client.post(self.at(path)).json(body);
+        self.send(bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()))).await
+    }
+
+    /// Posts a form, as the token endpoint of OAuth takes it.
+    ///
+    /// # Errors
+    /// As [`Http::post_json`].
+    pub async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, ClientError> {
+        self.send(self.client.post(self.at(path)).form(form)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
+        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(self.not_apex(status));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let body = serde_json::from_slice(&bytes).map_err(|_| self.not_apex(status))?;
+        Ok(Answer { status, body })
+    }
+
+    pub(super) fn not_apex(&self, status: StatusCode) -> ClientError {
+        ClientError::NotApex { url: self.server(), status: status.as_u16() }
+    }
+
+    fn failed(&self, error: reqwest::Error) -> ClientError {
+        let url = self.server();
+        // The URL has no secret, but the message names it already.
+        let error = error.without_url();
+        match untrusted(&error) {
+            Some(cause) => ClientError::Certificate { url, cause },
+            None if error.is_timeout() && !error.is_connect() => ClientError::TimedOut { url, timeout: self.timeout },
+            None => ClientError::Unreachable { url, cause: error },
+        }
+    }
+}
+
+fn without_slash(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// Why a certificate was not accepted, if that is why a request failed.
+fn untrusted(error: &reqwest::Error) -> Option<String> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(cause)) = error.downcast_ref() {
+            return Some(cause.to_string());
+        }
+        // The source of an error of input or output is that of the error within, and not the error within.
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match within {
+            Some(within) => Some(within),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_for_this_machine() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost", true),
+            ("http://apex.example", false),
+            ("http://10.0.0.7", false),
+            ("http://localhost.example", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
+        assert_eq!(without_slash(&"https://apex.example/".parse().unwrap()), "https://apex.example");
+    }
+}

@@ -1,0 +1,13 @@
+//! A client of an Apex server: GraphQL and the routes of sessions over HTTP, with a token or the session of `apex login`.
+
+mod credentials;
+mod error;
+mod graphql;
+mod http;
+mod session;
+
+pub use credentials::{CredentialsFile, LockedFile, StoredSession};
+pub use error::{ClientError, CredentialsError};
+pub use graphql::Client;
+pub use http::{Answer, Http};
+pub use session::{NewTokens, SessionStore};

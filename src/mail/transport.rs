@@ -1,0 +1,159 @@
+//! The connection to the mail server (SMTP).
+//!
+//! What a mail server says may name the person, and goes into no log: of its answers only the code is kept.
+
+use crate::config::Mail;
+use identity::MailAddress;
+use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParametersBuilder};
+use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
+use lettre::{AsyncTransport as _, Tokio1Executor};
+use std::time::Duration;
+use thiserror::Error;
+
+/// How long the mail server may take to answer: less than an attempt of a job may take.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Why the settings of mail cannot be used.
+#[derive(Debug, Error)]
+pub enum MailSettingsError {
+    /// The sender is no address.
+    #[error("APEX_MAIL_FROM is not an address, such as `Apex <apex@example.com>`")]
+    From,
+    /// The URL is not that of a mail server. What it has is not repeated: it may have a password.
+    #[error(
+        "APEX_SMTP_URL is not valid: expected smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
+    )]
+    Url,
+    /// The certificates cannot be used.
+    #[error("the file of --smtp-ca-file cannot be used: {0}")]
+    CaFile(String),
+}
+
+/// Why a mail was not sent. It says nothing about the person.
+#[derive(Debug, Error)]
+pub(super) enum SendError {
+    /// The address is none that mail can be sent to.
+    #[error("the address of the person is none that mail can be sent to")]
+    Address,
+    /// The mail cannot be built.
+    #[error("the mail cannot be built")]
+    Message,
+    /// The mail server refuses it, now or for good.
+    #[error("the mail server answers with {code}")]
+    Answer { code: u16, is_permanent: bool },
+    /// There is no mail server, or it does not speak SMTP or TLS as is demanded.
+    #[error("the mail server cannot be reached: {0}")]
+    Connection(&'static str),
+}
+
+impl SendError {
+    /// Whether another attempt would fail too.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Address | Self::Message => true,
+            Self::Answer { is_permanent, .. } => *is_permanent,
+            Self::Connection(_) => false,
+        }
+    }
+}
+
+impl From<SmtpError> for SendError {
+    fn from(error: SmtpError) -> Self {
+        match error.status() {
+            Some(code) => Self::Answer { code: code.into(), is_permanent: error.is_permanent() },
+            None if error.is_timeout() => Self::Connection("it does not answer in time"),
+            None if error.is_tls() => Self::Connection("its certificate is not trusted, or it speaks no TLS"),
+            None if error.is_client() => Self::Connection("it does not support what the settings demand"),
+            None if error.is_response() => Self::Connection("it does not speak SMTP"),
+            None => Self::Connection("there is no connection"),
+        }
+    }
+}
+
+/// Sends mails by a mail server.
+#[derive(Clone)]
+pub struct Transport {
+    smtp: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl Transport {
+    /// The transport of the settings; none if no mail is sent.
+    ///
+    /// # Errors
+    /// [`MailSettingsError`] if the settings cannot be used.
+    pub fn of_settings(settings: &Mail) -> Result<Option<Self>, MailSettingsError> {
+        let (Some(url), Some(from)) = (&settings.smtp_url, &settings.mail_from) else { return Ok(None) };
+        let from = from.parse().map_err(|_| MailSettingsError::From)?;
+        let url: reqwest::Url = url.reveal().parse().map_err(|_| MailSettingsError::Url)?;
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
+            .map_err(|_| MailSettingsError::Url)?
+            .timeout(Some(TIMEOUT));
+        if let Some(file) = &settings.smtp_ca_file {
+            let unusable = |error: &dyn std::fmt::Display| MailSettingsError::CaFile(error.to_string());
+            let host = url.host_str().ok_or(MailSettingsError::Url)?.to_owned();
+            let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+            let certificate = Certificate::from_pem(&pem).map_err(|_| unusable(&"it has no certificate in PEM"))?;
+            let parameters = TlsParametersBuilder::new(host)
+                .certificate_store(CertificateStore::WebpkiRoots)
+                .add_root_certificate(certificate)
+                .build_rustls()
+                .map_err(|_| unusable(&"it has no certificate in PEM"))?;
+            builder = builder.tls(match url.scheme() {
+                "smtps" => Tls::Wrapper(parameters),
+                _ => Tls::Required(parameters),
+            });
+        }
+        Ok(Some(Self { smtp: builder.build(), from }))
+    }
+
+    /// Checks that the mail server answers.
+    pub(super) async fn check(&self) -> Result<(), SendError> {
+        match self.smtp.test_connection().await? {
+            true => Ok(()),
+            false => Err(SendError::Connection("it does not answer")),
+        }
+    }
+
+    /// Sends a mail.
+    pub(super) async fn send(&self, to: &MailAddress, subject: &str, text: String) -> Result<(), SendError> {
+        let to: Mailbox = to.reveal().parse().map_err(|_| SendError::Address)?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text)
+            .map_err(|_| SendError::Message)?;
+        self.smtp.send(message).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn settings(url: &str, from: &str) -> Mail {
+        Mail {
+            public_url: None,
+            smtp_url: Some(Secret::from(url.to_owned())),
+            mail_from: Some(from.to_owned()),
+            smtp_ca_file: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_used_are_refused_without_their_secrets() {
+        let refused = |url, from| Transport::of_settings(&settings(url, from)).err().map(|error| error.to_string());
+        assert_eq!(refused("smtps://ada:tea@mail.example", "Apex <apex@example.com>"), None);
+        for url in ["mail.example", "http://ada:tea@mail.example", "smtp://", ""] {
+            let message = refused(url, "apex@example.com").unwrap();
+            assert!(message.contains("APEX_SMTP_URL") && !message.contains("tea@"), "{message}");
+        }
+        assert!(refused("smtps://mail.example", "nobody").unwrap().contains("APEX_MAIL_FROM"));
+    }
+}
