@@ -3,6 +3,8 @@
 mod fixture;
 mod roles;
 
+pub(crate) use fixture::fill_log;
+
 use crate::statements::Counter;
 use domain::permissions::{ReadAny, ReadCalls, ReadEvents, ReadMemories, ReadReports};
 use fixture::{
