@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 /// How long a relay that is refused is watched. One that is not has published everything in less.
-const REFUSED: Duration = Duration::from_secs(15);
+const REFUSED: Duration = Duration::from_secs(20);
 
 /// Files in PEM, by which relays connect.
 struct Files {
