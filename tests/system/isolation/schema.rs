@@ -91,7 +91,7 @@ impl Schema {
 
     fn roots(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         let roots = ["Query", "Mutation", "Subscription"].into_iter();
-        roots.flat_map(|root| each(&self.types[root]["fields"]).map(move |field| (root, field)))
+        roots.flat_map(move |root| each(&self.types[root]["fields"]).map(move |field| (root, field)))
     }
 
     pub(super) fn operations(&self) -> BTreeSet<String> {
@@ -120,11 +120,12 @@ impl Schema {
             let operation = format!("{root}.{name}");
             for (about, variables) in self.variants(root, field, world) {
                 let node = NODES.iter().find(|(kind, _)| name == "node" && *kind == about);
-                let mut taken = vec![node.map_or_else(|| permission(&operation), |(_, taken)| taken)];
+                let mut taken = vec![node.map_or_else(|| permission(&operation), |(_, taken)| *taken)];
                 // A search finds out what texts are.
                 taken.extend(about.ends_with(".search").then_some("read:contents"));
-                // What a command returns may be null field by field.
-                let selections: &[bool] = if root == "Mutation" { &[true] } else { &[true, false] };
+                // What a command returns may be null field by field, and sums have no texts.
+                let is_one = root == "Mutation" || name == "usageTotals";
+                let selections: &[bool] = if is_one { &[true] } else { &[true, false] };
                 for &is_whole in selections {
                     let selection = match node {
                         Some((kind, _)) => {
@@ -162,7 +163,11 @@ impl Schema {
             if is_required(argument) {
                 base.insert(argument_name.to_owned(), values[0].1.clone());
             }
-            all.extend(values.into_iter().map(|(path, value)| (argument_name.to_owned(), path, value)));
+            // Numbers and times name no objects. Lists are asked for with them.
+            let is_name = !matches!(named(&argument["type"])["name"].as_str(), Some("Int" | "DateTime"));
+            if is_name || is_thorough {
+                all.extend(values.into_iter().map(|(path, value)| (argument_name.to_owned(), path, value)));
+            }
         }
         let mut variants = vec![("as it is".to_owned(), base.clone())];
         for (argument, path, value) in all {
@@ -257,8 +262,8 @@ impl Schema {
             match inside["kind"].as_str().unwrap() {
                 "SCALAR" | "ENUM" if is_whole || !CONTENTS.contains(&name) => selected += &format!(" {name}{page}"),
                 "SCALAR" | "ENUM" => {}
-                _ if name == "edges" => selected += " edges { cursor }",
-                _ if levels > 0 && (is_whole || name == "nodes" || !is_other_kind) => {
+                "OBJECT" if name == "edges" => selected += " edges { cursor }",
+                "OBJECT" if levels > 0 && (is_whole || name == "nodes" || !is_other_kind) => {
                     selected += &format!(" {name}{page}{}", self.selection(&field["type"], levels - 1, is_whole));
                 }
                 _ => {}

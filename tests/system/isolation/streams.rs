@@ -3,7 +3,7 @@
 use super::client::Marker;
 use super::schema::Request;
 use super::world::World;
-use super::{Actor, Matrix, OPERATOR_TOKEN, is_allowed};
+use super::{Actor, Matrix, OPERATOR_TOKEN, is_allowed, is_refused};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use testkit::wait_until;
@@ -64,6 +64,12 @@ fn streams_of<'a>(matrix: &Matrix, actor: &'a Actor) -> Vec<Opened<'a>> {
     opened
 }
 
+/// Whether a message of a stream, or the answer without one, refuses all of it.
+fn refuses(text: &str) -> bool {
+    let messages = text.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
+    messages.filter_map(|message| serde_json::from_str(message.trim()).ok()).any(|message: Value| is_refused(&message))
+}
+
 /// Reads every stream of every actor, and returns what is wrong with them.
 pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let marker = Marker::new();
@@ -88,7 +94,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
         if !found.is_empty() {
             problems.push(format!("{} shows {found:?}", opened.name()));
         }
-        let is_refused = text.contains("\"FORBIDDEN\"") && !text.contains("\"data\":{\"");
+        let is_refused = refuses(text);
         if is_refused == opened.is_allowed() {
             problems.push(format!("{} is {}refused: {text}", opened.name(), if is_refused { "" } else { "not " }));
         }

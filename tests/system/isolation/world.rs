@@ -307,8 +307,8 @@ impl Seeding<'_> {
         let origin = loop {
             let answer = self.client.ask(self.admin, &log).await;
             let nodes = answer.json["data"]["events"]["nodes"].as_array().expect(&answer.text).clone();
-            let origins = nodes.iter().filter_map(|node| node["payload"]["origin_id"].as_str());
-            if let Some(origin) = origins.last() {
+            let mut origins = nodes.iter().filter_map(|node| node["payload"]["origin_id"].as_str());
+            if let Some(origin) = origins.next_back() {
                 break origin.to_owned();
             }
             tokio::time::sleep(POLL_INTERVAL).await;
