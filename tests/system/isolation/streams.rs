@@ -83,7 +83,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
         work(matrix, &matrix.foreign_admin, &matrix.foreign).await;
         // What the own tenant does comes later, so that whoever sees it has passed what the other one did.
         let position = work(matrix, OPERATOR_TOKEN, &matrix.own).await;
-        marker.position.store(position, Ordering::SeqCst);
+        marker.set(position);
     };
     let (texts, ()) = futures::join!(futures::future::join_all(reading), working);
     let mut problems = Vec::new();
