@@ -147,7 +147,9 @@ async fn by_role(bench: &Bench, table: &mut Table) {
     };
     reader().await;
     owner().await;
-    table.case(bench, "50 calls as the role of requests; as the role that sees all rows", "reads/s", reader, owner).await;
+    table
+        .case(bench, "50 calls as the role of requests; as the role that sees all rows", "reads/s", reader, owner)
+        .await;
 }
 
 async fn switch(bench: &Bench, is_on: bool) {

@@ -59,15 +59,20 @@ struct Process {
 /// Creates the keys of an account that are only there to be many: their events by the log, and rows that have hashes.
 async fn create_many(bench: &Bench, account: ServiceAccountId, keys: u64) {
     let ids: Vec<_> = (0..keys).map(|_| Uuid::now_v7()).collect();
-    let payload = format!(
-        "{{\"service_account_id\":\"{account}\",\"scopes\":\"all\",\"at\":\"2025-11-03T09:30:00Z\"}}"
-    );
+    let payload =
+        format!("{{\"service_account_id\":\"{account}\",\"scopes\":\"all\",\"at\":\"2025-11-03T09:30:00Z\"}}");
     let append = |id: &Uuid| {
         let event =
             NewEvent { event_id: Uuid::now_v7(), name: "api_key.created", schema_version: 1, payload: payload.clone() };
         let expected = Expected::Exact(Version::ZERO);
         let streams = vec![StreamAppend { category: "api_key".into(), id: *id, expected, events: vec![event] }];
-        Append { tenant: tenant(), metadata: metadata(Uuid::now_v7()), request: None, streams, may_change_others: false }
+        Append {
+            tenant: tenant(),
+            metadata: metadata(Uuid::now_v7()),
+            request: None,
+            streams,
+            may_change_others: false,
+        }
     };
     for ids in ids.chunks(SUBMITTED) {
         for answer in append_all(&bench.log, ids.iter().map(append)).await {
@@ -105,7 +110,10 @@ impl Process {
         let created = started.elapsed();
         let started = Instant::now();
         let identities = open().await.unwrap();
-        println!("{keys} keys were written in {created:.1?}, and a process that starts reads them in {:.1?}", started.elapsed());
+        println!(
+            "{keys} keys were written in {created:.1?}, and a process that starts reads them in {:.1?}",
+            started.elapsed()
+        );
         tokio::spawn(identities.clone().run(std::future::pending()));
         let (valid, other) = (valid.text.reveal().to_owned(), other.text.reveal().to_owned());
         let secret = other.rsplit_once('_').unwrap().1;
@@ -150,7 +158,8 @@ async fn create_tenant(rooms: &Rooms, tenant_id: TenantId) {
 fn overlap(longer: &[Duration], shorter: &[Duration]) -> f64 {
     let mut sorted = shorter.to_vec();
     sorted.sort_unstable();
-    let below = |time: &Duration| sorted.partition_point(|other| other < time) + sorted.partition_point(|other| other <= time);
+    let below =
+        |time: &Duration| sorted.partition_point(|other| other < time) + sorted.partition_point(|other| other <= time);
     longer.iter().map(|time| below(time) as f64 / 2.0).sum::<f64>() / (longer.len() * shorter.len()) as f64
 }
 

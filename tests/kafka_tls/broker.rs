@@ -107,7 +107,8 @@ impl Broker {
         let client = self.client();
         let metadata = client.fetch_metadata(None, TIMEOUT).unwrap();
         let topics = metadata.topics().iter().filter(|topic| topic.name().starts_with(prefix));
-        let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name(), partition.id())));
+        let partitions =
+            topics.flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name(), partition.id())));
         let messages = partitions.map(|(topic, partition)| {
             let (low, high) = client.fetch_watermarks(topic, partition, TIMEOUT).unwrap();
             high - low

@@ -19,7 +19,8 @@ const AT_ONCE: usize = 16;
 /// The maximum nesting of input objects.
 const MAX_LEVELS: usize = 5;
 
-pub(crate) const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
+pub(crate) const TYPE: &str =
+    "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 /// The schema, from introspection.
 pub(crate) struct Schema {

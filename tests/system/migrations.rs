@@ -211,10 +211,16 @@ async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenan
         assert_eq!(found["nodes"], json!([]), "{list}");
     }
     // The streams go on where they were, and the stored events stay as they are.
-    let complete = format!("mutation {{ completeTask(input: {{ id: \"{task}\" }}) {{ error {{ code }} task {{ version status }} }} }}");
+    let complete = format!(
+        "mutation {{ completeTask(input: {{ id: \"{task}\" }}) {{ error {{ code }} task {{ version status }} }} }}"
+    );
     assert_eq!(ask(&server, &foreign, &complete).await.1["data"]["completeTask"]["error"]["code"], "NOT_SUBMITTED");
     let completed = ask(&server, &own, &complete).await.1;
-    assert_eq!(completed["data"]["completeTask"]["task"], json!({ "version": 3, "status": "COMPLETED" }), "{completed}");
+    assert_eq!(
+        completed["data"]["completeTask"]["task"],
+        json!({ "version": 3, "status": "COMPLETED" }),
+        "{completed}"
+    );
     drop(server.terminate().await);
     let after: String = sqlx::query_scalar(of_log).bind(head.to_i64()).fetch_one(&mut owner).await.unwrap();
     assert_eq!(after, log);

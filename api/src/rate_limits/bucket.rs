@@ -45,7 +45,12 @@ impl Bucket {
     pub(super) fn new(amount: LimitAmount) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(amount.get()).unwrap_or(NonZeroU32::MIN));
         let limiter = RateLimiter::direct(quota).with_middleware();
-        Self { amount, limiter, last: Mutex::new(Level { units: amount.get(), at: Instant::now() }), told: Mutex::default() }
+        Self {
+            amount,
+            limiter,
+            last: Mutex::new(Level { units: amount.get(), at: Instant::now() }),
+            told: Mutex::default(),
+        }
     }
 
     /// Takes units, or none.

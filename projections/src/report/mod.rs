@@ -245,10 +245,7 @@ impl WholeReport {
 }
 
 /// Begins a transaction with one snapshot for all statements of a report, and reads the position of the read model.
-async fn begin(
-    reads: &TenantReads,
-    query: &ReportQuery,
-) -> Result<(TenantTransaction, Position), sqlx::Error> {
+async fn begin(reads: &TenantReads, query: &ReportQuery) -> Result<(TenantTransaction, Position), sqlx::Error> {
     let mut transaction = reads.begin_snapshot(&query.access).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")

@@ -20,7 +20,11 @@ impl Canaries {
     /// Adds a value. One of few characters would be found by chance.
     pub(super) fn add(&mut self, what: &str, forms: &[&str]) {
         assert!(forms.iter().all(|form| form.len() >= 9), "{what}: {forms:?} may be found by chance");
-        self.known.push(Canary { what: what.to_owned(), forms: forms.iter().map(|form| (*form).to_owned()).collect(), is_secret: false });
+        self.known.push(Canary {
+            what: what.to_owned(),
+            forms: forms.iter().map(|form| (*form).to_owned()).collect(),
+            is_secret: false,
+        });
     }
 
     /// Adds a value that is shown once, when it is made.

@@ -121,7 +121,13 @@ impl Matrix {
         for (role, is_bound) in of_tenant.map(|role| (role, false)).chain([(Role::Agent, true)]) {
             let credential = self.key(role, is_bound).await;
             let name = format!("{role}{}", if is_bound { ", bound" } else { "" });
-            actors.push(Actor { name, credential, permissions: PermissionSet::of_roles(&[role]), is_bound, is_user: false });
+            actors.push(Actor {
+                name,
+                credential,
+                permissions: PermissionSet::of_roles(&[role]),
+                is_bound,
+                is_user: false,
+            });
         }
         let with = |name: &str, credential: &str, roles: &[Role], is_user| Actor {
             name: name.to_owned(),
@@ -144,7 +150,8 @@ impl Matrix {
         let role = role.to_string().to_uppercase();
         let body = json!({ "query": create, "variables": { "roles": [role] } });
         let account = self.client.ask(OPERATOR_TOKEN, &body).await;
-        let create = "mutation ($account: ID!, $agent: ID) { createApiKey(input: { serviceAccountId: $account, agentId: $agent,
+        let create =
+            "mutation ($account: ID!, $agent: ID) { createApiKey(input: { serviceAccountId: $account, agentId: $agent,
             scopes: { all: true }, lifetime: { neverExpires: true } }) { secret } }";
         let agent = if is_bound { json!(self.own.id("Agent").global) } else { Value::Null };
         let account = &account.json["data"]["createServiceAccount"]["serviceAccount"]["id"];
@@ -323,10 +330,9 @@ async fn the_matrix_finds_every_value_and_row_level_security_stops_statements_th
     // What a client says is a finding here: it is its own.
     let mut shown = BTreeSet::new();
     let of_foreign = serve(&matrix.installation, &["--tenant", &matrix.foreign.tenant]).await;
-    for (address, credential) in [
-        (&matrix.server.address, matrix.foreign_admin.as_str()),
-        (&of_foreign.address, OPERATOR_TOKEN),
-    ] {
+    for (address, credential) in
+        [(&matrix.server.address, matrix.foreign_admin.as_str()), (&of_foreign.address, OPERATOR_TOKEN)]
+    {
         let client = Client::new(address);
         let answers = requests.iter().map(|request| client.ask(credential, &request.body));
         let answers: Vec<_> = futures::stream::iter(answers).buffer_unordered(AT_ONCE).collect().await;
@@ -352,8 +358,10 @@ async fn the_matrix_finds_every_value_and_row_level_security_stops_statements_th
         leaking.collect::<BTreeSet<_>>()
     };
     assert_eq!(leaking(&matrix).await, BTreeSet::new(), "row-level security does not stop it");
-    let tables: Vec<String> =
-        sqlx::query_scalar("select oid::regclass::text from pg_class where relrowsecurity").fetch_all(&mut owner).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar("select oid::regclass::text from pg_class where relrowsecurity")
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
     for table in tables {
         let disable = format!("alter table {table} disable row level security");
         sqlx::query(AssertSqlSafe(disable)).execute(&mut owner).await.unwrap();

@@ -30,8 +30,14 @@ fn takes(route: &str) -> Takes {
         "/graphql" => Takes::Any,
         "/graphql/ws" | "/events" => Takes::Elsewhere,
         "/metrics" => Takes::Permissions(&["read_metrics:installation"]),
-        "/auth/session" | "/auth/password" | "/auth/totp" | "/auth/totp/confirm" | "/auth/totp/disable" => Takes::Session,
-        "/auth/login" | "/auth/refresh" | "/auth/logout" | "/auth/register" | "/auth/password-reset"
+        "/auth/session" | "/auth/password" | "/auth/totp" | "/auth/totp/confirm" | "/auth/totp/disable" => {
+            Takes::Session
+        }
+        "/auth/login"
+        | "/auth/refresh"
+        | "/auth/logout"
+        | "/auth/register"
+        | "/auth/password-reset"
         | "/auth/password-reset/request" => Takes::SignIn,
         other => panic!("the route {other} is new: add it to tests/system/isolation/routes.rs"),
     }
@@ -69,7 +75,8 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
                 let credential = actor.map(|actor| actor.credential.as_str());
                 let answer = matrix.client.send(credential, &path, body).await;
                 let name = format!("{} {route}", actor.map_or("nobody", |actor| &actor.name));
-                let found = matrix.foreign.canaries.found_in(&answer.text, &body.map(Value::to_string).unwrap_or_default());
+                let found =
+                    matrix.foreign.canaries.found_in(&answer.text, &body.map(Value::to_string).unwrap_or_default());
                 if !found.is_empty() {
                     problems.push(format!("{name} shows {found:?}"));
                 }

@@ -209,7 +209,9 @@ impl Schema {
                 "Position" => one(json!(world.position)),
                 "DateTime" => one(json!(world.time(name))),
                 "String" => one(json!(world.text(name, owner, is_thorough))),
-                other => panic!("no value of {other} for {name} of {owner}: add it to tests/system/isolation/schema.rs"),
+                other => {
+                    panic!("no value of {other} for {name} of {owner}: add it to tests/system/isolation/schema.rs")
+                }
             },
         }
     }

@@ -17,9 +17,10 @@ struct Opened<'a> {
 
 impl Opened<'_> {
     fn name(&self) -> String {
-        let about = self.request.as_ref().map_or(self.path.clone(), |request| {
-            format!("{} ({})", request.operation, request.about)
-        });
+        let about = self
+            .request
+            .as_ref()
+            .map_or(self.path.clone(), |request| format!("{} ({})", request.operation, request.about));
         format!("{}: {about}", self.actor.name)
     }
 

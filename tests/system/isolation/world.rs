@@ -171,7 +171,9 @@ impl Seeding<'_> {
     async fn done(&mut self, field: &str, input: Value, kind: &'static str, object: &str) -> Value {
         let named = format!("{}{}Input", field[..1].to_ascii_uppercase(), &field[1..]);
         let query = match object {
-            "" => format!("mutation ($input: {named}!) {{ {field}(input: $input) {{ position error {{ message }} }} }}"),
+            "" => {
+                format!("mutation ($input: {named}!) {{ {field}(input: $input) {{ position error {{ message }} }} }}")
+            }
             object => format!(
                 "mutation ($input: {named}!) {{ {field}(input: $input) {{ position error {{ message }} {object} }} }}"
             ),
@@ -241,8 +243,21 @@ impl Seeding<'_> {
             "provider": provider, "model": model, "usage": { "input": size.tokens },
             "tags": [{ "key": tagkey, "value": self.text("tagvalue") }],
         });
-        for name in ["conversation", "user", "team", "key", "tool", "serviceTier", "speed", "region", "source", "recordId",
-                     "error", "responseId", "requestId"] {
+        for name in [
+            "conversation",
+            "user",
+            "team",
+            "key",
+            "tool",
+            "serviceTier",
+            "speed",
+            "region",
+            "source",
+            "recordId",
+            "error",
+            "responseId",
+            "requestId",
+        ] {
             // A call of a language model has no tool.
             if name != "tool" {
                 call[name] = json!(self.text(&name.to_lowercase()));
@@ -261,7 +276,8 @@ impl Seeding<'_> {
         let account = json!({ "name": self.text("accountname"), "roles": ["VIEWER"] });
         self.done("createServiceAccount", account, "ServiceAccount", "serviceAccount { id uuid }").await;
         let account = self.world.id("ServiceAccount").global;
-        let key = json!({ "serviceAccountId": account, "scopes": { "all": true }, "lifetime": { "neverExpires": true } });
+        let key =
+            json!({ "serviceAccountId": account, "scopes": { "all": true }, "lifetime": { "neverExpires": true } });
         let key = self.done("createApiKey", key, "ApiKey", "secret apiKey { id uuid }").await;
         self.world.canaries.add_secret(key["secret"].as_str().unwrap());
         let team = json!({ "name": self.text("teamname") });
@@ -303,7 +319,8 @@ impl Seeding<'_> {
 
     /// Reads what only the log and lists say: the origin in the access log, the price book, and cursors.
     pub(super) async fn finish(mut self, lists: &[String]) -> World {
-        let log = json!({ "query": "{ events(last: 100, filter: { category: \"access_log\" }) { nodes { payload } } }" });
+        let log =
+            json!({ "query": "{ events(last: 100, filter: { category: \"access_log\" }) { nodes { payload } } }" });
         let origin = loop {
             let answer = self.client.ask(self.admin, &log).await;
             let nodes = answer.json["data"]["events"]["nodes"].as_array().expect(&answer.text).clone();
