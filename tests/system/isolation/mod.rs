@@ -104,6 +104,8 @@ impl Matrix {
         let foreign_admin = installation.key(&marks[1], "admin", &[]).await;
         let schema = Schema::new(&client.ask(OPERATOR_TOKEN, &json!({ "query": Schema::query() })).await.json);
         check_table(&schema.operations());
+        let nodes: BTreeSet<_> = operations::NODES.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(nodes, schema.nodes(), "NODES in tests/system/isolation and the types that implement Node differ");
         let [own_mark, foreign_mark] = marks;
         let own = world(testkit::tenant().as_str(), own_mark);
         let foreign = world(&foreign_mark, foreign_mark.clone());

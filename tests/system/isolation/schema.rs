@@ -58,8 +58,9 @@ const IDS_BY_OWNER: [(&str, &str); 12] = [
     ("User", "User"),
     ("Agent", "Agent"),
     ("Task", "Task"),
-    ("Call", "Call"),
+    // `RecallMemoryInput` has both.
     ("Memory", "Memory"),
+    ("Call", "Call"),
     ("Budget", "Budget"),
 ];
 /// Texts that agents work with, which a selection without them is made of, too.
@@ -79,7 +80,7 @@ impl Schema {
     pub(super) fn query() -> String {
         let arguments = format!("name defaultValue type {{ {TYPE} }}");
         format!(
-            "{{ __schema {{ types {{ kind name isOneOf enumValues {{ name }} inputFields {{ {arguments} }}
+            "{{ __schema {{ types {{ kind name isOneOf enumValues {{ name }} possibleTypes {{ name }} inputFields {{ {arguments} }}
                 fields {{ name args {{ {arguments} }} type {{ {TYPE} }} }} }} }} }}"
         )
     }
@@ -100,6 +101,11 @@ impl Schema {
 
     fn find(&self, of: &Value) -> &Value {
         &self.types[named(of)["name"].as_str().unwrap()]
+    }
+
+    /// The kinds of objects that `node` finds.
+    pub(super) fn nodes(&self) -> BTreeSet<&str> {
+        each(&self.types["Node"]["possibleTypes"]).map(|of| of["name"].as_str().unwrap()).collect()
     }
 
     /// The lists of the roots that have cursors.

@@ -106,7 +106,8 @@ impl World {
     /// If it is not known what a text of a query is. Commands have any text.
     pub(super) fn text(&self, name: &str, owner: &str, is_thorough: bool) -> String {
         match name {
-            "after" | "before" => self.cursors.get(owner).cloned().unwrap_or_else(|| self.position.clone()),
+            "before" => self.position.clone(),
+            "after" => self.cursors.get(owner).cloned().unwrap_or_else(|| self.position.clone()),
             "category" => "agent".to_owned(),
             "types" => "agent.registered".to_owned(),
             "projection" => "tasks".to_owned(),
