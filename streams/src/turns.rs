@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 
 /// A number of places; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Turns<K>(Arc<Mutex<Places<K>>>);
+pub(crate) struct Turns<K: Eq>(Arc<Mutex<Places<K>>>);
 
 /// Those of one party who wait.
 type Queue<K> = VecDeque<oneshot::Sender<Turn<K>>>;
 
-struct Places<K> {
+struct Places<K: Eq> {
     /// If there are any, nobody waits.
     free: usize,
     /// None of the queues is empty. The first one is the next.
