@@ -192,7 +192,8 @@ async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenan
     let of_log = "select md5(string_agg(concat(position, tenant_id, stream_id, version, type, payload, metadata), ',' order by position))
                   from apex.events where position <= $1";
     let mut owner = database.owner().await;
-    let log: String = sqlx::query_scalar(of_log).bind(head.to_i64()).fetch_one(&mut owner).await.unwrap();
+    let log: String =
+        sqlx::query_scalar(of_log).bind(i64::try_from(head.get()).unwrap()).fetch_one(&mut owner).await.unwrap();
 
     database.run(&["migrate"]).await.assert_success();
     let key_file = installation.key_file();
@@ -222,7 +223,8 @@ async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenan
         "{completed}"
     );
     drop(server.terminate().await);
-    let after: String = sqlx::query_scalar(of_log).bind(head.to_i64()).fetch_one(&mut owner).await.unwrap();
+    let after: String =
+        sqlx::query_scalar(of_log).bind(i64::try_from(head.get()).unwrap()).fetch_one(&mut owner).await.unwrap();
     assert_eq!(after, log);
     database.verify_log().await;
     database.run(&["projections", "verify", "all"]).await.assert_success();

@@ -16,7 +16,6 @@ pub(super) struct Schema {
 pub(super) struct Request {
     /// Root and field, such as `Query.agents`.
     pub(super) operation: String,
-    pub(super) field: String,
     /// The argument that this request is about, and whether it asks for everything, for messages.
     pub(super) about: String,
     /// The permissions that it takes.
@@ -142,8 +141,8 @@ impl Schema {
                     };
                     let body = body(root, field, &selection, &variables);
                     let about = format!("{about}{}", if is_whole { "" } else { ", plain" });
-                    let (operation, field) = (operation.clone(), name.to_owned());
-                    requests.push(Request { operation, field, about, taken: taken.clone(), body });
+                    let operation = operation.clone();
+                    requests.push(Request { operation, about, taken: taken.clone(), body });
                 }
             }
         }
