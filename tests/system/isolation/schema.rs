@@ -178,7 +178,7 @@ impl Schema {
         for (argument, path, value) in all {
             let mut variables = base.clone();
             variables.insert(argument.clone(), value);
-            complete(&mut variables, world);
+            complete(name, &mut variables, world);
             variants.push((format!("{argument}{path}"), variables));
         }
         variants
@@ -318,12 +318,13 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
 }
 
 /// Adds the arguments without which others are refused.
-fn complete(variables: &mut Map<String, Value>, world: &World) {
+fn complete(field: &str, variables: &mut Map<String, Value>, world: &World) {
     let has_tag = Value::Object(variables.clone()).to_string().contains("\"TAG\"");
     let (has_key, is_before) = (variables.contains_key("tagKey"), variables.contains_key("before"));
     for (is_needed, name, value) in [
         (has_tag, "tagKey", json!(world.text("tagKey", "usageReport", true))),
         (has_key, "by", json!(["TAG"])),
+        (field == "usageReport" && variables.contains_key("after"), "by", json!(["MODEL"])),
         (is_before, "last", json!(50)),
     ] {
         if is_needed && !variables.contains_key(name) {
