@@ -249,7 +249,9 @@ impl Schema {
         if is_one_of || variants.is_empty() {
             return variants;
         }
-        [(String::new(), base.clone())].into_iter().chain(variants).collect()
+        let mut bare = base.clone();
+        world.complete_filter(owner, &mut bare);
+        [(String::new(), bare)].into_iter().chain(variants).collect()
     }
 
     /// A selection of what is returned: all scalars, and objects inside of them up to `levels`. One that is not whole has
