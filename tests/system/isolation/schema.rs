@@ -246,7 +246,7 @@ impl Schema {
             (format!(".{name}{path}"), object)
         };
         let variants: Vec<_> = all.into_iter().map(with).collect();
-        if is_one_of || variants.is_empty() {
+        if is_one_of {
             return variants;
         }
         let mut bare = base.clone();
