@@ -18,7 +18,7 @@ GRAPHIQL_OR_GO_ON := scripts/fetch-graphiql.sh || echo "Building without GraphiQ
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build check test chaos fuzz measure bench bench-peers full known-answers fmt lint deny advisories \
+.PHONY: help demo build check test kafka-tls chaos fuzz measure bench bench-peers full known-answers fmt lint deny advisories \
 	pin-images graphiql ci
 
 help: ## list the targets
@@ -52,6 +52,11 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
 
+# Not a part of `test`: librdkafka and every crate that depends on it are compiled a second time, with OpenSSL.
+kafka-tls: graphiql ## publish to a Kafka broker over TLS, with the feature kafka-tls
+	@scripts/install-packages.sh $(TEST_PACKAGES) libssl-dev pkg-config
+	scripts/with-services.sh cargo test --locked --features kafka-tls --test kafka_tls
+
 chaos: graphiql ## inject every fault into the log for DURATION_S=60 seconds; SEED= repeats the random choices of a run
 	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
 	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
@@ -79,7 +84,8 @@ bench-peers: ## compare with other event stores; PEERS=Emmett,UmaDB for some, RO
 
 # Half an hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos and of fuzz.
 full: DURATION_S ?= 600
-full: ## run what takes long: chaos and fuzz for DURATION_S=600 seconds each, measure, bench
+full: ## run what takes long: kafka-tls, chaos and fuzz for DURATION_S=600 seconds each, measure, bench
+	$(MAKE) --no-print-directory kafka-tls
 	$(MAKE) --no-print-directory chaos DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory fuzz DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory measure

@@ -40,6 +40,7 @@ mod test_appends;
 #[cfg(test)]
 mod test_events;
 mod trace;
+mod turns;
 
 pub use append::{Append, Appended, Chain, Chains, Expected, NewEvent, RequestHash, StreamAppend};
 pub use archive::{
@@ -65,5 +66,5 @@ pub use table::StreamTail;
 pub use tail::{Tail, TailConfig};
 pub use tail_window::FilteredPage;
 pub use tenant_log::{TenantFilter, TenantLog};
-pub use tenant_reads::{TenantConnection, TenantReads};
+pub use tenant_reads::{TenantConnection, TenantReads, TenantTransaction};
 pub use trace::link_to_causes;

@@ -11,12 +11,13 @@ use crate::event::{Position, RecordedEvent, StreamKey, Version};
 use crate::filter::ReadFilter;
 use crate::page::{Page, PageLimit};
 use crate::table;
-use crate::tenant_reads::TenantReads;
+use crate::tenant_reads::{TenantConnection, TenantReads};
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use sqlx::Row as _;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -30,10 +31,36 @@ enum Connections {
 }
 
 impl Connections {
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    async fn acquire(&self) -> Result<Connection, sqlx::Error> {
         match self {
-            Self::OfAll(pool) => pool.acquire().await,
-            Self::OfTenant(reads, tenant) => reads.acquire_for(tenant).await,
+            Self::OfAll(pool) => Ok(Connection::OfAll(pool.acquire().await?)),
+            Self::OfTenant(reads, tenant) => Ok(Connection::OfTenant(reads.acquire_for(tenant).await?)),
+        }
+    }
+}
+
+/// A connection of a reader.
+enum Connection {
+    OfAll(PoolConnection<Postgres>),
+    OfTenant(TenantConnection),
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::OfAll(connection) => connection,
+            Self::OfTenant(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::OfAll(connection) => connection,
+            Self::OfTenant(connection) => connection,
         }
     }
 }

@@ -512,7 +512,7 @@ fn reads(permissions: PermissionSet, kind: &str) -> bool {
 }
 
 /// What an agent reads with a key that is bound to it.
-fn reads_when_bound(permissions: PermissionSet, kind: &str) -> bool {
+pub(crate) fn reads_when_bound(permissions: PermissionSet, kind: &str) -> bool {
     match kind {
         "agents" | "tasks" | "memories" => reads(permissions, kind) || has(permissions, &format!("read_own:{kind}")),
         "any" | "calls" | "prices" | "tag_keys" | "budgets" | "contents" => reads(permissions, kind),

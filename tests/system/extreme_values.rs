@@ -19,7 +19,8 @@ const AT_ONCE: usize = 16;
 /// The maximum nesting of input objects.
 const MAX_LEVELS: usize = 5;
 
-const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
+pub(crate) const TYPE: &str =
+    "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 /// The schema, from introspection.
 pub(crate) struct Schema {
@@ -59,12 +60,12 @@ pub(crate) struct Operation {
     pub(crate) body: Value,
 }
 
-fn named(of: &Value) -> &Value {
+pub(crate) fn named(of: &Value) -> &Value {
     if of["ofType"].is_null() { of } else { named(&of["ofType"]) }
 }
 
 /// A type in GraphQL notation, such as `[String!]`.
-fn type_notation(of: &Value) -> String {
+pub(crate) fn type_notation(of: &Value) -> String {
     match of["kind"].as_str().unwrap() {
         "NON_NULL" => format!("{}!", type_notation(&of["ofType"])),
         "LIST" => format!("[{}]", type_notation(&of["ofType"])),
@@ -72,11 +73,11 @@ fn type_notation(of: &Value) -> String {
     }
 }
 
-fn is_required(argument: &Value) -> bool {
+pub(crate) fn is_required(argument: &Value) -> bool {
     argument["type"]["kind"] == "NON_NULL" && argument["defaultValue"].is_null()
 }
 
-fn each(list: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 

@@ -33,6 +33,7 @@ mod hostile;
 mod identities;
 mod import;
 mod import_limits;
+mod isolation;
 mod jobs;
 mod log;
 mod login;

@@ -1,7 +1,12 @@
 //! Databases whose migrations are not those of the program: older, newer, and from before they were squashed.
 
+use crate::identities::{Installation, ask};
+use crate::row_level_security::fill_log;
+use apex::database::MIGRATIONS;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
-use testkit::TestDatabase;
+use sqlx::migrate::Migrator;
+use testkit::{Server, TIMEOUT, TestDatabase, tenant};
 
 /// The migrations from before they were squashed, which no build migrates any more.
 const SQUASHED: [(i64, &str); 16] = [
@@ -146,4 +151,81 @@ async fn an_error_about_a_newer_database_asks_for_a_newer_version() {
     let output = database.run(&["migrate"]).await;
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.contains("migration 9000 was previously applied but is missing"), "{}", output.stderr);
+}
+
+/// What a tenant has.
+const EVERYTHING: &str = "{
+    agents { nodes { uuid name status version } }
+    tasks { nodes { uuid title status agentId version } }
+    calls { nodes { uuid model cost usage { input output } version } }
+    memories { nodes { uuid content tags version } }
+    budgets { nodes { uuid name limit months { month spent } } }
+    budgetCrossings { nodes { budgetId thresholdPercent spent } }
+    usageReport(by: [MODEL]) { nodes { keys { value } totals { calls cost inputTokens } } total { calls cost } }
+    events(last: 100, filter: { types: [\"agent.registered\", \"task.submitted\", \"task.started\", \"call.recorded\",
+                                      \"memory.stored\", \"budget.defined\"] }) { nodes { position type payload recordedAt } } }";
+
+async fn everything(server: &Server, key: Option<&str>) -> Value {
+    let mut answer = match key {
+        Some(key) => ask(server, key, EVERYTHING).await.1,
+        None => server.graphql_response(EVERYTHING, json!({})).await,
+    };
+    assert!(answer.get("errors").is_none(), "{answer}");
+    answer["data"].take()
+}
+
+/// One tenant, no identities, and no row-level security: the owner on loopback has the data as before, a key of the tenant
+/// has the same, and a key of another tenant has nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenant() {
+    const LAST: i64 = 6;
+    let before: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version <= LAST).cloned().collect();
+    let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
+    let installation = Installation::of(TestDatabase::migrated_by(&before).await);
+    let database = &installation.database;
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    let task = fill_log(&rooms, tenant().as_str()).await;
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
+    let head = rooms.log.head().await.unwrap();
+    rooms.close().await.unwrap();
+    let of_log = "select md5(string_agg(concat(position, tenant_id, stream_id, version, type, payload, metadata), ',' order by position))
+                  from apex.events where position <= $1";
+    let mut owner = database.owner().await;
+    let log: String =
+        sqlx::query_scalar(of_log).bind(i64::try_from(head.get()).unwrap()).fetch_one(&mut owner).await.unwrap();
+
+    database.run(&["migrate"]).await.assert_success();
+    let key_file = installation.key_file();
+    let server = database.serve(&["--key-file", key_file.to_str().unwrap()]).await;
+    let as_owner = everything(&server, None).await;
+    for list in ["agents", "tasks", "calls", "memories", "budgets", "usageReport"] {
+        assert_eq!(as_owner[list]["nodes"].as_array().map(Vec::len), Some(1), "{list}: {as_owner}");
+    }
+    assert_eq!(as_owner["events"]["nodes"].as_array().map(Vec::len), Some(6));
+    assert_eq!(as_owner["tasks"]["nodes"][0]["uuid"], task.to_string().as_str());
+    let (own, foreign) =
+        (installation.key(tenant().as_str(), "operator", &[]).await, installation.key("acme", "admin", &[]).await);
+    assert_eq!(everything(&server, Some(&own)).await, as_owner);
+    let of_foreign = everything(&server, Some(&foreign)).await;
+    for (list, found) in of_foreign.as_object().unwrap() {
+        assert_eq!(found["nodes"], json!([]), "{list}");
+    }
+    // The streams go on where they were, and the stored events stay as they are.
+    let complete = format!(
+        "mutation {{ completeTask(input: {{ id: \"{task}\" }}) {{ error {{ code }} task {{ version status }} }} }}"
+    );
+    assert_eq!(ask(&server, &foreign, &complete).await.1["data"]["completeTask"]["error"]["code"], "NOT_SUBMITTED");
+    let completed = ask(&server, &own, &complete).await.1;
+    assert_eq!(
+        completed["data"]["completeTask"]["task"],
+        json!({ "version": 3, "status": "COMPLETED" }),
+        "{completed}"
+    );
+    drop(server.terminate().await);
+    let after: String =
+        sqlx::query_scalar(of_log).bind(i64::try_from(head.get()).unwrap()).fetch_one(&mut owner).await.unwrap();
+    assert_eq!(after, log);
+    database.verify_log().await;
+    database.run(&["projections", "verify", "all"]).await.assert_success();
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// The time in which an empty bucket is full again.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
+/// The longest time for which a client is told to wait after there are units again, so that others come before it.
+const MAX_SPREAD: Duration = Duration::from_secs(2);
 
 /// A bucket that holds what is allowed in a minute.
 pub(super) struct Bucket {
@@ -18,6 +20,8 @@ pub(super) struct Bucket {
     limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
     /// What was left when the last units were taken. The limiter tells only that.
     last: Mutex<Level>,
+    /// When the client that was refused last was told to come back.
+    told: Mutex<Option<Instant>>,
 }
 
 /// What is in a bucket.
@@ -41,7 +45,12 @@ impl Bucket {
     pub(super) fn new(amount: LimitAmount) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(amount.get()).unwrap_or(NonZeroU32::MIN));
         let limiter = RateLimiter::direct(quota).with_middleware();
-        Self { amount, limiter, last: Mutex::new(Level { units: amount.get(), at: Instant::now() }) }
+        Self {
+            amount,
+            limiter,
+            last: Mutex::new(Level { units: amount.get(), at: Instant::now() }),
+            told: Mutex::default(),
+        }
     }
 
     /// Takes units, or none.
@@ -54,9 +63,25 @@ impl Bucket {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = level;
                 Ok(())
             }
-            Ok(Err(not_until)) => Err(Refused::Until(not_until.wait_time_from(self.limiter.clock().now()))),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(self.limiter.clock().now());
+                Err(Refused::Until(self.spread(wait, units, Instant::now())))
+            }
             Err(_) => Err(Refused::TooMany),
         }
+    }
+
+    /// When a refused client is told to come back, which could be after `wait`. Were all told the same, they would come back
+    /// together: one would be answered, and all others be refused together again, as often as a unit is added. So each is told
+    /// a time of its own, as far after that of the one before as its units take to be added, and after some time it begins anew.
+    fn spread(&self, wait: Duration, units: NonZeroU32, now: Instant) -> Duration {
+        let added = WINDOW * units.get() / self.amount.get();
+        let soonest = now + wait;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let after_others = told.map(|last| last + added).filter(|next| (soonest..=soonest + MAX_SPREAD).contains(next));
+        let time = after_others.unwrap_or(soonest);
+        *told = Some(time);
+        time - now
     }
 
     /// What is in the bucket now.
@@ -110,6 +135,34 @@ mod tests {
         bucket.take(60).unwrap();
         let after = |seconds| bucket.remaining_at(Instant::now() + Duration::from_secs(seconds));
         assert_eq!((after(0), after(1), after(30), after(60), after(1_000_000)), (0, 1, 30, 60, 60));
+    }
+
+    #[test]
+    fn clients_that_come_back_when_they_are_told_are_all_answered() {
+        let bucket = bucket(6000);
+        let mut told = Vec::new();
+        while told.len() < 16 {
+            if let Err(Refused::Until(wait)) = bucket.take(1) {
+                told.push(Instant::now() + wait);
+            }
+        }
+        for time in told {
+            std::thread::sleep(time.saturating_duration_since(Instant::now()));
+            assert_eq!(bucket.take(1), Ok(()));
+        }
+    }
+
+    #[test]
+    fn refused_clients_are_told_times_of_their_own_up_to_a_limit() {
+        let bucket = bucket(600);
+        let (now, wait, one) = (Instant::now(), Duration::from_millis(40), NonZeroU32::MIN);
+        let told: Vec<_> = (0..30).map(|_| bucket.spread(wait, one, now).as_millis()).collect();
+        assert_eq!((told[0], told[1], told[20]), (40, 140, 2040));
+        assert_eq!(told[21], 40, "it begins anew");
+        // Much at once is told to leave more time, and a bucket that is filled slowly tells everybody the same.
+        assert_eq!(bucket.spread(wait, NonZeroU32::new(5).unwrap(), now).as_millis(), told[29] + 500);
+        let slow = super::tests::bucket(5);
+        assert_eq!([(); 2].map(|()| slow.spread(wait, one, now)), [wait; 2]);
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Limited {
         extensions.set("resource", self.resource.key());
         extensions.set("limit", self.limit.get());
         if let Some(after) = self.retry_after {
-            extensions.set("retryAfterMs", u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1));
+            // Rounded up: a client that waits so long is not too early.
+            extensions.set("retryAfterMs", u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
         }
         error
     }
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn an_error_says_whose_limit_it_is_and_when_to_retry() {
         let limit = LimitAmount::try_from(60).unwrap();
-        let refused = Refused::Until(Duration::from_millis(1500));
+        let refused = Refused::Until(Duration::from_micros(1_499_001));
         let limited = Limited::by_bucket(Scope::Tenant, LimitedResource::Requests, limit, refused);
         let error = limited.error();
         assert_eq!(error.message, "the limit of the tenant, 60 requests a minute, is reached; retry after 2 s");

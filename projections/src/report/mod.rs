@@ -15,16 +15,15 @@ pub use usage_source::{MAX_REPORT_CALLS, UsageSource};
 use self::dimension::finest_time;
 use self::query::Selection;
 use self::sql::Statement;
-use crate::transaction;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use chrono::{DateTime, Utc};
 use domain::{Meter, Sum};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnection, PgRow, Postgres};
-use sqlx::{FromRow, Row, Transaction};
-use streams::{Position, TenantReads};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{FromRow, Row};
+use streams::{Position, TenantReads, TenantTransaction};
 
 /// Sums over calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -205,7 +204,7 @@ pub async fn usage_report(reads: &TenantReads, query: &ReportQuery, page: &Repor
         (true, None) if selection.by.is_empty() => Some(sums(connection, &selection, None).await?),
         (true, _) => Some(Totals::default()),
     };
-    transaction::commit(transaction).await?;
+    transaction.commit().await?;
     Ok(Report { rows, has_next_page, total, rest, position, source: selection.source })
 }
 
@@ -217,7 +216,7 @@ pub struct WholeReport {
     /// The report contains every call up to this position.
     pub position: Position,
     selection: Selection,
-    transaction: Transaction<'static, Postgres>,
+    transaction: TenantTransaction,
 }
 
 impl WholeReport {
@@ -253,10 +252,7 @@ impl WholeReport {
 }
 
 /// Begins a transaction with one snapshot for all statements of a report, and reads the position of the read model.
-async fn begin(
-    reads: &TenantReads,
-    query: &ReportQuery,
-) -> Result<(Transaction<'static, Postgres>, Position), sqlx::Error> {
+async fn begin(reads: &TenantReads, query: &ReportQuery) -> Result<(TenantTransaction, Position), sqlx::Error> {
     let mut transaction = reads.begin_snapshot(&query.access).await?;
     let position: Option<i64> =
         sqlx::query_scalar("select min(position) from apex.checkpoints where follower = 'calls'")

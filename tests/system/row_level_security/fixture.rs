@@ -72,7 +72,7 @@ async fn append(rooms: &Rooms, of: &str, category: &'static str, id: Uuid, event
 }
 
 /// Appends events of every category that a read model has rows of. The budget's spending crosses its thresholds.
-async fn fill_log(rooms: &Rooms, of: &str) -> Uuid {
+pub(crate) async fn fill_log(rooms: &Rooms, of: &str) -> Uuid {
     let (task, budget) = (Uuid::now_v7(), golden!("budget.defined.v1", { "limit": "1" }));
     let call = golden!("call.recorded.v1", { "absorbed": null });
     let memory = golden!("memory.stored.v1", { "content": (format!("the nightly build of {of}")) });

@@ -3,6 +3,8 @@
 mod fixture;
 mod roles;
 
+pub(crate) use fixture::fill_log;
+
 use crate::statements::Counter;
 use domain::permissions::{ReadAny, ReadCalls, ReadEvents, ReadMemories, ReadReports};
 use fixture::{
@@ -243,6 +245,33 @@ async fn reads_continue_when_their_idle_connections_were_terminated() {
         assert_eq!(rows.len(), 1);
     }
     owner.close().await.unwrap();
+}
+
+/// Where all connections are in use, a tenant with one read waits for one read of the tenant with many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_with_many_reads_does_not_keep_another_waiting() {
+    let database = TestDatabase::new().await;
+    let reads = TenantReads::beside(&database.pool, 1);
+    let held = reads.acquire(&access::<ReadCalls>(TENANTS[0])).await.unwrap();
+    let order = std::sync::Mutex::new(Vec::new());
+    let read = async |of| {
+        let mut connection = reads.acquire(&access::<ReadCalls>(of)).await.unwrap();
+        order.lock().unwrap().push(of);
+        sqlx::query("select pg_sleep(0.01)").execute(&mut *connection).await.unwrap();
+    };
+    let many = futures::future::join_all((0..20).map(|_| read(TENANTS[0])));
+    let one = async {
+        // The others wait by then: they are polled first.
+        read(TENANTS[1]).await;
+    };
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(held);
+    };
+    futures::join!(many, one, release);
+    let order = order.into_inner().unwrap();
+    let place = order.iter().position(|of| *of == TENANTS[1]).unwrap();
+    assert!(place <= 1, "it was number {place} of {}", order.len());
 }
 
 fn page() -> Page {

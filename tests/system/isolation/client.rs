@@ -1,0 +1,120 @@
+//! Requests over HTTP, with the whole answers.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use testkit::{POLL_INTERVAL, TIMEOUT};
+
+/// A client of a server.
+pub(super) struct Client {
+    http: reqwest::Client,
+    address: String,
+}
+
+/// An answer: its status, headers and body.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Headers and body.
+    pub(super) text: String,
+    /// The body, if it is JSON.
+    pub(super) json: Value,
+}
+
+impl Client {
+    pub(super) fn new(address: &str) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { http, address: address.to_owned() }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), format!("{:?}", response.headers()));
+        let body = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();
+        let json = serde_json::from_str(&body).unwrap_or_default();
+        Answer { status, text: format!("{headers}\n{body}"), json }
+    }
+
+    /// Sends a GraphQL request.
+    pub(super) async fn ask(&self, credential: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}/graphql", self.address)).bearer_auth(credential);
+        self.answer(request.header("accept", "application/json").json(body)).await
+    }
+
+    /// Posts JSON without a credential, from a device.
+    pub(super) async fn post(&self, path: &str, body: &Value, device: &str) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.address)).header("user-agent", device);
+        self.answer(request.json(body)).await
+    }
+
+    /// Sends a request to a route, with a body if it is a `POST`.
+    pub(super) async fn send(&self, credential: Option<&str>, path: &str, body: Option<&Value>) -> Answer {
+        let url = format!("{}{path}", self.address);
+        let request = match body {
+            Some(body) => self.http.post(url).json(body),
+            None => self.http.get(url),
+        };
+        self.answer(credential.iter().fold(request, |request, key| request.bearer_auth(key))).await
+    }
+
+    /// Reads an event stream until it reports the position in `until`, or ends. Counts itself as open once it has read
+    /// something.
+    pub(super) async fn follow(&self, credential: &str, path: &str, body: Option<&Value>, marker: &Marker) -> String {
+        let url = format!("{}{path}", self.address);
+        let request = match body {
+            Some(body) => self.http.post(url).json(body),
+            None => self.http.get(url),
+        };
+        let request = request.bearer_auth(credential).header("accept", "text/event-stream");
+        let mut response = request.send().await.unwrap();
+        let mut text = format!("{:?}\n", response.headers());
+        let mut is_open = false;
+        loop {
+            let chunk = tokio::time::timeout(POLL_INTERVAL, response.chunk()).await;
+            if chunk.is_ok() && !std::mem::replace(&mut is_open, true) {
+                marker.opened.fetch_add(1, Ordering::SeqCst);
+            }
+            match chunk {
+                Ok(Ok(Some(chunk))) => text += &String::from_utf8_lossy(&chunk),
+                Ok(_) => return text,
+                Err(_) => {}
+            }
+            let positions = text.lines().filter_map(|line| line.strip_prefix("id:")?.trim().parse::<u64>().ok());
+            match positions.max() {
+                Some(position) if position >= marker.position.load(Ordering::SeqCst) => return text,
+                // A stream of sums reports no position.
+                None if marker.is_set_since(LAST_SUMS) => return text,
+                _ => assert!(marker.since.elapsed() < TIMEOUT, "{path} {body:?} does not report the position: {text}"),
+            }
+        }
+    }
+}
+
+/// How long streams are read on that report no position, after everything has happened.
+const LAST_SUMS: Duration = Duration::from_secs(3);
+
+/// Until which position streams are read, and how many are open.
+pub(super) struct Marker {
+    pub(super) opened: AtomicUsize,
+    position: AtomicU64,
+    set_at: OnceLock<Instant>,
+    since: Instant,
+}
+
+impl Marker {
+    /// No position yet.
+    pub(super) fn new() -> Self {
+        let position = AtomicU64::new(u64::MAX);
+        Self { opened: AtomicUsize::new(0), position, set_at: OnceLock::new(), since: Instant::now() }
+    }
+
+    pub(super) fn set(&self, position: u64) {
+        self.position.store(position, Ordering::SeqCst);
+        self.set_at.get_or_init(Instant::now);
+    }
+
+    fn is_set_since(&self, time: Duration) -> bool {
+        self.set_at.get().is_some_and(|at| at.elapsed() > time)
+    }
+}

@@ -1,0 +1,108 @@
+//! Subscriptions and event streams, while both tenants are at work.
+
+use super::client::Marker;
+use super::schema::Request;
+use super::world::World;
+use super::{Actor, Matrix, OPERATOR_TOKEN, is_allowed, is_refused};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use testkit::wait_until;
+
+/// A stream that is read.
+struct Opened<'a> {
+    actor: &'a Actor,
+    path: String,
+    request: Option<Request>,
+}
+
+impl Opened<'_> {
+    fn name(&self) -> String {
+        let about = self
+            .request
+            .as_ref()
+            .map_or(self.path.clone(), |request| format!("{} ({})", request.operation, request.about));
+        format!("{}: {about}", self.actor.name)
+    }
+
+    fn is_allowed(&self) -> bool {
+        match &self.request {
+            Some(request) => is_allowed(self.actor, request),
+            None => !self.actor.is_bound && super::routes::may_follow(self.actor),
+        }
+    }
+}
+
+/// What both tenants do while the streams are open. The values have the marks of their tenants.
+async fn work(matrix: &Matrix, credential: &str, world: &World) -> u64 {
+    let agent = world.id("Agent").global;
+    let mark = &world.mark;
+    let query = format!(
+        "mutation ($agent: ID!) {{
+            registerAgent(input: {{ name: \"{mark}-live\" }}) {{ position }}
+            pauseAgent(input: {{ id: $agent, reason: \"{mark}-live\" }}) {{ position }}
+            resumeAgent(input: {{ id: $agent }}) {{ position }}
+            storeMemory(input: {{ agentId: $agent, content: \"{mark}-live\" }}) {{ position }}
+            last: reportCall(input: {{ model: \"{mark}-live\", kind: LLM, agentId: $agent, user: \"{mark}-live\", source: \"{mark}-live\",
+                                       usage: {{ input: 1 }} }}) {{ position }} }}"
+    );
+    let answer = matrix.client.ask(credential, &json!({ "query": query, "variables": { "agent": agent } })).await;
+    let position = answer.json["data"]["last"]["position"].as_str().unwrap_or_else(|| panic!("{}", answer.text));
+    position.parse().unwrap()
+}
+
+/// The streams of an actor: each subscription, and the event stream, about the objects of both tenants.
+fn streams_of<'a>(matrix: &Matrix, actor: &'a Actor) -> Vec<Opened<'a>> {
+    let mut opened = Vec::new();
+    for world in [&matrix.own, &matrix.foreign] {
+        for request in matrix.requests(&["Subscription"], world) {
+            opened.push(Opened { actor, path: "/graphql".to_owned(), request: Some(request) });
+        }
+        let stream = world.id("Agent").uuid;
+        for query in [String::new(), "?after=0".to_owned(), format!("?after=0&category=agent&streamId={stream}")] {
+            opened.push(Opened { actor, path: format!("/events{query}"), request: None });
+        }
+    }
+    opened
+}
+
+/// Whether a message of a stream, or the answer without one, refuses all of it.
+fn refuses(text: &str) -> bool {
+    let messages = text.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
+    messages.filter_map(|message| serde_json::from_str(message.trim()).ok()).any(|message: Value| is_refused(&message))
+}
+
+/// Reads every stream of every actor, and returns what is wrong with them.
+pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
+    let marker = Marker::new();
+    let opened: Vec<_> = actors.iter().flat_map(|actor| streams_of(matrix, actor)).collect();
+    let reading = opened.iter().map(|opened| {
+        let body = opened.request.as_ref().map(|request| &request.body);
+        matrix.client.follow(&opened.actor.credential, &opened.path, body, &marker)
+    });
+    let working = async {
+        wait_until("all streams are open", async || marker.opened.load(Ordering::SeqCst) == opened.len()).await;
+        work(matrix, &matrix.foreign_admin, &matrix.foreign).await;
+        // What the own tenant does comes later, so that whoever sees it has passed what the other one did.
+        let position = work(matrix, OPERATOR_TOKEN, &matrix.own).await;
+        marker.set(position);
+    };
+    let (texts, ()) = futures::join!(futures::future::join_all(reading), working);
+    let mut problems = Vec::new();
+    let mut live = 0;
+    for (opened, text) in opened.iter().zip(&texts) {
+        let body = opened.request.as_ref().map_or(Value::Null, |request| request.body.clone());
+        let found = matrix.foreign.canaries.found_in(text, &format!("{}{body}", opened.path));
+        if !found.is_empty() {
+            problems.push(format!("{} shows {found:?}", opened.name()));
+        }
+        let is_refused = refuses(text);
+        if is_refused == opened.is_allowed() {
+            problems.push(format!("{} is {}refused: {text}", opened.name(), if is_refused { "" } else { "not " }));
+        }
+        live += usize::from(text.contains(&format!("{}-live", matrix.own.mark)));
+    }
+    // The streams that are allowed do show what happens, of the own tenant.
+    assert!(live > 10, "only {live} of {} streams have shown what the own tenant did", opened.len());
+    println!("{} streams, {live} of them with what the own tenant did", opened.len());
+    problems
+}
