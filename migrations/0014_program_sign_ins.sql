@@ -22,17 +22,20 @@ create table apex.program_sign_ins (
     -- Who decided; none before.
     tenant_id text check (tenant_id ~ '^[a-z0-9][a-z0-9_-]*$' and octet_length(tenant_id) <= 63),
     user_id uuid,
+    -- The session in which the person decided: the session of the program rests on the same credentials.
+    session_id uuid,
     is_approved boolean,
     -- When the code was used, which it is once.
     redeemed_at timestamptz,
     check ((kind = 'device') = (user_code_hash is not null)),
     check ((kind = 'loopback') = (challenge is not null)),
-    check ((tenant_id is null) = (is_approved is null) and (user_id is null) = (is_approved is null))
+    check ((tenant_id is null) = (is_approved is null) and (user_id is null) = (is_approved is null)
+        and (session_id is null) = (is_approved is null))
 );
 create unique index program_sign_ins_user_code on apex.program_sign_ins (user_code_hash) where user_code_hash is not null;
 create index program_sign_ins_expiry on apex.program_sign_ins (expires_at);
 create index program_sign_ins_user on apex.program_sign_ins (user_id) where user_id is not null;
 select apex.isolate_tenants('apex.program_sign_ins');
 grant select, insert, delete on apex.program_sign_ins to apex_app;
-grant update (interval_seconds, last_polled_at, tenant_id, user_id, is_approved, redeemed_at)
+grant update (interval_seconds, last_polled_at, tenant_id, user_id, session_id, is_approved, redeemed_at)
     on apex.program_sign_ins to apex_app;

@@ -1,18 +1,17 @@
 //! A program asks, and a person decides.
 
-use super::rows::{self, Binding};
+use super::rows::{self, Binding, Person};
 use super::user_code::UserCode;
+use crate::client::Client;
 use crate::error::IdentityError;
 use crate::identities::Identities;
 use crate::key_file::EncryptionKey;
 use crate::key_text::{KeySecret, SecretText};
-use crate::sessions::Client;
 use crate::sign_in_error::SignInError;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use commands::Principal;
-use domain::UserId;
+use commands::{Principal, Subject};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -83,8 +82,7 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Refused`] if there is none, and [`SignInError::Throttled`] if the person has typed too many.
     pub async fn device_sign_in(&self, principal: &Principal, user_code: &str) -> Result<ProgramSignIn, SignInError> {
-        let user = user(principal)?;
-        self.throttle().take_code(user).map_err(SignInError::throttled)?;
+        self.throttle().take_code(person(principal)?.user).map_err(SignInError::throttled)?;
         let user_code = UserCode::parse(user_code).ok_or(SignInError::Refused)?;
         // A code that was made under an older key is typed again: the file of keys is changed rarely.
         let newest = self.secrets().newest_key().await?;
@@ -105,8 +103,7 @@ impl Identities {
         is_approved: bool,
     ) -> Result<(), SignInError> {
         let found = self.device_sign_in(principal, user_code).await?;
-        let person = (principal.tenant(), user(principal)?);
-        let is_decided = rows::decide(&self.secrets().pool, found.id, person, is_approved).await?;
+        let is_decided = rows::decide(&self.secrets().pool, found.id, &person(principal)?, is_approved).await?;
         if is_decided { Ok(()) } else { Err(SignInError::Refused) }
     }
 
@@ -122,12 +119,12 @@ impl Identities {
         client: &Client,
     ) -> Result<SecretText, SignInError> {
         let challenge = parse_challenge(challenge)?;
-        let user = user(principal)?;
-        self.throttle().take_code(user).map_err(SignInError::throttled)?;
+        let person = person(principal)?;
+        self.throttle().take_code(person.user).map_err(SignInError::throttled)?;
         let (secret, id) = (KeySecret::generate().map_err(IdentityError::from)?, Uuid::new_v4());
         let newest = self.secrets().newest_key().await?;
         let code = (newest.version, hash(&newest.key, LOOPBACK, &[id.as_bytes(), secret.bytes()])?);
-        let binding = Binding::Challenge(challenge, principal.tenant().clone(), user);
+        let binding = Binding::Challenge(challenge, person);
         rows::insert(&self.secrets().pool, id, code, binding, client, LOOPBACK_LIFETIME).await?;
         Ok(SecretText::with_prefix(LOOPBACK_PREFIX, id, &secret))
     }
@@ -145,9 +142,14 @@ fn hash(key: &EncryptionKey, purpose: &[u8], parts: &[&[u8]]) -> Result<[u8; 32]
     Ok(key.keyed_hash(purpose, parts).map_err(IdentityError::from)?)
 }
 
-/// The user whose session a principal is of.
-fn user(principal: &Principal) -> Result<UserId, SignInError> {
-    principal.on_own_account().map(|(id, _)| id).ok_or(SignInError::Refused)
+/// The person whose session a principal is of.
+fn person(principal: &Principal) -> Result<Person, SignInError> {
+    match *principal.subject() {
+        Subject::User { id: user, session } => Ok(Person { tenant: principal.tenant().clone(), user, session }),
+        Subject::SharedToken { .. } | Subject::ServiceAccount { .. } | Subject::CommandLine | Subject::Component(_) => {
+            Err(SignInError::Refused)
+        }
+    }
 }
 
 /// The hash in a challenge of the method S256.

@@ -1,12 +1,13 @@
 //! A program presents its code for a session.
 
 use super::decide::{DEVICE, DEVICE_PREFIX, LOOPBACK, LOOPBACK_PREFIX};
-use super::rows;
+use super::rows::{self, Person};
+use crate::client::Client;
 use crate::directory::NoPrincipal;
 use crate::error::IdentityError;
 use crate::identities::Identities;
 use crate::key_text::parse_with_prefix;
-use crate::sessions::{Client, SessionTokens};
+use crate::sessions::SessionTokens;
 use crate::sign_in_error::SignInError;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -30,7 +31,7 @@ pub enum RedeemError {
     /// The person has not decided in time.
     #[error("the code has expired")]
     Expired,
-    /// The code is unknown or was used, the verifier is not that of the challenge, or the user is not active any more.
+    /// The code is unknown or was used, the verifier is not that of the challenge, or the session in which the person agreed has ended.
     #[error("the code is not valid")]
     Invalid,
     /// It cannot be found out at the moment, or there were too many attempts.
@@ -109,12 +110,16 @@ impl Identities {
         }
     }
 
+    /// The session rests on the credentials of the session in which the person agreed, which must not have ended.
     async fn session_of_program(&self, id: Uuid, client: &Client) -> Result<SessionTokens, RedeemError> {
         let redeemed = rows::redeem(&self.secrets().pool, id).await?;
-        let (tenant, user) = redeemed.ok_or(RedeemError::Invalid)?;
+        let Person { tenant, user: id, session } = redeemed.ok_or(RedeemError::Invalid)?;
         self.directory().refresh().await?;
-        match self.directory().active_user(&tenant, user) {
-            Ok(_) => Ok(self.start_session(&tenant, user, client).await?),
+        match self.directory().active_user(&tenant, id) {
+            Ok(user) => {
+                let credentials = self.credentials_of_session(session, &user).await?.ok_or(RedeemError::Invalid)?;
+                Ok(self.start_session(&tenant, (id, credentials), client).await?)
+            }
             Err(NoPrincipal::Refused) => Err(RedeemError::Invalid),
             Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable.into()),
         }

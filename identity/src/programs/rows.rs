@@ -1,10 +1,10 @@
 //! The table of programs that sign in.
 
+use crate::client::Client;
 use crate::error::IdentityError;
 use crate::key_file::HASH_BYTES;
-use crate::sessions::Client;
 use chrono::{DateTime, Utc};
-use domain::{TenantId, UserId};
+use domain::{SessionId, TenantId, UserId};
 use sqlx::postgres::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
@@ -20,7 +20,15 @@ pub(super) enum Binding {
     /// The keyed hash of the code that a person types.
     UserCode([u8; HASH_BYTES]),
     /// The hash of the program's verifier, and the person who has agreed.
-    Challenge([u8; HASH_BYTES], TenantId, UserId),
+    Challenge([u8; HASH_BYTES], Person),
+}
+
+/// A person who decides, in a session.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub(super) tenant: TenantId,
+    pub(super) user: UserId,
+    pub(super) session: SessionId,
 }
 
 /// A row whose code is presented.
@@ -48,18 +56,16 @@ pub(super) async fn insert(
     client: &Client,
     lifetime: Duration,
 ) -> Result<bool, IdentityError> {
-    let (kind, user_code, challenge, tenant, user) = match &binding {
-        Binding::UserCode(hash) => ("device", Some(hash.as_slice()), None, None, None),
-        Binding::Challenge(hash, tenant, user) => {
-            ("loopback", None, Some(hash.as_slice()), Some(tenant.as_str()), Some(user.0))
-        }
+    let (kind, user_code, challenge, person) = match &binding {
+        Binding::UserCode(hash) => ("device", Some(hash.as_slice()), None, None),
+        Binding::Challenge(hash, person) => ("loopback", None, Some(hash.as_slice()), Some(person)),
     };
     let inserted = sqlx::query(
         "insert into apex.program_sign_ins (sign_in_id, kind, key_encryption_key, code_hash, user_code_hash, challenge,
-             user_agent, address, expires_at, tenant_id, user_id, is_approved)
-         select $1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9), $10, $11, $12
+             user_agent, address, expires_at, tenant_id, user_id, session_id, is_approved)
+         select $1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9), $10, $11, $12, $13
          where $2 = 'loopback' or (select count(*) from (
-             select from apex.program_sign_ins where expires_at > clock_timestamp() limit $13) waiting) < $13",
+             select from apex.program_sign_ins where expires_at > clock_timestamp() limit $14) waiting) < $14",
     )
     .bind(id)
     .bind(kind)
@@ -70,9 +76,10 @@ pub(super) async fn insert(
     .bind(client.user_agent())
     .bind(client.address().map(|address| address.to_string()))
     .bind(lifetime.as_secs_f64())
-    .bind(tenant)
-    .bind(user)
-    .bind(user.map(|_| true))
+    .bind(person.map(|person| person.tenant.as_str()))
+    .bind(person.map(|person| person.user.0))
+    .bind(person.map(|person| person.session.0))
+    .bind(person.map(|_| true))
     .bind(MAX_WAITING)
     .execute(pool)
     .await?;
@@ -99,17 +106,13 @@ pub(super) async fn waiting(pool: &PgPool, user_code: [u8; HASH_BYTES]) -> Resul
 }
 
 /// Notes what a person decided about a program, once. False if it was decided or has expired meanwhile.
-pub(super) async fn decide(
-    pool: &PgPool,
-    id: Uuid,
-    (tenant, user): (&TenantId, UserId),
-    is_approved: bool,
-) -> Result<bool, IdentityError> {
+pub(super) async fn decide(pool: &PgPool, id: Uuid, person: &Person, is_approved: bool) -> Result<bool, IdentityError> {
     let decided = sqlx::query(
-        "update apex.program_sign_ins set tenant_id = $2, user_id = $3, is_approved = $4
+        "update apex.program_sign_ins set tenant_id = $2, user_id = $3, session_id = $4, is_approved = $5
          where sign_in_id = $1 and is_approved is null and expires_at > clock_timestamp()",
     );
-    let decided = decided.bind(id).bind(tenant.as_str()).bind(user.0).bind(is_approved).execute(pool).await?;
+    let decided = decided.bind(id).bind(person.tenant.as_str()).bind(person.user.0).bind(person.session.0);
+    let decided = decided.bind(is_approved).execute(pool).await?;
     Ok(decided.rows_affected() == 1)
 }
 
@@ -147,16 +150,20 @@ pub(super) async fn poll(pool: &PgPool, id: Uuid) -> Result<Option<Polled>, Iden
 }
 
 /// Uses the code of a program, once. Returns the person who has agreed.
-pub(super) async fn redeem(pool: &PgPool, id: Uuid) -> Result<Option<(TenantId, UserId)>, IdentityError> {
-    let redeemed: Option<(String, Uuid)> = sqlx::query_as(
+pub(super) async fn redeem(pool: &PgPool, id: Uuid) -> Result<Option<Person>, IdentityError> {
+    let redeemed: Option<(String, Uuid, Uuid)> = sqlx::query_as(
         "update apex.program_sign_ins set redeemed_at = clock_timestamp()
          where sign_in_id = $1 and redeemed_at is null and is_approved and expires_at > clock_timestamp()
-         returning tenant_id, user_id",
+         returning tenant_id, user_id, session_id",
     )
     .bind(id)
     .fetch_optional(pool)
     .await?;
-    Ok(redeemed.map(|(tenant, user)| (TenantId::from_stored(tenant), UserId(user))))
+    Ok(redeemed.map(|(tenant, user, session)| Person {
+        tenant: TenantId::from_stored(tenant),
+        user: UserId(user),
+        session: SessionId(session),
+    }))
 }
 
 /// Deletes programs whose time is over. Returns how many.

@@ -14,6 +14,7 @@ use crate::sign_in_error::SignInError;
 use chrono::{DateTime, Utc};
 use commands::{Principal, Subject};
 use domain::permissions::{Access, CommandIdentities, ReadIdentities};
+use domain::user::User;
 use domain::{SessionId, TenantId, UserId};
 use std::time::Duration;
 use uuid::Uuid;
@@ -71,6 +72,17 @@ impl From<rows::Row> for SessionSummary {
 }
 
 impl Identities {
+    /// The credentials of a user on which an open session of it rests; none if it has ended.
+    pub(crate) async fn credentials_of_session(
+        &self,
+        id: SessionId,
+        user: &User,
+    ) -> Result<Option<UserCredentials>, IdentityError> {
+        let row = rows::read(&self.secrets().pool, id).await?;
+        let is_open = row.is_some_and(|row| row.is_active && row.credentials().are_of(user));
+        Ok(is_open.then(|| UserCredentials::of(user)))
+    }
+
     /// Starts a session of a user who has signed in. It rests on the credentials that the user had when they were checked: if
     /// one was replaced since, the session is refused.
     pub(crate) async fn start_session(
