@@ -10,7 +10,7 @@ use testkit::{Server, tenant, wait_until};
 use uuid::Uuid;
 
 /// A service account without roles, with a key.
-async fn account(installation: &Installation) -> (String, String) {
+async fn scoped_account(installation: &Installation) -> (String, String) {
     let account = installation.run(&["accounts", "create", "scoped"]).await;
     let key = installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
     (account, key)
@@ -81,7 +81,7 @@ impl Fleet {
 async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
     let fleet = Fleet::new().await;
     let Fleet { installation, server, admin, own, second, other, calls, position } = &fleet;
-    let (account, key) = account(installation).await;
+    let (account, key) = scoped_account(installation).await;
     assert_eq!(code(&lists(server, &key, position).await), "FORBIDDEN");
     grant(installation, "operator", &account, own.agent).await;
     grant(installation, "viewer", &account, second.agent).await;
@@ -153,7 +153,7 @@ async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
 async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
     let fleet = Fleet::new().await;
     let Fleet { installation, server, own, second, other, calls, .. } = &fleet;
-    let (account, key) = account(installation).await;
+    let (account, key) = scoped_account(installation).await;
     grant(installation, "operator", &account, own.agent).await;
     grant(installation, "viewer", &account, second.agent).await;
     wait_until("the role counts", async || {
@@ -171,9 +171,7 @@ async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
         let values = format!("{{ agentId: \"{}\" }}", own.agent);
         mutation(format!("correctCall(input: {{ id: \"{call}\", values: {values} }})"))
     };
-    let budget =
-        "mutation { defineBudget(input: { name: \"b\", scope: TENANT, limit: \"1\" }) { outcome } }".to_owned();
-    let head = ask(server, admin, "{ head }").await.1;
+    let before = written(installation).await;
     let refused = [
         pause(other.agent),
         pause(second.agent),
@@ -226,7 +224,7 @@ async fn a_bound_key_does_not_take_a_call_that_is_nobodys() {
 async fn texts_are_read_of_the_agents_of_the_role() {
     let fleet = Fleet::new().await;
     let Fleet { installation, server, own, other, .. } = &fleet;
-    let (account, key) = account(installation).await;
+    let (account, key) = scoped_account(installation).await;
     installation.run(&["roles", "grant", "viewer", "--account", &account]).await;
     grant(installation, "auditor", &account, own.agent).await;
     let content = |memory: Uuid| format!("{{ memory(id: \"{memory}\") {{ uuid content }} }}");
@@ -257,7 +255,7 @@ async fn texts_are_read_of_the_agents_of_the_role() {
 async fn a_role_on_an_agent_is_granted_reviewed_and_revoked() {
     let fleet = Fleet::new().await;
     let Fleet { installation, server, admin, own, .. } = &fleet;
-    let (account, key) = account(installation).await;
+    let (account, key) = scoped_account(installation).await;
     let command = |name: &str, agent: Uuid| {
         format!(
             "mutation {{ {name}(input: {{ holder: {{ serviceAccountId: \"{account}\" }}, role: {{ builtIn: VIEWER }},
@@ -300,7 +298,7 @@ async fn a_role_on_an_agent_is_granted_reviewed_and_revoked() {
 async fn connections_end_with_a_role_on_an_agent() {
     let fleet = Fleet::new().await;
     let Fleet { installation, server, own, .. } = &fleet;
-    let (account, key) = account(installation).await;
+    let (account, key) = scoped_account(installation).await;
     installation.run(&["roles", "grant", "viewer", "--account", &account]).await;
     wait_until("the role counts", async || ask(server, &key, "{ head }").await.1["errors"].is_null()).await;
     let socket = crate::identities::websocket(server, &key).await;

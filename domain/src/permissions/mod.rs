@@ -260,7 +260,7 @@ fn is_about_agents(resource: Resource<'_>) -> bool {
 /// Whether commands to a resource are limited to what belongs to some agents.
 #[must_use]
 pub fn is_limited_to_agents(grants: Grants<'_>, resource: Resource<'_>) -> bool {
-    agents_of(grants, Action::SendCommand, resource).map_or(true, |agents| agents.is_some())
+    !matches!(agents_of(grants, Action::SendCommand, resource), Ok(None))
 }
 
 /// Checks that a command changes only what belongs to the agents that it is limited to, if it is: those of the roles that allow

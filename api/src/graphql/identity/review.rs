@@ -104,8 +104,8 @@ pub(crate) struct ReviewQuery;
 impl ReviewQuery {
     /// Lists who can do what in the tenant, and by which grant, sorted by kind and UUID of the holder. The rows of a service
     /// account or a user with a `grant` have its permissions together, directly or by a team; a row with a `key` has what that
-    /// key allows, on the whole tenant or on an agent that the account has roles on. Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn
-    /// allow nothing, and have no rows.
+    /// key allows, on the whole tenant or on an agent that the account has roles on. Accounts that are disabled, keys that are
+    /// not accepted, teams that were closed and roles that were withdrawn allow nothing, and have no rows.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn access_review(
         &self,
