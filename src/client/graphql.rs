@@ -73,7 +73,7 @@ impl Client {
             });
         }
         if answer.body.get("errors").is_some() {
-            return Err(refused(&self.http, &answer));
+            return Err(self.http.refused(&answer));
         }
         match answer.body {
             Value::Object(mut body) if answer.status.is_success() && body.get("data").is_some_and(Value::is_object) => {
@@ -108,25 +108,4 @@ impl Client {
 
 fn is_apex(answer: &Answer) -> bool {
     answer.body.pointer("/errors/0/extensions/code").is_some_and(Value::is_string)
-}
-
-/// What an answer with errors means.
-pub(super) fn refused(http: &Http, answer: &Answer) -> ClientError {
-    let Some(code) = answer.body.pointer("/errors/0/extensions/code").and_then(Value::as_str) else {
-        return http.not_apex(answer.status);
-    };
-    let message = answer.body.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match code {
-        "UNAUTHENTICATED" => ClientError::TokenRefused,
-        "FORBIDDEN" => ClientError::Forbidden { message },
-        "NOT_FOUND" | "METHOD_NOT_ALLOWED" => http.not_apex(answer.status),
-        "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED" => {
-            ClientError::OtherVersion { url: http.server(), message }
-        }
-        "RATE_LIMITED" | "TOO_MANY_ATTEMPTS" => ClientError::TooMany { message },
-        code => {
-            let reason = answer.body.pointer("/errors/0/extensions/reason").and_then(Value::as_str);
-            ClientError::Refused { code: code.to_owned(), reason: reason.map(str::to_owned), message }
-        }
-    }
 }

@@ -136,6 +136,27 @@ impl Http {
         ClientError::NotApex { url: self.server(), status: status.as_u16() }
     }
 
+    /// What an answer with errors means.
+    pub(super) fn refused(&self, answer: &Answer) -> ClientError {
+        let Some(code) = answer.body.pointer("/errors/0/extensions/code").and_then(Value::as_str) else {
+            return self.not_apex(answer.status);
+        };
+        let message = answer.body.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match code {
+            "UNAUTHENTICATED" => ClientError::TokenRefused,
+            "FORBIDDEN" => ClientError::Forbidden { message },
+            "NOT_FOUND" | "METHOD_NOT_ALLOWED" => self.not_apex(answer.status),
+            "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED" => {
+                ClientError::OtherVersion { url: self.server(), message }
+            }
+            "RATE_LIMITED" | "TOO_MANY_ATTEMPTS" => ClientError::TooMany { message },
+            code => {
+                let reason = answer.body.pointer("/errors/0/extensions/reason").and_then(Value::as_str);
+                ClientError::Refused { code: code.to_owned(), reason: reason.map(str::to_owned), message }
+            }
+        }
+    }
+
     fn failed(&self, error: reqwest::Error) -> ClientError {
         let url = self.server();
         // The URL has no secret, but the message names it already.

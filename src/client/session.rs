@@ -83,7 +83,7 @@ impl SessionStore {
                 locked.store(&http.server(), None)?;
                 Err(ended())
             }
-            _ => Err(super::graphql::refused(http, &answer)),
+            _ => Err(http.refused(&answer)),
         }
     }
 
