@@ -147,7 +147,8 @@ const CALLS: &str = "calls";
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Updates read models up to a position of the log. Other processes may be doing the same.
-async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, timeout: Duration) -> anyhow::Result<()> {
+pub(super) async fn catch_up(
+    rooms: &mut Rooms, names: &[&'static str], head: Position, timeout: Duration) -> anyhow::Result<()> {
     let pool = rooms.pool.clone();
     let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
         Ok(_) => return Ok(()),

@@ -259,22 +259,16 @@ async fn a_price_that_is_not_valid_is_rejected_with_its_fault() {
 /// A report that carries an older price book than the call was charged by is repeated with the newest one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_with_an_older_price_book_is_charged_by_the_version_of_the_call() {
-    use domain::price_book::{Price, PriceComponent, rate};
+    use domain::price_book::{Price, PriceComponent, PriceSource, rate};
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let principal = testkit::operator();
     let old = prices::load_or_init(&rooms.commands, &principal).await.unwrap();
     let component = |meter| PriceComponent::per_million(meter, rate(2.into()).unwrap());
-    let price = Price {
-        provider: testkit::name("acme"),
-        model: testkit::name("m"),
-        list_price: false,
-        effective_from: testkit::at(-9),
-        effective_to: None,
-        currency: domain::Currency::Usd,
-        components: vec![component(domain::Meter::Input)],
-    };
-    let set = prices::set(&rooms.commands, &principal, vec![price], "test", uuid::Uuid::now_v7()).await.unwrap();
+    let components = vec![component(domain::Meter::Input)];
+    let price = Price::new(testkit::name("acme"), testkit::name("m"), components);
+    let source = PriceSource::named(testkit::name("test"));
+    let set = prices::set(&rooms.commands, &principal, vec![price], source, uuid::Uuid::now_v7()).await.unwrap();
     let facts = |input: u64| domain::call::CallFacts {
         provider: Some(testkit::name("acme")),
         model: Some(testkit::name("m")),
