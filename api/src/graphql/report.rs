@@ -150,7 +150,13 @@ pub(crate) struct UsageTotals {
     cost: Option<Decimal>,
     /// Cost that the reporting sources stated, for the calls for which they did. It is informative and never charged.
     reported_cost: Decimal,
-    /// Currency of `cost` and `reportedCost`.
+    /// How much more the sources reported than was charged, over the calls that have both costs. Negative if it is less.
+    reported_difference: Decimal,
+    /// Reported cost of the calls that have one, and charged cost of the others.
+    cost_preferring_reported: Decimal,
+    /// Charged cost of the calls that have one, and reported cost of the others.
+    cost_preferring_charged: Decimal,
+    /// Currency of the costs.
     currency: Currency,
 }
 
@@ -163,6 +169,9 @@ impl From<models::Totals> for UsageTotals {
             unpriced_calls: totals.unpriced_calls.into(),
             usage: (&totals).into(),
             latency_ms: totals.latency_ms.into(),
+            reported_difference: totals.reported_difference().into(),
+            cost_preferring_reported: totals.cost_by(models::CostPolicy::PreferReported).into(),
+            cost_preferring_charged: totals.cost_by(models::CostPolicy::PreferCharged).into(),
             cost: totals.known_cost().cloned().map(Into::into),
             reported_cost: totals.reported_cost.into(),
             currency: Currency::Usd,
