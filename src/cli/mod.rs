@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod log;
 mod migrate;
+mod point;
 mod prices;
 mod projections;
 mod relay;

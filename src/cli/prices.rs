@@ -4,7 +4,7 @@ mod import;
 mod list;
 mod reprice;
 
-use super::report::parse_time;
+use super::point::parse_time;
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;

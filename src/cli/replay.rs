@@ -1,7 +1,7 @@
 //! `apex replay`
 
 use super::output;
-use super::report::parse_time;
+use super::point::{Point, before};
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -61,25 +61,6 @@ impl FromStr for StreamName {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Point {
-    Position(Position),
-    Time(DateTime<Utc>),
-}
-
-impl FromStr for Point {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(position) = text.parse::<u64>() {
-            return Ok(Self::Position(Position::from(position)));
-        }
-        parse_time(text).map(Self::Time).map_err(|_| {
-            "expected a position such as 42, a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned()
-        })
-    }
-}
-
 /// The number of events read at a time.
 const PAGE_EVENTS: usize = 1000;
 
@@ -130,10 +111,6 @@ impl Replay {
         }
         Ok(output::ignore_closed(output.flush())?)
     }
-}
-
-fn before(position: Position) -> Position {
-    Position::from(position.get().saturating_sub(1))
 }
 
 #[derive(Serialize)]

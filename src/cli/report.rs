@@ -1,6 +1,7 @@
 //! `apex report`
 
 mod dimension;
+mod known;
 mod policy;
 
 pub(super) use dimension::Named;
@@ -8,10 +9,11 @@ pub(super) use dimension::Named;
 use self::dimension::{DimensionParser, NamedFilter, tag_key};
 use self::policy::{Policy, cost};
 use super::output::{self, Format, Table};
+use super::point::{Point, parse_time};
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use domain::tag_keys::TagKeys;
 use domain::{Meter, Quantity, TagKey};
 use futures::TryStreamExt;
@@ -85,6 +87,13 @@ struct Cost {
     #[arg(long, value_enum, default_value_t = Policy::Charged, value_name = "POLICY")]
     cost: Policy,
 
+    /// The costs as they were known at this position of the log, or before this time, from the events of the log up to it
+    ///
+    /// Amendments, corrections and repricings that were recorded later are not included. Can be combined with --by, --from, --to
+    /// and --format.
+    #[arg(long, value_name = "POSITION|TIME")]
+    known_at: Option<Point>,
+
     /// The format of the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -98,19 +107,15 @@ struct Cost {
     no_wait: bool,
 }
 
-/// Parses a day, or a time in RFC 3339.
-pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    text.parse().map_err(|_| "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned())
-}
-
 impl ReportCommand {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Kind::Cost(cost) = self.kind;
         let key = tag_key(&cost.by, &cost.filters)?;
         with_rooms(session, async |rooms| {
+            if let Some(known_at) = cost.known_at {
+                known::report(rooms, &cost, known_at).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let head = rooms.log.head().await?;
             let declared_at = match key {
                 Some(key) => declared_at(rooms, key).await?,

@@ -47,6 +47,7 @@ mod readiness;
 mod rejections;
 mod relay;
 mod replay;
+mod repricing;
 mod report;
 mod report_filters;
 mod resume;

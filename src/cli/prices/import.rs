@@ -1,6 +1,6 @@
 //! `apex prices import` and `apex prices update`
 
-use super::super::report::parse_time;
+use super::super::point::parse_time;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};

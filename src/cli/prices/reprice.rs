@@ -1,7 +1,8 @@
 //! `apex prices reprice`
 
 use super::super::output::{self, Format};
-use super::super::report::{catch_up, parse_time};
+use super::super::point::parse_time;
+use super::super::report::catch_up;
 use crate::rooms::Rooms;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
