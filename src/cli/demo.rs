@@ -98,7 +98,14 @@ impl Demo {
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
         let mut totals = WholeReport::open(&rooms.reads, &query).await?;
         let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
-        report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table, projections::CostPolicy::Charged).await?;
+        report::print(
+            &mut totals,
+            rooms.log.head().await?,
+            &by,
+            output::Format::Table,
+            projections::CostPolicy::Charged,
+        )
+        .await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);
         if self.once {
             return Ok(());

@@ -110,7 +110,9 @@ impl SetDiscount {
         let outcome = rooms.commands.execute::<PriceBook>(&context, PriceBook::id(), command).await;
         let outcome = outcome.context("the discount cannot be set")?;
         match outcome.kind {
-            OutcomeKind::Done => say!("The discount is set; the price book is at version {}.", outcome.aggregate.version),
+            OutcomeKind::Done => {
+                say!("The discount is set; the price book is at version {}.", outcome.aggregate.version)
+            }
             OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => say!("The discount was set already."),
         }
         Ok(())

@@ -162,7 +162,11 @@ const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Updates read models up to a position of the log. Other processes may be doing the same.
 pub(super) async fn catch_up(
-    rooms: &mut Rooms, names: &[&'static str], head: Position, timeout: Duration) -> anyhow::Result<()> {
+    rooms: &mut Rooms,
+    names: &[&'static str],
+    head: Position,
+    timeout: Duration,
+) -> anyhow::Result<()> {
     let pool = rooms.pool.clone();
     let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
         Ok(_) => return Ok(()),
@@ -218,12 +222,7 @@ pub(super) async fn print(
     }
 }
 
-async fn print_json(
-    report: &mut WholeReport,
-    head: Position,
-    by: &[Named],
-    policy: CostPolicy,
-) -> anyhow::Result<()> {
+async fn print_json(report: &mut WholeReport, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
     let (total, position) = (serde_json::to_string(&totals(&report.total, policy))?, report.position);
     let source = serde_json::to_string(&report.source().to_string())?;
     output::write("{\"rows\":[")?;
@@ -264,18 +263,14 @@ async fn print_tables(report: &mut WholeReport, by: &[Named], policy: CostPolicy
     print(lines)
 }
 
-async fn print_csv(
-    report: &mut WholeReport,
-    head: Position,
-    by: &[Named],
-    policy: CostPolicy,
-) -> anyhow::Result<()> {
+async fn print_csv(report: &mut WholeReport, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
     let positions = [report.position.to_string(), head.to_string()];
     if by.is_empty() {
         return output::csv_rows(&[columns(&report.total, policy).chain(positions).collect()]);
     }
-    let line = |row: ReportRow| csv_line(&row, by, policy).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
+    let line =
+        |row: ReportRow| csv_line(&row, by, policy).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
     let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
     while let Some(lines) = rows.try_next().await? {
         output::csv_rows(&lines)?;
@@ -296,7 +291,8 @@ fn column_names() -> impl Iterator<Item = &'static str> {
 /// Columns that are omitted from a table if the terminal is too narrow, in this order.
 fn droppable() -> Vec<&'static str> {
     let meters = Meter::ALL.iter().rev().map(|meter| meter.column()).filter(|column| !ALWAYS_SHOWN.contains(column));
-    let last = ["reported_difference", "reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
+    let last =
+        ["reported_difference", "reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
     ["tool_calls", "failed_calls"].into_iter().chain(meters).chain(last).collect()
 }
 

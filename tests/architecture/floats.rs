@@ -26,7 +26,8 @@ const FLOATS: &[(&str, &str)] = &[
 ];
 
 /// Files with amounts, in which a float would be one of money.
-const MONEY: &[&str] = &["domain/", "ingest/src/prices/", "projections/", "api/src/graphql/price/", "src/cli/prices", "src/cli/report"];
+const MONEY: &[&str] =
+    &["domain/", "ingest/src/prices/", "projections/", "api/src/graphql/price/", "src/cli/prices", "src/cli/report"];
 
 /// The first word of a code that is a float: a type, a conversion, or a literal.
 fn float(code: &str) -> Option<String> {
@@ -35,11 +36,14 @@ fn float(code: &str) -> Option<String> {
     let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let without_texts = without_texts(code);
     let words = without_texts.split(|character: char| !is_word(character) && character != '.');
-    words.map(|word| word.trim_matches('.')).find(|word| {
-        let parts: Vec<_> = word.split('.').collect();
-        let is_literal = matches!(parts.as_slice(), [whole, fraction] if is_number(whole) && is_number(fraction));
-        is_literal || parts.iter().any(|part| TYPES.contains(part))
-    }).map(str::to_owned)
+    words
+        .map(|word| word.trim_matches('.'))
+        .find(|word| {
+            let parts: Vec<_> = word.split('.').collect();
+            let is_literal = matches!(parts.as_slice(), [whole, fraction] if is_number(whole) && is_number(fraction));
+            is_literal || parts.iter().any(|part| TYPES.contains(part))
+        })
+        .map(str::to_owned)
 }
 
 fn is_number(text: &str) -> bool {

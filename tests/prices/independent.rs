@@ -40,11 +40,8 @@ fn cases() -> Vec<Case> {
 }
 
 fn book(table: &PriceTable) -> PriceBook {
-    let command = PriceBookCommand::Set {
-        prices: table.prices.clone(),
-        source: table.source.clone(),
-        at: DateTime::UNIX_EPOCH,
-    };
+    let command =
+        PriceBookCommand::Set { prices: table.prices.clone(), source: table.source.clone(), at: DateTime::UNIX_EPOCH };
     let events = PriceBook::default().decide(command).unwrap();
     events.iter().fold(PriceBook::default(), |book, event| book.evolve(event))
 }
@@ -70,7 +67,11 @@ fn charged(book: &PriceBook, case: &Case) -> Result<(Money, String), ChargeError
 }
 
 /// Why Apex charges another amount than the library, if there is a reason that is known.
-fn explained(case: &Case, charged: &Result<(Money, String), ChargeError>, not_read: &BTreeSet<String>) -> Option<&'static str> {
+fn explained(
+    case: &Case,
+    charged: &Result<(Money, String), ChargeError>,
+    not_read: &BTreeSet<String>,
+) -> Option<&'static str> {
     let found = case.found.as_deref().unwrap_or_default();
     if not_read.contains(&format!("{}/{found}", case.provider)) {
         return Some("a field of the model is listed as not read");
@@ -117,7 +118,12 @@ fn usages_cost_what_an_independent_library_says() {
     let table = public_table().unwrap();
     let (equal, reasons, unexplained) = compare(&table, &priced);
     println!("{equal} of {} usages cost the same; {reasons:?}", priced.len());
-    assert!(unexplained.is_empty(), "{} differ:\n{}", unexplained.len(), unexplained[..unexplained.len().min(20)].join("\n"));
+    assert!(
+        unexplained.is_empty(),
+        "{} differ:\n{}",
+        unexplained.len(),
+        unexplained[..unexplained.len().min(20)].join("\n")
+    );
     assert!(equal >= 3_000, "{equal} usages");
     let providers: BTreeSet<_> = priced.iter().map(|case| &case.provider).collect();
     assert!(providers.len() >= 25, "{providers:?}");
@@ -140,12 +146,19 @@ fn the_shipped_book_has_the_costs_of_today() {
     println!("{} disputed: {disputed:?}", disputed.len());
     let is_disputed = |case: &Case| {
         let name = format!("{}/", provider_name(&case.provider));
-        [case.model.as_str(), case.found.as_deref().unwrap_or_default()].iter().any(|model| disputed.contains(&*format!("{name}{model}")))
+        [case.model.as_str(), case.found.as_deref().unwrap_or_default()]
+            .iter()
+            .any(|model| disputed.contains(&*format!("{name}{model}")))
     };
     let priced: Vec<&Case> =
         all.iter().filter(|case| case.cost.is_some() && case.at >= now && !is_disputed(case)).collect();
     let (equal, reasons, unexplained) = compare(&shipped, &priced);
     println!("{equal} of {} usages cost the same; {reasons:?}", priced.len());
-    assert!(unexplained.is_empty(), "{} differ:\n{}", unexplained.len(), unexplained[..unexplained.len().min(20)].join("\n"));
+    assert!(
+        unexplained.is_empty(),
+        "{} differ:\n{}",
+        unexplained.len(),
+        unexplained[..unexplained.len().min(20)].join("\n")
+    );
     assert!(equal >= 1_000, "{equal} usages");
 }

@@ -28,7 +28,8 @@ fn size(above: u64, graduated: bool) -> Conditions {
 /// A price with every meter and every kind of condition.
 fn price() -> Price {
     let minute = |text: &str| Minute::try_from(text.to_owned()).unwrap();
-    let night = TimeWindow { from: minute("22:00"), to: minute("06:00"), utc_offset_minutes: 0, weekdays: BTreeSet::new() };
+    let night =
+        TimeWindow { from: minute("22:00"), to: minute("06:00"), utc_offset_minutes: 0, weekdays: BTreeSet::new() };
     let million = MILLION.get();
     let plain = Conditions::default;
     let components = vec![
@@ -53,7 +54,11 @@ fn price() -> Price {
         one(Meter::MediaMs, "0.36", 3_600_000, plain()),
         one(Meter::Characters, "15", million, plain()),
     ];
-    Price { names: [name("sheet-1")].into(), patterns: [ModelPattern::new("sheet-*").unwrap()].into(), ..Price::new(name("acme"), name("sheet"), components) }
+    Price {
+        names: [name("sheet-1")].into(),
+        patterns: [ModelPattern::new("sheet-*").unwrap()].into(),
+        ..Price::new(name("acme"), name("sheet"), components)
+    }
 }
 
 struct Sheet<'a> {
@@ -72,8 +77,9 @@ impl Default for Sheet<'_> {
 
 fn cost(discount: Option<&str>, sheet: &Sheet<'_>) -> String {
     let source = PriceSource::named(name("sheet"));
-    let mut events =
-        PriceBook::default().decide(PriceBookCommand::Set { prices: vec![price()], source, at: DateTime::UNIX_EPOCH }).unwrap();
+    let mut events = PriceBook::default()
+        .decide(PriceBookCommand::Set { prices: vec![price()], source, at: DateTime::UNIX_EPOCH })
+        .unwrap();
     let discounts = discount.map(|percent| Discount {
         name: name("contract"),
         provider: Some(name("acme")),

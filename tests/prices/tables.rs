@@ -21,7 +21,8 @@ fn day() -> DateTime<Utc> {
 }
 
 fn summary(table: &PriceTable) -> String {
-    let fields: Vec<_> = table.not_read_by_reason().iter().map(|(field, reason, n)| format!("  {n} {field}: {reason}")).collect();
+    let fields: Vec<_> =
+        table.not_read_by_reason().iter().map(|(field, reason, n)| format!("  {n} {field}: {reason}")).collect();
     let entries: BTreeSet<_> = table.not_read.iter().map(|one| &one.entry).collect();
     format!(
         "{} prices, {} skipped, {} fields of {} entries not read:\n{}",
@@ -55,7 +56,9 @@ fn every_entry_of_litellms_table_is_a_price_or_listed() {
         }
         // The field alone, with what an entry needs: if it changes the price, it is read.
         for (field, value) in fields {
-            let is_free = value.is_null() || value.as_f64() == Some(0.0) || !field.contains("cost") && !field.contains("pricing") && !field.contains("multiplier");
+            let is_free = value.is_null()
+                || value.as_f64() == Some(0.0)
+                || !field.contains("cost") && !field.contains("pricing") && !field.contains("multiplier");
             if is_free || not_read.contains(&(key.as_str(), field.as_str())) {
                 continue;
             }

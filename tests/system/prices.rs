@@ -98,9 +98,17 @@ async fn each_bad_entry_of_a_table_is_refused_alone() {
     };
     let nulls = [
         entry("a-1", r#""x""#, r#""input_cost_per_token": 1e-06, "output_cost_per_token": null"#),
-        entry("a-2", r#""x""#, r#""input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "cache_read_input_token_cost": null"#),
+        entry(
+            "a-2",
+            r#""x""#,
+            r#""input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "cache_read_input_token_cost": null"#,
+        ),
         entry("a-3", "null", r#""input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06"#),
-        entry("a-4", r#""x""#, r#""input_cost_per_token": 0.0, "input_cost_per_query": 0.002, "output_cost_per_token": 0.0"#),
+        entry(
+            "a-4",
+            r#""x""#,
+            r#""input_cost_per_token": 0.0, "input_cost_per_query": 0.002, "output_cost_per_token": 0.0"#,
+        ),
         entry("a-5", r#""x""#, r#""input_cost_per_token": -1e-06, "output_cost_per_token": 2e-06"#),
         entry("a-6", r#""x""#, r#""input_cost_per_token": true, "output_cost_per_token": 2e-06"#),
         entry("n-1", r#""x""#, r#""input_cost_per_token": NaN, "output_cost_per_token": 2e-06"#),

@@ -38,7 +38,10 @@ async fn a_charge_says_how_its_price_was_found_and_which_discount_it_has() {
     };
     assert_eq!(matched("big-model").await, Value::Null);
     assert_eq!(matched("big").await, json!({ "model": "big-model", "by": "ALIAS", "pattern": null }));
-    assert_eq!(matched("acme/Big-Model[1m]").await, json!({ "model": "big-model", "by": "NORMALIZED", "pattern": null }));
+    assert_eq!(
+        matched("acme/Big-Model[1m]").await,
+        json!({ "model": "big-model", "by": "NORMALIZED", "pattern": null })
+    );
     let pattern = json!({ "model": "big-model", "by": "PATTERN", "pattern": "big-model-* !*-mini" });
     assert_eq!(matched("big-model-7").await, pattern);
     assert_eq!(report(&server, "big-model-7-mini", "m", 1, json!({})).await["call"]["cost"], Value::Null);
@@ -60,7 +63,8 @@ async fn a_charge_says_how_its_price_was_found_and_which_discount_it_has() {
     let contract = report(&server, "big", "contract", 11, json!({})).await["call"].take();
     assert_eq!((&contract["cost"], &contract["charge"]["contract"]), (&json!("5"), &json!(true)));
     let bad = json!({ "name": "x", "percent": "100.1", "effectiveFrom": "2026-03-10T00:00:00Z" });
-    let payload = command(&server, "setDiscounts", json!({ "discounts": [bad] }), "outcome error { code message }").await;
+    let payload =
+        command(&server, "setDiscounts", json!({ "discounts": [bad] }), "outcome error { code message }").await;
     assert_eq!(payload["error"]["code"], "INVALID_INPUT", "{payload}");
     let bad = price("m", "1", json!({ "patterns": ["a b"] }));
     let payload = command(&server, "setPrices", json!({ "prices": [bad] }), "outcome error { code message }").await;
@@ -98,7 +102,8 @@ async fn a_repricing_shows_its_differences_before_it_makes_them() {
     set(&server, price("unknown", "1", json!({}))).await;
     server.kill().await;
     let reprice = async |extra: &[&str]| {
-        let arguments = [&["prices", "reprice", "--from", "2026-03-01", "--to", "2026-03-03", "--format", "json"], extra].concat();
+        let arguments =
+            [&["prices", "reprice", "--from", "2026-03-01", "--to", "2026-03-03", "--format", "json"], extra].concat();
         database.run(&arguments).await.assert_success()
     };
     let row = |model: &str, day: &str, calls: &str, unpriced: &str, [before, after, difference]: [&str; 3]| {
@@ -116,7 +121,9 @@ async fn a_repricing_shows_its_differences_before_it_makes_them() {
     assert!(shown.stderr.contains("4 of 4 calls would be charged again"), "{}", shown.stderr);
     assert_eq!(database.head().await, head, "a dry run changes nothing");
     let before = [("2026-03-01", "6"), ("2026-03-02", "3"), ("2026-03-03", "3")];
-    let owned = |rows: &[(&str, &str)]| rows.iter().map(|(day, cost)| ((*day).to_owned(), (*cost).to_owned())).collect::<Vec<_>>();
+    let owned = |rows: &[(&str, &str)]| {
+        rows.iter().map(|(day, cost)| ((*day).to_owned(), (*cost).to_owned())).collect::<Vec<_>>()
+    };
     assert_eq!(costs(&database).await, owned(&before));
     let applied = reprice(&["--apply", "--reason", "the rate was wrong"]).await;
     assert_eq!(applied.json()["differences"], differences);
@@ -165,7 +172,11 @@ async fn reports_choose_between_charged_and_reported_costs_and_show_the_differen
         for by in ["model", "task", "task,model"] {
             let arguments = ["report", "cost", "--by", by, "--cost", policy, "--format", "json"];
             let total = database.run(&arguments).await.assert_success().json()["total"].take();
-            assert_eq!((&total["cost"], &total["reported_difference"]), (&json!(cost), &json!("0.5")), "{policy} by {by}");
+            assert_eq!(
+                (&total["cost"], &total["reported_difference"]),
+                (&json!(cost), &json!("0.5")),
+                "{policy} by {by}"
+            );
         }
     }
 }

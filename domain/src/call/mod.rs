@@ -18,13 +18,13 @@ mod named;
 mod repricing;
 mod values;
 
+pub use crate::provider::provider_name;
 pub use error::CallError;
 pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
 pub use repricing::Repricing;
-pub use crate::provider::provider_name;
 pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };
@@ -230,9 +230,8 @@ impl CallEvent {
         match self {
             Self::Recorded(CallRecorded { after, absorbed }) => (befores(None, absorbed), Some(after)),
             Self::Amended(CallAmended { before, after, absorbed }) => (befores(Some(before), absorbed), Some(after)),
-            Self::Corrected(CallCorrected { before, after, .. }) | Self::Repriced(CallRepriced { before, after, .. }) => {
-                (vec![before], Some(after))
-            }
+            Self::Corrected(CallCorrected { before, after, .. })
+            | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
             Self::Voided(CallVoided { .. }) => (Vec::new(), None),
         }
     }
@@ -360,7 +359,8 @@ impl Aggregate for Call {
                 Ok(corrected.map(event).into_iter().collect())
             }
             CallCommand::Reprice { reason, at, prices } => {
-                let event = |Repricing { before, after }| CallEvent::Repriced(CallRepriced { before, after, reason, at });
+                let event =
+                    |Repricing { before, after }| CallEvent::Repriced(CallRepriced { before, after, reason, at });
                 Ok(self.reprice(&prices)?.map(event).into_iter().collect())
             }
         }

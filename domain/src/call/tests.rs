@@ -286,10 +286,10 @@ fn a_correction_needs_a_call_and_a_field_and_leaves_valid_facts() {
 /// A price book whose prices change by time and by the facts of a call.
 pub(super) fn changing_prices() -> PriceBook {
     let tier = |events: PriceBookEvent, tier: &str| {
-        let PriceBookEvent::Set(mut set) = events;
+        let PriceBookEvent::Set(mut set) = events else { panic!("prices") };
         let when = crate::price_book::Conditions { service_tier: Some(name(tier)), ..Default::default() };
         let batch = PriceComponent { when, ..PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap()) };
-        set.price.components.push(batch);
+        set.prices[0].components.push(batch);
         PriceBookEvent::Set(set)
     };
     [price(-9, 3), price(1, 5), tier(price(2, 7), "1")]
@@ -553,16 +553,21 @@ fn a_repricing_charges_by_the_newest_version_and_later_records_keep_it() {
     let command = || CallCommand::Reprice { reason: Some(body("wrong rate")), at: at(9), prices: new.clone() };
     let before = charged(facts(1_000_000, 0), old.clone());
     let after = charged(facts(1_000_000, 0), new.clone());
-    let event = CallRepriced { before: before.clone(), after: after.clone(), reason: Some(body("wrong rate")), at: at(9) };
-    assert_eq!((before.cost().unwrap().to_string(), after.cost().unwrap().to_string()), ("3".to_owned(), "6".to_owned()));
+    let event =
+        CallRepriced { before: before.clone(), after: after.clone(), reason: Some(body("wrong rate")), at: at(9) };
+    assert_eq!(
+        (before.cost().unwrap().to_string(), after.cost().unwrap().to_string()),
+        ("3".to_owned(), "6".to_owned())
+    );
     let repriced = || [recorded(before.clone()), CallEvent::Repriced(event.clone())];
     given::<Call>([recorded(before.clone())]).when(command()).then([CallEvent::Repriced(event.clone())]);
     // Once more, there is nothing to change.
     given::<Call>(repriced()).when(command()).then([]);
     let later = charged(facts(2_000_000, 0), new.clone());
-    let newest = new.evolve(&price(-9, 9));
+    let newest = new.clone().evolve(&price(-9, 9));
     let version = |charged: &ChargedCall| charged.charge.as_ref().unwrap().book_version;
-    let call = given::<Call>(repriced()).when(report(facts(2_000_000, 0), newest.clone())).then([amended(after, later)]);
+    let call =
+        given::<Call>(repriced()).when(report(facts(2_000_000, 0), newest.clone())).then([amended(after, later)]);
     assert_eq!(version(call.charged.as_ref().unwrap()), 2);
     assert_eq!(call.charged.unwrap().cost().unwrap().to_string(), "12");
     // A price that does not change the charge is no reason to reprice, and a call is never left without its charge.

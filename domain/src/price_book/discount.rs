@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_percentage_is_exact_and_bounded() {
-        for (text, millionths) in [("0", 0), ("12.5", 125_000), ("0.0001", 1), ("100", 1_000_000), ("99.9999", 999_999)] {
+        for (text, millionths) in [("0", 0), ("12.5", 125_000), ("0.0001", 1), ("100", 1_000_000), ("99.9999", 999_999)]
+        {
             assert_eq!((percent(text).millionths(), percent(text).to_string()), (millionths, text.to_owned()));
         }
         for text in ["", "-1", "100.0001", "0.00001", "1e1", "5%", ".", "99999999999999999999999999999999"] {

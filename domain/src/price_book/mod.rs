@@ -22,9 +22,7 @@ pub use conditions::{
     ConditionError, Conditions, ContextSize, MAX_UTC_OFFSET_MINUTES, Minute, MinuteError, TimeWindow,
 };
 pub use discount::{AppliedDiscount, Discount, Percent, PercentError};
-pub use events::{
-    DiscountSet, MAX_DISCOUNTS, PriceBookCommand, PriceBookError, PriceBookEvent, PricesSet,
-};
+pub use events::{DiscountSet, MAX_DISCOUNTS, PriceBookCommand, PriceBookError, PriceBookEvent, PricesSet};
 pub use matching::{MatchKind, MatchedModel, ModelPattern, ModelPatternError, normalized_model};
 pub use price::{MAX_COMPONENTS, MAX_NAMES, MILLION, Price, PriceComponent, PriceError, Rate, RateError, rate};
 pub use source::PriceSource;
@@ -192,7 +190,12 @@ impl PriceBook {
         offers.existing(price).map(|quote| &quote.price)
     }
 
-    fn set(&self, prices: Vec<Price>, source: &PriceSource, at: DateTime<Utc>) -> Result<Vec<PriceBookEvent>, PriceBookError> {
+    fn set(
+        &self,
+        prices: Vec<Price>,
+        source: &PriceSource,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<PriceBookEvent>, PriceBookError> {
         if prices.is_empty() {
             return Err(PriceBookError::Empty);
         }
@@ -214,7 +217,11 @@ impl PriceBook {
         Ok(in_parts(changed).into_iter().map(event).collect())
     }
 
-    fn set_discounts(&self, discounts: Vec<Discount>, at: DateTime<Utc>) -> Result<Vec<PriceBookEvent>, PriceBookError> {
+    fn set_discounts(
+        &self,
+        discounts: Vec<Discount>,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<PriceBookEvent>, PriceBookError> {
         let found = discounts.len();
         if !(1..=MAX_DISCOUNTS).contains(&found) {
             return Err(PriceBookError::NumberOfDiscounts { found });

@@ -169,8 +169,9 @@ fn each_fault_of_a_price_is_named() {
 fn a_price_is_in_effect_from_its_date_until_the_next_or_its_end() {
     let ended = Price { effective_to: Some(at(20)), ..price("openai", 10, "2") };
     let book = book(&[price("openai", 0, "3"), ended, price("openai", 30, "1")]);
-    let input_at =
-        |second| book.quote(Some(&name("openai")), &name("m"), at(second), None).map(|q| q.quote.price.components[0].rate);
+    let input_at = |second| {
+        book.quote(Some(&name("openai")), &name("m"), at(second), None).map(|q| q.quote.price.components[0].rate)
+    };
     assert_eq!(input_at(-1), Err(Unpriced::NotInEffect { first_from: at(0) }));
     assert_eq!(input_at(0), Ok(dollars("3")));
     assert_eq!(input_at(9), Ok(dollars("3")));
@@ -363,7 +364,9 @@ fn many_prices_are_few_events_of_bounded_size() {
     };
     let longest = |from| Price {
         names: (0..64).map(|number| long(number, "\"")).collect(),
-        patterns: (0..64).map(|number| ModelPattern::new(&format!("{number:03}{}", "\"".repeat(253))).unwrap()).collect(),
+        patterns: (0..64)
+            .map(|number| ModelPattern::new(&format!("{number:03}{}", "\"".repeat(253))).unwrap())
+            .collect(),
         components: (0..64).map(|number| when(conditions(number), component(Meter::Input, "3"))).collect(),
         ..price("openai", from, "3")
     };

@@ -227,12 +227,22 @@ mod tests {
     fn expressions_of_tables_are_globs() {
         for (regex, globs) in [
             ("^claude-opus-5-\\d{8}$", vec!["claude-opus-5-########"]),
-            ("^(typesafe/)?jev-1\\.13(-\\d{2})?$", vec!["jev-1.13", "jev-1.13-##", "typesafe/jev-1.13", "typesafe/jev-1.13-##"]),
+            (
+                "^(typesafe/)?jev-1\\.13(-\\d{2})?$",
+                vec!["jev-1.13", "jev-1.13-##", "typesafe/jev-1.13", "typesafe/jev-1.13-##"],
+            ),
             ("^grok-4\\.5\\[fast=false\\]$", vec!["grok-4.5[fast=false]"]),
-            ("(?i)^(google(ai)?/)?(text-bison)(@[a-zA-Z0-9]+)?$", vec![
-                "google/text-bison", "google/text-bison@?*", "googleai/text-bison", "googleai/text-bison@?*", "text-bison",
-                "text-bison@?*",
-            ]),
+            (
+                "(?i)^(google(ai)?/)?(text-bison)(@[a-zA-Z0-9]+)?$",
+                vec![
+                    "google/text-bison",
+                    "google/text-bison@?*",
+                    "googleai/text-bison",
+                    "googleai/text-bison@?*",
+                    "text-bison",
+                    "text-bison@?*",
+                ],
+            ),
             ("(?i)^(gpt-3.5)$", vec!["gpt-3?5"]),
             ("^gemini-3\\.5-flash-\\d", vec!["gemini-3.5-flash-#*"]),
             ("(?i)^(ft:)(davinci:)(.+)(:)(.*)$", vec!["ft:davinci:?*:*"]),

@@ -15,7 +15,7 @@ use domain::{Meter, Name};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroU64;
 
@@ -64,7 +64,15 @@ const KINDS: &[(&str, &[Meter])] = &[
 
 /// Fields of models that are no prices.
 const NEUTRAL_FIELDS: &[&str] = &[
-    "id", "modelName", "matchPattern", "createdAt", "updatedAt", "tokenizerConfig", "tokenizerId", "pricingTiers", "startDate",
+    "id",
+    "modelName",
+    "matchPattern",
+    "createdAt",
+    "updatedAt",
+    "tokenizerConfig",
+    "tokenizerId",
+    "pricingTiers",
+    "startDate",
     "unit",
 ];
 
@@ -329,10 +337,14 @@ mod tests {
             "cache_read 1.25 ",
         ];
         assert_eq!(lines(gpt), expected);
-        assert_eq!((gpt.provider.as_str(), gpt.list_price, gpt.names.len(), gpt.patterns.len()), ("openai", true, 1, 2));
+        assert_eq!(
+            (gpt.provider.as_str(), gpt.list_price, gpt.names.len(), gpt.patterns.len()),
+            ("openai", true, 1, 2)
+        );
         assert_eq!(lines(embed), ["input 0.1 ", "output 0.1 "]);
         let not_read: Vec<_> = table.not_read.iter().map(|one| format!("{} {}", one.entry, one.field)).collect();
-        let expected = ["gpt-x Standard output_tokens", "gpt-x Standard input_video", "gpt-x pricingTiers Odd", "embed extra"];
+        let expected =
+            ["gpt-x Standard output_tokens", "gpt-x Standard input_video", "gpt-x pricingTiers Odd", "embed extra"];
         assert_eq!(not_read, expected);
         let skipped: Vec<_> = table.skipped.iter().map(|one| format!("{}: {}", one.entry, one.reason)).collect();
         assert_eq!(skipped.len(), 3, "{skipped:?}");

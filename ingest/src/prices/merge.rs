@@ -3,11 +3,11 @@
 //! Tables drop models and forget what they cost before. The history has the prices by date, and the table their conditions:
 //! batches, service tiers, sizes, searches.
 
+use chrono::{DateTime, Utc};
 use domain::Meter;
 use domain::Name;
 use domain::price_book::{PriceBook, PriceBookEvent, PriceComponent, PriceSource, PricesSet};
 use domain::{Aggregate, price_book::Price};
-use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 /// A model for which the history and the table have different rates at one time. The history is used.
@@ -71,7 +71,8 @@ fn book_of(prices: Vec<Price>) -> PriceBook {
 /// of the table; none if the table disagrees.
 fn with_periods(prices: &[Price], periods: &[Price]) -> Option<Vec<Price>> {
     let (last, earlier) = prices.split_last()?;
-    let current = periods.iter().rev().find(|period| period.effective_from <= last.effective_from).or(periods.first())?;
+    let current =
+        periods.iter().rev().find(|period| period.effective_from <= last.effective_from).or(periods.first())?;
     if !agree(last, current) {
         return None;
     }
@@ -99,7 +100,8 @@ fn agree(history: &Price, table: &Price) -> bool {
     let sizes = |components: &BTreeMap<(Meter, u64), PriceComponent>| -> Vec<u64> {
         components.keys().filter(|(meter, _)| *meter == Meter::Input).map(|(_, size)| *size).collect()
     };
-    let has_same_rates = of_history.iter().all(|(key, one)| of_table.get(key).is_none_or(|other| one.rate == other.rate));
+    let has_same_rates =
+        of_history.iter().all(|(key, one)| of_table.get(key).is_none_or(|other| one.rate == other.rate));
     let has_all = [Meter::Input, Meter::Output].iter().all(|meter| {
         of_history.contains_key(&(*meter, 0)) == of_table.contains_key(&(*meter, 0)) || *meter == Meter::Output
     });
@@ -146,7 +148,13 @@ mod tests {
             .iter()
             .map(|price| {
                 let day = price.effective_from.format("%Y-%m-%d");
-                format!("{} {day} {} of {} names {}", price.model, display(price), price.components.len(), price.names.len())
+                format!(
+                    "{} {day} {} of {} names {}",
+                    price.model,
+                    display(price),
+                    price.components.len(),
+                    price.names.len()
+                )
             })
             .collect();
         let expected = [

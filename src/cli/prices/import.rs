@@ -85,7 +85,9 @@ impl Import {
 impl Update {
     pub(super) async fn run(self, rooms: &Rooms) -> anyhow::Result<()> {
         let table = match self.from {
-            Some(file) => prices::with_history(read(file, |input| prices::genai_prices(input).map_err(Into::into)).await?)?,
+            Some(file) => {
+                prices::with_history(read(file, |input| prices::genai_prices(input).map_err(Into::into)).await?)?
+            }
             None => prices::builtin()?,
         };
         say_what_was_not_read(&table);

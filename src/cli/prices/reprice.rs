@@ -161,7 +161,9 @@ fn add(differences: &mut BTreeMap<(String, String), Difference>, repricing: &Rep
     let difference = differences.entry((model, facts.started_at.format("%Y-%m-%d").to_string())).or_default();
     difference.calls += 1;
     difference.unpriced += u64::from(repricing.before.charge.is_none());
-    for (sum, cost) in [(&mut difference.before, repricing.before.cost()), (&mut difference.after, repricing.after.cost())] {
+    for (sum, cost) in
+        [(&mut difference.before, repricing.before.cost()), (&mut difference.after, repricing.after.cost())]
+    {
         *sum += cost.unwrap_or(Money::ZERO);
     }
 }

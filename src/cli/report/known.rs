@@ -128,12 +128,7 @@ fn key(call: &ChargedCall, by: &Named) -> anyhow::Result<Option<String>> {
     })
 }
 
-fn print(
-    rows: &BTreeMap<Vec<Option<String>>, Known>,
-    total: &Known,
-    cost: &Cost,
-    end: Position,
-) -> anyhow::Result<()> {
+fn print(rows: &BTreeMap<Vec<Option<String>>, Known>, total: &Known, cost: &Cost, end: Position) -> anyhow::Result<()> {
     const SUMS: [&str; 4] = ["calls", "unpriced_calls", "cost", "reported_cost"];
     let names: Vec<String> = cost.by.iter().map(ToString::to_string).collect();
     let header: Vec<String> = names.iter().cloned().chain(SUMS.map(str::to_owned)).collect();

@@ -12,7 +12,8 @@ use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleO
 use chrono::{DateTime, Utc};
 use domain::price_book::{
     self, Conditions, ContextSize, Discount, MAX_DISCOUNTS, MAX_NAMES, MAX_UTC_OFFSET_MINUTES, MILLION, Minute,
-    ModelPattern, Percent, Price, PriceBook, PriceBookCommand, PriceBookError, PriceSource, Rate, RateError, TimeWindow,
+    ModelPattern, Percent, Price, PriceBook, PriceBookCommand, PriceBookError, PriceSource, Rate, RateError,
+    TimeWindow,
 };
 use domain::{Money, Unit, error_with_causes};
 use std::num::NonZeroU64;
@@ -257,10 +258,7 @@ impl PriceMutation {
     }
 }
 
-fn discounts_command(
-    discounts: Vec<DiscountInput>,
-    at: DateTime<Utc>,
-) -> Result<PriceBookCommand, PriceCommandError> {
+fn discounts_command(discounts: Vec<DiscountInput>, at: DateTime<Utc>) -> Result<PriceBookCommand, PriceCommandError> {
     if discounts.len() > MAX_DISCOUNTS {
         let found = discounts.len();
         let message = format!("{found} discounts, at most {MAX_DISCOUNTS} are allowed");

@@ -195,7 +195,8 @@ impl ModelPrices {
 
 /// The components for variants and prices, each in the order of precedence.
 fn components(variants: &[&Dated], standard: &[&Dated]) -> Result<Vec<PriceComponent>, String> {
-    let meters: BTreeSet<Meter> = variants.iter().chain(standard).flat_map(|dated| dated.prices.keys().copied()).collect();
+    let meters: BTreeSet<Meter> =
+        variants.iter().chain(standard).flat_map(|dated| dated.prices.keys().copied()).collect();
     let mut components = Vec::new();
     for meter in meters {
         let mut rules = Vec::new();
@@ -248,7 +249,9 @@ fn clipped(value: &RawValue) -> String {
 fn dated(constraint: Constraint) -> Result<(Option<NaiveDate>, Option<TimeWindow>), String> {
     let Constraint { start_date, start_time, end_time } = constraint;
     let time = match (start_time, end_time) {
-        (Some(from), Some(to)) => Some(window(&from, &to).ok_or_else(|| format!("{from} to {to} is no window of UTC"))?),
+        (Some(from), Some(to)) => {
+            Some(window(&from, &to).ok_or_else(|| format!("{from} to {to} is no window of UTC"))?)
+        }
         (None, None) => None,
         _ => return Err("a time without its other end".to_owned()),
     };

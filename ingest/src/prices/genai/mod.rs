@@ -158,7 +158,8 @@ fn try_read_model(id: &str, fields: &BTreeMap<String, Box<RawValue>>) -> Result<
         }
     } else {
         let conditional = format!("{{\"prices\":{}}}", given.get());
-        let conditional = serde_json::from_str(&conditional).map_err(|error| format!("prices cannot be read: {error}"))?;
+        let conditional =
+            serde_json::from_str(&conditional).map_err(|error| format!("prices cannot be read: {error}"))?;
         prices.add_standard(conditional)?;
     }
     if let Some(variants) = fields.get("price_variants").filter(|variants| variants.get() != "null") {
@@ -170,7 +171,11 @@ fn try_read_model(id: &str, fields: &BTreeMap<String, Box<RawValue>>) -> Result<
     let mut not_read = std::mem::take(&mut prices.not_read);
     if periods.iter().all(|period| period.components.is_empty()) {
         let found: Vec<_> = not_read.iter().map(|(field, reason)| format!("{field}: {reason}")).collect();
-        return Err(format!("it has no price that can be read{}{}", if found.is_empty() { "" } else { ": " }, found.join("; ")));
+        return Err(format!(
+            "it has no price that can be read{}{}",
+            if found.is_empty() { "" } else { ": " },
+            found.join("; ")
+        ));
     }
     let unknown = fields.keys().filter(|field| !NEUTRAL_FIELDS.contains(&field.as_str()));
     not_read.extend(unknown.map(|field| (field.clone(), "Apex does not know the field".to_owned())));

@@ -118,23 +118,34 @@ impl Costs {
 
     /// Adds the rates of tokens for regions and speeds that multiply them, if the price can have so many.
     fn multiply(&mut self, fields: &Fields) {
-        let given: Vec<_> =
-            fields.iter().map(|(field, value)| (field, multipliers(field, value))).filter(|(_, all)| !all.is_empty()).collect();
+        let given: Vec<_> = fields
+            .iter()
+            .map(|(field, value)| (field, multipliers(field, value)))
+            .filter(|(_, all)| !all.is_empty())
+            .collect();
         let mut factors: Vec<(Conditions, rust_decimal::Decimal)> = Vec::new();
         for (when, factor) in given.iter().flat_map(|(_, all)| all) {
             // Those of a region and a speed apply together.
-            let with_others = factors.iter().filter_map(|(other, by)| Some((both(other, when)?, by.checked_mul(*factor)?)));
+            let with_others =
+                factors.iter().filter_map(|(other, by)| Some((both(other, when)?, by.checked_mul(*factor)?)));
             let more: Vec<_> = with_others.collect();
             factors.push((when.clone(), *factor));
             factors.extend(more);
         }
-        let of_tokens: Vec<_> = self.components.values().filter(|(_, one)| one.meter.unit() == Unit::Token).cloned().collect();
+        let of_tokens: Vec<_> =
+            self.components.values().filter(|(_, one)| one.meter.unit() == Unit::Token).cloned().collect();
         let multiplied = |(when, factor): &(Conditions, rust_decimal::Decimal)| {
-            of_tokens.iter().map(|(field, component)| {
-                let dollars = component.rate.as_money().as_decimal().checked_mul(*factor)?;
-                let rate = rate(dollars.round_dp(RATE_SCALE)).ok()?;
-                Some((field.clone(), PriceComponent { rate, when: both(&component.when, when)?, ..component.clone() }))
-            }).collect::<Option<Vec<_>>>()
+            of_tokens
+                .iter()
+                .map(|(field, component)| {
+                    let dollars = component.rate.as_money().as_decimal().checked_mul(*factor)?;
+                    let rate = rate(dollars.round_dp(RATE_SCALE)).ok()?;
+                    Some((
+                        field.clone(),
+                        PriceComponent { rate, when: both(&component.when, when)?, ..component.clone() },
+                    ))
+                })
+                .collect::<Option<Vec<_>>>()
         };
         let all: Option<Vec<_>> = factors.iter().map(multiplied).collect();
         let all: Vec<_> = all.unwrap_or_default().into_iter().flatten().collect();

@@ -138,8 +138,18 @@ pub(super) fn is_zero(value: &RawValue) -> bool {
 }
 
 /// The beginnings of fields that say what a model can do, and how it is called.
-const NEUTRAL_PREFIXES: &[&str] =
-    &["supports_", "supported_", "max_", "bedrock_", "gemini_", "token_count_", "reasoning_", "prompt_cache_", "uses_", "use_"];
+const NEUTRAL_PREFIXES: &[&str] = &[
+    "supports_",
+    "supported_",
+    "max_",
+    "bedrock_",
+    "gemini_",
+    "token_count_",
+    "reasoning_",
+    "prompt_cache_",
+    "uses_",
+    "use_",
+];
 
 /// Other fields that are no prices.
 const NEUTRAL_FIELDS: &[&str] = &[

@@ -201,12 +201,24 @@ fn multipliers_of_regions_and_speeds_are_conditions() {
             "provider_specific_entry": {"us": 1.2, "fast": 2.0}}"#,
     );
     let expected = [
-        "input 1", "input 1.1, region eu", "input 1.2, region us", "input 2, speed fast", "input 2.2, speed fast, region eu",
-        "input 2.4, speed fast, region us", "output 2", "output 2.2, region eu", "output 2.4, region us",
-        "output 4, speed fast", "output 4.4, speed fast, region eu", "output 4.8, speed fast, region us",
-        "output 1, service_tier batch", "output 1.1, service_tier batch, region eu",
-        "output 1.2, service_tier batch, region us", "output 2, service_tier batch, speed fast",
-        "output 2.2, service_tier batch, speed fast, region eu", "output 2.4, service_tier batch, speed fast, region us",
+        "input 1",
+        "input 1.1, region eu",
+        "input 1.2, region us",
+        "input 2, speed fast",
+        "input 2.2, speed fast, region eu",
+        "input 2.4, speed fast, region us",
+        "output 2",
+        "output 2.2, region eu",
+        "output 2.4, region us",
+        "output 4, speed fast",
+        "output 4.4, speed fast, region eu",
+        "output 4.8, speed fast, region us",
+        "output 1, service_tier batch",
+        "output 1.1, service_tier batch, region eu",
+        "output 1.2, service_tier batch, region us",
+        "output 2, service_tier batch, speed fast",
+        "output 2.2, service_tier batch, speed fast, region eu",
+        "output 2.4, service_tier batch, speed fast, region us",
     ];
     assert_eq!(found, expected);
     assert!(not_read.is_empty(), "{not_read:?}");
@@ -220,7 +232,9 @@ fn multipliers_of_regions_and_speeds_are_conditions() {
 #[test]
 fn a_number_that_is_not_json_costs_its_own_entry_alone() {
     let entry = |number: &str| {
-        format!(r#"{{"litellm_provider":"x","mode":"chat","input_cost_per_token":{number},"output_cost_per_token":2e-06}}"#)
+        format!(
+            r#"{{"litellm_provider":"x","mode":"chat","input_cost_per_token":{number},"output_cost_per_token":2e-06}}"#
+        )
     };
     let table = format!(r#"{{"n-1":{},"n-2":{}}}"#, entry("NaN"), entry("1e-06"));
     let table = litellm(table.as_bytes(), at("2026-01-01")).unwrap();
@@ -272,7 +286,8 @@ fn an_input_that_is_not_a_table_is_an_error() {
 fn the_memory_of_a_table_is_bounded() {
     let many = format!("{{{}\"a\":0}}", "\"\":0,".repeat(MAX_ENTRIES));
     let error = litellm(many.as_bytes(), at("2026-01-01")).unwrap_err();
-    let is_limit = matches!(&error, TableError::Json { source, .. } if source.to_string().contains("more than 100000 models"));
+    let is_limit =
+        matches!(&error, TableError::Json { source, .. } if source.to_string().contains("more than 100000 models"));
     assert!(is_limit, "{error}");
     let long = format!("{{\"a\":{{{}\"b\":0}}}}", "\"c\":0,".repeat(MAX_ENTRY_BYTES));
     let table = litellm(long.as_bytes(), at("2026-01-01")).unwrap();
