@@ -24,6 +24,7 @@ mod price;
 mod projection;
 mod rate_limit;
 mod report;
+mod report_totals;
 mod request_hash;
 pub(crate) mod scalars;
 pub(crate) mod services;

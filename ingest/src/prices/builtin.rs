@@ -227,7 +227,7 @@ mod tests {
             ("openai", "o3", "2025-06-09", Some("10 40 2.5 - -")),
             ("openai", "o3", "2025-06-10", Some("2 8 0.5 - -")),
             ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75 6")),
-            ("azure", "gpt-4o", "2025-01-01", None),
+            ("azure", "gpt-4o", "2025-01-01", Some("2.5 10 1.25 - -")),
             ("openai", "gpt-2", "2025-01-01", None),
         ] {
             assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");

@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(lines(embed), ["input 0.1 ", "output 0.1 "]);
         let not_read: Vec<_> = table.not_read.iter().map(|one| format!("{} {}", one.entry, one.field)).collect();
         let expected =
-            ["gpt-x Standard output_tokens", "gpt-x Standard input_video", "gpt-x pricingTiers Odd", "embed extra"];
+            ["gpt-x pricingTiers Odd", "gpt-x Standard output_tokens", "gpt-x Standard input_video", "embed extra"];
         assert_eq!(not_read, expected);
         let skipped: Vec<_> = table.skipped.iter().map(|one| format!("{}: {}", one.entry, one.reason)).collect();
         assert_eq!(skipped.len(), 3, "{skipped:?}");

@@ -128,8 +128,7 @@ mod tests {
 
     #[test]
     fn the_history_has_the_dates_and_the_table_the_conditions() {
-        let mut of_table = price("m", "2020-01-01", 2, Some(1));
-        of_table.names = [Name::new("m-2025").unwrap()].into();
+        let named = |price: Price| Price { names: [Name::new("m-2025").unwrap()].into(), ..price };
         let history = vec![
             price("m", "2024-01-01", 4, None),
             price("m", "2024-06-01", 2, None),
@@ -138,8 +137,8 @@ mod tests {
             price("other", "2023-01-01", 3, None),
         ];
         let table = vec![
-            of_table,
-            price("m", "2026-01-01", 5, Some(3)),
+            named(price("m", "2020-01-01", 2, Some(1))),
+            named(price("m", "2026-01-01", 5, Some(3))),
             price("new", "2020-01-01", 7, None),
             price("other", "2020-01-01", 8, Some(4)),
         ];

@@ -164,9 +164,9 @@ impl Costs {
         for (by_token, other) in ALTERNATIVES {
             if self.has(by_token) {
                 let Self { components, not_read } = self;
-                components.retain(|(meter, _), (field, _)| {
+                components.retain(|(meter, _), (field, component)| {
                     let is_kept = *meter != other;
-                    if !is_kept {
+                    if !is_kept && !component.rate.is_zero() {
                         not_read.insert(field.clone(), "the model is billed by token as well");
                     }
                     is_kept
