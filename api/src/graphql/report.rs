@@ -3,7 +3,7 @@
 use super::freshness::await_projections;
 use super::ids::Kind;
 use super::report_totals::UsageTotals;
-use super::scalars::{Decimal, Long, Position, Timestamp};
+use super::scalars::{Position, Timestamp};
 use super::services::{Services, authorise, requester, services};
 use super::{connection, errors, tag_key};
 use async_graphql::connection::{Connection, Edge};
