@@ -271,7 +271,7 @@ fn choose<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, Unpriced> {
     let makers: Vec<_> = by_provider.values().filter(|best| best.iter().any(|candidate| candidate.is_maker)).collect();
     let chosen = match (by_provider.len(), makers.as_slice()) {
         (1, _) => by_provider.values().next(),
-        (_, [maker]) => Some(*maker),
+        (_, [only]) => Some(*only),
         _ => None,
     };
     match chosen.map(Vec::as_slice) {

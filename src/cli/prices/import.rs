@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
 use ingest::{open_path, prices, prices::PriceTable};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const MAX_LISTED: usize = 10;
 
 /// The number of bytes at the start of a table by which its format is recognized.
-const RECOGNIZED_BYTES: usize = 4096;
+const RECOGNIZED_BYTES: u64 = 4096;
 
 /// Set prices from a table (JSON, plain or gzipped; `-` reads standard input)
 ///
@@ -132,11 +132,13 @@ async fn read(
 }
 
 fn read_table(input: Box<dyn Read + Send>, format: TableFormat, from: DateTime<Utc>) -> anyhow::Result<PriceTable> {
-    let mut input = BufReader::with_capacity(RECOGNIZED_BYTES, input);
+    let (mut input, mut start) = (input, Vec::new());
+    input.by_ref().take(RECOGNIZED_BYTES).read_to_end(&mut start)?;
     let format = match format {
-        TableFormat::Auto => recognized(&String::from_utf8_lossy(input.fill_buf()?)),
+        TableFormat::Auto => recognized(&String::from_utf8_lossy(&start)),
         format => format,
     };
+    let input = Cursor::new(start).chain(input);
     Ok(match format {
         TableFormat::GenaiPrices => prices::genai_prices(input)?,
         TableFormat::Langfuse => prices::langfuse(input, from)?,
