@@ -41,7 +41,7 @@ fn float(code: &str) -> Option<String> {
     let without_texts = without_texts(code);
     let words = without_texts.split(|character: char| !is_word(character) && character != '.');
     words
-        .map(|word| word.trim_matches('.'))
+        .map(|word| word.trim_end_matches('.'))
         .find(|word| {
             let parts: Vec<_> = word.split('.').collect();
             let is_literal = matches!(parts.as_slice(), [whole, fraction] if is_number(whole) && is_number(fraction));
