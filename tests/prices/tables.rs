@@ -81,9 +81,19 @@ fn every_entry_of_litellms_table_is_a_price_or_listed() {
     }
 }
 
-/// Whether another field of the entry has the same value, so that the price is the same without this one.
+/// Whether another field of the entry, or of one of its tiers, has the same value, so that the price is the same without this
+/// one.
 fn is_same_rate(fields: &serde_json::Map<String, serde_json::Value>, field: &str) -> bool {
-    fields.iter().any(|(other, value)| other != field && *value == fields[field])
+    let others = fields.iter().filter(|(other, _)| *other != field);
+    let mut values: Vec<&serde_json::Value> = others.map(|(_, value)| value).collect();
+    while let Some(value) = values.pop() {
+        if *value == fields[field] {
+            return true;
+        }
+        values.extend(value.as_array().into_iter().flatten());
+        values.extend(value.as_object().into_iter().flat_map(serde_json::Map::values));
+    }
+    false
 }
 
 #[test]

@@ -49,22 +49,21 @@ pub fn litellm(input: impl Read, effective_from: DateTime<Utc>) -> Result<PriceT
                 continue;
             }
         };
-        match seen.entry((entry.price.provider.clone(), entry.price.model.clone())) {
+        let key_of_price = (entry.price.provider.clone(), entry.price.model.clone());
+        match seen.entry(key_of_price) {
             Entry::Vacant(vacant) => {
-                let not_read = entry.not_read.into_iter();
-                table.not_read.extend(not_read.map(|(field, reason)| NotRead {
-                    entry: key.clone(),
-                    field,
-                    reason: reason.to_owned(),
-                }));
-                vacant.insert((table.prices.len(), key));
+                vacant.insert((table.prices.len(), key.clone()));
                 table.prices.push(entry.price);
             }
             Entry::Occupied(first) if table.prices[first.get().0] == entry.price => {}
             Entry::Occupied(first) => {
                 table.skip(key, SkipReason::Contradiction { first: first.get().1.clone() }.to_string());
+                continue;
             }
         }
+        let not_read = entry.not_read.into_iter();
+        let field = |(field, reason): (String, &str)| NotRead { entry: key.clone(), field, reason: reason.to_owned() };
+        table.not_read.extend(not_read.map(field));
     }
     Ok(table)
 }
