@@ -226,14 +226,14 @@ pub(super) fn multipliers(field: &str, value: &RawValue) -> Vec<(Conditions, Dec
         return Vec::new();
     }
     let entries: BTreeMap<String, Box<RawValue>> = serde_json::from_str(value.get()).unwrap_or_default();
-    let multiplier = |(key, factor): (&String, &Box<RawValue>)| {
-        let conditions = match key.as_str() {
+    let multiplier = |key: &str, factor: &RawValue| {
+        let conditions = match key {
             "fast" => Conditions { speed: Name::new("fast").ok(), ..Conditions::default() },
             key if key.len() == 2 => region(key)?,
             _ => return None,
         };
         Some((conditions, decimal(factor)?))
     };
-    let all: Option<Vec<_>> = entries.iter().map(multiplier).collect();
+    let all: Option<Vec<_>> = entries.iter().map(|(key, factor)| multiplier(key, factor)).collect();
     all.unwrap_or_default()
 }
