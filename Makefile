@@ -48,6 +48,7 @@ check: ## check format and clippy, and run every test that needs no PostgreSQL a
 test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-for-examples.sh
+	@scripts/python-for-prices.sh
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
@@ -96,7 +97,7 @@ APEX_DATA ?= ../shared/data
 known-answers: graphiql ## check the totals of public traces in the folder APEX_DATA=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is not a folder: set it to the folder with the traces" >&2; exit 1; }
-	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers -- --ignored --nocapture
+	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers --test prices -- --ignored --nocapture
 
 fmt: ## format the code
 	cargo fmt --all

@@ -152,7 +152,7 @@ fn tests_in_cell(cell: &str) -> Vec<(&str, &str)> {
 fn is_in_suite(path: &Path, suite: &str) -> bool {
     match suite {
         "documents" => path == Path::new("tests/documents.rs"),
-        "architecture" | "system" | "chaos" | "relay" | "kafka_tls" | "trace" | "known_answers" => {
+        "architecture" | "system" | "chaos" | "relay" | "kafka_tls" | "trace" | "known_answers" | "prices" => {
             path.starts_with(Path::new("tests").join(suite))
         }
         "domain" | "streams" | "commands" | "projections" | "identity" | "policies" | "ingest" | "api" => {

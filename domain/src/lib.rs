@@ -28,6 +28,7 @@ pub mod invitation;
 pub mod memory;
 pub mod permissions;
 pub mod price_book;
+mod provider;
 pub mod rate_limits;
 pub mod role_assignment;
 pub mod service_account;

@@ -87,10 +87,25 @@ impl Money {
     /// # Errors
     /// [`MoneyError::OutOfRange`] if the cost has too many digits.
     pub fn for_units(rate: Decimal, units: u64, per: NonZeroU64) -> Result<Self, MoneyError> {
+        Self::for_units_discounted(rate, units, per, 0)
+    }
+
+    /// As [`Money::for_units`], less a number of millionths of the cost. It is rounded once, after the discount.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] if the cost has too many digits.
+    pub fn for_units_discounted(
+        rate: Decimal,
+        units: u64,
+        per: NonZeroU64,
+        discount_millionths: u32,
+    ) -> Result<Self, MoneyError> {
+        const WHOLE: u32 = 1_000_000;
         // A fraction of integers: as a decimal number it may not end, or have more digits than `Decimal` can hold, and
         // the result would be rounded twice.
-        let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE);
-        let denominator = BigInt::from(10).pow(rate.scale()) * per.get();
+        let charged = WHOLE.saturating_sub(discount_millionths);
+        let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE) * charged;
+        let denominator = BigInt::from(10).pow(rate.scale()) * per.get() * WHOLE;
         let quotient: BigInt = &numerator / &denominator;
         let twice_the_rest: BigInt = (&numerator % &denominator) * 2;
         let is_odd = quotient.bit(0);

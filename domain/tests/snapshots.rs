@@ -21,8 +21,8 @@ use domain::invitation::{
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::permissions::{Permission, Role, Scopes};
 use domain::price_book::{
-    Conditions, ContextSize, Minute, Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, PricingContext, Rate,
-    TimeWindow,
+    Conditions, ContextSize, Discount, DiscountSet, Minute, ModelPattern, Price, PriceBook, PriceBookEvent,
+    PriceComponent, PriceSource, PricesSet, PricingContext, Rate, TimeWindow,
 };
 use domain::rate_limits::{LimitAmount, LimitScope, LimitValues, RateLimits, RateLimitsEvent, RateLimitsSet};
 use domain::role_assignment::{
@@ -289,19 +289,28 @@ fn price() -> impl Strategy<Value = Price> {
     let keys = ("[ab]", "[mn]", any::<bool>());
     (keys, at(), option::of(at()), vec(component(), 1..6)).prop_map(
         |((provider, model, list_price), effective_from, effective_to, components)| Price {
-            provider: Name::new(provider).unwrap(),
-            model: Name::new(model).unwrap(),
             list_price,
+            names: [Name::new(format!("{model}-1")).unwrap()].into(),
+            patterns: [ModelPattern::new(&format!("{provider}*{model}")).unwrap()].into(),
+            contract: list_price,
             effective_from,
             effective_to,
-            currency: Currency::Usd,
-            components,
+            ..Price::new(Name::new(provider).unwrap(), Name::new(model).unwrap(), components)
         },
     )
 }
 
 fn price_book() -> impl Strategy<Value = PriceBookEvent> {
-    (price(), name(), at()).prop_map(|(price, source, at)| PriceBookEvent::Set(PriceSet { price, source, at }))
+    let source = name().prop_map(|name| PriceSource { licence: Some(name.clone()), ..PriceSource::named(name) });
+    let prices = (vec(price(), 1..3), source, at())
+        .prop_map(|(prices, source, at)| PriceBookEvent::Set(PricesSet { prices, source, at }));
+    let discount = (name(), 0_u32..=1_000_000, at()).prop_map(|(name, millionths, at)| {
+        let percent = rust_decimal::Decimal::new(millionths.into(), 4).try_into().unwrap();
+        let (provider, models) = (Some(name.clone()), ModelPattern::new("*").ok());
+        let discount = Discount { name, provider, models, percent, effective_from: at, effective_to: None };
+        PriceBookEvent::DiscountSet(DiscountSet { discount, at })
+    });
+    prop_oneof![3 => prices, 1 => discount]
 }
 
 fn call() -> impl Strategy<Value = CallEvent> {
@@ -329,7 +338,8 @@ fn call() -> impl Strategy<Value = CallEvent> {
         let charge = price.and_then(|price| {
             let (model, effective_from) = (facts.model.clone()?, DateTime::UNIX_EPOCH);
             let price = Price { provider: model.clone(), model, effective_from, effective_to: None, ..price };
-            let set = PriceSet { price, source: facts.source.clone(), at: facts.started_at };
+            let source = PriceSource::named(facts.source.clone());
+            let set = PricesSet { prices: vec![price], source, at: facts.started_at };
             let book = PriceBook::default().evolve(&PriceBookEvent::Set(set));
             book.charge(&PricingContext { provider: None, ..facts.pricing()? }, None).ok()
         });

@@ -73,6 +73,8 @@ pub struct Record {
     pub call_ids: CallIds,
     /// What the record states about the call.
     pub facts: CallFacts,
+    /// What of the record was not read, and why. The rest of it counts.
+    pub ignored: Option<String>,
 }
 
 impl Record {
@@ -88,7 +90,12 @@ impl Record {
             task_id: task.as_ref().map(|task| task.id),
             ..facts
         };
-        Self { location, agent, task, call_ids, facts }
+        Self { location, agent, task, call_ids, facts, ignored: None }
+    }
+
+    /// Says what of the record was not read, and why.
+    pub(crate) fn ignoring(self, ignored: Option<String>) -> Self {
+        Self { ignored, ..self }
     }
 }
 

@@ -40,7 +40,7 @@ impl CallReport {
         let facts = serde_json::to_string(&self.facts).unwrap_or_default();
         let quote = self.facts.pricing().and_then(|call| {
             let quote = self.prices.quote(call.provider, call.model, call.started_at, None);
-            quote.ok().map(|quote| quote.book_version.to_string())
+            quote.ok().map(|found| found.quote.book_version.to_string())
         });
         let ids: Vec<_> = self.call_ids.iter().map(|id| id.to_string()).collect();
         let (ids, quote) = (ids.join(" "), quote.unwrap_or_default());

@@ -29,6 +29,8 @@ pub struct ImportCounts {
     pub duplicate: u64,
     /// Records that were refused.
     pub refused: u64,
+    /// Records of which something was not read, such as a reported cost that is no amount. The rest of them counts.
+    pub ignored: u64,
     /// Calls without a price. Set when the import ends.
     pub unpriced: u64,
     /// Items of the format that are not calls. Set when the input was read to its end.
@@ -56,6 +58,13 @@ pub enum Progress<'a> {
         /// The number of records refused so far.
         number: u64,
         /// The location of the record, and why it was refused.
+        reason: &'a str,
+    },
+    /// Something of a record was not read; the number is its place among such records of the input, from 1.
+    Ignored {
+        /// The number of such records so far.
+        number: u64,
+        /// The location of the record, and what was not read and why.
         reason: &'a str,
     },
 }
@@ -193,6 +202,9 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
                 record = records.recv(), if is_reading && reports.len() < MAX_IN_FLIGHT => match record {
                     Some(Ok(record)) => {
                         let location = record.location;
+                        if let Some(ignored) = &record.ignored {
+                            self.ignore(&format!("{location}: {ignored}"));
+                        }
                         let prepared = tokio::select! {
                             prepared = importer.prepare(record) => Some(prepared),
                             () = &mut cancel => None,
@@ -246,6 +258,11 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
                 self.unpriced_of_all_inputs.remove(imported.call_id);
             }
         }
+    }
+
+    fn ignore(&mut self, reason: &str) {
+        self.counts.ignored += 1;
+        (self.on_progress)(Progress::Ignored { number: self.counts.ignored, reason });
     }
 
     fn refuse(&mut self, reason: &str) {

@@ -10,7 +10,7 @@ use crate::simulation::Simulation;
 use commands::Component;
 use domain::Name;
 use ingest::{Defaults, Format, Importer, Input, prices};
-use projections::{Dimension, ReportQuery, WholeReport};
+use projections::{CostPolicy, Dimension, ReportQuery, WholeReport};
 use std::io::Cursor;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,7 +98,8 @@ impl Demo {
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
         let mut totals = WholeReport::open(&rooms.reads, &query).await?;
         let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
-        report::print(&mut totals, rooms.log.head().await?, &by, output::Format::Table).await?;
+        let columns = (output::Format::Table, CostPolicy::Charged);
+        report::print(&mut totals, rooms.log.head().await?, &by, columns).await?;
         say!("The cost report, as of position {} of the log.\n", totals.position);
         if self.once {
             return Ok(());

@@ -19,6 +19,7 @@ mod limits;
 mod log;
 mod login;
 mod migrate;
+mod point;
 mod prices;
 mod projections;
 mod relay;

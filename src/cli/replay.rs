@@ -8,9 +8,10 @@ mod server;
 pub(super) use server::DOCUMENTS;
 
 use self::lines::{EventLine, write_line, write_state};
-use self::selection::{Point, Selection, StreamName, before};
+use self::selection::{Selection, StreamName};
 use super::backend;
 use super::output;
+use super::point::{Point, before};
 use super::session::{Session, interruptible, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;

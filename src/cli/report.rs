@@ -2,12 +2,13 @@
 
 mod arguments;
 mod dimension;
+mod known;
 mod messages;
+mod policy;
 mod print;
 mod server;
 mod source;
 
-pub(super) use arguments::parse_time;
 pub(super) use dimension::Named;
 pub(super) use print::print;
 #[cfg(test)]
@@ -51,6 +52,10 @@ impl ReportCommand {
             return Ok(ExitCode::SUCCESS);
         }
         with_rooms(session, async |rooms| {
+            if let Some(known_at) = cost.known_at {
+                known::report(rooms, &cost, known_at).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let head = rooms.log.head().await?;
             let declared_at = match key {
                 Some(key) => declared_at(rooms, key).await?,
@@ -68,7 +73,7 @@ impl ReportCommand {
                 catch_up(rooms, &query.projections(), head, cost.wait).await?;
             }
             let mut report = WholeReport::open(&rooms.reads, &query).await?;
-            print(&mut report, head, &cost.by, cost.format).await?;
+            print(&mut report, head, &cost.by, (cost.format, cost.cost.into())).await?;
             describe(&report, head, declared_at);
             warn_of_parked(rooms).await?;
             Ok(ExitCode::SUCCESS)
@@ -84,7 +89,12 @@ async fn declared_at(rooms: &Rooms, key: &TagKey) -> anyhow::Result<Option<DateT
 }
 
 /// Updates read models up to a position of the log. Other processes may be doing the same.
-async fn catch_up(rooms: &mut Rooms, names: &[&'static str], head: Position, timeout: Duration) -> anyhow::Result<()> {
+pub(super) async fn catch_up(
+    rooms: &mut Rooms,
+    names: &[&'static str],
+    head: Position,
+    timeout: Duration,
+) -> anyhow::Result<()> {
     let pool = rooms.pool.clone();
     let reached = match projections::wait_for(&pool, names, head, Duration::ZERO).await {
         Ok(_) => return Ok(()),

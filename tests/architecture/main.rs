@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod cycles;
+mod floats;
 mod language;
 mod rules;
 mod sources;

@@ -7,7 +7,7 @@ use domain::budget::{
     Threshold, ThresholdCrossed,
 };
 use domain::call::{Call, CallCommand, CallFacts, CallKind};
-use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSet, rate};
+use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSource, PricesSet, rate};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate as _, BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
 use projections::budgets::{self, CrossingRow};
@@ -141,16 +141,10 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
         usage: Usage::default().with(Meter::Input, Quantity::new(dollars * 1_000_000).unwrap()),
         ..CallFacts::new(CallKind::Llm, started_at, name("test"))
     };
-    let price = Price {
-        provider: name("p"),
-        model: name("m"),
-        list_price: false,
-        effective_from: "2023-01-01T00:00:00Z".parse().unwrap(),
-        effective_to: None,
-        currency: Currency::Usd,
-        components: vec![PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap())],
-    };
-    let set = PriceBookEvent::Set(PriceSet { price, source: name("test"), at: started_at });
+    let components = vec![PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap())];
+    let price = Price::new(name("p"), name("m"), components);
+    let source = PriceSource::named(name("test"));
+    let set = PriceBookEvent::Set(PricesSet { prices: vec![price], source, at: started_at });
     CallCommand::Report { facts, prices: PriceBook::default().evolve(&set), tag_keys: TagKeys::default() }
 }
 

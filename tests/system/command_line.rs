@@ -96,7 +96,8 @@ async fn a_snapshot_that_is_due_at_exit_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prices.json");
     let price = json!({"litellm_provider": "p", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6});
-    let table: serde_json::Map<_, _> = (0..900).map(|n| (format!("model-{n}"), price.clone())).collect();
+    // An event of the price book has at most 64 prices.
+    let table: serde_json::Map<_, _> = (0..500 * 64).map(|n| (format!("model-{n}"), price.clone())).collect();
     std::fs::write(&path, serde_json::Value::from(table).to_string()).unwrap();
     let output = database.run(&["prices", "import", path.to_str().unwrap()]).await.assert_success();
     assert!(!output.stderr.contains("WARN"), "{}", output.stderr);

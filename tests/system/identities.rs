@@ -390,7 +390,7 @@ async fn a_key_of_one_tenant_sees_nothing_of_another() {
     assert_eq!((retired("acme").await.unwrap(), retired(own_tenant).await.unwrap()), (0, 1), "{answer}");
     // A new tenant has the shipped prices, as the first one has.
     let priced: i64 =
-        sqlx::query_scalar("select count(*) from apex.events where tenant_id = 'acme' and type = 'price.set'")
+        sqlx::query_scalar("select count(*) from apex.events where tenant_id = 'acme' and type = 'prices.set'")
             .fetch_one(&installation.database.pool)
             .await
             .unwrap();

@@ -56,6 +56,7 @@ mod remote;
 mod replay;
 mod report;
 mod report_filters;
+mod repricing;
 mod resume;
 mod rollups;
 mod row_level_security;

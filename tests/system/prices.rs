@@ -57,7 +57,7 @@ async fn price_tables_are_read_in_all_their_forms_and_bad_entries_are_named() {
         "skipped: no-output: it has no output_cost_per_token",
         "skipped: twice: twice has another price for the same model; the first is used",
         "skipped: per-thousand: input_cost_per_token is 15000.000 dollars per million tokens, above the maximum of 1000",
-        "not read: ocr_cost_per_page, in 1 prices",
+        "not read: ocr_cost_per_page, in 1 entries: no meter counts pages",
         "5 of 5 prices were new or changed",
     ] {
         assert!(output.stderr.contains(text), "{text:?} is not in:\n{}", output.stderr);
@@ -87,6 +87,112 @@ async fn price_tables_are_read_in_all_their_forms_and_bad_entries_are_named() {
 fn with(mut value: Value, field: &str, other: Value) -> Value {
     value[field] = other;
     value
+}
+
+/// Tables whose entries were read in part or not at all, with what is right.
+#[tokio::test]
+async fn each_bad_entry_of_a_table_is_refused_alone() {
+    let database = TestDatabase::new().await;
+    let entry = |name: &str, provider: &str, fields: &str| {
+        format!(r#""{name}": {{"litellm_provider": {provider}, "mode": "chat", {fields}}}"#)
+    };
+    let nulls = [
+        entry("a-1", r#""x""#, r#""input_cost_per_token": 1e-06, "output_cost_per_token": null"#),
+        entry(
+            "a-2",
+            r#""x""#,
+            r#""input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "cache_read_input_token_cost": null"#,
+        ),
+        entry("a-3", "null", r#""input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06"#),
+        entry(
+            "a-4",
+            r#""x""#,
+            r#""input_cost_per_token": 0.0, "input_cost_per_query": 0.002, "output_cost_per_token": 0.0"#,
+        ),
+        entry("a-5", r#""x""#, r#""input_cost_per_token": -1e-06, "output_cost_per_token": 2e-06"#),
+        entry("a-6", r#""x""#, r#""input_cost_per_token": true, "output_cost_per_token": 2e-06"#),
+        entry("n-1", r#""x""#, r#""input_cost_per_token": NaN, "output_cost_per_token": 2e-06"#),
+        entry("n-2", r#""x""#, r#""input_cost_per_token": 3e-06, "output_cost_per_token": 2e-06"#),
+        entry("u-1", r#""wandb""#, r#""input_cost_per_token": 0.015, "output_cost_per_token": 0.06"#),
+        entry("u-2", r#""azure_ai""#, r#""input_cost_per_token": 0.0032, "output_cost_per_token": 0.00971"#),
+    ];
+    let output = import_prices(&database, &format!("{{{}}}", nulls.join(",\n")), "2026-01-01").await.assert_success();
+    for text in [
+        "skipped: a-1: it has no output_cost_per_token",
+        "skipped: a-3: it names no provider",
+        "skipped: a-4: it costs 0 but for input_cost_per_query, which is not read",
+        "skipped: a-5: input_cost_per_token: -1 is negative",
+        "skipped: a-6: input_cost_per_token is true, which is not a number",
+        "skipped: n-1: input_cost_per_token is \"NaN\", which is not a number",
+        "skipped: u-1: input_cost_per_token is 15000.000 dollars per million tokens, above the maximum of 1000",
+        "skipped: u-2: input_cost_per_token is 3200.0000 dollars per million tokens",
+        "2 of 2 prices were new or changed",
+    ] {
+        assert!(output.stderr.contains(text), "{text:?} is not in:\n{}", output.stderr);
+    }
+    assert_eq!(components(&database, "n-2").await, [component("input", "3", ""), component("output", "2", "")]);
+}
+
+/// The price changed between the two records of one call, which began before.
+#[tokio::test]
+async fn a_call_has_the_price_of_its_beginning_in_any_order_of_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |uuid: &str, at: &str, output: u64| {
+        let usage = json!({ "input_tokens": 100_000, "output_tokens": output });
+        json!({ "type": "assistant", "sessionId": "s1", "requestId": "r1", "uuid": uuid, "timestamp": at,
+                "message": { "id": "m1", "model": "claude-3-5-haiku-20241022", "usage": usage } })
+    };
+    let first = write(&folder, "hk1.jsonl", &line("a", "2024-12-02T23:59:59Z", 1).to_string());
+    let second = write(&folder, "hk2.jsonl", &line("b", "2024-12-03T00:00:01Z", 1_000).to_string());
+    for files in [[&first, &second], [&second, &first]] {
+        let database = TestDatabase::new().await;
+        let files = files.map(|file| file.to_str().unwrap());
+        database.run(&[&["import", "claude-code"], &files[..]].concat()).await.assert_success();
+        let total = database.total().await;
+        assert_eq!((&total["calls"], &total["cost"]), (&json!(1), &json!("0.105")));
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_later_prices_stand_above_says_so() {
+    let database = TestDatabase::new().await;
+    let table = sold_by("acme", "m");
+    import_prices(&database, &table, "2025-06-01").await.assert_success();
+    let earlier = table.replace("7e-06", "8e-06");
+    let output = import_prices(&database, &earlier, "2025-01-01").await.assert_success();
+    let text = "without effect on calls since 2025-06-01 00:00:00 UTC: acme/m from 2025-01-01 00:00:00 UTC";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    let output = import_prices(&database, &table.replace("7e-06", "6e-06"), "2025-07-01").await.assert_success();
+    assert!(!output.stderr.contains("without effect"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn the_shipped_prices_and_those_of_a_newer_table_can_be_set_again() {
+    let database = TestDatabase::new().await;
+    let output = database.run(&["prices", "update"]).await.assert_success();
+    assert!(output.stderr.contains("\n0 of "), "{}", output.stderr);
+    assert!(output.stderr.contains("Source: genai-prices ") && output.stderr.contains("(MIT)"), "{}", output.stderr);
+    let folder = tempfile::tempdir().unwrap();
+    let newer = json!([{ "id": "openai", "models": [
+        { "id": "gpt-next", "match": { "starts_with": "gpt-next" },
+          "prices": { "input_mtok": 7, "output_mtok": { "base": 9, "tiers": [{ "start": 1000, "price": 18 }] } } },
+    ] }]);
+    let path = write(&folder, "data.json", &newer.to_string());
+    let output = database.run(&["prices", "update", "--from", path.to_str().unwrap()]).await.assert_success();
+    assert!(output.stderr.contains("1 of "), "{}", output.stderr);
+    let expected =
+        [component("input", "7", ""), component("output", "9", ""), component("output", "18", "context > 1000")];
+    assert_eq!(components(&database, "gpt-next").await, expected);
+    // The formats are recognized.
+    let models = json!([{ "modelName": "lf-1", "matchPattern": "^lf-1$", "tokenizerId": "claude",
+                          "pricingTiers": [{ "isDefault": true, "prices": { "input": 1e-6, "output": 2e-6 } }] }]);
+    let path = write(&folder, "langfuse.json", &models.to_string());
+    let details = folder.path().join("details.json");
+    let import = ["prices", "import", path.to_str().unwrap(), "--details", details.to_str().unwrap()];
+    database.run(&import).await.assert_success();
+    assert_eq!(components(&database, "lf-1").await, [component("input", "1", ""), component("output", "2", "")]);
+    let details: Value = serde_json::from_str(&std::fs::read_to_string(details).unwrap()).unwrap();
+    assert_eq!(details, json!({ "skipped": [], "not_read": [] }));
 }
 
 /// A span of a call on 20 October 2025 that names no provider.
@@ -259,22 +365,16 @@ async fn a_price_that_is_not_valid_is_rejected_with_its_fault() {
 /// A report that carries an older price book than the call was charged by is repeated with the newest one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_with_an_older_price_book_is_charged_by_the_version_of_the_call() {
-    use domain::price_book::{Price, PriceComponent, rate};
+    use domain::price_book::{Price, PriceComponent, PriceSource, rate};
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let principal = testkit::operator();
     let old = prices::load_or_init(&rooms.commands, &principal).await.unwrap();
     let component = |meter| PriceComponent::per_million(meter, rate(2.into()).unwrap());
-    let price = Price {
-        provider: testkit::name("acme"),
-        model: testkit::name("m"),
-        list_price: false,
-        effective_from: testkit::at(-9),
-        effective_to: None,
-        currency: domain::Currency::Usd,
-        components: vec![component(domain::Meter::Input)],
-    };
-    let set = prices::set(&rooms.commands, &principal, vec![price], "test", uuid::Uuid::now_v7()).await.unwrap();
+    let components = vec![component(domain::Meter::Input)];
+    let price = Price::new(testkit::name("acme"), testkit::name("m"), components);
+    let source = PriceSource::named(testkit::name("test"));
+    let set = prices::set(&rooms.commands, &principal, vec![price], source, uuid::Uuid::now_v7()).await.unwrap();
     let facts = |input: u64| domain::call::CallFacts {
         provider: Some(testkit::name("acme")),
         model: Some(testkit::name("m")),

@@ -31,10 +31,12 @@ const SUMS: &str = "count(*) filter (where kind = 'llm') as calls, count(*) filt
     count(*) filter (where kind = 'llm' and cost is null) as unpriced_calls,
     coalesce(sum(latency_ms), 0) as latency_ms, coalesce(sum(cost), 0) as cost,
     coalesce(sum(reported_cost), 0) as reported_cost,
+    nullif(sum(cost) filter (where reported_cost is not null), 0) as compared_cost,
+    nullif(sum(reported_cost) filter (where cost is not null), 0) as compared_reported_cost,
     sum((usage ->> 'input')::numeric) as input_tokens, sum((usage ->> 'output')::numeric) as output_tokens,
     sum((usage ->> 'cache_read')::numeric) as cache_read_tokens";
-const COLUMNS: &str = "calls, tool_calls, failed_calls, unpriced_calls, latency_ms, cost, reported_cost, input_tokens,
-    output_tokens, cache_read_tokens";
+const COLUMNS: &str = "calls, tool_calls, failed_calls, unpriced_calls, latency_ms, cost, reported_cost, compared_cost,
+    compared_reported_cost, input_tokens, output_tokens, cache_read_tokens";
 const QUARTER_KEYS: &str =
     "tenant_id, hour, quarter, agent_id, user_id, team, key, provider, model, tool, outcome, source";
 const DAY_KEYS: &str = "tenant_id, dimension, day, task_id, dag_id, conversation";

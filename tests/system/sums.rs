@@ -78,11 +78,13 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
     let used = [Meter::Input, Meter::Output, Meter::CacheRead, Meter::CacheWrite5Min, Meter::Reasoning];
     let meters = Meter::ALL.iter().map(|meter| if used.contains(meter) { tokens } else { "0" });
     let meters = meters.collect::<Vec<_>>().join(",");
+    let sum = |field: &str| domain::Sum::parse(expected[field].as_str().unwrap()).unwrap();
+    let difference = &sum("reportedCost") - &sum("cost");
     // The last two columns are the position and the head.
     assert_eq!(
         csv.lines().nth(1).unwrap().rsplitn(3, ',').last().unwrap(),
         format!(
-            "m,{calls},0,0,0,{meters},{},{}",
+            "m,{calls},0,0,0,{meters},{},{},{difference}",
             expected["cost"].as_str().unwrap(),
             expected["reportedCost"].as_str().unwrap(),
         )

@@ -25,6 +25,7 @@ mod projection;
 mod rate_limit;
 mod replay;
 mod report;
+mod report_totals;
 mod request_hash;
 pub(crate) mod scalars;
 pub(crate) mod services;

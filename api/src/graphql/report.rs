@@ -2,9 +2,9 @@
 
 use super::freshness::await_projections;
 use super::ids::Kind;
-use super::scalars::{BigInt, Currency, Decimal, Long, Position, Timestamp};
+use super::report_totals::UsageTotals;
+use super::scalars::{Position, Timestamp};
 use super::services::{Services, authorise, requester, services};
-use super::usage::UsageSums;
 use super::{connection, errors, tag_key};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
@@ -127,47 +127,6 @@ pub(crate) struct UsageKey {
     id: Option<ID>,
     /// Name of the agent, or title of the task. Null for other dimensions.
     name: Option<String>,
-}
-
-/// Totals of a set of calls.
-#[derive(Debug, Clone, PartialEq, SimpleObject)]
-pub(crate) struct UsageTotals {
-    /// Number of calls of language models.
-    calls: Long,
-    /// Number of calls of tools.
-    tool_calls: Long,
-    /// Number of calls of either kind that failed: whose outcome is `error`, `timeout` or `refused`, or that have no outcome
-    /// but an error. A cancelled call did not fail.
-    failed_calls: Long,
-    /// Number of calls of language models for which no price is known. They are not included in `cost`.
-    unpriced_calls: Long,
-    #[graphql(flatten)]
-    usage: UsageSums,
-    /// Sum of the durations of all calls, in milliseconds.
-    latency_ms: BigInt,
-    /// Cost that was charged. Null if there are calls of language models and none of them has a price, which does not mean
-    /// that they were free.
-    cost: Option<Decimal>,
-    /// Cost that the reporting sources stated, for the calls for which they did. It is informative and never charged.
-    reported_cost: Decimal,
-    /// Currency of `cost` and `reportedCost`.
-    currency: Currency,
-}
-
-impl From<models::Totals> for UsageTotals {
-    fn from(totals: models::Totals) -> Self {
-        Self {
-            calls: totals.calls.into(),
-            tool_calls: totals.tool_calls.into(),
-            failed_calls: totals.failed_calls.into(),
-            unpriced_calls: totals.unpriced_calls.into(),
-            usage: (&totals).into(),
-            latency_ms: totals.latency_ms.into(),
-            cost: totals.known_cost().cloned().map(Into::into),
-            reported_cost: totals.reported_cost.into(),
-            currency: Currency::Usd,
-        }
-    }
 }
 
 /// Row of a report.

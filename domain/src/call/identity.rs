@@ -9,9 +9,9 @@
 //! 3. its session, with its request and the id of its response, or with the first message of its turn;
 //! 4. its content, and the number of equal records before it in its input.
 
-use crate::call::provider::{family, provider_name};
 use crate::call::values::{CallKind, CallSpan};
 use crate::ids::{CallId, derived_id};
+use crate::provider::{family, provider_name};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 

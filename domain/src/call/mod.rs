@@ -15,15 +15,16 @@ mod fields;
 mod identity;
 mod join;
 mod named;
-mod provider;
+mod repricing;
 mod values;
 
+pub use crate::provider::provider_name;
 pub use error::CallError;
 pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
-pub use provider::provider_name;
+pub use repricing::Repricing;
 pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };
@@ -71,6 +72,15 @@ pub enum CallCommand {
         prices: PriceBook,
         /// The declared tag keys. They may be left out if the command states no tags.
         tag_keys: TagKeys,
+    },
+    /// Charges the call by the newest version of the price book instead of the one that it was charged by.
+    Reprice {
+        /// Why the call is charged again.
+        reason: Option<Body>,
+        /// When the call was charged again.
+        at: DateTime<Utc>,
+        /// The price book.
+        prices: PriceBook,
     },
 }
 
@@ -171,6 +181,21 @@ pub struct CallCorrected {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `call.repriced`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallRepriced {
+    /// The facts and the charge as it was before.
+    pub before: ChargedCall,
+    /// The same facts, with the charge by a later version of the price book.
+    pub after: ChargedCall,
+    /// Why the call was charged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Option<Body>,
+    /// When the call was charged again.
+    pub at: DateTime<Utc>,
+}
+
 /// The payload of `call.voided`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallVoided {
@@ -188,6 +213,8 @@ events! {
         "call.amended" v 1 => Amended(CallAmended),
         /// A correction replaced facts.
         "call.corrected" v 1 => Corrected(CallCorrected),
+        /// The call was charged by a later version of the price book.
+        "call.repriced" v 1 => Repriced(CallRepriced),
         /// A record had the keys of two calls: this id is another id of the call with the lower id. Written again when the
         /// id is used after that call was voided too.
         "call.voided" v 1 => Voided(CallVoided),
@@ -203,7 +230,8 @@ impl CallEvent {
         match self {
             Self::Recorded(CallRecorded { after, absorbed }) => (befores(None, absorbed), Some(after)),
             Self::Amended(CallAmended { before, after, absorbed }) => (befores(Some(before), absorbed), Some(after)),
-            Self::Corrected(CallCorrected { before, after, .. }) => (vec![before], Some(after)),
+            Self::Corrected(CallCorrected { before, after, .. })
+            | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
             Self::Voided(CallVoided { .. }) => (Vec::new(), None),
         }
     }
@@ -330,6 +358,11 @@ impl Aggregate for Call {
                 let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
                 Ok(corrected.map(event).into_iter().collect())
             }
+            CallCommand::Reprice { reason, at, prices } => {
+                let event =
+                    |Repricing { before, after }| CallEvent::Repriced(CallRepriced { before, after, reason, at });
+                Ok(self.reprice(&prices)?.map(event).into_iter().collect())
+            }
         }
     }
 
@@ -352,7 +385,8 @@ impl Aggregate for Call {
             CallEvent::Voided(CallVoided { into }) => Self { charged: None, voided_into: Some(*into) },
             CallEvent::Recorded(CallRecorded { after, .. })
             | CallEvent::Amended(CallAmended { after, .. })
-            | CallEvent::Corrected(CallCorrected { after, .. }) => {
+            | CallEvent::Corrected(CallCorrected { after, .. })
+            | CallEvent::Repriced(CallRepriced { after, .. }) => {
                 Self { charged: Some(after.clone()), voided_into: None }
             }
         }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::ids::{AgentId, DagId, TaskId};
-use crate::price_book::{Price, PriceBookEvent, PriceComponent, PriceSet, rate};
+use crate::price_book::{Price, PriceBookEvent, PriceComponent, PriceSource, PricesSet, rate};
 use crate::testing::{at, body, given, name, usage, uuid};
 use crate::usage::{Quantity, Usage, UsageError};
-use crate::{Currency, EventCodec, Meter};
+use crate::{EventCodec, Meter};
 use chrono::Datelike;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -19,16 +19,9 @@ pub(super) fn facts(input: u64, output: u64) -> CallFacts {
 }
 fn price(from: i64, input: u32) -> PriceBookEvent {
     let per_million = |meter, dollars: u32| PriceComponent::per_million(meter, rate(dollars.into()).unwrap());
-    let price = Price {
-        provider: name("openai"),
-        model: name("m"),
-        list_price: false,
-        effective_from: at(from),
-        effective_to: None,
-        currency: Currency::Usd,
-        components: vec![per_million(Meter::Input, input), per_million(Meter::Output, 4)],
-    };
-    PriceBookEvent::Set(PriceSet { price, source: name("test"), at: at(0) })
+    let components = vec![per_million(Meter::Input, input), per_million(Meter::Output, 4)];
+    let price = Price { effective_from: at(from), ..Price::new(name("openai"), name("m"), components) };
+    PriceBookEvent::Set(PricesSet { prices: vec![price], source: PriceSource::named(name("test")), at: at(0) })
 }
 /// A price book with one price.
 pub(super) fn prices(input: u32) -> PriceBook {
@@ -293,10 +286,10 @@ fn a_correction_needs_a_call_and_a_field_and_leaves_valid_facts() {
 /// A price book whose prices change by time and by the facts of a call.
 pub(super) fn changing_prices() -> PriceBook {
     let tier = |events: PriceBookEvent, tier: &str| {
-        let PriceBookEvent::Set(mut set) = events;
+        let PriceBookEvent::Set(mut set) = events else { panic!("prices") };
         let when = crate::price_book::Conditions { service_tier: Some(name(tier)), ..Default::default() };
         let batch = PriceComponent { when, ..PriceComponent::per_million(Meter::Input, rate(1.into()).unwrap()) };
-        set.price.components.push(batch);
+        set.prices[0].components.push(batch);
         PriceBookEvent::Set(set)
     };
     [price(-9, 3), price(1, 5), tier(price(2, 7), "1")]
@@ -552,4 +545,38 @@ proptest! {
         }
         prop_assert_eq!(call.charged.unwrap().facts, expected);
     }
+}
+
+#[test]
+fn a_repricing_charges_by_the_newest_version_and_later_records_keep_it() {
+    let (old, new) = (prices(3), prices(3).evolve(&price(-9, 6)));
+    let command = || CallCommand::Reprice { reason: Some(body("wrong rate")), at: at(9), prices: new.clone() };
+    let before = charged(facts(1_000_000, 0), old.clone());
+    let after = charged(facts(1_000_000, 0), new.clone());
+    let event =
+        CallRepriced { before: before.clone(), after: after.clone(), reason: Some(body("wrong rate")), at: at(9) };
+    assert_eq!(
+        (before.cost().unwrap().to_string(), after.cost().unwrap().to_string()),
+        ("3".to_owned(), "6".to_owned())
+    );
+    let repriced = || [recorded(before.clone()), CallEvent::Repriced(event.clone())];
+    given::<Call>([recorded(before.clone())]).when(command()).then([CallEvent::Repriced(event.clone())]);
+    // Once more, there is nothing to change.
+    given::<Call>(repriced()).when(command()).then([]);
+    let later = charged(facts(2_000_000, 0), new.clone());
+    let newest = new.clone().evolve(&price(-9, 9));
+    let version = |charged: &ChargedCall| charged.charge.as_ref().unwrap().book_version;
+    let call =
+        given::<Call>(repriced()).when(report(facts(2_000_000, 0), newest.clone())).then([amended(after, later)]);
+    assert_eq!(version(call.charged.as_ref().unwrap()), 2);
+    assert_eq!(call.charged.unwrap().cost().unwrap().to_string(), "12");
+    // A price that does not change the charge is no reason to reprice, and a call is never left without its charge.
+    given::<Call>([recorded(before.clone())])
+        .when(CallCommand::Reprice { reason: None, at: at(9), prices: old.evolve(&price(99, 7)) })
+        .then([]);
+    let outdated = CallError::PriceBookOutdated { charged_by: 2, given: 1 };
+    given::<Call>(repriced())
+        .when(CallCommand::Reprice { reason: None, at: at(9), prices: prices(3) })
+        .then_rejected(outdated);
+    given::<Call>([]).when(command()).then_rejected(CallError::NotReported);
 }

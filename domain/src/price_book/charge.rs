@@ -3,6 +3,8 @@
 use crate::meter::Meter;
 use crate::money::{Money, MoneyError};
 use crate::price_book::conditions::{CallAttributes, Conditions};
+use crate::price_book::discount::{AppliedDiscount, Percent};
+use crate::price_book::matching::MatchedModel;
 use crate::price_book::price::{Price, PriceComponent};
 use crate::text::Name;
 use crate::usage::Usage;
@@ -47,9 +49,18 @@ pub struct Charge {
     pub book_version: u64,
     /// When the applied price took effect.
     pub effective_from: DateTime<Utc>,
-    /// The provider whose price was applied, if the call names none.
+    /// The provider whose price was applied, if the call names none or names it differently.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seller: Option<Name>,
+    /// The model whose price was applied, and how its name matched, if the call names the model differently.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchedModel>,
+    /// Whether the applied price is one of the tenant's own contract.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contract: bool,
+    /// The discount that was applied to every line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<AppliedDiscount>,
     /// The applied components of the price.
     pub lines: Vec<ChargeLine>,
     /// The meters that the call used and that no component bills.
@@ -83,15 +94,19 @@ pub struct ChargeLine {
     pub component: PriceComponent,
     /// The number of units that the component billed.
     pub units: u64,
+    /// The part of the rate that is not charged; none without a discount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_percent: Option<Percent>,
     /// The cost of the units in US dollars, rounded once. It is not stored, because it follows from the rest.
     #[serde(skip_serializing)]
     pub cost: Money,
 }
 
 impl ChargeLine {
-    fn new(component: PriceComponent, units: u64) -> Result<Self, MoneyError> {
-        let cost = Money::for_units(component.rate.as_money().as_decimal(), units, component.per)?;
-        Ok(Self { component, units, cost })
+    fn new(component: PriceComponent, units: u64, discount_percent: Option<Percent>) -> Result<Self, MoneyError> {
+        let discount = discount_percent.map_or(0, Percent::millionths);
+        let cost = Money::for_units_discounted(component.rate.as_money().as_decimal(), units, component.per, discount)?;
+        Ok(Self { component, units, discount_percent, cost })
     }
 }
 
@@ -103,13 +118,16 @@ struct AppliedComponent {
     component: PriceComponent,
     /// The number of units that the component billed.
     units: u64,
+    /// The part of the rate that is not charged.
+    #[serde(default)]
+    discount_percent: Option<Percent>,
 }
 
 impl TryFrom<AppliedComponent> for ChargeLine {
     type Error = MoneyError;
 
     fn try_from(stored: AppliedComponent) -> Result<Self, MoneyError> {
-        Self::new(stored.component, stored.units)
+        Self::new(stored.component, stored.units, stored.discount_percent)
     }
 }
 
@@ -129,7 +147,7 @@ impl Price {
     /// these, the last one in the order of conditions. The order of the components in the price does not matter. A
     /// meter without such a component is billed as another one ([`Meter::billed_as`]), and if that has none either, it
     /// is not billed.
-    pub(crate) fn bill(&self, call: &PricingContext<'_>) -> Result<Bill, MoneyError> {
+    pub(crate) fn bill(&self, call: &PricingContext<'_>, discount: Option<Percent>) -> Result<Bill, MoneyError> {
         let attributes = call.attributes();
         let applicable: Vec<&PriceComponent> =
             self.components.iter().filter(|component| component.when.are_met(&attributes)).collect();
@@ -151,7 +169,7 @@ impl Price {
         }
         let mut lines = Vec::new();
         for (meter, units) in units {
-            lines.extend(lines_of(&applicable, meter, units)?);
+            lines.extend(lines_of(&applicable, meter, units, discount)?);
         }
         let amount = lines.iter().try_fold(Money::ZERO, |sum, line| sum.checked_add(line.cost))?;
         Ok(Bill { amount, lines, unbilled })
@@ -159,19 +177,25 @@ impl Price {
 }
 
 /// The lines of one meter: one, or one for each band of graduated sizes.
-fn lines_of(applicable: &[&PriceComponent], meter: Meter, units: u64) -> Result<Vec<ChargeLine>, MoneyError> {
+fn lines_of(
+    applicable: &[&PriceComponent],
+    meter: Meter,
+    units: u64,
+    discount: Option<Percent>,
+) -> Result<Vec<ChargeLine>, MoneyError> {
     let is_reached = |when: &Conditions| !when.is_graduated() || units > when.above();
     let of_meter = || applicable.iter().filter(|one| one.meter == meter && is_reached(&one.when)).copied();
     let Some(chosen) = of_meter().max_by(|one, other| rank(one).cmp(&rank(other))) else { return Ok(Vec::new()) };
     if !chosen.when.is_graduated() {
-        return Ok(vec![ChargeLine::new(chosen.clone(), units)?]);
+        return Ok(vec![ChargeLine::new(chosen.clone(), units, discount)?]);
     }
     let others = chosen.when.without_context();
     let mut bands: Vec<_> = of_meter().filter(|one| one.when.without_context() == others).collect();
     bands.sort_by_key(|band| band.when.above());
     let ends = bands.iter().skip(1).map(|next| next.when.above()).chain([units]);
-    let band =
-        |(band, end): (&&PriceComponent, u64)| ChargeLine::new((*band).clone(), end.saturating_sub(band.when.above()));
+    let band = |(band, end): (&&PriceComponent, u64)| {
+        ChargeLine::new((*band).clone(), end.saturating_sub(band.when.above()), discount)
+    };
     bands.iter().zip(ends).map(band).collect()
 }
 

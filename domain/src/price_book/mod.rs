@@ -5,113 +5,66 @@
 //! of its versions: a price that is set later, even for the same date, never changes what an earlier version answers,
 //! and no existing charge. The version of the book is the version of its stream.
 
+mod catalogue;
 mod charge;
 mod conditions;
+mod discount;
+mod events;
+mod matching;
 mod price;
 mod shared;
+mod source;
 mod unpriced;
 
+pub use catalogue::Quote;
 pub use charge::{Charge, ChargeLine, PricingContext};
 pub use conditions::{
     ConditionError, Conditions, ContextSize, MAX_UTC_OFFSET_MINUTES, Minute, MinuteError, TimeWindow,
 };
-pub use price::{MAX_COMPONENTS, MILLION, Price, PriceComponent, PriceError, Rate, RateError, rate};
+pub use discount::{AppliedDiscount, Discount, Percent, PercentError};
+pub use events::{DiscountSet, MAX_DISCOUNTS, PriceBookCommand, PriceBookError, PriceBookEvent, PricesSet};
+pub use matching::{MatchKind, MatchedModel, ModelPattern, ModelPatternError, normalized_model};
+pub use price::{MAX_COMPONENTS, MAX_NAMES, MILLION, Price, PriceComponent, PriceError, Rate, RateError, rate};
+pub use source::PriceSource;
 pub use unpriced::{ChargeError, Providers, Unpriced};
 
 use crate::aggregate::Aggregate;
-use crate::codec::events;
 use crate::ids::derived_id;
+use crate::price_book::catalogue::{Candidate, Catalogue, Lookup};
+use crate::price_book::discount::Discounts;
+use crate::provider::provider_name;
 use crate::text::Name;
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use thiserror::Error;
 use uuid::Uuid;
 
-/// A command to a price book.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PriceBookCommand {
-    /// Sets prices. Those that are already set change nothing.
-    Set {
-        /// The prices to set.
-        prices: Vec<Price>,
-        /// The source of the prices.
-        source: Name,
-        /// When the prices were set, which is not when they take effect.
-        at: DateTime<Utc>,
-    },
-}
-
-/// The payload of `price.set`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PriceSet {
-    /// The price that was set.
-    #[serde(flatten)]
-    pub price: Price,
-    /// The source of the price.
-    pub source: Name,
-    /// When the price was set, which is not when it takes effect.
-    pub at: DateTime<Utc>,
-}
-
-events! {
-    /// An event of a price book.
-    pub enum PriceBookEvent {
-        /// A price was set.
-        "price.set" v 1 => Set(PriceSet),
-    }
-}
-
-/// Why a command to a price book is rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum PriceBookError {
-    /// The command has no prices.
-    #[error("no prices were given")]
-    Empty,
-    /// The command has two different prices for one provider, model and date.
-    #[error("two prices for {provider}/{model} take effect on {effective_from}")]
-    ConflictingPrices {
-        /// The provider of the model.
-        provider: Name,
-        /// The model that has two prices.
-        model: Name,
-        /// The date on which both take effect.
-        effective_from: DateTime<Utc>,
-    },
-    /// A price is not valid.
-    #[error("the price of {provider}/{model} is not valid")]
-    InvalidPrice {
-        /// The provider of the model.
-        provider: Name,
-        /// The model.
-        model: Name,
-        /// Why the price is not valid.
-        #[source]
-        source: PriceError,
-    },
-}
-
-/// A price, with the version of the price book that set it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quote {
-    /// The price of the model.
-    pub price: Price,
-    /// The version of the price book that set the price.
-    pub book_version: u64,
-}
-
-/// The prices of one model of one provider: by effective date, and for each date in the order in which they were set.
-type Offers = BTreeMap<DateTime<Utc>, Vec<Quote>>;
-
+/// The most prices in one event.
+const MAX_EVENT_PRICES: usize = 64;
+/// The size of the prices of one event, in bytes of JSON, beyond which the next price is in another event. A price has less
+/// than 200,000, so that an event stays below the limit of the log.
+const MAX_EVENT_BYTES: usize = 500_000;
 /// The state of a price book; cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PriceBook {
     version: u64,
-    // By model first, as a call may not name its provider.
     #[serde(with = "shared")]
-    by_model: Arc<BTreeMap<Name, BTreeMap<Name, Offers>>>,
+    by_model: Arc<Catalogue>,
+    #[serde(with = "shared", default)]
+    discounts: Arc<Discounts>,
+}
+
+/// A price that applies to a call, and how it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatchedQuote<'a> {
+    /// The price, with the version of the book that set it.
+    pub quote: &'a Quote,
+    /// How the name in the call matched.
+    pub by: MatchKind,
+    /// The pattern that matched, if one did.
+    pub pattern: Option<&'a ModelPattern>,
 }
 
 impl PriceBook {
@@ -121,7 +74,7 @@ impl PriceBook {
         derived_id(&["price_book"])
     }
 
-    /// The version of the book: the number of prices that were set.
+    /// The version of the book: the number of its events.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
@@ -129,6 +82,10 @@ impl PriceBook {
 
     /// The price that was in effect for a model at a time, as version `as_of` of the book answers; none is the newest
     /// version.
+    ///
+    /// The name of the model matches exactly, else by another name of a price, else normalized, else by a pattern: the first
+    /// of these in which a price that was in effect matches decides. Of several patterns it is the one that prescribes the
+    /// most characters. A price that ended is not replaced by that of another name.
     ///
     /// With a provider, it is the price of this provider: that of another one would be a guess. Without a provider, it
     /// is that of the only provider whose price was in effect then; if there are several, it is that of the maker of
@@ -142,34 +99,42 @@ impl PriceBook {
         model: &Name,
         at: DateTime<Utc>,
         as_of: Option<u64>,
-    ) -> Result<&Quote, Unpriced> {
-        let as_of = as_of.unwrap_or(self.version);
-        let is_known = |(_, offers): &(&Name, &Offers)| set_until(offers, as_of).next().is_some();
-        let sellers: Vec<(&Name, &Offers)> = self.by_model.get(model).into_iter().flatten().filter(is_known).collect();
-        if sellers.is_empty() {
-            return Err(Unpriced::UnknownModel);
-        }
-        let asked: Vec<&Offers> = sellers
-            .iter()
-            .filter(|(name, _)| provider.is_none_or(|asked| asked == *name))
-            .map(|(_, offers)| *offers)
-            .collect();
-        let Some(first_from) =
-            asked.iter().flat_map(|offers| set_until(offers, as_of)).map(|quote| quote.price.effective_from).min()
-        else {
-            return Err(Unpriced::OtherProviders(Providers(sellers.iter().map(|(name, _)| (*name).clone()).collect())));
-        };
-        let current: Vec<(&Offers, &Quote)> =
-            asked.iter().filter_map(|offers| Some((*offers, in_effect(offers, at, as_of)?))).collect();
-        let of_makers =
-            current.iter().filter(|(offers, _)| set_until(offers, as_of).any(|quote| quote.price.list_price));
-        match (current.as_slice(), of_makers.collect::<Vec<_>>().as_slice()) {
-            ([], _) => Err(Unpriced::NotInEffect { first_from }),
-            ([(_, quote)], _) | (_, [(_, quote)]) => Ok(quote),
-            _ => {
-                let names = current.iter().map(|(_, quote)| quote.price.provider.clone()).collect();
-                Err(Unpriced::Ambiguous(Providers(names)))
+    ) -> Result<MatchedQuote<'_>, Unpriced> {
+        let version = as_of.unwrap_or(self.version);
+        let common = provider.map(|provider| provider_name(provider.as_str()));
+        // A price under the name in the call precedes one under the common name of the provider.
+        let names = [provider.map(Name::as_str), common.as_deref()];
+        let names = if names[0] == names[1] { &names[..1] } else { &names[..] };
+        for provider in names.iter().copied() {
+            let lookup = Lookup { provider, model, at, version };
+            for by in MatchKind::ALL {
+                let candidates = self.by_model.candidates(by, lookup);
+                if !candidates.is_empty() {
+                    let Candidate { quote, by, pattern, .. } = choose(&candidates)?;
+                    // The lifetime of the book, not that of the lookup.
+                    return Ok(MatchedQuote { quote, by, pattern });
+                }
+                if self.by_model.has_ended(by, lookup) {
+                    return Err(self.unpriced(lookup));
+                }
             }
+        }
+        let provider = names.last().copied().flatten();
+        Err(self.unpriced(Lookup { provider, model, at, version }))
+    }
+
+    /// Why no price was found.
+    fn unpriced(&self, lookup: Lookup<'_>) -> Unpriced {
+        let first_from = self.by_model.known(lookup).map(|quote| quote.price.effective_from).min();
+        if let Some(first_from) = first_from {
+            return Unpriced::NotInEffect { first_from };
+        }
+        let known = self.by_model.known(Lookup { provider: None, ..lookup });
+        let sellers: BTreeSet<&Name> = known.map(|quote| &quote.price.provider).collect();
+        if sellers.is_empty() {
+            Unpriced::UnknownModel
+        } else {
+            Unpriced::OtherProviders(Providers(sellers.into_iter().cloned().collect()))
         }
     }
 
@@ -178,50 +143,145 @@ impl PriceBook {
     /// # Errors
     /// [`ChargeError::Unpriced`] if the call has no price; [`ChargeError::Money`] if the charge has too many digits.
     pub fn charge(&self, call: &PricingContext<'_>, as_of: Option<u64>) -> Result<Charge, ChargeError> {
-        let price = &self.quote(call.provider, call.model, call.started_at, as_of)?.price;
-        let bill = price.bill(call)?;
+        let MatchedQuote { quote, by, pattern } = self.quote(call.provider, call.model, call.started_at, as_of)?;
+        let (price, version) = (&quote.price, as_of.unwrap_or(self.version));
+        let discount = (!price.contract)
+            .then(|| self.discounts.applying(&price.provider, &price.model, call.started_at, version))
+            .flatten();
+        let bill = price.bill(call, discount.as_ref().map(|discount| discount.percent))?;
         if bill.lines.is_empty() && !bill.unbilled.is_empty() {
             return Err(Unpriced::NothingBilled(bill.unbilled).into());
         }
+        let matched = || MatchedModel { model: price.model.clone(), by, pattern: pattern.cloned() };
         Ok(Charge {
             amount: bill.amount,
-            book_version: as_of.unwrap_or(self.version),
+            book_version: version,
             effective_from: price.effective_from,
-            seller: call.provider.is_none().then(|| price.provider.clone()),
+            seller: (call.provider != Some(&price.provider)).then(|| price.provider.clone()),
+            matched: (by != MatchKind::Exact).then(matched),
+            contract: price.contract,
+            discount,
             lines: bill.lines,
             unbilled: bill.unbilled,
         })
     }
 
-    /// Every price that version `as_of` of the book answers with, ordered by model, provider and effective date; none
-    /// is the newest version.
+    /// Every price that version `as_of` of the book answers with, ordered by model, provider and effective date, list
+    /// prices before those of contracts; none is the newest version.
     pub fn quotes(&self, as_of: Option<u64>) -> impl Iterator<Item = &Quote> {
-        let as_of = as_of.unwrap_or(self.version);
-        let by_date = self.by_model.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
-        by_date.filter_map(move |quotes| last_until(quotes, as_of))
+        let version = as_of.unwrap_or(self.version);
+        self.by_model.all().flat_map(move |offers| offers.as_of(version))
     }
 
-    /// The price that is set for the same provider, model and effective date.
+    /// Every discount that version `as_of` of the book answers with, ordered by name; none is the newest version.
+    pub fn discounts(&self, as_of: Option<u64>) -> impl Iterator<Item = &Discount> {
+        self.discounts.as_of(as_of.unwrap_or(self.version))
+    }
+
+    /// The price that replaces another one later: the next one of the same provider, model and kind.
+    #[must_use]
+    pub fn replaced_by(&self, price: &Price) -> Option<&Quote> {
+        self.by_model.offers(&price.provider, &price.model)?.next_after(price, self.version)
+    }
+
+    /// The price that is set for the same provider, model, kind and effective date.
     fn existing_price(&self, price: &Price) -> Option<&Price> {
-        let offers = self.by_model.get(&price.model)?.get(&price.provider)?;
-        offers.get(&price.effective_from)?.last().map(|quote| &quote.price)
+        let offers = self.by_model.offers(&price.provider, &price.model)?;
+        offers.existing(price).map(|quote| &quote.price)
+    }
+
+    fn set(
+        &self,
+        prices: Vec<Price>,
+        source: &PriceSource,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<PriceBookEvent>, PriceBookError> {
+        if prices.is_empty() {
+            return Err(PriceBookError::Empty);
+        }
+        let mut given: BTreeMap<(Name, Name, bool, DateTime<Utc>), Price> = BTreeMap::new();
+        for price in prices {
+            let (provider, model, effective_from) = (price.provider.clone(), price.model.clone(), price.effective_from);
+            if let Err(source) = price.check() {
+                return Err(PriceBookError::InvalidPrice { provider, model, source });
+            }
+            let price = price.sorted();
+            let key = (model.clone(), provider.clone(), price.contract, effective_from);
+            if given.get(&key).is_some_and(|other| *other != price) {
+                return Err(PriceBookError::ConflictingPrices { provider, model, effective_from });
+            }
+            given.insert(key, price);
+        }
+        let changed = given.into_values().filter(|price| self.existing_price(price) != Some(price));
+        let event = |prices| PriceBookEvent::Set(PricesSet { prices, source: source.clone(), at });
+        Ok(in_parts(changed).into_iter().map(event).collect())
+    }
+
+    fn set_discounts(
+        &self,
+        discounts: Vec<Discount>,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<PriceBookEvent>, PriceBookError> {
+        let found = discounts.len();
+        if !(1..=MAX_DISCOUNTS).contains(&found) {
+            return Err(PriceBookError::NumberOfDiscounts { found });
+        }
+        let mut names = BTreeSet::new();
+        if let Some(invalid) = discounts.iter().find(|discount| !discount.is_valid() || !names.insert(&discount.name)) {
+            return Err(PriceBookError::InvalidDiscount { name: invalid.name.clone() });
+        }
+        let existing: BTreeMap<&Name, &Discount> =
+            self.discounts(None).map(|discount| (&discount.name, discount)).collect();
+        let changed: Vec<_> = discounts
+            .into_iter()
+            .filter(|discount| existing.get(&discount.name).is_none_or(|other| *other != discount))
+            .collect();
+        Ok(changed.into_iter().map(|discount| PriceBookEvent::DiscountSet(DiscountSet { discount, at })).collect())
     }
 }
 
-/// All prices that were set up to a version.
-fn set_until(offers: &Offers, version: u64) -> impl Iterator<Item = &Quote> {
-    offers.values().flatten().filter(move |quote| quote.book_version <= version)
+/// Divides prices into the parts that are one event each.
+fn in_parts(prices: impl Iterator<Item = Price>) -> Vec<Vec<Price>> {
+    let (mut parts, mut part, mut part_bytes) = (Vec::new(), Vec::new(), 0_usize);
+    for price in prices {
+        let bytes = serde_json::to_string(&price).map_or(MAX_EVENT_BYTES, |text| text.len());
+        if part.len() >= MAX_EVENT_PRICES || part_bytes + bytes > MAX_EVENT_BYTES && !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
+            part_bytes = 0;
+        }
+        part_bytes += bytes;
+        part.push(price);
+    }
+    parts.extend((!part.is_empty()).then_some(part));
+    parts
 }
 
-/// The last of the prices of one date that was set up to a version.
-fn last_until(quotes: &[Quote], version: u64) -> Option<&Quote> {
-    quotes.iter().rev().find(|quote| quote.book_version <= version)
-}
-
-/// The price that was in effect at a time.
-fn in_effect(offers: &Offers, at: DateTime<Utc>, version: u64) -> Option<&Quote> {
-    let latest = offers.range(..=at).rev().find_map(|(_, quotes)| last_until(quotes, version))?;
-    latest.price.effective_to.is_none_or(|end| at < end).then_some(latest)
+/// The candidate that applies, of those that match in the same way.
+fn choose<'a>(candidates: &[Candidate<'a>]) -> Result<Candidate<'a>, Unpriced> {
+    let mut by_provider: BTreeMap<&Name, Vec<Candidate<'a>>> = BTreeMap::new();
+    for candidate in candidates {
+        let best = by_provider.entry(&candidate.quote.price.provider).or_default();
+        match best.first().map(|first| candidate.rank().cmp(&first.rank())) {
+            Some(Ordering::Less) => {}
+            Some(Ordering::Greater) => *best = vec![*candidate],
+            Some(Ordering::Equal) | None => best.push(*candidate),
+        }
+    }
+    let names = || Providers(by_provider.keys().map(|name| (*name).clone()).collect());
+    let makers: Vec<_> = by_provider.values().filter(|best| best.iter().any(|candidate| candidate.is_maker)).collect();
+    let chosen = match (by_provider.len(), makers.as_slice()) {
+        (1, _) => by_provider.values().next(),
+        (_, [only]) => Some(*only),
+        _ => None,
+    };
+    match chosen.map(Vec::as_slice) {
+        Some([candidate]) => Ok(*candidate),
+        Some(several) => {
+            let models = several.iter().map(|candidate| candidate.quote.price.model.clone()).collect();
+            Err(Unpriced::AmbiguousModel(Providers(models)))
+        }
+        None => Err(Unpriced::Ambiguous(names())),
+    }
 }
 
 impl Aggregate for PriceBook {
@@ -231,41 +291,26 @@ impl Aggregate for PriceBook {
     type Error = PriceBookError;
 
     fn decide(&self, command: PriceBookCommand) -> Result<Vec<PriceBookEvent>, PriceBookError> {
-        let PriceBookCommand::Set { prices, source, at } = command;
-        if prices.is_empty() {
-            return Err(PriceBookError::Empty);
+        match command {
+            PriceBookCommand::Set { prices, source, at } => self.set(prices, &source, at),
+            PriceBookCommand::SetDiscounts { discounts, at } => self.set_discounts(discounts, at),
         }
-        let mut given: BTreeMap<(Name, Name, DateTime<Utc>), Price> = BTreeMap::new();
-        for price in prices {
-            let (provider, model, effective_from) = (price.provider.clone(), price.model.clone(), price.effective_from);
-            if let Err(source) = price.check() {
-                return Err(PriceBookError::InvalidPrice { provider, model, source });
-            }
-            let price = price.sorted();
-            let key = (model.clone(), provider.clone(), effective_from);
-            if given.get(&key).is_some_and(|other| *other != price) {
-                return Err(PriceBookError::ConflictingPrices { provider, model, effective_from });
-            }
-            given.insert(key, price);
-        }
-        Ok(given
-            .into_values()
-            .filter(|price| self.existing_price(price) != Some(price))
-            .map(|price| PriceBookEvent::Set(PriceSet { price, source: source.clone(), at }))
-            .collect())
     }
 
     fn evolve(mut self, event: &PriceBookEvent) -> Self {
-        let PriceBookEvent::Set(PriceSet { price, .. }) = event;
         self.version += 1;
-        Arc::make_mut(&mut self.by_model)
-            .entry(price.model.clone())
-            .or_default()
-            .entry(price.provider.clone())
-            .or_default()
-            .entry(price.effective_from)
-            .or_default()
-            .push(Quote { price: price.clone(), book_version: self.version });
+        match event {
+            PriceBookEvent::Set(PricesSet { prices, source, .. }) => {
+                let (catalogue, source) = (Arc::make_mut(&mut self.by_model), Arc::new(source.clone()));
+                for price in prices {
+                    let (price, source) = (price.clone(), source.clone());
+                    catalogue.push(Quote { price, book_version: self.version, source });
+                }
+            }
+            PriceBookEvent::DiscountSet(DiscountSet { discount, .. }) => {
+                Arc::make_mut(&mut self.discounts).set(discount, self.version);
+            }
+        }
         self
     }
 }

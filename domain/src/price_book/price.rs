@@ -3,17 +3,22 @@
 use crate::meter::Meter;
 use crate::money::{Currency, Money};
 use crate::price_book::conditions::{ConditionError, Conditions};
+use crate::price_book::matching::ModelPattern;
 use crate::text::Name;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use thiserror::Error;
 
 /// The maximum number of components of a price.
 pub const MAX_COMPONENTS: usize = 64;
+
+/// The maximum number of other names of a price, and of patterns.
+pub const MAX_NAMES: usize = 64;
 
 /// The number of units that most rates are for: a million.
 pub const MILLION: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999);
@@ -117,6 +122,18 @@ pub struct Price {
     /// priced at the list price.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub list_price: bool,
+    /// Other names under which calls name the model.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = 64))]
+    pub names: BTreeSet<Name>,
+    /// Patterns of further names. A price that has the name itself, or that of another model, precedes them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = 64))]
+    pub patterns: BTreeSet<ModelPattern>,
+    /// Whether the price is one of the tenant's own contract: it precedes list prices, whatever their dates, and no
+    /// discount applies to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contract: bool,
     /// When the price takes effect.
     pub effective_from: DateTime<Utc>,
     /// When the price ends, unless a later one takes effect before; never if absent.
@@ -140,6 +157,14 @@ pub enum PriceError {
     #[error("it has {found} components; the limit is {MAX_COMPONENTS}")]
     TooManyComponents {
         /// The number of components.
+        found: usize,
+    },
+    /// The price has more than [`MAX_NAMES`] other names or patterns.
+    #[error("it has {found} {of}; the limit is {MAX_NAMES}")]
+    TooManyNames {
+        /// What there are too many of.
+        of: &'static str,
+        /// The number of them.
         found: usize,
     },
     /// The price ends before it takes effect.
@@ -198,6 +223,23 @@ fn named(when: &Conditions) -> String {
 }
 
 impl Price {
+    /// A list price under the name of the model alone, for all time.
+    #[must_use]
+    pub fn new(provider: Name, model: Name, components: Vec<PriceComponent>) -> Self {
+        Self {
+            provider,
+            model,
+            list_price: false,
+            names: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            contract: false,
+            effective_from: DateTime::UNIX_EPOCH,
+            effective_to: None,
+            currency: Currency::Usd,
+            components,
+        }
+    }
+
     /// Checks the price on its own, independent of the price book.
     ///
     /// # Errors
@@ -208,6 +250,11 @@ impl Price {
         }
         if self.components.len() > MAX_COMPONENTS {
             return Err(PriceError::TooManyComponents { found: self.components.len() });
+        }
+        for (of, found) in [("other names", self.names.len()), ("patterns", self.patterns.len())] {
+            if found > MAX_NAMES {
+                return Err(PriceError::TooManyNames { of, found });
+            }
         }
         match self.effective_to {
             Some(to) if to <= self.effective_from => {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{at, given, name, usage};
-use crate::{Currency, Meter, Money, Usage};
+use crate::{EventCodec, Meter, Money, Usage};
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -32,15 +32,7 @@ fn time(from: &str, to: &str, utc_offset_minutes: i16, weekdays: &[u8]) -> Condi
     Conditions { time: Some(time), ..Conditions::default() }
 }
 fn priced(components: Vec<PriceComponent>) -> Price {
-    Price {
-        provider: name("openai"),
-        model: name("m"),
-        list_price: false,
-        effective_from: at(0),
-        effective_to: None,
-        currency: Currency::Usd,
-        components,
-    }
+    Price { effective_from: at(0), ..Price::new(name("openai"), name("m"), components) }
 }
 fn since_1970(components: Vec<PriceComponent>) -> Price {
     Price { effective_from: DateTime::UNIX_EPOCH, ..priced(components) }
@@ -50,15 +42,17 @@ fn price(provider: &str, from: i64, input: &str) -> Price {
     Price { provider: name(provider), effective_from: at(from), ..priced(components) }
 }
 fn set(price: Price) -> PriceBookEvent {
-    PriceBookEvent::Set(PriceSet { price: price.sorted(), source: name("test"), at: at(0) })
+    sets(vec![price.sorted()])
+}
+fn sets(prices: Vec<Price>) -> PriceBookEvent {
+    PriceBookEvent::Set(PricesSet { prices, source: PriceSource::named(name("test")), at: at(0) })
 }
 fn command(prices: Vec<Price>) -> PriceBookCommand {
-    PriceBookCommand::Set { prices, source: name("test"), at: at(0) }
+    PriceBookCommand::Set { prices, source: PriceSource::named(name("test")), at: at(0) }
 }
 /// A book with prices whose components are in the given order.
 fn book(prices: &[Price]) -> PriceBook {
-    let set = |price: &Price| PriceBookEvent::Set(PriceSet { price: price.clone(), source: name("test"), at: at(0) });
-    prices.iter().fold(PriceBook::default(), |book, price| book.evolve(&set(price)))
+    prices.iter().fold(PriceBook::default(), |book, price| book.evolve(&sets(vec![price.clone()])))
 }
 
 /// What is charged for a call at a price. The call started some minutes after the beginning of 1970, a Thursday.
@@ -175,8 +169,9 @@ fn each_fault_of_a_price_is_named() {
 fn a_price_is_in_effect_from_its_date_until_the_next_or_its_end() {
     let ended = Price { effective_to: Some(at(20)), ..price("openai", 10, "2") };
     let book = book(&[price("openai", 0, "3"), ended, price("openai", 30, "1")]);
-    let input_at =
-        |second| book.quote(Some(&name("openai")), &name("m"), at(second), None).map(|q| q.price.components[0].rate);
+    let input_at = |second| {
+        book.quote(Some(&name("openai")), &name("m"), at(second), None).map(|q| q.quote.price.components[0].rate)
+    };
     assert_eq!(input_at(-1), Err(Unpriced::NotInEffect { first_from: at(0) }));
     assert_eq!(input_at(0), Ok(dollars("3")));
     assert_eq!(input_at(9), Ok(dollars("3")));
@@ -192,7 +187,7 @@ fn the_book_answers_as_of_any_of_its_versions() {
         book(&[price("openai", 0, "3"), price("openai", 0, "2"), price("azure", 0, "9"), price("openai", 0, "1")]);
     let as_of = |version| {
         let quote = book.quote(Some(&name("openai")), &name("m"), at(1), version);
-        quote.map(|quote| (quote.price.components[0].rate.to_string(), quote.book_version))
+        quote.map(|found| (found.quote.price.components[0].rate.to_string(), found.quote.book_version))
     };
     assert_eq!(as_of(Some(0)), Err(Unpriced::UnknownModel));
     assert_eq!(as_of(Some(1)), Ok(("3".to_owned(), 1)));
@@ -208,7 +203,7 @@ fn the_book_answers_as_of_any_of_its_versions() {
 fn no_price_is_guessed_between_providers() {
     let asked = |book: &PriceBook, provider: Option<&str>, second| {
         let quote = book.quote(provider.map(name).as_ref(), &name("m"), at(second), None);
-        quote.map(|quote| quote.price.provider.to_string())
+        quote.map(|found| found.quote.price.provider.to_string())
     };
     let named = |names: &[&str]| Providers(names.iter().map(|text| name(text)).collect());
     let one = book(&[price("openai", 0, "3")]);
@@ -226,6 +221,158 @@ fn no_price_is_guessed_between_providers() {
     let makers = book(&[list_price, Price { list_price: true, ..price("azure", 9, "5") }]);
     assert_eq!(asked(&makers, None, 9), Err(Unpriced::Ambiguous(named(&["azure", "openai"]))));
     assert_eq!(two.quote(None, &name("n"), at(9), None), Err(Unpriced::UnknownModel));
+}
+
+/// A price of a provider for a model with other names and patterns, named by its rate of input.
+fn named(provider: &str, model: &str, input: &str, names: &[&str], patterns: &[&str]) -> Price {
+    Price {
+        names: names.iter().map(|text| name(text)).collect(),
+        patterns: patterns.iter().map(|text| ModelPattern::new(text).unwrap()).collect(),
+        ..Price { model: name(model), ..price(provider, 0, input) }
+    }
+}
+
+fn found(book: &PriceBook, provider: Option<&str>, model: &str) -> Result<String, Unpriced> {
+    let found = book.quote(provider.map(name).as_ref(), &name(model), at(1), None)?;
+    let pattern = found.pattern.map(|pattern| format!(" {pattern}")).unwrap_or_default();
+    Ok(format!("{} {}{pattern}", found.quote.price.model, found.by.as_str()))
+}
+
+#[test]
+fn a_name_matches_exactly_then_by_another_name_then_normalized_then_by_pattern() {
+    let book = book(&[
+        named("bedrock", "anthropic.claude-4-v1:0", "1", &["claude-four"], &["*claude-4*"]),
+        named("bedrock", "claude-4-mini", "2", &[], &["claude-4-mini*", "claude-#*"]),
+        named("bedrock", "claude-four-x", "3", &["claude-4x"], &[]),
+    ]);
+    let at_bedrock = |model| found(&book, Some("bedrock"), model);
+    let claude = "anthropic.claude-4-v1:0";
+    assert_eq!(at_bedrock(claude), Ok(format!("{claude} exact")));
+    assert_eq!(at_bedrock("claude-four"), Ok(format!("{claude} alias")));
+    for model in ["claude-4", "eu.anthropic.claude-4-v1:0", "arn:aws:bedrock:us-east-1:1:x/anthropic.claude-4-v1:0"] {
+        assert_eq!(at_bedrock(model), Ok(format!("{claude} normalized")), "{model}");
+    }
+    // The pattern with the most characters decides, whichever price has it.
+    assert_eq!(at_bedrock("claude-4-mini-2"), Ok("claude-4-mini pattern claude-4-mini*".to_owned()));
+    assert_eq!(at_bedrock("x/claude-4-maxi"), Ok(format!("{claude} pattern *claude-4*")));
+    assert_eq!(at_bedrock("claude-5"), Ok("claude-4-mini pattern claude-#*".to_owned()));
+    assert_eq!(at_bedrock("gpt-4"), Err(Unpriced::UnknownModel));
+    // The provider has several names too.
+    assert_eq!(found(&book, Some("aws.bedrock"), "claude-four"), Ok(format!("{claude} alias")));
+    let openai = Unpriced::OtherProviders(Providers(vec![name("bedrock")]));
+    assert_eq!(found(&book, Some("openai"), "claude-four"), Err(openai));
+}
+
+#[test]
+fn a_name_that_could_be_that_of_several_models_has_no_price() {
+    let book = book(&[
+        named("bedrock", "anthropic.claude-4", "1", &["four"], &[]),
+        named("bedrock", "eu.anthropic.claude-4", "2", &["four"], &[]),
+    ]);
+    let both = Unpriced::AmbiguousModel(Providers(vec![name("anthropic.claude-4"), name("eu.anthropic.claude-4")]));
+    assert_eq!(found(&book, None, "claude-4"), Err(both.clone()));
+    assert_eq!(found(&book, Some("bedrock"), "four"), Err(both));
+    assert_eq!(found(&book, None, "eu.anthropic.claude-4"), Ok("eu.anthropic.claude-4 exact".to_owned()));
+}
+
+#[test]
+fn a_price_that_ended_is_not_replaced_by_one_of_another_name() {
+    let ended = Price { effective_to: Some(at(1)), ..named("openai", "m", "1", &[], &[]) };
+    let later = Price { effective_from: at(1), ..named("openai", "n", "3", &[], &[]) };
+    let book = book(&[ended, named("openai", "other", "2", &["n"], &["*"]), later]);
+    assert_eq!(found(&book, None, "m"), Err(Unpriced::NotInEffect { first_from: at(0) }));
+    // A name that begins later changes nothing before.
+    let at_0 = book.quote(None, &name("n"), at(0), None).unwrap();
+    assert_eq!((at_0.quote.price.model.as_str(), at_0.by), ("other", MatchKind::Alias));
+    assert_eq!(found(&book, None, "n"), Ok("n exact".to_owned()));
+}
+
+#[test]
+fn a_contract_precedes_list_prices_and_a_discount_reduces_them() {
+    let contract = Price { contract: true, effective_to: Some(at(50)), ..price("openai", 10, "1") };
+    let discount = Discount {
+        name: name("volume"),
+        provider: Some(name("openai")),
+        models: None,
+        percent: Percent::try_from("12.5".to_owned()).unwrap(),
+        effective_from: at(5),
+        effective_to: None,
+    };
+    let events = [
+        sets(vec![price("openai", 0, "2"), price("openai", 20, "4"), contract]),
+        PriceBookEvent::DiscountSet(DiscountSet { discount: discount.clone(), at: at(0) }),
+    ];
+    let book = events.iter().fold(PriceBook::default(), |book, event| book.evolve(event));
+    let (provider, model, usage) = (name("openai"), name("m"), usage([(Meter::Input, 1_000_000), (Meter::Output, 3)]));
+    let charge = |second, as_of| {
+        let call = PricingContext {
+            provider: Some(&provider),
+            model: &model,
+            usage: &usage,
+            started_at: at(second),
+            service_tier: None,
+            speed: None,
+            region: None,
+        };
+        book.charge(&call, as_of).unwrap()
+    };
+    let amount = |second, as_of| charge(second, as_of).amount.to_string();
+    assert_eq!(amount(0, None), "2.000012");
+    // 87.5 % of 2 dollars, and of 3 units at 4 dollars a million: 0.000012 × 0.875.
+    assert_eq!(amount(5, None), "1.7500105");
+    assert_eq!(amount(5, Some(1)), "2.000012");
+    let discounted = charge(5, None);
+    assert_eq!(discounted.discount.as_ref().map(|applied| applied.percent.to_string()).as_deref(), Some("12.5"));
+    let json = serde_json::to_string(&discounted).unwrap();
+    assert!(json.contains(r#""discount":{"name":"volume","percent":"12.5"}"#), "{json}");
+    assert_eq!(serde_json::from_str::<Charge>(&json).unwrap(), discounted);
+    // The contract stands although a list price takes effect later, and has no discount.
+    for second in [10, 20, 49] {
+        let charge = charge(second, None);
+        assert_eq!((charge.amount.to_string().as_str(), charge.contract, charge.discount), ("1.000012", true, None));
+    }
+    assert_eq!(amount(50, None), "3.5000105");
+    // Setting the same again appends nothing.
+    let again = PriceBookCommand::SetDiscounts { discounts: vec![discount.clone()], at: at(9) };
+    assert_eq!(book.decide(again), Ok(vec![]));
+    let twice = PriceBookCommand::SetDiscounts { discounts: vec![discount.clone(), discount.clone()], at: at(9) };
+    assert_eq!(book.decide(twice), Err(PriceBookError::InvalidDiscount { name: name("volume") }));
+    let none = PriceBookCommand::SetDiscounts { discounts: vec![], at: at(9) };
+    assert_eq!(book.decide(none), Err(PriceBookError::NumberOfDiscounts { found: 0 }));
+}
+
+#[test]
+fn many_prices_are_few_events_of_bounded_size() {
+    let prices = |count: i64| (0..count).map(|from| price("openai", from, "3")).collect::<Vec<_>>();
+    let events = |prices| PriceBook::default().decide(command(prices)).unwrap();
+    let sizes = |events: &[PriceBookEvent]| {
+        let size = |event: &PriceBookEvent| match event {
+            PriceBookEvent::Set(set) => set.prices.len(),
+            PriceBookEvent::DiscountSet(_) => 0,
+        };
+        events.iter().map(size).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&events(prices(64))), [64]);
+    assert_eq!(sizes(&events(prices(65))), [64, 1]);
+    // The longest price that is accepted.
+    let long = |number: usize, text: &str| name(&format!("{number:03}{}", text.repeat(253)));
+    let conditions = |number| Conditions {
+        service_tier: Some(long(number, "\"")),
+        speed: Some(long(number, "\"")),
+        region: Some(long(number, "\"")),
+        ..Conditions::default()
+    };
+    let longest = |from| Price {
+        names: (0..64).map(|number| long(number, "\"")).collect(),
+        patterns: (0..64)
+            .map(|number| ModelPattern::new(&format!("{number:03}{}", "\"".repeat(253))).unwrap())
+            .collect(),
+        components: (0..64).map(|number| when(conditions(number), component(Meter::Input, "3"))).collect(),
+        ..price("openai", from, "3")
+    };
+    let events = events((0..4).map(longest).collect());
+    assert!(events.iter().all(|event| event.encode().unwrap().len() < 900_000), "{:?}", sizes(&events));
+    assert_eq!(sizes(&events).iter().sum::<usize>(), 4);
 }
 
 #[test]
@@ -516,7 +663,9 @@ proptest! {
         let cut = cut.index(prices.len() + 1);
         let (early, late) = (book(&prices[..cut]), book(&prices));
         let provider = provider.map(|text| name(&text));
-        let ask = |book: &PriceBook, as_of| book.quote(provider.as_ref(), &name("m"), at(second), as_of).cloned();
+        let ask = |book: &PriceBook, as_of| {
+            book.quote(provider.as_ref(), &name("m"), at(second), as_of).map(|found| found.quote.clone())
+        };
         prop_assert_eq!(ask(&early, None), ask(&late, Some(early.version())));
         let listed = |book: &PriceBook, as_of| book.quotes(as_of).cloned().collect::<Vec<_>>();
         prop_assert_eq!(listed(&early, None), listed(&late, Some(early.version())));

@@ -28,12 +28,15 @@ pub enum Unpriced {
     /// The call names no provider, and several have a price for the model, of which none or several are its maker.
     #[error("it names no provider, and it could be any of {0}")]
     Ambiguous(Providers),
+    /// The name of the model is, once normalized or by a list of names, that of several models of one provider.
+    #[error("its name could be that of any of {0}")]
+    AmbiguousModel(Providers),
     /// No component of the price bills anything that the call used.
     #[error("its price has no component for {} under the conditions of the call", list(.0))]
     NothingBilled(Vec<Meter>),
 }
 
-/// The providers that have a price for a model.
+/// The names of the providers, or of the models, that have a price.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Providers(pub Vec<Name>);
 

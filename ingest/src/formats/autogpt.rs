@@ -78,6 +78,7 @@ fn parse(
         let run = line.run.as_deref().unwrap_or_default();
         TaskRef::new(Format::Autogpt, &[run, &challenge], &challenge, agent.as_ref())
     });
+    let (reported_cost, ignored) = reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost));
     let facts = CallFacts {
         provider: defaults.provider.clone(),
         model: Some(model),
@@ -85,7 +86,7 @@ fn parse(
             (Meter::Input, quantity("usage.prompt_tokens", counts.prompt_tokens)?),
             (Meter::Output, quantity("usage.completion_tokens", counts.completion_tokens)?),
         ]),
-        reported_cost: reported_cost("cost.total_cost", line.cost.and_then(|cost| cost.total_cost))?,
+        reported_cost,
         response_id: informative(Some(&id)),
         outcome: Some(Outcome::Ok),
         ..minimal_facts(CallKind::Llm, started_at, Format::Autogpt)?
@@ -93,7 +94,7 @@ fn parse(
     // OpenAI made the ids, whichever provider sold the call.
     let key = CallKey::of_response("openai", line.model.as_deref().unwrap_or_default(), &id)
         .unwrap_or_else(|| CallKey::of_content(Format::Autogpt.as_str(), &[text], equal.count(text)));
-    Ok(Record::new(location, key.call_id().into(), agent, task, facts))
+    Ok(Record::new(location, key.call_id().into(), agent, task, facts).ignoring(ignored))
 }
 
 #[cfg(test)]
@@ -177,12 +178,24 @@ mod tests {
             (with("3071", "-1"), "line 1: usage.prompt_tokens: -1 is negative"),
             (with("3071", "1.5"), "line 1: not the JSON of this format: invalid type: floating point `1.5`"),
             (with("gpt-3.5-turbo-16k-0613", " "), "line 1: model: the text is empty"),
-            (with("0.009448999999999999", "\"9.4e-3\""), "line 1: cost.total_cost: \"9.4e-3\" is not an amount"),
             (with("", "")[..100].to_owned(), "line 1: not the JSON of this format: EOF while parsing"),
             ("[1]".to_owned(), "line 1: not the JSON of this format: invalid"),
         ] {
             let found = refusals(Autogpt, &line);
             assert!(found.len() == 1 && found[0].starts_with(message), "{found:?} for {line}");
+        }
+    }
+
+    #[test]
+    fn a_cost_that_is_not_an_amount_does_not_cost_the_record_its_usage() {
+        for (cost, reason) in [
+            ("\"9.4e-3\"", "cost.total_cost: \"9.4e-3\" is not an amount"),
+            ("-0.5", "cost.total_cost: -0.5 is negative"),
+            ("{}", "cost.total_cost: \"{}\" is not an amount"),
+        ] {
+            let [record] = &records(Autogpt, with("0.009448999999999999", cost))[..] else { panic!("{cost}") };
+            assert_eq!((record.facts.usage.get(Meter::Input).get(), record.facts.reported_cost), (3071, None));
+            assert!(record.ignored.as_ref().unwrap().starts_with(reason), "{:?}", record.ignored);
         }
     }
 

@@ -162,11 +162,12 @@ fn parse(
         .session_id
         .as_deref()
         .and_then(|id| TaskRef::new(Format::ClaudeCode, &[id], &format!("session {id}"), agent.as_ref()));
+    let (reported_cost, ignored) = reported_cost("costUSD", line.cost_usd);
     let facts = CallFacts {
         provider: defaults.provider.clone(),
         model: Some(model),
         usage: counts.usage()?,
-        reported_cost: reported_cost("costUSD", line.cost_usd)?,
+        reported_cost,
         conversation: informative(line.session_id.as_deref()),
         service_tier: informative(counts.service_tier.as_deref()),
         speed: informative(counts.speed.as_deref()),
@@ -182,7 +183,7 @@ fn parse(
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
     let call_ids = key.map_or_else(|| unidentified.call_ids(&line, message, text), |key| key.call_id().into());
-    Ok(Record::new(location, call_ids, agent, task, facts).into())
+    Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored).into())
 }
 
 /// The lines of a file whose messages have no unique id.

@@ -8,7 +8,7 @@ use crate::prices::builtin;
 use crate::record::Record;
 use chrono::DateTime;
 use domain::call::{Call, CallCommand, CallIds, CallKind};
-use domain::price_book::{PriceBook, PriceBookCommand};
+use domain::price_book::{PriceBook, PriceBookCommand, PriceSource};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
@@ -46,8 +46,8 @@ fn the_samples_have_the_documented_totals() {
 #[test]
 fn the_events_of_calls_are_small() {
     let book = PriceBookCommand::Set {
-        prices: builtin().unwrap(),
-        source: Name::new("test").unwrap(),
+        prices: builtin().unwrap().prices,
+        source: PriceSource::named(Name::new("test").unwrap()),
         at: DateTime::UNIX_EPOCH,
     };
     let events = PriceBook::default().decide(book).unwrap();

@@ -66,12 +66,16 @@ const COST_SCALE: u32 = 12;
 /// A string must be a plain decimal. A number was printed from a float, such as `0.009796000000000001` or `9.7e-05`:
 /// its digits are read exactly, then rounded half to even to 12 decimal places. No float is made on the way. The formats
 /// that have such a cost were written by clients.
-pub(crate) fn reported_cost(
-    field: &'static str,
-    raw: Option<&RawValue>,
-) -> Result<Option<ReportedCost>, RefusalReason> {
+///
+/// The second value says why there is no cost although the record has one: a cost that cannot be read does not cost the
+/// record its usage.
+pub(crate) fn reported_cost(field: &'static str, raw: Option<&RawValue>) -> (Option<ReportedCost>, Option<String>) {
     let source = Some(CostSource::Client);
-    Ok(amount(field, raw)?.map(|amount| ReportedCost { amount, source }))
+    match amount(field, raw) {
+        Ok(Some(amount)) if amount.is_negative() => (None, Some(format!("{field}: {amount} is negative"))),
+        Ok(amount) => (amount.map(|amount| ReportedCost { amount, source }), None),
+        Err(reason) => (None, Some(reason.to_string())),
+    }
 }
 
 fn amount(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Money>, RefusalReason> {
@@ -96,8 +100,8 @@ mod tests {
 
     fn cost(json: &str) -> Result<Option<String>, String> {
         let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
-        let cost = reported_cost("cost", Some(&raw));
-        cost.map(|cost| cost.map(|cost| cost.amount.to_string())).map_err(|reason| reason.to_string())
+        let (cost, ignored) = reported_cost("cost", Some(&raw));
+        ignored.map_or_else(|| Ok(cost.map(|cost| cost.amount.to_string())), Err)
     }
 
     #[test]
@@ -109,18 +113,18 @@ mod tests {
             ("1E3", "1000"),
             ("0.0000000000025", "0.000000000002"),
             ("0.0000000000035", "0.000000000004"),
-            ("-1.5", "-1.5"),
             ("0", "0"),
             ("\"0.25\"", "0.25"),
         ] {
             assert_eq!(cost(json), Ok(Some(shown.to_owned())), "{json}");
         }
         assert_eq!(cost("null"), Ok(None));
-        assert_eq!(reported_cost("cost", None).unwrap(), None);
+        assert_eq!(reported_cost("cost", None), (None, None));
+        assert_eq!(cost("-1.5"), Err("cost: -1.5 is negative".to_owned()));
     }
 
     #[test]
-    fn a_cost_that_is_not_an_amount_is_refused() {
+    fn a_cost_that_is_not_an_amount_is_ignored_with_its_reason() {
         for json in ["\"9.7e-05\"", "\"0.1 USD\"", "\"\"", "1e400", "1e-300", "12345678901234567", "{}", "true"] {
             assert!(cost(json).is_err_and(|message| message.contains("is not an amount")), "{json}");
         }

@@ -1,16 +1,23 @@
 //! The prices that Apex ships.
 //!
-//! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book
-//! has an effective date for every price.
+//! A table of today's prices cannot price yesterday's calls: tables drop models and change rates. So the shipped book is a
+//! history of prices by date, which Apex keeps, with the conditions and the other models of a public table, which
+//! `scripts/price-table.sh` renews.
 
+use super::genai::genai_prices;
 use super::makers::is_maker;
+use super::merge::{Disagreement, merge};
+use super::table::{PriceTable, TableError};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::price_book::{Conditions, ContextSize, Price, PriceComponent, Rate};
-use domain::{Currency, Meter, Name};
+use domain::{Meter, Name};
+use flate2::read::GzDecoder;
 use serde::Deserialize;
 use thiserror::Error;
 
-const BUILTIN: &str = include_str!("builtin.csv");
+const HISTORY: &str = include_str!("shipped/history.csv");
+/// The table of genai-prices, under the MIT licence in `shipped/LICENSE.genai-prices`.
+const TABLE: &[u8] = include_bytes!("shipped/genai-prices.json.gz");
 
 /// Why the shipped price book cannot be read. Never returned by a build that passed its tests.
 #[derive(Debug, Error)]
@@ -18,6 +25,9 @@ pub enum BuiltinError {
     /// A line does not match the columns.
     #[error("the shipped price book cannot be read")]
     Csv(#[from] csv::Error),
+    /// The shipped table cannot be read.
+    #[error("the shipped price table cannot be read")]
+    Table(#[from] TableError),
     /// A line with the rates for large prompts does not follow the price that it belongs to.
     #[error("{model} from {effective_from} has rates above {above_prompt_tokens} tokens, but no price before them")]
     TierWithoutPrice {
@@ -68,12 +78,34 @@ impl Row {
     }
 }
 
-/// The prices that Apex ships, with their effective dates and their rates for large prompts.
+/// The prices that Apex ships, with their effective dates and conditions.
+///
+/// # Errors
+/// [`BuiltinError`] if a shipped file is invalid, which a test rules out.
+pub fn builtin() -> Result<PriceTable, BuiltinError> {
+    with_history(public_table()?)
+}
+
+/// The public table in the prices that Apex ships.
 ///
 /// # Errors
 /// [`BuiltinError`] if the shipped file is invalid, which a test rules out.
-pub fn builtin() -> Result<Vec<Price>, BuiltinError> {
-    read_book(BUILTIN)
+pub fn public_table() -> Result<PriceTable, BuiltinError> {
+    Ok(genai_prices(GzDecoder::new(TABLE))?)
+}
+
+/// A table with the history of prices that Apex keeps: the prices of models that the table does not have any more, and
+/// those from before its own.
+///
+/// # Errors
+/// [`BuiltinError`] if the shipped history is invalid, which a test rules out.
+pub fn with_history(table: PriceTable) -> Result<PriceTable, BuiltinError> {
+    let (prices, disagreements) = merge(read_book(HISTORY)?, table.prices);
+    let mut table = PriceTable { prices, ..table };
+    for Disagreement { provider, model } in disagreements {
+        table.skip(format!("{provider}/{model}"), "the history that Apex keeps has other rates, which are used");
+    }
+    Ok(table)
 }
 
 fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
@@ -85,16 +117,7 @@ fn read_book(text: &str) -> Result<Vec<Price>, BuiltinError> {
         let Some(above_prompt_tokens) = row.above_prompt_tokens else {
             let list_price = is_maker(row.provider.as_str());
             let Row { provider, model, .. } = row;
-            let currency = Currency::Usd;
-            prices.push(Price {
-                provider,
-                model,
-                list_price,
-                effective_from,
-                effective_to: None,
-                currency,
-                components,
-            });
+            prices.push(Price { list_price, effective_from, ..Price::new(provider, model, components) });
             continue;
         };
         let is_base = |price: &&mut Price| {
@@ -123,15 +146,17 @@ mod tests {
     }
 
     fn on(book: &PriceBook, provider: &str, model: &str, date: &str) -> Option<String> {
-        book.quote(Some(&name(provider)), &name(model), at(date), None).ok().map(|quote| display(&quote.price))
+        book.quote(Some(&name(provider)), &name(model), at(date), None).ok().map(|found| display(&found.quote.price))
     }
 
     #[test]
     fn a_price_book_accepts_the_shipped_prices() {
-        let prices = builtin().unwrap();
+        let table = builtin().unwrap();
+        let prices = table.prices;
         let keys: BTreeSet<_> = prices.iter().map(|p| (&p.provider, &p.model, p.effective_from)).collect();
         assert_eq!(keys.len(), prices.len(), "a price is listed twice");
-        assert!(prices.len() > 150);
+        assert!(prices.len() > 2_000, "{}", prices.len());
+        assert_eq!((table.source.licence.unwrap().as_str(), table.source.dated.is_some()), ("MIT", true));
         assert_eq!(book(prices.clone()).quotes(None).count(), prices.len());
     }
 
@@ -155,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_book_prices_each_model_under_one_provider() {
-        let prices = builtin().unwrap();
+    fn the_history_has_each_model_under_one_provider() {
+        let prices = read_book(HISTORY).unwrap();
         let sellers: BTreeSet<_> = prices.iter().map(|price| (&price.model, &price.provider)).collect();
         let models: BTreeSet<_> = prices.iter().map(|price| &price.model).collect();
         assert_eq!(sellers.len(), models.len());
@@ -166,7 +191,7 @@ mod tests {
     /// reads, and what is kept for longer costs more.
     #[test]
     fn the_shipped_rates_are_in_proportion() {
-        for price in builtin().unwrap() {
+        for price in read_book(HISTORY).unwrap() {
             let mut by_size: BTreeMap<u64, BTreeMap<Meter, Rate>> = BTreeMap::new();
             for component in &price.components {
                 let above = component.when.context.map_or(0, |context| context.above);
@@ -191,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_shipped_book_has_the_price_of_each_date() {
-        let book = book(builtin().unwrap());
+        let book = book(builtin().unwrap().prices);
         for (provider, model, date, rates) in [
             ("openai", "gpt-3.5-turbo-16k-0613", "2023-06-12", None),
             ("openai", "gpt-3.5-turbo-16k-0613", "2023-09-24", Some("3 4 - - -")),
@@ -202,7 +227,7 @@ mod tests {
             ("openai", "o3", "2025-06-09", Some("10 40 2.5 - -")),
             ("openai", "o3", "2025-06-10", Some("2 8 0.5 - -")),
             ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75 6")),
-            ("azure", "gpt-4o", "2025-01-01", None),
+            ("azure", "gpt-4o", "2025-01-01", Some("2.5 10 1.25 - -")),
             ("openai", "gpt-2", "2025-01-01", None),
         ] {
             assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");

@@ -1,7 +1,7 @@
 //! Helpers of the tests of prices.
 
 use chrono::{DateTime, Utc};
-use domain::price_book::{Price, PriceBook, PriceBookCommand};
+use domain::price_book::{Price, PriceBook, PriceBookCommand, PriceSource};
 use domain::{Aggregate, Meter, Name};
 
 /// The start of a day.
@@ -11,7 +11,8 @@ pub(crate) fn at(date: &str) -> DateTime<Utc> {
 
 /// A price book with these prices.
 pub(crate) fn book(prices: Vec<Price>) -> PriceBook {
-    let command = PriceBookCommand::Set { prices, source: Name::new("test").unwrap(), at: at("2026-01-01") };
+    let source = PriceSource::named(Name::new("test").unwrap());
+    let command = PriceBookCommand::Set { prices, source, at: at("2026-01-01") };
     let events = PriceBook::default().decide(command).unwrap();
     events.iter().fold(PriceBook::default(), |book, event| book.evolve(event))
 }

@@ -41,6 +41,8 @@ pub(super) struct Counted {
     latency_ms: i128,
     cost_picodollars: i128,
     reported_cost_picodollars: i128,
+    /// The charged and the reported cost, if there are both.
+    compared_picodollars: [i128; 2],
     quantities: [i128; Meter::COUNT],
 }
 
@@ -51,6 +53,8 @@ impl Counted {
             let amount = amount.unwrap_or(Money::ZERO);
             amount.picodollars().ok_or_else(|| ApplyError::Row(format!("amount {amount} is out of range")))
         };
+        let reported = facts.reported_cost.map(|cost| cost.amount);
+        let (compared, compared_reported) = charged.cost().zip(reported).unzip();
         Ok(Self {
             calls: [
                 i64::from(facts.kind == CallKind::Llm),
@@ -60,7 +64,8 @@ impl Counted {
             ],
             latency_ms: i128::from(facts.latency_ms.unwrap_or(0)),
             cost_picodollars: picodollars(charged.cost())?,
-            reported_cost_picodollars: picodollars(facts.reported_cost.map(|cost| cost.amount))?,
+            reported_cost_picodollars: picodollars(reported)?,
+            compared_picodollars: [picodollars(compared)?, picodollars(compared_reported)?],
             quantities: std::array::from_fn(|n| i128::from(facts.usage.get(Meter::ALL[n]).get())),
         })
     }
@@ -82,6 +87,8 @@ pub(super) struct Sums {
     latency_ms: i128,
     cost_picodollars: i128,
     pub(super) reported_cost_picodollars: i128,
+    /// The charged and the reported cost of the calls that have both.
+    compared_picodollars: [i128; 2],
     /// The sum of each meter.
     pub(super) quantities: [i128; Meter::COUNT],
 }
@@ -94,6 +101,8 @@ impl Sums {
         self.latency_ms += times_sign(counted.latency_ms);
         self.cost_picodollars += times_sign(counted.cost_picodollars);
         self.reported_cost_picodollars += times_sign(counted.reported_cost_picodollars);
+        let compared = self.compared_picodollars.iter_mut().zip(counted.compared_picodollars);
+        compared.for_each(|(sum, amount)| *sum += times_sign(amount));
         let quantities = self.quantities.iter_mut().zip(counted.quantities);
         quantities.for_each(|(sum, quantity)| *sum += times_sign(quantity));
     }
@@ -145,6 +154,9 @@ impl<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> Rollup<'e, TI
             .bind(rows.values().map(|sums| BigDecimal::from(sums.latency_ms)).collect::<Vec<_>>())
             .bind(rows.values().map(|sums| dollars(sums.cost_picodollars)).collect::<Vec<_>>())
             .bind(rows.values().map(|sums| dollars(sums.reported_cost_picodollars)).collect::<Vec<_>>());
+        let query = (0..2).fold(query, |query, n| {
+            query.bind(rows.values().map(|sums| dollars(sums.compared_picodollars[n])).collect::<Vec<_>>())
+        });
         let query = meters.iter().fold(query, |query, meter| {
             let quantities = rows.values().map(|sums| BigDecimal::from(sums.quantities[*meter as usize]));
             query.bind(quantities.collect::<Vec<_>>())
@@ -165,7 +177,7 @@ impl<const TIMES: usize, const IDS: usize, const TEXTS: usize> Table<TIMES, IDS,
                 .into_iter()
                 .flat_map(|(name, count)| std::iter::repeat_n(name, count)),
         );
-        let counts = std::iter::repeat_n("bigint", 4).chain(std::iter::repeat_n("numeric", 3 + meters.len()));
+        let counts = std::iter::repeat_n("bigint", 4).chain(std::iter::repeat_n("numeric", 5 + meters.len()));
         let parameters = types.chain(counts).enumerate().map(|(n, name)| format!("${}::{name}[]", n + 1));
         let list = |item: &dyn Fn(&str) -> String| {
             meters.iter().map(|meter| format!(", {}", item(meter.column()))).collect::<String>()
@@ -210,7 +222,7 @@ mod tests {
                 let is_updated = code.contains(&format!("{} = nullif(", meter.column()));
                 assert_eq!(is_updated, meters.contains(meter), "{code}");
             }
-            assert!(code.contains(&format!("${}::numeric[])", 13 + meters.len())), "{code}");
+            assert!(code.contains(&format!("${}::numeric[])", 15 + meters.len())), "{code}");
         }
     }
 }

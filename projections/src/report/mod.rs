@@ -44,9 +44,50 @@ pub struct Totals {
     pub cost: Sum,
     /// The cost in US dollars that the sources reported.
     pub reported_cost: Sum,
+    /// The charged cost of the calls that have a reported one too.
+    compared_cost: Sum,
+    /// The reported cost of the calls that have a charge too.
+    compared_reported_cost: Sum,
+}
+
+/// Which cost of a call counts: the one that Apex charges by the price book, or the one that its source reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CostPolicy {
+    /// The charged cost; calls without a price have none.
+    #[default]
+    Charged,
+    /// The reported cost; calls without one have none.
+    Reported,
+    /// The charged cost, or else the reported one.
+    PreferCharged,
+    /// The reported cost, or else the charged one.
+    PreferReported,
 }
 
 impl Totals {
+    /// The cost by a policy, over the calls that have it.
+    #[must_use]
+    pub fn cost_by(&self, policy: CostPolicy) -> Sum {
+        let Self { cost, reported_cost, compared_cost, compared_reported_cost, .. } = self;
+        let union = |less: &Sum| {
+            let mut sum = cost.clone();
+            sum += reported_cost;
+            &sum - less
+        };
+        match policy {
+            CostPolicy::Charged => cost.clone(),
+            CostPolicy::Reported => reported_cost.clone(),
+            CostPolicy::PreferCharged => union(compared_reported_cost),
+            CostPolicy::PreferReported => union(compared_cost),
+        }
+    }
+
+    /// How much more the sources reported than was charged, over the calls that have both costs.
+    #[must_use]
+    pub fn reported_difference(&self) -> Sum {
+        &self.compared_reported_cost - &self.compared_cost
+    }
+
     /// Returns the sum of a meter.
     #[must_use]
     pub fn quantity(&self, meter: Meter) -> i128 {
@@ -82,6 +123,8 @@ impl FromRow<'_, PgRow> for Totals {
             latency_ms: whole(row, "latency_ms")?,
             cost: row.try_get::<BigDecimal, _>("cost")?.into(),
             reported_cost: row.try_get::<BigDecimal, _>("reported_cost")?.into(),
+            compared_cost: row.try_get::<BigDecimal, _>("compared_cost")?.into(),
+            compared_reported_cost: row.try_get::<BigDecimal, _>("compared_reported_cost")?.into(),
         })
     }
 }

@@ -13,7 +13,8 @@ pub const MAX_REPORT_CALLS: i64 = 100_000;
 /// The columns of a source that count calls.
 pub(super) const COUNTS: [&str; 4] = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
 /// The columns of a source with other sums, but for those of the meters.
-pub(super) const OTHER_SUMS: [&str; 3] = ["latency_ms", "cost", "reported_cost"];
+pub(super) const OTHER_SUMS: [&str; 5] =
+    ["latency_ms", "cost", "reported_cost", "compared_cost", "compared_reported_cost"];
 
 /// What a report is summed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +112,9 @@ impl UsageSource {
                              date_bin('15 minutes', c.started_at, 'epoch') as quarter, c.tags ->> {tag} as tag,
                              (c.kind = 'llm')::int as calls, (c.kind = 'tool')::int as tool_calls,
                              coalesce(c.outcome in ({failures}), c.error is not null)::int as failed_calls,
-                             (c.kind = 'llm' and c.cost is null)::int as unpriced_calls, {}
+                             (c.kind = 'llm' and c.cost is null)::int as unpriced_calls,
+                             case when c.reported_cost is not null then c.cost end as compared_cost,
+                             case when c.cost is not null then c.reported_cost end as compared_reported_cost, {}
                       from apex.calls c) u",
                     meters.collect::<Vec<_>>().join(", ")
                 )

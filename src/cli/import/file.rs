@@ -109,7 +109,13 @@ async fn import_input(
         Progress::Refused { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
             bar.suspend(|| say!("refused: {file}: further refusals are not shown"));
         }
-        Progress::Refused { .. } => {}
+        Progress::Ignored { number, reason } if number <= MAX_SHOWN_REFUSALS => {
+            bar.suspend(|| say!("not read: {file}: {reason}; the rest of the record is imported"));
+        }
+        Progress::Ignored { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
+            bar.suspend(|| say!("not read: {file}: more of this kind is not shown"));
+        }
+        Progress::Refused { .. } | Progress::Ignored { .. } => {}
     };
     let source = Source { format, defaults, reader: input.reader };
     // An interruption drops this future, as it does with those of all subcommands.

@@ -1,9 +1,7 @@
 //! Which events are replayed.
 
-use crate::cli::report::parse_time;
-use chrono::{DateTime, Utc};
+use crate::cli::point::Point;
 use std::str::FromStr;
-use streams::Position;
 use uuid::Uuid;
 
 /// Which events are replayed, or of which stream the state is printed.
@@ -57,29 +55,4 @@ impl FromStr for StreamName {
             .ok_or_else(|| format!("there is no category {category:?}; the categories are {}", known.join(", ")))?;
         Ok(Self { category, id: id.parse().map_err(|_| format!("{id:?} is not a UUID"))? })
     }
-}
-
-/// A place in the log, or a time.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Point {
-    Position(Position),
-    Time(DateTime<Utc>),
-}
-
-impl FromStr for Point {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(position) = text.parse::<u64>() {
-            return Ok(Self::Position(Position::from(position)));
-        }
-        parse_time(text).map(Self::Time).map_err(|_| {
-            "expected a position such as 42, a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned()
-        })
-    }
-}
-
-/// The position before another one.
-pub(super) fn before(position: Position) -> Position {
-    Position::from(position.get().saturating_sub(1))
 }

@@ -1,8 +1,9 @@
 //! Events and states that a server reads.
 
 use super::lines::{EventLine, write_line, write_state};
-use super::selection::{Point, Selection, StreamName, before};
+use super::selection::{Selection, StreamName};
 use crate::cli::output;
+use crate::cli::point::{Point, before};
 use crate::client::{Client, ClientError};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

@@ -1,8 +1,10 @@
 //! The arguments of a report.
 
 use super::dimension::{DimensionParser, Named, NamedFilter};
+use super::policy::Policy;
 use crate::cli::output::Format;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use crate::cli::point::{Point, parse_time};
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// Report the usage and cost of calls.
@@ -48,6 +50,20 @@ pub(super) struct Cost {
     #[arg(long, value_parser = parse_time)]
     pub(super) to: Option<DateTime<Utc>>,
 
+    /// Which cost of a call counts as its cost
+    ///
+    /// Rows are in the order of the charged cost in any case. `reported_difference` is how much more the sources reported than
+    /// was charged, over the calls that have both costs.
+    #[arg(long, value_enum, default_value_t = Policy::Charged, value_name = "POLICY")]
+    pub(super) cost: Policy,
+
+    /// The costs as they were known at this position of the log, or before this time, from the events of the log up to it
+    ///
+    /// Amendments, corrections and repricings that were recorded later are not included. Can be combined with --by, --from, --to
+    /// and --format. Only on the database: a server is not asked.
+    #[arg(long, value_name = "POSITION|TIME")]
+    pub(super) known_at: Option<Point>,
+
     /// The format of the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
@@ -59,12 +75,4 @@ pub(super) struct Cost {
     /// Report the present state of the read models, which may be behind the log
     #[arg(long, conflicts_with = "wait")]
     pub(super) no_wait: bool,
-}
-
-/// Parses a day, or a time in RFC 3339.
-pub(in crate::cli) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    text.parse().map_err(|_| "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned())
 }

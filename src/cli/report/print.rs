@@ -1,12 +1,13 @@
 //! Printing a report. Rows are streamed, because a report may not fit into memory.
 
 use super::dimension::Named;
+use super::policy::cost;
 use super::source::Source;
 use crate::cli::output::{self, Format, Table};
 use anyhow::Context as _;
 use domain::{Meter, Quantity};
 use futures::TryStreamExt;
-use projections::{ReportRow, Totals};
+use projections::{CostPolicy, ReportRow, Totals};
 use serde_json::{Map, Value, json};
 use streams::Position;
 
@@ -18,25 +19,25 @@ pub(in crate::cli) async fn print(
     report: &mut impl Source,
     head: Position,
     by: &[Named],
-    format: Format,
+    (format, policy): (Format, CostPolicy),
 ) -> anyhow::Result<()> {
     let head = head.max(report.position());
     match format {
-        Format::Json => print_json(report, head, by).await,
-        Format::Table => print_tables(report, by).await,
-        Format::Csv => print_csv(report, head, by).await,
+        Format::Json => print_json(report, head, by, policy).await,
+        Format::Table => print_tables(report, by, policy).await,
+        Format::Csv => print_csv(report, head, by, policy).await,
     }
 }
 
-async fn print_json(report: &mut impl Source, head: Position, by: &[Named]) -> anyhow::Result<()> {
-    let (total, position) = (serde_json::to_string(&totals(report.total()))?, report.position());
+async fn print_json(report: &mut impl Source, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
+    let (total, position) = (serde_json::to_string(&totals(report.total(), policy))?, report.position());
     let source = serde_json::to_string(&report.summed_from())?;
     output::write("{\"rows\":[")?;
     let mut rows = report.rows().try_chunks(TABLE_ROWS);
     let mut separator = "\n";
     while let Some(chunk) = rows.try_next().await? {
         for row in chunk {
-            let row = serde_json::to_string(&object(&row, by))?;
+            let row = serde_json::to_string(&object(&row, by, policy))?;
             output::write(&format!("{separator}{row}"))?;
             separator = ",\n";
         }
@@ -46,8 +47,8 @@ async fn print_json(report: &mut impl Source, head: Position, by: &[Named]) -> a
     Ok(output::write(&format!("{sums}\"position\":{position},\n\"head\":{head}}}\n"))?)
 }
 
-async fn print_tables(report: &mut impl Source, by: &[Named]) -> anyhow::Result<()> {
-    let total: Vec<_> = columns(report.total()).collect();
+async fn print_tables(report: &mut impl Source, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
+    let total: Vec<_> = columns(report.total(), policy).collect();
     let shown = shown_columns(&total, by.len());
     let print = |rows: Vec<Vec<String>>| {
         let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
@@ -62,20 +63,21 @@ async fn print_tables(report: &mut impl Source, by: &[Named]) -> anyhow::Result<
         if lines.len() == TABLE_ROWS {
             print(std::mem::take(&mut lines))?;
         }
-        lines.push(line(&row));
+        lines.push(line(&row, policy));
     }
     let keys = (0..by.len()).map(|n| if n == 0 { "total".to_owned() } else { String::new() });
     lines.push(keys.chain(total).collect());
     print(lines)
 }
 
-async fn print_csv(report: &mut impl Source, head: Position, by: &[Named]) -> anyhow::Result<()> {
+async fn print_csv(report: &mut impl Source, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
     let positions = [report.position().to_string(), head.to_string()];
     if by.is_empty() {
-        return output::csv_rows(&[columns(report.total()).chain(positions).collect()]);
+        return output::csv_rows(&[columns(report.total(), policy).chain(positions).collect()]);
     }
-    let line = |row: ReportRow| csv_line(&row, by).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
+    let line =
+        |row: ReportRow| csv_line(&row, by, policy).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();
     let mut rows = report.rows().map_ok(line).try_chunks(TABLE_ROWS);
     while let Some(lines) = rows.try_next().await? {
         output::csv_rows(&lines)?;
@@ -86,7 +88,7 @@ async fn print_csv(report: &mut impl Source, head: Position, by: &[Named]) -> an
 /// The columns of sums before those of the meters.
 const COUNTS: [&str; 4] = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
 /// The columns of sums after those of the meters.
-const COSTS: [&str; 2] = ["cost", "reported_cost"];
+const COSTS: [&str; 3] = ["cost", "reported_cost", "reported_difference"];
 
 /// The names of all columns of sums.
 fn column_names() -> impl Iterator<Item = &'static str> {
@@ -96,7 +98,8 @@ fn column_names() -> impl Iterator<Item = &'static str> {
 /// Columns that are omitted from a table if the terminal is too narrow, in this order.
 fn droppable() -> Vec<&'static str> {
     let meters = Meter::ALL.iter().rev().map(|meter| meter.column()).filter(|column| !ALWAYS_SHOWN.contains(column));
-    let last = ["reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
+    let last =
+        ["reported_difference", "reported_cost", Meter::Output.column(), Meter::Input.column(), "unpriced_calls"];
     ["tool_calls", "failed_calls"].into_iter().chain(meters).chain(last).collect()
 }
 
@@ -119,11 +122,15 @@ fn keep(line: Vec<String>, shown: &[bool]) -> Vec<String> {
 }
 
 /// The values of the columns of sums.
-fn columns(totals: &Totals) -> impl Iterator<Item = String> {
-    let cost = totals.known_cost().map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string());
+fn columns(totals: &Totals, policy: CostPolicy) -> impl Iterator<Item = String> {
+    let cost = cost(totals, policy).map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string());
     let counts = counts(totals).map(|count| count.to_string());
     let quantities = Meter::ALL.iter().map(|meter| totals.quantity(*meter).to_string());
-    counts.into_iter().chain(quantities).chain([cost, totals.reported_cost.to_string()])
+    counts.into_iter().chain(quantities).chain([
+        cost,
+        totals.reported_cost.to_string(),
+        totals.reported_difference().to_string(),
+    ])
 }
 
 /// The values of [`COUNTS`].
@@ -145,21 +152,21 @@ fn csv_header(by: &[Named]) -> Vec<String> {
     keys.chain(column_names().map(str::to_owned)).chain(["position", "head"].map(str::to_owned)).collect()
 }
 
-fn csv_line(row: &ReportRow, by: &[Named]) -> Vec<String> {
+fn csv_line(row: &ReportRow, by: &[Named], policy: CostPolicy) -> Vec<String> {
     let keys = by.iter().zip(row.keys.iter().zip(&row.names)).flat_map(|(named, (key, name))| {
         let name = has_names(named).then(|| name.clone().unwrap_or_default());
         std::iter::once(key.clone().unwrap_or_default()).chain(name)
     });
-    keys.chain(columns(&row.totals)).collect()
+    keys.chain(columns(&row.totals, policy)).collect()
 }
 
-fn line(row: &ReportRow) -> Vec<String> {
+fn line(row: &ReportRow, policy: CostPolicy) -> Vec<String> {
     let keys = row.keys.iter().zip(&row.names);
     let keys = keys.map(|(key, name)| name.as_ref().or(key.as_ref()).cloned().unwrap_or_else(|| "–".to_owned()));
-    keys.chain(columns(&row.totals)).collect()
+    keys.chain(columns(&row.totals, policy)).collect()
 }
 
-fn object(row: &ReportRow, by: &[Named]) -> Map<String, Value> {
+fn object(row: &ReportRow, by: &[Named], policy: CostPolicy) -> Map<String, Value> {
     let mut object = Map::new();
     for ((named, key), name) in by.iter().zip(&row.keys).zip(&row.names) {
         object.insert(named.to_string(), json!(key));
@@ -167,11 +174,11 @@ fn object(row: &ReportRow, by: &[Named]) -> Map<String, Value> {
             object.insert(format!("{named}_name"), json!(name));
         }
     }
-    object.extend(totals(&row.totals));
+    object.extend(totals(&row.totals, policy));
     object
 }
 
-fn totals(totals: &Totals) -> Map<String, Value> {
+fn totals(totals: &Totals, policy: CostPolicy) -> Map<String, Value> {
     // Readers of JSON may keep numbers as floats: those that would not be exact then are strings.
     let number = |sum: i128| match u64::try_from(sum) {
         Ok(exact) if exact <= Quantity::MAX => json!(exact),
@@ -179,7 +186,8 @@ fn totals(totals: &Totals) -> Map<String, Value> {
     };
     let counts = COUNTS.into_iter().zip(counts(totals).map(|count| json!(count)));
     let quantities = Meter::ALL.iter().map(|meter| (meter.column(), number(totals.quantity(*meter))));
-    let costs = COSTS.into_iter().zip([json!(totals.known_cost()), json!(totals.reported_cost)]);
+    let [reported, difference] = [json!(totals.reported_cost), json!(totals.reported_difference())];
+    let costs = COSTS.into_iter().zip([json!(cost(totals, policy)), reported, difference]);
     let entries = counts.chain(quantities).chain(costs).chain([("currency", json!("USD"))]);
     entries.map(|(name, value)| (name.to_owned(), value)).collect()
 }

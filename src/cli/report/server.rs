@@ -62,6 +62,7 @@ pub(in crate::cli) fn document() -> String {
         }}
         fragment sums on UsageTotals {{
             calls toolCalls failedCalls unpricedCalls {} latencyMs cost reportedCost
+            costPreferringReported costPreferringCharged
         }}",
         meters.join(" ")
     )
@@ -107,6 +108,8 @@ struct Sums {
     /// None if there are calls and none of them has a price.
     cost: Option<String>,
     reported_cost: String,
+    cost_preferring_reported: String,
+    cost_preferring_charged: String,
     /// The meters.
     #[serde(flatten)]
     quantities: Map<String, Value>,
@@ -127,6 +130,11 @@ impl Sums {
         totals.latency_ms = self.latency_ms.parse().ok()?;
         totals.cost = self.cost.as_deref().map_or_else(|| Some(Sum::default()), sum)?;
         totals.reported_cost = sum(&self.reported_cost)?;
+        // What the costs of the calls with both come to is the rest of all costs.
+        let mut all = totals.cost.clone();
+        all += &totals.reported_cost;
+        totals.compared_cost = &all - &sum(&self.cost_preferring_reported)?;
+        totals.compared_reported_cost = &all - &sum(&self.cost_preferring_charged)?;
         Some(totals)
     }
 }
@@ -231,6 +239,9 @@ impl Source for ServerReport<'_> {
 
 /// Prints a report that a server makes. The server waits for its read models, and is asked again until the time is over.
 pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -> anyhow::Result<()> {
+    if cost.known_at.is_some() {
+        anyhow::bail!("--known-at reads the log itself: run the command on the database, without APEX_URL");
+    }
     let head: String = client.get(HEAD, json!({}), "/head").await?;
     let head = Position::from(head.parse::<u64>().map_err(|_| client.incomplete("head"))?);
     let declared_at = match key {
@@ -255,7 +266,7 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
             Err(error) => return Err(error),
         }
     };
-    print(&mut report, head, &cost.by, cost.format).await?;
+    print(&mut report, head, &cost.by, (cost.format, cost.cost.into())).await?;
     describe(&report, head, declared_at);
     if let Some(position) = report.moved_to {
         say!(

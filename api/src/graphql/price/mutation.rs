@@ -11,8 +11,9 @@ use crate::graphql::{connection, errors};
 use async_graphql::{ComplexObject, Context, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::price_book::{
-    self, Conditions, ContextSize, MAX_UTC_OFFSET_MINUTES, MILLION, Minute, Price, PriceBook, PriceBookCommand,
-    PriceBookError, Rate, RateError, TimeWindow,
+    self, Conditions, ContextSize, Discount, MAX_DISCOUNTS, MAX_NAMES, MAX_UTC_OFFSET_MINUTES, MILLION, Minute,
+    ModelPattern, Percent, Price, PriceBook, PriceBookCommand, PriceBookError, PriceSource, Rate, RateError,
+    TimeWindow,
 };
 use domain::{Money, Unit, error_with_causes};
 use std::num::NonZeroU64;
@@ -21,11 +22,11 @@ use std::num::NonZeroU64;
 const MAX_PRICES: usize = 10_000;
 
 command_error! {
-    /// Reason for which `setPrices` was rejected.
+    /// Reason for which `setPrices` or `setDiscounts` was rejected.
     PriceCommandError,
-    /// Reasons for which `setPrices` is rejected.
+    /// Reasons for which `setPrices` and `setDiscounts` are rejected.
     PriceErrorCode {
-        /// The list of prices is empty.
+        /// The list of prices or discounts is empty.
         Empty,
         /// The command has two different prices for the same provider, model and time.
         Contradiction,
@@ -34,6 +35,8 @@ command_error! {
         /// A price has no components or too many, components that contradict each other, or conditions that are not
         /// valid.
         InvalidPrice,
+        /// There are too many discounts, two of one name, or one that ends before it takes effect.
+        InvalidDiscount,
     }
 }
 
@@ -43,6 +46,10 @@ impl From<PriceBookError> for PriceCommandError {
             PriceBookError::Empty => PriceErrorCode::Empty,
             PriceBookError::ConflictingPrices { .. } => PriceErrorCode::Contradiction,
             PriceBookError::InvalidPrice { .. } => PriceErrorCode::InvalidPrice,
+            PriceBookError::NumberOfDiscounts { found: 0 } => PriceErrorCode::Empty,
+            PriceBookError::NumberOfDiscounts { .. } | PriceBookError::InvalidDiscount { .. } => {
+                PriceErrorCode::InvalidDiscount
+            }
         };
         Self::new(code, error_with_causes(&error))
     }
@@ -54,13 +61,13 @@ impl From<RateError> for PriceCommandError {
     }
 }
 
-/// Payload of `setPrices`.
+/// Payload of `setPrices` and `setDiscounts`.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct PricesPayload {
     /// Idempotency key of the command. Send it again to retry safely.
     command_id: Uid,
-    /// Outcome of the command. It is `ALREADY_DONE` if the price book contains all of the prices already.
+    /// Outcome of the command. It is `ALREADY_DONE` if the price book contains all of the prices or discounts already.
     outcome: Outcome,
     /// Position of the command's last event. Null if the command was rejected.
     position: Option<Position>,
@@ -146,6 +153,13 @@ pub(crate) struct PriceInput {
     /// Whether the provider is the maker of the model, which then holds for all of its prices for the model. Calls that
     /// name no provider are charged at the price of the maker. Default: false.
     list_price: Option<bool>,
+    /// Other names under which calls name the model, at most 64, each one line of at most 256 bytes. Default: none.
+    names: Option<Vec<String>>,
+    /// Patterns of further names, at most 64, such as `gpt-5* !*-pro`: `*` is any number of characters, `?` any character,
+    /// `#` a digit, and patterns after `!` exclude names. A price that has the name itself precedes them. Default: none.
+    patterns: Option<Vec<String>>,
+    /// Whether the price is one of the tenant's own contract, which precedes list prices and has no discount. Default: false.
+    contract: Option<bool>,
     /// Time from which the price is effective, until `effectiveTo` or a later price for the same provider and model.
     /// Calls that were charged already keep their cost.
     effective_from: Timestamp,
@@ -174,6 +188,41 @@ pub(crate) struct SetPricesInput {
     at: Option<Timestamp>,
 }
 
+/// A discount on list prices, such as that of a contract.
+#[derive(Debug, InputObject)]
+pub(crate) struct DiscountInput {
+    /// Name of the discount: one line of at most 256 bytes. Setting another one of the name replaces it.
+    name: String,
+    /// Provider whose prices are discounted: one line of at most 256 bytes. Default: all providers.
+    provider: Option<String>,
+    /// Pattern of the models whose prices are discounted, as in `PriceInput.patterns`. Default: all models.
+    models: Option<String>,
+    /// Part of the list price that is not charged, in percent: from 0 to 100 with at most 4 decimal places. 0 replaces an
+    /// earlier discount of the name by none.
+    percent: Decimal,
+    /// Time from which the discount is effective.
+    effective_from: Timestamp,
+    /// Time at which the discount ends, after `effectiveFrom`. Default: never.
+    effective_to: Option<Timestamp>,
+}
+
+/// Input of `setDiscounts`.
+#[derive(Debug, InputObject)]
+pub(crate) struct SetDiscountsInput {
+    /// Idempotency key of the command. A retry with the same key and the same input changes nothing and returns the
+    /// position of the first execution. A key that was used for another mutation, object or input is rejected with
+    /// `COMMAND_ID_REUSED`. Default: a new UUID.
+    command_id: Option<Uid>,
+    /// Discounts to set, at least 1 and at most 1,000, each with another name.
+    discounts: Vec<DiscountInput>,
+    /// Version that the price book must have. The command is rejected with `WRONG_VERSION` if it has another one.
+    /// Default: any version.
+    expected_version: Option<Long>,
+    /// Time at which the discounts were set, which does not affect from when they are effective. Default: the current time
+    /// of the server.
+    at: Option<Timestamp>,
+}
+
 /// Commands to the price book.
 #[derive(Default)]
 pub(crate) struct PriceMutation;
@@ -193,6 +242,47 @@ impl PriceMutation {
         let command = command(input, options.at);
         payload::execute::<PriceBook, PriceCommandError>(ctx, options, command).await.map(Into::into)
     }
+
+    /// Sets discounts on list prices. A discount applies to calls that started while it is effective and are charged after
+    /// it was set. Calls that were charged already keep their cost.
+    async fn set_discounts(&self, ctx: &Context<'_>, input: SetDiscountsInput) -> Result<PricesPayload> {
+        let options = CommandOptions {
+            may_send: MaySend::check(ctx)?,
+            target: PriceBook::id(),
+            command_id: input.command_id,
+            expected_version: input.expected_version,
+            at: or_now(input.at),
+        };
+        let command = discounts_command(input.discounts, options.at);
+        payload::execute::<PriceBook, PriceCommandError>(ctx, options, command).await.map(Into::into)
+    }
+}
+
+fn discounts_command(discounts: Vec<DiscountInput>, at: DateTime<Utc>) -> Result<PriceBookCommand, PriceCommandError> {
+    if discounts.len() > MAX_DISCOUNTS {
+        let found = discounts.len();
+        let message = format!("{found} discounts, at most {MAX_DISCOUNTS} are allowed");
+        return Err(Invalid::new("discounts", message).into());
+    }
+    let discounts = discounts.into_iter().map(discount).collect::<Result<_, _>>()?;
+    Ok(PriceBookCommand::SetDiscounts { discounts, at })
+}
+
+fn discount(input: DiscountInput) -> Result<Discount, PriceCommandError> {
+    let percent = Money::try_from(&input.percent).map_err(|error| Invalid::new("percent", error))?;
+    let percent = Percent::try_from(percent.as_decimal()).map_err(|error| Invalid::new("percent", error))?;
+    Ok(Discount {
+        name: input::name("name", input.name)?,
+        provider: input::name_opt("provider", input.provider)?,
+        models: input.models.map(|models| pattern("models", &models)).transpose()?,
+        percent,
+        effective_from: input.effective_from.0,
+        effective_to: input.effective_to.map(|end| end.0),
+    })
+}
+
+fn pattern(field: &'static str, text: &str) -> Result<ModelPattern, Invalid> {
+    ModelPattern::new(text).map_err(|error| Invalid::new(field, error))
 }
 
 fn command(input: SetPricesInput, at: DateTime<Utc>) -> Result<PriceBookCommand, PriceCommandError> {
@@ -200,20 +290,27 @@ fn command(input: SetPricesInput, at: DateTime<Utc>) -> Result<PriceBookCommand,
         let found = input.prices.len();
         return Err(Invalid::new("prices", format!("{found} prices, at most {MAX_PRICES} are allowed")).into());
     }
-    let source = input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?;
+    let source = PriceSource::named(input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?);
     let prices = input.prices.into_iter().map(price).collect::<Result<_, _>>()?;
     Ok(PriceBookCommand::Set { prices, source, at })
 }
 
 fn price(input: PriceInput) -> Result<Price, PriceCommandError> {
+    let (names, patterns) = (input.names.unwrap_or_default(), input.patterns.unwrap_or_default());
+    for (field, found) in [("names", names.len()), ("patterns", patterns.len())] {
+        if found > MAX_NAMES {
+            return Err(Invalid::new(field, format!("{found} are given, at most {MAX_NAMES} are allowed")).into());
+        }
+    }
+    let components = input.components.into_iter().map(component).collect::<Result<_, _>>()?;
     Ok(Price {
-        provider: input::name("provider", input.provider)?,
-        model: input::name("model", input.model)?,
         list_price: input.list_price.unwrap_or_default(),
+        names: names.into_iter().map(|text| input::name("names", text)).collect::<Result<_, _>>()?,
+        patterns: patterns.iter().map(|text| pattern("patterns", text)).collect::<Result<_, _>>()?,
+        contract: input.contract.unwrap_or_default(),
         effective_from: input.effective_from.0,
         effective_to: input.effective_to.map(|end| end.0),
-        currency: domain::Currency::Usd,
-        components: input.components.into_iter().map(component).collect::<Result<_, _>>()?,
+        ..Price::new(input::name("provider", input.provider)?, input::name("model", input.model)?, components)
     })
 }
 

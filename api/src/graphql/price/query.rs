@@ -1,6 +1,6 @@
 //! Queries for prices.
 
-use super::types::Price;
+use super::types::{Discount, Price};
 use crate::graphql::scalars::Long;
 use crate::graphql::services::{authorise, requester, services};
 use crate::graphql::{connection, errors};
@@ -54,25 +54,44 @@ impl PriceQuery {
         }
         Ok(connection)
     }
+
+    /// Lists the discounts on list prices, sorted by name.
+    #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
+    async fn discounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "Returns the discounts that this version of the price book had. Default: those that it has now."
+        )]
+        as_of_version: Option<Long>,
+    ) -> Result<Vec<Discount>> {
+        authorise::<ReadPrices>(ctx)?;
+        let book = services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal, PriceBook::id()).await;
+        let book = book.map_err(|error| errors::failed(&error))?;
+        Ok(book.state.discounts(as_of_version.map(Long::unsigned)).map(Discount::from).collect())
+    }
 }
 
-/// What prices are sorted by: model, provider, and microseconds since 1970.
-type SortKey = (String, String, i64);
+/// What prices are sorted by: model, provider, whether it is one of a contract, and microseconds since 1970.
+type SortKey = (String, String, bool, i64);
 
 fn sort_key(quote: &Quote) -> SortKey {
     let price = &quote.price;
-    (price.model.to_string(), price.provider.to_string(), price.effective_from.timestamp_micros())
+    let (model, provider) = (price.model.to_string(), price.provider.to_string());
+    (model, provider, price.contract, price.effective_from.timestamp_micros())
 }
 
 fn encode(quote: &Quote) -> String {
-    let (model, provider, micros) = sort_key(quote);
+    let (model, provider, contract, micros) = sort_key(quote);
     // Names contain no line breaks.
-    connection::encode_text(&format!("{model}\n{provider}\n{micros}"))
+    connection::encode_text(&format!("{model}\n{provider}\n{}\n{micros}", u8::from(contract)))
 }
 
 fn decode(cursor: &str) -> Option<SortKey> {
     let text = connection::decode_text(cursor)?;
     let mut parts = text.split('\n');
-    let key = (parts.next()?.to_owned(), parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+    let (model, provider) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let contract = parts.next()? == "1";
+    let key = (model, provider, contract, parts.next()?.parse().ok()?);
     parts.next().is_none().then_some(key)
 }

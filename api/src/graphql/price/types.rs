@@ -108,6 +108,12 @@ pub(crate) struct Price {
     /// Whether the provider is the maker of the model. Calls that name no provider are charged at the price of the
     /// maker.
     list_price: bool,
+    /// Other names under which calls name the model.
+    names: Vec<String>,
+    /// Patterns of further names, such as `gpt-5* !*-pro`.
+    patterns: Vec<String>,
+    /// Whether the price is one of the tenant's own contract, which precedes list prices.
+    contract: bool,
     /// Time from which the price is effective, until `effectiveTo` or a later price for the same provider and model.
     effective_from: Timestamp,
     /// Time at which the price ends. Null if it does not.
@@ -120,6 +126,83 @@ pub(crate) struct Price {
     components: Vec<PriceComponent>,
     /// Version of the price book that set the price.
     book_version: Long,
+    /// Table that the price is from.
+    source: PriceSource,
+}
+
+/// Table that prices are from.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PriceSource {
+    /// Name of the table, with its version if it has one.
+    name: String,
+    /// Licence under which the table is published. Null if that is not known.
+    licence: Option<String>,
+    /// Day of the table, such as `2026-11-29`: that on which it was published or retrieved. Null if that is not known.
+    dated: Option<String>,
+}
+
+/// Discount on list prices.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Discount {
+    /// Name of the discount.
+    name: String,
+    /// Provider whose prices are discounted. Null for all providers.
+    provider: Option<String>,
+    /// Pattern of the models whose prices are discounted. Null for all models.
+    models: Option<String>,
+    /// Part of the list price that is not charged, in percent.
+    percent: String,
+    /// Time from which the discount is effective.
+    effective_from: Timestamp,
+    /// Time at which the discount ends. Null if it does not.
+    effective_to: Option<Timestamp>,
+}
+
+impl From<&price_book::Discount> for Discount {
+    fn from(discount: &price_book::Discount) -> Self {
+        Self {
+            name: discount.name.to_string(),
+            provider: discount.provider.as_ref().map(ToString::to_string),
+            models: discount.models.as_ref().map(ToString::to_string),
+            percent: discount.percent.to_string(),
+            effective_from: discount.effective_from.into(),
+            effective_to: discount.effective_to.map(Into::into),
+        }
+    }
+}
+
+/// How the name of a model matched a price. The first of these ways in which a price matches decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "price_book::MatchKind")]
+pub(crate) enum MatchKind {
+    /// The call names the model as the price does.
+    Exact,
+    /// The name is one of the other names of the price.
+    Alias,
+    /// The names are equal once they are normalized: without paths, regions, versions and sizes, and in lower case.
+    Normalized,
+    /// A pattern of the price matches the name.
+    Pattern,
+}
+
+/// Model whose price was applied to a call that names the model differently.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct MatchedModel {
+    /// Model under the name that the price has.
+    model: String,
+    /// How the name in the call matched.
+    by: MatchKind,
+    /// Pattern that matched. Null unless `by` is `PATTERN`.
+    pattern: Option<String>,
+}
+
+/// Discount that was applied to a charge.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct AppliedDiscount {
+    /// Name of the discount.
+    name: String,
+    /// Part of the list price that was not charged, in percent.
+    percent: String,
 }
 
 impl From<&Quote> for Price {
@@ -129,11 +212,19 @@ impl From<&Quote> for Price {
             provider: price.provider.to_string(),
             model: price.model.to_string(),
             list_price: price.list_price,
+            names: price.names.iter().map(ToString::to_string).collect(),
+            patterns: price.patterns.iter().map(ToString::to_string).collect(),
+            contract: price.contract,
             effective_from: price.effective_from.into(),
             effective_to: price.effective_to.map(Into::into),
             currency: price.currency.into(),
             components: price.components.iter().map(Into::into).collect(),
             book_version: Long::from_unsigned(quote.book_version),
+            source: PriceSource {
+                name: quote.source.name.to_string(),
+                licence: quote.source.licence.as_ref().map(ToString::to_string),
+                dated: quote.source.dated.map(|day| day.to_string()),
+            },
         }
     }
 }
@@ -151,7 +242,7 @@ pub(crate) struct ChargeLine {
     per: Long,
     /// Conditions of the component, all of which were met. Null if there are none.
     when: Option<PriceConditions>,
-    /// Cost of the units in US dollars.
+    /// Cost of the units in US dollars, less the discount of the charge.
     cost: Decimal,
 }
 
@@ -166,8 +257,14 @@ pub(crate) struct Charge {
     book_version: Long,
     /// Time from which the applied price is effective.
     effective_from: Timestamp,
-    /// Provider whose price was applied, if the call names none.
+    /// Provider whose price was applied, if the call names none or names it differently.
     seller: Option<String>,
+    /// Model whose price was applied, and how it was found. Null if the call names the model as the price does.
+    matched: Option<MatchedModel>,
+    /// Whether the applied price is one of the tenant's own contract.
+    contract: bool,
+    /// Discount that was applied to every line. Null if there is none.
+    discount: Option<AppliedDiscount>,
     /// Applied components.
     lines: Vec<ChargeLine>,
     /// Meters that the call used and that no component of the price bills.
@@ -176,7 +273,7 @@ pub(crate) struct Charge {
 
 impl From<&price_book::Charge> for Charge {
     fn from(charge: &price_book::Charge) -> Self {
-        let line = |price_book::ChargeLine { component, units, cost }: &price_book::ChargeLine| ChargeLine {
+        let line = |price_book::ChargeLine { component, units, cost, .. }: &price_book::ChargeLine| ChargeLine {
             meter: component.meter.into(),
             units: Long::from_unsigned(*units),
             rate: component.rate.as_money().into(),
@@ -190,6 +287,16 @@ impl From<&price_book::Charge> for Charge {
             book_version: Long::from_unsigned(charge.book_version),
             effective_from: charge.effective_from.into(),
             seller: charge.seller.as_ref().map(ToString::to_string),
+            matched: charge.matched.as_ref().map(|matched| MatchedModel {
+                model: matched.model.to_string(),
+                by: matched.by.into(),
+                pattern: matched.pattern.as_ref().map(ToString::to_string),
+            }),
+            contract: charge.contract,
+            discount: charge.discount.as_ref().map(|applied| AppliedDiscount {
+                name: applied.name.to_string(),
+                percent: applied.percent.to_string(),
+            }),
             lines: charge.lines.iter().map(line).collect(),
             unbilled: charge.unbilled.iter().map(|meter| (*meter).into()).collect(),
         }

@@ -1,11 +1,14 @@
 //! The price of one entry of a table.
 
-use super::fields::{Fields, INPUT, OUTPUT, above, component, decimal, is_cost, is_zero, parse, text};
+use super::fields::{
+    Fields, INPUT, OUTPUT, RATE_SCALE, above, component, decimal, is_zero, multipliers, parse, reason_not_read, text,
+};
 use super::skip::SkipReason;
 use crate::prices::makers::is_maker;
+use crate::prices::rules::both;
 use chrono::{DateTime, Utc};
-use domain::price_book::{Conditions, Minute, Price, PriceComponent, TimeWindow};
-use domain::{Currency, Meter, Name};
+use domain::price_book::{Conditions, MAX_COMPONENTS, Minute, Price, PriceComponent, TimeWindow, rate};
+use domain::{Meter, Name, Unit};
 use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,8 +28,8 @@ const SEARCH: &str = "search_context_cost_per_query";
 /// The price of an entry.
 pub(super) struct Entry {
     pub(super) price: Price,
-    /// The costs that were not read.
-    pub(super) not_read: BTreeSet<String>,
+    /// The fields that were not read, with the reason.
+    pub(super) not_read: BTreeMap<String, &'static str>,
 }
 
 /// Reads the entry of a model.
@@ -42,16 +45,13 @@ pub(super) fn read(key: &str, entry: &RawValue, effective_from: DateTime<Utc>) -
     let mut costs = Costs::default();
     costs.add_all(&fields, &Conditions::default())?;
     costs.remove_alternatives();
+    costs.multiply(&fields);
     costs.check(text(&fields, "mode").as_deref())?;
-    let price = Price {
-        provider: Name::new(provider).map_err(SkipReason::Name)?,
-        model: Name::new(model).map_err(SkipReason::Name)?,
-        list_price: is_maker(provider),
-        effective_from,
-        effective_to: None,
-        currency: Currency::Usd,
-        components: costs.components.into_values().map(|(_, component)| component).collect(),
-    };
+    let provider_name = Name::new(provider).map_err(SkipReason::Name)?;
+    let model = Name::new(model).map_err(SkipReason::Name)?;
+    let components = costs.components.into_values().map(|(_, component)| component).collect();
+    let price =
+        Price { list_price: is_maker(provider), effective_from, ..Price::new(provider_name, model, components) };
     price.check().map_err(SkipReason::Price)?;
     Ok(Entry { price, not_read: costs.not_read })
 }
@@ -74,7 +74,7 @@ fn provider(listed: &str) -> &str {
 struct Costs {
     /// Each with the field that it was read from.
     components: BTreeMap<(Meter, Conditions), (String, PriceComponent)>,
-    not_read: BTreeSet<String>,
+    not_read: BTreeMap<String, &'static str>,
 }
 
 impl Costs {
@@ -88,26 +88,74 @@ impl Costs {
                 self.add(field, component(field, value, meter, when)?);
                 continue;
             }
-            let is_read = match field.as_str() {
-                TIERED => self.add_tiers(value)?,
-                OFF_PEAK => self.add_off_peak(value)?,
-                SEARCH => self.add_searches(value)?,
-                field => !is_cost(field),
+            let (is_read, reason) = match field.as_str() {
+                TIERED => (self.add_tiers(value)?, "its ranges are not those of the size of the prompt"),
+                OFF_PEAK => (self.add_off_peak(value)?, "a window of time cannot have its form or its time zone"),
+                SEARCH => (self.add_searches(value)?, "the size of the context of a search is no condition"),
+                field => match reason_not_read(field, value) {
+                    Some(reason) => (!multipliers(field, value).is_empty(), reason),
+                    None => (true, ""),
+                },
             };
             if !is_read && !is_zero(value) {
-                self.not_read.insert(field.clone());
+                self.not_read.insert(field.clone(), reason);
             }
         }
         Ok(())
     }
 
-    /// Adds a component. Of two that differ in the rate alone the first is kept.
+    /// Adds a component. Of two that differ in the rate alone the first that is not 0 is kept.
     fn add(&mut self, field: &str, component: Option<PriceComponent>) {
         let Some(component) = component else { return };
         let key = (component.meter, component.when.clone());
-        let (_, first) = self.components.entry(key).or_insert_with(|| (field.to_owned(), component.clone()));
-        if first.rate != component.rate {
-            self.not_read.insert(field.to_owned());
+        let (first_field, first) = self.components.entry(key).or_insert_with(|| (field.to_owned(), component.clone()));
+        if first.rate.is_zero() {
+            (*first_field, *first) = (field.to_owned(), component);
+        } else if first.rate != component.rate && !component.rate.is_zero() {
+            self.not_read.insert(field.to_owned(), "another field, which is read, has another rate of the same meter");
+        }
+    }
+
+    /// Adds the rates of tokens for regions and speeds that multiply them, if the price can have so many.
+    fn multiply(&mut self, fields: &Fields) {
+        let given: Vec<_> = fields
+            .iter()
+            .map(|(field, value)| (field, multipliers(field, value)))
+            .filter(|(_, all)| !all.is_empty())
+            .collect();
+        let mut factors: Vec<(Conditions, rust_decimal::Decimal)> = Vec::new();
+        for (when, factor) in given.iter().flat_map(|(_, all)| all) {
+            // Those of a region and a speed apply together.
+            let with_others =
+                factors.iter().filter_map(|(other, by)| Some((both(other, when)?, by.checked_mul(*factor)?)));
+            let more: Vec<_> = with_others.collect();
+            factors.push((when.clone(), *factor));
+            factors.extend(more);
+        }
+        let of_tokens: Vec<_> =
+            self.components.values().filter(|(_, one)| one.meter.unit() == Unit::Token).cloned().collect();
+        let multiplied = |(when, factor): &(Conditions, rust_decimal::Decimal)| {
+            of_tokens
+                .iter()
+                .map(|(field, component)| {
+                    let dollars = component.rate.as_money().as_decimal().checked_mul(*factor)?;
+                    let rate = rate(dollars.round_dp(RATE_SCALE)).ok()?;
+                    Some((
+                        field.clone(),
+                        PriceComponent { rate, when: both(&component.when, when)?, ..component.clone() },
+                    ))
+                })
+                .collect::<Option<Vec<_>>>()
+        };
+        let all: Option<Vec<_>> = factors.iter().map(multiplied).collect();
+        let all: Vec<_> = all.unwrap_or_default().into_iter().flatten().collect();
+        if all.is_empty() || self.components.len() + all.len() > MAX_COMPONENTS {
+            let reason = "its rates would be more components than a price can have";
+            self.not_read.extend(given.iter().map(|(field, _)| ((*field).clone(), reason)));
+            return;
+        }
+        for (field, component) in all {
+            self.components.entry((component.meter, component.when.clone())).or_insert((field, component));
         }
     }
 
@@ -116,10 +164,10 @@ impl Costs {
         for (by_token, other) in ALTERNATIVES {
             if self.has(by_token) {
                 let Self { components, not_read } = self;
-                components.retain(|(meter, _), (field, _)| {
+                components.retain(|(meter, _), (field, component)| {
                     let is_kept = *meter != other;
-                    if !is_kept {
-                        not_read.insert(field.clone());
+                    if !is_kept && !component.rate.is_zero() {
+                        not_read.insert(field.clone(), "the model is billed by token as well");
                     }
                     is_kept
                 });
@@ -180,7 +228,7 @@ impl Costs {
 
     /// Checks that the costs are enough to charge a call.
     fn check(&self, mode: Option<&str>) -> Result<(), SkipReason> {
-        let found = self.not_read.first().cloned();
+        let found = self.not_read.keys().next().cloned();
         if self.components.is_empty() {
             return Err(SkipReason::NoCost { found });
         }

@@ -11,7 +11,7 @@ use std::num::NonZeroU64;
 
 /// The number of decimal places of a rate: as many as an amount may have on the wire. Further digits in these tables
 /// are float noise, such as in `4.000000000000001e-06`.
-const RATE_SCALE: u32 = 12;
+pub(in crate::prices) const RATE_SCALE: u32 = 12;
 
 pub(super) const INPUT: &str = "input_cost_per_token";
 pub(super) const OUTPUT: &str = "output_cost_per_token";
@@ -33,10 +33,19 @@ const COSTS: &[(&str, Meter)] = &[
     ("input_cost_per_request", Meter::Requests),
     ("input_cost_per_second", Meter::MediaMs),
     ("input_cost_per_character", Meter::Characters),
+    ("output_cost_per_second", Meter::MediaMs),
+    ("cost_per_second", Meter::MediaMs),
 ];
 
 /// The service tiers, by the suffix of a field.
-const SERVICE_TIERS: &[(&str, &str)] = &[("_priority", "priority"), ("_flex", "flex"), ("_batches", "batch")];
+const SERVICE_TIERS: &[(&str, &str)] = &[
+    ("_priority", "priority"),
+    ("_flex", "flex"),
+    ("_batches", "batch"),
+    ("_ultrafast", "ultrafast"),
+    ("_balanced", "balanced"),
+    ("_decisions", "decisions"),
+];
 
 /// The fields of an entry, or of a part of it.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
@@ -116,7 +125,7 @@ fn cost(field: &str, value: &RawValue, factor: u32, units: &'static str) -> Resu
 }
 
 /// A number, or a number in a string.
-pub(super) fn decimal(value: &RawValue) -> Option<Decimal> {
+pub(in crate::prices) fn decimal(value: &RawValue) -> Option<Decimal> {
     match serde_json::from_str::<String>(value.get()) {
         Ok(text) => json_decimal(text.trim()),
         Err(_) => json_decimal(value.get()),
@@ -128,7 +137,103 @@ pub(super) fn is_zero(value: &RawValue) -> bool {
     value.get() == "null" || decimal(value).is_some_and(|cost| cost.is_zero())
 }
 
-/// Whether the name of a field says that it changes what is charged.
-pub(super) fn is_cost(field: &str) -> bool {
-    ["cost", "pricing", "multiplier"].iter().any(|word| field.contains(word))
+/// The beginnings of fields that say what a model can do, and how it is called.
+const NEUTRAL_PREFIXES: &[&str] = &[
+    "supports_",
+    "supported_",
+    "max_",
+    "bedrock_",
+    "gemini_",
+    "token_count_",
+    "reasoning_",
+    "prompt_cache_",
+    "uses_",
+    "use_",
+];
+
+/// Other fields that are no prices.
+const NEUTRAL_FIELDS: &[&str] = &[
+    "audio_transcription_config",
+    "comment",
+    "default_reasoning_effort",
+    "deprecation_date",
+    "litellm_provider",
+    "metadata",
+    "mode",
+    "output_vector_size",
+    "rpm",
+    "rules",
+    "source",
+    "thinking_always_on",
+    "tpm",
+    "vertex_ai_audio_api",
+];
+
+/// Why a field that is not read matters, by a part of its name; the first one that fits.
+const REASONS: &[(&str, &str)] = &[
+    ("search_free_requests", "a number of free searches by month or day is no condition of a call"),
+    ("web_search_billing_unit", "it does not say that searches are billed one by one"),
+    ("above_12hr", "no meter counts cache writes for 12 hours"),
+    ("dbu_cost", "it is in units of Databricks, not in dollars"),
+    ("multiplier", "it is for regions that it does not name"),
+    ("provider_specific_entry", "it has no number by a region or speed"),
+    ("audio_token_cost", "no meter counts cached tokens by what they hold"),
+    ("image_token_cost", "no meter counts cached tokens by what they hold"),
+    ("explicit_cache", "no meter counts reads of explicit caches apart"),
+    ("_pixel", "no meter counts pixels"),
+    ("_page", "no meter counts pages"),
+    ("credit", "no meter counts pages"),
+    ("video", "no meter counts video"),
+    ("audio_per_second", "seconds of audio in a prompt are billed beside its tokens, which no meter tells apart"),
+    ("cost_per_second_", "the resolution of a video is no condition"),
+    ("interval", "the length of a video is no condition"),
+    ("cost_per_image_", "the size of an image is no condition"),
+    ("input_cost_per_image", "no meter counts the images of a prompt"),
+    ("google_maps", "no meter counts queries of maps"),
+    ("per_query", "no meter counts queries of a search engine or a reranker"),
+    ("output_cost_per_character", "no meter counts generated characters"),
+    ("citation", "no meter counts tokens of citations"),
+    ("computer_use", "no meter counts tokens of computer use apart"),
+    ("code_interpreter", "no meter counts sessions of a code interpreter"),
+    ("file_search", "no meter counts searches of files, or stored bytes"),
+    ("vector_store", "no meter counts stored bytes"),
+    ("text_message", "no meter counts messages"),
+    ("guardrail", "no meter counts uses of guardrails"),
+    ("_above_", "the size in its name is no number of thousand tokens"),
+    ("cost", "no meter counts it"),
+    ("pricing", "it has a form that is not known"),
+];
+
+/// Why a field that is not read matters; none if it is no price.
+pub(super) fn reason_not_read(field: &str, value: &RawValue) -> Option<&'static str> {
+    let is_neutral = NEUTRAL_FIELDS.contains(&field)
+        || NEUTRAL_PREFIXES.iter().any(|prefix| field.starts_with(prefix))
+        || field == "web_search_billing_unit" && value.get() == "\"per_query\"";
+    if is_neutral {
+        return None;
+    }
+    let known = REASONS.iter().find(|(part, _)| field.contains(part)).map(|(_, reason)| *reason);
+    Some(known.unwrap_or("Apex does not know the field"))
+}
+
+/// The conditions that multiply all rates of tokens, each with its factor; empty if the field is no such multiplier.
+pub(super) fn multipliers(field: &str, value: &RawValue) -> Vec<(Conditions, Decimal)> {
+    let region = |region: &str| Some(Conditions { region: Some(Name::new(region).ok()?), ..Conditions::default() });
+    if let Some(of_region) = field.strip_prefix("regional_processing_uplift_multiplier_") {
+        return region(of_region).zip(decimal(value)).into_iter().collect();
+    }
+    if field != "provider_specific_entry" {
+        return Vec::new();
+    }
+    let entries: BTreeMap<String, Box<RawValue>> = serde_json::from_str(value.get()).unwrap_or_default();
+    let multiplier = |key: &str, factor: &RawValue| {
+        let conditions = match key {
+            "fast" => Conditions { speed: Name::new("fast").ok(), ..Conditions::default() },
+            key if key.len() == 2 => region(key)?,
+            _ => return None,
+        };
+        Some((conditions, decimal(factor)?))
+    };
+    let all: Option<Vec<_>> = entries.iter().map(|(key, factor)| multiplier(key, factor)).collect();
+    all.unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 use super::entry::MAX_ENTRY_BYTES;
 use super::*;
 use crate::prices::testing::{at, book, display};
-use domain::price_book::{MILLION, PriceComponent};
+use domain::price_book::{MILLION, Price, PriceComponent};
 
 const TABLE: &str = r#"{
     "sample_spec": {"litellm_provider": "one of", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
@@ -50,7 +50,7 @@ fn components(entry: &str) -> (Vec<String>, Vec<String>) {
         let when = if component.when.is_empty() { String::new() } else { format!(", {}", component.when) };
         format!("{} {}{per}{when}", component.meter, component.rate)
     };
-    (price.components.iter().map(line).collect(), table.not_read.into_keys().collect())
+    (price.components.iter().map(line).collect(), table.not_read.into_iter().map(|one| one.field).collect())
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn tables_are_read_exactly_and_providers_get_their_common_names() {
         ]
     );
     assert!(table.prices.iter().all(|price| price.effective_from == at("2026-01-01")));
-    assert_eq!(table.not_read, BTreeMap::new());
+    assert_eq!(table.not_read, []);
     assert_eq!(book(table.prices).quotes(None).count(), 7);
 }
 
@@ -100,8 +100,9 @@ fn each_cost_is_a_component_with_its_conditions() {
             "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_high": 0.01},
             "cache_read_input_token_cost": 1e-07, "input_cost_per_token_cache_hit": 1e-07,
             "input_cost_per_second": 0.002, "input_cost_per_character": 1e-06,
-            "cache_creation_input_token_cost_above_12hr": 1, "input_cost_per_token_balanced": 1,
-            "input_cost_per_token_above_some_tokens": 1, "regional_processing_uplift_multiplier_eu": 1.1,
+            "cache_creation_input_token_cost_above_12hr": 1, "input_cost_per_token_unknown": 1,
+            "input_cost_per_token_above_some_tokens": 1, "regional_endpoint_uplift_multiplier": 1.1,
+            "fly_to_the_moon": true,
             "output_cost_per_second": 0.0, "supports_vision": true, "max_input_tokens": 1000000}"#,
     );
     let expected = [
@@ -127,12 +128,13 @@ fn each_cost_is_a_component_with_its_conditions() {
     assert_eq!(found, expected);
     let expected = [
         "cache_creation_input_token_cost_above_12hr",
+        "fly_to_the_moon",
         "input_cost_per_character",
         "input_cost_per_second",
         "input_cost_per_token_above_some_tokens",
-        "input_cost_per_token_balanced",
+        "input_cost_per_token_unknown",
         "output_cost_per_image",
-        "regional_processing_uplift_multiplier_eu",
+        "regional_endpoint_uplift_multiplier",
     ];
     assert_eq!(not_read, expected);
 }
@@ -142,7 +144,11 @@ fn what_is_not_billed_by_token_has_its_own_units() {
     let read = |costs: &str| components(&format!("{{\"litellm_provider\": \"x\", {costs}}}"));
     let speech =
         read(r#""mode": "audio_transcription", "input_cost_per_second": 0.0001, "output_cost_per_second": 0.0001"#);
-    assert_eq!(speech, (vec!["media_ms 0.0001 for 1000".to_owned()], vec!["output_cost_per_second".to_owned()]));
+    assert_eq!(speech, (vec!["media_ms 0.0001 for 1000".to_owned()], vec![]));
+    let video = read(r#""mode": "video_generation", "input_cost_per_second": 0.0, "output_cost_per_second": 0.5"#);
+    assert_eq!(video, (vec!["media_ms 0.5 for 1000".to_owned()], vec![]));
+    let different = read(r#""input_cost_per_second": 0.1, "output_cost_per_second": 0.5"#);
+    assert_eq!(different, (vec!["media_ms 0.1 for 1000".to_owned()], vec!["output_cost_per_second".to_owned()]));
     assert_eq!(read(r#""mode": "audio_speech", "input_cost_per_character": 1.5e-05"#).0, ["characters 15"]);
     assert_eq!(read(r#""output_cost_per_image": 0.04"#).0, ["images 0.04 for 1"]);
     let different = read(
@@ -188,9 +194,58 @@ fn rates_by_size_and_by_time_are_conditions() {
 }
 
 #[test]
+fn multipliers_of_regions_and_speeds_are_conditions() {
+    let (found, not_read) = components(
+        r#"{"litellm_provider": "x", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06,
+            "output_cost_per_token_batches": 1e-06, "regional_processing_uplift_multiplier_eu": 1.1,
+            "provider_specific_entry": {"us": 1.2, "fast": 2.0}}"#,
+    );
+    let expected = [
+        "input 1",
+        "input 1.1, region eu",
+        "input 1.2, region us",
+        "input 2, speed fast",
+        "input 2.2, speed fast, region eu",
+        "input 2.4, speed fast, region us",
+        "output 2",
+        "output 2.2, region eu",
+        "output 2.4, region us",
+        "output 4, speed fast",
+        "output 4.4, speed fast, region eu",
+        "output 4.8, speed fast, region us",
+        "output 1, service_tier batch",
+        "output 1.1, service_tier batch, region eu",
+        "output 1.2, service_tier batch, region us",
+        "output 2, service_tier batch, speed fast",
+        "output 2.2, service_tier batch, speed fast, region eu",
+        "output 2.4, service_tier batch, speed fast, region us",
+    ];
+    assert_eq!(found, expected);
+    assert!(not_read.is_empty(), "{not_read:?}");
+    let frames = components(
+        r#"{"litellm_provider": "x", "output_cost_per_second": 0.1, "provider_specific_entry": {"frames": {"480p": 1}}}"#,
+    );
+    assert_eq!(frames.1, ["provider_specific_entry"]);
+}
+
+/// A number that is not JSON costs its entry, and no other one.
+#[test]
+fn a_number_that_is_not_json_costs_its_own_entry_alone() {
+    let entry = |number: &str| {
+        format!(
+            r#"{{"litellm_provider":"x","mode":"chat","input_cost_per_token":{number},"output_cost_per_token":2e-06}}"#
+        )
+    };
+    let table = format!(r#"{{"n-1":{},"n-2":{}}}"#, entry("NaN"), entry("1e-06"));
+    let table = litellm(table.as_bytes(), at("2026-01-01")).unwrap();
+    assert_eq!(table.prices.len(), 1);
+    assert_eq!(table.skipped[0].reason, "input_cost_per_token is \"NaN\", which is not a number");
+}
+
+#[test]
 fn each_entry_without_a_price_is_skipped_with_its_reason() {
     let table = litellm(TABLE.as_bytes(), at("2026-01-01")).unwrap();
-    let found: Vec<String> = table.skipped.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
+    let found: Vec<String> = table.skipped.iter().map(|one| format!("{}: {}", one.entry, one.reason)).collect();
     assert_eq!(
         found,
         [
@@ -222,10 +277,8 @@ fn a_byte_order_mark_is_skipped() {
 #[test]
 fn an_input_that_is_not_a_table_is_an_error() {
     for text in ["", "[]", "[{\"modelName\": \"x\"}]", "{", "{\"a\": {}} {}", "7"] {
-        assert!(matches!(litellm(text.as_bytes(), at("2026-01-01")), Err(LitellmError::Json(_))), "{text}");
+        assert!(matches!(litellm(text.as_bytes(), at("2026-01-01")), Err(TableError::Json { .. })), "{text}");
     }
-    assert!(matches!(read_at_most(&b"{}   "[..], 4), Err(LitellmError::TooLarge { limit_bytes: 4 })));
-    assert!(read_at_most(&b"{}  "[..], 4).is_ok());
 }
 
 /// A table that compresses to a few kilobytes must not take a gigabyte.
@@ -233,10 +286,12 @@ fn an_input_that_is_not_a_table_is_an_error() {
 fn the_memory_of_a_table_is_bounded() {
     let many = format!("{{{}\"a\":0}}", "\"\":0,".repeat(MAX_ENTRIES));
     let error = litellm(many.as_bytes(), at("2026-01-01")).unwrap_err();
-    assert!(matches!(&error, LitellmError::Json(error) if error.to_string().contains("more than 100000 models")));
+    let is_limit =
+        matches!(&error, TableError::Json { source, .. } if source.to_string().contains("more than 100000 models"));
+    assert!(is_limit, "{error}");
     let long = format!("{{\"a\":{{{}\"b\":0}}}}", "\"c\":0,".repeat(MAX_ENTRY_BYTES));
     let table = litellm(long.as_bytes(), at("2026-01-01")).unwrap();
-    assert_eq!(table.skipped, [("a".to_owned(), SkipReason::TooLong { limit_bytes: MAX_ENTRY_BYTES })]);
+    assert_eq!(table.skipped[0].reason, SkipReason::TooLong { limit_bytes: MAX_ENTRY_BYTES }.to_string());
 }
 
 proptest::proptest! {

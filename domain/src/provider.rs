@@ -1,7 +1,7 @@
 //! The names of providers: which of them are of one provider, and which providers hand on the ids of another one.
 
 /// Other names of a provider, as conventions and instrumentations write them, with its name in price tables.
-const ALIASES: [(&str, &str); 20] = [
+const ALIASES: [(&str, &str); 30] = [
     ("aws.bedrock", "bedrock"),
     ("aws_bedrock", "bedrock"),
     ("aws", "bedrock"),
@@ -22,6 +22,16 @@ const ALIASES: [(&str, &str); 20] = [
     ("mistralai", "mistral"),
     ("moonshot_ai", "moonshot"),
     ("x_ai", "xai"),
+    ("x-ai", "xai"),
+    ("moonshotai", "moonshot"),
+    ("vertex", "vertex_ai"),
+    ("google_vertex", "vertex_ai"),
+    ("amazon_bedrock", "bedrock"),
+    ("together", "together_ai"),
+    ("together-ai", "together_ai"),
+    ("fireworks", "fireworks_ai"),
+    ("voyageai", "voyage"),
+    ("github-copilot", "github_copilot"),
 ];
 
 /// Providers that hand on the ids of another one, with the family of both. Other providers are families of their own.
@@ -37,7 +47,7 @@ pub fn provider_name(named: &str) -> String {
 }
 
 /// The family of a provider that a record names: the providers whose ids are those of one issuer.
-pub(super) fn family(named: &str) -> String {
+pub(crate) fn family(named: &str) -> String {
     let name = provider_name(named);
     FAMILIES.iter().find(|(member, _)| *member == name).map_or(name, |(_, family)| (*family).to_owned())
 }

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Creates a Python virtual environment in target/tools/python-prices with the public price table that the shipped price book
+# is made from and compared with.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+requirements=$root/scripts/price-table.requirements.txt
+python=$root/target/tools/python-prices
+# The environment has a copy of the requirements that it was created from: if they differ, it is created again.
+cmp -s "$requirements" "$python/requirements.txt" && exit 0
+rm -rf "$python"
+python3 -m venv "$python"
+"$python/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+cp "$requirements" "$python/requirements.txt"
