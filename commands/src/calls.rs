@@ -59,7 +59,9 @@ impl Commands {
         if let Some(id) = ids.single() {
             let executed = match &command {
                 CallCommand::Report { .. } => self.execute_on_new(context, id.0, command.clone()).await,
-                CallCommand::Correct { .. } => self.execute(context, id.0, command.clone()).await,
+                CallCommand::Correct { .. } | CallCommand::Reverse => {
+                    self.execute(context, id.0, command.clone()).await
+                }
             };
             match executed {
                 // The id may be voided, and the version that of the call that it was voided into.

@@ -4,26 +4,24 @@
 //! and conflicts are retried. Every command id is derived from the content of its command, so that the same record
 //! imported twice is the same command, and so that a command can be retried while the database is busy or unreachable.
 
-use crate::call_id::import_command_id;
-use crate::record::{AgentRef, Record, TaskRef};
+use crate::owners::Owners;
+use crate::record::{Record, TraceSpans};
 use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
+use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
 use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Position, Principal};
-use domain::agent::{Agent, AgentCommand, AgentError, Profile};
+use domain::agent::AgentError;
 use domain::call::CallError;
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysError};
-use domain::task::{Task, TaskCommand, TaskError, TaskSpec};
-use domain::{CallId, Labels};
-use std::collections::HashSet;
+use domain::task::TaskError;
+use domain::trace::TraceError;
+use domain::CallId;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
-
-/// The maximum number of agents and tasks remembered as created. Beyond it they are created again, which changes
-/// nothing.
-const MAX_CREATED: usize = 100_000;
 
 /// The effect of an imported record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +43,9 @@ pub enum ImportError {
     /// The call could not be recorded, so that no other record can be either.
     #[error("the call cannot be recorded")]
     Call(#[source] Error<CallError>),
+    /// The spans of a trace could not be recorded.
+    #[error("the spans cannot be recorded")]
+    Trace(#[source] Error<TraceError>),
     /// The agent of the record could not be registered.
     #[error("the agent cannot be registered")]
     Agent(#[source] Error<AgentError>),
@@ -62,9 +63,8 @@ pub struct Importer {
     principal: Arc<Principal>,
     prices: Arc<Loaded<PriceBook>>,
     /// The declared tag keys; none before the first record with tags.
-    tag_keys: Option<Arc<Loaded<TagKeys>>>,
-    /// The ids of agents and tasks that this importer has created.
-    created: HashSet<Uuid>,
+    tag_keys: OnceCell<Arc<Loaded<TagKeys>>>,
+    owners: Arc<Owners>,
     retry: RetryPolicy,
 }
 
@@ -96,8 +96,18 @@ impl Importer {
     /// are declared when the first record with tags is prepared.
     #[must_use]
     pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>) -> Self {
-        let (created, retry) = (HashSet::new(), RetryPolicy::default());
-        Self { commands, principal: Arc::new(principal), prices, tag_keys: None, created, retry }
+        Self::of(commands, Arc::new(principal), prices, Arc::default(), RetryPolicy::default())
+    }
+
+    /// As [`Importer::new`], with agents and tasks that are known to exist.
+    pub(crate) fn of(
+        commands: Commands,
+        principal: Arc<Principal>,
+        prices: Arc<Loaded<PriceBook>>,
+        owners: Arc<Owners>,
+        retry: RetryPolicy,
+    ) -> Self {
+        Self { commands, principal, prices, tag_keys: OnceCell::new(), owners, retry }
     }
 
     /// Sets a callback for retries: it gets the error before each one.
@@ -112,23 +122,10 @@ impl Importer {
     /// # Errors
     /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`]
     /// if a command cannot be executed; [`ImportError::TagKeys`] if the declared tag keys cannot be read.
-    pub async fn prepare(&mut self, record: Record) -> Result<PreparedReport, ImportError> {
+    pub async fn prepare(&self, record: Record) -> Result<PreparedReport, ImportError> {
         record.facts.check().map_err(ImportError::Refused)?;
-        if self.created.len() > MAX_CREATED {
-            self.created.clear();
-        }
-        if let Some(agent) = &record.agent
-            && !self.created.contains(&agent.id.0)
-        {
-            self.register(agent, &record).await.map_err(ImportError::Agent)?;
-            self.created.insert(agent.id.0);
-        }
-        if let Some(task) = &record.task
-            && !self.created.contains(&task.id.0)
-        {
-            self.submit(task, &record).await.map_err(ImportError::Task)?;
-            self.created.insert(task.id.0);
-        }
+        let at = record.facts.started_at;
+        self.owners.create(self, record.agent.as_ref(), record.task.as_ref(), at).await?;
         let has_tags = record.facts.tags.is_some();
         let mut report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
         if has_tags {
@@ -138,50 +135,39 @@ impl Importer {
         Ok(PreparedReport { commands: self.commands.clone(), context, report, retry: self.retry.clone() })
     }
 
-    async fn tag_keys(&mut self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
-        if let Some(known) = &self.tag_keys {
-            return Ok(known.clone());
-        }
+    async fn tag_keys(&self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
         let load = || self.commands.load::<TagKeys>(&self.principal, TagKeys::id());
-        let loaded = self.retry.run(load).await?;
-        Ok(self.tag_keys.insert(loaded).clone())
+        self.tag_keys.get_or_try_init(|| self.retry.run(load)).await.cloned()
     }
 
-    fn context(&self, command_id: Uuid) -> Context {
+    /// Creates the agents and tasks of the spans if necessary, and prepares their report.
+    ///
+    /// # Errors
+    /// As for [`Importer::prepare`].
+    pub async fn prepare_trace(&self, trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+        for span in &trace.spans {
+            if let Some(facts) = span.facts() {
+                self.owners.create(self, span.agent.as_ref(), span.task.as_ref(), facts.started_at).await?;
+            }
+        }
+        let (commands, principal) = (self.commands.clone(), self.principal.clone());
+        Ok(PreparedTrace { commands, principal, prices: self.prices.state.clone(), trace, retry: self.retry.clone() })
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    pub(crate) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    pub(crate) fn context(&self, command_id: Uuid) -> Context {
         Context::new(self.principal.clone(), command_id)
-    }
-
-    async fn register(&self, agent: &AgentRef, record: &Record) -> Result<(), Error<AgentError>> {
-        let id = agent.id.0;
-        let at = record.facts.started_at;
-        let profile = Profile { name: agent.name.clone(), kind: None, model: None, labels: Labels::default() };
-        let steps = [("register", AgentCommand::Register { profile, at }), ("activate", AgentCommand::Activate { at })];
-        for (step, command) in steps {
-            let context = self.context(import_command_id(step, &[&id.to_string()]));
-            let attempt = || self.commands.execute_on_new::<Agent>(&context, id, command.clone());
-            match self.retry.run(attempt).await {
-                // The agent has another name, or was stopped since: its calls are recorded all the same.
-                Ok(_) | Err(Error::Rejected(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Submits and starts the task without checking whether its agent accepts work: the task started in the past.
-    async fn submit(&self, task: &TaskRef, record: &Record) -> Result<(), Error<TaskError>> {
-        let id = task.id.0;
-        let at = record.facts.started_at;
-        let spec = TaskSpec { title: task.title.clone(), agent_id: task.agent_id, dag_id: None };
-        for (step, command) in [("submit", TaskCommand::Submit { spec, at }), ("start", TaskCommand::Start { at })] {
-            let context = self.context(import_command_id(step, &[&id.to_string()]));
-            let attempt = || self.commands.execute_on_new::<Task>(&context, id, command.clone());
-            match self.retry.run(attempt).await {
-                Ok(_) | Err(Error::Rejected(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

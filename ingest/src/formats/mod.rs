@@ -21,6 +21,7 @@ mod testing;
 mod tests;
 mod values;
 
+pub(crate) use otlp::request as otlp_request;
 pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
 pub use reader::{RecordReader, Records};

@@ -3,17 +3,21 @@
 //! A file is one object or several, with or without line breaks inside of them. With one object per line, a malformed
 //! line is refused and the next one is read.
 
+mod fields;
 mod ids;
 mod limits;
 mod parse;
 
+pub(crate) use fields::{AttributeList, Fields, misspelled, text_field};
+pub(crate) use ids::{span_id, trace_id};
+pub(crate) use limits::LimitedReader;
 pub(crate) use parse::Level;
 
 use super::collector::{SpanCollector, Stop};
 use crate::error::{InputError, RecordError, Refusal, RefusalReason};
 use crate::formats::lines::{Filled, Lines};
 use crate::record::Location;
-use limits::{LimitedReader, ends_inside_string};
+use limits::ends_inside_string;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use std::io::{self, BufReader, Cursor, Read};
 
@@ -83,6 +87,9 @@ pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Res
         let reason = match collector.stop.take() {
             None => RefusalReason::Json(error),
             Some(Stop::NotTraces { found }) if location > Location::Line(1) => RefusalReason::NotTraces { found },
+            Some(Stop::Misspelled { found, expected }) if location > Location::Line(1) => {
+                RefusalReason::Misspelled { found, expected }
+            }
             Some(stop) => return Err(InputError::from(stop).into()),
         };
         return Err(Refusal { location, reason }.into());
