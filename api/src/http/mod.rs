@@ -12,9 +12,11 @@ mod graphql;
 mod negotiate;
 mod observe;
 mod origin;
+mod otlp;
 mod parameters;
 mod prepare;
 mod probes;
+mod protocol;
 mod rate_limit;
 mod response;
 mod routes;
@@ -28,4 +30,4 @@ mod websocket;
 
 pub use observe::register_metrics;
 pub use routes::{ROUTES, RouteAccess, router};
-pub use server::serve;
+pub use server::{Listeners, serve};

@@ -10,7 +10,7 @@ pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
 pub use receiver::{ReceiveError, Receiver};
 
-use crate::formats::otlp_request::{Decoded, decode_traces};
+use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
 
 /// The most bytes of a body after decompression: 16 MiB. SDKs export 512 spans at once, and collectors 8,192.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -20,6 +20,32 @@ pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 pub enum Signal {
     /// Spans.
     Traces,
+    /// Records of logs, and events.
+    Logs,
+    /// Metrics.
+    Metrics,
+}
+
+impl Signal {
+    /// The name, as the path of the signal has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// The field of a partial success with the number of what was rejected, as JSON has it.
+    #[must_use]
+    pub fn rejected_field(self) -> &'static str {
+        match self {
+            Self::Traces => "rejectedSpans",
+            Self::Logs => "rejectedLogRecords",
+            Self::Metrics => "rejectedDataPoints",
+        }
+    }
 }
 
 /// A request that was decoded.
@@ -36,6 +62,8 @@ impl Export {
     pub fn decode(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Self, DecodeError> {
         let decoded = match signal {
             Signal::Traces => decode_traces(body, encoding)?,
+            Signal::Logs => decode_logs(body, encoding)?,
+            Signal::Metrics => decode_metrics(body, encoding)?,
         };
         Ok(Self { decoded })
     }

@@ -53,6 +53,9 @@ impl Receiver {
         let mut received = Received { count: decoded.count, ..Received::default() };
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
         received.warn_of_unread(&decoded.unread);
+        for metric in &decoded.usage_metrics {
+            received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));
+        }
         if decoded.items.is_empty() {
             // Also a request without calls needs the right to report some.
             principal.authorise_on::<domain::permissions::SendCommand>("call", uuid::Uuid::nil()).map_err(ReceiveError::Forbidden)?;

@@ -88,6 +88,12 @@ impl AttributeValue {
     }
 }
 
+/// What attributes are read into, one after the other.
+pub(crate) trait AttributeSink: Default {
+    /// Takes an attribute.
+    fn insert(&mut self, key: &str, value: AttributeValue);
+}
+
 /// The most attributes of a span that are named as not understood.
 const MAX_UNREAD: usize = 4;
 
@@ -110,9 +116,9 @@ pub(crate) struct StatedUsage {
     pub(crate) is_assumed: bool,
 }
 
-impl Attributes {
+impl AttributeSink for Attributes {
     /// Keeps a value if its name is that of a slot, and no preferred name of the same slot was inserted before.
-    pub(crate) fn insert(&mut self, key: &str, value: AttributeValue) {
+    fn insert(&mut self, key: &str, value: AttributeValue) {
         let Some((slot, rank)) = slot_of(key) else {
             let is_stated = value.whole() != Some(0) && value != AttributeValue::Other;
             if self.unread.len() < MAX_UNREAD && is_stated && is_unread_usage(key) {
@@ -123,6 +129,14 @@ impl Attributes {
         if self.known.get(&slot).is_none_or(|(known, _)| rank <= *known) {
             self.known.insert(slot, (rank, value));
         }
+    }
+
+}
+
+impl Attributes {
+    /// Keeps a value in a slot.
+    pub(crate) fn set(&mut self, slot: Slot, value: AttributeValue) {
+        self.known.insert(slot, (usize::MAX, value));
     }
 
     /// Takes the names of attributes that say something about usage and are not read.
@@ -188,6 +202,26 @@ impl Attributes {
             ScopeBasis::AddsUpStreams | ScopeBasis::Usual => !is_decided,
         };
         Ok(Some(StatedUsage { usage, is_assumed }))
+    }
+
+    /// As [`Attributes::usage`], for a source that is known to count cached tokens or reasoning tokens beside the others.
+    pub(crate) fn usage_of_vendor(
+        &self,
+        is_cached_beside: bool,
+        is_reasoning_beside: bool,
+    ) -> Result<Option<StatedUsage>, RefusalReason> {
+        let mut usage = Usage::default();
+        for &meter in Meter::ALL {
+            usage.set(meter, self.quantity(meter)?);
+        }
+        if usage.is_empty() {
+            return Ok(None);
+        }
+        let (by_counts, is_decided) = Counts::of(&usage).placement(self.total());
+        let vendor = Placement { cached_beside: is_cached_beside, reasoning_beside: is_reasoning_beside };
+        let placement = if is_decided { by_counts } else { vendor };
+        placement.apply(&mut usage)?;
+        Ok(Some(StatedUsage { usage, is_assumed: false }))
     }
 
     /// A count of all cache writes includes those for an hour.

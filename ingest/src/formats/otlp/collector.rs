@@ -5,6 +5,7 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
+use super::sink::Sink;
 use super::forest::{Details, Forest, Node};
 use super::span::{Span, SpanId};
 use crate::error::{InputError, Refusal, RefusalReason};
@@ -94,36 +95,9 @@ impl SpanCollector {
         }
     }
 
-    /// Starts a resource: the spans that follow belong to it.
-    pub(crate) fn start_resource(&mut self) {
-        self.has_resource = false;
-        self.start_scope();
-    }
-
-    /// Starts an instrumentation scope: the spans that follow belong to it.
-    pub(crate) fn start_scope(&mut self) {
-        self.scope = ScopeBasis::Usual;
-    }
-
-    /// Sets the name of the current scope.
-    pub(crate) fn set_scope(&mut self, name: &str) {
-        self.scope = scope_basis(name);
-    }
-
     /// The current scope.
     pub(crate) fn scope(&self) -> ScopeBasis {
         self.scope
-    }
-
-    /// Sets the attributes of the current resource. In JSON they may follow its spans.
-    pub(crate) fn set_resource(&mut self, attributes: Attributes) -> Result<(), &'static str> {
-        if attributes.is_empty() {
-            return Ok(());
-        }
-        self.held_bytes += attributes.heap_bytes();
-        let at = self.current_resource();
-        self.resources[at] = attributes;
-        self.check_limit()
     }
 
     fn current_resource(&mut self) -> usize {
@@ -154,18 +128,6 @@ impl SpanCollector {
         Err("too many spans")
     }
 
-    /// Records that the input holds no traces, but an object with this key.
-    pub(crate) fn not_traces(&mut self, key: &str) -> &'static str {
-        self.stop = Some(Stop::NotTraces { found: quoted(key) });
-        "no traces"
-    }
-
-    /// Records that a key of the input is written in another way than OTLP's JSON has it.
-    pub(crate) fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
-        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
-        "a misspelled key"
-    }
-
     /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
     pub(crate) fn take_unread(&mut self) -> BTreeMap<Box<str>, u64> {
         std::mem::take(&mut self.unread)
@@ -174,8 +136,17 @@ impl SpanCollector {
     /// Adds a span, or the reason why the front end could not read it. Of a span that was exported before, perhaps while
     /// it was running, both exports are kept if they differ: the trace joins them.
     pub(crate) fn push(&mut self, span: Result<Span, RefusalReason>) -> Result<(), &'static str> {
+        let location = Location::Span(self.span_count + 1);
+        self.push_at(location, span)
+    }
+
+    /// As [`SpanCollector::push`], of a span that is at another location.
+    pub(crate) fn push_at(
+        &mut self,
+        location: Location,
+        span: Result<Span, RefusalReason>,
+    ) -> Result<(), &'static str> {
         self.span_count += 1;
-        let location = Location::Span(self.span_count);
         match span {
             Ok(span) => {
                 let node = self.node(span, location);
@@ -240,5 +211,40 @@ impl SpanCollector {
     /// The forest of all spans, once the input is read to its end.
     pub(crate) fn into_forest(self) -> Forest {
         Forest::new(self.nodes, &self.index, self.resources)
+    }
+}
+
+impl Sink for SpanCollector {
+    fn start_resource(&mut self) {
+        self.has_resource = false;
+        self.start_scope();
+    }
+
+    fn start_scope(&mut self) {
+        self.scope = ScopeBasis::Usual;
+    }
+
+    fn set_scope(&mut self, name: &str) {
+        self.scope = scope_basis(name);
+    }
+
+    fn set_resource(&mut self, attributes: Attributes) -> Result<(), &'static str> {
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        self.held_bytes += attributes.heap_bytes();
+        let at = self.current_resource();
+        self.resources[at] = attributes;
+        self.check_limit()
+    }
+
+    fn not_of_signal(&mut self, key: &str) -> &'static str {
+        self.stop = Some(Stop::NotTraces { found: quoted(key) });
+        "no traces"
+    }
+
+    fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
+        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
+        "a misspelled key"
     }
 }

@@ -15,10 +15,13 @@ mod attributes;
 mod collector;
 mod conventions;
 mod forest;
+mod logs;
+mod metrics;
 mod json;
 mod proto;
 mod records;
 pub(crate) mod request;
+mod sink;
 mod span;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,16 @@
 //! Requests of exporters: one body in one encoding, within limits.
 
 use super::collector::{SpanCollector, Stop};
-use super::json::Level;
-use super::proto::{self, BodyError};
+use super::json::{JsonItems, Level};
+use super::logs::LogCollector;
+use super::metrics::MetricCollector;
+use super::proto::{self, BodyError, ProtobufItems};
 use super::records::items_of;
 use crate::error::{DecodeError, Refusal};
 use crate::format::Defaults;
-use crate::record::Item;
+use crate::record::{Item, Location};
 use serde::de::DeserializeSeed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The maximum memory for the spans of a request, in bytes: 64 MiB, enough for 250,000 spans, or for 50,000 with the
 /// attributes of a call.
@@ -31,47 +33,84 @@ pub(crate) struct Decoded {
     pub(crate) refusals: Vec<Refusal>,
     /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
     pub(crate) unread: BTreeMap<Box<str>, u64>,
-    /// The number of spans or records.
+    /// The number of spans, records or data points.
     pub(crate) count: u64,
+    /// The names of metrics about usage, which are not charged.
+    pub(crate) usage_metrics: BTreeSet<String>,
 }
 
 /// Reads the body of a request with spans.
 pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
     let mut collector = SpanCollector::new(MAX_HELD_BYTES);
-    match encoding {
-        Encoding::Protobuf => proto::read_traces(body, &mut collector).map_err(|error| match error {
-            BodyError::Malformed(error) => DecodeError::Malformed { encoding: "protobuf", error },
-            BodyError::Stopped(stop) => stop.into(),
-        })?,
-        Encoding::Json => read_json(body, &mut collector)?,
-    }
-    let refusals = collector.take_refusals().into();
-    let (unread, count) = (collector.take_unread(), collector.span_count());
-    let mut decoded = Decoded { items: Vec::new(), refusals, unread, count };
+    read(body, encoding, &mut collector, "resourceSpans")?;
+    let count = collector.span_count();
+    Ok(Decoded { count, ..of_spans(collector) })
+}
+
+fn of_spans(mut collector: SpanCollector) -> Decoded {
+    let (refusals, unread) = (collector.take_refusals().into(), collector.take_unread());
+    let mut decoded = Decoded { refusals, unread, ..Decoded::default() };
     for item in items_of(&collector.into_forest(), &Defaults::default()) {
         match item {
             Ok(item) => decoded.items.push(item),
             Err(refusal) => decoded.refusals.push(refusal),
         }
     }
-    Ok(decoded)
+    decoded
 }
 
-fn read_json(body: &[u8], collector: &mut SpanCollector) -> Result<(), DecodeError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
-    read.and_then(|()| deserializer.end()).map_err(|error| match collector.stop.take() {
-        Some(stop) => stop.into(),
-        None => DecodeError::Malformed { encoding: "JSON", error: error.to_string() },
+/// Reads the body of a request with records of logs.
+pub(crate) fn decode_logs(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
+    let mut collector = LogCollector::default();
+    read(body, encoding, &mut collector, "resourceLogs")?;
+    let mut spans = SpanCollector::new(MAX_HELD_BYTES);
+    let mut has_room = true;
+    let decoded = collector.finish(|location: Location, span| has_room &= spans.push_at(location, Ok(span)).is_ok());
+    if !has_room {
+        return Err(DecodeError::TooLarge { span: spans.span_count(), limit_bytes: MAX_HELD_BYTES });
+    }
+    let of_spans = of_spans(spans);
+    Ok(Decoded {
+        items: [decoded.items, of_spans.items].into_iter().flatten().collect(),
+        refusals: [decoded.refusals, of_spans.refusals].into_iter().flatten().collect(),
+        unread: of_spans.unread,
+        ..decoded
     })
 }
 
-impl From<Stop> for DecodeError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::TooManySpans { span, limit_bytes } => Self::TooLarge { span, limit_bytes },
-            Stop::NotTraces { found } => Self::NotOfSignal { found, expected: "resourceSpans" },
-            Stop::Misspelled { found, expected } => Self::Misspelled { found, expected },
+/// Reads the body of a request with metrics.
+pub(crate) fn decode_metrics(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
+    let mut collector = MetricCollector::default();
+    read(body, encoding, &mut collector, "resourceMetrics")?;
+    Ok(Decoded { count: collector.count, usage_metrics: collector.usage, ..Decoded::default() })
+}
+
+fn read<C: JsonItems + ProtobufItems>(
+    body: &[u8],
+    encoding: Encoding,
+    collector: &mut C,
+    expected: &'static str,
+) -> Result<(), DecodeError> {
+    match encoding {
+        Encoding::Protobuf => proto::read(body, collector).map_err(|error| match error {
+            BodyError::Malformed(error) => DecodeError::Malformed { encoding: "protobuf", error },
+            BodyError::Stopped(stop) => stopped(stop, expected),
+        }),
+        Encoding::Json => {
+            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
+            read.and_then(|()| deserializer.end()).map_err(|error| match collector.take_stop() {
+                Some(stop) => stopped(stop, expected),
+                None => DecodeError::Malformed { encoding: "JSON", error: error.to_string() },
+            })
         }
+    }
+}
+
+fn stopped(stop: Stop, expected: &'static str) -> DecodeError {
+    match stop {
+        Stop::TooManySpans { span, limit_bytes } => DecodeError::TooLarge { span, limit_bytes },
+        Stop::NotTraces { found } => DecodeError::NotOfSignal { found, expected },
+        Stop::Misspelled { found, expected } => DecodeError::Misspelled { found, expected },
     }
 }

@@ -2,11 +2,12 @@
 //! goes on behind it.
 
 use crate::error::RefusalReason;
-use crate::formats::otlp::attributes::{AttributeValue, Attributes, MAX_ATTRIBUTES};
+use crate::formats::otlp::attributes::{AttributeSink, AttributeValue, MAX_ATTRIBUTES};
 use crate::text::quoted;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// The most fields of a small object that are kept.
 const MAX_FIELDS: usize = 16;
@@ -81,18 +82,24 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// Reads a list of attributes, or an object of them, as some exporters write it.
-pub(crate) struct AttributeList;
+pub(crate) struct AttributeList<T>(PhantomData<T>);
 
-impl<'de> DeserializeSeed<'de> for AttributeList {
-    type Value = Result<Attributes, RefusalReason>;
+impl<T> AttributeList<T> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, T: AttributeSink> DeserializeSeed<'de> for AttributeList<T> {
+    type Value = Result<T, RefusalReason>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for AttributeList {
-    type Value = Result<Attributes, RefusalReason>;
+impl<'de, T: AttributeSink> Visitor<'de> for AttributeList<T> {
+    type Value = Result<T, RefusalReason>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of attributes")
@@ -103,7 +110,7 @@ impl<'de> Visitor<'de> for AttributeList {
 
     // One attribute at a time: a list of them may hold whole conversations.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut attributes, mut refusal, mut count) = (Attributes::default(), None, 0_usize);
+        let (mut attributes, mut refusal, mut count) = (T::default(), None, 0_usize);
         while let Some(attribute) = list.next_element::<Attribute>()? {
             count += 1;
             match attribute.0 {
@@ -119,7 +126,7 @@ impl<'de> Visitor<'de> for AttributeList {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut attributes, mut count) = (Attributes::default(), 0_usize);
+        let (mut attributes, mut count) = (T::default(), 0_usize);
         while let Some((key, value)) = map.next_entry::<String, AttributeValue>()? {
             count += 1;
             if count <= MAX_ATTRIBUTES {

@@ -8,16 +8,15 @@ mod ids;
 mod limits;
 mod parse;
 
-pub(crate) use fields::{AttributeList, Fields, misspelled, text_field};
+pub(crate) use fields::{AttributeList, Fields, text_field};
 pub(crate) use ids::{span_id, trace_id};
-pub(crate) use limits::LimitedReader;
-pub(crate) use parse::Level;
+pub(crate) use parse::{JsonItems, Level};
 
 use super::collector::{SpanCollector, Stop};
 use crate::error::{InputError, RecordError, Refusal, RefusalReason};
 use crate::formats::lines::{Filled, Lines};
 use crate::record::Location;
-use limits::ends_inside_string;
+use limits::{LimitedReader, ends_inside_string};
 use serde::de::{DeserializeSeed, IgnoredAny};
 use std::io::{self, BufReader, Cursor, Read};
 

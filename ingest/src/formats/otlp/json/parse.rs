@@ -10,6 +10,7 @@ use super::ids::{span_id, trace_id};
 use crate::error::RefusalReason;
 use crate::formats::otlp::attributes::{AttributeValue, Attributes};
 use crate::formats::otlp::collector::SpanCollector;
+use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::conventions::ScopeBasis;
 use crate::formats::otlp::span::{Span, SpanId, SpanTime};
 use serde::Deserialize;
@@ -53,7 +54,7 @@ impl JsonSpan {
                 "name" => span.name = map.next_value()?,
                 "startTimeUnixNano" => span.start_time_unix_nano = map.next_value()?,
                 "endTimeUnixNano" => span.end_time_unix_nano = map.next_value()?,
-                "attributes" => match map.next_value_seed(AttributeList)? {
+                "attributes" => match map.next_value_seed(AttributeList::<Attributes>::new())? {
                     Ok(attributes) => span.attributes = attributes,
                     Err(reason) => span.refusal = Some(reason),
                 },
@@ -105,16 +106,32 @@ fn status_error(status: Fields) -> Option<String> {
     Some(message.unwrap_or("error").to_owned())
 }
 
-/// The lists that contain spans, from the outermost inwards, under their current and former names.
-const LISTS: [&[&str]; 3] = [&["resourceSpans", "batches"], &["scopeSpans", "instrumentationLibrarySpans"], &["spans"]];
+impl JsonItems for SpanCollector {
+    const LISTS: [&'static [&'static str]; 3] =
+        [&["resourceSpans", "batches"], &["scopeSpans", "instrumentationLibrarySpans"], &["spans"]];
 
-/// Parses an object, or a list of them, at one level: 0 is a request, 1 a resource, 2 a scope, 3 a span.
-pub(crate) struct Level<'a> {
-    pub(crate) depth: usize,
-    pub(crate) collector: &'a mut SpanCollector,
+    fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
+        let span = JsonSpan::read(map)?.into_span(self.scope());
+        self.push(span).map_err(A::Error::custom)
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_> {
+/// Reads the items of a signal from JSON.
+pub(crate) trait JsonItems: Sink {
+    /// The lists that contain the items, from the outermost inwards, under their current and former names.
+    const LISTS: [&'static [&'static str]; 3];
+
+    /// Reads an item.
+    fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error>;
+}
+
+/// Parses an object, or a list of them, at one level: 0 is a request, 1 a resource, 2 a scope, 3 an item such as a span.
+pub(crate) struct Level<'a, S> {
+    pub(crate) depth: usize,
+    pub(crate) collector: &'a mut S,
+}
+
+impl<'de, S: JsonItems> DeserializeSeed<'de> for Level<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -122,11 +139,11 @@ impl<'de> DeserializeSeed<'de> for Level<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_> {
+impl<'de, S: JsonItems> Visitor<'de> for Level<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of OTLP traces")
+        f.write_str("an object of OTLP")
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -140,10 +157,7 @@ impl<'de> Visitor<'de> for Level<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Level { depth, collector } = self;
-        let Some(lists) = LISTS.get(depth) else {
-            let span = JsonSpan::read(map)?.into_span(collector.scope());
-            return collector.push(span).map_err(A::Error::custom);
-        };
+        let Some(lists) = S::LISTS.get(depth) else { return collector.item(map) };
         match depth {
             1 => collector.start_resource(),
             2 => collector.start_scope(),
@@ -173,7 +187,7 @@ impl<'de> Visitor<'de> for Level<'_> {
             }
         }
         match other_key.filter(|_| depth == 0 && !has_spans) {
-            Some(key) => Err(A::Error::custom(collector.not_traces(&key))),
+            Some(key) => Err(A::Error::custom(collector.not_of_signal(&key))),
             None => Ok(()),
         }
     }
@@ -205,7 +219,7 @@ impl<'de> Deserialize<'de> for Resource {
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "attributes" {
                         // Attributes that cannot be read only name the service.
-                        found = map.next_value_seed(AttributeList)?.ok();
+                        found = map.next_value_seed(AttributeList::<Attributes>::new())?.ok();
                     } else {
                         map.next_value::<IgnoredAny>()?;
                     }

@@ -5,13 +5,14 @@
 
 mod wire;
 
-use super::attributes::{AttributeValue, Attributes, MAX_ATTRIBUTES};
+use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
 use super::collector::{SpanCollector, Stop};
+use super::sink::Sink;
 use super::conventions::ScopeBasis;
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::RefusalReason;
 use crate::text::quoted;
-use wire::{Fields, Value};
+pub(crate) use wire::{Fields, Value};
 
 /// Why a body cannot be read.
 #[derive(Debug)]
@@ -27,30 +28,52 @@ pub(crate) enum BodyError {
 const LISTS: [u32; 3] = [1, 2, 2];
 const ABOUT: u32 = 1;
 
-/// Reads an `ExportTraceServiceRequest`.
-pub(crate) fn read_traces(body: &[u8], collector: &mut SpanCollector) -> Result<(), BodyError> {
-    for_each(body, LISTS[0], |resource_spans| {
-        collector.start_resource();
-        if let Some(resource) = message(resource_spans, ABOUT)? {
+/// Reads the items of a signal from protobuf.
+pub(crate) trait ProtobufItems: Sink {
+    /// Reads an item. Returns an error to stop with.
+    fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str>;
+
+    /// Why the sink returned an error.
+    fn take_stop(&mut self) -> Option<Stop>;
+}
+
+impl ProtobufItems for SpanCollector {
+    fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str> {
+        let span = span(encoded, self.scope());
+        self.push(span)
+    }
+
+    fn take_stop(&mut self) -> Option<Stop> {
+        self.stop.take()
+    }
+}
+
+/// Reads the body of a request of any signal.
+pub(crate) fn read(body: &[u8], sink: &mut impl ProtobufItems) -> Result<(), BodyError> {
+    for_each(body, LISTS[0], |of_resource| {
+        sink.start_resource();
+        if let Some(resource) = message(of_resource, ABOUT)? {
             // Attributes that cannot be read only name the service.
-            let attributes = attributes(resource, 1).unwrap_or_default();
-            collector.set_resource(attributes).map_err(|_| stopped(collector))?;
+            let attributes: Attributes = attributes(resource, 1).unwrap_or_default();
+            sink.set_resource(attributes).map_err(|_| stopped(sink))?;
         }
-        for_each(resource_spans, LISTS[1], |scope_spans| {
-            collector.start_scope();
-            if let Some(scope) = message(scope_spans, ABOUT)? {
-                collector.set_scope(&text(scope, 1).unwrap_or_default());
+        for_each(of_resource, LISTS[1], |of_scope| {
+            sink.start_scope();
+            if let Some(scope) = message(of_scope, ABOUT)? {
+                sink.set_scope(&text(scope, 1).unwrap_or_default());
             }
-            for_each(scope_spans, LISTS[2], |encoded| {
-                let span = span(encoded, collector.scope());
-                collector.push(span).map_err(|_| stopped(collector))
-            })
+            for_each(of_scope, LISTS[2], |encoded| sink.item(encoded).map_err(|_| stopped(sink)))
         })
     })
 }
 
-fn stopped(collector: &mut SpanCollector) -> BodyError {
-    collector.stop.take().map_or_else(|| BodyError::Malformed("it cannot be read".to_owned()), BodyError::Stopped)
+fn stopped(sink: &mut impl ProtobufItems) -> BodyError {
+    sink.take_stop().map_or_else(|| BodyError::Malformed("it cannot be read".to_owned()), BodyError::Stopped)
+}
+
+/// The number of messages in a repeated field, as far as they can be read.
+pub(crate) fn count(message: &[u8], field: u32) -> u64 {
+    Fields(message).filter(|found| matches!(found, Ok((number, Value::Bytes(_))) if *number == field)).count() as u64
 }
 
 /// Calls `each` for every message in a repeated field.
@@ -82,7 +105,7 @@ fn message(message: &[u8], field: u32) -> Result<Option<&[u8]>, BodyError> {
 }
 
 /// The text in a field, if it is there and UTF-8.
-fn text(message: &[u8], field: u32) -> Option<String> {
+pub(crate) fn text(message: &[u8], field: u32) -> Option<String> {
     let found = Fields(message).filter_map(Result::ok).filter(|(number, _)| *number == field).last()?;
     found.1.text().map(str::to_owned)
 }
@@ -133,13 +156,13 @@ fn span(encoded: &[u8], scope: ScopeBasis) -> Result<Span, RefusalReason> {
 }
 
 /// A time of 0 means that the exporter did not know it.
-fn time(ns: u64) -> SpanTime {
+pub(crate) fn time(ns: u64) -> SpanTime {
     let known = i64::try_from(ns).ok().filter(|ns| *ns > 0);
     known.map_or_else(|| SpanTime::Invalid(ns.to_string()), SpanTime::UnixNanos)
 }
 
 /// An id of `N` bytes; none if it is empty.
-fn bytes<const N: usize>(field: &'static str, value: Value<'_>) -> Result<Option<[u8; N]>, RefusalReason> {
+pub(crate) fn bytes<const N: usize>(field: &'static str, value: Value<'_>) -> Result<Option<[u8; N]>, RefusalReason> {
     let found = match value {
         Value::Bytes([]) => return Ok(None),
         Value::Bytes(found) => found,
@@ -162,8 +185,8 @@ fn status_error(status: &[u8]) -> Result<Option<String>, RefusalReason> {
 }
 
 /// The attributes in a repeated field.
-pub(crate) fn attributes(message: &[u8], field: u32) -> Result<Attributes, RefusalReason> {
-    let (mut attributes, mut count) = (Attributes::default(), 0);
+pub(crate) fn attributes<T: AttributeSink>(message: &[u8], field: u32) -> Result<T, RefusalReason> {
+    let (mut attributes, mut count) = (T::default(), 0);
     for found in Fields(message) {
         if let (number, Value::Bytes(pair)) = found.map_err(malformed)?
             && number == field
@@ -179,7 +202,7 @@ pub(crate) fn attributes(message: &[u8], field: u32) -> Result<Attributes, Refus
 }
 
 /// Adds an attribute, unless there are too many, whose number is only counted.
-fn insert(pair: &[u8], count: usize, attributes: &mut Attributes) -> Result<(), RefusalReason> {
+fn insert(pair: &[u8], count: usize, attributes: &mut impl AttributeSink) -> Result<(), RefusalReason> {
     if count > MAX_ATTRIBUTES {
         return Ok(());
     }
@@ -205,7 +228,7 @@ pub(crate) fn key_value(pair: &[u8]) -> Result<Option<(&str, AttributeValue)>, R
     Ok(key.zip(value))
 }
 
-fn any_value(encoded: &[u8]) -> Result<Option<AttributeValue>, RefusalReason> {
+pub(crate) fn any_value(encoded: &[u8]) -> Result<Option<AttributeValue>, RefusalReason> {
     let mut value = None;
     for field in Fields(encoded) {
         value = match field.map_err(malformed)? {

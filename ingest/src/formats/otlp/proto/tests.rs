@@ -41,7 +41,7 @@ fn body(spans: &[Vec<u8>]) -> Vec<u8> {
 
 fn collected(body: &[u8]) -> Result<SpanCollector, BodyError> {
     let mut collector = SpanCollector::new(1 << 24);
-    read_traces(body, &mut collector).map(|()| collector)
+    read(body, &mut collector).map(|()| collector)
 }
 
 #[test]
