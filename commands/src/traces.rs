@@ -11,7 +11,7 @@ use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls,
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
 use domain::trace::{Change, SpanReport, Trace, TraceError};
-use domain::{Aggregate, CallId};
+use domain::CallId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;

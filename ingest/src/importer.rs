@@ -151,7 +151,8 @@ impl Importer {
             }
         }
         let (commands, principal) = (self.commands.clone(), self.principal.clone());
-        Ok(PreparedTrace { commands, principal, prices: self.prices.state.clone(), trace, retry: self.retry.clone() })
+        let prices = PriceBook::clone(&self.prices.state);
+        Ok(PreparedTrace { commands, principal, prices, trace, retry: self.retry.clone() })
     }
 
     pub(crate) fn commands(&self) -> &Commands {

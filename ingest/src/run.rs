@@ -223,7 +223,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     ) {
         let mut cancel = std::pin::pin!(cancel);
         // Each report is a task: a future that is not polled would hold a connection that others wait for.
-        let mut reports = JoinSet::new();
+        let mut reports: JoinSet<Sent> = JoinSet::new();
         loop {
             let is_reading = self.stopped.is_none() && !self.is_read;
             tokio::select! {

@@ -122,7 +122,7 @@ impl Sender {
                 let newest = self.commands.load::<PriceBook>(&self.principal, PriceBook::id()).await;
                 // A load is never rejected.
                 let newest = newest.map_err(|error| error.map_rejected(|_| TraceError::Call(outdated)))?;
-                self.prices = newest.state.clone();
+                self.prices = PriceBook::clone(&newest.state);
                 batch.prices = self.prices.clone();
                 self.retry.run(|| self.commands.record_spans(&context, &batch)).await
             }

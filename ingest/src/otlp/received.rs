@@ -32,6 +32,11 @@ pub struct Received {
 }
 
 impl Received {
+    /// The result of a request with a number of spans or records, of which none is counted yet.
+    pub(super) fn of(count: u64) -> Self {
+        Self { count, ..Self::default() }
+    }
+
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
         self.refuse_at(refusal.location, &refusal.reason);
     }

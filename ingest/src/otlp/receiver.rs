@@ -50,7 +50,7 @@ impl Receiver {
     /// [`ReceiveError`] if not all of it could be recorded.
     pub async fn receive(&self, principal: Arc<Principal>, export: Export) -> Result<Received, ReceiveError> {
         let decoded = export.decoded;
-        let mut received = Received { count: decoded.count, ..Received::default() };
+        let mut received = Received::of(decoded.count);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
         received.warn_of_unread(&decoded.unread);
         for metric in &decoded.usage_metrics {

@@ -63,8 +63,8 @@ fn compression(headers: &HeaderMap) -> Result<Compression, Failure> {
 
 /// Whether the body is longer than the limit, rather than cut off.
 fn is_too_long(error: &axum::Error) -> bool {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.into_iter().any(|cause| cause.to_string().contains("length limit exceeded"))
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 fn too_long() -> Failure {
@@ -76,7 +76,7 @@ fn too_long() -> Failure {
 fn decompressed(compression: Compression, body: &[u8]) -> Result<Bytes, Failure> {
     let read = |reader: &mut dyn Read| {
         let mut content = Vec::new();
-        reader.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content).map(|_| content)
+        Read::take(reader, MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content).map(|_| content)
     };
     let content = match compression {
         Compression::None => Ok(body.to_vec()),

@@ -9,7 +9,6 @@ use crate::rate_limits::{Limited, seconds};
 use crate::requester::Requester;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use domain::error_chain;
 use domain::rate_limits::LimitedResource;
 use ingest::otlp::{DecodeError, Encoding, Export, ReceiveError, Received, Signal};
 use metrics::counter;
@@ -116,7 +115,7 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
             Err(Failure::unavailable(error.to_string()))
         }
         Err(error @ ReceiveError::Internal(_)) => {
-            tracing::error!(causes = %error_chain(&error), "an export could not be recorded");
+            tracing::error!(error = &error as &dyn std::error::Error, "an export could not be recorded");
             Err(Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, error.to_string()))
         }
     }

@@ -91,6 +91,7 @@ const NAMES: [(&str, Slot); 51] = [
     ("service.name", Slot::Service),
 ];
 
+#[cfg(test)]
 impl Slot {
     /// What the attribute says, for the documentation.
     fn meaning(self) -> &'static str {

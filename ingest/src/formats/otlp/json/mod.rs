@@ -8,7 +8,7 @@ mod ids;
 mod limits;
 mod parse;
 
-pub(crate) use fields::{AttributeList, Fields, text_field};
+pub(crate) use fields::{AttributeList, Fields};
 pub(crate) use ids::{span_id, trace_id};
 pub(crate) use parse::{JsonItems, Level};
 
