@@ -35,5 +35,5 @@ pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
-pub use traces::{SpanBatch, SpanOutcome, TraceOutcome};
 pub use streams::{Backoff, Position};
+pub use traces::{SpanBatch, SpanOutcome, TraceOutcome};

@@ -7,11 +7,11 @@ use crate::executor::{Commands, erased};
 use crate::kind::AggregateKey;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::states::{States, Undecided};
+use domain::CallId;
 use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls, SpanId, TraceId};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
 use domain::trace::{Change, SpanReport, Trace, TraceError};
-use domain::CallId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
@@ -186,7 +186,8 @@ impl Decision<'_, '_, '_> {
             None if !is_charged => Ok(SpanOutcome::Incomplete),
             // A snapshot that came after the end is held, and adds what only it says.
             Some(Change::Charge(_)) | None => {
-                let held = trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref()?.facts.as_deref().cloned());
+                let held =
+                    trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref()?.facts.as_deref().cloned());
                 let facts = held.into_iter().chain(reported).collect();
                 self.charge(trace, span.span_id, facts)
             }

@@ -11,8 +11,8 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallReversed, CallVoided, ChargedCall,
-    CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, SpanId, Tags,
+    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallReversed, CallVoided,
+    ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{

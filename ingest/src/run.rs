@@ -215,12 +215,7 @@ impl Prepared {
 
 impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     /// Imports all records. Reports in flight are completed and counted, however the import ends.
-    async fn import(
-        &mut self,
-        importer: &mut Importer,
-        records: &mut ItemReceiver,
-        cancel: impl Future<Output = ()>,
-    ) {
+    async fn import(&mut self, importer: &mut Importer, records: &mut ItemReceiver, cancel: impl Future<Output = ()>) {
         let mut cancel = std::pin::pin!(cancel);
         // Each report is a task: a future that is not polled would hold a connection that others wait for.
         let mut reports: JoinSet<Sent> = JoinSet::new();

@@ -1,7 +1,9 @@
 //! The routes.
 
 use super::state::State;
-use super::{feed, graphiql, graphql, observe, origin, otlp, probes, rate_limit, response, security, sign_in, websocket};
+use super::{
+    feed, graphiql, graphql, observe, origin, otlp, probes, rate_limit, response, security, sign_in, websocket,
+};
 use crate::config::ApiConfig;
 use crate::deps::Deps;
 use crate::edge::cors_layer;

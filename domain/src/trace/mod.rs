@@ -182,11 +182,13 @@ impl Trace {
     #[must_use]
     pub fn shares_call(&self, span_id: SpanId) -> bool {
         let usage = |id: SpanId| self.spans.get(&id).and_then(|span| span.usage.as_ref());
-        let Some(ids) = usage(span_id).map(|usage| usage.call_ids.iter().collect::<BTreeSet<_>>()) else { return false };
+        let Some(ids) = usage(span_id).map(|usage| usage.call_ids.iter().collect::<BTreeSet<_>>()) else {
+            return false;
+        };
         let others = self.spans.iter().filter(|(id, _)| **id != span_id);
-        others.filter_map(|(_, span)| span.usage.as_ref()).any(|other| {
-            other.is_charged && other.call_ids.iter().any(|id| ids.contains(id))
-        })
+        others
+            .filter_map(|(_, span)| span.usage.as_ref())
+            .any(|other| other.is_charged && other.call_ids.iter().any(|id| ids.contains(id)))
     }
 
     /// The event that turns this state into another one; none if there is no difference.

@@ -9,8 +9,8 @@
 //!
 //! Amounts are those of the prompt, cached tokens included, and of the output: outer spans often divide them less.
 
-use super::span::{SpanKind, SpanUsage};
 use super::Trace;
+use super::span::{SpanKind, SpanUsage};
 use crate::call::SpanId;
 use crate::ids::CallId;
 use crate::meter::Meter;

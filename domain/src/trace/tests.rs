@@ -1,8 +1,8 @@
 use super::*;
 use crate::call::{CallIds, CallKey, CallKind, CallSpan};
 use crate::meter::Meter;
-use crate::text::Name;
 use crate::testing::{at, name, usage};
+use crate::text::Name;
 use proptest::prelude::*;
 
 fn span(id: u64) -> SpanId {

@@ -2,8 +2,8 @@
 //!
 //! A request is answered after all of it is in the log. What a retry sends again changes nothing.
 
-mod receiver;
 mod received;
+mod receiver;
 
 pub use crate::error::DecodeError;
 pub use crate::formats::otlp_request::Encoding;

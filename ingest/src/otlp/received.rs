@@ -50,7 +50,8 @@ impl Received {
 
     pub(super) fn warn_of_unread(&mut self, unread: &BTreeMap<Box<str>, u64>) {
         for (name, count) in unread.iter().take(MAX_SHOWN) {
-            self.warnings.push(format!("the attribute {name:?} of {count} spans is not understood, and was not counted"));
+            self.warnings
+                .push(format!("the attribute {name:?} of {count} spans is not understood, and was not counted"));
         }
     }
 

@@ -58,7 +58,9 @@ impl Receiver {
         }
         if decoded.items.is_empty() {
             // Also a request without calls needs the right to report some.
-            principal.authorise_on::<domain::permissions::SendCommand>("call", uuid::Uuid::nil()).map_err(ReceiveError::Forbidden)?;
+            principal
+                .authorise_on::<domain::permissions::SendCommand>("call", uuid::Uuid::nil())
+                .map_err(ReceiveError::Forbidden)?;
             return Ok(received);
         }
         let agent = principal.agent();

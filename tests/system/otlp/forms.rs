@@ -26,7 +26,9 @@ fn cached(name: &'static str, read: &str, written: &str, n: u64) -> Case {
 fn cases() -> Vec<Case> {
     let one = |n: u64, attributes: Value| vec![span(&id(n), "", &attributes)];
     let read = "gen_ai.usage.cache_read.input_tokens";
-    let beside = |n, provider: &str, model: &str| span(&id(n), "", &of_provider(provider, model, 5800, 435, &json!({ (read): 12_252 })));
+    let beside = |n, provider: &str, model: &str| {
+        span(&id(n), "", &of_provider(provider, model, 5800, 435, &json!({ (read): 12_252 })))
+    };
     let answered = |n: u64, provider: &str, model: &str, response: &str, input: i64, output: i64| {
         span(&id(n), "", &of_provider(provider, model, input, output, &json!({ "gen_ai.response.id": response })))
     };
@@ -36,9 +38,15 @@ fn cases() -> Vec<Case> {
         "llm.token_count.prompt_details.cache_read": 400,
     });
     let reasoning = |output, thoughts, total| {
-        of_provider("gcp.gemini", "gemini-2.5-pro", 100, output, &json!({
-            "gen_ai.usage.reasoning.output_tokens": thoughts, "gen_ai.usage.total_tokens": total,
-        }))
+        of_provider(
+            "gcp.gemini",
+            "gemini-2.5-pro",
+            100,
+            output,
+            &json!({
+                "gen_ai.usage.reasoning.output_tokens": thoughts, "gen_ai.usage.total_tokens": total,
+            }),
+        )
     };
     vec![
         cached("official", read, "gen_ai.usage.cache_write.input_tokens", 1),
@@ -52,9 +60,18 @@ fn cases() -> Vec<Case> {
         ),
         (
             "strands",
-            one(6, of_provider("aws.bedrock", "anthropic.claude-sonnet-4-20250514-v1:0", 300, 10, &json!({
-                "gen_ai.usage.cache_read_input_tokens": 4000, "gen_ai.usage.cache_write_input_tokens": 2500,
-            }))),
+            one(
+                6,
+                of_provider(
+                    "aws.bedrock",
+                    "anthropic.claude-sonnet-4-20250514-v1:0",
+                    300,
+                    10,
+                    &json!({
+                        "gen_ai.usage.cache_read_input_tokens": 4000, "gen_ai.usage.cache_write_input_tokens": 2500,
+                    }),
+                ),
+            ),
             (1, 300, 10, 4000, 2500, "0.011625"),
         ),
         ("openinference", one(7, openinference), (1, 600, 100, 400, 0, "0.003")),
@@ -121,39 +138,54 @@ async fn no_form_of_json_loses_a_span_in_silence() {
     };
     let accepted: Vec<(&str, Value)> = vec![
         ("null attribute", changed(1, &|span| span["attributes"].as_array_mut().unwrap().push(Value::Null))),
-        ("null members", changed(2, &|span| {
-            for field in ["parentSpanId", "endTimeUnixNano", "status", "name"] {
-                span[field] = Value::Null;
-            }
-        })),
-        ("attributes as an object", changed(3, &|span| {
-            span["attributes"] = json!({
-                "gen_ai.response.model": "gpt-4o", "gen_ai.provider.name": "openai",
-                "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 100,
-            });
-        })),
-        ("base64 ids", changed(4, &|span| {
-            span["traceId"] = json!("W47/95gDgQPSabYzgT/GDA==");
-            span["spanId"] = json!("AAAAAAAAAAQ=");
-        })),
-        ("numbers and names of enums", changed(5, &|span| {
-            span["startTimeUnixNano"] = json!(1_773_136_800_000_000_000_i64);
-            span["kind"] = json!("SPAN_KIND_CLIENT");
-            span["flags"] = json!("257");
-            span["zzz"] = json!({ "a": [1, null] });
-        })),
-        ("values of other types", changed(6, &|span| {
-            let more = [
-                json!({ "key": "a", "value": { "doubleValue": "NaN" } }),
-                json!({ "key": "b", "value": { "arrayValue": {} } }),
-                json!({ "key": "c", "value": { "kvlistValue": { "values": [] } } }),
-                json!({ "key": "d", "value": null }),
-                json!({ "key": "e" }),
-                json!({ "key": "f", "value": { "fooValue": 1 } }),
-                json!({ "key": "g", "value": { "bytesValue": "AAEC" } }),
-            ];
-            span["attributes"].as_array_mut().unwrap().extend(more);
-        })),
+        (
+            "null members",
+            changed(2, &|span| {
+                for field in ["parentSpanId", "endTimeUnixNano", "status", "name"] {
+                    span[field] = Value::Null;
+                }
+            }),
+        ),
+        (
+            "attributes as an object",
+            changed(3, &|span| {
+                span["attributes"] = json!({
+                    "gen_ai.response.model": "gpt-4o", "gen_ai.provider.name": "openai",
+                    "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 100,
+                });
+            }),
+        ),
+        (
+            "base64 ids",
+            changed(4, &|span| {
+                span["traceId"] = json!("W47/95gDgQPSabYzgT/GDA==");
+                span["spanId"] = json!("AAAAAAAAAAQ=");
+            }),
+        ),
+        (
+            "numbers and names of enums",
+            changed(5, &|span| {
+                span["startTimeUnixNano"] = json!(1_773_136_800_000_000_000_i64);
+                span["kind"] = json!("SPAN_KIND_CLIENT");
+                span["flags"] = json!("257");
+                span["zzz"] = json!({ "a": [1, null] });
+            }),
+        ),
+        (
+            "values of other types",
+            changed(6, &|span| {
+                let more = [
+                    json!({ "key": "a", "value": { "doubleValue": "NaN" } }),
+                    json!({ "key": "b", "value": { "arrayValue": {} } }),
+                    json!({ "key": "c", "value": { "kvlistValue": { "values": [] } } }),
+                    json!({ "key": "d", "value": null }),
+                    json!({ "key": "e" }),
+                    json!({ "key": "f", "value": { "fooValue": 1 } }),
+                    json!({ "key": "g", "value": { "bytesValue": "AAEC" } }),
+                ];
+                span["attributes"].as_array_mut().unwrap().extend(more);
+            }),
+        ),
     ];
     for (name, span) in &accepted {
         let response = post(&server, &export(name, &[Value::Null, span.clone()])).await;
@@ -164,7 +196,10 @@ async fn no_form_of_json_loses_a_span_in_silence() {
         assert_eq!(of_agent(&report, name).map(|(calls, input, ..)| (calls, input)), Some((1, 1000)), "{name}");
     }
     let refused: Vec<(Value, &str)> = vec![
-        (changed(7, &|span| span["attributes"][3]["value"] = json!({ "int_value": "1000" })), "\"int_value\" is written intValue"),
+        (
+            changed(7, &|span| span["attributes"][3]["value"] = json!({ "int_value": "1000" })),
+            "\"int_value\" is written intValue",
+        ),
         (changed(8, &|span| span["trace_id"] = json!(TRACE)), "\"trace_id\" is written traceId"),
         (changed(9, &|span| span["traceId"] = json!("0x0af7651916cd43dd8448eb211c80319c")), "which is not an id"),
         (changed(10, &|span| span["traceId"] = json!("0af7651916cd43dd")), "which is not an id"),
@@ -199,7 +234,8 @@ async fn assert_whole_bodies_are_refused(server: &Server) {
         assert_eq!((status, &response["code"]), (StatusCode::BAD_REQUEST, &json!(3)), "{response}");
         assert!(response["message"].as_str().unwrap().contains(reason), "{response} instead of {reason}");
     }
-    let (status, response) = post_as(server, "/v1/traces", &[("content-type", "application/json")], b"{}".to_vec()).await;
+    let (status, response) =
+        post_as(server, "/v1/traces", &[("content-type", "application/json")], b"{}".to_vec()).await;
     assert_eq!((status, response.as_slice()), (StatusCode::OK, &b"{}"[..]));
 }
 
@@ -278,7 +314,9 @@ async fn the_telemetry_of_coding_agents_is_read() {
         assert_eq!((status, response.as_slice()), (StatusCode::OK, &b"{}"[..]));
     }
     let report = report(&database, &server, &["AGENT"]).await;
-    let tokens = |agent: &str| of_agent(&report, agent).map(|(calls, input, output, read, written, _)| (calls, input, output, read, written));
+    let tokens = |agent: &str| {
+        of_agent(&report, agent).map(|(calls, input, output, read, written, _)| (calls, input, output, read, written))
+    };
     assert_eq!(tokens("claude-code"), Some((1, 4, 10, 40, 25)));
     assert_eq!(tokens("codex"), Some((1, 40, 20, 60, 0)));
     assert_eq!(tokens("gemini-cli"), Some((1, 100, 80, 0, 0)));
@@ -287,7 +325,8 @@ async fn the_telemetry_of_coding_agents_is_read() {
         { "name": "http.client.duration", "histogram": { "dataPoints": [{ "count": "2", "sum": 3 }] } },
     ] }] }] });
     let (status, response) =
-        post_as(&server, "/v1/metrics", &[("content-type", "application/json")], metrics.to_string().into_bytes()).await;
+        post_as(&server, "/v1/metrics", &[("content-type", "application/json")], metrics.to_string().into_bytes())
+            .await;
     let response: Value = serde_json::from_slice(&response).unwrap();
     assert_eq!(status, StatusCode::OK);
     let message = response["partialSuccess"]["errorMessage"].as_str().unwrap();

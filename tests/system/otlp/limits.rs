@@ -97,13 +97,15 @@ async fn a_span_beyond_a_limit_is_rejected_alone() {
 async fn a_trace_has_a_limit() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let spans: Vec<_> = (1..=4_200_u64).map(|n| {
-        let mut span = span(&format!("{n:016x}"), &format!("{:016x}", n + 1), &json!({}));
-        if n == 1 {
-            span = super::span(&format!("{n:016x}"), &format!("{:016x}", n + 1), &chat("gpt-4o", 10, 1));
-        }
-        span
-    }).collect();
+    let spans: Vec<_> = (1..=4_200_u64)
+        .map(|n| {
+            let mut span = span(&format!("{n:016x}"), &format!("{:016x}", n + 1), &json!({}));
+            if n == 1 {
+                span = super::span(&format!("{n:016x}"), &format!("{:016x}", n + 1), &chat("gpt-4o", 10, 1));
+            }
+            span
+        })
+        .collect();
     let response = post(&server, &export("shop", &spans)).await;
     let message = response["partialSuccess"]["errorMessage"].as_str().unwrap();
     assert!(message.contains("the trace has more than 4096 spans"), "{message}");
@@ -122,8 +124,7 @@ async fn a_credential_is_required_and_a_bound_key_reports_as_its_agent() {
     }
     let viewer = format!("Bearer {}", installation.key("acme", "viewer", &[]).await);
     for body in [body.clone(), b"{}".to_vec()] {
-        let (status, response) =
-            post_as(&server, "/v1/traces", &[JSON, ("authorization", &viewer)], body).await;
+        let (status, response) = post_as(&server, "/v1/traces", &[JSON, ("authorization", &viewer)], body).await;
         assert_eq!((status, code(&response)), (StatusCode::FORBIDDEN, 7));
     }
     let agent = "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01";

@@ -46,11 +46,8 @@ async fn a_chat_over_an_embedding_and_a_sum_over_chats() {
     let agent = json!({
         "gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 109, "gen_ai.usage.output_tokens": 7,
     });
-    let spans = [
-        span(PARENT, "", &agent),
-        span(CHILD, PARENT, &chat("gpt-4o", 100, 7)),
-        span(OTHER, CHILD, &embedding),
-    ];
+    let spans =
+        [span(PARENT, "", &agent), span(CHILD, PARENT, &chat("gpt-4o", 100, 7)), span(OTHER, CHILD, &embedding)];
     assert_eq!(charged(&spans).await, (2, 109, 7));
 }
 
@@ -108,9 +105,11 @@ async fn a_trace_of_many_calls_takes_several_appends() {
 async fn a_trace_may_be_spread_over_processes() {
     let database = TestDatabase::new().await;
     let (one, other) = (database.serve(&[]).await, database.serve(&[]).await);
-    let sums: Vec<_> = (0..20_i64).map(|n| (format!("{:016x}", 0xa00 + n), format!("{:016x}", 0xc00 + n), n + 1)).collect();
+    let sums: Vec<_> =
+        (0..20_i64).map(|n| (format!("{:016x}", 0xa00 + n), format!("{:016x}", 0xc00 + n), n + 1)).collect();
     let parents = sums.iter().map(|(parent, _, n)| span(parent, "", &chat("gpt-4o", *n, 1))).collect::<Vec<_>>();
-    let children = sums.iter().map(|(parent, child, n)| span(child, parent, &chat("gpt-4o", *n, 1))).collect::<Vec<_>>();
+    let children =
+        sums.iter().map(|(parent, child, n)| span(child, parent, &chat("gpt-4o", *n, 1))).collect::<Vec<_>>();
     let (parents, children) = (export("shop", &parents), export("shop", &children));
     tokio::join!(post(&one, &parents), post(&other, &children));
     let (calls, input, ..) = total(&database, &one).await;

@@ -32,7 +32,10 @@ pub(super) async fn read(state: &State, requester: &Requester, request: Request)
     let body = match tokio::time::timeout(state.limits().head_timeout, reading).await {
         Err(_) => {
             let message = "the body did not arrive in time";
-            return Err(Failure { retry_after_s: Some(1), ..Failure::of(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message) });
+            return Err(Failure {
+                retry_after_s: Some(1),
+                ..Failure::of(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
+            });
         }
         Ok(Err(error)) if is_too_long(&error) => return Err(too_long()),
         Ok(Err(_)) => {

@@ -99,7 +99,9 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     let received = match received {
         Ok(received) => received,
-        Err(_) => return Err(Failure::unavailable("the request took too long; what was recorded of it stays so: retry")),
+        Err(_) => {
+            return Err(Failure::unavailable("the request took too long; what was recorded of it stays so: retry"));
+        }
     };
     match received {
         Ok(received) => {
@@ -133,6 +135,11 @@ fn note(signal: Signal, received: &Received) {
         counter!("apex_otlp_records_total", "signal" => signal.name(), "outcome" => outcome).increment(count);
     }
     if let Some(message) = received.message() {
-        tracing::debug!(signal = signal.name(), rejected = received.rejected, message, "an export was accepted in part");
+        tracing::debug!(
+            signal = signal.name(),
+            rejected = received.rejected,
+            message,
+            "an export was accepted in part"
+        );
     }
 }

@@ -130,7 +130,6 @@ impl AttributeSink for Attributes {
             self.known.insert(slot, (rank, value));
         }
     }
-
 }
 
 impl Attributes {
@@ -193,7 +192,8 @@ impl Attributes {
         }
         self.separate_cache_writes(&mut usage)?;
         let counts = Counts::of(&usage);
-        let is_streamed = self.known.get(&Slot::Streaming).is_some_and(|(_, value)| *value == AttributeValue::Flag(true));
+        let is_streamed =
+            self.known.get(&Slot::Streaming).is_some_and(|(_, value)| *value == AttributeValue::Flag(true));
         let (placement, is_decided) = counts.placement(self.total());
         placement.apply(&mut usage)?;
         let is_assumed = match scope {
@@ -230,7 +230,10 @@ impl Attributes {
         let of_all = self.known.get(&Slot::Meter(Meter::CacheWrite5Min));
         let includes_them = of_all.is_some_and(|(rank, _)| !name_of(*rank).contains("ephemeral_5m"));
         if includes_them {
-            usage.set(Meter::CacheWrite5Min, checked(usage.get(Meter::CacheWrite5Min).get().saturating_sub(for_an_hour))?);
+            usage.set(
+                Meter::CacheWrite5Min,
+                checked(usage.get(Meter::CacheWrite5Min).get().saturating_sub(for_an_hour))?,
+            );
         }
         Ok(())
     }

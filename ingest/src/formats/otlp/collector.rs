@@ -5,8 +5,8 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
-use super::sink::Sink;
 use super::forest::{Details, Forest, Node};
+use super::sink::Sink;
 use super::span::{Span, SpanId};
 use crate::error::{InputError, Refusal, RefusalReason};
 use crate::record::Location;

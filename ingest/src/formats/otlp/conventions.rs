@@ -97,7 +97,9 @@ impl Slot {
     fn meaning(self) -> &'static str {
         match self {
             Self::Meter(meter) => meter.description(),
-            Self::Total => "The total, which decides whether cached and reasoning tokens are inside of the other counts.",
+            Self::Total => {
+                "The total, which decides whether cached and reasoning tokens are inside of the other counts."
+            }
             Self::Cost => "The cost that the client computed, in US dollars. It is shown beside the charge.",
             Self::Provider => "The provider.",
             Self::ResponseModel => "The model that answered.",

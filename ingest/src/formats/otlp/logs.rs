@@ -172,7 +172,8 @@ impl LogCollector {
                 || (self.is_of(event) && named.iter().flatten().any(|name| names(event, name)))
         };
         let event = EVENTS.iter().find(is_named);
-        let event = event.filter(|event| event.only_if.is_none_or(|(key, value)| record.attributes.text(key) == Some(value)));
+        let event =
+            event.filter(|event| event.only_if.is_none_or(|(key, value)| record.attributes.text(key) == Some(value)));
         if let Some(event) = event {
             return self.vendor_call(location, &record, event).map(Some);
         }
@@ -230,7 +231,8 @@ impl LogCollector {
         let latency_ms = record.attributes.get("duration_ms").and_then(AttributeValue::whole);
         let latency_ms = latency_ms.and_then(|ms| u64::try_from(ms).ok());
         // The event is written when the call ends.
-        let started_ns = time_ns.saturating_sub(i64::try_from(latency_ms.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000));
+        let started_ns =
+            time_ns.saturating_sub(i64::try_from(latency_ms.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000));
         let resource = |slot| attributes.text(slot).or_else(|| self.resource.text(slot));
         let conversation = resource(Slot::Conversation);
         let agent = AgentRef::new(Format::Otlp, event.agent, event.agent);

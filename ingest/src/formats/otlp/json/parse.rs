@@ -10,24 +10,16 @@ use super::ids::{span_id, trace_id};
 use crate::error::RefusalReason;
 use crate::formats::otlp::attributes::{AttributeValue, Attributes};
 use crate::formats::otlp::collector::SpanCollector;
-use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::conventions::ScopeBasis;
+use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::span::{Span, SpanId, SpanTime};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// The fields of a span that are read.
-const SPAN_FIELDS: [&str; 8] = [
-    "traceId",
-    "spanId",
-    "parentSpanId",
-    "name",
-    "startTimeUnixNano",
-    "endTimeUnixNano",
-    "attributes",
-    "status",
-];
+const SPAN_FIELDS: [&str; 8] =
+    ["traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status"];
 
 /// A span as JSON has it: ids, times and codes come in several types.
 #[derive(Debug, Default)]

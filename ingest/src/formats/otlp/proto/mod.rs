@@ -7,8 +7,8 @@ mod wire;
 
 use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
 use super::collector::{SpanCollector, Stop};
-use super::sink::Sink;
 use super::conventions::ScopeBasis;
+use super::sink::Sink;
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::RefusalReason;
 use crate::text::quoted;
