@@ -9,11 +9,14 @@
 //! Deliberately absent: SQL, HTTP, and the command line. Callers pass readers in and get progress by callback.
 
 mod call_id;
+mod connection;
 mod error;
 mod format;
 pub mod formats;
 mod importer;
+mod item;
 pub mod otlp;
+mod outcome;
 mod owners;
 pub mod prices;
 mod record;
@@ -27,8 +30,10 @@ mod unpriced;
 pub use error::{InputError, RecordError, Refusal, RefusalReason};
 pub use format::{Defaults, Format};
 pub use formats::{Input, MAX_LINE_BYTES, RecordReader, Records, open_path, read_records};
-pub use importer::{ImportError, ImportOutcome, Imported, Importer, PreparedReport};
-pub use record::{AgentRef, Item, Location, Record, SkippedCounts, TaskRef, TraceSpans, TracedSpan};
+pub use importer::{Importer, PreparedReport};
+pub use item::{Item, TraceSpans, TracedSpan};
+pub use outcome::{ImportError, ImportOutcome, Imported};
+pub use record::{AgentRef, Location, Record, SkippedCounts, TaskRef};
 pub use report::{CallReport, report_call};
 pub use retry::OnRetry;
 pub use run::{ImportCounts, ImportResult, ImportStopped, Progress, Source, import};

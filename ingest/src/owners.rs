@@ -1,7 +1,8 @@
 //! The agents and tasks that records name: created the first time that one of them is seen.
 
 use crate::call_id::import_command_id;
-use crate::importer::{ImportError, Importer};
+use crate::connection::Connection;
+use crate::outcome::ImportError;
 use crate::record::{AgentRef, TaskRef};
 use chrono::{DateTime, Utc};
 use commands::Error;
@@ -26,49 +27,49 @@ impl Owners {
     /// Creates an agent and a task if they are not known.
     pub(crate) async fn create(
         &self,
-        importer: &Importer,
+        connection: &Connection,
         agent: Option<&AgentRef>,
         task: Option<&TaskRef>,
         at: DateTime<Utc>,
     ) -> Result<(), ImportError> {
         if let Some(agent) = agent
-            && !self.is_known(importer, agent.id.0)
+            && !self.is_known(connection, agent.id.0)
         {
-            register(importer, agent, at).await.map_err(ImportError::Agent)?;
-            self.add(importer, agent.id.0);
+            register(connection, agent, at).await.map_err(ImportError::Agent)?;
+            self.add(connection, agent.id.0);
         }
         if let Some(task) = task
-            && !self.is_known(importer, task.id.0)
+            && !self.is_known(connection, task.id.0)
         {
-            submit(importer, task, at).await.map_err(ImportError::Task)?;
-            self.add(importer, task.id.0);
+            submit(connection, task, at).await.map_err(ImportError::Task)?;
+            self.add(connection, task.id.0);
         }
         Ok(())
     }
 
-    fn is_known(&self, importer: &Importer, id: Uuid) -> bool {
+    fn is_known(&self, connection: &Connection, id: Uuid) -> bool {
         let created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-        created.contains(&(importer.principal().tenant().clone(), id))
+        created.contains(&(connection.principal.tenant().clone(), id))
     }
 
-    fn add(&self, importer: &Importer, id: Uuid) {
+    fn add(&self, connection: &Connection, id: Uuid) {
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         if created.len() > MAX_CREATED {
             created.clear();
         }
-        created.insert((importer.principal().tenant().clone(), id));
+        created.insert((connection.principal.tenant().clone(), id));
     }
 }
 
 /// A credential that may report calls, but not register agents, reports them all the same.
-async fn register(importer: &Importer, agent: &AgentRef, at: DateTime<Utc>) -> Result<(), Error<AgentError>> {
+async fn register(connection: &Connection, agent: &AgentRef, at: DateTime<Utc>) -> Result<(), Error<AgentError>> {
     let id = agent.id.0;
     let profile = Profile { name: agent.name.clone(), kind: None, model: None, labels: Labels::default() };
     let steps = [("register", AgentCommand::Register { profile, at }), ("activate", AgentCommand::Activate { at })];
     for (step, command) in steps {
-        let context = importer.context(import_command_id(step, &[&id.to_string()]));
-        let attempt = || importer.commands().execute_on_new::<Agent>(&context, id, command.clone());
-        match importer.retry().run(attempt).await {
+        let context = connection.context(import_command_id(step, &[&id.to_string()]));
+        let attempt = || connection.commands.execute_on_new::<Agent>(&context, id, command.clone());
+        match connection.retry.run(attempt).await {
             // The agent has another name, or was stopped since: its calls are recorded all the same.
             Ok(_) | Err(Error::Rejected(_) | Error::Forbidden(_)) => {}
             Err(error) => return Err(error),
@@ -78,13 +79,13 @@ async fn register(importer: &Importer, agent: &AgentRef, at: DateTime<Utc>) -> R
 }
 
 /// Submits and starts the task without checking whether its agent accepts work: the task started in the past.
-async fn submit(importer: &Importer, task: &TaskRef, at: DateTime<Utc>) -> Result<(), Error<TaskError>> {
+async fn submit(connection: &Connection, task: &TaskRef, at: DateTime<Utc>) -> Result<(), Error<TaskError>> {
     let id = task.id.0;
     let spec = TaskSpec { title: task.title.clone(), agent_id: task.agent_id, dag_id: None };
     for (step, command) in [("submit", TaskCommand::Submit { spec, at }), ("start", TaskCommand::Start { at })] {
-        let context = importer.context(import_command_id(step, &[&id.to_string()]));
-        let attempt = || importer.commands().execute_on_new::<Task>(&context, id, command.clone());
-        match importer.retry().run(attempt).await {
+        let context = connection.context(import_command_id(step, &[&id.to_string()]));
+        let attempt = || connection.commands.execute_on_new::<Task>(&context, id, command.clone());
+        match connection.retry.run(attempt).await {
             Ok(_) | Err(Error::Rejected(_) | Error::Forbidden(_)) => {}
             Err(error) => return Err(error),
         }

@@ -3,8 +3,10 @@
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::formats::{Records, read_records};
-use crate::importer::{ImportError, ImportOutcome, Imported, Importer, PreparedReport};
-use crate::record::{Item, Location, SkippedCounts};
+use crate::importer::{Importer, PreparedReport};
+use crate::item::Item;
+use crate::outcome::{ImportError, ImportOutcome, Imported};
+use crate::record::{Location, SkippedCounts};
 use crate::traces::{PreparedTrace, SpanResult};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;

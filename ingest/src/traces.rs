@@ -1,17 +1,17 @@
 //! Reports the spans of traces: the one way from a file or a request to a trace and its calls.
 
+use crate::connection::Connection;
 use crate::error::RefusalReason;
-use crate::importer::{ImportError, ImportOutcome, Imported};
-use crate::record::{Location, TraceSpans, TracedSpan};
-use crate::retry::RetryPolicy;
+use crate::item::{TraceSpans, TracedSpan};
+use crate::outcome::{ImportError, ImportOutcome, Imported};
+use crate::record::Location;
 use crate::unpriced::UnpricedModel;
-use commands::{Commands, Context, Error, Position, Principal, SpanBatch, SpanOutcome, TraceOutcome};
+use commands::{Error, Position, SpanBatch, SpanOutcome, TraceOutcome};
 use domain::call::CallError;
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use domain::tag_keys::TagKeys;
 use domain::trace::{Mismatch, SpanReport, TraceError};
 use std::cmp::Reverse;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// The most appends that settle what a batch of spans has left. Each changes several calls.
@@ -19,11 +19,9 @@ const MAX_SETTLING_APPENDS: usize = 1_024;
 
 /// Spans of a trace that are ready to be sent.
 pub struct PreparedTrace {
-    pub(crate) commands: Commands,
-    pub(crate) principal: Arc<Principal>,
+    pub(crate) connection: Connection,
     pub(crate) prices: PriceBook,
     pub(crate) trace: TraceSpans,
-    pub(crate) retry: RetryPolicy,
 }
 
 /// What became a span of a trace that states usage.
@@ -53,13 +51,13 @@ pub struct TraceResult {
 impl PreparedTrace {
     /// Sends the spans, inner ones first, in as many appends as it takes.
     pub async fn send(self) -> TraceResult {
-        let Self { commands, principal, prices, trace, retry } = self;
+        let Self { connection, prices, trace } = self;
         let TraceSpans { trace_id, mut spans } = trace;
         let mut result = TraceResult::default();
         let links: Vec<_> = spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
         // An outer span starts before those inside of it: what it repeats is known by the time that it is decided about.
         spans.sort_by_key(|span| Reverse(span.facts().map(|facts| facts.started_at)));
-        let mut sender = Sender { commands, principal, prices, retry, trace_id };
+        let mut sender = Sender { connection, prices, trace_id };
         let mut links = Some(links);
         let mut chunk = Vec::new();
         let mut spans = spans.into_iter().peekable();
@@ -77,10 +75,8 @@ impl PreparedTrace {
 }
 
 struct Sender {
-    commands: Commands,
-    principal: Arc<Principal>,
+    connection: Connection,
     prices: PriceBook,
-    retry: RetryPolicy,
     trace_id: domain::call::TraceId,
 }
 
@@ -113,18 +109,19 @@ impl Sender {
     }
 
     async fn execute(&mut self, spans: Vec<SpanReport>) -> Result<TraceOutcome, Error<TraceError>> {
-        let context = Context::new(self.principal.clone(), Uuid::now_v7());
+        let Connection { commands, principal, retry } = &self.connection;
+        let context = self.connection.context(Uuid::now_v7());
         let (prices, tag_keys) = (self.prices.clone(), TagKeys::default());
         let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices, tag_keys };
-        let executed = self.retry.run(|| self.commands.record_spans(&context, &batch)).await;
+        let executed = retry.run(|| commands.record_spans(&context, &batch)).await;
         match executed {
             Err(Error::Rejected(TraceError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {
-                let newest = self.commands.load::<PriceBook>(&self.principal, PriceBook::id()).await;
+                let newest = commands.load::<PriceBook>(principal, PriceBook::id()).await;
                 // A load is never rejected.
                 let newest = newest.map_err(|error| error.map_rejected(|_| TraceError::Call(outdated)))?;
                 self.prices = PriceBook::clone(&newest.state);
                 batch.prices = self.prices.clone();
-                self.retry.run(|| self.commands.record_spans(&context, &batch)).await
+                retry.run(|| commands.record_spans(&context, &batch)).await
             }
             executed => executed,
         }

@@ -2,7 +2,8 @@
 
 use crate::error::{RecordError, Refusal, RefusalReason};
 use crate::formats::reader::{RecordReader, Records};
-use crate::record::{Item, Location, Record, SkippedCounts};
+use crate::item::Item;
+use crate::record::{Location, Record, SkippedCounts};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// The longest line that is read, in bytes: 16 MiB. Coding agents log whole files and images on one line. A longer line

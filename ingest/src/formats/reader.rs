@@ -1,7 +1,8 @@
 //! What every format's parser gives: records in the order of the input, and the spans of traces.
 
 use crate::error::RecordError;
-use crate::record::{Item, SkippedCounts};
+use crate::item::Item;
+use crate::record::SkippedCounts;
 
 /// The records of one input, in its order. Nothing follows a [`RecordError::Input`].
 pub trait RecordReader: Iterator<Item = Result<Item, RecordError>> {

@@ -3,7 +3,8 @@
 use super::read_records;
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
-use crate::record::{Item, Record};
+use crate::item::Item;
+use crate::record::Record;
 use domain::call::{Call, CallCommand, CallFacts, NamedCalls};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;

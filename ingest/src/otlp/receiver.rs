@@ -1,9 +1,12 @@
 //! Reports what requests export, many records at a time.
 
 use super::{Export, Received};
-use crate::importer::{ImportError, ImportOutcome, Importer};
+use crate::connection::Connection;
+use crate::importer::Importer;
+use crate::item::Item;
+use crate::outcome::{ImportError, ImportOutcome};
 use crate::owners::Owners;
-use crate::record::{Item, Location};
+use crate::record::Location;
 use crate::retry::RetryPolicy;
 use crate::traces::{SpanResult, TraceResult};
 use commands::{Commands, Error, Principal};
@@ -65,7 +68,8 @@ impl Receiver {
         }
         let agent = principal.agent();
         let prices = self.commands.load::<PriceBook>(&principal, PriceBook::id()).await.map_err(failed)?;
-        let importer = Importer::of(self.commands.clone(), principal, prices, self.owners.clone(), RetryPolicy::none());
+        let connection = Connection { commands: self.commands.clone(), principal, retry: RetryPolicy::none() };
+        let importer = Importer::of(connection, prices, self.owners.clone());
         let importer = Arc::new(importer);
         let (mut reports, mut failure) = (JoinSet::new(), None);
         let mut items = decoded.items.into_iter();

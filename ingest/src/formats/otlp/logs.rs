@@ -7,15 +7,16 @@
 use super::attributes::{AttributeSink, AttributeValue, Attributes};
 use super::collector::Stop;
 use super::conventions::{ScopeBasis, Slot};
+use super::decoded::Decoded;
 use super::json::{AttributeList, Fields, JsonItems, span_id, trace_id};
 use super::proto::{self, ProtobufItems, Value};
-use super::request::Decoded;
 use super::sink::Sink;
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::{Refusal, RefusalReason};
 use crate::format::Format;
 use crate::formats::values::{informative, minimal_facts, name};
-use crate::record::{AgentRef, Item, Location, Record, TaskRef};
+use crate::item::Item;
+use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::quoted;
 use chrono::DateTime;
 use domain::Meter;

@@ -14,6 +14,7 @@
 mod attributes;
 mod collector;
 mod conventions;
+mod decoded;
 mod forest;
 mod json;
 mod logs;
@@ -30,7 +31,8 @@ use super::lines::Lines;
 use super::reader::{RecordReader, Records};
 use crate::error::{InputError, RecordError, Refusal};
 use crate::format::Defaults;
-use crate::record::{Item, SkippedCounts};
+use crate::item::Item;
+use crate::record::SkippedCounts;
 use collector::{MAX_HELD_BYTES, SpanCollector};
 use json::Layout;
 use std::collections::VecDeque;

@@ -1,43 +1,21 @@
 //! Requests of exporters: one body in one encoding, within limits.
 
 use super::collector::{SpanCollector, Stop};
+pub(crate) use super::decoded::Decoded;
+pub use super::decoded::Encoding;
 use super::json::{JsonItems, Level};
 use super::logs::LogCollector;
 use super::metrics::MetricCollector;
 use super::proto::{self, BodyError, ProtobufItems};
 use super::records::items_of;
-use crate::error::{DecodeError, Refusal};
+use crate::error::DecodeError;
 use crate::format::Defaults;
-use crate::record::{Item, Location};
+use crate::record::Location;
 use serde::de::DeserializeSeed;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The maximum memory for the spans of a request, in bytes: 64 MiB, enough for 250,000 spans, or for 50,000 with the
 /// attributes of a call.
 const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
-
-/// How a body is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// Protobuf.
-    Protobuf,
-    /// JSON, as OTLP has it.
-    Json,
-}
-
-/// What a request exports.
-#[derive(Debug, Default)]
-pub(crate) struct Decoded {
-    pub(crate) items: Vec<Item>,
-    /// The spans or records that cannot be read.
-    pub(crate) refusals: Vec<Refusal>,
-    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
-    pub(crate) unread: BTreeMap<Box<str>, u64>,
-    /// The number of spans, records or data points.
-    pub(crate) count: u64,
-    /// The names of metrics about usage, which are not charged.
-    pub(crate) usage_metrics: BTreeSet<String>,
-}
 
 /// Reads the body of a request with spans.
 pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
