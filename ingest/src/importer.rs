@@ -13,7 +13,7 @@ use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
-use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Position, Principal};
+use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysError};
 use std::sync::Arc;

@@ -1,11 +1,9 @@
 //! One call as a record of an input describes it.
 
 use crate::call_id;
-use crate::error::{Refusal, RefusalReason};
 use crate::format::Format;
 use crate::text::clipped_name;
-use domain::call::{CallFacts, CallIds, CallSpan, TraceId};
-use domain::trace::{SpanReport, Trace};
+use domain::call::{CallFacts, CallIds};
 use domain::{AgentId, Name, TaskId};
 use std::fmt;
 

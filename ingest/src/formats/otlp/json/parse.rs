@@ -171,7 +171,7 @@ impl<'de, S: JsonItems> Visitor<'de> for Level<'_, S> {
             } else if depth == 2 && key == "scope" {
                 let scope: Option<Fields> = map.next_value()?;
                 collector.set_scope(scope.as_ref().and_then(|scope| text_field(scope, "name")).unwrap_or_default());
-            } else if let Some(expected) = lists.iter().copied().find(|name| is_spelling(&key, *name)) {
+            } else if let Some(expected) = lists.iter().copied().find(|name| is_spelling(&key, name)) {
                 return Err(A::Error::custom(collector.misspelled(&key, expected)));
             } else {
                 map.next_value::<IgnoredAny>()?;
