@@ -14,6 +14,7 @@ fn trace_id() -> TraceId {
 }
 
 /// A span with an id, the id of its parent (0 for none), and its prompt and output.
+#[derive(Debug)]
 struct Spec {
     id: u64,
     parent: u64,

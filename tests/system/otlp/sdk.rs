@@ -31,9 +31,8 @@ async fn calls_of_a_real_agent_appear_once_over_every_protocol() {
     let report = report(&database, &server, &["AGENT"]).await;
     for exporter in exporters {
         // Two chats of OpenAI, and a message of Anthropic, which its SDK and an instrumentation both write.
-        let (calls, input, output, read, written, cost) =
+        let (calls, input, output, read, written, _) =
             of_agent(&report, &format!("weather-{exporter}")).unwrap_or_else(|| panic!("{exporter}: {report}"));
-        let _ = &cost;
         assert_eq!((calls, input, output, read, written), (3, 528, 1020, 3072, 512), "{exporter}");
     }
     let url = format!("http://{own_port}/graphql");
