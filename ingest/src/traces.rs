@@ -14,8 +14,8 @@ use domain::trace::{Mismatch, SpanReport, TraceError};
 use std::cmp::Reverse;
 use uuid::Uuid;
 
-/// The most appends that settle what a batch of spans has left. Each changes several calls.
-const MAX_SETTLING_APPENDS: usize = 1_024;
+/// The most appends for what a batch of spans has left to do. Each changes several calls.
+const MAX_FURTHER_APPENDS: usize = 1_024;
 
 /// Spans of a trace that are ready to be sent.
 pub struct PreparedTrace {
@@ -24,7 +24,7 @@ pub struct PreparedTrace {
     pub(crate) trace: TraceSpans,
 }
 
-/// What became a span of a trace that states usage.
+/// What a span of a trace that states usage is.
 #[derive(Debug)]
 pub enum SpanResult {
     /// It is a call.
@@ -92,7 +92,7 @@ impl Sender {
         while let Some((mut spans, links)) = parts.pop() {
             let reports: Vec<_> = spans.iter().map(|span| span.report.clone()).chain(links.iter().cloned()).collect();
             match self.execute(reports).await {
-                Ok(outcome) => self.settle(spans, outcome, result).await?,
+                Ok(outcome) => self.finish(spans, outcome, result).await?,
                 Err(Error::TooManyAggregates { .. }) if spans.len() > 1 => {
                     let rest = spans.split_off(spans.len() / 2);
                     parts.push((rest, Vec::new()));
@@ -127,8 +127,8 @@ impl Sender {
         }
     }
 
-    /// Notes the results, and settles the spans of earlier batches whose charge changes.
-    async fn settle(
+    /// Notes the results, and changes the charge of spans of earlier batches.
+    async fn finish(
         &mut self,
         spans: Vec<TracedSpan>,
         outcome: TraceOutcome,
@@ -142,7 +142,7 @@ impl Sender {
             let location = span.location;
             result.spans.push((location, self.result_of(span, outcome, position)));
         }
-        for _ in 0..MAX_SETTLING_APPENDS {
+        for _ in 0..MAX_FURTHER_APPENDS {
             if !has_more {
                 return Ok(());
             }

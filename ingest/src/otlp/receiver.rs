@@ -97,7 +97,7 @@ impl Receiver {
     }
 }
 
-/// What became of an item.
+/// The result of an item.
 enum Reported {
     Call(Location, Result<SpanResult, ImportError>),
     Trace(Result<TraceResult, ImportError>),

@@ -1,7 +1,7 @@
 //! Bodies over HTTP: their size is limited before and after decompression.
 
-use super::export::{Failure, check_bytes};
-use super::message::Code;
+use super::export::check_bytes;
+use super::failure::{Code, Failure};
 use crate::http::computing::is_large;
 use crate::http::state::State;
 use crate::requester::Requester;

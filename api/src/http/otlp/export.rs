@@ -1,75 +1,15 @@
-//! What HTTP and gRPC have in common: limits, decoding, reporting, and the errors of each.
+//! What HTTP and gRPC have in common: limits, decoding and reporting.
 
-use super::message::Code;
+use super::failure::{Code, Failure};
 use crate::http::access;
-use crate::http::auth::Rejection;
 use crate::http::computing::is_large;
 use crate::http::state::State;
-use crate::rate_limits::{Limited, seconds};
 use crate::requester::Requester;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use domain::rate_limits::LimitedResource;
-use ingest::otlp::{DecodeError, Encoding, Export, ReceiveError, Received, Signal};
+use ingest::otlp::{Encoding, Export, ReceiveError, Received, Signal};
 use metrics::counter;
-
-/// After how many seconds an exporter should retry if the server is busy.
-const RETRY_AFTER_S: u64 = 1;
-
-/// A request that is not accepted.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) status: StatusCode,
-    pub(super) code: Code,
-    pub(super) message: String,
-    /// After how many seconds a retry may succeed; none if it does not help.
-    pub(super) retry_after_s: Option<u64>,
-}
-
-impl Failure {
-    pub(super) fn of(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
-    }
-
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
-        let failure = Self::of(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);
-        Self { retry_after_s: Some(RETRY_AFTER_S), ..failure }
-    }
-
-    pub(super) fn too_large(message: impl Into<String>) -> Self {
-        Self::of(StatusCode::PAYLOAD_TOO_LARGE, Code::OutOfRange, message)
-    }
-}
-
-impl From<Rejection> for Failure {
-    fn from(rejection: Rejection) -> Self {
-        let (status, _, message) = rejection.parts();
-        match status {
-            StatusCode::UNAUTHORIZED => Self::of(status, Code::Unauthenticated, message),
-            StatusCode::FORBIDDEN => Self::of(status, Code::PermissionDenied, message),
-            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(message),
-            _ => Self::of(status, Code::InvalidArgument, message),
-        }
-    }
-}
-
-impl From<Limited> for Failure {
-    fn from(limited: Limited) -> Self {
-        let failure = Self::of(StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted, limited.message());
-        Self { retry_after_s: limited.retry_after.map(seconds), ..failure }
-    }
-}
-
-impl From<DecodeError> for Failure {
-    fn from(error: DecodeError) -> Self {
-        match error {
-            DecodeError::TooLarge { .. } => Self::too_large(error.to_string()),
-            DecodeError::Malformed { .. } | DecodeError::NotOfSignal { .. } | DecodeError::Misspelled { .. } => {
-                Self::of(StatusCode::BAD_REQUEST, Code::InvalidArgument, error.to_string())
-            }
-        }
-    }
-}
 
 /// Takes a request from what the caller may send.
 pub(super) fn check_request(state: &State, requester: &Requester) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! The OpenTelemetry protocol over gRPC. The library frames, limits and decompresses messages; their contents are decoded as
 //! those of HTTP are.
 
-use super::export::{self, Failure, Sent, check_bytes, check_request};
+use super::export::{self, Sent, check_bytes, check_request};
+use super::failure::Failure;
 use super::message::{self, Status as RpcStatus};
 use super::signal_of;
 use crate::authenticator::Endpoint;

@@ -1,22 +1,9 @@
 //! The messages of responses: the partial success of each signal, and `google.rpc.Status`.
 
-use super::export::Failure;
+use super::failure::Failure;
 use ingest::otlp::{Encoding, Received, Signal};
 use prost::Message;
 use serde_json::{Map, Value, json};
-
-/// The codes of `google.rpc.Code` that are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Code {
-    InvalidArgument = 3,
-    DeadlineExceeded = 4,
-    PermissionDenied = 7,
-    ResourceExhausted = 8,
-    OutOfRange = 11,
-    Internal = 13,
-    Unavailable = 14,
-    Unauthenticated = 16,
-}
 
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
@@ -114,6 +101,7 @@ pub(super) fn response(signal: Signal, received: &Received, encoding: Encoding) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::otlp::failure::Code;
     use axum::http::StatusCode;
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod body;
 mod export;
+mod failure;
 mod grpc;
 mod message;
 
@@ -16,9 +17,9 @@ use crate::authenticator::Endpoint;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use export::{Failure, Sent};
+use export::Sent;
+use failure::{Code, Failure};
 use ingest::otlp::{Encoding, Signal};
-use message::Code;
 use std::sync::Arc;
 
 /// The signal that a path is for, and whether the path is that of gRPC.

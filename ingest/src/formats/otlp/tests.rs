@@ -529,11 +529,11 @@ fn empty_objects_take_no_memory() {
 
 #[test]
 fn spans_beyond_the_memory_limit_end_the_input() {
-    let mut collector = SpanCollector::new(2_000);
+    let mut collector = SpanCollector::new(3_000);
     let spans: Vec<Value> = ('a'..='f').map(|id| span(id, "", json!({}))).collect();
     let json = export(&[&spans[..], &spans[..], &[span('1', "", usage(1, 1)), span('2', "", usage(1, 1))]].concat());
     let mut deserializer = serde_json::Deserializer::from_str(&json);
     let error = Level { depth: 0, collector: &mut collector }.deserialize(&mut deserializer).unwrap_err();
     let error = document_error(error, &mut collector);
-    assert!(matches!(error, InputError::TooManySpans { span: 13.., limit_bytes: 2_000 }), "{error:?}");
+    assert!(matches!(error, InputError::TooManySpans { span: 13.., limit_bytes: 3_000 }), "{error:?}");
 }
