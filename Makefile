@@ -47,7 +47,8 @@ check: ## check format and clippy, and run every test that needs no PostgreSQL a
 
 test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/install-packages.sh $(TEST_PACKAGES)
-	@scripts/python-for-examples.sh
+	@scripts/python-environment.sh python examples/requirements.txt
+	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
 	@scripts/python-for-prices.sh
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh

@@ -157,6 +157,11 @@ pub struct Server {
     #[arg(long, env = "APEX_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     pub listen: SocketAddr,
 
+    /// Further addresses that exporters of OpenTelemetry may send to, over HTTP or gRPC, separated by commas: usually
+    /// 127.0.0.1:4317 and 127.0.0.1:4318. --listen takes what they send, too.
+    #[arg(long, env = "APEX_OTLP_LISTEN", value_name = "ADDRESS", value_delimiter = ',', value_parser = listen_address)]
+    pub otlp_listen: Vec<SocketAddr>,
+
     /// The bearer token that clients must send. Required to listen on an address other than loopback.
     #[arg(long, env = "APEX_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,

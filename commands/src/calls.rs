@@ -59,7 +59,7 @@ impl Commands {
         if let Some(id) = ids.single() {
             let executed = match &command {
                 CallCommand::Report { .. } => self.execute_on_new(context, id.0, command.clone()).await,
-                CallCommand::Correct { .. } | CallCommand::Reprice { .. } => {
+                CallCommand::Correct { .. } | CallCommand::Reprice { .. } | CallCommand::Reverse => {
                     self.execute(context, id.0, command.clone()).await
                 }
             };

@@ -24,6 +24,7 @@ mod principal;
 mod retry;
 mod snapshots;
 mod states;
+mod traces;
 
 pub use calls::CallOutcome;
 pub use context::{Context, current_trace_id};
@@ -35,3 +36,4 @@ pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
 pub use streams::{Backoff, Position};
+pub use traces::{SpanBatch, SpanOutcome, TraceOutcome};

@@ -37,6 +37,7 @@ pub mod tag_keys;
 pub mod task;
 pub mod team;
 pub mod tenant;
+pub mod trace;
 pub mod user;
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ registry::register! {
     Agent(agent::Agent),
     Task(task::Task),
     Call(call::Call),
+    Trace(trace::Trace),
     PriceBook(price_book::PriceBook),
     Memory(memory::Memory),
     Budget(budget::Budget),

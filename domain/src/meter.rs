@@ -36,6 +36,11 @@ macro_rules! for_each_meter {
                     "gen_ai.usage.prompt_tokens",
                     "llm.usage.input_tokens",
                     "llm.usage.prompt_tokens",
+                    "llm.token_count.prompt",
+                    "ai.usage.inputTokens",
+                    "ai.usage.promptTokens",
+                    "ai.usage.tokens",
+                    "gen_ai.aggregated_usage.input_tokens",
                 ],
             };
             Output, output, output_tokens,
@@ -47,6 +52,10 @@ macro_rules! for_each_meter {
                     "gen_ai.usage.completion_tokens",
                     "llm.usage.output_tokens",
                     "llm.usage.completion_tokens",
+                    "llm.token_count.completion",
+                    "ai.usage.outputTokens",
+                    "ai.usage.completionTokens",
+                    "gen_ai.aggregated_usage.output_tokens",
                 ],
             };
             CacheRead, cache_read, cache_read_tokens,
@@ -61,6 +70,12 @@ macro_rules! for_each_meter {
                     "gen_ai.usage.details.cache_read_tokens",
                     "gen_ai.usage.details.cached_tokens",
                     "llm.usage.cache_read_input_tokens",
+                    "llm.token_count.prompt_details.cache_read",
+                    "llm.token_count.prompt_details.cache_input",
+                    "ai.usage.cachedInputTokens",
+                    "ai.usage.inputTokenDetails.cacheReadTokens",
+                    "gen_ai.aggregated_usage.cache_read.input_tokens",
+                    "gen_ai.aggregated_usage.details.cache_read_tokens",
                 ],
             };
             CacheWrite5Min, cache_write_5min, cache_write_5min_tokens,
@@ -76,13 +91,19 @@ macro_rules! for_each_meter {
                     "gen_ai.usage.input_tokens.cache_write",
                     "gen_ai.usage.details.cache_write_tokens",
                     "llm.usage.cache_creation_input_tokens",
+                    "llm.token_count.prompt_details.cache_write",
+                    "ai.usage.inputTokenDetails.cacheWriteTokens",
+                    "gen_ai.aggregated_usage.cache_write.input_tokens",
+                    "gen_ai.aggregated_usage.cache_creation.input_tokens",
+                    "gen_ai.aggregated_usage.details.cache_write_tokens",
+                    "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
                 ],
             };
             CacheWrite1Hour, cache_write_1hour, cache_write_1hour_tokens,
             "Prompt tokens that were written to the provider's cache for 1 hour.",
             {
                 unit: Token, part_of: None, billed_as: Some(Self::CacheWrite5Min), in_prompt: true,
-                attributes: &[],
+                attributes: &["anthropic.usage.cache_creation.ephemeral_1h_input_tokens"],
             };
             Reasoning, reasoning, reasoning_tokens,
             "Reasoning tokens, which are part of the output tokens.",
@@ -94,19 +115,24 @@ macro_rules! for_each_meter {
                     "gen_ai.usage.output_tokens.reasoning",
                     "gen_ai.usage.details.reasoning_tokens",
                     "llm.usage.reasoning_tokens",
+                    "llm.token_count.completion_details.reasoning",
+                    "ai.usage.reasoningTokens",
+                    "ai.usage.outputTokenDetails.reasoningTokens",
+                    "gen_ai.aggregated_usage.reasoning.output_tokens",
+                    "gen_ai.aggregated_usage.details.reasoning_tokens",
                 ],
             };
             AudioInput, audio_input, audio_input_tokens,
             "Tokens of audio in the prompt, which are part of the input tokens.",
             {
                 unit: Token, part_of: Some(Self::Input), billed_as: Some(Self::Input), in_prompt: false,
-                attributes: &["gen_ai.usage.details.input_audio_tokens"],
+                attributes: &["gen_ai.usage.details.input_audio_tokens", "llm.token_count.prompt_details.audio"],
             };
             AudioOutput, audio_output, audio_output_tokens,
             "Tokens of generated audio, which are part of the output tokens.",
             {
                 unit: Token, part_of: Some(Self::Output), billed_as: Some(Self::Output), in_prompt: false,
-                attributes: &["gen_ai.usage.details.output_audio_tokens"],
+                attributes: &["gen_ai.usage.details.output_audio_tokens", "llm.token_count.completion_details.audio"],
             };
             ImageInput, image_input, image_input_tokens,
             "Tokens of images in the prompt, which are part of the input tokens.",

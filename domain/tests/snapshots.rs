@@ -11,8 +11,8 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallVoided, ChargedCall, CostSource,
-    Field, Origin, Provenance, RecordKey, ReportedCost, Tags,
+    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallReversed, CallVoided,
+    ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{
@@ -38,6 +38,7 @@ use domain::task::{
 };
 use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded, TeamMemberRemoved, TeamRenamed};
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
+use domain::trace::{RecordedSpan, SpanKind, SpanUsage, SpansRecorded, Trace, TraceEvent, TraceSpan};
 use domain::user::{
     User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource,
     UserTotpDisabled, UserTotpEnabled,
@@ -351,7 +352,7 @@ fn call() -> impl Strategy<Value = CallEvent> {
     let corrected = btree_map(select(Field::ALL), at(), 0..4);
     let provenance = (vec(origin, 0..2), corrected, option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
-    (charged, provenance, 0..3, id()).prop_map(|((facts, charge), provenance, kind, other)| {
+    (charged, provenance, 0..4, id()).prop_map(|((facts, charge), provenance, kind, other)| {
         let tags = facts.tags.iter().flat_map(Tags::iter);
         let counted_tags = tags.map(|(key, _)| key.clone()).take(1).collect();
         let after = ChargedCall { facts, provenance, charge, counted_tags };
@@ -359,9 +360,33 @@ fn call() -> impl Strategy<Value = CallEvent> {
         match kind {
             0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
             1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
+            2 => CallEvent::Reversed(CallReversed { before: after }),
             _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
         }
     })
+}
+
+fn trace() -> impl Strategy<Value = TraceEvent> {
+    let span_id = || (1_u64..9).prop_map(|id| SpanId::new(id).unwrap());
+    let usage = (any::<bool>(), 1_u64..1 << 40, btree_set(name(), 0..3), btree_set(id(), 1..3), option::of(at()));
+    let usage = usage.prop_map(|(is_charged, tokens, models, call_ids, started_at)| SpanUsage {
+        kind: if is_charged { SpanKind::Call } else { SpanKind::Summary },
+        usage: Usage::default().with(Meter::Input, Quantity::new(tokens).unwrap()),
+        response_id: models.first().cloned(),
+        call_ids: call_ids.into_iter().map(CallId).collect(),
+        is_charged,
+        facts: started_at.zip(models.first().cloned()).map(|(started_at, model)| {
+            Box::new(CallFacts { model: Some(model.clone()), ..CallFacts::new(CallKind::Llm, started_at, model) })
+        }),
+        models,
+    });
+    let span = (span_id(), option::of(span_id()), option::of(usage));
+    let span = span.prop_map(|(span_id, parent_span_id, usage)| RecordedSpan {
+        span_id,
+        span: TraceSpan { parent_span_id, usage },
+    });
+    (option::of(id()), vec(span, 0..4))
+        .prop_map(|(agent, spans)| TraceEvent::SpansRecorded(SpansRecorded { agent_id: agent.map(AgentId), spans }))
 }
 
 fn budget() -> impl Strategy<Value = BudgetEvent> {
@@ -475,6 +500,10 @@ proptest! {
         prop_assert!(snapshot_replaces_events::<RateLimits>(&events, cut));
     }
     #[test]
+    fn a_snapshot_of_a_trace_replaces_its_events(events in vec(trace(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Trace>(&events, cut));
+    }
+    #[test]
     fn a_snapshot_of_tag_keys_replaces_their_events(events in vec(tag_keys(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<TagKeys>(&events, cut));
     }
@@ -519,6 +548,7 @@ fn every_aggregate_is_tested() {
         Agent::CATEGORY,
         Task::CATEGORY,
         Call::CATEGORY,
+        Trace::CATEGORY,
         PriceBook::CATEGORY,
         Memory::CATEGORY,
         Budget::CATEGORY,

@@ -105,6 +105,34 @@ pub enum RefusalReason {
         /// Why it is no amount.
         cause: MoneyError,
     },
+    /// A field or value has the name of one of OTLP's JSON in another spelling, so that it would not be read.
+    #[error("{found:?} is written {expected} in OTLP's JSON")]
+    Misspelled {
+        /// The name as found, clipped.
+        found: String,
+        /// The name as it should be.
+        expected: &'static str,
+    },
+    /// A field is no list.
+    #[error("{0} is not a list")]
+    NotAList(&'static str),
+    /// There are too many attributes.
+    #[error("{found} attributes, which is more than the limit of {limit}")]
+    TooManyAttributes {
+        /// The number of attributes.
+        found: usize,
+        /// The maximum number.
+        limit: usize,
+    },
+    /// The protobuf of a span or record is malformed.
+    #[error("not the protobuf of OTLP: {0}")]
+    Protobuf(String),
+    /// The trace rejects the span.
+    #[error("{0}")]
+    Trace(domain::trace::TraceError),
+    /// The call rejects what the span says about it.
+    #[error("{0}")]
+    Call(domain::call::CallError),
     /// The id of a trace or span is neither hex nor base64 of its length.
     #[error("{field} is {found:?}, which is not an id")]
     Id {
@@ -137,6 +165,14 @@ pub enum InputError {
     NotTraces {
         /// The first key of the file's first object.
         found: String,
+    },
+    /// The first object of the file has the name of one of OTLP's JSON in another spelling, so that it would not be read.
+    #[error("{found:?} is written {expected} in OTLP's JSON")]
+    Misspelled {
+        /// The name as found, clipped.
+        found: String,
+        /// The name as it should be.
+        expected: &'static str,
     },
     /// The spans that must be held in memory together take too much of it.
     #[error("at span {span} the file's spans take more than {limit_bytes} bytes: split it, keeping each trace whole")]
@@ -181,4 +217,41 @@ impl From<io::Error> for InputError {
             Self::Read(error)
         }
     }
+}
+
+/// Why the body of a request of an exporter is refused as a whole.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// It is not of the encoding that it is sent as.
+    #[error("the body is not the {encoding} of OTLP: {error}")]
+    Malformed {
+        /// The name of the encoding.
+        encoding: &'static str,
+        /// What is malformed.
+        error: String,
+    },
+    /// It is an export of another signal.
+    #[error("the body holds {found:?} instead of {expected}")]
+    NotOfSignal {
+        /// The first key of the body.
+        found: String,
+        /// The key of the signal.
+        expected: &'static str,
+    },
+    /// A name is written in another spelling than OTLP's JSON has, so that what it names would be lost.
+    #[error("{found:?} is written {expected} in OTLP's JSON")]
+    Misspelled {
+        /// The name as found, clipped.
+        found: String,
+        /// The name as it should be.
+        expected: &'static str,
+    },
+    /// The spans that must be held in memory together take too much of it.
+    #[error("at span {span} the spans of the body take more than {limit_bytes} bytes of memory: export fewer at once")]
+    TooLarge {
+        /// The number of the span that exceeded the limit.
+        span: u64,
+        /// The maximum memory.
+        limit_bytes: usize,
+    },
 }

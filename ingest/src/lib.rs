@@ -3,29 +3,39 @@
 //! - [`formats`] parses files into [`Record`]s; it knows neither commands nor prices.
 //! - [`report_call`] is the one way to report a call, with the price of its model looked up in the price book.
 //! - [`Importer`] turns records into commands, and [`import`] runs it over an input, many reports at a time.
+//! - [`otlp`] receives the requests of OpenTelemetry exporters.
 //! - [`prices`] fills price books: from the prices that Apex ships, and from tables in LiteLLM's format.
 //!
 //! Deliberately absent: SQL, HTTP, and the command line. Callers pass readers in and get progress by callback.
 
 mod call_id;
+mod connection;
 mod error;
 mod format;
 pub mod formats;
 mod importer;
+mod item;
+pub mod otlp;
+mod outcome;
+mod owners;
 pub mod prices;
 mod record;
 mod report;
 mod retry;
 mod run;
 mod text;
+mod traces;
 mod unpriced;
 
 pub use error::{InputError, RecordError, Refusal, RefusalReason};
 pub use format::{Defaults, Format};
 pub use formats::{Input, MAX_LINE_BYTES, RecordReader, Records, open_path, read_records};
-pub use importer::{ImportError, ImportOutcome, Imported, Importer, PreparedReport};
+pub use importer::{Importer, PreparedReport};
+pub use item::{Item, TraceSpans, TracedSpan};
+pub use outcome::{ImportError, ImportOutcome, Imported};
 pub use record::{AgentRef, Location, Record, SkippedCounts, TaskRef};
 pub use report::{CallReport, report_call};
 pub use retry::OnRetry;
 pub use run::{ImportCounts, ImportResult, ImportStopped, Progress, Source, import};
+pub use traces::{PreparedTrace, SpanResult, TraceResult};
 pub use unpriced::{UnpricedCalls, UnpricedModel};

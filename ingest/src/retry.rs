@@ -30,6 +30,11 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// No retries: the client of a request retries it.
+    pub(crate) fn none() -> Self {
+        Self { timeout: Duration::ZERO, ..Self::default() }
+    }
+
     pub(crate) fn on_retry(&mut self, on_retry: OnRetry) {
         self.on_retry = on_retry;
     }

@@ -3,8 +3,11 @@
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::formats::{Records, read_records};
-use crate::importer::{ImportError, ImportOutcome, Imported, Importer};
-use crate::record::{Location, Record, SkippedCounts};
+use crate::importer::{Importer, PreparedReport};
+use crate::item::Item;
+use crate::outcome::{ImportError, ImportOutcome, Imported};
+use crate::record::{Location, SkippedCounts};
+use crate::traces::{PreparedTrace, SpanResult};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
 use serde::Serialize;
@@ -130,23 +133,24 @@ pub async fn import(
         on_progress,
         stopped: None,
         is_read: false,
+        repeats: 0,
     };
     run.import(importer, &mut records, cancel).await;
     // The reader's thread blocks while the channel is full; this ends it.
     drop(records);
     if run.stopped.is_none() {
         let skipped = skipped.await.unwrap_or_default();
-        (run.counts.not_calls, run.counts.other_format) = (skipped.not_calls, skipped.other_format);
+        (run.counts.not_calls, run.counts.other_format) = (skipped.not_calls + run.repeats, skipped.other_format);
     }
     run.counts.unpriced = run.unpriced.len() as u64;
     ImportResult { counts: run.counts, stopped: run.stopped }
 }
 
-type RecordReceiver = mpsc::Receiver<Result<Record, RecordError>>;
+type ItemReceiver = mpsc::Receiver<Result<Item, RecordError>>;
 
 /// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. The numbers of skipped
 /// items are sent at the end of the input.
-fn spawn_reader(source: Source) -> (RecordReceiver, oneshot::Receiver<SkippedCounts>) {
+fn spawn_reader(source: Source) -> (ItemReceiver, oneshot::Receiver<SkippedCounts>) {
     let (sender, receiver) = mpsc::channel(2 * MAX_IN_FLIGHT);
     let (skipped_sender, skipped) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
@@ -178,40 +182,76 @@ struct Run<'a, P> {
     stopped: Option<ImportStopped>,
     /// Whether the input is read to its end.
     is_read: bool,
+    /// The number of spans that repeat calls.
+    repeats: u64,
+}
+
+/// Something that is ready to be sent.
+enum Prepared {
+    Call(Location, Box<PreparedReport>),
+    Trace(Box<PreparedTrace>),
+}
+
+/// What a part of it came to, with the location.
+type Sent = Vec<(Location, Result<SpanResult, ImportError>)>;
+
+impl Prepared {
+    async fn of(importer: &mut Importer, item: Item) -> Result<Self, (Location, ImportError)> {
+        match item {
+            Item::Call(record) => {
+                let location = record.location;
+                let report = importer.prepare(*record).await.map_err(|error| (location, error))?;
+                Ok(Self::Call(location, Box::new(report)))
+            }
+            Item::Trace(trace) => {
+                let location = trace.spans.first().map_or(Location::Span(1), |span| span.location);
+                let trace = importer.prepare_trace(trace).await.map_err(|error| (location, error))?;
+                Ok(Self::Trace(Box::new(trace)))
+            }
+        }
+    }
+
+    async fn send(self) -> Sent {
+        match self {
+            Self::Call(location, report) => vec![(location, report.send().await.map(SpanResult::Imported))],
+            Self::Trace(trace) => {
+                let result = trace.send().await;
+                let last = result.spans.last().map_or(Location::Span(1), |(location, _)| *location);
+                let sent = result.spans.into_iter().map(|(location, span)| (location, Ok(span)));
+                sent.chain(result.error.map(|error| (last, Err(error)))).collect()
+            }
+        }
+    }
 }
 
 impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     /// Imports all records. Reports in flight are completed and counted, however the import ends.
-    async fn import(
-        &mut self,
-        importer: &mut Importer,
-        records: &mut RecordReceiver,
-        cancel: impl Future<Output = ()>,
-    ) {
+    async fn import(&mut self, importer: &mut Importer, records: &mut ItemReceiver, cancel: impl Future<Output = ()>) {
         let mut cancel = std::pin::pin!(cancel);
         // Each report is a task: a future that is not polled would hold a connection that others wait for.
-        let mut reports = JoinSet::new();
+        let mut reports: JoinSet<Sent> = JoinSet::new();
         loop {
             let is_reading = self.stopped.is_none() && !self.is_read;
             tokio::select! {
-                Some(report) = reports.join_next() => match report {
-                    Ok((location, result)) => self.count(location, result),
+                Some(sent) = reports.join_next() => match sent {
+                    Ok(sent) => sent.into_iter().for_each(|(location, result)| self.count(location, result)),
                     Err(error) => self.stop(error.into()),
                 },
                 () = &mut cancel, if is_reading => self.stop(ImportStopped::Cancelled),
                 record = records.recv(), if is_reading && reports.len() < MAX_IN_FLIGHT => match record {
-                    Some(Ok(record)) => {
-                        let location = record.location;
-                        if let Some(ignored) = &record.ignored {
-                            self.ignore(&format!("{location}: {ignored}"));
+                    Some(Ok(item)) => {
+                        if let Item::Call(record) = &item
+                            && let Some(ignored) = &record.ignored
+                        {
+                            self.ignore(&format!("{}: {ignored}", record.location));
                         }
                         let prepared = tokio::select! {
-                            prepared = importer.prepare(record) => Some(prepared),
+                            prepared = Prepared::of(importer, item) => Some(prepared),
                             () = &mut cancel => None,
                         };
                         match prepared {
-                            Some(Ok(report)) => _ = reports.spawn(async move { (location, report.send().await) }),
-                            Some(Err(error)) => self.count(location, Err(error)),
+                            Some(Ok(prepared)) => _ = reports.spawn(prepared.send()),
+                            Some(Err((location, error))) => self.count(location, Err(error)),
                             None => self.stop(ImportStopped::Cancelled),
                         }
                     }
@@ -232,9 +272,14 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
         }
     }
 
-    fn count(&mut self, location: Location, result: Result<Imported, ImportError>) {
-        let imported = match result {
-            Ok(imported) => imported,
+    fn count(&mut self, location: Location, result: Result<SpanResult, ImportError>) {
+        let imported: Imported = match result {
+            Ok(SpanResult::Imported(imported)) => imported,
+            Ok(SpanResult::Repeat) => {
+                self.repeats += 1;
+                return;
+            }
+            Ok(SpanResult::Refused(reason)) => return self.refuse(&format!("{location}: {reason}")),
             Err(ImportError::Refused(error)) => return self.refuse(&format!("{location}: {error}")),
             Err(error) => return self.stop(ImportStopped::Record { location, error }),
         };

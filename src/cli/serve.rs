@@ -63,11 +63,12 @@ pub(super) async fn start(
     server: &Server,
     kafka: &Kafka,
 ) -> anyhow::Result<SocketAddr> {
-    anyhow::ensure!(
-        server.listen.ip().is_loopback() || server.token.is_some(),
-        "listening on {}, which other machines can reach, requires a token: set APEX_TOKEN",
-        server.listen
-    );
+    for address in server.otlp_listen.iter().chain([&server.listen]) {
+        anyhow::ensure!(
+            address.ip().is_loopback() || server.token.is_some(),
+            "listening on {address}, which other machines can reach, requires a token: set APEX_TOKEN"
+        );
+    }
     anyhow::ensure!(
         server.token.is_some() || server.edge.proxies().networks.is_empty(),
         "behind a reverse proxy, requests of other machines come from this one: set APEX_TOKEN with APEX_TRUSTED_PROXIES"
@@ -75,9 +76,14 @@ pub(super) async fn start(
     check_tokens(server)?;
     let tls = server.edge.tls().context("TLS cannot be used")?;
     raise_file_limit(u64::from(server.max_connections) + u64::from(server.max_http_connections) + OTHER_FILES)?;
-    let listener =
-        TcpListener::bind(server.listen).await.with_context(|| format!("cannot listen on {}", server.listen))?;
-    let address = listener.local_addr()?;
+    let listen = async |address: SocketAddr| {
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    };
+    let mut listeners = api::Listeners::from(listen(server.listen).await?);
+    for address in &server.otlp_listen {
+        listeners.otlp.push(listen(*address).await?);
+    }
+    let address = listeners.all.local_addr()?;
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
     let (identities, handlers) = identities(rooms, common, server).await?;
@@ -103,7 +109,7 @@ pub(super) async fn start(
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
     };
     let stop = rooms.stop_signal();
-    rooms.spawn("api", async move { Ok(api::serve(listener, config, deps, stop).await?) });
+    rooms.spawn("api", async move { Ok(api::serve(listeners, config, deps, stop).await?) });
     Ok(address)
 }
 
@@ -236,6 +242,7 @@ fn announcement(address: SocketAddr, graphiql: bool, has_tls: bool) -> Vec<Strin
     if graphiql {
         lines.push(format!("  GraphiQL       {http}://{address}/graphiql"));
     }
+    lines.push(format!("  OpenTelemetry  {http}://{address} (OTLP over HTTP and gRPC)"));
     lines.extend([
         format!("  events         {http}://{address}/events"),
         format!("  metrics        {http}://{address}/metrics"),

@@ -253,11 +253,20 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
         "/auth/session" => client.get(format!("{address}{path}")),
         _ if is_page(route) => client.get(format!("{address}{path}")),
+        _ if route.starts_with("/v1/") => client.post(format!("{address}{path}")).json(&json!({})),
+        // An empty message.
+        _ if route.starts_with("/opentelemetry.") => {
+            client.post(format!("{address}{path}")).header("content-type", "application/grpc").body(vec![0; 5])
+        }
         _ if route.starts_with("/auth/") => client.post(format!("{address}{path}")).json(&json!({})),
         _ => client.get(format!("{address}{path}")),
     };
     let response = request.send().await.unwrap();
-    let status = response.status();
+    let (status, grpc_status) = (response.status(), response.headers().get("grpc-status").cloned());
+    // Exporters get their errors in another form.
+    if status == StatusCode::FORBIDDEN && route.starts_with("/v1/") || grpc_status.is_some_and(|status| status == "7") {
+        return (status, "\"FORBIDDEN\"".to_owned());
+    }
     (status, response.text().await.unwrap())
 }
 

@@ -103,15 +103,22 @@ async fn an_import_waits_while_the_pool_is_exhausted() {
     let waits = Arc::new(AtomicUsize::new(0));
     let (released, counted) = (held.clone(), waits.clone());
     let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
-    let mut importer = importer.on_retry(Arc::new(move |error| {
+    let importer = importer.on_retry(Arc::new(move |error| {
         assert!(error.to_string().contains("cannot be read"), "{error}");
         counted.fetch_add(1, Ordering::Relaxed);
         released.lock().unwrap().clear();
     }));
-    let mut import_line = async || {
+    let import_line = async || {
         let input = std::io::Cursor::new(line("a", "10", "0.1"));
         let record = read_records(Format::Autogpt, Defaults::default(), Box::new(input)).unwrap().next();
-        importer.prepare(record.unwrap().unwrap()).await.unwrap().send().await.unwrap().outcome
+        importer
+            .prepare(record.unwrap().unwrap().into_records().remove(0).unwrap())
+            .await
+            .unwrap()
+            .send()
+            .await
+            .unwrap()
+            .outcome
     };
     assert_eq!(import_line().await, ImportOutcome::Imported);
     for _ in 0..2 {

@@ -44,6 +44,7 @@ mod migrations;
 mod model;
 mod normalization;
 mod operators;
+mod otlp;
 mod partitions;
 mod prices;
 mod private_cluster;

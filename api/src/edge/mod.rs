@@ -8,4 +8,5 @@ pub(crate) use address::ClientAddress;
 pub use address::{ForwardedHeader, TrustedProxies};
 pub use cors::{Origin, OriginError};
 pub(crate) use cors::{is_configured, layer as cors_layer};
+pub(crate) use tls::HTTP2;
 pub use tls::{ClientCertificates, Tls, TlsError, TlsFiles};

@@ -27,8 +27,10 @@ use tokio_rustls::server::TlsStream;
 const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// The protocols of this server, as clients negotiate them (ALPN).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// The protocols of this server, as clients negotiate them (ALPN), the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", HTTP2];
+/// HTTP/2, as clients negotiate it. Those of gRPC speak nothing else.
+pub(crate) const HTTP2: &[u8] = b"h2";
 /// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 0x16;
 /// The answer to a client that speaks HTTP without TLS.

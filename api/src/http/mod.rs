@@ -12,10 +12,12 @@ mod graphql;
 mod negotiate;
 mod observe;
 mod origin;
+mod otlp;
 mod pages;
 mod parameters;
 mod prepare;
 mod probes;
+mod protocol;
 mod rate_limit;
 mod response;
 mod routes;
@@ -29,4 +31,4 @@ mod websocket;
 
 pub use observe::register_metrics;
 pub use routes::{ROUTES, RouteAccess, router};
-pub use server::serve;
+pub use server::{Listeners, serve};

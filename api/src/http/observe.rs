@@ -40,6 +40,10 @@ pub fn register_metrics() {
     describe_counter!("apex_tls_handshakes_failed_total", "TLS handshakes that failed, by reason.");
     describe_counter!("apex_tls_reloads_total", "Times that changed files of TLS were read, by outcome.");
     describe_gauge!("apex_tls_reload_failing", "1 while the files of TLS cannot be used and older ones are in use.");
+    describe_counter!(
+        "apex_otlp_records_total",
+        "Spans and events of exporters of OpenTelemetry that are calls or were rejected, by signal and outcome."
+    );
     rate_limits::register_metrics();
     for (method, route) in FALLIBLE {
         for status in SERVER_ERRORS {

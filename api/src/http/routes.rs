@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::{
-    feed, graphiql, graphql, observe, origin, pages, probes, rate_limit, response, security, sign_in, websocket,
+    feed, graphiql, graphql, observe, origin, otlp, pages, probes, rate_limit, response, security, sign_in, websocket,
 };
 use crate::config::ApiConfig;
 use crate::deps::Deps;
@@ -34,11 +34,17 @@ pub enum RouteAccess {
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 31] = [
+pub const ROUTES: [(&str, RouteAccess); 37] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
     ("/metrics", RouteAccess::Authorised),
+    ("/v1/traces", RouteAccess::Authorised),
+    ("/v1/logs", RouteAccess::Authorised),
+    ("/v1/metrics", RouteAccess::Authorised),
+    ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", RouteAccess::Authorised),
+    ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", RouteAccess::Authorised),
+    ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", RouteAccess::Authorised),
     ("/auth/login", RouteAccess::SignIn),
     ("/auth/refresh", RouteAccess::SignIn),
     ("/auth/logout", RouteAccess::SignIn),
@@ -74,6 +80,8 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/graphql" => Some(any(graphql::handle)),
         "/graphql/ws" => Some(get(websocket::handle)),
         "/events" => Some(get(feed::handle)),
+        "/v1/traces" | "/v1/logs" | "/v1/metrics" => Some(post(otlp::http)),
+        path if otlp::signal_of(path).is_some() => Some(post(otlp::grpc)),
         "/auth/login" => Some(post(sign_in::login)),
         "/auth/refresh" => Some(post(sign_in::refresh)),
         "/auth/logout" => Some(post(sign_in::logout)),
@@ -97,9 +105,18 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
 }
 
 pub(super) fn routes(state: Arc<State>) -> Router {
+    routes_of(state, |_| true)
+}
+
+/// The routes of exporters of OpenTelemetry alone.
+pub(super) fn otlp_routes(state: Arc<State>) -> Router {
+    routes_of(state, |path| otlp::signal_of(path).is_some())
+}
+
+fn routes_of(state: Arc<State>, is_served: impl Fn(&str) -> bool) -> Router {
     // Only what is in the table is served, so that no route is missing in the test of authorisation.
     let mut router = Router::new();
-    for (path, _) in ROUTES {
+    for (path, _) in ROUTES.into_iter().filter(|(path, _)| is_served(path)) {
         if let Some(handler) = handler(path, state.config.graphiql) {
             router = router.route(path, handler);
         }

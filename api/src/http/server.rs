@@ -4,11 +4,12 @@
 //! timeout for the TLS handshake, if there is one, and for the head of a request, and their number is limited. Beyond the
 //! limit, connections wait in the operating system's accept queue, for a bounded time because of the timeouts. Those of one
 //! address are limited to a part of all, so that one client cannot make all others wait: more of them are closed. The
-//! protocol is HTTP/1.1.
+//! protocol is HTTP/1.1, or HTTP/2 for clients that begin with it or negotiate it with TLS, as those of gRPC do.
 
 use super::address_connections::AddressConnections;
 use super::connection::OpenConnection;
-use super::routes::routes;
+use super::protocol::{self, Protocol};
+use super::routes::{otlp_routes, routes};
 use super::state::State;
 use crate::config::{ApiConfig, Limits};
 use crate::deps::Deps;
@@ -16,9 +17,9 @@ use axum::Router;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use metrics::counter;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -36,18 +37,32 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The shortest interval between two warnings that the limit on connections is reached.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What the server listens on.
+pub struct Listeners {
+    /// All routes.
+    pub all: TcpListener,
+    /// The routes of exporters of OpenTelemetry alone.
+    pub otlp: Vec<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(all: TcpListener) -> Self {
+        Self { all, otlp: Vec::new() }
+    }
+}
+
 /// Serves until `shutdown` completes. Then open requests may finish, WebSockets are closed, and connections that are still
 /// open after [`Limits::shutdown_timeout`] are dropped.
 ///
 /// # Errors
 /// None at present. Errors of single connections are logged.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: ApiConfig,
     deps: Deps,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let stop = CancellationToken::new();
+    let (listeners, stop) = (listeners.into(), CancellationToken::new());
     // Ends the long-lived connections even if this future is dropped.
     let _guard = stop.clone().drop_guard();
     let state = State::new(config, deps, stop.clone());
@@ -63,12 +78,12 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        never = server.accept(&listener) => match never {},
+        never = server.accept_all(&listeners) => match never {},
         () = following => {}
         () = shutdown => {}
     }
     // New connections are refused from now on, so that clients try another server.
-    drop(listener);
+    drop(listeners);
     stop.cancel();
     connections.close();
     long_lived.close();
@@ -88,7 +103,10 @@ pub async fn serve(
 struct Server {
     state: Arc<State>,
     router: Router,
+    /// The routes of exporters of OpenTelemetry alone.
+    otlp_router: Router,
     http: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     /// How long a peer may leave sent data unacknowledged, in milliseconds.
     user_timeout_ms: u32,
     permits: Arc<Semaphore>,
@@ -117,7 +135,9 @@ impl Server {
         let (permits, connections) = (Arc::new(Semaphore::new(max_connections)), TaskTracker::new());
         Self {
             router: routes(state.clone()),
+            otlp_router: otlp_routes(state.clone()),
             http,
+            http2: protocol::http2(limits),
             user_timeout_ms,
             permits,
             of_addresses: AddressConnections::new(state.limits()),
@@ -128,8 +148,15 @@ impl Server {
         }
     }
 
+    /// Accepts connections of all listeners until it is dropped.
+    async fn accept_all(&self, listeners: &Listeners) -> std::convert::Infallible {
+        let all = self.accept(&listeners.all, &self.router);
+        let otlp = listeners.otlp.iter().map(|listener| self.accept(listener, &self.otlp_router));
+        futures::future::select_all(std::iter::once(all).chain(otlp).map(Box::pin)).await.0
+    }
+
     /// Accepts connections until it is dropped.
-    async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
+    async fn accept(&self, listener: &TcpListener, router: &Router) -> std::convert::Infallible {
         let mut warned_at: Option<Instant> = None;
         loop {
             let permit = match self.permits.clone().try_acquire_owned() {
@@ -158,7 +185,7 @@ impl Server {
                 }
             };
             if let Some(open) = self.open(peer, permit) {
-                self.spawn(stream, peer.ip(), open);
+                self.spawn(stream, peer.ip(), open, router);
             }
         }
     }
@@ -176,7 +203,7 @@ impl Server {
         Some(OpenConnection::new(permit, Some(of_address?)))
     }
 
-    fn spawn(&self, stream: TcpStream, peer: IpAddr, open: Arc<OpenConnection>) {
+    fn spawn(&self, stream: TcpStream, peer: IpAddr, open: Arc<OpenConnection>, router: &Router) {
         // Without it only latency is higher.
         drop(stream.set_nodelay(true));
         // The operating system closes a connection whose peer does not read, which is not visible here.
@@ -185,8 +212,9 @@ impl Server {
         }
         let connection = Connection {
             state: self.state.clone(),
-            router: self.router.clone(),
+            router: router.clone(),
             http: self.http.clone(),
+            http2: self.http2.clone(),
             peer,
             open,
             stop: self.stop.clone(),
@@ -206,6 +234,7 @@ struct Connection {
     state: Arc<State>,
     router: Router,
     http: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     /// The address of the client, or of the proxy before it.
     peer: IpAddr,
     open: Arc<OpenConnection>,
@@ -215,34 +244,57 @@ struct Connection {
 impl Connection {
     /// Serves the connection, after the TLS handshake where there is one.
     async fn accept(self, stream: TcpStream) {
-        let Some(tls) = self.state.config.tls.clone() else { return self.serve(stream).await };
+        let Some(tls) = self.state.config.tls.clone() else {
+            let protocol = tokio::select! {
+                protocol = protocol::detect(&stream, self.state.limits().head_timeout) => protocol,
+                () = self.stop.cancelled() => None,
+            };
+            if let Some(protocol) = protocol {
+                self.serve(stream, protocol).await;
+            }
+            return;
+        };
         let stream = tokio::select! {
             stream = tls.handshake(stream, self.state.limits().handshake_timeout) => stream,
             () = self.stop.cancelled() => None,
         };
         if let Some(stream) = stream {
-            self.serve(stream).await;
+            let protocol = Protocol::negotiated(stream.get_ref().1.alpn_protocol());
+            self.serve(stream, protocol).await;
         }
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) {
-        let Self { state, router, http, peer, open, stop } = self;
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, protocol: Protocol) {
+        let Self { state, router, http, http2, peer, open, stop } = self;
         let service = service_fn(move |mut request: Request<Incoming>| {
             let address = state.config.proxies.client(peer, request.headers());
             request.extensions_mut().insert(address);
             request.extensions_mut().insert(open.clone());
             respond(router.clone(), request)
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        let served = async {
-            tokio::select! {
-                served = connection.as_mut() => return served,
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            connection.await
+        let stream = TokioIo::new(stream);
+        // The two types of connections have no trait in common.
+        macro_rules! drive {
+            ($connection:expr) => {{
+                let mut connection = std::pin::pin!($connection);
+                let ended = tokio::select! {
+                    ended = connection.as_mut() => Some(ended),
+                    () = stop.cancelled() => None,
+                };
+                match ended {
+                    Some(ended) => ended,
+                    None => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
+            }};
+        }
+        let served = match protocol {
+            Protocol::Http1 => drive!(http.serve_connection(stream, service).with_upgrades()),
+            Protocol::Http2 => drive!(http2.serve_connection(stream, service)),
         };
-        if let Err(error) = served.await {
+        if let Err(error) = served {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended with an error");
         }
     }

@@ -6,6 +6,7 @@ use crate::deps::Deps;
 use crate::document::order::Interfaces;
 use crate::graphql::{ApexSchema, schema};
 use crate::rate_limits::RateLimiter;
+use ingest::otlp::Receiver;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) subscriber_permits: Arc<Semaphore>,
     /// Permits for CPU-bound work that takes long.
     pub(crate) cpu_permits: CpuPermits,
+    /// Records what exporters of OpenTelemetry send.
+    pub(crate) receiver: Receiver,
     /// The rate limits and quotas.
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// The interfaces that each object type implements.
@@ -37,6 +40,7 @@ impl State {
         let subscriber_permits = Arc::new(Semaphore::new(config.limits.max_connections));
         let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
         let (connections, cpu_permits) = (TaskTracker::new(), CpuPermits::new());
+        let receiver = Receiver::new(deps.commands.clone());
         Arc::new(Self {
             schema,
             config,
@@ -45,6 +49,7 @@ impl State {
             connections,
             subscriber_permits,
             cpu_permits,
+            receiver,
             rate_limiter,
             interfaces,
         })

@@ -82,6 +82,8 @@ pub enum CallCommand {
         /// The price book.
         prices: PriceBook,
     },
+    /// Reverses the charge of a call whose only record turned out to repeat other calls.
+    Reverse,
 }
 
 /// The facts of a call with its charge.
@@ -204,10 +206,17 @@ pub struct CallVoided {
     pub into: CallId,
 }
 
+/// The payload of `call.reversed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallReversed {
+    /// The facts and charge before the reversal, of which nothing is counted any more.
+    pub before: ChargedCall,
+}
+
 events! {
     /// An event of a call.
     pub enum CallEvent {
-        /// The call was reported for the first time.
+        /// The call was reported for the first time, or for the first time since it was reversed.
         "call.recorded" v 1 => Recorded(CallRecorded),
         /// A later record changed the facts or the charge.
         "call.amended" v 1 => Amended(CallAmended),
@@ -218,6 +227,9 @@ events! {
         /// A record had the keys of two calls: this id is another id of the call with the lower id. Written again when the
         /// id is used after that call was voided too.
         "call.voided" v 1 => Voided(CallVoided),
+        /// The call is not counted any more: its record repeats the usage of other calls. It is recorded anew if it turns out to
+        /// be a call after all.
+        "call.reversed" v 1 => Reversed(CallReversed),
     }
 }
 
@@ -233,6 +245,7 @@ impl CallEvent {
             Self::Corrected(CallCorrected { before, after, .. })
             | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
             Self::Voided(CallVoided { .. }) => (Vec::new(), None),
+            Self::Reversed(CallReversed { before }) => (vec![before], None),
         }
     }
 }
@@ -244,7 +257,7 @@ fn befores<'e>(call: Option<&'e ChargedCall>, absorbed: &'e [AbsorbedCall]) -> V
 /// The state of a call.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    /// The facts and the charge; none before the first report, and after the call was voided.
+    /// The facts and the charge; none before the first report, and after the call was voided or reversed.
     pub charged: Option<ChargedCall>,
     /// The call that this one was voided into.
     pub voided_into: Option<CallId>,
@@ -363,6 +376,11 @@ impl Aggregate for Call {
                     |Repricing { before, after }| CallEvent::Repriced(CallRepriced { before, after, reason, at });
                 Ok(self.reprice(&prices)?.map(event).into_iter().collect())
             }
+            CallCommand::Reverse => {
+                self.check_not_voided()?;
+                let reversed = |before| CallEvent::Reversed(CallReversed { before });
+                Ok(self.charged.clone().map(reversed).into_iter().collect())
+            }
         }
     }
 
@@ -383,6 +401,7 @@ impl Aggregate for Call {
     fn evolve(self, event: &CallEvent) -> Self {
         match event {
             CallEvent::Voided(CallVoided { into }) => Self { charged: None, voided_into: Some(*into) },
+            CallEvent::Reversed(CallReversed { .. }) => Self::default(),
             CallEvent::Recorded(CallRecorded { after, .. })
             | CallEvent::Amended(CallAmended { after, .. })
             | CallEvent::Corrected(CallCorrected { after, .. })

@@ -94,7 +94,10 @@ impl NamedCalls {
         let shortened = self.indirect.iter().map(voided);
         let (facts, prices, tag_keys) = match command {
             CallCommand::Report { facts, prices, tag_keys } if !self.others.is_empty() => (facts, prices, tag_keys),
-            command @ (CallCommand::Report { .. } | CallCommand::Correct { .. } | CallCommand::Reprice { .. }) => {
+            command @ (CallCommand::Report { .. }
+            | CallCommand::Correct { .. }
+            | CallCommand::Reprice { .. }
+            | CallCommand::Reverse) => {
                 let events = call.decide(command)?.into_iter().map(|event| (into, event));
                 return Ok(shortened.chain(events).collect());
             }

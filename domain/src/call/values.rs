@@ -185,6 +185,15 @@ pub struct CallSpan {
     pub parent_span_id: Option<SpanId>,
 }
 
+impl CallSpan {
+    /// The span with these ids, of which 0 is none; none if it has no id or no trace.
+    #[must_use]
+    pub fn of(trace: u128, span: u64, parent: Option<u64>) -> Option<Self> {
+        let (trace_id, span_id) = (TraceId::new(trace)?, SpanId::new(span)?);
+        Some(Self { trace_id, span_id, parent_span_id: parent.and_then(SpanId::new) })
+    }
+}
+
 /// Tags of a call by key: 1 to 16 of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "BTreeMap<TagKey, Name>", into = "BTreeMap<TagKey, Name>")]

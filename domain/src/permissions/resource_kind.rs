@@ -7,7 +7,7 @@ pub enum ResourceKind {
     Agents,
     /// Tasks.
     Tasks,
-    /// Calls, with their usage and cost.
+    /// Calls, with their usage and cost, and the traces that they are a part of.
     Calls,
     /// The price book.
     Prices,
@@ -136,7 +136,7 @@ impl ResourceKind {
         Some(match category {
             "agent" => Self::Agents,
             "task" => Self::Tasks,
-            "call" => Self::Calls,
+            "call" | "trace" => Self::Calls,
             "price_book" => Self::Prices,
             "tag_keys" => Self::TagKeys,
             "budget" | "budget_period" => Self::Budgets,

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::format::Format::Autogpt;
     use crate::formats::read_records;
-    use crate::formats::testing::{records, refusals};
+    use crate::formats::testing::{into_records, records, refusals};
     use domain::Name;
 
     const LINE: &str = r#"{"run":"2023-09-24_04-20-58","challenge":"TestSearch","id":"chatcmpl-7QyqpwdfhqwajicI","created":1695554458,
@@ -162,7 +162,7 @@ mod tests {
         let defaults = Defaults { model: named("m"), provider: named("azure"), agent: named("me") };
         let line = with(r#""run":"2023-09-24_04-20-58","#, "").replace("\"model\"", "\"other\"");
         let mut found = read_records(Autogpt, defaults, Box::new(std::io::Cursor::new(line))).unwrap();
-        let record = found.next().unwrap().unwrap();
+        let record = into_records(found.next().unwrap()).remove(0).unwrap();
         assert_eq!(record.facts.model, named("m"));
         assert_eq!(record.facts.provider, named("azure"));
         assert_eq!(record.agent.map(|agent| agent.name), named("me"));

@@ -2,6 +2,7 @@
 
 use crate::error::{RecordError, Refusal, RefusalReason};
 use crate::formats::reader::{RecordReader, Records};
+use crate::item::Item;
 use crate::record::{Location, Record, SkippedCounts};
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -126,7 +127,7 @@ where
 }
 
 impl<P: FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>> Iterator for LineRecords<P> {
-    type Item = Result<Record, RecordError>;
+    type Item = Result<Item, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.is_done {
@@ -139,7 +140,7 @@ impl<P: FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>> Iterator for
                 Some(Ok((location, line))) => match (self.parse)(location, line) {
                     Ok(ParsedLine::NotACall) => self.skipped.not_calls += 1,
                     Ok(ParsedLine::OtherFormat) => self.skipped.other_format += 1,
-                    Ok(ParsedLine::Record(record)) => return Some(Ok(*record)),
+                    Ok(ParsedLine::Record(record)) => return Some(Ok(Item::Call(record))),
                     Err(reason) => return Some(Err(RecordError::Refused(Refusal { location, reason }))),
                 },
             }

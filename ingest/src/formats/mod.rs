@@ -23,6 +23,7 @@ mod values;
 
 pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
+pub(crate) use otlp::request as otlp_request;
 pub use reader::{RecordReader, Records};
 
 use crate::error::InputError;

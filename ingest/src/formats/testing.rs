@@ -3,6 +3,7 @@
 use super::read_records;
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
+use crate::item::Item;
 use crate::record::Record;
 use domain::call::{Call, CallCommand, CallFacts, NamedCalls};
 use domain::price_book::PriceBook;
@@ -21,8 +22,16 @@ pub(crate) fn defaults() -> Defaults {
 pub(crate) fn read(format: Format, input: impl AsRef<[u8]>) -> Items {
     let input = std::io::Cursor::new(input.as_ref().to_vec());
     match read_records(format, defaults(), Box::new(input)) {
-        Ok(records) => records.collect(),
+        Ok(records) => records.flat_map(into_records).collect(),
         Err(error) => vec![Err(error.into())],
+    }
+}
+
+/// The records of an item, as far as it alone tells which spans are calls.
+pub(crate) fn into_records(item: Result<Item, RecordError>) -> Items {
+    match item {
+        Ok(item) => item.into_records().into_iter().map(|record| record.map_err(RecordError::from)).collect(),
+        Err(error) => vec![Err(error)],
     }
 }
 

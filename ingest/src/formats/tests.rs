@@ -123,7 +123,7 @@ fn defaults_never_change_the_id_of_a_call() {
     for (format, sample) in SAMPLES {
         let ids = |defaults: Defaults| -> Vec<CallIds> {
             let records = read_records(format, defaults, Box::new(sample)).unwrap();
-            records.map(|record| record.unwrap().call_ids).collect()
+            records.flat_map(into_records).map(|record| record.unwrap().call_ids).collect()
         };
         let plain = ids(defaults());
         for other in [

@@ -127,7 +127,8 @@ impl StreamRow for CallRow {
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
-        // Every event carries all that is known of the call. A call that was voided into another one has no row.
+        // Every event carries all that is known of the call. A call that was voided into another one, or
+        // reversed, has no row.
         Ok(event.befores_and_after().1.map(|charged| Self::charged(applied, charged)))
     }
 }
@@ -235,12 +236,12 @@ async fn save(connection: &mut PgConnection, rows: &Rows<CallRow>) -> Result<(),
     Ok(())
 }
 
-/// Deletes the rows of calls that were voided into others.
-async fn delete(connection: &mut PgConnection, voided: &BTreeSet<Key>) -> Result<(), ApplyError> {
-    if voided.is_empty() {
+/// Deletes the rows of calls that were voided into others or reversed.
+async fn delete(connection: &mut PgConnection, removed: &BTreeSet<Key>) -> Result<(), ApplyError> {
+    if removed.is_empty() {
         return Ok(());
     }
-    let (tenants, ids): (Vec<_>, Vec<_>) = voided.iter().map(|(tenant, id)| (tenant.as_str(), *id)).unzip();
+    let (tenants, ids): (Vec<_>, Vec<_>) = removed.iter().map(|(tenant, id)| (tenant.as_str(), *id)).unzip();
     let delete = "delete from calls where (tenant_id, call_id) in (select * from unnest($1::text[], $2::uuid[]))";
     sqlx::query(delete).bind(tenants).bind(ids).execute(connection).await?;
     Ok(())
@@ -291,18 +292,22 @@ impl Projection for Calls {
         events: &'a [Applied],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
-            let (mut rows, mut voided) = (Rows::new(), BTreeSet::new());
+            let (mut rows, mut removed) = (Rows::new(), BTreeSet::new());
             let mut usage = usage::UsageSums::new();
             for applied in events {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;
                 fold_into(&mut rows, applied)?;
-                // Under most ids that are voided nothing was recorded: their streams begin with it.
-                if matches!(event, CallEvent::Voided(_)) && applied.version() > 1 {
-                    voided.insert((applied.tenant().to_owned(), applied.stream_id()));
+                let key = || (applied.tenant().to_owned(), applied.stream_id());
+                match event {
+                    // Under most ids that are voided nothing was recorded: their streams begin with it.
+                    CallEvent::Voided(_) if applied.version() > 1 => _ = removed.insert(key()),
+                    CallEvent::Reversed(_) => _ = removed.insert(key()),
+                    CallEvent::Voided(_) | CallEvent::Recorded(_) | CallEvent::Amended(_) | CallEvent::Corrected(_) => {
+                    }
                 }
             }
-            delete(connection, &voided).await?;
+            delete(connection, &removed).await?;
             save(connection, &rows).await?;
             usage.save(connection).await
         })

@@ -424,7 +424,10 @@ proptest! {
                 let absorbed: &[AbsorbedCall] = match event {
                     CallEvent::Recorded(CallRecorded { absorbed, .. })
                     | CallEvent::Amended(CallAmended { absorbed, .. }) => absorbed,
-                    CallEvent::Corrected(_) | CallEvent::Repriced(_) | CallEvent::Voided(_) => &[],
+                    CallEvent::Corrected(_)
+                    | CallEvent::Repriced(_)
+                    | CallEvent::Voided(_)
+                    | CallEvent::Reversed(_) => &[],
                 };
                 let streams = after.map(|_| *id).into_iter().chain(absorbed.iter().map(|absorbed| absorbed.id));
                 let had = streams.clone().filter_map(|id| known.0.get(&id)?.charged.as_ref());

@@ -1,15 +1,17 @@
-//! Collects the spans of a file within a memory limit.
+//! Collects the spans of a file or of a request within a memory limit.
 //!
-//! A trace may be spread over the whole file, and which of its spans are charged is known only when all of them are
-//! read. So a small part of every span is held: its ids, and of GenAI spans the few attributes that imports use.
+//! A trace may be spread over the whole file, and the names of an outer span are known only when all of them are read. So a
+//! small part of every span is held: its ids, and of GenAI spans the few attributes that are read.
 
-use super::attributes::{Attributes, Slot};
+use super::attributes::Attributes;
+use super::conventions::{ScopeBasis, scope_basis};
 use super::forest::{Details, Forest, Node};
+use super::sink::Sink;
 use super::span::{Span, SpanId};
 use crate::error::{InputError, Refusal, RefusalReason};
 use crate::record::Location;
 use crate::text::quoted;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The maximum memory for the spans of a file, in bytes: 256 MiB, enough for a million spans, or for 200,000 with the
 /// attributes of a call. A larger file is refused as a whole, because a part of a trace cannot be told from all of it.
@@ -23,14 +25,17 @@ const SPAN_BYTES: usize =
     GROWTH * (size_of::<Node>() + size_of::<(SpanId, usize)>() + 1) + size_of::<Option<usize>>() + 2;
 /// The memory of a refusal, in bytes: itself, and the text that it quotes.
 const REFUSAL_BYTES: usize = GROWTH * size_of::<Refusal>() + 64;
-/// The memory of a service's name without its text, in bytes.
-const SERVICE_BYTES: usize = GROWTH * size_of::<Option<String>>();
+/// The memory of a resource without its attributes, in bytes.
+const RESOURCE_BYTES: usize = GROWTH * size_of::<Attributes>();
+/// The most names of attributes that are noted as not understood.
+const MAX_UNREAD_NAMES: usize = 64;
 
 /// Why a front end must stop reading.
 #[derive(Debug)]
 pub(crate) enum Stop {
     TooManySpans { span: u64, limit_bytes: usize },
     NotTraces { found: String },
+    Misspelled { found: String, expected: &'static str },
 }
 
 impl From<Stop> for InputError {
@@ -38,6 +43,7 @@ impl From<Stop> for InputError {
         match stop {
             Stop::TooManySpans { span, limit_bytes } => Self::TooManySpans { span, limit_bytes },
             Stop::NotTraces { found } => Self::NotTraces { found },
+            Stop::Misspelled { found, expected } => Self::Misspelled { found, expected },
         }
     }
 }
@@ -46,7 +52,7 @@ impl From<Stop> for InputError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Savepoint {
     nodes: usize,
-    services: usize,
+    resources: usize,
     refusals: usize,
     held_bytes: usize,
 }
@@ -57,9 +63,12 @@ pub(crate) struct SpanCollector {
     limit_bytes: usize,
     nodes: Vec<Node>,
     index: HashMap<SpanId, usize>,
-    services: Vec<Option<String>>,
-    /// Whether the current resource has an entry in `services`: only one with spans or a name needs it.
+    resources: Vec<Attributes>,
+    /// Whether the current resource has an entry in `resources`: only one with spans or attributes needs it.
     has_resource: bool,
+    scope: ScopeBasis,
+    /// The number of spans with each attribute that says something about usage and is not read.
+    unread: BTreeMap<Box<str>, u64>,
     held_bytes: usize,
     span_count: u64,
     /// Refused spans that have not been taken by [`SpanCollector::take_refusals`].
@@ -75,8 +84,10 @@ impl SpanCollector {
             limit_bytes,
             nodes: Vec::new(),
             index: HashMap::new(),
-            services: Vec::new(),
+            resources: Vec::new(),
             has_resource: false,
+            scope: ScopeBasis::Usual,
+            unread: BTreeMap::new(),
             held_bytes: 0,
             span_count: 0,
             refusals: VecDeque::new(),
@@ -84,29 +95,18 @@ impl SpanCollector {
         }
     }
 
-    /// Starts a resource: the spans that follow belong to it.
-    pub(crate) fn start_resource(&mut self) {
-        self.has_resource = false;
-    }
-
-    /// Sets the attributes of the current resource. In JSON they may follow its spans.
-    pub(crate) fn set_resource(&mut self, attributes: Option<Attributes>) -> Result<(), &'static str> {
-        let Some(service) = attributes.as_ref().and_then(|attributes| attributes.text(Slot::Service)) else {
-            return Ok(());
-        };
-        self.held_bytes += service.len();
-        let at = self.current_resource();
-        self.services[at] = Some(service.to_owned());
-        self.check_limit()
+    /// The current scope.
+    pub(crate) fn scope(&self) -> ScopeBasis {
+        self.scope
     }
 
     fn current_resource(&mut self) -> usize {
-        if !self.has_resource || self.services.is_empty() {
-            self.services.push(None);
-            self.held_bytes += SERVICE_BYTES;
+        if !self.has_resource || self.resources.is_empty() {
+            self.resources.push(Attributes::default());
+            self.held_bytes += RESOURCE_BYTES;
             self.has_resource = true;
         }
-        self.services.len() - 1
+        self.resources.len() - 1
     }
 
     /// The estimated memory in use, in bytes.
@@ -128,23 +128,32 @@ impl SpanCollector {
         Err("too many spans")
     }
 
-    /// Records that the input holds no traces, but an object with this key.
-    pub(crate) fn not_traces(&mut self, key: &str) -> &'static str {
-        self.stop = Some(Stop::NotTraces { found: quoted(key) });
-        "no traces"
+    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
+    pub(crate) fn take_unread(&mut self) -> BTreeMap<Box<str>, u64> {
+        std::mem::take(&mut self.unread)
     }
 
-    /// Adds a span, or the reason why the front end could not read it. A span with the id of an earlier one is skipped:
-    /// the exporter sent it twice.
+    /// Adds a span, or the reason why the front end could not read it. Of a span that was exported before, perhaps while
+    /// it was running, both exports are kept if they differ: the trace joins them.
     pub(crate) fn push(&mut self, span: Result<Span, RefusalReason>) -> Result<(), &'static str> {
+        let location = Location::Span(self.span_count + 1);
+        self.push_at(location, span)
+    }
+
+    /// As [`SpanCollector::push`], of a span that is at another location.
+    pub(crate) fn push_at(
+        &mut self,
+        location: Location,
+        span: Result<Span, RefusalReason>,
+    ) -> Result<(), &'static str> {
         self.span_count += 1;
-        let location = Location::Span(self.span_count);
         match span {
             Ok(span) => {
                 let node = self.node(span, location);
-                if !self.index.contains_key(&node.id) {
+                let known = self.index.get(&node.id).and_then(|at| self.nodes.get(*at));
+                if known.is_none_or(|known| !known.says_all_of(&node)) {
                     self.held_bytes += SPAN_BYTES + node.details.as_deref().map_or(0, Details::heap_bytes);
-                    self.index.insert(node.id, self.nodes.len());
+                    self.index.entry(node.id).or_insert(self.nodes.len());
                     self.nodes.push(node);
                 }
             }
@@ -153,19 +162,21 @@ impl SpanCollector {
         self.check_limit()
     }
 
-    fn node(&mut self, span: Span, location: Location) -> Node {
+    fn node(&mut self, mut span: Span, location: Location) -> Node {
         let (id, parent, resource) = (span.id, span.parent, self.current_resource());
+        for name in span.attributes.take_unread() {
+            if self.unread.len() < MAX_UNREAD_NAMES || self.unread.contains_key(&name) {
+                *self.unread.entry(name).or_default() += 1;
+            }
+        }
         if span.attributes.is_empty() {
             return Node { id, parent, location, resource, details: None };
         }
-        let (usage, is_refused) = match span.attributes.usage() {
-            Ok(usage) => (usage, false),
-            Err(reason) => {
-                self.refuse(Refusal { location, reason });
-                (None, true)
-            }
-        };
-        Node { id, parent, location, resource, details: Some(Box::new(Details { span, usage, is_refused })) }
+        let usage = span.attributes.usage(span.scope).unwrap_or_else(|reason| {
+            self.refuse(Refusal { location, reason });
+            None
+        });
+        Node { id, parent, location, resource, details: Some(Box::new(Details { span, usage })) }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -174,16 +185,18 @@ impl SpanCollector {
     }
 
     pub(crate) fn savepoint(&self) -> Savepoint {
-        let (nodes, services, refusals) = (self.nodes.len(), self.services.len(), self.refusals.len());
-        Savepoint { nodes, services, refusals, held_bytes: self.held_bytes }
+        let (nodes, resources, refusals) = (self.nodes.len(), self.resources.len(), self.refusals.len());
+        Savepoint { nodes, resources, refusals, held_bytes: self.held_bytes }
     }
 
     /// Discards what was pushed after the savepoint: nothing of a malformed line is used.
     pub(crate) fn rollback_to(&mut self, savepoint: Savepoint) {
-        for node in self.nodes.drain(savepoint.nodes..) {
-            self.index.remove(&node.id);
+        for (at, node) in self.nodes.drain(savepoint.nodes..).enumerate() {
+            if self.index.get(&node.id) == Some(&(savepoint.nodes + at)) {
+                self.index.remove(&node.id);
+            }
         }
-        self.services.truncate(savepoint.services);
+        self.resources.truncate(savepoint.resources);
         self.has_resource = false;
         self.refusals.truncate(savepoint.refusals);
         self.held_bytes = savepoint.held_bytes;
@@ -197,6 +210,41 @@ impl SpanCollector {
 
     /// The forest of all spans, once the input is read to its end.
     pub(crate) fn into_forest(self) -> Forest {
-        Forest::new(self.nodes, &self.index, self.services)
+        Forest::new(self.nodes, &self.index, self.resources)
+    }
+}
+
+impl Sink for SpanCollector {
+    fn start_resource(&mut self) {
+        self.has_resource = false;
+        self.start_scope();
+    }
+
+    fn start_scope(&mut self) {
+        self.scope = ScopeBasis::Usual;
+    }
+
+    fn set_scope(&mut self, name: &str) {
+        self.scope = scope_basis(name);
+    }
+
+    fn set_resource(&mut self, attributes: Attributes) -> Result<(), &'static str> {
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        self.held_bytes += attributes.heap_bytes();
+        let at = self.current_resource();
+        self.resources[at] = attributes;
+        self.check_limit()
+    }
+
+    fn not_of_signal(&mut self, key: &str) -> &'static str {
+        self.stop = Some(Stop::NotTraces { found: quoted(key) });
+        "no traces"
+    }
+
+    fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
+        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
+        "a misspelled key"
     }
 }

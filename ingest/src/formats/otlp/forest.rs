@@ -1,9 +1,9 @@
-//! The spans of a file as a forest, which shows the spans to charge.
+//! The spans of an export or a file as a forest, in which the names that an outer span gives are looked up.
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, StatedUsage};
+use super::conventions::Slot;
 use super::span::{Span, SpanId};
 use crate::record::Location;
-use domain::Usage;
 use std::collections::HashMap;
 
 /// A span of the forest.
@@ -22,11 +22,16 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) span: Span,
-    /// The tokens, if the span has any.
-    pub(crate) usage: Option<Usage>,
-    /// Whether the token counts were refused. The span still covers its ancestors, so that the same tokens are not
-    /// charged by way of an ancestor.
-    pub(crate) is_refused: bool,
+    /// What the span states was used, if it states anything.
+    pub(crate) usage: Option<StatedUsage>,
+}
+
+impl Node {
+    /// Whether another export of the span says nothing that this one does not.
+    pub(crate) fn says_all_of(&self, other: &Self) -> bool {
+        let said = |node: &Self| node.details.as_ref().map(|details| (details.usage, details.span.attributes.clone()));
+        self.parent == other.parent && (other.details.is_none() || said(self) == said(other))
+    }
 }
 
 impl Details {
@@ -36,20 +41,12 @@ impl Details {
     }
 }
 
-impl Node {
-    fn has_tokens(&self) -> bool {
-        self.details.as_ref().is_some_and(|details| details.usage.is_some() || details.is_refused)
-    }
-}
-
 /// All spans of a file, with their parents.
 pub(crate) struct Forest {
     nodes: Vec<Node>,
     parents: Vec<Option<usize>>,
-    /// Whether a descendant has tokens, so that the span repeats them.
-    is_covered: Vec<bool>,
-    /// The name of each resource's service.
-    services: Vec<Option<String>>,
+    /// The attributes of each resource.
+    resources: Vec<Attributes>,
 }
 
 /// The maximum number of spans searched for a name, upwards from a span.
@@ -57,43 +54,36 @@ const MAX_ANCESTORS: usize = 1_000;
 
 impl Forest {
     /// Builds the forest; `index` has the place of each node.
-    pub(crate) fn new(nodes: Vec<Node>, index: &HashMap<SpanId, usize>, services: Vec<Option<String>>) -> Self {
+    pub(crate) fn new(nodes: Vec<Node>, index: &HashMap<SpanId, usize>, resources: Vec<Attributes>) -> Self {
         let parent_of = |node: &Node| {
             let parent = SpanId { trace: node.id.trace, span: node.parent? };
             index.get(&parent).copied()
         };
         let mut parents: Vec<Option<usize>> = nodes.iter().map(parent_of).collect();
         cut_cycles(&mut parents);
-        let mut is_covered = vec![false; parents.len()];
-        for (at, _) in nodes.iter().enumerate().filter(|(_, node)| node.has_tokens()) {
-            let mut above = parents[at];
-            while let Some(ancestor) = above.filter(|ancestor| !is_covered[*ancestor]) {
-                is_covered[ancestor] = true;
-                above = parents[ancestor];
-            }
-        }
-        Self { nodes, parents, is_covered, services }
+        Self { nodes, parents, resources }
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&Node> {
-        self.nodes.get(at)
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
-    /// The tokens to charge for a span: its own, if no descendant has any.
-    pub(crate) fn usage(&self, at: usize) -> Option<Usage> {
-        if self.is_covered[at] { None } else { self.nodes[at].details.as_ref()?.usage }
+    /// The place of the parent, if the span is here too.
+    pub(crate) fn parent(&self, at: usize) -> Option<usize> {
+        self.parents.get(at).copied().flatten()
     }
 
-    /// What `find` finds in the attributes of the span, or of its nearest ancestor in which it finds anything.
+    /// What `find` finds in the attributes of the span, of its nearest ancestor in which it finds anything, or of its resource.
     pub(crate) fn nearest<T>(&self, at: usize, find: impl Fn(&Attributes) -> Option<T>) -> Option<T> {
-        std::iter::successors(Some(at), |at| self.parents[*at])
+        let of_spans = std::iter::successors(Some(at), |at| self.parents[*at])
             .take(MAX_ANCESTORS)
-            .find_map(|at| self.nodes[at].details.as_ref().and_then(|details| find(&details.span.attributes)))
+            .find_map(|at| self.nodes[at].details.as_ref().and_then(|details| find(&details.span.attributes)));
+        of_spans.or_else(|| find(self.resources.get(self.nodes[at].resource)?))
     }
 
     /// The service of a span, unless it has the default name of the SDKs, `unknown_service…`.
     pub(crate) fn service(&self, node: &Node) -> Option<&str> {
-        let service = self.services.get(node.resource)?.as_deref();
+        let service = self.resources.get(node.resource)?.text(Slot::Service);
         service.filter(|name| !name.starts_with("unknown_service"))
     }
 }

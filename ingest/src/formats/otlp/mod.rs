@@ -1,20 +1,28 @@
 //! OpenTelemetry traces, with the GenAI semantic conventions.
 //!
 //! A front end reads an encoding and pushes each [`span`] into the [`collector`]; everything after that is independent
-//! of the encoding. There is one front end, [`json`]: it reads an `ExportTraceServiceRequest` (`resourceSpans`) and
-//! Grafana Tempo's form of it (`batches`), as one object or as several, one per line as the OpenTelemetry Collector's
-//! file exporter writes them.
+//! of the encoding. [`json`] reads an `ExportTraceServiceRequest` (`resourceSpans`) and Grafana Tempo's form of it
+//! (`batches`), as one object or as several, one per line as the OpenTelemetry Collector's file exporter writes them;
+//! [`proto`] reads the protobuf of a request.
 //!
-//! Frameworks nest spans, and each span repeats the tokens of the call inside. Only leaves are charged: a span with
-//! tokens that has no descendant with tokens. The agent and the task are often named by an ancestor, so that they are
-//! looked up there too. Spans that run a tool become tool calls. No record is returned before the end of the file,
-//! because a trace may continue until there; nothing of a truncated file is reported.
+//! Frameworks nest spans, and outer spans may repeat the tokens of the calls inside: which spans are calls is decided by
+//! [`domain::trace`], over all requests and files of a trace. The agent and the task are often named by an outer span, so
+//! that they are looked up there too. Spans that run a tool become tool calls. [`conventions`] has the names of the
+//! attributes. No record of a file is returned before its end, because a trace may continue until there; nothing of a
+//! truncated file is reported.
 
 mod attributes;
 mod collector;
+mod conventions;
+mod decoded;
 mod forest;
 mod json;
+mod logs;
+mod metrics;
+mod proto;
 mod records;
+pub(crate) mod request;
+mod sink;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -23,9 +31,9 @@ use super::lines::Lines;
 use super::reader::{RecordReader, Records};
 use crate::error::{InputError, RecordError, Refusal};
 use crate::format::Defaults;
-use crate::record::{Record, SkippedCounts};
+use crate::item::Item;
+use crate::record::SkippedCounts;
 use collector::{MAX_HELD_BYTES, SpanCollector};
-use forest::Forest;
 use json::Layout;
 use std::collections::VecDeque;
 
@@ -40,8 +48,7 @@ enum Stage {
     Start(Lines),
     /// The next line is read next.
     Lines(Lines, Box<SpanCollector>),
-    /// All spans are read; the records of the span with this index are returned next.
-    Emit(Forest, usize),
+    /// All spans are read.
     End,
 }
 
@@ -50,7 +57,7 @@ struct TraceRecords {
     defaults: Defaults,
     /// Refusals to return before what is ready.
     refusals: VecDeque<Refusal>,
-    ready: VecDeque<Result<Record, RecordError>>,
+    ready: VecDeque<Result<Item, RecordError>>,
     /// The number of spans read, once all are.
     span_count: u64,
     /// The number of spans returned as records or refusals.
@@ -64,7 +71,7 @@ impl RecordReader for TraceRecords {
 }
 
 impl Iterator for TraceRecords {
-    type Item = Result<Record, RecordError>;
+    type Item = Result<Item, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -72,13 +79,12 @@ impl Iterator for TraceRecords {
                 return Some(Err(refusal.into()));
             }
             if let Some(item) = self.ready.pop_front() {
-                self.returned += 1;
+                self.returned += item.as_ref().map_or(1, Item::len);
                 return Some(item);
             }
             let next_stage = match std::mem::replace(&mut self.stage, Stage::End) {
                 Stage::Start(lines) => self.start(lines),
                 Stage::Lines(lines, collector) => self.line(lines, collector),
-                Stage::Emit(forest, at) => Ok(self.emit(forest, at)),
                 Stage::End => return None,
             };
             match next_stage {
@@ -116,7 +122,9 @@ impl TraceRecords {
     fn finish(&mut self, mut collector: SpanCollector) -> Stage {
         self.take_refusals(&mut collector);
         self.span_count = collector.span_count();
-        Stage::Emit(collector.into_forest(), 0)
+        let items = records::items_of(&collector.into_forest(), &self.defaults);
+        self.ready.extend(items.into_iter().map(|item| item.map_err(RecordError::from)));
+        Stage::End
     }
 
     fn take_refusals(&mut self, collector: &mut SpanCollector) {
@@ -127,12 +135,5 @@ impl TraceRecords {
         } else {
             self.refusals.append(&mut refusals);
         }
-    }
-
-    fn emit(&mut self, forest: Forest, at: usize) -> Stage {
-        let Some(node) = forest.get(at) else { return Stage::End };
-        let records = records::records_of(&forest, at, node, &self.defaults);
-        self.ready.extend(records.map(|record| record.map_err(RecordError::from)));
-        Stage::Emit(forest, at + 1)
     }
 }

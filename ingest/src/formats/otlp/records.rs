@@ -1,31 +1,67 @@
-//! Turns a span of the forest into records.
+//! Turns the spans of a forest into what is reported: the spans of each trace that state usage, with the facts of the calls
+//! that they may be, and the calls of tools.
 
-use super::attributes::{EXECUTE_TOOL, Slot};
-use super::forest::{Details, Forest, Node};
+use super::attributes::{EXECUTE_TOOL, Operation, StatedUsage};
+use super::conventions::Slot;
+use super::forest::{Forest, Node};
 use super::span::{Span, SpanTime};
 use crate::error::{Refusal, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::formats::values::{default_agent, informative, minimal_facts, name};
+use crate::item::{Item, TraceSpans, TracedSpan};
 use crate::record::{AgentRef, Record, TaskRef};
 use crate::text::clipped_error;
 use chrono::{DateTime, Utc};
-use domain::call::{CallFacts, CallIds, CallKey, CallKind, CallSpan};
-use domain::{Name, Usage};
+use domain::call::{CallFacts, CallIds, CallKey, CallKind, CallSpan, TraceId};
+use domain::trace::{SpanKind, SpanReport, UsageReport};
+use domain::{Name, normalized};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The records of a span: one for the model that it called and one for the tool that it ran.
-pub(crate) fn records_of<'a>(
-    forest: &'a Forest,
-    at: usize,
-    node: &'a Node,
-    defaults: &'a Defaults,
-) -> impl Iterator<Item = Result<Record, Refusal>> + 'a {
-    let call = node.details.as_deref().map(|details| Call { forest, at, node, span: &details.span, defaults });
-    let is_tool = |details: &Details| details.span.attributes.text(Slot::Operation) == Some(EXECUTE_TOOL);
-    let runs_tool = node.details.as_deref().is_some_and(is_tool);
-    let llm = call.as_ref().and_then(|call| forest.usage(at).map(|usage| call.llm(usage)));
-    let tool = call.as_ref().filter(|_| runs_tool).map(Call::tool);
-    let location = node.location;
-    llm.into_iter().chain(tool).map(move |record| record.map_err(|reason| Refusal { location, reason }))
+/// What is reported of a forest: its traces, and then its tool calls.
+pub(crate) fn items_of(forest: &Forest, defaults: &Defaults) -> Vec<Result<Item, Refusal>> {
+    let (mut traces, mut others): (BTreeMap<TraceId, Vec<TracedSpan>>, Vec<_>) = (BTreeMap::new(), Vec::new());
+    for (at, node) in forest.nodes().iter().enumerate() {
+        let Some(details) = node.details.as_deref() else { continue };
+        let location = node.location;
+        let call = Call { forest, at, node, span: &details.span, defaults };
+        if let Some(stated) = details.usage {
+            match call.traced(stated) {
+                Ok((trace_id, span)) => traces.entry(trace_id).or_default().push(span),
+                Err(reason) => others.push(Err(Refusal { location, reason })),
+            }
+        }
+        if details.span.attributes.operation() == Operation::Tool {
+            let tool = call.tool().map(|record| Item::Call(Box::new(record)));
+            others.push(tool.map_err(|reason| Refusal { location, reason }));
+        }
+    }
+    add_links(forest, &mut traces);
+    let traces = traces.into_iter().map(|(trace_id, spans)| Ok(Item::Trace(TraceSpans { trace_id, spans })));
+    traces.chain(others).collect()
+}
+
+/// Adds the spans that lead from those with usage up to the roots, without which it is not known what is inside of what.
+fn add_links(forest: &Forest, traces: &mut BTreeMap<TraceId, Vec<TracedSpan>>) {
+    let mut is_added = vec![false; forest.nodes().len()];
+    for (at, node) in forest.nodes().iter().enumerate() {
+        if node.details.as_ref().is_none_or(|details| details.usage.is_none()) {
+            continue;
+        }
+        let mut above = forest.parent(at);
+        while let Some(outer) = above.filter(|outer| !is_added[*outer]) {
+            is_added[outer] = true;
+            above = forest.parent(outer);
+            let Some(node) = forest.nodes().get(outer) else { break };
+            // Those with usage are there.
+            let has_usage = node.details.as_ref().is_some_and(|details| details.usage.is_some());
+            let ids = CallSpan::of(node.id.trace, node.id.span, node.parent);
+            if let (false, Some(ids)) = (has_usage, ids)
+                && let Some(spans) = traces.get_mut(&ids.trace_id)
+            {
+                spans.push(TracedSpan::link(node.location, &ids));
+            }
+        }
+    }
 }
 
 /// A span that becomes a record.
@@ -38,42 +74,79 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn llm(&self, usage: Usage) -> Result<Record, RefusalReason> {
+    /// The span in its trace.
+    fn traced(&self, stated: StatedUsage) -> Result<(TraceId, TracedSpan), RefusalReason> {
+        let attributes = &self.span.attributes;
+        let ids = self.span()?;
+        let kind = match attributes.operation() {
+            Operation::Usage(kind) => kind,
+            // The calls that were made while it ran.
+            Operation::Tool => SpanKind::Summary,
+        };
+        let response_id = attributes.text(Slot::ResponseId);
+        // The provider and the model as the span names them: the defaults may be others at the next import.
+        let (seller, called) = (attributes.provider().unwrap_or_default(), attributes.model().unwrap_or_default());
+        let of_response = response_id.and_then(|id| CallKey::of_response(&seller, called, id));
+        let of_span = CallKey::of_span(CallKind::Llm, &ids).call_id();
+        let call_ids = of_response.iter().map(CallKey::call_id).fold(CallIds::from(of_span), CallIds::with);
+        let (facts, missing) = match self.llm(stated) {
+            Ok(facts) => (Some(facts), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let models = [Slot::ResponseModel, Slot::RequestModel].into_iter().filter_map(|slot| attributes.text(slot));
+        let models: BTreeSet<_> = models.filter_map(|model| Name::new(model).ok()).collect();
+        let usage = UsageReport {
+            kind,
+            usage: stated.usage,
+            models,
+            response_id: response_id.and_then(|id| normalized(id).ok()).and_then(|id| informative(Some(&id))),
+            call_ids,
+            facts,
+        };
+        let agent = self.agent();
+        let task = self.task(agent.as_ref());
+        let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: Some(usage) };
+        let span = TracedSpan { location: self.node.location, report, agent, task, missing };
+        Ok((ids.trace_id, span.with_owners()))
+    }
+
+    /// The facts of the call that the span may be.
+    fn llm(&self, stated: StatedUsage) -> Result<CallFacts, RefusalReason> {
         let attributes = &self.span.attributes;
         let model = match (attributes.model(), &self.defaults.model) {
             (Some(model), _) => name("gen_ai.response.model", model)?,
             (None, Some(model)) => model.clone(),
             (None, None) => return Err(RefusalReason::Missing("gen_ai.response.model")),
         };
-        let named = attributes.provider();
-        let provider = match &named {
-            Some(provider) => Some(name("gen_ai.provider.name", provider)?),
+        let provider = match attributes.provider() {
+            Some(provider) => Some(name("gen_ai.provider.name", &provider)?),
             None => self.defaults.provider.clone(),
         };
-        let response_id = attributes.text(Slot::ResponseId);
-        // The provider and the model as the span names them: the defaults may be others at the next import.
-        let (seller, called) = (named.as_deref().unwrap_or_default(), attributes.model().unwrap_or_default());
-        let of_span = CallKey::of_span(CallKind::Llm, &self.span()?).call_id();
-        let of_response = response_id.and_then(|id| CallKey::of_response(seller, called, id));
-        let call_ids = of_response.iter().map(CallKey::call_id).fold(of_span.into(), CallIds::with);
         let facts = CallFacts {
             provider,
             model: Some(model),
-            usage,
+            usage: stated.usage,
+            usage_assumed: stated.is_assumed,
             service_tier: informative(attributes.text(Slot::ServiceTier)),
             first_token_ms: attributes.first_token_ms(),
-            response_id: informative(response_id),
+            reported_cost: attributes.cost(),
+            response_id: informative(attributes.text(Slot::ResponseId)),
             ..self.facts(CallKind::Llm)?
         };
-        Ok(self.record(call_ids, facts))
+        facts.check().map_err(RefusalReason::Call)?;
+        Ok(facts)
     }
 
     fn tool(&self) -> Result<Record, RefusalReason> {
         let named = self.span.attributes.text(Slot::Tool);
-        let tool = named.or_else(|| self.span.name.as_deref()?.strip_prefix(EXECUTE_TOOL).map(str::trim));
+        let of_name = |name: &str| match self.span.attributes.text(Slot::Operation) {
+            Some(EXECUTE_TOOL) => name.strip_prefix(EXECUTE_TOOL).map(|tool| tool.trim().to_owned()),
+            _ => Some(name.to_owned()),
+        };
+        let tool = named.map(str::to_owned).or_else(|| of_name(self.span.name.as_deref()?));
         let tool = tool.ok_or(RefusalReason::Missing("gen_ai.tool.name"))?;
         let key = CallKey::of_span(CallKind::Tool, &self.span()?);
-        let facts = CallFacts { tool: Some(name("gen_ai.tool.name", tool)?), ..self.facts(CallKind::Tool)? };
+        let facts = CallFacts { tool: Some(name("gen_ai.tool.name", &tool)?), ..self.facts(CallKind::Tool)? };
         Ok(self.record(key.call_id().into(), facts))
     }
 

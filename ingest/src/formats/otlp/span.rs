@@ -1,7 +1,8 @@
 //! The part of an OTLP span that imports use, whatever encoding the span came in.
 
-use super::attributes::{Attributes, Slot};
-use domain::call::{CallSpan, Outcome, TraceId};
+use super::attributes::Attributes;
+use super::conventions::{ScopeBasis, Slot};
+use domain::call::{CallSpan, Outcome};
 
 /// The ids of a span: 16 bytes of its trace, 8 bytes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub(crate) struct Span {
     pub(crate) end: Option<SpanTime>,
     /// The attributes that imports use.
     pub(crate) attributes: Attributes,
+    /// How far the usage that the instrumentation writes can be relied on.
+    pub(crate) scope: ScopeBasis,
     /// The message of the status, if the status is an error.
     pub(crate) status_error: Option<String>,
 }
@@ -52,11 +55,7 @@ impl Span {
 
     /// The ids of the span as facts of a call; none if an id is 0.
     pub(crate) fn call_span(&self) -> Option<CallSpan> {
-        Some(CallSpan {
-            trace_id: TraceId::new(self.id.trace)?,
-            span_id: domain::call::SpanId::new(self.id.span)?,
-            parent_span_id: self.parent.and_then(domain::call::SpanId::new),
-        })
+        CallSpan::of(self.id.trace, self.id.span, self.parent)
     }
 
     /// The duration, in milliseconds, if both times are known and in order.

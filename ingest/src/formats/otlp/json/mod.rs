@@ -3,11 +3,14 @@
 //! A file is one object or several, with or without line breaks inside of them. With one object per line, a malformed
 //! line is refused and the next one is read.
 
+mod fields;
 mod ids;
 mod limits;
 mod parse;
 
-pub(crate) use parse::Level;
+pub(crate) use fields::{AttributeList, Fields};
+pub(crate) use ids::{span_id, trace_id};
+pub(crate) use parse::{JsonItems, Level};
 
 use super::collector::{SpanCollector, Stop};
 use crate::error::{InputError, RecordError, Refusal, RefusalReason};
@@ -83,6 +86,9 @@ pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Res
         let reason = match collector.stop.take() {
             None => RefusalReason::Json(error),
             Some(Stop::NotTraces { found }) if location > Location::Line(1) => RefusalReason::NotTraces { found },
+            Some(Stop::Misspelled { found, expected }) if location > Location::Line(1) => {
+                RefusalReason::Misspelled { found, expected }
+            }
             Some(stop) => return Err(InputError::from(stop).into()),
         };
         return Err(Refusal { location, reason }.into());

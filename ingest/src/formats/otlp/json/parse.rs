@@ -1,20 +1,28 @@
 //! Parses the JSON of OTLP span by span, however large the document around them is.
 //!
-//! The objects and lists around spans are traversed, never held. Of each span only the attributes that imports use are
-//! kept, and of those only short text. Prompts and responses are skipped.
+//! The objects and lists around spans are traversed, never held. Of each span only the attributes that are read are kept,
+//! and of those only short text. Prompts and responses are skipped. A field of another type than it should have concerns its
+//! span at most. A name in another spelling than OTLP's JSON has, such as `resource_spans`, would lose what it names: it is
+//! refused.
 
+use super::fields::{AttributeList, Fields, misspelled, text_field};
 use super::ids::{span_id, trace_id};
 use crate::error::RefusalReason;
 use crate::formats::otlp::attributes::{AttributeValue, Attributes};
 use crate::formats::otlp::collector::SpanCollector;
+use crate::formats::otlp::conventions::ScopeBasis;
+use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::span::{Span, SpanId, SpanTime};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+/// The fields of a span that are read.
+const SPAN_FIELDS: [&str; 8] =
+    ["traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status"];
+
 /// A span as JSON has it: ids, times and codes come in several types.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 struct JsonSpan {
     trace_id: Option<AttributeValue>,
     span_id: Option<AttributeValue>,
@@ -22,12 +30,42 @@ struct JsonSpan {
     name: Option<AttributeValue>,
     start_time_unix_nano: Option<AttributeValue>,
     end_time_unix_nano: Option<AttributeValue>,
-    attributes: Option<Attributes>,
-    status: Option<Status>,
+    attributes: Attributes,
+    status: Option<Fields>,
+    refusal: Option<RefusalReason>,
 }
 
 impl JsonSpan {
-    fn into_span(self) -> Result<Span, RefusalReason> {
+    fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut span = Self::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "traceId" => span.trace_id = map.next_value()?,
+                "spanId" => span.span_id = map.next_value()?,
+                "parentSpanId" => span.parent_span_id = map.next_value()?,
+                "name" => span.name = map.next_value()?,
+                "startTimeUnixNano" => span.start_time_unix_nano = map.next_value()?,
+                "endTimeUnixNano" => span.end_time_unix_nano = map.next_value()?,
+                "attributes" => match map.next_value_seed(AttributeList::<Attributes>::new())? {
+                    Ok(attributes) => span.attributes = attributes,
+                    Err(reason) => span.refusal = Some(reason),
+                },
+                "status" => span.status = map.next_value()?,
+                other => {
+                    if let Some(reason) = misspelled(other, &SPAN_FIELDS) {
+                        span.refusal = Some(reason);
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(span)
+    }
+
+    fn into_span(self, scope: ScopeBasis) -> Result<Span, RefusalReason> {
+        if let Some(reason) = self.refusal {
+            return Err(reason);
+        }
         let id = SpanId {
             trace: trace_id("traceId", self.trace_id.as_ref())?.ok_or(RefusalReason::Missing("traceId"))?,
             span: span_id("spanId", self.span_id.as_ref())?.ok_or(RefusalReason::Missing("spanId"))?,
@@ -38,8 +76,9 @@ impl JsonSpan {
             name: self.name.and_then(AttributeValue::into_text),
             start: self.start_time_unix_nano.as_ref().map(time),
             end: self.end_time_unix_nano.as_ref().map(time),
-            attributes: self.attributes.unwrap_or_default(),
-            status_error: self.status.and_then(Status::error),
+            attributes: self.attributes,
+            scope,
+            status_error: self.status.and_then(status_error),
         })
     }
 }
@@ -49,55 +88,42 @@ fn time(value: &AttributeValue) -> SpanTime {
     value.whole().filter(|ns| *ns > 0).map_or_else(|| SpanTime::Invalid(value.display()), SpanTime::UnixNanos)
 }
 
-/// The status of a span.
-#[derive(Debug, Deserialize)]
-struct Status {
-    code: Option<AttributeValue>,
-    message: Option<AttributeValue>,
+/// The message, or `error` if there is none, of a status that is an error.
+fn status_error(status: Fields) -> Option<String> {
+    let code = status.get("code")?;
+    if code.whole() != Some(2) && code.text() != Some("STATUS_CODE_ERROR") {
+        return None;
+    }
+    let message = status.get("message").and_then(AttributeValue::text).filter(|message| !message.trim().is_empty());
+    Some(message.unwrap_or("error").to_owned())
 }
 
-impl Status {
-    /// The message, or `error` if there is none, of a status that is an error.
-    fn error(self) -> Option<String> {
-        let code = self.code?;
-        if code.whole() != Some(2) && code.text() != Some("STATUS_CODE_ERROR") {
-            return None;
-        }
-        let message = self.message.as_ref().and_then(AttributeValue::text).filter(|message| !message.trim().is_empty());
-        Some(message.unwrap_or("error").to_owned())
+impl JsonItems for SpanCollector {
+    const LISTS: [&'static [&'static str]; 3] =
+        [&["resourceSpans", "batches"], &["scopeSpans", "instrumentationLibrarySpans"], &["spans"]];
+
+    fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
+        let span = JsonSpan::read(map)?.into_span(self.scope());
+        self.push(span).map_err(A::Error::custom)
     }
 }
 
-#[derive(Deserialize)]
-struct Resource {
-    attributes: Option<Attributes>,
+/// Reads the items of a signal from JSON.
+pub(crate) trait JsonItems: Sink {
+    /// The lists that contain the items, from the outermost inwards, under their current and former names.
+    const LISTS: [&'static [&'static str]; 3];
+
+    /// Reads an item.
+    fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error>;
 }
 
-#[derive(Deserialize)]
-struct Attribute {
-    key: Option<AttributeValue>,
-    value: Option<AnyValue>,
-}
-
-/// The types of value that imports use; lists, objects, booleans and bytes are skipped.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnyValue {
-    string_value: Option<AttributeValue>,
-    int_value: Option<AttributeValue>,
-    double_value: Option<AttributeValue>,
-}
-
-/// The lists that contain spans, from the outermost inwards, under their current and former names.
-const LISTS: [&[&str]; 3] = [&["resourceSpans", "batches"], &["scopeSpans", "instrumentationLibrarySpans"], &["spans"]];
-
-/// Parses an object, or a list of them, at one level: 0 is a request, 1 a resource, 2 a scope, 3 a span.
-pub(crate) struct Level<'a> {
+/// Parses an object, or a list of them, at one level: 0 is a request, 1 a resource, 2 a scope, 3 an item such as a span.
+pub(crate) struct Level<'a, S> {
     pub(crate) depth: usize,
-    pub(crate) collector: &'a mut SpanCollector,
+    pub(crate) collector: &'a mut S,
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_> {
+impl<'de, S: JsonItems> DeserializeSeed<'de> for Level<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -105,11 +131,11 @@ impl<'de> DeserializeSeed<'de> for Level<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_> {
+impl<'de, S: JsonItems> Visitor<'de> for Level<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of OTLP traces")
+        f.write_str("an object of OTLP")
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -123,12 +149,11 @@ impl<'de> Visitor<'de> for Level<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Level { depth, collector } = self;
-        let Some(lists) = LISTS.get(depth) else {
-            let span = JsonSpan::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-            return collector.push(span.into_span()).map_err(A::Error::custom);
-        };
-        if depth == 1 {
-            collector.start_resource();
+        let Some(lists) = S::LISTS.get(depth) else { return collector.item(map) };
+        match depth {
+            1 => collector.start_resource(),
+            2 => collector.start_scope(),
+            _ => {}
         }
         let (mut has_spans, mut other_key) = (false, None);
         while let Some(key) = map.next_key::<String>()? {
@@ -140,80 +165,58 @@ impl<'de> Visitor<'de> for Level<'_> {
                 has_spans = true;
                 map.next_value_seed(Level { depth: 0, collector: &mut *collector })?;
             } else if depth == 1 && key == "resource" {
-                let resource: Option<Resource> = map.next_value()?;
-                collector.set_resource(resource.and_then(|resource| resource.attributes)).map_err(A::Error::custom)?;
+                if let Some(attributes) = map.next_value::<Resource>()?.0 {
+                    collector.set_resource(attributes).map_err(A::Error::custom)?;
+                }
+            } else if depth == 2 && key == "scope" {
+                let scope: Option<Fields> = map.next_value()?;
+                collector.set_scope(scope.as_ref().and_then(|scope| text_field(scope, "name")).unwrap_or_default());
+            } else if let Some(expected) = lists.iter().copied().find(|name| is_spelling(&key, name)) {
+                return Err(A::Error::custom(collector.misspelled(&key, expected)));
             } else {
                 map.next_value::<IgnoredAny>()?;
                 other_key = other_key.or(Some(key));
             }
         }
         match other_key.filter(|_| depth == 0 && !has_spans) {
-            Some(key) => Err(A::Error::custom(collector.not_traces(&key))),
+            Some(key) => Err(A::Error::custom(collector.not_of_signal(&key))),
             None => Ok(()),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Attributes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Attributes;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of attributes")
-            }
-
-            // One attribute at a time: a list of them may hold whole conversations.
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Attributes, A::Error> {
-                let mut attributes = Attributes::default();
-                while let Some(Attribute { key, value }) = list.next_element()? {
-                    let value = value.and_then(|value| value.string_value.or(value.int_value).or(value.double_value));
-                    if let (Some(AttributeValue::Text(key)), Some(value)) = (key, value) {
-                        attributes.insert(&key, value);
-                    }
-                }
-                Ok(attributes)
-            }
-        }
-        deserializer.deserialize_seq(Reader)
-    }
+fn is_spelling(key: &str, name: &'static str) -> bool {
+    matches!(misspelled(key, &[name]), Some(RefusalReason::Misspelled { .. }))
 }
 
-impl<'de> Deserialize<'de> for AttributeValue {
+/// The attributes of a resource; none if it has none that can be read.
+struct Resource(Option<Attributes>);
+
+impl<'de> Deserialize<'de> for Resource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> Visitor<'de> for Reader {
-            type Value = AttributeValue;
+            type Value = Resource;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
+                f.write_str("a resource")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::clipped(text))
+
+            fn visit_unit<E: Error>(self) -> Result<Resource, E> {
+                Ok(Resource(None))
             }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Whole(number))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<AttributeValue, E> {
-                Ok(i64::try_from(number).map_or(AttributeValue::Other, AttributeValue::Whole))
-            }
-            fn visit_f64<E: Error>(self, number: f64) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Float(number))
-            }
-            fn visit_bool<E: Error>(self, _: bool) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Other)
-            }
-            fn visit_unit<E: Error>(self) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Other)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AttributeValue, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(AttributeValue::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AttributeValue, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(AttributeValue::Other)
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Resource, A::Error> {
+                let mut found = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "attributes" {
+                        // Attributes that cannot be read only name the service.
+                        found = map.next_value_seed(AttributeList::<Attributes>::new())?.ok();
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Resource(found))
             }
         }
         deserializer.deserialize_any(Reader)

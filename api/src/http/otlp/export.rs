@@ -1,0 +1,85 @@
+//! What HTTP and gRPC have in common: limits, decoding and reporting.
+
+use super::failure::{Code, Failure};
+use crate::http::access;
+use crate::http::computing::is_large;
+use crate::http::state::State;
+use crate::requester::Requester;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use domain::rate_limits::LimitedResource;
+use ingest::otlp::{Encoding, Export, ReceiveError, Received, Signal};
+use metrics::counter;
+
+/// Takes a request from what the caller may send.
+pub(super) fn check_request(state: &State, requester: &Requester) -> Result<(), Failure> {
+    Ok(state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?)
+}
+
+/// Takes the bytes of a body from what the caller may send.
+pub(super) fn check_bytes(state: &State, requester: &Requester, bytes: usize) -> Result<(), Failure> {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Ok(state.rate_limiter.take_from(&requester.principal, LimitedResource::IngestBytes, bytes)?)
+}
+
+/// What was sent, after decompression.
+pub(super) struct Sent {
+    pub(super) signal: Signal,
+    pub(super) encoding: Encoding,
+    pub(super) body: Bytes,
+}
+
+/// Decodes an export and reports it.
+pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> Result<Received, Failure> {
+    let Sent { signal, encoding, body } = sent;
+    let decode = || Export::decode(signal, encoding, &body);
+    let export = state.cpu_permits.run(is_large(body.len()), decode).await?;
+    drop(body);
+    let receiving = state.receiver.receive(requester.principal.clone(), export);
+    let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
+    let received = match received {
+        Ok(received) => received,
+        Err(_) => {
+            return Err(Failure::unavailable("the request took too long; what was recorded of it stays so: retry"));
+        }
+    };
+    match received {
+        Ok(received) => {
+            note(signal, &received);
+            Ok(received)
+        }
+        Err(ReceiveError::Forbidden(forbidden)) => {
+            access::forbidden(state, requester, &forbidden);
+            Err(Failure::of(StatusCode::FORBIDDEN, Code::PermissionDenied, forbidden.to_string()))
+        }
+        Err(error @ ReceiveError::Unavailable(_)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an export was not recorded");
+            Err(Failure::unavailable(error.to_string()))
+        }
+        Err(error @ ReceiveError::Internal(_)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "an export could not be recorded");
+            Err(Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, error.to_string()))
+        }
+    }
+}
+
+fn note(signal: Signal, received: &Received) {
+    let counts = [
+        ("recorded", received.recorded),
+        ("amended", received.amended),
+        ("duplicate", received.duplicate),
+        ("repeat", received.repeats),
+        ("rejected", received.rejected),
+    ];
+    for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        counter!("apex_otlp_records_total", "signal" => signal.name(), "outcome" => outcome).increment(count);
+    }
+    if let Some(message) = received.message() {
+        tracing::debug!(
+            signal = signal.name(),
+            rejected = received.rejected,
+            message,
+            "an export was accepted in part"
+        );
+    }
+}

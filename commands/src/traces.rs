@@ -1,0 +1,288 @@
+//! Recording spans of a trace together with the calls that they are, in one append.
+
+use crate::attempts::Execution;
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::{Commands, erased};
+use crate::kind::AggregateKey;
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::states::{States, Undecided};
+use domain::CallId;
+use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls, SpanId, TraceId};
+use domain::price_book::PriceBook;
+use domain::tag_keys::TagKeys;
+use domain::trace::{Change, SpanReport, Trace, TraceError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use streams::Position;
+
+/// The most spans that one append charges or reverses beside those of its batch. What is left is done by the next one.
+const MAX_OTHER_CHANGES: usize = 8;
+
+/// Spans of one trace.
+#[derive(Debug, Clone)]
+pub struct SpanBatch {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The spans. Those that state usage should be few, because each is a call that the append changes: see
+    /// [`SpanBatch::MAX_WITH_USAGE`].
+    pub spans: Vec<SpanReport>,
+    /// The price book.
+    pub prices: PriceBook,
+    /// The declared tag keys. They may be left out if no facts have tags.
+    pub tag_keys: TagKeys,
+}
+
+impl SpanBatch {
+    /// The most spans with usage of a batch for which one append is enough, unless calls have many ids.
+    pub const MAX_WITH_USAGE: usize = 16;
+}
+
+/// What a span of a batch is.
+#[derive(Debug, Clone)]
+pub enum SpanOutcome {
+    /// It is a call, which is charged.
+    Charged {
+        /// The id of the call.
+        call_id: CallId,
+        /// The call after the command.
+        call: Arc<Call>,
+        /// Whether the call was recorded for the first time.
+        is_new: bool,
+        /// Whether the span changed the call.
+        is_changed: bool,
+        /// The other calls that the span showed to be this one.
+        voided: Vec<CallId>,
+    },
+    /// It repeats the usage of calls inside of it, and is not charged.
+    Repeat,
+    /// It would be a call, and cannot be charged, because its facts are missing.
+    Incomplete,
+    /// It would be a call, which rejects its facts.
+    Refused(CallError),
+}
+
+/// The result of a batch.
+#[derive(Debug, Clone)]
+pub struct TraceOutcome {
+    /// The position of the last event, or of the aggregates if nothing was appended.
+    pub position: Position,
+    /// What each span with usage is, in the order of the batch.
+    pub spans: Vec<(SpanId, SpanOutcome)>,
+    /// Whether the charge of other spans still has to change: send an empty batch.
+    pub has_more: bool,
+    /// The trace after the command.
+    pub trace: Arc<Trace>,
+}
+
+/// What the last call of the decision function decided.
+struct Noted {
+    spans: Vec<(SpanId, SpanOutcome)>,
+    has_more: bool,
+}
+
+impl Commands {
+    /// Records spans of a trace, charges those that are calls, and reverses the charge of spans that turn out to repeat others.
+    /// The spans of a batch that were recorded before change nothing.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`], and [`Error::TooManyAggregates`] if the batch has too many spans with usage.
+    pub async fn record_spans(&self, context: &Context, batch: &SpanBatch) -> Result<TraceOutcome, Error<TraceError>> {
+        let agent = context.principal.agent();
+        let id = Trace::id(batch.trace_id, agent);
+        // A decision has no effect but this note of its result. The last call is the one that counts.
+        let noted = Mutex::new(None);
+        let decide = erased(|states: &mut States| {
+            let made = decide_batch(states, id, agent, batch)?;
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            Ok(())
+        });
+        let tenant = context.principal.tenant();
+        let target = AggregateKey::of::<Trace>(tenant, id);
+        let calls = ids_of(batch).map(|id| AggregateKey::of::<Call>(tenant, id.0));
+        let keys: Vec<_> = calls.chain([target.clone()]).collect();
+        let execution = Execution { context, target, may_change_others: true, assume_new: &keys, decide: &decide };
+        let Outcome { kind, position, aggregate } = self.run::<Trace, TraceError>(execution).await?;
+        let noted = noted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // After a retry of a command that was executed before, the decision was made on what it left.
+        let Noted { mut spans, has_more } = noted.unwrap_or(Noted { spans: Vec::new(), has_more: false });
+        if kind != OutcomeKind::Done {
+            for (_, span) in &mut spans {
+                if let SpanOutcome::Charged { is_new, is_changed, .. } = span {
+                    (*is_new, *is_changed) = (false, false);
+                }
+            }
+        }
+        Ok(TraceOutcome { position, spans, has_more, trace: aggregate.state.clone() })
+    }
+}
+
+fn ids_of(batch: &SpanBatch) -> impl Iterator<Item = CallId> + '_ {
+    batch.spans.iter().filter_map(|span| span.usage.as_ref()).flat_map(|usage| usage.call_ids.iter())
+}
+
+fn decide_batch(
+    states: &mut States,
+    id: uuid::Uuid,
+    agent: Option<domain::AgentId>,
+    batch: &SpanBatch,
+) -> Result<Noted, Undecided<TraceError>> {
+    // All that is needed in any case is asked for before the first of it is looked at.
+    let trace = states.get::<Trace>(id);
+    for id in ids_of(batch) {
+        drop(states.get::<Call>(id.0));
+    }
+    let before = trace?;
+    let mut after = before.merged(&batch.spans).map_err(Undecided::Rejected)?;
+    let changes: BTreeMap<SpanId, Change> = changes_by_span(&after);
+    let mut decision = Decision { states, batch, outcomes: Vec::new() };
+    let mut of_batch = Vec::new();
+    for span in batch.spans.iter().filter(|span| span.usage.is_some()) {
+        let outcome = decision.span_of_batch(&mut after, span, changes.get(&span.span_id).copied())?;
+        of_batch.push(span.span_id);
+        decision.outcomes.push((span.span_id, outcome));
+    }
+    // Refused facts may leave other changes than before.
+    let others: Vec<_> = after.changes().into_iter().filter(|change| !of_batch.contains(&change.span_id())).collect();
+    for change in others.iter().take(MAX_OTHER_CHANGES) {
+        decision.other_span(&mut after, *change)?;
+    }
+    for change in changes_by_span(&after).into_values().filter(|change| of_batch.contains(&change.span_id())) {
+        if let Change::Reverse(_) = change {
+            decision.other_span(&mut after, change)?;
+        }
+    }
+    let (outcomes, has_more) = (decision.outcomes, others.len() > MAX_OTHER_CHANGES);
+    let event = before.event_to(&after, agent);
+    states.append::<Trace, _>(id, event.into_iter().collect())?;
+    Ok(Noted { spans: outcomes, has_more })
+}
+
+fn changes_by_span(trace: &Trace) -> BTreeMap<SpanId, Change> {
+    trace.changes().into_iter().map(|change| (change.span_id(), change)).collect()
+}
+
+/// A decision in progress.
+struct Decision<'s, 'a, 'b> {
+    states: &'s mut States<'a>,
+    batch: &'b SpanBatch,
+    outcomes: Vec<(SpanId, SpanOutcome)>,
+}
+
+impl Decision<'_, '_, '_> {
+    /// Charges a span of the batch, or a charged call with what it says now, unless it repeats others.
+    fn span_of_batch(
+        &mut self,
+        trace: &mut Trace,
+        span: &SpanReport,
+        change: Option<Change>,
+    ) -> Result<SpanOutcome, Undecided<TraceError>> {
+        let reported = span.usage.as_ref().and_then(|usage| usage.facts.clone());
+        let is_charged = trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref());
+        let is_charged = is_charged.is_some_and(|usage| usage.is_charged);
+        match change {
+            Some(Change::Reverse(_)) => Ok(SpanOutcome::Repeat),
+            None if !is_charged && trace.is_repeat(span.span_id) => Ok(SpanOutcome::Repeat),
+            None if !is_charged => Ok(SpanOutcome::Incomplete),
+            // A snapshot that came after the end is held, and adds what only it says.
+            Some(Change::Charge(_)) | None => {
+                let held =
+                    trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref()?.facts.as_deref().cloned());
+                let facts = held.into_iter().chain(reported).collect();
+                self.charge(trace, span.span_id, facts)
+            }
+        }
+    }
+
+    /// Charges or reverses a span that was recorded before.
+    fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
+        let span_id = change.span_id();
+        let usage = trace.spans.get(&span_id).and_then(|span| span.usage.clone());
+        let Some(usage) = usage else { return Ok(()) };
+        match change {
+            Change::Charge(_) => {
+                let facts = usage.facts.map(|facts| *facts).into_iter().collect();
+                self.charge(trace, span_id, facts)?;
+            }
+            // The call has the records of other spans, too.
+            Change::Reverse(_) if trace.shares_call(span_id) => trace.set_repeat(span_id, None),
+            Change::Reverse(_) => {
+                let Some(ids) = CallIds::of(usage.call_ids) else { return Ok(()) };
+                let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
+                let call = self.states.get::<Call>(calls.remaining().0)?;
+                self.append(&calls, CallCommand::Reverse)?.map_err(|error| Undecided::Rejected(error.into()))?;
+                trace.set_repeat(span_id, call.charged.as_ref().map(|charged| charged.facts.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports the facts of a span to its call.
+    fn charge(
+        &mut self,
+        trace: &mut Trace,
+        span_id: SpanId,
+        facts: Vec<CallFacts>,
+    ) -> Result<SpanOutcome, Undecided<TraceError>> {
+        let ids = trace.spans.get(&span_id).and_then(|span| CallIds::of(span.usage.as_ref()?.call_ids.iter().copied()));
+        let Some(ids) = ids else { return Ok(SpanOutcome::Incomplete) };
+        let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
+        let mut voided = Vec::new();
+        for facts in facts {
+            let calls = match self.resolve(&ids)? {
+                Ok(calls) => calls,
+                Err(error) => return Ok(refused(trace, span_id, error)),
+            };
+            voided.extend(calls.voided());
+            let call_id = calls.remaining();
+            let before = self.states.get::<Call>(call_id.0)?;
+            known.get_or_insert_with(|| before.charged.is_some() || !voided.is_empty());
+            let (prices, tag_keys) = (self.batch.prices.clone(), self.batch.tag_keys.clone());
+            match self.append(&calls, CallCommand::Report { facts, prices, tag_keys })? {
+                Ok(changes) => {
+                    let was_changed = matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
+                    let (is_new, is_changed) = (known == Some(false), was_changed || changes > 0);
+                    let call = self.states.get::<Call>(call_id.0)?;
+                    outcome = SpanOutcome::Charged { call_id, call, is_new, is_changed, voided: voided.clone() };
+                }
+                // The caller loads the newest prices.
+                Err(error @ CallError::PriceBookOutdated { .. }) => return Err(Undecided::Rejected(error.into())),
+                Err(error) => return Ok(refused(trace, span_id, error)),
+            }
+        }
+        if matches!(outcome, SpanOutcome::Charged { .. }) {
+            trace.set_charged(span_id);
+        }
+        Ok(outcome)
+    }
+
+    fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {
+        Ok(NamedCalls::resolve(ids, |id| self.states.get::<Call>(id.0))?)
+    }
+
+    /// Executes a command to a call, and returns the number of its events.
+    fn append(
+        &mut self,
+        calls: &NamedCalls,
+        command: CallCommand,
+    ) -> Result<Result<usize, CallError>, Undecided<TraceError>> {
+        for id in calls.voided().chain([calls.remaining()]).collect::<Vec<_>>() {
+            self.states.check_owner::<Call, _>(id.0)?;
+        }
+        let events = match calls.decide(command) {
+            Ok(events) => events,
+            Err(error) => return Ok(Err(error)),
+        };
+        let count = events.len();
+        for (id, event) in events {
+            self.states.append::<Call, _>(id.0, vec![event])?;
+        }
+        Ok(Ok(count))
+    }
+}
+
+/// A span whose facts its call rejects is not charged, and its facts are not kept.
+fn refused(trace: &mut Trace, span_id: SpanId, error: CallError) -> SpanOutcome {
+    trace.set_repeat(span_id, None);
+    SpanOutcome::Refused(error)
+}

@@ -1,0 +1,228 @@
+//! Traces: which of the spans that state usage are calls, and which repeat the usage of other spans.
+//!
+//! Frameworks nest spans, and outer spans often repeat the usage of the calls inside of them. A trace knows all spans that
+//! state usage, and the spans that lead from one of them up to the next, so that the decision does not depend on the request,
+//! file or process that a span came with, nor on the order. [`repeats`] has the rule. A span that was charged and turns out
+//! to repeat others is reversed; one that grows and repeats them no longer is charged.
+//!
+//! A credential that is bound to an agent has a part of the trace to itself, so that it changes no call of another agent.
+
+mod repeats;
+mod span;
+
+pub use repeats::Mismatch;
+pub use span::{SpanKind, SpanReport, SpanUsage, TraceSpan, UsageReport};
+
+use crate::aggregate::Aggregate;
+use crate::call::{CallFacts, SpanId, TraceId};
+use crate::codec::events;
+use crate::ids::{AgentId, derived_id};
+use repeats::Repeats;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// A span in the event of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordedSpan {
+    /// The id of the span.
+    pub span_id: SpanId,
+    /// All that the trace knows of the span from now on.
+    #[serde(flatten)]
+    pub span: TraceSpan,
+}
+
+/// The payload of `trace.spans_recorded`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpansRecorded {
+    /// The agent that the part of the trace belongs to: the one that the credential is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
+    /// The spans that are new or changed, ordered by id.
+    pub spans: Vec<RecordedSpan>,
+}
+
+events! {
+    /// An event of a trace.
+    pub enum TraceEvent {
+        /// Spans of a batch were recorded, or other spans are charged than before.
+        "trace.spans_recorded" v 1 => SpansRecorded(SpansRecorded),
+    }
+}
+
+/// A command to a trace. Spans are recorded together with the calls that they are, by a decision over both: see
+/// [`Trace::merged`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum TraceCommand {
+    /// Records spans, without their calls.
+    Record {
+        /// The agent that the credential is bound to.
+        agent_id: Option<AgentId>,
+        /// The spans.
+        spans: Vec<SpanReport>,
+    },
+}
+
+/// Why spans of a trace are rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TraceError {
+    /// The trace has too many spans that state usage or lead to one.
+    #[error(
+        "the trace has more than {limit} spans that state usage or lead to one, which is the limit: end a trace with each task",
+        limit = Trace::MAX_SPANS
+    )]
+    TooManySpans,
+    /// A call rejects what the spans say about it.
+    #[error(transparent)]
+    Call(#[from] crate::call::CallError),
+}
+
+/// The state of a trace, or of the part of it that belongs to an agent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The agent that the part of the trace belongs to, if it does.
+    pub agent_id: Option<AgentId>,
+    /// The spans that state usage, and those that lead from them to others.
+    pub spans: BTreeMap<SpanId, TraceSpan>,
+}
+
+/// A span whose charge has to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The span is a call that is not charged yet.
+    Charge(SpanId),
+    /// The span is charged, and repeats others.
+    Reverse(SpanId),
+}
+
+impl Change {
+    /// The span.
+    #[must_use]
+    pub fn span_id(self) -> SpanId {
+        match self {
+            Self::Charge(id) | Self::Reverse(id) => id,
+        }
+    }
+}
+
+impl Trace {
+    /// The maximum number of spans that a trace knows.
+    pub const MAX_SPANS: usize = 4_096;
+
+    /// The stream id of a trace, or of the part of it that belongs to an agent.
+    #[must_use]
+    pub fn id(trace_id: TraceId, agent: Option<AgentId>) -> Uuid {
+        let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
+        derived_id(&["trace", &trace_id.to_string(), &agent])
+    }
+
+    /// The trace with more spans. A span that is known is joined with the report, whatever their order.
+    ///
+    /// # Errors
+    /// [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
+    pub fn merged(&self, reports: &[SpanReport]) -> Result<Self, TraceError> {
+        let mut merged = self.clone();
+        for report in reports {
+            merged.spans.entry(report.span_id).or_default().join(report);
+        }
+        if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
+    }
+
+    /// The spans whose charge has to change, ordered by id: charges first. Spans that cannot be charged because a fact is
+    /// missing are not among them.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let repeats = Repeats::of(self);
+        let with_usage = self.spans.iter().filter_map(|(id, span)| Some((*id, span.usage.as_ref()?)));
+        let change = |(id, usage): (SpanId, &SpanUsage)| match (repeats.contains(id), usage.is_charged) {
+            (false, false) if usage.facts.is_some() => Some(Change::Charge(id)),
+            (true, true) => Some(Change::Reverse(id)),
+            _ => None,
+        };
+        let mut changes: Vec<_> = with_usage.filter_map(change).collect();
+        changes.sort_by_key(|change| matches!(change, Change::Reverse(_)));
+        changes
+    }
+
+    /// Whether a span repeats the usage of others.
+    #[must_use]
+    pub fn is_repeat(&self, span_id: SpanId) -> bool {
+        Repeats::of(self).contains(span_id)
+    }
+
+    /// The agent and workflow spans whose usage is not the sum of the calls inside of them.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        Repeats::of(self).mismatches
+    }
+
+    /// Marks a span as charged. What it says is known to its call from now on.
+    pub fn set_charged(&mut self, span_id: SpanId) {
+        if let Some(usage) = self.usage_mut(span_id) {
+            usage.is_charged = true;
+            usage.facts = None;
+        }
+    }
+
+    /// Marks a span as not charged, with the facts that it is charged by if it turns out to be a call after all.
+    pub fn set_repeat(&mut self, span_id: SpanId, facts: Option<CallFacts>) {
+        if let Some(usage) = self.usage_mut(span_id) {
+            usage.is_charged = false;
+            usage.facts = facts.map(Box::new);
+        }
+    }
+
+    fn usage_mut(&mut self, span_id: SpanId) -> Option<&mut SpanUsage> {
+        self.spans.get_mut(&span_id)?.usage.as_mut()
+    }
+
+    /// Whether another span that is charged is the same call as a span, by the id of the response.
+    #[must_use]
+    pub fn shares_call(&self, span_id: SpanId) -> bool {
+        let usage = |id: SpanId| self.spans.get(&id).and_then(|span| span.usage.as_ref());
+        let Some(ids) = usage(span_id).map(|usage| usage.call_ids.iter().collect::<BTreeSet<_>>()) else {
+            return false;
+        };
+        let others = self.spans.iter().filter(|(id, _)| **id != span_id);
+        others
+            .filter_map(|(_, span)| span.usage.as_ref())
+            .any(|other| other.is_charged && other.call_ids.iter().any(|id| ids.contains(id)))
+    }
+
+    /// The event that turns this state into another one; none if there is no difference.
+    #[must_use]
+    pub fn event_to(&self, after: &Self, agent_id: Option<AgentId>) -> Option<TraceEvent> {
+        let is_changed = |(id, span): &(&SpanId, &TraceSpan)| self.spans.get(id) != Some(span);
+        let changed = after.spans.iter().filter(is_changed);
+        let spans: Vec<_> = changed.map(|(id, span)| RecordedSpan { span_id: *id, span: span.clone() }).collect();
+        (!spans.is_empty()).then_some(TraceEvent::SpansRecorded(SpansRecorded { agent_id, spans }))
+    }
+}
+
+impl Aggregate for Trace {
+    const CATEGORY: &'static str = "trace";
+    type Command = TraceCommand;
+    type Event = TraceEvent;
+    type Error = TraceError;
+
+    fn decide(&self, command: TraceCommand) -> Result<Vec<TraceEvent>, TraceError> {
+        let TraceCommand::Record { agent_id, spans } = command;
+        Ok(self.event_to(&self.merged(&spans)?, agent_id).into_iter().collect())
+    }
+
+    fn owner(&self, _: Uuid) -> Option<AgentId> {
+        self.agent_id
+    }
+
+    fn evolve(mut self, event: &TraceEvent) -> Self {
+        let TraceEvent::SpansRecorded(SpansRecorded { agent_id, spans }) = event;
+        self.agent_id = self.agent_id.or(*agent_id);
+        self.spans.extend(spans.iter().map(|recorded| (recorded.span_id, recorded.span.clone())));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

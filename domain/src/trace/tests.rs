@@ -1,0 +1,239 @@
+use super::*;
+use crate::call::{CallIds, CallKey, CallKind, CallSpan};
+use crate::meter::Meter;
+use crate::testing::{at, name, usage};
+use crate::text::Name;
+use proptest::prelude::*;
+
+fn span(id: u64) -> SpanId {
+    SpanId::new(id).unwrap()
+}
+
+fn trace_id() -> TraceId {
+    TraceId::new(7).unwrap()
+}
+
+/// A span with an id, the id of its parent (0 for none), and its prompt and output.
+#[derive(Debug)]
+struct Spec {
+    id: u64,
+    parent: u64,
+    amounts: Option<(u64, u64)>,
+    model: &'static str,
+    response: &'static str,
+    kind: SpanKind,
+}
+
+fn call(id: u64, parent: u64, input: u64, output: u64) -> Spec {
+    Spec { id, parent, amounts: Some((input, output)), model: "m", response: "", kind: SpanKind::Call }
+}
+
+fn link(id: u64, parent: u64) -> Spec {
+    Spec { amounts: None, ..call(id, parent, 0, 0) }
+}
+
+fn summary(id: u64, parent: u64, input: u64, output: u64) -> Spec {
+    Spec { kind: SpanKind::Summary, model: "", ..call(id, parent, input, output) }
+}
+
+fn report(spec: &Spec) -> SpanReport {
+    let ids = CallSpan { trace_id: trace_id(), span_id: span(spec.id), parent_span_id: None };
+    let of_response = CallKey::of_response("openai", spec.model, spec.response);
+    let call_ids = of_response
+        .iter()
+        .map(CallKey::call_id)
+        .fold(CallIds::from(CallKey::of_span(CallKind::Llm, &ids).call_id()), CallIds::with);
+    let usage = spec.amounts.map(|(input, output)| {
+        let usage = usage([(Meter::Input, input), (Meter::Output, output)]);
+        let facts = CallFacts { usage, ..CallFacts::new(CallKind::Llm, at(0), name("otlp")) };
+        UsageReport {
+            kind: spec.kind,
+            usage,
+            models: Name::new(spec.model).into_iter().collect(),
+            response_id: Name::new(spec.response).ok(),
+            call_ids,
+            facts: Some(facts),
+        }
+    });
+    SpanReport { span_id: span(spec.id), parent_span_id: SpanId::new(spec.parent), usage }
+}
+
+fn reports(specs: &[Spec]) -> Vec<SpanReport> {
+    specs.iter().map(report).collect()
+}
+
+fn charged(trace: &Trace) -> Vec<u64> {
+    let with_usage = trace.spans.iter().filter(|(_, span)| span.usage.is_some());
+    let charged = with_usage.filter(|(id, _)| !trace.is_repeat(**id));
+    charged.map(|(id, _)| u64::from_str_radix(&id.to_string(), 16).unwrap()).collect()
+}
+
+#[track_caller]
+fn assert_charged(specs: &[Spec], expected: &[u64]) {
+    let trace = Trace::default().merged(&reports(specs)).unwrap();
+    assert_eq!(charged(&trace), expected);
+}
+
+#[test]
+fn a_span_with_the_amounts_of_a_call_inside_repeats_it() {
+    assert_charged(&[call(1, 0, 10, 2), call(2, 1, 10, 2)], &[2]);
+    // Also through spans that state no usage.
+    assert_charged(&[call(1, 0, 10, 2), link(5, 1), link(6, 5), call(2, 6, 10, 2)], &[2]);
+    // And through a repeat.
+    assert_charged(&[call(1, 0, 10, 2), call(2, 1, 10, 2), call(3, 2, 10, 2)], &[3]);
+}
+
+#[test]
+fn a_span_with_the_sum_of_the_calls_inside_repeats_them() {
+    assert_charged(&[call(1, 0, 30, 5), call(2, 1, 10, 2), call(3, 1, 20, 3)], &[2, 3]);
+    assert_charged(&[call(1, 0, 30, 5), call(2, 1, 10, 2), call(3, 2, 20, 3)], &[2, 3]);
+}
+
+#[test]
+fn a_span_with_other_amounts_is_a_call_of_its_own() {
+    // A chat that searches by an embedding.
+    let embedding = Spec { model: "e", ..call(2, 1, 9, 0) };
+    assert_charged(&[call(1, 0, 100, 7), embedding], &[1, 2]);
+    // A chat that asks another agent.
+    assert_charged(&[call(1, 0, 100, 7), summary(2, 1, 30, 5), call(3, 2, 30, 5)], &[1, 3]);
+}
+
+#[test]
+fn another_model_or_response_is_another_call() {
+    let other_model = || Spec { model: "n", ..call(2, 1, 10, 2) };
+    assert_charged(&[call(1, 0, 10, 2), other_model()], &[1, 2]);
+    assert_charged(&[Spec { model: "", ..call(1, 0, 10, 2) }, other_model()], &[2]);
+    let answered = |id, parent, response| Spec { response, ..call(id, parent, 10, 2) };
+    assert_charged(&[answered(1, 0, "chatcmpl-1"), answered(2, 1, "chatcmpl-2")], &[1, 2]);
+    assert_charged(&[answered(1, 0, "chatcmpl-1"), answered(2, 1, "chatcmpl-1")], &[2]);
+    assert_charged(&[call(1, 0, 10, 2), answered(2, 1, "chatcmpl-1")], &[2]);
+}
+
+/// One response under two spans is one call, whatever their amounts: both are reported under its id.
+#[test]
+fn spans_of_one_response_are_one_call() {
+    let answered = |id, parent, output| Spec { response: "chatcmpl-Abc123uniq", ..call(id, parent, 10, output) };
+    assert_charged(&[answered(1, 0, 3), answered(2, 1, 2)], &[1, 2]);
+    // It counts once in a sum.
+    let other = call(3, 9, 5, 1);
+    assert_charged(&[summary(9, 0, 15, 3), answered(1, 9, 2), answered(2, 1, 2), other], &[1, 2, 3]);
+    let trace = Trace::default();
+    let specs = [summary(9, 0, 15, 3), answered(1, 9, 2), answered(2, 1, 2), call(3, 9, 5, 1)];
+    assert_eq!(trace.merged(&reports(&specs)).unwrap().mismatches(), []);
+}
+
+#[test]
+fn a_summary_is_a_check_and_is_charged_only_if_nothing_else_is_known() {
+    assert_charged(&[summary(1, 0, 30, 5)], &[1]);
+    assert_charged(&[summary(1, 0, 30, 5), call(2, 1, 30, 5)], &[2]);
+    let off = [summary(1, 0, 30, 5), call(2, 1, 10, 2)];
+    assert_charged(&off, &[2]);
+    let mismatches = Trace::default().merged(&reports(&off)).unwrap().mismatches();
+    let found: Vec<_> = mismatches.iter().map(|found| (found.span_id, found.prompt_of_calls)).collect();
+    assert_eq!(found, [(span(1), 10)]);
+}
+
+#[test]
+fn cycles_are_cut() {
+    assert_charged(&[call(1, 2, 10, 2), call(2, 1, 10, 2)], &[2]);
+    assert_charged(&[call(1, 1, 10, 2)], &[1]);
+    assert_charged(&[call(1, 5, 10, 2), link(5, 6), link(6, 5)], &[1]);
+}
+
+#[test]
+fn a_charged_span_that_turns_out_to_be_a_repeat_is_reversed_and_charged_again_when_it_grows() {
+    let mut trace = Trace::default().merged(&reports(&[call(1, 0, 10, 2)])).unwrap();
+    assert_eq!(trace.changes(), [Change::Charge(span(1))]);
+    trace.set_charged(span(1));
+    assert_eq!(trace.changes(), []);
+    let mut trace = trace.merged(&reports(&[call(2, 1, 10, 2)])).unwrap();
+    assert_eq!(trace.changes(), [Change::Charge(span(2)), Change::Reverse(span(1))]);
+    trace.set_charged(span(2));
+    let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
+    trace.set_repeat(span(1), Some(facts));
+    assert_eq!(trace.changes(), []);
+    let grown = trace.merged(&reports(&[call(1, 0, 50, 2)])).unwrap();
+    assert_eq!(grown.changes(), [Change::Charge(span(1))]);
+}
+
+#[test]
+fn what_is_reported_twice_changes_nothing_and_a_snapshot_does_not_undo_the_end() {
+    let ended = report(&call(1, 0, 10, 20));
+    let recorded = Trace::default().decide(record(vec![ended.clone()])).unwrap();
+    let state = recorded.iter().fold(Trace::default(), Trace::evolve);
+    for again in [ended, report(&call(1, 0, 10, 1)), report(&link(1, 0))] {
+        assert_eq!(state.decide(record(vec![again])), Ok(Vec::new()));
+    }
+}
+
+#[test]
+fn the_number_of_spans_is_limited() {
+    let reports: Vec<_> = (1..=Trace::MAX_SPANS as u64 + 1).map(|id| report(&link(id, 0))).collect();
+    assert!(Trace::default().merged(&reports[1..]).is_ok());
+    assert_eq!(Trace::default().merged(&reports), Err(TraceError::TooManySpans));
+}
+
+fn record(spans: Vec<SpanReport>) -> TraceCommand {
+    TraceCommand::Record { agent_id: None, spans }
+}
+
+fn any_spec() -> impl Strategy<Value = Spec> {
+    let amounts = prop_oneof![Just(None), (1_u64..4, 0_u64..3).prop_map(Some)];
+    let kind = prop_oneof![4 => Just(SpanKind::Call), 1 => Just(SpanKind::Summary)];
+    let texts = (prop::sample::select(&["m", "n", ""][..]), prop::sample::select(&["", "a", "b"][..]));
+    (1_u64..9, 0_u64..9, amounts, kind, texts).prop_map(|(id, parent, amounts, kind, (model, response))| Spec {
+        id,
+        parent,
+        amounts,
+        model,
+        response,
+        kind,
+    })
+}
+
+proptest! {
+    /// What is charged does not depend on the order, the repetition or the batches in which spans arrive.
+    #[test]
+    fn the_decision_does_not_depend_on_the_order(
+        specs in prop::collection::vec(any_spec(), 1..14),
+        order in any::<u64>(),
+        cut in 0_usize..14,
+    ) {
+        let reports = reports(&specs);
+        let mut shuffled = reports.clone();
+        let mut seed = order;
+        for at in (1..shuffled.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(at, usize::try_from(seed >> 33).unwrap() % (at + 1));
+        }
+        shuffled.extend(reports.iter().take(cut).cloned());
+        let (first, second) = shuffled.split_at(cut.min(shuffled.len()));
+        let whole = Trace::default().merged(&reports).unwrap();
+        let parts = Trace::default().merged(first).unwrap().merged(second).unwrap();
+        prop_assert_eq!(charged(&whole), charged(&parts));
+    }
+
+    /// After the changes there are none left, and every call inside a repeat is charged.
+    #[test]
+    fn changes_settle(specs in prop::collection::vec(any_spec(), 1..14)) {
+        let mut trace = Trace::default().merged(&reports(&specs)).unwrap();
+        for change in trace.changes() {
+            match change {
+                Change::Charge(id) => trace.set_charged(id),
+                Change::Reverse(id) => trace.set_repeat(id, None),
+            }
+        }
+        prop_assert_eq!(trace.changes(), []);
+        let event = Trace::default().event_to(&trace, None);
+        let folded = event.iter().fold(Trace::default(), Trace::evolve);
+        prop_assert_eq!(folded, trace);
+    }
+
+    /// Of spans that state usage, at least one is charged.
+    #[test]
+    fn usage_is_never_lost(specs in prop::collection::vec(any_spec(), 1..14)) {
+        let trace = Trace::default().merged(&reports(&specs)).unwrap();
+        let states_usage = trace.spans.values().any(|span| span.usage.is_some());
+        prop_assert_eq!(states_usage, !charged(&trace).is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! What the body of a request holds, whatever its signal and its encoding.
+
+use crate::error::Refusal;
+use crate::item::Item;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Protobuf.
+    Protobuf,
+    /// JSON, as OTLP has it.
+    Json,
+}
+
+/// What a request exports.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) items: Vec<Item>,
+    /// The spans or records that cannot be read.
+    pub(crate) refusals: Vec<Refusal>,
+    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
+    pub(crate) unread: BTreeMap<Box<str>, u64>,
+    /// The number of spans, records or data points.
+    pub(crate) count: u64,
+    /// The names of metrics about usage, which are not charged.
+    pub(crate) usage_metrics: BTreeSet<String>,
+}

@@ -1,0 +1,94 @@
+//! Requests of exporters: one body in one encoding, within limits.
+
+use super::collector::{SpanCollector, Stop};
+pub(crate) use super::decoded::Decoded;
+pub use super::decoded::Encoding;
+use super::json::{JsonItems, Level};
+use super::logs::LogCollector;
+use super::metrics::MetricCollector;
+use super::proto::{self, BodyError, ProtobufItems};
+use super::records::items_of;
+use crate::error::DecodeError;
+use crate::format::Defaults;
+use crate::record::Location;
+use serde::de::DeserializeSeed;
+
+/// The maximum memory for the spans of a request, in bytes: 64 MiB, enough for 250,000 spans, or for 50,000 with the
+/// attributes of a call.
+const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
+
+/// Reads the body of a request with spans.
+pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
+    let mut collector = SpanCollector::new(MAX_HELD_BYTES);
+    read(body, encoding, &mut collector, "resourceSpans")?;
+    let count = collector.span_count();
+    Ok(Decoded { count, ..of_spans(collector) })
+}
+
+fn of_spans(mut collector: SpanCollector) -> Decoded {
+    let (refusals, unread) = (collector.take_refusals().into(), collector.take_unread());
+    let mut decoded = Decoded { refusals, unread, ..Decoded::default() };
+    for item in items_of(&collector.into_forest(), &Defaults::default()) {
+        match item {
+            Ok(item) => decoded.items.push(item),
+            Err(refusal) => decoded.refusals.push(refusal),
+        }
+    }
+    decoded
+}
+
+/// Reads the body of a request with records of logs.
+pub(crate) fn decode_logs(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
+    let mut collector = LogCollector::default();
+    read(body, encoding, &mut collector, "resourceLogs")?;
+    let mut spans = SpanCollector::new(MAX_HELD_BYTES);
+    let mut has_room = true;
+    let decoded = collector.finish(|location: Location, span| has_room &= spans.push_at(location, Ok(span)).is_ok());
+    if !has_room {
+        return Err(DecodeError::TooLarge { span: spans.span_count(), limit_bytes: MAX_HELD_BYTES });
+    }
+    let of_spans = of_spans(spans);
+    Ok(Decoded {
+        items: [decoded.items, of_spans.items].into_iter().flatten().collect(),
+        refusals: [decoded.refusals, of_spans.refusals].into_iter().flatten().collect(),
+        unread: of_spans.unread,
+        ..decoded
+    })
+}
+
+/// Reads the body of a request with metrics.
+pub(crate) fn decode_metrics(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
+    let mut collector = MetricCollector::default();
+    read(body, encoding, &mut collector, "resourceMetrics")?;
+    Ok(Decoded { count: collector.count, usage_metrics: collector.usage, ..Decoded::default() })
+}
+
+fn read<C: JsonItems + ProtobufItems>(
+    body: &[u8],
+    encoding: Encoding,
+    collector: &mut C,
+    expected: &'static str,
+) -> Result<(), DecodeError> {
+    match encoding {
+        Encoding::Protobuf => proto::read(body, collector).map_err(|error| match error {
+            BodyError::Malformed(error) => DecodeError::Malformed { encoding: "protobuf", error },
+            BodyError::Stopped(stop) => stopped(stop, expected),
+        }),
+        Encoding::Json => {
+            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
+            read.and_then(|()| deserializer.end()).map_err(|error| match collector.take_stop() {
+                Some(stop) => stopped(stop, expected),
+                None => DecodeError::Malformed { encoding: "JSON", error: error.to_string() },
+            })
+        }
+    }
+}
+
+fn stopped(stop: Stop, expected: &'static str) -> DecodeError {
+    match stop {
+        Stop::TooManySpans { span, limit_bytes } => DecodeError::TooLarge { span, limit_bytes },
+        Stop::NotTraces { found } => DecodeError::NotOfSignal { found, expected },
+        Stop::Misspelled { found, expected } => DecodeError::Misspelled { found, expected },
+    }
+}

@@ -1,0 +1,89 @@
+//! The result of a request: what was rejected, and what its sender should know.
+
+use crate::error::{Refusal, RefusalReason};
+use crate::record::Location;
+use commands::Position;
+use domain::trace::Mismatch;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The most reasons and warnings in a message, each.
+const MAX_SHOWN: usize = 10;
+
+/// The result of a request.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// The number of spans or records of the request.
+    pub count: u64,
+    /// The number of them that were rejected. A retry does not help.
+    pub rejected: u64,
+    /// The number of calls that were new.
+    pub recorded: u64,
+    /// The number of records that added to known calls.
+    pub amended: u64,
+    /// The number of records that were known.
+    pub duplicate: u64,
+    /// The number of spans that repeat the usage of calls inside of them.
+    pub repeats: u64,
+    /// The position of the last event.
+    pub position: Position,
+    reasons: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Received {
+    /// The result of a request with a number of spans or records, of which none is counted yet.
+    pub(super) fn of(count: u64) -> Self {
+        Self { count, ..Self::default() }
+    }
+
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        self.refuse_at(refusal.location, &refusal.reason);
+    }
+
+    pub(super) fn refuse_at(&mut self, location: Location, reason: &RefusalReason) {
+        self.rejected += 1;
+        if self.reasons.len() < MAX_SHOWN {
+            self.reasons.push(format!("{location}: {reason}"));
+        }
+    }
+
+    pub(super) fn warn_of_unread(&mut self, unread: &BTreeMap<Box<str>, u64>) {
+        for (name, count) in unread.iter().take(MAX_SHOWN) {
+            self.warnings
+                .push(format!("the attribute {name:?} of {count} spans is not understood, and was not counted"));
+        }
+    }
+
+    pub(super) fn warn_of_mismatch(&mut self, mismatch: &Mismatch) {
+        if self.warnings.len() < MAX_SHOWN {
+            let Mismatch { span_id, stated, prompt_of_calls, output_of_calls } = mismatch;
+            self.warnings.push(format!(
+                "the span {span_id} sums up to {stated}; the calls inside of it that are known used {prompt_of_calls} tokens \
+                 of input and {output_of_calls} of output, and are what is charged"
+            ));
+        }
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_SHOWN {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// What the sender should know: why spans were rejected, and what was not understood; none if there is nothing.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        let mut message = self.reasons.join("; ");
+        let hidden = self.rejected.saturating_sub(self.reasons.len() as u64);
+        if hidden > 0 {
+            // Writing to a string does not fail.
+            write!(message, "; and {hidden} more").unwrap_or_default();
+        }
+        for warning in &self.warnings {
+            let separator = if message.is_empty() { "" } else { "; " };
+            write!(message, "{separator}{warning}").unwrap_or_default();
+        }
+        (!message.is_empty()).then_some(message)
+    }
+}
