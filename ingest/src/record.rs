@@ -14,6 +14,8 @@ pub enum Location {
     Line(u64),
     /// The number of a span in a file of traces, from 1, counted over the whole file.
     Span(u64),
+    /// The number of an item of a document, from 1.
+    Item(u64),
 }
 
 impl fmt::Display for Location {
@@ -21,6 +23,7 @@ impl fmt::Display for Location {
         match self {
             Self::Line(number) => write!(f, "line {number}"),
             Self::Span(number) => write!(f, "span {number}"),
+            Self::Item(number) => write!(f, "item {number}"),
         }
     }
 }
