@@ -13,7 +13,7 @@ use super::lines::{Lines, ParsedLine};
 use super::reader::Records;
 use super::recent::Occurrences;
 use super::spec::{Identifiers, KeyKind, Spec};
-use super::values::{agent_or_format, minimal_facts, model, reported_cost};
+use super::values::{agent_or_format, minimal_facts, model, provider, reported_cost};
 use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
@@ -56,13 +56,14 @@ fn run(
         return Ok(ParsedLine::NotACall);
     }
     let config = replay_config(document);
-    let named = config.as_deref().and_then(configured_model);
+    let configured = config.as_deref().and_then(configured_model);
+    let (named_provider, named) = configured.as_deref().map(with_provider).unzip();
     let started_at = defaults.started_at.ok_or(RefusalReason::OptionNeeded { field: "the time", option: "--at" })?;
     let exit_status = document.object("info").and_then(|info| info.text("exit_status").map(|text| text.into_owned()));
     let api_calls = stats.first_count(&["api_calls"])?.to_string();
     let facts = CallFacts {
-        provider: defaults.provider.clone(),
-        model: Some(model("the model", named.as_deref(), defaults)?),
+        provider: provider("the provider", named_provider.flatten(), defaults)?,
+        model: Some(model("the model", named, defaults)?),
         usage: Counts { input: sent, output: received, ..Counts::default() }.usage(Cached::Inside)?,
         reported_cost: cost,
         outcome: exit_status.filter(|status| status.starts_with("submitted")).map(|_| Outcome::Ok),
@@ -89,6 +90,30 @@ fn configured_model(config: &str) -> Option<String> {
     let name = model.text("name")?;
     let is_model = !matches!(name.as_ref(), "replay" | "human" | "human_thought" | "instant_empty_submit");
     is_model.then(|| name.into_owned())
+}
+
+/// The providers that SWE-agent, which calls models by LiteLLM, writes before a model.
+const PROVIDERS: [&str; 12] = [
+    "anthropic",
+    "azure",
+    "azure_ai",
+    "bedrock",
+    "deepseek",
+    "gemini",
+    "groq",
+    "mistral",
+    "openai",
+    "openrouter",
+    "vertex_ai",
+    "xai",
+];
+
+/// The provider and the model of a name, such as `anthropic/claude-sonnet-4-20250514`.
+fn with_provider(named: &str) -> (Option<&str>, &str) {
+    match named.split_once('/') {
+        Some((provider, model)) if PROVIDERS.contains(&provider) => (Some(provider), model),
+        _ => (None, named),
+    }
 }
 
 /// The instance that the agent worked on: that of the configuration, else the environment unless it is a constant.
@@ -132,11 +157,12 @@ mod tests {
 
     #[test]
     fn the_configuration_names_the_model_and_the_instance() {
-        let config = r#"{"agent":{"name":"astropy__astropy-13033","model":{"name":"claude-3-7"}}}"#;
+        let config = r#"{"agent":{"name":"astropy__astropy-13033","model":{"name":"anthropic/claude-3-7"}}}"#;
         let text = serde_json::to_string(config).unwrap();
         for config in [config, &text] {
             let found = records(Format::SweAgent, document(STATS, &format!(r#""replay_config":{config},"#)));
             assert_eq!(found[0].facts.model.as_ref().map(Name::as_str), Some("claude-3-7"));
+            assert_eq!(found[0].facts.provider.as_ref().map(Name::as_str), Some("anthropic"));
             assert_eq!(found[0].task.as_ref().map(|task| task.title.as_str()), Some("astropy__astropy-13033"));
         }
     }

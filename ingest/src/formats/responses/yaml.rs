@@ -19,8 +19,13 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// The first document of a text.
+    /// The first document of a text. Where the lines of a quoted scalar are not indented, as a common parser accepts them, they
+    /// are read as if they were.
     pub(super) fn parse(text: &str) -> Result<Rc<Self>, InputError> {
+        Self::parse_strictly(text).or_else(|error| Self::parse_strictly(&indented(text)).map_err(|_| error))
+    }
+
+    fn parse_strictly(text: &str) -> Result<Rc<Self>, InputError> {
         let mut tree = Tree::default();
         for event in Parser::new_from_str(text) {
             let (event, _) =
@@ -137,9 +142,65 @@ impl Tree {
     }
 }
 
+/// The text with the lines of quoted scalars after their first one indented. Indentation is no part of such a scalar.
+fn indented(text: &str) -> String {
+    let indentation = " ".repeat(2 * MAX_DEPTH);
+    let mut quote = None;
+    let mut lines = String::with_capacity(text.len());
+    for line in text.lines() {
+        let content = line.trim_start();
+        let rest = match quote {
+            Some(_) => {
+                if !content.is_empty() {
+                    lines.push_str(&indentation);
+                    lines.push_str(content);
+                }
+                content
+            }
+            None => {
+                lines.push_str(line);
+                let item = content.trim_start_matches("- ").trim_start();
+                let value = item.split_once(": ").map_or(item, |(_, value)| value.trim_start());
+                quote = value.chars().next().filter(|first| matches!(first, '\'' | '"'));
+                value.get(1..).unwrap_or_default()
+            }
+        };
+        if quote.is_some_and(|quote| is_closed(rest, quote)) {
+            quote = None;
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// Whether a quoted scalar ends in the rest of a line. Two single quotes are one in the scalar.
+fn is_closed(rest: &str, quote: char) -> bool {
+    let mut characters = rest.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if quote == '"' => _ = characters.next(),
+            '\'' if quote == '\'' && characters.peek() == Some(&'\'') => _ = characters.next(),
+            _ if character == quote => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_a_quoted_scalar_need_no_indentation() {
+        let text = "interactions:\n  - request:\n      body: '{\"a\": ''b'',\n      \"c\": 1,\n\n      2}'\n      other: \"x \\\"\n      y\"\n      uri: u\n";
+        assert!(Node::parse_strictly(text).is_err(), "the case is none");
+        let node = Node::parse(text).unwrap();
+        let request = node.get("interactions").unwrap().items()[0].get("request").unwrap();
+        let get = |name| request.get(name).and_then(Node::text);
+        assert_eq!(get("body"), Some("{\"a\": 'b', \"c\": 1,\n2}"));
+        assert_eq!((get("other"), get("uri")), (Some("x \" y"), Some("u")));
+    }
 
     #[test]
     fn anchors_are_shared_and_nesting_is_bounded() {
