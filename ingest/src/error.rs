@@ -45,6 +45,28 @@ pub enum RefusalReason {
     /// The JSON is malformed, truncated, or has a field of another type.
     #[error("not the JSON of this format: {0}")]
     Json(serde_json::Error),
+    /// The line holds complete records, which are read, and other bytes.
+    #[error("beside {complete} complete records, the line is damaged: {error}")]
+    DamagedLine {
+        /// The number of complete records.
+        complete: usize,
+        /// The first error in the line.
+        error: serde_json::Error,
+    },
+    /// The record is a call whose usage it does not state.
+    #[error("the {0} states no usage")]
+    NoUsage(String),
+    /// A body cannot be decoded.
+    #[error("the body cannot be decoded: {0}")]
+    Body(String),
+    /// A value that records of this format may leave out, and an option did not give either.
+    #[error("{field} is missing: give it with {option}")]
+    OptionNeeded {
+        /// The field.
+        field: &'static str,
+        /// The option that gives it.
+        option: &'static str,
+    },
     /// The row has another number of columns than the header.
     #[error("{found} columns instead of {expected}")]
     Columns {
@@ -147,8 +169,61 @@ pub enum RefusalReason {
 #[derive(Debug, Error)]
 pub enum InputError {
     /// The format names no model, and no default was given.
-    #[error("azure-llm files name no model: name it with --model")]
-    ModelNeeded,
+    #[error("{0} files name no model: name it with --model")]
+    ModelNeeded(&'static str),
+    /// The format has no times, and no default was given.
+    #[error("{0} files do not say when the calls were made: give the time of the first with --at")]
+    StartNeeded(&'static str),
+    /// The format says nothing that can be imported.
+    #[error("{format} files cannot be imported: {reason}")]
+    NothingToImport {
+        /// The format.
+        format: &'static str,
+        /// What the files lack.
+        reason: &'static str,
+    },
+    /// A document is too long to be read as a whole.
+    #[error("the document is longer than {limit_bytes} bytes: split it")]
+    DocumentTooLong {
+        /// The maximum length of a document.
+        limit_bytes: usize,
+    },
+    /// A document has too many records.
+    #[error("the document has more than {limit} records: split it")]
+    TooManyRecords {
+        /// The maximum number of records.
+        limit: usize,
+    },
+    /// A document is not UTF-8.
+    #[error("the document is not UTF-8 after its first {valid_bytes} bytes")]
+    NotUtf8 {
+        /// The length of the part before the first invalid byte.
+        valid_bytes: usize,
+    },
+    /// The document is of another format.
+    #[error("the document is not that of {format}: {expected} is missing")]
+    NotOfFormat {
+        /// The format.
+        format: &'static str,
+        /// What a document of the format has.
+        expected: &'static str,
+    },
+    /// The archive is damaged, or exceeds a limit.
+    #[error("the archive cannot be read: {0}")]
+    Archive(String),
+    /// The YAML is malformed, or exceeds a limit.
+    #[error("the YAML cannot be read: {0}")]
+    Yaml(String),
+    /// A table lacks a column.
+    #[error("the table has no column {column:?} for {field}; its columns are {found}. Name columns with --column")]
+    ColumnMissing {
+        /// The field that the column is for.
+        field: String,
+        /// The column.
+        column: String,
+        /// The columns of the table, clipped.
+        found: String,
+    },
     /// The header of a CSV file is another one.
     #[error("the header is {found:?} instead of {expected:?}")]
     Header {

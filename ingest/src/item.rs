@@ -79,7 +79,7 @@ impl TracedSpan {
         let Self { location, report, agent, task, missing } = self;
         let usage = report.usage?;
         Some(match (usage.facts, missing) {
-            (Some(facts), _) => Ok(Record { location, agent, task, call_ids: usage.call_ids, facts }),
+            (Some(facts), _) => Ok(Record { location, agent, task, call_ids: usage.call_ids, facts, ignored: None }),
             (None, Some(reason)) => Err(Refusal { location, reason }),
             (None, None) => return None,
         })

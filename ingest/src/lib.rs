@@ -29,7 +29,10 @@ mod unpriced;
 
 pub use error::{InputError, RecordError, Refusal, RefusalReason};
 pub use format::{Defaults, Format};
-pub use formats::{Input, MAX_LINE_BYTES, RecordReader, Records, open_path, read_records};
+pub use formats::{
+    Column, ColumnError, Columns, Input, MAX_DOCUMENT_BYTES, MAX_FILES, MAX_LINE_BYTES, RecordReader, Records,
+    files_in, open_path, read_records, recognise,
+};
 pub use importer::{Importer, PreparedReport};
 pub use item::{Item, TraceSpans, TracedSpan};
 pub use outcome::{ImportError, ImportOutcome, Imported};

@@ -16,6 +16,8 @@ pub enum Location {
     Span(u64),
     /// The number of a record in an export of logs, from 1, counted over all of it.
     LogRecord(u64),
+    /// The number of an item of a document, from 1.
+    Item(u64),
 }
 
 impl fmt::Display for Location {
@@ -24,6 +26,7 @@ impl fmt::Display for Location {
             Self::Line(number) => write!(f, "line {number}"),
             Self::Span(number) => write!(f, "span {number}"),
             Self::LogRecord(number) => write!(f, "log record {number}"),
+            Self::Item(number) => write!(f, "item {number}"),
         }
     }
 }

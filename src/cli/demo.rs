@@ -126,6 +126,7 @@ async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
             model: model.map(Name::new).transpose()?,
             provider: provider.map(Name::new).transpose()?,
             agent: None,
+            ..Defaults::default()
         };
         let input = Input {
             reader: Box::new(Cursor::new(sample.content)),

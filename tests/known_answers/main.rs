@@ -20,12 +20,82 @@ fn data(path: &str) -> String {
 }
 
 struct Trace {
+    /// The format, if it is not to be recognised, and options.
     arguments: &'static [&'static str],
+    /// A file, or a folder of files.
     path: &'static str,
     known: Value,
+    /// The number of records that are refused.
+    refused: u64,
 }
 
 fn traces() -> Vec<Trace> {
+    let mut traces = formats_with_options();
+    traces.extend(recognised_formats());
+    traces
+}
+
+/// The totals that `totals.py` works out: it reads the same files, and shares nothing with Apex.
+fn recognised_formats() -> Vec<Trace> {
+    let trace = |path, known| Trace { arguments: &[], path, known, refused: 0 };
+    let at = &["--at", "2025-01-01T00:00:00Z", "--model", "gpt-4o"];
+    vec![
+        // An action and its observation carry one response.
+        trace(
+            "openhands-events",
+            json!({"calls": 11, "input_tokens": 223, "output_tokens": 3704, "cache_read_tokens": 28_458,
+                   "cache_write_5min_tokens": 14_049}),
+        ),
+        // Five runs that called a model; two of them, of SE-Agent, name it.
+        Trace {
+            arguments: at,
+            ..trace(
+                "swe-agent-traj",
+                json!({"calls": 3, "input_tokens": 182_614, "output_tokens": 1938, "reported_cost": "1.8251"}),
+            )
+        },
+        Trace {
+            arguments: at,
+            ..trace(
+                "se-agent-traj",
+                json!({"calls": 2, "input_tokens": 150_729, "output_tokens": 983, "reported_cost": "0.4463181"}),
+            )
+        },
+        // All observations with usage give 16 calls.
+        trace(
+            "langfuse-framework-traces",
+            json!({"calls": 14, "input_tokens": 2570, "output_tokens": 657, "reported_cost": "0.002337349997"}),
+        ),
+        // The logs state 15,427 and 287 tokens, of which 9,088 were read from the cache.
+        trace(
+            "inspect-logs",
+            json!({"calls": 8, "input_tokens": 6339, "output_tokens": 287, "cache_read_tokens": 9088}),
+        ),
+        // Four spans describe two calls.
+        trace(
+            "otlp-agentevals/helm.json",
+            json!({"calls": 2, "tool_calls": 1, "input_tokens": 1984, "output_tokens": 130, "cache_read_tokens": 1792}),
+        ),
+        Trace {
+            arguments: at,
+            ..trace(
+                "mooncake-conversation/conversation_trace.jsonl.gz",
+                json!({"calls": 12_031, "input_tokens": 144_793_823, "output_tokens": 4_122_048}),
+            )
+        },
+        // 548 answers of calls, 77 of which state no usage; some responses are recorded several times.
+        Trace {
+            refused: 77,
+            ..trace(
+                "cassettes-openllmetry",
+                json!({"calls": 334, "input_tokens": 22_330, "output_tokens": 24_313, "cache_read_tokens": 22_801,
+                       "cache_write_5min_tokens": 22_791, "reasoning_tokens": 5674}),
+            )
+        },
+    ]
+}
+
+fn formats_with_options() -> Vec<Trace> {
     vec![
         Trace {
             arguments: &["autogpt"],
@@ -33,24 +103,28 @@ fn traces() -> Vec<Trace> {
             // At 3 and 4 dollars per million tokens. Floating-point sums give 29.136964000000035.
             known: json!({"calls": 3535, "input_tokens": 9_398_400, "output_tokens": 235_441, "cost": "29.136964",
                           "reported_cost": "29.136964", "unpriced_calls": 0}),
+            refused: 0,
         },
         Trace {
             arguments: &["azure-llm", "--model", "gpt-4-0613"],
             path: "azure-llm-code-2023/AzureLLMInferenceTrace_code.csv",
             // awk -F, 'NR>1 {n++; a+=$2; b+=$3} END {print n, a, b}'
             known: json!({"calls": 8819, "input_tokens": 18_059_974, "output_tokens": 245_896}),
+            refused: 0,
         },
         Trace {
             arguments: &["claude-code"],
             path: "claude-code-sessions/5c0375b4-57a5-4f26-b12d-d022ee4e51b7.jsonl",
             // All lines add up to 4,031, the first line of each call to 2,498; the last line of each call is correct.
             known: json!({"calls": 20, "output_tokens": 3629}),
+            refused: 0,
         },
         Trace {
             arguments: &["otlp"],
             path: "otlp-agentevals/tempo_export_with_batches.json",
             // Six spans describe two calls.
             known: json!({"calls": 2, "input_tokens": 4648, "output_tokens": 129}),
+            refused: 0,
         },
     ]
 }
@@ -73,7 +147,40 @@ async fn import(database: &TestDatabase, trace: &Trace) {
     let path = data(trace.path);
     let arguments: Vec<_> =
         ["import"].into_iter().chain(trace.arguments.iter().copied()).chain([path.as_str()]).collect();
-    database.run(&arguments).await.assert_success();
+    let arguments: Vec<_> = arguments.into_iter().chain(["--format", "json"]).collect();
+    let output = database.run(&arguments).await;
+    assert_eq!(output.code, Some(if trace.refused > 0 { 3 } else { 0 }), "{path}: {}", output.stderr);
+    let files = output.json();
+    let refused: u64 = files.as_array().unwrap().iter().map(|file| file["refused"].as_u64().unwrap()).sum();
+    assert_eq!(refused, trace.refused, "{path}: {}", output.stderr);
+}
+
+/// What is known of each call, and to whom it belongs.
+const OWNERS: &str =
+    "select call_id, concat_ws('|', agent_id, task_id, conversation, provider, model, started_at, input_tokens,
+        output_tokens, cache_read_tokens, reasoning_tokens) from apex.calls order by call_id";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public traces: make known-answers"]
+async fn the_files_of_a_folder_give_the_same_calls_and_owners_in_any_order() {
+    for trace in recognised_formats().into_iter().filter(|trace| !trace.path.contains('.')) {
+        let mut files = ingest::files_in(std::path::Path::new(&data(trace.path)), &[]).unwrap();
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let database = TestDatabase::new().await;
+            let names = files.iter().map(|path| path.to_str().unwrap());
+            let arguments: Vec<_> =
+                ["import"].into_iter().chain(names).chain(trace.arguments.iter().copied()).collect();
+            database.run(&arguments).await;
+            let calls: Vec<(Uuid, String)> = sqlx::query_as(OWNERS).fetch_all(&database.pool).await.unwrap();
+            assert!(!calls.is_empty(), "{}", trace.path);
+            found.push(calls);
+            files.reverse();
+            let middle = files.len() / 2;
+            files.rotate_left(middle);
+        }
+        assert!(found[0] == found[1] && found[1] == found[2], "{}", trace.path);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

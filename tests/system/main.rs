@@ -24,6 +24,7 @@ mod database_tls;
 mod decisions;
 mod embedded;
 mod extreme_values;
+mod formats;
 mod fuzz;
 mod graphql;
 mod graphql_http;

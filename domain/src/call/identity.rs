@@ -29,10 +29,13 @@ struct IdForm {
     is_always_unique: bool,
 }
 
-const ID_FORMS: [IdForm; 5] = [
+const ID_FORMS: [IdForm; 8] = [
     IdForm { prefix: "msg_", made_by: Some("anthropic"), is_always_unique: true },
+    IdForm { prefix: "compl_", made_by: Some("anthropic"), is_always_unique: true },
+    IdForm { prefix: "run_", made_by: Some("openai"), is_always_unique: false },
     IdForm { prefix: "gen-", made_by: Some("openrouter"), is_always_unique: false },
     IdForm { prefix: "chatcmpl-", made_by: None, is_always_unique: false },
+    IdForm { prefix: "chat-", made_by: None, is_always_unique: false },
     IdForm { prefix: "cmpl-", made_by: None, is_always_unique: false },
     IdForm { prefix: "resp_", made_by: None, is_always_unique: false },
 ];
@@ -42,6 +45,13 @@ const ID_FORMS: [IdForm; 5] = [
 const MIN_MIXED: usize = 8;
 /// The minimum number of characters of a random part of an id that has letters only.
 const MIN_LETTERS: usize = 20;
+/// The minimum number of characters of a random id without a prefix, and the minimum share of those that are of another kind
+/// than the one before: capital letter, small letter, or digit. Of random ones three in five are, of words and numbers few.
+const MIN_TOKEN: usize = 20;
+const MIN_CHANGES_PERCENT: usize = 40;
+/// The number of hexadecimal digits of a random id without a prefix, and the minimum number of different ones.
+const HEX_DIGITS: usize = 32;
+const MIN_DIFFERENT_DIGITS: usize = 8;
 
 impl CallKey {
     /// The key of a response; none if the form of its id does not make it unique. A provider or model that the record does
@@ -167,7 +177,8 @@ impl From<CallId> for CallIds {
 /// The family that makes ids of the form of an id, if only one does; none if the form does not make the id unique.
 fn issuer(response_id: &str) -> Option<Option<&'static str>> {
     let Some(form) = ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) else {
-        return is_uuid(response_id).then_some(None);
+        let is_unique = is_uuid(response_id) || is_random_hex(response_id) || is_random_token(response_id);
+        return is_unique.then_some(None);
     };
     let random = &response_id[form.prefix.len()..];
     let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
@@ -187,9 +198,30 @@ fn is_random(text: &str) -> bool {
 fn is_random_part(part: &str) -> bool {
     let after_letters = part.trim_start_matches(|character: char| character.is_ascii_alphabetic());
     let has_letter = part.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let is_mixed = has_letter && part.bytes().any(|byte| byte.is_ascii_digit());
     let is_numbered_word = after_letters.bytes().all(|byte| byte.is_ascii_digit());
-    if is_mixed { part.len() >= MIN_MIXED && !is_numbered_word } else { has_letter && part.len() >= MIN_LETTERS }
+    if is_mixed(part) { part.len() >= MIN_MIXED && !is_numbered_word } else { has_letter && part.len() >= MIN_LETTERS }
+}
+
+/// Whether the text is a random number in hexadecimal digits, as Mistral's ids are.
+fn is_random_hex(text: &str) -> bool {
+    let is_hex = text.len() == HEX_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex && text.bytes().collect::<BTreeSet<_>>().len() >= MIN_DIFFERENT_DIGITS && is_mixed(text)
+}
+
+/// Whether the text is random in letters of both cases and digits, as Gemini's ids are.
+fn is_random_token(text: &str) -> bool {
+    let kind = |byte: u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase(), byte.is_ascii_digit());
+    let kinds: Vec<_> = text.bytes().map(kind).collect();
+    let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let has_all =
+        text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_long = text.len() >= MIN_TOKEN && is_id(text) && is_mixed(text) && has_all;
+    is_long && changes * 100 >= text.len() * MIN_CHANGES_PERCENT
+}
+
+/// Whether there are letters and digits.
+fn is_mixed(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_alphabetic()) && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the text is a UUID of a version that makes it unique, rather than one that someone numbered.
@@ -220,6 +252,11 @@ mod tests {
             "chatcmpl-8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f",
             "chatcmpl-12345678-1234-4234-8234-123456789012",
             "8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f",
+            "compl_01EjfrPvPEsRDRUKD6VoBxtK",
+            "run_qI4jt699qmkHzp0Rbs30AseB",
+            "chat-4db07f02ecae49cbafe1d359db1650df",
+            "d5f2a3c4b6e7f8091a2b3c4d5e6f7a8b",
+            "Dq5vaO6uHM2zqtsPk6CyqQE",
         ] {
             assert!(id("p", "m", unique).is_some(), "{unique}");
             assert_eq!(id("p", "m", unique), id("p", "m", unique));
@@ -253,6 +290,13 @@ mod tests {
             "{}",
             "00000000-0000-0000-0000-000000000000",
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "000000000000000000000000000000a1",
+            "12345678901234567890123456789012",
+            "run_1",
+            "chat-1",
+            "Request0001ForTenantAlphaBeta",
+            "request-0001-of-tenant-0002",
+            "REQUEST-2024-01-01T00-00-00",
             "00000000-0000-0000-0000-000000000007",
         ] {
             assert_eq!(id("openai", "m", other), None, "{other:?}");

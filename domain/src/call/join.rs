@@ -235,7 +235,8 @@ impl<'a> JoinField for Join<'a> {
 ///
 /// A provider's own response, or a log of it, has the counts as they were billed. Spans pass through the code of an
 /// instrumentation, which may add cached tokens to the input or leave them out.
-const SOURCES_BY_USAGE: [&str; 3] = ["claude-code", "autogpt", "otlp"];
+const SOURCES_BY_USAGE: [&str; 9] =
+    ["responses", "claude-code", "codex", "autogpt", "litellm", "openhands", "inspect", "langfuse", "otlp"];
 
 /// What the usages of two records of one call are compared by; the greatest is the usage of the call.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,9 +8,10 @@
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
 use super::recent::Occurrences;
-use super::values::{default_agent, default_name, informative, minimal_facts, name, quantity, reported_cost};
+use super::values::{default_agent, default_name, informative, lenient, minimal_facts, name, quantity, reported_cost};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
+use crate::formats::spec::{KeyKind, Spec};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use chrono::DateTime;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
@@ -21,6 +22,15 @@ use serde_json::value::RawValue;
 /// The number of different lines without a unique id that are counted in each of two generations.
 const MAX_COUNTED_LINES: usize = 100_000;
 
+pub(crate) const SPEC: Spec = Spec {
+    name: "autogpt",
+    about: "Calls of Auto-GPT benchmark runs: JSONL, one call per line",
+    extensions: &["jsonl", "jsonl.gz"],
+    identity: &[KeyKind::Response, KeyKind::Content],
+    recognises: |sketch| sketch.has("challenge") && sketch.has("usage.prompt_tokens"),
+    open: |lines, defaults| Ok(open(lines, defaults)),
+};
+
 #[derive(Deserialize)]
 struct Line<'a> {
     id: Option<String>,
@@ -30,7 +40,9 @@ struct Line<'a> {
     usage: Option<Counts>,
     #[serde(borrow)]
     cost: Option<Cost<'a>>,
+    #[serde(default, deserialize_with = "lenient")]
     run: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     challenge: Option<String>,
 }
 
@@ -159,7 +171,8 @@ mod tests {
     #[test]
     fn defaults_apply_where_a_line_names_nothing() {
         let named = |text| Name::new(text).ok();
-        let defaults = Defaults { model: named("m"), provider: named("azure"), agent: named("me") };
+        let defaults =
+            Defaults { model: named("m"), provider: named("azure"), agent: named("me"), ..Defaults::default() };
         let line = with(r#""run":"2023-09-24_04-20-58","#, "").replace("\"model\"", "\"other\"");
         let mut found = read_records(Autogpt, defaults, Box::new(std::io::Cursor::new(line))).unwrap();
         let record = into_records(found.next().unwrap()).remove(0).unwrap();

@@ -12,14 +12,26 @@ use super::recent::Occurrences;
 use super::values::{minimal_facts, quantity};
 use crate::error::{InputError, RecordError, RefusalReason};
 use crate::format::{Defaults, Format};
+use crate::formats::spec::{KeyKind, Spec};
 use crate::record::{AgentRef, Location, Record};
-use crate::text::quoted;
+use crate::text::{json_decimal, quoted};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::call::{CallFacts, CallKey, CallKind};
 use domain::{Meter, Name, Quantity, Usage};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const COLUMNS: usize = 3;
+
+pub(crate) const SPEC: Spec = Spec {
+    name: "azure-llm",
+    about: "Azure's public traces of LLM inference: CSV with time, context tokens and generated tokens",
+    extensions: &["csv", "csv.gz"],
+    identity: &[KeyKind::Content],
+    recognises: |sketch| columns(&sketch.first_line).join(",") == HEADER,
+    open,
+};
 const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f";
 const TIME_WITH_ZONE_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f%:z";
 
@@ -31,7 +43,7 @@ struct Shared {
 }
 
 pub(crate) fn open(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
-    let model = defaults.model.ok_or(InputError::ModelNeeded)?;
+    let model = defaults.model.ok_or(InputError::ModelNeeded(SPEC.name))?;
     check_header(&mut lines)?;
     let agent_name = defaults.agent.as_ref().map_or(Format::AzureLlm.as_str(), Name::as_str);
     let shared =
@@ -46,7 +58,7 @@ const MAX_COUNTED_ROWS: usize = 3_500_000;
 
 fn check_header(lines: &mut Lines) -> Result<(), InputError> {
     let found = match lines.next() {
-        Some(Ok((_, HEADER))) => return Ok(()),
+        Some(Ok((_, header))) if columns(header).join(",") == HEADER => return Ok(()),
         Some(Ok((_, other))) => quoted(other),
         Some(Err(RecordError::Refused(refusal))) => refusal.reason.to_string(),
         Some(Err(RecordError::Input(error))) => return Err(error),
@@ -56,7 +68,7 @@ fn check_header(lines: &mut Lines) -> Result<(), InputError> {
 }
 
 fn parse(location: Location, line: &str, shared: &Shared, rows: &mut Occurrences) -> Result<Record, RefusalReason> {
-    let columns: Vec<&str> = line.split(',').collect();
+    let columns = columns(line);
     let [time, input, output] = columns[..] else {
         return Err(RefusalReason::Columns { found: columns.len(), expected: COLUMNS });
     };
@@ -74,6 +86,13 @@ fn parse(location: Location, line: &str, shared: &Shared, rows: &mut Occurrences
     Ok(Record::new(location, key.call_id().into(), shared.agent.clone(), None, facts))
 }
 
+/// The columns of a row. Spreadsheets write semicolons where the comma is the decimal sign, and quotes; none of the columns
+/// holds either.
+fn columns(line: &str) -> Vec<&str> {
+    let separator = if line.contains(';') { ';' } else { ',' };
+    line.split(separator).map(|column| column.trim().trim_matches('"').trim()).collect()
+}
+
 /// A time in UTC, or with a time zone.
 fn parse_time(text: &str) -> Result<DateTime<Utc>, RefusalReason> {
     let plain = NaiveDateTime::parse_from_str(text, TIME_FORMAT).map(|time| time.and_utc());
@@ -83,7 +102,8 @@ fn parse_time(text: &str) -> Result<DateTime<Utc>, RefusalReason> {
 }
 
 fn count(field: &'static str, text: &str) -> Result<Quantity, RefusalReason> {
-    let number: i64 = text.parse().map_err(|_| RefusalReason::NotACount { field, found: quoted(text) })?;
+    let number = json_decimal(text).filter(Decimal::is_integer).and_then(|number| number.to_i64());
+    let number = number.ok_or_else(|| RefusalReason::NotACount { field, found: quoted(text) })?;
     quantity(field, Some(number))
 }
 
@@ -145,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_a_spreadsheet_saved_are_read() {
+        for content in [
+            "\u{feff}TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03,4808,10",
+            "TIMESTAMP;ContextTokens;GeneratedTokens\n2023-11-16 18:17:03;4808;10",
+            "\"TIMESTAMP\",\"ContextTokens\",\"GeneratedTokens\"\n\"2023-11-16 18:17:03\",\"4808\",\"10\"",
+            "TIMESTAMP, ContextTokens, GeneratedTokens\n2023-11-16 18:17:03, 4808, 10",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,4808.0,10.0",
+        ] {
+            let found = records(AzureLlm, content);
+            let plain = records(AzureLlm, rows("2023-11-16 18:17:03,4808,10"));
+            assert_eq!((&found[0].facts, &found[0].call_ids), (&plain[0].facts, &plain[0].call_ids), "{content}");
+        }
+    }
+
+    #[test]
     fn each_bad_row_is_refused_with_its_reason() {
         let bad = "2023-11-16 18:17:03,1\n2023-11-16T18:17:03,1,2\n2023-11-16 18:17:03,x,2\n\
                    2023-11-16 18:17:03,1,-2\n2023-11-16 18:17:03,9007199254740992,2\n2023-11-16 18:17:03,1,2";
@@ -175,7 +210,7 @@ mod tests {
     #[test]
     fn without_a_default_model_the_error_names_the_option() {
         let error = read_records(AzureLlm, Defaults::default(), Box::new(std::io::empty())).err().unwrap();
-        assert!(matches!(error, InputError::ModelNeeded));
+        assert!(matches!(error, InputError::ModelNeeded("azure-llm")));
         assert!(error.to_string().contains("--model"));
     }
 }

@@ -15,13 +15,16 @@
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
 use super::recent::{Occurrences, Recent};
-use super::values::{default_agent, default_name, informative, minimal_facts, name, quantity, reported_cost, rfc3339};
+use super::values::{
+    default_agent, default_name, informative, lenient, minimal_facts, name, quantity, reported_cost, rfc3339,
+};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
+use crate::formats::spec::{KeyKind, Spec};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::clip;
 use domain::call::{CallFacts, CallIds, CallKey, CallKind, Outcome};
-use domain::{Meter, Quantity, Usage};
+use domain::{Meter, Name, Quantity, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -37,6 +40,15 @@ const SHORT_ID_BYTES: usize = 8;
 /// message.
 const MAX_REMEMBERED_LINES: usize = 20_000;
 
+pub(crate) const SPEC: Spec = Spec {
+    name: "claude-code",
+    about: "Session logs of Claude Code, with those of sub-agents: JSONL, several lines per call",
+    extensions: &["jsonl", "jsonl.gz"],
+    identity: &[KeyKind::Response, KeyKind::Request, KeyKind::Turn, KeyKind::Content],
+    recognises: |sketch| sketch.has("sessionId") && (sketch.has("uuid") || sketch.has("message.usage")),
+    open: |lines, defaults| Ok(open(lines, defaults)),
+};
+
 /// The type of a line. The other fields are read only of responses: in other lines they may have other types.
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -48,9 +60,13 @@ struct Head<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
+    #[serde(default, deserialize_with = "lenient")]
     session_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     request_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     uuid: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     parent_uuid: Option<String>,
     timestamp: Option<String>,
     message: Option<Message>,
@@ -74,8 +90,11 @@ struct Counts {
     cache_read_input_tokens: Option<i64>,
     cache_creation: Option<CacheCreation>,
     server_tool_use: Option<ServerToolUse>,
+    #[serde(default, deserialize_with = "lenient")]
     service_tier: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     speed: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     inference_geo: Option<String>,
 }
 
@@ -175,7 +194,7 @@ fn parse(
         outcome: Some(Outcome::Ok),
         response_id: informative(message.id.as_deref()),
         request_id: informative(line.request_id.as_deref()),
-        record_id: informative(line.uuid.as_deref()),
+        record_id: record_id(&line),
         ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
     // A line names no provider, and the default may be another one at the next import: an id identifies the response if its
@@ -184,6 +203,14 @@ fn parse(
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
     let call_ids = key.map_or_else(|| unidentified.call_ids(&line, message, text), |key| key.call_id().into());
     Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored).into())
+}
+
+/// The id of a line, after that of its session: a copy of a line in a resumed session keeps its id and its time, and the call
+/// belongs to the session with the lowest id of those that had it first.
+fn record_id(line: &Line<'_>) -> Option<Name> {
+    let uuid = line.uuid.as_deref()?;
+    let session = line.session_id.as_deref().filter(|session| !session.is_empty());
+    session.map_or_else(|| informative(Some(uuid)), |session| informative(Some(&format!("{session}/{uuid}"))))
 }
 
 /// The lines of a file whose messages have no unique id.
@@ -421,7 +448,10 @@ mod tests {
         let facts = facts_of("us");
         let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
         assert_eq!(text(&facts.conversation), "5c0375b4-57a5");
-        assert_eq!([&facts.response_id, &facts.request_id, &facts.record_id].map(text), ["msg_1", "req_1", "u-3"]);
+        assert_eq!(
+            [&facts.response_id, &facts.request_id, &facts.record_id].map(text),
+            ["msg_1", "req_1", "5c0375b4-57a5/u-3"]
+        );
         assert_eq!([&facts.service_tier, &facts.speed, &facts.region].map(text), ["priority", "fast", "us"]);
         assert_eq!(facts_of("not_available").region, None);
         assert_eq!(facts.outcome, Some(Outcome::Ok));

@@ -1,9 +1,11 @@
 //! Lines of bounded length, and formats in which each line is parsed on its own.
 
 use crate::error::{RecordError, Refusal, RefusalReason};
+use crate::formats::damaged::Damaged;
 use crate::formats::reader::{RecordReader, Records};
 use crate::item::Item;
 use crate::record::{Location, Record, SkippedCounts};
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// The longest line that is read, in bytes: 16 MiB. Coding agents log whole files and images on one line. A longer line
@@ -32,6 +34,18 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn new(input: Box<dyn Read + Send>) -> Self {
         Self { reader: BufReader::with_capacity(64 * 1024, input), buffer: Vec::new(), number: 0, is_unread: false }
+    }
+
+    /// Whether the input begins with a list of JSON.
+    pub(crate) fn starts_with_list(&mut self) -> io::Result<bool> {
+        let start = self.reader.fill_buf()?;
+        let start = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
+        Ok(start.trim_ascii_start().starts_with(b"["))
+    }
+
+    /// The whole input, of which no line was read.
+    pub(crate) fn into_reader(self) -> BufReader<Box<dyn Read + Send>> {
+        self.reader
     }
 
     /// Reads the next line into the buffer, or the longest allowed prefix of it.
@@ -115,6 +129,8 @@ pub(crate) struct LineRecords<P> {
     parse: P,
     skipped: SkippedCounts,
     is_done: bool,
+    /// The rest of a line that holds several records.
+    ready: VecDeque<Result<Item, RecordError>>,
 }
 
 impl<P> LineRecords<P>
@@ -122,7 +138,8 @@ where
     P: FnMut(Location, &str) -> Result<ParsedLine, RefusalReason> + Send + 'static,
 {
     pub(crate) fn boxed(lines: Lines, parse: P) -> Records {
-        Box::new(Self { lines, parse, skipped: SkippedCounts::default(), is_done: false })
+        let (skipped, ready) = (SkippedCounts::default(), VecDeque::new());
+        Box::new(Self { lines, parse, skipped, is_done: false, ready })
     }
 }
 
@@ -130,22 +147,75 @@ impl<P: FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>> Iterator for
     type Item = Result<Item, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.is_done {
-            match self.lines.next() {
-                None => self.is_done = true,
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if self.is_done {
+                return None;
+            }
+            let (location, line) = match self.lines.next() {
+                None => {
+                    self.is_done = true;
+                    return None;
+                }
                 Some(Err(error)) => {
                     self.is_done = matches!(error, RecordError::Input(_));
                     return Some(Err(error));
                 }
-                Some(Ok((location, line))) => match (self.parse)(location, line) {
-                    Ok(ParsedLine::NotACall) => self.skipped.not_calls += 1,
-                    Ok(ParsedLine::OtherFormat) => self.skipped.other_format += 1,
-                    Ok(ParsedLine::Record(record)) => return Some(Ok(Item::Call(record))),
-                    Err(reason) => return Some(Err(RecordError::Refused(Refusal { location, reason }))),
-                },
+                Some(Ok(line)) => line,
+            };
+            let mut items = LineItems { location, skipped: &mut self.skipped, ready: &mut self.ready };
+            match (self.parse)(location, line) {
+                Err(RefusalReason::Json(error)) if !error.is_data() => {
+                    items.add_complete(line, error, &mut self.parse);
+                }
+                parsed => items.add(parsed),
             }
         }
-        None
+    }
+}
+
+/// Where the items of one line go.
+struct LineItems<'a> {
+    location: Location,
+    skipped: &'a mut SkippedCounts,
+    ready: &'a mut VecDeque<Result<Item, RecordError>>,
+}
+
+impl LineItems<'_> {
+    fn add(&mut self, item: Result<ParsedLine, RefusalReason>) {
+        match item {
+            Ok(ParsedLine::NotACall) => self.skipped.not_calls += 1,
+            Ok(ParsedLine::OtherFormat) => self.skipped.other_format += 1,
+            Ok(ParsedLine::Record(record)) => self.ready.push_back(Ok(Item::Call(record))),
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    fn refuse(&mut self, reason: RefusalReason) {
+        let location = self.location;
+        self.ready.push_back(Err(RecordError::Refused(Refusal { location, reason })));
+    }
+
+    /// Adds the complete records of a line that is not JSON, and one refusal for all else that it holds.
+    fn add_complete(
+        &mut self,
+        line: &str,
+        error: serde_json::Error,
+        mut parse: impl FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>,
+    ) {
+        let damaged = Damaged::of(line);
+        if damaged.records.is_empty() {
+            return self.refuse(RefusalReason::Json(error));
+        }
+        let complete = damaged.records.len();
+        for range in damaged.records {
+            self.add(parse(self.location, &line[range]));
+        }
+        if damaged.has_rest {
+            self.refuse(RefusalReason::DamagedLine { complete, error });
+        }
     }
 }
 

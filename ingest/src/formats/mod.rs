@@ -7,24 +7,47 @@
 //! There are two kinds of errors. A [`Refusal`](crate::Refusal) concerns one record, and reading continues. An
 //! [`InputError`] concerns the input, and ends it.
 
-mod autogpt;
-mod azure_llm;
-mod claude_code;
+pub(crate) mod autogpt;
+pub(crate) mod azure_llm;
+pub(crate) mod claude_code;
+pub(crate) mod codex;
+mod counts;
+mod damaged;
+mod document;
+mod folder;
 mod input;
+pub(crate) mod inspect;
+pub(crate) mod jaeger;
+mod json;
+pub(crate) mod langfuse;
 mod lines;
-mod otlp;
+pub(crate) mod litellm;
+pub(crate) mod mooncake;
+pub(crate) mod openhands;
+pub(crate) mod otlp;
 mod reader;
 mod recent;
+pub(crate) mod responses;
+mod sketch;
+mod spec;
+pub(crate) mod swe_agent;
+pub(crate) mod table;
+pub(crate) mod tau_bench;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod values;
 
+pub use document::MAX_DOCUMENT_BYTES;
+pub use folder::{MAX_FILES, files_in};
 pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
 pub(crate) use otlp::request as otlp_request;
 pub use reader::{RecordReader, Records};
+pub use sketch::recognise;
+pub(crate) use spec::Spec;
+pub use table::{Column, ColumnError, Columns};
 
 use crate::error::InputError;
 use crate::format::{Defaults, Format};
@@ -34,14 +57,8 @@ use std::io::Read;
 /// Reads records of a format from an input.
 ///
 /// # Errors
-/// For `azure-llm`, [`InputError::ModelNeeded`] without a default model, and [`InputError::Header`] or
-/// [`InputError::Read`] for a header that is another one or cannot be read. All other errors are items of the reader.
+/// [`InputError`] if the format needs a default that is not given, or if what must be read first, such as a header or a
+/// whole document, is of another format or cannot be read. All other errors are items of the reader.
 pub fn read_records(format: Format, defaults: Defaults, input: Box<dyn Read + Send>) -> Result<Records, InputError> {
-    let lines = Lines::new(input);
-    match format {
-        Format::AzureLlm => azure_llm::open(lines, defaults),
-        Format::Autogpt => Ok(autogpt::open(lines, defaults)),
-        Format::ClaudeCode => Ok(claude_code::open(lines, defaults)),
-        Format::Otlp => Ok(otlp::open(lines, defaults)),
-    }
+    (format.spec().open)(Lines::new(input), defaults)
 }

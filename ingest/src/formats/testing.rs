@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub(crate) type Items = Vec<Result<Record, RecordError>>;
 
 pub(crate) fn defaults() -> Defaults {
-    Defaults { model: Name::new("gpt-4o").ok(), ..Defaults::default() }
+    let started_at = chrono::DateTime::from_timestamp(1_700_000_000, 0);
+    Defaults { model: Name::new("gpt-4o").ok(), started_at, ..Defaults::default() }
 }
 
 pub(crate) fn read(format: Format, input: impl AsRef<[u8]>) -> Items {

@@ -1,10 +1,12 @@
 //! The import of one file, with its progress bar, its messages and its counts.
 
+use super::Importers;
+use super::inputs::{InputFile, names};
 use anyhow::Context as _;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ingest::{
     Defaults, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source, UnpricedCalls,
-    open_path,
+    open_path, recognise,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -27,6 +29,8 @@ pub(super) enum Ending {
     Complete,
     /// The file contains no calls.
     NoCalls,
+    /// The file was found in a folder, and is of no format or contains no calls.
+    Skipped,
     /// The file could not be read to its end, or has another format.
     Unreadable,
     /// The log failed, so that no other file can be imported either.
@@ -48,23 +52,57 @@ impl FileCounts {
     }
 }
 
-/// Imports a file.
+/// Imports a file, in its format if none is given.
 pub(super) async fn import_file(
-    importer: &mut Importer,
-    format: Format,
-    defaults: Defaults,
-    path: &Path,
+    importers: &mut Importers<'_>,
+    format: Option<Format>,
+    defaults: &Defaults,
+    input_file: &InputFile,
     unpriced: &mut UnpricedCalls,
 ) -> (FileCounts, Ending) {
-    let file = path.display().to_string();
-    match open_path(path.to_owned()).await.with_context(|| format!("{file} cannot be opened")) {
-        Ok(input) => import_input(importer, format, defaults, file, input, unpriced).await,
+    let file = input_file.path.display().to_string();
+    let (format, input) = match open_as(&input_file.path, format).await {
+        Ok((input, formats)) => match formats[..] {
+            [format] => (format, input),
+            _ => return not_recognised(file, &formats, input_file.is_in_folder),
+        },
         Err(error) => {
             let error = format!("{error:#}");
             say!("error: {error}");
-            (FileCounts { file, error: Some(error), ..FileCounts::default() }, Ending::Unreadable)
+            return (FileCounts { file, error: Some(error), ..FileCounts::default() }, Ending::Unreadable);
         }
+    };
+    let (importer, is_in_folder) = (importers.of(format), input_file.is_in_folder);
+    import_input(importer, format, defaults.clone(), file, input, is_in_folder, unpriced).await
+}
+
+/// Opens a file, with the formats that it may have.
+async fn open_as(path: &Path, format: Option<Format>) -> anyhow::Result<(Input, Vec<Format>)> {
+    let cannot = |what: &str| format!("{} cannot be {what}", path.display());
+    let input = open_path(path.to_owned()).await.with_context(|| cannot("opened"))?;
+    match format {
+        Some(format) => Ok((input, vec![format])),
+        None => recognise(input).await.with_context(|| cannot("read")),
     }
+}
+
+/// The result of a file that may have none of the formats, or several.
+fn not_recognised(file: String, formats: &[Format], is_in_folder: bool) -> (FileCounts, Ending) {
+    let (error, ending) = match formats {
+        [] if is_in_folder => ("not recognised as a file of calls".to_owned(), Ending::Skipped),
+        [] => {
+            let formats = names(Format::ALL);
+            let error = format!("the format is not recognised; name it: apex import FORMAT FILE, one of {formats}");
+            (error, Ending::Unreadable)
+        }
+        several => {
+            let error = format!("the format may be {}; name it: apex import FORMAT FILE", names(several));
+            (error, Ending::Unreadable)
+        }
+    };
+    let kind = if matches!(ending, Ending::Skipped) { "skipped" } else { "error" };
+    say!("{kind}: {file}: {error}");
+    (FileCounts { file, error: Some(error), ..FileCounts::default() }, ending)
 }
 
 /// Imports a sample that comes with the program.
@@ -79,10 +117,12 @@ pub(in crate::cli) async fn import_sample(
     input: Input,
 ) -> anyhow::Result<()> {
     let mut unpriced = UnpricedCalls::default();
-    let (counts, ending) = import_input(importer, format, defaults, name, input, &mut unpriced).await;
+    let (counts, ending) = import_input(importer, format, defaults, name, input, false, &mut unpriced).await;
     match ending {
         Ending::Complete => Ok(()),
-        Ending::NoCalls | Ending::Unreadable => anyhow::bail!("{} was not imported completely", counts.file),
+        Ending::NoCalls | Ending::Skipped | Ending::Unreadable => {
+            anyhow::bail!("{} was not imported completely", counts.file)
+        }
         Ending::Stopped(error) => Err(error),
     }
 }
@@ -94,6 +134,7 @@ async fn import_input(
     defaults: Defaults,
     file: String,
     input: Input,
+    is_in_folder: bool,
     unpriced: &mut UnpricedCalls,
 ) -> (FileCounts, Ending) {
     let bar = progress_bar(&file, input.total_bytes);
@@ -129,6 +170,10 @@ async fn import_input(
     let (error, ending) = match stopped {
         None => match nothing_imported(format, &counts) {
             None => return (FileCounts { file, counts, error: None }, Ending::Complete),
+            Some((error, _)) if is_in_folder && counts.refused == 0 => {
+                say!("skipped: {file}: {error}");
+                return (FileCounts { file, counts, error: Some(error) }, Ending::Skipped);
+            }
             Some((error, ending)) => (error, ending),
         },
         Some(ImportStopped::Input(error)) => {

@@ -1,6 +1,7 @@
 //! `apex import`
 
 mod file;
+mod inputs;
 mod unpriced;
 
 pub(super) use file::import_sample;
@@ -9,11 +10,14 @@ use super::output::{self, ListFormat};
 use super::session::{Session, wait_for_read_models, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
-use clap::ValueEnum;
-use commands::Component;
+use chrono::{DateTime, Utc};
+use commands::{Component, Loaded};
+use domain::price_book::PriceBook;
 use domain::{Name, error_with_causes};
 use file::{Ending, FileCounts, import_file};
-use ingest::{Defaults, Format, Importer, OnRetry, UnpricedCalls, prices};
+use ingest::{ColumnError, Columns, Defaults, Format, Importer, OnRetry, UnpricedCalls, prices};
+use inputs::Inputs;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,20 +30,21 @@ use std::time::{Duration, Instant};
 /// imported. While the database is busy or unreachable, the import retries. What was imported before an error or an
 /// interruption is kept; run the same import again to continue.
 ///
+/// Without a FORMAT, that of each file is recognised by its content. Of a folder, the files in it and below are imported;
+/// those that are of no format, or contain no calls, are named and skipped.
+///
 /// Exits with 0 if everything was imported; 3 if some records were refused; 4 if a file contained no calls; 1 if a file
 /// could not be read to its end or has another format, or the import had to stop. If several apply, the first of 1, 3
 /// and 4 is used. A closed standard output or standard error is not an error.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "apex import [OPTIONS] [FORMAT] <FILE>...", after_long_help = inputs::help())]
 pub(super) struct Import {
-    /// The format of the files
-    #[arg(value_enum)]
-    format: FormatArg,
-
-    /// The files, plain or gzipped, or `-` for standard input
+    /// The format of the files, if it shall not be recognised; then the files, plain or gzipped, folders of files, or `-`
+    /// for standard input
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    inputs: Vec<PathBuf>,
 
-    /// The model of calls that name none; required for `azure-llm`
+    /// The model of calls that name none; required for `azure-llm` and `mooncake`
     #[arg(long, value_parser = name)]
     model: Option<Name>,
 
@@ -52,6 +57,16 @@ pub(super) struct Import {
     #[arg(long, value_parser = name)]
     agent: Option<Name>,
 
+    /// When calls were made that state no time, as RFC 3339; required for `swe-agent`, and for `mooncake`, whose times count
+    /// from it
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<DateTime<Utc>>,
+
+    /// The column of a table that has a field of the calls, for `csv` and `jsonl`, such as `input=prompt_tokens` or
+    /// `tag:env=stage`. Columns with the name of their field need no option
+    #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = column)]
+    columns: Vec<String>,
+
     /// Do not wait for the read models to catch up
     #[arg(long)]
     no_wait: bool,
@@ -61,28 +76,13 @@ pub(super) struct Import {
     output: ListFormat,
 }
 
-/// A [`Format`] as the value of a command-line argument.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FormatArg {
-    /// Azure's public traces of LLM inference: CSV with time, context tokens and generated tokens
-    AzureLlm,
-    /// Calls of Auto-GPT benchmark runs: JSONL, one call per line
-    Autogpt,
-    /// Session logs of Claude Code: JSONL, several lines per call
-    ClaudeCode,
-    /// OpenTelemetry traces in JSON: one object, or one per line as the Collector's file exporter writes them
-    Otlp,
+fn time(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
+    DateTime::parse_from_rfc3339(text).map(|time| time.to_utc())
 }
 
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::AzureLlm => Self::AzureLlm,
-            FormatArg::Autogpt => Self::Autogpt,
-            FormatArg::ClaudeCode => Self::ClaudeCode,
-            FormatArg::Otlp => Self::Otlp,
-        }
-    }
+fn column(text: &str) -> Result<String, ColumnError> {
+    let text = text.to_owned();
+    Columns::parse(std::slice::from_ref(&text)).map(|_| text)
 }
 
 fn name(text: &str) -> Result<Name, domain::TextError> {
@@ -93,6 +93,24 @@ fn name(text: &str) -> Result<Name, domain::TextError> {
 const SOME_REFUSED: u8 = 3;
 /// The exit code of an import with a file that contained no calls.
 const NO_CALLS: u8 = 4;
+
+/// The importers of the formats of the files, which write in the name of their format.
+struct Importers<'a> {
+    rooms: &'a Rooms,
+    prices: Arc<Loaded<PriceBook>>,
+    on_retry: OnRetry,
+    by_format: BTreeMap<Format, Importer>,
+}
+
+impl Importers<'_> {
+    fn of(&mut self, format: Format) -> &mut Importer {
+        self.by_format.entry(format).or_insert_with(|| {
+            let principal = self.rooms.component(Component::Import(format.as_str()));
+            let importer = Importer::new(self.rooms.commands.clone(), principal, Arc::clone(&self.prices));
+            importer.on_retry(Arc::clone(&self.on_retry))
+        })
+    }
+}
 
 impl Import {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
@@ -107,17 +125,14 @@ impl Import {
     }
 
     async fn import(&self, rooms: &Rooms) -> anyhow::Result<ExitCode> {
-        let format = Format::from(self.format);
+        let Inputs { format, files } = Inputs::of(&self.inputs)?;
+        let defaults = self.defaults()?;
         let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let importer = rooms.component(Component::Import(format.as_str()));
-        let importer = Importer::new(rooms.commands.clone(), importer, prices);
-        let mut importer = importer.on_retry(warn_of_retries());
+        let mut importers = Importers { rooms, prices, on_retry: warn_of_retries(), by_format: BTreeMap::new() };
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();
-        for file in &self.files {
-            let defaults =
-                Defaults { model: self.model.clone(), provider: self.provider.clone(), agent: self.agent.clone() };
-            let (counted, ending) = import_file(&mut importer, format, defaults, file, &mut unpriced).await;
+        for file in &files {
+            let (counted, ending) = import_file(&mut importers, format, &defaults, file, &mut unpriced).await;
             counts.push(counted);
             let is_stopped = matches!(ending, Ending::Stopped(_));
             endings.push(ending);
@@ -128,10 +143,20 @@ impl Import {
         let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
         self.print(&counts)?;
         unpriced::print(&unpriced);
-        let not_started = self.files.len() - counts.len();
+        let not_started = files.len() - counts.len();
         let code = exit_code(&counts, endings, not_started)?;
         caught_up?;
         Ok(code)
+    }
+
+    fn defaults(&self) -> anyhow::Result<Defaults> {
+        Ok(Defaults {
+            model: self.model.clone(),
+            provider: self.provider.clone(),
+            agent: self.agent.clone(),
+            started_at: self.at,
+            columns: Columns::parse(&self.columns)?,
+        })
     }
 
     fn print(&self, counts: &[FileCounts]) -> anyhow::Result<()> {
@@ -145,10 +170,11 @@ impl Import {
 
 /// The exit code of the import, or the error that stopped it. `not_started` is the number of files after that error.
 fn exit_code(counts: &[FileCounts], endings: Vec<Ending>, not_started: usize) -> anyhow::Result<ExitCode> {
-    let (mut has_unreadable, mut has_no_calls) = (false, false);
+    let is_skipped = |ending: &Ending| matches!(ending, Ending::Skipped);
+    let (mut has_unreadable, mut has_no_calls) = (false, !endings.is_empty() && endings.iter().all(is_skipped));
     for ending in endings {
         match ending {
-            Ending::Complete => {}
+            Ending::Complete | Ending::Skipped => {}
             Ending::NoCalls => has_no_calls = true,
             Ending::Unreadable => has_unreadable = true,
             Ending::Stopped(error) => {
@@ -184,19 +210,4 @@ fn warn_of_retries() -> OnRetry {
             say!("The database is busy or unreachable; retrying ({}).", error_with_causes(error));
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_have_the_same_names_as_arguments_and_in_ids() {
-        let values = FormatArg::value_variants();
-        assert_eq!(values.len(), Format::ALL.len());
-        for value in values {
-            let argument = value.to_possible_value().unwrap();
-            assert_eq!(argument.get_name(), Format::from(*value).as_str());
-        }
-    }
 }

@@ -164,6 +164,7 @@ pub(super) fn told(error: &SignInError) -> (StatusCode, String) {
             (StatusCode::UNAUTHORIZED, message.to_owned())
         }
         SignInError::Invalid { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
+        SignInError::RegistrationFull { .. } => (StatusCode::FORBIDDEN, error.to_string()),
         SignInError::Throttled { retry_after } => {
             let seconds = retry_after.as_secs().saturating_add(1);
             (StatusCode::TOO_MANY_REQUESTS, format!("There were too many attempts. Try again in {seconds} seconds."))

@@ -29,6 +29,7 @@ mod tests;
 
 use super::lines::Lines;
 use super::reader::{RecordReader, Records};
+use super::spec::{KeyKind, Spec};
 use crate::error::{InputError, RecordError, Refusal};
 use crate::format::Defaults;
 use crate::item::Item;
@@ -36,6 +37,15 @@ use crate::record::SkippedCounts;
 use collector::{MAX_HELD_BYTES, SpanCollector};
 use json::Layout;
 use std::collections::VecDeque;
+
+pub(crate) const SPEC: Spec = Spec {
+    name: "otlp",
+    about: "OpenTelemetry traces in JSON: one object, or one per line as the Collector's file exporter writes them",
+    extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
+    identity: &[KeyKind::Response, KeyKind::Span],
+    recognises: |sketch| sketch.has("resourceSpans") || sketch.has("batches"),
+    open: |lines, defaults| Ok(open(lines, defaults)),
+};
 
 pub(super) fn open(lines: Lines, defaults: Defaults) -> Records {
     let (refusals, ready) = (VecDeque::new(), VecDeque::new());

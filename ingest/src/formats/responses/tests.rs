@@ -1,0 +1,139 @@
+use super::*;
+use crate::formats::testing::{calls, defaults, records, refusals, totals};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::{Meter, Name};
+
+fn usage(text: &str) -> Vec<(Meter, u64)> {
+    totals(calls(&records(Format::Responses, text)).values())
+}
+
+const OPENAI: &str = r#"{"id":"chatcmpl-908MD9ivBBLb6EaIjlqwFokntayQK","object":"chat.completion","created":1709819153,
+    "model":"gpt-4o","choices":7,"usage":{"prompt_tokens":15,"completion_tokens":19,"total_tokens":34,
+    "prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":9}}}"#;
+
+#[test]
+fn bodies_state_their_usage_in_the_notation_of_their_api() {
+    use Meter::{CacheRead, CacheWrite1Hour, CacheWrite5Min, Input, Output, Reasoning};
+    assert_eq!(usage(OPENAI), [(Input, 10), (Output, 19), (CacheRead, 5), (Reasoning, 9)]);
+    for (body, right) in [
+        (
+            r#"{"id":"resp_1","object":"response","created_at":1709819153,"model":"m","usage":{"input_tokens":20,
+            "input_tokens_details":{"cached_tokens":4},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0}}}"#,
+            vec![(Input, 16), (Output, 7), (CacheRead, 4)],
+        ),
+        (
+            r#"{"id":"msg_1","type":"message","model":"c","usage":{"input_tokens":4,"cache_creation_input_tokens":30,
+            "cache_read_input_tokens":11,"cache_creation":{"ephemeral_1h_input_tokens":10},"output_tokens":50}}"#,
+            vec![(Input, 4), (Output, 50), (CacheRead, 11), (CacheWrite5Min, 20), (CacheWrite1Hour, 10)],
+        ),
+        (
+            r#"{"output":{"message":{}},"usage":{"inputTokens":20,"outputTokens":72,"cacheReadInputTokens":3,"totalTokens":95}}"#,
+            vec![(Input, 20), (Output, 72), (CacheRead, 3)],
+        ),
+        (
+            r#"{"candidates":[],"modelVersion":"gemini-2.5-flash","responseId":"x","usageMetadata":{"promptTokenCount":9,
+            "candidatesTokenCount":20,"thoughtsTokenCount":100,"cachedContentTokenCount":4,"totalTokenCount":129}}"#,
+            vec![(Input, 5), (Output, 120), (CacheRead, 4), (Reasoning, 100)],
+        ),
+        (
+            r#"{"inputTextTokenCount":28.0,"results":[{"tokenCount":197.0},{"tokenCount":3}]}"#,
+            vec![(Input, 28), (Output, 200)],
+        ),
+        (r#"{"prompt_token_count":8,"generation_token_count":9}"#, vec![(Input, 8), (Output, 9)]),
+    ] {
+        assert_eq!(usage(&body.replace('\n', "")), right, "{body}");
+    }
+}
+
+#[test]
+fn streams_state_their_usage_in_some_of_their_events() {
+    use Meter::{CacheRead, Input, Output};
+    let chunks = "data: {\"id\":\"chatcmpl-x\",\"object\":\"chat.completion.chunk\",\"created\":1709819153,\"model\":\"m\",\"usage\":null}\n\n\
+        data: {\"id\":\"chatcmpl-x\",\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":89}}\n\ndata: [DONE]\n\n";
+    assert_eq!(usage(chunks), [(Input, 12), (Output, 89)]);
+    let message = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"model\":\"c\",\
+        \"usage\":{\"input_tokens\":17,\"cache_read_input_tokens\":2,\"output_tokens\":1}}}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":108,\"input_tokens\":null}}\n\n";
+    assert_eq!(usage(message), [(Input, 17), (Output, 108), (CacheRead, 2)]);
+    let responses = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"usage\":null}}\n\n\
+        event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\
+        \"created_at\":1709819153,\"model\":\"m\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n";
+    assert_eq!(usage(responses), [(Input, 1), (Output, 2)]);
+    let gemini = r#"[{"candidates":[],"usageMetadata":{"promptTokenCount":3}},{"candidates":[],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":8}}]"#;
+    assert_eq!(usage(gemini), [(Input, 3), (Output, 8)]);
+    let without =
+        "data: {\"id\":\"chatcmpl-x\",\"object\":\"chat.completion.chunk\",\"created\":1709819153,\"model\":\"m\"}\n\n";
+    assert_eq!(refusals(Format::Responses, without), ["item 1: the response states no usage"]);
+}
+
+fn aws(payload: &str) -> Vec<u8> {
+    let headers = b"\x0b:event-type\x07\x00\x05chunk";
+    let (headers_len, len) = (headers.len() as u32, (16 + headers.len() + payload.len()) as u32);
+    [&len.to_be_bytes()[..], &headers_len.to_be_bytes(), &[0; 4], headers, payload.as_bytes(), &[0; 4]].concat()
+}
+
+fn interaction(uri: &str, headers: &str, body: &str) -> String {
+    format!(
+        "interactions:\n- request:\n    body: '{{}}'\n    method: POST\n    uri: {uri}\n  response:\n    body:\n      string: {body}\n    \
+         headers:\n      Date:\n      - Tue, 11 Jun 2024 00:34:37 GMT\n{headers}    status:\n      code: 200\n      message: OK\nversion: 1\n"
+    )
+}
+
+const NOVA: &str = "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1%3A0/converse-stream";
+const EVENT_STREAM: &str = "      Content-Type:\n      - application/vnd.amazon.eventstream\n      x-amzn-requestid:\n      - 998dab0e-94b2-49e4-aa03-ee2ee25437f0\n";
+
+#[test]
+fn a_cassette_says_who_answered_and_when() {
+    let body = [aws("{\"role\":\"assistant\"}"), aws("{\"usage\":{\"inputTokens\":236,\"outputTokens\":58}}")].concat();
+    let cassette = interaction(NOVA, EVENT_STREAM, &format!("!!binary |\n        {}", STANDARD.encode(body)));
+    let found = records(Format::Responses, &cassette);
+    let facts = &found[0].facts;
+    assert_eq!(totals(calls(&found).values()), [(Meter::Input, 236), (Meter::Output, 58)]);
+    let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let named = [&facts.provider, &facts.model, &facts.region, &facts.request_id].map(text);
+    assert_eq!(named, ["bedrock", "amazon.nova-lite-v1:0", "us-east-1", "998dab0e-94b2-49e4-aa03-ee2ee25437f0"]);
+    assert_eq!(facts.started_at.to_rfc3339(), "2024-06-11T00:34:37+00:00");
+    assert_eq!(calls(&[found.clone(), records(Format::Responses, cassette)].concat()).len(), 1);
+}
+
+#[test]
+fn a_cassette_has_bodies_with_gzip_and_interactions_that_are_no_calls() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, OPENAI.as_bytes()).unwrap();
+    let body = format!("!!binary |\n        {}", STANDARD.encode(gzip.finish().unwrap()));
+    let uri = "https://api.openai.com/v1/chat/completions";
+    let found = records(Format::Responses, interaction(uri, "", &body));
+    assert_eq!(found[0].facts.provider.as_ref().map(Name::as_str), Some("openai"));
+    assert_eq!(records(Format::Responses, interaction("https://api.openai.com/v1/files", "", &body)), []);
+    assert_eq!(records(Format::Responses, interaction(uri, "", &body).replace("code: 200", "code: 429")), []);
+    assert_eq!(
+        records(Format::Responses, interaction("http://localhost:1/v1/completions", "", &body))[0].facts.provider,
+        None
+    );
+    let cut = refusals(Format::Responses, interaction(NOVA, EVENT_STREAM, "!!binary |\n        AAAA"));
+    assert_eq!(cut, ["item 1: the body cannot be decoded: an event is cut off"]);
+    let none = refusals(Format::Responses, interaction(uri, "", "'{\"id\":\"x\"}'"));
+    assert_eq!(none, ["item 1: the response of api.openai.com/v1/chat/completions states no usage"]);
+}
+
+#[test]
+fn headers_state_the_usage_where_the_body_does_not() {
+    let headers = "      X-Amzn-Bedrock-Input-Token-Count:\n      - '26'\n      X-Amzn-Bedrock-Output-Token-Count:\n      - '42'\n";
+    let uri = "https://bedrock-runtime.us-east-1.amazonaws.com/model/ai21.j2-mid-v1/invoke";
+    assert_eq!(usage(&interaction(uri, headers, "'{\"id\":1234}'")), [(Meter::Input, 26), (Meter::Output, 42)]);
+}
+
+#[test]
+fn an_option_gives_what_a_body_does_not_say_and_never_its_identity() {
+    let body = r#"{"id":"msg_1","type":"message","model":"c","usage":{"input_tokens":4,"output_tokens":5}}"#;
+    let read = |defaults: Defaults| {
+        let mut records = crate::formats::read_records(Format::Responses, defaults, Box::new(body.as_bytes())).unwrap();
+        records.next().unwrap()
+    };
+    let error = read(Defaults::default()).unwrap_err().to_string();
+    assert!(error.contains("--at"), "{error}");
+    let plain = read(defaults()).unwrap();
+    let named = read(Defaults { provider: Name::new("bedrock").ok(), ..defaults() }).unwrap();
+    assert_eq!((plain.facts.provider.clone(), &plain.call_ids), (None, &named.call_ids));
+}

@@ -1,0 +1,29 @@
+//! Conversations of tau-bench: recognised, and refused. They are transcripts of dialogues with tools, made to prompt a model
+//! with, and state neither model nor time nor usage: there is no call in them whose cost could be known.
+
+use super::spec::{KeyKind, Spec};
+use crate::error::InputError;
+
+pub(crate) const SPEC: Spec = Spec {
+    name: "tau-bench",
+    about: "Conversations of tau-bench: recognised, and refused, because they state neither model nor usage",
+    extensions: &["jsonl", "json", "jsonl.gz", "json.gz"],
+    identity: &[KeyKind::Content],
+    recognises: |sketch| sketch.has("messages_display") || sketch.has_all(&["traj", "reward"]),
+    open: |_, _| {
+        let reason = "they are transcripts that state neither model nor time nor usage of a call";
+        Err(InputError::NothingToImport { format: SPEC.name, reason })
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use crate::format::Format;
+    use crate::formats::testing::input_error;
+
+    #[test]
+    fn the_refusal_says_what_is_missing() {
+        let error = input_error(Format::TauBench, r#"{"messages_display":"user: hi"}"#).to_string();
+        assert!(error.starts_with("tau-bench files cannot be imported: ") && error.contains("usage"), "{error}");
+    }
+}
