@@ -221,6 +221,12 @@ impl Principal {
         self.permissions.iter().filter(|permission| self.scopes.contain(*permission)).collect()
     }
 
+    /// The agent that the credential is bound to; none if it is bound to none.
+    #[must_use]
+    pub const fn agent(&self) -> Option<AgentId> {
+        self.agent
+    }
+
     /// The agents on which the principal has roles.
     pub fn agents(&self) -> impl Iterator<Item = AgentId> {
         self.on_agents.keys().copied()

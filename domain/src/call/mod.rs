@@ -392,9 +392,12 @@ impl Aggregate for Call {
         match event {
             // A report says whose the call is. A correction would take a call for an agent that is nobody's.
             CallEvent::Corrected(corrected) if corrected.before.facts.agent_id.is_none() => None,
-            CallEvent::Recorded(_) | CallEvent::Amended(_) | CallEvent::Corrected(_) | CallEvent::Voided(_) => {
-                self.owner(id)
-            }
+            CallEvent::Recorded(_)
+            | CallEvent::Amended(_)
+            | CallEvent::Corrected(_)
+            | CallEvent::Repriced(_)
+            | CallEvent::Voided(_)
+            | CallEvent::Reversed(_) => self.owner(id),
         }
     }
 

@@ -303,8 +303,11 @@ impl Projection for Calls {
                     // Under most ids that are voided nothing was recorded: their streams begin with it.
                     CallEvent::Voided(_) if applied.version() > 1 => _ = removed.insert(key()),
                     CallEvent::Reversed(_) => _ = removed.insert(key()),
-                    CallEvent::Voided(_) | CallEvent::Recorded(_) | CallEvent::Amended(_) | CallEvent::Corrected(_) => {
-                    }
+                    CallEvent::Voided(_)
+                    | CallEvent::Recorded(_)
+                    | CallEvent::Amended(_)
+                    | CallEvent::Corrected(_)
+                    | CallEvent::Repriced(_) => {}
                 }
             }
             delete(connection, &removed).await?;
