@@ -119,7 +119,7 @@ async fn identities(
     common: &Common,
     server: &Server,
 ) -> anyhow::Result<(Identities, Vec<Arc<dyn JobHandler>>)> {
-    let identities = rooms.identities_with(common, server.sign_in()).await?;
+    let identities = rooms.identities_with(common, server.sign_in(common.tenant.clone())).await?;
     let (Some(transport), Some(url)) = (Transport::of_settings(&server.mail)?, &server.mail.public_url) else {
         return Ok((identities, Vec::new()));
     };

@@ -45,9 +45,9 @@ pub struct Totals {
     /// The cost in US dollars that the sources reported.
     pub reported_cost: Sum,
     /// The charged cost of the calls that have a reported one too.
-    compared_cost: Sum,
+    pub compared_cost: Sum,
     /// The reported cost of the calls that have a charge too.
-    compared_reported_cost: Sum,
+    pub compared_reported_cost: Sum,
 }
 
 /// Which cost of a call counts: the one that Apex charges by the price book, or the one that its source reported.

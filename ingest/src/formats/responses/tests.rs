@@ -1,5 +1,5 @@
 use super::*;
-use crate::formats::testing::{calls, defaults, records, refusals, totals};
+use crate::formats::testing::{calls, defaults, into_records, records, refusals, totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::{Meter, Name};
@@ -128,8 +128,8 @@ fn headers_state_the_usage_where_the_body_does_not() {
 fn an_option_gives_what_a_body_does_not_say_and_never_its_identity() {
     let body = r#"{"id":"msg_1","type":"message","model":"c","usage":{"input_tokens":4,"output_tokens":5}}"#;
     let read = |defaults: Defaults| {
-        let mut records = crate::formats::read_records(Format::Responses, defaults, Box::new(body.as_bytes())).unwrap();
-        records.next().unwrap()
+        let records = crate::formats::read_records(Format::Responses, defaults, Box::new(body.as_bytes())).unwrap();
+        records.flat_map(into_records).next().unwrap()
     };
     let error = read(Defaults::default()).unwrap_err().to_string();
     assert!(error.contains("--at"), "{error}");

@@ -1,6 +1,6 @@
 use super::*;
 use crate::formats::read_records;
-use crate::formats::testing::{calls, defaults, totals};
+use crate::formats::testing::{calls, defaults, into_records, totals};
 use domain::Name;
 
 fn columns(texts: &[&str]) -> Columns {
@@ -13,7 +13,8 @@ const COLUMNS: [&str; 7] =
 fn read(format: Format, text: &str, named: &[&str]) -> Vec<Result<Record, String>> {
     let defaults = Defaults { columns: columns(named), ..defaults() };
     let records = read_records(format, defaults, Box::new(std::io::Cursor::new(text.to_owned())));
-    records.unwrap().map(|record| record.map_err(|error| error.to_string())).collect()
+    let records = records.unwrap().flat_map(into_records);
+    records.map(|record| record.map_err(|error| error.to_string())).collect()
 }
 
 const CSV_TEXT: &str = "ts,in,cached,usage.out,who,stage,usd,other\n\
