@@ -592,7 +592,7 @@ async fn review(server: &Server, key: &str) -> Vec<Value> {
         let query = format!(
             "{{ accessReview(first: 2, after: {after}) {{ pageInfo {{ hasNextPage endCursor }} nodes {{
                 holder {{ kind id uuid name }} permissions
-                grant {{ extent grantedAt grantedBy role {{ builtIn customId name }} team {{ id name memberSince addedBy }} }}
+                extent grant {{ grantedAt grantedBy role {{ builtIn customId name }} team {{ id name memberSince addedBy }} }}
                 key {{ prefix apiKey {{ id revoked agentId expiresAt lastUsedHour scopes {{ all }} }} }} }} }} }}"
         );
         let page = self::query(server, key, &query).await;

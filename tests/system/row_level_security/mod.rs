@@ -60,7 +60,7 @@ async fn a_statement_that_forgets_the_tenant_finds_rows_of_the_own_tenant_only()
         let query = query.bind("").bind(Vec::<Uuid>::new()).bind(None::<String>).bind(None::<Uuid>).bind(None::<Uuid>);
         let none = None::<chrono::DateTime<chrono::Utc>>;
         let query = query.bind(None::<String>).bind(none).bind(none).bind(false).bind(none).bind(None::<Uuid>);
-        let rows = query.bind(100_i64).bind(None::<Uuid>).fetch_all(connection).await.unwrap();
+        let rows = query.bind(100_i64).bind(None::<Vec<Uuid>>).fetch_all(connection).await.unwrap();
         rows.into_iter().map(|row| row.tenant_id).collect()
     };
     for of in TENANTS {
