@@ -453,8 +453,13 @@ const KINDS: [(&str, &str); 28] = [
     ("ParkingDecision", "installation"),
 ];
 /// The fields with texts that agents work with.
-const CONTENTS: [(&str, &str); 4] =
-    [("Memory", "content"), ("Task", "outcome"), ("Task", "progressNote"), ("Event", "payload")];
+const CONTENTS: [(&str, &str); 5] = [
+    ("Memory", "content"),
+    ("Task", "outcome"),
+    ("Task", "progressNote"),
+    ("Event", "payload"),
+    ("Event", "payloadText"),
+];
 
 /// An operation, and the kinds of data that it takes the permission to read.
 struct Checked {
@@ -475,13 +480,17 @@ fn checked(schema: &Schema) -> Vec<Checked> {
         let kind = match (field, schema.returned(root, field)) {
             // A reader of any kind of data may read the position of the log, and its own limits.
             ("head" | "rateLimits", _) => "any",
+            // When events were recorded, and what they add up to.
+            ("positionAt" | "aggregateState", _) => "events",
             // The id in the operation is that of an agent.
             ("node", _) => "agents",
             (_, returned) => {
                 kind_of(&returned).unwrap_or_else(|| panic!("{field} returns {returned}: add it to KINDS"))
             }
         };
-        Checked { name: format!("{root}.{field}"), kinds: [kind].into(), operation }
+        let contents = (field == "aggregateState").then_some("contents");
+        let kinds = [kind].into_iter().chain(contents).collect();
+        Checked { name: format!("{root}.{field}"), kinds, operation }
     });
     let fields = schema.operations_on_listed().into_iter().map(|(list, listed, operation)| {
         let field = operation.field.as_str();
