@@ -2,6 +2,7 @@
 
 use crate::config::Limits;
 use crate::edge::HTTP2;
+use axum::http::{HeaderValue, Request, Version, header};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
@@ -50,6 +51,19 @@ pub(super) async fn detect(stream: &TcpStream, timeout: Duration) -> Option<Prot
     detected.await.ok().map(|detected| detected.unwrap_or(Protocol::Http1))
 }
 
+/// Puts the `:authority` of HTTP/2 where HTTP/1.1 has it, so that what is decided by the host is decided alike. A `Host` beside
+/// it does not count (RFC 9113, section 8.3.1).
+pub(super) fn name_host<B>(request: &mut Request<B>) {
+    if request.version() != Version::HTTP_2 {
+        return;
+    }
+    let named = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    match named {
+        Some(host) => _ = request.headers_mut().insert(header::HOST, host),
+        None => _ = request.headers_mut().remove(header::HOST),
+    }
+}
+
 /// The settings of HTTP/2.
 pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -63,4 +77,24 @@ pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.head_timeout);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_of_http2_is_the_host_whatever_else_is_named() {
+        let host = |version: Version, uri: &str| {
+            let mut request = Request::new(());
+            *request.version_mut() = version;
+            *request.uri_mut() = uri.parse().unwrap();
+            request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1"));
+            name_host(&mut request);
+            request.headers().get(header::HOST).map(|host| host.to_str().unwrap().to_owned())
+        };
+        assert_eq!(host(Version::HTTP_2, "http://evil.example/v1/traces").as_deref(), Some("evil.example"));
+        assert_eq!(host(Version::HTTP_2, "/v1/traces"), None);
+        assert_eq!(host(Version::HTTP_11, "/v1/traces").as_deref(), Some("127.0.0.1"));
+    }
 }

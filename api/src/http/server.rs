@@ -270,6 +270,7 @@ impl Connection {
             let address = state.config.proxies.client(peer, request.headers());
             request.extensions_mut().insert(address);
             request.extensions_mut().insert(open.clone());
+            protocol::name_host(&mut request);
             respond(router.clone(), request)
         });
         let stream = TokioIo::new(stream);

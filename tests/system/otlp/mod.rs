@@ -90,7 +90,8 @@ fn totals_of(row: &Value) -> Totals {
         tokens("outputTokens"),
         tokens("cacheReadTokens"),
         tokens("cacheWrite5MinTokens"),
-        row["cost"].as_str().unwrap().to_owned(),
+        // Null if no call has a price.
+        row["cost"].as_str().unwrap_or("0").to_owned(),
     )
 }
 

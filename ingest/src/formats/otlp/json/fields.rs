@@ -33,8 +33,11 @@ pub(crate) fn misspelled(found: &str, names: &[&'static str]) -> Option<RefusalR
 /// What a value of another type than it should have is read as.
 macro_rules! of_other_types {
     ($other:expr; $($method:ident($type:ty)),+) => {
+        of_other_types!($other, of_null: $other; $($method($type)),+);
+    };
+    ($other:expr, of_null: $null:expr; $($method:ident($type:ty)),+) => {
         $(fn $method<E: Error>(self, _: $type) -> Result<Self::Value, E> { Ok($other) })+
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> { Ok($other) }
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> { Ok($null) }
     };
 }
 
@@ -105,7 +108,7 @@ impl<'de, T: AttributeSink> Visitor<'de> for AttributeList<T> {
         f.write_str("a list of attributes")
     }
 
-    of_other_types!(Err(RefusalReason::NotAList("attributes"));
+    of_other_types!(Err(RefusalReason::NotAList("attributes")), of_null: Ok(T::default());
         visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
 
     // One attribute at a time: a list of them may hold whole conversations.
