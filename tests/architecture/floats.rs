@@ -4,7 +4,6 @@ use crate::sources::sources;
 
 /// The files in which floats are used, each with what for. None of them computes, stores or sends an amount of money.
 const FLOATS: &[(&str, &str)] = &[
-    ("api/src/graphql/scalars.rs", "numbers of JSON, which decimals are parsed from by their digits"),
     ("api/src/edge/tls.rs", "metrics"),
     ("api/src/http/connection.rs", "metrics"),
     ("api/src/http/sse.rs", "metrics"),

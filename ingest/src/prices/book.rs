@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use commands::{Commands, Context, Error, Loaded, Outcome, OutcomeKind, Principal};
 use domain::price_book::{Price, PriceBook, PriceBookCommand, PriceBookError, PriceSource};
 use domain::{Name, derived_id};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -87,7 +88,11 @@ pub async fn set(
         OutcomeKind::Done => book.state.quotes(None).filter(|quote| quote.book_version > before).count() as u64,
         OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => 0,
     };
-    let overtaken = given.iter().filter_map(|price| overtaken(&book.state, price, at)).collect();
+    // A table with dates of its own has later prices too.
+    let key = |price: &Price| (price.provider.clone(), price.model.clone(), price.effective_from);
+    let own: BTreeSet<_> = given.iter().map(key).collect();
+    let is_of_others = |one: &Overtaken| !own.contains(&(one.provider.clone(), one.model.clone(), one.until));
+    let overtaken = given.iter().filter_map(|price| overtaken(&book.state, price, at)).filter(is_of_others).collect();
     Ok(PricesSet { changed, overtaken, book })
 }
 

@@ -8,7 +8,7 @@ use domain::Meter;
 use domain::Name;
 use domain::price_book::{PriceBook, PriceBookEvent, PriceComponent, PriceSource, PricesSet};
 use domain::{Aggregate, price_book::Price};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A model for which the history and the table have different rates at one time. The history is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ pub(super) fn merge(history: Vec<Price>, table: Vec<Price>) -> (Vec<Price>, Vec<
     for price in history {
         of_history.entry((price.provider.clone(), price.model.clone())).or_default().push(price);
     }
-    let (mut merged, mut disagreements) = (Vec::new(), Vec::new());
+    let (mut merged, mut disagreements, mut replaced) = (Vec::new(), Vec::new(), BTreeSet::new());
     for ((provider, model), prices) in of_history {
         let found = book.quote(Some(&provider), &model, DateTime::<Utc>::MAX_UTC, None).ok();
         let key = found.map(|found| (provider.clone(), found.quote.price.model.clone()));
@@ -47,17 +47,19 @@ pub(super) fn merge(history: Vec<Price>, table: Vec<Price>) -> (Vec<Price>, Vec<
         }
         // The names of the table's own model stay with it.
         let of_same_name = (provider, model);
-        if let Some(table_prices) = of_table.remove(&of_same_name) {
-            let names = table_prices.into_iter().next().map(|price| (price.names, price.patterns));
+        if let Some(table_prices) = of_table.get(&of_same_name) {
+            let names = table_prices.first().map(|price| (price.names.clone(), price.patterns.clone()));
             let (names, patterns) = names.unwrap_or_default();
             let of_model = |price: &&mut Price| (&price.provider, &price.model) == (&of_same_name.0, &of_same_name.1);
             for price in merged.iter_mut().filter(of_model) {
                 price.names.clone_from(&names);
                 price.patterns.clone_from(&patterns);
             }
+            replaced.insert(of_same_name);
         }
     }
-    merged.extend(of_table.into_values().flatten());
+    let others = of_table.into_iter().filter(|(key, _)| !replaced.contains(key));
+    merged.extend(others.flat_map(|(_, prices)| prices));
     (merged, disagreements)
 }
 
