@@ -231,6 +231,10 @@ impl Public {
 /// The timeout at exit for threads that cannot be stopped, such as one that reads from a terminal.
 const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// The size of the stack of each thread, of which only what is used is in memory. A query of 15 levels, each of which is a call
+/// inside of another, needs more than the 2 MiB of the default in a build without optimization.
+const THREAD_STACK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Parses the command line and runs the subcommand.
 ///
 /// In the library rather than in `main.rs`: the code of an `async fn` is generated where it is polled, and that of a
@@ -240,7 +244,8 @@ pub fn main() -> ExitCode {
     // What speaks TLS, and names no implementation of the cryptography, uses this one. It fails if there is one already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().thread_stack_size(THREAD_STACK_BYTES).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             say!("error: the async runtime cannot be started: {error}");
