@@ -221,6 +221,7 @@ fn every_documented_variable_and_option_exists() {
                 let field = option.trim_start_matches('-').replace('-', "_");
                 let found = code.contains(&format!("    {field}: "))
                     || code.contains(&format!("    pub {field}: "))
+                    || code.contains(&format!("    pub(super) {field}: "))
                     || code.contains(&format!("long = \"{field}\""))
                     || field == "help";
                 assert!(found, "{}: there is no option {option} in {line:?}", path.display());

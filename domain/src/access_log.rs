@@ -109,6 +109,7 @@ pub struct DataExported {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Name>,
     /// Which data, such as `events`.
+    #[schemars(length(min = 1))]
     pub data: String,
     /// Where the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

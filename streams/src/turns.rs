@@ -82,7 +82,7 @@ impl<K: Eq> Turns<K> {
         }
     }
 
-    /// Gives a place to the next who waits, outside of the lock: whoever gave up meanwhile gives it back.
+    /// Gives a place to the next who waits, outside of the lock: one that gave up meanwhile gives it back.
     fn pass_on(&self, mut turn: Turn<K>) {
         loop {
             let next = {
@@ -130,7 +130,7 @@ mod tests {
                 held = waiting.as_mut().now_or_never();
                 held.is_some()
             });
-            order.push(waiting.remove(ready.expect("somebody gets the place")).0);
+            order.push(waiting.remove(ready.expect("one of them gets the place")).0);
         }
         order
     }

@@ -82,7 +82,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let working = async {
         wait_until("all streams are open", async || marker.opened.load(Ordering::SeqCst) == opened.len()).await;
         work(matrix, &matrix.foreign_admin, &matrix.foreign).await;
-        // What the own tenant does comes later, so that whoever sees it has passed what the other one did.
+        // What the own tenant does comes later, so that a client that sees it has passed what the other one did.
         let position = work(matrix, OPERATOR_TOKEN, &matrix.own).await;
         marker.set(position);
     };

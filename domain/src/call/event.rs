@@ -1,0 +1,182 @@
+//! The events of a call, and the call that they carry: its facts with the charge.
+
+use super::fields::{CallFacts, DataClass};
+use super::join::Provenance;
+use super::values::{CallKind, Tags};
+use crate::codec::events;
+use crate::ids::CallId;
+use crate::money::Money;
+use crate::price_book::Charge;
+use crate::text::{Body, Name, TagKey};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The facts of a call with its charge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChargedCall {
+    /// The facts that are known about the call.
+    #[serde(flatten)]
+    pub facts: CallFacts,
+    /// Which records the facts were taken from; absent if all are from the first one.
+    #[serde(default, skip_serializing_if = "Provenance::is_single_record")]
+    pub provenance: Provenance,
+    /// The charge; absent while no price is known, which does not mean that the call was free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
+    /// The keys of the tags by whose values the call is counted: those that were declared when it was reported or corrected.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(extend("minItems" = 1, "maxItems" = 16))]
+    pub counted_tags: BTreeSet<TagKey>,
+}
+
+impl ChargedCall {
+    /// The charged amount; none if the call has no charge.
+    #[must_use]
+    pub fn cost(&self) -> Option<Money> {
+        self.charge.as_ref().map(|charge| charge.amount)
+    }
+
+    /// The version of the price book that the call was charged by; none if it has no charge.
+    pub(super) fn book_version(&self) -> Option<u64> {
+        self.charge.as_ref().map(|charge| charge.book_version)
+    }
+
+    /// The tags by whose values the call is counted.
+    pub fn counted(&self) -> impl Iterator<Item = (&TagKey, &Name)> {
+        let tags = self.facts.tags.iter().flat_map(Tags::iter);
+        tags.filter(|(key, _)| self.counted_tags.contains(*key))
+    }
+
+    /// Whether it is an LLM call without a known price.
+    #[must_use]
+    pub fn is_unpriced(&self) -> bool {
+        self.facts.kind == CallKind::Llm && self.charge.is_none()
+    }
+}
+
+/// A call that became a part of another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AbsorbedCall {
+    /// The id that the call had, which is voided by the same command.
+    pub id: CallId,
+    /// The facts and charge that were recorded under the id.
+    pub before: ChargedCall,
+}
+
+/// The payload of `call.recorded`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallRecorded {
+    /// The facts and charge.
+    #[serde(flatten)]
+    pub after: ChargedCall,
+    /// The calls of higher ids that became a part of this one, ordered by id; absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absorbed: Vec<AbsorbedCall>,
+}
+
+impl From<ChargedCall> for CallRecorded {
+    fn from(after: ChargedCall) -> Self {
+        Self { after, absorbed: Vec::new() }
+    }
+}
+
+/// The payload of `call.amended`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallAmended {
+    /// The facts and charge before the amendment.
+    pub before: ChargedCall,
+    /// The facts and charge after the amendment.
+    pub after: ChargedCall,
+    /// The calls of higher ids that became a part of this one, ordered by id; absent if there are none. The call itself may
+    /// be the same as before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absorbed: Vec<AbsorbedCall>,
+}
+
+/// The payload of `call.corrected`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallCorrected {
+    /// The facts and charge before the correction.
+    pub before: ChargedCall,
+    /// The facts and charge after the correction.
+    pub after: ChargedCall,
+    /// Why the call was corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Option<Body>,
+    /// When the call was corrected.
+    pub at: DateTime<Utc>,
+}
+
+/// The payload of `call.repriced`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallRepriced {
+    /// The facts and the charge as it was before.
+    pub before: ChargedCall,
+    /// The same facts, with the charge by a later version of the price book.
+    pub after: ChargedCall,
+    /// Why the call was charged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Option<Body>,
+    /// When the call was charged again.
+    pub at: DateTime<Utc>,
+}
+
+/// The payload of `call.voided`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallVoided {
+    /// The call that the id is one more id of from now on. Its own id is lower than the voided one. If a call was recorded
+    /// under the voided id, the event of the other call has it as absorbed.
+    pub into: CallId,
+}
+
+/// The payload of `call.reversed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallReversed {
+    /// The facts and charge before the reversal, of which nothing is counted any more.
+    pub before: ChargedCall,
+}
+
+events! {
+    /// An event of a call.
+    pub enum CallEvent {
+        /// The call was reported for the first time, or for the first time since it was reversed.
+        "call.recorded" v 1 => Recorded(CallRecorded),
+        /// A later record changed the facts or the charge.
+        "call.amended" v 1 => Amended(CallAmended),
+        /// A correction replaced facts.
+        "call.corrected" v 1 => Corrected(CallCorrected),
+        /// The call was charged by a later version of the price book.
+        "call.repriced" v 1 => Repriced(CallRepriced),
+        /// A record had the keys of two calls: this id is another id of the call with the lower id. Written again when the
+        /// id is used after that call was voided too.
+        "call.voided" v 1 => Voided(CallVoided),
+        /// The call is not counted any more: its record repeats the usage of other calls. It is recorded anew if it turns out to
+        /// be a call after all.
+        "call.reversed" v 1 => Reversed(CallReversed),
+    }
+}
+
+impl CallEvent {
+    /// The calls that the event replaces, and the call after it: a sum over calls subtracts the former and adds the latter.
+    /// The call itself comes before those that it absorbed. An event that voids an id changes no sum: the event of the call
+    /// that remains has all of the difference, so that sums by a reader of one of the two streams are never off by a call.
+    #[must_use]
+    pub fn befores_and_after(&self) -> (Vec<&ChargedCall>, Option<&ChargedCall>) {
+        match self {
+            Self::Recorded(CallRecorded { after, absorbed }) => (befores(None, absorbed), Some(after)),
+            Self::Amended(CallAmended { before, after, absorbed }) => (befores(Some(before), absorbed), Some(after)),
+            Self::Corrected(CallCorrected { before, after, .. })
+            | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
+            Self::Voided(CallVoided { .. }) => (Vec::new(), None),
+            Self::Reversed(CallReversed { before }) => (vec![before], None),
+        }
+    }
+}
+
+fn befores<'e>(call: Option<&'e ChargedCall>, absorbed: &'e [AbsorbedCall]) -> Vec<&'e ChargedCall> {
+    call.into_iter().chain(absorbed.iter().map(|absorbed| &absorbed.before)).collect()
+}
