@@ -23,7 +23,7 @@ use super::lines::Lines;
 use super::reader::{RecordReader, Records};
 use super::spec::{KeyKind, Spec};
 use crate::error::{InputError, RecordError, Refusal};
-use crate::format::Defaults;
+use crate::format::{Defaults, Format};
 use crate::record::{Record, SkippedCounts};
 use collector::{MAX_HELD_BYTES, SpanCollector};
 use forest::Forest;
@@ -31,7 +31,7 @@ use json::Layout;
 use std::collections::VecDeque;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "otlp",
+    format: Format::Otlp,
     about: "OpenTelemetry traces in JSON: one object, or one per line as the Collector's file exporter writes them",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Span],
