@@ -1,15 +1,12 @@
 //! The formats that can be imported, and defaults for what their records leave out.
 
-use crate::formats::{
-    Columns, Spec, autogpt, azure_llm, claude_code, codex, inspect, jaeger, langfuse, litellm, mooncake, openhands,
-    otlp, responses, swe_agent, table, tau_bench,
-};
+use crate::formats::Columns;
 use chrono::{DateTime, Utc};
 use domain::Name;
 
-/// Declares the formats: one line each.
+/// Declares the formats.
 macro_rules! formats {
-    ($($(#[$doc:meta])* $variant:ident => $spec:path;)+) => {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal;)+) => {
         /// A format that can be imported.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Format {
@@ -20,9 +17,11 @@ macro_rules! formats {
             /// All formats.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            pub(crate) fn spec(self) -> &'static Spec {
+            /// The name of the format on the command line, in derived ids, and as the source of calls.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => &$spec,)+
+                    $(Self::$variant => $name,)+
                 }
             }
         }
@@ -31,57 +30,37 @@ macro_rules! formats {
 
 formats! {
     /// Calls of Auto-GPT's benchmark runs.
-    Autogpt => autogpt::SPEC;
+    Autogpt => "autogpt";
     /// Azure's public traces of LLM inference.
-    AzureLlm => azure_llm::SPEC;
+    AzureLlm => "azure-llm";
     /// Session logs of Claude Code.
-    ClaudeCode => claude_code::SPEC;
+    ClaudeCode => "claude-code";
     /// Session logs of Codex.
-    Codex => codex::SPEC;
+    Codex => "codex";
     /// CSV with columns that options name.
-    Csv => table::CSV;
+    Csv => "csv";
     /// Logs of Inspect.
-    Inspect => inspect::SPEC;
+    Inspect => "inspect";
     /// Traces as Jaeger exports them.
-    Jaeger => jaeger::SPEC;
+    Jaeger => "jaeger";
     /// JSONL with fields that options name.
-    Jsonl => table::JSONL;
+    Jsonl => "jsonl";
     /// Traces as Langfuse exports them.
-    Langfuse => langfuse::SPEC;
+    Langfuse => "langfuse";
     /// Spend logs of LiteLLM's proxy.
-    LiteLlm => litellm::SPEC;
+    LiteLlm => "litellm";
     /// Mooncake's public traces of LLM inference.
-    Mooncake => mooncake::SPEC;
+    Mooncake => "mooncake";
     /// Event streams of OpenHands.
-    OpenHands => openhands::SPEC;
+    OpenHands => "openhands";
     /// OpenTelemetry traces in JSON.
-    Otlp => otlp::SPEC;
+    Otlp => "otlp";
     /// Recorded responses of providers.
-    Responses => responses::SPEC;
+    Responses => "responses";
     /// Trajectories of SWE-agent and SE-Agent.
-    SweAgent => swe_agent::SPEC;
+    SweAgent => "swe-agent";
     /// Conversations of tau-bench.
-    TauBench => tau_bench::SPEC;
-}
-
-impl Format {
-    /// The name of the format on the command line, in derived ids, and as the source of calls.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.spec().name
-    }
-
-    /// What the files of the format are.
-    #[must_use]
-    pub fn about(self) -> &'static str {
-        self.spec().about
-    }
-
-    /// The endings of the files that are read when a folder is imported.
-    #[must_use]
-    pub fn extensions(self) -> &'static [&'static str] {
-        self.spec().extensions
-    }
+    TauBench => "tau-bench";
 }
 
 /// Values for records that do not name them. They change what a call is attributed to, never which call it is: a file

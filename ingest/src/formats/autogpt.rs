@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 const MAX_COUNTED_LINES: usize = 100_000;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "autogpt",
+    format: Format::Autogpt,
     about: "Calls of Auto-GPT benchmark runs: JSONL, one call per line",
     extensions: &["jsonl", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Content],

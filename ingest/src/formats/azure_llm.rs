@@ -25,7 +25,7 @@ const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const COLUMNS: usize = 3;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "azure-llm",
+    format: Format::AzureLlm,
     about: "Azure's public traces of LLM inference: CSV with time, context tokens and generated tokens",
     extensions: &["csv", "csv.gz"],
     identity: &[KeyKind::Content],
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 pub(crate) fn open(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
-    let model = defaults.model.ok_or(InputError::ModelNeeded(SPEC.name))?;
+    let model = defaults.model.ok_or(InputError::ModelNeeded(SPEC.format.as_str()))?;
     check_header(&mut lines)?;
     let agent_name = defaults.agent.as_ref().map_or(Format::AzureLlm.as_str(), Name::as_str);
     let shared =

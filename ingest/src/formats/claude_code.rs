@@ -41,7 +41,7 @@ const SHORT_ID_BYTES: usize = 8;
 const MAX_REMEMBERED_LINES: usize = 20_000;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "claude-code",
+    format: Format::ClaudeCode,
     about: "Session logs of Claude Code, with those of sub-agents: JSONL, several lines per call",
     extensions: &["jsonl", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Request, KeyKind::Turn, KeyKind::Content],

@@ -22,7 +22,7 @@ use domain::call::{CallFacts, CallKind, Outcome};
 use uuid::Uuid;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "codex",
+    format: Format::Codex,
     about: "Session logs of Codex: JSONL, with a line of token counts after each response",
     extensions: &["jsonl", "jsonl.gz"],
     identity: &[KeyKind::Turn],
@@ -153,7 +153,7 @@ impl Session {
             None => None,
         };
         let identifiers = Identifiers { request, content: &[&after, &time], ..Identifiers::default() };
-        let call_ids = Format::Codex.call_ids(&identifiers, &mut Occurrences::new(1));
+        let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
         Ok(Record::new(location, call_ids, agent, task, facts))
     }
 }

@@ -23,7 +23,7 @@ use std::io::{Cursor, Read};
 use zip::ZipArchive;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "inspect",
+    format: Format::Inspect,
     about: "Logs of Inspect: JSON, or archives (.eval)",
     extensions: &["json", "eval", "json.gz"],
     identity: &[KeyKind::Response, KeyKind::Request, KeyKind::Content],
@@ -47,7 +47,7 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
         let text = as_text(bytes)?;
         let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
         let Some(evaluation) = document.object("eval") else {
-            return Err(InputError::NotOfFormat { format: SPEC.name, expected: "eval" });
+            return Err(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "eval" });
         };
         let evaluation = Evaluation::of(&evaluation);
         for sample in document.items("samples").unwrap_or_default() {
@@ -106,7 +106,7 @@ impl Log {
         // A log that was not completed has no header, but the one that it began with.
         let header =
             ["header.json", "_journal/start.json"].into_iter().find(|header| names.iter().any(|name| name == header));
-        let header = header.ok_or(InputError::NotOfFormat { format: SPEC.name, expected: "header.json" })?;
+        let header = header.ok_or(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "header.json" })?;
         let header = read(header)?;
         let header: Fields<'_> = serde_json::from_str(&header).map_err(InputError::Json)?;
         let evaluation = header.object("eval").as_ref().map(Evaluation::of).unwrap_or_default();
@@ -188,7 +188,7 @@ impl Sample<'_> {
             content: &[self.own_id, text],
             ..Identifiers::default()
         };
-        let call_ids = Format::Inspect.call_ids(&identifiers, equal);
+        let call_ids = SPEC.call_ids(&identifiers, equal);
         let task = &self.evaluation.task;
         let agent = AgentRef::new(Format::Inspect, task, task).or_else(|| default_agent(Format::Inspect, defaults));
         let title = format!("{task}, sample {} epoch {}", self.id, self.epoch);

@@ -9,7 +9,7 @@ use super::otlp;
 use super::reader::Records;
 use super::spec::{KeyKind, Spec};
 use crate::error::InputError;
-use crate::format::Defaults;
+use crate::format::{Defaults, Format};
 use crate::text::clip;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use std::io::Cursor;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "jaeger",
+    format: Format::Jaeger,
     about: "Traces of OpenTelemetry SDKs as Jaeger exports them: JSON, read as otlp",
     extensions: &["json", "json.gz"],
     identity: &[KeyKind::Response, KeyKind::Span],
@@ -32,7 +32,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let text = read_text(lines)?;
     let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
-    let not_of_format = InputError::NotOfFormat { format: SPEC.name, expected: "data" };
+    let not_of_format = InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "data" };
     let traces = document.items("data").ok_or(not_of_format)?;
     let mut resources = Vec::new();
     for trace in traces.into_iter().filter_map(json::object) {
@@ -129,7 +129,6 @@ fn attribute(tag: &Fields<'_>) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Format;
     use crate::formats::testing::{calls, input_error, records, totals};
     use domain::Meter;
 

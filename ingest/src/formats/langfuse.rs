@@ -25,7 +25,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "langfuse",
+    format: Format::Langfuse,
     about: "Traces as Langfuse exports them: JSON or JSONL of traces with observations, or of observations",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Span, KeyKind::Request],
@@ -54,7 +54,7 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
         }
     }
     if observations.all.is_empty() {
-        return Err(InputError::NotOfFormat { format: SPEC.name, expected: "observations" });
+        return Err(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "observations" });
     }
     observations.records(&defaults)
 }
@@ -198,7 +198,7 @@ impl<'a> Observations<'a> {
             request: Some((&observation.trace, &observation.id)),
             content: &[observation.text],
         };
-        let call_ids = Format::Langfuse.call_ids(&identifiers, &mut Occurrences::new(1));
+        let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
         let named = self.ancestors(at).find_map(|at| self.all[at].agent.as_deref()).or(trace.name.as_deref());
         let agent = named.and_then(|name| AgentRef::new(Format::Langfuse, name, name));
         let agent = agent.or_else(|| default_agent(Format::Langfuse, defaults));

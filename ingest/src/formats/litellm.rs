@@ -19,7 +19,7 @@ use domain::call::{CallFacts, CallKind, CostSource, Outcome, Tags};
 use serde_json::value::RawValue;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "litellm",
+    format: Format::LiteLlm,
     about: "Spend logs of LiteLLM's proxy: rows as a JSON list, or one per line",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Request],
@@ -76,7 +76,7 @@ fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLi
         content: &[text],
         ..Identifiers::default()
     };
-    let call_ids = Format::LiteLlm.call_ids(&identifiers, &mut Occurrences::new(1));
+    let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
     Ok(Record::new(location, call_ids, default_agent(Format::LiteLlm, defaults), None, facts).ignoring(ignored).into())
 }
 

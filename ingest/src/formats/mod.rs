@@ -27,6 +27,7 @@ pub(crate) mod openhands;
 pub(crate) mod otlp;
 mod reader;
 mod recent;
+mod registry;
 pub(crate) mod responses;
 mod sketch;
 mod spec;
@@ -45,8 +46,7 @@ pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
 pub(crate) use otlp::request as otlp_request;
 pub use reader::{RecordReader, Records};
-pub use sketch::recognise;
-pub(crate) use spec::Spec;
+pub use registry::recognise;
 pub use table::{Column, ColumnError, Columns};
 
 use crate::error::InputError;
@@ -60,5 +60,5 @@ use std::io::Read;
 /// [`InputError`] if the format needs a default that is not given, or if what must be read first, such as a header or a
 /// whole document, is of another format or cannot be read. All other errors are items of the reader.
 pub fn read_records(format: Format, defaults: Defaults, input: Box<dyn Read + Send>) -> Result<Records, InputError> {
-    (format.spec().open)(Lines::new(input), defaults)
+    (registry::spec(format).open)(Lines::new(input), defaults)
 }

@@ -20,7 +20,7 @@ use domain::call::{CallFacts, CallKind};
 use domain::{Meter, Name, Usage};
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "mooncake",
+    format: Format::Mooncake,
     about: "Mooncake's public traces of LLM inference: JSONL with milliseconds, input length and output length",
     extensions: &["jsonl", "jsonl.gz"],
     identity: &[KeyKind::Content],
@@ -32,8 +32,8 @@ pub(crate) const SPEC: Spec = Spec {
 const MAX_COUNTED_LINES: usize = 1_000_000;
 
 fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
-    let model = defaults.model.clone().ok_or(InputError::ModelNeeded(SPEC.name))?;
-    let start = defaults.started_at.ok_or(InputError::StartNeeded(SPEC.name))?;
+    let model = defaults.model.clone().ok_or(InputError::ModelNeeded(SPEC.format.as_str()))?;
+    let start = defaults.started_at.ok_or(InputError::StartNeeded(SPEC.format.as_str()))?;
     let mut equal = Occurrences::new(MAX_COUNTED_LINES);
     Ok(LineRecords::boxed(lines, move |location, line| {
         parse(location, line, start, &model, &defaults, &mut equal).map(ParsedLine::from)
@@ -64,7 +64,7 @@ fn parse(
     let blocks = fields.raw("hash_ids").map_or("", |blocks| blocks.get());
     let content = [offset_ms.to_string(), input.to_string(), output.to_string(), compact(blocks)];
     let content = content.each_ref().map(String::as_str);
-    let call_ids = Format::Mooncake.call_ids(&Identifiers { content: &content, ..Identifiers::default() }, equal);
+    let call_ids = SPEC.call_ids(&Identifiers { content: &content, ..Identifiers::default() }, equal);
     Ok(Record::new(location, call_ids, agent_or_format(Format::Mooncake, defaults), None, facts))
 }
 

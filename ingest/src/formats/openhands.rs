@@ -18,7 +18,7 @@ use crate::record::{Location, Record};
 use domain::call::{CallFacts, CallKind, Outcome};
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "openhands",
+    format: Format::OpenHands,
     about: "Event streams of OpenHands: a JSON list of events, or one per line",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Content],
@@ -61,7 +61,7 @@ fn parse(location: Location, event: &str, defaults: &Defaults) -> Result<ParsedL
         content: &[text],
         ..Identifiers::default()
     };
-    let call_ids = Format::OpenHands.call_ids(&identifiers, &mut Occurrences::new(1));
+    let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
     let agent = agent_or_format(Format::OpenHands, defaults);
     Ok(Record::new(location, call_ids, agent, None, facts).into())
 }

@@ -1,12 +1,9 @@
-//! Recognises the format of an input by its beginning.
+//! What the beginning of an input looks like, by which its format is recognised.
 
-use crate::format::Format;
-use crate::formats::input::Input;
 use std::collections::BTreeSet;
-use std::io::{self, Cursor, Read};
 
 /// How much of the beginning of an input is looked at, in bytes.
-const HEAD_BYTES: u64 = 512 * 1024;
+pub(crate) const HEAD_BYTES: u64 = 512 * 1024;
 /// The depth of JSON to which names are remembered.
 const MAX_DEPTH: usize = 6;
 /// The maximum number of names that are remembered.
@@ -135,24 +132,6 @@ fn path(stack: &[Option<String>]) -> String {
     path
 }
 
-/// Reads the beginning of an input, and returns the formats that it may have with the input as it was.
-///
-/// # Errors
-/// An I/O error if the beginning cannot be read.
-pub async fn recognise(input: Input) -> io::Result<(Input, Vec<Format>)> {
-    // Reading from a terminal or an idle pipe blocks.
-    tokio::task::spawn_blocking(move || recognise_now(input)).await?
-}
-
-fn recognise_now(input: Input) -> io::Result<(Input, Vec<Format>)> {
-    let Input { mut reader, total_bytes, read_bytes } = input;
-    let mut head = Vec::new();
-    reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
-    let sketch = Sketch::of(&head);
-    let found = Format::ALL.iter().copied().filter(|format| (format.spec().recognises)(&sketch)).collect();
-    Ok((Input { reader: Box::new(Cursor::new(head).chain(reader)), total_bytes, read_bytes }, found))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,13 +146,5 @@ mod tests {
         let lines = Sketch::of(b"{\"type\":\"summary\"}\n{\"type\":\"assistant\",\"message\":{\"usage\":{}}}\n");
         assert!(lines.has_text("type", "assistant") && lines.has("message.usage"));
         assert!(Sketch::of(br#"[{"id":0,"source":"user"}]"#).has_all(&["id", "source"]));
-    }
-
-    #[test]
-    fn arbitrary_bytes_are_no_format() {
-        for bytes in [&b""[..], b"\xff\xfe", b"\0\0\0", b"hello", b"{", b"[[[[[[[[[[", b"\"", b"{\"a\\"] {
-            let sketch = Sketch::of(bytes);
-            assert!(!Format::ALL.iter().any(|format| (format.spec().recognises)(&sketch)), "{bytes:?}");
-        }
     }
 }

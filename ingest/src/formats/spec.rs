@@ -10,8 +10,7 @@ use domain::call::{CallIds, CallKey, CallKind, CallSpan};
 
 /// A format, as its importer declares it.
 pub(crate) struct Spec {
-    /// The name on the command line, in derived ids, and as the source of calls.
-    pub(crate) name: &'static str,
+    pub(crate) format: Format,
     /// What the files are, for the help.
     pub(crate) about: &'static str,
     /// The endings of the files that are read when a folder is imported in this format.
@@ -54,11 +53,11 @@ pub(crate) struct Identifiers<'a> {
     pub(crate) content: &'a [&'a str],
 }
 
-impl Format {
+impl Spec {
     /// The ids of the call of a record: those of all of its certain keys, else of its content.
-    pub(crate) fn call_ids(self, record: &Identifiers<'_>, equal: &mut Occurrences) -> CallIds {
-        let source = self.as_str();
-        let certain = self.spec().identity.iter().filter_map(|kind| match kind {
+    pub(crate) fn call_ids(&self, record: &Identifiers<'_>, equal: &mut Occurrences) -> CallIds {
+        let source = self.format.as_str();
+        let certain = self.identity.iter().filter_map(|kind| match kind {
             KeyKind::Response => CallKey::of_response(record.provider, record.model, record.response_id?),
             KeyKind::Span => record.span.as_ref().map(|span| CallKey::of_span(CallKind::Llm, span)),
             KeyKind::Request | KeyKind::Turn => {
@@ -72,60 +71,5 @@ impl Format {
             let occurrence = equal.count(record.content);
             CallKey::of_content(source, record.content, occurrence).call_id().into()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl KeyKind {
-        /// The kind as the documents name it.
-        fn as_str(self) -> &'static str {
-            match self {
-                Self::Response => "response id",
-                Self::Span => "trace and span",
-                Self::Request => "id in the source",
-                Self::Turn => "session and turn",
-                Self::Content => "content",
-            }
-        }
-    }
-
-    #[test]
-    fn every_format_says_what_identifies_its_calls() {
-        for format in Format::ALL {
-            let spec = format.spec();
-            assert!(!spec.identity.is_empty() && !spec.about.is_empty(), "{}", spec.name);
-            assert!(spec.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", spec.name);
-        }
-        let mut names: Vec<_> = Format::ALL.iter().map(|format| format.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Format::ALL.len(), "two formats have one name");
-    }
-
-    #[test]
-    fn the_document_has_the_table_of_keys() {
-        let document = include_str!("../../../docs/importing.md");
-        for format in Format::ALL {
-            let keys: Vec<_> = format.spec().identity.iter().map(|kind| kind.as_str()).collect();
-            let row = format!("| `{}` | {} |", format.as_str(), keys.join(", "));
-            assert!(document.contains(&row), "docs/importing.md lacks: {row}");
-        }
-    }
-
-    #[test]
-    fn content_identifies_only_what_has_no_other_key() {
-        let mut equal = Occurrences::new(10);
-        let unique = Identifiers {
-            response_id: Some("chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW"),
-            content: &["a"],
-            ..Identifiers::default()
-        };
-        let counted = Identifiers { response_id: Some("chatcmpl-1"), content: &["a"], ..Identifiers::default() };
-        let ids = |record: &Identifiers<'_>, equal: &mut Occurrences| Format::OpenHands.call_ids(record, equal);
-        assert_eq!(ids(&unique, &mut equal), ids(&unique, &mut equal));
-        assert_ne!(ids(&counted, &mut equal), ids(&counted, &mut equal), "equal records are as many calls");
     }
 }

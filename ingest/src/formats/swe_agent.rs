@@ -20,7 +20,7 @@ use crate::record::{AgentRef, Location, Record, TaskRef};
 use domain::call::{CallFacts, CallKind, Outcome, Tags};
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "swe-agent",
+    format: Format::SweAgent,
     about: "Trajectories of SWE-agent and SE-Agent: JSON, one run per file",
     extensions: &["traj", "traj.gz"],
     identity: &[KeyKind::Content],
@@ -32,10 +32,10 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let text = read_text(lines)?;
     let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
     let Some(stats) = document.at(&["info", "model_stats"]) else {
-        return Err(InputError::NotOfFormat { format: SPEC.name, expected: "info.model_stats" });
+        return Err(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "info.model_stats" });
     };
     if defaults.started_at.is_none() {
-        return Err(InputError::StartNeeded(SPEC.name));
+        return Err(InputError::StartNeeded(SPEC.format.as_str()));
     }
     let mut found = Found::default();
     let location = found.next_item();
@@ -72,7 +72,7 @@ fn run(
     };
     // Two runs never have one document: each has the texts of its model.
     let identifiers = Identifiers { content: &[text.trim()], ..Identifiers::default() };
-    let call_ids = Format::SweAgent.call_ids(&identifiers, &mut Occurrences::new(1));
+    let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
     let agent = agent_or_format(Format::SweAgent, defaults);
     let task = task(document, config.as_deref(), agent.as_ref());
     Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored).into())

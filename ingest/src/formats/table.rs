@@ -31,7 +31,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 pub(crate) const CSV: Spec = Spec {
-    name: "csv",
+    format: Format::Csv,
     about: "CSV with a header: --column names what its columns hold",
     extensions: &["csv", "csv.gz"],
     identity: &[KeyKind::Response, KeyKind::Content],
@@ -40,7 +40,7 @@ pub(crate) const CSV: Spec = Spec {
 };
 
 pub(crate) const JSONL: Spec = Spec {
-    name: "jsonl",
+    format: Format::Jsonl,
     about: "JSON, one object per line or a list of them: --column names what their fields hold",
     extensions: &["jsonl", "json", "jsonl.gz", "json.gz"],
     identity: &[KeyKind::Response, KeyKind::Content],

@@ -3,22 +3,23 @@
 
 use super::spec::{KeyKind, Spec};
 use crate::error::InputError;
+use crate::format::Format;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "tau-bench",
+    format: Format::TauBench,
     about: "Conversations of tau-bench: recognised, and refused, because they state neither model nor usage",
     extensions: &["jsonl", "json", "jsonl.gz", "json.gz"],
     identity: &[KeyKind::Content],
     recognises: |sketch| sketch.has("messages_display") || sketch.has_all(&["traj", "reward"]),
     open: |_, _| {
         let reason = "they are transcripts that state neither model nor time nor usage of a call";
-        Err(InputError::NothingToImport { format: SPEC.name, reason })
+        Err(InputError::NothingToImport { format: SPEC.format.as_str(), reason })
     },
 };
 
 #[cfg(test)]
 mod tests {
-    use crate::format::Format;
+    use super::*;
     use crate::formats::testing::input_error;
 
     #[test]

@@ -136,6 +136,78 @@ fn defaults_never_change_the_id_of_a_call() {
     }
 }
 
+/// A small document of each format without a sample.
+const DOCUMENTS: [(Format, &str); 10] = [
+    (
+        Format::Codex,
+        "{\"timestamp\":\"2025-10-01T12:00:00Z\",\"type\":\"session_meta\",\"payload\":{\"id\":\"s\"}}\n\
+         {\"timestamp\":\"2025-10-01T12:00:01Z\",\"type\":\"event_msg\",\"payload\":{\"type\":\"token_count\",\"info\":\
+         {\"total_token_usage\":{\"input_tokens\":9,\"output_tokens\":1}}}}",
+    ),
+    (Format::Csv, "time,input,output\n2025-05-01T10:00:00Z,1,\"2\"\n1746093601,5,7\n"),
+    (Format::Jsonl, "[{\"time\":\"2025-05-01T10:00:00Z\",\"input\":1},{\"time\":1746093601,\"output\":2}]"),
+    (
+        Format::Inspect,
+        "{\"version\":2,\"eval\":{\"task\":\"t\"},\"samples\":[{\"id\":1,\"events\":[{\"event\":\"model\",\"model\":\"a/b\",\
+         \"timestamp\":\"2025-05-12T20:27:44Z\",\"output\":{\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}]}]}",
+    ),
+    (
+        Format::Jaeger,
+        "{\"data\":[{\"spans\":[{\"traceID\":\"a1\",\"spanID\":\"b2\",\"startTime\":1771237534578946,\"duration\":5,\"tags\":\
+         [{\"key\":\"gen_ai.usage.input_tokens\",\"value\":1},{\"key\":\"gen_ai.request.model\",\"value\":\"m\"}]}]}]}",
+    ),
+    (
+        Format::Langfuse,
+        "{\"trace\":{\"id\":\"t\"},\"observations\":[{\"id\":\"a\",\"type\":\"GENERATION\",\"model\":\"m\",\"startTime\":\
+         \"2025-06-11T14:01:32Z\",\"usageDetails\":{\"input\":1,\"output\":2,\"total\":3},\"totalCost\":0.1}]}",
+    ),
+    (
+        Format::LiteLlm,
+        "[{\"request_id\":\"r\",\"call_type\":\"c\",\"spend\":0.1,\"model\":\"m\",\"startTime\":\"2025-05-01T10:00:00Z\",\
+         \"prompt_tokens\":1,\"completion_tokens\":2,\"metadata\":\"{}\",\"request_tags\":[\"a:b\"]}]",
+    ),
+    (
+        Format::OpenHands,
+        "[{\"id\":1,\"source\":\"agent\",\"timestamp\":\"x\",\"tool_call_metadata\":{\"model_response\":{\"id\":\"i\",\
+         \"created\":1738046713,\"model\":\"m\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}}}]",
+    ),
+    (
+        Format::Responses,
+        "interactions:\n- request: {method: POST, uri: 'https://api.openai.com/v1/responses'}\n  response:\n    body: {string: \
+         '{\"id\":\"x\",\"created_at\":1709819153,\"model\":\"m\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}'}\n",
+    ),
+    (
+        Format::SweAgent,
+        "{\"trajectory\":[],\"info\":{\"model_stats\":{\"instance_cost\":0.1,\"tokens_sent\":1,\"tokens_received\":2}}}",
+    ),
+];
+
+#[test]
+fn the_documents_are_read_and_defaults_never_change_the_ids_of_their_calls() {
+    let named = |text| Name::new(text).ok();
+    for (format, text) in DOCUMENTS {
+        let ids = |defaults: Defaults| -> Vec<CallIds> {
+            let records = read_records(format, defaults, Box::new(text.as_bytes())).unwrap();
+            records.map(|record| record.unwrap_or_else(|error| panic!("{format:?}: {error}")).call_ids).collect()
+        };
+        let plain = ids(defaults());
+        assert!(!plain.is_empty(), "{format:?}");
+        let later = chrono::DateTime::from_timestamp(1_800_000_000, 0);
+        for other in [
+            Defaults { provider: named("bedrock"), ..defaults() },
+            Defaults { model: named("another"), ..defaults() },
+            Defaults { agent: named("another"), ..defaults() },
+            Defaults { started_at: later, ..defaults() },
+        ] {
+            assert_eq!(ids(other), plain, "{format:?}");
+        }
+    }
+}
+
+fn document() -> impl Strategy<Value = (Format, Vec<u8>)> {
+    (0..DOCUMENTS.len()).prop_map(|at| (DOCUMENTS[at].0, DOCUMENTS[at].1.as_bytes().to_vec()))
+}
+
 fn sample() -> impl Strategy<Value = (Format, Vec<u8>)> {
     (0..SAMPLES.len()).prop_map(|at| (SAMPLES[at].0, SAMPLES[at].1.to_vec()))
 }
@@ -144,8 +216,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_bytes_never_panic((format, _) in sample(), bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        read(format, bytes);
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        for format in Format::ALL {
+            read(*format, &bytes);
+        }
     }
 
     #[test]
@@ -158,7 +232,7 @@ proptest! {
     /// of the input.
     #[test]
     fn damaged_samples_never_panic(
-        (format, mut bytes) in sample(),
+        (format, mut bytes) in prop_oneof![sample(), document()],
         cut in any::<prop::sample::Index>(),
         cut_bytes in 0_usize..200,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),

@@ -1,6 +1,6 @@
 //! The import of one file, with its progress bar, its messages and its counts.
 
-use super::Importers;
+use super::importers::Importers;
 use super::inputs::{InputFile, names};
 use anyhow::Context as _;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};

@@ -1,6 +1,7 @@
 //! `apex import`
 
 mod file;
+mod importers;
 mod inputs;
 mod unpriced;
 
@@ -11,17 +12,14 @@ use super::session::{Session, wait_for_read_models, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use commands::{Component, Loaded};
-use domain::price_book::PriceBook;
-use domain::{Name, error_with_causes};
+use commands::Component;
+use domain::Name;
 use file::{Ending, FileCounts, import_file};
-use ingest::{ColumnError, Columns, Defaults, Format, Importer, OnRetry, UnpricedCalls, prices};
+use importers::Importers;
+use ingest::{ColumnError, Columns, Defaults, UnpricedCalls, prices};
 use inputs::Inputs;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 /// Import calls from files.
 ///
@@ -94,24 +92,6 @@ const SOME_REFUSED: u8 = 3;
 /// The exit code of an import with a file that contained no calls.
 const NO_CALLS: u8 = 4;
 
-/// The importers of the formats of the files, which write in the name of their format.
-struct Importers<'a> {
-    rooms: &'a Rooms,
-    prices: Arc<Loaded<PriceBook>>,
-    on_retry: OnRetry,
-    by_format: BTreeMap<Format, Importer>,
-}
-
-impl Importers<'_> {
-    fn of(&mut self, format: Format) -> &mut Importer {
-        self.by_format.entry(format).or_insert_with(|| {
-            let principal = self.rooms.component(Component::Import(format.as_str()));
-            let importer = Importer::new(self.rooms.commands.clone(), principal, Arc::clone(&self.prices));
-            importer.on_retry(Arc::clone(&self.on_retry))
-        })
-    }
-}
-
 impl Import {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         with_rooms(session, async |rooms| {
@@ -128,7 +108,7 @@ impl Import {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
         let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let mut importers = Importers { rooms, prices, on_retry: warn_of_retries(), by_format: BTreeMap::new() };
+        let mut importers = Importers::new(rooms, prices);
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();
         for file in &files {
@@ -194,20 +174,5 @@ fn exit_code(counts: &[FileCounts], endings: Vec<Ending>, not_started: usize) ->
         (_, true, _) => ExitCode::from(SOME_REFUSED),
         (_, _, true) => ExitCode::from(NO_CALLS),
         _ => ExitCode::SUCCESS,
-    })
-}
-
-/// The minimum interval between two warnings that the import is retrying.
-const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Warns that the database is busy or unreachable, at most once per [`WARNING_INTERVAL`].
-fn warn_of_retries() -> OnRetry {
-    let last: Mutex<Option<Instant>> = Mutex::new(None);
-    Arc::new(move |error| {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
-            *last = Some(Instant::now());
-            say!("The database is busy or unreachable; retrying ({}).", error_with_causes(error));
-        }
     })
 }

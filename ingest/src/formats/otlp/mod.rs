@@ -31,7 +31,7 @@ use super::lines::Lines;
 use super::reader::{RecordReader, Records};
 use super::spec::{KeyKind, Spec};
 use crate::error::{InputError, RecordError, Refusal};
-use crate::format::Defaults;
+use crate::format::{Defaults, Format};
 use crate::item::Item;
 use crate::record::SkippedCounts;
 use collector::{MAX_HELD_BYTES, SpanCollector};
@@ -39,7 +39,7 @@ use json::Layout;
 use std::collections::VecDeque;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "otlp",
+    format: Format::Otlp,
     about: "OpenTelemetry traces in JSON: one object, or one per line as the Collector's file exporter writes them",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Span],

@@ -1,18 +1,17 @@
 //! Cassettes: recorded HTTP interactions in YAML, as vcrpy and other VCR tools write them.
 
+use super::exchange::{Exchange, Reader};
 use super::hosts::Address;
 use super::shapes::{self, Answer};
 use super::stream::{EventStream, is_event_stream};
 use super::yaml::Node;
-use super::{Exchange, record};
 use crate::error::{InputError, RefusalReason};
-use crate::format::Defaults;
+use crate::format::Format;
 use crate::formats::counts::{Cached, Counts};
 use crate::formats::document::{Found, MAX_DOCUMENT_BYTES};
 use crate::formats::json::Fields;
 use crate::formats::lines::ParsedLine;
 use crate::formats::reader::Records;
-use crate::formats::recent::Occurrences;
 use crate::record::Location;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,14 +21,14 @@ use flate2::read::MultiGzDecoder;
 use std::borrow::Cow;
 use std::io::Read;
 
-pub(super) fn read(text: &str, defaults: &Defaults, equal: &mut Occurrences) -> Result<Records, InputError> {
+pub(super) fn read(text: &str, reader: &mut Reader) -> Result<Records, InputError> {
     let document = Node::parse(text)?;
-    let not_of_format = InputError::NotOfFormat { format: super::SPEC.name, expected: "interactions" };
+    let not_of_format = InputError::NotOfFormat { format: Format::Responses.as_str(), expected: "interactions" };
     let interactions = document.get("interactions").ok_or(not_of_format)?;
     let mut found = Found::default();
     for interaction in interactions.items() {
         let location = found.next_item();
-        found.add(location, Interaction::of(interaction).record(location, defaults, equal))?;
+        found.add(location, Interaction::of(interaction).record(location, reader))?;
     }
     Ok(found.into_records())
 }
@@ -46,12 +45,7 @@ impl<'a> Interaction<'a> {
         Self { node, address: Address::of(uri.unwrap_or_default()) }
     }
 
-    fn record(
-        &self,
-        location: Location,
-        defaults: &Defaults,
-        equal: &mut Occurrences,
-    ) -> Result<ParsedLine, RefusalReason> {
+    fn record(&self, location: Location, reader: &mut Reader) -> Result<ParsedLine, RefusalReason> {
         let method = self.node.get("request").and_then(|request| request.get("method")?.text()).unwrap_or("POST");
         if method != "POST" || !self.address.is_call() || !self.is_success() {
             return Ok(ParsedLine::NotACall);
@@ -78,7 +72,7 @@ impl<'a> Interaction<'a> {
                 .map(str::to_owned),
             content: vec![&self.address.host, &self.address.path, request.unwrap_or_default(), self.response_text()],
         };
-        record(location, answer, exchange, defaults, equal).map(ParsedLine::from)
+        reader.record(location, answer, exchange).map(ParsedLine::from)
     }
 
     fn response(&self) -> Option<&'a Node> {

@@ -6,6 +6,7 @@
 //! a call and states no usage is refused, and named; other interactions, such as uploads, are no calls.
 
 mod cassette;
+mod exchange;
 mod hosts;
 mod shapes;
 mod stream;
@@ -13,25 +14,20 @@ mod stream;
 mod tests;
 mod yaml;
 
-use super::counts::Cached;
 use super::document::{Found, list_records, read_text};
 use super::json::Fields;
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
-use super::recent::Occurrences;
-use super::spec::{Identifiers, KeyKind, Spec};
-use super::values::{default_agent, informative, minimal_facts, model, provider, start};
+use super::spec::{KeyKind, Spec};
 use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
-use crate::record::{Location, Record};
-use chrono::{DateTime, Utc};
-use domain::call::{CallFacts, CallKind, Outcome};
-use shapes::Answer;
+use crate::record::Location;
+use exchange::{Exchange, Reader};
 use std::io::BufRead;
 use stream::EventStream;
 
 pub(crate) const SPEC: Spec = Spec {
-    name: "responses",
+    format: Format::Responses,
     about: "Recorded responses of OpenAI, Anthropic, Bedrock, Gemini and Mistral: YAML cassettes, JSON, JSONL, event streams",
     extensions: &["yaml", "yml", "json", "jsonl", "sse", "yaml.gz", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Content],
@@ -47,25 +43,22 @@ pub(crate) const SPEC: Spec = Spec {
     open,
 };
 
-/// The number of different answers without a unique id that are counted in each of two generations.
-const MAX_COUNTED_ANSWERS: usize = 100_000;
-
 fn open(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
-    let mut equal = Occurrences::new(MAX_COUNTED_ANSWERS);
+    let mut reader = Reader::new(&SPEC, defaults);
     if is_of_lines(&mut lines)? {
-        return Ok(LineRecords::boxed(lines, move |location, line| body(location, line, &defaults, &mut equal)));
+        return Ok(LineRecords::boxed(lines, move |location, line| body(location, line, &mut reader)));
     }
     let text = read_text(lines)?;
     let content = text.trim_start();
     if content.starts_with('[') && !is_chunked(content) {
-        return list_records(text, move |location, item| body(location, item, &defaults, &mut equal));
+        return list_records(text, move |location, item| body(location, item, &mut reader));
     }
     if !content.starts_with(['{', '[']) && !stream::is_event_stream(content) {
-        return cassette::read(&text, &defaults, &mut equal);
+        return cassette::read(&text, &mut reader);
     }
     let mut found = Found::default();
     let location = found.next_item();
-    found.add(location, body(location, content, &defaults, &mut equal))?;
+    found.add(location, body(location, content, &mut reader))?;
     Ok(found.into_records())
 }
 
@@ -89,27 +82,8 @@ fn is_chunked(list: &str) -> bool {
     chunks.len() > 1 && chunks.into_iter().all(is_chunk)
 }
 
-/// Where and when a response was received, as far as it is recorded.
-#[derive(Default)]
-struct Exchange<'a> {
-    provider: Option<&'a str>,
-    /// The model that the address of the request names.
-    model: Option<String>,
-    region: Option<String>,
-    received_at: Option<DateTime<Utc>>,
-    /// The id that the provider gave the request.
-    request_id: Option<String>,
-    /// What tells the exchange from others, if the response has no id.
-    content: Vec<&'a str>,
-}
-
 /// A body alone.
-fn body(
-    location: Location,
-    text: &str,
-    defaults: &Defaults,
-    equal: &mut Occurrences,
-) -> Result<ParsedLine, RefusalReason> {
+fn body(location: Location, text: &str, reader: &mut Reader) -> Result<ParsedLine, RefusalReason> {
     let answer = match text.trim_start() {
         stream if stream::is_event_stream(stream) => EventStream::of_text(stream)?.into_answer(),
         list if list.starts_with('[') => EventStream::of_list(list)?.into_answer(),
@@ -117,37 +91,5 @@ fn body(
     };
     let Some(answer) = answer else { return Err(RefusalReason::NoUsage("response".to_owned())) };
     let exchange = Exchange { content: vec![text], ..Exchange::default() };
-    record(location, answer, exchange, defaults, equal).map(ParsedLine::from)
-}
-
-fn record(
-    location: Location,
-    answer: Answer,
-    exchange: Exchange<'_>,
-    defaults: &Defaults,
-    equal: &mut Occurrences,
-) -> Result<Record, RefusalReason> {
-    let named_model = exchange.model.as_deref().or(answer.model.as_deref());
-    let response_id = answer.id.as_deref().filter(|id| !id.is_empty()).or(exchange.request_id.as_deref());
-    let stated = answer.created.or(exchange.received_at);
-    let facts = CallFacts {
-        provider: provider("provider", exchange.provider, defaults)?,
-        model: Some(model("model", named_model, defaults)?),
-        usage: answer.counts.usage(answer.cached.unwrap_or(Cached::Inside))?,
-        service_tier: informative(answer.service_tier.as_deref()),
-        region: informative(exchange.region.as_deref()),
-        outcome: Some(Outcome::Ok),
-        response_id: informative(response_id),
-        request_id: informative(exchange.request_id.as_deref()),
-        ..minimal_facts(CallKind::Llm, start("created", stated, defaults)?, Format::Responses)?
-    };
-    let identifiers = Identifiers {
-        provider: exchange.provider.unwrap_or_default(),
-        model: answer.model.as_deref().or(exchange.model.as_deref()).unwrap_or_default(),
-        response_id,
-        content: &exchange.content,
-        ..Identifiers::default()
-    };
-    let call_ids = Format::Responses.call_ids(&identifiers, equal);
-    Ok(Record::new(location, call_ids, default_agent(Format::Responses, defaults), None, facts))
+    reader.record(location, answer, exchange).map(ParsedLine::from)
 }

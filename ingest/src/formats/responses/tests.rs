@@ -1,4 +1,4 @@
-use super::*;
+use crate::format::{Defaults, Format};
 use crate::formats::testing::{calls, defaults, into_records, records, refusals, totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -69,7 +69,7 @@ fn streams_state_their_usage_in_some_of_their_events() {
 
 fn aws(payload: &str) -> Vec<u8> {
     let headers = b"\x0b:event-type\x07\x00\x05chunk";
-    let (headers_len, len) = (headers.len() as u32, (16 + headers.len() + payload.len()) as u32);
+    let [headers_len, len] = [headers.len(), 16 + headers.len() + payload.len()].map(|len| u32::try_from(len).unwrap());
     [&len.to_be_bytes()[..], &headers_len.to_be_bytes(), &[0; 4], headers, payload.as_bytes(), &[0; 4]].concat()
 }
 
