@@ -2,9 +2,11 @@
 
 mod edge;
 mod kafka;
+mod oidc;
 
 pub use edge::{ClientCertificate, Edge, ProxyHeader};
 pub use kafka::{Kafka, Mechanism, SecurityProtocol};
+pub use oidc::Oidc;
 
 use clap::{Args, ValueEnum};
 use domain::TenantId;
@@ -208,6 +210,10 @@ pub struct Server {
     /// from and is disconnected.
     #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub send_timeout_ms: u64,
+
+    /// Sign-in by identity providers.
+    #[command(flatten)]
+    pub oidc: Oidc,
 
     /// TLS, web pages, proxies, and limits on clients.
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use crate::edge::{Origin, Tls, TrustedProxies};
 use crate::rate_limits::DefaultLimits;
 use domain::TenantId;
+use identity::Providers;
 use std::time::Duration;
 
 /// Settings of the API.
@@ -47,6 +48,8 @@ pub struct SignIn {
     pub open_registration: bool,
     /// Whether browsers send the cookies of sessions over TLS only.
     pub secure_cookies: bool,
+    /// The identity providers by which people sign in.
+    pub providers: Providers,
 }
 
 /// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.

@@ -199,7 +199,8 @@ fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
 }
 
 fn user() -> impl Strategy<Value = UserEvent> {
-    let source = select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration]);
+    let source = select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration, UserSource::Provider]);
+    let provider = select(vec!["okta", "entra"]);
     prop_oneof![
         (source, option::of(id()), at()).prop_map(|(source, invitation, at)| {
             UserEvent::Created(UserCreated { source, invitation_id: invitation.map(InvitationId), at })
@@ -212,6 +213,9 @@ fn user() -> impl Strategy<Value = UserEvent> {
         }),
         (id(), at()).prop_map(|(credential_id, at)| UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })),
         at().prop_map(|at| UserEvent::TotpDisabled(UserTotpDisabled { at })),
+        (id(), provider, at()).prop_map(|(identity_id, provider, at)| {
+            UserEvent::IdentityLinked(UserIdentityLinked { identity_id, provider: provider.parse().unwrap(), at })
+        }),
         (option::of(body()), at()).prop_map(|(reason, at)| UserEvent::Disabled(UserDisabled { reason, at })),
         at().prop_map(|at| UserEvent::Enabled(UserEnabled { at })),
         at().prop_map(|at| UserEvent::Deleted(UserDeleted { at })),

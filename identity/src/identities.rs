@@ -5,6 +5,7 @@ use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
 use crate::key_text::{KeySecret, parse};
+use crate::oidc::delete_expired_states;
 use crate::people::{self, PasswordHasher, SignInThrottle};
 use crate::secrets::{Secrets, StoredSecret};
 use crate::sessions::{Sessions, SignInConfig, delete_old_sessions, delete_old_signing_keys, looks_like_access_token};
@@ -342,6 +343,7 @@ impl Identities {
         let Shared { directory, secrets, .. } = &*self.shared;
         let deleted = people::sweep(secrets, directory, SWEEP_AGE, MAX_SWEPT).await?;
         let sessions = delete_old_sessions(&secrets.pool, MAX_SWEPT).await?;
-        Ok(deleted + sessions + delete_old_signing_keys(secrets).await?)
+        let states = delete_expired_states(&secrets.pool, MAX_SWEPT).await?;
+        Ok(deleted + sessions + states + delete_old_signing_keys(secrets).await?)
     }
 }

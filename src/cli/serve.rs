@@ -89,7 +89,7 @@ pub(super) async fn start(
         following.run(stop).await;
         Ok(())
     });
-    let config = api_config(server, tls, rooms)?;
+    let config = api_config(server, tls, rooms, address)?;
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
@@ -106,7 +106,12 @@ pub(super) async fn start(
 }
 
 /// The settings of the API.
-fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::Result<api::ApiConfig> {
+fn api_config(
+    server: &Server,
+    tls: Option<api::Tls>,
+    rooms: &Rooms,
+    address: SocketAddr,
+) -> anyhow::Result<api::ApiConfig> {
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -121,6 +126,7 @@ fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::
         tenant: Some(rooms.principal.tenant().clone()),
         open_registration: server.open_registration,
         secure_cookies: tls.is_some() || server.secure_cookies.unwrap_or(!server.listen.ip().is_loopback()),
+        providers: server.oidc.providers(rooms.principal.tenant(), address, tls.is_some())?,
     };
     Ok(api::ApiConfig {
         graphiql: server.graphiql,

@@ -10,7 +10,7 @@ use chrono::Utc;
 use commands::{Principal, current_trace_id};
 use domain::access_log::RefusalReason;
 use domain::permissions::{Forbidden, Permission};
-use identity::{Refusal, RequestOrigin};
+use identity::{ProviderSummary, Refusal, RequestOrigin};
 
 /// The origin of a request: the address of its client, and its `User-Agent`.
 pub(super) fn origin_of(headers: &HeaderMap, extensions: &Extensions) -> RequestOrigin {
@@ -43,6 +43,23 @@ pub(super) fn unauthenticated(
         None => (state.deps.authenticator.home_tenant(), None),
     };
     let (origin, trace_id) = (origin.clone(), current_trace_id());
+    let refusal = Refusal { tenant, reason, subject, origin, permission: None, trace_id };
+    state.deps.identities.access().refused(refusal, Utc::now());
+}
+
+/// Notes that a sign-in by a provider was refused: in the log of the tenant that the provider is of, if it is known.
+pub(super) fn sign_in_refused(
+    state: &State,
+    provider: Option<&ProviderSummary>,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) {
+    let (tenant, subject) = match provider {
+        Some(provider) => (provider.tenant.clone(), Some(format!("oidc:{}", provider.id))),
+        None => (state.deps.authenticator.home_tenant(), None),
+    };
+    let (origin, trace_id) = (origin_of(headers, extensions), current_trace_id());
+    let reason = RefusalReason::InvalidCredential;
     let refusal = Refusal { tenant, reason, subject, origin, permission: None, trace_id };
     state.deps.identities.access().refused(refusal, Utc::now());
 }

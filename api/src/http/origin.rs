@@ -7,13 +7,16 @@
 //! pages whose own name was pointed at loopback (DNS rebinding). With a token they are not checked: a page does not know it.
 //!
 //! Pages of configured origins are admitted too ([`crate::edge`]). The check applies to every route except `/healthz`, which
-//! reveals only that the process runs.
+//! reveals only that the process runs. An identity provider sends browsers to `/auth/callback` from a page of its own: there,
+//! only the name is checked, since the answer has to fit to a cookie of the browser.
 
 use super::response;
+use super::sign_in;
 use super::state::State as Shared;
 use crate::edge::{Origin, is_configured};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::header::AsHeaderName;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -26,8 +29,10 @@ const OPEN_ROUTE: &str = "/healthz";
 
 /// Rejects requests of foreign web pages.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let is_checked = state.deps.authenticator.admits_anonymous() && request.uri().path() != OPEN_ROUTE;
-    if is_checked && !is_local(request.headers(), &state.config.origins) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let is_checked = state.deps.authenticator.admits_anonymous() && path != OPEN_ROUTE;
+    let is_returning = path == sign_in::CALLBACK_ROUTE && request.method() == Method::GET && names_loopback(headers);
+    if is_checked && !is_returning && !is_local(headers, &state.config.origins) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
                        on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";
         return response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
@@ -35,16 +40,24 @@ pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, ne
     next.run(request).await
 }
 
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// Whether the name that was resolved is that of a loopback address.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let host = text(headers, header::HOST).unwrap_or_default();
+    host.parse::<axum::http::uri::Authority>().is_ok_and(|host| is_loopback(host.host()))
+}
+
 fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).unwrap_or_default();
-    let names_loopback = host.parse::<axum::http::uri::Authority>().is_ok_and(|host| is_loopback(host.host()));
-    let is_own_page = text(header::ORIGIN).is_none_or(|origin| {
+    let host = text(headers, header::HOST).unwrap_or_default();
+    let is_own_page = text(headers, header::ORIGIN).is_none_or(|origin| {
         origin.parse::<Uri>().is_ok_and(|origin| origin.authority().is_some_and(|authority| authority.as_str() == host))
     });
     // `none` is a request that no page made, such as an address that was typed. Programs other than browsers send no header.
     let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
-    names_loopback && (is_own_page && is_own_fetch || is_configured(origins, headers))
+    names_loopback(headers) && (is_own_page && is_own_fetch || is_configured(origins, headers))
 }
 
 fn is_loopback(host: &str) -> bool {

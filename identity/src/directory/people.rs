@@ -72,6 +72,11 @@ impl Directory {
         self.with(|state| state.roles_of_user(tenant, id))
     }
 
+    /// The roles that were granted to a user itself, each with the actor who granted it.
+    pub(crate) fn granted_roles_of_user(&self, tenant: &TenantId, id: UserId) -> Vec<(AssignedRole, String)> {
+        self.with(|state| state.granted_roles_of_user(tenant, id))
+    }
+
     /// The users who were deleted, of all tenants.
     pub(crate) fn deleted_users(&self) -> Vec<UserId> {
         self.with(|state| state.deleted_users().collect())

@@ -114,7 +114,7 @@ impl Identities {
         let pool = &self.secrets().pool;
         let newest = self.secrets().newest_key().await?;
         let hash = self.hasher().hash(&newest.key, password).await?;
-        profiles::insert(pool, tenant, user, email, display_name.as_ref()).await?;
+        profiles::insert(pool, tenant, user, Some(email), display_name.as_ref()).await?;
         let credential_id = Uuid::now_v7();
         profiles::insert_password(pool, tenant, user, credential_id, (newest.version, &hash)).await?;
         Ok(NewRows { user, credential_id })

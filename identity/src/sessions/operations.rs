@@ -76,6 +76,17 @@ impl Identities {
         user: UserId,
         client: &Client,
     ) -> Result<SessionTokens, IdentityError> {
+        self.start_session_of(tenant, user, client, self.sessions().config.session_lifetime).await
+    }
+
+    /// As [`Identities::start_session`], with another limit on how long it lasts.
+    pub(crate) async fn start_session_of(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        client: &Client,
+        max_lifetime: Duration,
+    ) -> Result<SessionTokens, IdentityError> {
         let config = self.sessions().config;
         let (id, newest) = (SessionId(Uuid::new_v4()), self.secrets().newest_key().await?);
         let (refresh, hash) = RefreshToken::generate(id, 1, (newest.version, &newest.key))?;
@@ -86,7 +97,7 @@ impl Identities {
             client,
             refresh: (newest.version, hash),
             refresh_lifetime: config.refresh_lifetime,
-            session_lifetime: config.session_lifetime,
+            session_lifetime: config.session_lifetime.min(max_lifetime),
         };
         let refresh_expires_at = rows::insert(&self.secrets().pool, new).await?;
         self.tokens(tenant.clone(), user, id, refresh, refresh_expires_at).await

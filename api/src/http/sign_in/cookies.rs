@@ -16,8 +16,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The routes to which a credential is presented in the body, or in a cookie that the handler reads itself.
-const OWN_CREDENTIAL: [&str; 6] = [
+const OWN_CREDENTIAL: [&str; 7] = [
     "/auth/login",
+    "/auth/callback",
     "/auth/refresh",
     "/auth/logout",
     "/auth/register",
@@ -29,9 +30,13 @@ const OWN_CREDENTIAL: [&str; 6] = [
 const ACCESS: &str = "apex_access";
 const REFRESH: &str = "apex_refresh";
 const CSRF: &str = "apex_csrf";
+/// The sign-in by a provider that was started in the browser.
+const ATTEMPT: &str = "apex_sign_in";
 pub(crate) const CSRF_HEADER: &str = "x-apex-csrf";
 /// The path that the refresh token is sent to.
 const REFRESH_PATH: &str = "/auth";
+/// The path that the sign-in by a provider is sent to.
+const ATTEMPT_PATH: &str = "/auth/callback";
 /// The most bytes of the `Cookie` headers that are looked at.
 const MAX_COOKIE_BYTES: usize = 16 * 1024;
 
@@ -50,6 +55,11 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The refresh token in the cookies of a request.
 pub(super) fn refresh_token(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, REFRESH)
+}
+
+/// The sign-in by a provider that was started in the browser.
+pub(super) fn attempt(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, ATTEMPT)
 }
 
 /// Whether a browser says that a request comes from a page of this server, or from none. Other programs say nothing.
@@ -105,7 +115,9 @@ pub(crate) async fn present(State(_): State<Arc<Shared>>, mut request: Request, 
 }
 
 fn set(name: &str, value: &str, path: &str, max_age_seconds: u64, attributes: &str) -> Option<HeaderValue> {
-    let text = format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; SameSite=Strict{attributes}");
+    // A provider sends the browser back from its own site: with `Strict`, the cookie would not be sent.
+    let same_site = if name == ATTEMPT { "Lax" } else { "Strict" };
+    let text = format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; SameSite={same_site}{attributes}");
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -128,6 +140,19 @@ pub(super) fn add(response: &mut Response, tokens: &SessionTokens, csrf: &str, r
     for cookie in cookies.into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+}
+
+/// Adds the cookie of a sign-in by a provider to a response.
+pub(super) fn add_attempt(response: &mut Response, text: &str, max_age_seconds: u64, is_secure: bool) {
+    let attributes = if is_secure { "; HttpOnly; Secure" } else { "; HttpOnly" };
+    if let Some(cookie) = set(ATTEMPT, text, ATTEMPT_PATH, max_age_seconds, attributes) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Removes the cookie of a sign-in by a provider.
+pub(super) fn remove_attempt(response: &mut Response, is_secure: bool) {
+    add_attempt(response, "", 0, is_secure);
 }
 
 /// Removes the cookies of a session.

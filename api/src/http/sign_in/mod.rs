@@ -7,9 +7,12 @@ mod body;
 pub(super) mod cookies;
 mod keys;
 mod login;
+mod page;
+mod provider;
 mod registration;
 
 pub(super) use account::{change_password, confirm_totp, disable_totp, session, start_totp};
 pub(super) use keys::{JWKS_ROUTE, jwks};
 pub(super) use login::{login, logout, refresh};
+pub(super) use provider::{CALLBACK_ROUTE, callback, providers, start, start_named};
 pub(super) use registration::{register, request_reset, reset_password};

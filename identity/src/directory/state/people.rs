@@ -53,6 +53,11 @@ impl State {
         self.grants.direct(tenant, Holder::User(id)).map(|(role, _)| role).collect()
     }
 
+    /// The roles that were granted to a user itself, each with the actor who granted it.
+    pub(crate) fn granted_roles_of_user(&self, tenant: &TenantId, id: UserId) -> Vec<(AssignedRole, String)> {
+        self.grants.direct(tenant, Holder::User(id)).map(|(role, origin)| (role, origin.by.clone())).collect()
+    }
+
     /// The users of a tenant with ids in a range, by id, without those that were deleted.
     pub(crate) fn users<'a>(
         &'a self,
