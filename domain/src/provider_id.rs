@@ -21,7 +21,9 @@ pub struct ProviderId {
 
 /// Text that is not a valid id of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is not the id of a provider: 1 to 32 characters of a-z, 0-9, '-' and '_', starting with a letter or digit")]
+#[error(
+    "{0:?} is not the id of a provider: 1 to 32 characters of a-z, 0-9, '-' and '_', starting with a letter or digit"
+)]
 pub struct ProviderIdError(String);
 
 impl ProviderId {

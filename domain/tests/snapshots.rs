@@ -199,7 +199,8 @@ fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
 }
 
 fn user() -> impl Strategy<Value = UserEvent> {
-    let source = select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration, UserSource::Provider]);
+    let source =
+        select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration, UserSource::Provider]);
     let provider = select(vec!["okta", "entra"]);
     prop_oneof![
         (source, option::of(id()), at()).prop_map(|(source, invitation, at)| {

@@ -40,8 +40,8 @@ pub use key_text::{PREFIX, SecretText, key_prefix};
 pub use network::client_network;
 pub use oidc::{
     ATTEMPT_LIFETIME, Callback, ClientSecretText, FinishedAttempt, GroupsClaim, ProviderConfig, ProviderConfigError,
-    ProviderError, ProviderSignInError, ProviderSummary, Providers, Refused, ReturnPath, ReturnPathError, StartedAttempt,
-    TokenAuthentication,
+    ProviderError, ProviderSignInError, ProviderSummary, Providers, Refused, ReturnPath, ReturnPathError,
+    StartedAttempt, TokenAuthentication,
 };
 pub use people::{
     Credentials, Email, EmailError, NewInvitation, NewLink, NewPasswordText, NewTotp, OwnAccount, Password,

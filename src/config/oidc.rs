@@ -91,7 +91,7 @@ impl Oidc {
     /// If the file, or a file that it names, cannot be read, or a setting is not valid.
     pub fn providers(&self, tenant: &TenantId, address: SocketAddr, has_tls: bool) -> anyhow::Result<Providers> {
         let Some(file) = &self.oidc_providers else { return Ok(Providers::default()) };
-        let read = || {
+        let read = || -> anyhow::Result<Providers> {
             let folder = file.parent().unwrap_or(Path::new("."));
             let configs = parse(&text(file)?, folder, tenant, |name| std::env::var(name).ok())?;
             let public_url = self.public_url(address, has_tls)?;
@@ -155,7 +155,8 @@ fn config(
         Some(file) => certificates(&folder.join(file)).context("ca_file")?,
         None => Vec::new(),
     };
-    let tenant = entry.tenant.map_or_else(|| Ok(tenant.clone()), |text| super::tenant(&text).map_err(anyhow::Error::msg));
+    let tenant =
+        entry.tenant.map_or_else(|| Ok(tenant.clone()), |text| super::tenant(&text).map_err(anyhow::Error::msg));
     let roles = entry.roles.into_iter().map(|(group, roles)| {
         let roles: Result<BTreeSet<AssignedRole>, _> = roles.iter().map(|role| role.parse()).collect();
         Ok::<_, anyhow::Error>((group, roles.context("roles")?))

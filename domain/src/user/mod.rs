@@ -239,7 +239,9 @@ pub enum UserError {
         at: DateTime<Utc>,
     },
     /// As many identities are linked to the user as may be.
-    #[error("{limit} identities of providers are linked to the user, and no more may be: erase the user, or use one of them")]
+    #[error(
+        "{limit} identities of providers are linked to the user, and no more may be: erase the user, or use one of them"
+    )]
     TooManyIdentities {
         /// The maximum number of linked identities.
         limit: usize,

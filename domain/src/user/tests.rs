@@ -121,7 +121,11 @@ fn link(id: u128) -> UserCommand {
     UserCommand::LinkIdentity { identity_id: uuid(id), provider: "okta".parse().unwrap(), at: at(1) }
 }
 fn linked(id: u128) -> UserEvent {
-    UserEvent::IdentityLinked(UserIdentityLinked { identity_id: uuid(id), provider: "okta".parse().unwrap(), at: at(1) })
+    UserEvent::IdentityLinked(UserIdentityLinked {
+        identity_id: uuid(id),
+        provider: "okta".parse().unwrap(),
+        at: at(1),
+    })
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Attempt {
         self.started_at.checked_add_signed(lifetime).unwrap_or(self.started_at)
     }
 
+    /// Whether the attempt has not expired.
+    fn is_accepted_at(&self, now: DateTime<Utc>) -> bool {
+        now < self.expires_at()
+    }
+
     /// Whether a text is the state of the attempt. The comparison takes the same time wherever the two differ.
     pub(super) fn has_state(&self, state: &str) -> bool {
         let (own, other) = (self.state.as_bytes(), state.as_bytes());
@@ -83,7 +88,7 @@ impl Attempt {
             Err(error) => return Err(error),
         };
         let attempt: Option<Self> = serde_json::from_slice(&json).ok();
-        Ok(attempt.filter(|attempt| now < attempt.expires_at()).map(|attempt| (id, attempt)))
+        Ok(attempt.filter(|attempt| attempt.is_accepted_at(now)).map(|attempt| (id, attempt)))
     }
 }
 
@@ -124,6 +129,15 @@ mod tests {
         assert!(!Attempt { state: String::new(), ..attempt }.has_state(""));
     }
 
+    #[test]
+    fn an_attempt_expires() {
+        let (attempt, lifetime) = (attempt(), TimeDelta::from_std(ATTEMPT_LIFETIME).unwrap());
+        assert!(attempt.is_accepted_at(attempt.started_at + lifetime - TimeDelta::milliseconds(1)));
+        assert!(!attempt.is_accepted_at(attempt.started_at + lifetime));
+        let last = Attempt { started_at: DateTime::<Utc>::MAX_UTC, ..attempt };
+        assert!(!last.is_accepted_at(DateTime::<Utc>::MAX_UTC));
+    }
+
     /// Browsers keep cookies of 4,096 bytes with their names and attributes.
     #[test]
     fn the_longest_attempt_fits_into_a_cookie() {
@@ -136,7 +150,8 @@ mod tests {
     fn other_texts_are_no_attempts() {
         let text = format!("1.{}.AAAA", Uuid::from_u128(7).simple());
         assert!(parts(&text).is_some());
-        for wrong in ["", "1", "1.2.3", &format!("{text}.x"), &text.replace("AAAA", "é"), &text.replace("1.", "0."), "a.b.c"]
+        for wrong in
+            ["", "1", "1.2.3", &format!("{text}.x"), &text.replace("AAAA", "é"), &text.replace("1.", "0."), "a.b.c"]
         {
             assert!(parts(wrong).is_none(), "{wrong}");
         }

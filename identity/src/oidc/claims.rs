@@ -139,7 +139,9 @@ mod tests {
         assert_eq!(roles(json!({ "groups": ["staff", "admins"] }), "groups"), both);
         assert_eq!(roles(json!({ "https://example.com/groups": ["staff"] }), "https://example.com/groups"), viewer);
         assert_eq!(roles(json!({ "realm_access": { "roles": ["staff"] } }), "/realm_access/roles"), viewer);
-        for nothing in [json!({}), json!({ "groups": [] }), json!({ "groups": { "staff": true } }), json!({ "x": ["staff"] })] {
+        for nothing in
+            [json!({}), json!({ "groups": [] }), json!({ "groups": { "staff": true } }), json!({ "x": ["staff"] })]
+        {
             assert!(roles(nothing, "groups").is_empty());
         }
         assert!(roles(json!({ "realm_access": ["staff"] }), "/realm_access/roles").is_empty());

@@ -150,13 +150,17 @@ impl ProviderConfig {
         }
         // The provider has to send a refresh token then, which is not used.
         if self.scopes.iter().any(|scope| scope == "offline_access") {
-            return Err(error("scopes", "offline_access gives refresh tokens of the provider, which are not used: remove it"));
+            return Err(error(
+                "scopes",
+                "offline_access gives refresh tokens of the provider, which are not used: remove it",
+            ));
         }
         self.check_roles()?;
         let issuer: Url = self.issuer.parse().map_err(|_| error("issuer", "it is not a URL"))?;
         let is_plain = issuer.query().is_none() && issuer.fragment().is_none() && issuer.username().is_empty();
         if !is_allowed(&issuer, is_loopback(&issuer)) || !is_plain {
-            let message = "it must be a URL of https without query, fragment and user; http is accepted for a loopback address";
+            let message =
+                "it must be a URL of https without query, fragment and user; http is accepted for a loopback address";
             return Err(error("issuer", message));
         }
         Ok(issuer)
@@ -179,7 +183,8 @@ impl ProviderConfig {
             Some(role) => {
                 let of_tenant = Role::ALL.into_iter().filter(|role| role.is_of_tenant()).map(|role| role.to_string());
                 let of_tenant = of_tenant.collect::<Vec<_>>().join(", ");
-                Err(self.error("roles", &format!("the role {role} cannot be granted in a tenant: use one of {of_tenant}")))
+                Err(self
+                    .error("roles", &format!("the role {role} cannot be granted in a tenant: use one of {of_tenant}")))
             }
             None if self.requires_group && self.roles.is_empty() => {
                 Err(self.error("require_group", "no group gives a role, so that nobody could sign in"))

@@ -18,7 +18,9 @@ pub enum ProviderError {
         max_bytes: usize,
     },
     /// A URL that the provider names is not one of HTTPS.
-    #[error("the provider names the server {0}, and requests are sent over https only, or to loopback by an issuer on loopback")]
+    #[error(
+        "the provider names the server {0}, and requests are sent over https only, or to loopback by an issuer on loopback"
+    )]
     NotHttps(String),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// How long connecting may take, and a request with its answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,13 +54,27 @@ impl HttpClient {
         Ok(Self { client, is_loopback })
     }
 
+    /// Sends a request in a span of its own. Neither the span nor an error has what is sent.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
         let request = reqwest::Request::try_from(request)?;
+        let span = tracing::info_span!(
+            "provider_request",
+            otel.kind = "client",
+            http.request.method = %request.method(),
+            server.address = request.url().host_str(),
+            url.path = request.url().path(),
+            http.response.status_code = tracing::field::Empty,
+        );
+        self.answer(request).instrument(span).await
+    }
+
+    async fn answer(&self, request: reqwest::Request) -> Result<HttpResponse, ProviderError> {
         if !is_allowed(request.url(), self.is_loopback) {
             return Err(ProviderError::NotHttps(request.url().origin().ascii_serialization()));
         }
         let mut response = self.client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        tracing::Span::current().record("http.response.status_code", status.as_u16());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -108,7 +123,8 @@ mod tests {
         for url in ["http://127.0.0.1:1/", "http://localhost/", "http://[::1]:9/"] {
             assert!(!allowed(url, false) && allowed(url, true), "{url}");
         }
-        for url in ["http://id.example.com/", "http://localhost.example.com/", "ftp://127.0.0.1/", "file:///etc/passwd"] {
+        for url in ["http://id.example.com/", "http://localhost.example.com/", "ftp://127.0.0.1/", "file:///etc/passwd"]
+        {
             assert!(!allowed(url, true), "{url}");
         }
     }

@@ -57,7 +57,10 @@ pub(super) async fn insert(
 
 /// Notes that the event of an identity is in the log.
 pub(super) async fn confirm(pool: &PgPool, id: Uuid) -> Result<(), IdentityError> {
-    sqlx::query("update apex.user_identities set is_confirmed = true where identity_id = $1").bind(id).execute(pool).await?;
+    sqlx::query("update apex.user_identities set is_confirmed = true where identity_id = $1")
+        .bind(id)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 

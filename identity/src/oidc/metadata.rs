@@ -72,7 +72,8 @@ impl MetadataCache {
     pub(super) fn new(issuer: IssuerUrl) -> Self {
         // The interval is a constant that is not zero.
         let quota = Quota::with_period(REFETCH_INTERVAL).unwrap_or(Quota::per_second(NonZeroU32::MIN));
-        let refetches = RateLimiter::direct(quota.allow_burst(NonZeroU32::new(REFETCHES_AT_ONCE).unwrap_or(NonZeroU32::MIN)));
+        let refetches =
+            RateLimiter::direct(quota.allow_burst(NonZeroU32::new(REFETCHES_AT_ONCE).unwrap_or(NonZeroU32::MIN)));
         Self { issuer, known: Mutex::default(), reading: tokio::sync::Mutex::default(), refetches }
     }
 

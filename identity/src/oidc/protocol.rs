@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
-    CoreTokenResponse,
+    CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenVerifier,
+    CoreJwsSigningAlgorithm, CoreTokenResponse,
 };
 use openidconnect::http::header::{ACCEPT, AUTHORIZATION};
 use openidconnect::http::{HeaderValue, Request, StatusCode};
@@ -37,7 +37,8 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 /// How much the clock of a provider may differ from that of this server.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
 
-type Client = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+type Client =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
 /// A request for authorization, and what the answer has to fit to.
 pub(super) struct Authorization {
@@ -159,13 +160,14 @@ fn verify(
     let token = answer.id_token().ok_or_else(|| Rejection::Token("there is none".to_owned()))?;
     let client_id = ClientId::new(provider.config.client_id.clone());
     // A public client in any case: symmetric signatures are not accepted.
-    let verifier = CoreIdTokenVerifier::new_public_client(client_id, metadata.issuer().clone(), metadata.jwks().clone())
-        .set_allowed_algs(ALGORITHMS)
-        .set_time_fn(move || now - MAX_CLOCK_DIFFERENCE)
-        .set_issue_time_verifier_fn(move |issued_at| match issued_at <= now + MAX_CLOCK_DIFFERENCE {
-            true => Ok(()),
-            false => Err("it was issued in the future".to_owned()),
-        });
+    let verifier =
+        CoreIdTokenVerifier::new_public_client(client_id, metadata.issuer().clone(), metadata.jwks().clone())
+            .set_allowed_algs(ALGORITHMS)
+            .set_time_fn(move || now - MAX_CLOCK_DIFFERENCE)
+            .set_issue_time_verifier_fn(move |issued_at| match issued_at <= now + MAX_CLOCK_DIFFERENCE {
+                true => Ok(()),
+                false => Err("it was issued in the future".to_owned()),
+            });
     let verified = token.claims(&verifier, nonce).map_err(|error| rejection(&error))?;
     let claims = claims_of(token).ok_or_else(|| Rejection::Token("its claims are no object".to_owned()))?;
     check_more(&claims, &provider.config.client_id, now).map_err(|reason| Rejection::Token(reason.to_owned()))?;
@@ -225,13 +227,15 @@ async fn userinfo(
     let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.secret()))
         .map_err(|_| invalid("the access token cannot be sent".to_owned()))?;
     bearer.set_sensitive(true);
-    let request = Request::get(endpoint).header(ACCEPT, "application/json").header(AUTHORIZATION, bearer).body(Vec::new());
+    let request =
+        Request::get(endpoint).header(ACCEPT, "application/json").header(AUTHORIZATION, bearer).body(Vec::new());
     let answer = provider.http.call(request.map_err(|error| unusable(document, &error))?).await?;
     if answer.status() != StatusCode::OK {
         return Err(invalid(format!("its status is {}", answer.status())).into());
     }
-    let said: Map<String, Value> = serde_json::from_slice(answer.body())
-        .map_err(|_| invalid("it is no JSON object; if it is signed or encrypted, set `userinfo = false`".to_owned()))?;
+    let said: Map<String, Value> = serde_json::from_slice(answer.body()).map_err(|_| {
+        invalid("it is no JSON object; if it is signed or encrypted, set `userinfo = false`".to_owned())
+    })?;
     if said.get("sub").is_none() || said.get("sub") != token.get("sub") {
         return Err(invalid("it is about another person than the ID token".to_owned()).into());
     }

@@ -125,10 +125,14 @@ mod tests {
 
     #[test]
     fn the_public_url_is_a_plain_one() {
-        for url in ["https://apex.example.com", "https://apex.example.com:8443/", "http://127.0.0.1:8080", "http://[::1]:1"] {
+        for url in
+            ["https://apex.example.com", "https://apex.example.com:8443/", "http://127.0.0.1:8080", "http://[::1]:1"]
+        {
             assert!(redirect_url(url).is_ok(), "{url}");
         }
-        for url in ["", "apex.example.com", "http://apex.example.com", "https://apex.example.com/x", "https://a@b.example"] {
+        for url in
+            ["", "apex.example.com", "http://apex.example.com", "https://apex.example.com/x", "https://a@b.example"]
+        {
             assert!(redirect_url(url).is_err(), "{url}");
         }
     }

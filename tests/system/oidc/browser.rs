@@ -65,12 +65,15 @@ impl Browser {
         for set in headers.get_all(SET_COOKIE) {
             let mut parts = set.to_str().unwrap().split(';').map(str::trim);
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-            let attributes: Vec<(String, &str)> =
-                parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(n, v)| (n.to_lowercase(), v)).collect();
+            let attributes: Vec<(String, &str)> = parts
+                .map(|part| part.split_once('=').unwrap_or((part, "")))
+                .map(|(n, v)| (n.to_lowercase(), v))
+                .collect();
             let attribute = |name: &str| attributes.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
             let path = attribute("path").unwrap_or("/").to_owned();
             self.cookies.retain(|known| (&known.origin, known.name.as_str()) != (&origin, name) || known.path != path);
-            let is_past = attribute("max-age") == Some("0") || attribute("expires").is_some_and(|at| at.contains("1970"));
+            let is_past =
+                attribute("max-age") == Some("0") || attribute("expires").is_some_and(|at| at.contains("1970"));
             if !is_past {
                 let (name, value) = (name.to_owned(), value.to_owned());
                 self.cookies.push(Cookie { origin: origin.clone(), name, value, path });

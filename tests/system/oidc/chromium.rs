@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_signs_in_with_a_real_browser() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
-    let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true })).await.with(
-        "create_users = true\nscopes = ['profile', 'email', 'groups']\n[provider.roles]\nstaff = ['viewer']",
-    );
+    let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true }))
+        .await
+        .with("create_users = true\nscopes = ['profile', 'email', 'groups']\n[provider.roles]\nstaff = ['viewer']");
     okta.say(&json!({ "ada": { "email": "ada@example.org", "email_verified": true, "groups": ["staff"] } }));
     let server = serve(&installation, &folder, &[&okta], &[]).await;
     let output = node("chromium.mjs").arg(&server.address).output().await.unwrap();

@@ -69,7 +69,10 @@ async fn id_tokens_that_are_not_exactly_right_are_refused() {
     ];
     for (name, told) in wrong {
         let shown = answered(&server, told, "").await;
-        assert!(!shown.status.is_success() && !shown.headers.contains_key("set-cookie") || shown.status.is_client_error(), "{name}: {shown:?}");
+        assert!(
+            !shown.status.is_success() && !shown.headers.contains_key("set-cookie") || shown.status.is_client_error(),
+            "{name}: {shown:?}"
+        );
         // Without claims or a header that can be read, it is no ID token at all, and the provider is broken.
         assert!(matches!(shown.code(), "TOKEN_NOT_VALID" | "PROVIDER_UNAVAILABLE"), "{name}: {shown:?}");
         let is_parsed = !["no expiry", "no subject"].contains(&name);
@@ -128,7 +131,10 @@ async fn answers_that_are_slow_large_or_elsewhere_are_not_waited_for_or_followed
         let asked_at = Instant::now();
         let shown = answered(&server, json!({ "answer": answer, "claims": { "at_hash": null } }), "").await;
         assert!(asked_at.elapsed() < Duration::from_secs(10), "{answer} took {:?}", asked_at.elapsed());
-        assert!(shown.code() == code || answer == "bad-access-token" && shown.status.is_server_error(), "{answer}: {shown:?}");
+        assert!(
+            shown.code() == code || answer == "bad-access-token" && shown.status.is_server_error(),
+            "{answer}: {shown:?}"
+        );
     }
     // The userinfo endpoint speaks of another person.
     let other = json!({ "userinfo": { "sub": "ada", "email": "ada@example.org", "email_verified": true, "groups": ["staff"] } });
@@ -176,7 +182,11 @@ async fn a_discovery_document_that_cannot_be_trusted_is_not_used() {
         let evil = Provider::hostile(document.clone()).await.with(SETTINGS);
         let server = serve(&installation, &folder, &[&evil], &[]).await;
         let shown = Browser::new().open(&format!("{}/auth/login/evil", server.address)).await;
-        assert_eq!((shown.status, shown.code()), (StatusCode::SERVICE_UNAVAILABLE, "PROVIDER_UNAVAILABLE"), "{document}");
+        assert_eq!(
+            (shown.status, shown.code()),
+            (StatusCode::SERVICE_UNAVAILABLE, "PROVIDER_UNAVAILABLE"),
+            "{document}"
+        );
         drop(server.terminate().await);
     }
 }

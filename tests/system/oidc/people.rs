@@ -39,7 +39,10 @@ async fn groups_give_roles_that_go_with_them_and_others_stay() {
     let session = browser.session(&server).await;
     let user = text(&session, "userId").to_owned();
     assert_eq!(session["roles"], json!(["viewer", custom]), "{session}");
-    assert_eq!(role_events(&installation).await, ["role.granted viewer oidc:okta".to_owned(), format!("role.granted {custom} oidc:okta")]);
+    assert_eq!(
+        role_events(&installation).await,
+        ["role.granted viewer oidc:okta".to_owned(), format!("role.granted {custom} oidc:okta")]
+    );
     // The access review names the provider.
     let review = installation.run(&["access", "review", "--format", "json"]).await;
     assert!(review.contains("oidc:okta"), "{review}");
@@ -105,7 +108,9 @@ async fn a_person_is_an_existing_user_by_a_verified_address_only_where_that_is_s
     drop(server.terminate().await);
     // Where it is not set, the same address is nobody's proof.
     let plain = genuine("create_users = true").await;
-    plain.say(&json!({ "verified": person("ada@example.org", true, &[]), "new": person("ada@example.org", false, &[]) }));
+    plain.say(
+        &json!({ "verified": person("ada@example.org", true, &[]), "new": person("ada@example.org", false, &[]) }),
+    );
     let server = serve(&installation, &folder, &[&plain], &[]).await;
     assert_eq!(Browser::new().sign_in(&server, "okta", "verified").await.code(), "ADDRESS_TAKEN");
     // An address that is not verified is not stored, so that it takes nothing from the one whose it is.
@@ -173,7 +178,8 @@ async fn a_person_who_signs_in_many_times_at_once_becomes_one_user() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
     let okta = genuine("create_users = true\n[provider.roles]\nstaff = ['viewer']").await;
     okta.say(&json!({ "ada": person("ada@example.org", true, &["staff"]) }));
-    let servers = [serve(&installation, &folder, &[&okta], &[]).await, serve(&installation, &folder, &[&okta], &[]).await];
+    let servers =
+        [serve(&installation, &folder, &[&okta], &[]).await, serve(&installation, &folder, &[&okta], &[]).await];
     let mut returned = Vec::new();
     for number in 0..8 {
         let mut browser = Browser::new();

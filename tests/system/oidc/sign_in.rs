@@ -19,15 +19,15 @@ fn ada() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_sign_in_by_each_of_two_providers_and_have_sessions_as_others() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
-    let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true })).await.with("name = 'Okta & Co.'").with(ROLES);
+    let okta =
+        Provider::genuine("okta", json!({ "claimsInIdToken": true })).await.with("name = 'Okta & Co.'").with(ROLES);
     // The claims come from the userinfo endpoint, the secret is sent in the body, and the signature is that of a curve.
     let entra = json!({ "authentication": "client_secret_post", "algorithm": "ES256" });
     let entra = Provider::genuine("entra", entra).await.with("token_authentication = 'post'").with(ROLES);
     okta.say(&ada());
     entra.say(&json!({ "bob": { "email": "bob@example.org", "email_verified": true, "groups": ["chiefs"] } }));
     let server = serve(&installation, &folder, &[&okta, &entra], &["--log", "debug"]).await;
-    let listed: Value =
-        reqwest::get(format!("{}/auth/providers", server.address)).await.unwrap().json().await.unwrap();
+    let listed: Value = reqwest::get(format!("{}/auth/providers", server.address)).await.unwrap().json().await.unwrap();
     assert_eq!(
         listed["providers"][0],
         json!({ "id": "okta", "name": "Okta & Co.", "tenant": testkit::tenant(), "loginPath": "/auth/login/okta" })
@@ -44,7 +44,8 @@ async fn people_sign_in_by_each_of_two_providers_and_have_sessions_as_others() {
         assert_eq!((&session["email"], &session["roles"]), (&json!(email), &json!([role])), "{session}");
         // The same cookies as after a sign-in with a password.
         let set: Vec<_> = shown.headers.get_all(SET_COOKIE).iter().map(|set| set.to_str().unwrap()).collect();
-        for (name, attribute) in [("apex_access=", "HttpOnly"), ("apex_refresh=", "HttpOnly"), ("apex_csrf=", "SameSite=Strict")]
+        for (name, attribute) in
+            [("apex_access=", "HttpOnly"), ("apex_refresh=", "HttpOnly"), ("apex_csrf=", "SameSite=Strict")]
         {
             assert!(set.iter().any(|set| set.starts_with(name) && set.contains(attribute)), "{name} in {set:?}");
         }
@@ -161,9 +162,14 @@ async fn a_browser_is_not_sent_to_another_server_afterwards() {
     let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true })).await.with(ROLES);
     okta.say(&ada());
     let server = serve(&installation, &folder, &[&okta], &[]).await;
-    for elsewhere in
-        ["https://evil.example/", "//evil.example", "/%5Cevil.example", "%09//evil.example", "javascript:alert(1)", "/a&returnTo=/b"]
-    {
+    for elsewhere in [
+        "https://evil.example/",
+        "//evil.example",
+        "/%5Cevil.example",
+        "%09//evil.example",
+        "javascript:alert(1)",
+        "/a&returnTo=/b",
+    ] {
         let mut browser = Browser::new();
         let shown = browser.open(&format!("{}/auth/login/okta?returnTo={elsewhere}", server.address)).await;
         assert_eq!((shown.status, shown.code()), (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"), "{elsewhere}");
@@ -259,7 +265,8 @@ async fn a_provider_can_send_a_browser_back_to_a_server_without_a_token() {
     let arguments = ["--oidc-providers", &file, "--key-file", key_file.to_str().unwrap()];
     let server = installation.database.serve(&arguments).await;
     let foreign = async |path: &str, host: &str| {
-        let request = reqwest::Client::new().get(format!("{}{path}", server.address)).header("sec-fetch-site", "cross-site");
+        let request =
+            reqwest::Client::new().get(format!("{}{path}", server.address)).header("sec-fetch-site", "cross-site");
         let response = request.header("host", host).header("accept", "text/html").send().await.unwrap();
         (response.status(), response.text().await.unwrap())
     };

@@ -35,7 +35,12 @@ pub(super) fn failed(status: StatusCode, code: &str, message: &str, as_page: boo
         return response;
     }
     let (code, message) = (escaped(code), escaped(message));
-    page(status, "Not signed in", "", &format!("<h1>You are not signed in</h1><p>{message}</p><p><code>{code}</code></p>"))
+    page(
+        status,
+        "Not signed in",
+        "",
+        &format!("<h1>You are not signed in</h1><p>{message}</p><p><code>{code}</code></p>"),
+    )
 }
 
 /// A text inside of an element or of a quoted attribute.

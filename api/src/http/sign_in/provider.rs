@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use identity::{
-    ATTEMPT_LIFETIME, Callback, FinishedAttempt, ProviderSignInError, ProviderSummary, SessionTokens, StartedAttempt,
+    ATTEMPT_LIFETIME, Callback, Client, FinishedAttempt, ProviderSignInError, ProviderSummary, SessionTokens,
+    StartedAttempt,
 };
 use metrics::counter;
 use serde_json::json as value;
@@ -54,7 +55,7 @@ pub(crate) async fn start(
 ) -> Response {
     let parameters = Parameters(parameters);
     let provider = parameters.get("provider").unwrap_or_default().to_owned();
-    start_at(&state, &provider, &parameters, &request).await
+    start_at(&state, &provider, &parameters, &body::client(&request), request.headers()).await
 }
 
 /// Sends a browser to the provider that the path names.
@@ -64,16 +65,20 @@ pub(crate) async fn start_named(
     Query(parameters): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
-    start_at(&state, &provider, &Parameters(parameters), &request).await
+    start_at(&state, &provider, &Parameters(parameters), &body::client(&request), request.headers()).await
 }
 
-async fn start_at(state: &Shared, provider: &str, parameters: &Parameters, request: &Request) -> Response {
+async fn start_at(
+    state: &Shared,
+    provider: &str,
+    parameters: &Parameters,
+    client: &Client,
+    headers: &HeaderMap,
+) -> Response {
     let config = &state.config.sign_in;
     // A path that was given and cannot be read is no path.
     let return_path = parameters.has("returnTo").then(|| parameters.get("returnTo").unwrap_or_default());
-    let client = body::client(request);
-    let started =
-        state.deps.identities.start_provider_sign_in(&config.providers, provider, return_path, &client).await;
+    let started = state.deps.identities.start_provider_sign_in(&config.providers, provider, return_path, client).await;
     match started {
         Ok(StartedAttempt { url, cookie }) => {
             let mut response = redirect(&url);
@@ -83,7 +88,7 @@ async fn start_at(state: &Shared, provider: &str, parameters: &Parameters, reque
         Err(error) => {
             let known = config.providers.list().into_iter().find(|known| known.id.as_str() == provider);
             count(known.as_ref(), &error);
-            refused(&error, request.headers())
+            refused(&error, headers)
         }
     }
 }
@@ -175,7 +180,11 @@ fn count(provider: Option<&ProviderSummary>, error: &ProviderSignInError) {
     let id = provider.map_or_else(|| UNKNOWN_PROVIDER.to_owned(), |provider| provider.id.to_string());
     match error {
         ProviderSignInError::Provider(cause) => {
-            tracing::warn!(provider = id, error = cause as &(dyn StdError + 'static), "an identity provider cannot be used");
+            tracing::warn!(
+                provider = id,
+                error = cause as &(dyn StdError + 'static),
+                "an identity provider cannot be used"
+            );
         }
         ProviderSignInError::Unavailable(cause) => {
             tracing::error!(
@@ -184,8 +193,12 @@ fn count(provider: Option<&ProviderSummary>, error: &ProviderSignInError) {
                 "a person cannot sign in by a provider"
             );
         }
-        ProviderSignInError::Refused(reason) => tracing::info!(provider = id, %reason, "a sign-in by a provider was refused"),
-        ProviderSignInError::Throttled { .. } | ProviderSignInError::NoProvider | ProviderSignInError::ReturnPath(_) => {}
+        ProviderSignInError::Refused(reason) => {
+            tracing::info!(provider = id, %reason, "a sign-in by a provider was refused")
+        }
+        ProviderSignInError::Throttled { .. }
+        | ProviderSignInError::NoProvider
+        | ProviderSignInError::ReturnPath(_) => {}
     }
     counted(provider, parts(error).1);
 }
