@@ -7,7 +7,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source=$root/tests/oidc
 target=$root/target/tools/oidc
 # The folder has a copy of the versions that it was installed from: if they differ, it is installed again.
-cmp -s "$source/package-lock.json" "$target/package-lock.json" && exit 0
+if cmp -s "$source/package-lock.json" "$target/package-lock.json"; then
+    ln -sf "$source"/*.mjs "$target"
+    exit 0
+fi
 "$root/scripts/install-packages.sh" nodejs npm
 mkdir -p "$(dirname "$target")"
 work=$(mktemp -d "$target.XXXXXXXX")
@@ -16,5 +19,6 @@ cp "$source/package.json" "$source/package-lock.json" "$work"
 npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 # Beside the packages, where node looks for them from a program.
 ln -s "$source"/*.mjs "$work"
+chmod 755 "$work"
 rm -rf "$target"
 mv -T "$work" "$target"

@@ -149,6 +149,8 @@ impl TestDatabase {
 
     /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
+        // For the HTTP clients of tests.
+        apex::cli::install_crypto_provider();
         let pool = connect_patiently(&url, 8).await;
         let reads = TenantReads::beside(&pool, 4);
         Self { url, pool, reads, is_verified: false }

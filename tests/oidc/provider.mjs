@@ -1,14 +1,14 @@
 // A real OpenID provider for the tests: oidc-provider with its development login, which accepts every name. What it says of a
 // person is in a file that a test can change. Each start has new signing keys.
 //
-//   node provider.mjs '{"port": 4711, "accounts": "FILE", "claimsInIdToken": true, "authentication": "client_secret_basic"}'
+//   node provider.mjs '{"host": "127.0.0.1", "port": 4711, "accounts": "FILE", "claimsInIdToken": true, "authentication": "client_secret_basic"}'
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
-const issuer = `http://127.0.0.1:${settings.port}`;
+const issuer = `http://${settings.host}:${settings.port}`;
 
 async function key(alg) {
   const { privateKey } = await generateKeyPair(alg, { extractable: true });

@@ -39,8 +39,9 @@ impl Identities {
             self.store_profile(provider, person, row).await?;
         }
         if !is_linked || !changes.is_empty() {
+            let had_admin = self.directory().has_admin(tenant);
             self.change(provider, Context::new(principal, Uuid::now_v7()), row, &changes).await?;
-            self.warn_of_roles(provider, person, id);
+            self.warn_of_roles(provider, person, id, had_admin);
         }
         if user.is_some_and(|user| user.origin.is_some_and(|(source, _)| source == UserSource::Provider)) {
             let updated = profiles::update(pool, id, person.email.as_ref(), person.display_name.as_ref()).await;
@@ -156,7 +157,7 @@ impl Identities {
     }
 
     /// Says in the log of the process what groups gave that could not be granted, and that no admin is left.
-    fn warn_of_roles(&self, provider: &Provider, person: &Person, user: UserId) {
+    fn warn_of_roles(&self, provider: &Provider, person: &Person, user: UserId, had_admin: bool) {
         let (config, tenant) = (&provider.config, &provider.config.tenant);
         let held = self.directory().roles_of_user(tenant, user);
         for role in person.roles.iter().filter(|role| !held.contains(role)) {
@@ -165,7 +166,7 @@ impl Identities {
                 "a group gives a role that cannot be granted: it is no role of the tenant, or the user has too many"
             );
         }
-        if !self.directory().has_admin(tenant) {
+        if had_admin && !self.directory().has_admin(tenant) {
             tracing::warn!(
                 provider = %config.id, %tenant,
                 "no account or user of the tenant can decide who may do what: the command line can"

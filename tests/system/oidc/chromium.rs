@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_signs_in_with_a_real_browser() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
-    let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true }))
+    // By another name than the server: it is another site, as providers are.
+    let okta = Provider::genuine("okta", json!({ "claimsInIdToken": true, "host": "localhost" }))
         .await
         .with("create_users = true\nscopes = ['profile', 'email', 'groups']\n[provider.roles]\nstaff = ['viewer']");
     okta.say(&json!({ "ada": { "email": "ada@example.org", "email_verified": true, "groups": ["staff"] } }));
@@ -19,6 +20,8 @@ async fn a_person_signs_in_with_a_real_browser() {
     // The page that the browser is led to was requested with the cookies of the session, though they are for this site only.
     assert_eq!(seen["session"]["email"], "ada@example.org", "{seen}");
     assert_eq!(seen["session"]["roles"], json!(["viewer"]));
+    // Control: a redirect of another site leads there without them.
+    assert_eq!(seen["byRedirect"]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{seen}");
     // What scripts can read of them is the value that they have to repeat.
     assert_eq!(seen["readable"], json!(["apex_csrf"]));
     // A page of the server changes something with them; the session ends.

@@ -42,6 +42,9 @@ impl Provider {
     fn of(id: &'static str, program: &'static str, mut settings: Value) -> Self {
         let (port, folder) = (ReservedPort::of(20_000..28_000), tempfile::tempdir().unwrap());
         settings["port"] = json!(port.number());
+        if settings.get("host").is_none() {
+            settings["host"] = json!("127.0.0.1");
+        }
         settings["accounts"] = json!(folder.path().join("accounts.json"));
         let provider = Self { id, program, settings, port, child: None, folder, lines: String::new() };
         provider.say(&json!({}));
@@ -71,7 +74,7 @@ impl Provider {
     }
 
     pub(super) fn issuer(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port.number())
+        format!("http://{}:{}", self.settings["host"].as_str().unwrap(), self.port.number())
     }
 
     /// Writes what the provider says of people, by the names that they sign in with.
@@ -83,7 +86,8 @@ impl Provider {
     pub(super) async fn start(&mut self) {
         let mut child = node(self.program).arg(self.settings.to_string()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("ready"), "the provider ended");
+        // Warnings come before: that its login accepts every name, and that it forgets everything at its end.
+        while lines.next_line().await.unwrap().expect("the provider ended") != "ready" {}
         self.child = Some(child);
     }
 
