@@ -230,14 +230,20 @@ impl Public {
 /// The timeout at exit for threads that cannot be stopped, such as one that reads from a terminal.
 const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Selects ring for the TLS of clients that do not say which library does their cryptography, such as that of the export of
+/// traces: there is no default one.
+pub fn install_crypto_provider() {
+    // Fails if it was selected before.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Parses the command line and runs the subcommand.
 ///
 /// In the library rather than in `main.rs`: the code of an `async fn` is generated where it is polled, and that of a
 /// binary is generated when everything else is done.
 #[must_use]
 pub fn main() -> ExitCode {
-    // What speaks TLS, and names no implementation of the cryptography, uses this one. It fails if there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    install_crypto_provider();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

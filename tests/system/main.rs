@@ -43,6 +43,7 @@ mod metrics;
 mod migrations;
 mod model;
 mod normalization;
+mod oidc;
 mod operators;
 mod partitions;
 mod prices;
