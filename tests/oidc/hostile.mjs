@@ -4,7 +4,7 @@
 //   header    of the ID token, instead of a good one
 //   signature "none", "hs256-secret", "hs256-public-key", "other-key", "unknown-kid", "es256-as-rs256" or "broken"
 //   answer    of the token endpoint: "slow", "large", "redirect", "html", "error", "no-id-token", "bad-access-token"
-//   userinfo  what the userinfo endpoint says; it says nothing else of the person
+//   userinfo  what the userinfo endpoint says; by default the subject of the ID token
 //
 //   node hostile.mjs '{"port": 4711, "clientId": "apex", "clientSecret": "…", "document": {…}}'
 import { createHash, createHmac } from 'node:crypto';
@@ -24,7 +24,7 @@ let requestsForKeys = 0;
 const base64url = (value) => Buffer.from(value).toString('base64url');
 const compact = (header, claims) => `${base64url(JSON.stringify(header))}.${base64url(JSON.stringify(claims))}`;
 const hs256 = (input, key) => `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`;
-const sign = (key, header, claims) => new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(key);
+const sign = (key, header, claims) => new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(key, { crit: { exp: true } });
 
 async function idToken({ claims: changes = {}, header: changedHeader = {}, signature }, accessToken) {
   const now = Math.floor(Date.now() / 1000);
@@ -63,7 +63,7 @@ async function token(request, response) {
   for await (const chunk of request) body += chunk;
   const told = JSON.parse(Buffer.from(new URLSearchParams(body).get('code'), 'base64url').toString());
   if (told.answer in answers) return answers[told.answer](response);
-  const accessToken = told.answer === 'bad-access-token' ? 'a\nb' : base64url(JSON.stringify(told.userinfo ?? {}));
+  const accessToken = told.answer === 'bad-access-token' ? 'a\nb' : base64url(JSON.stringify(told.userinfo ?? { sub: told.claims?.sub ?? 'mallory' }));
   const answer = { access_token: accessToken, token_type: 'Bearer', expires_in: 60 };
   if (told.answer !== 'no-id-token') answer.id_token = await idToken(told, accessToken);
   return send(response, 200, answer);

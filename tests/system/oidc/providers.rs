@@ -88,6 +88,8 @@ impl Provider {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Warnings come before: that its login accepts every name, and that it forgets everything at its end.
         while lines.next_line().await.unwrap().expect("the provider ended") != "ready" {}
+        // It goes on writing, and ends if nobody reads that.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         self.child = Some(child);
     }
 

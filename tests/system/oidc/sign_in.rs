@@ -185,7 +185,7 @@ async fn a_browser_is_not_sent_to_another_server_afterwards() {
     let mut browser = Browser::new();
     let callback = browser.sign_in_at_provider(&start, "ada").await;
     let shown = browser.open(callback.as_str()).await;
-    assert_eq!(shown.leads_to(), "/graphiql?a=", "{shown:?}");
+    assert_eq!(shown.leads_to(), "/graphiql?a=&quot;&gt;&lt;script&gt;&amp;b", "{shown:?}");
     drop(server.terminate().await);
 }
 
