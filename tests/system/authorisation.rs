@@ -245,7 +245,9 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let path = route.replace("{asset}", "start.js");
     let request = match route {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
-        "/auth/session" => client.get(format!("{address}{path}")),
+        "/auth/session" | "/auth/providers" | "/auth/callback" | "/auth/login/{provider}" => {
+            client.get(format!("{address}{path}"))
+        }
         _ if route.starts_with("/auth/") => client.post(format!("{address}{path}")).json(&json!({})),
         _ => client.get(format!("{address}{path}")),
     };
