@@ -39,8 +39,8 @@ use domain::task::{
 use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded, TeamMemberRemoved, TeamRenamed};
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::user::{
-    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource,
-    UserTotpDisabled, UserTotpEnabled,
+    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserIdentityLinked, UserPasswordSet,
+    UserResetIssued, UserSource, UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
     AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
