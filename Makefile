@@ -5,7 +5,7 @@
 # Debian 12 on.
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := gcc postgresql
-TEST_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv
+TEST_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv nodejs npm chromium
 PEER_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
@@ -50,6 +50,7 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/python-environment.sh python examples/requirements.txt
 	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
 	@scripts/python-for-prices.sh
+	@scripts/node-for-sign-in-tests.sh
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast

@@ -3,11 +3,13 @@
 mod edge;
 mod kafka;
 mod mail;
+mod oidc;
 mod remote;
 
 pub use edge::{ClientCertificate, Edge, ProxyHeader};
 pub use kafka::{Kafka, Mechanism, SecurityProtocol};
 pub use mail::Mail;
+pub use oidc::Oidc;
 pub use remote::Remote;
 
 use clap::{Args, ValueEnum};
@@ -199,11 +201,11 @@ pub struct Server {
     #[arg(long, env = "APEX_REGISTRATIONS_PER_ADDRESS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub registrations_per_address: u32,
 
-    /// The maximum number of users of a tenant who registered without an invitation.
+    /// The maximum number of users of a tenant who registered without an invitation, or whom an identity provider created.
     #[arg(long, env = "APEX_MAX_REGISTERED_USERS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_registered_users: u32,
 
-    /// The maximum number of users of a tenant who registered without an invitation and have no role.
+    /// The maximum number of those users who have no role.
     #[arg(long, env = "APEX_MAX_ROLELESS_USERS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_roleless_users: u32,
 
@@ -237,6 +239,10 @@ pub struct Server {
     /// from and is disconnected.
     #[arg(long, env = "APEX_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub send_timeout_ms: u64,
+
+    /// Sign-in by identity providers.
+    #[command(flatten)]
+    pub oidc: Oidc,
 
     /// TLS, web pages, proxies, and limits on clients.
     #[command(flatten)]

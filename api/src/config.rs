@@ -3,6 +3,7 @@
 use crate::edge::{Origin, Tls, TrustedProxies};
 use crate::rate_limits::DefaultLimits;
 use domain::TenantId;
+use identity::Providers;
 use std::time::Duration;
 
 /// Settings of the API.
@@ -49,6 +50,8 @@ pub struct SignIn {
     pub secure_cookies: bool,
     /// The URL that people reach the server at; none if it is what each client calls it.
     pub public_url: Option<String>,
+    /// The identity providers by which people sign in.
+    pub providers: Providers,
 }
 
 /// Limits on requests, connections and responses. A request beyond a limit is rejected with an error that names the limit.

@@ -4,7 +4,7 @@ use domain::permissions::{
     Access, Action, ActionType, AgentPermissions, Extent, Forbidden, Grants, HeldPermissions, Level, Permission,
     PermissionSet, Resource, ResourceKind, Role, Scopes, authorise, check, check_agent, is_limited_to_agents,
 };
-use domain::{AgentId, ApiKeyId, Name, ServiceAccountId, SessionId, TenantId, UserId};
+use domain::{AgentId, ApiKeyId, Name, ProviderId, ServiceAccountId, SessionId, TenantId, UserId};
 use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
@@ -15,7 +15,8 @@ const RESERVED_ACTORS: [&str; 4] = ["apex", COMMAND_LINE, "demo", "simulation"];
 const COMMAND_LINE: &str = "command line";
 /// Prefixes of the names of its components, such as `policy:budget-alerts` and `import:otlp`, and of subjects that a
 /// credential names. Those without either are reserved for later.
-const RESERVED_ACTOR_PREFIXES: [&str; 6] = ["apex:", "import:", "policy:", "service_account:", "system:", "user:"];
+const RESERVED_ACTOR_PREFIXES: [&str; 7] =
+    ["apex:", "import:", "oidc:", "policy:", "service_account:", "system:", "user:"];
 
 /// Whether an actor name is reserved for this program. No caller may use it: otherwise the log would attribute the
 /// caller's command to a component such as a policy.
@@ -40,6 +41,9 @@ pub enum Component {
     Policy(&'static str),
     /// What creates users who accept an invitation or register, and sets a password by a link: there is no session yet.
     SignIn,
+    /// As [`Component::SignIn`], on the word of an identity provider: creates users, links identities, and grants and revokes
+    /// the roles of groups.
+    SignInProvider(ProviderId),
 }
 
 /// Whose credential it is, or which component acts.
@@ -85,6 +89,7 @@ impl Subject {
             Self::Component(Component::Import(format)) => format!("import:{format}"),
             Self::Component(Component::Policy(name)) => format!("policy:{name}"),
             Self::Component(Component::SignIn) => "apex:sign-in".to_owned(),
+            Self::Component(Component::SignInProvider(provider)) => format!("oidc:{provider}"),
         }
     }
 }
@@ -93,7 +98,7 @@ impl Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "is reserved for Apex itself; send a name that is not `apex`, `command line`, `demo` or `simulation` and does not begin \
-     with `apex:`, `import:`, `policy:`, `service_account:`, `system:` or `user:`"
+     with `apex:`, `import:`, `oidc:`, `policy:`, `service_account:`, `system:` or `user:`"
 )]
 pub struct ReservedActor;
 
@@ -163,6 +168,14 @@ impl Principal {
     #[must_use]
     pub fn sign_in(tenant: TenantId) -> Self {
         Self::new(tenant, Subject::Component(Component::SignIn), command_identities(), Scopes::All)
+    }
+
+    /// What an identity provider says of people who sign in by it, in a tenant. It may give commands about identities and
+    /// nothing else.
+    #[must_use]
+    pub fn sign_in_provider(tenant: TenantId, provider: ProviderId) -> Self {
+        let subject = Subject::Component(Component::SignInProvider(provider));
+        Self::new(tenant, subject, command_identities(), Scopes::All)
     }
 
     /// The same user with the right to commands about identities, for code that gives them to the user's own account only,
@@ -343,6 +356,7 @@ mod tests {
             "system:x",
             "apex:x",
             "demo",
+            "oidc:okta",
             "service_account:x",
         ] {
             assert_eq!(shared(claimed, vec![Role::Operator]).unwrap_err(), ReservedActor, "{claimed}");
@@ -379,6 +393,7 @@ mod tests {
             Component::Import("otlp"),
             Component::Policy("budget-alerts"),
             Component::SignIn,
+            Component::SignInProvider("okta".parse().unwrap()),
         ];
         for component in components {
             let actor = Principal::component("default".parse().unwrap(), component).actor();

@@ -10,6 +10,7 @@ mod error_chain;
 mod ids;
 mod meter;
 mod money;
+mod provider_id;
 mod registry;
 mod schema;
 mod sum;
@@ -53,6 +54,7 @@ pub use ids::{
 };
 pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};
+pub use provider_id::{ProviderId, ProviderIdError};
 pub use registry::{AggregateVisitor, EventTypeInfo, SNAPSHOT_FORMAT};
 pub use schema::{EventSchema, SchemaChanged, SchemaMatch};
 pub use sum::Sum;

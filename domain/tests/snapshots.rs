@@ -40,8 +40,8 @@ use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberA
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::trace::{RecordedSpan, SpanKind, SpanUsage, SpansRecorded, Trace, TraceEvent, TraceSpan};
 use domain::user::{
-    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserPasswordSet, UserResetIssued, UserSource,
-    UserTotpDisabled, UserTotpEnabled,
+    User, UserCreated, UserDeleted, UserDisabled, UserEnabled, UserEvent, UserIdentityLinked, UserPasswordSet,
+    UserResetIssued, UserSource, UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
     AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
@@ -204,7 +204,9 @@ fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
 }
 
 fn user() -> impl Strategy<Value = UserEvent> {
-    let source = select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration]);
+    let source =
+        select(vec![UserSource::Admin, UserSource::Invitation, UserSource::Registration, UserSource::Provider]);
+    let provider = select(vec!["okta", "entra"]);
     prop_oneof![
         (source, option::of(id()), at()).prop_map(|(source, invitation, at)| {
             UserEvent::Created(UserCreated { source, invitation_id: invitation.map(InvitationId), at })
@@ -217,6 +219,9 @@ fn user() -> impl Strategy<Value = UserEvent> {
         }),
         (id(), at()).prop_map(|(credential_id, at)| UserEvent::TotpEnabled(UserTotpEnabled { credential_id, at })),
         at().prop_map(|at| UserEvent::TotpDisabled(UserTotpDisabled { at })),
+        (id(), provider, at()).prop_map(|(identity_id, provider, at)| {
+            UserEvent::IdentityLinked(UserIdentityLinked { identity_id, provider: provider.parse().unwrap(), at })
+        }),
         (option::of(body()), at()).prop_map(|(reason, at)| UserEvent::Disabled(UserDisabled { reason, at })),
         at().prop_map(|at| UserEvent::Enabled(UserEnabled { at })),
         at().prop_map(|at| UserEvent::Deleted(UserDeleted { at })),

@@ -6,6 +6,7 @@ use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::key_file::{EncryptionKey, HASH_BYTES};
 use crate::key_text::{KeySecret, parse};
+use crate::oidc::delete_expired_states;
 use crate::people::{self, MailQueue, PasswordHasher, SignInThrottle};
 use crate::programs::delete_expired_program_sign_ins;
 use crate::secrets::{Secrets, StoredSecret};
@@ -377,6 +378,7 @@ impl Identities {
         let deleted = people::sweep(secrets, directory, SWEEP_AGE, MAX_SWEPT).await?;
         let sessions = delete_old_sessions(&secrets.pool, MAX_SWEPT).await?;
         let programs = delete_expired_program_sign_ins(&secrets.pool, MAX_SWEPT).await?;
-        Ok(deleted + sessions + programs + delete_old_signing_keys(secrets).await?)
+        let states = delete_expired_states(&secrets.pool, MAX_SWEPT).await?;
+        Ok(deleted + sessions + programs + states + delete_old_signing_keys(secrets).await?)
     }
 }

@@ -16,6 +16,7 @@ mod issue;
 mod key_file;
 mod key_text;
 mod network;
+mod oidc;
 mod people;
 mod programs;
 mod review;
@@ -40,6 +41,11 @@ pub use identities::{Identities, MAX_LISTED};
 pub use issue::NewKey;
 pub use key_text::{PREFIX, SecretText, key_prefix};
 pub use network::client_network;
+pub use oidc::{
+    ATTEMPT_LIFETIME, Callback, ClientSecretText, FinishedAttempt, GroupsClaim, ProviderConfig, ProviderConfigError,
+    ProviderError, ProviderSignInError, ProviderSummary, Providers, Refused, ReturnPath, ReturnPathError,
+    StartedAttempt, TokenAuthentication,
+};
 pub use people::{
     Credentials, Email, EmailError, MailAddress, MailQueue, MailedToken, NewInvitation, NewLink, NewPasswordText,
     NewTotp, OwnAccount, Password, PasswordError, PendingMail, QueueError, RecoveryCodes, Registration, SecondFactor,

@@ -235,14 +235,20 @@ const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 /// inside of another, needs more than the 2 MiB of the default in a build without optimization.
 const THREAD_STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// Selects ring for the TLS of clients that do not say which library does their cryptography, such as that of the export of
+/// traces: there is no default one.
+pub fn install_crypto_provider() {
+    // Fails if it was selected before.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Parses the command line and runs the subcommand.
 ///
 /// In the library rather than in `main.rs`: the code of an `async fn` is generated where it is polled, and that of a
 /// binary is generated when everything else is done.
 #[must_use]
 pub fn main() -> ExitCode {
-    // What speaks TLS, and names no implementation of the cryptography, uses this one. It fails if there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    install_crypto_provider();
     let cli = Cli::parse();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.enable_all().thread_stack_size(THREAD_STACK_BYTES).build() {

@@ -97,7 +97,7 @@ pub(super) async fn start(
         following.run(stop).await;
         Ok(())
     });
-    let config = api_config(server, tls, rooms)?;
+    let config = api_config(server, tls, rooms, address)?;
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
@@ -130,7 +130,12 @@ async fn identities(
 }
 
 /// The settings of the API.
-fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::Result<api::ApiConfig> {
+fn api_config(
+    server: &Server,
+    tls: Option<api::Tls>,
+    rooms: &Rooms,
+    address: SocketAddr,
+) -> anyhow::Result<api::ApiConfig> {
     let limits = api::Limits {
         max_connections: usize::try_from(server.max_connections)?,
         max_http_connections: usize::try_from(server.max_http_connections)?,
@@ -141,11 +146,13 @@ fn api_config(server: &Server, tls: Option<api::Tls>, rooms: &Rooms) -> anyhow::
         send_timeout: Duration::from_millis(server.send_timeout_ms),
         ..api::Limits::default()
     };
+    let public_url = &server.mail.public_url;
     let sign_in = api::SignIn {
         tenant: Some(rooms.principal.tenant().clone()),
         open_registration: server.open_registration,
         secure_cookies: tls.is_some() || server.secure_cookies.unwrap_or(!server.listen.ip().is_loopback()),
-        public_url: server.mail.public_url.clone(),
+        public_url: public_url.clone(),
+        providers: server.oidc.providers(rooms.principal.tenant(), public_url.as_deref(), (address, tls.is_some()))?,
     };
     Ok(api::ApiConfig {
         graphiql: server.graphiql,

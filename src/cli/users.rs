@@ -204,14 +204,16 @@ fn list(users: Listed<UserSummary>, format: Format) -> anyhow::Result<()> {
     }
     let rows = users.items.into_iter().map(|user| {
         let state = if user.is_disabled { "disabled" } else { "active" };
-        let sign_in = match (user.has_password, user.has_totp) {
-            (false, _) => "none",
-            (true, false) => "password",
-            (true, true) => "password and code",
+        let password = match (user.has_password, user.has_totp) {
+            (false, _) => None,
+            (true, false) => Some("password".to_owned()),
+            (true, true) => Some("password and code".to_owned()),
         };
+        let ways: Vec<_> = password.into_iter().chain(user.providers.iter().map(ToString::to_string)).collect();
+        let sign_in = if ways.is_empty() { "none".to_owned() } else { ways.join(", ") };
         let asked = user.reset_requested_at.map(output::time).unwrap_or_default();
         let (email, name) = (user.email.unwrap_or_default(), user.display_name.unwrap_or_default());
-        vec![user.id.to_string(), email, name, state.to_owned(), sign_in.to_owned(), names(&user.roles), asked]
+        vec![user.id.to_string(), email, name, state.to_owned(), sign_in, names(&user.roles), asked]
     });
     let header = ["user", "email", "name", "state", "signs_in_with", "roles", "reset_requested_at"];
     output::list(&header, rows.collect(), 0..0, format)

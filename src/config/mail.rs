@@ -7,7 +7,8 @@ use std::path::PathBuf;
 /// Parses the URL that people reach the server at.
 fn public_url(text: &str) -> Result<String, String> {
     let url: reqwest::Url = text.parse().map_err(|error| format!("{error}; expected https://HOST"))?;
-    if !matches!(url.scheme(), "https" | "http") || url.query().is_some() || url.fragment().is_some() {
+    let is_web = matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none();
+    if !is_web || url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("expected the address of the server alone, such as https://apex.example.com".to_owned());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
@@ -17,7 +18,9 @@ fn public_url(text: &str) -> Result<String, String> {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server options")]
 pub struct Mail {
-    /// The URL that people reach the server at, for links: https://HOST [default: what each client calls it]
+    /// The URL that people reach the server at, such as https://apex.example.com: for links, and for identity providers, which
+    /// send browsers back to its path /auth/callback [default: what each client calls it; for identity providers, that of
+    /// --listen, if it is a loopback address without TLS]
     #[arg(long, env = "APEX_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
 
@@ -42,7 +45,14 @@ mod tests {
     #[test]
     fn the_public_url_is_an_address_alone() {
         assert_eq!(public_url("https://apex.example/"), Ok("https://apex.example".to_owned()));
-        for wrong in ["apex.example", "ftp://apex.example", "https://apex.example/?x=1", ""] {
+        for wrong in [
+            "apex.example",
+            "ftp://apex.example",
+            "https://apex.example/?x=1",
+            "https://apex.example/apex",
+            "https://a@apex.example",
+            "",
+        ] {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,11 +7,6 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 
-/// Makes ring the cryptography of every HTTP client of this process, as `apex` does.
-pub(crate) fn use_ring() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-}
-
 /// An authority that issues certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 

@@ -117,7 +117,6 @@ impl TestDatabase {
     /// # Panics
     /// If `APEX_TEST_DATABASE_URL` is not set, or its server refuses.
     pub async fn new() -> Self {
-        crate::certificates::use_ring();
         let template = template().await;
         let name = format!("test_{}", Uuid::new_v4().simple());
         let mut server = connect_as_owner(&required_variable("APEX_TEST_DATABASE_URL")).await;
@@ -150,6 +149,8 @@ impl TestDatabase {
 
     /// Connects to an existing database on another server. Its read models are not compared with a rebuild at the end.
     pub async fn at(url: String) -> Self {
+        // For the HTTP clients of tests.
+        apex::cli::install_crypto_provider();
         let pool = connect_patiently(&url, 8).await;
         let reads = TenantReads::beside(&pool, 4);
         Self { url, pool, reads, is_verified: false }

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 /// # Panics
 /// If there is no program at that path.
 pub fn apex_binary() -> PathBuf {
-    crate::certificates::use_ring();
+    // For the HTTP clients of tests, which talk to it.
+    apex::cli::install_crypto_provider();
     let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("apex");
     let path = std::env::var_os("CARGO_BIN_EXE_apex").map_or_else(beside, PathBuf::from);
     assert!(path.exists(), "{} does not exist: build it with `cargo build --bin apex`", path.display());

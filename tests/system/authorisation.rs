@@ -237,12 +237,12 @@ async fn every_field_that_does_not_refuse_is_found() {
     rooms.close().await.unwrap();
 }
 
-/// The status of a route, or the code of the operation that it executes, for a principal without roles.
 /// Whether a route is opened in a browser.
 fn is_page(route: &str) -> bool {
     ROUTES.iter().any(|(path, access)| *path == route && matches!(access, RouteAccess::Page | RouteAccess::Public))
 }
 
+/// The status of a route, or the code of the operation that it executes, for a principal without roles.
 async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let client = reqwest::Client::new();
     if route == "/graphql/ws" {
@@ -251,7 +251,7 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let path = route.replace("{asset}", "start.js");
     let request = match route {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
-        "/auth/session" => client.get(format!("{address}{path}")),
+        "/auth/session" | "/auth/callback" | "/auth/login/{provider}" => client.get(format!("{address}{path}")),
         _ if is_page(route) => client.get(format!("{address}{path}")),
         _ if route.starts_with("/v1/") => client.post(format!("{address}{path}")).json(&json!({})),
         // An empty message.

@@ -191,8 +191,14 @@ async fn a_device_code_is_pending_slow_denied_expired_or_used_once() {
     assert_eq!(decide(&browser, user, "approve").await, StatusCode::OK);
     let later = "update apex.program_sign_ins set last_polled_at = null";
     sqlx::query(later).execute(&mut installation.database.owner().await).await.unwrap();
+    let ends_soon = "update apex.user_sessions set expires_at = clock_timestamp() + interval '1 hour',
+                         refresh_expires_at = clock_timestamp() + interval '1 hour'";
+    sqlx::query(ends_soon).execute(&mut installation.database.owner().await).await.unwrap();
     let (status, tokens) = poll(&server, device).await;
     assert_eq!((status, text(&tokens, "token_type")), (StatusCode::OK, "Bearer"), "{tokens}");
+    let longer =
+        "select count(*)::text from apex.user_sessions where expires_at > clock_timestamp() + interval '1 hour'";
+    assert_eq!(installation.texts(longer).await, ["0"], "the session of the program ends with that of the browser");
     assert_eq!(error(poll(&server, device).await), "invalid_grant", "a code is used once");
     let again = browser.open(&format!("/auth/device?user_code={user}")).await;
     assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.text);

@@ -44,6 +44,7 @@ mod metrics;
 mod migrations;
 mod model;
 mod normalization;
+mod oidc;
 mod operators;
 mod otlp;
 mod partitions;

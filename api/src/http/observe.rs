@@ -37,6 +37,10 @@ pub fn register_metrics() {
         "Connections that were closed because their address had too many."
     );
     counter!("apex_http_connections_refused_total").increment(0);
+    describe_counter!(
+        "apex_provider_sign_ins_total",
+        "Sign-ins by identity providers, by provider and outcome: `ok`, or the code of the error."
+    );
     describe_counter!("apex_tls_handshakes_failed_total", "TLS handshakes that failed, by reason.");
     describe_counter!("apex_tls_reloads_total", "Times that changed files of TLS were read, by outcome.");
     describe_gauge!("apex_tls_reload_failing", "1 while the files of TLS cannot be used and older ones are in use.");

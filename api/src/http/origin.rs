@@ -7,15 +7,17 @@
 //! pages whose own name was pointed at loopback (DNS rebinding). With a token they are not checked: a page does not know it.
 //!
 //! Pages of configured origins are admitted too ([`crate::edge`]). The check applies to every route except `/healthz`, which
-//! reveals only that the process runs.
+//! reveals only that the process runs. An identity provider sends browsers to `/auth/callback` from a page of its own: there,
+//! only the name is checked, since the answer has to fit to a cookie of the browser.
 
 use super::access;
 use super::response;
+use super::sign_in;
 use super::state::State as Shared;
 use crate::edge::{Origin, is_configured};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::access_log::RefusalReason;
@@ -29,8 +31,10 @@ const OPEN_ROUTE: &str = "/healthz";
 
 /// Rejects requests of foreign web pages.
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let is_checked = state.deps.authenticator.admits_anonymous() && request.uri().path() != OPEN_ROUTE;
-    if is_checked && !is_local(request.headers(), &state.config.origins) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let is_checked = state.deps.authenticator.admits_anonymous() && path != OPEN_ROUTE;
+    let is_returning = path == sign_in::CALLBACK_ROUTE && request.method() == Method::GET && names_loopback(headers);
+    if is_checked && !is_returning && !is_local(headers, &state.config.origins) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
                        on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";
         let client = access::client_of(request.headers(), request.extensions());
@@ -40,9 +44,13 @@ pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, ne
     next.run(request).await
 }
 
-fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
+/// Whether the name that was resolved is that of a loopback address.
+fn names_loopback(headers: &HeaderMap) -> bool {
     host(headers).is_some_and(|host| is_loopback(host.host()))
-        && (is_of_own_page(headers) || is_configured(origins, headers))
+}
+
+fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
+    names_loopback(headers) && (is_of_own_page(headers) || is_configured(origins, headers))
 }
 
 /// The name and the port that a request is sent to.

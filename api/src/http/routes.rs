@@ -27,14 +27,15 @@ pub enum RouteAccess {
     Public,
     /// A principal that is authorised.
     Authorised,
-    /// A person who presents a password, a token or an invitation in the body, with `POST`.
+    /// A person who presents a password, a token or an invitation in the body, with `POST`, or whom an identity provider has
+    /// authenticated.
     SignIn,
     /// A person with a browser: the page has a form, and shows data to nobody who is not signed in.
     Page,
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 37] = [
+pub const ROUTES: [(&str, RouteAccess); 40] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
@@ -46,6 +47,9 @@ pub const ROUTES: [(&str, RouteAccess); 37] = [
     ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", RouteAccess::Authorised),
     ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", RouteAccess::Authorised),
     ("/auth/login", RouteAccess::SignIn),
+    ("/auth/login/{provider}", RouteAccess::SignIn),
+    (sign_in::CALLBACK_ROUTE, RouteAccess::SignIn),
+    ("/auth/providers", RouteAccess::Public),
     ("/auth/refresh", RouteAccess::SignIn),
     ("/auth/logout", RouteAccess::SignIn),
     ("/auth/register", RouteAccess::SignIn),
@@ -82,7 +86,10 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/events" => Some(get(feed::handle)),
         "/v1/traces" | "/v1/logs" | "/v1/metrics" => Some(post(otlp::http)),
         path if otlp::signal_of(path).is_some() => Some(post(otlp::grpc)),
-        "/auth/login" => Some(post(sign_in::login)),
+        "/auth/login" => Some(post(sign_in::login).get(sign_in::start)),
+        "/auth/login/{provider}" => Some(get(sign_in::start_named)),
+        sign_in::CALLBACK_ROUTE => Some(get(sign_in::callback)),
+        "/auth/providers" => Some(get(sign_in::providers)),
         "/auth/refresh" => Some(post(sign_in::refresh)),
         "/auth/logout" => Some(post(sign_in::logout)),
         "/auth/register" => Some(post(sign_in::register)),

@@ -4,13 +4,18 @@
 use crate::aggregate::Aggregate;
 use crate::codec::events;
 use crate::ids::InvitationId;
+use crate::provider_id::ProviderId;
 use crate::text::Body;
 use crate::timestamp;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use thiserror::Error;
 use uuid::Uuid;
+
+/// The maximum number of identities of providers that are linked to one user.
+pub const MAX_LINKED_IDENTITIES: usize = 16;
 
 /// How a user came to exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +27,8 @@ pub enum UserSource {
     Invitation,
     /// The user registered where the installation lets all people do so.
     Registration,
+    /// The user signed in by an identity provider that may create users. The actor of the event names the provider.
+    Provider,
 }
 
 /// A command to a user.
@@ -64,6 +71,15 @@ pub enum UserCommand {
     /// Demands no one-time codes any more.
     DisableTotp {
         /// When that was so.
+        at: DateTime<Utc>,
+    },
+    /// Links an identity of a provider, by which the user can sign in. Who that is there was stored before, under the id.
+    LinkIdentity {
+        /// The id under which the identity is stored.
+        identity_id: Uuid,
+        /// The provider that it is of.
+        provider: ProviderId,
+        /// When the identity was linked.
         at: DateTime<Utc>,
     },
     /// Disables the user: its sessions are refused, and it cannot sign in until it is enabled.
@@ -137,6 +153,17 @@ pub struct UserTotpDisabled {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `user.identity_linked`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UserIdentityLinked {
+    /// The id under which the identity is stored beside the log.
+    pub identity_id: Uuid,
+    /// The provider that it is of.
+    pub provider: ProviderId,
+    /// When the identity was linked.
+    pub at: DateTime<Utc>,
+}
+
 /// The payload of `user.disabled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserDisabled {
@@ -174,6 +201,8 @@ events! {
         "user.totp_enabled" v 1 => TotpEnabled(UserTotpEnabled),
         /// One-time codes are no longer demanded.
         "user.totp_disabled" v 1 => TotpDisabled(UserTotpDisabled),
+        /// An identity of a provider was linked.
+        "user.identity_linked" v 1 => IdentityLinked(UserIdentityLinked),
         /// The user was disabled.
         "user.disabled" v 1 => Disabled(UserDisabled),
         /// The user was enabled.
@@ -209,6 +238,14 @@ pub enum UserError {
         /// When it was to be issued.
         at: DateTime<Utc>,
     },
+    /// As many identities are linked to the user as may be.
+    #[error(
+        "{limit} identities of providers are linked to the user, and no more may be: erase the user, or use one of them"
+    )]
+    TooManyIdentities {
+        /// The maximum number of linked identities.
+        limit: usize,
+    },
     /// The user is already disabled, for a different reason, which is kept.
     #[error("the user is already disabled, for a different reason, which is kept")]
     AlreadyDisabled,
@@ -233,6 +270,9 @@ pub struct User {
     pub totp: Option<Uuid>,
     /// The link by which the password can be set, and the time from which it is refused.
     pub reset: Option<(Uuid, DateTime<Utc>)>,
+    /// The identities of providers by which the user can sign in: the ids under which they are stored.
+    #[serde(default)]
+    pub identities: BTreeMap<Uuid, ProviderId>,
 }
 
 impl User {
@@ -289,6 +329,17 @@ impl User {
         }
     }
 
+    fn link(&self, linked: UserIdentityLinked) -> Result<Vec<UserEvent>, UserError> {
+        self.check_active()?;
+        if self.identities.contains_key(&linked.identity_id) {
+            return Ok(Vec::new());
+        }
+        if self.identities.len() >= MAX_LINKED_IDENTITIES {
+            return Err(UserError::TooManyIdentities { limit: MAX_LINKED_IDENTITIES });
+        }
+        Ok(vec![UserEvent::IdentityLinked(linked)])
+    }
+
     fn disable(&self, disabled: UserDisabled) -> Result<Vec<UserEvent>, UserError> {
         self.check_exists()?;
         if !self.is_disabled {
@@ -329,6 +380,9 @@ impl Aggregate for User {
                 let is_on = self.totp.is_some();
                 Ok(is_on.then_some(UserEvent::TotpDisabled(UserTotpDisabled { at })).into_iter().collect())
             }
+            UserCommand::LinkIdentity { identity_id, provider, at } => {
+                self.link(UserIdentityLinked { identity_id, provider, at })
+            }
             UserCommand::Disable { reason, at } => self.disable(UserDisabled { reason, at }),
             UserCommand::Enable { at } => {
                 self.check_exists()?;
@@ -356,6 +410,9 @@ impl Aggregate for User {
             }
             UserEvent::TotpEnabled(enabled) => self.totp = Some(enabled.credential_id),
             UserEvent::TotpDisabled(_) => self.totp = None,
+            UserEvent::IdentityLinked(linked) => {
+                self.identities.insert(linked.identity_id, linked.provider);
+            }
             UserEvent::Disabled(disabled) => {
                 self.is_disabled = true;
                 self.reason.clone_from(&disabled.reason);
@@ -367,6 +424,7 @@ impl Aggregate for User {
             UserEvent::Deleted(_) => {
                 self.is_deleted = true;
                 (self.password, self.totp, self.reset) = (None, None, None);
+                self.identities.clear();
             }
         }
         self

@@ -116,3 +116,28 @@ fn nothing_is_done_to_a_user_who_does_not_exist() {
         given::<User>([]).when(command).then_rejected(UserError::NotCreated);
     }
 }
+
+fn link(id: u128) -> UserCommand {
+    UserCommand::LinkIdentity { identity_id: uuid(id), provider: "okta".parse().unwrap(), at: at(1) }
+}
+fn linked(id: u128) -> UserEvent {
+    UserEvent::IdentityLinked(UserIdentityLinked {
+        identity_id: uuid(id),
+        provider: "okta".parse().unwrap(),
+        at: at(1),
+    })
+}
+
+#[test]
+fn identities_are_linked_once_up_to_a_limit_until_the_user_is_deleted() {
+    given::<User>([]).when(link(1)).then_rejected(UserError::NotCreated);
+    given::<User>([created()]).when(link(1)).then([linked(1)]);
+    given::<User>([created(), linked(1)]).when(link(1)).then([]);
+    let full: Vec<_> = (0..MAX_LINKED_IDENTITIES as u128).map(linked).collect();
+    let full = || std::iter::once(created()).chain(full.clone());
+    given::<User>(full()).when(link(0)).then([]);
+    given::<User>(full()).when(link(99)).then_rejected(UserError::TooManyIdentities { limit: MAX_LINKED_IDENTITIES });
+    let deleted = UserEvent::Deleted(UserDeleted { at: at(2) });
+    let state = given::<User>([created(), linked(1)]).when(UserCommand::Delete { at: at(2) }).then([deleted]);
+    assert!(state.identities.is_empty());
+}

@@ -5,7 +5,7 @@ use super::state::{self, NoPrincipal};
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::permissions::{Access, ReadIdentities, Role};
-use domain::role_assignment::AssignedRole;
+use domain::role_assignment::{AssignedRole, RoleExtent};
 use domain::user::User;
 use domain::{InvitationId, SessionId, TenantId, UserId};
 use std::ops::RangeBounds;
@@ -72,6 +72,15 @@ impl Directory {
         self.with(|state| state.roles_of_user(tenant, id))
     }
 
+    /// The roles that were granted to a user itself, each with what it is granted on and the actor who granted it.
+    pub(crate) fn granted_roles_of_user(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+    ) -> Vec<(AssignedRole, RoleExtent, String)> {
+        self.with(|state| state.granted_roles_of_user(tenant, id))
+    }
+
     /// The users who were deleted, of all tenants.
     pub(crate) fn deleted_users(&self) -> Vec<UserId> {
         self.with(|state| state.deleted_users().collect())
@@ -82,7 +91,8 @@ impl Directory {
         self.with(|state| state.has_invitation(tenant, id))
     }
 
-    /// The users of a tenant who registered without an invitation, and those of them who have no role, neither by a team.
+    /// The users of a tenant who registered without an invitation or whom an identity provider created, and those of them who
+    /// have no role, neither by a team.
     pub(crate) fn count_registered(&self, tenant: &TenantId) -> (usize, usize) {
         self.with(|state| state.count_registered(tenant))
     }

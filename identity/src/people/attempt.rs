@@ -7,7 +7,7 @@ use crate::sign_in_error::SignInError;
 use chrono::Utc;
 use commands::{Principal, current_trace_id};
 use domain::access_log::RefusalReason;
-use domain::{TenantId, UserId};
+use domain::{ProviderId, TenantId, UserId};
 
 /// An attempt to prove who one is, with what is known of it so far.
 pub(crate) struct Attempt<'a> {
@@ -29,6 +29,13 @@ impl<'a> Attempt<'a> {
     /// An attempt of a principal that acts on its own account.
     pub(super) fn of(principal: &Principal, client: &'a Client) -> Self {
         let (tenant, subject) = (Some(principal.tenant().clone()), Some(principal.actor()));
+        Self { client, tenant, subject, has_password: false }
+    }
+
+    /// An attempt of a person by an identity provider, if it is known which.
+    pub(crate) fn by_provider(provider: Option<(&TenantId, ProviderId)>, client: &'a Client) -> Self {
+        let tenant = provider.map(|(tenant, _)| tenant.clone());
+        let subject = provider.map(|(_, provider)| format!("oidc:{provider}"));
         Self { client, tenant, subject, has_password: false }
     }
 
@@ -72,14 +79,19 @@ impl Identities {
         attempt: Attempt<'_>,
         result: Result<T, SignInError>,
     ) -> Result<T, SignInError> {
-        let reason = result.as_ref().err().and_then(|error| attempt.reason(error));
-        let Some(reason) = reason else { return result };
+        if let Some(reason) = result.as_ref().err().and_then(|error| attempt.reason(error)) {
+            self.note_refused_attempt(attempt, reason);
+        }
+        result
+    }
+
+    /// Notes for the access log that an attempt was refused for a reason.
+    pub(crate) fn note_refused_attempt(&self, attempt: Attempt<'_>, reason: RefusalReason) {
         let Attempt { client, tenant, subject, .. } = attempt;
         let known = tenant.filter(|tenant| self.directory().is_active(tenant));
-        let Some(tenant) = known.or_else(|| self.sessions().config.home.clone()) else { return result };
+        let Some(tenant) = known.or_else(|| self.sessions().config.home.clone()) else { return };
         let (client, trace_id) = (client.clone(), current_trace_id());
         let refusal = Refusal { tenant, reason, subject, client, permission: None, trace_id };
         self.access().refused(refusal, Utc::now());
-        result
     }
 }

@@ -89,8 +89,9 @@ impl Identities {
         Ok(())
     }
 
-    /// Issues a link to set the password of a user, to be mailed; none if the user is not active any more. An earlier link is
-    /// refused from then on.
+    /// Issues a link to set the password of a user, to be mailed; none if the user is not active any more, or signs in by an
+    /// identity provider alone: with a password of its own, it could sign in when the provider refuses it. An administrator
+    /// can issue a link even so. An earlier link is refused from then on.
     ///
     /// # Errors
     /// [`IdentityError`] if that cannot be done at the moment.
@@ -102,15 +103,16 @@ impl Identities {
     ) -> Result<Option<MailedToken>, IdentityError> {
         self.directory().refresh().await?;
         match self.directory().active_user(tenant, user) {
+            Ok(known) if known.password.is_none() && !known.identities.is_empty() => return Ok(None),
             Ok(_) => {}
             Err(NoPrincipal::Refused) => return Ok(None),
             Err(NoPrincipal::Unreadable) => return Err(IdentityError::Unreadable),
         }
         let profile = profiles::read(&self.secrets().pool, tenant, &[user]).await?.pop();
-        let Some(profile) = profile else { return Ok(None) };
+        let Some(email) = profile.and_then(|profile| profile.email) else { return Ok(None) };
         let context = Context::new(Principal::sign_in(tenant.clone()), command_id);
         let link = self.issue_reset_link(&context, user, RESET_LIFETIME, Utc::now()).await?;
-        let (address, expires_at) = (MailAddress(profile.email), Some(link.expires_at));
+        let (address, expires_at) = (MailAddress(email), Some(link.expires_at));
         Ok(Some(MailedToken { address, token: link.token, expires_at }))
     }
 

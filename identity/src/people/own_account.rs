@@ -103,7 +103,7 @@ impl Identities {
         let profile = profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop();
         let has_totp = self.directory().active_user(tenant, own.id).is_ok_and(|user| user.totp.is_some());
         let (email, display_name) = match profile {
-            Some(Profile { email, display_name, .. }) => (Some(email), display_name),
+            Some(Profile { email, display_name, .. }) => (email, display_name),
             None => (None, None),
         };
         let roles = self.directory().roles_of_user(tenant, own.id);
@@ -139,11 +139,8 @@ impl Identities {
         password: &str,
         attempt: &mut Attempt<'_>,
     ) -> Result<User, SignInError> {
-        let tenant = own.principal.tenant();
-        let profile = profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop();
-        let email = Email::parse(&profile.ok_or(SignInError::Refused)?.email);
-        let email = email.map_err(|_| IdentityError::OtherProfile(own.id))?;
-        let (id, user) = self.check_password(tenant, &email, password, attempt).await?;
+        let email = self.own_email(own).await?;
+        let (id, user) = self.check_password(own.principal.tenant(), &email, password, attempt).await?;
         if id == own.id { Ok(user) } else { Err(SignInError::Refused) }
     }
 
@@ -181,12 +178,10 @@ impl Identities {
         let own = Own::of(principal)?;
         // Also the second factor: otherwise a stolen session and password would be enough to replace the device.
         self.check_own_factors(&own, password, second_factor, client).await?;
-        let tenant = principal.tenant();
-        let profile =
-            profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop().ok_or(SignInError::Refused)?;
+        let (tenant, email) = (principal.tenant(), self.own_email(&own).await?);
         let (credential_id, secret) = (Uuid::now_v7(), TotpSecret::generate()?);
         totp_rows::insert(self.secrets(), tenant, own.id, credential_id, &secret).await?;
-        let url = SecretText::new(secret.url(&profile.email));
+        let url = SecretText::new(secret.url(email.as_str()));
         Ok(NewTotp { credential_id, secret: SecretText::new(secret.text()), url })
     }
 
@@ -250,11 +245,15 @@ impl Identities {
 
     /// Counts an attempt for the account of a user who has a session.
     async fn take_own_attempt(&self, own: &Own) -> Result<(), SignInError> {
-        let tenant = own.principal.tenant();
-        let profile = profiles::read(&self.secrets().pool, tenant, &[own.id]).await?.pop();
-        let email = Email::parse(&profile.ok_or(SignInError::Refused)?.email);
-        let email = email.map_err(|_| IdentityError::OtherProfile(own.id))?;
+        let (tenant, email) = (own.principal.tenant(), self.own_email(own).await?);
         self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)
+    }
+
+    /// The address of a user who has a session. One without an address has no password, and so no one-time codes.
+    async fn own_email(&self, own: &Own) -> Result<Email, SignInError> {
+        let profile = profiles::read(&self.secrets().pool, own.principal.tenant(), &[own.id]).await?.pop();
+        let email = profile.and_then(|profile| profile.email).ok_or(SignInError::Refused)?;
+        Ok(Email::parse(&email).map_err(|_| IdentityError::OtherProfile(own.id))?)
     }
 
     /// Changes the secret of one-time codes that counts. The session goes on, and the others end. Returns the id of the secret

@@ -15,7 +15,8 @@ const UNIQUE_EMAIL: &str = "user_profiles_email";
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Profile {
     pub(crate) user_id: Uuid,
-    pub(crate) email: String,
+    /// The address; none of a user whom a provider names without a verified one.
+    pub(crate) email: Option<String>,
     pub(crate) display_name: Option<String>,
     pub(crate) reset_requested_at: Option<DateTime<Utc>>,
 }
@@ -38,7 +39,7 @@ pub(crate) async fn insert(
     pool: &PgPool,
     tenant: &TenantId,
     id: UserId,
-    email: &Email,
+    email: Option<&Email>,
     display_name: Option<&Name>,
 ) -> Result<(), IdentityError> {
     let inserted = sqlx::query(
@@ -47,22 +48,62 @@ pub(crate) async fn insert(
     )
     .bind(id.0)
     .bind(tenant.as_str())
-    .bind(email.as_str())
+    .bind(email.map(Email::as_str))
     .bind(display_name.map(Name::as_str))
     .execute(pool)
     .await;
-    let inserted = inserted.map_err(|error| match &error {
-        sqlx::Error::Database(cause) if cause.constraint() == Some(UNIQUE_EMAIL) => IdentityError::EmailTaken,
-        _ => error.into(),
-    })?;
+    let inserted = inserted.map_err(taken_or_failed)?;
     if inserted.rows_affected() == 1 {
         return Ok(());
     }
     let known = read(pool, tenant, &[id]).await?.pop();
     let is_same = known.is_some_and(|known| {
-        known.email == email.as_str() && known.display_name.as_deref() == display_name.map(Name::as_str)
+        known.email.as_deref() == email.map(Email::as_str)
+            && known.display_name.as_deref() == display_name.map(Name::as_str)
     });
     if is_same { Ok(()) } else { Err(IdentityError::OtherProfile(id)) }
+}
+
+/// The user of a tenant who has an address.
+pub(crate) async fn find(pool: &PgPool, tenant: &TenantId, email: &Email) -> Result<Option<UserId>, IdentityError> {
+    let found: Option<Uuid> =
+        sqlx::query_scalar("select user_id from apex.user_profiles where tenant_id = $1 and email = $2")
+            .bind(tenant.as_str())
+            .bind(email.as_str())
+            .fetch_optional(pool)
+            .await?;
+    Ok(found.map(UserId))
+}
+
+/// Changes the address and the name of a user to those that a provider says now. What it does not say stays.
+///
+/// # Errors
+/// [`IdentityError::EmailTaken`] if another user of the tenant has the address.
+pub(crate) async fn update(
+    pool: &PgPool,
+    id: UserId,
+    email: Option<&Email>,
+    display_name: Option<&Name>,
+) -> Result<(), IdentityError> {
+    let updated = sqlx::query(
+        "update apex.user_profiles set email = coalesce($2, email), display_name = coalesce($3, display_name)
+         where user_id = $1
+             and (email, display_name) is distinct from (coalesce($2, email), coalesce($3, display_name))",
+    )
+    .bind(id.0)
+    .bind(email.map(Email::as_str))
+    .bind(display_name.map(Name::as_str))
+    .execute(pool)
+    .await;
+    updated.map(drop).map_err(taken_or_failed)
+}
+
+/// The error that another user has an address, if that is why a statement failed.
+fn taken_or_failed(error: sqlx::Error) -> IdentityError {
+    match &error {
+        sqlx::Error::Database(cause) if cause.constraint() == Some(UNIQUE_EMAIL) => IdentityError::EmailTaken,
+        _ => error.into(),
+    }
 }
 
 /// The profiles of users of a tenant.
@@ -203,6 +244,7 @@ pub(crate) async fn erase(pool: &PgPool, ids: &[UserId]) -> Result<u64, Identity
         "delete from apex.user_totp_secrets where user_id = any ($1)",
         "delete from apex.user_links where user_id = any ($1)",
         "delete from apex.program_sign_ins where user_id = any ($1)",
+        "delete from apex.user_identities where user_id = any ($1)",
         // Where the sessions came from, unless others came from there too. Before the sessions, which lead to it.
         "delete from apex.access_origins o using apex.credential_origins c
          where c.credential_id in (select s.session_id from apex.user_sessions s where s.user_id = any ($1))
@@ -278,10 +320,11 @@ pub(crate) enum UnconfirmedTable {
     Passwords,
     Totp,
     Links,
+    Identities,
 }
 
 impl UnconfirmedTable {
-    pub(crate) const ALL: [Self; 4] = [Self::Profiles, Self::Passwords, Self::Totp, Self::Links];
+    pub(crate) const ALL: [Self; 5] = [Self::Profiles, Self::Passwords, Self::Totp, Self::Links, Self::Identities];
 
     /// The name, the id of a row, and the user that it is about; of an invitation, its own id.
     fn columns(self) -> (&'static str, &'static str, &'static str) {
@@ -290,6 +333,7 @@ impl UnconfirmedTable {
             Self::Passwords => ("apex.user_passwords", "credential_id", "user_id"),
             Self::Totp => ("apex.user_totp_secrets", "credential_id", "user_id"),
             Self::Links => ("apex.user_links", "link_id", "coalesce(user_id, link_id)"),
+            Self::Identities => ("apex.user_identities", "identity_id", "user_id"),
         }
     }
 }

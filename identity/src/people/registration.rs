@@ -114,7 +114,9 @@ impl Identities {
             self.throttle().take_registration(client.address()).map_err(SignInError::throttled)?;
             self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
             self.check_tenant(tenant).await?;
-            self.check_registered(tenant)?;
+            if let Some((limit, roleless_limit)) = self.exceeded_limits(tenant, false) {
+                return Err(SignInError::RegistrationFull { limit, roleless_limit });
+            }
             match self.store(tenant, UserId(Uuid::new_v4()), email, registration).await {
                 Ok(stored) => self.create(tenant, &stored, None).await,
                 Err(SignInError::Unavailable(error)) if matches!(*error, IdentityError::EmailTaken) => Ok(()),
@@ -124,17 +126,16 @@ impl Identities {
         self.note_attempt(attempt, registered.await)
     }
 
-    /// Checks that one person more may register in a tenant, before it is looked at who does. It is checked on what is known:
-    /// requests at the same moment may exceed the limit by their number, which that of the passwords that are hashed at once
+    /// The limits on users whom nobody has created or invited, if a tenant has as many as they allow: of all, and of those
+    /// without roles, which count for a person who is to have none. It is checked on what is known: requests at the same moment
+    /// may exceed the limits by their number, which that of the passwords that are hashed at once, or of answers of providers,
     /// bounds.
-    fn check_registered(&self, tenant: &TenantId) -> Result<(), SignInError> {
+    pub(crate) fn exceeded_limits(&self, tenant: &TenantId, has_roles: bool) -> Option<(usize, usize)> {
         let config = &self.sessions().config;
         let (limit, roleless_limit) = (config.max_registered_users, config.max_roleless_users);
         let (registered, roleless) = self.directory().count_registered(tenant);
-        if registered >= limit || roleless >= roleless_limit {
-            return Err(SignInError::RegistrationFull { limit, roleless_limit });
-        }
-        Ok(())
+        let is_exceeded = registered >= limit || (!has_roles && roleless >= roleless_limit);
+        is_exceeded.then_some((limit, roleless_limit))
     }
 
     /// Stores the profile and the hash of the password of a new user. The password is hashed first, so that it takes as long
@@ -151,7 +152,7 @@ impl Identities {
         let pool = &self.secrets().pool;
         let newest = self.secrets().newest_key().await?;
         let hash = self.hasher().hash(&newest.key, password).await?;
-        profiles::insert(pool, tenant, user, email, display_name.as_ref()).await?;
+        profiles::insert(pool, tenant, user, Some(email), display_name.as_ref()).await?;
         let credential_id = Uuid::now_v7();
         profiles::insert_password(pool, tenant, user, credential_id, (newest.version, &hash)).await?;
         Ok(NewRows { user, credential_id })

@@ -222,8 +222,10 @@ impl Identities {
         reason: Reason<'_>,
     ) -> Result<(), SignInError> {
         let (pool, tenant) = (&self.secrets().pool, principal.tenant().clone());
-        let profile = profiles::read(pool, &tenant, &[user]).await?.pop().ok_or(SignInError::Refused)?;
-        let email = Email::parse(&profile.email).map_err(|_| IdentityError::OtherProfile(user))?;
+        let profile = profiles::read(pool, &tenant, &[user]).await?.pop();
+        // A password is of no use without an address to sign in with.
+        let email = profile.and_then(|profile| profile.email).ok_or(SignInError::Refused)?;
+        let email = Email::parse(&email).map_err(|_| IdentityError::OtherProfile(user))?;
         let chosen = Password::chosen(&password.0, &email).map_err(|error| SignInError::invalid("password", error))?;
         let newest = self.secrets().newest_key().await?;
         let hash = self.hasher().hash(&newest.key, chosen).await?;

@@ -32,6 +32,7 @@ pub(crate) async fn sweep(
                 UnconfirmedTable::Profiles => user.is_some_and(|user| user.origin.is_some()),
                 UnconfirmedTable::Passwords => user.is_some_and(|user| user.password == Some(id)),
                 UnconfirmedTable::Totp => user.is_some_and(|user| user.totp == Some(id)),
+                UnconfirmedTable::Identities => user.is_some_and(|user| user.identities.contains_key(&id)),
                 UnconfirmedTable::Links => {
                     let is_reset = user.is_some_and(|user| user.reset.is_some_and(|(link, _)| link == id));
                     is_reset || directory.has_invitation(&tenant, InvitationId(id))

@@ -13,8 +13,8 @@ use commands::{Context, Error, Outcome, OutcomeKind, Position, States, Undecided
 use domain::permissions::{Access, ReadIdentities, Role, SendCommand};
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentCommand};
 use domain::user::{User, UserCommand, UserSource};
-use domain::{Aggregate as _, Body, Name, TenantId, UserId, derived_id};
-use std::collections::HashMap;
+use domain::{Aggregate as _, Body, Name, ProviderId, TenantId, UserId, derived_id};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeBounds;
 use streams::AppendError;
 use uuid::Uuid;
@@ -49,6 +49,8 @@ pub struct UserSummary {
     pub has_password: bool,
     /// Whether one-time codes are demanded of the user.
     pub has_totp: bool,
+    /// The providers by which the user signs in.
+    pub providers: Vec<ProviderId>,
     /// The roles that were granted to the user itself.
     pub roles: Vec<AssignedRole>,
     /// When a person last asked for a link to set the password anew, if that was not done.
@@ -75,17 +77,17 @@ pub(super) fn create_with_roles(
     Ok(())
 }
 
-pub(super) fn rejected(error: impl Into<PeopleRejection>) -> Undecided<PeopleRejection> {
+pub(crate) fn rejected(error: impl Into<PeopleRejection>) -> Undecided<PeopleRejection> {
     Undecided::Rejected(error.into())
 }
 
 /// Whether it is not known if a command was executed, so that rows that it needs have to stay.
-pub(super) fn is_unknown<T>(executed: &Result<T, Error<PeopleRejection>>) -> bool {
+pub(crate) fn is_unknown<T>(executed: &Result<T, Error<PeopleRejection>>) -> bool {
     matches!(executed, Err(Error::Append(AppendError::Indeterminate(_))))
 }
 
 /// Logs that a row beside the log cannot be changed. The sweeper does the same later.
-pub(super) fn log_failure(changed: Result<(), IdentityError>) {
+pub(crate) fn log_failure(changed: Result<(), IdentityError>) {
     if let Err(error) = changed {
         tracing::warn!(error = &error as &dyn std::error::Error, "a row about a user cannot be changed");
     }
@@ -111,7 +113,7 @@ impl Identities {
         context.principal.authorise_on::<SendCommand>(User::CATEGORY, id.0)?;
         self.check_tenant(tenant).await?;
         let pool = &self.secrets().pool;
-        profiles::insert(pool, tenant, id, email, display_name).await?;
+        profiles::insert(pool, tenant, id, Some(email), display_name).await?;
         let create = UserCommand::Create { source: UserSource::Admin, invitation_id: None, at };
         let created: Result<Outcome<User>, Error<PeopleRejection>> = self
             .commands
@@ -145,7 +147,8 @@ impl Identities {
             | UserCommand::IssueReset { .. }
             | UserCommand::SetPassword { .. }
             | UserCommand::EnableTotp { .. }
-            | UserCommand::DisableTotp { .. } => Ok(None),
+            | UserCommand::DisableTotp { .. }
+            | UserCommand::LinkIdentity { .. } => Ok(None),
         };
         let executed: Result<Outcome<User>, Error<PeopleRejection>> = self
             .commands
@@ -302,7 +305,7 @@ impl Identities {
         let summaries = found.into_iter().filter_map(|found| {
             let profile = profiles.remove(&found.id.0);
             let (email, display_name, reset_requested_at) = match profile {
-                Some(profile) => (Some(profile.email), profile.display_name, profile.reset_requested_at),
+                Some(profile) => (profile.email, profile.display_name, profile.reset_requested_at),
                 None => (None, None, None),
             };
             Some(UserSummary {
@@ -314,6 +317,7 @@ impl Identities {
                 is_disabled: found.user.is_disabled,
                 has_password: found.user.password.is_some(),
                 has_totp: found.user.totp.is_some(),
+                providers: found.user.identities.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
                 roles: found.roles,
                 reset_requested_at,
             })

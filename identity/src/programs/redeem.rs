@@ -110,15 +110,17 @@ impl Identities {
         }
     }
 
-    /// The session rests on the credentials of the session in which the person agreed, which must not have ended.
+    /// The session rests on the credentials of the session in which the person agreed, which must not have ended, and ends with
+    /// it at the latest: a provider that lets people sign in for a day does not let their programs stay for longer.
     async fn session_of_program(&self, id: Uuid, client: &Client) -> Result<SessionTokens, RedeemError> {
         let redeemed = rows::redeem(&self.secrets().pool, id).await?;
         let Person { tenant, user: id, session } = redeemed.ok_or(RedeemError::Invalid)?;
         self.directory().refresh().await?;
         match self.directory().active_user(&tenant, id) {
             Ok(user) => {
-                let credentials = self.credentials_of_session(session, &user).await?.ok_or(RedeemError::Invalid)?;
-                Ok(self.start_session(&tenant, (id, credentials), client).await?)
+                let known = self.credentials_of_session(session, &user).await?;
+                let (credentials, remaining) = known.ok_or(RedeemError::Invalid)?;
+                Ok(self.start_session_of(&tenant, (id, credentials), client, remaining).await?)
             }
             Err(NoPrincipal::Refused) => Err(RedeemError::Invalid),
             Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable.into()),

@@ -72,15 +72,19 @@ impl From<rows::Row> for SessionSummary {
 }
 
 impl Identities {
-    /// The credentials of a user on which an open session of it rests; none if it has ended.
+    /// The credentials of a user on which an open session of it rests, and how long the session lasts at most; none if it has
+    /// ended.
     pub(crate) async fn credentials_of_session(
         &self,
         id: SessionId,
         user: &User,
-    ) -> Result<Option<UserCredentials>, IdentityError> {
+    ) -> Result<Option<(UserCredentials, Duration)>, IdentityError> {
         let row = rows::read(&self.secrets().pool, id).await?;
-        let is_open = row.is_some_and(|row| row.is_active && row.credentials().are_of(user));
-        Ok(is_open.then(|| UserCredentials::of(user)))
+        let open = row.filter(|row| row.is_active && row.credentials().are_of(user));
+        Ok(open.map(|row| {
+            let remaining = (row.expires_at - Utc::now()).to_std().unwrap_or_default();
+            (UserCredentials::of(user), remaining)
+        }))
     }
 
     /// Starts a session of a user who has signed in. It rests on the credentials that the user had when they were checked: if
@@ -90,6 +94,18 @@ impl Identities {
         tenant: &TenantId,
         (user, credentials): (UserId, UserCredentials),
         client: &Client,
+    ) -> Result<SessionTokens, IdentityError> {
+        let limit = self.sessions().config.session_lifetime;
+        self.start_session_of(tenant, (user, credentials), client, limit).await
+    }
+
+    /// As [`Identities::start_session`], with another limit on how long it lasts.
+    pub(crate) async fn start_session_of(
+        &self,
+        tenant: &TenantId,
+        (user, credentials): (UserId, UserCredentials),
+        client: &Client,
+        max_lifetime: Duration,
     ) -> Result<SessionTokens, IdentityError> {
         let config = &self.sessions().config;
         let (id, newest) = (SessionId(Uuid::new_v4()), self.secrets().newest_key().await?);
@@ -102,7 +118,7 @@ impl Identities {
             client,
             refresh: (newest.version, hash),
             refresh_lifetime: config.refresh_lifetime,
-            session_lifetime: config.session_lifetime,
+            session_lifetime: config.session_lifetime.min(max_lifetime),
         };
         let refresh_expires_at = rows::insert(&self.secrets().pool, new).await?;
         self.access().signed_in(tenant, (user, id), client, Utc::now());

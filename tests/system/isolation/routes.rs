@@ -16,6 +16,8 @@ enum Takes {
     Session,
     /// Something in the body.
     SignIn,
+    /// Nothing, for a page with a form. Forms that no page of the server sends are refused.
+    Page,
     /// It is checked elsewhere: GraphQL, and streams that do not end.
     Elsewhere,
 }
@@ -26,7 +28,14 @@ enum Takes {
 /// If the route is not known: a new one has to be added.
 fn takes(route: &str) -> Takes {
     match route {
-        "/healthz" | "/readyz" | "/" | "/graphiql" | "/graphiql/{asset}" | "/.well-known/jwks.json" => Takes::Nothing,
+        "/healthz"
+        | "/readyz"
+        | "/"
+        | "/graphiql"
+        | "/graphiql/{asset}"
+        | "/.well-known/jwks.json"
+        | "/auth/providers"
+        | "/auth/page.css" => Takes::Nothing,
         "/graphql" => Takes::Any,
         "/graphql/ws" | "/events" => Takes::Elsewhere,
         "/metrics" => Takes::Permissions(&["read_metrics:installation"]),
@@ -34,11 +43,22 @@ fn takes(route: &str) -> Takes {
             Takes::Session
         }
         "/auth/login"
+        | "/auth/login/{provider}"
+        | "/auth/callback"
         | "/auth/refresh"
         | "/auth/logout"
         | "/auth/register"
         | "/auth/password-reset"
-        | "/auth/password-reset/request" => Takes::SignIn,
+        | "/auth/password-reset/request"
+        | "/auth/device/decision"
+        | "/auth/cli/decision"
+        | "/auth/token" => Takes::SignIn,
+        "/auth/sign-in"
+        | "/auth/device"
+        | "/auth/cli"
+        | "/auth/forgot-password"
+        | "/auth/set-password"
+        | "/auth/invitation" => Takes::Page,
         other => panic!("the route {other} is new: add it to tests/system/isolation/routes.rs"),
     }
 }
@@ -66,7 +86,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let mut problems = Vec::new();
     for (route, access) in ROUTES {
         let takes = takes(route);
-        let path = route.replace("{asset}", "start.js");
+        let path = route.replace("{asset}", "start.js").replace("{provider}", "okta");
         if matches!(takes, Takes::Elsewhere) {
             continue;
         }
@@ -82,6 +102,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
                 }
                 let is_allowed = match (&takes, actor) {
                     (Takes::Nothing, _) => true,
+                    (Takes::Page, _) => body.is_none() || route == "/auth/device",
                     (Takes::Permissions(taken), Some(actor)) => {
                         taken.iter().all(|permission| is_enough(actor.permissions, permission)) && !actor.is_bound
                     }
@@ -96,6 +117,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
         }
         assert_eq!(matches!(takes, Takes::Nothing), access == RouteAccess::Public, "{route}");
         assert_eq!(matches!(takes, Takes::SignIn), access == RouteAccess::SignIn, "{route}");
+        assert_eq!(matches!(takes, Takes::Page), access == RouteAccess::Page, "{route}");
     }
     problems
 }

@@ -16,6 +16,8 @@ pub(crate) enum UserSource {
     Invitation,
     /// The user registered without an invitation.
     Registration,
+    /// The user signed in by an identity provider that may create users.
+    Provider,
 }
 
 /// A user: a person in a tenant. It signs in, and acts by a session.
@@ -26,7 +28,7 @@ pub(crate) struct User {
     pub(crate) id: ID,
     /// UUID of the user, as it occurs in events and exports.
     pub(crate) uuid: Uid,
-    /// E-mail address of the user. Null if it cannot be found.
+    /// E-mail address of the user. Null if it cannot be found, or an identity provider names none that it verified.
     email: Option<String>,
     /// Name of the user. Null if the user chose none.
     display_name: Option<String>,
@@ -40,6 +42,8 @@ pub(crate) struct User {
     has_password: bool,
     /// Whether one-time codes are demanded of the user when it signs in.
     codes_required: bool,
+    /// Identity providers by which the user signs in, as the settings of the server name them.
+    sign_in_providers: Vec<String>,
     /// Built-in roles on the whole tenant that were granted to the user itself.
     roles: Vec<Role>,
     /// Global ids of the custom roles on the whole tenant that were granted to the user itself.
@@ -63,6 +67,7 @@ impl TryFrom<UserSummary> for User {
             disabled: user.is_disabled,
             has_password: user.has_password,
             codes_required: user.has_totp,
+            sign_in_providers: user.providers.iter().map(ToString::to_string).collect(),
             roles,
             custom_role_ids,
             reset_requested_at: user.reset_requested_at.map(Into::into),

@@ -136,14 +136,19 @@ pub(super) async fn sender(
 
 /// Leads to the page where people sign in, and from there back to a path.
 pub(super) fn to_sign_in(back: &str) -> Stopped {
-    let mut query = String::new();
-    for byte in back.bytes() {
+    Redirect::to(&format!("/auth/sign-in?returnTo={}", encoded(back))).into()
+}
+
+/// A path as the value of a parameter of a URL.
+pub(super) fn encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => query.push(char::from(byte)),
-            byte => query.push_str(&format!("%{byte:02X}")),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            byte => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
-    Redirect::to(&format!("/auth/sign-in?returnTo={query}")).into()
+    encoded
 }
 
 /// A path of this server that a page may lead to.

@@ -25,12 +25,14 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A page that is built from its parts. All text is escaped.
-pub(super) struct Page {
+pub(in crate::http) struct Page {
     title: &'static str,
     status: StatusCode,
     body: String,
     /// An origin beside this server that a form of the page may lead to.
     leads_to: Option<String>,
+    /// The path of this server that a browser opens next by itself.
+    continues_at: Option<String>,
 }
 
 /// An input of a form.
@@ -45,11 +47,11 @@ pub(super) struct Input<'a> {
 }
 
 impl Page {
-    pub(super) fn new(title: &'static str) -> Self {
-        Self { title, status: StatusCode::OK, body: String::new(), leads_to: None }
+    pub(in crate::http) fn new(title: &'static str) -> Self {
+        Self { title, status: StatusCode::OK, body: String::new(), leads_to: None, continues_at: None }
     }
 
-    pub(super) fn status(mut self, status: StatusCode) -> Self {
+    pub(in crate::http) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -59,13 +61,24 @@ impl Page {
         self
     }
 
-    pub(super) fn text(mut self, text: &str) -> Self {
+    pub(in crate::http) fn text(mut self, text: &str) -> Self {
         self.add(format_args!("<p>{}</p>\n", escape(text)));
         self
     }
 
+    pub(in crate::http) fn continues_at(mut self, path: &str) -> Self {
+        self.continues_at = Some(path.to_owned());
+        self
+    }
+
+    /// The code of an error.
+    pub(in crate::http) fn code(mut self, code: &str) -> Self {
+        self.add(format_args!("<p><code>{}</code></p>\n", escape(code)));
+        self
+    }
+
     /// What went wrong, which screen readers read at once.
-    pub(super) fn error(mut self, message: Option<&str>) -> Self {
+    pub(in crate::http) fn error(mut self, message: Option<&str>) -> Self {
         if let Some(message) = message {
             self.add(format_args!("<p class=\"error\" role=\"alert\">{}</p>\n", escape(message)));
         }
@@ -82,7 +95,7 @@ impl Page {
         self
     }
 
-    pub(super) fn link(mut self, to: &str, text: &str) -> Self {
+    pub(in crate::http) fn link(mut self, to: &str, text: &str) -> Self {
         self.add(format_args!("<p><a href=\"{}\">{}</a></p>\n", escape(to), escape(text)));
         self
     }
@@ -131,10 +144,13 @@ impl Page {
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let title = escape(self.title);
+        let refresh = self.continues_at.as_deref().map_or_else(String::new, |path| {
+            format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">\n", escape(path))
+        });
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title} · Apex</title>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"robots\" content=\"noindex\">\n<link rel=\"stylesheet\" href=\"{STYLE_ROUTE}\">\n</head>\n<body>\n\
+             <meta name=\"robots\" content=\"noindex\">\n<link rel=\"stylesheet\" href=\"{STYLE_ROUTE}\">\n{refresh}</head>\n<body>\n\
              <main>\n<h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
             self.body
         );
@@ -173,5 +189,14 @@ mod tests {
         assert!(!page.body.contains("<script>") && !page.body.contains("<b>"), "{}", page.body);
         assert!(page.policy().contains("form-action 'self' http://127.0.0.1:1;"));
         assert!(!page.policy().contains("script-src") && page.policy().starts_with("default-src 'none'"));
+    }
+
+    #[tokio::test]
+    async fn a_path_to_continue_at_cannot_leave_its_place() {
+        let page = Page::new("Test").continues_at("/a?b=1&c=\"><script>'").into_response();
+        let html = axum::body::to_bytes(page.into_body(), 10_000).await.unwrap();
+        let html = String::from_utf8(html.to_vec()).unwrap();
+        let refresh = "content=\"0; url=/a?b=1&amp;c=&quot;&gt;&lt;script&gt;&#39;\">";
+        assert!(html.contains(refresh) && !html.contains("<script>"), "{html}");
     }
 }

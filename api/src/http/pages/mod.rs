@@ -2,7 +2,7 @@
 
 mod device;
 mod form;
-mod html;
+pub(super) mod html;
 mod loopback;
 mod password;
 mod sign_in;

@@ -1,6 +1,6 @@
-//! The page where a person signs in with a password: `/auth/sign-in`.
+//! The page where a person signs in, with a password or by an identity provider: `/auth/sign-in`.
 
-use super::form::{self, Stopped, answer, local_path, own_fields, told, visitor};
+use super::form::{self, Stopped, answer, encoded, local_path, own_fields, told, visitor};
 use super::html::{Input, Page};
 use crate::http::access::client_of;
 use crate::http::sign_in::{cookies, second_factor_of_form};
@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::TenantId;
-use identity::{Credentials, SignInError};
+use identity::{Credentials, ProviderSummary, SignInError};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -50,12 +50,19 @@ fn page(state: &Shared, back: &str, (tenant, email): (&str, &str), error: Option
         },
         Input { value: tenant, ..input("tenant", "Tenant", "text", "organization") },
     ];
-    Page::new("Sign in")
+    let form = Page::new("Sign in")
         .status(error.map_or(StatusCode::OK, |(status, _)| status))
         .error(error.map(|(_, message)| message))
         .form(("post", "/auth/sign-in"), &[("return_to", back)], &inputs, &[("", "", "Sign in")])
-        .link("/auth/forgot-password", "I do not know my password")
-        .into_response()
+        .link("/auth/forgot-password", "I do not know my password");
+    let providers = state.config.sign_in.providers.list().into_iter();
+    let by_providers = providers.fold(form, |page, ProviderSummary { id, name, tenant }| {
+        // Users of other tenants may sign in by providers of their own.
+        let of_tenant =
+            if Some(&tenant) == state.config.sign_in.tenant.as_ref() { String::new() } else { format!(" ({tenant})") };
+        page.link(&format!("/auth/login/{id}?returnTo={}", encoded(back)), &format!("Sign in by {name}{of_tenant}"))
+    });
+    by_providers.into_response()
 }
 
 /// Shows the form; to a person who is signed in, who that is.

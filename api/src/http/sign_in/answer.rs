@@ -15,7 +15,7 @@ use std::error::Error as StdError;
 const REFUSED: &str = "the credential is not valid";
 
 /// Tells caches not to keep an answer.
-fn not_stored(mut response: Response) -> Response {
+pub(super) fn not_stored(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -19,8 +19,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The routes to which a credential is presented in the body, or in a cookie that the handler reads itself.
-const OWN_CREDENTIAL: [&str; 14] = [
+const OWN_CREDENTIAL: [&str; 15] = [
     "/auth/login",
+    "/auth/callback",
     "/auth/refresh",
     "/auth/logout",
     "/auth/register",
@@ -39,20 +40,36 @@ const OWN_CREDENTIAL: [&str; 14] = [
 /// The header that repeats the value of a cookie.
 pub(crate) const CSRF_HEADER: &str = "x-apex-csrf";
 
-/// The names of the cookies, and the path that the refresh token is sent to.
+/// The names of the cookies, and the paths that those which not every route needs are sent to.
 struct Names {
     access: &'static str,
     refresh: &'static str,
     csrf: &'static str,
+    /// The sign-in by a provider that was started in the browser.
+    attempt: &'static str,
     refresh_path: &'static str,
+    attempt_path: &'static str,
 }
 
 /// The names of cookies that browsers send over TLS only. Their prefix tells browsers to accept them from this host alone, and
 /// over TLS: a page of a neighbouring host cannot set them. It demands the path of all cookies.
-const SECURE: Names =
-    Names { access: "__Host-apex_access", refresh: "__Host-apex_refresh", csrf: "__Host-apex_csrf", refresh_path: "/" };
+const SECURE: Names = Names {
+    access: "__Host-apex_access",
+    refresh: "__Host-apex_refresh",
+    csrf: "__Host-apex_csrf",
+    attempt: "__Host-apex_sign_in",
+    refresh_path: "/",
+    attempt_path: "/",
+};
 /// The names of cookies without TLS, as on a loopback address.
-const PLAIN: Names = Names { access: "apex_access", refresh: "apex_refresh", csrf: "apex_csrf", refresh_path: "/auth" };
+const PLAIN: Names = Names {
+    access: "apex_access",
+    refresh: "apex_refresh",
+    csrf: "apex_csrf",
+    attempt: "apex_sign_in",
+    refresh_path: "/auth",
+    attempt_path: "/auth/callback",
+};
 
 /// The names of the cookies of a server: others are not looked at, so that none is taken for a secure one.
 const fn names(is_secure: bool) -> &'static Names {
@@ -98,6 +115,11 @@ pub(in crate::http) fn csrf_cookie(headers: &HeaderMap, is_secure: bool) -> Opti
     cookie(headers, names(is_secure).csrf).filter(|value| !value.is_empty())
 }
 
+/// The sign-in by a provider that was started in the browser.
+pub(super) fn attempt(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    cookie(headers, names(is_secure).attempt)
+}
+
 /// Whether a request repeats the value of the cookie in the header.
 fn has_csrf_header(headers: &HeaderMap, is_secure: bool) -> bool {
     let repeated = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
@@ -139,9 +161,13 @@ pub(crate) async fn present(State(state): State<Arc<Shared>>, mut request: Reque
     next.run(request).await
 }
 
+/// A cookie that browsers send for this site only.
 fn set(name: &str, value: &str, path: &str, max_age_seconds: u64, attributes: &str) -> Option<HeaderValue> {
-    let text = format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; SameSite=Strict{attributes}");
-    let mut value = HeaderValue::from_str(&text).ok()?;
+    header_value(&format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; SameSite=Strict{attributes}"))
+}
+
+fn header_value(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -169,6 +195,22 @@ pub(super) fn add(response: &mut Response, tokens: &SessionTokens, csrf: &str, r
     for cookie in cookies.into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+}
+
+/// Adds the cookie of a sign-in by a provider to a response. A provider sends the browser back from its own site: a cookie that
+/// is `Strict` would not be sent then.
+pub(super) fn add_attempt(response: &mut Response, text: &str, max_age_seconds: u64, is_secure: bool) {
+    let (secure, Names { attempt, attempt_path, .. }) = (if is_secure { "; Secure" } else { "" }, names(is_secure));
+    let cookie =
+        format!("{attempt}={text}; Path={attempt_path}; Max-Age={max_age_seconds}; SameSite=Lax; HttpOnly{secure}");
+    if let Some(cookie) = header_value(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Removes the cookie of a sign-in by a provider.
+pub(super) fn remove_attempt(response: &mut Response, is_secure: bool) {
+    add_attempt(response, "", 0, is_secure);
 }
 
 /// Removes the cookies of a session.

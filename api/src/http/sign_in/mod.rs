@@ -7,9 +7,15 @@ pub(super) mod body;
 pub(super) mod cookies;
 mod keys;
 mod login;
+mod page;
+mod provider;
 mod registration;
 
 pub(super) use account::{change_password, confirm_totp, disable_totp, session, start_totp};
 pub(super) use keys::{JWKS_ROUTE, jwks};
 pub(super) use login::{login, logout, refresh, second_factor_of_form};
+pub(super) use provider::{callback, providers, start, start_named};
 pub(super) use registration::{register, request_reset, reset_password};
+
+/// The route that identity providers send browsers back to.
+pub(super) const CALLBACK_ROUTE: &str = "/auth/callback";

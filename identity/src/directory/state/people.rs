@@ -6,7 +6,7 @@ use super::{NoPrincipal, State};
 use chrono::{DateTime, Utc};
 use commands::Principal;
 use domain::invitation::Invitation;
-use domain::role_assignment::{AssignedRole, Holder};
+use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
 use domain::user::{User, UserSource};
 use domain::{InvitationId, SessionId, TenantId, UserId};
 use uuid::Uuid;
@@ -54,6 +54,16 @@ impl State {
         self.grants.direct_on_tenant(tenant, Holder::User(id)).collect()
     }
 
+    /// The roles that were granted to a user itself, each with what it is granted on and the actor who granted it.
+    pub(crate) fn granted_roles_of_user(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+    ) -> Vec<(AssignedRole, RoleExtent, String)> {
+        let direct = self.grants.direct(tenant, Holder::User(id));
+        direct.map(|(role, extent, origin)| (role, extent, origin.by.clone())).collect()
+    }
+
     /// The users of a tenant with ids in a range, by id, without those that were deleted.
     pub(crate) fn users<'a>(
         &'a self,
@@ -67,12 +77,14 @@ impl State {
         })
     }
 
-    /// The users of a tenant who registered without an invitation, and those of them who have no permission.
+    /// The users of a tenant who registered without an invitation or whom an identity provider created, and those of them who
+    /// have no permission.
     pub(crate) fn count_registered(&self, tenant: &TenantId) -> (usize, usize) {
         let range = ranges::of_tenant(tenant, ranges::all(), UserId(Uuid::nil()), UserId(Uuid::max()));
         let users = self.users.range(range).filter_map(|((_, id), user)| Some((*id, user.readable()?)));
         let registered = users.filter(|(_, user)| {
-            !user.is_deleted && user.origin.is_some_and(|(source, _)| source == UserSource::Registration)
+            let has_come_alone = |(source, _)| matches!(source, UserSource::Registration | UserSource::Provider);
+            !user.is_deleted && user.origin.is_some_and(has_come_alone)
         });
         registered.fold((0, 0), |(registered, roleless), (id, _)| {
             let is_roleless = self.permissions_of(tenant, Holder::User(id)).is_empty();

@@ -72,8 +72,8 @@ documents! {
         pageInfo { hasNextPage endCursor } } }";
 
     USERS = "query($first: Int!, $after: String) { users(first: $first, after: $after) {
-        nodes { uuid email displayName source createdAt disabled hasPassword codesRequired roles customRoleIds
-            resetRequestedAt }
+        nodes { uuid email displayName source createdAt disabled hasPassword codesRequired signInProviders roles
+            customRoleIds resetRequestedAt }
         pageInfo { hasNextPage endCursor } } }";
     INVITATIONS = "query($first: Int!, $after: String) { invitations(first: $first, after: $after) {
         nodes { uuid email roles createdAt expiresAt acceptedById revoked } pageInfo { hasNextPage endCursor } } }";

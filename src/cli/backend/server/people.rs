@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commands::OutcomeKind;
 use domain::permissions::Role;
 use domain::user::UserSource;
-use domain::{Body, InvitationId, Name, UserId};
+use domain::{Body, InvitationId, Name, ProviderId, UserId};
 use identity::{Email, InvitationSummary, UserSummary};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ enum Source {
     Admin,
     Invitation,
     Registration,
+    Provider,
 }
 
 impl From<Source> for UserSource {
@@ -29,6 +30,7 @@ impl From<Source> for UserSource {
             Source::Admin => Self::Admin,
             Source::Invitation => Self::Invitation,
             Source::Registration => Self::Registration,
+            Source::Provider => Self::Provider,
         }
     }
 }
@@ -44,6 +46,7 @@ struct User {
     disabled: bool,
     has_password: bool,
     codes_required: bool,
+    sign_in_providers: Vec<ProviderId>,
     roles: Vec<BuiltIn>,
     custom_role_ids: Vec<GlobalId>,
     reset_requested_at: Option<DateTime<Utc>>,
@@ -60,6 +63,7 @@ impl From<User> for UserSummary {
             is_disabled: user.disabled,
             has_password: user.has_password,
             has_totp: user.codes_required,
+            providers: user.sign_in_providers,
             roles: assigned(user.roles, user.custom_role_ids),
             reset_requested_at: user.reset_requested_at,
         }

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs the npm packages of tests/oidc into target/tools/oidc: an OpenID provider, and a driver of the browser. No package
+# scripts are run.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source=$root/tests/oidc
+target=$root/target/tools/oidc
+# The folder has a copy of the versions that it was installed from: if they differ, it is installed again.
+if cmp -s "$source/package-lock.json" "$target/package-lock.json"; then
+    ln -sf "$source"/*.mjs "$target"
+    exit 0
+fi
+"$root/scripts/install-packages.sh" nodejs npm
+mkdir -p "$(dirname "$target")"
+work=$(mktemp -d "$target.XXXXXXXX")
+trap 'rm -rf "$work"' EXIT
+cp "$source/package.json" "$source/package-lock.json" "$work"
+npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+# Beside the packages, where node looks for them from a program.
+ln -s "$source"/*.mjs "$work"
+chmod 755 "$work"
+rm -rf "$target"
+mv -T "$work" "$target"
