@@ -12,7 +12,6 @@
 
 use super::access;
 use super::response;
-use super::sign_in;
 use super::state::State as Shared;
 use crate::edge::{Origin, is_configured};
 use axum::extract::{Request, State};
@@ -24,6 +23,8 @@ use domain::access_log::RefusalReason;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// The route to which identity providers send browsers back.
+pub(super) const CALLBACK_ROUTE: &str = "/auth/callback";
 /// The header in which a browser declares the relation of the page to this server.
 const FETCH_SITE: &str = "sec-fetch-site";
 /// The route that is not checked.
@@ -33,7 +34,7 @@ const OPEN_ROUTE: &str = "/healthz";
 pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let (path, headers) = (request.uri().path(), request.headers());
     let is_checked = state.deps.authenticator.admits_anonymous() && path != OPEN_ROUTE;
-    let is_returning = path == sign_in::CALLBACK_ROUTE && request.method() == Method::GET && names_loopback(headers);
+    let is_returning = path == CALLBACK_ROUTE && request.method() == Method::GET && names_loopback(headers);
     if is_checked && !is_returning && !is_local(headers, &state.config.origins) {
         let message = "without a token (APEX_TOKEN) this server accepts only requests to a loopback address, from programs \
                        on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";

@@ -16,6 +16,3 @@ pub(super) use keys::{JWKS_ROUTE, jwks};
 pub(super) use login::{login, logout, refresh, second_factor_of_form};
 pub(super) use provider::{callback, providers, start, start_named};
 pub(super) use registration::{register, request_reset, reset_password};
-
-/// The route that identity providers send browsers back to.
-pub(super) const CALLBACK_ROUTE: &str = "/auth/callback";
