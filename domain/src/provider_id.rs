@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 32;
 /// the names of actors, and small enough to be copied.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,31}$"))]
 pub struct ProviderId {
     /// The text, followed by zeros.
     bytes: [u8; MAX_BYTES],
