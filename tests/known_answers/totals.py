@@ -196,7 +196,7 @@ def cassettes():
             interactions = yaml.load(file, Loader=loader)["interactions"]
         for interaction in interactions:
             request, response = interaction["request"], interaction["response"]
-            address = request["uri"].split("?")[0]
+            address = request["uri"].split("?")[0].split("#")[0]
             if request["method"] != "POST" or not address.endswith(CALL_PATHS) or response["status"]["code"] != 200:
                 continue
             answers += 1

@@ -250,11 +250,13 @@ async fn an_unreadable_file_among_several_is_named_and_the_others_are_imported()
     let mut broken_gzip = vec![0x1f, 0x8b, 8, 0];
     broken_gzip.extend([7; 100]);
     let missing = folder.path().join("missing.jsonl").to_str().unwrap().to_owned();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
     let files = [
         missing.clone(),
         write("one.jsonl", line("one", "10", "0.1").as_bytes()),
         write("broken.gz", &broken_gzip),
-        folder.path().to_str().unwrap().to_owned(),
+        empty.to_str().unwrap().to_owned(),
         write("two.jsonl", line("two", "10", "0.1").as_bytes()),
     ];
     let arguments: Vec<_> =

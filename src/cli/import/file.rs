@@ -61,6 +61,10 @@ pub(super) async fn import_file(
     unpriced: &mut UnpricedCalls,
 ) -> (FileCounts, Ending) {
     let file = input_file.path.display().to_string();
+    if let Some(problem) = &input_file.problem {
+        say!("error: {file}: {problem}");
+        return (FileCounts { file, error: Some(problem.clone()), ..FileCounts::default() }, Ending::Unreadable);
+    }
     let (format, input) = match open_as(&input_file.path, format).await {
         Ok((input, formats)) => match formats[..] {
             [format] => (format, input),

@@ -1,6 +1,6 @@
 //! What the words of `apex import` name: a format, files, and folders of files.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use ingest::{Format, files_in};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ pub(super) struct InputFile {
     pub(super) path: PathBuf,
     /// Whether it was found in a folder: there it may be another file than one of calls.
     pub(super) is_in_folder: bool,
+    /// Why it cannot be imported, if that is known already.
+    pub(super) problem: Option<String>,
 }
 
 /// The format with a name.
@@ -45,18 +47,26 @@ impl Inputs {
         let mut files = Vec::new();
         for path in paths {
             if path.is_dir() {
-                let found = files_in(path, extensions).with_context(|| format!("{} cannot be read", path.display()))?;
-                if found.is_empty() {
-                    let kind =
-                        if extensions.is_empty() { String::new() } else { format!(" .{}", extensions.join(" or .")) };
-                    bail!("{} has no{kind} files", path.display());
-                }
-                files.extend(found.into_iter().map(|path| InputFile { path, is_in_folder: true }));
+                files.extend(in_folder(path, extensions));
             } else {
-                files.push(InputFile { path: path.clone(), is_in_folder: false });
+                files.push(InputFile { path: path.clone(), is_in_folder: false, problem: None });
             }
         }
         Ok(Self { format, files })
+    }
+}
+
+/// The files of a folder; the folder itself, with the problem, if it cannot be read or has none.
+fn in_folder(folder: &Path, extensions: &[&str]) -> Vec<InputFile> {
+    let problem =
+        |problem: String| vec![InputFile { path: folder.to_owned(), is_in_folder: false, problem: Some(problem) }];
+    match files_in(folder, extensions) {
+        Err(error) => problem(format!("the folder cannot be read: {error}")),
+        Ok(files) if files.is_empty() => {
+            let kind = if extensions.is_empty() { String::new() } else { format!(" .{}", extensions.join(" or .")) };
+            problem(format!("the folder has no{kind} files"))
+        }
+        Ok(files) => files.into_iter().map(|path| InputFile { path, is_in_folder: true, problem: None }).collect(),
     }
 }
 
@@ -101,11 +111,12 @@ mod tests {
         for (named, message) in [
             (&["otlp"][..], "name the files"),
             (&["otpl", log], "otpl is neither a format nor a file; formats are autogpt, azure-llm"),
-            (&["swe-agent", folder], "has no .traj or .traj.gz files"),
         ] {
             let error = of(named).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+        let none = Inputs::of(&words(&["swe-agent", folder])).unwrap().files.remove(0).problem;
+        assert_eq!(none.as_deref(), Some("the folder has no .traj or .traj.gz files"));
         // A file that cannot be opened is reported with the others.
         assert_eq!(of(&["none.jsonl", log]).unwrap(), (None, 2));
     }
