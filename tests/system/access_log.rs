@@ -130,6 +130,7 @@ async fn refusals_are_recorded_once_a_minute_with_a_count_and_the_first_of_each_
 }
 
 /// What is refused before a request has a principal, and what limits refuse: by subject where it is known, else by address.
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     use crate::users::{PASSWORD, enable_codes, login, post as send, text, totp};

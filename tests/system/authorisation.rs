@@ -421,7 +421,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 28] = [
+const KINDS: [(&str, &str); 29] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -432,6 +432,7 @@ const KINDS: [(&str, &str); 28] = [
     ("BudgetAlert", "budgets"),
     ("BudgetCrossing", "budgets"),
     ("Price", "prices"),
+    ("Discount", "prices"),
     ("DeclaredTagKey", "tag_keys"),
     ("UsageRow", "reports"),
     ("Event", "events"),

@@ -319,6 +319,7 @@ impl Browser<'_> {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_page_acts_by_cookies_and_a_foreign_page_cannot() {
     let installation = Installation::new().await;

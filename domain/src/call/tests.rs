@@ -1,6 +1,6 @@
 use super::*;
-use crate::money::Money;
 use crate::ids::{AgentId, DagId, TaskId};
+use crate::money::Money;
 use crate::price_book::{Price, PriceBookEvent, PriceComponent, PriceSource, PricesSet, rate};
 use crate::testing::{at, body, given, name, usage, uuid};
 use crate::usage::{Quantity, Usage, UsageError};

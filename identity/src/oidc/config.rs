@@ -228,10 +228,13 @@ pub(super) fn example() -> ProviderConfig {
 mod tests {
     use super::*;
 
+    /// Makes settings wrong.
+    type Spoil = fn(&mut ProviderConfig);
+
     #[test]
     fn settings_that_are_not_valid_are_named() {
         assert!(example().check().is_ok());
-        let wrong: [(&str, fn(&mut ProviderConfig)); 11] = [
+        let wrong: [(&str, Spoil); 11] = [
             ("issuer", |c| c.issuer = "id.example.com".to_owned()),
             ("issuer", |c| c.issuer = "http://id.example.com".to_owned()),
             ("issuer", |c| c.issuer = "https://id.example.com?x=1".to_owned()),

@@ -103,6 +103,5 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     }
     // The streams that are allowed do show what happens, of the own tenant.
     assert!(live > 10, "only {live} of {} streams have shown what the own tenant did", opened.len());
-    println!("{} streams, {live} of them with what the own tenant did", opened.len());
     problems
 }

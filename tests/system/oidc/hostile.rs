@@ -29,6 +29,7 @@ async fn answered(server: &Server, told: Value, more: &str) -> Shown {
     browser.open(&format!("{}/auth/callback?state={}&code={code}{more}", server.address, parameter("state"))).await
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn id_tokens_that_are_not_exactly_right_are_refused() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());

@@ -16,6 +16,7 @@ fn ada() -> Value {
     json!({ "ada": { "email": "Ada@example.org", "email_verified": true, "name": "Ada L.", "groups": ["staff", "chess"] } })
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_sign_in_by_each_of_two_providers_and_have_sessions_as_others() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());

@@ -23,6 +23,7 @@ fn cached(name: &'static str, read: &str, written: &str, n: u64) -> Case {
     (name, vec![span(&id(n), "", &attributes)], (1, 235, 10, 40, 25, "0.00096075"))
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 fn cases() -> Vec<Case> {
     let one = |n: u64, attributes: Value| vec![span(&id(n), "", &attributes)];
     let read = "gen_ai.usage.cache_read.input_tokens";
@@ -126,6 +127,7 @@ async fn each_form_of_a_call_has_its_right_value() {
 }
 
 /// Forms of JSON that lose no span in silence: each gives the call, or a refusal by name.
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_of_json_loses_a_span_in_silence() {
     let database = TestDatabase::new().await;

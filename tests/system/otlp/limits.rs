@@ -20,6 +20,9 @@ fn code(response: &[u8]) -> i64 {
     serde_json::from_slice::<Value>(response).unwrap()["code"].as_i64().unwrap()
 }
 
+/// The headers and the body of a request, and the status and the code of the answer.
+type Refused<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, StatusCode, i64);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_too_large_or_no_exports_get_their_own_errors() {
     let database = TestDatabase::new().await;
@@ -27,7 +30,7 @@ async fn bodies_that_are_too_large_or_no_exports_get_their_own_errors() {
     let bomb = gzip(&vec![b' '; 256 * 1024 * 1024]);
     let body = export("shop", &[span("00000000000000a1", "", &chat("gpt-4o", 1, 1))]).to_string().into_bytes();
     let deep = format!("{{\"resourceSpans\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes();
-    let cases: [(&[(&str, &str)], Vec<u8>, StatusCode, i64); 9] = [
+    let cases: [Refused; 9] = [
         (&[JSON, ("content-encoding", "gzip")], bomb, StatusCode::PAYLOAD_TOO_LARGE, 11),
         (&[JSON], vec![b' '; 17 * 1024 * 1024], StatusCode::PAYLOAD_TOO_LARGE, 11),
         (&[JSON, ("content-encoding", "gzip")], b"no gzip".to_vec(), StatusCode::BAD_REQUEST, 3),
