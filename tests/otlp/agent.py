@@ -7,6 +7,7 @@ import http.server
 import json
 import sys
 import threading
+import uuid
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -18,14 +19,12 @@ class Provider(http.server.BaseHTTPRequestHandler):
     """Chats of OpenAI and messages of Anthropic, with fixed usage."""
 
     protocol_version = "HTTP/1.1"
-    answers = 0
 
     def log_message(self, *_):
         pass
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        Provider.answers += 1
         body = self.message(request) if self.path.endswith("/messages") else self.chat(request)
         body = json.dumps(body).encode()
         self.send_response(200)
@@ -44,7 +43,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
         }
         message = {"role": "assistant", "content": "Sunny, 21 C."}
         return {
-            "id": f"chatcmpl-Ab3dE{Provider.answers:04}xY",
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion",
             "created": 1700000000,
             "model": request["model"],
@@ -60,7 +59,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
             "output_tokens": 340,
         }
         return {
-            "id": f"msg_{Provider.answers}",
+            "id": f"msg_{uuid.uuid4().hex}",
             "type": "message",
             "role": "assistant",
             "model": request["model"],

@@ -183,10 +183,8 @@ async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenan
     let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
     let installation = Installation::of(TestDatabase::migrated_by(&before).await);
     let database = &installation.database;
-    let mut rooms = database.rooms().await;
-    rooms.start_projections();
+    let rooms = database.rooms().await;
     let task = fill_log(&rooms, tenant().as_str()).await;
-    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
     let head = rooms.log.head().await.unwrap();
     rooms.close().await.unwrap();
     let of_log = "select md5(string_agg(concat(position, tenant_id, stream_id, version, type, payload, metadata), ',' order by position))
@@ -196,6 +194,10 @@ async fn a_database_from_before_identities_goes_on_with_its_data_under_its_tenan
         sqlx::query_scalar(of_log).bind(i64::try_from(head.get()).unwrap()).fetch_one(&mut owner).await.unwrap();
 
     database.run(&["migrate"]).await.assert_success();
+    let mut rooms = database.rooms().await;
+    rooms.start_projections();
+    rooms.wait_for_read_models(TIMEOUT).await.unwrap();
+    rooms.close().await.unwrap();
     let key_file = installation.key_file();
     let server = database.serve(&["--key-file", key_file.to_str().unwrap()]).await;
     let as_owner = everything(&server, None).await;

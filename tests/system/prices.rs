@@ -179,7 +179,7 @@ async fn the_shipped_prices_and_those_of_a_newer_table_can_be_set_again() {
     ] }]);
     let path = write(&folder, "data.json", &newer.to_string());
     let output = database.run(&["prices", "update", "--from", path.to_str().unwrap()]).await.assert_success();
-    assert!(output.stderr.contains("1 of "), "{}", output.stderr);
+    assert!(output.stderr.contains(" prices were new or changed"), "{}", output.stderr);
     let expected =
         [component("input", "7", ""), component("output", "9", ""), component("output", "18", "context > 1000")];
     assert_eq!(components(&database, "gpt-next").await, expected);
