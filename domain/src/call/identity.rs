@@ -13,7 +13,7 @@ use crate::call::values::{CallKind, CallSpan};
 use crate::ids::{CallId, derived_id};
 use crate::provider::{family, provider_name};
 use std::collections::BTreeSet;
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 /// What identifies a call. Records with an equal key are of one call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,7 +226,8 @@ fn is_mixed(text: &str) -> bool {
 
 /// Whether the text is a UUID of a version that makes it unique, rather than one that someone numbered.
 fn is_uuid(text: &str) -> bool {
-    Uuid::try_parse(text).is_ok_and(|id| id.get_version().is_some_and(|_| !id.is_nil() && !id.is_max()))
+    let is_of_version = |id: Uuid| id.get_variant() == Variant::RFC4122 && id.get_version().is_some();
+    Uuid::try_parse(text).is_ok_and(|id| is_of_version(id) && !id.is_nil() && !id.is_max())
 }
 
 #[cfg(test)]
