@@ -104,9 +104,9 @@ async fn run_unlocked(pool: &PgPool, log: &Log) {
         };
         let events: Vec<_> = events.into_iter().map(decode).collect();
         projection().apply(&mut transaction, &events).await.unwrap();
-        let advance = "insert into apex.checkpoints (name, position, version) values ('calls', $1, 1)
+        let advance = "insert into apex.checkpoints (name, position, version) values ('calls', $1, $2)
              on conflict (name) do update set position = $1";
-        sqlx::query(advance).bind(last).execute(&mut *transaction).await.unwrap();
+        sqlx::query(advance).bind(last).bind(projection().version()).execute(&mut *transaction).await.unwrap();
         fail::fail_point!("projection_folded");
         transaction.commit().await.unwrap();
     }
