@@ -88,7 +88,7 @@ async fn concurrent_loads_do_not_time_out_on_a_small_pool() {
     tokio::time::sleep(ACQUIRE_TIMEOUT * 2).await;
     sqlx::query("rollback").execute(&mut locker).await.unwrap();
     for loaded in loads.join_all().await {
-        assert!(loaded.unwrap().version.get() > 100);
+        assert!(loaded.unwrap().version.get() > 10);
     }
     rooms.close().await.unwrap();
 }
