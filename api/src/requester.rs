@@ -1,7 +1,7 @@
 //! Who sends a request, which every resolver receives.
 
 use chrono::Utc;
-use commands::{Principal, current_trace_id};
+use commands::{Principal, Subject, current_trace_id};
 use identity::{Client, ContentsRead, Identities};
 use std::sync::Arc;
 use uuid::Uuid;
