@@ -138,8 +138,9 @@ async fn a_database_from_before_row_level_security_goes_on() {
     database.verify_log().await;
     // The fixture invented the parked events.
     execute(&mut owner, "delete from apex.parked_events".to_owned()).await;
-    database.run(&["projections", "verify", "all"]).await.assert_success();
+    // Read models of an older version are built again before they can be compared.
     database.run(&["projections", "rebuild", "all", "--switch"]).await.assert_success();
+    database.run(&["projections", "verify", "all"]).await.assert_success();
     assert_eq!(unprotected_tables(&mut owner).await, [""; 0]);
     database.run(&["report", "cost", "--tenant", TENANTS[0]]).await.assert_success();
 }
