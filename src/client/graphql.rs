@@ -8,6 +8,7 @@ use crate::config::{Remote, Secret};
 use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use streams::Position;
 
 /// What is presented to the server.
 #[derive(Debug, Clone)]
@@ -93,10 +94,25 @@ impl Client {
         variables: Value,
         path: &str,
     ) -> Result<T, ClientError> {
-        let mut data = self.execute(document, variables).await?;
+        self.take(&mut self.execute(document, variables).await?, path)
+    }
+
+    /// Takes the value at a path out of the data of an answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Incomplete`] if there is no such value.
+    pub fn take<T: DeserializeOwned>(&self, data: &mut Value, path: &str) -> Result<T, ClientError> {
         let found = data.pointer_mut(path).map(Value::take);
         let found = found.and_then(|found| serde_json::from_value(found).ok());
         found.ok_or_else(|| self.incomplete(path))
+    }
+
+    /// A position of the log in an answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Incomplete`] if the text is none.
+    pub fn position(&self, text: &str, what: &str) -> Result<Position, ClientError> {
+        text.parse::<u64>().map(Position::from).map_err(|_| self.incomplete(what))
     }
 
     /// The error of an answer that lacks something.

@@ -4,10 +4,12 @@ mod credentials;
 mod error;
 mod graphql;
 mod http;
+mod page;
 mod session;
 
 pub use credentials::{CredentialsFile, LockedFile, StoredSession};
 pub use error::{ClientError, CredentialsError};
 pub use graphql::Client;
 pub use http::{Answer, Http};
+pub use page::{Page, PageInfo};
 pub use session::{NewTokens, SessionStore};

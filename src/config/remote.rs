@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_server_is_named_by_scheme_and_host_alone() {
-        for good in ["https://apex.example", "http://127.0.0.1:8080", "https://apex.example/apex/"] {
-            assert!(server_url(good).is_ok(), "{good}");
+        for valid in ["https://apex.example", "http://127.0.0.1:8080", "https://apex.example/apex/"] {
+            assert!(server_url(valid).is_ok(), "{valid}");
         }
         for wrong in ["", "apex.example", "ftp://apex.example", "https://a:b@apex.example", "https://apex.example?x=1"]
         {

@@ -337,12 +337,12 @@ async fn a_person_who_refuses_signs_nothing_in() {
     assert!(exit == Some(1) && said.contains("you have refused"), "{said}");
     assert!(!home.path().join(".config/apex/credentials.json").exists());
     // What a program asks with has to be what the flow defines.
-    let good = "port=1&state=s&code_challenge=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code_challenge_method=S256";
-    assert_eq!(browser.open(&format!("/auth/cli?{good}")).await.status, StatusCode::OK);
+    let valid = "port=1&state=s&code_challenge=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code_challenge_method=S256";
+    assert_eq!(browser.open(&format!("/auth/cli?{valid}")).await.status, StatusCode::OK);
     for (what, with) in
         [("S256", "plain"), ("port=1", "port=0"), ("port=1", "port=x"), ("state=s", "state=%22%3E"), ("AAAA", "A")]
     {
-        let page = browser.open(&format!("/auth/cli?{}", good.replacen(what, with, 1))).await;
+        let page = browser.open(&format!("/auth/cli?{}", valid.replacen(what, with, 1))).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{with}: {}", page.text);
     }
     drop(server.terminate().await);

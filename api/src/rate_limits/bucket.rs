@@ -159,7 +159,7 @@ mod tests {
         let told: Vec<_> = (0..30).map(|_| bucket.spread(wait, one, now).as_millis()).collect();
         assert_eq!((told[0], told[1], told[20]), (40, 140, 2040));
         assert_eq!(told[21], 40, "it begins anew");
-        // Much at once is told to leave more time, and a bucket that is filled slowly tells everybody the same.
+        // Much at once is told to leave more time, and a bucket that is filled slowly tells all clients the same.
         assert_eq!(bucket.spread(wait, NonZeroU32::new(5).unwrap(), now).as_millis(), told[29] + 500);
         let slow = super::tests::bucket(5);
         assert_eq!([(); 2].map(|()| slow.spread(wait, one, now)), [wait; 2]);

@@ -4,7 +4,7 @@ use super::lines::{EventLine, write_line, write_state};
 use super::selection::{Selection, StreamName};
 use crate::cli::output;
 use crate::cli::point::{Point, before};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Page};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -54,20 +54,6 @@ struct Viewer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
-    nodes: Vec<Event>,
-    page_info: PageInfo,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Event {
     position: String,
     category: String,
@@ -112,13 +98,9 @@ pub(super) async fn replay(client: &Client, selection: &Selection) -> anyhow::Re
     }
 }
 
-fn position(client: &Client, text: &str) -> Result<Position, ClientError> {
-    text.parse::<u64>().map(Position::from).map_err(|_| client.incomplete("position"))
-}
-
 async fn position_at(client: &Client, time: DateTime<Utc>) -> Result<Position, ClientError> {
     let found: String = client.get(POSITION_AT, json!({ "time": time }), "/positionAt").await?;
-    position(client, &found)
+    client.position(&found, "position")
 }
 
 async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
@@ -131,7 +113,7 @@ async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
     let end = match selection.to {
         Some(Point::Position(position)) => position,
         Some(Point::Time(time)) => before(position_at(client, time).await?),
-        None => position(client, &start.head)?,
+        None => client.position(&start.head, "position")?,
     };
     let (document, path, mut variables) = match &selection.stream {
         Some(stream) => (STREAM_EVENTS, "/streamEvents", json!({ "category": stream.category, "id": stream.id })),
@@ -141,7 +123,7 @@ async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
     let (mut size, mut is_empty) = (PAGE, true);
     loop {
         variables["first"] = size.into();
-        let page: Page = match client.get(document, variables.clone(), path).await {
+        let page: Page<Event> = match client.get(document, variables.clone(), path).await {
             Err(ClientError::Refused { reason, .. }) if reason.as_deref() == Some(TOO_LARGE) && size > 1 => {
                 size /= 2;
                 continue;
@@ -151,7 +133,7 @@ async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
         let mut is_over = false;
         for event in &page.nodes {
             is_empty = false;
-            let at = position(client, &event.position)?;
+            let at = client.position(&event.position, "position")?;
             is_over = at >= end;
             if at < first || at > end {
                 continue;
@@ -161,7 +143,7 @@ async fn events(client: &Client, selection: &Selection) -> anyhow::Result<()> {
                 written => written?,
             }
         }
-        match page.page_info.end_cursor.filter(|_| page.page_info.has_next_page && !is_over) {
+        match page.page_info.next().filter(|_| !is_over) {
             Some(next) => variables["after"] = next.into(),
             None => break,
         }
@@ -187,5 +169,5 @@ async fn state(client: &Client, stream: &StreamName, point: Point) -> anyhow::Re
     let variables = json!({ "category": stream.category, "id": stream.id, "asOf": as_of });
     let found: Option<State> = client.get(STATE, variables, "/aggregateState").await?;
     let found = found.ok_or_else(|| stream.had_no_events())?;
-    write_state(stream, Version::from(found.version), position(client, &found.position)?, &found.state)
+    write_state(stream, Version::from(found.version), client.position(&found.position, "position")?, &found.state)
 }

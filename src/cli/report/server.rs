@@ -5,7 +5,7 @@ use super::dimension::{Named, NamedFilter};
 use super::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
 use super::print::print;
 use super::source::Source;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, PageInfo};
 use chrono::{DateTime, Utc};
 use domain::{Meter, Sum, TagKey};
 use futures::StreamExt;
@@ -76,13 +76,6 @@ struct Page {
     position: String,
     summed_from: String,
     page_info: PageInfo,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -191,8 +184,7 @@ impl<'c> ServerReport<'c> {
     }
 
     fn position_of(&self, page: &Page) -> anyhow::Result<Position> {
-        let position = page.position.parse::<u64>().map_err(|_| self.client.incomplete("position"))?;
-        Ok(Position::from(position))
+        Ok(self.client.position(&page.position, "position")?)
     }
 
     fn accept(&mut self, page: Page) -> anyhow::Result<()> {
@@ -200,7 +192,7 @@ impl<'c> ServerReport<'c> {
         if position != self.position {
             self.moved_to = Some(position);
         }
-        self.next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
+        self.next = page.page_info.next();
         let rows: Option<Vec<_>> = page.nodes.into_iter().map(Row::row).collect();
         self.rows.extend(rows.ok_or_else(|| self.client.incomplete("row of the report"))?);
         Ok(())
@@ -243,7 +235,7 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
         anyhow::bail!("--known-at reads the log itself: run the command on the database, without APEX_URL");
     }
     let head: String = client.get(HEAD, json!({}), "/head").await?;
-    let head = Position::from(head.parse::<u64>().map_err(|_| client.incomplete("head"))?);
+    let head = client.position(&head, "head")?;
     let declared_at = match key {
         Some(key) => declared_at(client, key).await?,
         None => None,

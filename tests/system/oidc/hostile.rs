@@ -144,21 +144,21 @@ async fn the_answer_of_another_provider_is_refused() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
     let evil = Provider::hostile(json!({})).await.with(SETTINGS).with("");
     let server = serve(&installation, &folder, &[&evil], &[]).await;
-    let good = || json!({ "claims": {}, "userinfo": { "sub": "mallory" } });
+    let valid = || json!({ "claims": {}, "userinfo": { "sub": "mallory" } });
     for more in ["&iss=https://id.example.com", "&iss=", "&iss=a&iss=b"] {
-        let shown = answered(&server, good(), more).await;
+        let shown = answered(&server, valid(), more).await;
         assert_eq!((shown.status, shown.code()), (StatusCode::FORBIDDEN, "OTHER_ISSUER"), "{more}");
     }
     for more in [String::new(), format!("&iss={}", evil.issuer())] {
-        assert_eq!(answered(&server, good(), &more).await.status, StatusCode::OK, "{more}");
+        assert_eq!(answered(&server, valid(), &more).await.status, StatusCode::OK, "{more}");
     }
     drop(server.terminate().await);
     // One that says that it always names itself has to.
     let naming = json!({ "authorization_response_iss_parameter_supported": true });
     let evil = Provider::hostile(naming).await.with(SETTINGS);
     let server = serve(&installation, &folder, &[&evil], &[]).await;
-    assert_eq!(answered(&server, good(), "").await.code(), "OTHER_ISSUER");
-    assert_eq!(answered(&server, good(), &format!("&iss={}", evil.issuer())).await.status, StatusCode::OK);
+    assert_eq!(answered(&server, valid(), "").await.code(), "OTHER_ISSUER");
+    assert_eq!(answered(&server, valid(), &format!("&iss={}", evil.issuer())).await.status, StatusCode::OK);
     drop(server.terminate().await);
 }
 

@@ -132,9 +132,9 @@ async fn each_form_of_a_call_has_its_right_value() {
 async fn no_form_of_json_loses_a_span_in_silence() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let good = |n: u64| span(&id(n), "", &chat("gpt-4o", 1000, 100));
+    let valid = |n: u64| span(&id(n), "", &chat("gpt-4o", 1000, 100));
     let changed = |n: u64, change: &dyn Fn(&mut Value)| {
-        let mut span = good(n);
+        let mut span = valid(n);
         change(&mut span);
         span
     };

@@ -47,8 +47,8 @@ async fn bodies_that_are_too_large_or_no_exports_get_their_own_errors() {
     }
     let (status, _) = post_as(&server, "/v1/traces", &[("content-type", "application/x-protobuf")], body).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    let got = reqwest::get(format!("{}/v1/traces", server.address)).await.unwrap();
-    assert_eq!(got.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let response = reqwest::get(format!("{}/v1/traces", server.address)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(total(&database, &server).await.0, 0);
     server.kill().await;
 }
@@ -57,7 +57,7 @@ async fn bodies_that_are_too_large_or_no_exports_get_their_own_errors() {
 async fn a_span_beyond_a_limit_is_rejected_alone() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let good = span("00000000000000a1", "", &chat("gpt-4o", 10, 1));
+    let valid = span("00000000000000a1", "", &chat("gpt-4o", 10, 1));
     let mut many = span("00000000000000a2", "", &chat("gpt-4o", 10, 1));
     let attributes = many["attributes"].as_array_mut().unwrap();
     attributes.extend((0..300_000).map(|n| json!({ "key": format!("k{n}"), "value": { "intValue": "1" } })));
@@ -68,7 +68,7 @@ async fn a_span_beyond_a_limit_is_rejected_alone() {
         span
     };
     let spans = [
-        good,
+        valid,
         many,
         absurd("00000000000000a3", i64::MAX),
         absurd("00000000000000a4", -1),

@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn pages_lead_to_paths_of_this_server_alone() {
-        for good in ["/auth/device?user_code=BCDF-GHJK", "/auth/cli?a=b&c=d"] {
-            assert_eq!(local_path(Some(good)), good);
+        for valid in ["/auth/device?user_code=BCDF-GHJK", "/auth/cli?a=b&c=d"] {
+            assert_eq!(local_path(Some(valid)), valid);
         }
         for wrong in [
             "https://evil.example/auth/",

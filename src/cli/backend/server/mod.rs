@@ -8,7 +8,7 @@ mod values;
 
 use self::values::Outcome;
 use super::operations::{Listed, TagOperations};
-use crate::client::Client;
+use crate::client::{Client, Page};
 use chrono::{DateTime, Utc};
 use commands::OutcomeKind;
 use domain::TagKey;
@@ -31,20 +31,6 @@ pub(super) struct OnServer {
 }
 
 /// A page of a list.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page<T> {
-    nodes: Vec<T>,
-    page_info: PageInfo,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
-}
-
 impl OnServer {
     pub(super) fn new(client: Client) -> Self {
         Self { client }
@@ -61,8 +47,7 @@ impl OnServer {
         variables["first"] = PAGE.into();
         variables["after"] = after.into();
         let page: Page<T> = self.client.get(document, variables, path).await?;
-        let PageInfo { has_next_page, end_cursor } = page.page_info;
-        Ok((page.nodes, end_cursor.filter(|_| has_next_page)))
+        Ok((page.nodes, page.page_info.next()))
     }
 
     /// The first [`MAX_LISTED`] objects of the list at a path of the data.
@@ -114,9 +99,7 @@ impl OnServer {
     }
 
     fn value<T: DeserializeOwned>(&self, payload: &mut Value, path: &str) -> anyhow::Result<T> {
-        let found = payload.pointer_mut(path).map(Value::take);
-        let found = found.and_then(|found| serde_json::from_value(found).ok());
-        Ok(found.ok_or_else(|| self.client.incomplete(path))?)
+        Ok(self.client.take(payload, path)?)
     }
 
     async fn done(&self, document: &str, input: Value, path: &str) -> anyhow::Result<OutcomeKind> {

@@ -60,14 +60,14 @@ fn a_span_is_read_with_its_attributes() {
 
 #[test]
 fn a_malformed_span_is_refused_alone() {
-    let good = encoded_span(1, &[attribute("gen_ai.usage.input_tokens", &varint_field(3, 1))]);
+    let valid = encoded_span(1, &[attribute("gen_ai.usage.input_tokens", &varint_field(3, 1))]);
     let short_id = [bytes_field(1, &[7; 3]), bytes_field(2, &[1; 8])].concat();
     let truncated = encoded_span(2, &[vec![0x4a, 0x20]]);
     let not_utf8 = encoded_span(3, &[attribute("gen_ai.response.model", &bytes_field(1, &[0xff]))]);
     let negative = encoded_span(4, &[attribute("gen_ai.usage.input_tokens", &varint_field(3, u64::MAX))]);
     let many = encoded_span(5, &vec![attribute("k", &varint_field(3, 1)); MAX_ATTRIBUTES + 1]);
     let no_trace = bytes_field(2, &[1; 8]);
-    let spans = [good, short_id, truncated, not_utf8, negative, many, no_trace];
+    let spans = [valid, short_id, truncated, not_utf8, negative, many, no_trace];
     let mut collector = collected(&body(&spans)).unwrap();
     let refusals: Vec<_> = collector.take_refusals().iter().map(ToString::to_string).collect();
     let expected = [
