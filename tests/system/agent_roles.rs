@@ -246,6 +246,12 @@ async fn texts_are_read_of_the_agents_of_the_role() {
     let (_, answer) = ask(server, &key, "{ events(first: 1) { nodes { payload } } }").await;
     assert_eq!(code(&answer), "FORBIDDEN");
     assert!(ask(server, &key, "{ events(first: 1) { nodes { position } } }").await.1["errors"].is_null());
+    let state = |memory: Uuid| {
+        format!("{{ aggregateState(category: \"memory\", id: \"{memory}\", asOf: {{ position: \"1000000\" }}) {{ state }} }}")
+    };
+    let (_, answer) = ask(server, &key, &state(other.private)).await;
+    assert_eq!(code(&answer), "FORBIDDEN", "{answer}");
+    assert!(!answer.to_string().contains("tea"), "{answer}");
     let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&key);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     drop(fleet.server.terminate().await);
