@@ -208,6 +208,13 @@ impl Principal {
         Self::new(tenant, Subject::Component(component), permissions, Scopes::All)
     }
 
+    /// What looks up prices and tag keys for the calls that the principal reports: Apex itself, in the same tenant. It is no
+    /// reading by the principal, who may have a role on one agent only and need not see all prices.
+    #[must_use]
+    pub fn charging(&self) -> Self {
+        Self::component(self.tenant.clone(), Component::Apex)
+    }
+
     /// The same principal in the reserved tenant of the installation, where the streams of tenants are. Permissions on the
     /// data of its own tenant do not hold there.
     #[must_use]

@@ -78,7 +78,8 @@ impl Importer {
 
     async fn tag_keys(&self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
         let Connection { commands, principal, retry } = &self.connection;
-        let load = || commands.load::<TagKeys>(principal, TagKeys::id());
+        let charging = principal.charging();
+        let load = || commands.load::<TagKeys>(&charging, TagKeys::id());
         self.tag_keys.get_or_try_init(|| retry.run(load)).await.cloned()
     }
 

@@ -2,7 +2,7 @@
 //! executed.
 
 use crate::call_id::import_command_id;
-use commands::{CallOutcome, Commands, Component, Context, Error, Principal};
+use commands::{CallOutcome, Commands, Context, Error};
 use domain::TagKey;
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, Tags};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
@@ -73,9 +73,7 @@ pub async fn report_call(
 ) -> Result<CallOutcome, Error<CallError>> {
     match execute(commands, context, report, &report.prices).await {
         Err(Error::Rejected(outdated @ CallError::PriceBookOutdated { .. })) => {
-            // As what charges the call, and not as the principal, who need not see all prices.
-            let charging = Principal::component(context.principal.tenant().clone(), Component::Apex);
-            let newest = commands.load::<PriceBook>(&charging, PriceBook::id()).await;
+            let newest = commands.load::<PriceBook>(&context.principal.charging(), PriceBook::id()).await;
             // A load is never rejected.
             let newest = newest.map_err(|error| error.map_rejected(|_| outdated))?;
             execute(commands, context, report, &newest.state).await

@@ -116,7 +116,7 @@ impl Sender {
         let executed = retry.run(|| commands.record_spans(&context, &batch)).await;
         match executed {
             Err(Error::Rejected(TraceError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {
-                let newest = commands.load::<PriceBook>(principal, PriceBook::id()).await;
+                let newest = commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await;
                 // A load is never rejected.
                 let newest = newest.map_err(|error| error.map_rejected(|_| TraceError::Call(outdated)))?;
                 self.prices = PriceBook::clone(&newest.state);

@@ -247,7 +247,9 @@ async fn texts_are_read_of_the_agents_of_the_role() {
     assert_eq!(code(&answer), "FORBIDDEN");
     assert!(ask(server, &key, "{ events(first: 1) { nodes { position } } }").await.1["errors"].is_null());
     let state = |memory: Uuid| {
-        format!("{{ aggregateState(category: \"memory\", id: \"{memory}\", asOf: {{ position: \"1000000\" }}) {{ state }} }}")
+        format!(
+            "{{ aggregateState(category: \"memory\", id: \"{memory}\", asOf: {{ position: \"1000000\" }}) {{ state }} }}"
+        )
     };
     let (_, answer) = ask(server, &key, &state(other.private)).await;
     assert_eq!(code(&answer), "FORBIDDEN", "{answer}");

@@ -77,8 +77,7 @@ async fn stream(
     requester: &Requester,
 ) -> Result<Response, Rejected> {
     let bad = |message: String| Rejected::from((StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
-    let limited = |_: &Limited| access::limited(state, requester);
-    state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1).inspect_err(limited)?;
+    rate_limit::take(state, requester, LimitedResource::Requests, 1)?;
     let forbidden = |error| {
         access::forbidden(state, requester, &error);
         auth::Rejection::Forbidden(error).parts()
@@ -98,7 +97,7 @@ async fn stream(
     let filter = parameters.filter.check(&access).map_err(|error| bad(error.message))?;
     let services = state.schema.data::<Arc<Services>>().cloned();
     let services = services.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", String::new()))?;
-    let open = state.rate_limiter.open_subscription(&requester.principal).inspect_err(limited)?;
+    let open = rate_limit::open_subscription(state, requester)?;
     let progress = Progress::default();
     let events = follow::open(services, filter, after, progress.clone()).await.map_err(rejected)?;
     requester.note_export(&state.deps.identities, EXPORT);

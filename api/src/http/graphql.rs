@@ -5,7 +5,7 @@ use super::computing::is_large;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::state::State as Shared;
-use super::{access, auth, execute, prepare, rate_limit, response, sse, websocket};
+use super::{auth, execute, prepare, rate_limit, response, sse, websocket};
 use crate::authenticator::Endpoint;
 use crate::rate_limits::Limited;
 use crate::request_error::request_error;
@@ -106,8 +106,7 @@ async fn respond(
         ));
     }
     let requester = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await?;
-    let taken = state.rate_limiter.take_from(&sender.insert(requester.clone()).principal, LimitedResource::Requests, 1);
-    taken.inspect_err(|_| access::limited(state, &requester))?;
+    rate_limit::take(state, sender.insert(requester.clone()), LimitedResource::Requests, 1)?;
     let credential_ended = auth::ended(state, &requester);
     let resume = sse::last_event_id(request.headers());
     let resume = resume.map_err(|bad| Rejected::new(StatusCode::BAD_REQUEST, "BAD_HEADER", bad))?;

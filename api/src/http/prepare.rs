@@ -1,8 +1,8 @@
 //! From the parameters of a GraphQL request to a request that may be executed: parsed, and within the limits.
 
-use super::access;
 use super::computing::is_large;
 use super::parameters::Parameters;
+use super::rate_limit;
 use super::state::State;
 use crate::document::order::{self, SelectionOrder};
 use crate::document::parse;
@@ -112,17 +112,14 @@ fn check_quotas(
     operation: OperationType,
     bytes: usize,
 ) -> Result<Option<OpenSubscription>, ServerError> {
-    let (limiter, principal) = (&state.rate_limiter, &requester.principal);
-    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     let checked = match operation {
         OperationType::Query => Ok(None),
-        OperationType::Mutation => limiter.take_from(principal, LimitedResource::IngestBytes, bytes).map(|()| None),
-        OperationType::Subscription => limiter.open_subscription(principal).map(Some),
+        OperationType::Mutation => {
+            rate_limit::take(state, requester, LimitedResource::IngestBytes, bytes).map(|()| None)
+        }
+        OperationType::Subscription => rate_limit::open_subscription(state, requester).map(Some),
     };
-    checked.map_err(|limited| {
-        access::limited(state, requester);
-        limited.error()
-    })
+    checked.map_err(|limited| limited.error())
 }
 
 /// Adds the defaults of variables that are not given, so that conditions can be evaluated.

@@ -4,13 +4,15 @@ use super::access;
 use super::response;
 use super::state::State as Shared;
 use crate::edge::ClientAddress;
-use crate::rate_limits::{LIMITED, Limited, seconds};
+use crate::rate_limits::{LIMITED, Limited, OpenSubscription, seconds};
+use crate::requester::Requester;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::access_log::RefusalReason;
+use domain::rate_limits::LimitedResource;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,24 @@ pub(crate) async fn check_address(State(state): State<Arc<Shared>>, request: Req
     };
     state.rate_limiter.add_address_headers(address, response.headers_mut());
     response
+}
+
+/// Takes units of a resource from what a requester may use. A refusal is noted for the access log.
+pub(crate) fn take(
+    state: &Shared,
+    requester: &Requester,
+    resource: LimitedResource,
+    units: usize,
+) -> Result<(), Limited> {
+    let units = u64::try_from(units).unwrap_or(u64::MAX);
+    let taken = state.rate_limiter.take_from(&requester.principal, resource, units);
+    taken.inspect_err(|_| access::limited(state, requester))
+}
+
+/// Counts a subscription of a requester as open. A refusal is noted for the access log.
+pub(crate) fn open_subscription(state: &Shared, requester: &Requester) -> Result<OpenSubscription, Limited> {
+    let opened = state.rate_limiter.open_subscription(&requester.principal);
+    opened.inspect_err(|_| access::limited(state, requester))
 }
 
 /// Responds to a request that a limit refuses.

@@ -10,11 +10,14 @@ use crate::record::Location;
 use crate::retry::RetryPolicy;
 use crate::traces::{SpanResult, TraceResult};
 use commands::{Commands, Error, Principal};
-use domain::permissions::Forbidden;
+use domain::Aggregate as _;
+use domain::call::Call;
+use domain::permissions::{Forbidden, SendCommand};
 use domain::price_book::PriceBook;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 /// The maximum number of reports of one request in flight.
 const MAX_IN_FLIGHT: usize = 256;
@@ -59,15 +62,13 @@ impl Receiver {
         for metric in &decoded.usage_metrics {
             received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));
         }
+        // Also a request without calls needs the right to report some.
+        principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil()).map_err(ReceiveError::Forbidden)?;
         if decoded.items.is_empty() {
-            // Also a request without calls needs the right to report some.
-            principal
-                .authorise_on::<domain::permissions::SendCommand>("call", uuid::Uuid::nil())
-                .map_err(ReceiveError::Forbidden)?;
             return Ok(received);
         }
         let agent = principal.agent();
-        let prices = self.commands.load::<PriceBook>(&principal, PriceBook::id()).await.map_err(failed)?;
+        let prices = self.commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await.map_err(failed)?;
         let connection = Connection { commands: self.commands.clone(), principal, retry: RetryPolicy::none() };
         let importer = Importer::of(connection, prices, self.owners.clone());
         let importer = Arc::new(importer);

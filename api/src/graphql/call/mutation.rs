@@ -15,7 +15,6 @@ use crate::graphql::tag_key;
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use commands::{Component, Principal};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, CallKey, CallKind as DomainKind, ReportedCost};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
@@ -251,22 +250,19 @@ impl CallMutation {
     }
 }
 
-/// Who looks up what a call is charged by: Apex itself. It is no reading by the principal of the request, who may have a role on
-/// one agent only and need not see all prices.
-fn charging(ctx: &Context<'_>) -> Result<Principal> {
-    Ok(Principal::component(requester(ctx)?.principal.tenant().clone(), Component::Apex))
-}
-
 /// The price book as it is now.
 async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
-    let prices = services(ctx)?.commands.load::<PriceBook>(&charging(ctx)?, PriceBook::id()).await;
+    let prices =
+        services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal.charging(), PriceBook::id()).await;
     Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
 }
 
 /// The tag keys that are declared now; none if the facts have no tags, which need not be looked up then.
 async fn tag_keys(ctx: &Context<'_>, facts: &CallFacts) -> Result<TagKeys> {
     match facts.tags {
-        Some(_) => Ok(TagKeys::clone(&tag_key::declared_in(services(ctx)?, &charging(ctx)?).await?.state)),
+        Some(_) => Ok(TagKeys::clone(
+            &tag_key::declared_in(services(ctx)?, &requester(ctx)?.principal.charging()).await?.state,
+        )),
         None => Ok(TagKeys::default()),
     }
 }

@@ -3,6 +3,7 @@
 use super::failure::{Code, Failure};
 use crate::http::access;
 use crate::http::computing::is_large;
+use crate::http::rate_limit;
 use crate::http::state::State;
 use crate::requester::Requester;
 use axum::http::StatusCode;
@@ -13,13 +14,12 @@ use metrics::counter;
 
 /// Takes a request from what the caller may send.
 pub(super) fn check_request(state: &State, requester: &Requester) -> Result<(), Failure> {
-    Ok(state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1)?)
+    Ok(rate_limit::take(state, requester, LimitedResource::Requests, 1)?)
 }
 
 /// Takes the bytes of a body from what the caller may send.
 pub(super) fn check_bytes(state: &State, requester: &Requester, bytes: usize) -> Result<(), Failure> {
-    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    Ok(state.rate_limiter.take_from(&requester.principal, LimitedResource::IngestBytes, bytes)?)
+    Ok(rate_limit::take(state, requester, LimitedResource::IngestBytes, bytes)?)
 }
 
 /// What was sent, after decompression.
@@ -37,13 +37,7 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
     drop(body);
     let receiving = state.receiver.receive(requester.principal.clone(), export);
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
-    let received = match received {
-        Ok(received) => received,
-        Err(_) => {
-            return Err(Failure::unavailable("the request took too long; what was recorded of it stays so: retry"));
-        }
-    };
-    match received {
+    match received.map_err(|_| Failure::late())? {
         Ok(received) => {
             note(signal, &received);
             Ok(received)

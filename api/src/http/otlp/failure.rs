@@ -41,6 +41,11 @@ impl Failure {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..failure }
     }
 
+    /// The time for the request is over.
+    pub(super) fn late() -> Self {
+        Self::unavailable("the request took too long; what was recorded of it stays so: retry")
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::of(StatusCode::PAYLOAD_TOO_LARGE, Code::OutOfRange, message)
     }

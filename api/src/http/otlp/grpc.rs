@@ -30,6 +30,9 @@ pub(crate) async fn export(State(state): State<Arc<Shared>>, request: Request) -
         Ok(requester) => requester,
         Err(rejection) => return status(&rejection.into()).into_http::<axum::body::Body>().into_response(),
     };
+    if let Err(limited) = check_request(&state, &requester) {
+        return status(&limited).into_http::<axum::body::Body>().into_response();
+    }
     let mut grpc = Grpc::new(Raw)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
@@ -38,10 +41,7 @@ pub(crate) async fn export(State(state): State<Arc<Shared>>, request: Request) -
     let answered = grpc.unary(Export { state: state.clone(), requester, signal }, request);
     match tokio::time::timeout(state.limits().request_timeout, answered).await {
         Ok(response) => response.map(axum::body::Body::new),
-        Err(_) => {
-            let late = Failure::unavailable("the request took too long; what was recorded of it stays so: retry");
-            status(&late).into_http::<axum::body::Body>().into_response()
-        }
+        Err(_) => status(&Failure::late()).into_http::<axum::body::Body>().into_response(),
     }
 }
 
@@ -61,7 +61,6 @@ impl UnaryService<Bytes> for Export {
         let body = request.into_inner();
         Box::pin(async move {
             let exported = async {
-                check_request(&state, &requester)?;
                 check_bytes(&state, &requester, body.len())?;
                 export::export(&state, &requester, Sent { signal, encoding: Encoding::Protobuf, body }).await
             };

@@ -4,11 +4,11 @@ use super::close::{Close, End};
 use super::messages::{ClientMessage, Heartbeat, PROTOCOL, Payload, ServerMessage, authorization};
 use crate::authenticator::{EndReason, Unauthenticated};
 use crate::graphql::follow::Progress;
-use crate::http::access;
 use crate::http::auth::{self, Declared, Rejection};
 use crate::http::computing::is_large;
 use crate::http::parameters::Parameters;
 use crate::http::prepare::{self, Prepared};
+use crate::http::rate_limit;
 use crate::http::state::State;
 use crate::http::subscriber::{FIRST_HEARTBEAT, heartbeats, too_slow};
 use crate::http::{execute, response};
@@ -280,8 +280,7 @@ impl Connection {
             return self.send_errors(&id, &[request_error("TOO_MANY_OPERATIONS", message, None)]).await;
         }
         let Some(requester) = self.requester.clone() else { return Err(Close::new(4401, "Unauthorized").into()) };
-        if let Err(limited) = self.state.rate_limiter.take_from(&requester.principal, LimitedResource::Requests, 1) {
-            access::limited(&self.state, &requester);
+        if let Err(limited) = rate_limit::take(&self.state, &requester, LimitedResource::Requests, 1) {
             return self.send_errors(&id, &[limited.error()]).await;
         }
         let deadline = prepare::deadline(&self.state);
