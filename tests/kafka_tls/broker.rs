@@ -3,10 +3,8 @@
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use testkit::{Authority, ReservedPort, TIMEOUT};
+use std::time::Duration;
+use testkit::{Authority, KafkaServer, ReservedPort, TIMEOUT};
 
 /// The user that the broker knows.
 pub(crate) const USER: &str = "apex";
@@ -15,10 +13,9 @@ pub(crate) const PASSWORD: &str = "the-password-of-a-test";
 
 /// A private broker, killed and removed when dropped.
 pub(crate) struct Broker {
-    folder: TempDir,
+    server: KafkaServer,
     /// Plain text, controller, SASL over TLS, and certificates of clients.
     ports: [ReservedPort; 4],
-    server: Child,
 }
 
 /// The settings. The name in the certificate is `localhost`.
@@ -57,32 +54,23 @@ impl Broker {
     /// Starts a broker with a certificate of an authority, and waits until it responds. It accepts certificates of clients
     /// that another authority issued.
     pub(crate) fn start(authority: &Authority, clients: &Authority) -> Self {
-        let folder = tempfile::Builder::new().prefix("apex-kafka-").tempdir().unwrap();
         let ports = [(); 4].map(|()| ReservedPort::of(16_000..19_900));
         let numbers = [0, 1, 2, 3].map(|index| ports[index].number());
         let certificate = authority.issue(&["localhost"]);
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("server.pem", &format!("{}{}", certificate.key, certificate.certificate));
-        write("clients.pem", &clients.pem());
-        write("server.properties", &settings(folder.path(), numbers));
         let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
-        let formatted = java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
-            .arg(folder.path().join("server.properties"))
-            .args(["--add-scram", &user("SCRAM-SHA-256"), "--add-scram", &user("SCRAM-SHA-512")])
-            .output()
-            .unwrap();
-        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
-        let log = std::fs::File::create(folder.path().join("kafka.log")).unwrap();
-        let mut server = java();
-        server.arg("kafka.Kafka").arg(folder.path().join("server.properties"));
-        let server = server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let broker = Self { folder, ports, server };
-        let (client, deadline) = (broker.client(), Instant::now() + TIMEOUT);
-        while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
-            let log = std::fs::read_to_string(broker.folder.path().join("kafka.log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the broker does not respond: {log}");
-        }
+        let users = ["SCRAM-SHA-256", "SCRAM-SHA-512"].map(user);
+        let server = KafkaServer::format(
+            |folder| {
+                let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+                write("server.pem", &format!("{}{}", certificate.key, certificate.certificate));
+                write("clients.pem", &clients.pem());
+                settings(folder, numbers)
+            },
+            &["--add-scram", &users[0], "--add-scram", &users[1]],
+        );
+        let mut broker = Self { server, ports };
+        let client = broker.client();
+        broker.server.start(|| client.fetch_metadata(None, Duration::from_secs(1)).is_ok());
         broker
     }
 
@@ -114,20 +102,5 @@ impl Broker {
             high - low
         });
         messages.sum()
-    }
-}
-
-fn java() -> Command {
-    let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kafka-jars/*");
-    let mut java = Command::new("java");
-    java.args(["-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(jars).stdin(Stdio::null());
-    java
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.server.kill());
-        drop(self.server.wait());
     }
 }

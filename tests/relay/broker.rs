@@ -3,19 +3,17 @@
 use crate::fixture::consumer;
 use rdkafka::consumer::Consumer;
 use rustix::process::Signal;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use testkit::{ReservedPort, TIMEOUT, send_signal};
+use std::time::Duration;
+use testkit::{KafkaServer, ReservedPort, send_signal};
 
 /// A private broker, killed and removed when dropped.
 pub(crate) struct Broker {
-    folder: TempDir,
+    server: KafkaServer,
     port: ReservedPort,
     _controller: ReservedPort,
-    server: Option<Child>,
 }
 
 static BROKER: Mutex<Option<Broker>> = Mutex::new(None);
@@ -36,12 +34,11 @@ pub(crate) fn remove() {
 
 impl Broker {
     fn prepare() -> Self {
-        let folder = tempfile::Builder::new().prefix("apex-kafka-").tempdir().unwrap();
         let [reserved, reserved_controller] = [(); 2].map(|()| ReservedPort::of(16_000..19_900));
         let (port, controller) = (reserved.number(), reserved_controller.number());
-        let data = folder.path().join("data");
-        let settings = format!(
-            "process.roles=broker,controller
+        let settings = |folder: &Path| {
+            format!(
+                "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
@@ -54,30 +51,12 @@ auto.create.topics.enable=false
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
 ",
-            data.display()
-        );
-        std::fs::write(folder.path().join("server.properties"), settings).unwrap();
-        let broker = Self { folder, port: reserved, _controller: reserved_controller, server: None };
-        let formatted = broker
-            .java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
-            .arg(broker.file("server.properties"))
-            .output()
-            .unwrap();
-        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
-        copy(&data, &broker.file("empty"));
-        broker
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn java(&self) -> Command {
-        let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kafka-jars/*");
-        let mut java = Command::new("java");
-        java.args(["-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(jars).stdin(Stdio::null());
-        java
+                folder.join("data").display()
+            )
+        };
+        let server = KafkaServer::format(settings, &[]);
+        copy(&server.file("data"), &server.file("empty"));
+        Self { server, port: reserved, _controller: reserved_controller }
     }
 
     /// Host and port.
@@ -87,46 +66,27 @@ offsets.topic.replication.factor=1
 
     /// Starts the broker if it does not run, and waits until it responds.
     pub(crate) fn start(&mut self) {
-        if self.server.is_none() {
-            let log = std::fs::File::options().create(true).append(true).open(self.file("kafka.log")).unwrap();
-            let mut java = self.java();
-            java.arg("kafka.Kafka").arg(self.file("server.properties"));
-            self.server = Some(java.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        }
-        let deadline = Instant::now() + TIMEOUT;
         let client = consumer(&self.address());
-        while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
-            let log = std::fs::read_to_string(self.file("kafka.log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the broker does not respond: {log}");
-        }
+        self.server.start(|| client.fetch_metadata(None, Duration::from_secs(1)).is_ok());
     }
 
     /// Kills the broker, if it runs.
     pub(crate) fn stop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            server.kill().unwrap();
-            server.wait().unwrap();
-        }
+        self.server.stop();
     }
 
     /// Deletes all data of a stopped broker.
     pub(crate) fn wipe(&mut self) {
-        assert!(self.server.is_none());
-        std::fs::remove_dir_all(self.file("data")).unwrap();
-        copy(&self.file("empty"), &self.file("data"));
+        assert!(self.server.id().is_none());
+        std::fs::remove_dir_all(self.server.file("data")).unwrap();
+        copy(&self.server.file("empty"), &self.server.file("data"));
     }
 
     /// Sends a signal to the broker, if it runs.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Some(server) = &self.server {
-            send_signal(server.id(), signal);
+        if let Some(id) = self.server.id() {
+            send_signal(id, signal);
         }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
