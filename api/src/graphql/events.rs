@@ -15,7 +15,6 @@ use domain::access_log::AccessLog;
 use domain::permissions::{Access, ReadAccessLog, ReadAny, ReadEvents};
 use futures::{Stream, StreamExt};
 use std::fmt::Write;
-use std::sync::Arc;
 use streams::{RecordedEvent, TenantFilter, Version};
 use uuid::Uuid;
 
@@ -43,17 +42,12 @@ pub(crate) struct Event {
     name: String,
     /// Version of the payload's schema.
     schema_version: i32,
-    #[graphql(skip)]
-    payload: Json<Value>,
-    /// Metadata as JSON: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and `traceparent`. It is a
-    /// string that contains the JSON if a GraphQL server cannot represent it.
-    metadata: Json<Value>,
     /// Time at which the event was appended, by the clock of the database.
     recorded_at: Timestamp,
     /// SHA-256 hash of the event's content, in hexadecimal.
     content_hash: String,
     #[graphql(skip)]
-    payload_text: Arc<str>,
+    payload_text: String,
     /// Metadata, byte for byte as it was appended.
     metadata_text: String,
 }
@@ -70,10 +64,21 @@ impl Event {
     /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
     /// of a number that is too large. Takes the permission `read:contents`.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
-    async fn payload(&self, ctx: &Context<'_>) -> Result<&Json<Value>> {
+    async fn payload(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
         self.authorise_payload(ctx)?;
-        Ok(&self.payload)
+        Ok(json(&self.payload_text))
     }
+
+    /// Metadata as JSON: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and `traceparent`. It is a
+    /// string that contains the JSON if a GraphQL server cannot represent it.
+    async fn metadata(&self) -> Json<Value> {
+        json(&self.metadata_text)
+    }
+}
+
+/// Parsed to the type that keeps the members of an object in the order in which they were written.
+fn json(text: &str) -> Json<Value> {
+    Json(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())))
 }
 
 impl Event {
@@ -92,8 +97,6 @@ impl TryFrom<&RecordedEvent> for Event {
     type Error = Error;
 
     fn try_from(event: &RecordedEvent) -> Result<Self> {
-        // Parsed to the type that keeps the members of an object in the order in which they were written.
-        let json = |text: &str| Json(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())));
         let mut content_hash = String::with_capacity(64);
         for byte in &event.content_hash {
             write!(content_hash, "{byte:02x}").map_err(|error| errors::internal(&error))?;
@@ -107,11 +110,9 @@ impl TryFrom<&RecordedEvent> for Event {
             event_id: event.event_id.into(),
             name: event.name.clone(),
             schema_version: event.schema_version.into(),
-            payload: json(&event.payload),
-            metadata: json(&event.metadata),
             recorded_at: event.recorded_at.into(),
             content_hash,
-            payload_text: event.payload.as_str().into(),
+            payload_text: event.payload.clone(),
             metadata_text: event.metadata.to_string(),
         })
     }

@@ -10,7 +10,7 @@ use axum::http::{Extensions, HeaderMap, header};
 use chrono::Utc;
 use commands::{Principal, current_trace_id};
 use domain::access_log::RefusalReason;
-use domain::permissions::{Action, Forbidden, Permission, ResourceKind};
+use domain::permissions::{Forbidden, Permission};
 use identity::{Client, Refusal};
 
 /// Where a request comes from: the address of its client, and its `User-Agent`.
@@ -53,12 +53,6 @@ pub(super) fn refused_client(state: &State, reason: RefusalReason, client: Clien
 /// Notes that the principal of a request may not do what it asked for.
 pub(super) fn forbidden(state: &State, requester: &Requester, forbidden: &Forbidden) {
     refuse(state, requester, RefusalReason::Forbidden, forbidden.permission);
-}
-
-/// Notes that the principal of a request may read the texts of some agents only, and asked for those of all.
-pub(super) fn limited_contents(state: &State, requester: &Requester) {
-    let permission = Permission::of(Action::ReadData, ResourceKind::Contents);
-    refuse(state, requester, RefusalReason::Forbidden, permission);
 }
 
 /// Notes that the principal of a request has exceeded a limit.

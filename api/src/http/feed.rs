@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::Aggregate as _;
 use domain::access_log::AccessLog;
-use domain::permissions::{ReadAccessLog, ReadContents};
+use domain::permissions::{Access, ReadAccessLog, ReadContents};
 use domain::rate_limits::LimitedResource;
 use futures::StreamExt;
 use serde::Serialize;
@@ -84,12 +84,7 @@ async fn stream(
     };
     let access = requester.principal.authorise().map_err(forbidden)?;
     // Each message has the payload of the event.
-    let contents = requester.principal.authorise::<ReadContents>().map_err(forbidden)?;
-    if contents.agents().is_some() {
-        let message = "not allowed to read the texts of all agents: the roles that allow it are for some agents";
-        access::limited_contents(state, requester);
-        return Err(Rejected::from((StatusCode::FORBIDDEN, "FORBIDDEN", message.to_owned())));
-    }
+    requester.principal.authorise::<ReadContents>().and_then(Access::of_all).map_err(forbidden)?;
     requester.note_contents(&state.deps.identities, None);
     let reads_access_log = requester.principal.authorise::<ReadAccessLog>().is_ok();
     let parameters = FeedParameters::of_url(pairs).map_err(bad)?;

@@ -177,6 +177,21 @@ impl<A> Access<A> {
         self.agents.as_deref()
     }
 
+    /// The same access, if it is to the objects of all agents.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if it is limited to some agents.
+    pub fn of_all(self) -> Result<Self, Forbidden>
+    where
+        A: ActionType,
+    {
+        let remedy = "the roles that allow it are for some agents";
+        match self.agents {
+            Some(_) => Err(Forbidden::new(A::ACTION, Resource::Tenant(&self.tenant, A::EXTENT), remedy)),
+            None => Ok(self),
+        }
+    }
+
     /// Whether the access is to an object of which one agent is a reader, as `is_reader` says.
     #[must_use]
     pub fn is_to(&self, is_reader: impl Fn(AgentId) -> bool) -> bool {
