@@ -126,13 +126,8 @@ impl Rooms {
         self.start_jobs(vec![self.alerts()]);
     }
 
-    /// Starts the workers of all projections, the policies, and a runner of all jobs.
-    pub fn start_server_workers(&mut self) {
-        self.start_server_workers_with(Vec::new());
-    }
-
-    /// As [`Rooms::start_server_workers`], with the handlers of further jobs.
-    pub fn start_server_workers_with(&mut self, mut handlers: Vec<Arc<dyn JobHandler>>) {
+    /// Starts the workers of all projections, the policies, and a runner of all jobs, of which some have these handlers.
+    pub fn start_server_workers(&mut self, mut handlers: Vec<Arc<dyn JobHandler>>) {
         self.start_policies();
         let config = JobRunnerConfig::default();
         // Half of the timeout: the last statement of a run takes its time too.

@@ -87,7 +87,7 @@ pub(super) async fn start(
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
     let (identities, handlers) = identities(rooms, common, server).await?;
-    rooms.start_server_workers_with(handlers);
+    rooms.start_server_workers(handlers);
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;

@@ -132,10 +132,14 @@ async fn list(backend: &impl Backend, format: Format) -> anyhow::Result<()> {
     if teams.is_cut {
         say!("Only the first {MAX_LISTED} teams are listed: query `teams` over GraphQL for all of them.");
     }
+    let all = backend.assignments(None).await?;
     let mut rows = Vec::new();
     for team in teams.items {
-        let roles = backend.assignments(Some(Holder::Team(team.id))).await?;
-        let roles = roles.items.iter().map(|assignment| match assignment.extent {
+        let holder = Holder::Team(team.id);
+        // Of more roles than one list has, each team has its own.
+        let own = if all.is_cut { Some(backend.assignments(Some(holder)).await?) } else { None };
+        let roles = own.as_ref().unwrap_or(&all).items.iter().filter(|assignment| assignment.holder == holder);
+        let roles = roles.map(|assignment| match assignment.extent {
             RoleExtent::Tenant => assignment.role.to_string(),
             RoleExtent::Agent(agent) => format!("{}@{agent}", assignment.role),
         });

@@ -41,12 +41,6 @@ impl Client {
         Ok(Self { http, credential })
     }
 
-    /// The connections to the server.
-    #[must_use]
-    pub fn http(&self) -> &Http {
-        &self.http
-    }
-
     /// Executes an operation, and returns its data.
     ///
     /// # Errors

@@ -9,14 +9,19 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-/// New tokens, as the routes of sessions answer.
+/// New tokens, as the routes of sessions answer, and with the names of RFC 6749, as `/auth/token` does.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewTokens {
+    #[serde(alias = "user_id")]
     user_id: String,
+    #[serde(alias = "session_id")]
     session_id: String,
+    #[serde(alias = "access_token")]
     access_token: String,
+    #[serde(alias = "refresh_token")]
     refresh_token: String,
+    #[serde(alias = "expires_in")]
     expires_in_seconds: u32,
 }
 

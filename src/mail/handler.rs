@@ -2,7 +2,7 @@
 
 use super::queue::{KIND, Payload};
 use super::transport::{SendError, Transport};
-use domain::{TenantId, derived_id};
+use domain::{InvitationId, TenantId, UserId, derived_id};
 use futures::future::BoxFuture;
 use identity::{Identities, IdentityError, MailedToken};
 use policies::{Job, JobHandler, JobOutcome};
@@ -40,9 +40,11 @@ impl MailHandler {
         if let Err(error) = self.transport.check().await {
             return outcome(error);
         }
-        let prepared = match &payload {
-            Payload::Reset { .. } => self.reset(job, tenant, &payload).await,
-            Payload::Invitation { .. } => self.invitation(tenant, &payload).await,
+        let prepared = match payload {
+            Payload::Reset { user_id } => self.reset(job, tenant, user_id).await,
+            Payload::Invitation { invitation_id, key_version, sealed } => {
+                self.invitation(tenant, invitation_id, (key_version, &sealed)).await
+            }
         };
         match prepared {
             // The person is gone, or does not need it any more.
@@ -55,11 +57,10 @@ impl MailHandler {
         }
     }
 
-    async fn reset(&self, job: &Job, tenant: &TenantId, payload: &Payload) -> Prepared {
-        let Payload::Reset { user_id } = payload else { return Ok(None) };
+    async fn reset(&self, job: &Job, tenant: &TenantId, user_id: UserId) -> Prepared {
         // The token of a link is known once, so that each attempt issues another link.
         let command_id = derived_id(&["reset_mail", &job.id.to_string(), &job.attempt.to_string()]);
-        let mailed = self.identities.reset_to_mail(tenant, *user_id, command_id).await?;
+        let mailed = self.identities.reset_to_mail(tenant, user_id, command_id).await?;
         Ok(mailed.map(|mailed| {
             let until =
                 mailed.expires_at.map(|at| at.format(" until %Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
@@ -74,12 +75,16 @@ impl MailHandler {
         }))
     }
 
-    async fn invitation(&self, tenant: &TenantId, payload: &Payload) -> Prepared {
+    async fn invitation(
+        &self,
+        tenant: &TenantId,
+        invitation_id: InvitationId,
+        (key_version, sealed): (i32, &str),
+    ) -> Prepared {
         use base64::Engine as _;
-        let Payload::Invitation { invitation_id, key_version, sealed } = payload else { return Ok(None) };
         let sealed = base64::engine::general_purpose::STANDARD.decode(sealed);
         let sealed = sealed.map_err(|_| IdentityError::Damaged(invitation_id.0))?;
-        let mailed = self.identities.invitation_to_mail(tenant, *invitation_id, (*key_version, &sealed)).await?;
+        let mailed = self.identities.invitation_to_mail(tenant, invitation_id, (key_version, &sealed)).await?;
         Ok(mailed.map(|mailed| {
             let text = format!(
                 "You are invited to {url}.\n\nAccept the invitation, and choose a password, here:\n\n\

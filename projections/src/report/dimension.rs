@@ -1,6 +1,6 @@
 //! The dimensions of the usage report: one table with all that differs between them.
 
-use chrono::{DateTime, Datelike, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, DurationRound, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
 use domain::{ACCEPTED_YEARS, Name};
 use std::fmt;
 use std::str::FromStr;
@@ -200,6 +200,14 @@ impl Dimension {
         }
     }
 
+    /// The key of the period that a time is in; none if the dimension is no time.
+    #[must_use]
+    pub fn key_at(self, time: DateTime<Utc>) -> Option<String> {
+        let period = self.period()?;
+        let start = time.duration_trunc(TimeDelta::minutes(period.step_minutes.into())).ok()?;
+        Some(start.format(period.format).to_string())
+    }
+
     pub(super) fn is_time(self) -> bool {
         self.period().is_some()
     }
@@ -284,6 +292,19 @@ pub(super) fn finest_time(by: &[Dimension]) -> Option<(usize, Dimension)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_at_a_time_is_one_that_reports_give() {
+        let at: DateTime<Utc> = "2023-09-01T07:59:59.999Z".parse().unwrap();
+        let keys = [Dimension::QuarterHour, Dimension::Hour, Dimension::Day, Dimension::Month, Dimension::Model]
+            .map(|dimension| dimension.key_at(at));
+        let right = ["2023-09-01T07:45Z", "2023-09-01T07:00Z", "2023-09-01", "2023-09"].map(|key| Some(key.to_owned()));
+        assert_eq!(keys[..4], right);
+        assert_eq!(keys[4], None);
+        for (dimension, key) in Dimension::ALL.iter().filter_map(|one| Some((one, one.key_at(at)?))) {
+            assert!(dimension.accepts(Some(&key)), "{dimension} {key}");
+        }
+    }
 
     #[test]
     fn a_key_is_accepted_only_in_the_form_that_reports_give_it() {

@@ -6,7 +6,7 @@ mod operations;
 mod server;
 
 pub(super) use operations::{Backend, IssuedKey, Listed};
-pub(super) use server::viewer;
+pub(super) use server::{tag_keys, viewer};
 
 use self::database::OnDatabase;
 use self::server::OnServer;

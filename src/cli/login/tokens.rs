@@ -1,20 +1,8 @@
 //! The answers of `/auth/token`.
 
-use crate::client::{Answer, ClientError, Http, StoredSession};
-use crate::config::Secret;
-use chrono::{TimeDelta, Utc};
+use crate::client::{Answer, ClientError, Http, NewTokens, StoredSession};
 use reqwest::StatusCode;
-use serde::Deserialize;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Tokens {
-    access_token: String,
-    refresh_token: String,
-    expires_in: u32,
-    user_id: String,
-    session_id: String,
-}
 
 /// What a server answers to a code.
 pub(super) enum Redeemed {
@@ -28,13 +16,8 @@ pub(super) enum Redeemed {
 pub(super) fn redeemed(http: &Http, answer: Answer) -> Result<Redeemed, ClientError> {
     if answer.status == StatusCode::OK {
         let incomplete = || ClientError::Incomplete { url: http.server(), what: "session".to_owned() };
-        let tokens: Tokens = serde_json::from_value(answer.body).map_err(|_| incomplete())?;
-        return Ok(Redeemed::Session(StoredSession {
-            actor: format!("user:{}/session:{}", tokens.user_id, tokens.session_id),
-            access_token: Secret::from(tokens.access_token),
-            access_expires_at: Utc::now() + TimeDelta::seconds(tokens.expires_in.into()),
-            refresh_token: Secret::from(tokens.refresh_token),
-        }));
+        let tokens: NewTokens = serde_json::from_value(answer.body).map_err(|_| incomplete())?;
+        return Ok(Redeemed::Session(tokens.into()));
     }
     match answer.body.get("error").and_then(Value::as_str) {
         Some(error) => Ok(Redeemed::Refused(error.to_owned())),

@@ -106,7 +106,6 @@ fn keys(call: &ChargedCall, by: &[Named]) -> anyhow::Result<Vec<Option<String>>>
 /// The value of a dimension, as other reports write it.
 fn key(call: &ChargedCall, by: &Named) -> anyhow::Result<Option<String>> {
     let facts = &call.facts;
-    let at = |format: &str| Some(facts.started_at.format(format).to_string());
     let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string);
     Ok(match by.dimension {
         Dimension::Agent => facts.agent_id.map(|id| id.to_string()),
@@ -121,9 +120,7 @@ fn key(call: &ChargedCall, by: &Named) -> anyhow::Result<Option<String>> {
         Dimension::Conversation => text(&facts.conversation),
         Dimension::Outcome => facts.outcome.map(|outcome| outcome.as_str().to_owned()),
         Dimension::Source => Some(facts.source.to_string()),
-        Dimension::Hour => at("%Y-%m-%dT%H:00Z"),
-        Dimension::Day => at("%Y-%m-%d"),
-        Dimension::Month => at("%Y-%m"),
+        Dimension::Hour | Dimension::Day | Dimension::Month => by.dimension.key_at(facts.started_at),
         Dimension::Tag | Dimension::QuarterHour => bail!("--known-at does not group by {by}"),
     })
 }

@@ -5,6 +5,7 @@ use super::dimension::{Named, NamedFilter};
 use super::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
 use super::print::print;
 use super::source::Source;
+use crate::cli::backend;
 use crate::client::{Client, ClientError, PageInfo};
 use chrono::{DateTime, Utc};
 use domain::{Meter, Sum, TagKey};
@@ -26,12 +27,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The documents that a report takes.
 const HEAD: &str = "query { head }";
-const DECLARED: &str = "query { tagKeys { key declaredAt } }";
 const PARKED: &str = "query($projection: String!) { parkedEvents(projection: $projection) { position } }";
 
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
-pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("DECLARED", DECLARED), ("PARKED", PARKED)];
+pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("PARKED", PARKED)];
 
 /// The name of a column as a field of GraphQL: words and what follows a number begin with a capital letter.
 fn field(column: &str) -> String {
@@ -292,16 +292,9 @@ fn variables(cost: &Cost, key: Option<&TagKey>, head: Position) -> Value {
     })
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Declared {
-    key: String,
-    declared_at: DateTime<Utc>,
-}
-
 async fn declared_at(client: &Client, key: &TagKey) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let keys: Vec<Declared> = client.get(DECLARED, json!({}), "/tagKeys").await?;
-    Ok(keys.into_iter().find(|found| found.key == key.as_str()).map(|found| found.declared_at))
+    let keys = backend::tag_keys(client).await?;
+    Ok(keys.into_iter().find(|(found, _)| found == key).map(|(_, declared_at)| declared_at))
 }
 
 async fn warn_of_parked(client: &Client) -> anyhow::Result<()> {

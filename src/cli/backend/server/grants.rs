@@ -1,6 +1,6 @@
 //! Service accounts, API keys and roles at a server.
 
-use super::values::{BuiltIn, GlobalId, KeyScopes, Named, NamedHolder, NamedRole, assigned, permissions};
+use super::values::{BuiltIn, GlobalId, KeyScopes, Named, NamedHolder, NamedRole, assigned, permissions, seconds};
 use super::{OnServer, documents, role_names};
 use crate::cli::backend::operations::{AccountOperations, IssuedKey, KeyOperations, Listed, RoleOperations};
 use crate::config::Secret;
@@ -122,8 +122,7 @@ impl KeyOperations for OnServer {
         overlap: TimeDelta,
         expires_at: Option<DateTime<Utc>>,
     ) -> anyhow::Result<IssuedKey> {
-        // A longer time is refused, as it is on the database.
-        let overlap = i32::try_from(overlap.num_seconds()).unwrap_or(i32::MAX);
+        let overlap = seconds(overlap);
         let input = json!({ "id": id.0, "overlapSeconds": overlap, "lifetime": lifetime(expires_at) });
         self.issued(documents::ROTATE_KEY, input, "/rotateApiKey").await
     }

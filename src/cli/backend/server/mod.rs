@@ -115,25 +115,19 @@ fn role_names(roles: &[Role]) -> Vec<String> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeclaredKey {
-    #[serde(deserialize_with = "values::parsed")]
-    key: TagKeyText,
+    key: TagKey,
     declared_at: DateTime<Utc>,
 }
 
-struct TagKeyText(TagKey);
-
-impl std::str::FromStr for TagKeyText {
-    type Err = domain::TextError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        TagKey::new(text).map(Self)
-    }
+/// The tag keys that are declared at a server.
+pub(in crate::cli) async fn tag_keys(client: &Client) -> anyhow::Result<Vec<(TagKey, DateTime<Utc>)>> {
+    let keys: Vec<DeclaredKey> = client.get(documents::TAG_KEYS, json!({}), "/tagKeys").await?;
+    Ok(keys.into_iter().map(|found| (found.key, found.declared_at)).collect())
 }
 
 impl TagOperations for OnServer {
     async fn tag_keys(&self) -> anyhow::Result<Vec<(TagKey, DateTime<Utc>)>> {
-        let keys: Vec<DeclaredKey> = self.client.get(documents::TAG_KEYS, json!({}), "/tagKeys").await?;
-        Ok(keys.into_iter().map(|found| (found.key.0, found.declared_at)).collect())
+        tag_keys(&self.client).await
     }
 
     async fn declare_tag_key(&self, key: TagKey) -> anyhow::Result<OutcomeKind> {

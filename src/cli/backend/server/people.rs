@@ -1,7 +1,7 @@
 //! Users and invitations at a server.
 
 use super::grants::text;
-use super::values::{BuiltIn, GlobalId, assigned};
+use super::values::{BuiltIn, GlobalId, assigned, seconds};
 use super::{OnServer, documents, role_names};
 use crate::cli::backend::operations::{IssuedToken, Listed, UserOperations};
 use crate::config::Secret;
@@ -94,11 +94,6 @@ impl From<Invitation> for InvitationSummary {
             email: invitation.email,
         }
     }
-}
-
-/// A lifetime in seconds. A longer time than GraphQL takes is refused as too long.
-fn seconds(lifetime: TimeDelta) -> i32 {
-    i32::try_from(lifetime.num_seconds()).unwrap_or(i32::MAX)
 }
 
 impl UserOperations for OnServer {

@@ -1,13 +1,13 @@
 //! Teams and the access review at a server.
 
-use super::grants::{Key, text};
-use super::values::{GlobalId, HolderKind, Named, NamedHolder, NamedRole, permissions};
+use super::grants::{Key, holder, text};
+use super::values::{GlobalId, Named, NamedHolder, NamedRole, permissions};
 use super::{OnServer, documents};
 use crate::cli::backend::operations::{Listed, ReviewOperations, TeamOperations};
 use chrono::{DateTime, Utc};
 use domain::role_assignment::{Holder, RoleExtent};
 use domain::team::Member;
-use domain::{AgentId, Body, Name, ServiceAccountId, TeamId, UserId};
+use domain::{AgentId, Body, Name, TeamId};
 use identity::{Basis, GrantBasis, MemberSummary, Origin, ReviewRow, TeamBasis, TeamSummary};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,9 +31,8 @@ impl From<Team> for TeamSummary {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Listing {
-    kind: HolderKind,
-    uuid: Uuid,
-    name: Option<String>,
+    #[serde(flatten)]
+    holder: NamedHolder,
     added_at: Option<DateTime<Utc>>,
     added_by: Option<String>,
 }
@@ -49,20 +48,9 @@ fn member_of(holder: Holder) -> Option<Member> {
 
 impl Listing {
     fn summary(self) -> Option<MemberSummary> {
-        let member = match self.kind {
-            HolderKind::ServiceAccount => Member::ServiceAccount(ServiceAccountId(self.uuid)),
-            HolderKind::User => Member::User(UserId(self.uuid)),
-            HolderKind::Team => return None,
-        };
+        let member = member_of(self.holder.holder())?;
         let added = self.added_at.zip(self.added_by).map(|(at, by)| Origin { at, by });
-        Some(MemberSummary { member, name: self.name, added })
-    }
-}
-
-fn member(member: Member) -> Value {
-    match member {
-        Member::ServiceAccount(id) => json!({ "serviceAccountId": id.0 }),
-        Member::User(id) => json!({ "userId": id.0 }),
+        Some(MemberSummary { member, name: self.holder.name, added })
     }
 }
 
@@ -95,12 +83,12 @@ impl TeamOperations for OnServer {
     }
 
     async fn add_member(&self, id: TeamId, added: Member) -> anyhow::Result<()> {
-        let input = json!({ "id": id.0, "member": member(added) });
+        let input = json!({ "id": id.0, "member": holder(added.into()) });
         self.done(documents::ADD_MEMBER, input, "/addTeamMember").await.map(|_| ())
     }
 
     async fn remove_member(&self, id: TeamId, removed: Member) -> anyhow::Result<()> {
-        let input = json!({ "id": id.0, "member": member(removed) });
+        let input = json!({ "id": id.0, "member": holder(removed.into()) });
         self.done(documents::REMOVE_MEMBER, input, "/removeTeamMember").await.map(|_| ())
     }
 

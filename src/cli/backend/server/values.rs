@@ -2,14 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use commands::OutcomeKind;
 use domain::permissions::{Permission, PermissionSet, Role, Scopes};
 use domain::role_assignment::{AssignedRole, Holder};
 use domain::{RoleId, ServiceAccountId, TeamId, UserId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use std::fmt::Display;
-use std::str::FromStr;
 use uuid::Uuid;
 
 /// The outcome of a command.
@@ -33,9 +32,9 @@ impl From<Outcome> for OutcomeKind {
     }
 }
 
-/// Reads a text that is parsed.
-pub(super) fn parsed<'d, D: Deserializer<'d>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+/// A number of seconds as GraphQL takes it. A longer time is refused, as it is on the database.
+pub(super) fn seconds(time: TimeDelta) -> i32 {
+    i32::try_from(time.num_seconds()).unwrap_or(i32::MAX)
 }
 
 /// The UUID in a global id: base64url of a type, a colon and the key.
