@@ -16,7 +16,8 @@ mkdir -p "$(dirname "$target")"
 work=$(mktemp -d "$target.XXXXXXXX")
 trap 'rm -rf "$work"' EXIT
 cp "$source/package.json" "$source/package-lock.json" "$work"
-npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+# In the folder: with --prefix, some versions of npm take the folder itself for a package that the lock file lacks.
+(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >/dev/null
 # Beside the packages, where node looks for them from a program.
 ln -s "$source"/*.mjs "$work"
 chmod 755 "$work"

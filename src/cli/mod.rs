@@ -366,13 +366,17 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 77] = [
+    const EXAMPLES: [(&str, Option<Action>); 81] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
         ("report cost", Some(Action::ReadData)),
         ("replay", Some(Action::ReadData)),
         ("prices import -", Some(Action::SendCommand)),
+        ("prices update --from -", Some(Action::SendCommand)),
+        ("prices discount committed --percent 10 --effective-from 2026-01-01", Some(Action::SendCommand)),
+        ("prices reprice", Some(Action::ReadData)),
+        ("prices reprice --apply", Some(Action::SendCommand)),
         ("prices list", Some(Action::ReadData)),
         ("tags list", Some(Action::ReadData)),
         ("tags declare team", Some(Action::SendCommand)),
