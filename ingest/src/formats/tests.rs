@@ -205,6 +205,44 @@ fn the_documents_are_read_and_defaults_never_change_the_ids_of_their_calls() {
     }
 }
 
+/// Ids are in the logs of users: a changed derivation would import every call again.
+#[test]
+fn the_ids_of_calls_never_change() {
+    let autogpt =
+        "{\"id\":\"chatcmpl-0\",\"created\":1695554458,\"model\":\"m\",\"usage\":{\"prompt_tokens\":1}}\n".repeat(2);
+    let azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n".to_owned() + &"2023-11-16 18:17:03,1,2\n".repeat(2);
+    let equal = [(Format::Autogpt, autogpt.as_bytes()), (Format::AzureLlm, azure.as_bytes())];
+    let documents = DOCUMENTS.iter().map(|(format, text)| (*format, text.as_bytes()));
+    let digest = |(format, text): (Format, &[u8])| {
+        let of_record = |record: &Record| record.call_ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
+        let ids: Vec<String> = records(format, text).iter().map(of_record).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        format!("{} {} {}", format.as_str(), ids.len(), domain::derived_id(&ids))
+    };
+    let digests: Vec<String> = SAMPLES.into_iter().chain(equal).chain(documents).map(digest).collect();
+    assert_eq!(
+        digests,
+        [
+            "azure-llm 60 76b7196b-18b8-5104-bd25-7ab36acc822e",
+            "autogpt 37 d80de6b0-7c57-5419-96b1-3cca6f7712fb",
+            "claude-code 19 cfd0656d-50ad-5232-83a9-be0c6ac41724",
+            "otlp 38 cdec1387-7c3a-5b50-9dbd-9182210790ba",
+            "autogpt 2 e5d05724-0f1e-5e75-b642-a39579276b49",
+            "azure-llm 2 a1a0ce6d-eafb-5a94-9f56-6d1729b5c6d1",
+            "codex 1 8acc353f-f60d-5af4-b113-5c4717216b21",
+            "csv 2 4812c026-e6f1-565e-9e8b-774f4b77b5f9",
+            "jsonl 2 4f9f4a85-344c-5565-80ed-a1cff82cb1cf",
+            "inspect 1 f2fcb7ab-a730-5cda-8bb2-8d45c761ec1f",
+            "jaeger 1 49de9bb4-b4d7-5add-83b4-54801a424f6b",
+            "langfuse 1 4e4cca28-c745-53ca-8d66-1824505245bb",
+            "litellm 1 9e650741-ea48-5756-8db1-79c138cd7b76",
+            "openhands 1 dff9a471-0b33-56c4-a8cb-851a84287ea1",
+            "responses 1 aa5553bf-efa3-5078-80a0-dbf78296b2ce",
+            "swe-agent 1 1d9d5539-80dc-593f-8d26-eea7b27ad296",
+        ]
+    );
+}
+
 fn document() -> impl Strategy<Value = (Format, Vec<u8>)> {
     (0..DOCUMENTS.len()).prop_map(|at| (DOCUMENTS[at].0, DOCUMENTS[at].1.as_bytes().to_vec()))
 }
