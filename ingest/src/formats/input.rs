@@ -83,7 +83,10 @@ impl<R: Read> Read for GzipReader<R> {
 mod tests {
     use super::*;
     use crate::error::{InputError, RecordError};
+    use crate::format::Format;
     use crate::formats::lines::{LineRecords, Lines, ParsedLine};
+    use crate::formats::read_records;
+    use crate::formats::testing::{defaults, into_records};
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
@@ -141,6 +144,41 @@ mod tests {
             let error = records.next().unwrap().unwrap_err();
             assert!(matches!(error, RecordError::Input(InputError::Gzip(_))), "{error:?}");
             assert!(records.next().is_none());
+        }
+    }
+
+    /// A file gives its first two bytes alone.
+    #[test]
+    fn the_beginning_of_a_file_tells_how_it_is_read() {
+        let response = |id: u8| {
+            format!(
+                "{{\"id\":\"resp_{id}\",\"object\":\"response\",\"created_at\":1709819153,\"model\":\"m\",\
+                 \"usage\":{{\"input_tokens\":1,\"output_tokens\":2}}}}"
+            )
+        };
+        let long = format!(
+            "{}\n\n{}\n",
+            response(1).replace("\"m\"", &format!("\"m\",\"x\":\"{}\"", "x".repeat(100_000))),
+            response(2)
+        );
+        for (format, content) in [
+            (Format::Csv, "time;input\n2025-05-01T10:00:00Z;1\n2025-05-01T10:00:00Z;1\n".to_owned()),
+            (Format::Csv, "time\tinput\n2025-05-01T10:00:00Z\t1\n2025-05-01T10:00:00Z\t1\n".to_owned()),
+            (
+                Format::Jsonl,
+                "\u{feff}\n[{\"time\":\"2025-05-01T10:00:00Z\",\"input\":1},\n{\"time\":1746093601,\"input\":1}]"
+                    .to_owned(),
+            ),
+            (Format::Responses, format!("\u{feff}{}\n{}", response(1), response(2))),
+            (Format::Responses, long),
+        ] {
+            for content in [content.clone().into_bytes(), gzip(&content)] {
+                let file = file(&content);
+                let input = open(file.path()).unwrap();
+                let records: Vec<_> =
+                    read_records(format, defaults(), input.reader).unwrap().flat_map(into_records).collect();
+                assert_eq!(records.into_iter().map(Result::unwrap).count(), 2, "{format:?}");
+            }
         }
     }
 }

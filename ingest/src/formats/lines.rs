@@ -2,11 +2,12 @@
 
 use crate::error::{RecordError, Refusal, RefusalReason};
 use crate::formats::damaged::Damaged;
+use crate::formats::peek::{BYTE_ORDER_MARK, PeekReader, Peeked};
 use crate::formats::reader::{RecordReader, Records};
 use crate::item::Item;
 use crate::record::{Location, Record, SkippedCounts};
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 /// The longest line that is read, in bytes: 16 MiB. Coding agents log whole files and images on one line. A longer line
 /// is refused and skipped without being held in memory.
@@ -14,7 +15,7 @@ pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What [`Lines::fill`] read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filled {
+enum Filled {
     /// A whole line, without its line break.
     Line,
     /// The first [`MAX_LINE_BYTES`] of a longer line; the rest is not read yet.
@@ -25,34 +26,34 @@ pub(crate) enum Filled {
 
 /// Lines of bounded length.
 pub(crate) struct Lines {
-    pub(crate) reader: BufReader<Box<dyn Read + Send>>,
-    pub(crate) buffer: Vec<u8>,
+    reader: PeekReader,
+    buffer: Vec<u8>,
     number: u64,
-    is_unread: bool,
 }
 
 impl Lines {
     pub(crate) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { reader: BufReader::with_capacity(64 * 1024, input), buffer: Vec::new(), number: 0, is_unread: false }
+        Self { reader: PeekReader::new(input), buffer: Vec::new(), number: 0 }
+    }
+
+    /// The first lines that are not blank, of which together no more is looked at than a line may have. They are read again.
+    pub(crate) fn peek_lines<const N: usize>(&mut self) -> io::Result<Peeked<'_, N>> {
+        self.reader.peek_lines(MAX_LINE_BYTES + 1)
     }
 
     /// Whether the input begins with a list of JSON.
     pub(crate) fn starts_with_list(&mut self) -> io::Result<bool> {
-        let start = self.reader.fill_buf()?;
-        let start = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
-        Ok(start.trim_ascii_start().starts_with(b"["))
+        let [first] = self.peek_lines()?.lines;
+        Ok(first.trim_ascii_start().starts_with(b"["))
     }
 
     /// The whole input, of which no line was read.
-    pub(crate) fn into_reader(self) -> BufReader<Box<dyn Read + Send>> {
+    pub(crate) fn into_reader(self) -> PeekReader {
         self.reader
     }
 
     /// Reads the next line into the buffer, or the longest allowed prefix of it.
-    pub(crate) fn fill(&mut self) -> io::Result<Filled> {
-        if std::mem::take(&mut self.is_unread) {
-            return Ok(Filled::Line);
-        }
+    fn fill(&mut self) -> io::Result<Filled> {
         self.buffer.clear();
         let limit = MAX_LINE_BYTES as u64 + 1;
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
@@ -66,11 +67,6 @@ impl Lines {
             self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(filled)
-    }
-
-    /// Makes the line read last the next one again.
-    pub(crate) fn unread(&mut self) {
-        self.is_unread = true;
     }
 
     /// Skips the rest of a line without holding it in memory.
@@ -104,8 +100,6 @@ impl Lines {
         }
     }
 }
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a line holds.
 pub(crate) enum ParsedLine {

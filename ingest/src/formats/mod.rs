@@ -25,6 +25,7 @@ pub(crate) mod litellm;
 pub(crate) mod mooncake;
 pub(crate) mod openhands;
 pub(crate) mod otlp;
+mod peek;
 mod reader;
 mod recent;
 mod registry;

@@ -27,7 +27,6 @@ use domain::call::{CallFacts, CallIds, CallKey, CallKind, Outcome, Tags};
 use domain::{Meter, Quantity, Usage};
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::value::{RawValue, to_raw_value};
-use std::io::BufRead;
 use std::sync::Arc;
 
 pub(crate) const CSV: Spec = Spec {
@@ -204,10 +203,10 @@ struct CsvRecords<R> {
     is_done: bool,
 }
 
-fn open_csv(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
-    let mut input = lines.into_reader();
-    let separator = limited::separator(input.fill_buf()?);
-    let input = limited::LimitedReader::new(input);
+fn open_csv(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
+    let [first] = lines.peek_lines()?.lines;
+    let separator = limited::separator(first);
+    let input = limited::LimitedReader::new(lines.into_reader());
     let mut rows = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
     let mut header = rows.headers().map_err(csv_error)?.clone();
     if let Some(first) = header.get(0).and_then(|first| first.strip_prefix('\u{feff}')) {

@@ -111,8 +111,8 @@ impl TraceRecords {
         match json::detect_layout(&mut lines)? {
             Layout::Empty => Ok(Stage::End),
             Layout::Lines => Ok(Stage::Lines(lines, Box::new(collector))),
-            Layout::Document { ends_line } => {
-                json::read_document(lines, ends_line, &mut collector)?;
+            Layout::Document => {
+                json::read_document(lines, &mut collector)?;
                 Ok(self.finish(collector))
             }
         }

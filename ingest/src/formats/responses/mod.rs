@@ -23,7 +23,6 @@ use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::Location;
 use exchange::{Exchange, Reader};
-use std::io::BufRead;
 use stream::EventStream;
 
 pub(crate) const SPEC: Spec = Spec {
@@ -64,12 +63,8 @@ fn open(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
 
 /// Whether the first line is a whole object of JSON, and more follow.
 fn is_of_lines(lines: &mut Lines) -> Result<bool, InputError> {
-    let start = lines.reader.fill_buf()?;
-    let mut first = start.splitn(2, |byte| *byte == b'\n');
-    let (line, rest) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
-    let is_object =
-        std::str::from_utf8(line).is_ok_and(|line| Fields::parse(line.trim_start_matches('\u{feff}')).is_ok());
-    Ok(is_object && !rest.trim_ascii().is_empty())
+    let [first, second] = lines.peek_lines()?.lines;
+    Ok(!second.is_empty() && std::str::from_utf8(first).is_ok_and(|line| Fields::parse(line).is_ok()))
 }
 
 /// Whether a list is one response in chunks, as Gemini streams it without server-sent events.

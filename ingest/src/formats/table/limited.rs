@@ -8,8 +8,7 @@ use std::io::{self, Read};
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// The separator of the columns of a header: the one that it has most of.
-pub(super) fn separator(start: &[u8]) -> u8 {
-    let header = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+pub(super) fn separator(header: &[u8]) -> u8 {
     let count = |separator: &u8| header.iter().filter(|byte| *byte == separator).count();
     // Of equal counts, the last is the maximum: the comma is the default.
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')

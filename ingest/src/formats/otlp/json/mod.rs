@@ -14,21 +14,19 @@ pub(crate) use parse::{JsonItems, Level};
 
 use super::collector::{SpanCollector, Stop};
 use crate::error::{InputError, RecordError, Refusal, RefusalReason};
-use crate::formats::lines::{Filled, Lines};
+use crate::formats::lines::Lines;
+use crate::formats::peek::Peeked;
 use crate::record::Location;
 use limits::{LimitedReader, ends_inside_string};
 use serde::de::{DeserializeSeed, IgnoredAny};
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader};
 
 /// The layout of a file.
 pub(crate) enum Layout {
     /// One object per line.
     Lines,
     /// Objects that contain line breaks.
-    Document {
-        /// Whether the prefix in the buffer of [`Lines`] was followed by a line break.
-        ends_line: bool,
-    },
+    Document,
     /// Nothing but blank lines.
     Empty,
 }
@@ -36,29 +34,24 @@ pub(crate) enum Layout {
 /// Detects the layout from the first line that is not blank. If that line is a truncated object, but not truncated
 /// inside a string, or is longer than a line may be, the file is read as a stream of objects.
 pub(crate) fn detect_layout(lines: &mut Lines) -> Result<Layout, InputError> {
-    loop {
-        match lines.fill()? {
-            Filled::End => return Ok(Layout::Empty),
-            Filled::Prefix => return Ok(Layout::Document { ends_line: false }),
-            Filled::Line if lines.buffer.trim_ascii().is_empty() => {}
-            Filled::Line => break,
-        }
+    let Peeked { lines: [first], is_cut } = lines.peek_lines()?;
+    if is_cut {
+        return Ok(Layout::Document);
     }
-    match serde_json::from_slice::<IgnoredAny>(&lines.buffer) {
-        Err(error) if error.is_eof() && !ends_inside_string(&lines.buffer) => Ok(Layout::Document { ends_line: true }),
+    if first.is_empty() {
+        return Ok(Layout::Empty);
+    }
+    match serde_json::from_slice::<IgnoredAny>(first) {
+        Err(error) if error.is_eof() && !ends_inside_string(first) => Ok(Layout::Document),
         Err(error) if !error.is_eof() => Err(InputError::Json(error)),
-        _ => {
-            lines.unread();
-            Ok(Layout::Lines)
-        }
+        _ => Ok(Layout::Lines),
     }
 }
 
 /// Reads all objects of a file that has line breaks inside of them.
-pub(crate) fn read_document(lines: Lines, ends_line: bool, collector: &mut SpanCollector) -> Result<(), InputError> {
-    let line_break: &[u8] = if ends_line { b"\n" } else { b"" };
-    let whole = Cursor::new(lines.buffer).chain(line_break).chain(lines.reader);
-    let mut deserializer = serde_json::Deserializer::from_reader(BufReader::new(LimitedReader::new(whole)));
+pub(crate) fn read_document(lines: Lines, collector: &mut SpanCollector) -> Result<(), InputError> {
+    let limited = LimitedReader::new(lines.into_reader());
+    let mut deserializer = serde_json::Deserializer::from_reader(BufReader::new(limited));
     loop {
         let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
         read.map_err(|error| document_error(error, collector))?;
