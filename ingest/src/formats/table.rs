@@ -206,7 +206,7 @@ struct CsvRecords<R> {
 fn open_csv(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let [first] = lines.peek_lines()?.lines;
     let separator = limited::separator(first);
-    let input = limited::LimitedReader::new(lines.into_reader());
+    let input = limited::LimitedReader::new(lines.into_reader(), separator);
     let mut rows = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
     let mut header = rows.headers().map_err(csv_error)?.clone();
     if let Some(first) = header.get(0).and_then(|first| first.strip_prefix('\u{feff}')) {

@@ -14,16 +14,44 @@ pub(super) fn separator(header: &[u8]) -> u8 {
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
 }
 
+/// Where a byte of a row is.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// At the start of a field, where alone a quote opens one.
+    Start,
+    /// In a field without quotes, or behind the quotes of one.
+    Unquoted,
+    /// In the quotes of a field.
+    Quoted,
+    /// Behind a quote in the quotes of a field, which closes them unless another one follows.
+    Closing,
+}
+
 /// A reader that fails on rows longer than [`MAX_LINE_BYTES`], such as one with a quote that is never closed.
 pub(super) struct LimitedReader<R> {
     inner: R,
+    separator: u8,
     row_bytes: usize,
-    is_quoted: bool,
+    place: Place,
 }
 
 impl<R: Read> LimitedReader<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self { inner, row_bytes: 0, is_quoted: false }
+    pub(super) fn new(inner: R, separator: u8) -> Self {
+        Self { inner, separator, row_bytes: 0, place: Place::Start }
+    }
+
+    fn advance(&mut self, byte: u8) {
+        self.row_bytes += 1;
+        self.place = match (self.place, byte) {
+            (Place::Quoted, b'"') => Place::Closing,
+            (Place::Start | Place::Closing, b'"') | (Place::Quoted, _) => Place::Quoted,
+            (_, b'\n') => {
+                self.row_bytes = 0;
+                Place::Start
+            }
+            (_, separator) if separator == self.separator => Place::Start,
+            _ => Place::Unquoted,
+        };
     }
 }
 
@@ -31,12 +59,7 @@ impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         for byte in &buffer[..count] {
-            self.row_bytes += 1;
-            match byte {
-                b'"' => self.is_quoted = !self.is_quoted,
-                b'\n' if !self.is_quoted => self.row_bytes = 0,
-                _ => {}
-            }
+            self.advance(*byte);
             if self.row_bytes > MAX_LINE_BYTES {
                 return Err(io::Error::other(InputError::StringTooLong { limit_bytes: MAX_LINE_BYTES }));
             }

@@ -110,3 +110,12 @@ fn a_field_without_an_end_is_bounded() {
     let error = records.next().unwrap().unwrap_err();
     assert!(matches!(error, RecordError::Input(_)), "{error}");
 }
+
+/// A size in inches is no field in quotes.
+#[test]
+fn a_quote_inside_a_field_opens_none() {
+    let long = "x".repeat(1 << 20);
+    let row = |other: &str| format!("2025-05-01T10:00:00Z,1,{other}\n");
+    let text = format!("time,input,other\n{}{}{}", row("5\""), row("\"a\"\"\n,\"b\""), row(&long).repeat(20));
+    assert_eq!(read(Format::Csv, &text, &[]).into_iter().map(Result::unwrap).count(), 22);
+}
