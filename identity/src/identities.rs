@@ -4,13 +4,12 @@ use crate::access::{AccessRecorder, KnownOrigin, read_origins};
 use crate::client::Client;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
+use crate::expired::delete_expired;
 use crate::key_file::{EncryptionKey, HASH_BYTES};
 use crate::key_text::{KeySecret, parse};
-use crate::oidc::delete_expired_states;
 use crate::people::{self, MailQueue, PasswordHasher, SignInThrottle};
-use crate::programs::delete_expired_program_sign_ins;
 use crate::secrets::{Secrets, StoredSecret};
-use crate::sessions::{Sessions, SignInConfig, delete_old_sessions, delete_old_signing_keys, looks_like_access_token};
+use crate::sessions::{Sessions, SignInConfig, delete_old_signing_keys, looks_like_access_token};
 use crate::throttle::ThrottledError;
 use crate::usage::Uses;
 use chrono::{DateTime, Utc};
@@ -39,7 +38,7 @@ const USES_INTERVAL: Duration = Duration::from_mins(1);
 /// How often rows without an event are deleted, and their age. A command that creates a key takes seconds.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 const SWEEP_AGE: Duration = Duration::from_hours(1);
-/// The maximum number of rows that one sweep looks at.
+/// The maximum number of rows that one sweep looks at for an event, and that are deleted by one transaction.
 const MAX_SWEPT: i64 = 1000;
 /// The most people who ask for a link that are looked for at the same time.
 const MAX_RESETS: usize = 64;
@@ -376,9 +375,7 @@ impl Identities {
     async fn sweep_people(&self) -> Result<u64, IdentityError> {
         let Shared { directory, secrets, .. } = &*self.shared;
         let deleted = people::sweep(secrets, directory, SWEEP_AGE, MAX_SWEPT).await?;
-        let sessions = delete_old_sessions(&secrets.pool, MAX_SWEPT).await?;
-        let programs = delete_expired_program_sign_ins(&secrets.pool, MAX_SWEPT).await?;
-        let states = delete_expired_states(&secrets.pool, MAX_SWEPT).await?;
-        Ok(deleted + sessions + programs + states + delete_old_signing_keys(secrets).await?)
+        let expired = delete_expired(&secrets.pool, MAX_SWEPT).await?;
+        Ok(deleted + expired + delete_old_signing_keys(secrets).await?)
     }
 }

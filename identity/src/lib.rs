@@ -10,6 +10,7 @@ mod accounts;
 mod client;
 mod directory;
 mod error;
+mod expired;
 mod grants;
 mod identities;
 mod issue;

@@ -262,6 +262,34 @@ async fn replaced_passwords_are_swept() {
     }
 }
 
+/// One address may add rows faster than a batch of them would be deleted by each sweep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_number_of_expired_rows_is_deleted_by_one_sweep() {
+    let installation = Installation::new().await;
+    // It creates the key-encryption key.
+    drop(installation.serve(&[]).await.terminate().await);
+    plant(
+        &installation,
+        "insert into apex.used_sign_in_states (state_id, expires_at)
+             select gen_random_uuid(), now() - interval '2 hours' from generate_series(1, 2500);
+         insert into apex.program_sign_ins (sign_in_id, kind, key_encryption_key, code_hash, user_code_hash, expires_at)
+             select gen_random_uuid(), 'device', 1, sha256('a'), sha256(n::text::bytea), now() - interval '2 hours'
+             from generate_series(1, 2500) n;
+         insert into apex.user_links (link_id, tenant_id, user_id, key_encryption_key, hash, expires_at)
+             select gen_random_uuid(), 'default', gen_random_uuid(), 1, sha256('a'), now() - interval '1 second'
+             from generate_series(1, 2500);
+         -- The clocks of processes differ from that of the database.
+         insert into apex.used_sign_in_states (state_id, expires_at) values (gen_random_uuid(), now() - interval '1 minute');",
+    )
+    .await;
+    let left = "select concat_ws(' ', (select count(*) from apex.used_sign_in_states),
+        (select count(*) from apex.program_sign_ins), (select count(*) from apex.user_links))";
+    assert_eq!(installation.texts(left).await, ["2501 2500 2500"]);
+    let server = installation.serve(&[]).await;
+    wait_until("the rows are deleted", async || installation.texts(left).await == ["1 0 0"]).await;
+    drop(server.terminate().await);
+}
+
 /// The limit of an account alone would allow a thousand guesses here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn second_factors_have_a_limit_of_their_own_in_all_processes_together() {

@@ -24,4 +24,3 @@ pub use error::{ProviderError, ProviderSignInError, Refused};
 pub use provider::{ProviderSummary, Providers};
 pub use return_path::{ReturnPath, ReturnPathError};
 pub use sign_in::{Callback, FinishedAttempt};
-pub(crate) use used_states::delete_expired as delete_expired_states;

@@ -133,18 +133,6 @@ pub(crate) async fn delete(secrets: &Secrets, id: Uuid) -> Result<(), IdentityEr
     Ok(())
 }
 
-/// Deletes links that have expired. Returns how many.
-pub(crate) async fn delete_expired(secrets: &Secrets, limit: i64) -> Result<u64, IdentityError> {
-    let deleted = sqlx::query(
-        "delete from apex.user_links where link_id in (
-             select link_id from apex.user_links where expires_at < clock_timestamp() order by expires_at limit $1)",
-    )
-    .bind(limit)
-    .execute(&secrets.pool)
-    .await?;
-    Ok(deleted.rows_affected())
-}
-
 /// The addresses of persons who are invited.
 pub(crate) async fn invited(
     secrets: &Secrets,

@@ -1,6 +1,5 @@
 //! Deleting rows whose event was never appended, and those of users who were deleted.
 
-use super::links;
 use super::profiles::{self, UnconfirmedTable};
 use crate::directory::Directory;
 use crate::error::IdentityError;
@@ -12,8 +11,8 @@ use std::time::Duration;
 const ERASED_AT_ONCE: usize = 1000;
 
 /// Of the rows that are older than `age` and not confirmed, the oldest up to a limit: confirms those that the log names, and
-/// deletes the others. Deletes the rows of users who were deleted, and links that have expired. Returns how many rows were
-/// deleted. The directory is brought up to date first: it has every event of a row of that age.
+/// deletes the others. Deletes the rows of users who were deleted. Returns how many rows were deleted. The directory is brought
+/// up to date first: it has every event of a row of that age.
 pub(crate) async fn sweep(
     secrets: &Secrets,
     directory: &Directory,
@@ -57,5 +56,5 @@ pub(crate) async fn sweep(
     for users in directory.deleted_users().chunks(ERASED_AT_ONCE) {
         deleted += profiles::erase(&secrets.pool, users).await?;
     }
-    Ok(deleted + links::delete_expired(secrets, max_rows).await?)
+    Ok(deleted)
 }

@@ -11,4 +11,3 @@ mod user_code;
 
 pub use decide::{NewDeviceSignIn, ProgramSignIn};
 pub use redeem::RedeemError;
-pub(crate) use rows::delete_expired as delete_expired_program_sign_ins;

@@ -165,13 +165,3 @@ pub(super) async fn redeem(pool: &PgPool, id: Uuid) -> Result<Option<Person>, Id
         session: SessionId(session),
     }))
 }
-
-/// Deletes programs whose time is over. Returns how many.
-pub(crate) async fn delete_expired(pool: &PgPool, limit: i64) -> Result<u64, IdentityError> {
-    let deleted = sqlx::query(
-        "delete from apex.program_sign_ins where sign_in_id in (
-             select sign_in_id from apex.program_sign_ins
-             where expires_at < clock_timestamp() - interval '1 hour' order by expires_at limit $1)",
-    );
-    Ok(deleted.bind(limit).execute(pool).await?.rows_affected())
-}

@@ -16,5 +16,5 @@ pub(crate) use checker::Sessions;
 pub use config::SignInConfig;
 pub(crate) use credentials::UserCredentials;
 pub use operations::{SessionSummary, SessionTokens};
-pub(crate) use rows::{delete_old as delete_old_sessions, set_next_credentials};
+pub(crate) use rows::set_next_credentials;
 pub(crate) use signing_keys::delete_old as delete_old_signing_keys;

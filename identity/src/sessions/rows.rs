@@ -12,8 +12,6 @@ use uuid::Uuid;
 
 /// The number of sessions of a user. The oldest ends when there is one more.
 const MAX_SESSIONS_PER_USER: i64 = 50;
-/// How long the row of a session that ended is kept.
-const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// A new session.
 pub(crate) struct NewRow<'a> {
@@ -199,14 +197,4 @@ pub(crate) async fn set_next_credentials(
 pub(crate) async fn active(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, IdentityError> {
     let condition = "session_id = any ($1) and revoked_at is null and expires_at > clock_timestamp()";
     Ok(sqlx::query_as(select(condition)).bind(ids).fetch_all(pool).await?)
-}
-
-/// Deletes sessions that ended long ago. Returns how many.
-pub(crate) async fn delete_old(pool: &PgPool, limit: i64) -> Result<u64, IdentityError> {
-    let deleted = sqlx::query(
-        "delete from apex.user_sessions where session_id in (
-             select session_id from apex.user_sessions
-             where expires_at < clock_timestamp() - make_interval(secs => $1) order by expires_at limit $2)",
-    );
-    Ok(deleted.bind(RETENTION.as_secs_f64()).bind(limit).execute(pool).await?.rows_affected())
 }
