@@ -149,6 +149,22 @@ mod tests {
         book.quote(Some(&name(provider)), &name(model), at(date), None).ok().map(|found| display(&found.quote.price))
     }
 
+    /// The conditions and the amount of the charge for a usage.
+    fn charged(book: &PriceBook, model: &str, date: &str, usage: &[(Meter, u64)]) -> (String, String) {
+        let usage: Usage = usage.iter().map(|(meter, number)| (*meter, Quantity::new(*number).unwrap())).collect();
+        let call = PricingContext {
+            provider: None,
+            model: &name(model),
+            usage: &usage,
+            started_at: at(date),
+            service_tier: None,
+            speed: None,
+            region: None,
+        };
+        let charge = book.charge(&call, None).unwrap();
+        (charge.conditions(), charge.amount.to_string())
+    }
+
     #[test]
     fn a_price_book_accepts_the_shipped_prices() {
         let table = builtin().unwrap();
@@ -228,25 +244,28 @@ mod tests {
             ("openai", "o3", "2025-06-10", Some("2 8 0.5 - -")),
             ("anthropic", "claude-sonnet-4-20250514", "2025-09-07", Some("3 15 0.3 3.75 6")),
             ("azure", "gpt-4o", "2025-01-01", Some("2.5 10 1.25 - -")),
+            ("gemini", "gemini-1.5-pro", "2024-10-01", Some("1.25 5 0.3125 - -")),
+            ("gemini", "gemini-2.0-flash-lite", "2025-02-25", Some("0.075 0.3 0.01875 - -")),
             ("openai", "gpt-2", "2025-01-01", None),
         ] {
             assert_eq!(on(&book, provider, model, date).as_deref(), rates, "{model} on {date}");
         }
-        let usage: Usage = [(Meter::Input, 200_001), (Meter::Output, 2), (Meter::CacheWrite1Hour, 1_000)]
-            .into_iter()
-            .map(|(meter, number)| (meter, Quantity::new(number).unwrap()))
-            .collect();
-        let call = PricingContext {
-            provider: None,
-            model: &name("claude-sonnet-4-20250514"),
-            usage: &usage,
-            started_at: at("2025-09-07"),
-            service_tier: None,
-            speed: None,
-            region: None,
-        };
-        let charge = book.charge(&call, None).unwrap();
-        let charged = (charge.conditions(), charge.amount.to_string());
+        let usage = [(Meter::Input, 200_001), (Meter::Output, 2), (Meter::CacheWrite1Hour, 1_000)];
+        let charged = charged(&book, "claude-sonnet-4-20250514", "2025-09-07", &usage);
         assert_eq!(charged, ("context > 200000".to_owned(), "1.212051".to_owned()));
+    }
+
+    /// The public table has no rate for them; the history has.
+    #[test]
+    fn cached_tokens_are_not_billed_as_input() {
+        let book = book(builtin().unwrap().prices);
+        for (model, cached, conditions, amount) in [
+            ("gemini-1.5-pro", 100_000, "standard", "0.03125"),
+            ("gemini-1.5-pro", 200_000, "context > 128000", "0.125"),
+            ("gemini-2.0-flash-lite", 200_000, "standard", "0.00375"),
+        ] {
+            let charged = charged(&book, model, "2026-01-01", &[(Meter::CacheRead, cached)]);
+            assert_eq!(charged, (conditions.to_owned(), amount.to_owned()), "{model}");
+        }
     }
 }
