@@ -1,9 +1,9 @@
 //! The attributes of a span or a resource that are read, and the usage that they state.
 
-use super::conventions::{self, ScopeBasis, Slot, is_unread_usage, name_of, operation, slot_of};
+use super::conventions::{self, ScopeBasis, Slot, is_unread_usage, operation, slot_of};
 use crate::error::RefusalReason;
 use crate::formats::values;
-use crate::text::{clip, quoted};
+use crate::text::{clip, json_decimal, quoted};
 use domain::call::{CostSource, ReportedCost, provider_name};
 use domain::{Meter, Money, Quantity, Usage};
 use rust_decimal::prelude::ToPrimitive;
@@ -66,7 +66,7 @@ impl AttributeValue {
     /// The value as a decimal, from its digits.
     fn decimal(&self) -> Option<Decimal> {
         match self {
-            Self::Text(text) => text.parse().ok(),
+            Self::Text(text) => json_decimal(text),
             Self::Whole(number) => Some(Decimal::from(*number)),
             Self::Float(number) => Decimal::try_from(*number).ok(),
             Self::Flag(_) | Self::Other => None,
@@ -103,7 +103,8 @@ const COST_SCALE: u32 = 12;
 /// The attributes of one span that are read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Attributes {
-    known: BTreeMap<Slot, (usize, AttributeValue)>,
+    /// By slot, the name of the attribute and its value.
+    known: BTreeMap<Slot, (&'static str, AttributeValue)>,
     /// The names of attributes that say something about usage and are not read.
     unread: Vec<Box<str>>,
 }
@@ -119,23 +120,25 @@ pub(crate) struct StatedUsage {
 impl AttributeSink for Attributes {
     /// Keeps a value if its name is that of a slot, and no preferred name of the same slot was inserted before.
     fn insert(&mut self, key: &str, value: AttributeValue) {
-        let Some((slot, rank)) = slot_of(key) else {
+        let Some((slot, name, rank)) = slot_of(key) else {
             let is_stated = value.whole() != Some(0) && value != AttributeValue::Other;
             if self.unread.len() < MAX_UNREAD && is_stated && is_unread_usage(key) {
                 self.unread.push(clip(key, MAX_TEXT_BYTES / 8).into());
             }
             return;
         };
-        if self.known.get(&slot).is_none_or(|(known, _)| rank <= *known) {
-            self.known.insert(slot, (rank, value));
+        // A name of the source's own is preferred to all others.
+        let is_preferred = |known: &str| slot_of(known).is_some_and(|(_, _, known)| rank <= known);
+        if self.known.get(&slot).is_none_or(|(known, _)| is_preferred(known)) {
+            self.known.insert(slot, (name, value));
         }
     }
 }
 
 impl Attributes {
-    /// Keeps a value in a slot.
-    pub(crate) fn set(&mut self, slot: Slot, value: AttributeValue) {
-        self.known.insert(slot, (usize::MAX, value));
+    /// Keeps a value in a slot under a name of the source's own, which is preferred to all names of the conventions.
+    pub(crate) fn set(&mut self, slot: Slot, name: &'static str, value: AttributeValue) {
+        self.known.insert(slot, (name, value));
     }
 
     /// Takes the names of attributes that say something about usage and are not read.
@@ -149,7 +152,7 @@ impl Attributes {
 
     /// The approximate memory that the attributes take, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let text = |(_, value): &(usize, AttributeValue)| value.text().map_or(0, str::len);
+        let text = |(_, value): &(&str, AttributeValue)| value.text().map_or(0, str::len);
         let unread = self.unread.iter().map(|name| size_of::<Box<str>>() + name.len()).sum::<usize>();
         // A node of a `BTreeMap` has room for eleven entries. With more entries there are leaves with five at least, and a
         // root.
@@ -158,7 +161,7 @@ impl Attributes {
             1..=11 => 1,
             len => 1 + len / 5,
         } * 12
-            * size_of::<(Slot, usize, AttributeValue)>();
+            * size_of::<(Slot, &str, AttributeValue)>();
         nodes + unread + self.known.values().map(text).sum::<usize>()
     }
 
@@ -168,8 +171,7 @@ impl Attributes {
     }
 
     fn quantity(&self, meter: Meter) -> Result<Quantity, RefusalReason> {
-        let Some((rank, value)) = self.known.get(&Slot::Meter(meter)) else { return Ok(Quantity::ZERO) };
-        let field = name_of(*rank);
+        let Some((field, value)) = self.known.get(&Slot::Meter(meter)) else { return Ok(Quantity::ZERO) };
         let number = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.display() })?;
         values::quantity(field, Some(number))
     }
@@ -228,7 +230,7 @@ impl Attributes {
     fn separate_cache_writes(&self, usage: &mut Usage) -> Result<(), RefusalReason> {
         let for_an_hour = usage.get(Meter::CacheWrite1Hour).get();
         let of_all = self.known.get(&Slot::Meter(Meter::CacheWrite5Min));
-        let includes_them = of_all.is_some_and(|(rank, _)| !name_of(*rank).contains("ephemeral_5m"));
+        let includes_them = of_all.is_some_and(|(name, _)| !name.contains("ephemeral_5m"));
         if includes_them {
             usage.set(
                 Meter::CacheWrite5Min,

@@ -6,11 +6,10 @@
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
 use super::forest::{Details, Forest, Node};
-use super::sink::Sink;
+use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId};
-use crate::error::{InputError, Refusal, RefusalReason};
+use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
-use crate::text::quoted;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The maximum memory for the spans of a file, in bytes: 256 MiB, enough for a million spans, or for 200,000 with the
@@ -29,24 +28,6 @@ const REFUSAL_BYTES: usize = GROWTH * size_of::<Refusal>() + 64;
 const RESOURCE_BYTES: usize = GROWTH * size_of::<Attributes>();
 /// The most names of attributes that are noted as not understood.
 const MAX_UNREAD_NAMES: usize = 64;
-
-/// Why a front end must stop reading.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    TooManySpans { span: u64, limit_bytes: usize },
-    NotTraces { found: String },
-    Misspelled { found: String, expected: &'static str },
-}
-
-impl From<Stop> for InputError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::TooManySpans { span, limit_bytes } => Self::TooManySpans { span, limit_bytes },
-            Stop::NotTraces { found } => Self::NotTraces { found },
-            Stop::Misspelled { found, expected } => Self::Misspelled { found, expected },
-        }
-    }
-}
 
 /// A state of the collector to roll back to.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +54,7 @@ pub(crate) struct SpanCollector {
     span_count: u64,
     /// Refused spans that have not been taken by [`SpanCollector::take_refusals`].
     refusals: VecDeque<Refusal>,
-    /// Set when a method returned an error: a parser's own errors can carry no more than text.
-    pub(crate) stop: Option<Stop>,
+    stop: Option<Stop>,
 }
 
 impl SpanCollector {
@@ -100,6 +80,11 @@ impl SpanCollector {
         self.scope
     }
 
+    /// The attributes of the current resource, as far as they are read.
+    pub(crate) fn resource(&self) -> Option<&Attributes> {
+        self.resources.last().filter(|_| self.has_resource)
+    }
+
     fn current_resource(&mut self) -> usize {
         if !self.has_resource || self.resources.is_empty() {
             self.resources.push(Attributes::default());
@@ -118,6 +103,12 @@ impl SpanCollector {
     /// The number of spans pushed so far.
     pub(crate) fn span_count(&self) -> u64 {
         self.span_count
+    }
+
+    /// Counts the memory of what is held beside the spans.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), &'static str> {
+        self.held_bytes += bytes;
+        self.check_limit()
     }
 
     fn check_limit(&mut self) -> Result<(), &'static str> {
@@ -238,13 +229,7 @@ impl Sink for SpanCollector {
         self.check_limit()
     }
 
-    fn not_of_signal(&mut self, key: &str) -> &'static str {
-        self.stop = Some(Stop::NotTraces { found: quoted(key) });
-        "no traces"
-    }
-
-    fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
-        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
-        "a misspelled key"
+    fn stop(&mut self) -> &mut Option<Stop> {
+        &mut self.stop
     }
 }

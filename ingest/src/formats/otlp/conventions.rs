@@ -131,15 +131,11 @@ static ALL_NAMES: LazyLock<Vec<(&'static str, Slot)>> = LazyLock::new(|| {
 static RANKS: LazyLock<HashMap<&'static str, usize>> =
     LazyLock::new(|| ALL_NAMES.iter().enumerate().map(|(rank, (name, _))| (*name, rank)).collect());
 
-/// The slot of an attribute, and the rank of its name, the preferred one lowest; none if the attribute is not read.
-pub(crate) fn slot_of(attribute: &str) -> Option<(Slot, usize)> {
+/// The slot of an attribute, with its name and the rank of it, the preferred one lowest; none if the attribute is not read.
+pub(crate) fn slot_of(attribute: &str) -> Option<(Slot, &'static str, usize)> {
     let rank = *RANKS.get(attribute)?;
-    Some((ALL_NAMES.get(rank)?.1, rank))
-}
-
-/// The name with a rank.
-pub(crate) fn name_of(rank: usize) -> &'static str {
-    ALL_NAMES.get(rank).map_or("", |(name, _)| name)
+    let (name, slot) = *ALL_NAMES.get(rank)?;
+    Some((slot, name, rank))
 }
 
 /// Prefixes of attributes that say what was used.

@@ -5,14 +5,13 @@
 //! the record. Other records are no calls.
 
 use super::attributes::{AttributeSink, AttributeValue, Attributes};
-use super::collector::Stop;
-use super::conventions::{ScopeBasis, Slot};
-use super::decoded::Decoded;
+use super::collector::SpanCollector;
+use super::conventions::Slot;
 use super::json::{AttributeList, Fields, JsonItems, span_id, trace_id};
 use super::proto::{self, ProtobufItems, Value};
-use super::sink::Sink;
+use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId, SpanTime};
-use crate::error::{Refusal, RefusalReason};
+use crate::error::RefusalReason;
 use crate::format::Format;
 use crate::formats::values::{informative, minimal_facts, name};
 use crate::item::Item;
@@ -130,38 +129,50 @@ struct LogRecord {
     attributes: RawAttributes,
 }
 
+/// What a record of a log is.
+enum Event {
+    /// A call of a coding agent.
+    Call(Box<Record>),
+    /// An event of a span that states usage.
+    OfSpan(Box<Span>),
+    /// No call.
+    Other,
+}
+
+/// The memory of the call of a coding agent, in bytes: the record, its entry in a growing list, and its texts.
+const CALL_BYTES: usize = size_of::<Record>() + 2 * size_of::<Item>() + 512;
+
 /// Collects the calls of an export of logs.
-#[derive(Default)]
 pub(crate) struct LogCollector {
-    count: u64,
-    resource: Attributes,
-    items: Vec<Item>,
-    refusals: Vec<Refusal>,
-    /// GenAI events of spans.
-    spans: Vec<(Location, Span)>,
-    stop: Option<Stop>,
+    /// The number of records.
+    pub(crate) count: u64,
+    /// The calls of coding agents.
+    pub(crate) items: Vec<Item>,
+    /// The GenAI events of spans, the refusals of records, the current resource, and the limit of all memory.
+    pub(crate) spans: SpanCollector,
 }
 
 impl LogCollector {
-    /// What the export says. The GenAI events are pushed into `push` as the spans that they belong to.
-    pub(crate) fn finish(self, mut push: impl FnMut(Location, Span)) -> Decoded {
-        self.spans.into_iter().for_each(|(location, span)| push(location, span));
-        Decoded { items: self.items, refusals: self.refusals, count: self.count, ..Decoded::default() }
+    /// Collects calls, with those of spans in `spans`.
+    pub(crate) fn new(spans: SpanCollector) -> Self {
+        Self { count: 0, items: Vec::new(), spans }
     }
 
-    fn push(&mut self, record: Result<LogRecord, RefusalReason>) {
+    fn push(&mut self, record: Result<LogRecord, RefusalReason>) -> Result<(), &'static str> {
         self.count += 1;
         let location = Location::LogRecord(self.count);
-        let item = record.and_then(|record| self.read(location, record));
-        match item {
-            Ok(Some(record)) => self.items.push(record.into()),
-            Ok(None) => {}
-            Err(reason) => self.refusals.push(Refusal { location, reason }),
+        match record.and_then(|record| self.read(location, record)) {
+            Ok(Event::Call(record)) => {
+                self.items.push(Item::Call(record));
+                self.spans.hold(CALL_BYTES)
+            }
+            Ok(Event::OfSpan(span)) => self.spans.push_at(location, Ok(*span)),
+            Ok(Event::Other) => Ok(()),
+            Err(reason) => self.spans.push_at(location, Err(reason)),
         }
     }
 
-    /// The record of a call; none if the record of the log is none, or is one of a span.
-    fn read(&mut self, location: Location, record: LogRecord) -> Result<Option<Record>, RefusalReason> {
+    fn read(&self, location: Location, record: LogRecord) -> Result<Event, RefusalReason> {
         let named = [record.event.as_deref(), record.attributes.text("event.name"), record.body.as_deref()];
         let names = |event: &VendorEvent, name: &str| {
             // Claude Code leaves out its prefix in the attribute.
@@ -176,33 +187,36 @@ impl LogCollector {
         let event =
             event.filter(|event| event.only_if.is_none_or(|(key, value)| record.attributes.text(key) == Some(value)));
         if let Some(event) = event {
-            return self.vendor_call(location, &record, event).map(Some);
+            return self.vendor_call(location, &record, event).map(|call| Event::Call(Box::new(call)));
         }
         let mut attributes = Attributes::default();
         let time = record.time.or(record.observed);
         record.attributes.0.into_iter().for_each(|(key, value)| attributes.insert(&key, value));
-        if let (Some(trace), Some(span)) = (record.trace, record.span)
-            && attributes.usage(ScopeBasis::Usual)?.is_some()
-        {
-            let id = SpanId { trace, span };
-            let span = Span {
-                id,
-                parent: None,
-                name: record.event,
-                start: time,
-                end: None,
-                attributes,
-                scope: ScopeBasis::Usual,
-                status_error: None,
-            };
-            self.spans.push((location, span));
+        let scope = self.spans.scope();
+        let (Some(trace), Some(span)) = (record.trace, record.span) else { return Ok(Event::Other) };
+        if attributes.usage(scope)?.is_none() {
+            return Ok(Event::Other);
         }
-        Ok(None)
+        Ok(Event::OfSpan(Box::new(Span {
+            id: SpanId { trace, span },
+            parent: None,
+            name: record.event,
+            start: time,
+            end: None,
+            attributes,
+            scope,
+            status_error: None,
+        })))
+    }
+
+    /// What the resource says.
+    fn of_resource(&self, slot: Slot) -> Option<&str> {
+        self.spans.resource().and_then(|resource| resource.text(slot))
     }
 
     /// Whether the resource is that of the coding agent.
     fn is_of(&self, event: &VendorEvent) -> bool {
-        self.resource.text(Slot::Service).is_some_and(|service| service.contains(event.agent))
+        self.of_resource(Slot::Service).is_some_and(|service| service.contains(event.agent))
     }
 
     fn vendor_call(
@@ -214,7 +228,7 @@ impl LogCollector {
         let mut attributes = Attributes::default();
         for (key, value) in &record.attributes.0 {
             match event.attributes.iter().find(|(known, _)| known == key) {
-                Some((_, slot)) => attributes.set(*slot, value.clone()),
+                Some((name, slot)) => attributes.set(*slot, name, value.clone()),
                 None => attributes.insert(key, value.clone()),
             }
         }
@@ -234,8 +248,8 @@ impl LogCollector {
         // The event is written when the call ends.
         let started_ns =
             time_ns.saturating_sub(i64::try_from(latency_ms.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000));
-        let resource = |slot| attributes.text(slot).or_else(|| self.resource.text(slot));
-        let conversation = resource(Slot::Conversation);
+        let nearest = |slot| attributes.text(slot).or_else(|| self.of_resource(slot));
+        let conversation = nearest(Slot::Conversation);
         let agent = AgentRef::new(Format::Otlp, event.agent, event.agent);
         let task = conversation.and_then(|id| {
             TaskRef::new(Format::Otlp, &["conversation", id], &format!("conversation {id}"), agent.as_ref())
@@ -247,7 +261,7 @@ impl LogCollector {
             usage_assumed: usage.is_assumed,
             reported_cost: attributes.cost(),
             conversation: informative(conversation),
-            user: informative(resource(Slot::User)),
+            user: informative(nearest(Slot::User)),
             latency_ms,
             outcome: Some(Outcome::Ok),
             request_id: informative(record.attributes.text("request_id")),
@@ -271,26 +285,23 @@ impl LogCollector {
 
 impl Sink for LogCollector {
     fn start_resource(&mut self) {
-        self.resource = Attributes::default();
+        self.spans.start_resource();
     }
 
     fn set_resource(&mut self, attributes: Attributes) -> Result<(), &'static str> {
-        self.resource = attributes;
-        Ok(())
+        self.spans.set_resource(attributes)
     }
 
-    fn start_scope(&mut self) {}
-
-    fn set_scope(&mut self, _: &str) {}
-
-    fn not_of_signal(&mut self, key: &str) -> &'static str {
-        self.stop = Some(Stop::NotTraces { found: quoted(key) });
-        "no logs"
+    fn start_scope(&mut self) {
+        self.spans.start_scope();
     }
 
-    fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
-        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
-        "a misspelled key"
+    fn set_scope(&mut self, name: &str) {
+        self.spans.set_scope(name);
+    }
+
+    fn stop(&mut self) -> &mut Option<Stop> {
+        self.spans.stop()
     }
 }
 
@@ -327,8 +338,7 @@ impl JsonItems for LogCollector {
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
-        self.push(refusal.map_or(Ok(record), Err));
-        if self.stop.is_some() { Err(A::Error::custom("stopped")) } else { Ok(()) }
+        self.push(refusal.map_or(Ok(record), Err)).map_err(A::Error::custom)
     }
 }
 
@@ -344,13 +354,7 @@ fn json_time(value: Option<AttributeValue>) -> Option<SpanTime> {
 
 impl ProtobufItems for LogCollector {
     fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str> {
-        let record = protobuf_record(encoded);
-        self.push(record);
-        Ok(())
-    }
-
-    fn take_stop(&mut self) -> Option<Stop> {
-        self.stop.take()
+        self.push(protobuf_record(encoded))
     }
 }
 

@@ -2,10 +2,9 @@
 //! would charge each call twice. Their sender is told which metrics about usage it sends.
 
 use super::attributes::{AttributeValue, Attributes};
-use super::collector::Stop;
 use super::json::JsonItems;
 use super::proto::{self, ProtobufItems, Value};
-use super::sink::Sink;
+use super::sink::{Sink, Stop};
 use crate::text::quoted;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -35,7 +34,7 @@ pub(crate) struct MetricCollector {
     pub(crate) count: u64,
     /// The names of metrics about usage.
     pub(crate) usage: BTreeSet<String>,
-    pub(crate) stop: Option<Stop>,
+    stop: Option<Stop>,
 }
 
 impl MetricCollector {
@@ -58,14 +57,8 @@ impl Sink for MetricCollector {
 
     fn set_scope(&mut self, _: &str) {}
 
-    fn not_of_signal(&mut self, key: &str) -> &'static str {
-        self.stop = Some(Stop::NotTraces { found: quoted(key) });
-        "no metrics"
-    }
-
-    fn misspelled(&mut self, key: &str, expected: &'static str) -> &'static str {
-        self.stop = Some(Stop::Misspelled { found: quoted(key), expected });
-        "a misspelled key"
+    fn stop(&mut self) -> &mut Option<Stop> {
+        &mut self.stop
     }
 }
 
@@ -140,9 +133,5 @@ impl ProtobufItems for MetricCollector {
         let points = data.sum();
         self.push(&proto::text(encoded, 1).unwrap_or_default(), points);
         Ok(())
-    }
-
-    fn take_stop(&mut self) -> Option<Stop> {
-        self.stop.take()
     }
 }

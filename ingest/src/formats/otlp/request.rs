@@ -1,6 +1,6 @@
 //! Requests of exporters: one body in one encoding, within limits.
 
-use super::collector::{SpanCollector, Stop};
+use super::collector::SpanCollector;
 pub(crate) use super::decoded::Decoded;
 pub use super::decoded::Encoding;
 use super::json::{JsonItems, Level};
@@ -8,9 +8,9 @@ use super::logs::LogCollector;
 use super::metrics::MetricCollector;
 use super::proto::{self, BodyError, ProtobufItems};
 use super::records::items_of;
+use super::sink::Stop;
 use crate::error::DecodeError;
 use crate::format::Defaults;
-use crate::record::Location;
 use serde::de::DeserializeSeed;
 
 /// The maximum memory for the spans of a request, in bytes: 64 MiB, enough for 250,000 spans, or for 50,000 with the
@@ -39,21 +39,12 @@ fn of_spans(mut collector: SpanCollector) -> Decoded {
 
 /// Reads the body of a request with records of logs.
 pub(crate) fn decode_logs(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
-    let mut collector = LogCollector::default();
+    let mut collector = LogCollector::new(SpanCollector::new(MAX_HELD_BYTES));
     read(body, encoding, &mut collector, "resourceLogs")?;
-    let mut spans = SpanCollector::new(MAX_HELD_BYTES);
-    let mut has_room = true;
-    let decoded = collector.finish(|location: Location, span| has_room &= spans.push_at(location, Ok(span)).is_ok());
-    if !has_room {
-        return Err(DecodeError::TooLarge { span: spans.span_count(), limit_bytes: MAX_HELD_BYTES });
-    }
+    let LogCollector { count, mut items, spans } = collector;
     let of_spans = of_spans(spans);
-    Ok(Decoded {
-        items: [decoded.items, of_spans.items].into_iter().flatten().collect(),
-        refusals: [decoded.refusals, of_spans.refusals].into_iter().flatten().collect(),
-        unread: of_spans.unread,
-        ..decoded
-    })
+    items.extend(of_spans.items);
+    Ok(Decoded { items, count, ..of_spans })
 }
 
 /// Reads the body of a request with metrics.
@@ -77,7 +68,7 @@ fn read<C: JsonItems + ProtobufItems>(
         Encoding::Json => {
             let mut deserializer = serde_json::Deserializer::from_slice(body);
             let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
-            read.and_then(|()| deserializer.end()).map_err(|error| match collector.take_stop() {
+            read.and_then(|()| deserializer.end()).map_err(|error| match collector.stop().take() {
                 Some(stop) => stopped(stop, expected),
                 None => DecodeError::Malformed { encoding: "JSON", error: error.to_string() },
             })

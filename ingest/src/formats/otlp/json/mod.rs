@@ -12,7 +12,8 @@ pub(crate) use fields::{AttributeList, Fields};
 pub(crate) use ids::{span_id, trace_id};
 pub(crate) use parse::{JsonItems, Level};
 
-use super::collector::{SpanCollector, Stop};
+use super::collector::SpanCollector;
+use super::sink::{Sink as _, Stop};
 use crate::error::{InputError, RecordError, Refusal, RefusalReason};
 use crate::formats::lines::Lines;
 use crate::formats::peek::Peeked;
@@ -76,7 +77,7 @@ pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Res
     let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
     if let Err(error) = read.and_then(|()| deserializer.end()) {
         collector.rollback_to(savepoint);
-        let reason = match collector.stop.take() {
+        let reason = match collector.stop().take() {
             None => RefusalReason::Json(error),
             Some(Stop::NotTraces { found }) if location > Location::Line(1) => RefusalReason::NotTraces { found },
             Some(Stop::Misspelled { found, expected }) if location > Location::Line(1) => {
@@ -91,7 +92,7 @@ pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Res
 
 /// The error of a document: of the collector, of reading, or of the JSON.
 pub(crate) fn document_error(error: serde_json::Error, collector: &mut SpanCollector) -> InputError {
-    match collector.stop.take() {
+    match collector.stop().take() {
         Some(stop) => stop.into(),
         None if error.is_io() => InputError::from(io::Error::from(error)),
         None => InputError::Json(error),

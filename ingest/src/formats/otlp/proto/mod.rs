@@ -6,9 +6,9 @@
 mod wire;
 
 use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
-use super::collector::{SpanCollector, Stop};
+use super::collector::SpanCollector;
 use super::conventions::ScopeBasis;
-use super::sink::Sink;
+use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::RefusalReason;
 use crate::text::quoted;
@@ -32,19 +32,12 @@ const ABOUT: u32 = 1;
 pub(crate) trait ProtobufItems: Sink {
     /// Reads an item. Returns an error to stop with.
     fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str>;
-
-    /// Why the sink returned an error.
-    fn take_stop(&mut self) -> Option<Stop>;
 }
 
 impl ProtobufItems for SpanCollector {
     fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str> {
         let span = span(encoded, self.scope());
         self.push(span)
-    }
-
-    fn take_stop(&mut self) -> Option<Stop> {
-        self.stop.take()
     }
 }
 
@@ -68,7 +61,7 @@ pub(crate) fn read(body: &[u8], sink: &mut impl ProtobufItems) -> Result<(), Bod
 }
 
 fn stopped(sink: &mut impl ProtobufItems) -> BodyError {
-    sink.take_stop().map_or_else(|| BodyError::Malformed("it cannot be read".to_owned()), BodyError::Stopped)
+    sink.stop().take().map_or_else(|| BodyError::Malformed("it cannot be read".to_owned()), BodyError::Stopped)
 }
 
 /// The number of messages in a repeated field, as far as they can be read.
